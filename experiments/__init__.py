@@ -1,0 +1,1 @@
+"""Who gets which variant, what happened, which is better."""

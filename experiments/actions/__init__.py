@@ -1,0 +1,1 @@
+"""What spans rows, cache, queue or audit; one verb a file."""

@@ -1,0 +1,82 @@
+"""Carry a verdict out: end the experiment, move the champion, write the decision; one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from experiments.actions.promote_version import confirm_champion
+from experiments.actions.record_decision import DecisionDraft, record_decision
+from experiments.models import Decision, Experiment, Look
+from inference.actions.move_champion import move_champion
+from inference.models import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be carried out."""
+
+    action: str
+    reason: str
+    variant: str | None = None
+    look: Look | None = None
+
+
+def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
+    """End the experiment as its verdict says.
+
+    `ship` promotes the variant's version; after any other verdict the champion stays and the
+    challengers go back to being candidates, or rejected when they were worse.
+
+    Raises:
+        WrongStateError: it does not run.
+    """
+    with transaction.atomic():
+        locked = (
+            Experiment.objects.select_for_update(of=("self",))
+            .select_related("surface__project")
+            .get(pk=experiment.pk)
+        )
+        locked.end()
+        promoted = replaced = None
+        if verdict.action == Decision.Action.SHIP:
+            promoted = locked.variants.get(key=verdict.variant).model_version
+            assert promoted is not None  # noqa: S101  an experiment without one cannot start
+            if promoted.alias != ModelVersion.Alias.CHAMPION:
+                replaced = move_champion(surface_id=locked.surface_id, version_id=promoted.pk)
+        _retire_losers(locked, verdict.action)
+        decision = record_decision(
+            DecisionDraft(
+                surface=locked.surface,
+                action=verdict.action,
+                reason=verdict.reason,
+                made_by=by,
+                experiment=locked,
+                promoted=promoted,
+                replaced=replaced,
+                evidence=_evidence(locked, verdict.look),
+            )
+        )
+    confirm_champion(decision)
+    return decision
+
+
+def _retire_losers(experiment: Experiment, action: str) -> None:
+    worse = action == Decision.Action.ROLL_BACK
+    ModelVersion.objects.filter(
+        pk__in=experiment.treatments.values("model_version_id"),
+        alias__in=(ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.CANDIDATE),
+    ).update(alias=ModelVersion.Alias.REJECTED if worse else ModelVersion.Alias.CANDIDATE)
+
+
+def _evidence(experiment: Experiment, look: Look | None) -> dict[str, object]:
+    """Return all that is needed to recompute the verdict."""
+    evidence: dict[str, object] = {
+        "policy_sha256": experiment.policy_sha256,
+        "salt": experiment.salt,
+        "against_gate": experiment.against_gate,
+    }
+    if look is not None:
+        evidence |= {"look": look.number, "inputs": look.inputs, "result": look.result}
+    return evidence

@@ -1,0 +1,128 @@
+"""Define an experiment: a draft with its variants, metrics and policy."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+
+from experiments.models import Experiment, ExperimentMetric, Metric
+from experiments.stats.policy import Policy, PolicyError
+from inference.models import ModelVersion, Surface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class CannotDefineError(Exception):
+    """A definition that breaks a rule; `field` names where."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        """Keep the field beside the message."""
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class VariantDraft:
+    """A variant to be: its version, and its share of the experiment's traffic."""
+
+    key: str
+    version: ModelVersion
+    weight: float
+    is_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDraft:
+    """A metric's part."""
+
+    metric: Metric
+    role: str = ExperimentMetric.Role.PRIMARY
+    margin: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentDraft:
+    """An experiment to be."""
+
+    surface: Surface
+    key: str
+    variants: Sequence[VariantDraft]
+    roles: Sequence[RoleDraft]
+    hypothesis: str = ""
+    owner: str = ""
+    allocation: float = 1.0
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    against_gate: bool = False
+    salt: str = ""
+
+
+def define_experiment(draft: ExperimentDraft) -> Experiment:
+    """Write the draft.
+
+    Raises:
+        CannotDefineError: a policy, weight, allocation or key that breaks its rule, a version of
+            another surface, or one that its gate refused and nobody answers for.
+    """
+    try:
+        Policy.parse(draft.policy)
+    except PolicyError as error:
+        raise CannotDefineError(str(error), field="policy") from error
+    if not 0 < draft.allocation <= 1:
+        raise CannotDefineError(
+            f"allocation == {draft.allocation:g}, must be in (0, 1].", field="allocation"
+        )
+    total = sum(variant.weight for variant in draft.variants)
+    if abs(total - 1) > 1e-6 or any(variant.weight < 0 for variant in draft.variants):
+        raise CannotDefineError(f"sum of weights == {total:g}, must be 1.", field="variants")
+    for variant in draft.variants:
+        _check_version(draft, variant)
+    try:
+        return _write(draft)
+    except IntegrityError as error:
+        raise CannotDefineError(
+            f"experiment == '{draft.key}', exists already in this project.", field="key"
+        ) from error
+
+
+def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
+    if variant.version.surface_id != draft.surface.pk:
+        raise CannotDefineError(
+            f"{variant.version.label} belongs to surface '{variant.version.surface}'.",
+            field="variants",
+        )
+    refused = variant.version.alias == ModelVersion.Alias.REJECTED
+    if refused and not draft.against_gate:
+        raise CannotDefineError(
+            f"{variant.version.label} was refused by its gate; against_gate must be true to put it "
+            "before users all the same.",
+            field="against_gate",
+        )
+
+
+@transaction.atomic
+def _write(draft: ExperimentDraft) -> Experiment:
+    experiment = Experiment.objects.create(
+        project=draft.surface.project,
+        surface=draft.surface,
+        key=draft.key,
+        hypothesis=draft.hypothesis,
+        owner=draft.owner,
+        salt=draft.salt or secrets.token_hex(16),
+        allocation=draft.allocation,
+        policy=dict(draft.policy),
+        against_gate=draft.against_gate,
+    )
+    for variant in draft.variants:
+        experiment.variants.create(
+            key=variant.key,
+            is_control=variant.is_control,
+            weight=variant.weight,
+            model_version=variant.version,
+        )
+    for role in draft.roles:
+        experiment.roles.create(metric=role.metric, role=role.role, margin=role.margin)
+    return experiment

@@ -1,0 +1,60 @@
+"""Look at a running experiment: roll up, apply the rule, store the look, carry out a verdict."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from experiments.actions.carry_out import Verdict, carry_out
+from experiments.analysis.look_input import gather, input_to_json, result_to_json
+from experiments.analysis.roll_up import roll_up
+from experiments.models import Decision, Experiment, Look
+from experiments.stats.look import take_look
+
+PLATFORM = "platform"
+
+
+def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Look | None:
+    """Take one look, unless it does not run any more or nothing has come in since the last.
+
+    Returns:
+        The look, or None when there was nothing to look at.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        experiment = roll_up(experiment_id, now)
+        if experiment.state != Experiment.State.RUNNING:
+            return None
+        last = experiment.looks.last()
+        given = gather(experiment, now)
+        result = take_look(given)
+        look = Look.objects.create(
+            experiment=experiment,
+            number=(last.number if last else 0) + 1,
+            taken_at=now,
+            batch=experiment.batches,
+            information=result.information,
+            inputs=input_to_json(given),
+            result=result_to_json(result),
+            action=result.action,
+            reason=result.reason,
+        )
+        experiment.sequential_state = {
+            "states": {key: state.as_json() for key, state in result.states.items()},
+            "crossed": list(result.crossed),
+        }
+        experiment.save(update_fields=["sequential_state"])
+    if look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote:
+        verdict = Verdict(action=look.action, reason=look.reason, variant=result.variant, look=look)
+        carry_out(experiment=experiment, verdict=verdict, by=PLATFORM)
+    return look
+
+
+def is_due(experiment: Experiment, now: datetime) -> bool:
+    """Whether the policy asks for a look now."""
+    last = experiment.looks.last()
+    pause = timedelta(seconds=experiment.parsed_policy.look_every_seconds)
+    # Beat ticks are not exact: a look that is due within a tenth of the pause is due now.
+    return last is None or now - last.taken_at >= pause * 0.9

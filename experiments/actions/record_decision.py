@@ -1,0 +1,87 @@
+"""Write a decision, chained by hash to the one before it in its project."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.apps import apps
+from django.utils import timezone
+
+from experiments.models import Decision, Experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from inference.models import ModelVersion, Surface
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionDraft:
+    """What was decided."""
+
+    surface: Surface
+    action: str
+    reason: str
+    made_by: str
+    experiment: Experiment | None = None
+    promoted: ModelVersion | None = None
+    replaced: ModelVersion | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_decision(draft: DecisionDraft) -> Decision:
+    """Append to the chain, inside the caller's transaction."""
+    project = draft.surface.project
+    # The project's row is the chain's lock: two decisions may not follow the same one.
+    type(project).objects.select_for_update().get(pk=project.pk)
+    last = Decision.objects.filter(project=project).first()
+    decision = Decision(
+        project=project,
+        surface=draft.surface,
+        experiment=draft.experiment,
+        action=draft.action,
+        reason=draft.reason,
+        made_by=draft.made_by,
+        made_at=timezone.now(),
+        promoted=draft.promoted,
+        replaced=draft.replaced,
+        evidence=dict(draft.evidence),
+        previous_sha256=last.sha256 if last is not None else "",
+    )
+    decision.sha256 = hash_of(decision)
+    decision.save()
+    audit = apps.get_model("accounts", "AuditEntry")
+    audit.objects.create(
+        project=project,
+        actor=draft.made_by,
+        action=draft.action,
+        subject=str(draft.experiment or draft.surface),
+        detail={"reason": draft.reason, "decision": decision.sha256},
+    )
+    return decision
+
+
+def hash_of(decision: Decision) -> str:
+    """Return the SHA-256 of a decision's content and of its predecessor's hash."""
+    content = {
+        "project": decision.project.slug,
+        "surface": decision.surface.key,
+        "experiment": decision.experiment.key if decision.experiment else None,
+        "action": decision.action,
+        "reason": decision.reason,
+        "made_by": decision.made_by,
+        "made_at": _iso(decision.made_at),
+        "promoted": decision.promoted.artifact_sha256 if decision.promoted else None,
+        "replaced": decision.replaced.artifact_sha256 if decision.replaced else None,
+        "evidence": decision.evidence,
+        "previous": decision.previous_sha256,
+    }
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(timezone.get_default_timezone()).isoformat()

@@ -1,0 +1,28 @@
+"""Stop an experiment by a person's word: without a verdict, or by shipping a treatment."""
+
+from __future__ import annotations
+
+from experiments.actions.carry_out import Verdict, carry_out
+from experiments.models import Decision, Experiment
+
+
+def stop_experiment(*, experiment: Experiment, by: str, reason: str = "") -> Decision:
+    """End it; the champion stays.
+
+    Raises:
+        WrongStateError: it does not run.
+    """
+    verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=reason or "stopped by a person")
+    return carry_out(experiment=experiment, verdict=verdict, by=by)
+
+
+def ship_experiment(*, experiment: Experiment, variant: str, by: str, reason: str = "") -> Decision:
+    """End it and promote one of its variants.
+
+    Raises:
+        WrongStateError: it does not run.
+    """
+    verdict = Verdict(
+        action=Decision.Action.SHIP, reason=reason or "shipped by a person", variant=variant
+    )
+    return carry_out(experiment=experiment, verdict=verdict, by=by)

@@ -1,0 +1,115 @@
+"""Admin of experiments; records and analysis are read only."""
+
+from django.contrib import admin, messages
+from django.db import models
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from experiments.actions.start_experiment import CannotStartError, start_experiment
+from experiments.actions.stop_experiment import stop_experiment
+from experiments.models import (
+    Decision,
+    Epoch,
+    Event,
+    Experiment,
+    ExperimentMetric,
+    Exposure,
+    ExposureTotal,
+    Feedback,
+    Look,
+    Metric,
+    Observation,
+    Slate,
+    Total,
+    Unit,
+    Variant,
+)
+from experiments.models.experiment import WrongStateError
+from inference.admin import ReadOnlyAdmin
+
+
+class VariantInline(TabularInline):
+    model = Variant
+    extra = 0
+
+
+class RoleInline(TabularInline):
+    model = ExperimentMetric
+    extra = 0
+
+
+@admin.register(Experiment)
+class ExperimentAdmin(ModelAdmin):
+    list_display = ["key", "surface", "state", "against_gate", "started_at", "ended_at"]
+    list_filter = ["project", "state"]
+    inlines = [VariantInline, RoleInline]
+    readonly_fields = ["state", "started_at", "ended_at", "policy_sha256"]
+    actions = ["start", "stop"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
+        """A rule that was fixed at the start stays as it was."""
+        started = obj is not None and obj.state != Experiment.State.DRAFT
+        return not started and super().has_change_permission(request, obj)
+
+    @admin.action(description="Start the selected experiments")
+    def start(self, request: HttpRequest, queryset: models.QuerySet[Experiment]) -> None:
+        for experiment in queryset:
+            try:
+                start_experiment(experiment=experiment, by=request.user.get_username())
+            except (WrongStateError, CannotStartError) as error:
+                self.message_user(request, str(error), messages.ERROR)
+
+    @admin.action(description="Stop the selected experiments; the champion stays")
+    def stop(self, request: HttpRequest, queryset: models.QuerySet[Experiment]) -> None:
+        for experiment in queryset:
+            try:
+                stop_experiment(experiment=experiment, by=request.user.get_username())
+            except WrongStateError as error:
+                self.message_user(request, str(error), messages.ERROR)
+
+
+@admin.register(Metric)
+class MetricAdmin(ModelAdmin):
+    list_display = ["key", "project", "kind", "event_name", "value"]
+    list_filter = ["project", "kind"]
+
+
+@admin.register(Unit)
+class UnitAdmin(ModelAdmin):
+    list_display = ["unit_id", "project", "attributes", "updated_at"]
+    list_filter = ["project"]
+    search_fields = ["unit_id"]
+
+
+@admin.register(Slate)
+class SlateAdmin(ReadOnlyAdmin):
+    list_display = ["recommendation_id", "unit_id", "surface", "variant", "fallback", "served_at"]
+    show_full_result_count = False
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ["event_id", "name", "unit_id", "item_id", "item_known", "occurred_at", "source"]
+    list_filter = ["project", "source", "item_known"]
+    show_full_result_count = False
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnlyAdmin):
+    list_display = ["feedback_id", "kind", "value", "unit_id", "variant", "received_at"]
+    list_filter = ["project", "kind"]
+
+
+@admin.register(Decision)
+class DecisionAdmin(ReadOnlyAdmin):
+    list_display = ["made_at", "surface", "experiment", "action", "made_by"]
+    list_filter = ["project", "action"]
+
+
+@admin.register(Look)
+class LookAdmin(ReadOnlyAdmin):
+    list_display = ["experiment", "number", "taken_at", "information", "action"]
+
+
+for plain in (Epoch, Exposure, Observation, Total, ExposureTotal):
+    admin.site.register(plain, ReadOnlyAdmin)

@@ -1,0 +1,72 @@
+"""What units liked and met: the data that experiments hand to inference."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from experiments.ingest.likes import is_liked, parse_rules
+from inference.serving.refresh import History
+from inference.training.snapshot import Likes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from inference.models import Surface
+
+
+def likes_of(surface: Surface) -> Likes:
+    """Return every liked item of the surface's project, ordered by unit and time."""
+    rules = parse_rules(surface.liked_events)
+    unit_ids: list[str] = []
+    item_ids: list[str] = []
+    liked_at: list[float] = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT unit_id, item_id, name, value, extract(epoch FROM occurred_at)::float8
+            FROM experiments_event
+            WHERE project_id = %s AND item_id IS NOT NULL AND name = ANY(%s)
+            ORDER BY unit_id, occurred_at, event_id""",
+            [surface.project_id, [rule.name for rule in rules]],
+        )
+        while rows := cursor.fetchmany(10_000):
+            for unit, item, name, value, at in rows:
+                if is_liked(rules, name, value):
+                    unit_ids.append(unit)
+                    item_ids.append(item)
+                    liked_at.append(at)
+    return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at)
+
+
+def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History]:
+    """Return what is known of some units; a unit without events has an empty history."""
+    rules = parse_rules(surface.liked_events)
+    histories = {unit: History() for unit in unit_ids}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT unit_id, item_id, name, value FROM experiments_event
+            WHERE project_id = %s AND unit_id = ANY(%s) AND item_id IS NOT NULL AND name = ANY(%s)
+            ORDER BY unit_id, occurred_at DESC, event_id DESC""",
+            [surface.project_id, list(unit_ids), [rule.name for rule in rules]],
+        )
+        for unit, rows in groupby(cursor.fetchall(), key=lambda row: row[0]):
+            seen, liked = [], []
+            for _, item, name, value in rows:
+                seen.append(item)
+                if is_liked(rules, name, value):
+                    liked.append(item)
+            histories[unit] = History(liked=liked, seen=seen)
+    return histories
+
+
+def units_of(surface: Surface, *, chunk: int = 5000) -> Iterator[list[str]]:
+    """Yield the units of whom anything is known, in chunks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT unit_id FROM experiments_event WHERE project_id = %s",
+            [surface.project_id],
+        )
+        while rows := cursor.fetchmany(chunk):
+            yield [row[0] for row in rows]

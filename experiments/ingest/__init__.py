@@ -1,0 +1,1 @@
+"""How facts enter PostgreSQL: rows, one statement per commit, bulk loads. No Django."""

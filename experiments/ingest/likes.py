@@ -1,0 +1,54 @@
+"""Which events say that a unit liked an item: `click`, or `rating>=4`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DEFAULT = ("click", "conversion")
+_RULE = re.compile(r"(?P<name>[^<>=]+?)(?:\s*>=\s*(?P<least>-?\d+(?:\.\d+)?))?")
+
+
+class LikeRuleError(ValueError):
+    """A rule that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LikeRule:
+    """Events of one name whose value reaches a bound, if there is one."""
+
+    name: str
+    least: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> LikeRule:
+        """Read a rule.
+
+        Raises:
+            LikeRuleError: it has another form.
+        """
+        found = _RULE.fullmatch(text.strip())
+        if found is None:
+            raise LikeRuleError(f"liked event == '{text}', must be NAME or NAME>=NUMBER.")
+        least = found["least"]
+        return cls(name=found["name"], least=float(least) if least is not None else None)
+
+    def matches(self, name: str, value: float | None) -> bool:
+        """Whether an event says so."""
+        if name != self.name:
+            return False
+        return self.least is None or (value is not None and value >= self.least)
+
+
+def parse_rules(texts: Sequence[str]) -> tuple[LikeRule, ...]:
+    """Read a surface's rules; none means the defaults."""
+    return tuple(LikeRule.parse(text) for text in texts or DEFAULT)
+
+
+def is_liked(rules: Iterable[LikeRule], name: str, value: float | None) -> bool:
+    """Whether any rule matches."""
+    return any(rule.matches(name, value) for rule in rules)

@@ -1,0 +1,90 @@
+"""Bulk load of past events: COPY into a staging table, then one idempotent insert per chunk.
+
+Free of the bounds of live events; an event id that was loaded before is skipped, so a load that was
+interrupted is simply run again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from psycopg import Connection
+
+CHUNK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """One event of a log."""
+
+    event_id: str
+    name: str
+    unit_id: str
+    item_id: str | None
+    value: float | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many events were new, and how many were there before."""
+
+    new: int
+    known: int
+
+
+_COLUMNS = "event_id, name, unit_id, item_id, value, occurred_at, properties"
+
+
+def load_events(
+    connection: Connection,
+    project_id: int,
+    events: Iterable[PastEvent],
+    *,
+    progress: Callable[[int], None] = lambda _count: None,
+) -> Loaded:
+    """Load events in chunks, each committed by itself.
+
+    Args:
+        connection: a connection in autocommit mode.
+        project_id: whose events they are.
+        events: in any order.
+        progress: told how many rows each chunk held.
+    """
+    rows, new, total = iter(events), 0, 0
+    while chunk := list(islice(rows, CHUNK)):
+        new += _load_chunk(connection, project_id, chunk)
+        total += len(chunk)
+        progress(len(chunk))
+    return Loaded(new=new, known=total - new)
+
+
+def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEvent]) -> int:
+    nothing = orjson.dumps({}).decode()
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(
+            """CREATE TEMPORARY TABLE staged (event_id text, name text, unit_id text, item_id text,
+            value float8, occurred_at timestamptz, properties jsonb) ON COMMIT DROP"""
+        )
+        with cursor.copy(f"COPY staged ({_COLUMNS}) FROM STDIN") as copy:
+            for e in chunk:
+                copy.write_row(
+                    (e.event_id, e.name, e.unit_id, e.item_id, e.value, e.occurred_at, nothing)
+                )
+        cursor.execute(
+            f"""INSERT INTO experiments_event (project_id, {_COLUMNS}, source, item_known)
+            SELECT %s, {_COLUMNS}, 'loaded', item_id IS NULL OR EXISTS (
+                SELECT 1 FROM inference_item AS known
+                WHERE known.project_id = %s AND known.item_id = staged.item_id)
+            FROM staged ORDER BY event_id ON CONFLICT DO NOTHING""",  # noqa: S608  constants
+            (project_id, project_id),
+        )
+        return cursor.rowcount

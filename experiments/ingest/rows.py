@@ -1,0 +1,87 @@
+"""What the gateway hands to the database. Times are ISO 8601 strings, ids are the database's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class SlateRow:
+    """One served answer; the fields are the columns of `experiments_slate`."""
+
+    recommendation_id: str
+    project_id: int
+    surface_id: int
+    unit_id: str
+    experiment_id: int | None
+    variant_id: int | None
+    model_version_id: int | None
+    reason: str
+    fallback: str | None
+    forced: bool
+    variant_weight: float | None
+    slots: list[tuple[str, float, int, float, bool]]
+    candidate_count: int
+    candidate_hash: str
+    exploration: float
+    latency_ms: float
+    context: dict[str, Any]
+    served_at: str
+
+
+@dataclass(slots=True)
+class ExposureRow:
+    """A unit met a variant."""
+
+    project_id: int
+    experiment_id: int
+    variant_id: int
+    epoch: int
+    unit_id: str
+    unit_type: str
+    exposed_at: str
+
+
+@dataclass(slots=True)
+class EventRow:
+    """What a unit did."""
+
+    project_id: int
+    event_id: str
+    name: str
+    unit_id: str
+    item_id: str | None
+    recommendation_id: str | None
+    value: float | None
+    occurred_at: str
+    received_at: str
+    properties: dict[str, Any]
+    source: str
+
+
+@dataclass(slots=True)
+class FeedbackRow:
+    """What a unit said."""
+
+    project_id: int
+    feedback_id: str
+    recommendation_id: str
+    item_id: str
+    unit_id: str
+    kind: str
+    value: float
+    received_at: str
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one request wants committed together."""
+
+    slates: list[SlateRow] = field(default_factory=list)
+    exposures: list[ExposureRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    feedback: list[FeedbackRow] = field(default_factory=list)
+
+
+KINDS = ("slates", "exposures", "events", "feedback")

@@ -1,0 +1,142 @@
+"""One statement that commits everything that waits.
+
+Guarantees: every insert is idempotent by its key, so a statement may be repeated after a failure or
+drained from the spill any number of times. One round trip: the rows of each kind travel as one JSON
+array and the statement is its own transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+import orjson
+
+from experiments.ingest.rows import KINDS, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SLATE_COLUMNS = """recommendation_id uuid, project_id bigint, surface_id bigint, unit_id text,
+    experiment_id bigint, variant_id bigint, model_version_id bigint, reason text, fallback text,
+    forced boolean, variant_weight float8, slots jsonb, candidate_count int, candidate_hash text,
+    exploration float8, latency_ms float8, context jsonb, served_at timestamptz"""
+_EXPOSURE_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
+    unit_id text, unit_type text, exposed_at timestamptz"""
+_EVENT_COLUMNS = """project_id bigint, event_id text, name text, unit_id text, item_id text,
+    recommendation_id uuid, value float8, occurred_at timestamptz, received_at timestamptz,
+    properties jsonb, source text"""
+_FEEDBACK_COLUMNS = """project_id bigint, feedback_id text, recommendation_id uuid, item_id text,
+    unit_id text, kind text, value float8, received_at timestamptz"""
+
+
+def _names(columns: str) -> str:
+    return ", ".join(column.split()[0] for column in columns.split(","))
+
+
+_PARTS = {
+    "slates": f"""slates AS (
+        INSERT INTO experiments_slate ({_names(_SLATE_COLUMNS)})
+        SELECT {_names(_SLATE_COLUMNS)} FROM json_to_recordset(%s::json) AS r({_SLATE_COLUMNS})
+        ON CONFLICT DO NOTHING)""",
+    # Two statements that insert the same exposures in another order would wait for each other.
+    "exposures": f"""exposures AS (
+        INSERT INTO experiments_exposure ({_names(_EXPOSURE_COLUMNS)})
+        SELECT {_names(_EXPOSURE_COLUMNS)}
+        FROM json_to_recordset(%s::json) AS r({_EXPOSURE_COLUMNS})
+        ORDER BY experiment_id, unit_id, variant_id
+        ON CONFLICT DO NOTHING)""",
+    "events": f"""events AS (
+        INSERT INTO experiments_event ({_names(_EVENT_COLUMNS)}, item_known)
+        SELECT {_names(_EVENT_COLUMNS)}, item_id IS NULL OR EXISTS (
+            SELECT 1 FROM inference_item AS known
+            WHERE known.project_id = r.project_id AND known.item_id = r.item_id)
+        FROM json_to_recordset(%s::json) AS r({_EVENT_COLUMNS})
+        ORDER BY project_id, event_id
+        ON CONFLICT DO NOTHING
+        RETURNING project_id, event_id)""",
+    "feedback": f"""said AS (
+        SELECT r.*, slate.variant_id, slate.model_version_id, slot.rank AS position,
+            (slot.value ->> 3)::float8 AS propensity
+        FROM json_to_recordset(%s::json) AS r({_FEEDBACK_COLUMNS})
+        JOIN experiments_slate AS slate USING (recommendation_id, project_id)
+        LEFT JOIN LATERAL jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, rank)
+            ON slot.value ->> 0 = r.item_id),
+    feedback AS (
+        INSERT INTO experiments_feedback ({_names(_FEEDBACK_COLUMNS)}, variant_id,
+            model_version_id, position, propensity)
+        SELECT {_names(_FEEDBACK_COLUMNS)}, variant_id, model_version_id, position, propensity
+        FROM said ORDER BY project_id, feedback_id
+        ON CONFLICT DO NOTHING
+        RETURNING project_id, feedback_id)""",
+}
+_RESULTS = {
+    "events": "(SELECT json_agg(json_build_array(project_id, event_id)) FROM events)",
+    "feedback": "(SELECT json_agg(json_build_array(project_id, feedback_id)) FROM feedback)",
+    "said": "(SELECT json_agg(json_build_array(project_id, feedback_id)) FROM said)",
+}
+
+
+@cache
+def statement_for(kinds: tuple[str, ...]) -> str:
+    """Return the statement that inserts these kinds; one parameter each, in their order."""
+    parts = ", ".join(_PARTS[kind] for kind in kinds)
+    nothing = "NULL::json"
+    events = _RESULTS["events"] if "events" in kinds else nothing
+    feedback = _RESULTS["feedback"] if "feedback" in kinds else nothing
+    said = _RESULTS["said"] if "feedback" in kinds else nothing
+    return f"WITH {parts} SELECT {events}, {feedback}, {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Rows of many requests, ready to travel.
+
+    Attributes:
+        kinds: which kinds there are, in the order of `KINDS`.
+        arrays: one JSON array for each.
+    """
+
+    kinds: tuple[str, ...]
+    arrays: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, requests: Iterable[Rows]) -> Payload:
+        """Join the rows of many requests."""
+        joined: dict[str, list[object]] = {kind: [] for kind in KINDS}
+        for rows in requests:
+            for kind in KINDS:
+                joined[kind] += getattr(rows, kind)
+        kinds = tuple(kind for kind in KINDS if joined[kind])
+        return cls(kinds=kinds, arrays=tuple(orjson.dumps(joined[kind]) for kind in kinds))
+
+    def as_fields(self) -> dict[str, bytes]:
+        """Return it as the fields of one entry of the spill stream."""
+        return dict(zip(self.kinds, self.arrays, strict=True))
+
+    @classmethod
+    def from_fields(cls, fields: dict[bytes, bytes]) -> Payload:
+        """Read an entry of the spill stream."""
+        kinds = tuple(kind for kind in KINDS if kind.encode() in fields)
+        return cls(kinds=kinds, arrays=tuple(fields[kind.encode()] for kind in kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the statement wrote.
+
+    Attributes:
+        events: (project, event id) of the events that are new.
+        feedback: (project, feedback id) of the feedback that is new.
+        bound: (project, feedback id) of the feedback whose slate exists.
+    """
+
+    events: set[tuple[int, str]] = field(default_factory=set)
+    feedback: set[tuple[int, str]] = field(default_factory=set)
+    bound: set[tuple[int, str]] = field(default_factory=set)
+
+    @classmethod
+    def from_row(cls, row: tuple[object, object, object]) -> Committed:
+        """Read the statement's single row."""
+        return cls(*({(pair[0], pair[1]) for pair in column or ()} for column in row))  # type: ignore[attr-defined]

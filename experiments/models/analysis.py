@@ -1,0 +1,161 @@
+"""From observations to decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+
+class Observation(models.Model):
+    """One unit's value of one metric, and the batch in which it became complete."""
+
+    experiment = models.ForeignKey("experiments.Experiment", on_delete=models.CASCADE, db_index=False)
+    metric = models.ForeignKey("experiments.Metric", on_delete=models.CASCADE, db_index=False)
+    variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE, db_index=False)
+    epoch = models.PositiveIntegerField()
+    unit_id = models.CharField(max_length=200)
+    exposed_at = models.DateTimeField()
+    y = models.FloatField(default=0.0, help_text="Value, or what stands above the line.")
+    d = models.FloatField(default=1.0, help_text="What stands below the line; 1 if not a ratio.")
+    batch = models.PositiveIntegerField(null=True, help_text="Null until the window has passed.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "metric", "unit_id"], name="a_unit_has_one_value_per_metric"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["experiment", "exposed_at"],
+                condition=Q(batch__isnull=True),
+                name="units_still_in_their_window",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit_id}: {self.y:g}"
+
+
+class Total(models.Model):
+    """Additive sufficient statistics of one (variant, metric, epoch, batch)."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="totals"
+    )
+    metric = models.ForeignKey("experiments.Metric", on_delete=models.CASCADE)
+    variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE)
+    epoch = models.PositiveIntegerField()
+    batch = models.PositiveIntegerField()
+    n = models.BigIntegerField(default=0)
+    nonzero = models.BigIntegerField(default=0)
+    sum_y = models.FloatField(default=0.0)
+    sum_yy = models.FloatField(default=0.0)
+    sum_d = models.FloatField(default=0.0)
+    sum_dd = models.FloatField(default=0.0)
+    sum_yd = models.FloatField(default=0.0)
+    corrections = models.BigIntegerField(
+        default=0, help_text="Units whose value changed after their window had passed."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "metric", "variant", "epoch", "batch"],
+                name="one_total_per_batch",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.batch} of {self.variant_id}: n = {self.n}"
+
+
+class ExposureTotal(models.Model):
+    """How many units met a variant in an epoch: what SRM is tested on."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="exposure_totals"
+    )
+    variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE)
+    epoch = models.PositiveIntegerField()
+    units = models.BigIntegerField(default=0)
+    doubled = models.BigIntegerField(
+        default=0, help_text="Of these, units that had met another variant before."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "variant", "epoch"], name="one_exposure_total"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variant_id}: {self.units}"
+
+
+class Look(models.Model):
+    """One interim analysis: what went in and what came out."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="looks"
+    )
+    number = models.PositiveIntegerField()
+    taken_at = models.DateTimeField()
+    batch = models.PositiveIntegerField()
+    information = models.FloatField(help_text="Complete units over planned units.")
+    inputs: models.JSONField[dict[str, Any]] = models.JSONField()
+    result: models.JSONField[dict[str, Any]] = models.JSONField()
+    action = models.CharField(max_length=24)
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "number"], name="looks_are_numbered")
+        ]
+
+    def __str__(self) -> str:
+        return f"look {self.number} of {self.experiment}"
+
+
+class Decision(models.Model):
+    """What was decided and on what evidence; chained by hash to the one before in its project."""
+
+    class Action(models.TextChoices):
+        SHIP = "ship"
+        ROLL_BACK = "roll_back"
+        KEEP_RUNNING = "keep_running"
+        STOP_INCONCLUSIVE = "stop_inconclusive"
+        HALT = "halt"
+        PROMOTE = "promote"
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="decisions")
+    surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="decisions")
+    experiment = models.ForeignKey(
+        "experiments.Experiment", null=True, on_delete=models.PROTECT, related_name="decisions"
+    )
+    action = models.CharField(max_length=24, choices=Action.choices)
+    reason = models.TextField()
+    made_by = models.CharField(max_length=150)
+    made_at = models.DateTimeField()
+    promoted = models.ForeignKey(
+        "inference.ModelVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    replaced = models.ForeignKey(
+        "inference.ModelVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    evidence: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+    previous_sha256 = models.CharField(max_length=64, blank=True)
+    sha256 = models.CharField(max_length=64, unique=True)
+    read_back: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, help_text="Which serving processes confirmed the change, and after how long."
+    )
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.surface}"

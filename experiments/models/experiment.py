@@ -1,0 +1,299 @@
+"""An experiment: its variants, its metrics, its epochs and its states."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from experiments.stats.policy import Policy, PolicyError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class WrongStateError(Exception):
+    """What was asked for is not possible in the experiment's present state."""
+
+
+class Unit(models.Model):
+    """What a product says of one of its units: attributes that rules and reports can use."""
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="units")
+    unit_id = models.CharField(max_length=200)
+    attributes: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "unit_id"], name="unit_id_is_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.unit_id
+
+
+class Metric(models.Model):
+    """A number per unit, declared over events."""
+
+    class Kind(models.TextChoices):
+        PROPORTION = "proportion"
+        MEAN = "mean"
+        RATIO = "ratio"
+
+    class Value(models.TextChoices):
+        COUNT = "count", "number of events"
+        SUM = "sum", "sum of their values"
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="metrics")
+    key = models.SlugField(max_length=64)
+    name = models.CharField(max_length=200, blank=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    event_name = models.CharField(max_length=100)
+    value = models.CharField(max_length=8, choices=Value.choices, default=Value.COUNT)
+    denominator_event = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="Ratio only: events counted below the line; `slate` counts served answers.",
+    )
+    attributed_only = models.BooleanField(
+        default=False, help_text="Count only events that name a recommendation of the experiment."
+    )
+    increase_is_good = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key"], name="metric_key_is_unique"),
+            models.CheckConstraint(
+                condition=~Q(kind="ratio") | ~Q(denominator_event=""),
+                name="a_ratio_has_a_denominator",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.key
+
+
+class ExperimentQuerySet(models.QuerySet["Experiment"]):
+    """Sets of experiments."""
+
+    def running(self) -> Self:
+        """Experiments that take traffic."""
+        return self.filter(state=Experiment.State.RUNNING)
+
+
+class Experiment(models.Model):
+    """A comparison of variants on one surface."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        RUNNING = "running"
+        ENDED = "ended"
+
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, related_name="experiments"
+    )
+    surface = models.ForeignKey(
+        "inference.Surface", on_delete=models.PROTECT, related_name="experiments"
+    )
+    key = models.SlugField(max_length=100)
+    hypothesis = models.TextField(blank=True)
+    owner = models.CharField(max_length=150, blank=True)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
+    salt = models.CharField(max_length=64)
+    allocation = models.FloatField(default=1.0)
+    policy: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    policy_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    against_gate = models.BooleanField(
+        default=False,
+        help_text="An operator put in a version that the offline gate had refused.",
+    )
+    metrics = models.ManyToManyField(Metric, through="ExperimentMetric")
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    # Analysis keeps its place here: rows of transactions below it have been rolled up.
+    watermark = models.BigIntegerField(default=0, editable=False)
+    batches = models.PositiveIntegerField(default=0, editable=False)
+    sequential_state: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, blank=True, editable=False
+    )
+
+    objects = ExperimentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key"], name="experiment_key_is_unique"),
+            models.UniqueConstraint(
+                fields=["surface"],
+                condition=Q(state="running"),
+                name="one_running_experiment_per_surface",
+            ),
+            models.CheckConstraint(
+                condition=Q(allocation__gt=0) & Q(allocation__lte=1),
+                name="allocation_is_a_positive_share",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def clean(self) -> None:
+        """Check the policy's fields."""
+        try:
+            Policy.parse(self.policy)
+        except PolicyError as error:
+            raise ValidationError({"policy": str(error)}) from error
+
+    @property
+    def parsed_policy(self) -> Policy:
+        """The decision rule that was fixed at the start."""
+        return Policy.parse(self.policy)
+
+    @property
+    def control(self) -> Variant:
+        """The variant that every difference is taken from."""
+        return self.variants.get(is_control=True)
+
+    @property
+    def treatments(self) -> models.QuerySet[Variant]:
+        """The variants that are compared with the control."""
+        return self.variants.filter(is_control=False)
+
+    @property
+    def primary(self) -> ExperimentMetric:
+        """The metric that decides."""
+        return self.roles.select_related("metric").get(role=ExperimentMetric.Role.PRIMARY)
+
+    def why_not_startable(self) -> str:
+        """Return what is missing before it can start, or nothing."""
+        variants = list(self.variants.all())
+        if sum(variant.is_control for variant in variants) != 1 or len(variants) < 2:
+            return "it needs exactly one control and at least one treatment"
+        total = sum(variant.weight for variant in variants)
+        if abs(total - 1) > 1e-6:
+            return f"sum of weights == {total:g}, must be 1"
+        if self.roles.filter(role=ExperimentMetric.Role.PRIMARY).count() != 1:
+            return "it needs exactly one primary metric"
+        missing = [variant.key for variant in variants if variant.model_version_id is None]
+        if missing:
+            return f"variant '{missing[0]}' has no model version"
+        return ""
+
+    def start(self, at: datetime | None = None) -> Epoch:
+        """Fix the rule and open the first epoch.
+
+        Raises:
+            WrongStateError: it is not a draft, or something is missing.
+        """
+        if self.state != self.State.DRAFT:
+            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be draft")
+        if why := self.why_not_startable():
+            raise WrongStateError(f"experiment '{self.key}' cannot start: {why}")
+        at = at or timezone.now()
+        rule = json.dumps(self.parsed_policy.as_json(), sort_keys=True)
+        self.policy_sha256 = hashlib.sha256(rule.encode()).hexdigest()
+        self.state, self.started_at = self.State.RUNNING, at
+        self.save()
+        weights = {variant.key: variant.weight for variant in self.variants.all()}
+        return self.epochs.create(number=1, allocation=self.allocation, weights=weights, started_at=at)
+
+    def end(self, at: datetime | None = None) -> None:
+        """Take no more traffic.
+
+        Raises:
+            WrongStateError: it does not run.
+        """
+        if self.state != self.State.RUNNING:
+            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be running")
+        at = at or timezone.now()
+        self.state, self.ended_at = self.State.ENDED, at
+        self.save(update_fields=["state", "ended_at"])
+        self.epochs.filter(ended_at__isnull=True).update(ended_at=at)
+
+
+class Variant(models.Model):
+    """One side of an experiment and the model version that it serves."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="variants")
+    key = models.SlugField(max_length=64)
+    is_control = models.BooleanField(default=False)
+    weight = models.FloatField(default=0.5)
+    model_version = models.ForeignKey(
+        "inference.ModelVersion", null=True, blank=True, on_delete=models.PROTECT
+    )
+
+    class Meta:
+        ordering = ["-is_control", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "key"], name="variant_key_is_unique"),
+            models.UniqueConstraint(
+                fields=["experiment"], condition=Q(is_control=True), name="one_control"
+            ),
+            models.CheckConstraint(
+                condition=Q(weight__gte=0) & Q(weight__lte=1), name="weight_is_a_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ExperimentMetric(models.Model):
+    """What a metric is for in an experiment."""
+
+    class Role(models.TextChoices):
+        PRIMARY = "primary"
+        SECONDARY = "secondary"
+        GUARDRAIL = "guardrail"
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="roles")
+    metric = models.ForeignKey(Metric, on_delete=models.PROTECT)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.SECONDARY)
+    margin = models.FloatField(
+        default=0.05, help_text="Guardrail: the relative loss that is still accepted."
+    )
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "metric"], name="a_metric_has_one_role"),
+            models.UniqueConstraint(
+                fields=["experiment"], condition=Q(role="primary"), name="one_primary_metric"
+            ),
+            models.CheckConstraint(condition=Q(margin__gte=0), name="margin_is_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} ({self.role})"
+
+
+class Epoch(models.Model):
+    """A stretch in which allocation, weights and metric settings stay the same; append-only."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="epochs")
+    number = models.PositiveIntegerField()
+    allocation = models.FloatField()
+    weights: models.JSONField[dict[str, float]] = models.JSONField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "number"], name="epochs_are_numbered"),
+            models.UniqueConstraint(
+                fields=["experiment"], condition=Q(ended_at__isnull=True), name="one_open_epoch"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"epoch {self.number} of {self.experiment}"

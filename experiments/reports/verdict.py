@@ -1,0 +1,112 @@
+"""The verdict in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.models import Decision, Experiment
+
+WORDS = {
+    "ship": "Ship",
+    "roll_back": "Roll back",
+    "keep_running": "Keep running",
+    "stop_inconclusive": "No verdict",
+    "halt": "Halt",
+    "promote": "Promote",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of an experiment now.
+
+    Attributes:
+        action: of the decision, or of the last look, or `keep_running`.
+        sentence: the verdict with effect and interval, or what is missing.
+        effect: relative difference, or None.
+        interval: its sequential interval, or None.
+        units: complete units that it rests on.
+    """
+
+    action: str
+    sentence: str
+    effect: float | None
+    interval: tuple[float, float] | None
+    units: int
+
+
+def verdict_of(experiment: Experiment) -> Verdict:
+    """Return the verdict of an experiment from its decision and its last look."""
+    decision = experiment.decisions.first()
+    look = experiment.looks.last()
+    if look is None:
+        sentence = (
+            "Not started." if experiment.state == Experiment.State.DRAFT else "No look was taken yet."
+        )
+        return Verdict("keep_running", sentence, None, None, 0)
+    action = decision.action if decision is not None else look.action
+    comparison = _primary_comparison(experiment, look.result)
+    units = sum(
+        totals["n"] for epoch in look.inputs["metrics"][0]["epochs"] for totals in epoch.values()
+    )
+    effect = comparison.get("lift") if comparison else None
+    interval = comparison.get("lift_interval") if comparison else None
+    return Verdict(
+        action=action,
+        sentence=_sentence(experiment, action, comparison, decision, look.reason),
+        effect=effect,
+        interval=(interval[0], interval[1]) if interval else None,
+        units=units,
+    )
+
+
+def _primary_comparison(experiment: Experiment, result: dict[str, Any]) -> dict[str, Any] | None:
+    primary = experiment.primary.metric.key
+    wanted = result.get("variant")
+    rows = [row for row in result["comparisons"] if row["metric"] == primary]
+    chosen = [row for row in rows if row["variant"] == wanted] or rows
+    return chosen[0] if chosen else None
+
+
+def _sentence(
+    experiment: Experiment,
+    action: str,
+    comparison: dict[str, Any] | None,
+    decision: Decision | None,
+    reason: str,
+) -> str:
+    word = WORDS[action]
+    if comparison is None or comparison["effect"] is None:
+        return f"{word}: {decision.reason if decision else reason}."
+    variant = experiment.variants.select_related("model_version").get(key=comparison["variant"])
+    what = (
+        f"{experiment.primary.metric} per unit"
+        if _is_mean(experiment)
+        else str(experiment.primary.metric)
+    )
+    said = f"{word} {variant.model_version}" if action in {"ship", "roll_back"} else word
+    numbers = f"{what} {describe_lift(comparison)}"
+    tail = f" ({decision.reason if decision else reason})"
+    return f"{said}: {numbers}{tail}."
+
+
+def _is_mean(experiment: Experiment) -> bool:
+    return experiment.primary.metric.kind == "mean"
+
+
+def describe_lift(comparison: dict[str, Any]) -> str:
+    """Return an effect with its interval, relative where the control allows it."""
+    low_high = comparison.get("lift_interval")
+    if comparison.get("lift") is not None and low_high:
+        low, high = (percent(value) for value in low_high)
+        return f"{percent(comparison['lift'])}, sequential 95 % interval {low} to {high}"
+    low, high = comparison["interval"]
+    estimate = comparison["effect"]["estimate"]
+    return f"{estimate:+.4g}, sequential 95 % interval {low:+.4g} to {high:+.4g}"
+
+
+def percent(share: float) -> str:
+    """Return a share as signed per cent, with a true minus."""
+    digits = 0 if abs(share) >= 0.1 else 1
+    return f"{share * 100:+.{digits}f} %".replace("-", "−")

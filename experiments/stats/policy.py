@@ -1,0 +1,106 @@
+"""The decision rule of an experiment, fixed and hashed at its start."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Rule = Literal["group_sequential"]
+
+
+class PolicyError(ValueError):
+    """A field of a policy breaks its rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Fields of the decision rule; the defaults suit live traffic.
+
+    Attributes:
+        rule: how evidence is judged.
+        alpha: two-sided level of a wrong verdict, reserve included.
+        reserve: part of alpha kept for the confidence sequence that runs on after the planned units.
+        planned_units: units over all variants that the power calculation asked for.
+        overrun: end without a verdict after this multiple of the planned units.
+        minimum_conversions: proportion: conversions needed in each variant before a verdict.
+        minimum_nonzero: mean and ratio: units with a value other than zero needed in each variant.
+        minimum_run_seconds: no ship before; a loss does not wait.
+        window_seconds: a unit is complete this long after its exposure.
+        look_every_seconds: pause between looks.
+        twyman_limit: a relative gain beyond it waits for a person.
+        futility: stop when neither direction has 10 % conditional power at the planned effect.
+        srm_alpha: level of the sample-ratio test.
+        most_doubled: share of units seen in two variants beyond which the experiment halts.
+        promote: whether a ship verdict promotes by itself; otherwise it waits for a person.
+
+    Raises:
+        PolicyError: a value breaks its rule.
+    """
+
+    rule: Rule = "group_sequential"
+    alpha: float = 0.05
+    reserve: float = 0.005
+    planned_units: int = 10_000
+    overrun: float = 4.0
+    minimum_conversions: int = 25
+    minimum_nonzero: int = 100
+    minimum_run_seconds: float = 7 * 86_400.0
+    window_seconds: float = 86_400.0
+    look_every_seconds: float = 60.0
+    twyman_limit: float = 0.5
+    futility: bool = True
+    srm_alpha: float = 0.001
+    most_doubled: float = 0.01
+    promote: bool = True
+
+    def __post_init__(self) -> None:
+        self._require(self.rule == "group_sequential", "rule", "'group_sequential'")
+        self._require(0 < self.alpha < 1, "alpha", "in (0, 1)")
+        self._require(0 <= self.reserve < self.alpha, "reserve", "in [0, alpha)")
+        self._require(self.planned_units >= 2, "planned_units", "at least 2")
+        self._require(self.overrun >= 1, "overrun", "at least 1")
+        self._require(0 < self.srm_alpha < 1, "srm_alpha", "in (0, 1)")
+        self._require(0 <= self.most_doubled <= 1, "most_doubled", "in [0, 1]")
+        for name in (
+            "minimum_conversions", "minimum_nonzero", "minimum_run_seconds", "window_seconds",
+            "twyman_limit",
+        ):  # fmt: skip
+            self._require(getattr(self, name) >= 0, name, "at least 0")
+        self._require(self.look_every_seconds > 0, "look_every_seconds", "positive")
+
+    def _require(self, holds: bool, name: str, rule: str) -> None:  # noqa: FBT001  private, one line
+        if not holds:
+            raise PolicyError(f"{name} == {getattr(self, name)!r}, must be {rule}.")
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Policy:
+        """Read a policy from JSON; fields that are missing keep their defaults.
+
+        Raises:
+            PolicyError: an unknown field, a wrong type, or a value that breaks its rule.
+        """
+        known = {f.name: f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in data.items():
+            if name not in known:
+                raise PolicyError(f"policy field '{name}' is unknown, must be one of {sorted(known)}.")
+            default = known[name].default
+            wanted = (int, float) if isinstance(default, float) else type(default)
+            if not isinstance(value, wanted) or (
+                isinstance(value, bool) and not isinstance(default, bool)
+            ):
+                raise PolicyError(f"{name} == {value!r}, must be a {type(default).__name__}.")
+            values[name] = value
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field."""
+        return asdict(self)
+
+    @property
+    def sequential_alpha(self) -> float:
+        """What the group-sequential test may spend."""
+        return self.alpha - self.reserve

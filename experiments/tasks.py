@@ -1,0 +1,123 @@
+"""Celery tasks that conduct the loop. Beat calls them often; each looks up what is due."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from celery import shared_task
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.define_experiment import CannotDefineError
+from experiments.actions.look_at_experiment import is_due, look_at_experiment
+from experiments.actions.retrain_surface import retrain_surface
+from experiments.actions.start_experiment import CannotStartError
+from experiments.analysis.interactions import histories_of
+from experiments.ingest.spill import drain
+from experiments.models import Experiment
+from inference.actions.move_champion import CannotPromoteError
+from inference.actions.queue_training import CannotTrainError
+from inference.cache import cache_client
+from inference.models import ModelVersion, Surface
+from inference.serving.keys import dirty_key
+from inference.serving.ranker import Ranker
+from inference.serving.refresh import refresh_units
+
+logger = logging.getLogger(__name__)
+UNITS_PER_BATCH = 500
+_rankers: dict[str, Ranker] = {}
+
+
+@shared_task
+def take_due_looks() -> None:
+    """Look at every running experiment whose policy asks for it."""
+    now = timezone.now()
+    for experiment in Experiment.objects.running():
+        if is_due(experiment, now):
+            look_at_experiment(experiment_id=experiment.pk)
+
+
+@shared_task
+def refresh_dirty_units() -> None:
+    """Recompute the candidates of units that did something, until none is left."""
+    for surface in Surface.objects.filter(kind=Surface.Kind.RECOMMEND):
+        while units := _take_dirty(surface):
+            refresh_units(
+                cache_client(),
+                surface.pk,
+                _rankers_in_use(surface),
+                histories_of(surface, units),
+                candidates=surface.candidates,
+            )
+
+
+def _take_dirty(surface: Surface) -> list[str]:
+    taken = cast("list[bytes]", cache_client().spop(dirty_key(surface.pk), UNITS_PER_BATCH) or [])
+    return [unit.decode() for unit in taken]
+
+
+def _rankers_in_use(surface: Surface) -> dict[int, Ranker]:
+    """Load the champion and the variants of the running experiment."""
+    versions = ModelVersion.objects.filter(
+        Q(alias=ModelVersion.Alias.CHAMPION) | Q(variant__experiment__state="running"),
+        surface=surface,
+    ).distinct()
+    rankers = {}
+    for version in versions:
+        digest = version.artifact_sha256
+        if digest not in _rankers:
+            _rankers[digest] = Ranker(settings.BAKEOFF.artifacts, digest)
+        rankers[version.pk] = _rankers[digest]
+    return rankers
+
+
+@shared_task
+def retrain_due_surfaces() -> None:
+    """Queue the runs that the schedule asks for, and send on what passed its gate."""
+    for surface in Surface.objects.all():
+        try:
+            advance_challenger(surface=surface)
+        except (CannotDefineError, CannotStartError, CannotPromoteError) as error:
+            # One surface's trouble must not hold the others up.
+            logger.error("challenger of %s is not advanced: %s", surface, error)  # noqa: TRY400
+    for surface in Surface.objects.exclude(retrain_recommender=""):
+        if not _is_retraining_due(surface):
+            continue
+        # Claimed by a conditional update, so that two beats queue one run.
+        claimed = Surface.objects.filter(
+            pk=surface.pk, last_retrained_at=surface.last_retrained_at
+        ).update(last_retrained_at=Now())
+        if not claimed:
+            continue
+        try:
+            retrain_surface(
+                surface=surface,
+                recommender=surface.retrain_recommender,
+                trigger="schedule",
+                params=surface.retrain_params,
+                skip_unchanged=True,
+            )
+        except CannotTrainError as error:
+            logger.warning("surface %s is not retrained: %s", surface, error)
+
+
+def _is_retraining_due(surface: Surface) -> bool:
+    if surface.last_retrained_at is None:
+        return True
+    age = (timezone.now() - surface.last_retrained_at).total_seconds()
+    return age >= surface.retrain_every_seconds
+
+
+@shared_task
+def drain_spilled_rows() -> int:
+    """Move rows that were spilled while PostgreSQL was away."""
+    connection.ensure_connection()
+    moved = 0
+    while count := drain(cache_client(), connection.connection):
+        moved += count
+    return moved

@@ -1,0 +1,1 @@
+"""The models that variants point to: trained, gated, registered, served. Knows no experiment."""

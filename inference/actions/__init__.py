@@ -1,0 +1,1 @@
+"""What spans rows, cache and queue; one verb a file."""

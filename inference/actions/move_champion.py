@@ -1,0 +1,32 @@
+"""Make a version the champion of its surface."""
+
+from __future__ import annotations
+
+from inference.models import ModelVersion, Surface
+
+
+class CannotPromoteError(Exception):
+    """A version that cannot become champion; the message says why."""
+
+
+def move_champion(*, surface_id: int, version_id: int) -> ModelVersion | None:
+    """Move the alias, inside the caller's transaction; return the version that it was taken from.
+
+    The version that leaves is retired and stays loadable, so that a rollback moves a pointer.
+
+    Raises:
+        CannotPromoteError: it is another surface's, or the champion already.
+    """
+    Surface.objects.select_for_update().get(pk=surface_id)
+    version = ModelVersion.objects.get(pk=version_id)
+    if version.surface_id != surface_id:
+        raise CannotPromoteError(f"{version.label} belongs to surface '{version.surface}'.")
+    if version.alias == ModelVersion.Alias.CHAMPION:
+        raise CannotPromoteError(f"{version.label} is the champion of '{version.surface}' already.")
+    replaced = ModelVersion.objects.filter(surface_id=surface_id).champions().first()
+    if replaced is not None:
+        replaced.alias = ModelVersion.Alias.RETIRED
+        replaced.save(update_fields=["alias"])
+    version.alias = ModelVersion.Alias.CHAMPION
+    version.save(update_fields=["alias"])
+    return replaced

@@ -1,0 +1,88 @@
+"""Queue a training run on a snapshot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from inference.models import Snapshot, Surface, TrainingRun
+from inference.recommenders import RECOMMENDERS
+from inference.training.snapshot import Likes, write_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class CannotTrainError(Exception):
+    """A run that cannot be queued; the message says why."""
+
+
+def queue_training(
+    *,
+    surface: Surface,
+    recommender: str,
+    likes: Likes,
+    trigger: str,
+    params: Mapping[str, Any] | None = None,
+    skip_unchanged: bool = False,
+) -> TrainingRun:
+    """Freeze the likes and queue a run on them.
+
+    Args:
+        surface: what it is for.
+        recommender: name of what is trained.
+        likes: what it learns from, ordered by unit and time.
+        trigger: who asked: `schedule`, `operator`, …
+        params: hyper-parameters that differ from the defaults.
+        skip_unchanged: record a skipped run when the last one of its kind saw the same snapshot.
+
+    Raises:
+        CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
+    """
+    if recommender not in RECOMMENDERS:
+        raise CannotTrainError(
+            f"recommender == '{recommender}', must be one of {sorted(RECOMMENDERS)}."
+        )
+    if not likes.unit_ids:
+        raise CannotTrainError(
+            f"surface '{surface}' has no liked items to learn from: its liked events are "
+            f"{surface.liked_events}."
+        )
+    digest = write_snapshot(settings.BAKEOFF.snapshots, likes)
+    snapshot, _ = Snapshot.objects.get_or_create(
+        surface=surface,
+        sha256=digest,
+        defaults={
+            "rows": len(likes.unit_ids),
+            "units": len(set(likes.unit_ids)),
+            "watermark": datetime.fromtimestamp(max(likes.liked_at), UTC),
+        },
+    )
+    run = TrainingRun(
+        surface=surface,
+        recommender=recommender,
+        trigger=trigger,
+        params=dict(params or {}),
+        snapshot=snapshot,
+    )
+    last = surface.training_runs.filter(recommender=recommender).first()
+    if skip_unchanged and last is not None and last.snapshot_id == snapshot.pk:
+        run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
+        run.save()
+        return run
+    try:
+        with transaction.atomic():
+            run.save()
+            # The task lives beside this file's package; importing it here avoids a cycle.
+            from inference.tasks import run_training  # noqa: PLC0415
+
+            transaction.on_commit(partial(run_training.delay, run.pk))
+    except IntegrityError as error:
+        raise CannotTrainError(
+            f"a {recommender} run for surface '{surface}' is active already."
+        ) from error
+    return run

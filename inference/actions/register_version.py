@@ -1,0 +1,59 @@
+"""Register what a run has made, under the lease that it holds."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from inference.models import ModelVersion, Surface, TrainingRun
+
+
+class LostLeaseError(Exception):
+    """Another process took the run over; this one may not publish."""
+
+
+def register_version(
+    *,
+    run_id: int,
+    lease: int,
+    artifact_sha256: str,
+    encoder_sha256: str,
+    gate: dict[str, Any],
+) -> ModelVersion:
+    """Create the version and end the run.
+
+    Raises:
+        LostLeaseError: the lease is not the run's any more.
+    """
+    with transaction.atomic():
+        run = TrainingRun.objects.select_for_update().get(pk=run_id)
+        if run.lease != lease:
+            raise LostLeaseError(f"lease of run {run_id} == {run.lease}, must be {lease}.")
+        # Two runs of one surface end at the same time: the row lock keeps their numbers apart.
+        surface = Surface.objects.select_for_update().get(pk=run.surface_id)
+        last = surface.versions.filter(name=run.recommender).aggregate(last=Max("number"))["last"]
+        passed = bool(gate["passed"])
+        version = ModelVersion.objects.create(
+            surface=surface,
+            name=run.recommender,
+            number=(last or 0) + 1,
+            alias=ModelVersion.Alias.CHALLENGER if passed else ModelVersion.Alias.REJECTED,
+            artifact_sha256=artifact_sha256,
+            encoder_sha256=encoder_sha256,
+            snapshot=run.snapshot,
+            params=run.params,
+            metrics=gate["rows"],
+            gate=gate,
+            code_version=installed_version("bakeoff"),
+        )
+        run.state = TrainingRun.State.PASSED if passed else TrainingRun.State.REFUSED
+        run.version, run.progress, run.ended_at = version, 1.0, timezone.now()
+        run.message = f"{version.label} " + (
+            "passed the gate" if passed else "refused by the gate: " + "; ".join(gate["reasons"])
+        )
+        run.save()
+    return version

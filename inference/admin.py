@@ -1,0 +1,56 @@
+"""Admin of the catalogue and the registry; versions and runs are read only."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from inference.models import Item, ItemVector, ModelVersion, Snapshot, Surface, TrainingRun
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that only the platform writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
+        return False
+
+
+@admin.register(Item)
+class ItemAdmin(ModelAdmin):
+    list_display = ["item_id", "title", "project", "updated_at"]
+    list_filter = ["project"]
+    search_fields = ["item_id", "title"]
+
+
+@admin.register(Surface)
+class SurfaceAdmin(ModelAdmin):
+    list_display = ["key", "project", "kind", "retrain_recommender", "last_retrained_at"]
+    list_filter = ["project", "kind"]
+
+
+@admin.register(ItemVector)
+class ItemVectorAdmin(ReadOnlyAdmin):
+    list_display = ["text_sha256", "encoder_sha256"]
+    fields = ["text_sha256", "encoder_sha256"]
+
+
+@admin.register(Snapshot)
+class SnapshotAdmin(ReadOnlyAdmin):
+    list_display = ["sha256", "surface", "rows", "units", "created_at"]
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    list_display = ["label", "surface", "alias", "artifact_sha256", "created_at"]
+    list_filter = ["surface", "alias"]
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnlyAdmin):
+    list_display = ["id", "surface", "recommender", "trigger", "state", "progress", "queued_at"]
+    list_filter = ["state", "recommender"]

@@ -1,0 +1,1 @@
+"""Text encoders: found by name, loaded in workers only."""

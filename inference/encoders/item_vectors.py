@@ -1,0 +1,91 @@
+"""Vectors of the catalogue's texts, made once a text and kept in the database."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+
+from inference.encoders.locate import locate_encoder, sha256_of_encoder
+from inference.models import Item, ItemVector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from inference.encoders.text_encoder import TextEncoder
+    from inference.serving.artifact import Floats
+
+CHUNK = 256
+
+
+@cache
+def encoder_path() -> str:
+    """Return where the configured encoder lies.
+
+    Raises:
+        NotFoundError: it cannot be had.
+    """
+    return locate_encoder(settings.BAKEOFF.encoder, settings.BAKEOFF.home / "cache" / "encoders")
+
+
+@cache
+def encoder_sha256() -> str:
+    """Return the hash of the configured encoder's weights."""
+    return sha256_of_encoder(encoder_path())
+
+
+@cache
+def load_encoder() -> TextEncoder:
+    """Return this process's encoder; the first call loads it."""
+    # torch enters a process only here.
+    from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415
+
+    return TextEncoder(encoder_path())
+
+
+def embed_missing(
+    items: Sequence[Item], *, progress: Callable[[int], None] = lambda _count: None
+) -> int:
+    """Embed the texts that have no vector yet; return how many there were."""
+    digest = encoder_sha256()
+    texts = {ItemVector.key_of(item.text_to_embed): item.text_to_embed for item in items}
+    known = set(
+        ItemVector.objects.filter(encoder_sha256=digest, text_sha256__in=texts).values_list(
+            "text_sha256", flat=True
+        )
+    )
+    missing = [key for key in texts if key not in known]
+    progress(len(items) - len(missing))
+    for start in range(0, len(missing), CHUNK):
+        keys = missing[start : start + CHUNK]
+        vectors = load_encoder().encode([texts[key] for key in keys])
+        ItemVector.objects.bulk_create(
+            [
+                ItemVector(encoder_sha256=digest, text_sha256=key, vector=vector.tobytes())
+                for key, vector in zip(keys, vectors.astype("<f4"), strict=True)
+            ],
+            ignore_conflicts=True,
+        )
+        progress(len(keys))
+    return len(missing)
+
+
+def count_embedded(items: Sequence[Item]) -> int:
+    """Return how many of the items' texts have a vector."""
+    keys = {ItemVector.key_of(item.text_to_embed) for item in items}
+    found = ItemVector.objects.filter(encoder_sha256=encoder_sha256(), text_sha256__in=keys)
+    return len(items) if found.count() == len(keys) else found.count()
+
+
+def vectors_of(items: Sequence[Item]) -> Floats:
+    """Return the vectors of items, float32 (n, width), embedding what is missing."""
+    embed_missing(items)
+    keys = [ItemVector.key_of(item.text_to_embed) for item in items]
+    found = dict(
+        ItemVector.objects.filter(
+            encoder_sha256=encoder_sha256(), text_sha256__in=set(keys)
+        ).values_list("text_sha256", "vector")
+    )
+    return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys])

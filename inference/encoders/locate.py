@@ -1,0 +1,88 @@
+"""Find an encoder: a directory, a hub id, or a folder inside a wheel of the package index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+
+class NotFoundError(Exception):
+    """Something that was named cannot be had; the message says what and why."""
+
+
+def fetch_from_wheel(requirement: str, folder: str, cache: Path) -> Path:
+    """Return a folder of a wheel, downloaded once and unpacked into the cache.
+
+    Nothing is installed and no code of the wheel runs.
+
+    Args:
+        requirement: such as `recbole==1.2.1`.
+        folder: path inside the wheel.
+        cache: where unpacked folders are kept.
+
+    Raises:
+        NotFoundError: the wheel or the folder cannot be had.
+    """
+    target = cache / requirement.replace("==", "-") / Path(folder).name
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                "--disable-pip-version-check", "--only-binary=:all:", "-d", scratch, requirement,
+            ],
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        wheels = list(Path(scratch).glob("*.whl"))
+        if done.returncode or not wheels:
+            said = done.stderr.strip().splitlines()
+            raise NotFoundError(
+                f"{requirement} cannot be downloaded: {said[-1] if said else 'pip gave no reason'}."
+            )
+        unpacked = Path(scratch) / "unpacked"
+        with zipfile.ZipFile(wheels[0]) as archive:
+            members = [name for name in archive.namelist() if name.startswith(f"{folder}/")]
+            archive.extractall(unpacked, members)
+        if not members:
+            raise NotFoundError(f"{requirement} holds no folder '{folder}'.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Unpacked beside its place and renamed, so that a reader never sees half of it.
+        beside = Path(tempfile.mkdtemp(dir=target.parent)) / target.name
+        shutil.move(unpacked / folder, beside)
+        try:
+            beside.rename(target)
+        except OSError:  # another process was faster
+            if not target.exists():
+                raise
+        shutil.rmtree(beside.parent, ignore_errors=True)
+    return target
+
+
+def locate_encoder(name: str, cache: Path) -> str:
+    """Return what `AutoModel.from_pretrained` takes for a configured encoder.
+
+    Raises:
+        NotFoundError: a directory that holds no model, or a wheel that cannot be had.
+    """
+    if name.startswith("wheel:"):
+        _, requirement, folder = name.split(":", 2)
+        return str(fetch_from_wheel(requirement, folder, cache))
+    if os.sep in name and Path(name).exists() and not (Path(name) / "config.json").exists():
+        raise NotFoundError(f"encoder '{name}' holds no config.json.")
+    return name
+
+
+def sha256_of_encoder(path: str) -> str:
+    """Return the hash of an encoder's weights, or of its name when it comes from the hub."""
+    weights = Path(path) / "model.safetensors"
+    if not weights.exists():
+        return hashlib.sha256(path.encode()).hexdigest()
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

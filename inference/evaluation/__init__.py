@@ -1,0 +1,1 @@
+"""Offline judgement: ranking metrics and the gate. numpy only."""

@@ -1,0 +1,72 @@
+"""Ranking metrics per unit, over the full catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+METRICS = ("recall", "precision", "f1", "ndcg", "hit_rate")
+
+
+@dataclass(frozen=True, slots=True)
+class RankingScores:
+    """Scores of one model on the same units in the same order.
+
+    Attributes:
+        per_unit: metric name to array (units,).
+        coverage: share of the catalogue that was recommended to anybody.
+    """
+
+    per_unit: dict[str, NDArray[np.float64]]
+    coverage: float
+
+    def mean(self, metric: str) -> float:
+        """Return the mean over units."""
+        return float(self.per_unit[metric].mean())
+
+
+def score_rankings(
+    ranked: Sequence[NDArray[np.int32]], wanted: Sequence[NDArray[np.int64]], *, k: int, items: int
+) -> RankingScores:
+    """Judge top-k lists against what units went on to like.
+
+    precision = hits / k; recall = hits / wanted; F1 their harmonic mean; NDCG with binary gain and
+    the ideal of min(k, wanted) hits; hit rate = any hit.
+
+    Args:
+        ranked: per unit, item indices, best first.
+        wanted: per unit, the held-out liked items, at least one.
+        k: length of the list that is judged.
+        items: size of the catalogue.
+
+    Returns:
+        The scores.
+    """
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    rows = np.zeros((len(ranked), len(METRICS)))
+    shown: set[int] = set()
+    for row, (best, liked) in enumerate(zip(ranked, wanted, strict=True)):
+        top = best[:k]
+        shown.update(top.tolist())
+        hits = np.isin(top, liked)
+        count = int(hits.sum())
+        recall, precision = count / len(liked), count / k
+        ideal = discount[: min(k, len(liked))].sum()
+        rows[row] = (
+            recall,
+            precision,
+            2 * recall * precision / (recall + precision) if count else 0.0,
+            (discount[: len(top)] * hits).sum() / ideal,
+            float(count > 0),
+        )
+    return RankingScores(
+        per_unit={name: rows[:, i] for i, name in enumerate(METRICS)},
+        coverage=len(shown) / items,
+    )

@@ -1,0 +1,114 @@
+"""What can be recommended, and where."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Item(models.Model):
+    """One thing of a project's catalogue that a slate can hold."""
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="items")
+    item_id = models.CharField(max_length=200)
+    title = models.CharField(max_length=500, blank=True)
+    text = models.TextField(blank=True)
+    properties: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "item_id"], name="item_id_is_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.item_id
+
+    @property
+    def text_to_embed(self) -> str:
+        """What the text tower reads: the title and the text, or the id when both are missing."""
+        return ". ".join(part for part in (self.title, self.text) if part) or self.item_id
+
+
+class ItemVector(models.Model):
+    """A text's vector under one encoder; shared by all projects, because it depends on both alone.
+
+    `vector` holds little-endian float32.
+    """
+
+    encoder_sha256 = models.CharField(max_length=64)
+    text_sha256 = models.CharField(max_length=64)
+    vector = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["encoder_sha256", "text_sha256"], name="a_text_is_embedded_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.text_sha256[:12]} by {self.encoder_sha256[:12]}"
+
+    @staticmethod
+    def key_of(text: str) -> str:
+        """Return the name of a text."""
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Surface(models.Model):
+    """A place in a product that asks for an answer."""
+
+    class Kind(models.TextChoices):
+        RECOMMEND = "recommend"
+        CLASSIFY = "classify"
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="surfaces")
+    key = models.SlugField(max_length=64)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.RECOMMEND)
+    static_list: models.JSONField[list[str]] = models.JSONField(
+        default=list, blank=True, help_text="Item ids that are served when no model can answer."
+    )
+    candidates = models.PositiveIntegerField(
+        default=200, help_text="How many precomputed candidates are re-ranked in a request."
+    )
+    exploration = models.FloatField(
+        default=0.0,
+        help_text="Temperature of the Plackett-Luce draw over ranks; 0 serves the ranking itself.",
+    )
+    liked_events: models.JSONField[list[str]] = models.JSONField(
+        default=list, blank=True, help_text="Event names that say a unit liked an item."
+    )
+    retrain_recommender = models.CharField(
+        max_length=32, blank=True, help_text="What the schedule trains; empty for nothing."
+    )
+    retrain_every_seconds = models.PositiveIntegerField(default=24 * 3600)
+    retrain_params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    start_experiments = models.BooleanField(
+        default=True, help_text="Whether a version that passed the gate starts its experiment."
+    )
+    policy: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, blank=True, help_text="Decision policy of experiments that the loop starts."
+    )
+    seed = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Makes the salts of the loop's experiments repeatable, for demonstrations.",
+    )
+    last_retrained_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key"], name="surface_key_is_unique"),
+            models.CheckConstraint(condition=Q(exploration__gte=0), name="exploration_is_not_negative"),
+            models.CheckConstraint(condition=Q(candidates__gte=1), name="candidates_is_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,140 @@
+"""Versions of models: immutable artifacts, and aliases that move over them."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Snapshot(models.Model):
+    """The frozen training data of one run, named by the hash of its content."""
+
+    surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="snapshots")
+    sha256 = models.CharField(max_length=64)
+    rows = models.PositiveBigIntegerField()
+    units = models.PositiveBigIntegerField()
+    watermark = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    destroyed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["surface", "sha256"], name="a_snapshot_is_kept_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    """Sets of versions."""
+
+    def champions(self) -> Self:
+        """Versions that serve their surface when no experiment runs."""
+        return self.filter(alias=ModelVersion.Alias.CHAMPION)
+
+
+class ModelVersion(models.Model):
+    """An immutable artifact; only its alias moves."""
+
+    class Alias(models.TextChoices):
+        CANDIDATE = "candidate"
+        SHADOW = "shadow"
+        CHALLENGER = "challenger"
+        CHAMPION = "champion"
+        RETIRED = "retired"
+        REJECTED = "rejected"
+
+    surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="versions")
+    name = models.SlugField(max_length=64)
+    number = models.PositiveIntegerField()
+    alias = models.CharField(max_length=16, choices=Alias.choices, default=Alias.CANDIDATE)
+    artifact_sha256 = models.CharField(max_length=64)
+    encoder_sha256 = models.CharField(max_length=64, blank=True)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+    snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.PROTECT)
+    params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    metrics: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    gate: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    code_version = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ModelVersionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["surface", "name", "number"], name="a_version_number_is_used_once"
+            ),
+            models.UniqueConstraint(
+                fields=["surface"],
+                condition=Q(alias="champion"),
+                name="at_most_one_champion_per_surface",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """The version's name in answers and reports, such as `two-tower@7`."""
+        return f"{self.name}@{self.number}"
+
+    @property
+    def passed_gate(self) -> bool:
+        """Whether the offline gate let it through."""
+        return bool(self.gate.get("passed"))
+
+
+class TrainingRun(models.Model):
+    """One attempt to make a version."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PASSED = "passed"
+        REFUSED = "refused"
+        SKIPPED = "skipped"
+        FAILED = "failed"
+
+    ACTIVE = (State.QUEUED, State.RUNNING)
+
+    surface = models.ForeignKey(
+        "inference.Surface", on_delete=models.CASCADE, related_name="training_runs"
+    )
+    recommender = models.CharField(max_length=32)
+    trigger = models.CharField(max_length=32)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.PROTECT)
+    version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
+    progress = models.FloatField(default=0.0)
+    message = models.TextField(blank=True)
+    lease = models.PositiveIntegerField(
+        default=0, help_text="Fencing token: a run that lost its lease cannot publish."
+    )
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    queued_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["surface", "recommender"],
+                condition=Q(state__in=("queued", "running")),
+                name="one_active_run_per_surface_and_recommender",
+            ),
+            models.CheckConstraint(
+                condition=Q(progress__gte=0) & Q(progress__lte=1), name="progress_is_a_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}: {self.recommender} for {self.surface}"

@@ -1,0 +1,51 @@
+"""Two towers over text: an item tower on the encoder's vector, a unit tower of attention over items.
+
+The first rung of the training ladder: the encoder is frozen and only the heads learn. An item is a
+head over its text plus a small vector of its own, learnt from behaviour and zero for an item that
+nobody liked yet, so that a new item is placed by its text alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inference.recommenders.protocol import FitOptions, TrainingData, default_order
+from inference.serving.artifact import Draft
+
+
+class TwoTower:
+    """Heads over frozen text vectors, trained by a full softmax over the catalogue."""
+
+    name = "two-tower"
+    needs_vectors = True
+    seeds = 3
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Train the heads.
+
+        Raises:
+            ValueError: there are no vectors, or no unit liked two items.
+        """
+        # torch is imported by the training subprocess alone, when it gets here.
+        from inference.training.heads import HeadParams, train_heads  # noqa: PLC0415
+
+        if data.item_vectors is None:
+            raise ValueError("item_vectors == None, must be given to 'two-tower'.")
+        params = HeadParams(**options.params)
+        towers = train_heads(data, params, options)
+        return Draft(
+            item_ids=data.item_ids,
+            item_vectors=towers.item_vectors,
+            context_vectors=towers.context_vectors,
+            bias=towers.bias,
+            attention=towers.attention,
+            recency=towers.recency,
+            default_order=np.argsort(-towers.bias, kind="stable")[:1000].astype(np.int32)
+            if data.popularity.any()
+            else default_order(data.popularity),
+            about={
+                "recommender": self.name,
+                "params": params.as_json(),
+                "seed": options.seed,
+            },
+        )

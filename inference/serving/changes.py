@@ -1,0 +1,59 @@
+"""How a change reaches the serving processes, and how they confirm it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from inference.serving.keys import serving_key
+
+if TYPE_CHECKING:
+    import redis
+
+CHANNEL = "bakeoff:configuration"
+READ_BACK_SECONDS = 5.0
+POLL_SECONDS = 0.05
+
+
+def announce_change(client: redis.Redis) -> None:
+    """Tell every serving process to read the configuration again."""
+    client.publish(CHANNEL, b"changed")
+
+
+def read_back(
+    client: redis.Redis,
+    what: str,
+    surface_id: int,
+    wanted_id: int,
+    *,
+    seconds: float = READ_BACK_SECONDS,
+) -> dict[str, float | None]:
+    """Wait until every serving process says that this is what the surface serves.
+
+    Args:
+        client: the cache.
+        what: `champion` (a version's id) or `experiment` (an experiment's id).
+        surface_id: the surface.
+        wanted_id: what it should say.
+        seconds: how long to wait.
+
+    Returns:
+        Per process the seconds until it said so, or None if it did not in time. Empty when no
+        process serves.
+    """
+    start = time.monotonic()
+    confirmed: dict[str, float | None] = {}
+    while True:
+        waiting = False
+        for key in client.scan_iter(match=serving_key("*"), count=1000):
+            name, said = key.decode(), client.get(key)
+            if said is None or confirmed.get(name) is not None:
+                continue
+            serves = orjson.loads(said)[what].get(str(surface_id))
+            confirmed[name] = round(time.monotonic() - start, 3) if serves == wanted_id else None
+            waiting = waiting or confirmed[name] is None
+        if not waiting or time.monotonic() - start > seconds:
+            return confirmed
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,24 @@
+"""Names of what the cache holds. All of it can be rebuilt from PostgreSQL."""
+
+RECENT_KEPT = 50
+CANDIDATES_TTL_SECONDS = 7 * 86_400
+
+
+def recent_key(surface_id: int, unit_id: str) -> str:
+    """List of the items that a unit liked lately, newest first."""
+    return f"recent:{surface_id}:{unit_id}"
+
+
+def candidates_key(version_id: int, unit_id: str) -> str:
+    """Best items of one version for a unit: int32 indices into the version's items, best first."""
+    return f"candidates:{version_id}:{unit_id}"
+
+
+def dirty_key(surface_id: int) -> str:
+    """Set of units whose candidates are out of date."""
+    return f"dirty:{surface_id}"
+
+
+def serving_key(process: str) -> str:
+    """What one web process serves now: a JSON object of surface id to champion id."""
+    return f"serving:{process}"

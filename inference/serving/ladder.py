@@ -1,0 +1,144 @@
+"""The fallback ladder: precomputed, nearline, the version's default list, the static list, empty.
+
+Each step down has a reason that is logged with the slate. A unit stays in its variant: no step calls
+another variant's model, and the static list belongs to none.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.serving.explore import draw_slate
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.random import Generator
+
+    from inference.serving.artifact import Indices
+    from inference.serving.ranker import Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request for a slate.
+
+    Attributes:
+        k: slots.
+        recent: item ids that the unit liked lately, newest first.
+        precomputed: the version's candidates for the unit, int32 bytes, or None.
+        exclude: item ids that may not be shown.
+        only: rank just these items, or None for all.
+        static_list: the surface's list for when no model can answer.
+        most_candidates: how many candidates are re-ranked.
+        temperature: of the draw.
+    """
+
+    k: int
+    recent: Sequence[str]
+    precomputed: bytes | None
+    exclude: Collection[str]
+    only: Sequence[str] | None
+    static_list: Sequence[str]
+    most_candidates: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place of a slate: item, score, rank before the draw (from 1), propensity, explored."""
+
+    item_id: str
+    score: float
+    rank: int
+    propensity: float
+    explored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A slate and how it came about."""
+
+    slots: Sequence[Slot]
+    fallback: str | None
+    candidate_count: int
+    candidate_hash: str
+
+
+def serve(ranker: Ranker | None, ask: Ask, *, rng: Generator, without: str) -> Served:
+    """Answer a request.
+
+    Args:
+        ranker: the version to serve, or None when there is none that works.
+        ask: the request.
+        rng: source of the draw.
+        without: the reason to log when there is no ranker.
+    """
+    if ranker is None:
+        return _serve_static(ask, without)
+    candidates, recent, fallback = _candidates(ranker, ask)
+    if not len(candidates):
+        return _serve_static(ask, "static_list")
+    scores = ranker.score(candidates, recent)
+    order = np.argsort(-scores, kind="stable")
+    candidates, scores = candidates[order], scores[order]
+    slots = [
+        Slot(
+            item_id=ranker.item_ids[candidates[rank]],
+            score=round(float(scores[rank]), 6),
+            rank=rank + 1,
+            propensity=propensity,
+            explored=rank != position,
+        )
+        for position, (rank, propensity) in enumerate(
+            draw_slate(len(candidates), ask.k, temperature=ask.temperature, rng=rng)
+        )
+    ]
+    return Served(
+        slots=slots,
+        fallback=fallback,
+        candidate_count=len(candidates),
+        candidate_hash=f"{zlib.crc32(np.sort(candidates).tobytes()):08x}",
+    )
+
+
+def _candidates(ranker: Ranker, ask: Ask) -> tuple[Indices, list[int], str | None]:
+    """Return the candidates after all filters, the unit's history, and the reason of a fallback."""
+    recent = ranker.indices_of(ask.recent)
+    fallback = None
+    if ask.only is not None:
+        found = np.array(ranker.indices_of(ask.only), dtype=np.int32)
+    elif ask.precomputed is not None:
+        found = np.frombuffer(ask.precomputed, dtype=np.int32)
+    elif recent and ranker.reads_history:
+        found, fallback = ranker.nearline(recent, ask.most_candidates), "nearline"
+    else:
+        found, fallback = ranker.default_order[: ask.most_candidates], "default_list"
+    # What is asked for by name is ranked even if the unit has met it.
+    banned = set(ranker.indices_of(ask.exclude))
+    if ask.only is None:
+        banned.update(recent)
+    if banned:
+        keep = [i for i in found.tolist() if i not in banned]
+        found = np.array(keep, dtype=np.int32)
+    return found, recent, fallback
+
+
+def _serve_static(ask: Ask, reason: str) -> Served:
+    allowed = set(ask.only) if ask.only is not None else None
+    items = [
+        item_id
+        for item_id in ask.static_list
+        if item_id not in ask.exclude and (allowed is None or item_id in allowed)
+    ]
+    slots = [
+        Slot(item_id=item_id, score=0.0, rank=rank, propensity=1.0, explored=False)
+        for rank, item_id in enumerate(items[: ask.k], start=1)
+    ]
+    if not slots and reason == "static_list":
+        reason = "empty"
+    return Served(slots=slots, fallback=reason, candidate_count=len(items), candidate_hash="")

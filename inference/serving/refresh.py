@@ -1,0 +1,68 @@
+"""Write what a request reads: recent items and candidates of units, into the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference.serving.keys import (
+    CANDIDATES_TTL_SECONDS,
+    RECENT_KEPT,
+    candidates_key,
+    recent_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import redis
+
+    from inference.serving.ranker import Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of a unit on a surface.
+
+    Attributes:
+        liked: item ids, newest first.
+        seen: item ids that may not be recommended again, the liked ones among them.
+    """
+
+    liked: Sequence[str] = ()
+    seen: Sequence[str] = ()
+
+
+def refresh_units(
+    client: redis.Redis,
+    surface_id: int,
+    versions: Mapping[int, Ranker],
+    histories: Mapping[str, History],
+    *,
+    candidates: int,
+) -> None:
+    """Recompute the candidates of some units under every version that serves the surface.
+
+    Args:
+        client: the cache.
+        surface_id: whose recent items they are.
+        versions: loaded versions by id.
+        histories: by unit.
+        candidates: how many to keep a unit.
+    """
+    units = list(histories)
+    pipe = client.pipeline(transaction=False)
+    for unit, history in histories.items():
+        key = recent_key(surface_id, unit)
+        pipe.delete(key)
+        if history.liked:
+            pipe.rpush(key, *history.liked[:RECENT_KEPT])
+    for version_id, ranker in versions.items():
+        lists = ranker.candidates(
+            [ranker.indices_of(histories[unit].liked[:RECENT_KEPT]) for unit in units],
+            [ranker.indices_of(histories[unit].seen) for unit in units],
+            candidates,
+        )
+        for unit, best in zip(units, lists, strict=True):
+            pipe.set(candidates_key(version_id, unit), best.tobytes(), ex=CANDIDATES_TTL_SECONDS)
+    pipe.execute()

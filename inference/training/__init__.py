@@ -1,0 +1,1 @@
+"""Snapshot, split, fit, gate: what a training run does, in a process of its own."""

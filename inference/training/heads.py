@@ -1,0 +1,258 @@
+"""Train the heads of the two-tower model. In reading order: parameters, data, model, loop.
+
+Each step takes some units, hides a random part of what each liked, and asks for the hidden part from
+the rest: a softmax over the whole catalogue. Every epoch draws from a generator seeded by (seed,
+epoch), so a run that resumes from a checkpoint ends as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inference.recommenders.protocol import FitOptions, TrainingData
+    from inference.serving.artifact import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class HeadParams:
+    """Hyper-parameters.
+
+    Attributes:
+        width: of the shared space.
+        hidden: of each head's hidden layer.
+        history: recent items that the unit tower reads.
+        epochs: passes over the units; each pass hides another part of every unit.
+        batch: units a step.
+        rate: peak learning rate of AdamW, on a cosine.
+        decay: weight decay.
+        dropout: on the text vectors.
+        own: spread at which an item's own vector starts.
+        recency: whether the attention learns how old an item is.
+    """
+
+    width: int = 64
+    hidden: int = 256
+    history: int = 50
+    epochs: int = 30
+    batch: int = 128
+    rate: float = 5e-3
+    decay: float = 1e-2
+    dropout: float = 0.2
+    own: float = 0.02
+    recency: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """The trained heads applied to every item: the arrays of the serving form."""
+
+    item_vectors: Floats
+    context_vectors: Floats
+    bias: Floats
+    attention: Floats
+    recency: Floats
+
+
+class Heads(nn.Module):
+    """The learnt part of the model."""
+
+    def __init__(self, text: torch.Tensor, liked: torch.Tensor, params: HeadParams) -> None:
+        """Make the heads.
+
+        Args:
+            text: the encoder's vectors, (n, e).
+            liked: how often each item was liked, (n,).
+            params: hyper-parameters.
+        """
+        super().__init__()
+        n, e = text.shape
+
+        def head() -> nn.Sequential:
+            return nn.Sequential(
+                nn.Linear(e, params.hidden), nn.GELU(), nn.Linear(params.hidden, params.width)
+            )
+
+        self.item_head, self.context_head = head(), head()
+        self.item_own = nn.Parameter(torch.randn(n, params.width) * params.own)
+        self.context_own = nn.Parameter(torch.randn(n, params.width) * params.own)
+        self.attention = nn.Parameter(torch.zeros(params.width))
+        self.recency = nn.Parameter(torch.zeros(params.history), requires_grad=params.recency)
+        self.bias = nn.Parameter(torch.log1p(liked))
+        self.dropout = nn.Dropout(params.dropout)
+        self.register_buffer("text", text, persistent=False)
+        self.register_buffer("warm", (liked > 0).float()[:, None], persistent=False)
+
+    def items(self) -> torch.Tensor:
+        """Return V, (n, d)."""
+        return self.item_head(self.dropout(self.text)) + self.item_own * self.warm
+
+    def context(self) -> torch.Tensor:
+        """Return C, (n, d)."""
+        return self.context_head(self.dropout(self.text)) + self.context_own * self.warm
+
+    def scores(self, history: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Return scores (b, n) of all items for units with these histories.
+
+        Args:
+            history: item indices, newest first, (b, h).
+            known: which of them are real, (b, h).
+        """
+        context = self.context()[history]
+        weights = (context @ self.attention + self.recency).masked_fill(~known, -1e9)
+        unit = (weights.softmax(1)[..., None] * context).sum(1)
+        return unit @ self.items().T + self.bias
+
+
+def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> Towers:
+    """Train and return the towers.
+
+    Raises:
+        ValueError: no unit liked two items.
+    """
+    units = [liked for liked in data.liked if len(np.unique(liked)) >= 2]
+    if not units:
+        raise ValueError("units with two liked items == 0, must be at least 1.")
+    torch.manual_seed(options.seed)
+    device = _device(options.device)
+    assert data.item_vectors is not None  # noqa: S101  the caller has checked it
+    text = torch.from_numpy(np.array(data.item_vectors)).to(device)
+    liked = torch.from_numpy(data.popularity.astype(np.float32)).to(device)
+    model = Heads(text, liked, params).to(device)
+    optimiser = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=params.rate,
+        weight_decay=params.decay,
+    )
+    first = _resume(options.checkpoint, model, optimiser)
+    for epoch in range(first, params.epochs):
+        rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / params.epochs))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch))
+        _keep(options.checkpoint, model, optimiser, epoch + 1)
+        options.report((epoch + 1) / params.epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
+    return _export(model)
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def _train_epoch(
+    model: Heads,
+    optimiser: torch.optim.Optimizer,
+    units: list[np.ndarray],
+    params: HeadParams,
+    seed: tuple[int, int],
+) -> float:
+    """Pass once over the units; return the mean loss."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed[0] * 100_003 + seed[1])  # for the dropout
+    device = model.bias.device
+    model.train()
+    order, losses = rng.permutation(len(units)), []
+    for start in range(0, len(order), params.batch):
+        chosen = order[start : start + params.batch]
+        history, known, targets = _hide(units, chosen, params.history, len(model.bias), rng)
+        scores = model.scores(history.to(device), known.to(device))
+        # What is in the history is not asked for, and may not be answered either.
+        shown = torch.zeros_like(scores, dtype=torch.bool)
+        shown.scatter_(1, history.to(device), known.to(device))
+        log_p = functional.log_softmax(scores.masked_fill(shown, -1e9), dim=1)
+        wanted = targets.to(device)
+        loss = -(log_p * wanted).sum() / wanted.sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return sum(losses) / len(losses)
+
+
+def _hide(
+    units: list[np.ndarray], chosen: np.ndarray, most: int, items: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Split each unit's items at random into a history, newest first, and what is asked for."""
+    history = np.zeros((len(chosen), most), dtype=np.int64)
+    known = np.zeros((len(chosen), most), dtype=bool)
+    targets = np.zeros((len(chosen), items), dtype=np.float32)
+    for row, unit in enumerate(chosen):
+        liked = units[unit]
+        keep = rng.random(len(liked)) < rng.uniform(0.3, 0.95)
+        keep[rng.integers(len(liked))] = True
+        hidden = rng.integers(len(liked))
+        keep[hidden] = False
+        shown = liked[keep][-most:][::-1] if keep.any() else liked[:1]
+        history[row, : len(shown)] = shown
+        known[row, : len(shown)] = True
+        targets[row, np.setdiff1d(liked[~keep], shown)] = 1.0
+        # Every unit counts alike, up to a root of how much it was asked.
+        targets[row] /= max(math.sqrt(targets[row].sum()), 1.0)
+    return torch.from_numpy(history), torch.from_numpy(known), torch.from_numpy(targets)
+
+
+def _export(model: Heads) -> Towers:
+    model.eval()
+    with torch.inference_mode():
+
+        def array(tensor: torch.Tensor) -> Floats:
+            return tensor.float().cpu().numpy().copy()
+
+        return Towers(
+            item_vectors=array(model.items()),
+            context_vectors=array(model.context()),
+            bias=array(model.bias),
+            attention=array(model.attention),
+            recency=array(model.recency),
+        )
+
+
+def _keep(folder: Path | None, model: Heads, optimiser: torch.optim.Optimizer, epochs: int) -> None:
+    """Write a checkpoint beside the last one, sync it, and put it in its place."""
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
+    new = folder / "checkpoint.new"
+    save_file(tensors, new, metadata={"epochs": json.dumps(epochs)})
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    new.replace(folder / f"checkpoint-{epochs}.safetensors")
+    (folder / f"checkpoint-{epochs - 1}.safetensors").unlink(missing_ok=True)
+
+
+def _resume(folder: Path | None, model: Heads, optimiser: torch.optim.Optimizer) -> int:
+    """Load the newest checkpoint; return how many epochs it had seen."""
+    found = list(folder.glob("checkpoint-*.safetensors")) if folder is not None else []
+    if not found:
+        return 0
+    newest = max(found, key=lambda path: int(path.stem.split("-")[1]))
+    tensors = load_file(newest)
+    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    state = optimiser.state_dict()
+    for key, value in tensors.items():
+        if key.startswith("adam."):
+            _, index, name = key.split(".")
+            state["state"].setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict(state)
+    return int(newest.stem.split("-")[1])

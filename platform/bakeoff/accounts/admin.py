@@ -1,0 +1,68 @@
+"""Admin of tenants and keys."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin, ModelAdmin):
+    """Django's users in unfold's dress."""
+
+
+@admin.register(Group)
+class PeopleAdmin(GroupAdmin, ModelAdmin):
+    """Django's groups in unfold's dress."""
+
+
+@admin.register(Project)
+class ProjectAdmin(ModelAdmin):
+    list_display = ["slug", "name", "timezone", "created_at"]
+    search_fields = ["slug", "name"]
+
+
+@admin.register(Membership)
+class MembershipAdmin(ModelAdmin):
+    list_display = ["user", "project", "role"]
+    list_filter = ["project", "role"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    """Keys are made by `bakeoff keys` or the API, where their text can be shown once."""
+
+    list_display = ["name", "project", "kind", "prefix", "created_at", "revoked_at", "last_used_at"]
+    list_filter = ["project", "kind"]
+    readonly_fields = ["project", "kind", "prefix", "digest", "created_at", "last_used_at"]
+    actions = ["revoke_keys"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.action(description="Revoke the selected keys")
+    def revoke_keys(self, request: HttpRequest, queryset) -> None:  # noqa: ANN001  admin's own
+        for key in queryset.usable():
+            key.revoke()
+        self.message_user(request, "Revoked.")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ModelAdmin):
+    list_display = ["at", "project", "actor", "action", "subject"]
+    list_filter = ["project", "action"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
+        return False

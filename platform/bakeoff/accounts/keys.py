@@ -1,0 +1,22 @@
+"""API keys as text: how one is made and how it is recognised.
+
+A key is random, so an unsalted SHA-256 is enough to store it: there is no dictionary to try. Pure:
+the gateway uses it without Django.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+PUBLIC, SECRET = "pk", "sk"
+
+
+def make_key(kind: str) -> str:
+    """Return a new key, `pk_…` or `sk_…`, with 192 random bits."""
+    return f"{kind}_{secrets.token_urlsafe(24)}"
+
+
+def digest_of(key: str) -> str:
+    """Return what is stored of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,110 @@
+"""Tenants and access."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from bakeoff.accounts.keys import PUBLIC, SECRET, digest_of, make_key
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Project(models.Model):
+    """The tenant: owns keys, items, surfaces, experiments and events."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=200)
+    timezone = models.CharField(max_length=64, default="UTC")
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Membership(models.Model):
+    """A person's role in a project."""
+
+    class Role(models.TextChoices):
+        VIEWER = "viewer"
+        EDITOR = "editor"
+        ADMIN = "admin"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "project"], name="one_role_per_member")]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.project}"
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Sets of keys."""
+
+    def usable(self) -> Self:
+        """Keys that were not revoked."""
+        return self.filter(revoked_at__isnull=True)
+
+
+class ApiKey(models.Model):
+    """A key of a project; its text is shown once and never stored."""
+
+    class Kind(models.TextChoices):
+        PUBLIC_KEY = PUBLIC, "public"
+        SECRET_KEY = SECRET, "secret"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=2, choices=Kind.choices)
+    prefix = models.CharField(max_length=12)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list, blank=True)
+    allowed_origins = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @classmethod
+    def make(cls, project: Project, kind: str, *, name: str) -> tuple[ApiKey, str]:
+        """Create a key; return it with its text, which is known only now."""
+        text = make_key(kind)
+        key = cls.objects.create(
+            project=project, name=name, kind=kind, prefix=text[:8], digest=digest_of(text)
+        )
+        return key, text
+
+    def revoke(self, at: datetime | None = None) -> None:
+        """Make the key useless from now on."""
+        self.revoked_at = at or timezone.now()
+        self.save(update_fields=["revoked_at"])
+
+
+class AuditEntry(models.Model):
+    """One act of a person or of the platform; never changed."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="audit_entries")
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=64)
+    subject = models.CharField(max_length=200)
+    detail: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.subject}"

@@ -1,0 +1,73 @@
+"""The django-ninja application: one error shape, keys by scope."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import IntegrityError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from bakeoff.api.access import SecretKey
+from bakeoff.api.errors import Problem
+from bakeoff.api.experiments import router as experiments
+from bakeoff.api.models import router as models
+from bakeoff.api.surfaces import router as surfaces
+
+logger = logging.getLogger(__name__)
+
+api = NinjaAPI(
+    title="Bakeoff",
+    version="1",
+    description="Management API. The fast lane (/v1/recommend, /v1/events, /v1/feedback) is beside it.",
+    docs_url="docs",
+    openapi_url="v1/openapi.json",
+    auth=SecretKey(),
+)
+api.add_router("/v1", surfaces)
+api.add_router("/v1", experiments)
+api.add_router("/v1", models)
+
+
+def _answer(
+    request: HttpRequest, status: int, code: str, message: str, field: str | None = None
+) -> HttpResponse:
+    error = {"code": code, "message": message, "field": field}
+    return api.create_response(request, {"error": error}, status=status)
+
+
+@api.exception_handler(Problem)
+def _on_problem(request: HttpRequest, error: Problem) -> HttpResponse:
+    return _answer(request, error.status, error.code, str(error), error.field)
+
+
+@api.exception_handler(AuthenticationError)
+def _on_no_key(request: HttpRequest, error: AuthenticationError) -> HttpResponse:  # noqa: ARG001
+    return _answer(
+        request, 401, "no_valid_key", "A secret key is missing. Send Authorization: Bearer sk_…."
+    )
+
+
+@api.exception_handler(ValidationError)
+def _on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first: dict[str, Any] = error.errors[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in {"body", "payload", "query"})
+    return _answer(request, 400, "invalid_value", f"{field}: {first['msg']}.", field or None)
+
+
+@api.exception_handler(Http404)
+def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return _answer(request, 404, "not_found", str(error) or "Not found in this project.")
+
+
+@api.exception_handler(HttpError)
+def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return _answer(request, error.status_code, "bad_request", f"{error.message}.")
+
+
+@api.exception_handler(IntegrityError)
+def _on_conflict(request: HttpRequest, error: IntegrityError) -> HttpResponse:
+    logger.info("refused by a constraint: %s", error)
+    return _answer(request, 409, "conflict", "It exists already, or a rule of the tables forbids it.")

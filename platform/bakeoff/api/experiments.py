@@ -1,0 +1,231 @@
+"""Experiments with their verbs, looks, decisions and report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Field, Router, Schema
+
+from bakeoff.accounts.models import Project
+from bakeoff.api.access import actor_of, project_of
+from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.surfaces import KEY
+from experiments.actions.define_experiment import (
+    CannotDefineError,
+    ExperimentDraft,
+    RoleDraft,
+    VariantDraft,
+    define_experiment,
+)
+from experiments.actions.start_experiment import CannotStartError, start_experiment
+from experiments.actions.stop_experiment import ship_experiment, stop_experiment
+from experiments.models import Experiment, Metric
+from experiments.models.experiment import WrongStateError
+from experiments.reports.experiment_report import report_on
+from inference.models import ModelVersion, Surface
+
+router = Router(tags=["experiments"])
+
+
+class VariantIn(Schema):
+    """A variant to be; `model` is a version such as `two-tower@7`."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    model: str = Field(pattern=r"^[-a-zA-Z0-9_]+@[0-9]{1,9}$")
+    weight: float = Field(ge=0, le=1)
+    is_control: bool = False
+
+
+class RoleIn(Schema):
+    """A metric's part."""
+
+    metric: str
+    role: str = Field("primary", pattern="^(primary|secondary|guardrail)$")
+    margin: float = Field(0.05, ge=0)
+
+
+class ExperimentIn(Schema):
+    """An experiment to be."""
+
+    key: str = Field(min_length=1, max_length=100, pattern=KEY)
+    surface: str
+    hypothesis: str = Field("", max_length=5000)
+    allocation: float = Field(1.0, gt=0, le=1)
+    variants: list[VariantIn] = Field(min_length=2, max_length=20)
+    metrics: list[RoleIn] = Field(min_length=1, max_length=50)
+    policy: dict[str, Any] = Field(default_factory=dict)
+    against_gate: bool = False
+
+
+class ExperimentOut(Schema):
+    """An experiment."""
+
+    key: str
+    surface: str
+    state: str
+    hypothesis: str
+    allocation: float
+    against_gate: bool
+    policy: dict[str, Any]
+    policy_sha256: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @staticmethod
+    def resolve_surface(experiment: Experiment) -> str:
+        """Name the surface."""
+        return experiment.surface.key
+
+
+class Why(Schema):
+    """A person's reason."""
+
+    reason: str = Field("", max_length=1000)
+
+
+class ShipIn(Why):
+    """What is shipped, and why."""
+
+    variant: str
+
+
+class DecisionOut(Schema):
+    """A decision record."""
+
+    action: str
+    reason: str
+    made_by: str
+    made_at: datetime
+    sha256: str
+    previous_sha256: str
+    evidence: dict[str, Any]
+    read_back: dict[str, float | None]
+
+
+def _find(request: HttpRequest, key: str) -> Experiment:
+    found: Experiment = get_object_or_404(
+        Experiment.objects.select_related("surface"), project=project_of(request), key=key
+    )
+    return found
+
+
+@router.get("/experiments", response={200: list[ExperimentOut], **REFUSALS})
+def list_experiments(request: HttpRequest, state: str | None = None) -> Any:
+    """List the project's experiments, newest first."""
+    found = Experiment.objects.filter(project=project_of(request)).select_related("surface")
+    return found.filter(state=state) if state else found
+
+
+@router.post("/experiments", response={201: ExperimentOut, **REFUSALS})
+def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
+    """Define an experiment; it takes no traffic before it is started."""
+    project = project_of(request)
+    surface = get_object_or_404(Surface, project=project, key=payload.surface)
+    draft = ExperimentDraft(
+        surface=surface,
+        key=payload.key,
+        hypothesis=payload.hypothesis,
+        owner=actor_of(request),
+        allocation=payload.allocation,
+        variants=[
+            VariantDraft(v.key, _version(surface, v.model), v.weight, v.is_control)
+            for v in payload.variants
+        ],
+        roles=[
+            RoleDraft(_metric(project, role.metric), role.role, role.margin) for role in payload.metrics
+        ],
+        policy=payload.policy,
+        against_gate=payload.against_gate,
+    )
+    try:
+        return 201, define_experiment(draft)
+    except CannotDefineError as error:
+        raise Problem(422, "cannot_define", str(error), error.field) from error
+
+
+def _version(surface: Surface, label: str) -> ModelVersion:
+    name, _, number = label.partition("@")
+    found = surface.versions.filter(name=name, number=int(number)).first()
+    if found is None:
+        raise Problem(
+            422,
+            "unknown_model",
+            f"model == '{label}', not found on surface '{surface}'.",
+            "variants",
+        )
+    return found
+
+
+def _metric(project: Project, key: str) -> Metric:
+    found = Metric.objects.filter(project=project, key=key).first()
+    if found is None:
+        raise Problem(
+            422,
+            "unknown_metric",
+            f"metric == '{key}', not found in project '{project}'.",
+            "metrics",
+        )
+    return found
+
+
+@router.get("/experiments/{key}", response={200: ExperimentOut, **REFUSALS})
+def show_experiment(request: HttpRequest, key: str) -> Any:
+    """Show an experiment."""
+    return _find(request, key)
+
+
+@router.post("/experiments/{key}/start", response={200: ExperimentOut, **REFUSALS})
+def start(request: HttpRequest, key: str) -> Any:
+    """Start it: the rule is fixed, traffic is split."""
+    try:
+        return start_experiment(experiment=_find(request, key), by=actor_of(request))
+    except (WrongStateError, CannotStartError) as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+
+
+@router.post("/experiments/{key}/stop", response={200: DecisionOut, **REFUSALS})
+def stop(request: HttpRequest, key: str, payload: Why) -> Any:
+    """Stop it without a verdict; the champion stays."""
+    try:
+        return stop_experiment(
+            experiment=_find(request, key), by=actor_of(request), reason=payload.reason
+        )
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+
+
+@router.post("/experiments/{key}/ship", response={200: DecisionOut, **REFUSALS})
+def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
+    """Stop it and promote one of its variants."""
+    experiment = _find(request, key)
+    if not experiment.variants.filter(key=payload.variant).exists():
+        raise Problem(
+            422,
+            "unknown_variant",
+            f"variant == '{payload.variant}', not found in experiment '{key}'.",
+            "variant",
+        )
+    try:
+        return ship_experiment(
+            experiment=experiment,
+            variant=payload.variant,
+            by=actor_of(request),
+            reason=payload.reason,
+        )
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+
+
+@router.get("/experiments/{key}/decisions", response={200: list[DecisionOut], **REFUSALS})
+def list_decisions(request: HttpRequest, key: str) -> Any:
+    """List its decision records with their evidence."""
+    return _find(request, key).decisions.all()
+
+
+@router.get("/experiments/{key}/report.json", response={200: dict[str, Any], **REFUSALS})
+def show_report(request: HttpRequest, key: str) -> Any:
+    """Give the numbers of its report."""
+    return report_on(_find(request, key)).as_json()

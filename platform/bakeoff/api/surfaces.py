@@ -1,0 +1,154 @@
+"""Surfaces, items and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Field, Router, Schema
+
+from bakeoff.api.access import project_of
+from bakeoff.api.errors import REFUSALS, Problem
+from experiments.ingest.likes import LikeRuleError, parse_rules
+from experiments.models import Metric
+from inference.actions.load_items import ItemDraft, load_items
+from inference.cache import cache_client
+from inference.models import Surface
+from inference.recommenders import RECOMMENDERS
+from inference.serving.changes import announce_change
+from inference.tasks import embed_items
+
+router = Router(tags=["surfaces"])
+KEY = r"^[-a-zA-Z0-9_]+$"
+MOST_ITEMS = 1000
+
+
+class SurfaceIn(Schema):
+    """A surface to be, or what is to change."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    kind: str = Field("recommend", pattern="^(recommend|classify)$")
+    static_list: list[str] = Field(default_factory=list, max_length=1000)
+    candidates: int = Field(200, ge=1, le=5000)
+    exploration: float = Field(0.0, ge=0, le=10)
+    liked_events: list[str] = Field(default_factory=list, max_length=20)
+    retrain_recommender: str = ""
+    retrain_every_seconds: int = Field(86_400, ge=60, le=31_536_000)
+    policy: dict[str, Any] = Field(default_factory=dict)
+
+
+class SurfaceOut(SurfaceIn):
+    """A surface and its champion."""
+
+    champion: str | None = None
+
+    @staticmethod
+    def resolve_champion(surface: Surface) -> str | None:
+        """Name the champion."""
+        champion = surface.versions.champions().first()
+        return champion.label if champion else None
+
+
+@router.get("/surfaces", response={200: list[SurfaceOut], **REFUSALS})
+def list_surfaces(request: HttpRequest) -> Any:
+    """List the project's surfaces."""
+    return Surface.objects.filter(project=project_of(request)).order_by("key")
+
+
+@router.put("/surfaces", response={200: SurfaceOut, **REFUSALS})
+def put_surface(request: HttpRequest, payload: SurfaceIn) -> Any:
+    """Make a surface, or change it."""
+    try:
+        parse_rules(payload.liked_events)
+    except LikeRuleError as error:
+        raise Problem(422, "invalid_rule", str(error), "liked_events") from error
+    if payload.retrain_recommender and payload.retrain_recommender not in RECOMMENDERS:
+        raise Problem(
+            422,
+            "unknown_recommender",
+            f"retrain_recommender == '{payload.retrain_recommender}', must be one of "
+            f"{sorted(RECOMMENDERS)}.",
+            "retrain_recommender",
+        )
+    surface, _ = Surface.objects.update_or_create(
+        project=project_of(request), key=payload.key, defaults=payload.dict(exclude={"key"})
+    )
+    announce_change(cache_client())
+    return surface
+
+
+class ItemIn(Schema):
+    """An item to be, or what is to change."""
+
+    item_id: str = Field(min_length=1, max_length=200)
+    title: str = Field("", max_length=500)
+    text: str = Field("", max_length=20_000)
+    properties: dict[str, Any] = Field(default_factory=dict)
+
+
+class ItemsIn(Schema):
+    """Items, at most 1,000 at once."""
+
+    items: list[ItemIn] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+class Written(Schema):
+    """How many were written."""
+
+    written: int
+
+
+@router.put("/items", response={200: Written, **REFUSALS})
+def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
+    """Add items or change them; their texts are embedded in a worker."""
+    if any("\0" in item.item_id + item.title + item.text for item in payload.items):
+        raise Problem(400, "nul_character", "A text holds U+0000, must hold none.", "items")
+    with transaction.atomic():
+        ids = load_items(
+            project_id=project_of(request).pk,
+            items=[ItemDraft(**item.dict()) for item in payload.items],
+        )
+        transaction.on_commit(lambda: embed_items.delay(ids))
+    return {"written": len(ids)}
+
+
+class MetricIn(Schema):
+    """A metric to be."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    name: str = Field("", max_length=200)
+    kind: str = Field(pattern="^(proportion|mean|ratio)$")
+    event_name: str = Field(min_length=1, max_length=100)
+    value: str = Field("count", pattern="^(count|sum)$")
+    denominator_event: str = Field("", max_length=100)
+    attributed_only: bool = False
+    increase_is_good: bool = True
+
+
+@router.get("/metrics", response={200: list[MetricIn], **REFUSALS})
+def list_metrics(request: HttpRequest) -> Any:
+    """List the project's metrics."""
+    return Metric.objects.filter(project=project_of(request)).order_by("key")
+
+
+@router.post("/metrics", response={201: MetricIn, **REFUSALS})
+def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
+    """Declare a metric over events; what a running experiment counts never changes."""
+    if payload.kind == "ratio" and not payload.denominator_event:
+        raise Problem(
+            422,
+            "no_denominator",
+            "denominator_event == '', must name an event.",
+            "denominator_event",
+        )
+    with transaction.atomic():
+        metric = Metric.objects.create(project=project_of(request), **payload.dict())
+    return 201, metric
+
+
+@router.get("/metrics/{key}", response={200: MetricIn, **REFUSALS})
+def show_metric(request: HttpRequest, key: str) -> Any:
+    """Show a metric."""
+    return get_object_or_404(Metric, project=project_of(request), key=key)

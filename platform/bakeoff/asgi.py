@@ -1,0 +1,19 @@
+"""One port: the fast lane in front, Django behind it in threads."""
+
+from __future__ import annotations
+
+import os
+
+from a2wsgi import WSGIMiddleware
+from django.core.wsgi import get_wsgi_application
+
+from bakeoff.environment import read_environment
+from bakeoff.gateway.app import Gateway
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
+
+DJANGO_THREADS = 4
+
+application = Gateway(
+    read_environment(), WSGIMiddleware(get_wsgi_application(), workers=DJANGO_THREADS)
+)

@@ -1,0 +1,54 @@
+"""The Celery application: queues, routes and what beat asks for.
+
+Beat ticks often and cheaply; each task looks in the database for what is due, so a missed or a
+doubled tick changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
+
+from bakeoff.environment import read_environment
+
+environment = read_environment()
+
+app = Celery("bakeoff", broker=environment.broker_url)
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_default_queue="default",
+    task_routes={
+        "inference.tasks.embed_*": {"queue": "embed"},
+        "inference.tasks.run_training": {"queue": "train"},
+        "experiments.tasks.refresh_*": {"queue": "refresh"},
+        "experiments.tasks.take_*": {"queue": "analysis"},
+        "experiments.tasks.roll_up_*": {"queue": "analysis"},
+    },
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    broker_connection_retry_on_startup=True,
+    # A training run may take hours; the broker must not hand it to a second worker meanwhile.
+    broker_transport_options={"visibility_timeout": 24 * 3600},
+    timezone="UTC",
+    beat_schedule={
+        name: {
+            "task": task,
+            "schedule": seconds,
+            # A tick that nobody took before the next one is due is worth nothing.
+            "options": {"expires": max(seconds, 1.0)},
+        }
+        for name, task, seconds in (
+            ("looks", "experiments.tasks.take_due_looks", environment.tick_seconds),
+            ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),
+            ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
+            ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
+        )
+    },
+)
+app.autodiscover_tasks(["experiments", "inference"])

@@ -1,0 +1,47 @@
+"""`bakeoff`: the command line. Each subcommand is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+import click
+
+from bakeoff import __version__
+
+COMMANDS = {
+    "up": "up:up",
+    "doctor": "doctor:doctor",
+    "demo": "demo:demo",
+    "replay": "replay:replay",
+    "load": "load:load",
+    "train": "models:train",
+    "models": "models:models",
+    "promote": "models:promote",
+    "rollback": "models:rollback",
+    "experiments": "experiments:experiments",
+    "keys": "keys:keys",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a subcommand when it is called: `bakeoff --help` needs neither Django nor torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the subcommands in the order of a newcomer's path."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a subcommand."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(f"bakeoff.commands.{module}"), name)
+        return command
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(__version__)
+def main() -> None:
+    """Models compete on live traffic; the better one is promoted."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")

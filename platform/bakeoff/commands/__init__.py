@@ -1,0 +1,1 @@
+"""The subcommands of `bakeoff`, one file each."""

@@ -1,0 +1,157 @@
+"""`bakeoff replay`: the loop on a user's own logs."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bakeoff.commands.terminal import fail, say
+from bakeoff.embedded.errors import StartError
+from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
+from bakeoff.environment import read_environment
+from bakeoff.replay.dataset import Columns, Dataset, DatasetError, read_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bakeoff.replay.engine import ReplayResult
+
+FAVOURITE_PORT = 8000
+TICK_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--items", required=True, type=Path, help="Catalogue: CSV, TSV or Parquet.")
+@click.option("--interactions", required=True, type=Path, help="Log: CSV, TSV or Parquet.")
+@click.option("--item-id", help="Column of the item's id, in both files.")
+@click.option("--text", multiple=True, help="Column of the item's text; may be repeated.")
+@click.option("--user-id", help="Column of the user's id.")
+@click.option("--rating", help="Column of the rating; without one every row counts as liked.")
+@click.option("--timestamp", help="Column of the time; without one the file's order counts.")
+@click.option("--positive", default=4.0, show_default=True, help="A rating from there on is a like.")
+@click.option("--seed", default=1, show_default=True, help="Of the split and the assignment.")
+@click.option("--visits", default=3, show_default=True, help="Slates a visitor looks at.")
+@click.option("--most-users", default=5000, show_default=True, help="Visitors at the most.")
+@click.option("--port", type=int, help=f"Port; {FAVOURITE_PORT} or a free one by default.")
+@click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
+@click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")
+def replay(**given: Any) -> None:
+    """Would this have helped me? Replay your own log as live traffic."""
+    flags = RunFlags.take_from(given)
+    columns = Columns(
+        item_id=given["item_id"],
+        text=given["text"],
+        user_id=given["user_id"],
+        rating=given["rating"],
+        timestamp=given["timestamp"],
+    )
+    try:
+        dataset = read_dataset(
+            given["items"], given["interactions"], columns, positive=given["positive"]
+        )
+    except DatasetError as error:
+        raise click.UsageError(str(error)) from error
+    with replayed(dataset, flags) as (_, wait):
+        if not flags.leave:
+            wait()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFlags:
+    """What `demo` and `replay` have in common."""
+
+    seed: int
+    visits: int
+    port: int | None
+    leave: bool
+    json_file: Path | None
+    most_users: int = 5000
+
+    @classmethod
+    def take_from(cls, given: dict[str, Any]) -> RunFlags:
+        """Read the options of a command."""
+        return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
+
+
+@contextmanager
+def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, Callable[[], None]]]:
+    """Run a replay on a platform of its own and keep it up for the length of the block."""
+    stop_on_terminate()
+    json_file = flags.json_file
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise click.UsageError(f"folder of '{json_file}' does not exist.")
+    environment = with_tick(read_environment(), TICK_SECONDS)
+    platform = Platform(environment, port=flags.port or _free_port(), tell=say)
+    try:
+        platform.start_servers()
+        import django  # noqa: PLC0415  settings need the home
+
+        django.setup()
+        from bakeoff.replay.engine import Replay, ReplayError, ReplayOptions  # noqa: PLC0415
+
+        platform.start_processes()
+        say(f"The platform is up at {platform.url}.")
+        options = ReplayOptions(
+            platform.url, seed=flags.seed, visits=flags.visits, most_users=flags.most_users
+        )
+        try:
+            result = Replay(dataset, options).run()
+        except ReplayError as error:
+            raise fail(str(error)) from error
+        if json_file is not None:
+            json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+        _print_result(platform, result)
+        yield result, platform.wait
+    except StartError as error:
+        raise fail(str(error)) from error
+    except KeyboardInterrupt:
+        say("Stopping …")
+    finally:
+        platform.stop()
+
+
+def _free_port() -> int:
+    """Return the favourite port if nobody has it, or any other."""
+    for port in (FAVOURITE_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise fail("no port is free on 127.0.0.1.")
+
+
+def _print_result(platform: Platform, result: ReplayResult) -> None:
+    project = result.project
+    login = _make_login()
+    say("")
+    for experiment, verdict in result.experiments:
+        say(f"Verdict on {experiment.key}: {verdict.sentence}")
+        say(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
+    say(f"Champion now: {result.champion}")
+    say(f"Dashboard: {platform.url}/   login: {login}")
+    say(f"Sample page: {platform.url}/sample/{project}/home-feed/?key={result.public_key}")
+    for difference in result.differences:
+        say(f"NOT EQUAL: {difference}")
+
+
+def _make_login() -> str:
+    """Give the demonstration's person a new password."""
+    from django.contrib.auth.models import User  # noqa: PLC0415  after setup
+
+    password = secrets.token_urlsafe(9)
+    person, _ = User.objects.get_or_create(
+        username="demo", defaults={"is_staff": True, "is_superuser": True}
+    )
+    person.set_password(password)
+    person.save()
+    return f"demo / {password}"

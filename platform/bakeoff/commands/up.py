@@ -1,0 +1,65 @@
+"""`bakeoff up`: start the platform for real use."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from bakeoff.commands.terminal import fail, say
+from bakeoff.embedded.errors import StartError
+from bakeoff.embedded.supervisor import Platform, stop_on_terminate
+from bakeoff.environment import read_environment
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+@click.option("--web", default=1, show_default=True, help="Web processes.")
+def up(host: str, port: int, web: int) -> None:
+    """Start the platform: bundled servers unless DATABASE_URL / REDIS_URL are set."""
+    stop_on_terminate()
+    environment = read_environment()
+    platform = Platform(environment, host=host, port=port, web_processes=web, tell=say)
+    try:
+        platform.start_servers()
+        first = _first_run()
+        platform.start_processes()
+    except StartError as error:
+        raise fail(str(error)) from error
+    except KeyboardInterrupt:
+        platform.stop()
+        return
+    say(f"Bakeoff is ready at {platform.url} (home {environment.home}). Ctrl-C stops it.")
+    for line in first:
+        say(line)
+    platform.wait()
+    say("Stopping …")
+    platform.stop()
+
+
+def _first_run() -> list[str]:
+    """Make an administrator, a project and its keys on the first run; return what to show once."""
+    import django  # noqa: PLC0415
+
+    django.setup()
+    from django.contrib.auth.models import User  # noqa: PLC0415
+
+    from bakeoff.accounts.keys import PUBLIC, SECRET  # noqa: PLC0415
+    from bakeoff.accounts.models import ApiKey, Membership, Project  # noqa: PLC0415
+
+    if User.objects.exists():
+        return []
+    password = secrets.token_urlsafe(12)
+    admin = User.objects.create_superuser("admin", password=password)
+    project = Project.objects.create(slug="default", name="Default project")
+    Membership.objects.create(user=admin, project=project, role=Membership.Role.ADMIN)
+    _, public = ApiKey.make(project, PUBLIC, name="first public key")
+    _, secret = ApiKey.make(project, SECRET, name="first secret key")
+    return [
+        "First run. This is shown once:",
+        f"  login       admin / {password}",
+        f"  project     {project.slug}",
+        f"  public key  {public}",
+        f"  secret key  {secret}",
+    ]

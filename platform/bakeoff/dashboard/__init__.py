@@ -1,0 +1,1 @@
+"""Pages for people. They show what is stored; none computes a statistic."""

@@ -1,0 +1,1 @@
+"""Bundled PostgreSQL and Valkey, and the supervisor that starts a whole platform on one machine."""

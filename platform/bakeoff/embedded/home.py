@@ -1,0 +1,92 @@
+"""A home: the folder of one platform, owned by one supervisor at a time.
+
+Guarantees: two supervisors never share a home (an advisory lock that dies with its process), and
+what cannot work is refused before anything starts.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+from typing import IO, TYPE_CHECKING
+
+from bakeoff.embedded.errors import StartError
+
+if TYPE_CHECKING:
+    from bakeoff.environment import Environment
+
+FREE_BYTES_NEEDED = 300 * 1024 * 1024
+
+
+def prepare_home(environment: Environment) -> IO[str]:
+    """Make the folders of a home and take its lock.
+
+    Returns:
+        The open lock file; the lock lasts as long as it stays open.
+
+    Raises:
+        StartError: the home is read-only, on a full disk, or in use.
+    """
+    home = environment.home
+    try:
+        for folder in ("artifacts", "snapshots", "logs", "cache"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        environment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Opened for appending: the process that holds the lock has its id in there.
+        lock = (environment.run_folder / "lock").open("a+")
+        probe = home / "run_probe"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise StartError(_why_unwritable(error, environment)) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip() or "another process"
+        lock.close()
+        raise StartError(
+            f"Home {home} is in use by process {owner}: stop that one, or choose another home "
+            "with BAKEOFF_HOME."
+        ) from None
+    free = shutil.disk_usage(home).free
+    if free < FREE_BYTES_NEEDED:
+        lock.close()
+        raise StartError(
+            f"Home {home} has {free // 2**20} MiB free, needs {FREE_BYTES_NEEDED // 2**20} MiB: "
+            "free some space, or choose another home with BAKEOFF_HOME."
+        )
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _why_unwritable(error: OSError, environment: Environment) -> str:
+    home = environment.home
+    if error.errno == errno.ENOSPC:
+        return f"The disk of home {home} is full: free some space, or set BAKEOFF_HOME."
+    return (
+        f"Home {home} cannot be written ({error.strerror}): choose a folder that you own "
+        "with BAKEOFF_HOME."
+    )
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that somebody else listens on.
+
+    Raises:
+        StartError: the port is taken or may not be used.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As the web server itself will: a port in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartError(
+                f"Port {port} on {host} cannot be used ({error.strerror}): choose another with --port."
+            ) from error

@@ -1,0 +1,63 @@
+"""Who asks: the key of a request, and whether it may."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from bakeoff.accounts.keys import SECRET, digest_of
+from bakeoff.gateway.errors import ApiError
+
+if TYPE_CHECKING:
+    from bakeoff.gateway.http import Request
+    from bakeoff.gateway.live import Live, LiveKey
+
+
+def key_text(request: Request) -> str:
+    """Return the key that a request carries, in any of the four ways."""
+    authorization = request.header(b"authorization")
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    if given := request.header(b"x-api-key"):
+        return given
+    public = request.query("key") if request.scope.get("query_string") else ""
+    # A secret key has no place in an address, which ends in logs.
+    return public if public.startswith("pk_") else ""
+
+
+def authenticate(request: Request, live: Live) -> LiveKey:
+    """Return the key of a request.
+
+    Raises:
+        ApiError: 401 without a known key, 403 from an origin that it does not allow.
+    """
+    given = key_text(request)
+    key = live.keys.get(digest_of(given)) if given else None
+    if key is None:
+        if not live.loaded:
+            raise ApiError(503, "starting", "No configuration has been read yet.", retry_after=2)
+        message = "The key is not known." if given else "A key is missing."
+        raise ApiError(401, "no_valid_key", f"{message} Send Authorization: Bearer KEY.")
+    origin = request.header(b"origin")
+    if origin and key.origins and origin not in key.origins:
+        raise ApiError(
+            403, "origin_not_allowed", f"origin == '{origin}', must be one of the key's origins."
+        )
+    return key
+
+
+def require_secret(key: LiveKey, what: str) -> None:
+    """Refuse a public key.
+
+    Raises:
+        ApiError: 403.
+    """
+    if key.kind != SECRET:
+        raise ApiError(403, "secret_key_needed", f"{what} needs a secret key (sk_…).")

@@ -1,0 +1,155 @@
+"""The ASGI application: hot routes here, every other path to Django."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import redis.asyncio
+import redis.exceptions
+
+from bakeoff.gateway.access import authenticate
+from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send_json
+from bakeoff.gateway.intake import Intake
+from bakeoff.gateway.live import LiveConfiguration
+from bakeoff.gateway.recommend import Recommender
+from bakeoff.gateway.writer import GroupCommit
+
+if TYPE_CHECKING:
+    from bakeoff.environment import Environment
+
+logger = logging.getLogger(__name__)
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+CACHE_TIMEOUT_SECONDS = 0.25
+CORS_MAX_AGE = b"600"
+
+
+class Gateway:
+    """One process of the fast lane."""
+
+    def __init__(self, environment: Environment, rest: Asgi) -> None:
+        """Make the parts; nothing connects before the server's start-up.
+
+        Args:
+            environment: where data, database and cache are.
+            rest: the application that answers every other path.
+        """
+        self._rest = rest
+        # The short timeout is for requests; the subscription waits for as long as it takes.
+        self._cache = redis.asyncio.Redis.from_url(
+            environment.redis_url,
+            socket_timeout=CACHE_TIMEOUT_SECONDS,
+            socket_connect_timeout=CACHE_TIMEOUT_SECONDS,
+            retry=None,
+        )
+        self._slow_cache = redis.asyncio.Redis.from_url(environment.redis_url)
+        self._live = LiveConfiguration(
+            environment.database_url, self._slow_cache, environment.artifacts
+        )
+        self._writer = GroupCommit(environment.database_url, self._slow_cache)
+        self._recommend = Recommender(self._writer, self._cache)
+        self._intake = Intake(self._writer, self._cache)
+        self._routes = {
+            "/v1/recommend": ("POST", self._answer_recommend),
+            "/v1/events": ("POST", self._answer_events),
+            "/v1/feedback": ("POST", self._answer_feedback),
+            "/healthz": ("GET", self._answer_health),
+            "/readyz": ("GET", self._answer_readiness),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through start-up and shutdown."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self._rest(scope, receive, send)
+            return
+        method, handler = route
+        request = Request(scope, receive)
+        headers = _cors(request)
+        try:
+            if request.method == "OPTIONS":
+                await _answer_preflight(send, method, headers)
+                return
+            if request.method != method:
+                raise ApiError(405, "wrong_method", f"method == {request.method}, must be {method}.")
+            status, body = await handler(request)
+            await send_json(send, status, body, headers)
+        except ApiError as error:
+            await send_error(send, error, headers)
+        except Exception:  # the last line: no traceback may leave, and the visitor may try again
+            logger.exception("%s failed", scope["path"])
+            failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
+            await send_error(send, failed, headers)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._live.start()
+                await self._writer.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._writer.stop()
+                await self._live.stop()
+                await self._cache.aclose()
+                await self._slow_cache.aclose()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _answer_recommend(self, request: Request) -> tuple[int, bytes]:
+        live = self._live.current
+        key = authenticate(request, live)
+        return 200, await self._recommend.answer(live, key, await request.json())
+
+    async def _answer_events(self, request: Request) -> tuple[int, bytes]:
+        live = self._live.current
+        key = authenticate(request, live)
+        return 202, await self._intake.events(live, key, await request.json())
+
+    async def _answer_feedback(self, request: Request) -> tuple[int, bytes]:
+        key = authenticate(request, self._live.current)
+        return 202, await self._intake.feedback(key, await request.json())
+
+    async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
+        return 200, b'{"status":"ok"}'
+
+    async def _answer_readiness(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
+        """Ready means: configuration read and facts can be kept. Redis away is only slower."""
+        checks: dict[str, Any] = {
+            "configuration": self._live.current.loaded,
+            "postgres": await self._writer.ping(),
+            "redis": await self._ping_cache(),
+        }
+        ready = checks["configuration"] and checks["postgres"]
+        return (200 if ready else 503), orjson.dumps({"ready": ready, **checks})
+
+    async def _ping_cache(self) -> bool:
+        try:
+            return bool(await self._cache.ping())
+        except (redis.exceptions.RedisError, OSError):
+            return False
+
+
+def _cors(request: Request) -> list[tuple[bytes, bytes]]:
+    """Let browsers read the answer; which origins may ask is the key's to say."""
+    origin = request.header(b"origin")
+    if not origin:
+        return []
+    return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+
+
+async def _answer_preflight(send: Send, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+    allowed = [
+        *headers,
+        (b"access-control-allow-methods", method.encode()),
+        (b"access-control-allow-headers", b"authorization, content-type, x-api-key"),
+        (b"access-control-max-age", CORS_MAX_AGE),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": allowed})
+    await send({"type": "http.response.body", "body": b""})

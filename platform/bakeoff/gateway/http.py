@@ -1,0 +1,117 @@
+"""Just enough HTTP over ASGI: read a bounded body, send JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from bakeoff.gateway.errors import ApiError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MOST_BODY = 1024 * 1024
+_JSON = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, its body not yet read."""
+
+    scope: Scope
+    receive: Receive
+
+    @property
+    def method(self) -> str:
+        """HTTP method."""
+        return str(self.scope["method"])
+
+    def header(self, name: bytes) -> str:
+        """Return a header, or nothing."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value.decode("latin-1"))
+        return ""
+
+    def query(self, name: str) -> str:
+        """Return a query parameter, or nothing."""
+        found = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get(name)
+        return found[0] if found else ""
+
+    async def body(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            ApiError: it is larger than `MOST_BODY`, or the client went away.
+        """
+        parts, size = [], 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ApiError(400, "disconnected", "The client went away before the body ended.")
+            part = message.get("body", b"")
+            size += len(part)
+            if size > MOST_BODY:
+                raise ApiError(
+                    413, "body_too_large", f"body > {MOST_BODY} bytes, must be at most {MOST_BODY}."
+                )
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    async def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object.
+
+        Raises:
+            ApiError: another media type, not JSON, not an object, or text that cannot be stored.
+        """
+        kind = self.header(b"content-type").split(";")[0].strip().lower()
+        if kind and kind not in {"application/json", "text/plain"}:
+            raise ApiError(
+                415,
+                "unsupported_media_type",
+                f"content-type == '{kind}', must be application/json.",
+            )
+        raw = await self.body()
+        try:
+            data = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise ApiError(400, "not_json", f"The body is not JSON: {error}.") from error
+        if not isinstance(data, dict):
+            raise ApiError(400, "not_an_object", f"body is a {type(data).__name__}, must be an object.")
+        # PostgreSQL's text cannot hold NUL; escaped backslashes make this a rare false alarm, so
+        # the parsed value is looked at before anybody is refused.
+        if b"\\u0000" in raw and _holds_nul(data):
+            raise ApiError(400, "nul_character", "The body holds U+0000, must hold none.")
+        return data
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(key) or _holds_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(_holds_nul(item) for item in value)
+
+
+async def send_json(
+    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    """Send an answer."""
+    fixed = [_JSON, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": fixed + (headers or [])})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: ApiError, headers: list[tuple[bytes, bytes]]) -> None:
+    """Send an error in its one shape."""
+    extra = list(headers)
+    if error.retry_after is not None:
+        extra.append((b"retry-after", str(error.retry_after).encode()))
+    await send_json(send, error.status, error.body(), extra)

@@ -1,0 +1,271 @@
+"""Live configuration: one frozen value that every request reads, rebuilt when something changes.
+
+Guarantees: a request sees one consistent configuration; while PostgreSQL or Redis is away the last
+one serves on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import psycopg
+import redis.asyncio
+import redis.exceptions
+
+from experiments.assignment import ExperimentRule, VariantRule
+from experiments.ingest.likes import LikeRule, LikeRuleError, parse_rules
+from inference.serving.artifact import ArtifactError
+from inference.serving.changes import CHANNEL
+from inference.serving.keys import serving_key
+from inference.serving.ranker import Ranker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 2.0
+HEARTBEAT_TTL_SECONDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key that may be used."""
+
+    project_id: int
+    project: str
+    kind: str
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVersion:
+    """A version that can serve; the ranker is None when its artifact cannot be loaded."""
+
+    version_id: int
+    label: str
+    ranker: Ranker | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVariant:
+    """One side of a running experiment."""
+
+    variant_id: int
+    key: str
+    weight: float
+    version: LiveVersion | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveExperiment:
+    """A running experiment."""
+
+    experiment_id: int
+    key: str
+    epoch: int
+    rule: ExperimentRule
+    variants: Mapping[str, LiveVariant]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSurface:
+    """A surface and who serves it now."""
+
+    surface_id: int
+    key: str
+    kind: str
+    static_list: tuple[str, ...]
+    candidates: int
+    exploration: float
+    liked: tuple[LikeRule, ...]
+    champion: LiveVersion | None
+    experiment: LiveExperiment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything that a request needs to know.
+
+    Attributes:
+        keys: by digest.
+        surfaces: by project, by key.
+        titles: by project, by item id.
+    """
+
+    keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
+    surfaces: Mapping[int, Mapping[str, LiveSurface]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    loaded: bool = False
+
+
+_KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins
+    FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
+    WHERE k.revoked_at IS NULL"""
+_SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
+    s.liked_events, v.id, v.name || '@' || v.number, v.artifact_sha256
+    FROM inference_surface AS s LEFT JOIN inference_modelversion AS v
+        ON v.surface_id = s.id AND v.alias = 'champion'"""
+_EXPERIMENTS = """SELECT e.id, e.surface_id, e.key, e.salt, p.number, p.allocation, p.weights,
+    v.id, v.key, m.id, m.name || '@' || m.number, m.artifact_sha256
+    FROM experiments_experiment AS e
+    JOIN experiments_epoch AS p ON p.experiment_id = e.id AND p.ended_at IS NULL
+    JOIN experiments_variant AS v ON v.experiment_id = e.id
+    LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
+    WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
+_CATALOGUE = "SELECT count(*), coalesce(max(updated_at)::text, '') FROM inference_item"
+_TITLES = "SELECT project_id, item_id, title FROM inference_item"
+
+
+class LiveConfiguration:
+    """Keeps `current` up to date in the background."""
+
+    def __init__(self, database_url: str, cache: redis.asyncio.Redis, artifacts: Path) -> None:
+        """Remember where to read."""
+        self.current = Live()
+        self._url, self._cache, self._artifacts = database_url, cache, artifacts
+        self._rankers: dict[str, Ranker | None] = {}
+        self._catalogue: tuple[Any, ...] = ()
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load once if possible, then keep up."""
+        await self._reload()
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._keep_up())]
+
+    async def stop(self) -> None:
+        """End the background tasks and take this process off the list of those that serve."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            await self._cache.delete(serving_key(self._process))
+
+    async def _listen(self) -> None:
+        """Wake the reload when a change is announced; without Redis, polling is enough."""
+        while True:
+            try:
+                async with self._cache.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._changed.set()
+            except (redis.exceptions.RedisError, OSError):
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _keep_up(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), POLL_SECONDS)
+            self._changed.clear()
+            await self._reload()
+
+    async def _reload(self) -> None:
+        try:
+            self.current = await asyncio.to_thread(self._read)
+        except psycopg.Error as error:
+            logger.warning("configuration is not reloaded, the last one serves on: %s", error)
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            await self._cache.set(serving_key(self._process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
+
+    def _said(self) -> bytes:
+        """Say what this process serves, for whoever reads a change back."""
+        surfaces = [s for by_key in self.current.surfaces.values() for s in by_key.values()]
+        return orjson.dumps(
+            {
+                "champion": {str(s.surface_id): s.champion.version_id for s in surfaces if s.champion},
+                "experiment": {
+                    str(s.surface_id): s.experiment.experiment_id for s in surfaces if s.experiment
+                },
+            }
+        )
+
+    def _read(self) -> Live:
+        """Read everything in one snapshot; runs in a thread."""
+        with psycopg.connect(self._url, connect_timeout=3) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            keys = {
+                digest: LiveKey(project_id, slug, kind, tuple(origins))
+                for digest, project_id, slug, kind, origins in connection.execute(_KEYS)
+            }
+            experiments = self._read_experiments(connection)
+            surfaces: dict[int, dict[str, LiveSurface]] = {}
+            for row in connection.execute(_SURFACES):
+                surface = self._surface(row, experiments)
+                surfaces.setdefault(row[1], {})[surface.key] = surface
+            titles = self.current.titles
+            catalogue = connection.execute(_CATALOGUE).fetchone() or ()
+            if catalogue != self._catalogue:
+                titles = self._read_titles(connection)
+                self._catalogue = catalogue
+        return Live(keys=keys, surfaces=surfaces, titles=titles, loaded=True)
+
+    def _read_titles(self, connection: psycopg.Connection) -> dict[int, dict[str, str]]:
+        titles: dict[int, dict[str, str]] = {}
+        for project_id, item_id, title in connection.execute(_TITLES):
+            titles.setdefault(project_id, {})[item_id] = title
+        return titles
+
+    def _surface(self, row: tuple[Any, ...], experiments: Mapping[int, LiveExperiment]) -> LiveSurface:
+        surface_id, _, key, kind, static_list, candidates, exploration, liked, *champion = row
+        try:
+            rules = parse_rules(liked)
+        except LikeRuleError as error:
+            logger.warning("surface %s: %s", key, error)
+            rules = ()
+        return LiveSurface(
+            surface_id=surface_id,
+            key=key,
+            kind=kind,
+            static_list=tuple(static_list),
+            candidates=candidates,
+            exploration=exploration,
+            liked=rules,
+            champion=self._version(*champion),
+            experiment=experiments.get(surface_id),
+        )
+
+    def _read_experiments(self, connection: psycopg.Connection) -> dict[int, LiveExperiment]:
+        by_surface: dict[int, list[tuple[Any, ...]]] = {}
+        for row in connection.execute(_EXPERIMENTS):
+            by_surface.setdefault(row[1], []).append(row)
+        experiments = {}
+        for surface_id, rows in by_surface.items():
+            experiment_id, _, key, salt, epoch, allocation, weights, *_ = rows[0]
+            variants = {
+                row[8]: LiveVariant(row[7], row[8], weights.get(row[8], 0.0), self._version(*row[9:]))
+                for row in rows
+            }
+            rule = ExperimentRule(
+                key=key,
+                salt=salt,
+                allocation=allocation,
+                variants=tuple(VariantRule(v.key, v.weight) for v in variants.values()),
+            )
+            experiments[surface_id] = LiveExperiment(experiment_id, key, epoch, rule, variants)
+        return experiments
+
+    def _version(
+        self, version_id: int | None, label: str | None, digest: str | None
+    ) -> LiveVersion | None:
+        if version_id is None or label is None or digest is None:
+            return None
+        if self._rankers.get(digest) is None:
+            try:
+                self._rankers[digest] = Ranker(self._artifacts, digest)
+            except (ArtifactError, OSError, ValueError) as error:
+                logger.error("version %s cannot be served: %s", label, error)  # noqa: TRY400
+                self._rankers[digest] = None
+        return LiveVersion(version_id, label, self._rankers[digest])

@@ -1,0 +1,1 @@
+"""Replay a log as live traffic: would this have helped?"""

@@ -1,0 +1,240 @@
+"""A catalogue and its interactions, from files of many shapes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+GUESSES = {
+    "item_id": ("item_id", "itemid", "movieid", "movie_id", "product_id", "asin", "id"),
+    "user_id": ("user_id", "userid", "user", "visitor_id", "reviewer_id", "unit_id"),
+    "text": ("title", "movie_title", "name", "text", "description"),
+    "rating": ("rating", "stars", "score"),
+    "timestamp": ("timestamp", "time", "ts", "date", "datetime", "occurred_at"),
+}
+MILLISECONDS_FROM = 1e11  # a second count this large would lie in the year 5138
+
+
+class DatasetError(Exception):
+    """A file that cannot be used; the message names the file, the row or the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueItem:
+    """One item: a title, and what else is known of it as text."""
+
+    item_id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One unit met one item; without a rating it counts as liked."""
+
+    unit_id: str
+    item_id: str
+    rating: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is replayed.
+
+    Attributes:
+        name: for people.
+        items: the catalogue.
+        interactions: in order of time.
+        positive: rating from which an interaction counts as liked.
+    """
+
+    name: str
+    items: Sequence[CatalogueItem]
+    interactions: Sequence[Interaction]
+    positive: float
+
+    def likes(self, interaction: Interaction) -> bool:
+        """Whether the unit liked the item."""
+        return interaction.rating is None or interaction.rating >= self.positive
+
+    @property
+    def has_ratings(self) -> bool:
+        """Whether interactions carry ratings."""
+        return any(interaction.rating is not None for interaction in self.interactions)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Names of columns; None is guessed."""
+
+    item_id: str | None = None
+    text: Sequence[str] = ()
+    user_id: str | None = None
+    rating: str | None = None
+    timestamp: str | None = None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a CSV, TSV or Parquet file.
+
+    Raises:
+        DatasetError: it is missing, empty or unreadable.
+    """
+    if not path.is_file():
+        raise DatasetError(f"file '{path}' does not exist.")
+    try:
+        if path.suffix.lower() in {".parquet", ".pq"}:
+            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        else:
+            rows = _read_csv(path)
+    except (OSError, ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"file '{path}' cannot be read: {error}.") from error
+    if not rows:
+        raise DatasetError(f"file '{path}' has no rows.")
+    return rows
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head = file.readline()
+        file.seek(0)
+        delimiter = max("\t,;|", key=head.count)
+        rows = list(csv.DictReader(file, delimiter=delimiter))
+    # RecBole writes the type into the header: `item_id:token`.
+    return [{str(k).split(":")[0]: v for k, v in row.items() if k is not None} for row in rows]
+
+
+def find_column(
+    rows: Sequence[Mapping[str, Any]], wanted: str | None, what: str, path: Path
+) -> str | None:
+    """Return the column that was named, or the first usual name that is there.
+
+    Raises:
+        DatasetError: the named one is not there.
+    """
+    columns = list(rows[0])
+    if wanted is not None:
+        if wanted not in columns:
+            raise DatasetError(f"column '{wanted}' is not in '{path}', which has {columns}.")
+        return wanted
+    by_lower = {column.lower(): column for column in columns}
+    return next((by_lower[name] for name in GUESSES[what] if name in by_lower), None)
+
+
+def _needed(rows: Sequence[Mapping[str, Any]], wanted: str | None, what: str, path: Path) -> str:
+    column = find_column(rows, wanted, what, path)
+    if column is None:
+        option = what.replace("_", "-")
+        raise DatasetError(f"'{path}' has columns {list(rows[0])}: name one with --{option}.")
+    return column
+
+
+def read_dataset(items: Path, interactions: Path, columns: Columns, *, positive: float) -> Dataset:
+    """Read a user's own files.
+
+    Raises:
+        DatasetError: a file or a column is missing, or a value cannot be read.
+    """
+    catalogue = _read_items(items, columns)
+    rows = read_rows(interactions)
+    user = _needed(rows, columns.user_id, "user_id", interactions)
+    named = columns.item_id if columns.item_id in rows[0] else None
+    item = _needed(rows, named, "item_id", interactions)
+    rating = find_column(rows, columns.rating, "rating", interactions)
+    at = find_column(rows, columns.timestamp, "timestamp", interactions)
+    known = {entry.item_id for entry in catalogue}
+    read = [
+        Interaction(
+            unit_id=str(row[user]),
+            item_id=str(row[item]),
+            rating=_number(row[rating], rating, line, interactions) if rating else None,
+            at=_time(row[at], line, interactions) if at else float(line),
+        )
+        for line, row in enumerate(rows, start=2)
+        if row[user] not in {None, ""} and str(row[item]) in known
+    ]
+    if not read:
+        raise DatasetError(f"no row of '{interactions}' names an item of '{items}'.")
+    read.sort(key=lambda interaction: interaction.at)
+    return Dataset(interactions.stem, catalogue, read, positive)
+
+
+def _read_items(path: Path, columns: Columns) -> list[CatalogueItem]:
+    rows = read_rows(path)
+    named = columns.item_id if columns.item_id in rows[0] else None
+    item = _needed(rows, named, "item_id", path)
+    texts = [_needed(rows, name, "text", path) for name in columns.text] or [
+        _needed(rows, None, "text", path)
+    ]
+    catalogue: dict[str, CatalogueItem] = {}
+    for row in rows:
+        item_id = str(row[item] or "")
+        parts = [str(row[name]) for name in texts if row[name] not in {None, ""}]
+        if 1 <= len(item_id) <= 200:
+            title = parts[0][:500] if parts else ""
+            catalogue.setdefault(item_id, CatalogueItem(item_id, title, ". ".join(parts[1:])))
+    return list(catalogue.values())
+
+
+def _number(value: Any, column: str, line: int, path: Path) -> float | None:
+    if value in {None, ""}:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DatasetError(
+            f"{column} == {value!r} in row {line} of '{path}', must be a number."
+        ) from None
+
+
+def _time(value: Any, line: int, path: Path) -> float:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        pass
+    else:
+        return number / 1000 if number > MILLISECONDS_FROM else number
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise DatasetError(
+            f"timestamp == {value!r} in row {line} of '{path}', must be seconds or ISO 8601."
+        ) from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def read_movielens(folder: Path) -> Dataset:
+    """Read MovieLens-100k as the `recbole` wheel holds it."""
+    items = [
+        CatalogueItem(
+            item_id=row["item_id"],
+            title=f"{row['movie_title']} ({row['release_year']})",
+            text=row["class"],
+        )
+        for row in read_rows(folder / "ml-100k.item")
+    ]
+    interactions = [
+        Interaction(row["user_id"], row["item_id"], float(row["rating"]), float(row["timestamp"]))
+        for row in read_rows(folder / "ml-100k.inter")
+    ]
+    interactions.sort(key=lambda interaction: (interaction.at, interaction.unit_id))
+    return Dataset("MovieLens-100k", items, interactions, positive=4.0)
+
+
+def by_unit(interactions: Iterable[Interaction]) -> dict[str, list[Interaction]]:
+    """Group interactions by unit, each in order of time and each item once."""
+    grouped: dict[str, dict[str, Interaction]] = {}
+    for interaction in interactions:
+        grouped.setdefault(interaction.unit_id, {}).setdefault(interaction.item_id, interaction)
+    return {unit: list(items.values()) for unit, items in grouped.items()}

@@ -1,0 +1,391 @@
+"""The demonstration's way through the whole loop, on any dataset.
+
+Guarantees: every number that it prints was read from the platform; the visitors click nothing that
+their log does not say they liked; what a model was trained on is never what it is judged on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+
+from bakeoff.accounts.keys import PUBLIC
+from bakeoff.accounts.models import ApiKey, Project
+from bakeoff.commands.terminal import progress, say
+from bakeoff.replay.plan import Plan, make_plan, policy_of
+from bakeoff.replay.visitors import Ledger, Traffic, Visitor, send_visitors
+from experiments.actions.define_experiment import (
+    ExperimentDraft,
+    RoleDraft,
+    VariantDraft,
+    define_experiment,
+)
+from experiments.actions.load_units import load_units
+from experiments.actions.retrain_surface import retrain_surface
+from experiments.actions.start_experiment import start_experiment
+from experiments.actions.stop_experiment import stop_experiment
+from experiments.ingest.load_events import PastEvent, load_events
+from experiments.models import Experiment, Metric
+from experiments.reports.verdict import Verdict, verdict_of
+from inference.actions.load_items import ItemDraft, load_items
+from inference.cache import cache_client
+from inference.encoders.item_vectors import count_embedded
+from inference.models import Item, ModelVersion, Surface, TrainingRun
+from inference.serving.changes import announce_change, read_back
+from inference.serving.keys import dirty_key
+from inference.tasks import embed_items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bakeoff.replay.dataset import Dataset, Interaction
+
+POLL_SECONDS = 0.2
+EMBED_CHUNK = 200
+PATIENCE_SECONDS = 600
+OPERATOR = "operator"
+
+
+class ReplayError(Exception):
+    """The loop stopped somewhere; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What may be chosen.
+
+    Attributes:
+        url: of the running platform.
+        seed: of the split and of the assignment.
+        visits: slates a visitor looks at.
+        k: slots of a slate.
+        most_users: visitors at the most.
+    """
+
+    url: str
+    seed: int = 1
+    visits: int = 3
+    k: int = 10
+    most_users: int = 5_000
+
+
+@dataclass(slots=True)
+class ReplayResult:
+    """What came of it."""
+
+    project: str
+    champion: str
+    experiments: list[tuple[Experiment, Verdict]] = field(default_factory=list)
+    refused: list[ModelVersion] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    public_key: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in the documented shape."""
+        return {
+            "champion": self.champion,
+            "experiments": [
+                {
+                    "key": experiment.key,
+                    "control": str(experiment.control.model_version),
+                    "treatment": str(experiment.treatments[0].model_version),
+                    "decision": verdict.action,
+                    "effect": verdict.effect,
+                    "ci": list(verdict.interval) if verdict.interval else None,
+                    "units": verdict.units,
+                    "against_gate": experiment.against_gate,
+                }
+                for experiment, verdict in self.experiments
+            ],
+        }
+
+
+class Replay:
+    """One replay in a project of its own."""
+
+    def __init__(self, dataset: Dataset, options: ReplayOptions) -> None:
+        """Fix the plan."""
+        self._dataset, self._options = dataset, options
+        self._plan: Plan = make_plan(dataset, seed=options.seed, most_users=options.most_users)
+        if len(self._plan.first) < 2:
+            raise ReplayError(
+                f"units with a past and a future == {len(self._plan.first)}, must be at least 2."
+            )
+        self._policy = policy_of(self._plan)
+        self._ledger = Ledger()
+
+    def run(self) -> ReplayResult:
+        """Run the loop once.
+
+        Raises:
+            ReplayError: it stopped; the message says where and why.
+        """
+        self._print_plan()
+        self._project = self._make_project()
+        _, self._key = ApiKey.make(self._project, PUBLIC, name="visitors")
+        self._load()
+        self._surface = self._make_surface()
+        self._crown_popularity()
+        result = ReplayResult(self._project.slug, "", public_key=self._key)
+        challenger = self._wait_for_schedule()
+        frozen = self._train("frozen-text")
+        self._say_gate(frozen)
+        if challenger.passed_gate:
+            experiment = self._wait_for_experiment(challenger)
+            result.experiments.append(self._compete(experiment, self._plan.first))
+        else:
+            result.refused.append(challenger)
+        if frozen.passed_gate:
+            say(f"{frozen} passed the gate on these data; the loop gives it its experiment.")
+            second = self._wait_for_experiment(frozen)
+        else:
+            result.refused.append(frozen)
+            second = self._start_against_gate(frozen)
+        result.experiments.append(self._compete(second, self._plan.second))
+        result.champion = str(self._surface.versions.champions().get())
+        result.differences = self._compare_with_tables()
+        return result
+
+    def _print_plan(self) -> None:
+        plan, options = self._plan, self._options
+        say(
+            f"{self._dataset.name}: {len(self._dataset.items)} items, "
+            f"{len(plan.past)} past interactions, {len(plan.first)} visitors; seed {options.seed}, "
+            f"{options.visits} visits of {options.k} slots each."
+        )
+        say(f"Policy, fixed beforehand: {self._policy}")
+
+    def _make_project(self) -> Project:
+        """Make a project of its own: what an earlier replay recorded must not be learnt from."""
+        number = Project.objects.filter(slug__startswith="replay-").count() + 1
+        return Project.objects.create(slug=f"replay-{number}", name=self._dataset.name)
+
+    def _load(self) -> None:
+        project, dataset = self._project, self._dataset
+        with progress("Loading the catalogue", len(dataset.items)) as advance:
+            ids = load_items(
+                project_id=project.pk,
+                items=(ItemDraft(item.item_id, item.title, item.text) for item in dataset.items),
+                progress=advance,
+            )
+        units: dict[str, dict[str, Any]] = {interaction.unit_id: {} for interaction in self._plan.past}
+        with progress("Loading the users", len(units)) as advance:
+            load_units(project_id=project.pk, units=units.items(), progress=advance)
+        connection.ensure_connection()
+        with progress("Loading past events", len(self._plan.past)) as advance:
+            load_events(connection.connection, project.pk, self._past_events(), progress=advance)
+        self._embed(ids)
+
+    def _past_events(self) -> Sequence[PastEvent]:
+        """Return the past as a product's events, moved in time so that it ends an hour ago."""
+        rated = self._dataset.has_ratings
+        newest = max(interaction.at for interaction in self._plan.past)
+        shift = datetime.now(UTC).timestamp() - 3600 - newest
+
+        def event(number: int, past: Interaction) -> PastEvent:
+            return PastEvent(
+                event_id=f"past:{number}",
+                name="rating" if rated else "interaction",
+                unit_id=past.unit_id,
+                item_id=past.item_id,
+                value=past.rating,
+                occurred_at=datetime.fromtimestamp(0, UTC) + timedelta(seconds=past.at + shift),
+            )
+
+        return [event(number, past) for number, past in enumerate(self._plan.past)]
+
+    def _embed(self, ids: Sequence[int]) -> None:
+        items = list(Item.objects.filter(pk__in=ids))
+        for start in range(0, len(ids), EMBED_CHUNK):
+            embed_items.delay(list(ids)[start : start + EMBED_CHUNK])
+        with progress("Embedding the texts in a worker", len(items)) as advance:
+            self._follow(lambda: count_embedded(items), len(items), advance, "embedding")
+
+    def _make_surface(self) -> Surface:
+        liked = (
+            [f"rating>={self._dataset.positive:g}", "click"]
+            if self._dataset.has_ratings
+            else ["interaction", "click"]
+        )
+        Metric.objects.create(
+            project=self._project,
+            key="clicks-per-unit",
+            name="clicks",
+            kind=Metric.Kind.MEAN,
+            event_name="click",
+        )
+        return Surface.objects.create(
+            project=self._project,
+            key="home-feed",
+            liked_events=liked,
+            static_list=[item.item_id for item in self._dataset.items[:10]],
+            exploration=0.05,
+            policy=self._policy,
+            seed=f"seed-{self._options.seed}",
+        )
+
+    def _crown_popularity(self) -> None:
+        version = self._train("popularity")
+        self._wait(
+            lambda: self._surface.versions.champions().exists(),
+            "the first champion",
+        )
+        say(f"{version} is the first champion of '{self._surface}'.")
+
+    def _train(self, recommender: str) -> ModelVersion:
+        run = retrain_surface(surface=self._surface, recommender=recommender, trigger=OPERATOR)
+        return self._follow_run(run)
+
+    def _follow_run(self, run: TrainingRun) -> ModelVersion:
+        def share() -> int:
+            run.refresh_from_db()
+            if run.state == TrainingRun.State.FAILED:
+                raise ReplayError(f"training of {run.recommender} failed: {run.message}")
+            return 100 if run.state not in TrainingRun.ACTIVE else int(run.progress * 99)
+
+        with progress(f"Training {run.recommender} in a worker (%)", 100) as advance:
+            self._follow(share, 100, advance, f"training of {run.recommender}")
+        if run.version is None:
+            raise ReplayError(f"training of {run.recommender} made no version: {run.message}")
+        return run.version
+
+    def _wait_for_schedule(self) -> ModelVersion:
+        """Turn the schedule on and wait for the run that it starts."""
+        Surface.objects.filter(pk=self._surface.pk).update(retrain_recommender="two-tower")
+        say("The schedule is on: two-tower is retrained on what was recorded.")
+        runs = self._surface.training_runs.filter(recommender="two-tower")
+        self._wait(runs.exists, "the scheduled run")
+        version = self._follow_run(runs.get())
+        self._say_gate(version)
+        return version
+
+    def _say_gate(self, version: ModelVersion) -> None:
+        gate = version.gate
+        primary = gate["rule"]["primary"]
+        row = gate["rows"][primary]
+        verb = "passed" if gate["passed"] else "was refused by"
+        say(
+            f"{version} {verb} the gate: {primary}@{gate['rule']['k']} {row['challenger']:.4f}, "
+            f"champion {row['champion']:.4f}, difference {row['difference']:+.4f} "
+            f"(95 % {row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}), {gate['units']} units."
+        )
+
+    def _wait_for_experiment(self, version: ModelVersion) -> Experiment:
+        found = Experiment.objects.filter(variants__model_version=version)
+        self._wait(found.exists, f"the experiment of {version}")
+        return found.get()
+
+    def _start_against_gate(self, version: ModelVersion) -> Experiment:
+        champion = self._surface.versions.champions().get()
+        key = f"{self._surface.key}-{version.name}-{version.number}-against-gate"
+        say(f"An operator puts {version} before users against the gate's advice.")
+        experiment = define_experiment(
+            ExperimentDraft(
+                surface=self._surface,
+                key=key,
+                hypothesis=f"{version} was refused by its gate; what do users say?",
+                owner=OPERATOR,
+                variants=[
+                    VariantDraft("control", champion, 0.5, is_control=True),
+                    VariantDraft("treatment", version, 0.5),
+                ],
+                roles=[RoleDraft(Metric.objects.get(project=self._project))],
+                policy=self._policy,
+                against_gate=True,
+                salt=f"seed-{self._options.seed}:{key}",
+            )
+        )
+        return start_experiment(experiment=experiment, by=OPERATOR)
+
+    def _compete(
+        self, experiment: Experiment, visitors: Sequence[Visitor]
+    ) -> tuple[Experiment, Verdict]:
+        """Send the visitors through an experiment and wait for its verdict."""
+        self._settle(experiment)
+        traffic = Traffic(
+            url=self._options.url,
+            key=self._key,
+            surface=self._surface.key,
+            visits=self._options.visits,
+            k=self._options.k,
+            salt=experiment.key,
+        )
+        with progress(f"Visitors meet {experiment}", len(visitors)) as advance:
+            asyncio.run(send_visitors(traffic, visitors, self._ledger, advance))
+        window = self._policy["window_seconds"]
+        deadline = time.monotonic() + window + 30
+        while self._is_running(experiment) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        if self._is_running(experiment):
+            stop_experiment(
+                experiment=experiment, by=OPERATOR, reason="all visitors came, without a verdict"
+            )
+        experiment.refresh_from_db()
+        verdict = verdict_of(experiment)
+        say(f"{experiment}: {verdict.sentence}")
+        return experiment, verdict
+
+    def _is_running(self, experiment: Experiment) -> bool:
+        experiment.refresh_from_db()
+        return experiment.state == Experiment.State.RUNNING
+
+    def _settle(self, experiment: Experiment) -> None:
+        """Wait until serving knows the experiment and every unit has its candidates."""
+        announce_change(cache_client())
+        read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)
+        self._wait(
+            lambda: not cache_client().scard(dirty_key(self._surface.pk)), "candidates of all units"
+        )
+
+    def _compare_with_tables(self) -> list[str]:
+        """Hold the ledger of what was acknowledged against the tables."""
+        queries = {
+            "slates": ("SELECT count(*) FROM experiments_slate", len(self._ledger.slates)),
+            "exposures": ("SELECT count(*) FROM experiments_exposure", len(self._ledger.exposures)),
+            "events": (
+                "SELECT count(*) FROM experiments_event WHERE source = 'live'",
+                len(self._ledger.events),
+            ),
+            "feedback": ("SELECT count(*) FROM experiments_feedback", len(self._ledger.feedback)),
+        }
+        differences, said = [], []
+        with connection.cursor() as cursor:
+            for name, (query, acknowledged) in queries.items():
+                joint = "AND" if "WHERE" in query else "WHERE"
+                cursor.execute(f"{query} {joint} project_id = %s", [self._project.pk])
+                stored = cursor.fetchone()[0]
+                said.append(f"{name} {acknowledged} = {stored}")
+                if stored != acknowledged:
+                    differences.append(f"{name}: acknowledged {acknowledged}, stored {stored}")
+        say(f"Acknowledged = stored: {', '.join(said)}; {self._ledger.fallbacks} fallbacks.")
+        return differences
+
+    def _follow(
+        self, done: Callable[[], int], total: int, advance: Callable[[int], None], what: str
+    ) -> None:
+        """Show how far a worker is until it has done all."""
+        seen, deadline = 0, time.monotonic() + PATIENCE_SECONDS
+        while seen < total:
+            now = done()
+            advance(now - seen)
+            seen = now
+            self._check_deadline(deadline, what)
+            time.sleep(POLL_SECONDS)
+
+    def _wait(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not holds():
+            self._check_deadline(deadline, what)
+            time.sleep(POLL_SECONDS)
+
+    def _check_deadline(self, deadline: float, what: str) -> None:
+        if time.monotonic() > deadline:
+            raise ReplayError(
+                f"{what} took longer than {PATIENCE_SECONDS} s: see {settings.BAKEOFF.logs}."
+            )

@@ -1,0 +1,167 @@
+"""Visitors over HTTP: each asks for a slate, looks, clicks what it really went on to like."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+CONNECTIONS = 8
+RETRIES = 20
+RATES_ONE_IN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A unit and what it will click, with the ratings it gave."""
+
+    unit_id: str
+    likes: Mapping[str, float | None]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the platform has acknowledged, by id, to be held against its tables."""
+
+    slates: set[str] = field(default_factory=set)
+    exposures: set[tuple[str, str]] = field(default_factory=set)
+    events: set[str] = field(default_factory=set)
+    feedback: set[str] = field(default_factory=set)
+    clicks: int = 0
+    fallbacks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How the visitors behave.
+
+    Attributes:
+        url: of the platform.
+        key: a public key.
+        surface: where they ask.
+        visits: slates a visitor looks at, one after another.
+        k: slots of a slate.
+        salt: keeps the ids of one replay apart from another's.
+    """
+
+    url: str
+    key: str
+    surface: str
+    visits: int
+    k: int
+    salt: str
+
+
+async def send_visitors(
+    traffic: Traffic, visitors: Sequence[Visitor], ledger: Ledger, progress: Callable[[int], None]
+) -> None:
+    """Let the visitors come in their order, a few at a time.
+
+    Raises:
+        httpx2.HTTPError: the platform refused a request, or stayed away.
+    """
+    queue = iter(visitors)
+    headers = {"Authorization": f"Bearer {traffic.key}"}
+    async with httpx2.AsyncClient(base_url=traffic.url, headers=headers, timeout=30) as client:
+
+        async def come() -> None:
+            for visitor in queue:
+                await _visit(client, traffic, visitor, ledger)
+                progress(1)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONNECTIONS):
+                group.create_task(come())
+
+
+async def _visit(
+    client: httpx2.AsyncClient, traffic: Traffic, visitor: Visitor, ledger: Ledger
+) -> None:
+    shown: list[str] = []
+    for _ in range(traffic.visits):
+        ask = {
+            "surface": traffic.surface,
+            "unit_id": visitor.unit_id,
+            "k": traffic.k,
+            "exclude": shown[-1000:],
+        }
+        slate = await _post(client, "/v1/recommend", ask)
+        recommendation = slate["recommendation_id"]
+        if slate.get("recorded", True):
+            ledger.slates.add(recommendation)
+            if slate["experiment"]:
+                ledger.exposures.add((slate["experiment"], visitor.unit_id))
+        ledger.fallbacks += slate["fallback"] is not None
+        items = [item["item_id"] for item in slate["items"]]
+        shown += items
+        clicked = [item for item in items if item in visitor.likes]
+        await _tell(client, traffic, visitor, recommendation, clicked, ledger)
+
+
+async def _tell(
+    client: httpx2.AsyncClient,
+    traffic: Traffic,
+    visitor: Visitor,
+    recommendation: str,
+    clicked: Sequence[str],
+    ledger: Ledger,
+) -> None:
+    """Send the view and the clicks of one slate, and now and then a rating."""
+    events = [
+        {
+            "event_id": f"{traffic.salt}:{recommendation}:{item or 'view'}",
+            "name": "click" if item else "view",
+            "unit_id": visitor.unit_id,
+            "item_id": item,
+            "recommendation_id": recommendation,
+        }
+        for item in [None, *clicked]
+    ]
+    answer = await _post(client, "/v1/events", {"events": events})
+    if answer["rejected"]:
+        raise httpx2.HTTPError(f"events were rejected: {answer['rejected'][0]['message']}")
+    ledger.events.update(str(event["event_id"]) for event in events)
+    ledger.clicks += len(clicked)
+    for item in clicked:
+        rating = visitor.likes[item]
+        name = f"{traffic.salt}:{recommendation}:{item}:rating"
+        if rating in {1, 2, 3, 4, 5} and _one_in(RATES_ONE_IN, name):
+            said = {
+                "feedback_id": name,
+                "recommendation_id": recommendation,
+                "item_id": item,
+                "unit_id": visitor.unit_id,
+                "kind": "rating",
+                "value": rating,
+            }
+            await _post(client, "/v1/feedback", said)
+            ledger.feedback.add(name)
+
+
+def _one_in(count: int, name: str) -> bool:
+    """Decide by a hash, so that a repeated replay decides alike."""
+    return hashlib.sha256(name.encode()).digest()[0] % count == 0
+
+
+async def _post(client: httpx2.AsyncClient, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Post, and try again while the platform says that it is busy or away."""
+    for attempt in range(RETRIES):
+        try:
+            answer = await client.post(path, json=body)
+        except httpx2.TransportError:
+            if attempt == RETRIES - 1:
+                raise
+            await asyncio.sleep(0.25)
+            continue
+        if answer.status_code not in {429, 503}:
+            answer.raise_for_status()
+            data: dict[str, Any] = answer.json()
+            return data
+        await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
+    raise httpx2.HTTPError(f"{path} stayed busy for {RETRIES} tries.")

@@ -1,0 +1,12 @@
+"""Paths at human speed; the hot ones are in gateway/app.py."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from bakeoff.api import api
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", api.urls),
+    path("", include("bakeoff.dashboard.urls")),
+]

@@ -1,0 +1,44 @@
+"""Real PostgreSQL and Valkey for the whole test run, in a home of its own.
+
+A pytest plugin (see addopts): it must set the home before Django reads its settings.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+HOME = Path(tempfile.mkdtemp(prefix="bakeoff-tests-"))
+os.environ["BAKEOFF_HOME"] = str(HOME)
+os.environ["BAKEOFF_TICK_SECONDS"] = "0.5"
+os.environ["BAKEOFF_ENCODER"] = str(HOME / "tiny-bert")
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
+for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
+    os.environ.pop(name, None)
+
+_started = []
+
+
+def pytest_sessionstart():
+    from bakeoff.embedded.home import prepare_home
+    from bakeoff.embedded.postgres import start_postgres
+    from bakeoff.embedded.valkey import start_valkey
+    from bakeoff.environment import read_environment
+
+    environment = read_environment()
+    _started.append(prepare_home(environment))
+    _started.append(start_postgres(environment))
+    _started.append(start_valkey(environment))
+
+
+def pytest_sessionfinish():
+    for child in reversed(_started[1:]):
+        child.ask_to_stop()
+        child.wait_or_kill(30)
+    if _started:
+        _started[0].close()
+    shutil.rmtree(HOME, ignore_errors=True)

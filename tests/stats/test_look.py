@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.stats.look import LookInput, MetricInput, take_look
+from experiments.stats.policy import Policy, PolicyError
+from experiments.stats.totals import Totals
+
+QUICK = {"minimum_run_seconds": 0.0, "minimum_nonzero": 10, "twyman_limit": 0.0}
+
+
+def mean_totals(mean: float, n: int, seed: int = 1) -> Totals:
+    values = np.random.default_rng(seed).poisson(mean, n).astype(float)
+    return Totals.of((values + (mean - values.mean())).tolist())
+
+
+def look(control=1.0, treatment=1.0, n=500, planned=1000, **changes) -> LookInput:
+    policy = Policy.parse({"planned_units": planned, **QUICK, **changes.pop("policy", {})})
+    metric = MetricInput(
+        "clicks",
+        "mean",
+        "primary",
+        changes.pop("increase_is_good", True),
+        0.05,
+        [{"control": mean_totals(control, n), "treatment": mean_totals(treatment, n, 2)}],
+    )
+    given = LookInput(
+        policy=policy,
+        control="control",
+        treatments=["treatment"],
+        metrics=[metric],
+        exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
+        doubled=0,
+        elapsed_seconds=100.0,
+    )
+    return replace(given, **changes)
+
+
+def test_it_ships_what_is_better():
+    result = take_look(look(1.0, 1.5))
+    assert (result.action, result.variant) == ("ship", "treatment")
+    assert result.comparisons[0].interval[0] > 0
+
+
+def test_it_rolls_back_what_is_worse():
+    assert take_look(look(1.5, 1.0)).action == "roll_back"
+
+
+def test_it_knows_that_less_can_be_better():
+    assert take_look(look(1.5, 1.0, increase_is_good=False)).action == "ship"
+
+
+def test_it_waits_while_it_cannot_say():
+    assert take_look(look(1.0, 1.02, n=100, policy={"futility": False})).action == "keep_running"
+
+
+def test_it_stops_at_the_end_without_a_verdict():
+    result = take_look(look(1.0, 1.0, policy={"overrun": 1.0}))
+    assert result.action == "stop_inconclusive"
+
+
+def test_it_stops_when_hope_is_gone():
+    result = take_look(look(1.0, 1.0, n=400))
+    assert result.action == "stop_inconclusive"
+    assert "futile" in result.reason
+
+
+def test_it_gives_no_verdict_on_few_values():
+    result = take_look(look(1.0, 5.0, n=9))
+    assert result.action == "keep_running"
+    assert "must be at least 10 before a verdict" in result.reason
+
+
+def test_it_gives_no_verdict_without_units():
+    empty = replace(look(), metrics=[replace(look().metrics[0], epochs=[{}])])
+    result = take_look(empty)
+    assert result.action == "keep_running"
+    assert result.comparisons[0].effect is None
+
+
+def test_it_halts_on_a_sample_ratio_mismatch():
+    skewed = [({"control": 900, "treatment": 500}, {"control": 0.5, "treatment": 0.5})]
+    result = take_look(look(1.0, 1.5, exposures=skewed))
+    assert result.action == "halt"
+    assert "sample ratio mismatch" in result.reason
+
+
+def test_it_halts_on_doubled_units():
+    assert take_look(look(1.0, 1.5, doubled=50)).action == "halt"
+
+
+def test_a_gain_waits_for_the_minimum_run_and_is_not_forgotten():
+    early = take_look(look(1.0, 1.5, policy={"minimum_run_seconds": 1000.0}))
+    assert early.action == "keep_running"
+    assert early.crossed == ["treatment"]
+    later = look(
+        1.0, 1.5, policy={"minimum_run_seconds": 1000.0}, elapsed_seconds=2000.0,
+        states=early.states, crossed=early.crossed,
+    )  # fmt: skip
+    assert take_look(later).action == "ship"
+
+
+def test_a_loss_does_not_wait():
+    assert take_look(look(1.5, 1.0, policy={"minimum_run_seconds": 1e9})).action == "roll_back"
+
+
+def test_a_gain_too_good_to_be_true_waits_for_a_person():
+    result = take_look(look(1.0, 2.0, policy={"twyman_limit": 0.5}))
+    assert result.action == "keep_running"
+    assert "a person must ship it" in result.reason
+
+
+def test_a_harmed_guardrail_rolls_back():
+    given = look(1.0, 1.5)
+    harmed = replace(
+        given.metrics[0],
+        key="errors",
+        role="guardrail",
+        increase_is_good=False,
+        epochs=[{"control": mean_totals(0.5, 500), "treatment": mean_totals(1.5, 500)}],
+    )
+    result = take_look(replace(given, metrics=[*given.metrics, harmed]))
+    assert result.action == "roll_back"
+    assert "guardrail 'errors' is harmed" in result.reason
+
+
+def test_the_best_of_several_treatments_ships():
+    given = look(1.0, 1.5)
+    epochs = [{**given.metrics[0].epochs[0], "third": mean_totals(1.9, 500, 3)}]
+    thirds = {"control": 500, "treatment": 500, "third": 500}
+    weights = dict.fromkeys(thirds, 1 / 3)
+    result = take_look(
+        replace(
+            given,
+            treatments=["treatment", "third"],
+            metrics=[replace(given.metrics[0], epochs=epochs)],
+            exposures=[(thirds, weights)],
+        )
+    )
+    assert (result.action, result.variant) == ("ship", "third")
+
+
+def test_the_same_input_gives_the_same_result():
+    assert take_look(look(1.0, 1.2)) == take_look(look(1.0, 1.2))
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"alpha": 1.2}, r"alpha == 1.2, must be in \(0, 1\)"),
+        ({"alpha": "0.05"}, "alpha == '0.05', must be a float"),
+        ({"reserve": 0.05}, "reserve == 0.05"),
+        ({"planned_units": 1}, "planned_units == 1, must be at least 2"),
+        ({"planned_units": True}, "planned_units == True, must be a int"),
+        ({"colour": "red"}, "policy field 'colour' is unknown"),
+        ({"rule": "peek"}, "rule == 'peek'"),
+        ({"look_every_seconds": 0}, "look_every_seconds == 0, must be positive"),
+    ],
+)
+def test_a_policy_names_what_breaks_its_rules(policy, message):
+    with pytest.raises(PolicyError, match=message):
+        Policy.parse(policy)
+
+
+def test_false_positives_of_the_whole_rule():
+    """A/A with 20 looks, futility not acted on: 400 experiments, at most .05 plus Monte-Carlo error."""
+    rng = np.random.default_rng(11)
+    policy = Policy.parse({"planned_units": 2000, "futility": False, **QUICK})
+    wrong = 0
+    for _ in range(400):
+        sums = {"control": Totals(), "treatment": Totals()}
+        states = {}
+        for _ in range(20):
+            for key in sums:
+                sums[key] += Totals.of(rng.poisson(0.8, 50).astype(float).tolist())
+            n = sums["control"].n
+            result = take_look(
+                LookInput(
+                    policy=policy,
+                    control="control",
+                    treatments=["treatment"],
+                    metrics=[MetricInput("m", "mean", "primary", True, 0.05, [dict(sums)])],
+                    exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
+                    doubled=0,
+                    elapsed_seconds=1.0,
+                    states=states,
+                )
+            )
+            states = result.states
+            if result.action in {"ship", "roll_back"}:
+                wrong += 1
+                break
+    assert wrong / 400 <= 0.05 + 2.5 * (0.05 * 0.95 / 400) ** 0.5
