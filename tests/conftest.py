@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from django.conf import settings
 from django.db import connection
+from django.test.utils import setup_databases
 
 from bakeoff.environment import read_environment
 from tests import builders
@@ -28,10 +29,11 @@ test_database_url.__test__ = False
 
 
 @pytest.fixture(scope="session")
-def tables(django_db_setup, django_db_blocker):
+def tables(django_db_blocker):
     """Committed data: each test works in a project of its own, so nothing is rolled back."""
     with django_db_blocker.unblock():
-        yield
+        setup_databases(verbosity=0, interactive=False)
+        yield  # the whole server is thrown away after the run
 
 
 @pytest.fixture

@@ -8,9 +8,26 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-WORDS = (
-    ["heat", "rain", "sun", "night", "day", "city", "road", "war", "love", "star", "deep", "red", "blue", "lost", "last", "first", "black", "river"]
-)
+WORDS = [
+    "heat",
+    "rain",
+    "sun",
+    "night",
+    "day",
+    "city",
+    "road",
+    "war",
+    "love",
+    "star",
+    "deep",
+    "red",
+    "blue",
+    "lost",
+    "last",
+    "first",
+    "black",
+    "river",
+]
 
 
 def make_tiny_bert(folder: Path) -> None:

@@ -20,7 +20,9 @@ from experiments.stats.totals import StatisticsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CONCENTRATION = 10_000.0  # expects small deviations, which are the hard ones to see
+# A large concentration expects small deviations in large samples, a small one gross deviations in
+# small samples; the mean of their e-values is an e-value that sees both.
+CONCENTRATIONS = (100.0, 10_000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class SampleRatio:
     healthy: bool
 
 
-def log_bayes_factor(counts: Sequence[int], weights: Sequence[float]) -> float:
+def log_bayes_factor(counts: Sequence[int], weights: Sequence[float], *, concentration: float) -> float:
     """Return ln of the Dirichlet-multinomial against the multinomial of the planned shares.
 
     Depends on the cumulative counts alone: the product over batches telescopes.
@@ -50,6 +52,7 @@ def log_bayes_factor(counts: Sequence[int], weights: Sequence[float]) -> float:
     Args:
         counts: units per variant, shape (k,).
         weights: planned shares per variant, positive, summing to 1, shape (k,).
+        concentration: of the Dirichlet prior around the planned shares.
 
     Raises:
         StatisticsError: a weight is not positive.
@@ -57,7 +60,7 @@ def log_bayes_factor(counts: Sequence[int], weights: Sequence[float]) -> float:
     n, w = np.asarray(counts, dtype=float), np.asarray(weights, dtype=float)
     if (w <= 0).any():
         raise StatisticsError(f"weight == {w.min():g}, must be positive.")
-    prior = CONCENTRATION * w / w.sum()
+    prior = concentration * w / w.sum()
     marginal = (
         gammaln(prior.sum())
         - gammaln(prior.sum() + n.sum())
@@ -82,7 +85,7 @@ def check_sample_ratio(
         alpha: level below which the experiment is unhealthy.
         smallest_before: the smallest p-value of earlier looks.
     """
-    log_e = 0.0
+    log_e = dict.fromkeys(CONCENTRATIONS, 0.0)
     leaks: dict[str, int] = {}
     expected: dict[str, float] = {}
     observed: dict[str, float] = {}
@@ -96,9 +99,15 @@ def check_sample_ratio(
             expected[key] = expected.get(key, 0.0) + total * weights[key]
             observed[key] = observed.get(key, 0.0) + counts.get(key, 0)
         if len(used) > 1 and total:
-            log_e += log_bayes_factor([counts.get(k, 0) for k in used], [weights[k] for k in used])
+            for concentration in CONCENTRATIONS:
+                log_e[concentration] += log_bayes_factor(
+                    [counts.get(k, 0) for k in used],
+                    [weights[k] for k in used],
+                    concentration=concentration,
+                )
     units = sum(observed.values()) or 1.0
-    p_value = min(smallest_before, math.exp(-max(log_e, 0.0)))
+    mean_log_e = float(np.logaddexp.reduce(list(log_e.values()))) - math.log(len(log_e))
+    p_value = min(smallest_before, math.exp(-max(mean_log_e, 0.0)))
     return SampleRatio(
         p_value=p_value,
         expected={key: value / units for key, value in expected.items()},

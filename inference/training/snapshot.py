@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +45,10 @@ class SplitData:
 
 def write_snapshot(folder: Path, likes: Likes) -> str:
     """Write likes and return the hash of their content, which is the file's name."""
+    # Web processes import this module for its dataclasses; they have no use for pyarrow's 50 MB.
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     table = pa.table(
         {
             "unit_id": pa.array(likes.unit_ids, pa.string()),
@@ -72,6 +74,8 @@ def write_snapshot(folder: Path, likes: Likes) -> str:
 
 def read_snapshot(folder: Path, digest: str) -> Likes:
     """Read likes back."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     table = pq.read_table(folder / f"{digest}.parquet")
     return Likes(
         unit_ids=table["unit_id"].to_pylist(),

@@ -7,6 +7,7 @@ from bakeoff.api import api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", api.urls),
+    # Before the API, whose root answers the same address.
     path("", include("bakeoff.dashboard.urls")),
+    path("", api.urls),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from experiments.stats.confidence_sequence import (
     log_e_value,
     mixture_scale,
 )
-from experiments.stats.srm import check_sample_ratio
+from experiments.stats.srm import check_sample_ratio, log_bayes_factor
 from experiments.stats.totals import StatisticsError
 
 
@@ -30,10 +32,14 @@ def test_sample_ratio_agrees_with_ssrm_test():
     expected = [1.0, 0.7761101178, 0.7761101178, 0.3563493533, 0.0165177174, 0.0008276454]
     smallest = 1.0
     for (a, b), p_value in zip(counts, expected, strict=True):
-        epochs = [({"a": a, "b": b}, {"a": 0.5, "b": 0.5})]
-        result = check_sample_ratio(epochs, alpha=0.001, smallest_before=smallest)
-        smallest = result.p_value
+        factor = log_bayes_factor([a, b], [0.5, 0.5], concentration=10_000)
+        smallest = min(smallest, math.exp(-factor))
         assert smallest == pytest.approx(p_value, rel=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), [(500, 200), (50_600, 49_000), (80, 10)])
+def test_it_sees_gross_and_fine_mismatches(a, b):
+    result = check_sample_ratio([({"a": a, "b": b}, {"a": 0.5, "b": 0.5})], alpha=0.001)
     assert not result.healthy
 
 

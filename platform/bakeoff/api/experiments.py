@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from bakeoff.accounts.models import Project
 from bakeoff.api.access import actor_of, project_of
@@ -141,7 +141,7 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
         against_gate=payload.against_gate,
     )
     try:
-        return 201, define_experiment(draft)
+        return Status(201, define_experiment(draft))
     except CannotDefineError as error:
         raise Problem(422, "cannot_define", str(error), error.field) from error
 

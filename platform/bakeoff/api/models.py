@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
@@ -89,7 +89,7 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
         )
     except CannotTrainError as error:
         raise Problem(422, "cannot_train", str(error), "recommender") from error
-    return 202, run
+    return Status(202, run)
 
 
 @router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: VersionOut, **REFUSALS})

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import project_of
 from bakeoff.api.errors import REFUSALS, Problem
@@ -145,7 +145,7 @@ def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
         )
     with transaction.atomic():
         metric = Metric.objects.create(project=project_of(request), **payload.dict())
-    return 201, metric
+    return Status(201, metric)
 
 
 @router.get("/metrics/{key}", response={200: MetricIn, **REFUSALS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from bakeoff.commands.terminal import fail, say
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate
 from bakeoff.environment import read_environment
+
+if TYPE_CHECKING:
+    from bakeoff.environment import Environment
 
 
 @click.command()
@@ -23,24 +27,27 @@ def up(host: str, port: int, web: int) -> None:
     platform = Platform(environment, host=host, port=port, web_processes=web, tell=say)
     try:
         platform.start_servers()
-        first = _first_run()
+        first = _first_run(environment)
         platform.start_processes()
+        say(f"Bakeoff is ready at {platform.url} (home {environment.home}). Ctrl-C stops it.")
+        for line in first:
+            say(line)
+        platform.wait()
+        say("Stopping …")
     except StartError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
+        say("Stopping …")
+    finally:
         platform.stop()
-        return
-    say(f"Bakeoff is ready at {platform.url} (home {environment.home}). Ctrl-C stops it.")
-    for line in first:
-        say(line)
-    platform.wait()
-    say("Stopping …")
-    platform.stop()
 
 
-def _first_run() -> list[str]:
+def _first_run(environment: Environment) -> list[str]:
     """Make an administrator, a project and its keys on the first run; return what to show once."""
-    import django  # noqa: PLC0415
+    stamp = environment.home / "first_run"
+    if environment.bundled_postgres and stamp.exists():
+        return []
+    import django  # noqa: PLC0415  a later start does not need it
 
     django.setup()
     from django.contrib.auth.models import User  # noqa: PLC0415
@@ -56,6 +63,7 @@ def _first_run() -> list[str]:
     Membership.objects.create(user=admin, project=project, role=Membership.Role.ADMIN)
     _, public = ApiKey.make(project, PUBLIC, name="first public key")
     _, secret = ApiKey.make(project, SECRET, name="first secret key")
+    stamp.touch()
     return [
         "First run. This is shown once:",
         f"  login       admin / {password}",

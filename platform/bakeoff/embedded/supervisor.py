@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http
+import http.client
 import os
 import signal
 import sys
@@ -16,8 +18,6 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-
-import httpx2
 
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import check_port, prepare_home
@@ -116,9 +116,10 @@ class Platform:
             ),
         ]  # fmt: skip
         try:
-            for child in self.processes:
+            web.start()
+            self._wait_for_web(web)  # alone on the cores: who waits, waits for web
+            for child in self.processes[1:]:
                 child.start()
-            self._wait_for_web(web)
         except BaseException:
             self.stop()
             raise
@@ -130,8 +131,10 @@ class Platform:
         while time.monotonic() < deadline:
             if not web.alive:
                 raise StartError(f"Web did not start: {web.last_lines(2)} (see {web.log}).")
-            with contextlib.suppress(httpx2.HTTPError):
-                if httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                probe = http.client.HTTPConnection(self.host, self.port, timeout=2)
+                probe.request("GET", "/readyz")
+                if probe.getresponse().status == http.HTTPStatus.OK:
                     return
             time.sleep(0.05)
         raise StartError(f"Web was not ready within {WEB_READY_SECONDS} s (see {web.log}).")

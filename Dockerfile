@@ -1,0 +1,20 @@
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 BAKEOFF_HOME=/var/lib/bakeoff
+
+RUN useradd --create-home --home-dir /var/lib/bakeoff bakeoff
+WORKDIR /app
+
+# Dependencies first: they change less often than the code.
+COPY requirements.txt pyproject.toml README.md ./
+COPY platform ./platform
+COPY experiments ./experiments
+COPY inference ./inference
+COPY manage.py ./
+RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu \
+    && pip install --no-cache-dir -r requirements.txt
+
+USER bakeoff
+VOLUME /var/lib/bakeoff
+EXPOSE 8000
+CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header"]

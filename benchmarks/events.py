@@ -1,0 +1,97 @@
+"""`POST /v1/events`: single events and batches of 500, committed before the 202."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+
+import orjson
+import psycopg
+
+from benchmarks.load import measure, request_bytes
+from benchmarks.results import Row, median_of, write_result
+from benchmarks.stage import staged
+
+BATCH = 500
+
+
+def run(size: str, home: str) -> None:
+    seconds, repeats = (5.0, 5) if size == "full" else (1.0, 2)
+    numbers, mark = itertools.count(), uuid.uuid4().hex[:8]
+
+    def event() -> dict:
+        n = next(numbers)
+        return {
+            "event_id": f"{mark}-{n}",
+            "name": "view",
+            "unit_id": f"user-{n % 2000}",
+            "item_id": f"item-{n % 5000}",
+            "value": 1.0,
+        }
+
+    with staged(home) as stage:
+
+        def single() -> bytes:
+            return request_bytes("POST", "/v1/events", orjson.dumps(event()), stage.public)
+
+        def batch() -> bytes:
+            return request_bytes(
+                "POST",
+                "/v1/events",
+                orjson.dumps({"events": [event() for _ in range(BATCH)]}),
+                stage.public,
+            )
+
+        empty = request_bytes("GET", "/healthz")
+        ours, limit, peer, batches, copies = [], [], [], [], []
+        for _ in range(repeats):
+            limit.append(
+                measure(stage.port, lambda: empty, connections=64, seconds=seconds).requests_per_second
+            )
+            ours.append(_sound(measure(stage.port, single, connections=64, seconds=seconds)))
+            peer.append(_sound(measure(stage.peer_port, single, connections=64, seconds=seconds)))
+            batches.append(_sound(measure(stage.port, batch, connections=4, seconds=seconds)) * BATCH)
+            copies.append(_copy(stage, event, seconds))
+    (rate, spread), (many, many_spread) = median_of(ours), median_of(batches)
+    rows = [
+        Row("single events at 64 connections (peer: Django REST framework and ORM; limit: empty route)", rate, "requests/s",
+            median_of(peer)[0], median_of(limit)[0], "share_of_limit >= 0.4", spread=spread),
+        Row("the same, against the peer", rate, "requests/s", median_of(peer)[0], None, "ratio_to_peer >= 10", spread=spread),
+        Row("batches of 500 (limit: COPY of the same rows into the same table)", many, "events/s", None,
+            median_of(copies)[0], "share_of_limit >= 0.5", spread=many_spread),
+    ]  # fmt: skip
+    notes = (
+        "COPY writes the same columns into the same table with its indexes, 500 rows a transaction, from one "
+        "connection in a process of its own, and does nothing else: no HTTP, no JSON, no check, no skipping of duplicates. "
+        "The load generator makes the batches on the same cores."
+    )
+    write_result("events", size, rows, notes, ("djangorestframework",))
+
+
+def _copy(stage, event, seconds: float) -> float:
+    columns = "project_id, event_id, name, unit_id, item_id, item_known, value, occurred_at, properties, source"
+    done, spent = 0, 0.0
+    with psycopg.connect(stage.database_url) as connection:
+        while spent < seconds:
+            rows = [event() for _ in range(BATCH)]
+            start = time.perf_counter()
+            with (
+                connection.transaction(),
+                connection.cursor() as cursor,
+                cursor.copy(f"COPY experiments_event ({columns}) FROM STDIN") as copy,
+            ):
+                for e in rows:
+                    copy.write_row(
+                        (stage.project_id, e["event_id"], e["name"], e["unit_id"], e["item_id"], True, e["value"],
+                         "2026-01-01T00:00:00+00:00", "{}", "live")
+                    )  # fmt: skip
+            spent += time.perf_counter() - start
+            done += BATCH
+    return done / spent
+
+
+def _sound(measured) -> float:
+    if measured.errors:
+        raise RuntimeError(f"{measured.errors} requests failed: {measured.first_error}")
+    return measured.requests_per_second

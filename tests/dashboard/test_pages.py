@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from uuid_utils import uuid7
+
+from bakeoff.accounts.models import Membership
+from experiments.actions.look_at_experiment import look_at_experiment
+from tests import builders
+from tests.analysis.test_decisions import POLICY, visit
+
+
+def person(project=None, **fields) -> Client:
+    user = User.objects.create_user(f"p-{uuid7()}", **fields)
+    if project is not None:
+        Membership.objects.create(user=user, project=project, role="viewer")
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def decided(shop):
+    experiment = shop.run_experiment(**POLICY)
+    visit(shop, experiment, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=experiment.pk)
+    return experiment
+
+
+def address(shop, experiment, tail=""):
+    return f"/experiments/{shop.project.slug}/{experiment.key}/{tail}"
+
+
+def test_the_report_says_the_verdict_in_words_and_draws_the_path(shop, decided):
+    page = person(shop.project).get(address(shop, decided)).content.decode()
+    assert "Ship popularity@2: clicks per unit +67 %" in page
+    assert "<svg" in page
+    assert "anytime-valid p = 1" in page
+    assert "popularity@1 → popularity@2" in page
+
+
+def test_the_json_holds_the_same_numbers(shop, decided):
+    data = person(shop.project).get(address(shop, decided, "report.json")).json()
+    assert data["verdict"]["action"] == "ship"
+    assert data["verdict"]["effect"] == pytest.approx(2 / 3, rel=1e-6)
+    assert [row["units"] for row in data["variants"]] == [200, 200]
+    assert data["decisions"][0]["promoted"] == "popularity@2"
+
+
+def test_an_experiment_without_looks_says_what_comes_next(shop):
+    experiment = shop.run_experiment()
+    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    assert "No look yet: the platform looks every 60 s" in page
+
+
+def test_an_unhealthy_experiment_is_greyed(shop):
+    experiment = shop.run_experiment(**{**POLICY, "most_doubled": 0.0})
+    visit(shop, experiment, {"control": 1, "treatment": 2})
+    experiment.exposure_totals.all()
+    from experiments.models import ExposureTotal
+
+    variant = experiment.variants.first()
+    ExposureTotal.objects.create(experiment=experiment, variant=variant, epoch=1, units=0, doubled=5)
+    look_at_experiment(experiment_id=experiment.pk)
+    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    assert 'role="alert"' in page
+    assert "seen in two variants" in page
+
+
+def test_home_lists_what_is_mine(shop, decided):
+    page = person(shop.project).get("/").content.decode()
+    assert decided.key in page
+    assert "popularity@2" in page
+
+
+def test_home_of_a_newcomer_says_what_to_do(tables):
+    page = person(builders.make_project()).get("/").content.decode()
+    assert "bakeoff load items FILE" in page
+    assert "No surface yet" in page
+
+
+@pytest.mark.parametrize("tail", ["", "report.json"])
+def test_a_strangers_experiment_is_not_found(shop, decided, tail):
+    assert person(builders.make_project()).get(address(shop, decided, tail)).status_code == 404
+
+
+def test_pages_want_a_login(shop, decided):
+    for path in ("/", address(shop, decided), f"/sample/{shop.project.slug}/home-feed/"):
+        answer = Client().get(path)
+        assert answer.status_code == 302
+        assert "/login/" in answer["Location"]
+
+
+def test_pages_are_read_only(shop, decided):
+    assert person(shop.project).post(address(shop, decided)).status_code == 405
+
+
+def test_the_sample_page_shows_a_slate(shop):
+    page = person(shop.project).get(f"/sample/{shop.project.slug}/home-feed/?key={shop.public}")
+    assert f'data-key="{shop.public}"' in page.content.decode()
+    missing = person(shop.project).get(f"/sample/{shop.project.slug}/nowhere/")
+    assert missing.status_code == 404
+
+
+def test_what_a_user_wrote_is_escaped(shop):
+    experiment = shop.run_experiment()
+    experiment.hypothesis = "<script>alert(1)</script>"
+    experiment.save()
+    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    assert "<script>alert" not in page
+
+
+def test_no_page_asks_another_host(shop, decided, lane):
+    client = person(shop.project)
+    for path in ("/", address(shop, decided), f"/sample/{shop.project.slug}/home-feed/"):
+        page = client.get(path).content.decode()
+        for link in re.findall(r'(?:src|href)="([^"]+)"', page):
+            assert not link.startswith(("http:", "https:", "//")), link
+    assert lane.client.get("/static/dashboard/page.css").status_code == 200
+    assert lane.client.get("/static/dashboard/sample.js").status_code == 200
+
+
+def test_every_table_has_its_admin_pages(tables, shop, decided):
+    from django.contrib import admin
+    from django.urls import reverse
+
+    root = Client()
+    root.force_login(User.objects.create_superuser(f"root-{uuid7()}"))
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        assert root.get(reverse(f"{name}_changelist")).status_code == 200, name
+        row = model.objects.first()
+        if row is not None:
+            assert root.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200, name
+
+
+def test_the_admin_starts_and_stops(shop):
+    root = Client()
+    root.force_login(User.objects.create_superuser(f"root-{uuid7()}"))
+    experiment = shop.define(builders.make_version(shop.surface, [1] * 10))
+    for action, state in (("start", "running"), ("stop", "ended")):
+        root.post(
+            "/admin/experiments/experiment/",
+            {"action": action, "_selected_action": [experiment.pk]},
+        )
+        experiment.refresh_from_db()
+        assert experiment.state == state

@@ -1,0 +1,155 @@
+"""`bakeoff up` as a person meets it: starts, refuses with one sentence, stops without a trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Up:
+    """A `bakeoff up` in a home of its own."""
+
+    def __init__(self, home: Path, port: int | None = None, **variables: str) -> None:
+        self.home, self.port = home, port or free_port()
+        environment = {**os.environ, "BAKEOFF_HOME": str(home), **variables}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bakeoff", "up", "--port", str(self.port)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+        )  # fmt: skip
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def wait_until_ready(self) -> str:
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if "secret key" in line or ("is ready" in line and (self.home / "known").exists()):
+                break
+        (self.home / "known").touch()
+        return "".join(lines)
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, number=signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def home():
+    folder = Path(tempfile.mkdtemp(prefix="bakeoff-up-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_it_starts_serves_restarts_and_leaves_nothing_behind(home):
+    up = Up(home)
+    said = up.wait_until_ready()
+    public = re.search(r"pk_\S+", said).group()
+    secret = re.search(r"sk_\S+", said).group()
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert (
+        httpx2.put(
+            f"{up.url}/v1/surfaces", json={"key": "home", "static_list": ["a"]}, headers=headers
+        ).status_code
+        == 200
+    )
+    ask = {"surface": "home", "unit_id": "u"}
+    key = {"Authorization": f"Bearer {public}"}
+    deadline = time.monotonic() + 10
+    while (answer := httpx2.post(f"{up.url}/v1/recommend", json=ask, headers=key)).status_code == 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answer.json()["fallback"] == "no_champion"
+
+    second = Up(home)
+    refusal = second.process.communicate(timeout=60)[0].strip().splitlines()[-1]
+    assert second.process.returncode == 1
+    assert f"is in use by process {up.process.pid}" in refusal
+    busy = Up(home / "other", port=up.port)
+    refusal = busy.process.communicate(timeout=60)[0].strip().splitlines()[-1]
+    assert busy.process.returncode == 1
+    assert f"Port {up.port} on 127.0.0.1 cannot be used" in refusal
+
+    family = up.family()
+    assert up.stop() == 0
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+
+    again = Up(home)
+    assert "secret key" not in again.wait_until_ready()
+    assert httpx2.get(f"{again.url}/v1/surfaces", headers=headers).json()[0]["key"] == "home"
+
+    # Killed without warning, it leaves its servers; the next start takes them over.
+    family = again.family()
+    again.stop(signal.SIGKILL)
+    third = Up(home)
+    third.wait_until_ready()
+    assert httpx2.get(f"{third.url}/v1/surfaces", headers=headers).status_code == 200
+    family += third.family()
+    third.stop(signal.SIGTERM)
+    for process in family:
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            process.kill()
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence():
+    up = Up(Path("/proc/nowhere"))
+    said = up.process.communicate(timeout=60)[0].strip().splitlines()
+    assert up.process.returncode == 1
+    assert said[-1].startswith("Error: Home /proc/nowhere cannot be written")
+    assert "Traceback" not in "".join(said)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
+def test_a_full_disk_is_one_sentence(home):
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(home)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("this system mounts nothing, so there is no small disk")
+    try:
+        up = Up(home)
+        said = up.process.communicate(timeout=60)[0].strip().splitlines()
+        assert up.process.returncode == 1
+        assert "free some space" in said[-1]
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a user namespace")
+def test_without_unshare_root_is_told_the_way_out(home, monkeypatch):
+    folder = Path(tempfile.mkdtemp())
+    refusing = folder / "unshare"
+    refusing.write_text("#!/bin/sh\nexit 1\n")
+    refusing.chmod(0o755)
+    up = Up(home, PATH=f"{folder}:{os.environ['PATH']}")
+    said = up.process.communicate(timeout=60)[0].strip().splitlines()
+    assert up.process.returncode == 1
+    assert "run bakeoff as an ordinary user, or set DATABASE_URL" in said[-1]
+
+
+def test_a_deep_home_finds_a_place_for_its_sockets(tmp_path):
+    from bakeoff.environment import run_folder_of
+
+    deep = tmp_path / ("x" * 100)
+    assert len(str(run_folder_of(deep) / ".s.PGSQL.5432")) < 100
+    assert run_folder_of(tmp_path / "h") != run_folder_of(deep)

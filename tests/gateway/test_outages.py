@@ -1,0 +1,145 @@
+"""PostgreSQL away, Redis away, both away: real servers behind wires that are cut."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from bakeoff.environment import read_environment
+from experiments.ingest.spill import STREAM
+from experiments.tasks import drain_spilled_rows
+from inference.cache import cache_client
+from tests.conftest import FastLane
+from tests.proxy import Wire
+
+from urllib.parse import quote  # isort: skip
+
+
+class Outage:
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="wire-"))
+        run = settings.BAKEOFF.run_folder
+        self.postgres = Wire(self.folder / ".s.PGSQL.5432", run / ".s.PGSQL.5432")
+        self.redis = Wire(self.folder / "valkey.sock", run / "valkey.sock")
+        url = f"postgresql:///test_bakeoff?host={quote(str(self.folder), safe='')}&user=bakeoff"
+        environment = replace(
+            read_environment(),
+            database_url=url,
+            redis_url=f"unix://{self.folder / 'valkey.sock'}?db=0",
+        )
+        self.lane = FastLane(environment)
+
+    def stop(self) -> None:
+        self.lane.stop()
+        self.postgres.close()
+        self.redis.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def outage(shop):
+    cache_client().delete(STREAM)
+    outage = Outage()
+    yield outage
+    outage.stop()
+    cache_client().delete(STREAM)
+
+
+def click(n: int) -> dict:
+    return {"event_id": f"e{n}", "name": "click", "unit_id": "u1", "item_id": "i1"}
+
+
+ASK = {"surface": "home-feed", "unit_id": "u1", "k": 3}
+
+
+def eventually(holds, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_postgres_away_events_spill_and_drain_once(outage, shop, rows):
+    outage.postgres.cut()
+    answers = [outage.lane.post("/v1/events", click(n), shop.public) for n in range(5)]
+    assert [answer.status_code for answer in answers] == [202] * 5
+    assert {answer.json()["durability"] for answer in answers} == {"spilled"}
+    assert rows("event", shop.project) == 0
+    outage.postgres.mend()
+    assert outage.lane.post("/v1/events", click(0), shop.public).status_code == 202
+    drain_spilled_rows()
+    drain_spilled_rows()
+    assert rows("event", shop.project) == 5
+    assert cache_client().xlen(STREAM) == 0
+
+
+def test_postgres_away_recommendations_answer_and_their_slates_are_kept(outage, shop, rows):
+    outage.postgres.cut()
+    answer = outage.lane.post("/v1/recommend", ASK, shop.public)
+    assert answer.status_code == 200
+    assert [item["item_id"] for item in answer.json()["items"]] == ["i0", "i1", "i2"]
+    drain_spilled_rows()
+    assert rows("slate", shop.project) == 1
+
+
+def test_redis_away_everything_is_committed(outage, shop, rows):
+    outage.redis.cut()
+    assert outage.lane.post("/v1/recommend", ASK, shop.public).json()["fallback"] == "default_list"
+    answer = outage.lane.post("/v1/events", click(1), shop.public)
+    assert answer.json()["durability"] == "committed"
+    assert (rows("slate", shop.project), rows("event", shop.project)) == (1, 1)
+    assert outage.lane.client.get("/readyz").json()["redis"] is False
+
+
+def test_both_away_events_are_refused_and_recommendations_say_so(outage, shop, rows):
+    outage.postgres.cut()
+    outage.redis.cut()
+    answer = outage.lane.post("/v1/events", click(1), shop.public)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "cannot_commit")
+    assert int(answer.headers["retry-after"]) > 0
+    recommended = outage.lane.post("/v1/recommend", ASK, shop.public)
+    assert recommended.status_code == 200
+    assert recommended.json()["recorded"] is False
+    assert len(recommended.json()["items"]) == 3
+    assert outage.lane.client.get("/readyz").status_code == 503
+    outage.postgres.mend()
+    outage.redis.mend()
+    eventually(lambda: outage.lane.post("/v1/events", click(1), shop.public).status_code == 202)
+    drain_spilled_rows()  # PostgreSQL may have been mended a moment after Redis
+    assert rows("event", shop.project) == 1
+
+
+def test_what_postgres_refuses_fails_alone(outage, shop, rows):
+    """A value that passes our checks and not the database's must not take others down with it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE experiments_event ADD CONSTRAINT no_poison CHECK (name <> 'poison')"
+        )
+    try:
+        poison = {**click(0), "name": "poison"}
+        bodies = [poison if n == 7 else click(n) for n in range(16)]
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(
+                pool.map(lambda body: outage.lane.post("/v1/events", body, shop.public), bodies)
+            )
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE experiments_event DROP CONSTRAINT no_poison")
+    assert sorted(answer.status_code for answer in answers) == [202] * 15 + [400]
+    assert rows("event", shop.project) == 15
+
+
+def test_without_workers_serving_goes_on(outage, shop, rows):
+    """No Celery worker runs in this test: everything is served and kept, only nothing is refreshed."""
+    assert outage.lane.post("/v1/recommend", ASK, shop.public).status_code == 200
+    assert outage.lane.post("/v1/events", click(1), shop.public).status_code == 202
+    assert (rows("slate", shop.project), rows("event", shop.project)) == (1, 1)

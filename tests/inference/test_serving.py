@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.serving.artifact import ArtifactError, Draft, check_artifact, save_artifact
+from inference.serving.explore import draw_slate
+from inference.serving.keys import candidates_key, recent_key
+from inference.serving.ladder import Ask, serve
+from inference.serving.ranker import Ranker
+from inference.serving.refresh import History, refresh_units
+
+
+def draft(items=6, width=4, seed=0) -> Draft:
+    rng = np.random.default_rng(seed)
+
+    def array(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    return Draft(
+        item_ids=[f"i{n}" for n in range(items)],
+        item_vectors=array(items, width),
+        context_vectors=array(items, width),
+        bias=array(items),
+        attention=array(width),
+        recency=array(3),
+        default_order=np.arange(items, dtype=np.int32),
+        about={"recommender": "a test"},
+    )
+
+
+@pytest.fixture
+def ranker(tmp_path) -> Ranker:
+    return Ranker(tmp_path, save_artifact(tmp_path, draft()))
+
+
+def ask(**fields) -> Ask:
+    defaults = {
+        "k": 3, "recent": [], "precomputed": None, "exclude": (), "only": None,
+        "static_list": ["s1", "s2"], "most_candidates": 200, "temperature": 0.0,
+    }  # fmt: skip
+    return Ask(**{**defaults, **fields})
+
+
+def answer(ranker, **fields):
+    return serve(ranker, ask(**fields), rng=np.random.default_rng(0), without="no_champion")
+
+
+def test_the_same_draft_has_the_same_name(tmp_path):
+    assert save_artifact(tmp_path, draft()) == save_artifact(tmp_path, draft())
+    assert save_artifact(tmp_path, draft(seed=1)) != save_artifact(tmp_path, draft())
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".new-")]
+
+
+@pytest.mark.parametrize("file", ["bias.npy", "items.json", "manifest.json"])
+def test_a_changed_file_is_found(tmp_path, file):
+    digest = save_artifact(tmp_path, draft())
+    path = tmp_path / digest / file
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match="was changed"):
+        Ranker(tmp_path, digest)
+
+
+def test_a_missing_artifact_is_named(tmp_path):
+    with pytest.raises(ArtifactError, match="is missing"):
+        check_artifact(tmp_path, "0" * 64)
+
+
+def test_no_array_is_a_pickle(tmp_path):
+    digest = save_artifact(tmp_path, draft())
+    for path in (tmp_path / digest).glob("*.npy"):
+        np.load(path, allow_pickle=False)
+    json.loads((tmp_path / digest / "manifest.json").read_bytes())
+
+
+def test_scores_follow_the_documented_formula(ranker):
+    recent, items = [4, 1], np.array([0, 2, 5], dtype=np.int32)
+    d = draft()
+    logits = d.context_vectors[recent] @ d.attention + d.recency[:2]
+    weights = np.exp(logits) / np.exp(logits).sum()
+    unit = weights @ d.context_vectors[recent]
+    assert ranker.score(items, recent) == pytest.approx(
+        d.item_vectors[items] @ unit + d.bias[items], rel=1e-5
+    )
+
+
+def test_precomputed_and_online_agree(ranker):
+    for history in ([0], [3, 1], [5, 4, 2]):
+        best = ranker.candidates([history], [history], 3)[0]
+        served = answer(ranker, recent=[f"i{n}" for n in history], precomputed=best.tobytes())
+        assert [slot.item_id for slot in served.slots] == [f"i{n}" for n in best]
+        assert served.fallback is None
+
+
+def test_the_ladder_says_how_far_down_it_went(ranker):
+    assert answer(ranker, recent=["i1"]).fallback == "nearline"
+    assert answer(ranker).fallback == "default_list"
+    assert answer(ranker, recent=["unknown"]).fallback == "default_list"
+    assert answer(ranker, exclude=[f"i{n}" for n in range(6)]).fallback == "static_list"
+    empty = answer(ranker, exclude=[f"i{n}" for n in range(6)], static_list=[])
+    assert (empty.fallback, empty.slots) == ("empty", [])
+    static = answer(None, exclude=["s1"])
+    assert (static.fallback, [slot.item_id for slot in static.slots]) == ("no_champion", ["s2"])
+
+
+def test_a_history_longer_than_the_model_reads_is_cut(ranker):
+    long = [5, 4, 3, 2, 1]
+    assert ranker.unit_vector(long) == pytest.approx(ranker.unit_vector(long[:3]))
+
+
+def test_cold_units_get_the_default_list_without_what_they_met(ranker):
+    assert ranker.candidates([[]], [[0, 2]], 3)[0].tolist() == [1, 3, 4]
+
+
+def test_popularity_needs_no_vectors(tmp_path):
+    nothing = np.zeros((6, 0), dtype=np.float32)
+    flat = replace(
+        draft(), item_vectors=nothing, context_vectors=nothing, attention=np.zeros(0, np.float32)
+    )
+    ranker = Ranker(tmp_path, save_artifact(tmp_path, flat))
+    assert ranker.score(np.array([1], dtype=np.int32), [2]) == pytest.approx(draft().bias[1])
+
+
+def test_propensities_are_those_of_the_draw():
+    """Frequencies of the first slot over many draws against its logged propensity."""
+    rng = np.random.default_rng(4)
+    counts, logged = np.zeros(5), np.zeros(5)
+    for _ in range(20_000):
+        rank, propensity = draw_slate(5, 2, temperature=1.0, rng=rng)[0]
+        counts[rank] += 1
+        logged[rank] = propensity
+    assert logged.sum() == pytest.approx(1, abs=1e-6)
+    assert counts / 20_000 == pytest.approx(logged, abs=0.012)
+
+
+def test_second_slot_is_conditional_on_the_first():
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        (first, _), (second, propensity) = draw_slate(5, 2, temperature=1.0, rng=rng)
+        weights = 1 / np.arange(1, 6)
+        assert propensity == pytest.approx(weights[second] / (weights.sum() - weights[first]), rel=1e-5)
+
+
+def test_no_exploration_keeps_the_ranking():
+    assert draw_slate(5, 3, temperature=0, rng=np.random.default_rng(0)) == [
+        (0, 1.0),
+        (1, 1.0),
+        (2, 1.0),
+    ]
+    assert draw_slate(2, 3, temperature=0, rng=np.random.default_rng(0)) == [(0, 1.0), (1, 1.0)]
+
+
+def test_refresh_writes_what_a_request_reads(ranker):
+    from inference.cache import cache_client
+
+    histories = {"u1": History(liked=["i2"], seen=["i2", "i0"]), "u2": History()}
+    refresh_units(cache_client(), 987654, {987654: ranker}, histories, candidates=4)
+    assert cache_client().lrange(recent_key(987654, "u1"), 0, -1) == [b"i2"]
+    stored = np.frombuffer(cache_client().get(candidates_key(987654, "u1")), dtype=np.int32)
+    assert not {0, 2} & set(stored.tolist())
+    assert np.frombuffer(cache_client().get(candidates_key(987654, "u2")), np.int32).tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]

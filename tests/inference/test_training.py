@@ -1,0 +1,215 @@
+"""Train for real on small behaviour that has something to learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.compression.project_vectors import project_vectors
+from inference.evaluation.gate import GateRule, Serving, judge
+from inference.evaluation.ranking import RankingScores, score_rankings
+from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders.protocol import FitOptions
+from inference.training.fit_and_judge import RunError, RunInput, fit_and_judge
+from inference.training.snapshot import Likes, read_snapshot, split_by_time, write_snapshot
+
+GROUPS, PER_GROUP = 4, 10
+ITEMS = [f"i{n}" for n in range(GROUPS * PER_GROUP)]
+QUICK = {"epochs": 8, "hidden": 16, "width": 8, "history": 10}
+
+
+def make_likes(units=80, each=8, seed=0) -> Likes:
+    """Each unit likes items of one group: a taste that popularity cannot see."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"u{unit:03}", f"i{(unit % GROUPS) * PER_GROUP + item}", float(at))
+        for unit in range(units)
+        for at, item in enumerate(rng.permutation(PER_GROUP)[:each])
+    ]
+    return Likes(*map(list, zip(*rows, strict=True)))
+
+
+def vectors(seed=0) -> np.ndarray:
+    """Texts that say something of the group, with much noise."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.eye(GROUPS, 12), PER_GROUP, axis=0)
+    return (groups + rng.normal(scale=0.5, size=groups.shape)).astype(np.float32)
+
+
+def run_input(tmp_path, recommender="two-tower", **fields) -> RunInput:
+    given = RunInput(
+        recommender=recommender,
+        params=QUICK if recommender == "two-tower" else {},
+        champion=("popularity", {}),
+        likes=make_likes(),
+        item_ids=ITEMS,
+        item_vectors=vectors(),
+        artifacts=tmp_path / "artifacts",
+        checkpoints=None,
+        rule=GateRule(k=5, least_coverage=0.0),
+        seed=0,
+        about={"snapshot": "s"},
+    )
+    return replace(given, **fields)
+
+
+def silent(share: float, line: str) -> None:
+    pass
+
+
+def test_two_towers_learn_what_popularity_cannot(tmp_path):
+    result = fit_and_judge(run_input(tmp_path), silent)
+    assert result.gate.passed
+    assert result.gate.superior
+    row = result.gate.rows["ndcg"]
+    assert row["challenger"] > 2 * row["champion"]
+    assert len(result.gate.seeds) == 3
+
+
+def test_a_model_of_nothing_is_refused(tmp_path):
+    noise = np.random.default_rng(9).normal(size=(len(ITEMS), 12)).astype(np.float32)
+    many = make_likes(units=200)
+    skewed = Likes(many.unit_ids, [ITEMS[int(i[1:]) % 7] for i in many.item_ids], many.liked_at)
+    given = run_input(tmp_path, "frozen-text", item_vectors=noise, likes=skewed)
+    gate = fit_and_judge(given, silent).gate
+    assert not gate.passed
+    assert any(reason.startswith("ndcg") for reason in gate.reasons)
+
+
+def test_the_first_version_has_nobody_to_beat(tmp_path):
+    gate = fit_and_judge(run_input(tmp_path, "popularity", champion=None), silent).gate
+    assert gate.passed
+    assert "champion" not in gate.rows["ndcg"]
+
+
+def test_the_same_run_makes_the_same_artifact(tmp_path):
+    given = run_input(tmp_path)
+    first, second = fit_and_judge(given, silent), fit_and_judge(given, silent)
+    assert first.artifact_sha256 == second.artifact_sha256
+
+
+def test_progress_goes_from_nothing_to_all(tmp_path):
+    shares = []
+    fit_and_judge(run_input(tmp_path), lambda share, _line: shares.append(share))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 3, 7])
+def test_a_killed_run_resumes_and_ends_the_same(tmp_path, after):
+    index = {item: n for n, item in enumerate(ITEMS)}
+    likes = make_likes()
+    by_unit: dict[str, list[int]] = {}
+    for unit, item in zip(likes.unit_ids, likes.item_ids, strict=True):
+        by_unit.setdefault(unit, []).append(index[item])
+    liked = [np.array(items) for items in by_unit.values()]
+    data = TrainingData(ITEMS, vectors(), liked, np.zeros(len(liked)))
+    epochs = []
+
+    def kill(share: float, line: str) -> None:
+        epochs.append(line)
+        if len(epochs) == after:
+            raise KilledError
+
+    options = FitOptions(seed=1, params=QUICK, checkpoint=tmp_path, report=kill)
+    with pytest.raises(KilledError):
+        RECOMMENDERS["two-tower"].fit(data, options)
+    resumed = RECOMMENDERS["two-tower"].fit(data, replace(options, report=silent))
+    whole = RECOMMENDERS["two-tower"].fit(data, FitOptions(seed=1, params=QUICK))
+    assert np.array_equal(resumed.item_vectors, whole.item_vectors)
+    assert np.array_equal(resumed.bias, whole.bias)
+
+
+def test_too_little_to_judge_is_said(tmp_path):
+    with pytest.raises(RunError, match="must be at least 20"):
+        fit_and_judge(run_input(tmp_path, likes=make_likes(units=5)), silent)
+
+
+def test_vectors_are_needed_by_what_reads_text(tmp_path):
+    with pytest.raises(ValueError, match="must be given"):
+        fit_and_judge(run_input(tmp_path, item_vectors=None), silent)
+
+
+def test_split_holds_out_the_last_likes_of_each_unit():
+    likes = make_likes(units=3, each=8)
+    split = split_by_time(likes, ITEMS)
+    for unit, (earlier, later) in enumerate(zip(split.earlier, split.later, strict=True)):
+        rows = [likes.item_ids[n] for n in range(24) if likes.unit_ids[n] == f"u{unit:03}"]
+        assert [ITEMS[i] for i in earlier] == rows[:7]
+        assert {ITEMS[i] for i in later} == set(rows[7:])
+
+
+def test_a_unit_with_few_likes_is_only_learnt_from():
+    split = split_by_time(Likes(["u"] * 4, ["i1", "i2", "i3", "gone"], [1.0, 2.0, 3.0, 4.0]), ITEMS)
+    assert len(split.earlier[0]) == 3
+    assert len(split.later[0]) == 0
+
+
+def test_a_snapshot_is_named_by_its_content(tmp_path):
+    likes = make_likes()
+    name = write_snapshot(tmp_path, likes)
+    assert write_snapshot(tmp_path, likes) == name
+    assert write_snapshot(tmp_path, make_likes(seed=1)) != name
+    assert read_snapshot(tmp_path, name) == likes
+
+
+def test_ranking_metrics_by_hand():
+    scores = score_rankings([np.array([3, 1, 2])], [np.array([1, 9])], k=2, items=10)
+    assert scores.mean("precision") == 0.5
+    assert scores.mean("recall") == 0.5
+    assert scores.mean("f1") == 0.5
+    assert scores.mean("hit_rate") == 1.0
+    assert scores.mean("ndcg") == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))
+    assert scores.coverage == 0.2
+
+
+def scores(mean: float, units=200, coverage=0.5) -> RankingScores:
+    rng = np.random.default_rng(0)
+    values = rng.normal(mean, 0.05, units)
+    return RankingScores(
+        dict.fromkeys(("recall", "precision", "f1", "ndcg", "hit_rate"), values), coverage
+    )
+
+
+CHEAP = Serving(latency_p95_ms=0.1, bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "serving", "rule", "reason"),
+    [
+        (scores(0.2), CHEAP, GateRule(), "ndcg may be as low as"),
+        (scores(0.5, coverage=0.1), CHEAP, GateRule(), "coverage == 0.100"),
+        (scores(0.5), Serving(11.0, 1000), GateRule(), "latency p95 == 11.00 ms"),
+        (scores(0.5), Serving(0.1, 10**12), GateRule(), "size == 1000000000000 bytes"),
+    ],
+)
+def test_the_gate_says_why_it_refuses(challenger, serving, rule, reason):
+    result = judge(scores(0.5), [challenger], serving, rule, random_seed=0)
+    assert not result.passed
+    assert any(reason in text for text in result.reasons)
+
+
+def test_the_gate_lets_an_equal_pass_and_does_not_call_it_better():
+    result = judge(scores(0.5), [scores(0.5)], CHEAP, GateRule(), random_seed=0)
+    assert result.passed
+    assert not result.superior
+
+
+def test_projection_keeps_the_scores_of_a_low_rank_model():
+    rng = np.random.default_rng(0)
+    from tests.inference.test_serving import draft
+
+    low = rng.normal(size=(6, 2)).astype(np.float32) @ rng.normal(size=(2, 4)).astype(np.float32)
+    full = replace(draft(), item_vectors=low, context_vectors=low)
+    small = project_vectors(full, 2)
+    assert small.item_vectors.shape == (6, 2)
+    assert small.item_vectors @ small.context_vectors.T == pytest.approx(low @ low.T, abs=1e-4)
+    assert small.context_vectors @ small.attention == pytest.approx(low @ full.attention, abs=1e-4)
+    with pytest.raises(ValueError, match="must be in"):
+        project_vectors(full, 4)
