@@ -17,4 +17,4 @@ RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorc
 USER bakeoff
 VOLUME /var/lib/bakeoff
 EXPOSE 8000
-CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header"]
+CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers"]

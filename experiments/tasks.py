@@ -23,10 +23,11 @@ from experiments.models import Experiment
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
 from inference.cache import cache_client
-from inference.models import ModelVersion, Surface
+from inference.models import ModelVersion, Surface, TrainingRun
 from inference.serving.keys import dirty_key
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import refresh_units
+from inference.tasks import run_training
 
 logger = logging.getLogger(__name__)
 UNITS_PER_BATCH = 500
@@ -85,6 +86,8 @@ def retrain_due_surfaces() -> None:
         except (CannotDefineError, CannotStartError, CannotPromoteError) as error:
             # One surface's trouble must not hold the others up.
             logger.error("challenger of %s is not advanced: %s", surface, error)  # noqa: TRY400
+    for run in TrainingRun.objects.abandoned():
+        run_training.delay(run.pk)  # goes on from its last checkpoint
     for surface in Surface.objects.exclude(retrain_recommender=""):
         if not _is_retraining_due(surface):
             continue

@@ -22,11 +22,15 @@ def embed_items(item_ids: list[int]) -> int:
 @shared_task
 def run_training(run_id: int) -> None:
     """Start the training subprocess and wait; a failed one leaves the champion alone."""
-    claimed = TrainingRun.objects.filter(pk=run_id, state__in=TrainingRun.ACTIVE).update(
-        state=TrainingRun.State.RUNNING,
-        lease=F("lease") + 1,
-        started_at=timezone.now(),
-        heartbeat_at=timezone.now(),
+    claimed = (
+        TrainingRun.objects.free_to_take()
+        .filter(pk=run_id)
+        .update(
+            state=TrainingRun.State.RUNNING,
+            lease=F("lease") + 1,
+            started_at=timezone.now(),
+            heartbeat_at=timezone.now(),
+        )
     )
     if not claimed:
         return

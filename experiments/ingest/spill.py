@@ -51,8 +51,7 @@ def drain(client: redis.Redis, connection: Connection, *, most: int = 1000) -> i
     for entry, fields in entries:
         payload = Payload.from_fields(fields)
         if payload.kinds:
-            arrays = [array.decode() for array in payload.arrays]
-            connection.execute(statement_for(payload.kinds), arrays)
+            connection.execute(statement_for(payload.kinds), payload.parameters)
         client.xdel(STREAM, entry)
         moved += 1
     return moved

@@ -71,16 +71,22 @@ _PARTS = {
         ON CONFLICT DO NOTHING
         RETURNING project_id, feedback_id)""",
 }
+# Ids travel back only when some were not new: naming all of a large commit costs both sides.
 _RESULTS = {
-    "events": "(SELECT json_agg(json_build_array(project_id, event_id)) FROM events)",
-    "feedback": "(SELECT json_agg(json_build_array(project_id, feedback_id)) FROM feedback)",
-    "said": "(SELECT json_agg(json_build_array(project_id, feedback_id)) FROM said)",
+    "events": """(SELECT CASE WHEN count(*) = %s THEN NULL
+        ELSE coalesce(json_agg(json_build_array(project_id, event_id)), '[]') END FROM events)""",
+    "feedback": """(SELECT coalesce(json_agg(json_build_array(project_id, feedback_id)), '[]')
+        FROM feedback)""",
+    "said": "(SELECT coalesce(json_agg(json_build_array(project_id, feedback_id)), '[]') FROM said)",
 }
+
+
+Pairs = list[tuple[int, str]]
 
 
 @cache
 def statement_for(kinds: tuple[str, ...]) -> str:
-    """Return the statement that inserts these kinds; one parameter each, in their order."""
+    """Return the statement that inserts these kinds; `Payload.parameters` fills it."""
     parts = ", ".join(_PARTS[kind] for kind in kinds)
     nothing = "NULL::json"
     events = _RESULTS["events"] if "events" in kinds else nothing
@@ -96,10 +102,18 @@ class Payload:
     Attributes:
         kinds: which kinds there are, in the order of `KINDS`.
         arrays: one JSON array for each.
+        events: how many events there are.
     """
 
     kinds: tuple[str, ...]
     arrays: tuple[bytes, ...]
+    events: int
+
+    @property
+    def parameters(self) -> list[str | int]:
+        """What `statement_for(kinds)` is executed with."""
+        arrays: list[str | int] = [array.decode() for array in self.arrays]
+        return [*arrays, self.events] if "events" in self.kinds else arrays
 
     @classmethod
     def of(cls, requests: Iterable[Rows]) -> Payload:
@@ -109,7 +123,8 @@ class Payload:
             for kind in KINDS:
                 joined[kind] += getattr(rows, kind)
         kinds = tuple(kind for kind in KINDS if joined[kind])
-        return cls(kinds=kinds, arrays=tuple(orjson.dumps(joined[kind]) for kind in kinds))
+        arrays = tuple(orjson.dumps(joined[kind]) for kind in kinds)
+        return cls(kinds=kinds, arrays=arrays, events=len(joined["events"]))
 
     def as_fields(self) -> dict[str, bytes]:
         """Return it as the fields of one entry of the spill stream."""
@@ -119,7 +134,8 @@ class Payload:
     def from_fields(cls, fields: dict[bytes, bytes]) -> Payload:
         """Read an entry of the spill stream."""
         kinds = tuple(kind for kind in KINDS if kind.encode() in fields)
-        return cls(kinds=kinds, arrays=tuple(fields[kind.encode()] for kind in kinds))
+        arrays = tuple(fields[kind.encode()] for kind in kinds)
+        return cls(kinds=kinds, arrays=arrays, events=-1)  # nobody waits for which were new
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +143,21 @@ class Committed:
     """What the statement wrote.
 
     Attributes:
-        events: (project, event id) of the events that are new.
+        events: (project, event id) of the events that are new; None when all are.
         feedback: (project, feedback id) of the feedback that is new.
         bound: (project, feedback id) of the feedback whose slate exists.
     """
 
-    events: set[tuple[int, str]] = field(default_factory=set)
+    events: set[tuple[int, str]] | None = None
     feedback: set[tuple[int, str]] = field(default_factory=set)
     bound: set[tuple[int, str]] = field(default_factory=set)
 
     @classmethod
-    def from_row(cls, row: tuple[object, object, object]) -> Committed:
+    def from_row(cls, row: tuple[Pairs | None, Pairs | None, Pairs | None]) -> Committed:
         """Read the statement's single row."""
-        return cls(*({(pair[0], pair[1]) for pair in column or ()} for column in row))  # type: ignore[attr-defined]
+        events, feedback, bound = row
+        return cls(
+            events=None if events is None else {(project, name) for project, name in events},
+            feedback={(project, name) for project, name in feedback or ()},
+            bound={(project, name) for project, name in bound or ()},
+        )

@@ -2,6 +2,9 @@
 
 Each table has one more column, `xid`, that the migration adds and the database fills: the id of the
 transaction that wrote the row, by which the roll-up knows what it has not seen.
+
+Their foreign keys are not checked by the database (docs/decisions/0007): five look-ups and row locks
+for every slate cost more than the insert, and the one writer takes its ids from the live configuration.
 """
 
 from __future__ import annotations
@@ -16,17 +19,29 @@ class Slate(models.Model):
     """One served answer."""
 
     recommendation_id = models.UUIDField(primary_key=True)
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, db_index=False)
-    surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, db_index=False)
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    surface = models.ForeignKey(
+        "inference.Surface", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
     unit_id = models.CharField(max_length=200)
     experiment = models.ForeignKey(
-        "experiments.Experiment", null=True, on_delete=models.SET_NULL, db_index=False
+        "experiments.Experiment",
+        null=True,
+        on_delete=models.SET_NULL,
+        db_index=False,
+        db_constraint=False,
     )
     variant = models.ForeignKey(
-        "experiments.Variant", null=True, on_delete=models.SET_NULL, db_index=False
+        "experiments.Variant", null=True, on_delete=models.SET_NULL, db_index=False, db_constraint=False
     )
     model_version = models.ForeignKey(
-        "inference.ModelVersion", null=True, on_delete=models.SET_NULL, db_index=False
+        "inference.ModelVersion",
+        null=True,
+        on_delete=models.SET_NULL,
+        db_index=False,
+        db_constraint=False,
     )
     reason = models.CharField(max_length=32)
     fallback = models.CharField(max_length=32, null=True)  # noqa: DJ001  null is "none", as in JSON
@@ -52,9 +67,15 @@ class Slate(models.Model):
 class Exposure(models.Model):
     """The first time that a unit met a variant in an epoch."""
 
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, db_index=False)
-    experiment = models.ForeignKey("experiments.Experiment", on_delete=models.CASCADE, db_index=False)
-    variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE, db_index=False)
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    variant = models.ForeignKey(
+        "experiments.Variant", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
     epoch = models.PositiveIntegerField()
     unit_id = models.CharField(max_length=200)
     unit_type = models.CharField(max_length=32, default="unit")
@@ -78,7 +99,9 @@ class Event(models.Model):
         LIVE = "live"
         LOADED = "loaded"
 
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, db_index=False)
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
     event_id = models.CharField(max_length=200)
     name = models.CharField(max_length=100)
     unit_id = models.CharField(max_length=200)
@@ -108,7 +131,9 @@ class Feedback(models.Model):
         THUMB = "thumb"
         RATING = "rating"
 
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, db_index=False)
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
     feedback_id = models.CharField(max_length=200)
     recommendation_id = models.UUIDField()
     item_id = models.CharField(max_length=200, blank=True)
@@ -116,10 +141,14 @@ class Feedback(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     value = models.FloatField()
     variant = models.ForeignKey(
-        "experiments.Variant", null=True, on_delete=models.SET_NULL, db_index=False
+        "experiments.Variant", null=True, on_delete=models.SET_NULL, db_index=False, db_constraint=False
     )
     model_version = models.ForeignKey(
-        "inference.ModelVersion", null=True, on_delete=models.SET_NULL, db_index=False
+        "inference.ModelVersion",
+        null=True,
+        on_delete=models.SET_NULL,
+        db_index=False,
+        db_constraint=False,
     )
     position = models.PositiveIntegerField(null=True)
     propensity = models.FloatField(null=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 
 class Snapshot(models.Model):
@@ -91,6 +93,24 @@ class ModelVersion(models.Model):
         return bool(self.gate.get("passed"))
 
 
+STALE_AFTER = timedelta(seconds=60)
+
+
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    """Sets of runs."""
+
+    def abandoned(self) -> Self:
+        """Runs whose process gives no sign of life any more."""
+        return self.filter(
+            state=TrainingRun.State.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER
+        )
+
+    def free_to_take(self) -> Self:
+        """Runs that nobody works on: a message that comes twice starts nothing twice."""
+        queued = self.filter(state=TrainingRun.State.QUEUED)
+        return queued | self.abandoned()
+
+
 class TrainingRun(models.Model):
     """One attempt to make a version."""
 
@@ -122,6 +142,8 @@ class TrainingRun(models.Model):
     queued_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TrainingRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

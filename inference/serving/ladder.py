@@ -85,17 +85,12 @@ def serve(ranker: Ranker | None, ask: Ask, *, rng: Generator, without: str) -> S
         return _serve_static(ask, "static_list")
     scores = ranker.score(candidates, recent)
     order = np.argsort(-scores, kind="stable")
-    candidates, scores = candidates[order], scores[order]
+    drawn = draw_slate(len(candidates), ask.k, temperature=ask.temperature, rng=rng)
+    best = order[[rank for rank, _ in drawn]]
     slots = [
-        Slot(
-            item_id=ranker.item_ids[candidates[rank]],
-            score=round(float(scores[rank]), 6),
-            rank=rank + 1,
-            propensity=propensity,
-            explored=rank != position,
-        )
-        for position, (rank, propensity) in enumerate(
-            draw_slate(len(candidates), ask.k, temperature=ask.temperature, rng=rng)
+        Slot(ranker.item_ids[item], score, rank + 1, propensity, rank != position)
+        for position, (item, score, (rank, propensity)) in enumerate(
+            zip(candidates[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
         )
     ]
     return Served(

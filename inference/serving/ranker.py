@@ -31,7 +31,8 @@ class Ranker:
             # A memory map of an empty array is an error in numpy.
             path = folder / f"{name}.npy"
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-            return array if array.size else np.zeros(array.shape, dtype=array.dtype)
+            # A plain view of the map: numpy pays for the subclass at every index.
+            return array.view(np.ndarray) if array.size else np.zeros(array.shape, array.dtype)
 
         self.folder = folder
         self.about: dict[str, Any] = manifest["about"]

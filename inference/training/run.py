@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from inference.models import TrainingRun
     from inference.training.fit_and_judge import RunInput
 
-HEARTBEAT_SECONDS = 1.0
+REPORT_SECONDS = 1.0
+BEAT_SECONDS = 10.0
 
 
 def main(run_id: int, lease: int) -> None:
@@ -42,8 +44,8 @@ def main(run_id: int, lease: int) -> None:
     run = TrainingRun.objects.select_related("surface", "snapshot").get(pk=run_id)
     recommender = RECOMMENDERS[run.recommender]
     encoder = encoder_sha256() if recommender.needs_vectors else ""
-    given = _gather(run, encoder)
-    result = fit_and_judge(given, _Reporter(run_id, lease))
+    threading.Thread(target=_beat, args=(run_id, lease), daemon=True).start()
+    result = fit_and_judge(_gather(run, encoder), _Reporter(run_id, lease))
     register_version(
         run_id=run_id,
         lease=lease,
@@ -52,6 +54,23 @@ def main(run_id: int, lease: int) -> None:
         gate=result.gate.as_json(),
     )
     shutil.rmtree(settings.BAKEOFF.home / "checkpoints" / f"run-{run_id}", ignore_errors=True)
+
+
+def _beat(run_id: int, lease: int) -> None:
+    """Give a sign of life while the work is in a long step; end the process with its lease."""
+    from django.db import DatabaseError, connection  # noqa: PLC0415  after setup
+    from django.utils import timezone  # noqa: PLC0415
+
+    from inference.models import TrainingRun  # noqa: PLC0415
+
+    while True:
+        time.sleep(BEAT_SECONDS)
+        try:
+            mine = TrainingRun.objects.filter(pk=run_id, lease=lease)
+            if not mine.update(heartbeat_at=timezone.now()):
+                os._exit(1)
+        except DatabaseError:
+            connection.close()  # PostgreSQL was away for a moment; the next beat tries again
 
 
 def _limit_threads() -> None:
@@ -100,7 +119,7 @@ class _Reporter:
 
     def __call__(self, share: float, line: str) -> None:
         now = time.monotonic()
-        if now - self._last < HEARTBEAT_SECONDS:
+        if now - self._last < REPORT_SECONDS:
             return
         self._last = now
         from django.utils import timezone  # noqa: PLC0415

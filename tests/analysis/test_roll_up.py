@@ -24,7 +24,7 @@ WINDOW = 60.0
 def write(rows: Rows) -> None:
     payload = Payload.of([rows])
     with connection.cursor() as cursor:
-        cursor.execute(statement_for(payload.kinds), [a.decode() for a in payload.arrays])
+        cursor.execute(statement_for(payload.kinds), payload.parameters)
 
 
 def roll(experiment, now):

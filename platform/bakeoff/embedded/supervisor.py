@@ -100,7 +100,7 @@ class Platform:
                 python, "-m", "uvicorn", "bakeoff.asgi:application", "--host", self.host,
                 "--port", str(self.port), "--workers", str(self.web_processes),
                 "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "10",
-                "--no-server-header",
+                "--no-server-header", "--no-proxy-headers",
             ],
             logs / "web.log",
             variables,

@@ -58,9 +58,7 @@ class Intake:
             await self._tell_serving(live, key, rows)
         accepted = len(rows)
         if outcome is not None and outcome.committed is not None:
-            new = outcome.committed.events
-            # One id twice in a request is one event.
-            accepted = len({row.event_id for row in rows if (row.project_id, row.event_id) in new})
+            accepted = _count_new(rows, outcome.committed.events)
         return orjson.dumps(
             {
                 "accepted": accepted,
@@ -109,6 +107,13 @@ class Intake:
         return orjson.dumps(
             {"accepted": accepted, "duplicates": 1 - accepted, "durability": outcome.durability}
         )
+
+
+def _count_new(rows: Sequence[EventRow], new: set[tuple[int, str]] | None) -> int:
+    """Count the events of one request that are new; one id twice in a request is one event."""
+    if new is None:
+        return len(rows)
+    return len({row.event_id for row in rows if (row.project_id, row.event_id) in new})
 
 
 def _event_row(key: LiveKey, entry: Any, received: datetime) -> EventRow:

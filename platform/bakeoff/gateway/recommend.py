@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import redis.asyncio
-import redis.exceptions
 from uuid_utils import uuid7
 
 from bakeoff.gateway import fields
 from bakeoff.gateway.access import require_secret
 from bakeoff.gateway.errors import ApiError, invalid, not_found
+from bakeoff.gateway.reader import NOTHING, GroupRead, UnitState
 from experiments.assignment import assign
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 from inference.serving.keys import RECENT_KEPT, candidates_key, recent_key
@@ -45,9 +44,9 @@ class _Route:
 class Recommender:
     """The handler; one in a process."""
 
-    def __init__(self, writer: GroupCommit, cache: redis.asyncio.Redis) -> None:
+    def __init__(self, writer: GroupCommit, reader: GroupRead) -> None:
         """Remember where to write and read."""
-        self._writer, self._cache = writer, cache
+        self._writer, self._reader = writer, reader
         self._rng = np.random.default_rng()
         self._exposed: OrderedDict[tuple[int, str, str], None] = OrderedDict()
 
@@ -66,11 +65,11 @@ class Recommender:
             raise invalid("context", "…", f"at most {MOST_CONTEXT_BYTES} bytes of JSON")
         only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
         route = self._route(surface, unit, key, fields.mapping(data, "overrides"))
-        precomputed, recent = await self._read_cache(surface, route.version, unit)
+        state = await self._read_cache(surface, route.version, unit)
         ask = Ask(
             k=k,
-            recent=recent,
-            precomputed=precomputed,
+            recent=state.recent,
+            precomputed=state.precomputed,
             exclude=exclude or (),
             only=only,
             static_list=surface.static_list,
@@ -109,18 +108,15 @@ class Recommender:
 
     async def _read_cache(
         self, surface: LiveSurface, version: LiveVersion | None, unit: str
-    ) -> tuple[bytes | None, list[str]]:
-        """Read candidates and recent items in one round trip; without the cache, neither."""
+    ) -> UnitState:
+        """Read candidates and recent items in one round trip."""
         if version is None or version.ranker is None:
-            return None, []
-        pipe = self._cache.pipeline(transaction=False)
-        pipe.get(candidates_key(version.version_id, unit))
-        pipe.lrange(recent_key(surface.surface_id, unit), 0, RECENT_KEPT - 1)
-        try:
-            precomputed, recent = await pipe.execute()
-        except (redis.exceptions.RedisError, OSError):
-            return None, []
-        return precomputed, [item.decode() for item in recent]
+            return NOTHING
+        return await self._reader.read(
+            candidates_key(version.version_id, unit),
+            recent_key(surface.surface_id, unit),
+            RECENT_KEPT,
+        )
 
     async def _record(self, key: LiveKey, unit: str, route: _Route, slate: SlateRow) -> bool:
         """Commit the slate, and the exposure if it is the first; return whether it was kept."""

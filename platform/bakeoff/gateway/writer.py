@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MOST_WAITING = 5_000
 MOST_PER_COMMIT = 512
+WRITERS = 1
 COMMIT_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.5
 
@@ -59,28 +60,26 @@ def unavailable() -> ApiError:
 
 
 class GroupCommit:
-    """One writer of one process."""
+    """The writers of one process: while one waits for its commit, the other gathers the next."""
 
     def __init__(self, database_url: str, cache: redis.asyncio.Redis) -> None:
         """Remember where to write."""
-        self._url, self._cache = database_url, cache
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MOST_WAITING)
-        self._connection: psycopg.AsyncConnection | None = None
-        self._retry_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._writers = [_Writer(database_url, cache, self._queue) for _ in range(WRITERS)]
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start the writer."""
-        self._task = asyncio.create_task(self._run())
+        """Start the writers."""
+        self._tasks = [asyncio.create_task(writer.run()) for writer in self._writers]
 
     async def stop(self) -> None:
         """Write what waits, then end."""
         await self._queue.join()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            await writer.disconnect()
 
     async def commit(self, rows: Rows) -> Outcome:
         """Wait until the rows are durable.
@@ -102,15 +101,19 @@ class GroupCommit:
         return await waiting.done
 
     async def ping(self) -> bool:
-        """Whether PostgreSQL answers the writer."""
-        try:
-            connection = await self._connect()
-            await connection.execute("SELECT 1")
-        except (psycopg.Error, TimeoutError):
-            return False
-        return True
+        """Whether PostgreSQL answers a writer."""
+        return await self._writers[0].ping()
 
-    async def _run(self) -> None:
+
+class _Writer:
+    """One connection that writes whatever waits, again and again."""
+
+    def __init__(self, url: str, cache: redis.asyncio.Redis, queue: asyncio.Queue[_Waiting]) -> None:
+        self._url, self._cache, self._queue = url, cache, queue
+        self._connection: psycopg.AsyncConnection | None = None
+        self._retry_at = 0.0
+
+    async def run(self) -> None:
         while True:
             batch = [await self._queue.get()]
             while len(batch) < MOST_PER_COMMIT and not self._queue.empty():
@@ -119,12 +122,22 @@ class GroupCommit:
                 await self._write(batch)
             finally:
                 for waiting in batch:
-                    if not waiting.done.done():
-                        waiting.done.set_exception(unavailable())
-                    # A client that went away leaves nobody to read the exception.
-                    if waiting.done.cancelled() or waiting.done.exception() is not None:
-                        pass
+                    _fail(waiting, unavailable())  # whoever has no answer by now
                     self._queue.task_done()
+
+    async def ping(self) -> bool:
+        try:
+            connection = await self._connect()
+            await connection.execute("SELECT 1")
+        except (psycopg.Error, TimeoutError):
+            return False
+        return True
+
+    async def disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.close()
+            self._connection = None
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
@@ -144,8 +157,7 @@ class GroupCommit:
             logger.warning("row refused: %s", error)
             reason = str(error.diag.message_primary or error)
             refused = ApiError(400, "refused", f"The database refuses a value: {reason}.")
-            if not batch[0].done.done():
-                batch[0].done.set_exception(refused)
+            _fail(batch[0], refused)
             return
         for waiting in batch:
             await self._write([waiting])
@@ -156,7 +168,7 @@ class GroupCommit:
         async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
             cursor = await connection.execute(
                 statement_for(payload.kinds),
-                [array.decode() for array in payload.arrays],
+                payload.parameters,
                 prepare=True,
             )
             row = await cursor.fetchone()
@@ -178,18 +190,14 @@ class GroupCommit:
         return self._connection
 
     async def _spill(self, batch: Sequence[_Waiting], error: Exception) -> None:
-        if self._connection is not None:
-            # What became of a statement that timed out is unknown; its repetition is harmless.
-            with contextlib.suppress(psycopg.Error, OSError):
-                await self._connection.close()
-            self._connection = None
+        # What became of a statement that timed out is unknown; its repetition is harmless.
+        await self.disconnect()
         try:
             await spill(self._cache, Payload.of([waiting.rows for waiting in batch]))
         except (CannotSpillError, redis.exceptions.RedisError, OSError) as second:
             logger.warning("rows are refused: %s; %s", error, second)
             for waiting in batch:
-                if not waiting.done.done():
-                    waiting.done.set_exception(unavailable())
+                _fail(waiting, unavailable())
             return
         for waiting in batch:
             _finish(waiting, Outcome("spilled", None))
@@ -198,3 +206,8 @@ class GroupCommit:
 def _finish(waiting: _Waiting, outcome: Outcome) -> None:
     if not waiting.done.done():
         waiting.done.set_result(outcome)
+
+
+def _fail(waiting: _Waiting, error: ApiError) -> None:
+    if not waiting.done.done():
+        waiting.done.set_exception(error)

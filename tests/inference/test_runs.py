@@ -1,0 +1,151 @@
+"""Training runs as the worker does them: a real subprocess on real tables."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.retrain_surface import retrain_surface
+from experiments.ingest.load_events import PastEvent, load_events
+from experiments.tasks import retrain_due_surfaces
+from inference.actions.queue_training import CannotTrainError
+from inference.actions.register_version import LostLeaseError, register_version
+from inference.models import Surface, TrainingRun
+from inference.tasks import run_training
+from tests import builders
+from tests.conftest import test_database_url
+from tests.inference.test_training import GROUPS, ITEMS, QUICK, make_likes
+
+
+@pytest.fixture
+def learner(tables, tiny_bert, monkeypatch) -> Surface:
+    """A surface without a champion, with likes to learn from."""
+    from django.db import connection
+
+    from inference.actions.load_items import ItemDraft, load_items
+
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    project = builders.make_project()
+    names = ["heat", "rain", "sun", "night"]
+    load_items(
+        project_id=project.pk,
+        items=[ItemDraft(i, f"{names[n * GROUPS // len(ITEMS)]} {n}") for n, i in enumerate(ITEMS)],
+    )
+    likes = make_likes(units=60)
+    now = timezone.now()
+    events = [
+        PastEvent(f"e{n}", "rating", unit, item, 5.0, now - timedelta(days=1) + timedelta(seconds=at))
+        for n, (unit, item, at) in enumerate(
+            zip(likes.unit_ids, likes.item_ids, likes.liked_at, strict=True)
+        )
+    ]
+    connection.ensure_connection()
+    load_events(connection.connection, project.pk, events)
+    return Surface.objects.create(project=project, key="home-feed", liked_events=["rating>=4"])
+
+
+def train(surface, recommender, **params) -> TrainingRun:
+    run = retrain_surface(surface=surface, recommender=recommender, trigger="a test", params=params)
+    run_training(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def test_a_run_makes_a_version_that_takes_the_empty_throne(learner):
+    run = train(learner, "popularity")
+    assert run.state == TrainingRun.State.PASSED, run.message
+    assert (run.version.label, run.version.alias, run.progress) == ("popularity@1", "challenger", 1.0)
+    assert run.version.snapshot == run.snapshot
+    advance_challenger(surface=learner)
+    assert learner.versions.champions().get() == run.version
+
+
+def test_a_two_tower_run_embeds_gates_and_registers(learner):
+    train(learner, "popularity")
+    advance_challenger(surface=learner)
+    run = train(learner, "two-tower", **QUICK)
+    assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
+    assert run.version.encoder_sha256
+    assert set(run.version.gate["rows"]) >= {
+        "ndcg",
+        "recall",
+        "precision",
+        "f1",
+        "hit_rate",
+        "coverage",
+    }
+    assert len(run.version.gate["seeds"]) == 3
+
+
+def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
+    train(learner, "popularity")
+    advance_challenger(surface=learner)
+    champion = learner.versions.champions().get()
+    run = train(learner, "two-tower", width="wide")
+    assert run.state == TrainingRun.State.FAILED
+    assert "TypeError" in run.message
+    assert learner.versions.champions().get() == champion
+
+
+def test_the_schedule_skips_what_has_not_changed(learner):
+    train(learner, "popularity")
+    Surface.objects.filter(pk=learner.pk).update(retrain_recommender="popularity")
+    retrain_due_surfaces()
+    last = learner.training_runs.first()
+    assert (last.state, last.trigger) == (TrainingRun.State.SKIPPED, "schedule")
+    retrain_due_surfaces()
+    assert learner.training_runs.first() == last
+
+
+def test_one_run_at_a_time(learner):
+    retrain_surface(surface=learner, recommender="popularity", trigger="a test")
+    with pytest.raises(CannotTrainError, match="is active already"):
+        retrain_surface(surface=learner, recommender="popularity", trigger="a test")
+
+
+def test_an_unknown_recommender_is_refused(learner):
+    with pytest.raises(CannotTrainError, match="recommender == 'oracle', must be one of"):
+        retrain_surface(surface=learner, recommender="oracle", trigger="a test")
+
+
+def test_a_run_that_lost_its_lease_cannot_publish(learner):
+    run = retrain_surface(surface=learner, recommender="popularity", trigger="a test")
+    TrainingRun.objects.filter(pk=run.pk).update(lease=2, state="running")
+    gate = {"passed": True, "rows": {}, "reasons": []}
+    with pytest.raises(LostLeaseError):
+        register_version(run_id=run.pk, lease=1, artifact_sha256="a", encoder_sha256="", gate=gate)
+    assert not learner.versions.exists()
+
+
+def test_a_killed_run_is_taken_over_and_finished(learner):
+    run = retrain_surface(
+        surface=learner, recommender="two-tower", trigger="a test", params={**QUICK, "epochs": 4000}
+    )
+    TrainingRun.objects.filter(pk=run.pk).update(state="running", lease=1, heartbeat_at=timezone.now())
+    process = subprocess.Popen([sys.executable, "-m", "inference.training.run", str(run.pk), "1"])
+    deadline = time.monotonic() + 60
+    while run.progress == 0:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+        run.refresh_from_db()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run_training(run.pk)  # a message that comes again while the run is not stale starts nothing
+    run.refresh_from_db()
+    assert (run.state, run.lease) == ("running", 1)
+    stale = timezone.now() - timedelta(minutes=5)
+    # Fewer epochs, so that the test ends; the checkpoint is beyond them and training goes on from it.
+    TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=stale, params={**QUICK, "epochs": 5})
+    assert run in TrainingRun.objects.abandoned()
+    run_training(run.pk)
+    run.refresh_from_db()
+    assert run.lease == 2
+    assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
