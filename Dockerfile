@@ -10,6 +10,7 @@ COPY requirements.txt pyproject.toml README.md ./
 COPY platform ./platform
 COPY experiments ./experiments
 COPY inference ./inference
+COPY clients ./clients
 COPY manage.py ./
 RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu \
     && pip install --no-cache-dir -r requirements.txt

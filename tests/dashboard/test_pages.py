@@ -121,6 +121,8 @@ def test_no_page_asks_another_host(shop, decided, lane):
             assert not link.startswith(("http:", "https:", "//")), link
     assert lane.client.get("/static/dashboard/page.css").status_code == 200
     assert lane.client.get("/static/dashboard/sample.js").status_code == 200
+    embed = lane.client.get("/sdk/v1.js")
+    assert embed.headers["content-type"].startswith("text/javascript")
 
 
 def test_every_table_has_its_admin_pages(tables, shop, decided):

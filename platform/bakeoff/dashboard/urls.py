@@ -8,5 +8,6 @@ urlpatterns = [
     path("", views.show_home, name="home"),
     path("experiments/<slug:project>/<slug:key>/", views.show_report, name="report"),
     path("experiments/<slug:project>/<slug:key>/report.json", views.show_report_json),
+    path("sdk/v1.js", views.show_sdk, name="sdk"),
     path("sample/<slug:project>/<slug:surface>/", views.show_sample, name="sample"),
 ]

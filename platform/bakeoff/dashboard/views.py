@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import experiment_for, projects_of
@@ -14,6 +16,7 @@ from experiments.reports.verdict import verdict_of
 from inference.models import Surface, TrainingRun
 
 SHOWN = 50
+SDK = settings.BASE_DIR.parents[1] / "clients" / "js" / "bakeoff.js"
 
 
 @require_safe
@@ -54,6 +57,15 @@ def show_report(request: HttpRequest, project: str, key: str) -> HttpResponse:
 def show_report_json(request: HttpRequest, project: str, key: str) -> JsonResponse:
     """Give the numbers of the report."""
     return JsonResponse(report_on(experiment_for(request.user, project, key)).as_json())
+
+
+@require_safe
+@cache_control(public=True, max_age=3600)
+def show_sdk(request: HttpRequest) -> FileResponse:  # noqa: ARG001
+    """Give the embed's script; every page of every product may load it."""
+    answer = FileResponse(SDK.open("rb"), content_type="text/javascript; charset=utf-8")
+    answer["Access-Control-Allow-Origin"] = "*"
+    return answer
 
 
 @require_safe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +55,14 @@ class Dataset:
         items: the catalogue.
         interactions: in order of time.
         positive: rating from which an interaction counts as liked.
+        users: what is known of units besides, by unit.
     """
 
     name: str
     items: Sequence[CatalogueItem]
     interactions: Sequence[Interaction]
     positive: float
+    users: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def likes(self, interaction: Interaction) -> bool:
         """Whether the unit liked the item."""
@@ -229,7 +231,12 @@ def read_movielens(folder: Path) -> Dataset:
         for row in read_rows(folder / "ml-100k.inter")
     ]
     interactions.sort(key=lambda interaction: (interaction.at, interaction.unit_id))
-    return Dataset("MovieLens-100k", items, interactions, positive=4.0)
+    known = ("age", "gender", "occupation")
+    users = {
+        row["user_id"]: {name: row[name] for name in known}
+        for row in read_rows(folder / "ml-100k.user")
+    }
+    return Dataset("MovieLens-100k", items, interactions, positive=4.0, users=users)
 
 
 def by_unit(interactions: Iterable[Interaction]) -> dict[str, list[Interaction]]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx2
+import orjson
 from django.conf import settings
 from django.db import connection
 
@@ -30,15 +32,17 @@ from experiments.actions.load_units import load_units
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
+from experiments.analysis.look_input import input_from_json, result_to_json
 from experiments.ingest.load_events import PastEvent, load_events
 from experiments.models import Experiment, Metric
 from experiments.reports.verdict import Verdict, verdict_of
+from experiments.stats.look import take_look
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
-from inference.encoders.item_vectors import count_embedded
+from inference.encoders.item_vectors import count_embedded, encoder_path
 from inference.models import Item, ModelVersion, Surface, TrainingRun
 from inference.serving.changes import announce_change, read_back
-from inference.serving.keys import dirty_key
+from inference.serving.keys import candidates_key
 from inference.tasks import embed_items
 
 if TYPE_CHECKING:
@@ -119,6 +123,7 @@ class Replay:
             )
         self._policy = policy_of(self._plan)
         self._ledger = Ledger()
+        self._differences: list[str] = []
 
     def run(self) -> ReplayResult:
         """Run the loop once.
@@ -149,7 +154,9 @@ class Replay:
             second = self._start_against_gate(frozen)
         result.experiments.append(self._compete(second, self._plan.second))
         result.champion = str(self._surface.versions.champions().get())
-        result.differences = self._compare_with_tables()
+        self._compare_with_tables()
+        self._ask_champion(result.champion)
+        result.differences = self._differences
         return result
 
     def _print_plan(self) -> None:
@@ -174,7 +181,7 @@ class Replay:
                 items=(ItemDraft(item.item_id, item.title, item.text) for item in dataset.items),
                 progress=advance,
             )
-        units: dict[str, dict[str, Any]] = {interaction.unit_id: {} for interaction in self._plan.past}
+        units = {i.unit_id: dataset.users.get(i.unit_id, {}) for i in self._plan.past}
         with progress("Loading the users", len(units)) as advance:
             load_units(project_id=project.pk, units=units.items(), progress=advance)
         connection.ensure_connection()
@@ -201,6 +208,9 @@ class Replay:
         return [event(number, past) for number, past in enumerate(self._plan.past)]
 
     def _embed(self, ids: Sequence[int]) -> None:
+        with progress("Fetching the encoder, once a home", 1) as advance:
+            encoder_path()
+            advance(1)
         items = list(Item.objects.filter(pk__in=ids))
         for start in range(0, len(ids), EMBED_CHUNK):
             embed_items.delay(list(ids)[start : start + EMBED_CHUNK])
@@ -329,7 +339,19 @@ class Replay:
         experiment.refresh_from_db()
         verdict = verdict_of(experiment)
         say(f"{experiment}: {verdict.sentence}")
+        self._recompute(experiment)
         return experiment, verdict
+
+    def _recompute(self, experiment: Experiment) -> None:
+        """Recompute the decision from the totals in its record, as anybody can."""
+        evidence = experiment.decisions.get().evidence
+        if "inputs" not in evidence:
+            return
+        again = result_to_json(take_look(input_from_json(evidence["inputs"])))
+        equal = orjson.loads(orjson.dumps(again)) == evidence["result"]
+        say(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
+        if not equal:
+            self._differences.append(f"decision on {experiment}: recomputed otherwise")
 
     def _is_running(self, experiment: Experiment) -> bool:
         experiment.refresh_from_db()
@@ -339,11 +361,25 @@ class Replay:
         """Wait until serving knows the experiment and every unit has its candidates."""
         announce_change(cache_client())
         read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)
-        self._wait(
-            lambda: not cache_client().scard(dirty_key(self._surface.pk)), "candidates of all units"
-        )
+        versions = experiment.variants.values_list("model_version_id", flat=True)
+        keys = [
+            candidates_key(version, visitor.unit_id)
+            for version in versions
+            for visitor in self._plan.first
+        ]
+        self._wait(lambda: cache_client().exists(*keys) == len(keys), "candidates of all visitors")
 
-    def _compare_with_tables(self) -> list[str]:
+    def _ask_champion(self, champion: str) -> None:
+        """Ask as a product would, and see that the champion answers."""
+        ask = {"surface": self._surface.key, "unit_id": self._plan.first[0].unit_id}
+        headers = {"Authorization": f"Bearer {self._key}"}
+        answer = httpx2.post(f"{self._options.url}/v1/recommend", json=ask, headers=headers)
+        served = answer.json()["model"]
+        say(f"/v1/recommend is answered by {served}.")
+        if served != champion:
+            self._differences.append(f"champion {champion}, served by {served}")
+
+    def _compare_with_tables(self) -> None:
         """Hold the ledger of what was acknowledged against the tables."""
         queries = {
             "slates": ("SELECT count(*) FROM experiments_slate", len(self._ledger.slates)),
@@ -354,7 +390,7 @@ class Replay:
             ),
             "feedback": ("SELECT count(*) FROM experiments_feedback", len(self._ledger.feedback)),
         }
-        differences, said = [], []
+        said = []
         with connection.cursor() as cursor:
             for name, (query, acknowledged) in queries.items():
                 joint = "AND" if "WHERE" in query else "WHERE"
@@ -362,9 +398,8 @@ class Replay:
                 stored = cursor.fetchone()[0]
                 said.append(f"{name} {acknowledged} = {stored}")
                 if stored != acknowledged:
-                    differences.append(f"{name}: acknowledged {acknowledged}, stored {stored}")
+                    self._differences.append(f"{name}: acknowledged {acknowledged}, stored {stored}")
         say(f"Acknowledged = stored: {', '.join(said)}; {self._ledger.fallbacks} fallbacks.")
-        return differences
 
     def _follow(
         self, done: Callable[[], int], total: int, advance: Callable[[int], None], what: str

@@ -3,18 +3,7 @@
   "use strict";
   const list = document.getElementById("slate");
   const about = document.getElementById("about");
-  const { key, surface, unit } = list.dataset;
-
-  async function post(path, body) {
-    const answer = await fetch(path, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Authorization: "Bearer " + key },
-      body: JSON.stringify(body),
-    });
-    const data = await answer.json();
-    if (!answer.ok) throw new Error(data.error.message);
-    return data;
-  }
+  const { surface, unit } = list.dataset;
 
   function show(slate) {
     const parts = [slate.model || "static list"];
@@ -36,9 +25,7 @@
 
   async function click(slate, item) {
     try {
-      await post("/v1/events", {
-        event_id: slate.recommendation_id + ":" + item.item_id,
-        name: "click",
+      await bakeoff.track("click", {
         unit_id: unit,
         item_id: item.item_id,
         recommendation_id: slate.recommendation_id,
@@ -51,7 +38,7 @@
 
   async function ask() {
     try {
-      show(await post("/v1/recommend", { surface: surface, unit_id: unit, k: 10 }));
+      show(await bakeoff.recommend(surface, { unit_id: unit, k: 10 }));
     } catch (error) {
       about.textContent = error.message;
     }

@@ -1,0 +1,62 @@
+// The embed: <script src="/sdk/v1.js" data-key="pk_…"></script>, then
+//   const slate = await bakeoff.recommend("home-feed", { unit_id: "u42", k: 10 });
+//   bakeoff.track("click", { item_id: "i1", recommendation_id: slate.recommendation_id });
+// Without a unit_id a visitor gets an anonymous one that the browser keeps. An event is sent with an
+// id of its own and tried again until it is acknowledged, so that it counts once.
+(function () {
+  "use strict";
+  const script = document.currentScript;
+  const origin = new URL(script.src).origin;
+  const key = script.dataset.key;
+  const TRIES = 6;
+
+  function id() {
+    return crypto.randomUUID ? crypto.randomUUID() : Date.now() + "-" + Math.random().toString(36).slice(2);
+  }
+
+  function anonymous() {
+    try {
+      let known = localStorage.getItem("bakeoff_id");
+      if (!known) localStorage.setItem("bakeoff_id", (known = id()));
+      return known;
+    } catch (error) {
+      return (anonymous.page = anonymous.page || id()); // storage is forbidden: one id a page
+    }
+  }
+
+  function unit(fields) {
+    return fields && fields.unit_id ? fields : Object.assign({ anonymous_id: anonymous() }, fields);
+  }
+
+  async function post(path, body) {
+    const answer = await fetch(origin + path, {
+      method: "POST",
+      keepalive: true,
+      headers: { "Content-Type": "application/json", Authorization: "Bearer " + key },
+      body: JSON.stringify(body),
+    });
+    const data = await answer.json();
+    if (answer.ok) return data;
+    const error = new Error(data.error.message);
+    error.again = answer.status === 429 || answer.status === 503;
+    throw error;
+  }
+
+  async function insist(path, body) {
+    for (let tried = 1; ; tried++) {
+      try {
+        return await post(path, body);
+      } catch (error) {
+        // A TypeError is fetch's word for "the network is away".
+        if (tried === TRIES || !(error.again || error instanceof TypeError)) throw error;
+        await new Promise((go) => setTimeout(go, 2 ** tried * 100 * (1 + Math.random())));
+      }
+    }
+  }
+
+  window.bakeoff = {
+    recommend: (surface, options) => post("/v1/recommend", Object.assign({ surface }, unit(options))),
+    track: (name, fields) => insist("/v1/events", Object.assign({ event_id: id(), name }, unit(fields))),
+    feedback: (fields) => insist("/v1/feedback", Object.assign({ feedback_id: id() }, unit(fields))),
+  };
+})();
