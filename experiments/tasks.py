@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import cast
 
 from celery import shared_task
@@ -31,16 +32,22 @@ from inference.tasks import run_training
 
 logger = logging.getLogger(__name__)
 UNITS_PER_BATCH = 500
-_rankers: dict[str, Ranker] = {}
 
 
 @shared_task
 def take_due_looks() -> None:
-    """Look at every running experiment whose policy asks for it."""
-    now = timezone.now()
+    """Queue a look at every running experiment whose policy asks for it."""
     for experiment in Experiment.objects.running():
-        if is_due(experiment, now):
-            look_at_experiment(experiment_id=experiment.pk)
+        if is_due(experiment, timezone.now()):
+            take_due_look.delay(experiment.pk)
+
+
+@shared_task
+def take_due_look(experiment_id: int) -> None:
+    """Look at one experiment, so that trouble with it is its own; asked twice, it looks once."""
+    experiment = Experiment.objects.running().filter(pk=experiment_id).first()
+    if experiment is not None and is_due(experiment, timezone.now()):
+        look_at_experiment(experiment_id=experiment_id)
 
 
 @shared_task
@@ -62,19 +69,18 @@ def _take_dirty(surface: Surface) -> list[str]:
     return [unit.decode() for unit in taken]
 
 
+@lru_cache(maxsize=16)
+def _load_ranker(digest: str) -> Ranker:
+    return Ranker(settings.BAKEOFF.artifacts, digest)
+
+
 def _rankers_in_use(surface: Surface) -> dict[int, Ranker]:
     """Load the champion and the variants of the running experiment."""
     versions = ModelVersion.objects.filter(
         Q(alias=ModelVersion.Alias.CHAMPION) | Q(variant__experiment__state="running"),
         surface=surface,
     ).distinct()
-    rankers = {}
-    for version in versions:
-        digest = version.artifact_sha256
-        if digest not in _rankers:
-            _rankers[digest] = Ranker(settings.BAKEOFF.artifacts, digest)
-        rankers[version.pk] = _rankers[digest]
-    return rankers
+    return {version.pk: _load_ranker(version.artifact_sha256) for version in versions}
 
 
 @shared_task

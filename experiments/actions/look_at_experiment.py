@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
+import orjson
 from django.db import transaction
 from django.utils import timezone
 
@@ -29,6 +31,9 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             return None
         last = experiment.looks.last()
         given = gather(experiment, now)
+        inputs = input_to_json(given)
+        if last is not None and not given.crossed and _says_the_same(inputs, last.inputs):
+            return None
         result = take_look(given)
         look = Look.objects.create(
             experiment=experiment,
@@ -36,7 +41,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             taken_at=now,
             batch=experiment.batches,
             information=result.information,
-            inputs=input_to_json(given),
+            inputs=inputs,
             result=result_to_json(result),
             action=result.action,
             reason=result.reason,
@@ -50,6 +55,13 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         verdict = Verdict(action=look.action, reason=look.reason, variant=result.variant, look=look)
         carry_out(experiment=experiment, verdict=verdict, by=PLATFORM)
     return look
+
+
+def _says_the_same(inputs: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether nothing has come in: a look at the same totals would only fill the table."""
+    facts = ("metrics", "exposures", "doubled")
+    now = orjson.loads(orjson.dumps({name: inputs[name] for name in facts}))
+    return bool(now == {name: before[name] for name in facts})
 
 
 def is_due(experiment: Experiment, now: datetime) -> bool:

@@ -105,7 +105,9 @@ def take_step(
     """Spend the alpha due at information fraction t and return the new state with its bound.
 
     A look that adds less than `SMALLEST_STEP` of the planned information spends nothing: it returns
-    the state as it was, and its caller keeps the last bound.
+    the state as it was, and its caller keeps the last bound. Only the look that reaches the planned
+    information spends what is left after a step of any size, its bound then good to the grid's
+    spacing (0.03).
 
     Args:
         state: after the look before.
@@ -122,7 +124,8 @@ def take_step(
         raise StatisticsError(f"information fraction == {t:g}, must be positive.")
     if t < state.t - 1e-12:
         raise StatisticsError(f"information fraction == {t:g}, was {state.t:g}: it cannot shrink.")
-    if t - state.t < SMALLEST_STEP:
+    reaches_the_end = state.t < 1 <= t  # what is left must be spent, however small the step
+    if t - state.t < SMALLEST_STEP and not reaches_the_end:
         return state
     step = math.sqrt(t - state.t)
     points, density = np.array(state.points), np.array(state.density)

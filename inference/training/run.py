@@ -32,13 +32,13 @@ def main(run_id: int, lease: int) -> None:
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
     django.setup()
-    from django.conf import settings  # noqa: PLC0415  after setup
+    from django.conf import settings
 
-    from inference.actions.register_version import register_version  # noqa: PLC0415
-    from inference.encoders.item_vectors import encoder_sha256  # noqa: PLC0415
-    from inference.models import TrainingRun  # noqa: PLC0415
-    from inference.recommenders import RECOMMENDERS  # noqa: PLC0415
-    from inference.training.fit_and_judge import fit_and_judge  # noqa: PLC0415
+    from inference.actions.register_version import register_version
+    from inference.encoders.item_vectors import encoder_sha256
+    from inference.models import TrainingRun
+    from inference.recommenders import RECOMMENDERS
+    from inference.training.fit_and_judge import fit_and_judge
 
     _limit_threads()
     run = TrainingRun.objects.select_related("surface", "snapshot").get(pk=run_id)
@@ -58,10 +58,10 @@ def main(run_id: int, lease: int) -> None:
 
 def _beat(run_id: int, lease: int) -> None:
     """Give a sign of life while the work is in a long step; end the process with its lease."""
-    from django.db import DatabaseError, connection  # noqa: PLC0415  after setup
-    from django.utils import timezone  # noqa: PLC0415
+    from django.db import DatabaseError, connection
+    from django.utils import timezone
 
-    from inference.models import TrainingRun  # noqa: PLC0415
+    from inference.models import TrainingRun
 
     while True:
         time.sleep(BEAT_SECONDS)
@@ -75,20 +75,20 @@ def _beat(run_id: int, lease: int) -> None:
 
 def _limit_threads() -> None:
     """One thread: beside other work, two OpenMP threads were many times slower than one."""
-    import torch  # noqa: PLC0415  the one process that may
+    import torch
 
     torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS", "1")))
 
 
 def _gather(run: TrainingRun, encoder: str) -> RunInput:
-    from django.conf import settings  # noqa: PLC0415
+    from django.conf import settings
 
-    from inference.encoders.item_vectors import vectors_of  # noqa: PLC0415
-    from inference.evaluation.gate import GateRule  # noqa: PLC0415
-    from inference.models import Item, ModelVersion  # noqa: PLC0415
-    from inference.recommenders import RECOMMENDERS  # noqa: PLC0415
-    from inference.training import fit_and_judge  # noqa: PLC0415
-    from inference.training.snapshot import read_snapshot  # noqa: PLC0415
+    from inference.encoders.item_vectors import vectors_of
+    from inference.evaluation.gate import GateRule
+    from inference.models import Item, ModelVersion
+    from inference.recommenders import RECOMMENDERS
+    from inference.training import fit_and_judge
+    from inference.training.snapshot import read_snapshot
 
     assert run.snapshot is not None  # noqa: S101  queue_training always gives one
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
@@ -122,10 +122,10 @@ class _Reporter:
         if now - self._last < REPORT_SECONDS:
             return
         self._last = now
-        from django.utils import timezone  # noqa: PLC0415
+        from django.utils import timezone
 
-        from inference.actions.register_version import LostLeaseError  # noqa: PLC0415
-        from inference.models import TrainingRun  # noqa: PLC0415
+        from inference.actions.register_version import LostLeaseError
+        from inference.models import TrainingRun
 
         held = TrainingRun.objects.filter(pk=self._run_id, lease=self._lease).update(
             progress=min(max(share, 0.0), 1.0), message=line, heartbeat_at=timezone.now()

@@ -150,6 +150,13 @@ def test_looks_are_due_as_the_policy_says(shop, experiment):
     assert is_due(experiment, builders.now() + timedelta(seconds=60))
 
 
+def test_a_look_at_the_same_totals_is_not_stored_again(shop, experiment):
+    assert look_at_experiment(experiment_id=experiment.pk).number == 1
+    assert look_at_experiment(experiment_id=experiment.pk) is None
+    visit(shop, experiment, {"control": 1, "treatment": 1}, units=20)
+    assert look_at_experiment(experiment_id=experiment.pk).number == 2
+
+
 def test_one_experiment_runs_on_a_surface(shop, experiment):
     other = shop.define(builders.make_version(shop.surface, [1] * 10))
     with pytest.raises(CannotStartError, match="has a running experiment"):

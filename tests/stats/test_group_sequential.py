@@ -44,6 +44,13 @@ def test_state_survives_json():
     assert SequentialState.from_json({}) == SequentialState()
 
 
+def test_the_last_look_spends_what_is_left_however_small_its_step():
+    state = take_step(SequentialState(), 0.998, alpha=0.05)
+    last = take_step(state, 1.0, alpha=0.05)
+    assert last.spent == pytest.approx(0.05)
+    assert 1.9 < last.bound < 2.4
+
+
 def test_a_look_without_news_spends_nothing():
     state = take_step(SequentialState(), 0.5, alpha=0.05)
     assert take_step(state, 0.501, alpha=0.05) is state

@@ -115,7 +115,7 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
 
 
 def _packages(environment: Environment) -> Iterator[tuple[bool, str]]:  # noqa: ARG001
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+    from importlib.metadata import PackageNotFoundError, version
 
     for name in ("torch", "transformers", "django", "celery", "psycopg", "redis"):
         try:

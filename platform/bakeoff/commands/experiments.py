@@ -23,7 +23,7 @@ def experiments() -> None:
 def list_experiments(slug: str | None) -> None:
     """List the project's experiments with their verdicts."""
     project = find_project(slug)
-    from experiments.reports.verdict import verdict_of  # noqa: PLC0415  after setup
+    from experiments.reports.verdict import verdict_of
 
     table = Table("experiment", "state", "verdict")
     for experiment in project.experiments.all():
@@ -48,7 +48,7 @@ def define(key: str, slug: str | None, **given: str) -> None:
     """Define an experiment; it takes no traffic before it is started."""
     project = find_project(slug)
     surface = find_surface(project, given["surface"])
-    from experiments.actions.define_experiment import (  # noqa: PLC0415  after setup
+    from experiments.actions.define_experiment import (
         CannotDefineError,
         ExperimentDraft,
         RoleDraft,
@@ -92,11 +92,11 @@ def define(key: str, slug: str | None, **given: str) -> None:
 def start(key: str, slug: str | None) -> None:
     """Start an experiment: the rule is fixed, traffic is split."""
     project = find_project(slug)
-    from experiments.actions.start_experiment import (  # noqa: PLC0415  after setup
+    from experiments.actions.start_experiment import (
         CannotStartError,
         start_experiment,
     )
-    from experiments.models.experiment import WrongStateError  # noqa: PLC0415
+    from experiments.models.experiment import WrongStateError
 
     experiment = project.experiments.filter(key=key).first()
     if experiment is None:
@@ -115,8 +115,8 @@ def start(key: str, slug: str | None) -> None:
 def stop(key: str, reason: str, slug: str | None) -> None:
     """Stop an experiment without a verdict; the champion stays."""
     project = find_project(slug)
-    from experiments.actions.stop_experiment import stop_experiment  # noqa: PLC0415  after setup
-    from experiments.models.experiment import WrongStateError  # noqa: PLC0415
+    from experiments.actions.stop_experiment import stop_experiment
+    from experiments.models.experiment import WrongStateError
 
     experiment = project.experiments.filter(key=key).first()
     if experiment is None:

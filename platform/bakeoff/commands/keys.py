@@ -21,9 +21,9 @@ def keys() -> None:
 def make(kind: str, name: str, slug: str | None) -> None:
     """Make a key; its text is shown once."""
     project = find_project(slug)
-    from bakeoff.accounts.models import ApiKey  # noqa: PLC0415  after setup
-    from inference.cache import cache_client  # noqa: PLC0415
-    from inference.serving.changes import announce_change  # noqa: PLC0415
+    from bakeoff.accounts.models import ApiKey
+    from inference.cache import cache_client
+    from inference.serving.changes import announce_change
 
     _, text = ApiKey.make(project, "pk" if kind == "public" else "sk", name=name)
     announce_change(cache_client())
@@ -50,8 +50,8 @@ def revoke(key_id: int, slug: str | None) -> None:
     key = find_project(slug).api_keys.filter(pk=key_id).first()
     if key is None:
         raise click.UsageError(f"key == {key_id}, not found in this project.")
-    from inference.cache import cache_client  # noqa: PLC0415  after setup
-    from inference.serving.changes import announce_change  # noqa: PLC0415
+    from inference.cache import cache_client
+    from inference.serving.changes import announce_change
 
     key.revoke()
     announce_change(cache_client())

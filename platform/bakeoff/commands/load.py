@@ -44,10 +44,10 @@ def load() -> None:
 def items(file: Path, slug: str | None) -> None:
     """Columns: item_id; title, text and any other are optional."""
     project = find_project(slug)
-    from inference.actions.load_items import ItemDraft, load_items  # noqa: PLC0415  after setup
-    from inference.cache import cache_client  # noqa: PLC0415
-    from inference.serving.changes import announce_change  # noqa: PLC0415
-    from inference.tasks import embed_items  # noqa: PLC0415
+    from inference.actions.load_items import ItemDraft, load_items
+    from inference.cache import cache_client
+    from inference.serving.changes import announce_change
+    from inference.tasks import embed_items
 
     def draft(row: dict[str, Any]) -> ItemDraft:
         known = ("item_id", "title", "text")
@@ -69,7 +69,7 @@ def items(file: Path, slug: str | None) -> None:
 def users(file: Path, slug: str | None) -> None:
     """Columns: unit_id (or user_id); any other is an attribute."""
     project = find_project(slug)
-    from experiments.actions.load_units import load_units  # noqa: PLC0415  after setup
+    from experiments.actions.load_units import load_units
 
     def unit(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         name = "unit_id" if "unit_id" in row else "user_id"
@@ -86,9 +86,9 @@ def users(file: Path, slug: str | None) -> None:
 def events(file: Path, slug: str | None) -> None:
     """Columns: event_id, name, unit_id, occurred_at; item_id and value are optional."""
     project = find_project(slug)
-    from django.db import connection  # noqa: PLC0415  after setup
+    from django.db import connection
 
-    from experiments.ingest.load_events import PastEvent, load_events  # noqa: PLC0415
+    from experiments.ingest.load_events import PastEvent, load_events
 
     def event(row: dict[str, Any]) -> PastEvent:
         value = row.get("value")

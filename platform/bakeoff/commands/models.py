@@ -27,9 +27,9 @@ def train(surface: str, recommender: str, params: str, slug: str | None) -> None
         values = json.loads(params)
     except json.JSONDecodeError as error:
         raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
-    from experiments.actions.retrain_surface import retrain_surface  # noqa: PLC0415  after setup
-    from inference.actions.queue_training import CannotTrainError  # noqa: PLC0415
-    from inference.models import TrainingRun  # noqa: PLC0415
+    from experiments.actions.retrain_surface import retrain_surface
+    from inference.actions.queue_training import CannotTrainError
+    from inference.models import TrainingRun
 
     try:
         run = retrain_surface(surface=found, recommender=recommender, trigger=OPERATOR, params=values)
@@ -87,8 +87,8 @@ def rollback(surface: str, version: str, reason: str, slug: str | None) -> None:
 
 def _move(surface: str, version: str, reason: str, slug: str | None) -> None:
     found = find_version(find_surface(find_project(slug), surface), version)
-    from experiments.actions.promote_version import promote_version  # noqa: PLC0415  after setup
-    from inference.actions.move_champion import CannotPromoteError  # noqa: PLC0415
+    from experiments.actions.promote_version import promote_version
+    from inference.actions.move_champion import CannotPromoteError
 
     try:
         decision = promote_version(version=found, by=OPERATOR, reason=reason)

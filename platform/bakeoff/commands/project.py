@@ -23,9 +23,9 @@ def find_project(slug: str | None) -> Project:
         click.UsageError: there is none, several, or no such one; or the database is away.
     """
     django.setup()
-    from django.db import OperationalError, ProgrammingError  # noqa: PLC0415  after setup
+    from django.db import OperationalError, ProgrammingError
 
-    from bakeoff.accounts.models import Project  # noqa: PLC0415
+    from bakeoff.accounts.models import Project
 
     try:
         projects = {project.slug: project for project in Project.objects.order_by("slug")}

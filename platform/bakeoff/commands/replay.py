@@ -91,10 +91,10 @@ def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, 
     platform = Platform(environment, port=flags.port or _free_port(), tell=say)
     try:
         platform.start_servers()
-        import django  # noqa: PLC0415  settings need the home
+        import django
 
         django.setup()
-        from bakeoff.replay.engine import Replay, ReplayError, ReplayOptions  # noqa: PLC0415
+        from bakeoff.replay.engine import Replay, ReplayError, ReplayOptions
 
         platform.start_processes()
         say(f"The platform is up at {platform.url}.")
@@ -146,7 +146,7 @@ def _print_result(platform: Platform, result: ReplayResult) -> None:
 
 def _make_login() -> str:
     """Give the demonstration's person a new password."""
-    from django.contrib.auth.models import User  # noqa: PLC0415  after setup
+    from django.contrib.auth.models import User
 
     password = secrets.token_urlsafe(9)
     person, _ = User.objects.get_or_create(

@@ -47,13 +47,13 @@ def _first_run(environment: Environment) -> list[str]:
     stamp = environment.home / "first_run"
     if environment.bundled_postgres and stamp.exists():
         return []
-    import django  # noqa: PLC0415  a later start does not need it
+    import django
 
     django.setup()
-    from django.contrib.auth.models import User  # noqa: PLC0415
+    from django.contrib.auth.models import User
 
-    from bakeoff.accounts.keys import PUBLIC, SECRET  # noqa: PLC0415
-    from bakeoff.accounts.models import ApiKey, Membership, Project  # noqa: PLC0415
+    from bakeoff.accounts.keys import PUBLIC, SECRET
+    from bakeoff.accounts.models import ApiKey, Membership, Project
 
     if User.objects.exists():
         return []

@@ -135,6 +135,7 @@ class LiveConfiguration:
         self.current = Live()
         self._url, self._cache, self._artifacts = database_url, cache, artifacts
         self._rankers: dict[str, Ranker | None] = {}
+        self._used: set[str] = set()
         self._catalogue: tuple[Any, ...] = ()
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._changed = asyncio.Event()
@@ -194,6 +195,7 @@ class LiveConfiguration:
 
     def _read(self) -> Live:
         """Read everything in one snapshot; runs in a thread."""
+        self._used.clear()
         with psycopg.connect(self._url, connect_timeout=3) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             keys = {
@@ -210,6 +212,7 @@ class LiveConfiguration:
             if catalogue != self._catalogue:
                 titles = self._read_titles(connection)
                 self._catalogue = catalogue
+        self._rankers = {d: r for d, r in self._rankers.items() if d in self._used}
         return Live(keys=keys, surfaces=surfaces, titles=titles, loaded=True)
 
     def _read_titles(self, connection: psycopg.Connection) -> dict[int, dict[str, str]]:
@@ -262,6 +265,7 @@ class LiveConfiguration:
     ) -> LiveVersion | None:
         if version_id is None or label is None or digest is None:
             return None
+        self._used.add(digest)
         if self._rankers.get(digest) is None:
             try:
                 self._rankers[digest] = Ranker(self._artifacts, digest)

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx2
-import orjson
 from django.conf import settings
 from django.db import connection
 
 from bakeoff.accounts.keys import PUBLIC
 from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
+from bakeoff.replay.checks import check_champion, check_decision, check_ledger
 from bakeoff.replay.plan import Plan, make_plan, policy_of
 from bakeoff.replay.visitors import Ledger, Traffic, Visitor, send_visitors
 from experiments.actions.define_experiment import (
@@ -32,11 +31,9 @@ from experiments.actions.load_units import load_units
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.analysis.look_input import input_from_json, result_to_json
 from experiments.ingest.load_events import PastEvent, load_events
 from experiments.models import Experiment, Metric
 from experiments.reports.verdict import Verdict, verdict_of
-from experiments.stats.look import take_look
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
@@ -49,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bakeoff.replay.dataset import Dataset, Interaction
+
 
 POLL_SECONDS = 0.2
 EMBED_CHUNK = 200
@@ -154,8 +152,11 @@ class Replay:
             second = self._start_against_gate(frozen)
         result.experiments.append(self._compete(second, self._plan.second))
         result.champion = str(self._surface.versions.champions().get())
-        self._compare_with_tables()
-        self._ask_champion(result.champion)
+        say(f"{self._ledger.fallbacks} answers were fallbacks.")
+        self._differences += check_ledger(self._project, self._ledger)
+        self._differences += check_champion(
+            self._options.url, self._key, self._surface.key, result.champion
+        )
         result.differences = self._differences
         return result
 
@@ -339,19 +340,8 @@ class Replay:
         experiment.refresh_from_db()
         verdict = verdict_of(experiment)
         say(f"{experiment}: {verdict.sentence}")
-        self._recompute(experiment)
+        self._differences += check_decision(experiment)
         return experiment, verdict
-
-    def _recompute(self, experiment: Experiment) -> None:
-        """Recompute the decision from the totals in its record, as anybody can."""
-        evidence = experiment.decisions.get().evidence
-        if "inputs" not in evidence:
-            return
-        again = result_to_json(take_look(input_from_json(evidence["inputs"])))
-        equal = orjson.loads(orjson.dumps(again)) == evidence["result"]
-        say(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
-        if not equal:
-            self._differences.append(f"decision on {experiment}: recomputed otherwise")
 
     def _is_running(self, experiment: Experiment) -> bool:
         experiment.refresh_from_db()
@@ -368,38 +358,6 @@ class Replay:
             for visitor in self._plan.first
         ]
         self._wait(lambda: cache_client().exists(*keys) == len(keys), "candidates of all visitors")
-
-    def _ask_champion(self, champion: str) -> None:
-        """Ask as a product would, and see that the champion answers."""
-        ask = {"surface": self._surface.key, "unit_id": self._plan.first[0].unit_id}
-        headers = {"Authorization": f"Bearer {self._key}"}
-        answer = httpx2.post(f"{self._options.url}/v1/recommend", json=ask, headers=headers)
-        served = answer.json()["model"]
-        say(f"/v1/recommend is answered by {served}.")
-        if served != champion:
-            self._differences.append(f"champion {champion}, served by {served}")
-
-    def _compare_with_tables(self) -> None:
-        """Hold the ledger of what was acknowledged against the tables."""
-        queries = {
-            "slates": ("SELECT count(*) FROM experiments_slate", len(self._ledger.slates)),
-            "exposures": ("SELECT count(*) FROM experiments_exposure", len(self._ledger.exposures)),
-            "events": (
-                "SELECT count(*) FROM experiments_event WHERE source = 'live'",
-                len(self._ledger.events),
-            ),
-            "feedback": ("SELECT count(*) FROM experiments_feedback", len(self._ledger.feedback)),
-        }
-        said = []
-        with connection.cursor() as cursor:
-            for name, (query, acknowledged) in queries.items():
-                joint = "AND" if "WHERE" in query else "WHERE"
-                cursor.execute(f"{query} {joint} project_id = %s", [self._project.pk])
-                stored = cursor.fetchone()[0]
-                said.append(f"{name} {acknowledged} = {stored}")
-                if stored != acknowledged:
-                    self._differences.append(f"{name}: acknowledged {acknowledged}, stored {stored}")
-        say(f"Acknowledged = stored: {', '.join(said)}; {self._ledger.fallbacks} fallbacks.")
 
     def _follow(
         self, done: Callable[[], int], total: int, advance: Callable[[int], None], what: str

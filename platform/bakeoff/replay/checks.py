@@ -1,0 +1,63 @@
+"""What was said, held against what is stored and served. Each check returns the differences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import orjson
+
+from bakeoff.commands.terminal import say
+from experiments.analysis.look_input import input_from_json, result_to_json
+from experiments.models import Event, Exposure, Feedback, Slate
+from experiments.stats.look import take_look
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    from django.db.models import QuerySet
+
+    from bakeoff.accounts.models import Project
+    from bakeoff.replay.visitors import Ledger
+    from experiments.models import Experiment
+
+
+def check_ledger(project: Project, ledger: Ledger) -> list[str]:
+    """Compare what the platform acknowledged with its tables."""
+    pairs: dict[str, tuple[Sized, QuerySet[Any]]] = {
+        "slates": (ledger.slates, Slate.objects.all()),
+        "exposures": (ledger.exposures, Exposure.objects.all()),
+        "events": (ledger.events, Event.objects.filter(source=Event.Source.LIVE)),
+        "feedback": (ledger.feedback, Feedback.objects.all()),
+    }
+    differences, said = [], []
+    for name, (acknowledged, rows) in pairs.items():
+        stored = rows.filter(project=project).count()
+        said.append(f"{name} {len(acknowledged)} = {stored}")
+        if stored != len(acknowledged):
+            differences.append(f"{name}: acknowledged {len(acknowledged)}, stored {stored}")
+    say(f"Acknowledged = stored: {', '.join(said)}.")
+    return differences
+
+
+def check_decision(experiment: Experiment) -> list[str]:
+    """Recompute a decision from the totals in its record, as anybody can."""
+    evidence = experiment.decisions.get().evidence
+    if "inputs" not in evidence:
+        return []
+    again = result_to_json(take_look(input_from_json(evidence["inputs"])))
+    equal = orjson.loads(orjson.dumps(again)) == evidence["result"]
+    say(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
+    return [] if equal else [f"decision on {experiment}: recomputed otherwise"]
+
+
+def check_champion(url: str, key: str, surface: str, champion: str) -> list[str]:
+    """Ask as a product would, and see that the champion answers."""
+    answer = httpx2.post(
+        f"{url}/v1/recommend",
+        json={"surface": surface, "unit_id": "a-newcomer"},
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    served = answer.json()["model"]
+    say(f"/v1/recommend is answered by {served}.")
+    return [] if served == champion else [f"champion {champion}, served by {served}"]
