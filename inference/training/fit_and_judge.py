@@ -14,7 +14,7 @@ from inference.evaluation.gate import GateResult, GateRule, Serving, judge
 from inference.evaluation.ranking import RankingScores, score_rankings
 from inference.recommenders import RECOMMENDERS, Recommender, TrainingData
 from inference.recommenders.protocol import FitOptions
-from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.artifact import Draft, Floats, Indices, artifact_bytes, save_artifact
 from inference.serving.ranker import Ranker
 from inference.training.snapshot import Likes, SplitData, split_by_time
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LEAST_JUDGED = 20
+UNITS_AT_ONCE = 1000
 
 
 class RunError(Exception):
@@ -146,11 +147,12 @@ def _score(draft: Draft, split: SplitData, judged: list[int], k: int) -> Ranking
     """Rank the full catalogue for each judged unit, as serving would: its own likes left out."""
     with tempfile.TemporaryDirectory() as scratch:
         ranker = Ranker(Path(scratch), save_artifact(Path(scratch), draft))
-        ranked = ranker.candidates(
-            [split.earlier[i][::-1].tolist() for i in judged],
-            [split.earlier[i].tolist() for i in judged],
-            k,
-        )
+        ranked: list[Indices] = []
+        for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
+            part = [split.earlier[i] for i in judged[start : start + UNITS_AT_ONCE]]
+            ranked += ranker.candidates(
+                [liked[::-1].tolist() for liked in part], [liked.tolist() for liked in part], k
+            )
     wanted = [split.later[i] for i in judged]
     return score_rankings(ranked, wanted, k=k, items=len(split.item_ids))
 

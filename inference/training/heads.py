@@ -35,6 +35,7 @@ class HeadParams:
         hidden: of each head's hidden layer.
         history: recent items that the unit tower reads.
         epochs: passes over the units; each pass hides another part of every unit.
+        most_steps: passes are cut short of this many steps: many units need fewer passes.
         batch: units a step.
         rate: peak learning rate of AdamW, on a cosine.
         decay: weight decay.
@@ -47,6 +48,7 @@ class HeadParams:
     hidden: int = 256
     history: int = 50
     epochs: int = 30
+    most_steps: int = 400
     batch: int = 128
     rate: float = 5e-3
     decay: float = 1e-2
@@ -57,6 +59,11 @@ class HeadParams:
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
         return asdict(self)
+
+    def epochs_for(self, units: int) -> int:
+        """Return how many passes these units get: at least two, at most `epochs`."""
+        steps = math.ceil(units / self.batch)
+        return min(self.epochs, max(2, self.most_steps // steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +147,15 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         lr=params.rate,
         weight_decay=params.decay,
     )
+    epochs = params.epochs_for(len(units))
     first = _resume(options.checkpoint, model, optimiser)
-    for epoch in range(first, params.epochs):
-        rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / params.epochs))
+    for epoch in range(first, epochs):
+        rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         for group in optimiser.param_groups:
             group["lr"] = rate
         loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch))
         _keep(options.checkpoint, model, optimiser, epoch + 1)
-        options.report((epoch + 1) / params.epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
+        options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
     return _export(model)
 
 

@@ -84,6 +84,13 @@ def test_the_first_version_has_nobody_to_beat(tmp_path):
     assert "champion" not in gate.rows["ndcg"]
 
 
+@pytest.mark.parametrize(("units", "epochs"), [(100, 30), (943, 30), (6000, 8), (10**6, 2)])
+def test_many_units_get_fewer_passes(units, epochs):
+    from inference.training.heads import HeadParams
+
+    assert HeadParams().epochs_for(units) == epochs
+
+
 def test_the_same_run_makes_the_same_artifact(tmp_path):
     given = run_input(tmp_path)
     first, second = fit_and_judge(given, silent), fit_and_judge(given, silent)

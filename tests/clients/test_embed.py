@@ -1,0 +1,48 @@
+"""The embed in a real browser: a page of another origin asks, shows, and tells."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from experiments.models import Event, Slate
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--virtual-time-budget=8000",
+    "--dump-dom",
+]
+
+PAGE = """<!doctype html><body><ol></ol><script src="{url}/sdk/v1.js" data-key="{key}"></script><script>
+  bakeoff.recommend("home-feed", {{ k: 3 }}).then(async (slate) => {{
+    for (const item of slate.items) document.querySelector("ol").append(item.title, " | ");
+    const first = {{ item_id: slate.items[0].item_id, recommendation_id: slate.recommendation_id }};
+    const told = await bakeoff.track("click", first);
+    document.body.append("accepted " + told.accepted);
+  }}, (error) => document.body.append("failed " + error.message));
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+def test_a_page_of_another_origin_embeds_recommendations(lane, shop, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(PAGE.format(url=lane.url, key=shop.public))
+    done = subprocess.run(
+        [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert "Item i0 | Item i1 | Item i2" in done.stdout, done.stdout + done.stderr[-2000:]
+    assert "accepted 1" in done.stdout
+    event, slate = Event.objects.get(project=shop.project), Slate.objects.get(project=shop.project)
+    assert event.unit_id == slate.unit_id
+    assert (event.recommendation_id, event.item_id) == (slate.recommendation_id, "i0")
