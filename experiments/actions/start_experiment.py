@@ -6,6 +6,7 @@ from django.apps import apps
 from django.db import IntegrityError, transaction
 
 from experiments.actions.mark_units import mark_all_units
+from experiments.analysis.roll_up import read_watermark
 from experiments.models import Experiment
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
@@ -25,6 +26,8 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
     try:
         with transaction.atomic():
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            # Nothing of before can belong to it: the first roll-up need not read the past.
+            locked.watermark = read_watermark()
             locked.start()
             apps.get_model("accounts", "AuditEntry").objects.create(
                 project=locked.project,

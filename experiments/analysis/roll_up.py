@@ -40,9 +40,8 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("roll_up needs a transaction.")
     experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
+    span = _Span(lower=experiment.watermark, upper=read_watermark())
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        span = _Span(lower=experiment.watermark, upper=int(cursor.fetchone()[0]))
         _count_exposures(cursor, experiment, span)
         roles = list(experiment.roles.select_related("metric"))
         _observe_new_units(cursor, experiment, roles, span)
@@ -54,6 +53,13 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     experiment.watermark = span.upper
     experiment.save(update_fields=["watermark", "batches"])
     return experiment
+
+
+def read_watermark() -> int:
+    """Return the transaction id below which every transaction has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(cursor.fetchone()[0])
 
 
 def _count_exposures(cursor: CursorWrapper, experiment: Experiment, span: _Span) -> None:

@@ -7,7 +7,10 @@ Does not guarantee anything on a Redis without an append-only file: there it ref
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
 
 from experiments.ingest.statement import Payload, statement_for
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 STREAM = "bakeoff:spill"
+REFUSED = "bakeoff:spill:refused"
+logger = logging.getLogger(__name__)
 SYNC_TIMEOUT_MS = 3_000
 MOST_ENTRIES = 100_000
 
@@ -50,8 +55,13 @@ def drain(client: redis.Redis, connection: Connection, *, most: int = 1000) -> i
     entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(STREAM, count=most))
     for entry, fields in entries:
         payload = Payload.from_fields(fields)
-        if payload.kinds:
-            connection.execute(statement_for(payload.kinds), payload.parameters)
+        try:
+            if payload.kinds:
+                connection.execute(statement_for(payload.kinds), payload.parameters)
+        except (psycopg.DataError, psycopg.IntegrityError):
+            # It would be refused for ever and hold up what comes after: kept aside for a person.
+            logger.exception("spilled rows are refused and kept in %s", REFUSED)
+            client.xadd(REFUSED, cast("dict[Any, Any]", fields))
         client.xdel(STREAM, entry)
         moved += 1
     return moved

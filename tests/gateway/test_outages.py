@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from bakeoff.environment import read_environment
-from experiments.ingest.spill import STREAM
+from experiments.ingest.spill import REFUSED, STREAM
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
 from tests.conftest import FastLane
@@ -136,6 +136,25 @@ def test_what_postgres_refuses_fails_alone(outage, shop, rows):
             cursor.execute("ALTER TABLE experiments_event DROP CONSTRAINT no_poison")
     assert sorted(answer.status_code for answer in answers) == [202] * 15 + [400]
     assert rows("event", shop.project) == 15
+
+
+def test_a_spilled_row_that_is_refused_holds_nobody_up(outage, shop, rows):
+    outage.postgres.cut()
+    for body in ({**click(0), "name": "poison"}, click(1)):
+        assert outage.lane.post("/v1/events", body, shop.public).json()["durability"] == "spilled"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE experiments_event ADD CONSTRAINT no_poison CHECK (name <> 'poison')"
+        )
+    try:
+        drain_spilled_rows()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE experiments_event DROP CONSTRAINT no_poison")
+    assert rows("event", shop.project) == 1
+    assert cache_client().xlen(STREAM) == 0
+    assert cache_client().xlen(REFUSED) == 1
+    cache_client().delete(REFUSED)
 
 
 def test_without_workers_serving_goes_on(outage, shop, rows):

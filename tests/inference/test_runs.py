@@ -126,7 +126,10 @@ def test_a_run_that_lost_its_lease_cannot_publish(learner):
 
 def test_a_killed_run_is_taken_over_and_finished(learner):
     run = retrain_surface(
-        surface=learner, recommender="two-tower", trigger="a test", params={**QUICK, "epochs": 4000, "most_steps": 4000}
+        surface=learner,
+        recommender="two-tower",
+        trigger="a test",
+        params={**QUICK, "epochs": 4000, "most_steps": 4000},
     )
     TrainingRun.objects.filter(pk=run.pk).update(state="running", lease=1, heartbeat_at=timezone.now())
     process = subprocess.Popen([sys.executable, "-m", "inference.training.run", str(run.pk), "1"])
