@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import pytest
 import uvicorn
 from django.conf import settings
@@ -18,6 +20,12 @@ from tests import builders
 from tests.tiny_bert import make_tiny_bert
 
 from dataclasses import replace  # isort: skip
+
+
+# The same examples at every run of CI, and no clock: a slow machine is no failure.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def test_database_url() -> str:
