@@ -208,6 +208,28 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(lane):
     assert "cdn" not in page.lower()
 
 
+@pytest.mark.parametrize("path", ["/experiments/a%00b", "/metrics/a%00b", "/experiments?state=a%00b"])
+def test_a_nul_in_the_address_is_a_refusal(api, path):
+    assert api("GET", path).status_code in {400, 404}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/surfaces", {"key": "k", "static_list": ["a\0"]}),
+        ("POST", "/experiments", {"hypothesis": "\0"}),
+        (
+            "POST",
+            "/surfaces/home-feed/training-runs",
+            {"recommender": "popularity", "params": {"\0": 1}},
+        ),
+    ],
+)
+def test_a_nul_in_a_body_is_a_refusal(api, method, path, body):
+    answer = api(method, path, body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "nul_character")
+
+
 def test_not_json_is_a_400(lane, shop):
     headers = {"Authorization": f"Bearer {shop.secret}", "Content-Type": "application/json"}
     answer = lane.client.put("/v1/items", content=b"{", headers=headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -14,6 +14,7 @@ from bakeoff.api.access import SecretKey
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiments import router as experiments
 from bakeoff.api.models import router as models
+from bakeoff.api.parser import StrictParser
 from bakeoff.api.surfaces import router as surfaces
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ api = NinjaAPI(
     docs_url="docs",
     openapi_url="v1/openapi.json",
     auth=SecretKey(),
+    parser=StrictParser(),
 )
 api.add_router("/v1", surfaces)
 api.add_router("/v1", experiments)
@@ -64,7 +66,15 @@ def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, Problem):  # ninja wraps what the parser says
+        return _on_problem(request, error.__cause__)
     return _answer(request, error.status_code, "bad_request", f"{error.message}.")
+
+
+@api.exception_handler(DataError)
+def _on_refused_value(request: HttpRequest, error: DataError) -> HttpResponse:
+    """A value of the address that the database cannot hold, such as U+0000."""
+    return _answer(request, 400, "refused", f"The database refuses a value: {error}.")
 
 
 @api.exception_handler(IntegrityError)

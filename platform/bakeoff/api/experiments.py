@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
@@ -113,7 +113,9 @@ def _find(request: HttpRequest, key: str) -> Experiment:
 
 
 @router.get("/experiments", response={200: list[ExperimentOut], **REFUSALS})
-def list_experiments(request: HttpRequest, state: str | None = None) -> Any:
+def list_experiments(
+    request: HttpRequest, state: Literal["draft", "running", "ended"] | None = None
+) -> Any:
     """List the project's experiments, newest first."""
     found = Experiment.objects.filter(project=project_of(request)).select_related("surface")
     return found.filter(state=state) if state else found

@@ -87,17 +87,18 @@ class Request:
             raise ApiError(400, "not_an_object", f"body is a {type(data).__name__}, must be an object.")
         # PostgreSQL's text cannot hold NUL; escaped backslashes make this a rare false alarm, so
         # the parsed value is looked at before anybody is refused.
-        if b"\\u0000" in raw and _holds_nul(data):
+        if b"\\u0000" in raw and holds_nul(data):
             raise ApiError(400, "nul_character", "The body holds U+0000, must hold none.")
         return data
 
 
-def _holds_nul(value: object) -> bool:
+def holds_nul(value: object) -> bool:
+    """Whether U+0000 is anywhere in a parsed JSON value; PostgreSQL's text cannot hold it."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
-        return any(_holds_nul(key) or _holds_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(_holds_nul(item) for item in value)
+        return any(holds_nul(key) or holds_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(holds_nul(item) for item in value)
 
 
 async def send_json(
