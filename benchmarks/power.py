@@ -13,7 +13,7 @@ import numpy as np
 
 from bakeoff.commands.demo import MOVIELENS
 from bakeoff.replay.dataset import by_unit, read_movielens
-from bakeoff.replay.plan import make_plan, policy_of
+from bakeoff.replay.plan import EXPLORATION, make_plan, policy_of
 from benchmarks.results import Row, write_result
 from experiments.assignment import ExperimentRule, VariantRule, assign_many
 from experiments.stats.look import LookInput, MetricInput, take_look
@@ -23,6 +23,7 @@ from inference.encoders.locate import fetch_from_wheel, locate_encoder
 from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.recommenders.protocol import FitOptions
 from inference.serving.artifact import save_artifact
+from inference.serving.explore import POOL, draw_slate
 from inference.serving.ranker import Ranker
 
 VISITS, K = 3, 10
@@ -45,12 +46,15 @@ def run(size: str, home: str) -> None:
     lifts, stops = [], []
     rankers = None
     for split in range(1, splits + 1):
+        rng = np.random.default_rng(split)
         plan = make_plan(dataset, seed=split, most_users=5000)
         past = by_unit(plan.past)
         if rankers is None:  # the past is the same for every seed
             rankers = _fit(root, dataset, ids, index, vectors, past)
         clicks = {
-            name: np.array([_clicks(ranker, visitor, past, index, dataset) for visitor in plan.first])
+            name: np.array(
+                [_clicks(ranker, visitor, past, index, dataset, rng) for visitor in plan.first]
+            )
             for name, ranker in rankers.items()
         }
         lifts.append(clicks["two-tower"].mean() / clicks["popularity"].mean() - 1)
@@ -95,14 +99,17 @@ def _fit(root, dataset, ids, index, vectors, past) -> dict[str, Ranker]:
     }
 
 
-def _clicks(ranker: Ranker, visitor, past, index, dataset) -> float:
+def _clicks(ranker: Ranker, visitor, past, index, dataset, rng) -> float:
     """What a visitor clicks in its visits: each shows the next ten, clicked items inform the next."""
     history = [index[i.item_id] for i in reversed(past[visitor.unit_id]) if dataset.likes(i)]
     seen = {index[i.item_id] for i in past[visitor.unit_id]}
     wanted = {index[item] for item in visitor.likes}
     clicks = 0
     for _ in range(VISITS):
-        shown = ranker.candidates([history[:50]], [sorted(seen)], K)[0].tolist()
+        ranked = ranker.candidates([history[:50]], [sorted(seen)], POOL)[0].tolist()
+        shown = [
+            ranked[rank] for rank, _ in draw_slate(len(ranked), K, temperature=EXPLORATION, rng=rng)
+        ]
         hits = [item for item in shown if item in wanted]
         clicks += len(hits)
         seen |= set(shown)

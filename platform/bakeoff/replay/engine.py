@@ -19,7 +19,7 @@ from bakeoff.accounts.keys import PUBLIC
 from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.checks import check_champion, check_decision, check_ledger
-from bakeoff.replay.plan import Plan, make_plan, policy_of
+from bakeoff.replay.plan import EXPLORATION, Plan, make_plan, policy_of
 from bakeoff.replay.visitors import Ledger, Traffic, Visitor, send_visitors
 from experiments.actions.define_experiment import (
     ExperimentDraft,
@@ -236,7 +236,7 @@ class Replay:
             key="home-feed",
             liked_events=liked,
             static_list=[item.item_id for item in self._dataset.items[:10]],
-            exploration=0.05,
+            exploration=EXPLORATION,
             policy=self._policy,
             seed=f"seed-{self._options.seed}",
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAST_SHARE = 0.8
+EXPLORATION = 0.05  # temperature of the draw: enough to swap neighbours now and then
 FIRST_SHARE = 0.7  # of the held-out likes; the second experiment's loss is plain on less
 
 
