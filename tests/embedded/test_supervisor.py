@@ -98,17 +98,17 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home):
     assert "secret key" not in again.wait_until_ready()
     assert httpx2.get(f"{again.url}/v1/surfaces", headers=headers).json()[0]["key"] == "home"
 
-    # Killed without warning, it leaves its servers; the next start takes them over.
+    # Killed without warning, it leaves servers, web and workers behind; the next start in this home
+    # ends them, takes the same port, and leaves nothing either.
     family = again.family()
     again.stop(signal.SIGKILL)
-    third = Up(home)
+    third = Up(home, port=again.port)
     third.wait_until_ready()
     assert httpx2.get(f"{third.url}/v1/surfaces", headers=headers).status_code == 200
     family += third.family()
     third.stop(signal.SIGTERM)
-    for process in family:
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            process.kill()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_home_that_cannot_be_written_is_one_sentence():

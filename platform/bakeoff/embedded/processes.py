@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,10 @@ import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+KILL_SECONDS = 5.0
+_OURS = {"bakeoff.asgi:application", "bakeoff.celery"}
 
 
 @dataclass(slots=True)
@@ -84,6 +89,24 @@ def kill_tree(pid: int) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         process.kill()
+
+
+def end_orphans(home: Path) -> None:
+    """End what a supervisor of this home left behind when it was killed without warning.
+
+    Called by whoever holds the home's lock: no other supervisor lives, so whatever serves or works
+    for this home belongs to nobody.
+    """
+    killed = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = any(part in _OURS for part in process.cmdline())
+            if ours and process.environ().get("BAKEOFF_HOME") == str(home):
+                kill_tree(process.pid)
+                killed.append(process.pid)
+    deadline = time.monotonic() + KILL_SECONDS  # until they are gone they hold their port
+    while any(is_running(pid) for pid in killed) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import check_port, prepare_home
 from bakeoff.embedded.postgres import start_postgres
-from bakeoff.embedded.processes import Child, kill_tree
+from bakeoff.embedded.processes import Child, end_orphans, kill_tree
 from bakeoff.embedded.valkey import start_valkey
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ class Platform:
         Raises:
             StartError: something is in the way; nothing is left running.
         """
-        check_port(self.host, self.port)
         self._lock = prepare_home(self.environment)
         try:
+            end_orphans(self.environment.home)
+            check_port(self.host, self.port)
             if self.environment.bundled_postgres:
                 self.servers.append(start_postgres(self.environment))
             if self.environment.bundled_valkey:
