@@ -97,6 +97,16 @@ def test_every_fast_route_is_documented():
         assert path in documented
 
 
+def test_the_quickstarts_requests_to_the_fast_lane_say_that_they_are_json():
+    """curl calls a body a form unless told otherwise, and the fast lane refuses forms."""
+    commands = (ROOT / "docs/quickstart.md").read_text().split("curl ")[1:]
+    fast = [
+        c for c in commands if c.startswith(("localhost:8000/v1/recommend", "localhost:8000/v1/events"))
+    ]
+    assert len(fast) == 2
+    assert all("Content-Type: application/json" in command.split("```")[0] for command in fast)
+
+
 def test_every_link_in_the_docs_leads_somewhere():
     import re
 
