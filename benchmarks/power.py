@@ -92,7 +92,7 @@ def _fit(root, dataset, ids, index, vectors, past) -> dict[str, Ranker]:
         np.array([index[i.item_id] for i in seen if dataset.likes(i)], dtype=np.int64)
         for seen in past.values()
     ]
-    data = TrainingData(ids, vectors, [one for one in liked if len(one)], np.zeros(len(liked)))
+    data = TrainingData(ids, vectors, [one for one in liked if len(one)])
     return {
         name: Ranker(root, save_artifact(root, RECOMMENDERS[name].fit(data, FitOptions(seed=0))))
         for name in ("popularity", "two-tower")

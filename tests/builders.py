@@ -38,7 +38,7 @@ def make_project() -> Project:
 def make_popularity(item_ids: list[str], likes: list[int], **about) -> str:
     """Export a popularity artifact in which item i was liked likes[i] times; return its name."""
     liked = [np.repeat(np.arange(len(likes)), likes)]
-    data = TrainingData(item_ids, None, liked, np.zeros(1))
+    data = TrainingData(item_ids, None, liked)
     draft = RECOMMENDERS["popularity"].fit(data, FitOptions())
     draft.about.update(about)
     return save_artifact(settings.BAKEOFF.artifacts, draft)

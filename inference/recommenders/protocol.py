@@ -24,13 +24,11 @@ class TrainingData:
         item_ids: n items of the catalogue.
         item_vectors: the encoder's vectors of their texts, float32 (n, e), or None.
         liked: per unit, indices of liked items in order of time.
-        newest_at: per unit, POSIX seconds of the last like.
     """
 
     item_ids: Sequence[str]
     item_vectors: Floats | None
     liked: Sequence[NDArray[np.int64]]
-    newest_at: NDArray[np.float64]
 
     @property
     def popularity(self) -> NDArray[np.int64]:

@@ -7,10 +7,14 @@ nobody liked yet, so that a new item is placed by its text alone.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from inference.recommenders.protocol import FitOptions, TrainingData, default_order
 from inference.serving.artifact import Draft
+
+if TYPE_CHECKING:
+    from inference.recommenders.protocol import FitOptions, TrainingData
 
 
 class TwoTower:
@@ -40,9 +44,7 @@ class TwoTower:
             bias=towers.bias,
             attention=towers.attention,
             recency=towers.recency,
-            default_order=np.argsort(-towers.bias, kind="stable")[:1000].astype(np.int32)
-            if data.popularity.any()
-            else default_order(data.popularity),
+            default_order=np.argsort(-towers.bias, kind="stable")[:1000].astype(np.int32),
             about={
                 "recommender": self.name,
                 "params": params.as_json(),

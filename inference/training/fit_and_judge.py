@@ -83,7 +83,7 @@ def fit_and_judge(given: RunInput, report: Callable[[float, str], None]) -> RunR
     if len(judged) < LEAST_JUDGED:
         raise RunError(f"units with held-out likes == {len(judged)}, must be at least {LEAST_JUDGED}.")
     _refuse_leaks(split)
-    data = _data(given, split.earlier, split.newest_at)
+    data = _data(given, split.earlier)
     champion = None
     if given.champion is not None:
         name, params = given.champion
@@ -98,7 +98,7 @@ def fit_and_judge(given: RunInput, report: Callable[[float, str], None]) -> RunR
         scores.append(_score(draft, split, judged, given.rule.k))
     everything = [np.concatenate(pair) for pair in zip(split.earlier, split.later, strict=True)]
     last = _part(report, parts - 1, parts, "on all: ")
-    final = _fit(recommender, _data(given, everything, split.newest_at), given, given.seed, last)
+    final = _fit(recommender, _data(given, everything), given, given.seed, last)
     final = replace(final, about={**final.about, **given.about})
     digest = save_artifact(given.artifacts, final)
     serving = _measure(Ranker(given.artifacts, digest), given.artifacts, split, judged)
@@ -120,12 +120,11 @@ def _fit(
     return recommender.fit(data, options)
 
 
-def _data(given: RunInput, liked: list[np.ndarray], newest_at: np.ndarray) -> TrainingData:
+def _data(given: RunInput, liked: list[np.ndarray]) -> TrainingData:
     return TrainingData(
         item_ids=given.item_ids,
         item_vectors=given.item_vectors,
         liked=liked,
-        newest_at=newest_at,
     )
 
 

@@ -34,18 +34,16 @@ class SplitData:
         item_ids: the catalogue.
         earlier: per unit, indices to learn from.
         later: per unit, indices held out; empty for a unit with too few.
-        newest_at: per unit, POSIX seconds of its last like.
     """
 
     item_ids: Sequence[str]
     earlier: list[NDArray[np.int64]]
     later: list[NDArray[np.int64]]
-    newest_at: NDArray[np.float64]
 
 
 def write_snapshot(folder: Path, likes: Likes) -> str:
     """Write likes and return the hash of their content, which is the file's name."""
-    # Web processes import this module for its dataclasses; they have no use for pyarrow's 50 MB.
+    # Web processes import this module for its dataclasses; they have no use for pyarrow.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -97,14 +95,12 @@ def split_by_time(
     """
     index = {item_id: i for i, item_id in enumerate(item_ids)}
     by_unit: dict[str, list[int]] = {}
-    newest: dict[str, float] = {}
-    for unit, item, at in zip(likes.unit_ids, likes.item_ids, likes.liked_at, strict=True):
+    for unit, item in zip(likes.unit_ids, likes.item_ids, strict=True):
         if item not in index:
             continue
         items = by_unit.setdefault(unit, [])
         if index[item] not in items[-50:]:  # a like that was repeated at once says nothing new
             items.append(index[item])
-        newest[unit] = at
     earlier, later = [], []
     for items in by_unit.values():
         cut = len(items) - max(1, int(len(items) * held_out)) if len(items) >= least else len(items)
@@ -116,5 +112,4 @@ def split_by_time(
         item_ids=item_ids,
         earlier=earlier,
         later=later,
-        newest_at=np.array([newest[unit] for unit in by_unit]),
     )

@@ -116,7 +116,7 @@ def test_a_killed_run_resumes_and_ends_the_same(tmp_path, after):
     for unit, item in zip(likes.unit_ids, likes.item_ids, strict=True):
         by_unit.setdefault(unit, []).append(index[item])
     liked = [np.array(items) for items in by_unit.values()]
-    data = TrainingData(ITEMS, vectors(), liked, np.zeros(len(liked)))
+    data = TrainingData(ITEMS, vectors(), liked)
     epochs = []
 
     def kill(share: float, line: str) -> None:
