@@ -16,7 +16,8 @@ from bakeoff.replay.dataset import by_unit, read_movielens
 from bakeoff.replay.plan import EXPLORATION, make_plan, policy_of
 from benchmarks.results import Row, write_result
 from experiments.assignment import ExperimentRule, VariantRule, assign_many
-from experiments.stats.look import LookInput, MetricInput, take_look
+from experiments.stats.look import LookInput, take_look
+from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
 from experiments.stats.totals import Totals
 from inference.encoders.locate import fetch_from_wheel, locate_encoder

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
+from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.stats.policy import Policy, PolicyError
+from experiments.stats.rules import require_kind
+from experiments.stats.totals import StatisticsError
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+MOST_SEGMENTS = 10
 
 
 class CannotDefineError(Exception):
@@ -56,6 +62,7 @@ class ExperimentDraft:
     owner: str = ""
     allocation: float = 1.0
     policy: Mapping[str, Any] = field(default_factory=dict)
+    segments: Sequence[str] = ()
     against_gate: bool = False
     salt: str = ""
 
@@ -68,7 +75,7 @@ def define_experiment(draft: ExperimentDraft) -> Experiment:
             another surface, or one that its gate refused and nobody answers for.
     """
     try:
-        Policy.parse(draft.policy)
+        policy = Policy.parse(draft.policy)
     except PolicyError as error:
         raise CannotDefineError(str(error), field="policy") from error
     if not 0 < draft.allocation <= 1:
@@ -80,12 +87,40 @@ def define_experiment(draft: ExperimentDraft) -> Experiment:
         raise CannotDefineError(f"sum of weights == {total:g}, must be 1.", field="variants")
     for variant in draft.variants:
         _check_version(draft, variant)
+    _check_metrics(draft, policy)
+    if len(draft.segments) > MOST_SEGMENTS or not all(0 < len(name) <= 39 for name in draft.segments):
+        raise CannotDefineError(
+            f"segments == {list(draft.segments)}, must be at most {MOST_SEGMENTS} names of attributes.",
+            field="segments",
+        )
     try:
         return _write(draft)
     except IntegrityError as error:
         raise CannotDefineError(
             f"experiment == '{draft.key}', exists already in this project.", field="key"
         ) from error
+
+
+def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
+    """Refuse what no look could judge: a wrong kind, a window longer than the run, a hopeless gate."""
+    used = [variant.weight for variant in draft.variants if variant.weight > 0]
+    for role in draft.roles:
+        try:
+            spec = MetricSpec.of(role.metric, default_window_seconds=policy.window_seconds)
+            if role.role == ExperimentMetric.Role.PRIMARY:
+                require_kind(policy, spec.kind)
+                policy.require_attainable(spec.kind, min(used))
+        except MetricError as error:
+            raise CannotDefineError(f"metric '{role.metric.key}': {error}", field="metrics") from error
+        except (PolicyError, StatisticsError) as error:
+            raise CannotDefineError(str(error), field="policy") from error
+        run = policy.shortest_run_seconds
+        if run and spec.complete_after_seconds > run:
+            raise CannotDefineError(
+                f"metric '{spec.key}': window ends {spec.complete_after_seconds:g} s after exposure, "
+                f"must be at most the run of {run:g} s (policy.minimum_run_seconds).",
+                field="metrics",
+            )
 
 
 def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
@@ -114,6 +149,7 @@ def _write(draft: ExperimentDraft) -> Experiment:
         salt=draft.salt or secrets.token_hex(16),
         allocation=draft.allocation,
         policy=dict(draft.policy),
+        segments=list(draft.segments),
         against_gate=draft.against_gate,
     )
     for variant in draft.variants:

@@ -49,6 +49,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         experiment.sequential_state = {
             "states": {key: state.as_json() for key, state in result.states.items()},
             "crossed": list(result.crossed),
+            "batch": experiment.batches,
         }
         experiment.save(update_fields=["sequential_state"])
     if look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote:

@@ -6,8 +6,11 @@ from django.apps import apps
 from django.db import IntegrityError, transaction
 
 from experiments.actions.mark_units import mark_all_units
+from experiments.analysis.freeze_metrics import freeze_metrics
+from experiments.analysis.metric_spec import MetricError
 from experiments.analysis.roll_up import read_watermark
 from experiments.models import Experiment
+from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
@@ -28,6 +31,10 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
             # Nothing of before can belong to it: the first roll-up need not read the past.
             locked.watermark = read_watermark()
+            try:
+                freeze_metrics(locked)
+            except MetricError as error:
+                raise WrongStateError(f"experiment '{locked.key}' cannot start: {error}") from error
             locked.start()
             apps.get_model("accounts", "AuditEntry").objects.create(
                 project=locked.project,

@@ -2,106 +2,261 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import Sum
 
-from experiments.stats.group_sequential import SequentialState
-from experiments.stats.look import LookInput, LookResult, MetricInput
+from experiments.analysis.roll_up import spec_of
+from experiments.stats.look import LookInput, LookResult
+from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
-from experiments.stats.totals import Totals
+from experiments.stats.quantiles import Sketch
+from experiments.stats.rules import RuleState
+from experiments.stats.totals import TOTALS, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from experiments.models import Experiment
-    from experiments.stats.effects import Kind
-    from experiments.stats.look import Role
+    from experiments.models import Experiment, ExperimentMetric
+    from experiments.stats.effects import Summary
+    from experiments.stats.metric_input import Role
+    from experiments.stats.segments import SegmentEffect
 
-_SUMS = ("n", "nonzero", "sum_y", "sum_yy", "sum_d", "sum_dd", "sum_yd")
+Epochs = list[dict[str, Any]]
+_UNCAPPED = ("sum_u", "sum_uu")
 
 
 def gather(experiment: Experiment, now: datetime) -> LookInput:
     """Read the totals of an experiment: a handful of rows however many events there are."""
-    variants = {variant.pk: variant for variant in experiment.variants.all()}
+    variants = {variant.pk: variant.key for variant in experiment.variants.all()}
     epochs = list(experiment.epochs.all())
+    numbers = [epoch.number for epoch in epochs]
     last = experiment.looks.last()
-    metrics = []
-    for role in experiment.roles.select_related("metric"):
-        rows: Any = (
-            experiment.totals.filter(metric=role.metric)
-            .values("epoch", "variant_id")
-            .annotate(**{f"total_{name}": Sum(name) for name in _SUMS})
-        )
-        by_epoch: dict[int, dict[str, Totals]] = {epoch.number: {} for epoch in epochs}
-        for row in rows:
-            totals = Totals(**{name: row[f"total_{name}"] for name in _SUMS})
-            by_epoch.setdefault(row["epoch"], {})[variants[row["variant_id"]].key] = totals
-        metrics.append(
-            MetricInput(
-                key=role.metric.key,
-                kind=cast("Kind", role.metric.kind),
-                role=cast("Role", role.role),
-                increase_is_good=role.metric.increase_is_good,
-                margin=role.margin,
-                epochs=[by_epoch[number] for number in sorted(by_epoch)],
-            )
-        )
-    counts: dict[int, dict[str, int]] = {epoch.number: {} for epoch in epochs}
+    state = experiment.sequential_state
+    roles = list(experiment.roles.select_related("metric"))
+    metrics = [_metric_input(experiment, role, variants, numbers) for role in roles]
+    counts: dict[str, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     doubled = 0
     for total in experiment.exposure_totals.all():
-        counts.setdefault(total.epoch, {})[variants[total.variant_id].key] = total.units
+        counts[total.segment][total.epoch][variants[total.variant_id]] = total.units
         doubled += total.doubled
+    primary = next(role for role in roles if role.role == role.Role.PRIMARY)
     started = experiment.started_at or now
     return LookInput(
         policy=experiment.parsed_policy,
         control=experiment.control.key,
         treatments=[variant.key for variant in experiment.treatments],
         metrics=metrics,
-        exposures=[(counts[epoch.number], epoch.weights) for epoch in epochs],
+        exposures=[(counts[""][epoch.number], epoch.weights) for epoch in epochs],
         doubled=doubled,
         elapsed_seconds=(now - started).total_seconds(),
         smallest_srm_p=last.result["sample_ratio"]["p_value"] if last is not None else 1.0,
-        states={
-            key: SequentialState.from_json(state)
-            for key, state in experiment.sequential_state.get("states", {}).items()
+        states={key: RuleState.from_json(one) for key, one in state.get("states", {}).items()},
+        crossed=state.get("crossed", []),
+        batches=_new_batches(experiment, primary, variants, state.get("batch", 0)),
+        segments=_segments(experiment, primary, variants, numbers),
+        segment_exposures={
+            segment: _sum_counts(by_epoch.values()) for segment, by_epoch in counts.items() if segment
         },
-        crossed=experiment.sequential_state.get("crossed", []),
     )
+
+
+def _metric_input(
+    experiment: Experiment, role: ExperimentMetric, variants: Mapping[int, str], epochs: Sequence[int]
+) -> MetricInput:
+    spec = spec_of(role, experiment)
+    found = _read_totals(experiment, role, variants, epochs)
+    sketches = _read_sketches(experiment, role, variants, epochs) if spec.kind == "quantile" else None
+    capped = spec.cap is not None and spec.kind == "mean"
+    return MetricInput(
+        key=spec.key,
+        kind=spec.kind,
+        role=cast("Role", role.role),
+        increase_is_good=spec.increase_is_good,
+        margin=role.margin,
+        epochs=[{key: row["totals"] for key, row in epoch.items()} for epoch in found.get("", [])]
+        if sketches is None
+        else sketches[""],
+        quantile=spec.quantile,
+        uncapped=[
+            {
+                key: Totals.of_mean(
+                    n=row["totals"].n,
+                    nonzero=row["totals"].nonzero,
+                    total=row["sum_u"],
+                    squares=row["sum_uu"],
+                )
+                for key, row in epoch.items()
+            }
+            for epoch in found.get("", [])
+        ]
+        if capped
+        else (),
+    )
+
+
+def _read_totals(
+    experiment: Experiment,
+    role: ExperimentMetric,
+    variants: Mapping[int, str],
+    epochs: Sequence[int],
+    *,
+    segments: bool = False,
+) -> dict[str, Epochs]:
+    """Return totals by variant, one mapping an epoch, by segment."""
+    rows: Any = experiment.totals.filter(metric=role.metric)
+    rows = rows.exclude(segment="") if segments else rows.filter(segment="")
+    rows = rows.values("segment", "epoch", "variant_id").annotate(
+        **{f"total_{name}": Sum(name) for name in (*TOTALS, *_UNCAPPED)}
+    )
+    found: dict[str, dict[int, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        found[row["segment"]][row["epoch"]][variants[row["variant_id"]]] = {
+            "totals": Totals(**{name: row[f"total_{name}"] for name in TOTALS}),
+            **{name: row[f"total_{name}"] for name in _UNCAPPED},
+        }
+    return {
+        segment: [by_epoch.get(number, {}) for number in epochs] for segment, by_epoch in found.items()
+    } or ({} if segments else {"": [{} for _ in epochs]})
+
+
+def _read_sketches(
+    experiment: Experiment,
+    role: ExperimentMetric,
+    variants: Mapping[int, str],
+    epochs: Sequence[int],
+    *,
+    segments: bool = False,
+) -> dict[str, Epochs]:
+    """Return sketches as `_read_totals` does totals."""
+    rows = experiment.quantile_counts.filter(metric=role.metric, units__gt=0)
+    rows = rows.exclude(segment="") if segments else rows.filter(segment="")
+    found: dict[str, dict[int, dict[str, dict[int, int]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    for row in rows:
+        found[row.segment][row.epoch][variants[row.variant_id]][row.bucket] = row.units
+    return {
+        segment: [
+            {key: Sketch(counts) for key, counts in by_epoch.get(number, {}).items()}
+            for number in epochs
+        ]
+        for segment, by_epoch in found.items()
+    } or ({} if segments else {"": [{} for _ in epochs]})
+
+
+def _segments(
+    experiment: Experiment, role: ExperimentMetric, variants: Mapping[int, str], epochs: Sequence[int]
+) -> dict[str, Sequence[Mapping[str, Summary]]]:
+    if not experiment.segments:
+        return {}
+    if spec_of(role, experiment).kind == "quantile":
+        found = _read_sketches(experiment, role, variants, epochs, segments=True)
+        return {segment: found[segment] for segment in sorted(found)}
+    totals = _read_totals(experiment, role, variants, epochs, segments=True)
+    return {
+        segment: [{key: row["totals"] for key, row in epoch.items()} for epoch in totals[segment]]
+        for segment in sorted(totals)
+    }
+
+
+def _new_batches(
+    experiment: Experiment, role: ExperimentMetric, variants: Mapping[int, str], after: int
+) -> list[Mapping[str, Totals]]:
+    """Return the primary's totals of each batch and epoch since the last look, for the exact rule."""
+    if experiment.parsed_policy.rule != "exact":
+        return []
+    found: dict[tuple[int, int], dict[str, Totals]] = defaultdict(dict)
+    rows = experiment.totals.filter(metric=role.metric, segment="", batch__gt=after)
+    for row in rows.order_by("batch", "epoch"):
+        totals = Totals(**{name: getattr(row, name) for name in TOTALS})
+        found[row.batch, row.epoch][variants[row.variant_id]] = totals
+    return list(found.values())
+
+
+def _sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in counts:
+        for key, units in one.items():
+            total[key] = total.get(key, 0) + units
+    return total
+
+
+def _summary_to_json(summary: Summary) -> dict[str, Any]:
+    if isinstance(summary, Sketch):
+        return {"counts": {str(bucket): units for bucket, units in sorted(summary.counts.items())}}
+    return asdict(cast("Totals", summary))
+
+
+def _summary_from_json(data: Mapping[str, Any]) -> Summary:
+    if "counts" in data:
+        return Sketch({int(bucket): units for bucket, units in data["counts"].items()})
+    return Totals(**data)
+
+
+def _epochs_to_json(epochs: Sequence[Mapping[str, Summary]]) -> Epochs:
+    return [{key: _summary_to_json(one) for key, one in epoch.items()} for epoch in epochs]
+
+
+def _epochs_from_json(data: Epochs) -> list[dict[str, Any]]:
+    return [{key: _summary_from_json(one) for key, one in epoch.items()} for epoch in data]
 
 
 def input_to_json(given: LookInput) -> dict[str, Any]:
     """Return a look's input as plain values, to be stored with it."""
-    data = asdict(given)
-    data["policy"] = given.policy.as_json()
-    data["states"] = {key: state.as_json() for key, state in given.states.items()}
-    return data
+    return {
+        "policy": given.policy.as_json(),
+        "control": given.control,
+        "treatments": list(given.treatments),
+        "metrics": [
+            {
+                "key": metric.key,
+                "kind": metric.kind,
+                "role": metric.role,
+                "increase_is_good": metric.increase_is_good,
+                "margin": metric.margin,
+                "quantile": metric.quantile,
+                "epochs": _epochs_to_json(metric.epochs),
+                "uncapped": _epochs_to_json(metric.uncapped),
+            }
+            for metric in given.metrics
+        ],
+        "exposures": [[dict(counts), dict(weights)] for counts, weights in given.exposures],
+        "doubled": given.doubled,
+        "elapsed_seconds": given.elapsed_seconds,
+        "smallest_srm_p": given.smallest_srm_p,
+        "states": {key: state.as_json() for key, state in given.states.items()},
+        "crossed": list(given.crossed),
+        "batches": _epochs_to_json(given.batches),
+        "segments": {name: _epochs_to_json(epochs) for name, epochs in given.segments.items()},
+        "segment_exposures": {name: dict(counts) for name, counts in given.segment_exposures.items()},
+    }
 
 
-def input_from_json(data: dict[str, Any]) -> LookInput:
+def input_from_json(data: Mapping[str, Any]) -> LookInput:
     """Read what `input_to_json` wrote."""
-    metrics = [
-        MetricInput(
-            **{key: value for key, value in metric.items() if key != "epochs"},
-            epochs=[
-                {variant: Totals(**totals) for variant, totals in epoch.items()}
-                for epoch in metric["epochs"]
-            ],
-        )
-        for metric in data["metrics"]
-    ]
-    return LookInput(
-        **{
-            key: value
-            for key, value in data.items()
-            if key not in {"policy", "metrics", "exposures", "states"}
-        },
-        policy=Policy.parse(data["policy"]),
-        metrics=metrics,
-        exposures=[(counts, weights) for counts, weights in data["exposures"]],
-        states={key: SequentialState.from_json(state) for key, state in data["states"].items()},
-    )
+    parsed = {
+        "policy": Policy.parse(data["policy"]),
+        "metrics": [
+            MetricInput(
+                **metric
+                | {
+                    "epochs": _epochs_from_json(metric["epochs"]),
+                    "uncapped": _epochs_from_json(metric["uncapped"]),
+                }
+            )
+            for metric in data["metrics"]
+        ],
+        "exposures": [(counts, weights) for counts, weights in data["exposures"]],
+        "states": {key: RuleState.from_json(state) for key, state in data["states"].items()},
+        "batches": _epochs_from_json(data["batches"]),
+        "segments": {name: _epochs_from_json(epochs) for name, epochs in data["segments"].items()},
+    }
+    return LookInput(**{**data, **parsed})
 
 
 def result_to_json(result: LookResult) -> dict[str, Any]:
@@ -109,16 +264,11 @@ def result_to_json(result: LookResult) -> dict[str, Any]:
     comparisons = []
     for comparison in result.comparisons:
         effect = comparison.effect
-        derived = (
-            {}
-            if effect is None
-            else {
-                "lift": effect.lift,
-                "p_value_fixed": effect.p_value,
-                "probability_better": effect.probability_better,
-            }
-        )
-        comparisons.append(asdict(comparison) | derived)
+        derived = {} if effect is None else {"lift": effect.lift, "p_value_fixed": effect.p_value}
+        row = asdict(comparison) | derived
+        if effect is not None and math.isinf(effect.df):
+            row["effect"]["df"] = None  # JSON has no infinity
+        comparisons.append(row)
     return {
         "action": result.action,
         "variant": result.variant,
@@ -126,8 +276,28 @@ def result_to_json(result: LookResult) -> dict[str, Any]:
         "information": result.information,
         "sample_ratio": asdict(result.sample_ratio),
         "comparisons": comparisons,
+        "segments": [_segment_to_json(row) for row in result.segments],
+        "mismatch": [asdict(row) for row in result.mismatch],
         "bounds": {
-            key: {"t": state.t, "bound": state.as_json()["bound"], "spent": state.spent}
+            key: {
+                "t": state.sequential.t,
+                "bound": state.sequential.as_json()["bound"],
+                "spent": state.sequential.spent,
+            }
             for key, state in result.states.items()
         },
+    }
+
+
+def _segment_to_json(row: SegmentEffect) -> dict[str, Any]:
+    effect = row.effect
+    return {
+        "segment": row.segment,
+        "variant": row.variant,
+        "units": 0 if effect is None else effect.control_n + effect.treatment_n,
+        "estimate": None if effect is None else effect.estimate,
+        "lift": None if effect is None else effect.lift,
+        "interval": row.interval,
+        "adjusted_p_value": row.adjusted_p_value,
+        "why_not": row.why_not,
     }

@@ -6,22 +6,30 @@ exactly and sums up to rounding, whatever the order in which rows were committed
 Each row carries the id of its transaction. All ids below a snapshot's xmin have ended, so the rows
 between the watermark of the last roll-up and today's xmin are exactly those that it has not seen;
 a sequence could not say that, because commits arrive out of order.
+
+The way of the data: an exposure opens one observation per metric; an event marks its unit, whose
+values are computed anew; when a unit's window has passed it joins a batch and its products are added
+to the totals; a later change of its value changes those totals by the difference.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
-from experiments.models import Experiment, ExperimentMetric, Metric
+from experiments.analysis.metric_spec import SERVED, MetricSpec
+from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
+from experiments.models import Experiment, ExperimentMetric
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
-SERVED = "slate"
+_SUMS = ", ".join(TERMS)
+_ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +50,29 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
     span = _Span(lower=experiment.watermark, upper=read_watermark())
     with connection.cursor() as cursor:
+        # These statements are short and many: compiling them would take longer than running them.
+        cursor.execute("SET LOCAL jit = off")
         _count_exposures(cursor, experiment, span)
         roles = list(experiment.roles.select_related("metric"))
         _observe_new_units(cursor, experiment, roles, span)
+        batch, closed = experiment.batches + 1, False
         for role in roles:
-            _update_values(cursor, experiment, role.metric, span)
-        batch = experiment.batches + 1
-        if _close_batch(cursor, experiment, batch, now):
+            spec = spec_of(role, experiment)
+            _update_values(cursor, experiment, role, spec, span)
+            closed |= _close_batch(cursor, experiment, role, spec, batch=batch, now=now)
+        if closed:
             experiment.batches = batch
     experiment.watermark = span.upper
     experiment.save(update_fields=["watermark", "batches"])
     return experiment
+
+
+def spec_of(role: ExperimentMetric, experiment: Experiment) -> MetricSpec:
+    """Return what a role counts: as it was fixed at the start, or as it is declared before."""
+    if role.spec:
+        return MetricSpec.from_json(role.spec)
+    window = experiment.parsed_policy.window_seconds
+    return MetricSpec.of(role.metric, default_window_seconds=window)
 
 
 def read_watermark() -> int:
@@ -62,13 +82,25 @@ def read_watermark() -> int:
         return int(cursor.fetchone()[0])
 
 
+def _parameters(experiment: Experiment, span: _Span) -> dict[str, Any]:
+    return {
+        "experiment": experiment.pk,
+        "project": experiment.project_id,
+        "lower": span.lower,
+        "upper": span.upper,
+    }
+
+
+_NEW = "xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"
+
+
 def _count_exposures(cursor: CursorWrapper, experiment: Experiment, span: _Span) -> None:
     """Add new exposures to the counts; each pair of a doubled unit is counted once."""
     cursor.execute(
         """
         INSERT INTO experiments_exposuretotal AS total
-            (experiment_id, variant_id, epoch, units, doubled)
-        SELECT new.experiment_id, new.variant_id, new.epoch, count(*), count(*) FILTER (
+            (experiment_id, variant_id, epoch, segment, units, doubled)
+        SELECT new.experiment_id, new.variant_id, new.epoch, '', count(*), count(*) FILTER (
             WHERE EXISTS (
                 SELECT 1 FROM experiments_exposure AS other
                 WHERE other.experiment_id = new.experiment_id AND other.unit_id = new.unit_id
@@ -79,156 +111,188 @@ def _count_exposures(cursor: CursorWrapper, experiment: Experiment, span: _Span)
         WHERE new.experiment_id = %(experiment)s
             AND new.xid >= %(lower)s::text::xid8 AND new.xid < %(upper)s::text::xid8
         GROUP BY new.experiment_id, new.variant_id, new.epoch
-        ON CONFLICT (experiment_id, variant_id, epoch) DO UPDATE SET
+        ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
             units = total.units + EXCLUDED.units, doubled = total.doubled + EXCLUDED.doubled
         """,
         _parameters(experiment, span),
     )
 
 
-def _parameters(experiment: Experiment, span: _Span) -> dict[str, Any]:
-    return {
-        "experiment": experiment.pk,
-        "project": experiment.project_id,
-        "lower": span.lower,
-        "upper": span.upper,
-        "window": timedelta(seconds=experiment.parsed_policy.window_seconds),
-    }
+# A unit's segments at its exposure: what the product says of it, else the request's context.
+_SEGMENTS = """
+    coalesce((
+        SELECT array_agg(name || '=' || left(value, 60))
+        FROM unnest(%(attributes)s::text[]) AS name,
+            coalesce(said.attributes ->> name, slate.context ->> name) AS value
+        WHERE value IS NOT NULL), '{}')"""
+_UNIT = """
+    LEFT JOIN experiments_unit AS said
+        ON said.project_id = first.project_id AND said.unit_id = first.unit_id
+    LEFT JOIN LATERAL (SELECT context FROM experiments_slate AS s
+        WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
+            AND s.served_at = first.exposed_at LIMIT 1) AS slate ON true"""
 
 
 def _observe_new_units(
     cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: _Span
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
+    broken_down = bool(experiment.segments)
     cursor.execute(
-        """
-        INSERT INTO experiments_observation
-            (experiment_id, metric_id, variant_id, epoch, unit_id, exposed_at, y, d, batch)
-        SELECT DISTINCT ON (metric, unit_id)
-            experiment_id, metric, variant_id, epoch, unit_id, exposed_at, 0, 1, NULL
-        FROM experiments_exposure, unnest(%(metrics)s::bigint[]) AS metric
-        WHERE experiment_id = %(experiment)s
-            AND xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8
-        ORDER BY metric, unit_id, exposed_at, id
-        ON CONFLICT DO NOTHING
+        f"""
+        WITH first AS (
+            SELECT DISTINCT ON (unit_id) project_id, variant_id, epoch, unit_id, exposed_at
+            FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {_NEW}
+            ORDER BY unit_id, exposed_at, id
+        ),
+        new AS (
+            INSERT INTO experiments_observation (experiment_id, metric_id, variant_id, epoch,
+                unit_id, exposed_at, y, d, x, w, u, segments, batch)
+            SELECT %(experiment)s, metric, first.variant_id, first.epoch, first.unit_id,
+                first.exposed_at, 0, 1, 0, 1, 0, {_SEGMENTS if broken_down else "'{}'"}, NULL
+            FROM first {_UNIT if broken_down else ""}
+            CROSS JOIN unnest(%(metrics)s::bigint[]) AS metric
+            ON CONFLICT DO NOTHING
+            RETURNING metric_id, variant_id, epoch, segments
+        )
+        INSERT INTO experiments_exposuretotal AS total
+            (experiment_id, variant_id, epoch, segment, units, doubled)
+        SELECT %(experiment)s, variant_id, epoch, segment, count(*), 0
+        FROM new CROSS JOIN unnest(segments) AS segment
+        WHERE metric_id = (%(metrics)s::bigint[])[1]
+        GROUP BY variant_id, epoch, segment
+        ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
+            units = total.units + EXCLUDED.units
         """,
-        _parameters(experiment, span) | {"metrics": [role.metric_id for role in roles]},
+        _parameters(experiment, span)
+        | {
+            "metrics": [role.metric_id for role in roles],
+            "attributes": list(experiment.segments),
+        },
     )
 
 
-def _value_sql(metric: Metric) -> str:
-    """SQL of one unit's y over the events `e` of its window."""
-    if metric.kind == Metric.Kind.PROPORTION:
-        return "(count(*) > 0)::int::float8"
-    return "count(*)::float8" if metric.value == Metric.Value.COUNT else "coalesce(sum(e.value), 0)"
-
-
-_IN_WINDOW = """e.project_id = %(project)s AND e.unit_id = o.unit_id
-    AND e.xid < %(upper)s::text::xid8"""
-
-_EVENTS = f"""FROM experiments_event AS e
-    WHERE {_IN_WINDOW} AND e.source = 'live'
-        AND e.occurred_at >= o.exposed_at AND e.occurred_at < o.exposed_at + %(window)s"""
-
-_ATTRIBUTED = """AND EXISTS (SELECT 1 FROM experiments_slate AS s
-    WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s)"""
-
-_SLATES = f"""SELECT count(*)::float8 FROM experiments_slate AS e
-    WHERE {_IN_WINDOW} AND e.experiment_id = %(experiment)s
-        AND e.served_at >= o.exposed_at AND e.served_at < o.exposed_at + %(window)s"""
-
-
-def _denominator_sql(metric: Metric) -> str:
-    if metric.kind != Metric.Kind.RATIO:
-        return "SELECT 1::float8"
-    if metric.denominator_event == SERVED:
-        return _SLATES
-    return f"SELECT count(*)::float8 {_EVENTS} AND e.name = %(denominator)s"
-
-
-def _dirty_sql(metric: Metric) -> str:
+def _dirty_sql(spec: MetricSpec) -> str:
     """SQL of the units whose value may have changed."""
-    slates = """UNION SELECT unit_id FROM experiments_slate WHERE project_id = %(project)s
-        AND experiment_id = %(experiment)s
-        AND xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"""
+    slates = f"""UNION SELECT unit_id FROM experiments_slate WHERE project_id = %(project)s
+        AND experiment_id = %(experiment)s AND {_NEW}"""
     return f"""
-        SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s
-            AND xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8
+        SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {_NEW}
         UNION
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
-            AND name = ANY(%(names)s)
-            AND xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8
-        {slates if metric.denominator_event == SERVED else ""}
+            AND name = ANY(%(names)s) AND {_NEW}
+        {slates if spec.denominator == SERVED else ""}
     """
 
 
-def _update_values(cursor: CursorWrapper, experiment: Experiment, metric: Metric, span: _Span) -> None:
+def _changes() -> str:
+    """SQL of the change of every total: the product of a unit's new columns less that of the old."""
+    old = {name: re.sub(r"\b([ydxwu])\b", r"old_\1", product) for name, product in TERMS.items()}
+    return ", ".join(f"sum({product} - {old[name]}) AS {name}" for name, product in TERMS.items())
+
+
+def _update_values(
+    cursor: CursorWrapper,
+    experiment: Experiment,
+    role: ExperimentMetric,
+    spec: MetricSpec,
+    span: _Span,
+) -> None:
     """Recompute the values of touched units, and correct the totals of those already counted."""
-    attributed = _ATTRIBUTED if metric.attributed_only else ""
+    metric = compile_metric(spec)
+    corrections = _CORRECT_SKETCH if spec.kind == "quantile" else ""
     cursor.execute(
         f"""
-        WITH dirty AS ({_dirty_sql(metric)}),
-        fresh AS (
-            SELECT o.id, o.variant_id, o.epoch, o.batch, o.y AS old_y, o.d AS old_d,
-                ({"SELECT " + _value_sql(metric) + " " + _EVENTS} AND e.name = %(event)s
-                    {attributed}) AS y,
-                ({_denominator_sql(metric)}) AS d
+        WITH dirty AS ({_dirty_sql(spec)}),
+        fresh AS MATERIALIZED (
+            SELECT o.id, o.variant_id, o.epoch, o.batch, o.segments, o.y AS old_y, o.d AS old_d,
+                o.x AS old_x, o.w AS old_w, o.u AS old_u,
+                {metric.u} AS u, {metric.d} AS d, {metric.x} AS x, {metric.w} AS w
             FROM dirty JOIN experiments_observation AS o
                 ON o.experiment_id = %(experiment)s AND o.metric_id = %(metric)s
                     AND o.unit_id = dirty.unit_id
         ),
         changed AS (
-            UPDATE experiments_observation AS o SET y = fresh.y, d = fresh.d FROM fresh
-            WHERE o.id = fresh.id AND (fresh.y <> fresh.old_y OR fresh.d <> fresh.old_d)
-            RETURNING fresh.*
+            UPDATE experiments_observation AS o
+            SET y = new.y, d = new.d, x = new.x, w = new.w, u = new.u
+            FROM (SELECT *, {metric.y} AS y FROM fresh) AS new
+            WHERE o.id = new.id
+                AND (new.u, new.d, new.x, new.w) <> (new.old_u, new.old_d, new.old_x, new.old_w)
+            RETURNING new.*
         ),
-        difference AS (
-            SELECT variant_id, epoch, batch, count(*) AS units,
-                sum((y <> 0)::int - (old_y <> 0)::int) AS nonzero,
-                sum(y - old_y) AS y, sum(y * y - old_y * old_y) AS yy,
-                sum(d - old_d) AS d, sum(d * d - old_d * old_d) AS dd,
-                sum(y * d - old_y * old_d) AS yd
-            FROM changed WHERE batch IS NOT NULL GROUP BY variant_id, epoch, batch
+        change AS (
+            SELECT variant_id, epoch, CASE WHEN segment = '' THEN batch ELSE 0 END AS batch, segment,
+                count(*) AS units, {_changes()}
+            FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+            WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
         )
-        UPDATE experiments_total AS t SET
-            nonzero = t.nonzero + difference.nonzero, sum_y = t.sum_y + difference.y,
-            sum_yy = t.sum_yy + difference.yy, sum_d = t.sum_d + difference.d,
-            sum_dd = t.sum_dd + difference.dd, sum_yd = t.sum_yd + difference.yd,
-            corrections = t.corrections + difference.units
-        FROM difference
+        {corrections}
+        UPDATE experiments_total AS t SET {_ADD}, corrections = t.corrections + change.units
+        FROM change
         WHERE t.experiment_id = %(experiment)s AND t.metric_id = %(metric)s
-            AND t.variant_id = difference.variant_id AND t.epoch = difference.epoch
-            AND t.batch = difference.batch
+            AND t.variant_id = change.variant_id AND t.epoch = change.epoch
+            AND t.batch = change.batch AND t.segment = change.segment
         """,
-        _parameters(experiment, span)
-        | {
-            "metric": metric.pk,
-            "event": metric.event_name,
-            "denominator": metric.denominator_event,
-            "names": [metric.event_name, metric.denominator_event],
-        },
+        dict(metric.parameters) | _parameters(experiment, span) | {"metric": role.metric_id},
     )
 
 
-def _close_batch(cursor: CursorWrapper, experiment: Experiment, batch: int, now: datetime) -> bool:
+_COUNT_BUCKETS = """
+    INSERT INTO experiments_quantilecount AS kept
+        (experiment_id, metric_id, variant_id, epoch, segment, bucket, units)
+    SELECT %(experiment)s, %(metric)s, variant_id, epoch, segment, bucket, sum(units) FROM moved
+    GROUP BY variant_id, epoch, segment, bucket
+    ON CONFLICT (experiment_id, metric_id, variant_id, epoch, segment, bucket)
+        DO UPDATE SET units = kept.units + EXCLUDED.units"""
+_CORRECT_SKETCH = f""", moved AS (
+        SELECT variant_id, epoch, segment, {BUCKET} AS bucket, 1 AS units
+        FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+        WHERE batch IS NOT NULL
+        UNION ALL
+        SELECT variant_id, epoch, segment, {BUCKET.replace("(y)", "(old_y)")}, -1
+        FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+        WHERE batch IS NOT NULL
+    ), sketch AS ({_COUNT_BUCKETS})"""
+
+
+def _close_batch(
+    cursor: CursorWrapper,
+    experiment: Experiment,
+    role: ExperimentMetric,
+    spec: MetricSpec,
+    *,
+    batch: int,
+    now: datetime,
+) -> bool:
     """Put every unit whose window has passed into a batch; return whether there was any."""
+    sketch = f""", moved AS (
+            SELECT variant_id, epoch, segment, {BUCKET} AS bucket, 1 AS units
+            FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+        ), sketch AS ({_COUNT_BUCKETS})"""
     cursor.execute(
-        """
+        f"""
         WITH complete AS (
             UPDATE experiments_observation SET batch = %(batch)s
-            WHERE experiment_id = %(experiment)s AND batch IS NULL AND exposed_at <= %(before)s
-            RETURNING metric_id, variant_id, epoch, y, d
+            WHERE experiment_id = %(experiment)s AND metric_id = %(metric)s AND batch IS NULL
+                AND exposed_at <= %(before)s
+            RETURNING variant_id, epoch, segments, y, d, x, w, u
         )
-        INSERT INTO experiments_total (experiment_id, metric_id, variant_id, epoch, batch, n,
-            nonzero, sum_y, sum_yy, sum_d, sum_dd, sum_yd, corrections)
-        SELECT %(experiment)s, metric_id, variant_id, epoch, %(batch)s, count(*),
-            count(*) FILTER (WHERE y <> 0), sum(y), sum(y * y), sum(d), sum(d * d), sum(y * d), 0
-        FROM complete GROUP BY metric_id, variant_id, epoch
+        {sketch if spec.kind == "quantile" else ""}
+        INSERT INTO experiments_total AS t (experiment_id, metric_id, variant_id, epoch, batch,
+            segment, n, {_SUMS}, corrections)
+        SELECT %(experiment)s, %(metric)s, variant_id, epoch,
+            CASE WHEN segment = '' THEN %(batch)s ELSE 0 END, segment, count(*),
+            {", ".join(f"sum({product})" for product in TERMS.values())}, 0
+        FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+        GROUP BY variant_id, epoch, segment
+        ON CONFLICT (experiment_id, metric_id, variant_id, epoch, batch, segment) DO UPDATE SET
+            n = t.n + EXCLUDED.n, {_ADD.replace("change.", "EXCLUDED.")}
         """,
         {
             "experiment": experiment.pk,
+            "metric": role.metric_id,
             "batch": batch,
-            "before": now - timedelta(seconds=experiment.parsed_policy.window_seconds),
+            "before": now - timedelta(seconds=spec.complete_after_seconds),
         },
     )
     return bool(cursor.rowcount > 0)

@@ -1,6 +1,13 @@
 """Tables of experiments."""
 
-from experiments.models.analysis import Decision, ExposureTotal, Look, Observation, Total
+from experiments.models.analysis import (
+    Decision,
+    ExposureTotal,
+    Look,
+    Observation,
+    QuantileCount,
+    Total,
+)
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Unit, Variant
 from experiments.models.records import Event, Exposure, Feedback, Slate
 
@@ -16,6 +23,7 @@ __all__ = [
     "Look",
     "Metric",
     "Observation",
+    "QuantileCount",
     "Slate",
     "Total",
     "Unit",

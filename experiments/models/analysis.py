@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -17,8 +18,14 @@ class Observation(models.Model):
     epoch = models.PositiveIntegerField()
     unit_id = models.CharField(max_length=200)
     exposed_at = models.DateTimeField()
-    y = models.FloatField(default=0.0, help_text="Value, or what stands above the line.")
+    y = models.FloatField(default=0.0, help_text="Value, or what stands above the line; capped.")
     d = models.FloatField(default=1.0, help_text="What stands below the line; 1 if not a ratio.")
+    x = models.FloatField(default=0.0, help_text="The same as y, before exposure: the covariate.")
+    w = models.FloatField(default=1.0, help_text="The same as d, before exposure.")
+    u = models.FloatField(default=0.0, help_text="y without the cap.")
+    segments = ArrayField(
+        models.CharField(max_length=100), default=list, help_text="attribute=value, at exposure."
+    )
     batch = models.PositiveIntegerField(null=True, help_text="Null until the window has passed.")
 
     class Meta:
@@ -48,7 +55,8 @@ class Total(models.Model):
     metric = models.ForeignKey("experiments.Metric", on_delete=models.CASCADE)
     variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE)
     epoch = models.PositiveIntegerField()
-    batch = models.PositiveIntegerField()
+    batch = models.PositiveIntegerField(help_text="0 in segments, which keep no batches.")
+    segment = models.CharField(max_length=100, default="", blank=True, help_text="Empty: all units.")
     n = models.BigIntegerField(default=0)
     nonzero = models.BigIntegerField(default=0)
     sum_y = models.FloatField(default=0.0)
@@ -56,6 +64,17 @@ class Total(models.Model):
     sum_d = models.FloatField(default=0.0)
     sum_dd = models.FloatField(default=0.0)
     sum_yd = models.FloatField(default=0.0)
+    sum_x = models.FloatField(default=0.0)
+    sum_xx = models.FloatField(default=0.0)
+    sum_yx = models.FloatField(default=0.0)
+    sum_w = models.FloatField(default=0.0)
+    sum_ww = models.FloatField(default=0.0)
+    sum_yw = models.FloatField(default=0.0)
+    sum_dx = models.FloatField(default=0.0)
+    sum_dw = models.FloatField(default=0.0)
+    sum_xw = models.FloatField(default=0.0)
+    sum_u = models.FloatField(default=0.0, help_text="Of values without the cap.")
+    sum_uu = models.FloatField(default=0.0)
     corrections = models.BigIntegerField(
         default=0, help_text="Units whose value changed after their window had passed."
     )
@@ -63,13 +82,38 @@ class Total(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["experiment", "metric", "variant", "epoch", "batch"],
-                name="one_total_per_batch",
+                fields=["experiment", "metric", "variant", "epoch", "batch", "segment"],
+                name="one_total_per_batch_and_segment",
             )
         ]
 
     def __str__(self) -> str:
         return f"batch {self.batch} of {self.variant_id}: n = {self.n}"
+
+
+class QuantileCount(models.Model):
+    """How many complete units of a variant have a value in a bucket: a sketch of its quantiles."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="quantile_counts"
+    )
+    metric = models.ForeignKey("experiments.Metric", on_delete=models.CASCADE)
+    variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE)
+    epoch = models.PositiveIntegerField()
+    segment = models.CharField(max_length=100, default="", blank=True)
+    bucket = models.IntegerField()
+    units = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "metric", "variant", "epoch", "segment", "bucket"],
+                name="one_count_per_bucket",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"bucket {self.bucket}: {self.units}"
 
 
 class ExposureTotal(models.Model):
@@ -80,6 +124,7 @@ class ExposureTotal(models.Model):
     )
     variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE)
     epoch = models.PositiveIntegerField()
+    segment = models.CharField(max_length=100, default="", blank=True, help_text="Empty: all units.")
     units = models.BigIntegerField(default=0)
     doubled = models.BigIntegerField(
         default=0, help_text="Of these, units that had met another variant before."
@@ -88,7 +133,8 @@ class ExposureTotal(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["experiment", "variant", "epoch"], name="one_exposure_total"
+                fields=["experiment", "variant", "epoch", "segment"],
+                name="one_exposure_total_per_segment",
             )
         ]
 

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.stats.policy import Policy, PolicyError
 
 if TYPE_CHECKING:
@@ -40,27 +41,58 @@ class Unit(models.Model):
 
 
 class Metric(models.Model):
-    """A number per unit, declared over events."""
+    """A number per unit, declared over events; `MetricSpec` says what each kind means."""
 
     class Kind(models.TextChoices):
         PROPORTION = "proportion"
         MEAN = "mean"
         RATIO = "ratio"
+        QUANTILE = "quantile"
+        RETENTION = "retention"
+        FUNNEL = "funnel"
 
     class Value(models.TextChoices):
         COUNT = "count", "number of events"
         SUM = "sum", "sum of their values"
+        MAX = "max", "largest of their values"
+        ITEMS = "items", "number of different items"
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="metrics")
     key = models.SlugField(max_length=64)
     name = models.CharField(max_length=200, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    event_name = models.CharField(max_length=100)
+    event_name = models.CharField(max_length=100, blank=True)
     value = models.CharField(max_length=8, choices=Value.choices, default=Value.COUNT)
+    filters: models.JSONField[list[dict[str, Any]]] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Conditions: [{"field": "properties.page", "op": "eq", "value": "home"}].',
+    )
     denominator_event = models.CharField(
         max_length=100,
         blank=True,
         help_text="Ratio only: events counted below the line; `slate` counts served answers.",
+    )
+    steps: models.JSONField[list[str]] = models.JSONField(
+        default=list, blank=True, help_text="Funnel only: events in the order in which they must come."
+    )
+    quantile = models.FloatField(default=0.5, help_text="Quantile only: which one, in (0, 1).")
+    window_seconds = models.FloatField(
+        null=True, blank=True, help_text="How long a unit's events count; empty: as the policy says."
+    )
+    delay_seconds = models.FloatField(
+        default=0.0, help_text="The window starts this long after exposure; retention on day k: k days."
+    )
+    cap = models.FloatField(null=True, blank=True, help_text="Larger values of a unit count as this.")
+    cap_quantile = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="The cap as a quantile of units' values in the 28 days before the start.",
+    )
+    covariate_seconds = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="The same number over this long before exposure, to reduce variance (CUPED).",
     )
     attributed_only = models.BooleanField(
         default=False, help_text="Count only events that name a recommendation of the experiment."
@@ -75,10 +107,23 @@ class Metric(models.Model):
                 condition=~Q(kind="ratio") | ~Q(denominator_event=""),
                 name="a_ratio_has_a_denominator",
             ),
+            models.CheckConstraint(
+                condition=Q(kind="funnel") | ~Q(event_name=""), name="a_metric_counts_an_event"
+            ),
+            models.CheckConstraint(
+                condition=Q(quantile__gt=0) & Q(quantile__lt=1), name="a_quantile_is_a_share"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name or self.key
+
+    def clean(self) -> None:
+        """Check what the fields say together."""
+        try:
+            MetricSpec.of(self, default_window_seconds=86_400.0)
+        except MetricError as error:
+            raise ValidationError({error.field: str(error)}) from error
 
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
@@ -116,6 +161,11 @@ class Experiment(models.Model):
         help_text="An operator put in a version that the offline gate had refused.",
     )
     metrics = models.ManyToManyField(Metric, through="ExperimentMetric")
+    segments: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Attributes of units, or of the request's context, by which effects are broken down.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -199,12 +249,22 @@ class Experiment(models.Model):
         if why := self.why_not_startable():
             raise WrongStateError(f"experiment '{self.key}' cannot start: {why}")
         at = at or timezone.now()
-        rule = json.dumps(self.parsed_policy.as_json(), sort_keys=True)
+        rule = json.dumps(self.rule(), sort_keys=True)
         self.policy_sha256 = hashlib.sha256(rule.encode()).hexdigest()
         self.state, self.started_at = self.State.RUNNING, at
         self.save()
         weights = {variant.key: variant.weight for variant in self.variants.all()}
         return self.epochs.create(number=1, allocation=self.allocation, weights=weights, started_at=at)
+
+    def rule(self) -> dict[str, Any]:
+        """Return all that decides: the policy, and what each metric counts and is for."""
+        return {
+            "policy": self.parsed_policy.as_json(),
+            "metrics": [
+                {"role": role.role, "margin": role.margin, "counts": role.spec}
+                for role in self.roles.order_by("id")
+            ],
+        }
 
     def end(self, at: datetime | None = None) -> None:
         """Take no more traffic.
@@ -260,6 +320,10 @@ class ExperimentMetric(models.Model):
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.SECONDARY)
     margin = models.FloatField(
         default=0.05, help_text="Guardrail: the relative loss that is still accepted."
+    )
+
+    spec: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, editable=False, help_text="What is counted, fixed at the start."
     )
 
     class Meta:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 
+from scipy.special import lambertw
+
 from experiments.stats.totals import StatisticsError
 
 
@@ -28,6 +30,14 @@ def mixture_scale(alpha: float, planned_n: float) -> float:
     if planned_n <= 0:
         raise StatisticsError(f"planned units == {planned_n:g}, must be positive.")
     return math.sqrt((-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / planned_n)
+
+
+def exact_mixture_scale(alpha: float, planned_n: float) -> float:
+    """Return the ρ that is exactly tightest at the planned number: −W₋₁(−α² / e) − 1 = N ρ².
+
+    1.7 % above `mixture_scale`, and no tighter in any way that shows; kept as its oracle.
+    """
+    return math.sqrt((-lambertw(-(alpha**2) / math.e, -1).real - 1) / planned_n)
 
 
 def half_width_in_se(n: float, *, alpha: float, planned_n: float) -> float:
@@ -52,3 +62,11 @@ def log_e_value(z: float, n: float, *, alpha: float, planned_n: float) -> float:
     """Return ln of the e-value against no effect: z² A / (2 (A + 1)) − ln(A + 1) / 2."""
     a = n * mixture_scale(alpha, planned_n) ** 2
     return z * z * a / (2 * (a + 1)) - math.log1p(a) / 2
+
+
+def sequential_p_value(z: float, n: float, *, alpha: float, planned_n: float) -> float:
+    """Return the always-valid p-value min(1, 1 / e); its running minimum is valid too.
+
+    Reference: Johari, Koomen, Pekelis, Walsh (2022), Always valid inference, Operations Research 70.
+    """
+    return math.exp(-max(log_e_value(z, n, alpha=alpha, planned_n=planned_n), 0.0))

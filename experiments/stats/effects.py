@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from experiments.stats.totals import StatisticsError, Totals
+from experiments.stats.quantiles import Sketch
+from experiments.stats.totals import Moments, StatisticsError, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Kind = Literal["proportion", "mean", "ratio"]
+# Retention and funnel steps are proportions with windows: the estimator is the proportion's.
+Kind = Literal["proportion", "mean", "ratio", "quantile", "retention", "funnel"]
+PROPORTIONS = frozenset({"proportion", "retention", "funnel"})
+Summary = Totals | Moments | Sketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +25,18 @@ class Effect:
     """Treatment − control, in the metric's unit.
 
     Attributes:
-        control: the control's mean, proportion or ratio.
+        control: the control's mean, proportion, ratio or quantile, adjusted by the covariate if any.
         treatment: the treatment's.
         estimate: the difference; over several epochs the stratified one.
         se: its standard error, variances not pooled: the intervals' one.
-        statistic: z of the test of no difference (pooled variance for proportions).
+        statistic: test statistic of no difference (pooled variance for proportions without covariate).
         control_n: units in the control.
         treatment_n: units in the treatment.
         control_se: standard error of the control's mean alone.
         treatment_se: standard error of the treatment's.
+        df: degrees of freedom of Student's t; infinite where the statistic is normal.
+        unadjusted: the difference without the covariate.
+        variance_reduction: share of the variance that the covariate explains; None without one.
     """
 
     control: float
@@ -41,6 +48,9 @@ class Effect:
     treatment_n: int
     control_se: float
     treatment_se: float
+    df: float = math.inf
+    unadjusted: float = 0.0
+    variance_reduction: float | None = None
 
     @property
     def log_se(self) -> float | None:
@@ -52,7 +62,8 @@ class Effect:
     @property
     def p_value(self) -> float:
         """Two-sided p-value of one fixed look."""
-        return float(2 * ndtr(-abs(self.statistic)))
+        z = -abs(self.statistic)
+        return float(2 * (ndtr(z) if math.isinf(self.df) else stdtr(self.df, z)))
 
     def interval(self, critical: float) -> tuple[float, float]:
         """Return the interval of the difference at a critical value, in standard errors."""
@@ -70,6 +81,8 @@ class Effect:
         if lift is None or self.log_se is None or lift <= -1:
             return None
         centre, half = math.log1p(lift), critical * self.log_se
+        if centre + half > 700:  # beyond the floats: nothing is known upwards
+            return None
         return math.expm1(centre - half), math.expm1(centre + half)
 
     @property
@@ -77,79 +90,252 @@ class Effect:
         """P(treatment > control) under a flat prior; for display, never for a decision."""
         return float(ndtr(self.estimate / self.se))
 
+    @property
+    def expected_loss(self) -> float:
+        """E[max(control − treatment, 0)] under a flat prior; for display, never for a decision.
 
-def critical_value(alpha: float) -> float:
-    """Return the two-sided normal critical value.
+        For a normal posterior with z = estimate / se it is se · (φ(z) − z Φ(−z)).
+        """
+        z = self.estimate / self.se
+        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return max(self.se * (density - z * float(ndtr(-z))), 0.0)
+
+
+def critical_value(alpha: float, df: float = math.inf) -> float:
+    """Return the two-sided critical value of the normal, or of Student's t with df.
 
     Raises:
         StatisticsError: alpha lies outside (0, 1).
     """
     if not 0 < alpha < 1:
         raise StatisticsError(f"alpha == {alpha:g}, must be in (0, 1).")
-    return float(-ndtri(alpha / 2))
+    return float(-ndtri(alpha / 2) if math.isinf(df) else -stdtrit(df, alpha / 2))
 
 
-def compare(kind: Kind, control: Totals, treatment: Totals) -> Effect:
+class _Linear(NamedTuple):
+    """A variant's statistic as a mean of independent contributions, one a unit.
+
+    Attributes:
+        n: units.
+        level: the statistic: mean or ratio.
+        variance: sample variance of the contributions.
+        covariate: mean or ratio of the covariate.
+        covariate_squares: centred sum of squares of the covariate's contributions.
+        products: centred sum of products of both.
+    """
+
+    n: int
+    level: float
+    variance: float
+    covariate: float
+    covariate_squares: float
+    products: float
+
+
+def _linearise(kind: Kind, given: Totals | Moments) -> _Linear:
+    """Write a mean or a ratio as a mean of contributions.
+
+    A ratio r = Σy / Σd contributes (y − r d) / d̄ per unit (the delta method); its covariate, where it
+    has a denominator that varies, likewise.
+    """
+    m = given.moments()
+    if m.n < 2:
+        raise StatisticsError(f"n == {m.n}, must be at least 2.")
+    if kind != "ratio":
+        return _Linear(m.n, m.y, m.yy / (m.n - 1), m.x, m.xx, m.yx)
+    if m.d == 0:
+        raise StatisticsError("sum of the denominator == 0, must not be zero.")
+    r = m.y / m.d
+    squares = (m.yy - 2 * r * m.yd + r * r * m.dd) / (m.d * m.d)
+    variance = max(squares, 0.0) / (m.n - 1)
+    if m.ww == 0 or m.w == 0:  # a covariate without a denominator of its own
+        return _Linear(m.n, r, variance, m.x, m.xx, (m.yx - r * m.dx) / m.d)
+    rx = m.x / m.w
+    return _Linear(
+        n=m.n,
+        level=r,
+        variance=variance,
+        covariate=rx,
+        covariate_squares=max(m.xx - 2 * rx * m.xw + rx * rx * m.ww, 0.0) / (m.w * m.w),
+        products=(m.yx - rx * m.yw - r * m.dx + r * rx * m.dw) / (m.d * m.w),
+    )
+
+
+def compare(
+    kind: Kind, control: Summary, treatment: Summary, *, quantile: float = 0.5, adjust: bool = True
+) -> Effect:
     """Compare two variants within one epoch.
 
     Assumptions: units are independent, each is in one variant, n is large enough for the central
-    limit theorem (the policy's count gates see to that).
+    limit theorem (the policy's count gates see to that); a covariate was measured before exposure.
 
-    Formulas: a mean by Welch's standard error √(s²_c / n_c + s²_t / n_t); a proportion p with
-    s² = p (1 − p), tested with the pooled variance; a ratio Σy / Σd by the delta method over units.
+    Formulas: a mean by Welch's standard error √(s²_c / n_c + s²_t / n_t) and degrees of freedom; a
+    proportion p, without covariate, tested with the pooled variance, its interval with
+    p (1 − p) of each side; a ratio Σy / Σd by the delta method over units; a quantile by Woodruff's
+    standard error. With a covariate (CUPED) the contributions become y − θ (x − x̄), with x̄ and
+    θ over both variants together (pooled), one θ per metric and epoch (`_theta`).
 
     Args:
         kind: what the totals are of.
-        control: totals of the control.
-        treatment: totals of the treatment.
+        control: totals, moments or, for a quantile, the sketch of the control.
+        treatment: the same of the treatment.
+        quantile: which quantile, in (0, 1).
+        adjust: whether a covariate that is there is used.
 
     Raises:
         StatisticsError: fewer than two units in a variant, no variance, or a zero denominator.
 
     References:
-        Deng, Knoblich, Lu (2018), Applying the delta method in metric analytics.
+        Welch (1947), Biometrika 34. Deng, Knoblich, Lu (2018), Applying the delta method in metric
+        analytics, KDD. Deng, Xu, Kohavi, Walker (2013), CUPED, WSDM.
+    """
+    if isinstance(control, Sketch) or isinstance(treatment, Sketch):
+        if not (isinstance(control, Sketch) and isinstance(treatment, Sketch)):
+            raise StatisticsError("quantile: one side is a sketch and the other is not.")
+        return _compare_quantiles(quantile, control, treatment)
+    c, t = _linearise(kind, control), _linearise(kind, treatment)
+    theta = _theta(kind, c, t) if adjust else None
+    if theta is not None:
+        return _adjusted(c, t, theta=theta)
+    proportion = kind in PROPORTIONS
+    variances = [side.level * (1 - side.level) if proportion else side.variance for side in (c, t)]
+    pooled = (c.n * c.level + t.n * t.level) / (c.n + t.n)
+    test_se = math.sqrt(pooled * (1 - pooled) * (1 / c.n + 1 / t.n)) if proportion else None
+    return _effect(c, t, (c.level, t.level), variances, test_se, normal=proportion)
+
+
+def _theta(kind: Kind, c: _Linear, t: _Linear) -> float | None:
+    """Return the slope of the value on its covariate; None where the covariate does not vary.
+
+    Means: cov / var of both variants together. Ratios, whose contributions are centred within their
+    variant: the variants' covariances over their variances, each variant counting once.
     """
     if kind == "ratio":
-        means = control.ratio, treatment.ratio
-        variances = control.ratio_variance, treatment.ratio_variance
-    elif kind == "proportion":
-        means = control.mean, treatment.mean
-        variances = means[0] * (1 - means[0]), means[1] * (1 - means[1])
-    else:
-        means = control.mean, treatment.mean
-        variances = control.variance, treatment.variance
-    var_c, var_t = variances[0] / control.n, variances[1] / treatment.n
-    se = math.sqrt(var_c + var_t)
-    test_se = _pooled_se(control, treatment) if kind == "proportion" else se
+        spread = sum(side.covariate_squares / (side.n - 1) for side in (c, t))
+        return sum(side.products / (side.n - 1) for side in (c, t)) / spread if spread > 0 else None
+    both, apart = c.n * t.n / (c.n + t.n), t.covariate - c.covariate
+    spread = c.covariate_squares + t.covariate_squares + both * apart * apart
+    products = c.products + t.products + both * apart * (t.level - c.level)
+    return products / spread if spread > 0 else None
+
+
+def _adjusted(c: _Linear, t: _Linear, *, theta: float) -> Effect:
+    centre = (c.n * c.covariate + t.n * t.covariate) / (c.n + t.n)
+    levels = [side.level - theta * (side.covariate - centre) for side in (c, t)]
+    variances = [
+        max(
+            side.variance
+            - (2 * theta * side.products - theta * theta * side.covariate_squares) / (side.n - 1),
+            0.0,
+        )
+        for side in (c, t)
+    ]
+    before = c.variance / c.n + t.variance / t.n
+    after = variances[0] / c.n + variances[1] / t.n
+    reduction = 1 - after / before if before > 0 else 0.0
+    return _effect(c, t, (levels[0], levels[1]), variances, None, reduction=reduction)
+
+
+def _effect(
+    c: _Linear,
+    t: _Linear,
+    levels: tuple[float, float],
+    variances: Sequence[float],
+    test_se: float | None,
+    *,
+    normal: bool = False,
+    reduction: float | None = None,
+) -> Effect:
+    var_c, var_t = variances[0] / c.n, variances[1] / t.n
+    total = var_c + var_t
+    se = math.sqrt(total)
+    test_se = se if test_se is None else test_se
     if se <= 0 or test_se <= 0:
         raise StatisticsError("standard error == 0, must be positive: every unit has one value.")
-    estimate = means[1] - means[0]
+    welch = total**2 / (var_c**2 / (c.n - 1) + var_t**2 / (t.n - 1))
+    estimate = levels[1] - levels[0]
     return Effect(
-        control=means[0],
-        treatment=means[1],
+        control=levels[0],
+        treatment=levels[1],
         estimate=estimate,
         se=se,
         statistic=estimate / test_se,
-        control_n=control.n,
-        treatment_n=treatment.n,
+        control_n=c.n,
+        treatment_n=t.n,
         control_se=math.sqrt(var_c),
         treatment_se=math.sqrt(var_t),
+        df=math.inf if normal else welch,
+        unadjusted=t.level - c.level,
+        variance_reduction=reduction,
     )
 
 
-def _pooled_se(control: Totals, treatment: Totals) -> float:
-    p = (control.sum_y + treatment.sum_y) / (control.n + treatment.n)
-    return math.sqrt(p * (1 - p) * (1 / control.n + 1 / treatment.n))
+def _compare_quantiles(q: float, control: Sketch, treatment: Sketch) -> Effect:
+    if not 0 < q < 1:
+        raise StatisticsError(f"quantile == {q:g}, must be in (0, 1).")
+    errors = [side.standard_error(q) for side in (control, treatment)]
+    se = math.hypot(*errors)
+    levels = [side.quantile(q) for side in (control, treatment)]
+    estimate = levels[1] - levels[0]
+    return Effect(
+        control=levels[0],
+        treatment=levels[1],
+        estimate=estimate,
+        se=se,
+        statistic=estimate / se,
+        control_n=control.n,
+        treatment_n=treatment.n,
+        control_se=errors[0],
+        treatment_se=errors[1],
+        unadjusted=estimate,
+    )
+
+
+def newcombe_interval(control: Totals, treatment: Totals, critical: float) -> tuple[float, float]:
+    """Return Newcombe's interval of a difference of proportions.
+
+    The two Wilson intervals joined by squares: it holds its level for small counts and shares near 0
+    or 1, where Wald's does not.
+
+    Args:
+        control: totals of a proportion.
+        treatment: likewise.
+        critical: of the standard normal, such as 1.96.
+
+    Raises:
+        StatisticsError: a variant has no units.
+
+    Reference:
+        Newcombe (1998), Statistics in Medicine 17, method 10.
+    """
+    p_c, p_t = control.mean, treatment.mean
+    low_c, high_c = _wilson(p_c, control.n, critical)
+    low_t, high_t = _wilson(p_t, treatment.n, critical)
+    estimate = p_t - p_c
+    return (
+        estimate - math.hypot(p_t - low_t, high_c - p_c),
+        estimate + math.hypot(high_t - p_t, p_c - low_c),
+    )
+
+
+def _wilson(p: float, n: int, z: float) -> tuple[float, float]:
+    centre = p + z * z / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 def stratify(effects: Sequence[Effect]) -> Effect:
     """Combine the effects of epochs with Mantel-Haenszel weights n_t n_c / n.
 
+    Assumptions: the effect is one and the same in every epoch, or their weighted mean is of interest.
     Totals of epochs with different allocation or weights are never pooled: a base rate that drifts
     while the split changes would look like an effect.
 
     Raises:
         StatisticsError: there is nothing to combine.
+
+    Reference:
+        Mantel & Haenszel (1959), JNCI 22; the weights of their risk difference.
     """
     if not effects:
         raise StatisticsError("no epoch has two variants with at least two units each.")
@@ -166,6 +352,7 @@ def stratify(effects: Sequence[Effect]) -> Effect:
 
     estimate = mean([e.estimate for e in effects])
     test_se = root([e.estimate / e.statistic if e.statistic else e.se for e in effects])
+    reductions = [e.variance_reduction for e in effects if e.variance_reduction is not None]
     return Effect(
         control=mean([e.control for e in effects]),
         treatment=mean([e.treatment for e in effects]),
@@ -176,4 +363,7 @@ def stratify(effects: Sequence[Effect]) -> Effect:
         treatment_n=sum(e.treatment_n for e in effects),
         control_se=root([e.control_se for e in effects]),
         treatment_se=root([e.treatment_se for e in effects]),
+        df=math.inf if any(math.isinf(e.df) for e in effects) else sum(e.df for e in effects),
+        unadjusted=mean([e.unadjusted for e in effects]),
+        variance_reduction=mean([e.variance_reduction or 0.0 for e in effects]) if reductions else None,
     )

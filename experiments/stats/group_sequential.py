@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 GRID = 24  # r of Jennison & Turnbull: 12 r − 3 points, bounds good to about 1e-6
 SMALLEST_STEP = 0.005  # below it the transition kernel is narrower than the grid
-_NEVER = 8.0  # a bound of 8 standard errors spends 1e-15: no look that early can stop
+_FARTHEST = 37.0  # standard errors: beyond it a normal tail is no longer a number
+_EDGE = 12.0  # where the grid ends: beyond it lies 1e-33
 
 
 def spend_obrien_fleming(alpha: float, t: float) -> float:
@@ -49,7 +50,17 @@ def spend_pocock(alpha: float, t: float) -> float:
     return alpha * math.log1p((math.e - 1) * min(max(t, 0.0), 1.0))
 
 
+def spend_power(alpha: float, t: float, *, rho: float = 2.0) -> float:
+    """Return the two-sided alpha spent by fraction t: α t^ρ (Kim and DeMets 1987)."""
+    return float(alpha * min(max(t, 0.0), 1.0) ** rho)
+
+
 Spending = Callable[[float, float], float]
+SPENDING: dict[str, Spending] = {
+    "obf2": spend_obrien_fleming,
+    "pocock": spend_pocock,
+    "power2": spend_power,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +147,13 @@ def take_step(
         """Chance to lie above `bound` (a value of z) at this look and nowhere before."""
         return float(density @ ndtr((points - bound * math.sqrt(t)) / step))
 
-    bound = _NEVER
-    if crossing(_NEVER) < per_side:
-        bound = float(brentq(lambda b: crossing(b) - per_side, 0.0, _NEVER, xtol=1e-10))
-    new_points, weights = _grid(bound, t)
+    bound = _FARTHEST
+    if crossing(_FARTHEST) < per_side:
+        target = math.log(per_side)
+        bound = float(
+            brentq(lambda b: math.log(max(crossing(b), 1e-320)) - target, 0.0, _FARTHEST, xtol=1e-10)
+        )
+    new_points, weights = _grid(min(bound, _EDGE), t)
     kernel = np.exp(-0.5 * ((new_points[:, None] - points[None, :]) / step) ** 2)
     new_density = weights * (kernel @ density) / (step * math.sqrt(2 * math.pi))
     return SequentialState(
@@ -207,3 +221,90 @@ def conditional_power(z: float, t: float, *, drift: float, final_bound: float) -
         return float(z >= final_bound)
     rest = 1 - t
     return float(ndtr((z * math.sqrt(t) + drift * rest - final_bound) / math.sqrt(rest)))
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What becomes of a trial: at which look it ends, and how.
+
+    Attributes:
+        upper: chance to cross the upper bound first at each look, shape (looks,).
+        lower: the lower bound likewise.
+        futile: chance to be stopped between the inner bounds likewise.
+    """
+
+    upper: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    futile: NDArray[np.float64]
+
+    def mean_stop(self, fractions: Sequence[float]) -> float:
+        """Return the mean information at which it ends; a trial that never stops ends at the last."""
+        ended = self.upper + self.lower + self.futile
+        t = np.asarray(fractions)
+        return float(ended @ t + (1 - ended.sum()) * t[-1])
+
+
+def crossing_probabilities(
+    fractions: Sequence[float],
+    bounds: Sequence[float],
+    *,
+    drift: float,
+    inner: Sequence[float] | None = None,
+) -> Crossing:
+    """Return where the score process ends under a drift, by numerical integration.
+
+    Assumptions: S(t) is a Brownian motion with drift θ; looks are at the given fractions.
+
+    Args:
+        fractions: information at the looks, increasing, shape (looks,).
+        bounds: critical values of |z|, shape (looks,).
+        drift: θ, the expected z at full information.
+        inner: |z| below which a look stops for futility, 0 for never, shape (looks,).
+
+    Reference:
+        Armitage, McPherson, Rowe (1969), Repeated significance tests, JRSS A 132 (the recursion).
+    """
+    points, density, before = np.zeros(1), np.ones(1), 0.0
+    ended: list[tuple[float, float, float]] = []
+    for k, (t, bound) in enumerate(zip(fractions, bounds, strict=True)):
+        step, root = math.sqrt(t - before), math.sqrt(t)
+        hole = min(inner[k], bound) if inner is not None else 0.0
+        centre = points + drift * (t - before)
+        upper = float(density @ ndtr((centre - bound * root) / step))
+        lower = float(density @ ndtr((-bound * root - centre) / step))
+        inside = ndtr((hole * root - centre) / step) - ndtr((-hole * root - centre) / step)
+        ended.append((upper, lower, float(density @ inside) if hole > 0 else 0.0))
+        new, weights = _even_grid(min(bound, 9.0), hole)
+        new, weights = new * root, weights * root
+        kernel = np.exp(-0.5 * ((new[:, None] - centre[None, :]) / step) ** 2)
+        density = weights * (kernel @ density) / (step * math.sqrt(2 * math.pi))
+        points, before = new, t
+    up, down, futile = (np.array(column) for column in zip(*ended, strict=True))
+    return Crossing(up, down, futile)
+
+
+def _even_grid(bound: float, hole: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return evenly spaced points of z in [−bound, −hole] and [hole, bound] with Simpson's weights."""
+    half = 101  # odd, as Simpson's rule wants
+    right = np.linspace(hole, bound, half)
+    weights = np.full(half, 2.0)
+    weights[1::2] = 4.0
+    weights[[0, -1]] = 1.0
+    weights *= (bound - hole) / (half - 1) / 3
+    return np.concatenate([-right[::-1], right]), np.concatenate([weights, weights])
+
+
+def classic_constant(looks: int, *, alpha: float, shape: Literal["obf", "pocock"]) -> float:
+    """Return the constant C of the classic designs: bounds C √(K / k) (O'Brien-Fleming) or C (Pocock).
+
+    References:
+        O'Brien & Fleming (1979), Biometrics 35. Pocock (1977), Biometrika 64.
+    """
+    fractions = [k / looks for k in range(1, looks + 1)]
+
+    def excess(constant: float) -> float:
+        bounds = [constant * (t**-0.5 if shape == "obf" else 1.0) for t in fractions]
+        crossing = crossing_probabilities(fractions, bounds, drift=0.0)
+        return float(crossing.upper.sum() + crossing.lower.sum()) - alpha
+
+    return float(brentq(excess, 1.0, 5.0, xtol=1e-8))

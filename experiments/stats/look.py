@@ -2,6 +2,13 @@
 
 Guarantees: pure and repeatable; the same inputs give the same result, to the last bit, so a stored
 look can be recomputed. An unhealthy experiment never gets a verdict.
+
+The state machine: `keep_running` until the first of
+
+    halt                unhealthy: sample ratio, leak, doubled units
+    roll_back           the primary is worse beyond its bound, or a guardrail is harmed
+    ship                the primary is better beyond its bound, guardrails safe, the minimum run over
+    stop_inconclusive   hopeless, or the end without a verdict: the champion stays
 """
 
 from __future__ import annotations
@@ -9,44 +16,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from experiments.stats.confidence_sequence import half_width_in_se, half_width_in_se_one_sided
-from experiments.stats.effects import Effect, Kind, compare, critical_value, stratify
-from experiments.stats.group_sequential import SequentialState, conditional_power, take_step
-from experiments.stats.srm import SampleRatio, check_sample_ratio
+from experiments.stats.comparison import Comparison, adjust, describe
+from experiments.stats.guardrails import is_harmed
+from experiments.stats.metric_input import MetricInput, effect_of, why_too_few
+from experiments.stats.rules import Evidence, RuleState, Standing, require_kind, weigh
+from experiments.stats.segments import SegmentEffect, compare_segments
+from experiments.stats.srm import SampleRatio, SegmentRatio, check_sample_ratio, explain_mismatch
 from experiments.stats.totals import StatisticsError, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.stats.effects import Effect, Summary
     from experiments.stats.policy import Policy
 
 Action = Literal["ship", "roll_back", "keep_running", "stop_inconclusive", "halt"]
-Role = Literal["primary", "secondary", "guardrail"]
-FUTILITY_FROM = 0.3
-FUTILITY_POWER = 0.1
-PLANNED_POWER = 0.8
-LATER_THAN_ANY_BOUND = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class MetricInput:
-    """One metric's totals: per epoch, per variant.
-
-    Attributes:
-        key: the metric's name.
-        kind: proportion, mean or ratio.
-        role: primary, secondary or guardrail.
-        increase_is_good: direction.
-        margin: guardrail: the relative loss that is still accepted.
-        epochs: totals by variant, one mapping an epoch.
-    """
-
-    key: str
-    kind: Kind
-    role: Role
-    increase_is_good: bool
-    margin: float
-    epochs: Sequence[Mapping[str, Totals]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +46,11 @@ class LookInput:
         doubled: units seen in two variants.
         elapsed_seconds: since the start.
         smallest_srm_p: of the looks before.
-        states: where the sequential test stands, by treatment.
+        states: where the rule stands, by treatment.
         crossed: treatments whose upper bound was crossed at an earlier look.
+        batches: rule `exact`: the primary's totals of each batch that is new since the look before.
+        segments: the primary's totals by variant, one mapping an epoch, by `attribute=value`.
+        segment_exposures: units per variant by `attribute=value`.
     """
 
     policy: Policy
@@ -74,38 +61,29 @@ class LookInput:
     doubled: int
     elapsed_seconds: float
     smallest_srm_p: float = 1.0
-    states: Mapping[str, SequentialState] = field(default_factory=dict)
+    states: Mapping[str, RuleState] = field(default_factory=dict)
     crossed: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One treatment against the control on one metric.
-
-    Attributes:
-        metric: its name.
-        variant: the treatment.
-        effect: the difference, or None while it cannot be said.
-        why_not: why there is no effect.
-        critical: half-width of the interval in standard errors.
-        interval: sequential interval of the difference.
-        lift_interval: of the relative difference.
-        shrunk: estimate drawn towards zero, as an early stop overstates it.
-    """
-
-    metric: str
-    variant: str
-    effect: Effect | None
-    why_not: str = ""
-    critical: float = LATER_THAN_ANY_BOUND
-    interval: tuple[float, float] | None = None
-    lift_interval: tuple[float, float] | None = None
-    shrunk: float | None = None
+    batches: Sequence[Mapping[str, Totals]] = ()
+    segments: Mapping[str, Sequence[Mapping[str, Summary]]] = field(default_factory=dict)
+    segment_exposures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LookResult:
-    """What a look says."""
+    """What a look says.
+
+    Attributes:
+        action: what to do.
+        variant: which treatment it is about, or None.
+        reason: why, in words.
+        information: complete units over planned units.
+        sample_ratio: whether the split is as asked for.
+        comparisons: every treatment on every metric.
+        states: what the rule hands to the next look.
+        crossed: treatments whose upper bound was crossed, now or before.
+        segments: the primary's effects within segments, for exploration.
+        mismatch: of an unhealthy sample ratio, the segments that explain it.
+    """
 
     action: Action
     variant: str | None
@@ -113,8 +91,10 @@ class LookResult:
     information: float
     sample_ratio: SampleRatio
     comparisons: Sequence[Comparison]
-    states: Mapping[str, SequentialState]
+    states: Mapping[str, RuleState]
     crossed: Sequence[str]
+    segments: Sequence[SegmentEffect] = ()
+    mismatch: Sequence[SegmentRatio] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,69 +110,96 @@ def take_look(given: LookInput) -> LookResult:
     """Apply the rule to the totals.
 
     Raises:
-        StatisticsError: there is no primary metric, or not exactly one.
+        StatisticsError: there is no primary metric, or not exactly one, or it is of a kind that the
+            rule cannot judge.
     """
-    primary = _primary(given)
+    primary = primary_of(given)
     policy = given.policy
+    require_kind(policy, primary.kind)
     ratio = check_sample_ratio(
-        given.exposures, alpha=policy.srm_alpha, smallest_before=given.smallest_srm_p
+        given.exposures,
+        alpha=policy.srm_alpha,
+        smallest_before=given.smallest_srm_p,
+        one_look=policy.rule == "fixed",
     )
     units = sum(totals.n for epoch in primary.epochs for totals in epoch.values())
-    information = units / policy.planned_units
-    alpha = policy.sequential_alpha / len(given.treatments)
-    verdicts: dict[str, _Verdict] = {}
-    states: dict[str, SequentialState] = {}
-    comparisons: list[Comparison] = []
     sick = _why_unhealthy(given, ratio)
-    for treatment in given.treatments:
-        before = given.states.get(treatment, SequentialState())
-        effect, why_not = _effect(primary, given.control, treatment)
-        ready = effect is not None and not sick and not _why_too_few(given, primary, treatment)
-        state = _advance(before, information, alpha) if ready else before
-        states[treatment] = state
-        critical = _critical(policy, units, state, len(given.treatments))
-        comparisons += [
-            _describe(given, metric, treatment, critical, information) for metric in given.metrics
+    verdicts: dict[str, _Verdict] = {}
+    states: dict[str, RuleState] = {}
+    comparisons: list[Comparison] = []
+    found = {
+        t: {m.key: effect_of(m, given.control, t) for m in given.metrics} for t in given.treatments
+    }
+    shares = _shares_of_alpha(given, {t: effects[primary.key][0] for t, effects in found.items()})
+    for treatment, effects in found.items():
+        before = given.states.get(treatment, RuleState())
+        effect, why_not = effects[primary.key]
+        too_few = why_not if effect is None else why_too_few(policy, primary, given.control, treatment)
+        evidence = None
+        if effect is not None:
+            standing = Standing(
+                units, shares[treatment], ready=not sick and not too_few, batches=given.batches
+            )
+            evidence = weigh(policy, before, effect, standing, pair=(given.control, treatment))
+        states[treatment] = evidence.state if evidence else before
+        described = [
+            describe(policy, m, given.control, treatment, effects[m.key], evidence, units)
+            for m in given.metrics
         ]
-        if effect is None:
-            verdicts[treatment] = _Verdict("keep_running", why_not)
-        elif too_few := _why_too_few(given, primary, treatment):
+        comparisons += described
+        if evidence is None or effect is None or too_few:
             verdicts[treatment] = _Verdict("keep_running", too_few)
         else:
-            looked = state is not before
-            verdicts[treatment] = _judge(given, primary, treatment, effect, state, units, looked=looked)
-    crossed = [t for t in given.treatments if verdicts[t].crossed]
-    action, variant, reason = ("halt", None, sick) if sick else _combine(given, verdicts)
+            verdicts[treatment] = _judge(given, primary, described, effect, evidence, units)
+    action, variant, reason = ("halt", None, sick) if sick else _combine(given, verdicts, comparisons)
     return LookResult(
         action=action,
         variant=variant,
         reason=reason,
-        information=information,
+        information=units / policy.planned_units,
         sample_ratio=ratio,
-        comparisons=comparisons,
+        comparisons=adjust(given.metrics, comparisons),
         states=states,
-        crossed=crossed,
+        crossed=[t for t in given.treatments if verdicts[t].crossed],
+        segments=compare_segments(
+            primary,
+            given.segments,
+            control=given.control,
+            treatments=given.treatments,
+            alpha=policy.alpha,
+        ),
+        mismatch=[]
+        if ratio.healthy
+        else explain_mismatch(given.segment_exposures, ratio.expected, alpha=policy.srm_alpha),
     )
 
 
-def _primary(given: LookInput) -> MetricInput:
+def primary_of(given: LookInput) -> MetricInput:
+    """Return the metric that decides.
+
+    Raises:
+        StatisticsError: there is not exactly one.
+    """
     primary = [metric for metric in given.metrics if metric.role == "primary"]
     if len(primary) != 1:
         raise StatisticsError(f"primary metrics == {len(primary)}, must be 1.")
     return primary[0]
 
 
-def _effect(metric: MetricInput, control: str, treatment: str) -> tuple[Effect | None, str]:
-    """Stratified effect over the epochs in which both variants can be compared."""
-    effects, why = [], "no unit has completed its window yet"
-    for epoch in metric.epochs:
-        try:
-            effects.append(
-                compare(metric.kind, epoch.get(control, Totals()), epoch.get(treatment, Totals()))
-            )
-        except StatisticsError as error:
-            why = str(error)
-    return (stratify(effects), "") if effects else (None, why)
+def _shares_of_alpha(given: LookInput, effects: Mapping[str, Effect | None]) -> dict[str, int]:
+    """Return by what each treatment's alpha is divided: by their number, or in one look by Holm's step.
+
+    Holm tests the smallest p at α / k, the next at α / (k − 1), and stops at the first that fails.
+    """
+    k = len(given.treatments)
+    shares = dict.fromkeys(given.treatments, k)
+    if given.policy.rule == "fixed":
+        ranked = sorted((e.p_value, t) for t, e in effects.items() if e is not None)
+        for rank, (p_value, treatment) in enumerate(ranked):
+            if p_value > given.policy.alpha / (k - rank):
+                break
+            shares[treatment] = k - rank
+    return shares
 
 
 def _why_unhealthy(given: LookInput, ratio: SampleRatio) -> str:
@@ -216,112 +223,56 @@ def _shares(shares: Mapping[str, float]) -> str:
     return " / ".join(f"{key} {share:.1%}" for key, share in shares.items())
 
 
-def _why_too_few(given: LookInput, metric: MetricInput, treatment: str) -> str:
-    """Small counts make every normal approximation wrong: say nothing before the gate."""
-    proportion = metric.kind == "proportion"
-    least = given.policy.minimum_conversions if proportion else given.policy.minimum_nonzero
-    word = "conversions" if proportion else "units with a value"
-    for variant in (given.control, treatment):
-        have = sum(epoch.get(variant, Totals()).nonzero for epoch in metric.epochs)
-        if have < least:
-            return f"{word} in '{variant}' == {have}, must be at least {least} before a verdict"
-    return ""
-
-
-def _advance(state: SequentialState, information: float, alpha: float) -> SequentialState:
-    """Spend what is due, up to and including the first look at full information."""
-    if state.t >= 1 or information < state.t:
-        return state
-    return take_step(state, information, alpha=alpha)
-
-
-def _critical(policy: Policy, units: int, state: SequentialState, treatments: int) -> float:
-    """Half-width of the interval that holds now, in standard errors."""
-    if 0 < state.t < 1 or not units:
-        return min(state.bound, LATER_THAN_ANY_BOUND)
-    if not policy.reserve:
-        return min(state.bound, LATER_THAN_ANY_BOUND)
-    reserve = half_width_in_se(units, alpha=policy.reserve / treatments, planned_n=policy.planned_units)
-    return min(state.bound, reserve, LATER_THAN_ANY_BOUND)
-
-
-def _describe(
-    given: LookInput, metric: MetricInput, treatment: str, critical: float, information: float
-) -> Comparison:
-    effect, why_not = _effect(metric, given.control, treatment)
-    if effect is None:
-        return Comparison(metric.key, treatment, None, why_not)
-    # A normal prior around zero whose spread is the effect that the plan can detect.
-    detectable = _planned_drift(given.policy) * effect.se * min(information, 1.0) ** 0.5
-    weight = detectable**2 / (detectable**2 + effect.se**2)
-    return Comparison(
-        metric=metric.key,
-        variant=treatment,
-        effect=effect,
-        critical=critical,
-        interval=effect.interval(critical),
-        lift_interval=effect.lift_interval(critical),
-        shrunk=effect.estimate * weight,
-    )
-
-
-def _planned_drift(policy: Policy) -> float:
-    """Expected z at full information under the effect that the plan detects with 80 % power."""
-    return critical_value(policy.alpha) + critical_value(2 * (1 - PLANNED_POWER))
-
-
 def _judge(
     given: LookInput,
     metric: MetricInput,
-    treatment: str,
+    described: Sequence[Comparison],
     effect: Effect,
-    state: SequentialState,
+    evidence: Evidence,
     units: int,
-    *,
-    looked: bool,
 ) -> _Verdict:
     """Judge one treatment whose counts suffice."""
-    policy = given.policy
-    z = effect.statistic if metric.increase_is_good else -effect.statistic
-    harmed = _harmed_guardrail(given, treatment, units)
-    if harmed:
+    policy, treatment = given.policy, described[0].variant
+    if harmed := _harmed_guardrail(given, described, units):
         return _Verdict("roll_back", f"guardrail '{harmed}' is harmed")
-    past_end = state.t >= 1 and not looked
-    critical = _critical(policy, units, state, len(given.treatments))
-    tested = looked or (past_end and policy.reserve > 0)
-    if tested and z <= -critical:
-        return _Verdict("roll_back", f"worse: z = {z:.2f} crossed −{critical:.2f}")
-    if treatment in given.crossed or (tested and z >= critical):
-        return _shippable(given, treatment, effect, z, critical)
+    direction = evidence.crossed if metric.increase_is_good else -evidence.crossed
+    if direction < 0:
+        return _Verdict("roll_back", f"worse: {evidence.said}")
+    if direction > 0 or treatment in given.crossed:
+        return _shippable(given, described, effect, evidence)
+    if ended := _why_ended(policy, evidence, units):
+        return _Verdict("stop_inconclusive", ended)
+    return _Verdict("keep_running", evidence.said)
+
+
+def _why_ended(policy: Policy, evidence: Evidence, units: int) -> str:
+    if evidence.exhausted:
+        return f"{evidence.exhausted}: {evidence.said}"
     if units >= policy.overrun * policy.planned_units:
-        return _Verdict("stop_inconclusive", f"{units} units passed without a verdict: z = {z:.2f}")
-    if policy.futility and looked and FUTILITY_FROM <= state.t < 1:
-        power = [
-            conditional_power(sign * z, state.t, drift=_planned_drift(policy), final_bound=2.0)
-            for sign in (1, -1)
-        ]
-        if max(power) < FUTILITY_POWER:
-            return _Verdict(
-                "stop_inconclusive",
-                f"futile: chance of a verdict at the planned units is {max(power):.1%}",
-            )
-    return _Verdict("keep_running", f"z = {z:.2f} within ±{critical:.2f}")
+        return f"{units} units passed without a verdict: {evidence.said}"
+    return evidence.futile
 
 
-def _shippable(given: LookInput, treatment: str, effect: Effect, z: float, critical: float) -> _Verdict:
-    """The upper bound was crossed, now or before: is anything else in the way?"""
+def _shippable(
+    given: LookInput, described: Sequence[Comparison], effect: Effect, evidence: Evidence
+) -> _Verdict:
+    """The bound was crossed on the good side, now or before: is anything else in the way?"""
     policy = given.policy
-    if given.elapsed_seconds < policy.minimum_run_seconds:
+    if given.elapsed_seconds < policy.shortest_run_seconds:
         return _Verdict(
             "keep_running",
-            f"better (z = {z:.2f}), waiting for the minimum run: {given.elapsed_seconds:.0f} s of "
-            f"{policy.minimum_run_seconds:.0f} s",
+            f"better ({evidence.said}), waiting for the minimum run: {given.elapsed_seconds:.0f} s of "
+            f"{policy.shortest_run_seconds:.0f} s",
             crossed=True,
         )
-    if inferior := _inferior_guardrail(given, treatment, critical):
-        return _Verdict(
-            "keep_running", f"better, but guardrail '{inferior}' is not yet safe", crossed=True
-        )
+    for comparison in described:
+        if comparison.safe is False:
+            why = f": {comparison.why_not}" if comparison.why_not else ""
+            return _Verdict(
+                "keep_running",
+                f"better, but guardrail '{comparison.metric}' is not yet shown to be safe{why}",
+                crossed=True,
+            )
     lift = effect.lift
     if lift is not None and policy.twyman_limit and abs(lift) > policy.twyman_limit:
         return _Verdict(
@@ -330,51 +281,40 @@ def _shippable(given: LookInput, treatment: str, effect: Effect, z: float, criti
             "believed unseen: a person must ship it",
             crossed=True,
         )
-    return _Verdict("ship", f"better: z = {z:.2f} crossed {critical:.2f}", crossed=True)
+    return _Verdict("ship", f"better: {evidence.said}", crossed=True)
 
 
-def _harmed_guardrail(given: LookInput, treatment: str, units: int) -> str:
-    """Name a guardrail whose one-sided confidence sequence lies wholly on the bad side."""
-    if not units:
-        return ""
-    policy = given.policy
-    width = half_width_in_se_one_sided(units, alpha=policy.alpha, planned_n=policy.planned_units)
-    for metric in given.metrics:
-        effect, _ = _effect(metric, given.control, treatment)
-        if metric.role != "guardrail" or effect is None:
+def _harmed_guardrail(given: LookInput, described: Sequence[Comparison], units: int) -> str:
+    """Name a guardrail that is harmed, once its counts suffice."""
+    for metric, comparison in zip(given.metrics, described, strict=True):
+        if metric.role != "guardrail" or comparison.effect is None:
             continue
-        good = effect.estimate if metric.increase_is_good else -effect.estimate
-        if good + width * effect.se < 0:
+        if why_too_few(given.policy, metric, given.control, comparison.variant):
+            continue
+        if is_harmed(
+            comparison.effect,
+            increase_is_good=metric.increase_is_good,
+            units=units,
+            policy=given.policy,
+        ):
             return metric.key
     return ""
 
 
-def _inferior_guardrail(given: LookInput, treatment: str, critical: float) -> str:
-    """Name a guardrail that is not yet shown to be within its margin."""
-    for metric in given.metrics:
-        effect, _ = _effect(metric, given.control, treatment)
-        if metric.role != "guardrail" or effect is None:
-            continue
-        good = effect.estimate if metric.increase_is_good else -effect.estimate
-        if good - critical * effect.se < -metric.margin * abs(effect.control):
-            return metric.key
-    return ""
-
-
-def _combine(given: LookInput, verdicts: Mapping[str, _Verdict]) -> tuple[Action, str | None, str]:
+def _combine(
+    given: LookInput, verdicts: Mapping[str, _Verdict], comparisons: Sequence[Comparison]
+) -> tuple[Action, str | None, str]:
     """Turn the treatments' verdicts into one: the best that ships, else wait for the undecided."""
+    primary = primary_of(given)
+    gains = {
+        row.variant: row.effect.statistic * (1 if primary.increase_is_good else -1)
+        for row in comparisons
+        if row.metric == primary.key and row.effect is not None
+    }
     for action in ("ship", "keep_running"):
         found = [t for t in given.treatments if verdicts[t].action == action]
         if found:
-            best = max(found, key=lambda t: _z(given, t)) if action == "ship" else found[0]
+            best = max(found, key=lambda t: gains.get(t, float("-inf")))
             return action, best if action == "ship" else None, verdicts[best].reason
-    last = given.treatments[0]
+    last = max(given.treatments, key=lambda t: gains.get(t, float("-inf")))
     return verdicts[last].action, last, verdicts[last].reason
-
-
-def _z(given: LookInput, treatment: str) -> float:
-    metric = _primary(given)
-    effect, _ = _effect(metric, given.control, treatment)
-    if effect is None:
-        return float("-inf")
-    return effect.statistic if metric.increase_is_good else -effect.statistic

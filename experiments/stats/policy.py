@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Rule = Literal["group_sequential"]
+Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+WEEK = 7 * 86_400.0
 
 
 class PolicyError(ValueError):
@@ -20,18 +25,25 @@ class Policy:
     """Fields of the decision rule; the defaults suit live traffic.
 
     Attributes:
-        rule: how evidence is judged.
+        rule: how evidence is judged: `group_sequential` (looks at will, a planned number of units),
+            `always_valid` (no plan needed), `exact` (rare proportions, drifting rates), `fixed` (one
+            look at the planned units).
         alpha: two-sided level of a wrong verdict, reserve included.
-        reserve: part of alpha kept for the confidence sequence that runs on after the planned units.
+        reserve: group_sequential: part of alpha kept for the confidence sequence that runs on after
+            the planned units.
         planned_units: units over all variants that the power calculation asked for.
         overrun: end without a verdict after this multiple of the planned units.
         minimum_conversions: proportion: conversions needed in each variant before a verdict.
         minimum_nonzero: mean and ratio: units with a value other than zero needed in each variant.
-        minimum_run_seconds: no ship before; a loss does not wait.
-        window_seconds: a unit is complete this long after its exposure.
+        minimum_run_seconds: no ship before, rounded up to full weeks from a week on; a loss does not
+            wait.
+        window_seconds: a unit is complete this long after its exposure, unless its metric says else.
         look_every_seconds: pause between looks.
         twyman_limit: a relative gain beyond it waits for a person.
-        futility: stop when neither direction has 10 % conditional power at the planned effect.
+        futility: group_sequential: stop when neither direction has 10 % conditional power at the
+            planned effect.
+        log_odds_spread: exact: standard deviation of the mixture over the log odds ratio; the rule is
+            quickest for effects of about this size.
         srm_alpha: level of the sample-ratio test.
         most_doubled: share of units seen in two variants beyond which the experiment halts.
         promote: whether a ship verdict promotes by itself; otherwise it waits for a person.
@@ -52,12 +64,13 @@ class Policy:
     look_every_seconds: float = 60.0
     twyman_limit: float = 0.5
     futility: bool = True
+    log_odds_spread: float = 0.15
     srm_alpha: float = 0.001
     most_doubled: float = 0.01
     promote: bool = True
 
     def __post_init__(self) -> None:
-        self._require(self.rule == "group_sequential", "rule", "'group_sequential'")
+        self._require(self.rule in RULES, "rule", f"one of {list(RULES)}")
         self._require(0 < self.alpha < 1, "alpha", "in (0, 1)")
         self._require(0 <= self.reserve < self.alpha, "reserve", "in [0, alpha)")
         self._require(self.planned_units >= 2, "planned_units", "at least 2")
@@ -70,6 +83,27 @@ class Policy:
         ):  # fmt: skip
             self._require(getattr(self, name) >= 0, name, "at least 0")
         self._require(self.look_every_seconds > 0, "look_every_seconds", "positive")
+        self._require(self.log_odds_spread > 0, "log_odds_spread", "positive")
+
+    def require_attainable(self, kind: str, smallest_weight: float) -> None:
+        """Refuse a plan that ends before its own count gate can be passed.
+
+        Args:
+            kind: of the primary metric.
+            smallest_weight: the smallest share of a variant.
+
+        Raises:
+            PolicyError: the planned units of the smallest variant are fewer than the gate.
+        """
+        proportion = kind in PROPORTIONS
+        gate = self.minimum_conversions if proportion else self.minimum_nonzero
+        have = self.planned_units * smallest_weight * self.overrun
+        if have < gate:
+            raise PolicyError(
+                f"planned_units == {self.planned_units}, gives the smallest variant {have:g} units by "
+                f"the end: fewer than the gate of {gate} "
+                f"{'conversions' if proportion else 'units with a value'}."
+            )
 
     def _require(self, holds: bool, name: str, rule: str) -> None:  # noqa: FBT001  private, one line
         if not holds:
@@ -102,5 +136,12 @@ class Policy:
 
     @property
     def sequential_alpha(self) -> float:
-        """What the group-sequential test may spend."""
-        return self.alpha - self.reserve
+        """What the rule may spend by the planned units."""
+        return self.alpha - self.reserve if self.rule == "group_sequential" else self.alpha
+
+    @property
+    def shortest_run_seconds(self) -> float:
+        """No ship before: from a week on in full weeks, so that every day of the week counts alike."""
+        if self.minimum_run_seconds < WEEK:
+            return self.minimum_run_seconds
+        return math.ceil(self.minimum_run_seconds / WEEK) * WEEK

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import chdtrc, gammaln
 
 from experiments.stats.totals import StatisticsError
 
@@ -30,7 +30,7 @@ class SampleRatio:
     """What the test says now.
 
     Attributes:
-        p_value: anytime-valid, min over the looks so far.
+        p_value: anytime-valid, min over the looks so far; of one look, the chi-square test's.
         expected: share that each variant should have, over all epochs.
         observed: share that it has.
         leaks: units in variants of weight zero.
@@ -69,11 +69,34 @@ def log_bayes_factor(counts: Sequence[int], weights: Sequence[float], *, concent
     return float(marginal - (n * np.log(w / w.sum())).sum())
 
 
+def chi_square(counts: Sequence[int], weights: Sequence[float]) -> tuple[float, float]:
+    """Return Pearson's statistic and its p-value: for one look that was planned, never for many.
+
+    A variant of weight zero leaves the test, and its degree of freedom with it.
+
+    Args:
+        counts: units per variant, shape (k,).
+        weights: planned shares, not negative, shape (k,).
+
+    Raises:
+        StatisticsError: fewer than two variants have a weight, or none has a unit.
+    """
+    used = [(n, w) for n, w in zip(counts, weights, strict=True) if w > 0]
+    total, mass = sum(n for n, _ in used), sum(w for _, w in used)
+    if len(used) < 2 or not total:
+        raise StatisticsError(
+            f"variants with a weight == {len(used)}, units == {total}: must be 2 and 1."
+        )
+    statistic = sum((n - total * w / mass) ** 2 / (total * w / mass) for n, w in used)
+    return float(statistic), float(chdtrc(len(used) - 1, statistic))
+
+
 def check_sample_ratio(
     epochs: Sequence[tuple[Mapping[str, int], Mapping[str, float]]],
     *,
     alpha: float,
     smallest_before: float = 1.0,
+    one_look: bool = False,
 ) -> SampleRatio:
     """Test the counts of all epochs against their weights.
 
@@ -84,30 +107,38 @@ def check_sample_ratio(
         epochs: (units per variant, weight per variant) of each epoch.
         alpha: level below which the experiment is unhealthy.
         smallest_before: the smallest p-value of earlier looks.
+        one_look: the chi-square test of one look that was planned, in place of the sequential one.
+
+    Raises:
+        StatisticsError: a weight is negative, or they sum to nothing.
     """
     log_e = dict.fromkeys(CONCENTRATIONS, 0.0)
     leaks: dict[str, int] = {}
     expected: dict[str, float] = {}
     observed: dict[str, float] = {}
+    statistic, freedom = 0.0, 0
     for counts, weights in epochs:
-        used = [key for key, weight in weights.items() if weight > 0]
+        used = _used(weights)
         total = sum(counts.get(key, 0) for key in used)
-        for key, weight in weights.items():
-            if weight <= 0 and counts.get(key, 0):
+        for key in weights.keys() - used.keys():
+            if counts.get(key, 0):
                 leaks[key] = leaks.get(key, 0) + counts[key]
-        for key in used:
-            expected[key] = expected.get(key, 0.0) + total * weights[key]
+        for key, share in used.items():
+            expected[key] = expected.get(key, 0.0) + total * share
             observed[key] = observed.get(key, 0.0) + counts.get(key, 0)
-        if len(used) > 1 and total:
-            for concentration in CONCENTRATIONS:
-                log_e[concentration] += log_bayes_factor(
-                    [counts.get(k, 0) for k in used],
-                    [weights[k] for k in used],
-                    concentration=concentration,
-                )
+        if len(used) < 2 or not total:
+            continue
+        row, shares = [counts.get(key, 0) for key in used], list(used.values())
+        statistic += chi_square(row, shares)[0]
+        freedom += len(used) - 1
+        for concentration in CONCENTRATIONS:
+            log_e[concentration] += log_bayes_factor(row, shares, concentration=concentration)
     units = sum(observed.values()) or 1.0
     mean_log_e = float(np.logaddexp.reduce(list(log_e.values()))) - math.log(len(log_e))
-    p_value = min(smallest_before, math.exp(-max(mean_log_e, 0.0)))
+    if one_look:
+        p_value = float(chdtrc(freedom, statistic)) if freedom else 1.0
+    else:
+        p_value = min(smallest_before, math.exp(-max(mean_log_e, 0.0)))
     return SampleRatio(
         p_value=p_value,
         expected={key: value / units for key, value in expected.items()},
@@ -115,3 +146,74 @@ def check_sample_ratio(
         leaks=leaks,
         healthy=p_value >= alpha and not leaks,
     )
+
+
+def _used(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares of the variants that have a weight."""
+    mass = sum(weights.values())
+    if min(weights.values()) < 0 or mass <= 0:
+        raise StatisticsError(f"weights == {dict(weights)}, must not be negative and not all be zero.")
+    return {key: weight / mass for key, weight in weights.items() if weight > 0}
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRatio:
+    """How far a segment's split is off: where to look for the cause of a mismatch.
+
+    Attributes:
+        segment: such as `country=DE`.
+        counts: units per variant.
+        p_value: of the chi-square test within the segment, times the number of segments.
+        rest_p_value: of the same test over the attribute's other segments; None without any.
+    """
+
+    segment: str
+    counts: dict[str, int]
+    p_value: float
+    rest_p_value: float | None
+
+
+def explain_mismatch(
+    segments: Mapping[str, Mapping[str, int]], weights: Mapping[str, float], *, alpha: float = 0.001
+) -> list[SegmentRatio]:
+    """Name the segments whose own split is off, the worst first.
+
+    A cause that sits in one segment (a browser whose redirect fails, a bot) leaves the others in
+    order: then its p-value is small and that of the rest is not.
+
+    Args:
+        segments: units per variant of each segment, named `attribute=value`.
+        weights: planned shares per variant.
+        alpha: level, after multiplying by the number of segments.
+
+    Reference:
+        Fabijan et al. (2019), Diagnosing sample ratio mismatch, KDD.
+    """
+    used = [key for key, weight in weights.items() if weight > 0]
+    shares = [weights[key] for key in used]
+    tested = {
+        name: [counts.get(key, 0) for key in used]
+        for name, counts in segments.items()
+        if any(counts.get(key, 0) for key in used)
+    }
+    found = []
+    for name, counts in tested.items():
+        p_value = min(1.0, chi_square(counts, shares)[1] * len(tested))
+        if p_value >= alpha:
+            continue
+        attribute = _of(name)
+        others = [row for other, row in tested.items() if other != name and _of(other) == attribute]
+        rest = [sum(column) for column in zip(*others, strict=True)] if others else []
+        found.append(
+            SegmentRatio(
+                segment=name,
+                counts=dict(zip(used, counts, strict=True)),
+                p_value=p_value,
+                rest_p_value=chi_square(rest, shares)[1] if rest else None,
+            )
+        )
+    return sorted(found, key=lambda row: (row.p_value, -(row.rest_p_value or 0.0)))
+
+
+def _of(segment: str) -> str:
+    return segment.partition("=")[0]

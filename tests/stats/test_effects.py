@@ -6,9 +6,18 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.stats.effects import Effect, compare, critical_value, stratify
+from experiments.stats import lifts
+from experiments.stats.effects import (
+    Effect,
+    compare,
+    critical_value,
+    newcombe_interval,
+    stratify,
+)
 from experiments.stats.totals import StatisticsError, Totals
 
 
@@ -98,5 +107,93 @@ def test_alpha_is_bounded():
 def test_totals_add_up():
     values = [1.0, 0.0, 2.5, -1.0]
     assert Totals.of(values[:2]) + Totals.of(values[2:]) == Totals.of(values)
-    assert Totals.of(values).variance == pytest.approx(np.var(values, ddof=1))
+    assert Totals.of(values).moments().yy / 3 == pytest.approx(np.var(values, ddof=1))
     assert math.isclose(Totals.of(values).mean, 0.625)
+
+
+def columns(n: int, seed: int) -> list[np.ndarray]:
+    """Four columns of units: value, denominator, and both before exposure."""
+    rng = np.random.default_rng(seed)
+    x = rng.gamma(2, 1, n)
+    return [x + rng.normal(0, 1, n) + 3, rng.poisson(5, n) + 1.0, x, rng.poisson(5, n) + 1.0]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 99))
+def test_moments_merge_to_those_of_all_units(sizes, seed):
+    y, d, x, w = columns(sum(sizes) + 2, seed)
+    whole = Totals.of(y, d, x, w).moments()
+    merged, at = Totals.of(y[:2], d[:2], x[:2], w[:2]).moments(), 2
+    for size in sizes:
+        part = slice(at, at + size)
+        merged, at = merged.merge(Totals.of(y[part], d[part], x[part], w[part]).moments()), at + size
+    assert merged.n == whole.n
+    assert list(merged) == pytest.approx(list(whole), rel=1e-9, abs=1e-9)
+
+
+def test_moments_keep_a_spread_that_sums_would_lose():
+    """A mean of 10⁹ and a spread of 1: the sums cannot say, the merged moments can."""
+    values = 1e9 + np.random.default_rng(3).normal(0, 1, 1000)
+    assert Totals.of(values).moments().yy == 0
+    parts = [Totals.of(values[k::4] - 1e9).moments().shifted(y=1e9) for k in range(4)]
+    whole = parts[0].merge(parts[1]).merge(parts[2].merge(parts[3]))
+    assert whole.yy / 999 == pytest.approx(np.var(values, ddof=1), rel=1e-6)
+    with pytest.raises(StatisticsError, match="standard error == 0"):
+        compare("mean", Totals.of(values), Totals.of(values))
+
+
+def test_a_covariate_is_a_regression_on_it():
+    """CUPED with the pooled slope against ordinary least squares on the same rows."""
+    (y_c, _, x_c, _), (y_t, _, x_t, _) = columns(900, 1), columns(800, 2)
+    effect = compare("mean", Totals.of(y_c, None, x_c), Totals.of(y_t + 0.2, None, x_t))
+    y, x = np.concatenate([y_c, y_t + 0.2]), np.concatenate([x_c, x_t])
+    treated = np.repeat([0.0, 1.0], [900, 800])
+    design = np.column_stack([np.ones(1700), treated, x])
+    ols = np.linalg.lstsq(design, y, rcond=None)[0]
+    assert effect.estimate == pytest.approx(ols[1], rel=2e-3)
+    assert effect.variance_reduction == pytest.approx(np.corrcoef(x_c, y_c)[0, 1] ** 2, abs=0.05)
+    plain = compare("mean", Totals.of(y_c, None, x_c), Totals.of(y_t + 0.2, None, x_t), adjust=False)
+    assert effect.se < plain.se
+    assert effect.unadjusted == plain.estimate
+
+
+def test_a_ratio_with_a_covariate_keeps_its_level_and_loses_spread():
+    rng, wrong, errors, plain_errors = np.random.default_rng(8), 0, [], []
+    for _ in range(600):
+        sides = []
+        for _ in range(2):
+            rate = rng.beta(2, 10, 400)
+            before, after = 1 + rng.poisson(6, 400), 1 + rng.poisson(6, 400)
+            sides.append(
+                Totals.of(
+                    rng.binomial(after, rate).astype(float), after.astype(float),
+                    rng.binomial(before, rate).astype(float), before.astype(float),
+                )
+            )  # fmt: skip
+        effect = compare("ratio", *sides)
+        wrong += effect.p_value < 0.05
+        errors.append(effect.se)
+        plain_errors.append(compare("ratio", *sides, adjust=False).se)
+    assert 0.025 <= wrong / 600 <= 0.077  # three standard errors
+    assert np.mean(errors) < 0.95 * np.mean(plain_errors)
+
+
+def test_newcombe_stays_inside_what_is_possible():
+    low, high = newcombe_interval(proportion(0, 20), proportion(1, 20), critical_value(0.05))
+    assert -0.2 < low < 0 < high < 0.25
+    assert stats.binomtest(1, 20).proportion_ci(method="wilson").high > high - 0.05
+
+
+def test_fieller_and_the_linear_lift_stand_beside_the_log_scale():
+    effect = compare("proportion", proportion(25, 100_000), proportion(45, 100_000))
+    assert effect.p_value == pytest.approx(0.0168, abs=1e-4)
+    assert lifts.linear_p_value(effect) == pytest.approx(0.0747, abs=1e-3)  # it contradicts
+    assert effect.lift_interval(critical_value(0.05))[0] > 0  # the log scale does not
+    with pytest.raises(StatisticsError, match="clear of zero"):
+        lifts.fieller_interval(compare("proportion", proportion(1, 100), proportion(9, 100)), 1.96)
+
+
+def test_a_negative_control_has_no_lift():
+    worse = compare("mean", Totals.of([-3.0, -2.0, -4.0]), Totals.of([-1.0, -2.0, -1.5]))
+    assert worse.estimate > 0
+    assert worse.lift is None

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.stats.look import LookInput, MetricInput, take_look
+from experiments.stats.look import LookInput, take_look
+from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.totals import Totals
 
@@ -156,7 +157,7 @@ def test_the_same_input_gives_the_same_result():
         ({"planned_units": 1}, "planned_units == 1, must be at least 2"),
         ({"planned_units": True}, "planned_units == True, must be a int"),
         ({"colour": "red"}, "policy field 'colour' is unknown"),
-        ({"rule": "peek"}, "rule == 'peek'"),
+        ({"rule": "peek"}, "rule == 'peek', must be one of"),
         ({"look_every_seconds": 0}, "look_every_seconds == 0, must be positive"),
     ],
 )

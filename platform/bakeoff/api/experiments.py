@@ -57,6 +57,7 @@ class ExperimentIn(Schema):
     variants: list[VariantIn] = Field(min_length=2, max_length=20)
     metrics: list[RoleIn] = Field(min_length=1, max_length=50)
     policy: dict[str, Any] = Field(default_factory=dict)
+    segments: list[str] = Field(default_factory=list, max_length=10)
     against_gate: bool = False
 
 
@@ -70,6 +71,7 @@ class ExperimentOut(Schema):
     allocation: float
     against_gate: bool
     policy: dict[str, Any]
+    segments: list[str]
     policy_sha256: str
     started_at: datetime | None
     ended_at: datetime | None
@@ -140,6 +142,7 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
             RoleDraft(_metric(project, role.metric), role.role, role.margin) for role in payload.metrics
         ],
         policy=payload.policy,
+        segments=payload.segments,
         against_gate=payload.against_gate,
     )
     try:

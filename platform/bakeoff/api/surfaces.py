@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft, load_items
@@ -112,15 +113,26 @@ def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
     return {"written": len(ids)}
 
 
+DAY = 86_400.0
+
+
 class MetricIn(Schema):
     """A metric to be."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
     name: str = Field("", max_length=200)
-    kind: str = Field(pattern="^(proportion|mean|ratio)$")
-    event_name: str = Field(min_length=1, max_length=100)
-    value: str = Field("count", pattern="^(count|sum)$")
+    kind: str = Field(pattern="^(proportion|mean|ratio|quantile|retention|funnel)$")
+    event_name: str = Field("", max_length=100)
+    value: str = Field("count", pattern="^(count|sum|max|items)$")
+    filters: list[dict[str, Any]] = Field(default_factory=list, max_length=20)
     denominator_event: str = Field("", max_length=100)
+    steps: list[str] = Field(default_factory=list, max_length=20)
+    quantile: float = Field(0.5, gt=0, lt=1)
+    window_seconds: float | None = Field(None, gt=0)
+    delay_seconds: float = Field(0.0, ge=0)
+    cap: float | None = Field(None, gt=0)
+    cap_quantile: float | None = Field(None, gt=0, lt=1)
+    covariate_seconds: float | None = Field(None, gt=0)
     attributed_only: bool = False
     increase_is_good: bool = True
 
@@ -141,8 +153,13 @@ def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
             "denominator_event == '', must name an event.",
             "denominator_event",
         )
+    metric = Metric(project=project_of(request), **payload.dict())
+    try:
+        MetricSpec.of(metric, default_window_seconds=DAY)
+    except MetricError as error:
+        raise Problem(422, "cannot_count", str(error), error.field) from error
     with transaction.atomic():
-        metric = Metric.objects.create(project=project_of(request), **payload.dict())
+        metric.save()
     return Status(201, metric)
 
 

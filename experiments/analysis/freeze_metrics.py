@@ -1,0 +1,63 @@
+"""Fix what an experiment's metrics count, at its start: later edits do not touch what runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from experiments.analysis.metric_spec import MetricSpec
+from experiments.analysis.metric_sql import compile_metric
+from experiments.analysis.roll_up import read_watermark
+
+if TYPE_CHECKING:
+    from experiments.models import Experiment
+
+HISTORY = timedelta(days=28)
+
+
+def freeze_metrics(experiment: Experiment) -> None:
+    """Write each role's definition, caps settled on what was there before the start.
+
+    Raises:
+        MetricError: a metric's fields break a rule.
+    """
+    window = experiment.parsed_policy.window_seconds
+    for role in experiment.roles.select_related("metric"):
+        spec = MetricSpec.of(role.metric, default_window_seconds=window)
+        if spec.cap is None and role.metric.cap_quantile is not None:
+            spec = spec.with_cap(_past_quantile(experiment, spec, role.metric.cap_quantile))
+        role.spec = spec.as_json()
+        role.save(update_fields=["spec"])
+
+
+def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) -> float | None:
+    """Return a quantile of units' values over one window before now, of those that have one.
+
+    Each unit is looked at from its first event of the last 28 days on. None without such units: there
+    is nothing to judge what is too large by.
+    """
+    metric = compile_metric(spec)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH o AS (
+                SELECT unit_id, min(occurred_at) AS exposed_at FROM experiments_event
+                WHERE project_id = %(project)s AND name = ANY(%(names)s)
+                    AND occurred_at >= now() - %(history)s
+                GROUP BY unit_id),
+            valued AS (SELECT {metric.u} AS u FROM o)
+            SELECT percentile_cont(%(quantile)s) WITHIN GROUP (ORDER BY u) FROM valued WHERE u > 0
+            """,
+            dict(metric.parameters)
+            | {
+                "project": experiment.project_id,
+                "experiment": experiment.pk,
+                "upper": read_watermark(),
+                "history": HISTORY,
+                "quantile": quantile,
+            },
+        )
+        found: float | None = cursor.fetchone()[0]
+    return found

@@ -1,0 +1,226 @@
+"""What a metric counts, as a frozen value: the one definition that every back end compiles.
+
+A unit's value is taken over its events in [exposed + delay, exposed + delay + window):
+
+| kind | y | d |
+|---|---|---|
+| proportion | 1 if there is an event, else 0 | 1 |
+| retention | the same, on a later day: delay = k days, window = 1 day | 1 |
+| funnel | 1 if the steps occur in their order, else 0 | 1 |
+| mean, quantile | number of events, sum or largest of their values, or number of items; capped | 1 |
+| ratio | the same | number of denominator events |
+
+With a covariate, x and w are the same numbers over [exposed − lookback, exposed): never after exposure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from experiments.stats.effects import PROPORTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from experiments.models import Metric
+    from experiments.stats.effects import Kind
+
+SERVED = "slate"  # denominator: served answers of the experiment
+COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
+VALUES = ("count", "sum", "max", "items")
+KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
+
+
+class MetricError(ValueError):
+    """A metric that breaks a rule; `field` names where."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        """Keep the field beside the message."""
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A condition on an event.
+
+    Attributes:
+        field: `value`, `item_id`, or `properties.NAME`.
+        op: eq, ne, in, gt, gte, lt, lte or exists.
+        value: what it is compared with; numbers for gt, gte, lt and lte, a list for in.
+    """
+
+    field: str
+    op: str
+    value: Any = None
+
+    @classmethod
+    def parse(cls, data: object) -> Filter:
+        """Read a condition from JSON.
+
+        Raises:
+            MetricError: it is none.
+        """
+
+        def require(holds: object, what: str) -> None:
+            if not holds:
+                raise MetricError(f"filter == {data!r}, {what}.", field="filters")
+
+        require(isinstance(data, dict), "must be an object")
+        given = cast("Mapping[str, Any]", data)
+        require(set(given) <= {"field", "op", "value"}, "must have field, op and value")
+        name, op, value = given.get("field", ""), given.get("op", "eq"), given.get("value")
+        known = name in {"value", "item_id"} or str(name).startswith("properties.")
+        require(known and len(str(name)) <= 200, "field must be value, item_id or properties.NAME")
+        require(op in COMPARISONS, f"op must be one of {list(COMPARISONS)}")
+        if op in {"gt", "gte", "lt", "lte"}:
+            require(_is_number(value), "must be compared with a number")
+        if op == "in":
+            require(isinstance(value, list) and value, "must be compared with a list")
+        if op in {"eq", "ne"}:
+            require(isinstance(value, str | int | float | bool), "must be compared with one value")
+        return cls(str(name), str(op), value)
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(float(value))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """A metric, with everything settled.
+
+    Attributes:
+        key: its name.
+        kind: proportion, mean, ratio, quantile, retention or funnel.
+        event: what is counted above the line.
+        value: count, sum, max or items.
+        filters: conditions that an event above the line meets.
+        denominator: what is counted below the line of a ratio; `slate` for served answers.
+        steps: of a funnel.
+        quantile: of a quantile.
+        delay_seconds: from exposure to the start of the window.
+        window_seconds: length of the window.
+        cap: largest value of a unit, or None.
+        lookback_seconds: of the covariate, or None.
+        attributed_only: count only events that name a recommendation of the experiment.
+        increase_is_good: direction.
+    """
+
+    key: str
+    kind: Kind
+    event: str = ""
+    value: str = "count"
+    filters: tuple[Filter, ...] = ()
+    denominator: str = ""
+    steps: tuple[str, ...] = ()
+    quantile: float = 0.5
+    delay_seconds: float = 0.0
+    window_seconds: float = 86_400.0
+    cap: float | None = None
+    lookback_seconds: float | None = None
+    attributed_only: bool = False
+    increase_is_good: bool = True
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        funnel, ratio = self.kind == "funnel", self.kind == "ratio"
+        self._require(self.kind in KINDS, "kind", f"one of {list(KINDS)}")
+        self._require(self.value in VALUES, "value", f"one of {list(VALUES)}")
+        self._require(funnel or bool(self.event), "event", "the name of an event")
+        self._require(not funnel or len(self.steps) >= 2, "steps", "at least two events in their order")
+        self._require(ratio == bool(self.denominator), "denominator", "an event, of a ratio only")
+        self._require(0 < self.quantile < 1, "quantile", "in (0, 1)")
+        self._require(self.window_seconds > 0, "window_seconds", "positive")
+        self._require(self.delay_seconds >= 0, "delay_seconds", "at least 0")
+        capped = self.cap is None or (self.cap > 0 and self.kind not in PROPORTIONS)
+        self._require(capped, "cap", "positive, and not of a proportion")
+        look = self.lookback_seconds
+        self._require(
+            look is None or (look > 0 and self.kind != "quantile"),
+            "lookback_seconds",
+            "positive, and not of a quantile",
+        )
+        object.__setattr__(
+            self, "names", tuple(sorted({*self.steps, self.event, self.denominator} - {"", SERVED}))
+        )
+
+    def _require(self, holds: bool, name: str, rule: str) -> None:  # noqa: FBT001  private, one line
+        if not holds:
+            columns = {
+                "event": "event_name",
+                "denominator": "denominator_event",
+                "lookback_seconds": "covariate_seconds",
+            }
+            column = columns.get(name, name)
+            raise MetricError(f"{column} == {getattr(self, name)!r}, must be {rule}.", field=column)
+
+    @property
+    def complete_after_seconds(self) -> float:
+        """How long after its exposure a unit counts."""
+        return self.delay_seconds + self.window_seconds
+
+    @classmethod
+    def of(cls, metric: Metric, *, default_window_seconds: float) -> MetricSpec:
+        """Read a declared metric.
+
+        Raises:
+            MetricError: its fields break a rule.
+        """
+        if metric.cap_quantile is not None and not 0 < metric.cap_quantile < 1:
+            raise MetricError(
+                f"cap_quantile == {metric.cap_quantile:g}, must be in (0, 1).", field="cap_quantile"
+            )
+        filters = metric.filters if isinstance(metric.filters, list) else [metric.filters]
+        steps = metric.steps if isinstance(metric.steps, list) else [metric.steps]
+        if not all(isinstance(step, str) and step for step in steps):
+            raise MetricError(f"steps == {steps!r}, must be names of events.", field="steps")
+        return cls(
+            key=metric.key,
+            kind=cast("Kind", metric.kind),
+            event="" if metric.kind == "funnel" else metric.event_name,
+            value=metric.value,
+            filters=tuple(Filter.parse(one) for one in filters),
+            denominator=metric.denominator_event,
+            steps=tuple(steps),
+            quantile=metric.quantile,
+            delay_seconds=metric.delay_seconds,
+            window_seconds=metric.window_seconds or default_window_seconds,
+            cap=metric.cap,
+            lookback_seconds=metric.covariate_seconds,
+            attributed_only=metric.attributed_only,
+            increase_is_good=metric.increase_is_good,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field as plain values."""
+        data = asdict(self)
+        del data["names"]
+        return data | {"filters": [asdict(one) for one in self.filters], "steps": list(self.steps)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MetricSpec:
+        """Read what `as_json` wrote.
+
+        Raises:
+            MetricError: a field breaks a rule or is unknown.
+        """
+        known = {column.name for column in fields(cls)} - {"names"}
+        if unknown := set(data) - known:
+            name = min(unknown)
+            raise MetricError(
+                f"metric field '{name}' is unknown, must be one of {sorted(known)}.", field=name
+            )
+        return cls(
+            **{name: value for name, value in data.items() if name not in {"filters", "steps"}},
+            filters=tuple(Filter.parse(one) for one in data.get("filters", ())),
+            steps=tuple(data.get("steps", ())),
+        )
+
+    def with_cap(self, cap: float | None) -> MetricSpec:
+        """Return the metric with a cap."""
+        return replace(self, cap=cap)

@@ -1,0 +1,159 @@
+"""A metric compiled to PostgreSQL: scalar expressions over one observation `o`.
+
+Parameters are named, so that a definition's own texts never become SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from experiments.analysis.metric_spec import SERVED, Filter, MetricSpec
+from experiments.stats.effects import PROPORTIONS
+from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_COMPARE = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+# Each is the sum of a product of an observation's columns: additive totals.
+TERMS = {
+    "nonzero": "(y <> 0)::int",
+    "sum_y": "y", "sum_yy": "y * y", "sum_d": "d", "sum_dd": "d * d", "sum_yd": "y * d",
+    "sum_x": "x", "sum_xx": "x * x", "sum_yx": "y * x",
+    "sum_w": "w", "sum_ww": "w * w", "sum_yw": "y * w",
+    "sum_dx": "d * x", "sum_dw": "d * w", "sum_xw": "x * w",
+    "sum_u": "u", "sum_uu": "u * u",
+}  # fmt: skip
+BUCKET = f"""CASE WHEN abs(y) <= {SMALLEST} THEN 0
+    ELSE (sign(y) * (ceil(ln(abs(y)) / {LOG_GAMMA!r}) + {OFFSET}))::int END"""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMetric:
+    """SQL expressions of one unit's numbers, and the parameters that they name.
+
+    Attributes:
+        u: the value without the cap.
+        d: below the line.
+        x: the covariate.
+        w: below its line.
+        y: the capped value, over the column u.
+        parameters: by name; `project`, `experiment` and `upper` are the caller's.
+    """
+
+    u: str
+    d: str
+    x: str
+    w: str
+    y: str
+    parameters: Mapping[str, Any]
+
+
+def compile_metric(spec: MetricSpec) -> CompiledMetric:
+    """Return the expressions of a metric."""
+    after = _span("o.exposed_at + %(delay)s", "o.exposed_at + %(delay)s + %(window)s", live=True)
+    before = _span("o.exposed_at - %(lookback)s", "o.exposed_at", live=False)
+    adjusted = spec.lookback_seconds is not None
+    return CompiledMetric(
+        u=_numerator(spec, after, attributed=spec.attributed_only),
+        d=_denominator(spec, after, live=True),
+        x=_capped(_numerator(spec, before, attributed=False)) if adjusted else "0::float8",
+        w=_denominator(spec, before, live=False) if adjusted else "1::float8",
+        y=_capped("u"),
+        parameters=_parameters(spec),
+    )
+
+
+def _parameters(spec: MetricSpec) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "event": spec.event,
+        "denominator": spec.denominator,
+        "names": list(spec.names),
+        "delay": timedelta(seconds=spec.delay_seconds),
+        "window": timedelta(seconds=spec.window_seconds),
+        "lookback": timedelta(seconds=spec.lookback_seconds or 0.0),
+        "cap": math.inf if spec.cap is None else spec.cap,
+    }
+    for n, one in enumerate(spec.filters):
+        parameters[f"filter_{n}_field"] = one.field.removeprefix("properties.")
+        numeric = one.op in _COMPARE or one.op == "exists"
+        parameters[f"filter_{n}_value"] = one.value if numeric else json.dumps(one.value)
+    for n, step in enumerate(spec.steps):
+        parameters[f"step_{n}"] = step
+    return parameters
+
+
+def _capped(expression: str) -> str:
+    return f"least({expression}, %(cap)s::float8)"
+
+
+def _span(start: str, end: str, *, live: bool) -> str:
+    source = "AND e.source = 'live'" if live else ""
+    return f"""FROM experiments_event AS e
+        WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
+            AND e.xid < %(upper)s::text::xid8 {source}
+            AND e.occurred_at >= {start} AND e.occurred_at < {end}"""
+
+
+_ATTRIBUTED = """AND EXISTS (SELECT 1 FROM experiments_slate AS s
+    WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s)"""
+
+
+def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
+    if spec.kind == "funnel":
+        return f"({_funnel(spec, span, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
+    conditions = " ".join(f"AND {_condition(n, one)}" for n, one in enumerate(spec.filters))
+    where = f"{span} AND e.name = %(event)s {conditions} {_ATTRIBUTED if attributed else ''}"
+    if spec.kind in PROPORTIONS:
+        return f"EXISTS (SELECT 1 {where})::int::float8"
+    value = {
+        "count": "count(*)::float8",
+        "sum": "coalesce(sum(e.value), 0)",
+        "max": "coalesce(max(e.value), 0)",
+        "items": "count(DISTINCT e.item_id)::float8",
+    }[spec.value]
+    return f"(SELECT {value} {where})"
+
+
+def _funnel(spec: MetricSpec, span: str, step: int) -> str:
+    """SQL of when a step was first taken after the steps before it; NULL if it was not."""
+    later = f"AND e.occurred_at >= {_funnel(spec, span, step - 1)}" if step else ""
+    return f"(SELECT min(e.occurred_at) {span} AND e.name = %(step_{step})s {later})"
+
+
+def _denominator(spec: MetricSpec, span: str, *, live: bool) -> str:
+    if spec.kind != "ratio":
+        return "1::float8"
+    if spec.denominator != SERVED:
+        return f"(SELECT count(*)::float8 {span} AND e.name = %(denominator)s)"
+    # Before exposure no slate of the experiment exists: a ratio over slates has no covariate below.
+    if not live:
+        return "1::float8"
+    return """(SELECT count(*)::float8 FROM experiments_slate AS e
+        WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
+            AND e.xid < %(upper)s::text::xid8 AND e.experiment_id = %(experiment)s
+            AND e.served_at >= o.exposed_at + %(delay)s
+            AND e.served_at < o.exposed_at + %(delay)s + %(window)s)"""
+
+
+def _condition(n: int, one: Filter) -> str:
+    """SQL of a condition. A missing property equals nothing, and differs from everything."""
+    value = f"%(filter_{n}_value)s"
+    found = {
+        "value": "to_jsonb(e.value)",
+        "item_id": "to_jsonb(e.item_id)",
+    }.get(one.field, f"(e.properties -> %(filter_{n}_field)s)")
+    if one.op == "exists":
+        return f"({found} IS NOT NULL) = coalesce({value}::boolean, true)"
+    if one.op == "eq":
+        return f"coalesce({found} = {value}::jsonb, false)"
+    if one.op == "ne":
+        return f"coalesce({found} <> {value}::jsonb, true)"
+    if one.op == "in":
+        return f"coalesce({value}::jsonb @> {found}, false)"
+    return f"""CASE WHEN jsonb_typeof({found}) = 'number'
+        THEN ({found} #>> '{{}}')::float8 {_COMPARE[one.op]} {value}::float8 ELSE false END"""

@@ -1,0 +1,272 @@
+"""The same metrics over a warehouse's tables, compiled by Ibis: DuckDB over Parquet, or another engine.
+
+A second back end beside `metric_sql`: one definition (`MetricSpec`), the same totals. It recomputes
+from all rows, where PostgreSQL keeps totals by the change.
+
+| table | columns |
+|---|---|
+| exposures | unit_id, variant, exposed_at; epoch where there are several |
+| events | unit_id, name, occurred_at; value, item_id, properties (JSON), recommendation_id, source |
+| slates | recommendation_id, unit_id, served_at, of this experiment; where a metric asks for them |
+
+Columns of events after the first three are needed where a metric uses them. `source`, where there is
+one, is `live` or `loaded`: a value counts live events, a covariate all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ibis
+from ibis import _
+
+from experiments.analysis.metric_spec import SERVED, Filter, MetricError, MetricSpec
+from experiments.stats.effects import PROPORTIONS
+from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST, Sketch
+from experiments.stats.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from ibis.expr.types import Table
+
+    from experiments.stats.effects import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The tables of one experiment, as Ibis expressions of any engine."""
+
+    exposures: Table
+    events: Table
+    slates: Table | None = None
+
+
+def open_parquet(exposures: str, events: str, slates: str | None = None) -> Records:
+    """Open Parquet files in DuckDB; a pattern such as `events/*.parquet` reads many.
+
+    Raises:
+        MetricError: a table lacks a column that every metric needs.
+    """
+    engine = ibis.duckdb.connect()
+    found = Records(
+        exposures=engine.read_parquet(exposures),
+        events=engine.read_parquet(events),
+        slates=engine.read_parquet(slates) if slates else None,
+    )
+    _require(found.exposures, "exposures", {"unit_id", "variant", "exposed_at"})
+    _require(found.events, "events", {"unit_id", "name", "occurred_at"})
+    if found.slates is not None:
+        _require(found.slates, "slates", {"recommendation_id", "unit_id", "served_at"})
+    return found
+
+
+def _require(table: Table, name: str, columns: set[str]) -> None:
+    if missing := columns - set(table.columns):
+        raise MetricError(
+            f"{name} lacks the column '{min(missing)}', has {list(table.columns)}.", field=name
+        )
+
+
+def first_exposures(records: Records) -> Table:
+    """Return each unit's first exposure: unit_id, variant, epoch, exposed_at."""
+    table = records.exposures
+    if "epoch" not in table.columns:
+        table = table.mutate(epoch=ibis.literal(1))
+    window = ibis.window(group_by="unit_id", order_by="exposed_at")
+    first = table.mutate(place=ibis.row_number().over(window)).filter(_.place == 0)
+    return first.select("unit_id", "variant", "epoch", "exposed_at")
+
+
+def unit_values(spec: MetricSpec, records: Records) -> Table:
+    """Return one row a unit: unit_id, variant, epoch, exposed_at, u, y, d, x, w.
+
+    Raises:
+        MetricError: the metric needs a table or column that is not there.
+    """
+    units = first_exposures(records)
+    after = _Span(spec.delay_seconds, spec.delay_seconds + spec.window_seconds, live=True)
+    parts = {"u": _numerator(spec, records, units, after, attributed=spec.attributed_only)}
+    parts["d"] = _denominator(spec, records, units, after)
+    if spec.lookback_seconds is not None:
+        before = _Span(-spec.lookback_seconds, 0.0, live=False)
+        parts["x"] = _numerator(spec, records, units, before, attributed=False)
+        parts["w"] = _denominator(spec, records, units, before)
+    for name, part in parts.items():
+        if part is not None:
+            units = units.left_join(part.rename({name: "total"}), "unit_id").drop("unit_id_right")
+    defaults = {"u": 0.0, "d": 1.0, "x": 0.0, "w": 1.0}
+    units = units.mutate(
+        **{
+            name: units[name].fill_null(0.0).cast("float64")
+            if parts.get(name) is not None
+            else ibis.literal(default, "float64")
+            for name, default in defaults.items()
+        }
+    )
+    cap = spec.cap
+    capped = units if cap is None else units.mutate(x=ibis.least(units.x, cap))
+    return capped.mutate(y=capped.u if cap is None else ibis.least(capped.u, cap))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Seconds from exposure in which events count, and whether live ones alone do."""
+
+    start: float
+    end: float
+    live: bool
+
+
+def _shift(column: Any, seconds: float) -> Any:
+    moved = ibis.interval(microseconds=round(abs(seconds) * 1e6))
+    return column + moved if seconds >= 0 else column - moved
+
+
+def _within(rows: Table, units: Table, span: _Span, at: str) -> Table:
+    """Return the rows of each unit that lie in its span."""
+    joined = rows.inner_join(units.select("unit_id", "exposed_at"), "unit_id")
+    return joined.filter(
+        joined[at] >= _shift(joined.exposed_at, span.start),
+        joined[at] < _shift(joined.exposed_at, span.end),
+    )
+
+
+def _events(records: Records, span: _Span) -> Table:
+    events = records.events
+    return (
+        events.filter(events.source == "live") if span.live and "source" in events.columns else events
+    )
+
+
+def _numerator(
+    spec: MetricSpec, records: Records, units: Table, span: _Span, *, attributed: bool
+) -> Table:
+    events = _events(records, span)
+    if spec.kind == "funnel":
+        return _funnel(spec, _within(events, units, span, "occurred_at"))
+    wanted = [events.name == spec.event, *(_condition(events, one) for one in spec.filters)]
+    rows = _within(events.filter(*wanted), units, span, "occurred_at")
+    if attributed:
+        if records.slates is None:
+            raise MetricError(
+                f"metric '{spec.key}' counts attributed events: slates must be given.", field="slates"
+            )
+        rows = rows.semi_join(records.slates, "recommendation_id")
+    by_unit = rows.group_by("unit_id")
+    if spec.kind in PROPORTIONS:
+        return by_unit.agg(total=(rows.count() > 0).cast("float64"))
+    if spec.value == "count":
+        total = rows.count()
+    elif spec.value == "items":
+        total = rows.item_id.nunique()
+    else:
+        total = rows.value.sum() if spec.value == "sum" else rows.value.max()
+    return by_unit.agg(total=total.cast("float64"))
+
+
+def _funnel(spec: MetricSpec, rows: Table) -> Table:
+    """Return 1 for each unit that took the steps in their order."""
+    reached = None
+    for step in spec.steps:
+        taken = rows.filter(rows.name == step).select("unit_id", "occurred_at")
+        if reached is not None:
+            joined = taken.inner_join(reached, "unit_id")
+            taken = joined.filter(joined.occurred_at >= joined.reached_at)
+        reached = taken.group_by("unit_id").agg(reached_at=taken.occurred_at.min())
+    assert reached is not None  # noqa: S101  a funnel has at least two steps
+    return reached.select("unit_id", total=ibis.literal(1.0))
+
+
+def _denominator(spec: MetricSpec, records: Records, units: Table, span: _Span) -> Table | None:
+    if spec.kind != "ratio" or (spec.denominator == SERVED and not span.live):
+        return None
+    if spec.denominator == SERVED:
+        if records.slates is None:
+            raise MetricError(
+                f"metric '{spec.key}' counts slates: slates must be given.", field="slates"
+            )
+        rows = _within(records.slates, units, span, "served_at")
+    else:
+        events = _events(records, span)
+        rows = _within(events.filter(events.name == spec.denominator), units, span, "occurred_at")
+    return rows.group_by("unit_id").agg(total=rows.count().cast("float64"))
+
+
+def _condition(events: Table, one: Filter) -> Any:
+    """Return a condition. A missing property equals nothing, and differs from everything."""
+    name = one.field.removeprefix("properties.")
+    inside = one.field not in {"value", "item_id"}
+    column = events.properties.cast("json")[name] if inside else events[name]
+    if one.op == "exists":
+        return column.notnull() if one.value in {None, True} else column.isnull()
+    if one.op in {"gt", "gte", "lt", "lte"}:
+        number = column.float if inside else column
+        compare = {"gt": "__gt__", "gte": "__ge__", "lt": "__lt__", "lte": "__le__"}[one.op]
+        return getattr(number, compare)(float(one.value)).fill_null(False)  # noqa: FBT003
+    if one.op == "in":
+        hits = [_equals(column, value, inside=inside) for value in one.value]
+        return ibis.or_(*hits)
+    equal = _equals(column, one.value, inside=inside)
+    return ~equal if one.op == "ne" else equal
+
+
+def _equals(column: Any, value: Any, *, inside: bool) -> Any:
+    if inside and isinstance(value, bool):
+        column = column.bool
+    elif inside:
+        column = column.str if isinstance(value, str) else column.float
+    return (column == value).fill_null(False)  # noqa: FBT003
+
+
+_TERMS = {
+    "sum_y": ("y",), "sum_yy": ("y", "y"), "sum_d": ("d",), "sum_dd": ("d", "d"), "sum_yd": ("y", "d"),
+    "sum_x": ("x",), "sum_xx": ("x", "x"), "sum_yx": ("y", "x"),
+    "sum_w": ("w",), "sum_ww": ("w", "w"), "sum_yw": ("y", "w"),
+    "sum_dx": ("d", "x"), "sum_dw": ("d", "w"), "sum_xw": ("x", "w"),
+}  # fmt: skip
+
+
+def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapping[str, Summary]]:
+    """Return the totals, or the sketches of a quantile, of the complete units: one mapping an epoch.
+
+    Args:
+        spec: the metric.
+        records: the tables.
+        now: units whose window has passed by then are complete.
+
+    Raises:
+        MetricError: the metric needs a table or column that is not there.
+    """
+    values = unit_values(spec, records)
+    moment = ibis.literal(now, "timestamp('UTC')" if values.exposed_at.type().timezone else "timestamp")
+    complete = values.filter(_shift(values.exposed_at, spec.complete_after_seconds) <= moment)
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    if spec.kind == "quantile":
+        for row in _bucket_counts(complete).to_pyarrow().to_pylist():
+            found[row["epoch"]].setdefault(row["variant"], {})[row["bucket"]] = row["units"]
+        return [
+            {variant: Sketch(counts) for variant, counts in found[epoch].items()}
+            for epoch in sorted(found)
+        ]
+    sums = {}
+    for name, (first, *rest) in _TERMS.items():
+        product = complete[first] * complete[rest[0]] if rest else complete[first]
+        sums[name] = product.sum()
+    grouped = complete.group_by("variant", "epoch").agg(
+        n=complete.count(), nonzero=(complete.y != 0).cast("int64").sum(), **sums
+    )
+    for row in grouped.to_pyarrow().to_pylist():
+        variant, epoch = row.pop("variant"), row.pop("epoch")
+        found[epoch][variant] = Totals(**row)
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def _bucket_counts(complete: Table) -> Table:
+    size = complete.y.abs()
+    bucket = (complete.y.sign() * ((size.ln() / LOG_GAMMA).ceil() + OFFSET)).cast("int64")
+    rows = complete.mutate(bucket=ibis.cases((size <= SMALLEST, 0), else_=bucket))
+    return rows.group_by("variant", "epoch", "bucket").agg(units=rows.count())

@@ -1,0 +1,310 @@
+"""The rules by which a treatment's evidence is judged, behind one function.
+
+Each rule keeps its error rate under its own way of looking:
+
+| rule | may be looked at | needs | guarantees |
+|---|---|---|---|
+| group_sequential | at will, up to the plan; then by its reserve | a planned number of units | ≤ α |
+| always_valid | at will, for ever | counts large enough for the normal approximation | ≤ α |
+| exact | at will, for ever | a proportion | ≤ α for any counts and drifting rates |
+| fixed | once, at the planned units | a planned number of units | = α |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
+from experiments.stats.effects import PROPORTIONS, critical_value
+from experiments.stats.exact import (
+    Batch,
+    ExactState,
+    add_batches,
+    log_e_value,
+    log_odds_interval,
+)
+from experiments.stats.group_sequential import SequentialState, take_step
+from experiments.stats.power import FUTILITY_FROM, FUTILITY_POWER, design, futility_bound
+from experiments.stats.totals import StatisticsError, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from experiments.stats.effects import Effect
+    from experiments.stats.policy import Policy
+
+LATER_THAN_ANY_BOUND = 8.0  # half-width shown before a rule may say anything
+PLANNED_POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """What one look hands to the next, for one treatment.
+
+    Attributes:
+        sequential: group_sequential: what was spent, and the paths that have not crossed.
+        exact: the likelihood ratios of the batches so far.
+        p_value: always_valid: the smallest so far.
+        looked: fixed: whether its one look was taken.
+    """
+
+    sequential: SequentialState = field(default_factory=SequentialState)
+    exact: ExactState = field(default_factory=ExactState)
+    p_value: float = 1.0
+    looked: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what differs from the state before the first look, as plain values."""
+        new, data = RuleState(), dict[str, Any]()
+        if self.sequential != new.sequential:
+            data["sequential"] = self.sequential.as_json()
+        if self.exact != new.exact:
+            data["exact"] = self.exact.as_json()
+        if self.p_value != new.p_value:
+            data["p_value"] = self.p_value
+        if self.looked:
+            data["looked"] = True
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RuleState:
+        """Read what `as_json` wrote; nothing is the state before the first look."""
+        return cls(
+            sequential=SequentialState.from_json(data.get("sequential", {})),
+            exact=ExactState.from_json(data.get("exact", {})),
+            p_value=data.get("p_value", 1.0),
+            looked=data.get("looked", False),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a rule says of one treatment now.
+
+    Attributes:
+        state: to be handed to the next look.
+        crossed: +1 when the estimate is above zero beyond doubt, −1 below, 0 when nothing is said.
+        critical: half-width of the interval that holds now, in standard errors.
+        said: the comparison that decides, in words.
+        interval: of the difference, where the rule has one of its own.
+        p_value: valid under the rule's way of looking; None where the rule has only bounds.
+        futile: why going on is hopeless, or nothing.
+        exhausted: why this rule cannot say anything any more, or nothing.
+    """
+
+    state: RuleState
+    crossed: int
+    critical: float
+    said: str
+    interval: tuple[float | None, float | None] | None = None
+    p_value: float | None = None
+    futile: str = ""
+    exhausted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an experiment stands when its rule is asked.
+
+    Attributes:
+        units: complete units of all variants.
+        treatments: α is divided by it: as many as are compared with the control (Bonferroni), or fewer
+            at a later step of Holm's.
+        ready: whether the count gates are passed and the experiment is healthy.
+        batches: totals of the batches that are new since the last look, by variant, for `exact`.
+    """
+
+    units: int
+    treatments: int = 1
+    ready: bool = True
+    batches: Sequence[Mapping[str, Totals]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a statistic is held against at one look; it depends on the units alone, not on outcomes.
+
+    Attributes:
+        state: after this look.
+        critical: |z| from which the bound is crossed, if this look tests.
+        tested: whether it tests: nothing new to spend, gates not passed, and it does not.
+        futile_below: |z| below which going on is hopeless; 0 for never.
+        waits: why it does not test yet, or nothing.
+        exhausted: why the rule cannot say anything after this look, or nothing.
+    """
+
+    state: RuleState
+    critical: float
+    tested: bool
+    futile_below: float = 0.0
+    waits: str = ""
+    exhausted: str = ""
+
+
+def bound_at(policy: Policy, before: RuleState, standing: Standing, df: float = math.inf) -> Bound:
+    """Return the bound of a rule that holds a statistic against one; `exact` has none.
+
+    Args:
+        policy: the rule and its settings.
+        before: what the look before handed on.
+        standing: where the experiment stands.
+        df: degrees of freedom of the statistic, which one fixed look can take into account.
+    """
+    if not standing.ready:
+        shown = min(before.sequential.bound, LATER_THAN_ANY_BOUND)
+        return Bound(before, shown, tested=False, waits="the gates are not passed")
+    if policy.rule == "fixed":
+        return _fixed(policy, before, standing, df)
+    if policy.rule == "group_sequential":
+        return _group_sequential(policy, before, standing)
+    alpha = policy.alpha / standing.treatments
+    width = half_width_in_se(standing.units, alpha=alpha, planned_n=policy.planned_units)
+    return Bound(before, width, tested=True)
+
+
+def _group_sequential(policy: Policy, before: RuleState, standing: Standing) -> Bound:
+    """Spend alpha up to the plan; after it, the reserve's confidence sequence runs on."""
+    alpha = policy.sequential_alpha / standing.treatments
+    information, old = standing.units / policy.planned_units, before.sequential
+    new = old
+    if old.t < 1 and information >= old.t:
+        new = take_step(old, information, alpha=alpha)
+    state, stepped = replace(before, sequential=new), new is not old
+    reserve = math.inf
+    if new.t >= 1 and policy.reserve:
+        reserve = half_width_in_se(
+            standing.units, alpha=policy.reserve / standing.treatments, planned_n=policy.planned_units
+        )
+    if not stepped:  # nothing new to spend before the plan, or the reserve after it
+        waits = "" if old.t >= 1 else "too little is new since the last look"
+        if math.isinf(reserve):
+            exhausted = "alpha is spent" if old.t >= 1 else ""
+            return Bound(state, new.bound, tested=False, waits=waits, exhausted=exhausted)
+        return Bound(state, reserve, tested=True)
+    futile_below = 0.0
+    if policy.futility and FUTILITY_FROM <= new.t < 1:
+        plan = design("group_sequential", alpha=alpha, power=PLANNED_POWER, futility=True)
+        futile_below = futility_bound(new.t, drift=plan.drift, final_bound=plan.final_bound)
+    return Bound(
+        state=state,
+        critical=min(new.bound, reserve),
+        tested=True,
+        futile_below=futile_below,
+        exhausted="" if new.t < 1 or policy.reserve else "alpha is spent",
+    )
+
+
+def _fixed(policy: Policy, before: RuleState, standing: Standing, df: float) -> Bound:
+    """Look once, at the planned units."""
+    critical, taken = critical_value(policy.alpha / standing.treatments, df), "the one look was taken"
+    if before.looked:
+        return Bound(before, critical, tested=False, exhausted=taken)
+    if standing.units < policy.planned_units:
+        waits = f"the one look is at {policy.planned_units} units, {standing.units} are complete"
+        return Bound(before, LATER_THAN_ANY_BOUND, tested=False, waits=waits)
+    return Bound(replace(before, looked=True), critical, tested=True, exhausted=taken)
+
+
+def weigh(
+    policy: Policy, before: RuleState, effect: Effect, standing: Standing, *, pair: tuple[str, str]
+) -> Evidence:
+    """Ask the policy's rule about one treatment.
+
+    Args:
+        policy: the rule and its settings.
+        before: what the look before handed on.
+        effect: of the primary metric, treatment − control, over the complete units.
+        standing: where the experiment stands.
+        pair: names of control and treatment in the batches.
+
+    Raises:
+        StatisticsError: `exact` is asked about something that is not a proportion.
+    """
+    if policy.rule == "exact":
+        return _exact(policy, before, effect, standing, pair)
+    bound = bound_at(policy, before, standing, effect.df)
+    z, shown = effect.statistic, min(bound.critical, LATER_THAN_ANY_BOUND)
+    beyond = bound.tested and abs(z) >= bound.critical
+    futile = ""
+    if bound.tested and not beyond and abs(z) < bound.futile_below:
+        futile = (
+            f"futile: neither direction has a {FUTILITY_POWER:.0%} chance of a verdict "
+            "by the planned units"
+        )
+    state, p_value = bound.state, effect.p_value if policy.rule == "fixed" else None
+    if policy.rule == "always_valid" and bound.tested:
+        p_value = min(
+            before.p_value,
+            sequential_p_value(
+                z,
+                standing.units,
+                alpha=policy.alpha / standing.treatments,
+                planned_n=policy.planned_units,
+            ),
+        )
+        state = replace(state, p_value=p_value)
+    words = f"z = {z:.2f} {'beyond' if beyond else 'within'} ±{shown:.2f}"
+    return Evidence(
+        state=state,
+        crossed=(1 if z > 0 else -1) if beyond else 0,
+        critical=shown,
+        said=bound.waits or words,
+        p_value=p_value,
+        futile=futile,
+        exhausted=bound.exhausted,
+    )
+
+
+def _exact(
+    policy: Policy, before: RuleState, effect: Effect, standing: Standing, pair: tuple[str, str]
+) -> Evidence:
+    """Add the new batches to the e-process; each is read once, as it was when it closed."""
+    alpha, spread = policy.alpha / standing.treatments, policy.log_odds_spread
+    new = [batch for totals in standing.batches if (batch := _batch_of(totals, pair)) is not None]
+    exact = add_batches(before.exact, new, spread=spread)
+    log_e = log_e_value(exact, spread=spread)
+    beyond = standing.ready and log_e >= math.log(1 / alpha)
+    return Evidence(
+        state=replace(before, exact=exact),
+        crossed=(1 if effect.estimate > 0 else -1) if beyond else 0,
+        critical=half_width_in_se(max(standing.units, 1), alpha=alpha, planned_n=policy.planned_units),
+        said=f"e = {math.exp(min(log_e, 50.0)):.3g} {'reached' if beyond else 'below'} {1 / alpha:g}",
+        interval=_difference(log_odds_interval(exact, alpha=alpha, spread=spread), effect.control),
+        p_value=exact.p_value,
+    )
+
+
+def _batch_of(totals: Mapping[str, Totals], pair: tuple[str, str]) -> Batch | None:
+    control, treatment = (totals.get(name, Totals()) for name in pair)
+    if not control.n or not treatment.n:
+        return None
+    for side in (control, treatment):
+        if side.sum_y != side.nonzero:
+            raise StatisticsError("rule == 'exact', must be asked about a proportion: 0 or 1 per unit.")
+    return Batch(treatment.n, treatment.nonzero, control.n, control.nonzero)
+
+
+def _difference(
+    log_odds: tuple[float | None, float | None], control: float
+) -> tuple[float | None, float | None]:
+    """Turn an interval of the log odds ratio into one of the difference, at the control's rate."""
+
+    def at(theta: float | None) -> float | None:
+        if theta is None:
+            return None
+        odds = math.exp(theta) * control / (1 - control) if control < 1 else math.inf
+        return (1.0 if math.isinf(odds) else odds / (1 + odds)) - control
+
+    return at(log_odds[0]), at(log_odds[1])
+
+
+def require_kind(policy: Policy, kind: str) -> None:
+    """Refuse a rule that cannot judge the primary metric's kind.
+
+    Raises:
+        StatisticsError: `exact` with anything but a proportion.
+    """
+    if policy.rule == "exact" and kind not in PROPORTIONS:
+        raise StatisticsError(f"rule == 'exact', primary metric is a {kind}: must be a proportion.")

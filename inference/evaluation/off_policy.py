@@ -1,0 +1,136 @@
+"""What another policy would have earned, from the log of the policy that served.
+
+Assumptions: each logged answer's propensity is right and positive wherever the other policy would act
+(support), and rewards depend on the answer alone (no interference). Weights are w = π(a) / π₀(a).
+
+References:
+    Horvitz & Thompson (1952). Swaminathan & Joachims (2015), The self-normalized estimator, NeurIPS.
+    Dudík, Langford, Li (2011), Doubly robust policy evaluation, ICML. Kish (1965) (effective sample).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CLIP = 10.0
+
+
+class OffPolicyError(ValueError):
+    """The log cannot answer; the message names the value and the rule."""
+
+
+class WeightedValue(NamedTuple):
+    """Estimates by weights alone.
+
+    Attributes:
+        ips: mean of w r, unbiased.
+        ips_se: its standard error.
+        snips: Σ w r / Σ w: biased a little, far less variable.
+        snips_se: its standard error, linearised.
+        clipped_ips: with weights above `CLIP` cut: what clipping hides is the difference to `ips`.
+        effective_size: (Σ w)² / Σ w²: as many answers of the other policy's own tell as much.
+        largest_weight: the largest w.
+        mean_weight: 1 in expectation; far from it, propensities are wrong.
+    """
+
+    ips: float
+    ips_se: float
+    snips: float
+    snips_se: float
+    clipped_ips: float
+    effective_size: float
+    largest_weight: float
+    mean_weight: float
+
+
+class DoublyRobustValue(NamedTuple):
+    """Estimates that use a model of the reward too.
+
+    Attributes:
+        dm: the model's mean alone (direct method).
+        dr: the model corrected by weighted residuals.
+        dr_se: its standard error.
+        sndr: with self-normalised weights.
+    """
+
+    dm: float
+    dr: float
+    dr_se: float
+    sndr: float
+
+
+def _weights(logged: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not len(logged):
+        raise OffPolicyError("answers == 0, must be at least 1.")
+    if not (np.isfinite(logged).all() and (logged > 0).all() and (logged <= 1).all()):
+        raise OffPolicyError("a logged propensity lies outside (0, 1] or is missing.")
+    return np.asarray(wanted / logged)
+
+
+def weighted_value(
+    logged: NDArray[np.float64], wanted: NDArray[np.float64], reward: NDArray[np.float64]
+) -> WeightedValue:
+    """Estimate a policy's value by weighting the log.
+
+    Args:
+        logged: propensity of each logged answer under the policy that served, shape (n,).
+        wanted: its probability under the other policy, shape (n,).
+        reward: what it earned, shape (n,).
+
+    Raises:
+        OffPolicyError: no answers, or a propensity that is missing or out of range.
+    """
+    w = _weights(logged, wanted)
+    n, earned = len(w), w * reward
+    if w.sum() <= 0:
+        raise OffPolicyError("sum of weights == 0: the other policy would never have acted so.")
+    snips = float(earned.sum() / w.sum())
+    return WeightedValue(
+        ips=float(earned.mean()),
+        ips_se=float(earned.std(ddof=1) / np.sqrt(n)) if n > 1 else float("inf"),
+        snips=snips,
+        snips_se=float((w * (reward - snips)).std(ddof=1) / np.sqrt(n) / w.mean())
+        if n > 1
+        else float("inf"),
+        clipped_ips=float((np.minimum(w, CLIP) * reward).mean()),
+        effective_size=float(w.sum() ** 2 / (w**2).sum()),
+        largest_weight=float(w.max()),
+        mean_weight=float(w.mean()),
+    )
+
+
+def doubly_robust_value(
+    logged: NDArray[np.float64],
+    action: NDArray[np.int64],
+    reward: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+) -> DoublyRobustValue:
+    """Estimate a policy's value by a reward model and the weighted residuals of the log.
+
+    Args:
+        logged: propensity of each logged action, shape (n,).
+        action: which action was taken, shape (n,).
+        reward: what it earned, shape (n,).
+        wanted: the other policy's probability of every action, shape (n, actions).
+        predicted: the model's reward of every action, fitted on other rows, shape (n, actions).
+
+    Raises:
+        OffPolicyError: no answers, or a propensity that is missing or out of range.
+    """
+    rows = np.arange(len(action))
+    w = _weights(logged, wanted[rows, action])
+    model = (wanted * predicted).sum(axis=1)
+    residual = w * (reward - predicted[rows, action])
+    each = model + residual
+    return DoublyRobustValue(
+        dm=float(model.mean()),
+        dr=float(each.mean()),
+        dr_se=float(each.std(ddof=1) / np.sqrt(len(w))) if len(w) > 1 else float("inf"),
+        sndr=float(model.mean() + residual.sum() / w.sum()),
+    )

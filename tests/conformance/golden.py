@@ -1,0 +1,493 @@
+"""`python -m tests.conformance.golden FILE [--json]`: run reference cases through the engine.
+
+A file holds `cases`: name → method, inputs, the outputs of one or more independent libraries, the one
+that is canonical, and a tolerance; `shared` holds sufficient statistics that cases refer to. A case
+passes when every number of its canonical output is met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import chdtrc
+
+from experiments.stats import confidence_sequence as sequences
+from experiments.stats import lifts, power
+from experiments.stats.bayes import compare_proportions
+from experiments.stats.effects import Effect, compare, critical_value, newcombe_interval, stratify
+from experiments.stats.exact import Batch, ExactState, add_batches, block_log_e_values, log_e_value
+from experiments.stats.group_sequential import SPENDING, bounds_at, classic_constant
+from experiments.stats.srm import chi_square, log_bayes_factor
+from experiments.stats.totals import Moments, Totals
+from inference.evaluation.off_policy import doubly_robust_value, weighted_value
+
+Given = Mapping[str, Any]
+Output = dict[str, Any]
+ROUNDING = 1e-12  # of numbers that are zero but for rounding
+
+
+def _normal_p(z: float) -> float:
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
+def _two_proportions(given: Given, _: Given) -> Output:
+    control, treatment = (
+        Totals.of_proportion(given[f"x_{side}"], given[f"n_{side}"])
+        for side in ("control", "treatment")
+    )
+    z = critical_value(given["alpha"])
+    effect = compare("proportion", control, treatment)
+    return {
+        "p_control": effect.control,
+        "p_treatment": effect.treatment,
+        "diff": effect.estimate,
+        "se_pooled": effect.estimate / effect.statistic if effect.statistic else effect.se,
+        "z_pooled": effect.statistic,
+        "p_pooled": effect.p_value,
+        "se_unpooled": effect.se,
+        "z_unpooled": effect.estimate / effect.se,
+        "p_unpooled": _normal_p(effect.estimate / effect.se),
+        "ci_wald": effect.interval(z),
+        "ci_newcombe": newcombe_interval(control, treatment, z),
+        "lift": effect.lift,
+        "lift_ci_logratio": effect.lift_interval(z),
+    }
+
+
+def _describe(effect: Effect, alpha: float) -> Output:
+    """The fields of a mean or a ratio: Student's t, the normal, and three lifts."""
+    z, t = critical_value(alpha), critical_value(alpha, effect.df)
+    output: Output = {
+        "diff": effect.estimate,
+        "se": effect.se,
+        "df": effect.df,
+        "t": effect.statistic,
+        "p": effect.p_value,
+        "ci": effect.interval(t),
+        "p_z": _normal_p(effect.statistic),
+        "ci_z": effect.interval(z),
+    }
+    if effect.control > 0 and effect.treatment > 0:
+        output["lift"] = {
+            "lift": effect.lift,
+            "se_delta": lifts.linear_se(effect),
+            "ci_delta": lifts.linear_interval(effect, z),
+            "se_log": effect.log_se,
+            "ci_log": effect.lift_interval(z),
+            "ci_fieller": lifts.fieller_interval(effect, z),
+            "p_delta": lifts.linear_p_value(effect),
+        }
+    return output
+
+
+def _welch_summary(given: Given, _: Given) -> Output:
+    sides = [
+        Moments(n, n, given[f"mean_{side}"], yy=given[f"sd_{side}"] ** 2 * (n - 1))
+        for side in ("control", "treatment")
+        if (n := given[f"n_{side}"])
+    ]
+    return _describe(compare("mean", *sides), given["alpha"])
+
+
+def _totals(stats: Given, **columns: str) -> Totals:
+    """Totals from sums named sum_A, sumsq_A and sumprod_A_B; columns are y, d, x and w."""
+    n = stats["n"]
+
+    def product(a: str, b: str) -> float:
+        p, q = columns.get(a), columns.get(b)
+        if p is None or q is None:
+            only = p or q
+            return stats[f"sum_{only}"] if only else float(n)
+        if p == q:
+            return stats[f"sumsq_{p}"]
+        name = f"sumprod_{p}_{q}"
+        return stats[name if name in stats else f"sumprod_{q}_{p}"]
+
+    names = {
+        a + b: product(a, b) for a, b in ("yy", "dd", "xx", "ww", "yd", "yx", "yw", "dx", "dw", "xw")
+    }
+    sums = {a: stats[f"sum_{columns[a]}"] if a in columns else float(n) for a in "ydxw"}
+    if "x" not in columns:
+        sums["x"] = names["xx"] = names["yx"] = names["dx"] = names["xw"] = 0.0
+    return Totals(
+        n=n, nonzero=n,
+        **{f"sum_{name}": value for name, value in (names | sums).items()},
+    )  # fmt: skip
+
+
+def _sides(given: Given, shared: Given, **columns: str) -> list[Totals]:
+    data = shared[given["ref"].removeprefix("shared.")]
+    stats = data["sufficient_statistics"]
+    return [_totals(stats[side], **columns) for side in ("control", "treatment")]
+
+
+def _alpha(given: Given, shared: Given) -> float:
+    return given.get("alpha") or shared[given["ref"].removeprefix("shared.")].get("alpha", 0.05)
+
+
+def _welch_raw(given: Given, shared: Given) -> Output:
+    (column,) = given["columns"]
+    return _describe(compare("mean", *_sides(given, shared, y=column)), _alpha(given, shared))
+
+
+def _cuped(given: Given, shared: Given) -> Output:
+    control, treatment = _sides(given, shared, y=given["y"], x=given["x"])
+    effect = compare("mean", control, treatment)
+    c, t, both = control.moments(), treatment.moments(), (control + treatment).moments()
+    output = _describe(effect, _alpha(given, shared))
+    del output["lift"]
+    return output | {
+        "theta_pooled": both.yx / both.xx,
+        "theta_within_group": (c.yx + t.yx) / (c.xx + t.xx),
+        "adj_mean_control": effect.control,
+        "adj_mean_treatment": effect.treatment,
+        "var_adj_control": effect.control_se**2 * c.n,
+        "var_adj_treatment": effect.treatment_se**2 * t.n,
+        "variance_reduction": effect.variance_reduction,
+        "lift_adj_over_adj": effect.lift,
+        "lift_adjdiff_over_raw_control": effect.estimate / c.y,
+    }
+
+
+def _ratio(given: Given, shared: Given) -> Output:
+    sides = _sides(given, shared, y=given["num"], d=given["den"])
+    effect = compare("ratio", *sides)
+    return _describe(effect, _alpha(given, shared)) | {
+        "ratio_control": effect.control,
+        "ratio_treatment": effect.treatment,
+        "var_control": effect.control_se**2 * effect.control_n,
+        "var_treatment": effect.treatment_se**2 * effect.treatment_n,
+    }
+
+
+def _cuped_ratio(given: Given, shared: Given) -> Output:
+    sides = _sides(
+        given, shared, y=given["num"], d=given["den"], x=given["num_pre"], w=given["den_pre"]
+    )
+    from experiments.stats.effects import _linearise
+
+    effect = compare("ratio", *sides)
+    c, t = (_linearise("ratio", side) for side in sides)
+    per_unit = [
+        (side.products / (side.n - 1), side.covariate_squares / (side.n - 1)) for side in (c, t)
+    ]
+    return {
+        "theta_sum_of_arms": sum(p for p, _ in per_unit) / sum(q for _, q in per_unit),
+        "theta_within_pooled": (c.products + t.products) / (c.covariate_squares + t.covariate_squares),
+        "diff": effect.estimate,
+        "se": effect.se,
+        "z": effect.statistic,
+    }
+
+
+def _srm(given: Given, _: Given) -> Output:
+    statistic, p_value = chi_square(given["observed"], given["weights"])
+    used = [(n, w) for n, w in zip(given["observed"], given["weights"], strict=True) if w > 0]
+    total, mass = sum(n for n, _ in used), sum(w for _, w in used)
+    g = 2 * sum(n * math.log(n / (total * w / mass)) for n, w in used if n)
+    return {"chi2": statistic, "p": p_value, "g_stat": g, "p_g": float(chdtrc(len(used) - 1, g))}
+
+
+def _sequential_srm(given: Given, _: Given) -> Output:
+    counts, least, path = np.zeros(len(given["weights"])), 1.0, []
+    for day in given["daily_counts"]:
+        counts += day
+        log_e = log_bayes_factor(counts, given["weights"], concentration=given["concentration"])
+        least = min(least, math.exp(-log_e))
+        path.append(min(least, 1.0))
+    return {"p": path}
+
+
+def _level(given: Given) -> float:
+    return given["alpha"] * (2 if given.get("sides", 2) == 1 else 1)
+
+
+def _n_proportions(given: Given, _: Given) -> Output:
+    def units(*, pooled: bool) -> float:
+        return power.units_for_proportions(
+            given["p1"], given["p2"], alpha=_level(given), power=given["power"],
+            ratio=given.get("ratio", 1), pooled=pooled,
+        )  # fmt: skip
+
+    return {"n_per_arm_pooled": units(pooled=True), "n_per_arm_unpooled": units(pooled=False)}
+
+
+def _n_means(given: Given, _: Given) -> Output:
+    n = power.units_for_means(
+        given["delta"],
+        given["sd"],
+        alpha=_level(given),
+        power=given["power"],
+        ratio=given.get("ratio", 1),
+    )
+    return {"n_per_arm_z": n}
+
+
+def _mde(given: Given, _: Given) -> Output:
+    return {
+        "mde": power.detectable_mean(
+            given["n_per_arm"], given["sd"], alpha=given["alpha"], power=given["power"]
+        )
+    }
+
+
+def _cuped_n(given: Given, _: Given) -> Output:
+    factor = power.cuped_factor(given["rho"])
+    n = power.units_for_means(given["delta"], given["sd"], alpha=given["alpha"], power=given["power"])
+    return {"rho": given["rho"], "n_factor": factor, "n_per_arm": n * factor}
+
+
+def _bounds(given: Given, _: Given) -> Output:
+    spending = SPENDING[given["spending"]]
+    z = bounds_at(given["information"], alpha=_level(given), spending=spending)
+    return {
+        "t": given["information"],
+        "z": z,
+        "cumulative_alpha": [spending(_level(given), t) for t in given["information"]],
+        "nominal_p": [_normal_p(bound) for bound in z],
+    }
+
+
+def _classic(given: Given, _: Given) -> Output:
+    looks = given["K"]
+    obf = classic_constant(looks, alpha=_level(given), shape="obf")
+    return {
+        "obf_constant": obf,
+        "obf_z": [obf * math.sqrt(looks / k) for k in range(1, looks + 1)],
+        "pocock_constant": classic_constant(looks, alpha=_level(given), shape="pocock"),
+    }
+
+
+def _inflation(given: Given, _: Given) -> Output:
+    looks = given.get("K") or int(given["canonical"].removeprefix("K"))
+    plan = power.design(
+        "group_sequential", alpha=given["alpha"], power=given["power"], looks=looks,
+        spending=given["spending"],
+    )  # fmt: skip
+    return {"inflation": plan.inflation, "drift": plan.drift, "last_z": plan.final_bound}
+
+
+def _sequence(given: Given, _: Given) -> Output:
+    control, treatment = (
+        Totals.of_proportion(given[f"x_{side}"], given[f"n_{side}"])
+        for side in ("control", "treatment")
+    )
+    effect, n = compare("proportion", control, treatment), given["n_control"] + given["n_treatment"]
+    tuned = {"alpha": given["alpha"], "planned_n": given["tuning_n"]}
+    width, z = sequences.half_width_in_se(n, **tuned), effect.estimate / effect.se
+    one_sided = sequences.half_width_in_se_one_sided(n, **tuned)
+    return {
+        "rho": sequences.mixture_scale(given["alpha"], given["tuning_n"]),
+        "rho_exact_lambertw": sequences.exact_mixture_scale(given["alpha"], given["tuning_n"]),
+        "halfwidth": width * effect.se,
+        "halfwidth_in_se": width,
+        "ci": effect.interval(width),
+        "log_e": sequences.log_e_value(z, n, **tuned),
+        "p": sequences.sequential_p_value(z, n, **tuned),
+        "halfwidth_one_sided": one_sided * effect.se,
+    }
+
+
+def _bayes(given: Given, _: Given) -> Output:
+    found = compare_proportions(
+        (given["x_control"], given["n_control"]),
+        (given["x_treatment"], given["n_treatment"]),
+        tuple(given.get("prior", (1, 1))),
+    )
+    return {
+        "p_b_gt_a_closed": found.probability_better,
+        "p_b_gt_a_quad": found.probability_better,
+        "loss_choose_control": found.loss_of_control,
+        "loss_choose_treatment": found.loss_of_treatment,
+        "post_mean_control": found.control_mean,
+        "post_mean_treatment": found.treatment_mean,
+    }
+
+
+def _off_policy(given: Given, _: Given) -> Output:
+    if "generator" in given:
+        made: dict[str, Any] = {"np": np}
+        exec(given["generator"], made)
+        arrays = made["pl"], made["pe"], made["r"]
+    else:
+        arrays = tuple(np.asarray(given[name], float) for name in ("p_log", "p_eval", "reward"))
+    found = weighted_value(*arrays)
+    return {
+        "ips": found.ips, "ips_se": found.ips_se, "snips": found.snips,
+        "snips_se_linearised": found.snips_se, "clipped_ips_10": found.clipped_ips,
+        "ess": found.effective_size, "max_weight": found.largest_weight,
+        "mean_weight": found.mean_weight,
+    }  # fmt: skip
+
+
+def _doubly_robust(given: Given, _: Given) -> Output:
+    logged, reward, wanted, predicted = (
+        np.asarray(given[name], float) for name in ("pscore", "reward", "action_dist", "q_hat")
+    )
+    action = np.asarray(given["action"])
+    found = doubly_robust_value(logged, action, reward, wanted, predicted)
+    weighted = weighted_value(logged, wanted[np.arange(len(action)), action], reward)
+    return {"ips": weighted.ips, "snips": weighted.snips, **found._asdict()}
+
+
+def _batches(given: Given) -> list[Batch]:
+    return [Batch(*row) for row in given["batches_nt_xt_nc_xc"]]
+
+
+def _exact(given: Given, _: Given) -> Output:
+    state, log_e, p = ExactState(), [], []
+    for batch in _batches(given):
+        state = add_batches(state, [batch], spread=given["tau_log_odds"])
+        log_e.append(log_e_value(state, spread=given["tau_log_odds"]))
+        p.append(state.p_value)
+    return {"log_e": log_e, "p": p}
+
+
+def _grow(given: Given, _: Given) -> Output:
+    return {"log_e": block_log_e_values(_batches(given))}
+
+
+def _stratified(given: Given, _: Given) -> Output:
+    strata = given["strata_nt_nc_xt_xc"]
+    effects = [
+        compare("proportion", Totals.of_proportion(x_c, n_c), Totals.of_proportion(x_t, n_t))
+        for n_t, n_c, x_t, x_c in strata
+    ]
+    n_t, n_c, x_t, x_c = (sum(column) for column in zip(*strata, strict=True))
+    units = [e.control_n + e.treatment_n for e in effects]
+    shares = [n / sum(units) for n in units]
+    found = stratify(effects)
+    return {
+        "naive_pooled_diff": x_t / n_t - x_c / n_c,
+        "poststrat_diff": sum(s * e.estimate for s, e in zip(shares, effects, strict=True)),
+        "poststrat_se": math.sqrt(sum((s * e.se) ** 2 for s, e in zip(shares, effects, strict=True))),
+        "mantel_haenszel_weighted_diff": found.estimate,
+        "mh_se": found.se,
+    }
+
+
+METHODS: dict[str, Callable[[Given, Given], Output]] = {
+    "two_proportion_z": _two_proportions,
+    "welch_t_from_summary": _welch_summary,
+    "welch_t_and_relative_lift": _welch_raw,
+    "cuped_proportion": _cuped,
+    "cuped_mean": _cuped,
+    "ratio_delta": _ratio,
+    "cuped_ratio_delta": _cuped_ratio,
+    "srm_chi_square": _srm,
+    "srm_sequential_dirichlet_multinomial": _sequential_srm,
+    "sample_size_two_proportions": _n_proportions,
+    "sample_size_two_means": _n_means,
+    "mde_mean": _mde,
+    "cuped_sample_size": _cuped_n,
+    "group_sequential_bounds": _bounds,
+    "group_sequential_bounds_irregular": _bounds,
+    "group_sequential_classic_constants": _classic,
+    "group_sequential_inflation_factor": _inflation,
+    "asymptotic_confidence_sequence_and_msprt": _sequence,
+    "bayes_beta_binomial": _bayes,
+    "off_policy_ips_snips": _off_policy,
+    "off_policy_dr": _doubly_robust,
+    "anytime_exact_conditional_binomial": _exact,
+    "anytime_grow_batched": _grow,
+    "epoch_stratified_difference": _stratified,
+}
+
+
+def _differences(expected: Any, actual: Any, tolerance: float, field: str) -> list[Output]:
+    """Compare every number of the expected output; texts are remarks."""
+    if isinstance(expected, Mapping):
+        return [
+            miss
+            for name, value in expected.items()
+            for miss in _differences(
+                value,
+                actual.get(name) if isinstance(actual, Mapping) else None,
+                tolerance,
+                f"{field}.{name}" if field else name,
+            )
+        ]
+    if isinstance(expected, list):
+        found = list(actual) if isinstance(actual, list | tuple) else [None] * len(expected)
+        found += [None] * (len(expected) - len(found))
+        return [
+            miss
+            for n, value in enumerate(expected)
+            for miss in _differences(value, found[n], tolerance, f"{field}[{n}]")
+        ]
+    if not isinstance(expected, int | float) or isinstance(expected, bool):
+        return []
+    close = (
+        isinstance(actual, int | float)
+        and math.isfinite(actual)
+        and abs(actual - expected) <= max(tolerance * abs(expected), ROUNDING)
+    )
+    return [] if close else [{"field": field, "expected": expected, "actual": actual}]
+
+
+def run_case(case: Given, shared: Given) -> list[Output]:
+    """Return what differs from the case's canonical output."""
+    method = METHODS.get(case["method"])
+    if method is None:
+        return [{"field": "method", "expected": case["method"], "actual": None}]
+    canonical = case["outputs"][case["canonical"]]
+    given = dict(case["inputs"]) | {"canonical": case["canonical"]}
+    if "see" in given:  # the inputs stand among the outputs
+        given |= canonical
+    actual = method(given, shared)
+    expected = {name: value for name, value in canonical.items() if name not in given}
+    return _differences(expected, actual, case.get("rel_tol", 1e-6), "")
+
+
+def run_file(path: Path) -> Output:
+    """Run every case of a file."""
+    data = json.loads(path.read_text())
+    passed: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    misses = []
+    for name, case in data["cases"].items():
+        total[case["method"]] += 1
+        try:
+            different = run_case(case, data.get("shared", {}))
+        except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+            # A case that cannot be read is a miss of its own; the others are still run.
+            different = [{"field": "", "expected": None, "actual": f"{type(error).__name__}: {error}"}]
+        if different:
+            misses += [{"case": name, "method": case["method"], **miss} for miss in different]
+        else:
+            passed[case["method"]] += 1
+    return {
+        "passed": sum(passed.values()),
+        "total": sum(total.values()),
+        "misses": misses,
+        "methods": {m: {"passed": passed[m], "total": n} for m, n in sorted(total.items())},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests.conformance.golden", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args()
+    found = run_file(given.file)
+    if given.json:
+        print(json.dumps(found))  # noqa: T201
+    else:
+        for method, row in found["methods"].items():
+            print(f"{row['passed']}/{row['total']}  {method}")  # noqa: T201
+        for miss in found["misses"]:
+            print(f"miss: {miss}")  # noqa: T201
+        print(f"{found['passed']} of {found['total']} passed")  # noqa: T201
+    sys.exit(0 if found["passed"] == found["total"] else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Reference cases: those that are kept here, and every way in which a case can be missed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.golden import METHODS, run_file
+
+CASES = Path(__file__).parent / "cases.json"
+
+
+def test_every_case_is_met():
+    found = run_file(CASES)
+    assert found["misses"] == []
+    assert found["passed"] == found["total"] == 13
+
+
+def test_the_command_prints_one_object_and_fails_on_a_miss(tmp_path):
+    data = json.loads(CASES.read_text())
+    data["cases"]["srm"]["outputs"]["scipy"]["p"] += 0.1
+    data["cases"]["means"]["method"] = "unheard_of"
+    data["cases"]["n_means"]["inputs"] = {}
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps(data))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.conformance.golden", str(path), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (found["passed"], found["total"]) == (10, 13)
+    assert {miss["case"] for miss in found["misses"]} == {"srm", "means", "n_means"}
+
+
+@pytest.mark.parametrize(
+    ("method", "inputs", "expected"),
+    [
+        # Beta(3, 5) against Beta(5, 3), by the closed sum
+        ("bayes_beta_binomial", {"x_control": 2, "n_control": 6, "x_treatment": 4, "n_treatment": 6},
+         {"p_b_gt_a_closed": 0.8569347319, "post_mean_control": 0.375, "post_mean_treatment": 0.625}),
+        ("epoch_stratified_difference", {"strata_nt_nc_xt_xc": [[1000, 9000, 110, 900], [5000, 5000, 700, 650]]},
+         {"naive_pooled_diff": 0.0242857143, "mantel_haenszel_weighted_diff": 0.01, "mh_se": 0.0057279289}),
+    ],
+)  # fmt: skip
+def test_a_method_gives_known_figures(method, inputs, expected):
+    actual = METHODS[method](inputs, {})
+    assert {name: actual[name] for name in expected} == pytest.approx(expected, rel=1e-6)
