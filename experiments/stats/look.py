@@ -317,4 +317,5 @@ def _combine(
             best = max(found, key=lambda t: gains.get(t, float("-inf")))
             return action, best if action == "ship" else None, verdicts[best].reason
     last = max(given.treatments, key=lambda t: gains.get(t, float("-inf")))
-    return verdicts[last].action, last, verdicts[last].reason
+    action = verdicts[last].action
+    return action, last if action == "roll_back" else None, verdicts[last].reason

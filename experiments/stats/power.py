@@ -170,8 +170,13 @@ def split_power(power: float, guardrails: int) -> float:
 
     The chance that at least one of them fails by bad luck is then at most β.
 
+    Raises:
+        StatisticsError: a negative number of guardrails.
+
     Reference: Schultzberg, Ankargren, Frånberg (2024), Risk-aware product decisions, arXiv 2402.11609.
     """
+    if guardrails < 0:
+        raise StatisticsError(f"guardrails == {guardrails}, must not be negative.")
     return 1 - (1 - power) / (1 + guardrails)
 
 

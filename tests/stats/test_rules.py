@@ -17,15 +17,8 @@ from experiments.stats.look import LookInput, take_look
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import RuleState
-from experiments.stats.simulate import (
-    Epoch,
-    Scenario,
-    apply_rule,
-    draw_paths,
-    merge_outcomes,
-    naive_outcomes,
-    permuted_paths,
-)
+from experiments.stats.scenarios import Epoch, Scenario, draw_paths, permuted_paths
+from experiments.stats.simulate import apply_rule, merge_outcomes, naive_outcomes
 from experiments.stats.totals import StatisticsError, Totals
 
 OPEN = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0}

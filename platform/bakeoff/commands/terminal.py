@@ -36,6 +36,12 @@ def fail(message: str) -> click.ClickException:
     return click.ClickException(message)
 
 
+class Refusal(click.ClickException):
+    """Input that breaks a rule: one sentence, exit status 2."""
+
+    exit_code = 2
+
+
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show the progress of something long.

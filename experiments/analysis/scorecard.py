@@ -1,0 +1,301 @@
+"""A scorecard: totals that came from a file, judged by a rule, look after look, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from experiments.analysis.unit_file import FileError
+from experiments.stats.look import LookInput, take_look
+from experiments.stats.metric_input import MetricInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from experiments.analysis.unit_file import FileLook, FileTotals, MetricColumn
+    from experiments.stats.comparison import Comparison
+    from experiments.stats.look import LookResult
+    from experiments.stats.metric_input import Role
+    from experiments.stats.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the totals.
+
+    Attributes:
+        policy: the rule; `planned_units` is settled here when it is None.
+        control: name of the control.
+        metrics: in order; the first one is the primary.
+        guardrails: margins of those that are guardrails, by name.
+        lower_is_better: names of metrics of which less is better.
+        expected: planned share of each variant; None for equal ones.
+        planned_units: over all variants; None for those of the file.
+    """
+
+    policy: Policy
+    control: str
+    metrics: Sequence[MetricColumn]
+    guardrails: Mapping[str, float] = field(default_factory=dict)
+    lower_is_better: frozenset[str] = frozenset()
+    expected: Mapping[str, float] | None = None
+    planned_units: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenLook:
+    """A look and what it says."""
+
+    label: str
+    units: int
+    result: LookResult
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """What a file says.
+
+    Attributes:
+        question: what was asked, with everything settled.
+        looks: taken until the first verdict; the last one is shown.
+        file: the totals, and what was left out of them.
+        notes: what a reader must know, in words.
+    """
+
+    question: Question
+    looks: Sequence[TakenLook]
+    file: FileTotals
+    notes: Sequence[str]
+
+    @property
+    def last(self) -> TakenLook:
+        """The look that is shown."""
+        return self.looks[-1]
+
+
+def judge(file: FileTotals, question: Question) -> Scorecard:
+    """Take the looks in order, and stop where the rule stops.
+
+    Raises:
+        FileError: a variant is not there, or nothing can be said of the primary metric.
+        StatisticsError: the rule cannot judge it.
+    """
+    final = file.looks[-1]
+    variants = sorted(final.units)
+    if question.control not in variants:
+        raise FileError(f"control == '{question.control}', not found; the variants are {variants}.")
+    weights = _weights(question, variants)
+    treatments = [v for v in weights if v != question.control and weights[v] > 0]
+    if not treatments:
+        raise FileError(f"variants == {variants}, must be at least two.")
+    if question.planned_units is None:
+        complete = final.summaries[question.metrics[0].name].values()
+        planned = max(sum(totals.n for totals in complete), 2)
+        question = replace(question, policy=replace(question.policy, planned_units=planned))
+    looks = _take_looks(file, question, treatments, weights)
+    result = looks[-1].result
+    primary = question.metrics[0].name
+    rows = [row for row in result.comparisons if row.metric == primary]
+    if all(row.effect is None for row in rows):
+        raise FileError(f"metric '{primary}' cannot be compared: {rows[0].why_not}")
+    return Scorecard(question, looks, file, _notes(file, question, result))
+
+
+def _weights(question: Question, variants: Sequence[str]) -> dict[str, float]:
+    """Return the planned share of each variant, the control first."""
+    order = [question.control, *(v for v in variants if v != question.control)]
+    if question.expected is None:
+        return dict.fromkeys(order, 1 / len(order))
+    if missing := sorted(set(order) - set(question.expected)):
+        raise FileError(f"expected shares lack the variant '{missing[0]}', must name {order}.")
+    return {v: question.expected[v] for v in [*order, *(set(question.expected) - set(order))]}
+
+
+def _take_looks(
+    file: FileTotals, question: Question, treatments: Sequence[str], weights: Mapping[str, float]
+) -> list[TakenLook]:
+    taken: list[TakenLook] = []
+    given = LookInput(
+        policy=question.policy,
+        control=question.control,
+        treatments=treatments,
+        metrics=[],
+        exposures=[],
+        doubled=file.doubled,
+        elapsed_seconds=float("inf"),
+        segments={name: [totals] for name, totals in file.segments.items()},
+        segment_exposures=file.segment_units,
+    )
+    primary = question.metrics[0].name
+    for look in file.looks:
+        result = take_look(
+            replace(
+                given,
+                metrics=_metric_inputs(look, question),
+                exposures=[(look.units, dict(weights))],
+                batches=[look.batch[primary]] if primary in look.batch else [],
+            )
+        )
+        taken.append(TakenLook(look.label, sum(look.units.values()), result))
+        if result.action != "keep_running":
+            break
+        given = replace(
+            given,
+            states=result.states,
+            crossed=result.crossed,
+            smallest_srm_p=result.sample_ratio.p_value,
+        )
+    return taken
+
+
+def _metric_inputs(look: FileLook, question: Question) -> list[MetricInput]:
+    def role_of(n: int, name: str) -> Role:
+        if n == 0:
+            return "primary"
+        return "guardrail" if name in question.guardrails else "secondary"
+
+    return [
+        MetricInput(
+            key=metric.name,
+            kind=metric.kind,
+            role=role_of(n, metric.name),
+            increase_is_good=metric.name not in question.lower_is_better,
+            margin=question.guardrails.get(metric.name, 0.0),
+            epochs=[look.summaries.get(metric.name, {})],
+            quantile=metric.quantile,
+            uncapped=[look.uncapped[metric.name]] if metric.name in look.uncapped else (),
+        )
+        for n, metric in enumerate(question.metrics)
+    ]
+
+
+def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str]:
+    notes = []
+    if file.unassigned:
+        notes.append(f"{file.unassigned} rows without a variant are left out.")
+    if file.doubled:
+        notes.append(f"{file.doubled} units in two variants are left out.")
+    for metric, missing in file.missing.items():
+        counts = ", ".join(f"{variant} {count}" for variant, count in missing.items())
+        notes.append(f"Units without a value of '{metric}' are left out of it: {counts}.")
+    if question.expected is None and not result.sample_ratio.healthy:
+        notes.append("Equal shares were expected; say --expected if others were planned.")
+    notes += [
+        f"The split is off within {row.segment}: {row.counts}, p = {row.p_value:.2g}."
+        for row in result.mismatch[:3]
+    ]
+    for comparison in result.comparisons:
+        lift = comparison.effect.lift if comparison.effect else None
+        if lift is not None and abs(lift) > 0.5 and comparison.metric == question.metrics[0].name:
+            notes.append(
+                f"A lift of {lift:+.0%} ('{comparison.variant}') is unusual: check the data first."
+            )
+    return notes
+
+
+def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
+    """Return the scorecard with the keys that `bakeoff analyze --format json` promises."""
+    last, question = card.last, card.question
+    result = last.result
+    metrics = []
+    for n, metric in enumerate(question.metrics):
+        rows = [row for row in result.comparisons if row.metric == metric.name]
+        guardrail = metric.name in question.guardrails and n > 0
+        metrics.append(
+            {
+                "name": metric.name,
+                "kind": metric.kind,
+                "role": "primary" if n == 0 else "guardrail" if guardrail else "secondary",
+                "variants": [_comparison_to_json(row) for row in rows],
+            }
+        )
+    return {
+        "control": question.control,
+        "alpha": question.policy.alpha,
+        "method": question.policy.rule,
+        "units": dict(card.file.looks[len(card.looks) - 1].units),
+        "planned_units": question.policy.planned_units,
+        "srm": {
+            "p_value": result.sample_ratio.p_value,
+            "expected": result.sample_ratio.expected,
+            "observed": result.sample_ratio.observed,
+            "healthy": result.sample_ratio.healthy,
+            "leaks": result.sample_ratio.leaks,
+        },
+        "metrics": metrics,
+        "segments": [
+            {
+                "segment": row.segment,
+                "variant": row.variant,
+                "estimate": row.effect.estimate if row.effect else None,
+                "ci": row.interval,
+                "adjusted_p_value": row.adjusted_p_value,
+                "why_not": row.why_not or None,
+            }
+            for row in result.segments
+        ],
+        "decision": {"action": result.action, "variant": result.variant, "reason": result.reason},
+        "looks": [_look_to_json(look, question) for look in card.looks],
+        "stopped_at": last.label if result.action != "keep_running" and last.label else None,
+        "doubled": card.file.doubled,
+        "missing": card.file.missing,
+        "notes": list(card.notes),
+    }
+
+
+def _comparison_to_json(row: Comparison) -> dict[str, Any]:
+    effect = row.effect
+    if effect is None:
+        return {
+            "variant": row.variant, "n": None, "mean": None, "control_mean": None, "absolute": None,
+            "relative": None, "adjusted_p_value": None, "variance_reduction": None,
+            "probability_better": None, "expected_loss": None, "why_not": row.why_not,
+        }  # fmt: skip
+    data = {
+        "variant": row.variant,
+        "n": effect.treatment_n,
+        "control_n": effect.control_n,
+        "mean": effect.treatment,
+        "control_mean": effect.control,
+        "absolute": {
+            "estimate": effect.estimate,
+            "se": effect.se,
+            "ci": row.interval,
+            "statistic": effect.statistic,
+            "p_value": effect.p_value,
+            "shrunk": row.shrunk,
+        },
+        "relative": {"estimate": effect.lift, "ci": row.lift_interval},
+        "valid_p_value": row.p_value,
+        "adjusted_p_value": row.adjusted_p_value,
+        "variance_reduction": effect.variance_reduction,
+        "probability_better": row.probability_better,
+        "expected_loss": row.expected_loss,
+    }
+    if row.uncapped is not None:
+        data["uncapped"] = row.uncapped
+    if row.safe is not None:
+        data["safe"] = row.safe
+    return data
+
+
+def _look_to_json(look: TakenLook, question: Question) -> dict[str, Any]:
+    primary = question.metrics[0].name
+    return {
+        "look": look.label,
+        "units": look.units,
+        "information": look.result.information,
+        "action": look.result.action,
+        "reason": look.result.reason,
+        "comparisons": [
+            {
+                "variant": row.variant,
+                "estimate": row.effect.estimate if row.effect else None,
+                "statistic": row.effect.statistic if row.effect else None,
+                "critical": row.critical if row.effect else None,
+                "ci": row.interval,
+            }
+            for row in look.result.comparisons
+            if row.metric == primary
+        ],
+    }

@@ -1,0 +1,202 @@
+"""From a file of totals to totals: one row per variant, metric and look.
+
+| column | of | also called |
+|---|---|---|
+| variant | | |
+| metric | | |
+| n | units | |
+| sum, sum_squares | value, or a ratio's numerator | sum_y, sum_yy |
+| nonzero | units with a value; of a mean, all units if it is left out | |
+| sum_denominator | of a ratio | sum_d |
+| sum_squares_denominator | | sum_dd |
+| sum_products | Σ value · denominator | sum_yd |
+| sum_covariate | measured before exposure | sum_x |
+| sum_squares_covariate | | sum_xx |
+| sum_products_covariate | Σ value · covariate | sum_yx |
+| sum_w, sum_ww, sum_yw, sum_dx, sum_dw, sum_xw | a ratio's covariates | |
+| kind | unless the question says it | |
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from experiments.analysis.metric_spec import KINDS
+from experiments.analysis.unit_file import (
+    FileError,
+    FileLook,
+    FileTotals,
+    MetricColumn,
+    quote,
+    source_of,
+)
+from experiments.stats.effects import PROPORTIONS
+from experiments.stats.totals import TOTALS, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from experiments.stats.effects import Summary
+
+_COLUMNS = {
+    "sum": "sum_y", "sum_squares": "sum_yy",
+    "sum_denominator": "sum_d", "sum_squares_denominator": "sum_dd", "sum_products": "sum_yd",
+    "sum_covariate": "sum_x", "sum_squares_covariate": "sum_xx", "sum_products_covariate": "sum_yx",
+}  # fmt: skip
+MOST_ROWS = 1_000_000
+
+
+def read_totals(
+    path: Path,
+    metrics: Sequence[MetricColumn],
+    *,
+    variant: str = "variant",
+    look: str | None = None,
+    cumulative: bool = False,
+) -> FileTotals:
+    """Read totals; without `cumulative` the rows of a look are what was added since the one before.
+
+    Raises:
+        FileError: it cannot be read, lacks a column or a metric, or its totals are impossible.
+    """
+    columns, rows, order = _read_rows(path, [variant, "n", "sum"], look)
+    if "metric" not in columns and len(metrics) > 1:
+        raise FileError(f"column == 'metric', not found; the file has {columns}.")
+    kinds = {metric.name: metric for metric in metrics}
+    added: dict[Any, dict[str, dict[str, Totals]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        name = str(row.get("metric", metrics[0].name))
+        if name not in kinds or row[variant] is None:
+            continue
+        key = str(row[variant])
+        group = added[row[look] if look else None][name]
+        group[key] = group.get(key, Totals()) + _totals_of(row, kinds[name], key)
+    found = {name for by_metric in added.values() for name in by_metric}
+    if missing := [name for name in kinds if name not in found]:
+        known = sorted({str(row.get("metric")) for row in rows})
+        raise FileError(f"metric == '{missing[0]}', not found; the file has {known}.")
+    return FileTotals(looks=list(_accumulate(order, added, metrics, cumulative=cumulative)))
+
+
+def _read_rows(
+    path: Path, needed: Sequence[str], look: str | None
+) -> tuple[list[str], list[dict[str, Any]], list[Any]]:
+    """Return the columns, the rows, and the looks in their order."""
+    source, order = source_of(path), [None]
+    try:
+        with duckdb.connect() as engine:
+            found = engine.execute(f"SELECT * FROM {source} LIMIT {MOST_ROWS}")
+            columns = [str(column[0]) for column in found.description or []]
+            for column in [*needed, *([look] if look else [])]:
+                if column not in columns and _COLUMNS.get(column) not in columns:
+                    raise FileError(f"column == '{column}', not found; the file has {columns}.")
+            rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+            if look:
+                labels = engine.execute(f"SELECT DISTINCT {quote(look)} FROM {source} ORDER BY 1")
+                order = [row[0] for row in labels.fetchall()]
+    except duckdb.Error as error:
+        raise FileError(f"file == '{path}', cannot be read: {str(error).splitlines()[0]}") from error
+    if not rows:
+        raise FileError(f"file == '{path}', holds no row.")
+    return columns, rows, order
+
+
+def _number(row: Mapping[str, Any], name: str, default: float | None = None) -> float:
+    value = row.get(name, row.get(_COLUMNS.get(name, name)))
+    if value is None and default is not None:
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{name} == {value!r}, must be a number.") from error
+    if not math.isfinite(number):
+        raise FileError(f"{name} == {number}, must be finite.")
+    return number
+
+
+def _totals_of(row: Mapping[str, Any], metric: MetricColumn, variant: str) -> Totals:
+    n, total = _number(row, "n"), _number(row, "sum")
+    if n < 0 or n != round(n):
+        raise FileError(f"n == {n:g} of '{variant}', must be a whole number of units.")
+    proportion, ratio = metric.kind in PROPORTIONS, metric.kind == "ratio"
+    if metric.kind == "quantile":
+        raise FileError("a quantile has no totals, must be analysed from rows.")
+    if proportion and not 0 <= total <= n:
+        raise FileError(f"sum == {total:g} of '{variant}', must be in [0, {n:g}] for a {metric.kind}.")
+    squares = total if proportion else _number(row, "sum_squares")
+    if n and squares < total * total / n * (1 - 1e-9):
+        raise FileError(
+            f"sum_squares == {squares:g} of '{variant}', must be at least sum² / n == {total**2 / n:g}."
+        )
+    d = _number(row, "sum_denominator") if ratio else n
+    yd = _number(row, "sum_products") if ratio else total
+    values = {
+        "sum_y": total, "sum_yy": squares, "sum_d": d, "sum_yd": yd,
+        "sum_dd": _number(row, "sum_squares_denominator") if ratio else n,
+        "sum_x": _number(row, "sum_covariate", 0.0),
+        "sum_xx": _number(row, "sum_squares_covariate", 0.0),
+        "sum_yx": _number(row, "sum_products_covariate", 0.0),
+        "sum_w": _number(row, "sum_w", n), "sum_ww": _number(row, "sum_ww", n),
+        "sum_yw": _number(row, "sum_yw", total), "sum_dw": _number(row, "sum_dw", d),
+    }  # fmt: skip
+    values["sum_dx"] = _number(row, "sum_dx", values["sum_x"])
+    values["sum_xw"] = _number(row, "sum_xw", values["sum_x"])
+    nonzero = total if proportion else _number(row, "nonzero", n)
+    return Totals(n=round(n), nonzero=round(nonzero), **values)
+
+
+def _accumulate(
+    order: Sequence[Any],
+    added: Mapping[Any, Mapping[str, Mapping[str, Totals]]],
+    metrics: Sequence[MetricColumn],
+    *,
+    cumulative: bool,
+) -> Iterator[FileLook]:
+    so_far: dict[str, dict[str, Totals]] = {metric.name: {} for metric in metrics}
+    for label in order:
+        batch: dict[str, dict[str, Totals]] = {}
+        for name, group in added.get(label, {}).items():
+            batch[name] = {}
+            for variant, totals in group.items():
+                before = so_far[name].get(variant, Totals())
+                batch[name][variant] = _less(totals, before) if cumulative else totals
+                so_far[name][variant] = totals if cumulative else before + totals
+        summaries: dict[str, dict[str, Summary]] = {name: dict(group) for name, group in so_far.items()}
+        units = {variant: totals.n for variant, totals in so_far[metrics[0].name].items()}
+        yield FileLook("" if label is None else str(label), units, summaries, {}, batch)
+
+
+def _less(totals: Totals, before: Totals) -> Totals:
+    if totals.n < before.n:
+        raise FileError(
+            f"n == {totals.n} after {before.n}, must not shrink when totals are cumulative."
+        )
+    return Totals(**{name: getattr(totals, name) - getattr(before, name) for name in TOTALS})
+
+
+def kinds_in(path: Path) -> list[MetricColumn]:
+    """Return the metrics that a file of totals names itself, by its columns `metric` and `kind`.
+
+    Raises:
+        FileError: it has no such columns, or a kind that is none.
+    """
+    source = source_of(path)
+    with duckdb.connect() as engine:
+        try:
+            found = engine.execute(f"SELECT metric, min(kind) FROM {source} GROUP BY metric ORDER BY 1")
+        except duckdb.Error as error:
+            raise FileError(
+                "metrics == 0, must be named by --metric NAME:KIND, or by columns 'metric' and 'kind'."
+            ) from error
+        rows = found.fetchall()
+    for name, kind in rows:
+        if kind not in KINDS:
+            raise FileError(f"kind == '{kind}' of metric '{name}', must be one of {list(KINDS)}.")
+    return [
+        MetricColumn(str(name), kind, str(name), "" if kind == "ratio" else None) for name, kind in rows
+    ]

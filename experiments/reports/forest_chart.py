@@ -1,0 +1,118 @@
+"""Effects with their intervals, one row a comparison, as a standalone SVG picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+WIDTH, ROW, LEFT, RIGHT, TOP = 760, 30, 260, 150, 44
+BETTER, WORSE, UNSURE = "#1b7f5c", "#b3382c", "#5b6776"
+STYLE = "font: 13px system-ui, sans-serif; fill: #1d2733"
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One comparison.
+
+    Attributes:
+        label: metric and variant.
+        estimate: relative difference, or None when it cannot be said.
+        low: lower end of its interval.
+        high: upper end.
+        said: what stands at the right.
+        increase_is_good: which side is the better one.
+        margin: of a guardrail: the relative loss that is accepted.
+    """
+
+    label: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    said: str
+    increase_is_good: bool = True
+    margin: float | None = None
+
+
+def _colour(row: ForestRow) -> str:
+    if row.low is None or row.high is None or row.low <= 0 <= row.high:
+        return UNSURE
+    return BETTER if (row.low > 0) == row.increase_is_good else WORSE
+
+
+def draw_forest(rows: Sequence[ForestRow], *, title: str) -> str:
+    """Return an SVG of the rows; an interval that leaves the picture ends in an arrow."""
+    ends = [abs(v) for row in rows for v in (row.low, row.high, row.margin) if v is not None]
+    points = [abs(row.estimate) for row in rows if row.estimate is not None]
+    reach = max([min(max(ends, default=0.0), 4 * max(points, default=0.0) + 0.05), *points, 0.01]) * 1.1
+    height = TOP + ROW * len(rows) + 34
+
+    def x(value: float) -> float:
+        share = (min(max(value, -reach), reach) + reach) / (2 * reach)
+        return LEFT + (WIDTH - LEFT - RIGHT) * share
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" role="img" aria-label="{escape(title)}">',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="16" y="24" style="{STYLE}; font-weight: 600">{escape(title)}</text>',
+        f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP - 8}" y2="{height - 30}" stroke="#1d2733"/>',
+    ]
+    for n, row in enumerate(rows):
+        parts += _draw_row(row, x, TOP + ROW * n + ROW / 2)
+    for value in (-reach / 1.1, 0.0, reach / 1.1):
+        parts.append(
+            f'<text x="{x(value):.1f}" y="{height - 12}" text-anchor="middle" '
+            f'style="{STYLE}; font-size: 11px">{value:+.1%}</text>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def _draw_row(row: ForestRow, x: Callable[[float], float], y: float) -> list[str]:
+    colour = _colour(row)
+    parts = [
+        f'<text x="{LEFT - 14}" y="{y + 4:.1f}" text-anchor="end" style="{STYLE}">'
+        f"{escape(row.label)}</text>",
+        f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" style="{STYLE}; font-size: 12px">'
+        f"{escape(row.said)}</text>",
+    ]
+    if row.margin is not None:
+        at = x(-row.margin if row.increase_is_good else row.margin)
+        parts.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 11:.1f}" y2="{y + 11:.1f}" stroke="{WORSE}" '
+            'stroke-dasharray="3 3"><title>margin of the guardrail</title></line>'
+        )
+    if row.estimate is None or row.low is None or row.high is None:
+        return parts
+    low, high, middle = x(row.low), x(row.high), x(row.estimate)
+    parts += [
+        f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" '
+        'stroke-width="2.5"/>',
+        *(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 5:.1f}" y2="{y + 5:.1f}" stroke="{colour}"/>'
+            for at in (low, high)
+        ),
+        f'<circle cx="{middle:.1f}" cy="{y:.1f}" r="5" fill="{colour}">'
+        f"<title>{row.estimate:+.2%} ({row.low:+.2%} to {row.high:+.2%})</title></circle>",
+    ]
+    return parts
+
+
+def stack(pictures: Sequence[tuple[str, int]], *, width: int = WIDTH) -> str:
+    """Put pictures, each with its height, one below the other."""
+    parts, y = [], 0
+    for svg, height in pictures:
+        parts.append(f'<svg y="{y}" width="{width}" height="{height}">{svg}</svg>')
+        y += height
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" '
+        f'height="{y}"><rect width="{width}" height="{y}" fill="white"/>{"".join(parts)}</svg>'
+    )
+
+
+def height_of(rows: int) -> int:
+    """Return the height of a forest of so many rows."""
+    return TOP + ROW * rows + 34

@@ -1,0 +1,351 @@
+"""`bakeoff analyze`: a scorecard from a file of rows or totals, without a server."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bakeoff.commands.scorecard_view import draw, finite, show
+from bakeoff.commands.terminal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from experiments.analysis.scorecard import Question
+    from experiments.analysis.unit_file import FileTotals, MetricColumn
+    from experiments.stats.policy import Policy
+
+METHODS = ("fixed", "group_sequential", "always_valid", "exact")
+KINDS = {"median": ("quantile", 0.5)}
+
+
+@click.command()
+@click.argument("file", default="-")
+@click.option("--unit", help="Column of the unit: several rows of one are summed to it.")
+@click.option("--variant", default="variant", show_default=True, help="Column of the variant.")
+@click.option("--control", help="Which variant is the control; `control` if there is one.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME:KIND[:COLUMN[/COLUMN]]",
+    help="proportion, mean, ratio, quantile, p95, median, retention, funnel; the first one decides.",
+)
+@click.option(
+    "--covariate",
+    "covariates",
+    multiple=True,
+    metavar="[NAME=]COLUMN[/COLUMN]",
+    help="Measured before exposure; reduces variance (CUPED).",
+)
+@click.option(
+    "--guardrail",
+    "guardrails",
+    multiple=True,
+    metavar="NAME[=MARGIN]",
+    help="A metric that must not get worse by more than a share (0.05).",
+)
+@click.option(
+    "--lower-is-better", multiple=True, metavar="NAME", help="A metric of which less is better."
+)
+@click.option(
+    "--cap", "caps", multiple=True, metavar="NAME=VALUE", help="Larger values of a unit count as this."
+)
+@click.option(
+    "--segment", "segments", multiple=True, metavar="COLUMN", help="Break the primary down by it."
+)
+@click.option(
+    "--look", help="Column that says at which look a row came in: the rule is applied in order."
+)
+@click.option(
+    "--totals", is_flag=True, help="The file holds totals: variant, metric, n, sum, sum_squares, …"
+)
+@click.option(
+    "--cumulative", is_flag=True, help="With --totals and --look: each look's totals hold all before."
+)
+@click.option(
+    "--expected", metavar="50/50", help="Planned shares: control first, then by name; or NAME=SHARE,…"
+)
+@click.option("--alpha", type=float, default=0.05, show_default=True)
+@click.option("--method", type=click.Choice(METHODS), default="fixed", show_default=True)
+@click.option(
+    "--planned", type=int, help="Planned units over all variants; those of the file if left out."
+)
+@click.option("--policy", default="{}", help="Other fields of the decision policy, as JSON.")
+@click.option(
+    "--events", help="Parquet of events: FILE is then one of exposures (unit_id, variant, exposed_at)."
+)
+@click.option("--slates", help="With --events: Parquet of served answers.")
+@click.option("--metrics-file", help="With --events: JSON list of metric definitions.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.svg",
+    help="Draw the effects, and the path of the looks.",
+)
+def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
+    r"""Judge an experiment from FILE: CSV or Parquet, a row per unit or totals; - reads standard input.
+
+    \b
+    bakeoff analyze units.csv --control old --metric signed_up:proportion --expected 50/50
+    bakeoff analyze days.parquet --unit user --metric ctr:ratio:clicks/views --covariate ctr=pre
+    bakeoff analyze looks.csv --look day --method group_sequential --metric bought:proportion
+    """
+    from experiments.analysis.metric_spec import MetricError
+    from experiments.analysis.scorecard import judge, scorecard_to_json
+    from experiments.analysis.unit_file import FileError
+    from experiments.stats.policy import PolicyError
+    from experiments.stats.totals import StatisticsError
+
+    try:
+        with _local(file) as path:
+            read = (
+                _read_warehouse if given["events"] else _read_totals if given["totals"] else _read_rows
+            )
+            totals, metrics = read(path, given)
+        card = judge(totals, _question(totals, metrics, given))
+        if plot is not None:
+            plot.write_text(draw(card))
+        if form == "json":
+            click.echo(json.dumps(finite(scorecard_to_json(card)), indent=1, allow_nan=False))
+        else:
+            show(card)
+    except (FileError, MetricError, PolicyError, StatisticsError) as error:
+        raise Refusal(str(error)) from error
+
+
+@contextmanager
+def _local(file: str) -> Iterator[Path]:
+    """Yield a path; standard input is kept in a file while it is read."""
+    if file != "-":
+        yield Path(file)
+        return
+    if sys.stdin.isatty():
+        raise click.UsageError("file == '-', must be named, or come through standard input.")
+    with tempfile.NamedTemporaryFile(prefix="bakeoff-stdin-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Path(kept.name)
+
+
+def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+    from experiments.analysis.unit_file import FileError, UnitFile
+
+    metrics = parse_metrics(given)
+    if not metrics:
+        raise FileError("metrics == 0, must be at least one: --metric NAME:KIND[:COLUMN[/COLUMN]].")
+    opened = UnitFile(
+        path,
+        given["variant"],
+        metrics,
+        unit=given["unit"],
+        look=given["look"],
+        segments=given["segments"],
+    )
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status(f"Reading {path.name}"):
+            return opened.totals(), metrics
+    return opened.totals(), metrics
+
+
+def _read_totals(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+    from experiments.analysis.totals_file import kinds_in, read_totals
+
+    metrics = parse_metrics(given) or kinds_in(path)
+    totals = read_totals(
+        path, metrics, variant=given["variant"], look=given["look"], cumulative=given["cumulative"]
+    )
+    return totals, metrics
+
+
+def _read_warehouse(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+    from experiments.analysis.unit_file import FileError
+    from experiments.analysis.warehouse_totals import read_warehouse
+
+    if not given["metrics_file"]:
+        raise FileError("metrics_file is missing, must name a JSON list of metric definitions.")
+    return read_warehouse(
+        exposures=str(path),
+        events=given["events"],
+        slates=given["slates"],
+        metrics_file=Path(given["metrics_file"]),
+    )
+
+
+def parse_metrics(given: dict[str, Any]) -> list[MetricColumn]:
+    """Read --metric, --covariate and --cap.
+
+    Raises:
+        FileError: one of them is not of its form, or names a metric that is not there.
+    """
+    from experiments.analysis.unit_file import FileError
+
+    caps = {name: _number(value, f"cap of '{name}'") for name, value in map(_pair, given["caps"])}
+    covariates = dict(_pair(one) if "=" in one else ("", one) for one in given["covariates"])
+    metrics = [_metric(text, covariates, caps) for text in given["metrics"]]
+    names = [metric.name for metric in metrics]
+    if len(set(names)) < len(names):
+        raise FileError(f"metrics == {names}, must have different names.")
+    for option in ("caps", "covariates", "guardrails", "lower_is_better"):
+        for one in given[option]:
+            name = one.partition("=")[0]
+            if (option != "covariates" or "=" in one) and name not in names:
+                raise FileError(f"metric == '{name}', not among {names}.")
+    if names and names[0] in {one.partition("=")[0] for one in given["guardrails"]}:
+        raise FileError(f"guardrail == '{names[0]}', is the first metric: that one decides.")
+    return metrics
+
+
+def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> MetricColumn:
+    from experiments.analysis.metric_spec import KINDS as ALL_KINDS
+    from experiments.analysis.unit_file import FileError, MetricColumn
+    from experiments.stats.effects import PROPORTIONS
+
+    name, _, rest = text.partition(":")
+    word, _, columns = rest.partition(":")
+    kind, quantile = KINDS.get(word, (word, 0.5))
+    if found := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)|quantile@(0?\.\d+)", word):
+        kind, quantile = "quantile", float(found[1]) / 100 if found[1] else float(found[2])
+    if not name or kind not in ALL_KINDS or not 0 < quantile < 1:
+        raise FileError(f"metric == '{text}', must be NAME:KIND[:COLUMN], KIND one of {[*ALL_KINDS]}.")
+    value, _, denominator = (columns or name).partition("/")
+    if (kind == "ratio") != bool(denominator):
+        raise FileError(
+            f"metric == '{text}', must have two columns, A/B, if and only if it is a ratio."
+        )
+    covariate, _, below = covariates.get(name, covariates.get("", "")).partition("/")
+    if kind == "quantile" or (below and kind != "ratio"):
+        if name in covariates:
+            raise FileError(
+                f"covariate of '{name}', must fit its kind: a {kind} has no such covariate."
+            )
+        covariate = below = ""
+    if name in caps and (kind in PROPORTIONS or caps[name] <= 0):
+        raise FileError(f"cap of '{name}' == {caps[name]:g}, must be positive, and not of a {kind}.")
+    return MetricColumn(
+        name=name,
+        kind=kind,  # type: ignore[arg-type]  # checked above
+        value=value,
+        denominator=denominator or None,
+        covariate=covariate or None,
+        covariate_denominator=below or None,
+        quantile=quantile,
+        cap=caps.get(name),
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _number(text: str, what: str) -> float:
+    from experiments.analysis.unit_file import FileError
+
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise FileError(f"{what} == '{text}', must be a number.")
+    return number
+
+
+def _question(totals: FileTotals, metrics: list[MetricColumn], given: dict[str, Any]) -> Question:
+    from experiments.analysis.scorecard import Question
+    from experiments.analysis.unit_file import FileError
+
+    variants = sorted(totals.looks[-1].units)
+    if not variants:
+        raise FileError(f"units in two variants == {totals.doubled}, that is every one of the file.")
+    control = given["control"] or ("control" if "control" in variants else None)
+    if control is None:
+        raise FileError(f"control is not named, must be one of {variants}: --control NAME.")
+    if control not in variants:
+        raise FileError(f"control == '{control}', not found; the variants are {variants}.")
+    margins = {
+        name: _number(value or "0.05", f"margin of '{name}'")
+        for name, value in map(_pair, given["guardrails"])
+    }
+    if wrong := [name for name, margin in margins.items() if margin < 0]:
+        raise FileError(f"margin of '{wrong[0]}' == {margins[wrong[0]]:g}, must not be negative.")
+    return Question(
+        policy=_policy(given),
+        control=control,
+        metrics=metrics,
+        guardrails=margins,
+        lower_is_better=frozenset(given["lower_is_better"]),
+        expected=parse_shares(given["expected"], [control, *(v for v in variants if v != control)]),
+        planned_units=given["planned"],
+    )
+
+
+def _policy(given: dict[str, Any]) -> Policy:
+    from experiments.stats.policy import Policy, PolicyError
+
+    try:
+        fields = json.loads(given["policy"])
+    except json.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise PolicyError(f"policy == '{given['policy']}', must be a JSON object.")
+    defaults = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0}  # a file has no clock, and a reader
+    planned = {} if given["planned"] is None else {"planned_units": given["planned"]}
+    return Policy.parse(
+        {
+            "rule": given["method"],
+            "alpha": given["alpha"],
+            **defaults,
+            **planned,
+            **_reserve(given),
+            **fields,
+        }
+    )
+
+
+def _reserve(given: dict[str, Any]) -> dict[str, float]:
+    """Keep the default reserve below a small alpha."""
+    alpha = given["alpha"]
+    return {"reserve": alpha / 10} if 0 < alpha < 1 else {}
+
+
+def parse_shares(text: str | None, variants: list[str]) -> dict[str, float] | None:
+    """Read planned shares: `50/50` in the order of the variants, or `old=0.5,new=0.5`.
+
+    Raises:
+        FileError: they do not sum to 1 or 100, are not as many as the variants, or are no shares.
+    """
+    from experiments.analysis.unit_file import FileError
+
+    if text is None:
+        return None
+    if "=" in text:
+        shares = {
+            name: _number(value, f"share of '{name}'") for name, value in map(_pair, text.split(","))
+        }
+        order = list(shares)
+    else:
+        numbers = [_number(part, "expected share") for part in text.split("/")]
+        if len(numbers) != len(variants):
+            raise FileError(f"expected == '{text}', must have a share for each of {variants}.")
+        order, shares = variants, dict(zip(variants, numbers, strict=True))
+    total = sum(shares.values())
+    if min(shares.values()) < 0 or not (math.isclose(total, 1) or math.isclose(total, 100)):
+        raise FileError(
+            f"expected == '{text}', sums to {total:g}, must sum to 1 or 100 and not be negative."
+        )
+    return {name: shares[name] / total for name in order}

@@ -1,0 +1,120 @@
+"""`bakeoff power`: how many units a verdict needs, how long they take, and what few units can show."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from bakeoff.commands.terminal import Refusal, console, say
+
+if TYPE_CHECKING:
+    from experiments.analysis.plan import Plan
+
+KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
+RULES = ("group_sequential", "always_valid", "exact", "fixed")
+
+
+@click.command()
+@click.option("--kind", type=click.Choice(KINDS), default="proportion", show_default=True)
+@click.option(
+    "--baseline", type=float, required=True, help="The control's proportion, mean, ratio or quantile."
+)
+@click.option(
+    "--mde", type=float, help="Smallest effect worth finding, as a share of the baseline: 0.05 is 5 %."
+)
+@click.option("--absolute", is_flag=True, help="--mde is in the metric's own unit.")
+@click.option(
+    "--sd", type=float, help="Spread of a unit's value; of a ratio, that of (y - r d) / mean d."
+)
+@click.option("--quantile", type=float, default=0.5, show_default=True, help="Quantile: which one.")
+@click.option("--density", type=float, help="Quantile: density of the values at it, in place of --sd.")
+@click.option("--units", type=float, help="The reverse: what so many units over all variants can show.")
+@click.option("--alpha", type=float, default=0.05, show_default=True)
+@click.option("--power", type=float, default=0.8, show_default=True)
+@click.option(
+    "--split",
+    default="50/50",
+    show_default=True,
+    help="Shares: control first; more for more treatments.",
+)
+@click.option("--correlation", type=float, default=0.0, help="Of a covariate with the value (CUPED).")
+@click.option("--guardrails", type=int, default=0, show_default=True, help="How many must hold too.")
+@click.option("--rule", type=click.Choice(RULES), default="group_sequential", show_default=True)
+@click.option(
+    "--looks", type=int, default=100, show_default=True, help="How many looks the plan pays for."
+)
+@click.option(
+    "--reserve", type=float, help="Part of alpha for after the plan; a tenth of it if left out."
+)
+@click.option("--futility/--no-futility", default=True, show_default=True, help="Stop when hopeless.")
+@click.option("--traffic", help="New units a day: one number, or seven with commas, Monday first.")
+@click.option(
+    "--allocation",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Share of traffic in the experiment.",
+)
+@click.option(
+    "--window-days",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="How long a unit takes to be complete.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+def power(form: str, **given: Any) -> None:  # fmt: skip
+    r"""Plan an experiment: its size and duration, or what it can detect.
+
+    \b
+    bakeoff power --baseline 0.1 --mde 0.05 --traffic 4000
+    bakeoff power --kind mean --baseline 20 --sd 35 --mde 1 --absolute --correlation 0.6
+    bakeoff power --baseline 0.1 --units 20000
+    """
+    from experiments.analysis.plan import plan
+    from experiments.stats.totals import StatisticsError
+
+    if (given["mde"] is None) == (given["units"] is None):
+        raise Refusal("mde and units: exactly one of --mde and --units must be given.")
+    try:
+        shares = [float(part) for part in given.pop("split").split("/")]
+        traffic = (
+            [float(part) for part in given.pop("traffic").split(",")] if given["traffic"] else None
+        )
+    except ValueError as error:
+        raise Refusal(
+            f"{error}: split and traffic must be numbers, as 50/50 and 1000 or 7 with commas."
+        ) from error
+    given.pop("traffic", None)
+    try:
+        found = plan(shares=shares, traffic=traffic, **given)
+    except StatisticsError as error:
+        raise Refusal(str(error)) from error
+    if form == "json":
+        click.echo(json.dumps(found.as_json(), indent=1, allow_nan=False))
+    else:
+        _show(found)
+
+
+def _show(found: Plan) -> None:
+    table = Table("what", "value", title=f"Plan ({found.rule})", show_header=False)
+    for name, units in zip(["control", *found.treatments], found.units_per_variant, strict=True):
+        table.add_row(f"units, {name}", f"{units:,}")
+    table.add_row("units, all variants (planned_units)", f"{found.units:,}")
+    table.add_row("of these for looks, reserve and futility", f"{found.inflation - 1:+.1%}")
+    table.add_row("smallest effect, relative", f"{found.mde_relative:.3%}")
+    table.add_row("smallest effect, absolute", f"{found.mde_absolute:.5g}")
+    table.add_row(
+        "mean length without an effect / with it", f"{found.stop_null:.0%} / {found.stop_effect:.0%}"
+    )
+    if found.days is not None:
+        table.add_row("days, window included", f"{found.days}")
+        table.add_row("in full weeks", f"{math.ceil(found.days / 7)}")
+    console.print(table)
+    say(f"alpha {found.alpha:g} two-sided, power {found.power:.1%} for the primary metric.")

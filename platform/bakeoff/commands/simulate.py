@@ -1,0 +1,279 @@
+"""`bakeoff simulate`: how often a policy is right under repeated looks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from bakeoff.commands.project import project_option
+from bakeoff.commands.terminal import Refusal, console, progress, say
+
+if TYPE_CHECKING:
+    from experiments.stats.policy import Policy
+    from experiments.stats.simulate import Outcomes
+
+RULES = ("group_sequential", "always_valid", "exact", "fixed")
+KINDS = ("proportion", "mean", "revenue", "ratio", "covariate", "median")
+REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero": 25}
+
+
+@click.command()
+@click.option(
+    "--rule", "rules", type=click.Choice([*RULES, "all"]), multiple=True, help="One or more; all four."
+)
+@click.option("--kind", type=click.Choice(KINDS), default="proportion", show_default=True)
+@click.option("--baseline", type=float, default=0.1, show_default=True, help="The control's level.")
+@click.option(
+    "--sd", type=float, default=1.0, show_default=True, help="Of a mean's or a median's values."
+)
+@click.option(
+    "--lift", type=float, help="The relative effect to be found; what the units can show if left out."
+)
+@click.option(
+    "--units", type=int, default=10_000, show_default=True, help="Planned units over both variants."
+)
+@click.option(
+    "--looks", type=int, default=100, show_default=True, help="Looks up to the planned units."
+)
+@click.option(
+    "--overrun", type=float, default=1.0, show_default=True, help="Go on to this multiple of the plan."
+)
+@click.option("--alpha", type=float, default=0.05, show_default=True)
+@click.option("--policy", default="{}", help="Other fields of the decision policy, as JSON.")
+@click.option(
+    "--replications", type=int, default=2000, show_default=True, help="Simulated experiments."
+)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--from-events",
+    "metric",
+    metavar="METRIC",
+    help="A/A mode: split the project's own past units at random, on one of its metrics.",
+)
+@click.option(
+    "--days", type=float, default=28.0, show_default=True, help="With --from-events: how far back."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.svg",
+    help="Draw false positives against the number of looks.",
+)
+@project_option
+def simulate(form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
+    r"""False positives, power and length of a policy, looked at again and again.
+
+    \b
+    bakeoff simulate --baseline 0.1 --units 20000
+    bakeoff simulate --rule all --kind mean --baseline 10 --sd 4 --lift 0.02
+    bakeoff simulate --from-events clicks --rule group_sequential
+    """
+    from experiments.stats.policy import PolicyError
+    from experiments.stats.totals import StatisticsError
+
+    rules = given.pop("rules") or ("group_sequential",)
+    rules = RULES if "all" in rules else rules
+    try:
+        _check(given)
+        rows = _on_events(rules, given) if given["metric"] else _on_draws(rules, given)
+    except (StatisticsError, PolicyError) as error:
+        raise Refusal(str(error)) from error
+    if plot is not None:
+        from experiments.reports.rate_chart import draw_rates
+
+        plot.write_text(
+            draw_rates({row["rule"]: row["false_positives_by_look"] for row in rows}, given["alpha"])
+        )
+    if form == "json":
+        click.echo(
+            json.dumps({"replications": given["replications"], "rows": rows}, indent=1, allow_nan=False)
+        )
+    else:
+        _show(rows, given)
+
+
+def _check(given: dict[str, Any]) -> None:
+    from experiments.stats.totals import StatisticsError
+
+    for name, least in (("replications", 100), ("looks", 1), ("units", 4)):
+        if given[name] < least:
+            raise StatisticsError(f"{name} == {given[name]}, must be at least {least}.")
+    if given["overrun"] < 1:
+        raise StatisticsError(f"overrun == {given['overrun']:g}, must be at least 1.")
+
+
+def _policy(rule: str, given: dict[str, Any], planned: int) -> Policy:
+    from experiments.stats.policy import Policy, PolicyError
+
+    try:
+        fields = json.loads(given["policy"])
+    except json.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise PolicyError(f"policy == '{given['policy']}', must be a JSON object.")
+    alpha = given["alpha"]
+    reserve = {"reserve": alpha / 10} if 0 < alpha < 1 else {}
+    return Policy.parse(
+        {"rule": rule, "alpha": alpha, "planned_units": planned, "overrun": given["overrun"],
+         **REAL_LIMITS, **reserve, **fields}
+    )  # fmt: skip
+
+
+def _on_draws(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Simulate A/A, the effect, and half of it under each rule."""
+    from experiments.analysis.plan import plan
+
+    lift = given["lift"]
+    if lift is None:
+        kind, level = given["kind"], given["baseline"]
+        lift = plan(
+            kind="proportion" if kind == "proportion" else "mean",
+            baseline=_level_of(kind, level),
+            sd=_spread_of(kind, level, given["sd"]),
+            units=given["units"],
+            shares=[0.5, 0.5],
+            alpha=given["alpha"],
+            rule="fixed",
+        ).mde_relative  # fmt: skip
+    usable = [rule for rule in rules if rule != "exact" or given["kind"] == "proportion"]
+    if not usable:
+        from experiments.stats.totals import StatisticsError
+
+        raise StatisticsError(f"rule == 'exact', kind is {given['kind']}: must be a proportion.")
+    rows = []
+    with progress("Simulating experiments", 3 * given["replications"] * len(usable)) as advance:
+        for rule in usable:
+            policy = _policy(rule, given, given["units"])
+            policy.require_attainable(given["kind"], 0.5)
+            outcomes = {}
+            for name, factor in (("none", 0.0), ("effect", 1.0), ("half", 0.5)):
+                outcomes[name] = _simulate(policy, given, lift * factor, advance)
+            rows.append(_row(rule, policy, outcomes, lift))
+    return rows
+
+
+def _level_of(kind: str, level: float) -> float:
+    return level * 1.6487 if kind == "revenue" else level  # the mean of a log-normal value of sd 1
+
+
+def _spread_of(kind: str, level: float, sd: float) -> float:
+    """Standard deviation of a unit's value, for the effect that is looked for by default."""
+    if kind == "revenue":
+        return float((level * 7.389 - (level * 1.6487) ** 2) ** 0.5)
+    if kind == "ratio":
+        return float((level * (1 - level) * (1 / 9 + 1 / 5)) ** 0.5)
+    if kind == "median":
+        return level * sd * 1.2533
+    return sd * (0.714 if kind == "covariate" else 1.0)
+
+
+def _simulate(policy: Policy, given: dict[str, Any], lift: float, advance: Any) -> Outcomes:
+    import numpy as np
+
+    from experiments.stats.scenarios import Scenario, draw_paths
+    from experiments.stats.simulate import apply_rule, merge_outcomes
+
+    per_look = max(round(given["units"] / given["looks"]), 4)
+    parts = []
+    for paths in draw_paths(
+        Scenario(given["kind"], level=given["baseline"], lift=lift, sd=given["sd"]),
+        looks=max(round(given["looks"] * given["overrun"]), 1),
+        units_per_look=per_look,
+        experiments=given["replications"],
+        policy=policy,
+        rng=np.random.default_rng(given["seed"]),
+    ):
+        parts.append(apply_rule(policy, paths, act_on_futility=policy.futility and lift != 0))
+        advance(len(parts[-1].stop))
+    return merge_outcomes(parts)
+
+
+def _row(
+    rule: str, policy: Policy, outcomes: dict[str, Outcomes], lift: float | None
+) -> dict[str, Any]:
+    share, error = outcomes["none"].rate()
+    row: dict[str, Any] = {
+        "rule": rule,
+        "false_positives": share,
+        "false_positives_error": error,
+        "false_positives_by_look": [
+            outcomes["none"].rate_by(look) for look in range(len(outcomes["none"].units))
+        ],
+        "planned_units": policy.planned_units,
+    }
+    if "effect" in outcomes:
+        gain, gain_error = outcomes["effect"].rate(1)
+        stop, stop_error = outcomes["effect"].mean_stop(policy.planned_units)
+        row |= {
+            "lift": lift,
+            "power": gain,
+            "power_error": gain_error,
+            "wrong_direction": outcomes["effect"].rate(-1)[0],
+            "power_at_half": outcomes["half"].rate(1)[0],
+            "mean_stop": stop,
+            "mean_stop_error": stop_error,
+            "expected_units": stop * policy.planned_units,
+        }
+    return row
+
+
+def _on_events(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Split past units at random under each rule."""
+    from bakeoff.commands.project import find_project
+
+    project = find_project(given["slug"])
+    import numpy as np
+
+    from experiments.analysis.past_units import read_past_units
+    from experiments.stats.scenarios import permuted_paths
+    from experiments.stats.simulate import apply_rule, merge_outcomes
+    from experiments.stats.totals import StatisticsError
+
+    metric = project.metrics.filter(key=given["metric"]).first()
+    if metric is None:
+        known = sorted(project.metrics.values_list("key", flat=True))
+        raise StatisticsError(f"metric == '{given['metric']}', must be one of {known}.")
+    past = read_past_units(metric, days=given["days"])
+    rows = []
+    with progress("Splitting past units", given["replications"] * len(rules)) as advance:
+        for rule in rules:
+            policy = _policy(rule, given, max(len(past.y), 2))
+            parts = []
+            for paths in permuted_paths(
+                past.y, past.d, looks=given["looks"], experiments=given["replications"], policy=policy,
+                kind=metric.kind, rng=np.random.default_rng(given["seed"]),
+            ):  # fmt: skip
+                parts.append(apply_rule(policy, paths, act_on_futility=False))
+                advance(len(parts[-1].stop))
+            rows.append(_row(rule, policy, {"none": merge_outcomes(parts)}, None))
+    return rows
+
+
+def _show(rows: list[dict[str, Any]], given: dict[str, Any]) -> None:
+    table = Table(
+        "rule", "false positives", title=f"{given['replications']} experiments, {given['looks']} looks"
+    )
+    found = "power" in rows[0]
+    if found:
+        for column in (f"power at {rows[0]['lift']:+.2%}", "wrong way", "at half of it", "mean stop"):
+            table.add_column(column)
+    for row in rows:
+        cells = [row["rule"], f"{row['false_positives']:.3f} ± {row['false_positives_error']:.3f}"]
+        if found:
+            cells += [
+                f"{row['power']:.3f} ± {row['power_error']:.3f}",
+                f"{row['wrong_direction']:.4f}",
+                f"{row['power_at_half']:.3f}",
+                f"{row['mean_stop']:.2f} of the plan",
+            ]
+        table.add_row(*cells)
+    console.print(table)
+    say(f"alpha {given['alpha']:g}; ± is one Monte-Carlo standard error.")
+    say("Futility is not acted on where there is no effect: it could only lower the first column.")
