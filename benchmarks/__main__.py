@@ -8,7 +8,17 @@ import sys
 import tempfile
 import time
 
-NAMES = ("assignment", "recommend", "events", "start", "memory", "power")
+NAMES = (
+    "assignment",
+    "recommend",
+    "events",
+    "start",
+    "memory",
+    "power",
+    "statistics",
+    "scorecard",
+    "freshness",
+)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -58,12 +59,28 @@ def effect_of(metric: MetricInput, control: str, treatment: str) -> tuple[Effect
 
 
 def why_too_few(policy: Policy, metric: MetricInput, control: str, treatment: str) -> str:
-    """Small counts make every normal approximation wrong: say nothing before the gate."""
+    """Say what is missing before a verdict: small counts make every normal approximation wrong."""
     proportion = metric.kind in PROPORTIONS
-    least = policy.minimum_conversions if proportion else policy.minimum_nonzero
     word = "conversions" if proportion else "units with a value"
-    for variant in (control, treatment):
+    units = {
+        variant: sum(epoch[variant].n for epoch in metric.epochs if variant in epoch)
+        for variant in (control, treatment)
+    }
+    least = gate_of(policy, metric.kind, *units.values())
+    for variant in units:
         have = sum(epoch[variant].nonzero for epoch in metric.epochs if variant in epoch)
         if have < least:
             return f"{word} in '{variant}' == {have}, must be at least {least} before a verdict"
     return ""
+
+
+def gate_of(policy: Policy, kind: str, control_n: int, treatment_n: int) -> int:
+    """Return the conversions, or units with a value, that each variant must have.
+
+    The skewness of values cancels in the difference of two equal groups and does not in unequal ones:
+    the gate of a mean grows with the root of their ratio (docs/decisions/0008).
+    """
+    if kind in PROPORTIONS:
+        return policy.minimum_conversions
+    smaller, larger = sorted((max(control_n, 1), max(treatment_n, 1)))
+    return math.ceil(policy.minimum_nonzero * math.sqrt(larger / smaller) - 1e-9)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.stats.effects import PROPORTIONS
+from experiments.stats.metric_input import gate_of
 from experiments.stats.simulate import Paths
 from experiments.stats.totals import StatisticsError
 
@@ -137,8 +138,12 @@ def _draw(
         est = np.nansum(np.where(w > 0, w * np.array(estimates), 0.0), axis=0)
         var = np.nansum(np.where(w > 0, w**2 * np.array(variances), 0.0), axis=0)
         statistic = est / np.sqrt(var)
-    least = policy.minimum_conversions if scenario.kind in PROPORTIONS else policy.minimum_nonzero
     counts = [sum(epoch[side] for epoch in nonzero) for side in (0, 1)]
+    treated = np.cumsum(
+        np.repeat([round(per_look * e.share) for e in epochs], [e.looks for e in epochs])
+    )
+    gates = zip((units - treated).tolist(), treated.tolist(), strict=True)
+    least = np.array([gate_of(policy, scenario.kind, *sizes) for sizes in gates])
     ready = (np.minimum(counts[0], counts[1]) >= least) & np.isfinite(statistic)
     return Paths(
         units=units,
