@@ -25,14 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from experiments.analysis.duckdb_source import quote, source_of
 from experiments.analysis.metric_spec import KINDS
 from experiments.analysis.unit_file import (
     FileError,
     FileLook,
     FileTotals,
     MetricColumn,
-    quote,
-    source_of,
 )
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.totals import TOTALS, Totals

@@ -34,11 +34,11 @@ class Policy:
         planned_units: units over all variants that the power calculation asked for.
         overrun: end without a verdict after this multiple of the planned units.
         minimum_conversions: proportion: conversions needed in each variant before a verdict.
-        minimum_nonzero: mean and ratio: units with a value other than zero needed in each variant, times
-            the root of the larger over the smaller variant.
+        minimum_nonzero: mean and ratio: units with a value other than zero needed in each variant,
+            times the root of the larger over the smaller variant.
         minimum_run_seconds: no ship before, rounded up to full weeks from a week on; a loss does not
             wait.
-        window_seconds: a unit is complete this long after its exposure, unless its metric says else.
+        window_seconds: a unit is complete this long after its exposure, unless its metric has its own.
         look_every_seconds: pause between looks.
         twyman_limit: a relative gain beyond it waits for a person.
         futility: group_sequential: stop when neither direction has 10 % conditional power at the

@@ -142,6 +142,7 @@ def _local(file: str) -> Iterator[Path]:
 
 def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.analysis.unit_file import FileError, UnitFile
+    from experiments.analysis.unit_reader import read_units
 
     metrics = parse_metrics(given)
     if not metrics:
@@ -158,8 +159,8 @@ def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[Metr
         from rich.console import Console
 
         with Console(stderr=True).status(f"Reading {path.name}"):
-            return opened.totals(), metrics
-    return opened.totals(), metrics
+            return read_units(opened), metrics
+    return read_units(opened), metrics
 
 
 def _read_totals(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:

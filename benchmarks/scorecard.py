@@ -1,0 +1,164 @@
+"""A scorecard of five metrics with covariates: from a million rows, and from totals, beside the peers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from benchmarks.results import Row, median_of, write_result
+
+METRICS, REPEATS = 5, 5
+ROOT = Path(__file__).parent.parent
+PEERS = ROOT / ".venv-peers"
+REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
+
+
+def run(size: str, home: str) -> None:
+    units = 1_000_000 if size == "full" else 50_000
+    file = Path(home) / "rows.parquet"
+    _write(file, units)
+    peers = _peers(file)
+    limit = _one_pass(file, home)
+    from experiments.analysis.scorecard import Question, judge
+    from experiments.analysis.unit_file import MetricColumn, UnitFile
+    from experiments.analysis.unit_reader import read_units
+    from experiments.stats.effects import compare, critical_value
+    from experiments.stats.policy import Policy
+
+    columns = [MetricColumn(f"m{n}", "mean", f"y{n}", covariate=f"x{n}") for n in range(METRICS)]
+    question = Question(Policy(rule="fixed", twyman_limit=0, minimum_run_seconds=0), "0", columns)
+
+    def recompute():
+        return judge(read_units(UnitFile(file, "variant", columns)), question)
+
+    card = recompute()
+    estimate = card.last.result.comparisons[0].effect.estimate
+    if abs(estimate / peers["estimate"][0] - 1) > 1e-6:
+        raise SystemExit(f"ours == {estimate}, tea-tasting == {peers['estimate'][0]}: must agree.")
+    seconds, spread = median_of([_time(recompute) for _ in range(REPEATS)])
+    totals = [card.file.looks[-1].summaries[f"m{n}"] for n in range(METRICS)]
+    z = critical_value(0.05)
+
+    def from_totals() -> None:
+        for sides in totals:
+            effect = compare("mean", sides["0"], sides["1"])
+            _ = effect.p_value, effect.interval(z), effect.lift_interval(z)
+
+    many = 200
+    each, each_spread = median_of(
+        [_time(lambda: [from_totals() for _ in range(many)]) / many * 1000 for _ in range(REPEATS)]
+    )
+    rows = []
+    for name, theirs in sorted(peers["rows"].items(), key=lambda pair: pair[1]):
+        best = theirs == min(peers["rows"].values())
+        rows.append(
+            Row(f"recompute from {units:,} rows, beside {name}", seconds, "s", theirs, limit,
+                "ratio_to_peer >= 5" if best else "", higher_is_better=False, spread=spread)
+        )  # fmt: skip
+    rows.append(
+        Row("the same, beside one aggregate pass in PostgreSQL", seconds, "s", None, limit,
+            "share_of_limit >= 0.5", higher_is_better=False, spread=spread)
+    )  # fmt: skip
+    for name, theirs in sorted(peers["totals"].items(), key=lambda pair: pair[1]):
+        best = theirs == min(peers["totals"].values())
+        rows.append(
+            Row(f"from totals, beside {name}", each, "ms", theirs * 1000, None,
+                "ratio_to_peer >= 20" if best else "", higher_is_better=False, spread=each_spread)
+        )  # fmt: skip
+    rows.append(Row("from totals", each, "ms", None, None, "ours <= 0.2", higher_is_better=False, spread=each_spread))  # fmt: skip
+    versions = ", ".join(
+        line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")
+    )
+    write_result(
+        "scorecard", size, rows,
+        f"{METRICS} means, each with a covariate (CUPED), two variants; Parquet, two threads for everybody. "
+        f"The peers' environment: {versions}. The first estimate agrees with tea-tasting's to 1e-6.",
+        ("duckdb", "scipy"),
+    )  # fmt: skip
+
+
+def _time(call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _write(file: Path, units: int) -> None:
+    rng = np.random.default_rng(1)
+    columns = {"variant": rng.integers(0, 2, units).astype(np.int64)}
+    for n in range(METRICS):
+        before = rng.gamma(2, 1, units)
+        columns[f"x{n}"] = before
+        columns[f"y{n}"] = 0.7 * before + rng.gamma(1, 1, units) + 0.01 * columns["variant"]
+    parquet.write_table(pa.table(columns), file)
+
+
+def _peers(file: Path) -> dict:
+    python = PEERS / "bin" / "python"
+    stamp = PEERS / ".installed"
+    if not stamp.exists() or stamp.stat().st_mtime < REQUIREMENTS.stat().st_mtime:
+        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+        subprocess.run(
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+                "-r",
+                str(REQUIREMENTS),
+            ],
+            check=True,
+        )
+        stamp.touch()
+    script = Path(__file__).parent / "peers" / "scorecard.py"
+    done = subprocess.run(
+        [str(python), "-W", "ignore", str(script), str(file), str(REPEATS)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _one_pass(file: Path, home: str) -> float:
+    """Seconds of one aggregate pass over the same rows in PostgreSQL."""
+    os.environ["BAKEOFF_HOME"] = home
+    import psycopg
+
+    from bakeoff.embedded.supervisor import Platform
+    from bakeoff.environment import read_environment
+
+    platform = Platform(read_environment(), port=0)
+    platform.start_servers()
+    try:
+        names = ["variant", *(f"{c}{n}" for n in range(METRICS) for c in "xy")]
+        with psycopg.connect(read_environment().database_url, autocommit=True) as connection:
+            connection.execute(
+                f"CREATE TABLE rows (variant bigint, {', '.join(f'{name} float8' for name in names[1:])})"
+            )
+            table = parquet.read_table(file).select(names)
+            with connection.cursor().copy(f"COPY rows ({', '.join(names)}) FROM STDIN") as copy:
+                for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                    copy.write_row(row)
+            connection.execute("VACUUM ANALYZE rows")
+            sums = ", ".join(
+                f"sum(y{n}), sum(y{n} * y{n}), sum(x{n}), sum(x{n} * x{n}), sum(y{n} * x{n})"
+                for n in range(METRICS)
+            )
+            query = f"SELECT variant, count(*), {sums} FROM rows GROUP BY variant"
+            seconds, _ = median_of(
+                [_time(lambda: connection.execute(query).fetchall()) for _ in range(REPEATS)]
+            )
+    finally:
+        platform.stop()
+    return seconds
