@@ -200,5 +200,7 @@ def _path(experiment: Experiment, looks: list[Look]) -> list[PathPoint]:
             continue
         units = row["effect"]["control_n"] + row["effect"]["treatment_n"]
         low, high = row["interval"]
+        if low is None or high is None:  # the exact rule knows no end yet
+            continue
         points.append(PathPoint(units, row["effect"]["estimate"], low, high))
     return points

@@ -47,9 +47,7 @@ def verdict_of(experiment: Experiment) -> Verdict:
         return Verdict("keep_running", sentence, None, None, 0)
     action = decision.action if decision is not None else look.action
     comparison = _primary_comparison(experiment, look.result)
-    units = sum(
-        totals["n"] for epoch in look.inputs["metrics"][0]["epochs"] for totals in epoch.values()
-    )
+    units = round(look.information * experiment.parsed_policy.planned_units)
     effect = comparison.get("lift") if comparison else None
     interval = comparison.get("lift_interval") if comparison else None
     return Verdict(
@@ -101,9 +99,9 @@ def describe_lift(comparison: dict[str, Any]) -> str:
     if comparison.get("lift") is not None and low_high:
         low, high = (percent(value) for value in low_high)
         return f"{percent(comparison['lift'])}, sequential 95 % interval {low} to {high}"
-    low, high = comparison["interval"]
+    low, high = ("open" if end is None else f"{end:+.4g}" for end in comparison["interval"])
     estimate = comparison["effect"]["estimate"]
-    return f"{estimate:+.4g}, sequential 95 % interval {low:+.4g} to {high:+.4g}"
+    return f"{estimate:+.4g}, sequential 95 % interval {low} to {high}"
 
 
 def percent(share: float) -> str:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from experiments.stats.look import LookInput, take_look
 from experiments.stats.metric_input import MetricInput
@@ -195,3 +197,31 @@ def test_false_positives_of_the_whole_rule():
                 wrong += 1
                 break
     assert wrong / 400 <= 0.05 + 2.5 * (0.05 * 0.95 / 400) ** 0.5
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 5)), min_size=4, max_size=60),
+    st.randoms(use_true_random=False),
+    st.integers(1, 8),
+)
+def test_any_split_order_or_merge_of_batches_gives_the_same_look(units, random, batches):
+    """Units dealt to batches at random, the batches added in another order: equal to the last bit."""
+    given_look = look(policy={"minimum_nonzero": 1, "futility": False})
+
+    def looked(groups: list[list[tuple[bool, int, int]]]):
+        totals = {"control": Totals(), "treatment": Totals()}
+        for group in groups:
+            for key, treated in (("control", False), ("treatment", True)):
+                mine = [(y, x) for side, y, x in group if side == treated]
+                totals[key] += Totals.of([y for y, _ in mine], None, [x for _, x in mine])
+        metric = replace(given_look.metrics[0], epochs=[totals])
+        return take_look(replace(given_look, metrics=[metric]))
+
+    dealt: list[list[tuple[bool, int, int]]] = [[] for _ in range(batches)]
+    for unit in units:
+        dealt[random.randrange(batches)].append(unit)
+    whole = looked([units])
+    assert looked(dealt) == whole
+    random.shuffle(dealt)
+    assert looked(dealt) == whole
