@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
 
@@ -296,32 +297,16 @@ def _question(totals: FileTotals, metrics: list[MetricColumn], given: dict[str, 
 
 
 def _policy(given: dict[str, Any]) -> Policy:
-    from experiments.stats.policy import Policy, PolicyError
-
-    try:
-        fields = json.loads(given["policy"])
-    except json.JSONDecodeError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise PolicyError(f"policy == '{given['policy']}', must be a JSON object.")
-    defaults = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0}  # a file has no clock, and a reader
     planned = {} if given["planned"] is None else {"planned_units": given["planned"]}
-    return Policy.parse(
-        {
-            "rule": given["method"],
-            "alpha": given["alpha"],
-            **defaults,
-            **planned,
-            **_reserve(given),
-            **fields,
-        }
+    # A file has no clock, and has a reader: neither the minimum run nor the Twyman limit waits.
+    return read_policy(
+        given["policy"],
+        rule=given["method"],
+        alpha=given["alpha"],
+        minimum_run_seconds=0.0,
+        twyman_limit=0.0,
+        **planned,
     )
-
-
-def _reserve(given: dict[str, Any]) -> dict[str, float]:
-    """Keep the default reserve below a small alpha."""
-    alpha = given["alpha"]
-    return {"reserve": alpha / 10} if 0 < alpha < 1 else {}
 
 
 def parse_shares(text: str | None, variants: list[str]) -> dict[str, float] | None:

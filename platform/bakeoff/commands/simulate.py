@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.project import project_option
 from bakeoff.commands.terminal import Refusal, console, progress, say
 
@@ -110,20 +111,14 @@ def _check(given: dict[str, Any]) -> None:
 
 
 def _policy(rule: str, given: dict[str, Any], planned: int) -> Policy:
-    from experiments.stats.policy import Policy, PolicyError
-
-    try:
-        fields = json.loads(given["policy"])
-    except json.JSONDecodeError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise PolicyError(f"policy == '{given['policy']}', must be a JSON object.")
-    alpha = given["alpha"]
-    reserve = {"reserve": alpha / 10} if 0 < alpha < 1 else {}
-    return Policy.parse(
-        {"rule": rule, "alpha": alpha, "planned_units": planned, "overrun": given["overrun"],
-         **REAL_LIMITS, **reserve, **fields}
-    )  # fmt: skip
+    return read_policy(
+        given["policy"],
+        rule=rule,
+        alpha=given["alpha"],
+        planned_units=planned,
+        overrun=given["overrun"],
+        **REAL_LIMITS,
+    )
 
 
 def _on_draws(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, Any]]:
