@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 from django.conf import settings
+from django.db import connection
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
@@ -19,6 +20,8 @@ from experiments.actions.define_experiment import (
     define_experiment,
 )
 from experiments.actions.start_experiment import start_experiment
+from experiments.ingest.rows import FeedbackRow, Rows, SlateRow
+from experiments.ingest.statement import Payload, statement_for
 from experiments.models import Experiment, Metric
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion, Surface
@@ -104,3 +107,56 @@ def make_shop(items: int = 10) -> Shop:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def write(rows: Rows) -> None:
+    """Commit rows as the gateway does."""
+    payload = Payload.of([rows])
+    with connection.cursor() as cursor:
+        cursor.execute(statement_for(payload.kinds), payload.parameters)
+
+
+def make_slate(shop: Shop, unit: str, items: tuple[str, ...] = ("i0", "i1"), **fields) -> str:
+    """Commit a slate of the shop's surface, served a while ago; return its id."""
+    row = {
+        "recommendation_id": str(uuid7()),
+        "project_id": shop.project.pk,
+        "surface_id": shop.surface.pk,
+        "unit_id": unit,
+        "experiment_id": None,
+        "variant_id": None,
+        "model_version_id": shop.champion.pk,
+        "reason": "DEFAULT",
+        "fallback": None,
+        "forced": False,
+        "variant_weight": None,
+        "slots": [(item, 0.5, n + 1, 0.25, False) for n, item in enumerate(items)],
+        "candidate_count": len(items),
+        "candidate_hash": "",
+        "exploration": 0.0,
+        "latency_ms": 1.0,
+        "context": {},
+        "served_at": now().isoformat(),
+    }
+    write(Rows(slates=[SlateRow(**row | fields)]))
+    return (row | fields)["recommendation_id"]
+
+
+def feedback_row(shop: Shop, recommendation_id: str, **fields) -> FeedbackRow:
+    row = {
+        "project_id": shop.project.pk,
+        "feedback_id": str(uuid7()),
+        "recommendation_id": recommendation_id,
+        "item_id": "",
+        "unit_id": "u1",
+        "kind": "thumb",
+        "value": 1.0,
+        "text": "",
+        "tags": [],
+        "redacted": [],
+        "withdrawn": False,
+        "trainable": True,
+        "state": "ok",
+        "received_at": now().isoformat(),
+    }
+    return FeedbackRow(**row | fields)

@@ -16,6 +16,7 @@ from django.db import connection
 from django.test.utils import setup_databases
 
 from bakeoff.environment import read_environment
+from experiments.ingest.partitions import make_partitions
 from tests import builders
 from tests.tiny_bert import make_tiny_bert
 
@@ -25,6 +26,7 @@ from dataclasses import replace  # isort: skip
 # The same examples at every run of CI, and no clock: a slow machine is no failure.
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
@@ -41,6 +43,8 @@ def tables(django_db_blocker):
     """Committed data: each test works in a project of its own, so nothing is rolled back."""
     with django_db_blocker.unblock():
         setup_databases(verbosity=0, interactive=False)
+        connection.ensure_connection()
+        make_partitions(connection.connection, builders.now().date())
         yield  # the whole server is thrown away after the run
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
+from django.db import connection
 from django.db.models import Sum
 
 from experiments.analysis.roll_up import spec_of
@@ -40,10 +41,13 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     roles = list(experiment.roles.select_related("metric"))
     metrics = [_metric_input(experiment, role, variants, numbers) for role in roles]
     counts: dict[str, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    excluded: dict[int, dict[str, int]] = defaultdict(dict)
     doubled = 0
     for total in experiment.exposure_totals.all():
         counts[total.segment][total.epoch][variants[total.variant_id]] = total.units
         doubled += total.doubled
+        if not total.segment:
+            excluded[total.epoch][variants[total.variant_id]] = total.excluded
     primary = next(role for role in roles if role.role == role.Role.PRIMARY)
     started = experiment.started_at or now
     return LookInput(
@@ -62,7 +66,29 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         segment_exposures={
             segment: _sum_counts(by_epoch.values()) for segment, by_epoch in counts.items() if segment
         },
+        excluded=[(excluded[epoch.number], epoch.weights) for epoch in epochs],
+        split=_count_split_people(experiment, primary),
     )
+
+
+def _count_split_people(experiment: Experiment, role: ExperimentMetric) -> int:
+    """Count people whose two units, met before they logged in, are in different variants."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*) FROM experiments_link AS person
+            JOIN experiments_observation AS one ON one.experiment_id = %(experiment)s
+                AND one.metric_id = %(metric)s AND one.unit_id = person.unit_id
+            JOIN experiments_observation AS other ON other.experiment_id = %(experiment)s
+                AND other.metric_id = %(metric)s AND other.unit_id = person.other_unit_id
+            WHERE person.project_id = %(project)s AND person.alias IS NULL
+                AND one.variant_id <> other.variant_id""",
+            {
+                "experiment": experiment.pk,
+                "metric": role.metric_id,
+                "project": experiment.project_id,
+            },
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _metric_input(
@@ -234,6 +260,8 @@ def input_to_json(given: LookInput) -> dict[str, Any]:
         "batches": _epochs_to_json(given.batches),
         "segments": {name: _epochs_to_json(epochs) for name, epochs in given.segments.items()},
         "segment_exposures": {name: dict(counts) for name, counts in given.segment_exposures.items()},
+        "excluded": [[dict(counts), dict(weights)] for counts, weights in given.excluded],
+        "split": given.split,
     }
 
 
@@ -252,6 +280,7 @@ def input_from_json(data: Mapping[str, Any]) -> LookInput:
             for metric in data["metrics"]
         ],
         "exposures": [(counts, weights) for counts, weights in data["exposures"]],
+        "excluded": [(counts, weights) for counts, weights in data.get("excluded", ())],
         "states": {key: RuleState.from_json(state) for key, state in data["states"].items()},
         "batches": _epochs_from_json(data["batches"]),
         "segments": {name: _epochs_from_json(epochs) for name, epochs in data["segments"].items()},

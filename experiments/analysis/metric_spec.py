@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from experiments.stats.effects import Kind
 
 SERVED = "slate"  # denominator: served answers of the experiment
+SAID = "feedback."  # an event's name that begins so is a kind of feedback
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
 VALUES = ("count", "sum", "max", "items")
 KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
@@ -40,6 +41,11 @@ class MetricError(ValueError):
         """Keep the field beside the message."""
         super().__init__(message)
         self.field = field
+
+
+def is_said(name: str) -> bool:
+    """Whether an event's name stands for a kind of feedback: `feedback.thumb`."""
+    return name.startswith(SAID)
 
 
 @dataclass(frozen=True, slots=True)

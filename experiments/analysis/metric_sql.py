@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from experiments.analysis.metric_spec import SERVED, Filter, MetricSpec
+from experiments.analysis.metric_spec import SERVED, Filter, MetricSpec, is_said
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST
 
@@ -92,14 +92,35 @@ def _capped(expression: str) -> str:
 
 
 def _span(start: str, end: str, *, live: bool) -> str:
+    """SQL of what a unit did in a stretch of time, up to the condition on its name."""
     source = "AND e.source = 'live'" if live else ""
-    return f"""FROM experiments_event AS e
+    return f"""FROM {{source}} AS e
         WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
             AND e.xid < %(upper)s::text::xid8 {source}
             AND e.occurred_at >= {start} AND e.occurred_at < {end}"""
 
 
-_ATTRIBUTED = """AND EXISTS (SELECT 1 FROM experiments_slate AS s
+# What a unit said, as events of the name `feedback.KIND`: its last words alone, unless it took them
+# back, or a person hid them.
+_SAID = """(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
+        'feedback.' || f.kind AS name, f.value, nullif(f.item_id, '') AS item_id, f.recommendation_id,
+        jsonb_build_object('text', f.text, 'tags', to_jsonb(f.tags), 'position', f.position)
+            AS properties
+    FROM experiments_feedback AS f
+    WHERE NOT f.withdrawn AND f.state NOT IN ('hidden', 'spam') AND NOT EXISTS (
+        SELECT 1 FROM experiments_feedback AS later
+        WHERE later.project_id = f.project_id AND later.recommendation_id = f.recommendation_id
+            AND later.unit_id = f.unit_id AND later.item_id = f.item_id AND later.kind = f.kind
+            AND later.xid < %(upper)s::text::xid8
+            AND (later.received_at, later.id) > (f.received_at, f.id)))"""
+
+
+def _from(span: str, name: str) -> str:
+    """Put the rows of a name into a span: what was said, or else what was done."""
+    return span.format(source=_SAID if is_said(name) else "experiments_event")
+
+
+_ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
     WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s)"""
 
 
@@ -107,7 +128,8 @@ def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
     if spec.kind == "funnel":
         return f"({_funnel(spec, span, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
     conditions = " ".join(f"AND {_condition(n, one)}" for n, one in enumerate(spec.filters))
-    where = f"{span} AND e.name = %(event)s {conditions} {_ATTRIBUTED if attributed else ''}"
+    conditions += _ATTRIBUTED if attributed else ""
+    where = f"{_from(span, spec.event)} AND e.name = %(event)s {conditions}"
     if spec.kind in PROPORTIONS:
         return f"EXISTS (SELECT 1 {where})::int::float8"
     value = {
@@ -122,14 +144,16 @@ def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
 def _funnel(spec: MetricSpec, span: str, step: int) -> str:
     """SQL of when a step was first taken after the steps before it; NULL if it was not."""
     later = f"AND e.occurred_at >= {_funnel(spec, span, step - 1)}" if step else ""
-    return f"(SELECT min(e.occurred_at) {span} AND e.name = %(step_{step})s {later})"
+    taken = f"{_from(span, spec.steps[step])} AND e.name = %(step_{step})s {later}"
+    return f"(SELECT min(e.occurred_at) {taken})"
 
 
 def _denominator(spec: MetricSpec, span: str, *, live: bool) -> str:
     if spec.kind != "ratio":
         return "1::float8"
     if spec.denominator != SERVED:
-        return f"(SELECT count(*)::float8 {span} AND e.name = %(denominator)s)"
+        counted = _from(span, spec.denominator)
+        return f"(SELECT count(*)::float8 {counted} AND e.name = %(denominator)s)"
     # Before exposure no slate of the experiment exists: a ratio over slates has no covariate below.
     if not live:
         return "1::float8"

@@ -7,9 +7,10 @@ Each row carries the id of its transaction. All ids below a snapshot's xmin have
 between the watermark of the last roll-up and today's xmin are exactly those that it has not seen;
 a sequence could not say that, because commits arrive out of order.
 
-The way of the data: an exposure opens one observation per metric; an event marks its unit, whose
-values are computed anew; when a unit's window has passed it joins a batch and its products are added
-to the totals; a later change of its value changes those totals by the difference.
+The way of the data: an exposure opens one observation per metric; an event or a word marks its unit,
+whose values are computed anew; when a unit's window has passed it joins a batch and its products are
+added to the totals; a later change of its value changes those totals by the difference, and a unit
+that turns out to be a bot is taken out of them again.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
-from experiments.analysis.metric_spec import SERVED, MetricSpec
-from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
+from experiments.analysis.metric_spec import SERVED, MetricSpec, is_said
+from experiments.analysis.metric_sql import BUCKET, TERMS, CompiledMetric, compile_metric
 from experiments.models import Experiment, ExperimentMetric
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
+UNITS_PER_UPDATE = 20_000
 _SUMS = ", ".join(TERMS)
 _ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)
 
@@ -52,9 +54,10 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     with connection.cursor() as cursor:
         # These statements are short and many: compiling them would take longer than running them.
         cursor.execute("SET LOCAL jit = off")
-        _count_exposures(cursor, experiment, span)
         roles = list(experiment.roles.select_related("metric"))
+        _take_out_excluded(cursor, experiment, roles, span)
         _observe_new_units(cursor, experiment, roles, span)
+        _count_exposures(cursor, experiment, roles, span)
         batch, closed = experiment.batches + 1, False
         for role in roles:
             spec = spec_of(role, experiment)
@@ -94,27 +97,124 @@ def _parameters(experiment: Experiment, span: _Span) -> dict[str, Any]:
 _NEW = "xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"
 
 
-def _count_exposures(cursor: CursorWrapper, experiment: Experiment, span: _Span) -> None:
-    """Add new exposures to the counts; each pair of a doubled unit is counted once."""
+_IS_EXCLUDED = """EXISTS (SELECT 1 FROM experiments_excludedunit AS out
+    WHERE out.project_id = %(project)s AND out.unit_id = seen.unit_id
+        AND out.xid < %(upper)s::text::xid8)"""
+
+
+def _count_exposures(
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: _Span
+) -> None:
+    """Add new exposures to the counts; of a unit in two variants, the later one is doubled."""
     cursor.execute(
-        """
+        f"""
+        WITH seen AS (
+            SELECT variant_id, epoch, unit_id FROM experiments_exposure
+            WHERE experiment_id = %(experiment)s AND {_NEW}
+        ), judged AS (
+            SELECT seen.variant_id, seen.epoch, {_IS_EXCLUDED} AS excluded,
+                coalesce(first.variant_id <> seen.variant_id, false) AS doubled
+            FROM seen LEFT JOIN experiments_observation AS first
+                ON first.experiment_id = %(experiment)s AND first.metric_id = %(metric)s
+                    AND first.unit_id = seen.unit_id
+        )
         INSERT INTO experiments_exposuretotal AS total
-            (experiment_id, variant_id, epoch, segment, units, doubled)
-        SELECT new.experiment_id, new.variant_id, new.epoch, '', count(*), count(*) FILTER (
-            WHERE EXISTS (
-                SELECT 1 FROM experiments_exposure AS other
-                WHERE other.experiment_id = new.experiment_id AND other.unit_id = new.unit_id
-                    AND other.variant_id <> new.variant_id
-                    AND other.xid < %(upper)s::text::xid8
-                    AND (other.xid < %(lower)s::text::xid8 OR other.id < new.id)))
-        FROM experiments_exposure AS new
-        WHERE new.experiment_id = %(experiment)s
-            AND new.xid >= %(lower)s::text::xid8 AND new.xid < %(upper)s::text::xid8
-        GROUP BY new.experiment_id, new.variant_id, new.epoch
+            (experiment_id, variant_id, epoch, segment, units, doubled, excluded)
+        SELECT %(experiment)s, variant_id, epoch, '', count(*) FILTER (WHERE NOT excluded),
+            count(*) FILTER (WHERE doubled), count(*) FILTER (WHERE excluded)
+        FROM judged GROUP BY variant_id, epoch
         ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
-            units = total.units + EXCLUDED.units, doubled = total.doubled + EXCLUDED.doubled
+            units = total.units + EXCLUDED.units, doubled = total.doubled + EXCLUDED.doubled,
+            excluded = total.excluded + EXCLUDED.excluded
         """,
-        _parameters(experiment, span),
+        _parameters(experiment, span) | {"metric": roles[0].metric_id},
+    )
+
+
+_GONE = """gone AS MATERIALIZED (
+    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {new})"""
+
+
+def _take_out_excluded(
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: _Span
+) -> None:
+    """Take units that are excluded now out of all that they were counted in, in every variant alike."""
+    parameters = _parameters(experiment, span) | {"metric": roles[0].metric_id}
+    gone = _GONE.format(new=_NEW)
+    cursor.execute(f"WITH {gone} SELECT 1 FROM gone LIMIT 1", parameters)
+    if cursor.fetchone() is None:
+        return
+    cursor.execute(
+        f"""
+        WITH {gone},
+        counted AS (
+            SELECT seen.variant_id, seen.epoch, first.variant_id AS first_variant,
+                first.epoch AS first_epoch, first.segments
+            FROM gone JOIN experiments_exposure AS seen
+                ON seen.experiment_id = %(experiment)s AND seen.unit_id = gone.unit_id
+                    AND seen.xid < %(lower)s::text::xid8
+            LEFT JOIN experiments_observation AS first
+                ON first.experiment_id = %(experiment)s AND first.metric_id = %(metric)s
+                    AND first.unit_id = gone.unit_id
+        ), change AS (
+            SELECT variant_id, epoch, '' AS segment, count(*) AS units,
+                count(*) FILTER (WHERE first_variant <> variant_id) AS doubled, count(*) AS excluded
+            FROM counted GROUP BY variant_id, epoch
+            UNION ALL
+            SELECT variant_id, epoch, segment, count(*), 0, 0
+            FROM counted CROSS JOIN unnest(segments) AS segment
+            WHERE (first_variant, first_epoch) = (variant_id, epoch)
+            GROUP BY variant_id, epoch, segment
+        )
+        UPDATE experiments_exposuretotal AS t SET units = t.units - change.units,
+            doubled = t.doubled - change.doubled, excluded = t.excluded + change.excluded
+        FROM change
+        WHERE t.experiment_id = %(experiment)s AND t.variant_id = change.variant_id
+            AND t.epoch = change.epoch AND t.segment = change.segment
+        """,
+        parameters,
+    )
+    for role in roles:
+        _take_out_of_totals(
+            cursor,
+            f"""WITH {gone}, removed AS (
+                DELETE FROM experiments_observation AS o USING gone
+                WHERE o.experiment_id = %(experiment)s AND o.metric_id = %(metric)s
+                    AND o.unit_id = gone.unit_id
+                RETURNING o.*)""",
+            parameters | {"metric": role.metric_id},
+            has_sketch=spec_of(role, experiment).kind == "quantile",
+        )
+
+
+def _take_out_of_totals(
+    cursor: CursorWrapper, removed: str, parameters: dict[str, Any], *, has_sketch: bool
+) -> None:
+    """Subtract the products of removed observations from the totals that hold them."""
+    sketch = f""", moved AS (
+            SELECT variant_id, epoch, segment, {BUCKET} AS bucket, -1 AS units
+            FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+            WHERE batch IS NOT NULL
+        ), sketch AS ({_COUNT_BUCKETS})"""
+    cursor.execute(
+        f"""
+        {removed}
+        {sketch if has_sketch else ""},
+        change AS (
+            SELECT variant_id, epoch, CASE WHEN segment = '' THEN batch ELSE 0 END AS batch, segment,
+                count(*) AS units,
+                {", ".join(f"-sum({product}) AS {name}" for name, product in TERMS.items())}
+            FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+            WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
+        )
+        UPDATE experiments_total AS t SET {_ADD}, n = t.n - change.units,
+            corrections = t.corrections + change.units
+        FROM change
+        WHERE t.experiment_id = %(experiment)s AND t.metric_id = %(metric)s
+            AND t.variant_id = change.variant_id AND t.epoch = change.epoch
+            AND t.batch = change.batch AND t.segment = change.segment
+        """,
+        parameters,
     )
 
 
@@ -142,7 +242,8 @@ def _observe_new_units(
         f"""
         WITH first AS (
             SELECT DISTINCT ON (unit_id) project_id, variant_id, epoch, unit_id, exposed_at
-            FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {_NEW}
+            FROM experiments_exposure AS seen WHERE experiment_id = %(experiment)s AND {_NEW}
+                AND NOT {_IS_EXCLUDED}
             ORDER BY unit_id, exposed_at, id
         ),
         new AS (
@@ -156,8 +257,8 @@ def _observe_new_units(
             RETURNING metric_id, variant_id, epoch, segments
         )
         INSERT INTO experiments_exposuretotal AS total
-            (experiment_id, variant_id, epoch, segment, units, doubled)
-        SELECT %(experiment)s, variant_id, epoch, segment, count(*), 0
+            (experiment_id, variant_id, epoch, segment, units, doubled, excluded)
+        SELECT %(experiment)s, variant_id, epoch, segment, count(*), 0, 0
         FROM new CROSS JOIN unnest(segments) AS segment
         WHERE metric_id = (%(metrics)s::bigint[])[1]
         GROUP BY variant_id, epoch, segment
@@ -176,12 +277,15 @@ def _dirty_sql(spec: MetricSpec) -> str:
     """SQL of the units whose value may have changed."""
     slates = f"""UNION SELECT unit_id FROM experiments_slate WHERE project_id = %(project)s
         AND experiment_id = %(experiment)s AND {_NEW}"""
+    said = f"""UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s
+        AND {_NEW}"""
     return f"""
         SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {_NEW}
         UNION
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
             AND name = ANY(%(names)s) AND {_NEW}
         {slates if spec.denominator == SERVED else ""}
+        {said if any(is_said(name) for name in spec.names) else ""}
     """
 
 
@@ -198,17 +302,31 @@ def _update_values(
     spec: MetricSpec,
     span: _Span,
 ) -> None:
-    """Recompute the values of touched units, and correct the totals of those already counted."""
+    """Recompute the values of touched units, and correct the totals of those already counted.
+
+    The units travel as arrays, of which the planner sees the length: as a subquery it took a few for
+    many, and read all observations for them.
+    """
     metric = compile_metric(spec)
+    parameters = dict(metric.parameters) | _parameters(experiment, span) | {"metric": role.metric_id}
+    cursor.execute(_dirty_sql(spec), parameters)
+    dirty = [row[0] for row in cursor.fetchall()]
+    for start in range(0, len(dirty), UNITS_PER_UPDATE):
+        units = dirty[start : start + UNITS_PER_UPDATE]
+        _update_some_values(cursor, spec, metric, parameters | {"units": units})
+
+
+def _update_some_values(
+    cursor: CursorWrapper, spec: MetricSpec, metric: CompiledMetric, parameters: dict[str, Any]
+) -> None:
     corrections = _CORRECT_SKETCH if spec.kind == "quantile" else ""
     cursor.execute(
         f"""
-        WITH dirty AS ({_dirty_sql(spec)}),
-        fresh AS MATERIALIZED (
+        WITH fresh AS MATERIALIZED (
             SELECT o.id, o.variant_id, o.epoch, o.batch, o.segments, o.y AS old_y, o.d AS old_d,
                 o.x AS old_x, o.w AS old_w, o.u AS old_u,
                 {metric.u} AS u, {metric.d} AS d, {metric.x} AS x, {metric.w} AS w
-            FROM dirty JOIN experiments_observation AS o
+            FROM unnest(%(units)s::text[]) AS dirty(unit_id) JOIN experiments_observation AS o
                 ON o.experiment_id = %(experiment)s AND o.metric_id = %(metric)s
                     AND o.unit_id = dirty.unit_id
         ),
@@ -233,7 +351,7 @@ def _update_values(
             AND t.variant_id = change.variant_id AND t.epoch = change.epoch
             AND t.batch = change.batch AND t.segment = change.segment
         """,
-        dict(metric.parameters) | _parameters(experiment, span) | {"metric": role.metric_id},
+        parameters,
     )
 
 

@@ -6,9 +6,9 @@ interrupted is simply run again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -31,6 +31,7 @@ class PastEvent:
     item_id: str | None
     value: float | None
     occurred_at: datetime
+    properties: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def load_events(
         connection: a connection in autocommit mode.
         project_id: whose events they are.
         events: in any order.
-        progress: told how many rows each chunk held.
+        progress: told after its commit how many rows each chunk held.
     """
     rows, new, total = iter(events), 0, 0
     while chunk := list(islice(rows, CHUNK)):
@@ -68,7 +69,6 @@ def load_events(
 
 
 def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEvent]) -> int:
-    nothing = orjson.dumps({}).decode()
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(
             """CREATE TEMPORARY TABLE staged (event_id text, name text, unit_id text, item_id text,
@@ -77,14 +77,27 @@ def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEve
         with cursor.copy(f"COPY staged ({_COLUMNS}) FROM STDIN") as copy:
             for e in chunk:
                 copy.write_row(
-                    (e.event_id, e.name, e.unit_id, e.item_id, e.value, e.occurred_at, nothing)
+                    (
+                        e.event_id,
+                        e.name,
+                        e.unit_id,
+                        e.item_id,
+                        e.value,
+                        e.occurred_at,
+                        orjson.dumps(e.properties).decode(),
+                    )
                 )
         cursor.execute(
-            f"""INSERT INTO experiments_event (project_id, {_COLUMNS}, source, item_known)
-            SELECT %s, {_COLUMNS}, 'loaded', item_id IS NULL OR EXISTS (
+            f"""WITH sent AS (SELECT DISTINCT ON (event_id) * FROM staged ORDER BY event_id),
+            fresh AS (
+                INSERT INTO experiments_eventid (project_id, event_id, occurred_at)
+                SELECT %(project)s, event_id, occurred_at FROM sent
+                ON CONFLICT DO NOTHING RETURNING event_id)
+            INSERT INTO experiments_event (project_id, {_COLUMNS}, source, item_known)
+            SELECT %(project)s, {_COLUMNS}, 'loaded', item_id IS NULL OR EXISTS (
                 SELECT 1 FROM inference_item AS known
-                WHERE known.project_id = %s AND known.item_id = staged.item_id)
-            FROM staged ORDER BY event_id ON CONFLICT DO NOTHING""",  # noqa: S608  constants
-            (project_id, project_id),
+                WHERE known.project_id = %(project)s AND known.item_id = sent.item_id)
+            FROM fresh JOIN sent USING (event_id)""",
+            {"project": project_id},
         )
         return cursor.rowcount

@@ -28,6 +28,8 @@ class SlateRow:
     latency_ms: float
     context: dict[str, Any]
     served_at: str
+    trainable: bool = True
+    pair: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +60,9 @@ class EventRow:
     received_at: str
     properties: dict[str, Any]
     source: str
+    claimed_at: str | None = None
+    trainable: bool = True
+    credit: bool = False  # no column: whether a recommendation is to be found for it
 
 
 @dataclass(slots=True)
@@ -70,8 +75,23 @@ class FeedbackRow:
     item_id: str
     unit_id: str
     kind: str
-    value: float
+    value: float | None
+    text: str
+    tags: list[str]
+    redacted: list[str]
+    withdrawn: bool
+    trainable: bool
+    state: str
     received_at: str
+
+
+@dataclass(slots=True)
+class ExclusionRow:
+    """A unit that is left out of analysis."""
+
+    project_id: int
+    unit_id: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -82,6 +102,7 @@ class Rows:
     exposures: list[ExposureRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     feedback: list[FeedbackRow] = field(default_factory=list)
+    exclusions: list[ExclusionRow] = field(default_factory=list)
 
 
-KINDS = ("slates", "exposures", "events", "feedback")
+KINDS = ("slates", "exposures", "events", "feedback", "exclusions")

@@ -21,19 +21,37 @@ if TYPE_CHECKING:
 _SLATE_COLUMNS = """recommendation_id uuid, project_id bigint, surface_id bigint, unit_id text,
     experiment_id bigint, variant_id bigint, model_version_id bigint, reason text, fallback text,
     forced boolean, variant_weight float8, slots jsonb, candidate_count int, candidate_hash text,
-    exploration float8, latency_ms float8, context jsonb, served_at timestamptz"""
+    exploration float8, latency_ms float8, context jsonb, served_at timestamptz,
+    trainable boolean, pair jsonb"""
 _EXPOSURE_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
     unit_id text, unit_type text, exposed_at timestamptz"""
 _EVENT_COLUMNS = """project_id bigint, event_id text, name text, unit_id text, item_id text,
     recommendation_id uuid, value float8, occurred_at timestamptz, received_at timestamptz,
-    properties jsonb, source text"""
+    properties jsonb, source text, claimed_at timestamptz, trainable boolean"""
 _FEEDBACK_COLUMNS = """project_id bigint, feedback_id text, recommendation_id uuid, item_id text,
-    unit_id text, kind text, value float8, received_at timestamptz"""
+    unit_id text, kind text, value float8, text text, tags text[], redacted text[],
+    withdrawn boolean, trainable boolean, state text, received_at timestamptz"""
+_EXCLUSION_COLUMNS = "project_id bigint, unit_id text, reason text"
 
 
 def _names(columns: str) -> str:
     return ", ".join(column.split()[0] for column in columns.split(","))
 
+
+# The unit's last slate that held the item, within its surface's window.
+_LAST_SLATE = """
+    SELECT slate.recommendation_id FROM experiments_slate AS slate
+    JOIN inference_surface AS surface ON surface.id = slate.surface_id
+    WHERE slate.project_id = sent.project_id AND slate.unit_id = sent.unit_id
+        AND slate.served_at <= sent.occurred_at
+        AND slate.served_at >= sent.occurred_at - make_interval(secs => surface.attribution_seconds)
+        AND surface.credited_events ? sent.name
+        AND slate.slots @> jsonb_build_array(jsonb_build_array(sent.item_id))
+    ORDER BY slate.served_at DESC LIMIT 1"""
+RECOMMENDATION = "coalesce(sent.recommendation_id, found.recommendation_id)"
+# Which side the treatment stood on is the slate's to say; without a pair there is no preference.
+_PREFERENCE = """CASE WHEN kind <> 'pairwise' THEN value WHEN pair IS NULL THEN NULL
+    WHEN text IN ('a', 'b') THEN (pair ->> 'treatment' = text)::int::float8 ELSE 0.5 END"""
 
 _PARTS = {
     "slates": f"""slates AS (
@@ -47,34 +65,53 @@ _PARTS = {
         FROM json_to_recordset(%s::json) AS r({_EXPOSURE_COLUMNS})
         ORDER BY experiment_id, unit_id, variant_id
         ON CONFLICT DO NOTHING)""",
-    "events": f"""events AS (
-        INSERT INTO experiments_event ({_names(_EVENT_COLUMNS)}, item_known)
-        SELECT {_names(_EVENT_COLUMNS)}, item_id IS NULL OR EXISTS (
-            SELECT 1 FROM inference_item AS known
-            WHERE known.project_id = r.project_id AND known.item_id = r.item_id)
-        FROM json_to_recordset(%s::json) AS r({_EVENT_COLUMNS})
-        ORDER BY project_id, event_id
+    # The ids make an event count once across partitions: only rows whose id is new go on. The sort
+    # keeps two statements with the same ids from waiting for each other in a circle.
+    "events": f"""sent AS (
+        SELECT DISTINCT ON (project_id, event_id) *
+        FROM json_to_recordset(%s::json) AS r({_EVENT_COLUMNS}, credit boolean)
+        ORDER BY project_id, event_id),
+    fresh AS (
+        INSERT INTO experiments_eventid (project_id, event_id, occurred_at)
+        SELECT project_id, event_id, occurred_at FROM sent
         ON CONFLICT DO NOTHING
-        RETURNING project_id, event_id)""",
+        RETURNING project_id, event_id),
+    events AS (
+        INSERT INTO experiments_event ({_names(_EVENT_COLUMNS)}, inferred, item_known)
+        SELECT {_names(_EVENT_COLUMNS).replace("recommendation_id", RECOMMENDATION)},
+            found.recommendation_id IS NOT NULL,
+            item_id IS NULL OR EXISTS (
+                SELECT 1 FROM inference_item AS known
+                WHERE known.project_id = sent.project_id AND known.item_id = sent.item_id)
+        FROM fresh JOIN sent USING (project_id, event_id)
+        LEFT JOIN LATERAL ({_LAST_SLATE}) AS found
+            ON sent.credit AND sent.recommendation_id IS NULL)""",
     "feedback": f"""said AS (
         SELECT r.*, slate.variant_id, slate.model_version_id, slot.rank AS position,
-            (slot.value ->> 3)::float8 AS propensity
+            (slot.value ->> 3)::float8 AS propensity, slate.pair
         FROM json_to_recordset(%s::json) AS r({_FEEDBACK_COLUMNS})
         JOIN experiments_slate AS slate USING (recommendation_id, project_id)
         LEFT JOIN LATERAL jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, rank)
             ON slot.value ->> 0 = r.item_id),
     feedback AS (
         INSERT INTO experiments_feedback ({_names(_FEEDBACK_COLUMNS)}, variant_id,
-            model_version_id, position, propensity)
-        SELECT {_names(_FEEDBACK_COLUMNS)}, variant_id, model_version_id, position, propensity
+            model_version_id, position, propensity, state_reason, reviewed_by, flags)
+        SELECT {_names(_FEEDBACK_COLUMNS).replace(" value", f" {_PREFERENCE}")}, variant_id,
+            model_version_id, position, propensity, '', '', '{{}}'
         FROM said ORDER BY project_id, feedback_id
         ON CONFLICT DO NOTHING
         RETURNING project_id, feedback_id)""",
+    "exclusions": f"""exclusions AS (
+        INSERT INTO experiments_excludedunit ({_names(_EXCLUSION_COLUMNS)})
+        SELECT {_names(_EXCLUSION_COLUMNS)}
+        FROM json_to_recordset(%s::json) AS r({_EXCLUSION_COLUMNS})
+        ORDER BY project_id, unit_id
+        ON CONFLICT DO NOTHING)""",
 }
 # Ids travel back only when some were not new: naming all of a large commit costs both sides.
 _RESULTS = {
     "events": """(SELECT CASE WHEN count(*) = %s THEN NULL
-        ELSE coalesce(json_agg(json_build_array(project_id, event_id)), '[]') END FROM events)""",
+        ELSE coalesce(json_agg(json_build_array(project_id, event_id)), '[]') END FROM fresh)""",
     "feedback": """(SELECT coalesce(json_agg(json_build_array(project_id, feedback_id)), '[]')
         FROM feedback)""",
     "said": "(SELECT coalesce(json_agg(json_build_array(project_id, feedback_id)), '[]') FROM said)",

@@ -8,18 +8,22 @@ from experiments.models.analysis import (
     QuantileCount,
     Total,
 )
-from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Unit, Variant
-from experiments.models.records import Event, Exposure, Feedback, Slate
+from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Variant
+from experiments.models.records import Event, EventId, Exposure, Feedback, Slate
+from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
     "Decision",
     "Epoch",
     "Event",
+    "EventId",
+    "ExcludedUnit",
     "Experiment",
     "ExperimentMetric",
     "Exposure",
     "ExposureTotal",
     "Feedback",
+    "Link",
     "Look",
     "Metric",
     "Observation",

@@ -129,6 +129,9 @@ class ExposureTotal(models.Model):
     doubled = models.BigIntegerField(
         default=0, help_text="Of these, units that had met another variant before."
     )
+    excluded = models.BigIntegerField(
+        default=0, help_text="Beside these, units that are left out: bots and internal traffic."
+    )
 
     class Meta:
         constraints = [

@@ -23,23 +23,6 @@ class WrongStateError(Exception):
     """What was asked for is not possible in the experiment's present state."""
 
 
-class Unit(models.Model):
-    """What a product says of one of its units: attributes that rules and reports can use."""
-
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="units")
-    unit_id = models.CharField(max_length=200)
-    attributes: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project", "unit_id"], name="unit_id_is_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return self.unit_id
-
-
 class Metric(models.Model):
     """A number per unit, declared over events; `MetricSpec` says what each kind means."""
 

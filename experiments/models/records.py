@@ -1,5 +1,8 @@
 """What was served, met, done and said. Written by the gateway's group commit and bulk loads alone.
 
+Slates and events are partitioned by month (docs/decisions/0012): slates by their id, a UUIDv7 that
+begins with the time; events by when they happened, so `EventId` keeps what makes them unique.
+
 Each table has one more column, `xid`, that the migration adds and the database fills: the id of the
 transaction that wrote the row, by which the roll-up knows what it has not seen.
 
@@ -9,9 +12,12 @@ for every slate cost more than the insert, and the one writer takes its ids from
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 
@@ -46,6 +52,7 @@ class Slate(models.Model):
     reason = models.CharField(max_length=32)
     fallback = models.CharField(max_length=32, null=True)  # noqa: DJ001  null is "none", as in JSON
     forced = models.BooleanField(default=False)
+    trainable = models.BooleanField(default=True, help_text="False: no consent to learn from it.")
     variant_weight = models.FloatField(null=True)
     slots: models.JSONField[list[list[Any]]] = models.JSONField(
         help_text="Per slot: item id, score, rank before the draw, propensity, explored."
@@ -55,6 +62,9 @@ class Slate(models.Model):
     exploration = models.FloatField(default=0.0)
     latency_ms = models.FloatField(default=0.0)
     context: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+    pair: models.JSONField[dict[str, Any] | None] = models.JSONField(
+        null=True, help_text="Of a comparison: who stood on side a and side b, and with which items."
+    )
     served_at = models.DateTimeField()
 
     class Meta:
@@ -111,25 +121,77 @@ class Event(models.Model):
     value = models.FloatField(null=True)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
+    claimed_at = models.DateTimeField(
+        null=True, help_text="What the client's clock said, where it was corrected."
+    )
+    inferred = models.BooleanField(
+        default=False, help_text="The recommendation was found, not named: the last with the item."
+    )
+    trainable = models.BooleanField(default=True, help_text="False: no consent to learn from it.")
     properties: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.LIVE)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project", "event_id"], name="an_event_counts_once")
-        ]
         indexes = [models.Index(fields=["project", "unit_id", "occurred_at"])]
 
     def __str__(self) -> str:
         return f"{self.name} by {self.unit_id}"
 
 
+class EventId(models.Model):
+    """The id of an event that was kept: what makes it count once, whatever partition it is in."""
+
+    pk = models.CompositePrimaryKey("project", "event_id")
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    event_id = models.CharField(max_length=200)
+    occurred_at = models.DateTimeField(help_text="It is forgotten with the event.")
+
+    class Meta:
+        indexes = [BrinIndex(fields=["occurred_at"], name="event_ids_by_time")]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
+class FeedbackQuerySet(models.QuerySet["Feedback"]):
+    """Sets of feedback."""
+
+    def current(self) -> Self:
+        """What units say now: the last word of each, unless they withdrew it."""
+        key = ("project_id", "recommendation_id", "item_id", "unit_id", "kind")
+        later = Feedback.objects.filter(**{name: OuterRef(name) for name in key}).filter(
+            Q(received_at__gt=OuterRef("received_at"))
+            | Q(received_at=OuterRef("received_at"), id__gt=OuterRef("id"))
+        )
+        return self.filter(~Exists(later), withdrawn=False)
+
+    def counted(self) -> Self:
+        """What counts in reports: neither hidden nor spam."""
+        return self.current().exclude(state__in=(Feedback.State.HIDDEN, Feedback.State.SPAM))
+
+
 class Feedback(models.Model):
-    """What a unit said about a slate; variant, model and slot come from the slate."""
+    """What a unit said about a slate; variant, model and slot come from the slate.
+
+    Append-only: a later row of the same unit, slate, item and kind supersedes, and may withdraw.
+    """
 
     class Kind(models.TextChoices):
         THUMB = "thumb"
         RATING = "rating"
+        REASONS = "reasons"
+        TEXT = "text"
+        HIDE = "hide"
+        CORRECTION = "correction"
+        PAIRWISE = "pairwise"
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        OK = "ok"
+        HIDDEN = "hidden"
+        SPAM = "spam"
 
     project = models.ForeignKey(
         "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
@@ -139,7 +201,19 @@ class Feedback(models.Model):
     item_id = models.CharField(max_length=200, blank=True)
     unit_id = models.CharField(max_length=200)
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    value = models.FloatField()
+    value = models.FloatField(
+        null=True,
+        help_text="Of a thumb or rating; hide: 1; pairwise: 1 for the treatment, else 0 or .5.",
+    )
+    text = models.TextField(
+        blank=True, help_text="Of a text, redacted; of a correction, the label; of a pair, the answer."
+    )
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    redacted = ArrayField(
+        models.CharField(max_length=16), default=list, blank=True, help_text="What was found in it."
+    )
+    withdrawn = models.BooleanField(default=False)
+    trainable = models.BooleanField(default=True, help_text="False: no consent to learn from it.")
     variant = models.ForeignKey(
         "experiments.Variant", null=True, on_delete=models.SET_NULL, db_index=False, db_constraint=False
     )
@@ -153,13 +227,25 @@ class Feedback(models.Model):
     position = models.PositiveIntegerField(null=True)
     propensity = models.FloatField(null=True)
     received_at = models.DateTimeField(db_default=Now())
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OK)
+    state_reason = models.CharField(max_length=200, blank=True)
+    reviewed_by = models.CharField(max_length=150, blank=True)
+    reviewed_at = models.DateTimeField(null=True)
+    flags = ArrayField(
+        models.CharField(max_length=16), default=list, blank=True, help_text="duplicate, burst."
+    )
+
+    objects = FeedbackQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "feedback_id"], name="feedback_counts_once")
         ]
-        indexes = [models.Index(fields=["project", "recommendation_id", "received_at"])]
+        indexes = [
+            models.Index(fields=["project", "recommendation_id", "received_at"]),
+            models.Index(fields=["project", "unit_id"], name="feedback_by_unit"),
+        ]
         verbose_name_plural = "feedback"
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.value:g} by {self.unit_id}"
+        return f"{self.kind} by {self.unit_id}"

@@ -59,6 +59,9 @@ class ExperimentReport:
     looks: list[Look]
     srm_p_value: float | None
     healthy: bool
+    doubled: int
+    split: int
+    excluded: int
     planned_units: int
     chart: str
 
@@ -90,6 +93,11 @@ class ExperimentReport:
                 "units": self.verdict.units,
             },
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
+            "units": {
+                "in_two_variants": self.doubled,
+                "people_in_two_variants": self.split,
+                "excluded": self.excluded,
+            },
             "variants": [_plain(row) for row in self.variants],
             "metrics": [_plain(row) for row in self.metrics],
             "looks": [
@@ -138,6 +146,9 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         looks=looks,
         srm_p_value=ratio["p_value"] if ratio else None,
         healthy=look is None or look.action != HALTED,
+        doubled=look.inputs["doubled"] if look else 0,
+        split=look.inputs.get("split", 0) if look else 0,
+        excluded=_count_excluded(look) if look else 0,
         planned_units=policy.planned_units,
         chart=draw_path(
             _path(experiment, looks),
@@ -145,6 +156,10 @@ def report_on(experiment: Experiment) -> ExperimentReport:
             label=f"Estimated difference over the looks of {experiment.key}",
         ),
     )
+
+
+def _count_excluded(look: Look) -> int:
+    return sum(sum(counts.values()) for counts, _ in look.inputs.get("excluded", []))
 
 
 def _variant_rows(experiment: Experiment, ratio: dict[str, Any] | None) -> list[VariantRow]:

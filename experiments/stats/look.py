@@ -5,7 +5,7 @@ look can be recomputed. An unhealthy experiment never gets a verdict.
 
 The state machine: `keep_running` until the first of
 
-    halt                unhealthy: sample ratio, leak, doubled units
+    halt                unhealthy: sample ratio, leak, doubled units, unequally excluded units
     roll_back           the primary is worse beyond its bound, or a guardrail is harmed
     ship                the primary is better beyond its bound, guardrails safe, the minimum run over
     stop_inconclusive   hopeless, or the end without a verdict: the champion stays
@@ -51,6 +51,8 @@ class LookInput:
         batches: rule `exact`: the primary's totals of each batch that is new since the look before.
         segments: the primary's totals by variant, one mapping an epoch, by `attribute=value`.
         segment_exposures: units per variant by `attribute=value`.
+        excluded: as exposures, of the bots and internal units that are left out of all else.
+        split: people who met two variants under two ids, which nothing could know before.
     """
 
     policy: Policy
@@ -66,6 +68,8 @@ class LookInput:
     batches: Sequence[Mapping[str, Totals]] = ()
     segments: Mapping[str, Sequence[Mapping[str, Summary]]] = field(default_factory=dict)
     segment_exposures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    excluded: Sequence[tuple[Mapping[str, int], Mapping[str, float]]] = ()
+    split: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,21 @@ def _why_unhealthy(given: LookInput, ratio: SampleRatio) -> str:
             f"share of units seen in two variants == {given.doubled / units:.3f}, must be at most "
             f"{given.policy.most_doubled:g}"
         )
-    return ""
+    return _why_excluded_unequally(given)
+
+
+def _why_excluded_unequally(given: LookInput) -> str:
+    """Say so when a variant makes more of its units look like bots: what is left is no fair half."""
+    if not any(sum(counts.values()) for counts, _ in given.excluded):
+        return ""
+    ratio = check_sample_ratio(given.excluded, alpha=given.policy.srm_alpha)
+    if ratio.healthy:
+        return ""
+    return (
+        f"excluded units (bots, internal) differ between variants: p = {ratio.p_value:.2g} < "
+        f"{given.policy.srm_alpha:g}, observed {_shares(ratio.observed)}, expected "
+        f"{_shares(ratio.expected)}"
+    )
 
 
 def _shares(shares: Mapping[str, float]) -> str:

@@ -61,6 +61,11 @@ class ItemVector(models.Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def default_credited_events() -> list[str]:
+    """Return the events that are credited when a surface does not say."""
+    return ["conversion"]
+
+
 class Surface(models.Model):
     """A place in a product that asks for an answer."""
 
@@ -83,6 +88,15 @@ class Surface(models.Model):
     )
     liked_events: models.JSONField[list[str]] = models.JSONField(
         default=list, blank=True, help_text="Event names that say a unit liked an item."
+    )
+    credited_events: models.JSONField[list[str]] = models.JSONField(
+        default=default_credited_events,
+        blank=True,
+        help_text="Events that, when they name no recommendation, are credited to the unit's last "
+        "slate that held the item.",
+    )
+    attribution_seconds = models.PositiveIntegerField(
+        default=7 * 24 * 3600, help_text="How long after a slate an event is credited to it."
     )
     retrain_recommender = models.CharField(
         max_length=32, blank=True, help_text="What the schedule trains; empty for nothing."

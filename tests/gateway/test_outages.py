@@ -125,7 +125,7 @@ def test_what_postgres_refuses_fails_alone(outage, shop, rows):
             "ALTER TABLE experiments_event ADD CONSTRAINT no_poison CHECK (name <> 'poison')"
         )
     try:
-        poison = {**click(0), "name": "poison"}
+        poison = {**click(7), "name": "poison"}
         bodies = [poison if n == 7 else click(n) for n in range(16)]
         with ThreadPoolExecutor(8) as pool:
             answers = list(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
+from zoneinfo import available_timezones
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -15,12 +17,30 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+def require_timezone(name: str) -> None:
+    """Refuse a name that is not in the time zone database.
+
+    Raises:
+        ValidationError: it is not.
+    """
+    if name not in available_timezones():
+        raise ValidationError(f"timezone == '{name}', must be a name such as Europe/Berlin.")
+
+
 class Project(models.Model):
     """The tenant: owns keys, items, surfaces, experiments and events."""
 
     slug = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=200)
-    timezone = models.CharField(max_length=64, default="UTC")
+    timezone = models.CharField(
+        max_length=64, default="UTC", validators=[require_timezone], help_text="Of days and weeks."
+    )
+    retention_days = models.PositiveIntegerField(
+        default=396, help_text="Slates, events and feedback are kept this long; 13 months unless said."
+    )
+    most_events_per_minute = models.PositiveIntegerField(
+        default=300, help_text="A unit that sends more is left out of analysis."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

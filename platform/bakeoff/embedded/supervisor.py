@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -223,8 +224,12 @@ def _migrate(environment: Environment) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
-    from django.db import connections  # noqa: PLC0415
+    from django.db import connection, connections  # noqa: PLC0415
 
+    from experiments.ingest.partitions import make_partitions  # noqa: PLC0415
+
+    connection.ensure_connection()
+    make_partitions(connection.connection, datetime.now(UTC).date())
     connections.close_all()
     stamp.write_text(digest)
 

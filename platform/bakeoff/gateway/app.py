@@ -12,10 +12,12 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.access import authenticate
+from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.errors import ApiError
 from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send_json
+from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
-from bakeoff.gateway.live import LiveConfiguration
+from bakeoff.gateway.live import Live, LiveConfiguration
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.writer import GroupCommit
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 CACHE_TIMEOUT_SECONDS = 0.25
 CORS_MAX_AGE = b"600"
+SEGMENT_ROUTES = ("/v1/batch", "/v1/track", "/v1/identify", "/v1/page", "/v1/screen", "/v1/alias")
 
 
 class Gateway:
@@ -52,12 +55,17 @@ class Gateway:
             environment.database_url, self._slow_cache, environment.artifacts
         )
         self._writer = GroupCommit(environment.database_url, self._slow_cache)
-        self._recommend = Recommender(self._writer, GroupRead(self._cache))
-        self._intake = Intake(self._writer, self._cache)
+        self._identity = IdentityBook(environment.database_url, self._slow_cache)
+        self._intake = Intake(self._writer, self._cache, self._identity)
+        self._recommend = Recommender(
+            self._writer, GroupRead(self._cache), self._identity, self._intake
+        )
         self._routes = {
             "/v1/recommend": ("POST", self._answer_recommend),
+            "/v1/compare": ("POST", self._answer_compare),
             "/v1/events": ("POST", self._answer_events),
             "/v1/feedback": ("POST", self._answer_feedback),
+            **dict.fromkeys(SEGMENT_ROUTES, ("POST", self._answer_segment)),
             "/healthz": ("GET", self._answer_health),
             "/readyz": ("GET", self._answer_readiness),
         }
@@ -102,25 +110,37 @@ class Gateway:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self._writer.stop()
+                await self._identity.stop()
                 await self._live.stop()
                 await self._cache.aclose()
                 await self._slow_cache.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _answer_recommend(self, request: Request) -> tuple[int, bytes]:
+    def _caller(self, request: Request) -> tuple[Live, Caller]:
         live = self._live.current
-        key = authenticate(request, live)
-        return 200, await self._recommend.answer(live, key, await request.json())
+        return live, Caller.of(request, authenticate(request, live))
+
+    async def _answer_recommend(self, request: Request) -> tuple[int, bytes]:
+        live, caller = self._caller(request)
+        return 200, await self._recommend.answer(live, caller, await request.json())
+
+    async def _answer_compare(self, request: Request) -> tuple[int, bytes]:
+        live, caller = self._caller(request)
+        return 200, await self._recommend.compare(live, caller, await request.json())
 
     async def _answer_events(self, request: Request) -> tuple[int, bytes]:
-        live = self._live.current
-        key = authenticate(request, live)
-        return 202, await self._intake.events(live, key, await request.json())
+        live, caller = self._caller(request)
+        return 202, await self._intake.events(live, caller, await request.json())
+
+    async def _answer_segment(self, request: Request) -> tuple[int, bytes]:
+        live, caller = self._caller(request)
+        path = request.scope["path"]
+        return 200, await self._intake.segment(live, caller, path, await request.json())
 
     async def _answer_feedback(self, request: Request) -> tuple[int, bytes]:
-        key = authenticate(request, self._live.current)
-        return 202, await self._intake.feedback(key, await request.json())
+        live, caller = self._caller(request)
+        return 202, await self._intake.feedback(live, caller, await request.json())
 
     async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
         return 200, b'{"status":"ok"}'
@@ -154,7 +174,7 @@ async def _answer_preflight(send: Send, method: str, headers: list[tuple[bytes, 
     allowed = [
         *headers,
         (b"access-control-allow-methods", method.encode()),
-        (b"access-control-allow-headers", b"authorization, content-type, x-api-key"),
+        (b"access-control-allow-headers", b"authorization, content-type, content-encoding, x-api-key"),
         (b"access-control-max-age", CORS_MAX_AGE),
     ]
     await send({"type": "http.response.start", "status": 204, "headers": allowed})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -32,11 +33,22 @@ def optional_text(data: Mapping[str, Any], name: str, *, most: int = MOST_ID) ->
     return None if data.get(name) is None else text(data, name, most=most)
 
 
-def unit(data: Mapping[str, Any]) -> str:
-    """Return the unit: `unit_id`, or else `anonymous_id`."""
-    if data.get("unit_id") is None and data.get("anonymous_id") is not None:
-        return text(data, "anonymous_id")
-    return text(data, "unit_id")
+def ids(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return `anonymous_id` and `unit_id`, of which one may be missing."""
+    anonymous = optional_text(data, "anonymous_id")
+    if anonymous is not None and data.get("unit_id") is None:
+        return anonymous, None
+    return anonymous, text(data, "unit_id")
+
+
+def flag(data: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    """Return true or false, or the default when it is missing or null."""
+    value = data.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise invalid(name, value, "true or false")
+    return value
 
 
 def whole_number(data: Mapping[str, Any], name: str, default: int, *, least: int, most: int) -> int:
@@ -102,27 +114,60 @@ def uuid(data: Mapping[str, Any], name: str) -> str | None:
     raise invalid(name, value, "a UUID")
 
 
-def occurred_at(data: Mapping[str, Any], received: datetime) -> str:
-    """Return when an event happened, as ISO 8601; now when it does not say."""
-    value = data.get("occurred_at")
+def moment(data: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a time, in UTC if it names no zone, or None when it is missing or null."""
+    value = data.get(name)
     if value is None:
-        return received.isoformat()
+        return None
     if not isinstance(value, str) or len(value) > 64:
-        raise invalid("occurred_at", value, "an ISO 8601 time")
+        raise invalid(name, value, "an ISO 8601 time")
     try:
         at = datetime.fromisoformat(value)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        inside = received - PAST <= at <= received + FUTURE
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise invalid("occurred_at", value, "an ISO 8601 time") from None
-    if not inside:
-        raise ApiError(
-            400,
-            "occurred_at_out_of_range",
-            f"occurred_at == {value}, must be within 30 days before and 5 minutes after its receipt.",
-            field="occurred_at",
-        )
-    return at.astimezone(UTC).isoformat()
+        raise invalid(name, value, "an ISO 8601 time") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a request came, and how far its sender's clock is off.
+
+    Attributes:
+        received: by our clock.
+        skew: our clock less the sender's when it sent; nothing when it did not say.
+    """
+
+    received: datetime
+    skew: timedelta | None = None
+
+    @classmethod
+    def of(cls, received: datetime, sent: datetime | None) -> Clock:
+        """Compare the clocks."""
+        return cls(received, None if sent is None else received - sent)
+
+    def occurred(self, data: Mapping[str, Any], name: str) -> tuple[datetime, datetime | None]:
+        """Return when something happened by our clock, and what its sender said if that differs.
+
+        Raises:
+            ApiError: it is no time, or out of range.
+        """
+        claimed = moment(data, name)
+        if claimed is None:
+            return self.received, None
+        try:
+            at = claimed if self.skew is None else claimed + self.skew
+            inside = self.received - PAST <= at <= self.received + FUTURE
+        except OverflowError:
+            inside = False
+        if not inside:
+            raise ApiError(
+                400,
+                "occurred_at_out_of_range",
+                f"{name} == {data[name]}, must be within 30 days before and 5 minutes after its "
+                "receipt.",
+                field=name,
+            )
+        return at, None if at == claimed else claimed
 
 
 def one_of(data: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:

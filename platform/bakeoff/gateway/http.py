@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,12 +59,32 @@ class Request:
             part = message.get("body", b"")
             size += len(part)
             if size > MOST_BODY:
-                raise ApiError(
-                    413, "body_too_large", f"body > {MOST_BODY} bytes, must be at most {MOST_BODY}."
-                )
+                raise _too_large()
             parts.append(part)
             if not message.get("more_body"):
                 return b"".join(parts)
+
+    def _unpack(self, raw: bytes) -> bytes:
+        """Undo `Content-Encoding: gzip`; what grows beyond the limit is not unpacked to its end."""
+        encoding = self.header(b"content-encoding").strip().lower()
+        if encoding in {"", "identity"}:
+            return raw
+        if encoding != "gzip":
+            raise ApiError(
+                415,
+                "unsupported_encoding",
+                f"content-encoding == '{encoding[:40]}', must be gzip or identity.",
+            )
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            unpacked = unpacker.decompress(raw, MOST_BODY + 1)
+        except zlib.error as error:
+            raise ApiError(400, "not_gzip", f"The body is not gzip: {error}.") from error
+        if len(unpacked) > MOST_BODY:
+            raise _too_large()
+        if not unpacker.eof:
+            raise ApiError(400, "not_gzip", "The body is not gzip: it ends too early.")
+        return unpacked
 
     async def json(self) -> dict[str, Any]:
         """Return the body as a JSON object.
@@ -78,7 +99,7 @@ class Request:
                 "unsupported_media_type",
                 f"content-type == '{kind}', must be application/json.",
             )
-        raw = await self.body()
+        raw = self._unpack(await self.body())
         try:
             data = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
@@ -90,6 +111,10 @@ class Request:
         if b"\\u0000" in raw and holds_nul(data):
             raise ApiError(400, "nul_character", "The body holds U+0000, must hold none.")
         return data
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, "body_too_large", f"body > {MOST_BODY} bytes, must be at most {MOST_BODY}.")
 
 
 def holds_nul(value: object) -> bool:

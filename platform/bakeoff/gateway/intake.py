@@ -1,7 +1,13 @@
-"""`POST /v1/events` and `POST /v1/feedback`: check, commit, tell serving, answer."""
+"""What units did and said: check, find the unit, commit, tell serving, answer.
+
+The way of a request: each entry is read as a row or refused with a reason; the ids of all rows become
+units in one question; the rows are committed together; the answer counts what was new.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,62 +16,186 @@ import redis.asyncio
 import redis.exceptions
 from uuid_utils import uuid7
 
-from bakeoff.gateway import fields
-from bakeoff.gateway.errors import ApiError, invalid
+from bakeoff.gateway import fields, segment
+from bakeoff.gateway.caller import Consent
+from bakeoff.gateway.errors import ApiError, invalid, not_found
+from bakeoff.gateway.said import feedback_row
 from experiments.ingest.likes import is_liked
-from experiments.ingest.rows import EventRow, FeedbackRow, Rows
+from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from inference.serving.keys import RECENT_KEPT, dirty_key, recent_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from bakeoff.gateway.live import Live, LiveKey
+    from bakeoff.gateway.caller import Caller
+    from bakeoff.gateway.identity import IdentityBook, Ids
+    from bakeoff.gateway.live import Live, LiveExperiment, LiveKey
     from bakeoff.gateway.writer import GroupCommit, Outcome
 
 MOST_EVENTS = 1000
-KINDS = ("thumb", "rating")
+EXCLUSIONS_REMEMBERED = 50_000
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The rows of one request; their units are found when all are read.
+
+    Attributes:
+        events: with the ids in place of the unit.
+        exposures: the same.
+        links: ids that came together and nothing else.
+        bots: ids of visitors that are crawlers.
+        rejected: index, code and message of what is not kept.
+    """
+
+    events: list[tuple[Ids, EventRow]] = field(default_factory=list)
+    exposures: list[tuple[Ids, ExposureRow]] = field(default_factory=list)
+    links: list[Ids] = field(default_factory=list)
+    bots: list[Ids] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[Ids]:
+        """All ids, in the order in which `settle` wants their units."""
+        return [ids for ids, _ in self.events] + [ids for ids, _ in self.exposures] + self.links
 
 
 class Intake:
     """The handlers; one in a process."""
 
-    def __init__(self, writer: GroupCommit, cache: redis.asyncio.Redis) -> None:
-        """Remember where to write."""
-        self._writer, self._cache = writer, cache
+    def __init__(self, writer: GroupCommit, cache: redis.asyncio.Redis, identity: IdentityBook) -> None:
+        """Remember where to write and whom to ask."""
+        self._writer, self._cache, self._identity = writer, cache, identity
+        self._excluded: OrderedDict[tuple[int, str], None] = OrderedDict()
 
-    async def events(self, live: Live, key: LiveKey, data: dict[str, Any]) -> bytes:
+    async def events(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
         """Keep the good events of a request and name the bad ones.
 
         Raises:
             ApiError: the request itself is wrong, or its only event is, or nothing can be kept.
         """
         single = "events" not in data
-        entries = [data] if single else data["events"]
-        if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_EVENTS:
-            raise invalid("events", entries, f"a list of 1 to {MOST_EVENTS} events")
-        received = datetime.now(UTC)
-        rows, rejected = [], []
-        for index, entry in enumerate(entries):
-            try:
-                rows.append(_event_row(key, entry, received))
-            except ApiError as error:
-                if single:
-                    raise
-                rejected.append({"index": index, "code": error.code, "message": error.message})
-        outcome: Outcome | None = None
-        if rows:
-            outcome = await self._writer.commit(Rows(events=rows))
-            await self._tell_serving(live, key, rows)
-        accepted = len(rows)
-        if outcome is not None and outcome.committed is not None:
-            accepted = _count_new(rows, outcome.committed.events)
+        entries = _entries([data] if single else data["events"], "events")
+        clock = fields.Clock.of(datetime.now(UTC), fields.moment(data, "sent_at"))
+        default = None if single else data.get("consent")
+
+        def read(draft: _Draft, entry: Any) -> None:
+            if not isinstance(entry, dict):
+                raise invalid("event", entry, "an object")
+            if default is not None:
+                entry = {"consent": default, **entry}
+            _read_event(draft, live, caller, entry, clock, agent=entry.get("user_agent"))
+
+        draft = _read_all(entries, read, refuse_alone=single)
+        return orjson.dumps(await self._keep(live, caller.key, draft))
+
+    async def segment(self, live: Live, caller: Caller, path: str, data: dict[str, Any]) -> bytes:
+        """Keep Segment's messages: one, or a batch of them.
+
+        Raises:
+            ApiError: the request itself is wrong, or its only message is, or nothing can be kept.
+        """
+        single = path != "/v1/batch"
+        entries = _entries([data] if single else data.get("batch"), "batch")
+        clock = fields.Clock.of(datetime.now(UTC), fields.moment(data, "sentAt"))
+
+        def read(draft: _Draft, message: Any) -> None:
+            kind = segment.kind_of(message, path)
+            if kind in {"identify", "alias"}:
+                draft.links.append(fields.ids(segment.ids_of(message, kind)))
+            elif kind == "track" and message.get("event") == segment.EXPOSED:
+                _read_exposure(draft, live, caller, message, clock)
+            elif kind in {"track", "page", "screen"}:
+                event = segment.as_event(message, kind)
+                agent = segment.user_agent_of(message)
+                _read_event(draft, live, caller, event, clock, agent=agent)
+            else:
+                raise segment.unsupported(kind)
+
+        draft = _read_all(entries, read, refuse_alone=single)
+        return orjson.dumps({"success": True, **await self._keep(live, caller.key, draft)})
+
+    async def feedback(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+        """Keep one piece of feedback, bound to its slate.
+
+        Raises:
+            ApiError: a field is wrong, the slate is not known, or nothing can be kept.
+        """
+        key = caller.key
+        consent = Consent.of(data, caller)
+        row = feedback_row(key, data, trainable=consent.training)
+        if not consent.analytics:
+            return orjson.dumps(
+                {"accepted": 0, "duplicates": 0, "redacted": [], "durability": "committed"}
+            )
+        (row.unit_id,) = await self._identity.units(live, key.project_id, [fields.ids(data)])
+        outcome = await self._writer.commit(Rows(feedback=[row]))
+        accepted, name = 1, (row.project_id, row.feedback_id)
+        if outcome.committed is not None:
+            if name not in outcome.committed.bound:
+                raise ApiError(
+                    404,
+                    "unknown_recommendation",
+                    f"recommendation_id == {row.recommendation_id}, not found in project "
+                    f"'{key.project}'.",
+                    field="recommendation_id",
+                )
+            accepted = int(name in outcome.committed.feedback)
         return orjson.dumps(
             {
                 "accepted": accepted,
-                "duplicates": len(rows) - accepted,
-                "rejected": rejected,
-                "durability": outcome.durability if outcome else "committed",
+                "duplicates": 1 - accepted,
+                "redacted": row.redacted,
+                "durability": outcome.durability,
             }
+        )
+
+    def exclusions(self, key: LiveKey, units: Sequence[str]) -> list[ExclusionRow]:
+        """Return the rows that leave crawlers out of analysis; one that was written is not again."""
+        return [
+            ExclusionRow(key.project_id, unit, "bot")
+            for unit in dict.fromkeys(units)
+            if (key.project_id, unit) not in self._excluded
+        ]
+
+    def remember(self, exclusions: Sequence[ExclusionRow]) -> None:
+        """Note that these are written."""
+        for row in exclusions:
+            self._excluded[row.project_id, row.unit_id] = None
+            if len(self._excluded) > EXCLUSIONS_REMEMBERED:
+                self._excluded.popitem(last=False)
+
+    async def _keep(self, live: Live, key: LiveKey, draft: _Draft) -> dict[str, Any]:
+        """Commit a draft and say what was new."""
+        rows = await self._settle(live, key, draft)
+        outcome: Outcome | None = None
+        if rows.events or rows.exposures or rows.exclusions:
+            outcome = await self._writer.commit(rows)
+            self.remember(rows.exclusions)
+            await self._tell_serving(live, key, rows.events)
+        others = len(draft.exposures) + len(draft.links)
+        accepted = len(rows.events)
+        if outcome is not None and outcome.committed is not None:
+            accepted = _count_new(rows.events, outcome.committed.events)
+        return {
+            "accepted": accepted + others,
+            "duplicates": len(rows.events) - accepted,
+            "rejected": draft.rejected,
+            "durability": outcome.durability if outcome else "committed",
+        }
+
+    async def _settle(self, live: Live, key: LiveKey, draft: _Draft) -> Rows:
+        """Put the units into the rows."""
+        asked = draft.ids
+        found = dict(zip(asked, await self._identity.units(live, key.project_id, asked), strict=True))
+        for ids, event in draft.events:
+            event.unit_id = found[ids]
+        for ids, exposure in draft.exposures:
+            exposure.unit_id = found[ids]
+        return Rows(
+            events=[event for _, event in draft.events],
+            exposures=[exposure for _, exposure in draft.exposures],
+            exclusions=self.exclusions(key, [found[ids] for ids in draft.bots]),
         )
 
     async def _tell_serving(self, live: Live, key: LiveKey, rows: Sequence[EventRow]) -> None:
@@ -85,28 +215,101 @@ class Intake:
         except (redis.exceptions.RedisError, OSError):
             return  # the event itself is safe; the cache is rebuilt from it
 
-    async def feedback(self, key: LiveKey, data: dict[str, Any]) -> bytes:
-        """Keep one piece of feedback, bound to its slate.
 
-        Raises:
-            ApiError: a field is wrong, the slate is not known, or nothing can be kept.
-        """
-        row = _feedback_row(key, data)
-        outcome = await self._writer.commit(Rows(feedback=[row]))
-        accepted, name = 1, (row.project_id, row.feedback_id)
-        if outcome.committed is not None:
-            if name not in outcome.committed.bound:
-                raise ApiError(
-                    404,
-                    "unknown_recommendation",
-                    f"recommendation_id == {row.recommendation_id}, not found in project "
-                    f"'{key.project}'.",
-                    field="recommendation_id",
-                )
-            accepted = int(name in outcome.committed.feedback)
-        return orjson.dumps(
-            {"accepted": accepted, "duplicates": 1 - accepted, "durability": outcome.durability}
+def _entries(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_EVENTS:
+        raise invalid(name, value, f"a list of 1 to {MOST_EVENTS} entries")
+    return value
+
+
+def _read_all(
+    entries: Sequence[Any], read: Callable[[_Draft, Any], None], *, refuse_alone: bool
+) -> _Draft:
+    """Read each entry; what is wrong with one is its own, unless it came alone."""
+    draft = _Draft()
+    for index, entry in enumerate(entries):
+        try:
+            read(draft, entry)
+        except ApiError as error:
+            if refuse_alone and error.code != "no_consent":
+                raise
+            draft.rejected.append({"index": index, "code": error.code, "message": error.message})
+    return draft
+
+
+def _read_event(
+    draft: _Draft,
+    live: Live,
+    caller: Caller,
+    entry: dict[str, Any],
+    clock: fields.Clock,
+    *,
+    agent: object,
+) -> None:
+    key = caller.key
+    at, claimed = clock.occurred(entry, "occurred_at")
+    name = fields.text(entry, "name", most=fields.MOST_NAME)
+    item = fields.optional_text(entry, "item_id")
+    ids = fields.ids(entry)
+    consent = Consent.of(entry, caller)
+    row = EventRow(
+        project_id=key.project_id,
+        event_id=fields.optional_text(entry, "event_id") or str(uuid7()),
+        name=name,
+        unit_id="",
+        item_id=item,
+        recommendation_id=fields.uuid(entry, "recommendation_id"),
+        value=fields.number(entry, "value"),
+        occurred_at=at.isoformat(),
+        received_at=clock.received.isoformat(),
+        properties=fields.mapping(entry, "properties"),
+        source="live",
+        claimed_at=claimed.isoformat() if claimed else None,
+        trainable=consent.training,
+        credit=item is not None and name in live.credited.get(key.project_id, ()),
+    )
+    if not consent.analytics:
+        raise ApiError(400, "no_consent", "consent.analytics == false, so the event is not kept.")
+    draft.events.append((ids, row))
+    if caller.is_bot(agent):
+        draft.bots.append(ids)
+
+
+def _read_exposure(
+    draft: _Draft, live: Live, caller: Caller, message: dict[str, Any], clock: fields.Clock
+) -> None:
+    """Read an "Experiment Viewed": a client that evaluated by itself says what it showed."""
+    name, variant = segment.exposure_of(message)
+    running = _running(live, caller.key)
+    experiment = running.get(name)
+    if experiment is None:
+        raise not_found("experiment", name, caller.key.project, running)
+    if variant not in experiment.variants:
+        raise invalid("variation_id", variant, f"one of {sorted(experiment.variants)}")
+    ids = fields.ids(segment.ids_of(message, "track"))
+    when = "originalTimestamp" if message.get("originalTimestamp") else "timestamp"
+    at, _ = clock.occurred(message, when)
+    draft.exposures.append(
+        (
+            ids,
+            ExposureRow(
+                project_id=caller.key.project_id,
+                experiment_id=experiment.experiment_id,
+                variant_id=experiment.variants[variant].variant_id,
+                epoch=experiment.epoch,
+                unit_id="",
+                unit_type="unit",
+                exposed_at=at.isoformat(),
+            ),
         )
+    )
+    if caller.is_bot(segment.user_agent_of(message)):
+        draft.bots.append(ids)
+
+
+def _running(live: Live, key: LiveKey) -> dict[str, LiveExperiment]:
+    surfaces = live.surfaces.get(key.project_id, {}).values()
+    return {s.experiment.key: s.experiment for s in surfaces if s.experiment is not None}
 
 
 def _count_new(rows: Sequence[EventRow], new: set[tuple[int, str]] | None) -> int:
@@ -114,42 +317,3 @@ def _count_new(rows: Sequence[EventRow], new: set[tuple[int, str]] | None) -> in
     if new is None:
         return len(rows)
     return len({row.event_id for row in rows if (row.project_id, row.event_id) in new})
-
-
-def _event_row(key: LiveKey, entry: Any, received: datetime) -> EventRow:
-    if not isinstance(entry, dict):
-        raise invalid("event", entry, "an object")
-    return EventRow(
-        project_id=key.project_id,
-        event_id=fields.optional_text(entry, "event_id") or str(uuid7()),
-        name=fields.text(entry, "name", most=fields.MOST_NAME),
-        unit_id=fields.unit(entry),
-        item_id=fields.optional_text(entry, "item_id"),
-        recommendation_id=fields.uuid(entry, "recommendation_id"),
-        value=fields.number(entry, "value"),
-        occurred_at=fields.occurred_at(entry, received),
-        received_at=received.isoformat(),
-        properties=fields.mapping(entry, "properties"),
-        source="live",
-    )
-
-
-def _feedback_row(key: LiveKey, data: dict[str, Any]) -> FeedbackRow:
-    kind = fields.one_of(data, "kind", KINDS)
-    value = fields.number(data, "value")
-    allowed = (-1, 1) if kind == "thumb" else (1, 2, 3, 4, 5)
-    if value is None or value not in allowed:
-        raise invalid("value", data.get("value"), f"one of {allowed} for a {kind}")
-    recommendation = fields.uuid(data, "recommendation_id")
-    if recommendation is None:
-        raise invalid("recommendation_id", None, "a UUID")
-    return FeedbackRow(
-        project_id=key.project_id,
-        feedback_id=fields.optional_text(data, "feedback_id") or str(uuid7()),
-        recommendation_id=recommendation,
-        item_id=fields.optional_text(data, "item_id") or "",
-        unit_id=fields.unit(data),
-        kind=kind,
-        value=value,
-        received_at=datetime.now(UTC).isoformat(),
-    )

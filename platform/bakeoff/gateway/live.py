@@ -99,6 +99,8 @@ class Live:
         keys: by digest.
         surfaces: by project, by key.
         titles: by project, by item id.
+        linked: projects in which an id stands for another.
+        credited: by project, names of events that are credited to a slate if they name none.
     """
 
     keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
@@ -106,6 +108,8 @@ class Live:
         default_factory=lambda: MappingProxyType({})
     )
     titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    linked: frozenset[int] = frozenset()
+    credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     loaded: bool = False
 
 
@@ -123,6 +127,10 @@ _EXPERIMENTS = """SELECT e.id, e.surface_id, e.key, e.salt, p.number, p.allocati
     JOIN experiments_variant AS v ON v.experiment_id = e.id
     LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
     WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
+_LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
+    SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
+_CREDITED = """SELECT project_id, array_agg(DISTINCT name) FROM inference_surface,
+    jsonb_array_elements_text(credited_events) AS name GROUP BY project_id"""
 _CATALOGUE = "SELECT count(*), coalesce(max(updated_at)::text, '') FROM inference_item"
 _TITLES = "SELECT project_id, item_id, title FROM inference_item"
 
@@ -207,13 +215,22 @@ class LiveConfiguration:
             for row in connection.execute(_SURFACES):
                 surface = self._surface(row, experiments)
                 surfaces.setdefault(row[1], {})[surface.key] = surface
+            linked = frozenset(row[0] for row in connection.execute(_LINKED))
+            credited = {row[0]: frozenset(row[1]) for row in connection.execute(_CREDITED)}
             titles = self.current.titles
             catalogue = connection.execute(_CATALOGUE).fetchone() or ()
             if catalogue != self._catalogue:
                 titles = self._read_titles(connection)
                 self._catalogue = catalogue
         self._rankers = {d: r for d, r in self._rankers.items() if d in self._used}
-        return Live(keys=keys, surfaces=surfaces, titles=titles, loaded=True)
+        return Live(
+            keys=keys,
+            surfaces=surfaces,
+            titles=titles,
+            linked=linked,
+            credited=credited,
+            loaded=True,
+        )
 
     def _read_titles(self, connection: psycopg.Connection) -> dict[int, dict[str, str]]:
         titles: dict[int, dict[str, str]] = {}

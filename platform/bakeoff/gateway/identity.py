@@ -1,0 +1,118 @@
+"""The units of a request's ids, remembered: what an id stands for never changes once it was met.
+
+A project in which no ids were ever linked, and a request without an anonymous id, pay nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import psycopg
+import redis.asyncio
+import redis.exceptions
+
+from experiments.ingest.identity import link, resolve
+from inference.serving.changes import CHANNEL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.gateway.live import Live
+
+logger = logging.getLogger(__name__)
+REMEMBERED = 200_000
+TIMEOUT_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+
+# An anonymous id or none, and a user's id or none; at least one of them.
+Ids = tuple[str | None, str | None]
+
+
+class IdentityBook:
+    """Answers which unit some ids are; one in a process."""
+
+    def __init__(self, database_url: str, cache: redis.asyncio.Redis) -> None:
+        """Remember where to ask, and where to say that a project has linked ids now."""
+        self._url, self._cache = database_url, cache
+        self._connection: psycopg.AsyncConnection | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._retry_at = 0.0
+        self._known: OrderedDict[tuple[int, Ids], str] = OrderedDict()
+        self._linking: set[int] = set()
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.close()
+            self._connection = None
+
+    def needs_asking(self, live: Live, project: int, ids: Ids) -> bool:
+        """Whether the unit is more than the id itself."""
+        return None not in ids or project in live.linked or project in self._linking
+
+    async def units(self, live: Live, project: int, asked: Sequence[Ids]) -> list[str]:
+        """Return the unit of each pair of ids, in order.
+
+        While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
+        anonymous id if there is one, so that nobody's variant changes at a login.
+        """
+        if not any(self.needs_asking(live, project, ids) for ids in asked):
+            return [ids[1] or ids[0] or "" for ids in asked]
+        missing = [ids for ids in dict.fromkeys(asked) if (project, ids) not in self._known]
+        found: dict[Ids, str] = {}
+        if missing:
+            found = await self._ask(project, missing)
+        units = []
+        for ids in asked:
+            unit = self._known.get((project, ids)) or found.get(ids) or ids[0] or ids[1] or ""
+            units.append(unit)
+        return units
+
+    async def _ask(self, project: int, missing: Sequence[Ids]) -> dict[Ids, str]:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._retry_at:
+            return {}
+        try:
+            async with self._one_at_a_time, asyncio.timeout(TIMEOUT_SECONDS):
+                found = await self._read(project, missing)
+        except (psycopg.Error, TimeoutError, OSError) as error:
+            logger.warning("ids are not linked while PostgreSQL is away: %s", error)
+            self._retry_at = loop.time() + RETRY_SECONDS
+            await self.stop()
+            return {}
+        for ids, unit in found.items():
+            self._known[project, ids] = unit
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    async def _read(self, project: int, missing: Sequence[Ids]) -> dict[Ids, str]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=2
+            )
+        single = [anonymous or user or "" for anonymous, user in missing if not (anonymous and user)]
+        aliases = await resolve(self._connection, project, single) if single else {}
+        found: dict[Ids, str] = {}
+        for ids in missing:
+            anonymous, user = ids
+            if anonymous and user:
+                found[ids] = await link(self._connection, project, anonymous, user)
+                await self._announce(project)
+            else:
+                alone = anonymous or user or ""
+                found[ids] = aliases.get(alone, alone)
+        return found
+
+    async def _announce(self, project: int) -> None:
+        """Tell the other processes when a project's first ids were linked."""
+        if project in self._linking:
+            return
+        self._linking.add(project)
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            await self._cache.publish(CHANNEL, b"links")
