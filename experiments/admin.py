@@ -1,21 +1,27 @@
 """Admin of experiments; records and analysis are read only."""
 
+from datetime import timedelta
+
 from django.contrib import admin, messages
 from django.db import models
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
+from experiments.actions.review_feedback import review_feedback
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import (
     Decision,
     Epoch,
     Event,
+    ExcludedUnit,
     Experiment,
     ExperimentMetric,
     Exposure,
     ExposureTotal,
     Feedback,
+    Link,
     Look,
     Metric,
     Observation,
@@ -93,11 +99,52 @@ class EventAdmin(ReadOnlyAdmin):
     list_filter = ["project", "source", "item_known"]
     show_full_result_count = False
 
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Event]:
+        """Show what came in the last day: reading all of it would take minutes."""
+        found: models.QuerySet[Event] = super().get_queryset(request)
+        return found.filter(received_at__gt=Now() - timedelta(days=1))
+
 
 @admin.register(Feedback)
 class FeedbackAdmin(ReadOnlyAdmin):
-    list_display = ["feedback_id", "kind", "value", "unit_id", "variant", "received_at"]
-    list_filter = ["project", "kind"]
+    """The text is redacted, and shown as text: whatever markup it holds is escaped."""
+
+    list_display = ["kind", "value", "text", "state", "flags", "unit_id", "variant", "received_at"]
+    list_filter = ["project", "kind", "state", "withdrawn"]
+    show_full_result_count = False
+    actions = ["accept", "hide", "mark_as_spam"]
+
+    @admin.action(description="Accept", permissions=["view"])
+    def accept(self, request: HttpRequest, queryset: models.QuerySet[Feedback]) -> None:
+        self._review(request, queryset, Feedback.State.OK, "")
+
+    @admin.action(description="Hide: unfit to be shown or counted", permissions=["view"])
+    def hide(self, request: HttpRequest, queryset: models.QuerySet[Feedback]) -> None:
+        self._review(request, queryset, Feedback.State.HIDDEN, "unfit, by a person")
+
+    @admin.action(description="Mark as spam", permissions=["view"])
+    def mark_as_spam(self, request: HttpRequest, queryset: models.QuerySet[Feedback]) -> None:
+        self._review(request, queryset, Feedback.State.SPAM, "spam, by a person")
+
+    def _review(
+        self, request: HttpRequest, queryset: models.QuerySet[Feedback], state: str, reason: str
+    ) -> None:
+        for feedback in queryset:
+            review_feedback(
+                feedback=feedback, state=state, reason=reason, by=request.user.get_username()
+            )
+
+
+@admin.register(Link)
+class LinkAdmin(ReadOnlyAdmin):
+    list_display = ["anonymous_id", "user_id", "unit_id", "other_unit_id", "linked_at"]
+    list_filter = ["project"]
+
+
+@admin.register(ExcludedUnit)
+class ExcludedUnitAdmin(ReadOnlyAdmin):
+    list_display = ["unit_id", "project", "reason", "excluded_at"]
+    list_filter = ["project", "reason"]
 
 
 @admin.register(Decision)

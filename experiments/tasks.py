@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC
 from functools import lru_cache
 from typing import cast
 
 from celery import shared_task
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
@@ -15,11 +17,14 @@ from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.define_experiment import CannotDefineError
+from experiments.actions.exclude_units import exclude_busy_units
+from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.look_at_experiment import is_due, look_at_experiment
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import CannotStartError
 from experiments.analysis.interactions import histories_of
-from experiments.ingest.spill import drain
+from experiments.ingest.partitions import drop_expired, make_partitions
+from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
@@ -36,7 +41,13 @@ UNITS_PER_BATCH = 500
 
 @shared_task
 def take_due_looks() -> None:
-    """Queue a look at every running experiment whose policy asks for it."""
+    """Queue a look at every running experiment whose policy asks for it.
+
+    None while spilled facts wait for the database: a verdict must not be given without them.
+    """
+    if waiting := cache_client().xlen(STREAM):
+        logger.warning("no look is taken: spilled commits waiting == %s", waiting)
+        return
     for experiment in Experiment.objects.running():
         if is_due(experiment, timezone.now()):
             take_due_look.delay(experiment.pk)
@@ -120,6 +131,33 @@ def _is_retraining_due(surface: Surface) -> bool:
         return True
     age = (timezone.now() - surface.last_retrained_at).total_seconds()
     return age >= surface.retrain_every_seconds
+
+
+@shared_task
+def exclude_busy_units_everywhere() -> None:
+    """Leave out of analysis whoever sends more events than a person can."""
+    exclude_busy_units()
+
+
+@shared_task
+def flag_recent_feedback() -> None:
+    """Flag feedback that looks copied or comes in a burst."""
+    flag_feedback()
+
+
+@shared_task
+def keep_partitions() -> None:
+    """Make the months ahead, and let go of what no project keeps any more."""
+    connection.ensure_connection()
+    now = timezone.now()
+    if made := make_partitions(connection.connection, now.astimezone(UTC).date()):
+        logger.info("partitions made: %s", ", ".join(made))
+    projects = apps.get_model("accounts", "Project").objects
+    dropped = drop_expired(
+        connection.connection, dict(projects.values_list("pk", "retention_days")), now
+    )
+    if dropped.partitions or dropped.rows:
+        logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
 
 
 @shared_task

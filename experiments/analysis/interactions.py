@@ -17,19 +17,40 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 
+# What units did with items, and what they say of them now.
+_HAPPENED = """
+    SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable
+    FROM experiments_event
+    WHERE project_id = %(project)s AND item_id IS NOT NULL AND name = ANY(%(names)s)
+    UNION ALL
+    SELECT unit_id, item_id, 'feedback.' || kind, value, received_at, feedback_id, trainable
+    FROM experiments_feedback AS said
+    WHERE project_id = %(project)s AND item_id <> '' AND 'feedback.' || kind = ANY(%(names)s)
+        AND NOT withdrawn AND state NOT IN ('hidden', 'spam') AND NOT EXISTS (
+            SELECT 1 FROM experiments_feedback AS later
+            WHERE later.project_id = said.project_id AND later.unit_id = said.unit_id
+                AND later.recommendation_id = said.recommendation_id
+                AND later.item_id = said.item_id AND later.kind = said.kind
+                AND (later.received_at, later.id) > (said.received_at, said.id))"""
+
+
 def likes_of(surface: Surface) -> Likes:
-    """Return every liked item of the surface's project, ordered by unit and time."""
+    """Return every liked item of the surface's project, ordered by unit and time.
+
+    Without what a visitor does not consent to be learnt from, and without bots.
+    """
     rules = parse_rules(surface.liked_events)
     unit_ids: list[str] = []
     item_ids: list[str] = []
     liked_at: list[float] = []
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT unit_id, item_id, name, value, extract(epoch FROM occurred_at)::float8
-            FROM experiments_event
-            WHERE project_id = %s AND item_id IS NOT NULL AND name = ANY(%s)
-            ORDER BY unit_id, occurred_at, event_id""",
-            [surface.project_id, [rule.name for rule in rules]],
+            f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8
+            FROM ({_HAPPENED}) AS happened
+            WHERE trainable AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
+                WHERE out.project_id = %(project)s AND out.unit_id = happened.unit_id)
+            ORDER BY unit_id, at, id""",
+            {"project": surface.project_id, "names": [rule.name for rule in rules]},
         )
         while rows := cursor.fetchmany(10_000):
             for unit, item, name, value, at in rows:
@@ -46,10 +67,13 @@ def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History
     histories = {unit: History() for unit in unit_ids}
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT unit_id, item_id, name, value FROM experiments_event
-            WHERE project_id = %s AND unit_id = ANY(%s) AND item_id IS NOT NULL AND name = ANY(%s)
-            ORDER BY unit_id, occurred_at DESC, event_id DESC""",
-            [surface.project_id, list(unit_ids), [rule.name for rule in rules]],
+            f"""SELECT unit_id, item_id, name, value FROM ({_HAPPENED}) AS happened
+            WHERE unit_id = ANY(%(units)s) ORDER BY unit_id, at DESC, id DESC""",
+            {
+                "project": surface.project_id,
+                "units": list(unit_ids),
+                "names": [rule.name for rule in rules],
+            },
         )
         for unit, rows in groupby(cursor.fetchall(), key=lambda row: row[0]):
             seen, liked = [], []

@@ -35,12 +35,14 @@ _SECRET = re.compile(
     r"signature|credential|code|otp|jwt|ticket)[\w.-]*|key|sig|pass)=([^&#;\s]+)",
     re.IGNORECASE,
 )
+_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*")
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(
     r"(?<![\w:.])[0-9a-f:]{2,39}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])", re.IGNORECASE
 )
 _IBAN = re.compile(
-    r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![A-Z0-9])",
+    r"(?:(?<![A-Z0-9])|(?<=IBAN))[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?"
+    r"(?![A-Z0-9])",
     re.IGNORECASE,
 )
 _CARD = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d-]|[.,]\d)")
@@ -59,14 +61,17 @@ def redact(text: str) -> tuple[str, list[str]]:
         text: of any length; callers bound it.
     """
     text = text.translate(_INVISIBLE)
-    kinds = []
-    for kind, find in _FINDERS.items():
-        spans = list(find(_plain(text)))
-        for start, end in reversed(spans):
-            text = f"{text[:start]}[{kind}]{text[end:]}"
-        if spans:
-            kinds.append(kind)
-    return text, kinds
+    kinds: dict[str, None] = {}
+    found = True
+    while found:  # a mark may set apart what was not seen beside its neighbour
+        found = False
+        for kind, find in _FINDERS.items():
+            spans = list(find(_plain(text)))
+            for start, end in reversed(spans):
+                text = f"{text[:start]}[{kind}]{text[end:]}"
+            if spans:
+                kinds[kind], found = None, True
+    return text, list(kinds)
 
 
 def _plain(text: str) -> str:
@@ -90,9 +95,13 @@ def _find_emails(text: str) -> Iterator[Span]:
 
 
 def _find_url_secrets(text: str) -> Iterator[Span]:
+    yield from _apart([*_find_in_addresses(text), *(jwt.span() for jwt in _JWT.finditer(text))])
+
+
+def _find_in_addresses(text: str) -> Iterator[Span]:
     for url in _URL.finditer(text):
         address, base = url.group(), url.start()
-        if info := _USER_INFO.search(address):
+        if (info := _USER_INFO.search(address)) and not info[1].startswith("["):
             yield base + info.start(1), base + info.end(1)
         for secret in _SECRET.finditer(address):
             if not secret[1].startswith("["):
@@ -142,7 +151,7 @@ def _is_iban(text: str) -> bool:
 def _find_cards(text: str) -> Iterator[Span]:
     for found in _CARD.finditer(text):
         digits = re.sub(r"\D", "", found.group())
-        if _CARD_ISSUERS.match(digits) and _passes_luhn(digits) and len(set(digits)) > 2:
+        if _CARD_ISSUERS.match(digits) and _passes_luhn(digits):
             yield found.span()
 
 

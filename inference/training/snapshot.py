@@ -41,6 +41,26 @@ class SplitData:
     later: list[NDArray[np.int64]]
 
 
+class SnapshotDestroyedError(Exception):
+    """The data of a run is not there any more."""
+
+
+def snapshot_file(folder: Path, digest: str) -> Path:
+    """Return where a snapshot is."""
+    return folder / f"{digest}.parquet"
+
+
+def holds_any(file: Path, unit_ids: Sequence[str]) -> bool:
+    """Whether a snapshot has a row of one of the units; reads that column alone, by row groups."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    wanted = pa.array(list(unit_ids), pa.string())
+    batches = pq.ParquetFile(file).iter_batches(columns=["unit_id"])
+    return any(pc.any(pc.is_in(batch["unit_id"], value_set=wanted)).as_py() for batch in batches)
+
+
 def write_snapshot(folder: Path, likes: Likes) -> str:
     """Write likes and return the hash of their content, which is the file's name."""
     # Web processes import this module for its dataclasses; they have no use for pyarrow.
@@ -61,7 +81,7 @@ def write_snapshot(folder: Path, likes: Likes) -> str:
                 content.update(memoryview(buffer) if buffer is not None else b"")
     digest = content.hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{digest}.parquet"
+    target = snapshot_file(folder, digest)
     if not target.exists():
         handle, name = tempfile.mkstemp(dir=folder)
         os.close(handle)
@@ -71,10 +91,20 @@ def write_snapshot(folder: Path, likes: Likes) -> str:
 
 
 def read_snapshot(folder: Path, digest: str) -> Likes:
-    """Read likes back."""
+    """Read likes back.
+
+    Raises:
+        SnapshotDestroyedError: the file is gone.
+    """
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    table = pq.read_table(folder / f"{digest}.parquet")
+    file = snapshot_file(folder, digest)
+    if not file.exists():
+        raise SnapshotDestroyedError(
+            f"snapshot {digest[:12]} is gone: a unit in it was erased, or its file was deleted. "
+            "Train on a new one."
+        )
+    table = pq.read_table(file)
     return Likes(
         unit_ids=table["unit_id"].to_pylist(),
         item_ids=table["item_id"].to_pylist(),

@@ -48,6 +48,9 @@ app.conf.update(
             ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
+            ("busy", "experiments.tasks.exclude_busy_units_everywhere", 20.0),
+            ("flags", "experiments.tasks.flag_recent_feedback", 60.0),
+            ("partitions", "experiments.tasks.keep_partitions", 600.0),
         )
     },
 )

@@ -13,9 +13,11 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from bakeoff.api.access import SecretKey
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiments import router as experiments
+from bakeoff.api.feedback import router as feedback
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
 from bakeoff.api.surfaces import router as surfaces
+from bakeoff.api.units import router as units
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ api = NinjaAPI(
 api.add_router("/v1", surfaces)
 api.add_router("/v1", experiments)
 api.add_router("/v1", models)
+api.add_router("/v1", feedback)
+api.add_router("/v1", units)
 
 
 def _answer(

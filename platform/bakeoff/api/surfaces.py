@@ -35,6 +35,8 @@ class SurfaceIn(Schema):
     candidates: int = Field(200, ge=1, le=5000)
     exploration: float = Field(0.0, ge=0, le=10)
     liked_events: list[str] = Field(default_factory=list, max_length=20)
+    credited_events: list[str] = Field(default_factory=lambda: ["conversion"], max_length=20)
+    attribution_seconds: int = Field(7 * 86_400, ge=0, le=31_536_000)
     retrain_recommender: str = ""
     retrain_every_seconds: int = Field(86_400, ge=60, le=31_536_000)
     policy: dict[str, Any] = Field(default_factory=dict)

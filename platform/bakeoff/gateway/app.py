@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 CACHE_TIMEOUT_SECONDS = 0.25
 CORS_MAX_AGE = b"600"
+READ_BY_THE_REST = frozenset({"/v1/feedback"})  # the management API lists what is posted here
 SEGMENT_ROUTES = ("/v1/batch", "/v1/track", "/v1/identify", "/v1/page", "/v1/screen", "/v1/alias")
 
 
@@ -76,7 +77,7 @@ class Gateway:
             await self._lifespan(receive, send)
             return
         route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
-        if route is None:
+        if route is None or (scope["method"] == "GET" and scope["path"] in READ_BY_THE_REST):
             await self._rest(scope, receive, send)
             return
         method, handler = route

@@ -1,0 +1,45 @@
+"""A person says what a piece of feedback is worth."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.db import connection, transaction
+from django.utils import timezone
+
+from experiments.models import Feedback
+
+
+class CannotReviewError(Exception):
+    """The state needs a reason, or there is no such state."""
+
+
+def review_feedback(*, feedback: Feedback, state: str, reason: str, by: str) -> Feedback:
+    """Move feedback to a state; what is hidden or spam counts nowhere any more.
+
+    Raises:
+        CannotReviewError: an unknown state, or one that hides without saying why.
+    """
+    if state not in Feedback.State.values:
+        raise CannotReviewError(f"state == '{state}', must be one of {Feedback.State.values}.")
+    reason = reason.strip()[:200]
+    if state in {Feedback.State.HIDDEN, Feedback.State.SPAM} and not reason:
+        raise CannotReviewError(f"reason == '', must say why it is {state}.")
+    with transaction.atomic():
+        feedback = Feedback.objects.select_for_update().get(pk=feedback.pk)
+        before = feedback.state
+        feedback.state, feedback.state_reason = state, reason
+        feedback.reviewed_by, feedback.reviewed_at = by, timezone.now()
+        feedback.save(update_fields=["state", "state_reason", "reviewed_by", "reviewed_at"])
+        with connection.cursor() as cursor:  # the roll-up sees it as new and counts its unit again
+            cursor.execute(
+                "UPDATE experiments_feedback SET xid = pg_current_xact_id() WHERE id = %s",
+                [feedback.pk],
+            )
+        apps.get_model("accounts", "AuditEntry").objects.create(
+            project_id=feedback.project_id,
+            actor=by,
+            action="review",
+            subject=f"feedback {feedback.feedback_id}"[:200],
+            detail={"from": before, "to": state, "reason": reason},
+        )
+    return feedback

@@ -1,0 +1,42 @@
+"""Which ids are one person's: what erasure and export must find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from experiments.models import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def ids_of_person(project_id: int, unit_id: str) -> list[str]:
+    """Return an id with all that were linked with it, directly or not, in alphabetical order.
+
+    Another person who used the same device is not among them.
+    """
+    ids, before = {unit_id}, set[str]()
+    while ids != before:
+        before = set(ids)
+        for link in _links_of(project_id, ids):
+            if link.alias is not None:
+                ids |= {link.alias, link.unit_id}
+            elif not _is_shared(link):
+                ids |= {link.anonymous_id, link.user_id, link.unit_id, link.other_unit_id}
+    return sorted(ids - {""})
+
+
+def _links_of(project_id: int, ids: Iterable[str]) -> Iterable[Link]:
+    names = ("anonymous_id", "user_id", "alias", "unit_id", "other_unit_id")
+    any_of = Q()
+    for name in names:
+        any_of |= Q(**{f"{name}__in": ids})
+    return Link.objects.filter(any_of, project_id=project_id)
+
+
+def _is_shared(link: Link) -> bool:
+    """Whether somebody else had logged in on the device before."""
+    earlier = Link.objects.filter(project_id=link.project_id, anonymous_id=link.anonymous_id)
+    return earlier.filter(id__lt=link.id).exclude(user_id=link.user_id).exists()

@@ -1,0 +1,108 @@
+"""What units said in an experiment, by variant: response rate, counts, means, and preferences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+from experiments.models import Feedback
+from experiments.stats.preference import wilson, win_rate
+
+if TYPE_CHECKING:
+    from experiments.models import Experiment
+
+PROMPTS = ("prompt_shown", "prompt_dismissed", "prompt_answered")
+
+# A prompt is counted once a slate, whatever was sent twice.
+_PROMPTED = """
+    SELECT slate.variant_id, event.name, count(DISTINCT event.recommendation_id)
+    FROM experiments_event AS event
+    JOIN experiments_slate AS slate USING (recommendation_id, project_id)
+    WHERE event.project_id = %s AND slate.experiment_id = %s AND event.name = ANY(%s)
+    GROUP BY 1, 2"""
+_SAID = """
+    SELECT variant_id, kind, count(*), avg(value), count(*) FILTER (WHERE value > 0),
+        count(DISTINCT unit_id), count(*) FILTER (WHERE flags <> '{{}}')
+    FROM ({counted}) AS said GROUP BY 1, 2"""
+
+_PREFERRED = """
+    SELECT said.unit_id, avg(said.value) FROM ({counted}) AS said
+    JOIN experiments_slate AS slate USING (recommendation_id, project_id)
+    WHERE (slate.pair ->> 'experiment_id')::bigint = %s GROUP BY said.unit_id"""
+
+
+def report_feedback(experiment: Experiment) -> dict[str, Any]:
+    """Return the report as plain values; intervals are of 95 %."""
+    variants = {variant.pk: variant.key for variant in experiment.variants.all()}
+    prompted = _count_prompts(experiment)
+    said = _summarise(experiment)
+    preferences = _read_preferences(experiment)
+    preferred = win_rate(list(preferences.values()))
+    return {
+        "experiment": experiment.key,
+        "variants": {
+            key: {
+                "prompts": _response(prompted.get(pk, {})),
+                "feedback": said.get(pk, {}),
+            }
+            for pk, key in variants.items()
+        },
+        "preference": {
+            "units": preferred.units,
+            "treatment_win_rate": preferred.rate,
+            "interval": list(preferred.interval),
+        },
+    }
+
+
+def _response(counts: dict[str, int]) -> dict[str, Any]:
+    shown, dismissed, answered = (counts.get(name, 0) for name in PROMPTS)
+    answered = min(answered, shown)
+    return {
+        "shown": shown,
+        "dismissed": dismissed,
+        "answered": answered,
+        "response_rate": answered / shown if shown else None,
+        "interval": list(wilson(answered / shown, shown)) if shown else [0.0, 1.0],
+    }
+
+
+def _count_prompts(experiment: Experiment) -> dict[int, dict[str, int]]:
+    found: dict[int, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_PROMPTED, [experiment.project_id, experiment.pk, list(PROMPTS)])
+        for variant, name, count in cursor.fetchall():
+            found.setdefault(variant, {})[name] = count
+    return found
+
+
+def _summarise(experiment: Experiment) -> dict[int, dict[str, Any]]:
+    counted = Feedback.objects.counted().filter(
+        project=experiment.project_id, variant__experiment=experiment
+    )
+    fields = ("variant_id", "kind", "value", "unit_id", "flags")
+    sql, parameters = counted.values(*fields).query.sql_with_params()
+    found: dict[int, dict[str, Any]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SAID.format(counted=sql), parameters)
+        for variant, kind, count, mean, positive, units, flagged in cursor.fetchall():
+            summary = {"count": count, "units": units, "flagged": flagged}
+            if mean is not None:
+                summary["mean"] = mean
+            if kind == Feedback.Kind.THUMB:
+                summary |= {"up": positive, "interval": list(wilson(positive / count, count))}
+            found.setdefault(variant, {})[kind] = summary
+    return found
+
+
+def _read_preferences(experiment: Experiment) -> dict[str, float]:
+    """Return each unit's mean answer, of those who saw both sides of this experiment."""
+    counted = Feedback.objects.counted().filter(
+        project=experiment.project_id, kind=Feedback.Kind.PAIRWISE, value__isnull=False
+    )
+    fields = ("unit_id", "value", "recommendation_id", "project_id")
+    sql, parameters = counted.values(*fields).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(_PREFERRED.format(counted=sql), [*parameters, experiment.pk])
+        return dict(cursor.fetchall())

@@ -1,0 +1,121 @@
+"""Units: leave them out, hand over their data, erase it; and what a project keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from ninja import Field, Router, Schema
+
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.api.access import actor_of, project_of
+from bakeoff.api.errors import REFUSALS, Problem
+from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
+from experiments.actions.exclude_units import exclude_units
+
+router = Router(tags=["units"])
+
+
+class UnitIn(Schema):
+    """A unit, by any of its ids; in the body, because addresses end in logs."""
+
+    unit_id: str = Field(min_length=1, max_length=200)
+
+
+class UnitsIn(Schema):
+    """Units, at most 1,000 at once."""
+
+    unit_ids: list[str] = Field(min_length=1, max_length=1000)
+
+
+class Excluded(Schema):
+    """How many were not left out before."""
+
+    excluded: int
+
+
+class ErasureOut(Schema):
+    """What was deleted, and what stays."""
+
+    ids: int
+    rows: dict[str, int]
+    cached: int
+    snapshots: int
+    refused_entries: int
+    kept: list[str]
+
+
+class ProjectOut(Schema):
+    """What holds for the whole project."""
+
+    slug: str
+    timezone: str
+    retention_days: int
+    most_events_per_minute: int
+
+
+class ProjectIn(Schema):
+    """What is to change."""
+
+    timezone: str | None = Field(None, max_length=64)
+    retention_days: int | None = Field(None, ge=31, le=36_500)
+    most_events_per_minute: int | None = Field(None, ge=1, le=1_000_000)
+
+
+@router.post("/units/exclude", response={200: Excluded, **REFUSALS})
+def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
+    """Leave units out of analysis, such as your own staff; for good, and in every variant."""
+    if wrong := [unit for unit in payload.unit_ids if not 1 <= len(unit) <= 200]:
+        raise Problem(
+            400,
+            "invalid_value",
+            f"unit_id == '{wrong[0][:40]}', must be a text of 1 to 200 characters.",
+            "unit_ids",
+        )
+    added = exclude_units(
+        project_id=project_of(request).pk, unit_ids=payload.unit_ids, by=actor_of(request)
+    )
+    return {"excluded": added}
+
+
+@router.post("/units/export", response={200: dict[str, Any], **REFUSALS})
+def export(request: HttpRequest, payload: UnitIn) -> Any:
+    """Hand over all that is kept of a unit, under each of its ids."""
+    return export_unit(project_id=project_of(request).pk, unit_id=payload.unit_id)
+
+
+@router.post("/units/erase", response={200: ErasureOut, **REFUSALS})
+def erase(request: HttpRequest, payload: UnitIn) -> Any:
+    """Delete all that is kept of a unit, under each of its ids; this cannot be undone."""
+    try:
+        return erase_unit(
+            project_id=project_of(request).pk, unit_id=payload.unit_id, by=actor_of(request)
+        )
+    except CannotEraseError as error:
+        raise Problem(409, "cannot_erase", str(error)) from error
+
+
+@router.get("/project", response={200: ProjectOut, **REFUSALS})
+def show_project(request: HttpRequest) -> Any:
+    """Show the key's project."""
+    return project_of(request)
+
+
+@router.patch("/project", response={200: ProjectOut, **REFUSALS})
+def change_project(request: HttpRequest, payload: ProjectIn) -> Any:
+    """Change the time zone, how long facts are kept, or what a person can do in a minute."""
+    project = project_of(request)
+    changes = payload.dict(exclude_none=True)
+    for name, value in changes.items():
+        setattr(project, name, value)
+    try:
+        project.clean_fields(exclude=["slug", "name"])
+    except ValidationError as error:
+        field, messages = next(iter(error.message_dict.items()))
+        raise Problem(422, "invalid_value", messages[0], field) from error
+    project.save()
+    AuditEntry.objects.create(
+        project=project, actor=actor_of(request), action="change", subject="project", detail=changes
+    )
+    return project
