@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 
-from experiments.ingest.statement import Payload, statement_for
+from experiments.ingest.statement import Committed, Payload, statement_for
 
 if TYPE_CHECKING:
     import redis
@@ -54,14 +54,23 @@ def drain(client: redis.Redis, connection: Connection, *, most: int = 1000) -> i
     # The client decodes nothing, so keys and values are bytes.
     entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(STREAM, count=most))
     for entry, fields in entries:
-        payload = Payload.from_fields(fields)
-        try:
-            if payload.kinds:
-                connection.execute(statement_for(payload.kinds), payload.parameters)
-        except (psycopg.DataError, psycopg.IntegrityError):
+        if why := _commit(connection, Payload.from_fields(fields)):
             # It would be refused for ever and hold up what comes after: kept aside for a person.
-            logger.exception("spilled rows are refused and kept in %s", REFUSED)
+            logger.error("spilled rows are kept in %s: %s", REFUSED, why)
             client.xadd(REFUSED, cast("dict[Any, Any]", fields))
         client.xdel(STREAM, entry)
         moved += 1
     return moved
+
+
+def _commit(connection: Connection, payload: Payload) -> str:
+    """Commit an entry; return why rows of it are refused, or nothing."""
+    if not payload.kinds:
+        return ""
+    try:
+        row = connection.execute(statement_for(payload.kinds), payload.parameters).fetchone()
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        return str(error)
+    assert row is not None  # noqa: S101  the statement always returns one row
+    unbound = payload.count("feedback") - len(Committed.from_row(row).bound)
+    return f"feedback of unknown slates == {unbound}" if unbound else ""

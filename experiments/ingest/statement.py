@@ -163,6 +163,10 @@ class Payload:
         arrays = tuple(orjson.dumps(joined[kind]) for kind in kinds)
         return cls(kinds=kinds, arrays=arrays, events=len(joined["events"]))
 
+    def count(self, kind: str) -> int:
+        """Return how many rows of a kind there are."""
+        return len(orjson.loads(self.arrays[self.kinds.index(kind)])) if kind in self.kinds else 0
+
     def as_fields(self) -> dict[str, bytes]:
         """Return it as the fields of one entry of the spill stream."""
         return dict(zip(self.kinds, self.arrays, strict=True))

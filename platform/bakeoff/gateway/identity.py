@@ -15,6 +15,7 @@ import psycopg
 import redis.asyncio
 import redis.exceptions
 
+from bakeoff.gateway.patience import within
 from experiments.ingest.identity import link, resolve
 from inference.serving.changes import CHANNEL
 
@@ -75,16 +76,16 @@ class IdentityBook:
 
     async def _ask(self, project: int, missing: Sequence[Ids]) -> dict[Ids, str]:
         loop = asyncio.get_running_loop()
-        if loop.time() < self._retry_at:
-            return {}
-        try:
-            async with self._one_at_a_time, asyncio.timeout(TIMEOUT_SECONDS):
+        async with self._one_at_a_time:
+            if loop.time() < self._retry_at:
+                return {}
+            try:
                 found = await self._read(project, missing)
-        except (psycopg.Error, TimeoutError, OSError) as error:
-            logger.warning("ids are not linked while PostgreSQL is away: %s", error)
-            self._retry_at = loop.time() + RETRY_SECONDS
-            await self.stop()
-            return {}
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                logger.warning("ids are not linked while PostgreSQL is away: %s", error)
+                self._retry_at = loop.time() + RETRY_SECONDS
+                await self.stop()
+                return {}
         for ids, unit in found.items():
             self._known[project, ids] = unit
             if len(self._known) > REMEMBERED:
@@ -96,17 +97,11 @@ class IdentityBook:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=2
             )
-        single = [anonymous or user or "" for anonymous, user in missing if not (anonymous and user)]
-        aliases = await resolve(self._connection, project, single) if single else {}
-        found: dict[Ids, str] = {}
-        for ids in missing:
-            anonymous, user = ids
-            if anonymous and user:
-                found[ids] = await link(self._connection, project, anonymous, user)
-                await self._announce(project)
-            else:
-                alone = anonymous or user or ""
-                found[ids] = aliases.get(alone, alone)
+        found = await within(
+            TIMEOUT_SECONDS, self._connection, _ask(self._connection, project, missing)
+        )
+        if any(None not in ids for ids in missing):
+            await self._announce(project)
         return found
 
     async def _announce(self, project: int) -> None:
@@ -116,3 +111,19 @@ class IdentityBook:
         self._linking.add(project)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await self._cache.publish(CHANNEL, b"links")
+
+
+async def _ask(
+    connection: psycopg.AsyncConnection, project: int, missing: Sequence[Ids]
+) -> dict[Ids, str]:
+    single = [anonymous or user or "" for anonymous, user in missing if not (anonymous and user)]
+    aliases = await resolve(connection, project, single) if single else {}
+    found: dict[Ids, str] = {}
+    for ids in missing:
+        anonymous, user = ids
+        if anonymous and user:
+            found[ids] = await link(connection, project, anonymous, user)
+        else:
+            alone = anonymous or user or ""
+            found[ids] = aliases.get(alone, alone)
+    return found

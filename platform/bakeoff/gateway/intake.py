@@ -129,8 +129,11 @@ class Intake:
                 {"accepted": 0, "duplicates": 0, "redacted": [], "durability": "committed"}
             )
         (row.unit_id,) = await self._identity.units(live, key.project_id, [fields.ids(data)])
-        outcome = await self._writer.commit(Rows(feedback=[row]))
-        accepted, name = 1, (row.project_id, row.feedback_id)
+        rows, name = Rows(feedback=[row]), (row.project_id, row.feedback_id)
+        outcome = await self._writer.commit(rows)
+        if outcome.committed is not None and name not in outcome.committed.bound:
+            outcome = await self._writer.commit_in_order(rows)  # its slate may be spilled
+        accepted = 1
         if outcome.committed is not None:
             if name not in outcome.committed.bound:
                 raise ApiError(

@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.errors import ApiError
-from experiments.ingest.spill import CannotSpillError, spill
+from bakeoff.gateway.patience import within
+from experiments.ingest.spill import STREAM, CannotSpillError, spill
 from experiments.ingest.statement import Committed, Payload, statement_for
 
 if TYPE_CHECKING:
@@ -29,8 +31,12 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 5_000
 MOST_PER_COMMIT = 512
 WRITERS = 1
-COMMIT_TIMEOUT_SECONDS = 10.0
-RECONNECT_SECONDS = 0.5
+COMMIT_TIMEOUT_SECONDS = 3.0
+MOST_SPILLING = 32
+PING_TIMEOUT_SECONDS = 1.0
+RECONNECT_SECONDS = 0.25
+# How long the first batch of an outage waits for a new connection; the later ones spill at once.
+RECONNECT_PATIENCE_SECONDS = 0.5
 
 Durability = Literal["committed", "spilled"]
 
@@ -64,6 +70,7 @@ class GroupCommit:
 
     def __init__(self, database_url: str, cache: redis.asyncio.Redis) -> None:
         """Remember where to write."""
+        self._cache = cache
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MOST_WAITING)
         self._writers = [_Writer(database_url, cache, self._queue) for _ in range(WRITERS)]
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,7 +86,7 @@ class GroupCommit:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
-            await writer.disconnect()
+            await writer.stop()
 
     async def commit(self, rows: Rows) -> Outcome:
         """Wait until the rows are durable.
@@ -100,6 +107,20 @@ class GroupCommit:
             ) from None
         return await waiting.done
 
+    async def commit_in_order(self, rows: Rows) -> Outcome:
+        """Put rows behind those that are spilled and may be needed first, if there are any.
+
+        Raises:
+            ApiError: 503 when they cannot be kept.
+        """
+        try:
+            if not await self._cache.xlen(STREAM):
+                return await self.commit(rows)
+            await spill(self._cache, Payload.of([rows]))
+        except (CannotSpillError, redis.exceptions.RedisError, OSError):
+            raise unavailable() from None
+        return Outcome("spilled", None)
+
     async def ping(self) -> bool:
         """Whether PostgreSQL answers a writer."""
         return await self._writers[0].ping()
@@ -111,45 +132,97 @@ class _Writer:
     def __init__(self, url: str, cache: redis.asyncio.Redis, queue: asyncio.Queue[_Waiting]) -> None:
         self._url, self._cache, self._queue = url, cache, queue
         self._connection: psycopg.AsyncConnection | None = None
-        self._retry_at = 0.0
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._away = False
+        self._spilling: set[asyncio.Task[None]] = set()
+        self._room_to_spill = asyncio.Semaphore(MOST_SPILLING)
 
     async def run(self) -> None:
         while True:
             batch = [await self._queue.get()]
             while len(batch) < MOST_PER_COMMIT and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
+            spilling = None
             try:
-                await self._write(batch)
+                spilling = await self._write(batch)
             finally:
-                for waiting in batch:
-                    _fail(waiting, unavailable())  # whoever has no answer by now
-                    self._queue.task_done()
+                if spilling is None:
+                    self._settle(batch)
+                else:
+                    spilling.add_done_callback(partial(self._settle_spilled, batch))
+
+    def _settle(self, batch: Sequence[_Waiting]) -> None:
+        for waiting in batch:
+            _fail(waiting, unavailable())  # whoever has no answer by now
+            self._queue.task_done()
+
+    def _settle_spilled(self, batch: Sequence[_Waiting], spilling: asyncio.Task[None]) -> None:
+        self._spilling.discard(spilling)
+        self._room_to_spill.release()
+        self._settle(batch)
 
     async def ping(self) -> bool:
         try:
-            connection = await self._connect()
-            await connection.execute("SELECT 1")
+            connection = await self._connected()
+            await within(PING_TIMEOUT_SECONDS, connection, connection.execute("SELECT 1"))
         except (psycopg.Error, TimeoutError):
             return False
         return True
 
-    async def disconnect(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await self._connection.close()
-            self._connection = None
+    async def stop(self) -> None:
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        await self._disconnect()
 
-    async def _write(self, batch: Sequence[_Waiting]) -> None:
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await connection.close()
+
+    async def _connected(self) -> psycopg.AsyncConnection:
+        """Return the connection; when it broke, another is made beside the work."""
+        if self._connection is None or self._connection.closed:
+            if self._reconnecting is None or self._reconnecting.done():
+                self._reconnecting = asyncio.create_task(self._reconnect())
+            if not self._away:
+                await asyncio.wait({self._reconnecting}, timeout=RECONNECT_PATIENCE_SECONDS)
+        if self._connection is None or self._connection.closed:
+            self._away = True
+            raise psycopg.OperationalError("PostgreSQL is away.")
+        return self._connection
+
+    async def _reconnect(self) -> None:
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=2
+                )
+                # A server that is going down or coming up may greet and not serve.
+                await within(PING_TIMEOUT_SECONDS, connection, connection.execute("SELECT 1"))
+            except (psycopg.Error, TimeoutError, OSError):
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                self._connection, self._away = connection, False
+                return
+
+    async def _write(self, batch: Sequence[_Waiting]) -> asyncio.Task[None] | None:
+        """Commit a batch, or return the task that spills it: the next need not wait for its sync."""
         try:
             outcome = await self._insert([waiting.rows for waiting in batch])
         except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError) as error:
-            await self._spill(batch, error)
-            return
+            # What became of a statement that timed out is unknown; its repetition is harmless.
+            await self._disconnect()
+            await self._room_to_spill.acquire()
+            spilling = asyncio.create_task(self._spill(batch, error))
+            self._spilling.add(spilling)
+            return spilling
         except psycopg.Error as error:
             await self._write_one_by_one(batch, error)
-            return
+            return None
         for waiting in batch:
             _finish(waiting, outcome)
+        return None
 
     async def _write_one_by_one(self, batch: Sequence[_Waiting], error: psycopg.Error) -> None:
         """Find the row that PostgreSQL refuses; the others must not fail with it."""
@@ -160,38 +233,17 @@ class _Writer:
             _fail(batch[0], refused)
             return
         for waiting in batch:
-            await self._write([waiting])
+            if spilling := await self._write([waiting]):
+                spilling.add_done_callback(partial(self._settle_spilled, ()))
+                await spilling
 
     async def _insert(self, requests: Sequence[Rows]) -> Outcome:
         payload = Payload.of(requests)
-        connection = await self._connect()
-        async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-            cursor = await connection.execute(
-                statement_for(payload.kinds),
-                payload.parameters,
-                prepare=True,
-            )
-            row = await cursor.fetchone()
-        assert row is not None  # noqa: S101  the statement always returns one row
+        connection = await self._connected()
+        row = await within(COMMIT_TIMEOUT_SECONDS, connection, _execute(connection, payload))
         return Outcome("committed", Committed.from_row(row))
 
-    async def _connect(self) -> psycopg.AsyncConnection:
-        """Return the connection, made again if it broke; not more often than twice a second."""
-        connection = self._connection
-        if connection is not None and not connection.closed:
-            return connection
-        now = asyncio.get_running_loop().time()
-        if now < self._retry_at:
-            raise psycopg.OperationalError("PostgreSQL was away a moment ago.")
-        self._retry_at = now + RECONNECT_SECONDS
-        self._connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=2
-        )
-        return self._connection
-
     async def _spill(self, batch: Sequence[_Waiting], error: Exception) -> None:
-        # What became of a statement that timed out is unknown; its repetition is harmless.
-        await self.disconnect()
         try:
             await spill(self._cache, Payload.of([waiting.rows for waiting in batch]))
         except (CannotSpillError, redis.exceptions.RedisError, OSError) as second:
@@ -201,6 +253,14 @@ class _Writer:
             return
         for waiting in batch:
             _finish(waiting, Outcome("spilled", None))
+
+
+async def _execute(connection: psycopg.AsyncConnection, payload: Payload) -> tuple[Any, ...]:
+    statement = statement_for(payload.kinds)
+    cursor = await connection.execute(statement, payload.parameters, prepare=True)
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101  the statement always returns one row
+    return row
 
 
 def _finish(waiting: _Waiting, outcome: Outcome) -> None:

@@ -1,0 +1,187 @@
+"""A whole platform in processes of its own, on a disk of its own where the system allows one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import psutil
+import psycopg
+import redis
+
+DISK_MEGABYTES = 1200
+READY_SECONDS = 120
+OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]
+MARKS = {
+    "web": "bakeoff.asgi:application",
+    "worker": "worker-loop@",
+    "postgres": "/postgres -D",
+    "valkey": "valkey-server",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PlatformUnderTest:
+    """Started with `bakeoff up`; everything else is asked over HTTP or done to its processes."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.said = home.with_suffix(".said")
+        self.has_disk = self._hold_disk()
+        self.supervisor: subprocess.Popen | None = None
+        self.public = self.secret = ""
+
+    def _hold_disk(self) -> bool:
+        """Mount a small disk in a namespace that a sleeping process keeps."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.holder = None
+        if not shutil.which("unshare") or not shutil.which("nsenter"):
+            return False
+        mount = f"mount -t tmpfs -o size={DISK_MEGABYTES}m tmpfs {self.home} && echo held && exec sleep 7200"
+        holder = subprocess.Popen(
+            [*OWN_DISK, "sh", "-c", mount], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        if holder.stdout.readline().strip() != b"held":
+            holder.kill()
+            holder.wait()
+            return False
+        self.holder = holder
+        return True
+
+    def start(self) -> None:
+        """Start it and wait until it is ready; the keys are shown at the first start."""
+        enter = []
+        if self.holder is not None:
+            enter = [
+                "nsenter",
+                "-t",
+                str(self.holder.pid),
+                "--user",
+                "--mount",
+                "--preserve-credentials",
+            ]
+        command = [*enter, sys.executable, "-m", "bakeoff", "up", "--port", str(self.port)]
+        variables = {**os.environ, "BAKEOFF_HOME": str(self.home), "BAKEOFF_TICK_SECONDS": "0.5"}
+        for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
+            variables.pop(name, None)
+        with self.said.open("ab") as said:
+            self.supervisor = subprocess.Popen(
+                command, env=variables, stdout=said, stderr=said, stdin=subprocess.DEVNULL
+            )
+        self.wait_until_ready()
+        if not self.public:
+            self.until(lambda: "secret key" in self.said.read_text(), "keys are shown")
+            text = self.said.read_text()
+            self.public = re.search(r"public key\s+(pk_\S+)", text)[1]
+            self.secret = re.search(r"secret key\s+(sk_\S+)", text)[1]
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            assert self.supervisor.poll() is None, self.said.read_text()[-3000:]
+            with contextlib.suppress(httpx2.HTTPError):
+                return httpx2.get(f"{self.url}/readyz", timeout=3).status_code == 200
+            return False
+
+        self.until(ready, "the platform is ready")
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+            time.sleep(0.1)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """The processes of one kind that the supervisor started itself."""
+        found = []
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.supervisor.pid).children(recursive=False):
+                with contextlib.suppress(psutil.Error):
+                    if MARKS[name] in " ".join(child.cmdline()):
+                        found.append(child)
+        return found
+
+    def kill(self, *names: str) -> None:
+        """Kill −9, all at once."""
+        for process in [p for name in names for p in self.processes(name)]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    def freeze(self, seconds: float) -> None:
+        """Stop PostgreSQL and all its backends for a while."""
+        frozen = []
+        for process in self.processes("postgres"):
+            with contextlib.suppress(psutil.Error):
+                frozen += [process, *process.children(recursive=True)]
+        for process in frozen:
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        time.sleep(seconds)
+        for process in frozen:
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+
+    @property
+    def folder(self) -> Path:
+        """The home, as it is seen from outside its namespace."""
+        if self.holder is None:
+            return self.home
+        return Path(f"/proc/{self.holder.pid}/root{self.home}")
+
+    def fill_disk(self, seconds: float) -> None:
+        """Take the last byte of the disk, and give it back."""
+        ballast = self.folder / "ballast"
+        with ballast.open("wb") as file, contextlib.suppress(OSError):
+            for _ in range(int(seconds * 10)):
+                while True:
+                    try:
+                        file.write(b"\0" * 65536)
+                        file.flush()
+                    except OSError:
+                        break
+                time.sleep(0.1)
+        ballast.unlink()
+
+    def restart(self) -> None:
+        """Ask it to stop, as a deployment does, and start it again."""
+        self.stop()
+        self.start()
+
+    def database(self) -> psycopg.Connection:
+        return psycopg.connect(f"postgresql:///bakeoff?host={self.folder}/run&user=bakeoff")
+
+    def cache(self) -> redis.Redis:
+        return redis.Redis.from_url(f"unix://{self.folder}/run/valkey.sock?db=0")
+
+    def stop(self) -> None:
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            self.supervisor.send_signal(signal.SIGTERM)
+            try:
+                self.supervisor.wait(90)
+            except subprocess.TimeoutExpired:
+                for child in psutil.Process(self.supervisor.pid).children(recursive=True):
+                    child.kill()
+                self.supervisor.kill()
+
+    def close(self) -> None:
+        self.stop()
+        if self.holder is not None:
+            self.holder.kill()
+            self.holder.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.said.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""An acknowledged fact is in PostgreSQL, once, whatever dies. Full size: make bench ONLY=faults."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conductor import conduct
+
+
+@pytest.fixture
+def home():
+    folder = Path(tempfile.mkdtemp(prefix="bf-"))  # a socket's path is short
+    yield folder / "h"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_what_was_acknowledged_is_there_once(home):
+    report = conduct(home, seconds=0, pause=1.0, clients=6)
+    assert (report.lost, report.doubled, report.put_aside) == (0, 0, 0), report
+    assert not report.unexpected, report
+    assert report.acknowledged > 500, report
+    assert report.kills == 12
+    assert all(
+        fault["spilled"] + fault["refused"]
+        for fault in report.faults
+        if fault["fault"].split()[-1] != "worker"
+    )
