@@ -93,6 +93,15 @@ async def link(connection: AsyncConnection, project: int, anonymous: str, user: 
     return str(found[0])
 
 
+async def unit_of_pair(connection: AsyncConnection, project: int, anonymous: str, user: str) -> str:
+    """Return the unit of a pair as far as it is known, and link nothing."""
+    values = {"project": project, "anonymous": anonymous, "user": user}
+    known = await (await connection.execute(_KNOWN, values)).fetchone()
+    if known is not None:
+        return str(known[0])
+    return (await resolve(connection, project, [anonymous])).get(anonymous, anonymous)
+
+
 async def resolve(connection: AsyncConnection, project: int, ids: Sequence[str]) -> dict[str, str]:
     """Return the unit of those ids that stand for another."""
     rows = await (await connection.execute(RESOLVE, [project, list(ids)])).fetchall()

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from bakeoff.api.access import SecretKey
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiments import router as experiments
+from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
@@ -21,10 +21,10 @@ from bakeoff.api.units import router as units
 
 logger = logging.getLogger(__name__)
 
-api = NinjaAPI(
+api = BothLanes(
     title="Bakeoff",
     version="1",
-    description="Management API. The fast lane (/v1/recommend, /v1/events, /v1/feedback) is beside it.",
+    description="The fast lane (recommend, events, feedback, Segment) and the management API.",
     docs_url="docs",
     openapi_url="v1/openapi.json",
     auth=SecretKey(),

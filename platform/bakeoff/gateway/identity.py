@@ -16,11 +16,11 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.patience import within
-from experiments.ingest.identity import link, resolve
+from experiments.ingest.identity import link, resolve, unit_of_pair
 from inference.serving.changes import CHANNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bakeoff.gateway.live import Live
 
@@ -56,8 +56,17 @@ class IdentityBook:
         """Whether the unit is more than the id itself."""
         return None not in ids or project in live.linked or project in self._linking
 
-    async def units(self, live: Live, project: int, asked: Sequence[Ids]) -> list[str]:
+    async def units(
+        self, live: Live, project: int, asked: Sequence[Ids], *, may_link: bool = True
+    ) -> list[str]:
         """Return the unit of each pair of ids, in order.
+
+        Args:
+            live: the configuration.
+            project: whose ids they are.
+            asked: the ids.
+            may_link: whether ids that come together for the first time are linked; a request that
+                can still be refused must not.
 
         While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
         anonymous id if there is one, so that nobody's variant changes at a login.
@@ -67,40 +76,40 @@ class IdentityBook:
         missing = [ids for ids in dict.fromkeys(asked) if (project, ids) not in self._known]
         found: dict[Ids, str] = {}
         if missing:
-            found = await self._ask(project, missing)
+            found = await self._ask(project, missing, may_link=may_link)
         units = []
         for ids in asked:
             unit = self._known.get((project, ids)) or found.get(ids) or ids[0] or ids[1] or ""
             units.append(unit)
         return units
 
-    async def _ask(self, project: int, missing: Sequence[Ids]) -> dict[Ids, str]:
+    async def _ask(self, project: int, missing: Sequence[Ids], *, may_link: bool) -> dict[Ids, str]:
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             if loop.time() < self._retry_at:
                 return {}
             try:
-                found = await self._read(project, missing)
+                found = await self._read(project, missing, may_link=may_link)
             except (psycopg.Error, TimeoutError, OSError) as error:
                 logger.warning("ids are not linked while PostgreSQL is away: %s", error)
                 self._retry_at = loop.time() + RETRY_SECONDS
                 await self.stop()
                 return {}
-        for ids, unit in found.items():
+        for ids, unit in found.items() if may_link else ():
             self._known[project, ids] = unit
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return found
 
-    async def _read(self, project: int, missing: Sequence[Ids]) -> dict[Ids, str]:
+    async def _read(self, project: int, missing: Sequence[Ids], *, may_link: bool) -> dict[Ids, str]:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=2
             )
-        found = await within(
-            TIMEOUT_SECONDS, self._connection, _ask(self._connection, project, missing)
-        )
-        if any(None not in ids for ids in missing):
+        together = link if may_link else unit_of_pair
+        asked = _ask(self._connection, project, missing, together)
+        found = await within(TIMEOUT_SECONDS, self._connection, asked)
+        if may_link and any(None not in ids for ids in missing):
             await self._announce(project)
         return found
 
@@ -114,7 +123,10 @@ class IdentityBook:
 
 
 async def _ask(
-    connection: psycopg.AsyncConnection, project: int, missing: Sequence[Ids]
+    connection: psycopg.AsyncConnection,
+    project: int,
+    missing: Sequence[Ids],
+    together: Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]],
 ) -> dict[Ids, str]:
     single = [anonymous or user or "" for anonymous, user in missing if not (anonymous and user)]
     aliases = await resolve(connection, project, single) if single else {}
@@ -122,7 +134,7 @@ async def _ask(
     for ids in missing:
         anonymous, user = ids
         if anonymous and user:
-            found[ids] = await link(connection, project, anonymous, user)
+            found[ids] = await together(connection, project, anonymous, user)
         else:
             alone = anonymous or user or ""
             found[ids] = aliases.get(alone, alone)

@@ -128,7 +128,9 @@ class Intake:
             return orjson.dumps(
                 {"accepted": 0, "duplicates": 0, "redacted": [], "durability": "committed"}
             )
-        (row.unit_id,) = await self._identity.units(live, key.project_id, [fields.ids(data)])
+        (row.unit_id,) = await self._identity.units(
+            live, key.project_id, [fields.ids(data)], may_link=False
+        )
         rows, name = Rows(feedback=[row]), (row.project_id, row.feedback_id)
         outcome = await self._writer.commit(rows)
         if outcome.committed is not None and name not in outcome.committed.bound:

@@ -84,8 +84,9 @@ class Recommender:
             ApiError: the request breaks a rule.
         """
         started = time.perf_counter()
+        forced = _read_override(find_surface(live, caller.key, data), caller.key, data)
         asked = await self._read_question(live, caller, data)
-        route = self._route(asked.surface, asked.unit, asked.key, fields.mapping(data, "overrides"))
+        route = _route(asked, forced)
         served = await self._serve(asked, route.version)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = _slate_row(asked, route, served, latency_ms)
@@ -101,15 +102,16 @@ class Recommender:
             ApiError: the request breaks a rule, or no experiment runs on the surface.
         """
         started = time.perf_counter()
-        asked = await self._read_question(live, caller, data)
-        experiment = asked.surface.experiment
+        surface = find_surface(live, caller.key, data)
+        experiment = surface.experiment
         if experiment is None:
             raise ApiError(
                 409,
                 "nothing_to_compare",
-                f"surface '{asked.surface.key}' has no running experiment, must have one.",
+                f"surface '{surface.key}' has no running experiment, must have one.",
                 field="surface",
             )
+        asked = await self._read_question(live, caller, data)
         control, *treatments = experiment.variants.values()
         treatment = treatments[self._rng.integers(len(treatments))]
         sides = [control, treatment] if self._rng.random() < 0.5 else [treatment, control]
@@ -183,25 +185,6 @@ class Recommender:
             without="no_champion" if version is None else "model_unavailable",
         )
 
-    def _route(
-        self, surface: LiveSurface, unit: str, key: LiveKey, overrides: dict[str, Any]
-    ) -> _Route:
-        experiment = surface.experiment
-        if overrides:
-            require_secret(key, "overrides")
-        if experiment is None:
-            return _Route(surface.champion, None, None, "DEFAULT")
-        if (forced := overrides.get(experiment.key)) is not None:
-            if forced not in experiment.variants:
-                raise invalid("overrides", forced, f"one of {sorted(experiment.variants)}")
-            version = experiment.variants[forced].version
-            return _Route(version, experiment, forced, "STATIC", forced=True)
-        assigned = assign(experiment.rule, unit)
-        if assigned.variant is None:
-            return _Route(surface.champion, None, None, assigned.reason)
-        version = experiment.variants[assigned.variant].version
-        return _Route(version, experiment, assigned.variant, assigned.reason)
-
     async def _read_cache(
         self, surface: LiveSurface, version: LiveVersion | None, unit: str
     ) -> UnitState:
@@ -236,6 +219,38 @@ class Recommender:
             if len(self._exposed) > EXPOSURES_REMEMBERED:
                 self._exposed.popitem(last=False)
         return True
+
+
+def _read_override(surface: LiveSurface, key: LiveKey, data: dict[str, Any]) -> str | None:
+    """Return the variant that a request forces.
+
+    Raises:
+        ApiError: 403 with a public key, 400 for a variant that is none.
+    """
+    overrides = fields.mapping(data, "overrides")
+    if overrides:
+        require_secret(key, "overrides")
+    experiment = surface.experiment
+    forced = overrides.get(experiment.key) if experiment is not None else None
+    if experiment is None or forced is None:
+        return None
+    if not isinstance(forced, str) or forced not in experiment.variants:
+        raise invalid("overrides", forced, f"one of {sorted(experiment.variants)}")
+    return forced
+
+
+def _route(asked: _Question, forced: str | None) -> _Route:
+    experiment = asked.surface.experiment
+    if experiment is None:
+        return _Route(asked.surface.champion, None, None, "DEFAULT")
+    if forced is not None:
+        version = experiment.variants[forced].version
+        return _Route(version, experiment, forced, "STATIC", forced=True)
+    assigned = assign(experiment.rule, asked.unit)
+    if assigned.variant is None:
+        return _Route(asked.surface.champion, None, None, assigned.reason)
+    version = experiment.variants[assigned.variant].version
+    return _Route(version, experiment, assigned.variant, assigned.reason)
 
 
 def _exposure_row(

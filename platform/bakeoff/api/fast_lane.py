@@ -1,0 +1,44 @@
+"""The fast lane's routes in the one OpenAPI document."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+
+SOURCE = Path(__file__).with_name("fast_lane.yaml")
+# What any route may answer; 405, 413 and 415 come before a body is read.
+REFUSALS = ("400", "401", "403", "404", "405", "413", "415", "429", "503")
+
+
+@cache
+def _described() -> dict[str, Any]:
+    described: dict[str, Any] = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            # The file shares nodes between operations; each gets its own.
+            answers = deepcopy(operation["responses"])
+            operation.setdefault("description", operation["summary"])
+            refusal = {"$ref": "#/components/responses/Refusal"}
+            operation["responses"] = answers | {s: refusal for s in REFUSALS if s not in answers}
+    return described
+
+
+class BothLanes(NinjaAPI):
+    """The management API, whose document holds the fast lane too."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """Return the document of both lanes."""
+        schema = super().get_openapi_schema(**options)
+        described = deepcopy(_described())
+        for path, methods in described["paths"].items():
+            schema["paths"].setdefault(path, {}).update(methods)
+        components = schema["components"]
+        components.setdefault("responses", {}).update(described["responses"])
+        components["schemas"].update(described["schemas"])
+        return schema

@@ -1,0 +1,69 @@
+"""The OpenAPI document against the running server: no 5xx, and nothing that it does not describe."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+import schemathesis
+from django.db import connection
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+CHECKS = [
+    not_a_server_error,
+    response_schema_conformance,
+    content_type_conformance,
+    status_code_conformance,
+]
+RECORDS = ("event", "eventid", "slate", "exposure", "feedback", "link", "excludedunit")
+FAST = [
+    "/v1/recommend", "/v1/compare", "/v1/events", "/v1/feedback", "/v1/batch", "/v1/track", "/v1/page",
+    "/v1/screen", "/v1/identify", "/v1/alias",
+]  # fmt: skip
+
+
+@pytest.fixture
+def document(lane):
+    return schemathesis.openapi.from_url(f"{lane.url}/v1/openapi.json")
+
+
+def count_records() -> dict[str, int]:
+    with connection.cursor() as cursor:
+        counts = {}
+        for table in RECORDS:
+            cursor.execute(f"SELECT count(*) FROM experiments_{table}")
+            counts[table] = cursor.fetchone()[0]
+        return counts
+
+
+def test_it_describes_both_lanes(lane):
+    from bakeoff.gateway.app import Gateway
+
+    assert isinstance(lane.gateway, Gateway)
+    paths = lane.client.get("/v1/openapi.json").json()["paths"]
+    assert set(lane.gateway._routes) <= set(paths)
+    assert {"get", "post"} <= set(paths["/v1/feedback"])
+
+
+@pytest.mark.parametrize("path", FAST)
+def test_the_fast_lane_answers_as_described(document, shop, path):
+    """Whatever the document allows, and what it does not; a refusal writes nothing."""
+    headers = {"Authorization": f"Bearer {shop.public}"}
+
+    @hypothesis.settings(
+        max_examples=max(hypothesis.settings.default.max_examples // 4, 10),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=document[path]["POST"].as_strategy())
+    def answer(case):
+        before = count_records()
+        response = case.call(headers=headers)
+        case.validate_response(response, checks=CHECKS)
+        if response.status_code >= 400:
+            assert count_records() == before
+
+    answer()

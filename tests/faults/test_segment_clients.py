@@ -1,0 +1,120 @@
+"""Segment's own clients, unmodified, deliver 10,000 events each while servers are killed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conductor import prepare
+from tests.faults.platform import PlatformUnderTest
+
+EVENTS = 10_000
+NODE = """
+import { Analytics } from "@segment/analytics-node";
+const [key, host, count] = process.argv.slice(2);
+const analytics = new Analytics({ writeKey: key, host, flushAt: 100, flushInterval: 200, maxRetries: 12 });
+let errors = 0;
+analytics.on("error", (error) => { errors += 1; console.error(error.code, error.reason); });
+for (let n = 0; n < Number(count); n += 1) {
+  analytics.track({ userId: `u${n % 500}`, event: "Node Clicked", messageId: `node-${n}`, properties: { n, product_id: `i${n % 20}` } });
+  if (n % 500 === 499) await new Promise((resolve) => setTimeout(resolve, 150));
+}
+await analytics.closeAndFlush({ timeout: 120000 });
+console.log("errors", errors);
+"""
+
+
+@pytest.fixture(scope="module")
+def platform():
+    folder = Path(tempfile.mkdtemp(prefix="bf-"))
+    platform = PlatformUnderTest(folder / "h")
+    try:
+        platform.start()
+        prepare(platform)
+        yield platform
+    finally:
+        platform.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def trouble(platform):
+    """Kill something every second while the clients send."""
+    stop, killed = threading.Event(), []
+
+    def make_trouble() -> None:
+        for name in ["web", "postgres", "web", "valkey"]:
+            if stop.wait(0.8):
+                return
+            platform.kill(name)
+            killed.append(name)
+            platform.wait_until_ready()
+
+    thread = threading.Thread(target=make_trouble, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(60)
+    assert len(killed) >= 2
+
+
+def count(platform, name: str) -> tuple[int, int]:
+    """How many events there are, and how many different ones."""
+    platform.wait_until_ready()
+    platform.until(lambda: not platform.cache().xlen("bakeoff:spill"), "what was spilled is drained")
+    with platform.database() as connection:
+        return connection.execute(
+            "SELECT count(*), count(DISTINCT event_id) FROM experiments_event WHERE name = %s", [name]
+        ).fetchone()
+
+
+def test_the_python_client(platform, trouble):
+    from segment.analytics import Client
+
+    failed = []
+    client = Client(
+        platform.public,
+        host=platform.url,
+        max_queue_size=2 * EVENTS,
+        upload_size=100,
+        upload_interval=0.2,
+        gzip=True,
+        on_error=lambda error, _batch: failed.append(error),
+    )
+    for n in range(EVENTS):
+        client.track(f"u{n % 500}", "Python Clicked", {"n": n, "product_id": f"i{n % 20}"})
+        if n % 500 == 499:
+            time.sleep(0.1)
+    client.shutdown()
+    assert not failed
+    assert count(platform, "Python Clicked") == (EVENTS, EVENTS)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """A folder with the client from npm and the script that uses it."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm here")
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "package.json").write_text('{"type": "module", "private": true}')
+    (folder / "send.js").write_text(NODE)
+    install = ["npm", "install", "--no-audit", "--no-fund", "@segment/analytics-node@3.1.0"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
+    return folder
+
+
+def test_the_node_client(platform, node, trouble):
+    done = subprocess.run(
+        ["node", "send.js", platform.public, platform.url, str(EVENTS)],
+        cwd=node, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert "errors 0" in done.stdout, done.stdout + done.stderr[-2000:]
+    assert count(platform, "Node Clicked") == (EVENTS, EVENTS)
