@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 
@@ -63,6 +64,55 @@ def test_items_users_and_events_are_loaded_and_bad_rows_set_aside(tmp_path, proj
     assert "2 events are new, 0 were there already" in run("load", "events", events, *slug)
     assert "0 events are new, 2 were there already" in run("load", "events", events, *slug)
     assert set(Event.objects.filter(project=project).values_list("source", flat=True)) == {"loaded"}
+
+
+def test_a_load_that_was_interrupted_goes_on_where_it_was(tmp_path, project, monkeypatch):
+    from experiments.ingest import load_events as module
+
+    rows = [
+        {"event_id": str(n), "name": "click" if n % 4 else "", "unit_id": f"u{n}", "occurred_at": "2020-01-01",
+         "properties": json.dumps({"n": n})}
+        for n in range(20)
+    ]  # fmt: skip
+    events = write_csv(tmp_path / "events.csv", rows)
+    slug = ["--project", project.slug]
+    monkeypatch.setattr(module, "CHUNK", 4)
+    load_chunk, calls = module._load_chunk, []
+
+    def break_at_the_third(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return load_chunk(*arguments)
+
+    monkeypatch.setattr(module, "_load_chunk", break_at_the_third)
+    run("load", "events", events, *slug, status=1)
+    assert Event.objects.filter(project=project).count() == 8
+    monkeypatch.setattr(module, "_load_chunk", load_chunk)
+    output = run("load", "events", events, *slug)
+    assert "Going on after row 11" in output
+    assert "7 events are new, 0 were there already" in output
+    assert Event.objects.get(project=project, event_id="19").properties == {"n": 19}
+    rejected = (tmp_path / "events.csv.rejected.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in rejected] == ["event_id", "0", "4", "8", "12", "16"]
+    assert not (tmp_path / "events.csv.progress.json").exists()
+    assert "0 events are new, 15 were there already" in run("load", "events", events, *slug)
+
+
+def test_a_changed_file_is_loaded_from_its_start(tmp_path, project):
+    row = {
+        "event_id": "1",
+        "name": "click",
+        "unit_id": "u",
+        "occurred_at": "2020-01-01",
+        "properties": "[1]",
+    }
+    events = write_csv(tmp_path / "events.csv", [row, {**row, "event_id": "2", "properties": ""}])
+    place = tmp_path / "events.csv.progress.json"
+    place.write_text('{"of": {"size": 1, "modified": 1}, "rows": 2}')
+    output = run("load", "events", events, "--project", project.slug)
+    assert "1 events are new" in output
+    assert "must be a JSON object" in output
 
 
 def test_a_missing_file_is_wrong_usage(project):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import progress, say
-from bakeoff.replay.dataset import DatasetError, read_rows
+from bakeoff.replay.dataset import DatasetError, stream_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +35,8 @@ def load() -> None:
     """Load items, users or events from CSV, TSV or Parquet.
 
     A load can be run again: what is there already is changed (items, users) or skipped (events).
-    Bad rows go to FILE.rejected.csv with the reason.
+    One of events that was interrupted goes on where it was. Bad rows go to FILE.rejected.csv with
+    the reason.
     """
 
 
@@ -84,7 +86,7 @@ def users(file: Path, slug: str | None) -> None:
 @click.argument("file", type=Path)
 @project_option
 def events(file: Path, slug: str | None) -> None:
-    """Columns: event_id, name, unit_id, occurred_at; item_id and value are optional."""
+    """Columns: event_id, name, unit_id, occurred_at; item_id, value and properties are optional."""
     project = find_project(slug)
     from django.db import connection
 
@@ -99,42 +101,137 @@ def events(file: Path, slug: str | None) -> None:
             item_id=_id(row, "item_id") if row.get("item_id") not in {None, ""} else None,
             value=_number(value) if value not in {None, ""} else None,
             occurred_at=_time(row.get("occurred_at")),
+            properties=_properties(row.get("properties")),
         )
 
     connection.ensure_connection()
-    with _read(file, event) as (rows, advance):
+    with _read(file, event, resume=True) as (rows, advance):
         loaded = load_events(connection.connection, project.pk, rows, progress=advance)
     say(f"{loaded.new} events are new, {loaded.known} were there already.")
 
 
 @contextmanager
 def _read(
-    file: Path, parse: Callable[[dict[str, Any]], T]
+    file: Path, parse: Callable[[dict[str, Any]], T], *, resume: bool = False
 ) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
-    """Yield the good rows of a file and a progress bar; write the bad ones beside the file."""
+    """Yield the good rows of a file and what is to be told of each commit."""
     try:
-        rows = read_rows(file)
+        stream = stream_rows(file)
+        place = _Place(file, keeps=resume)
+        if place.done:
+            say(f"Going on after row {place.done} of {file.name}.")
+        rejects = _Rejects(file, append=place.done > 0)
+        with progress(f"Loading {file.name}", stream.total) as bar:
+            reading = _Reading(stream.rows, parse, place, rejects, bar)
+            yield reading.good(), reading.advance
+            reading.advance(0)
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
-    rejected: list[dict[str, Any]] = []
+    place.forget()
+    if rejects.count:
+        say(f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}")
 
-    def good() -> Iterator[T]:
-        for line, row in enumerate(rows, start=2):
+
+class _Reading(Generic[T]):
+    """Rows on their way from a file: what is committed of them is noted, with what was rejected."""
+
+    def __init__(
+        self,
+        rows: Iterator[dict[str, Any]],
+        parse: Callable[[dict[str, Any]], T],
+        place: _Place,
+        rejects: _Rejects,
+        bar: Callable[[int], None],
+    ) -> None:
+        self._rows, self._parse = rows, parse
+        self._place, self._rejects, self._bar = place, rejects, bar
+        self._seen = self._told = 0
+
+    def good(self) -> Iterator[T]:
+        for row in self._rows:
+            self._seen += 1
+            if self._seen <= self._place.done:
+                continue
             try:
-                yield parse(row)
+                yield self._parse(row)
             except BadRowError as error:
-                rejected.append({**row, "row": line, "reason": str(error)})
+                self._rejects.add({**row, "row": self._seen + 1, "reason": str(error)})
 
-    with progress(f"Loading {file.name}", len(rows)) as advance:
-        yield good(), advance
-        advance(len(rejected))
-    if rejected:
-        beside = file.with_name(f"{file.name}.rejected.csv")
-        with beside.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, fieldnames=list(rejected[0]), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rejected)
-        say(f"{len(rejected)} rows are rejected, the first because {rejected[0]['reason']}: {beside}")
+    def advance(self, _committed: int) -> None:
+        """Note that every row so far is committed or rejected."""
+        self._bar(self._seen - self._told)
+        self._told = self._seen
+        self._rejects.write()
+        self._place.write(self._seen)
+
+
+class _Place:
+    """How far a load came, kept beside the file until it is done."""
+
+    def __init__(self, file: Path, *, keeps: bool) -> None:
+        stat = file.stat()
+        self._of = {"size": stat.st_size, "modified": stat.st_mtime_ns}
+        self._file = file.with_name(f"{file.name}.progress.json")
+        self._keeps = keeps
+        self.done = self._read() if keeps else 0
+
+    def _read(self) -> int:
+        """Return how many rows are done; none of a file that has changed since."""
+        try:
+            said = json.loads(self._file.read_text(encoding="utf-8"))
+            return int(said["rows"]) if said["of"] == self._of else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+    def write(self, rows: int) -> None:
+        if not self._keeps:
+            return
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"of": self._of, "rows": rows}), encoding="utf-8")
+        new.replace(self._file)
+
+    def forget(self) -> None:
+        if self._keeps:
+            self._file.unlink(missing_ok=True)
+
+
+class _Rejects:
+    """The file of bad rows; made when there is one, and written when the good ones are committed."""
+
+    def __init__(self, file: Path, *, append: bool) -> None:
+        self.file = file.with_name(f"{file.name}.rejected.csv")
+        self.count, self.first = 0, ""
+        self._waiting: list[dict[str, Any]] = []
+        if not append:
+            self.file.unlink(missing_ok=True)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.first = self.first or row["reason"]
+        self.count += 1
+        self._waiting.append(row)
+
+    def write(self) -> None:
+        if not self._waiting:
+            return
+        fresh = not self.file.exists()
+        with self.file.open("a", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, fieldnames=list(self._waiting[0]), extrasaction="ignore")
+            if fresh:
+                writer.writeheader()
+            writer.writerows(self._waiting)
+        self._waiting.clear()
+
+
+def _properties(value: Any) -> dict[str, Any]:
+    if value is None or value == "":
+        return {}
+    try:
+        found = value if isinstance(value, dict) else json.loads(str(value))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "\\u0000" in json.dumps(found):
+        raise BadRowError(f"properties == {str(value)[:40]!r}, must be a JSON object without NUL")
+    return found
 
 
 def _plain(value: Any) -> Any:

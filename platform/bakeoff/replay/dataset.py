@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 GUESSES = {
@@ -86,33 +88,78 @@ class Columns:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a CSV, TSV or Parquet file.
+    """Read a CSV, TSV or Parquet file as a whole.
+
+    Raises:
+        DatasetError: it is missing, empty or unreadable.
+    """
+    return list(stream_rows(path).rows)
+
+
+@dataclass(frozen=True, slots=True)
+class RowStream:
+    """Rows of a file, read as they are asked for.
+
+    Attributes:
+        total: how many there are; of a CSV file how many lines, which quoted text may hold too.
+        rows: each with its columns; raises DatasetError where the file cannot be read.
+    """
+
+    total: int
+    rows: Iterator[dict[str, Any]]
+
+
+def stream_rows(path: Path) -> RowStream:
+    """Open a CSV, TSV or Parquet file of any size.
 
     Raises:
         DatasetError: it is missing, empty or unreadable.
     """
     if not path.is_file():
         raise DatasetError(f"file '{path}' does not exist.")
-    try:
+    with _named_errors(path):
         if path.suffix.lower() in {".parquet", ".pq"}:
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+            file = pq.ParquetFile(path)
+            total, rows = file.metadata.num_rows, _read_parquet(file)
         else:
-            rows = _read_csv(path)
+            total, rows = max(_count_lines(path) - 1, 1), _read_csv(path)
+        first = next(rows, None)
+    if first is None:
+        raise DatasetError(f"file '{path}' has no rows.")
+    return RowStream(total, _with_named_errors(path, chain([first], rows)))
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"file '{path}' cannot be read: {error}.") from error
-    if not rows:
-        raise DatasetError(f"file '{path}' has no rows.")
-    return rows
 
 
-def _read_csv(path: Path) -> list[dict[str, Any]]:
+def _with_named_errors(path: Path, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    with _named_errors(path):
+        yield from rows
+
+
+def _read_parquet(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+    for batch in file.iter_batches(batch_size=10_000):
+        yield from batch.to_pylist()
+
+
+def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         head = file.readline()
         file.seek(0)
         delimiter = max("\t,;|", key=head.count)
-        rows = list(csv.DictReader(file, delimiter=delimiter))
-    # RecBole writes the type into the header: `item_id:token`.
-    return [{str(k).split(":")[0]: v for k, v in row.items() if k is not None} for row in rows]
+        for row in csv.DictReader(file, delimiter=delimiter):
+            # RecBole writes the type into the header: `item_id:token`.
+            yield {str(k).split(":")[0]: v for k, v in row.items() if k is not None}
 
 
 def find_column(
