@@ -62,15 +62,25 @@ def make_partitions(connection: Connection, today: date) -> list[str]:
         today: in UTC.
     """
     made = []
+    for table, month in _missing(connection, today):
+        _make(connection, table, month)
+        made.append(table.partition(month))
+    return made
+
+
+def missing_partitions(connection: Connection, today: date) -> list[str]:
+    """Return the names of the months around today that are not made."""
+    return [table.partition(month) for table, month in _missing(connection, today)]
+
+
+def _missing(connection: Connection, today: date) -> list[tuple[_Table, date]]:
     first = _first_of_month(today)
+    months = [_add_months(first, n) for n in range(-MONTHS_BEHIND, MONTHS_AHEAD + 1)]
+    found = []
     for table in TABLES:
         there = set(partitions_of(connection, table.name))
-        for offset in range(-MONTHS_BEHIND, MONTHS_AHEAD + 1):
-            month = _add_months(first, offset)
-            if table.partition(month) not in there:
-                _make(connection, table, month)
-                made.append(table.partition(month))
-    return made
+        found += [(table, month) for month in months if table.partition(month) not in there]
+    return found
 
 
 def partitions_of(connection: Connection, table: str) -> list[str]:

@@ -23,6 +23,8 @@ COMMANDS = {
     "promote": "models:promote",
     "rollback": "models:rollback",
     "experiments": "experiments:experiments",
+    "units": "units:units",
+    "feedback": "feedback:feedback",
     "keys": "keys:keys",
 }
 

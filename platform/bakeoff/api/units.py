@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from django.utils import timezone
+from ninja import Field, Query, Router, Schema
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
 from experiments.actions.exclude_units import exclude_units
+from experiments.reports.activity import read_activity
 
 router = Router(tags=["units"])
 
@@ -63,6 +66,24 @@ class ProjectIn(Schema):
     most_events_per_minute: int | None = Field(None, ge=1, le=1_000_000)
 
 
+class ActivityAsked(Schema):
+    """Days or weeks, and how many days back."""
+
+    per: Literal["day", "week"] = "day"
+    days: int = Field(28, ge=1, le=400)
+
+
+class ActivityOut(Schema):
+    """One day or week, by the date on which it begins."""
+
+    begins: date
+    events: int
+    units: int
+    credited: int
+    unknown_items: int
+    excluded_units: int
+
+
 @router.post("/units/exclude", response={200: Excluded, **REFUSALS})
 def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
     """Leave units out of analysis, such as your own staff; for good, and in every variant."""
@@ -100,6 +121,19 @@ def erase(request: HttpRequest, payload: UnitIn) -> Any:
 def show_project(request: HttpRequest) -> Any:
     """Show the key's project."""
     return project_of(request)
+
+
+@router.get("/activity", response={200: list[ActivityOut], **REFUSALS})
+def show_activity(request: HttpRequest, asked: Query[ActivityAsked]) -> Any:
+    """Show what came in, by day or week of the project's time zone."""
+    project = project_of(request)
+    return read_activity(
+        project_id=project.pk,
+        zone=project.timezone,
+        per=asked.per,
+        now=timezone.now(),
+        back=timedelta(days=asked.days),
+    )
 
 
 @router.patch("/project", response={200: ProjectOut, **REFUSALS})

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -90,6 +91,19 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     found = connection.execute("SELECT to_regclass('experiments_decision')").fetchone()
     there = found is not None and found[0] is not None
     yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
+    if there:
+        yield from _partitions(connection)
+
+
+def _partitions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
+    from experiments.ingest.partitions import missing_partitions
+
+    missing = missing_partitions(connection, datetime.now(UTC).date())
+    yield (
+        not missing,
+        "months of events and slates"
+        + (f" are missing: {', '.join(missing)}; the worker makes them" if missing else ""),
+    )
 
 
 def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
@@ -109,9 +123,26 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
                     else " is off: rows cannot spill while PostgreSQL is away; appendonly yes"
                 ),
             )
+            yield from _spill(client)
     except redis.RedisError:
         remedy = "`bakeoff up` starts it" if environment.bundled_valkey else "check REDIS_URL"
         yield environment.bundled_valkey, f"Redis does not answer: {remedy}"
+
+
+def _spill(client: redis.Redis) -> Iterator[tuple[bool, str]]:
+    from experiments.ingest.spill import REFUSED, STREAM
+
+    waiting, refused = client.xlen(STREAM), client.xlen(REFUSED)
+    yield (
+        not waiting,
+        f"spilled commits waiting: {waiting}"
+        + ("; the worker drains them when PostgreSQL answers" if waiting else ""),
+    )
+    yield (
+        not refused,
+        f"spilled commits put aside: {refused}"
+        + (f"; look at them: XRANGE {REFUSED} - +" if refused else ""),
+    )
 
 
 def _packages(environment: Environment) -> Iterator[tuple[bool, str]]:  # noqa: ARG001

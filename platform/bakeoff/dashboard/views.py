@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
@@ -47,9 +48,10 @@ def show_home(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def show_report(request: HttpRequest, project: str, key: str) -> HttpResponse:
-    """Show the report of one experiment."""
-    report = report_on(experiment_for(request.user, project, key))
-    return render(request, "dashboard/report.html", {"report": report})
+    """Show the report of one experiment, its times in the project's zone."""
+    experiment = experiment_for(request.user, project, key)
+    with timezone.override(experiment.project.timezone):
+        return render(request, "dashboard/report.html", {"report": report_on(experiment)})
 
 
 @require_safe

@@ -1,0 +1,74 @@
+"""`bakeoff units`: hand over a person's data, erase it, or leave units out of analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import orjson
+
+from bakeoff.commands.project import find_project, project_option
+from bakeoff.commands.terminal import fail, say
+
+SHELL = "a shell"
+
+
+@click.group()
+def units() -> None:
+    """Export or erase what is kept of a unit; leave units out of analysis."""
+
+
+@units.command()
+@click.argument("unit_id")
+@click.option("--out", type=click.Path(path_type=Path), help="Write it to a file; else it is printed.")
+@project_option
+def export(unit_id: str, out: Path | None, slug: str | None) -> None:
+    """Write all that is kept of a unit, under each of its ids, as JSON."""
+    project = find_project(slug)
+    from experiments.actions.erase_unit import export_unit
+
+    data = export_unit(project_id=project.pk, unit_id=unit_id)
+    text = orjson.dumps(data, default=str, option=orjson.OPT_INDENT_2).decode()
+    if out is None:
+        click.echo(text)
+        return
+    out.write_text(text + "\n", encoding="utf-8")
+    say(f"{sum(len(rows) for rows in data.values() if isinstance(rows, list))} rows are in {out}.")
+
+
+@units.command()
+@click.argument("unit_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@project_option
+def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  click passes it so
+    """Delete all that is kept of a unit, under each of its ids; totals, which name nobody, stay."""
+    project = find_project(slug)
+    from experiments.actions.erase_unit import CannotEraseError, erase_unit
+
+    if not yes:
+        click.confirm(f"Erase '{unit_id}' of project '{project}' for good?", abort=True)
+    try:
+        erased = erase_unit(project_id=project.pk, unit_id=unit_id, by=SHELL)
+    except CannotEraseError as error:
+        raise fail(str(error)) from error
+    for name, count in erased.rows.items():
+        say(f"{name:13} {count} deleted")
+    say(f"{'cache':13} {erased.cached} deleted")
+    say(f"{'snapshots':13} {erased.snapshots} destroyed")
+    say(f"Kept: {'; '.join(erased.kept)}.")
+    if erased.refused_entries:
+        say(f"Spilled commits that the database refuses, to be looked at: {erased.refused_entries}.")
+
+
+@units.command()
+@click.argument("unit_ids", nargs=-1, required=True)
+@project_option
+def exclude(unit_ids: tuple[str, ...], slug: str | None) -> None:
+    """Leave units, such as your own staff, out of analysis for good."""
+    project = find_project(slug)
+    if wrong := [unit for unit in unit_ids if not 1 <= len(unit) <= 200]:
+        raise click.UsageError(f"unit_id == '{wrong[0][:40]}', must be a text of 1 to 200 characters.")
+    from experiments.actions.exclude_units import exclude_units
+
+    added = exclude_units(project_id=project.pk, unit_ids=unit_ids, by=SHELL)
+    say(f"{added} units are left out from now on, {len(unit_ids) - added} were before.")

@@ -1,0 +1,121 @@
+"""Bots and internal units count nowhere, and say so when a variant makes more of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from experiments.actions.exclude_units import exclude_busy_units, exclude_units
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
+from experiments.models import Decision, ExcludedUnit
+from experiments.reports.activity import read_activity
+from tests import builders
+
+
+def expose(shop, experiment, units: dict[str, str]) -> None:
+    at = (builders.now() - timedelta(minutes=5)).isoformat()
+    variants = {variant.key: variant.pk for variant in experiment.variants.all()}
+    rows = [
+        ExposureRow(shop.project.pk, experiment.pk, variants[key], 1, unit, "unit", at)
+        for unit, key in units.items()
+    ]
+    builders.write(Rows(exposures=rows))
+
+
+def exclude(shop, units) -> None:
+    builders.write(Rows(exclusions=[ExclusionRow(shop.project.pk, unit, "bot") for unit in units]))
+
+
+def test_a_variant_that_makes_bots_halts_the_experiment(shop):
+    experiment = shop.run_experiment(window_seconds=0.001)
+    units = {f"u{n}": "treatment" if n % 2 else "control" for n in range(400)}
+    expose(shop, experiment, units)
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert look.action == Decision.Action.KEEP_RUNNING
+    exclude(shop, [unit for unit, key in units.items() if key == "treatment"][:60])
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert look.action == Decision.Action.HALT
+    assert look.reason.startswith(("excluded units", "sample ratio mismatch"))
+
+
+def test_bots_in_equal_shares_are_left_out_and_nothing_else_happens(shop):
+    experiment = shop.run_experiment(window_seconds=0.001)
+    units = {f"u{n}": "treatment" if n % 2 else "control" for n in range(400)}
+    exclude(shop, ["u0", "u1"])
+    expose(shop, experiment, units)
+    look_at_experiment(experiment_id=experiment.pk)
+    exclude(shop, [f"u{n}" for n in range(40)])
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert look.action == Decision.Action.KEEP_RUNNING
+    assert [counts for counts, _ in look.inputs["excluded"]] == [{"control": 20, "treatment": 20}]
+    assert [counts for counts, _ in look.inputs["exposures"]] == [{"control": 180, "treatment": 180}]
+    (metric,) = look.inputs["metrics"]
+    assert {key: totals["n"] for key, totals in metric["epochs"][0].items()} == {
+        "control": 180, "treatment": 180,
+    }  # fmt: skip
+
+
+def test_whoever_sends_more_than_a_person_can_is_left_out(shop):
+    shop.project.most_events_per_minute = 30
+    shop.project.save()
+    now = builders.now().isoformat()
+
+    def events(unit, count):
+        return [
+            EventRow(
+                shop.project.pk, f"{unit}{n}", "click", unit, None, None, None, now, now, {}, "live"
+            )
+            for n in range(count)
+        ]
+
+    builders.write(Rows(events=[*events("busy", 31), *events("person", 30)]))
+    exclude_busy_units()
+    exclude_busy_units()
+    assert ExcludedUnit.objects.get(project=shop.project).unit_id == "busy"
+    assert ExcludedUnit.objects.get(project=shop.project).reason == "rate"
+
+
+def test_a_list_is_taken_in_once_and_written_into_the_audit_trail(shop, lane):
+    assert exclude_units(project_id=shop.project.pk, unit_ids=["a", "b", "a"], by="a test") == 2
+    answer = lane.client.post(
+        "/v1/units/exclude", json={"unit_ids": ["b", "c"]}, headers={"X-API-Key": shop.secret}
+    )
+    assert answer.json() == {"excluded": 1}
+    assert shop.project.audit_entries.filter(action="exclude").count() == 2
+    bad = lane.client.post(
+        "/v1/units/exclude", json={"unit_ids": [""]}, headers={"X-API-Key": shop.secret}
+    )
+    assert bad.status_code == 400
+
+
+def test_days_and_weeks_are_the_projects_own(shop, lane):
+    from datetime import UTC, datetime
+
+    def happen(*times):
+        rows = [
+            EventRow(shop.project.pk, str(at), "click", f"u{n}", "i0", None, None, at, at, {}, "live")
+            for n, at in enumerate(times)
+        ]
+        builders.write(Rows(events=rows))
+
+    # Summer time began in Berlin on 2025-03-30, a Sunday.
+    happen(
+        "2025-03-29T22:30:00Z", "2025-03-29T23:30:00Z", "2025-03-30T21:30:00Z", "2025-03-30T22:30:00Z"
+    )
+    now = datetime(2025, 4, 1, tzinfo=UTC)
+
+    def read(zone, per):
+        rows = read_activity(
+            project_id=shop.project.pk, zone=zone, per=per, now=now, back=timedelta(days=5)
+        )
+        return {row["begins"]: row["events"] for row in rows}
+
+    assert read("Europe/Berlin", "day") == {"2025-03-29": 1, "2025-03-30": 2, "2025-03-31": 1}
+    assert read("UTC", "day") == {"2025-03-29": 2, "2025-03-30": 2}
+    assert read("Europe/Berlin", "week") == {"2025-03-24": 3, "2025-03-31": 1}
+    headers = {"X-API-Key": shop.secret}
+    wrong = lane.client.patch("/v1/project", json={"timezone": "Mars/Base"}, headers=headers)
+    assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "timezone")
+    right = lane.client.patch("/v1/project", json={"timezone": "Asia/Shanghai"}, headers=headers)
+    assert right.json()["timezone"] == "Asia/Shanghai"
+    assert lane.client.get("/v1/activity?per=week", headers=headers).json() == []
