@@ -42,7 +42,8 @@ def _names(columns: str) -> str:
 _LAST_SLATE = """
     SELECT slate.recommendation_id FROM experiments_slate AS slate
     JOIN inference_surface AS surface ON surface.id = slate.surface_id
-    WHERE slate.project_id = sent.project_id AND slate.unit_id = sent.unit_id
+    WHERE sent.credit AND sent.recommendation_id IS NULL
+        AND slate.project_id = sent.project_id AND slate.unit_id = sent.unit_id
         AND slate.served_at <= sent.occurred_at
         AND slate.served_at >= sent.occurred_at - make_interval(secs => surface.attribution_seconds)
         AND surface.credited_events ? sent.name
@@ -84,8 +85,7 @@ _PARTS = {
                 SELECT 1 FROM inference_item AS known
                 WHERE known.project_id = sent.project_id AND known.item_id = sent.item_id)
         FROM fresh JOIN sent USING (project_id, event_id)
-        LEFT JOIN LATERAL ({_LAST_SLATE}) AS found
-            ON sent.credit AND sent.recommendation_id IS NULL)""",
+        LEFT JOIN LATERAL ({_LAST_SLATE}) AS found ON true)""",
     "feedback": f"""said AS (
         SELECT r.*, slate.variant_id, slate.model_version_id, slot.rank AS position,
             (slot.value ->> 3)::float8 AS propensity, slate.pair
