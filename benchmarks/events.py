@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import orjson
 import psycopg
 
-from benchmarks.load import measure, request_bytes
+from benchmarks.load import Measured, measure, measure_at_rate, request_bytes
 from benchmarks.results import Row, median_of, write_result
 from benchmarks.stage import staged
 
@@ -54,6 +54,12 @@ def run(size: str, home: str) -> None:
             peer.append(_sound(measure(stage.peer_port, single, connections=64, seconds=seconds)))
             batches.append(_sound(measure(stage.port, batch, connections=4, seconds=seconds)) * BATCH)
             copies.append(_copy(stage, event, seconds))
+        half = median_of(ours)[0] / 2
+        steady = [
+            measure_at_rate(stage.port, single, rate=300, seconds=seconds) for _ in range(repeats)
+        ]
+        busy = [measure_at_rate(stage.port, single, rate=half, seconds=seconds) for _ in range(repeats)]
+        stored = _bytes_per_event(stage)
     (rate, spread), (many, many_spread) = median_of(ours), median_of(batches)
     rows = [
         Row("single events at 64 connections (peer: Django REST framework and ORM; limit: empty route)", rate, "requests/s",
@@ -61,6 +67,10 @@ def run(size: str, home: str) -> None:
         Row("the same, against the peer", rate, "requests/s", median_of(peer)[0], None, "ratio_to_peer >= 10", spread=spread),
         Row("batches of 500 (limit: COPY of the same rows into the same tables)", many, "events/s", None,
             median_of(copies)[0], "share_of_limit >= 0.5", spread=many_spread),
+        *_latencies("300 single events/s", steady),
+        *_latencies("half of saturation", busy, f" ({half:,.0f} single events/s)"),
+        Row("an event on disk: row and indexes, no properties", stored["event"], "bytes", higher_is_better=False),
+        Row("its id on disk: row and index", stored["id"], "bytes", higher_is_better=False),
     ]  # fmt: skip
     notes = (
         "COPY writes the same columns into the same two tables (events and their ids) with their indexes, 500 rows a transaction, from one "
@@ -68,6 +78,33 @@ def run(size: str, home: str) -> None:
         "The load generator makes the batches on the same cores."
     )
     write_result("events", size, rows, notes, ("djangorestframework",))
+
+
+def _latencies(what: str, runs: list[Measured], more: str = "") -> list[Row]:
+    return [
+        Row(
+            f"from sent to committed at {what}, {name}{more}",
+            *_median(getattr(m, f"{name}_ms") for m in runs),
+        )
+        for name in ("p50", "p99")
+    ]
+
+
+def _median(values) -> tuple:
+    median, spread = median_of(list(values))
+    return median, "ms", None, None, "", False, spread
+
+
+def _bytes_per_event(stage) -> dict[str, float]:
+    """What the tables take, with their indexes, for each of their rows."""
+    with psycopg.connect(stage.database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE experiments_event, experiments_eventid")
+        sizes = connection.execute(
+            """SELECT (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits
+                WHERE inhparent = 'experiments_event'::regclass) / (SELECT count(*) FROM experiments_event),
+            pg_total_relation_size('experiments_eventid') / (SELECT count(*) FROM experiments_eventid)"""
+        ).fetchone()
+    return {"event": float(sizes[0]), "id": float(sizes[1])}
 
 
 def _copy(stage, event, seconds: float) -> float:
@@ -79,7 +116,9 @@ def _copy(stage, event, seconds: float) -> float:
             rows = [event() for _ in range(BATCH)]
             start = time.perf_counter()
             with connection.transaction(), connection.cursor() as cursor:
-                with cursor.copy("COPY experiments_eventid (project_id, event_id, occurred_at) FROM STDIN") as copy:
+                with cursor.copy(
+                    "COPY experiments_eventid (project_id, event_id, occurred_at) FROM STDIN"
+                ) as copy:
                     for e in rows:
                         copy.write_row((stage.project_id, e["event_id"], at))
                 with cursor.copy(f"COPY experiments_event ({columns}) FROM STDIN") as copy:

@@ -110,3 +110,13 @@ def test_a_named_recommendation_stays_and_a_slate_after_the_event_earns_nothing(
     stored = {e.event_id: e for e in Event.objects.filter(project=shop.project)}
     assert (str(stored["e1"].recommendation_id), stored["e1"].inferred) == (given, False)
     assert stored["e2"].recommendation_id is None
+
+
+def test_a_recommendation_without_consent_is_answered_and_not_recorded(lane, shop, rows):
+    shop.run_experiment()
+    lane.refresh()
+    ask = {"surface": "home-feed", "unit_id": "u1", "consent": {"analytics": False}}
+    answer = post(lane, shop, "/v1/recommend", ask)
+    assert (answer.status_code, answer.json()["recorded"]) == (200, False)
+    assert post(lane, shop, "/v1/compare", ask).json()["error"]["code"] == "no_consent"
+    assert (rows("slate", shop.project), rows("exposure", shop.project)) == (0, 0)

@@ -51,7 +51,7 @@ class _Question:
 
     Attributes:
         bot: whether the visitor is a crawler.
-        trainable: whether models may learn from the answer.
+        consent: whether the answer may be kept, and models may learn from it.
     """
 
     key: LiveKey
@@ -62,7 +62,7 @@ class _Question:
     only: list[str] | None
     exclude: list[str]
     bot: bool
-    trainable: bool
+    consent: Consent
 
 
 class Recommender:
@@ -90,7 +90,7 @@ class Recommender:
         served = await self._serve(asked, route.version)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = _slate_row(asked, route, served, latency_ms)
-        recorded = await self._record(asked, route, slate)
+        recorded = asked.consent.analytics and await self._record(asked, route, slate)
         return _body(live, asked, route, served, slate, recorded=recorded)
 
     async def compare(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
@@ -112,6 +112,8 @@ class Recommender:
                 field="surface",
             )
         asked = await self._read_question(live, caller, data)
+        if not asked.consent.analytics:
+            raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
         control, *treatments = experiment.variants.values()
         treatment = treatments[self._rng.integers(len(treatments))]
         sides = [control, treatment] if self._rng.random() < 0.5 else [treatment, control]
@@ -152,7 +154,9 @@ class Recommender:
             raise invalid("context", "…", f"at most {MOST_CONTEXT_BYTES} bytes of JSON")
         only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
         consent = Consent.of(data, caller)
-        (unit,) = await self._identity.units(live, caller.key.project_id, [ids])
+        (unit,) = await self._identity.units(
+            live, caller.key.project_id, [ids], may_link=consent.analytics
+        )
         return _Question(
             key=caller.key,
             surface=surface,
@@ -162,7 +166,7 @@ class Recommender:
             only=only,
             exclude=exclude or [],
             bot=caller.is_bot(context.get("user_agent")),
-            trainable=consent.training,
+            consent=consent,
         )
 
     async def _serve(self, asked: _Question, version: LiveVersion | None) -> Served:
@@ -306,7 +310,7 @@ def _slate_row(asked: _Question, route: _Route, served: Served, latency_ms: floa
         latency_ms=latency_ms,
         context=asked.context,
         served_at=datetime.now(UTC).isoformat(),
-        trainable=asked.trainable,
+        trainable=asked.consent.training,
     )
 
 
