@@ -117,7 +117,7 @@ def _copy(stage, event, seconds: float) -> float:
             start = time.perf_counter()
             with connection.transaction(), connection.cursor() as cursor:
                 with cursor.copy(
-                    "COPY experiments_eventid (project_id, event_id, occurred_at) FROM STDIN"
+                    "COPY experiments_eventid (project_id, event_id, received_at) FROM STDIN"
                 ) as copy:
                     for e in rows:
                         copy.write_row((stage.project_id, e["event_id"], at))

@@ -90,8 +90,8 @@ def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEve
         cursor.execute(
             f"""WITH sent AS (SELECT DISTINCT ON (event_id) * FROM staged ORDER BY event_id),
             fresh AS (
-                INSERT INTO experiments_eventid (project_id, event_id, occurred_at)
-                SELECT %(project)s, event_id, occurred_at FROM sent
+                INSERT INTO experiments_eventid (project_id, event_id, received_at)
+                SELECT %(project)s, event_id, now() FROM sent
                 ON CONFLICT DO NOTHING RETURNING event_id)
             INSERT INTO experiments_event (project_id, {_COLUMNS}, source, item_known)
             SELECT %(project)s, {_COLUMNS}, 'loaded', item_id IS NULL OR EXISTS (

@@ -1,7 +1,8 @@
 """Months of slates and events: made ahead, dropped behind.
 
 Guarantees: a month is made without losing what a default partition holds for it, and is dropped only
-when it ended before every project's retention; nothing else is ever dropped.
+when it ended before every project's retention. Retention counts from when a row came: a log of past
+decades is kept as long as what happens today.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def drop_expired(connection: Connection, retention: dict[int, int], now: datetim
         for name in partitions_of(connection, table.name):
             month = _month_of(table, name)
             if month is not None and _midnight(_add_months(month, 1)) <= oldest:
-                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+                _drop(connection, table, name, oldest)
                 partitions.append(name)
     rows = sum(
         _delete_expired(connection, project, now - timedelta(days=days))
@@ -151,11 +152,26 @@ def drop_expired(connection: Connection, retention: dict[int, int], now: datetim
     return Dropped(partitions, rows)
 
 
+def _drop(connection: Connection, table: _Table, name: str, oldest: datetime) -> None:
+    """Drop a month; events of it that came later, as a loaded log does, go to the default partition."""
+    names = {"parent": sql.Identifier(table.name), "month": sql.Identifier(name)}
+    with connection.transaction():
+        connection.execute(sql.SQL("ALTER TABLE {parent} DETACH PARTITION {month}").format(**names))
+        if table is EVENTS:
+            connection.execute(
+                sql.SQL("INSERT INTO {parent} SELECT * FROM {month} WHERE received_at >= %s").format(
+                    **names
+                ),
+                [oldest],
+            )
+        connection.execute(sql.SQL("DROP TABLE {month}").format(**names))
+
+
 def _delete_expired(connection: Connection, project: int, before: datetime) -> int:
     deleted = 0
     for table, column, bound in (
-        ("experiments_event", "occurred_at", before),
-        ("experiments_eventid", "occurred_at", before),
+        ("experiments_event", "received_at", before),
+        ("experiments_eventid", "received_at", before),
         ("experiments_slate", "recommendation_id", smallest_uuid7(before)),
         ("experiments_feedback", "received_at", before),
     ):

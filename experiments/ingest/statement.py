@@ -73,8 +73,8 @@ _PARTS = {
         FROM json_to_recordset(%s::json) AS r({_EVENT_COLUMNS}, credit boolean)
         ORDER BY project_id, event_id),
     fresh AS (
-        INSERT INTO experiments_eventid (project_id, event_id, occurred_at)
-        SELECT project_id, event_id, occurred_at FROM sent
+        INSERT INTO experiments_eventid (project_id, event_id, received_at)
+        SELECT project_id, event_id, received_at FROM sent
         ON CONFLICT DO NOTHING
         RETURNING project_id, event_id),
     events AS (

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ('pk', models.CompositePrimaryKey('project', 'event_id', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.project')),
                 ('event_id', models.CharField(max_length=200)),
-                ('occurred_at', models.DateTimeField(help_text='It is forgotten with the event.')),
+                ('received_at', models.DateTimeField(help_text='It is forgotten with the event.')),
             ],
         ),
         migrations.CreateModel(
@@ -156,7 +156,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='eventid',
-            index=django.contrib.postgres.indexes.BrinIndex(fields=['occurred_at'], name='event_ids_by_time'),
+            index=django.contrib.postgres.indexes.BrinIndex(fields=['received_at'], name='event_ids_by_time'),
         ),
         migrations.RunSQL(
             '''ALTER TABLE experiments_excludedunit

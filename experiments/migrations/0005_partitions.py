@@ -70,8 +70,8 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             """CREATE SEQUENCE experiments_event_number;
             SELECT setval('experiments_event_number', coalesce(max(id), 1)) FROM experiments_event;
-            INSERT INTO experiments_eventid (project_id, event_id, occurred_at)
-                SELECT project_id, event_id, occurred_at FROM experiments_event;"""
+            INSERT INTO experiments_eventid (project_id, event_id, received_at)
+                SELECT project_id, event_id, received_at FROM experiments_event;"""
             + _partitioned(
                 "experiments_event",
                 EVENT,

@@ -146,10 +146,10 @@ class EventId(models.Model):
         "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
     )
     event_id = models.CharField(max_length=200)
-    occurred_at = models.DateTimeField(help_text="It is forgotten with the event.")
+    received_at = models.DateTimeField(help_text="It is forgotten with the event.")
 
     class Meta:
-        indexes = [BrinIndex(fields=["occurred_at"], name="event_ids_by_time")]
+        indexes = [BrinIndex(fields=["received_at"], name="event_ids_by_time")]
 
     def __str__(self) -> str:
         return self.event_id

@@ -11,6 +11,19 @@ from inference.cache import cache_client
 from inference.serving.keys import dirty_key
 from tests import builders
 
+PATHS = [
+    "recommend",
+    "compare",
+    "events",
+    "feedback",
+    "batch",
+    "track",
+    "page",
+    "screen",
+    "identify",
+    "alias",
+]
+
 
 def event(**fields):
     return {"event_id": "e1", "name": "click", "unit_id": "u1", "item_id": "i1", **fields}
@@ -163,10 +176,14 @@ def test_feedback_out_of_range_is_refused(lane, shop, fields):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(path=st.sampled_from(["recommend", "events", "feedback"]), body=st.binary(max_size=300))
-def test_no_bytes_break_the_fast_lane(lane, shop, path, body):
+@given(path=st.sampled_from(PATHS), body=st.binary(max_size=300), packed=st.booleans())
+def test_no_bytes_break_the_fast_lane(lane, shop, rows, path, body, packed):
     headers = {"Authorization": f"Bearer {shop.public}"}
-    assert lane.client.post(f"/v1/{path}", content=body, headers=headers).status_code < 500
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    answer = lane.client.post(f"/v1/{path}", content=body, headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert rows("event", shop.project) == rows("slate", shop.project) == 0
 
 
 json_values = st.recursive(
@@ -201,7 +218,7 @@ names = st.sampled_from(
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    path=st.sampled_from(["recommend", "events", "feedback"]),
+    path=st.sampled_from(PATHS),
     body=st.dictionaries(names, json_values, max_size=8),
     valid=st.booleans(),
 )

@@ -30,9 +30,11 @@ def database(tables):
     return connection.connection
 
 
-def happen(project, at: datetime, event_id: str) -> None:
-    when = at.isoformat()
-    row = EventRow(project.pk, event_id, "click", "u", None, None, None, when, when, {}, "live")
+def happen(project, at: datetime, event_id: str, *, received: datetime | None = None) -> None:
+    came = (received or at).isoformat()
+    row = EventRow(
+        project.pk, event_id, "click", "u", None, None, None, at.isoformat(), came, {}, "live"
+    )
     builders.write(Rows(events=[row]))
 
 
@@ -99,6 +101,22 @@ def test_retention_drops_months_and_deletes_what_one_project_keeps_shorter(datab
         events = Event.objects.filter(project=shop.project).values_list("event_id", flat=True)
         assert set(ids) == set(events) == set(kept)
         assert Slate.objects.filter(project=shop.project).count() == len(kept)
+    make_partitions(database, builders.now().date())
+
+
+def test_a_log_of_the_past_is_kept_from_when_it_was_loaded(database, project):
+    now = datetime(2036, 6, 20, tzinfo=UTC)
+    make_partitions(database, date(2036, 3, 1))
+    happen(project, now - timedelta(days=150), "of a month", received=now)
+    happen(project, datetime(1998, 1, 1, tzinfo=UTC), "of the past century", received=now)
+    happen(project, now - timedelta(days=150), "old")
+    dropped = drop_expired(database, {project.pk: 60}, now)
+    assert "experiments_event_2036_01" in dropped.partitions
+    for model in (Event, EventId):
+        names = model.objects.filter(project=project).values_list("event_id", flat=True)
+        assert set(names) == {"of a month", "of the past century"}
+    drop_expired(database, {project.pk: 60}, now + timedelta(days=61))
+    assert not Event.objects.filter(project=project).exists()
     make_partitions(database, builders.now().date())
 
 

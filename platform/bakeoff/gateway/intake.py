@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.writer import GroupCommit, Outcome
 
 MOST_EVENTS = 1000
+# Unit, item or none, name, value.
+_Happened = tuple[str, str | None, str, float | None]
 EXCLUSIONS_REMEMBERED = 50_000
 
 
@@ -146,6 +148,8 @@ class Intake:
                     field="recommendation_id",
                 )
             accepted = int(name in outcome.committed.feedback)
+        said = (row.unit_id, row.item_id, f"feedback.{row.kind}", row.value)
+        await self._tell_serving(live, key, [said])
         return orjson.dumps(
             {
                 "accepted": accepted,
@@ -177,7 +181,8 @@ class Intake:
         if rows.events or rows.exposures or rows.exclusions:
             outcome = await self._writer.commit(rows)
             self.remember(rows.exclusions)
-            await self._tell_serving(live, key, rows.events)
+            liked = [(row.unit_id, row.item_id, row.name, row.value) for row in rows.events]
+            await self._tell_serving(live, key, liked)
         others = len(draft.exposures) + len(draft.links)
         accepted = len(rows.events)
         if outcome is not None and outcome.committed is not None:
@@ -203,16 +208,16 @@ class Intake:
             exclusions=self.exclusions(key, [found[ids] for ids in draft.bots]),
         )
 
-    async def _tell_serving(self, live: Live, key: LiveKey, rows: Sequence[EventRow]) -> None:
+    async def _tell_serving(self, live: Live, key: LiveKey, happened: Sequence[_Happened]) -> None:
         """Let the next request see what was liked, and have the unit's candidates refreshed."""
         pipe = self._cache.pipeline(transaction=False)
         for surface in live.surfaces.get(key.project_id, {}).values():
-            for row in rows:
-                if row.item_id is not None and is_liked(surface.liked, row.name, row.value):
-                    name = recent_key(surface.surface_id, row.unit_id)
-                    pipe.lpush(name, row.item_id)
-                    pipe.ltrim(name, 0, RECENT_KEPT - 1)
-                    pipe.sadd(dirty_key(surface.surface_id), row.unit_id)
+            for unit, item, name, value in happened:
+                if item and is_liked(surface.liked, name, value):
+                    recent = recent_key(surface.surface_id, unit)
+                    pipe.lpush(recent, item)
+                    pipe.ltrim(recent, 0, RECENT_KEPT - 1)
+                    pipe.sadd(dirty_key(surface.surface_id), unit)
         if not len(pipe):
             return
         try:
