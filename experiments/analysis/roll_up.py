@@ -23,13 +23,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 
 from experiments.analysis.metric_spec import SERVED, MetricSpec, is_said
-from experiments.analysis.metric_sql import BUCKET, TERMS, CompiledMetric, compile_metric
+from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
 from experiments.models import Experiment, ExperimentMetric
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
-UNITS_PER_UPDATE = 20_000
 _SUMS = ", ".join(TERMS)
 _ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)
 
@@ -304,31 +303,22 @@ def _update_values(
 ) -> None:
     """Recompute the values of touched units, and correct the totals of those already counted.
 
-    The units travel as arrays, of which the planner sees the length: as a subquery it took a few for
-    many, and read all observations for them.
+    Each unit's observation is looked up by itself: while a young experiment's statistics are out of
+    date, a join reads all observations for a few.
     """
     metric = compile_metric(spec)
-    parameters = dict(metric.parameters) | _parameters(experiment, span) | {"metric": role.metric_id}
-    cursor.execute(_dirty_sql(spec), parameters)
-    dirty = [row[0] for row in cursor.fetchall()]
-    for start in range(0, len(dirty), UNITS_PER_UPDATE):
-        units = dirty[start : start + UNITS_PER_UPDATE]
-        _update_some_values(cursor, spec, metric, parameters | {"units": units})
-
-
-def _update_some_values(
-    cursor: CursorWrapper, spec: MetricSpec, metric: CompiledMetric, parameters: dict[str, Any]
-) -> None:
     corrections = _CORRECT_SKETCH if spec.kind == "quantile" else ""
     cursor.execute(
         f"""
-        WITH fresh AS MATERIALIZED (
+        WITH dirty AS ({_dirty_sql(spec)}),
+        fresh AS MATERIALIZED (
             SELECT o.id, o.variant_id, o.epoch, o.batch, o.segments, o.y AS old_y, o.d AS old_d,
                 o.x AS old_x, o.w AS old_w, o.u AS old_u,
                 {metric.u} AS u, {metric.d} AS d, {metric.x} AS x, {metric.w} AS w
-            FROM unnest(%(units)s::text[]) AS dirty(unit_id) JOIN experiments_observation AS o
-                ON o.experiment_id = %(experiment)s AND o.metric_id = %(metric)s
-                    AND o.unit_id = dirty.unit_id
+            FROM dirty CROSS JOIN LATERAL (
+                SELECT * FROM experiments_observation AS one
+                WHERE one.experiment_id = %(experiment)s AND one.metric_id = %(metric)s
+                    AND one.unit_id = dirty.unit_id LIMIT 1) AS o
         ),
         changed AS (
             UPDATE experiments_observation AS o
@@ -351,7 +341,7 @@ def _update_some_values(
             AND t.variant_id = change.variant_id AND t.epoch = change.epoch
             AND t.batch = change.batch AND t.segment = change.segment
         """,
-        parameters,
+        dict(metric.parameters) | _parameters(experiment, span) | {"metric": role.metric_id},
     )
 
 
