@@ -1,8 +1,9 @@
 // The embed: <script src="/sdk/v1.js" data-key="pk_…"></script>, then
 //   const slate = await bakeoff.recommend("home-feed", { unit_id: "u42", k: 10 });
 //   bakeoff.track("click", { item_id: "i1", recommendation_id: slate.recommendation_id });
-// Without a unit_id a visitor gets an anonymous one that the browser keeps. An event is sent with an
-// id of its own and tried again until it is acknowledged, so that it counts once.
+// The browser keeps an anonymous id and sends it beside your unit_id, so that a visitor's variant stays
+// the same when they log in. An event is sent with an id of its own and tried again until it is
+// acknowledged, so that it counts once; a clock that is off is corrected.
 (function () {
   "use strict";
   const script = document.currentScript;
@@ -25,7 +26,11 @@
   }
 
   function unit(fields) {
-    return fields && fields.unit_id ? fields : Object.assign({ anonymous_id: anonymous() }, fields);
+    return Object.assign({ anonymous_id: anonymous() }, fields);
+  }
+
+  function now() {
+    return new Date().toISOString();
   }
 
   async function post(path, body) {
@@ -45,7 +50,7 @@
   async function insist(path, body) {
     for (let tried = 1; ; tried++) {
       try {
-        return await post(path, body);
+        return await post(path, path === "/v1/events" ? Object.assign({ sent_at: now() }, body) : body);
       } catch (error) {
         // A TypeError is fetch's word for "the network is away".
         if (tried === TRIES || !(error.again || error instanceof TypeError)) throw error;
@@ -56,7 +61,10 @@
 
   window.bakeoff = {
     recommend: (surface, options) => post("/v1/recommend", Object.assign({ surface }, unit(options))),
-    track: (name, fields) => insist("/v1/events", Object.assign({ event_id: id(), name }, unit(fields))),
+    compare: (surface, options) => post("/v1/compare", Object.assign({ surface }, unit(options))),
+    track: (name, fields) =>
+      insist("/v1/events", Object.assign({ event_id: id(), occurred_at: now(), name }, unit(fields))),
+    identify: (unit_id) => insist("/v1/identify", { userId: unit_id, anonymousId: anonymous() }),
     feedback: (fields) => insist("/v1/feedback", Object.assign({ feedback_id: id() }, unit(fields))),
   };
 })();

@@ -29,6 +29,9 @@ PAGE = """<!doctype html><body><ol></ol><script src="{url}/sdk/v1.js" data-key="
     const first = {{ item_id: slate.items[0].item_id, recommendation_id: slate.recommendation_id }};
     const told = await bakeoff.track("click", first);
     document.body.append("accepted " + told.accepted);
+    await bakeoff.identify("ann");
+    const again = await bakeoff.recommend("home-feed", {{ k: 3, unit_id: "ann" }});
+    document.body.append(" same " + (again.variant === slate.variant));
   }}, (error) => document.body.append("failed " + error.message));
 </script>"""
 
@@ -43,6 +46,8 @@ def test_a_page_of_another_origin_embeds_recommendations(lane, shop, tmp_path):
     )  # fmt: skip
     assert "Item i0 | Item i1 | Item i2" in done.stdout, done.stdout + done.stderr[-2000:]
     assert "accepted 1" in done.stdout
-    event, slate = Event.objects.get(project=shop.project), Slate.objects.get(project=shop.project)
-    assert event.unit_id == slate.unit_id
+    assert "same true" in done.stdout
+    event = Event.objects.get(project=shop.project)
+    slate, again = Slate.objects.filter(project=shop.project).order_by("recommendation_id")
+    assert event.unit_id == slate.unit_id == again.unit_id != "ann"
     assert (event.recommendation_id, event.item_id) == (slate.recommendation_id, "i0")

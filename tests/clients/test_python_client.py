@@ -21,6 +21,17 @@ def test_it_asks_and_tells(lane, shop):
     assert Feedback.objects.get(project=shop.project).value == 1
 
 
+def test_it_compares_and_says_words(lane, shop):
+    shop.run_experiment()
+    lane.refresh()
+    client = Client(lane.url, shop.public)
+    pair = client.compare("home-feed", unit_id="u1", k=1)
+    client.feedback(pair["recommendation_id"], unit_id="u1", kind="pairwise", value="tie")
+    client.feedback(pair["recommendation_id"], unit_id="u1", kind="text", value="from a@b.de")
+    texts = Feedback.objects.filter(project=shop.project).order_by("id").values_list("text", flat=True)
+    assert list(texts) == ["tie", "from [email]"]
+
+
 def test_a_refusal_names_its_reason(lane, shop):
     with pytest.raises(BakeoffError, match="Did you mean 'home-feed'") as refused:
         Client(lane.url, shop.public).recommend("home-fed", unit_id="u1")

@@ -49,6 +49,14 @@ class Client:
         """
         return self._post("/v1/recommend", {"surface": surface, "unit_id": unit_id, **fields})
 
+    def compare(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for the slates of control and treatment, on sides that the server draws.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        return self._post("/v1/compare", {"surface": surface, "unit_id": unit_id, **fields})
+
     def track(self, name: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
         """Tell what a unit did; tried again while the platform is busy or away.
 
@@ -58,7 +66,7 @@ class Client:
         event = {"event_id": str(uuid.uuid4()), "name": name, "unit_id": unit_id, **fields}
         return self._insist("/v1/events", event)
 
-    def feedback(self, recommendation_id: str, *, unit_id: str, kind: str, value: float, **fields: Any) -> dict[str, Any]:  # fmt: skip
+    def feedback(self, recommendation_id: str, *, unit_id: str, kind: str, value: Any = None, **fields: Any) -> dict[str, Any]:  # fmt: skip
         """Tell what a unit said about a slate.
 
         Raises:
