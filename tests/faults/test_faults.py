@@ -24,8 +24,5 @@ def test_what_was_acknowledged_is_there_once(home):
     assert not report.unexpected, report
     assert report.acknowledged > 500, report
     assert report.kills == 12
-    assert all(
-        fault["spilled"] + fault["refused"]
-        for fault in report.faults
-        if fault["fault"].split()[-1] != "worker"
-    )
+    bit = {fault["fault"] for fault in report.faults if fault["spilled"] + fault["refused"]}
+    assert {"kill -9 web", "freeze postgres"} <= bit, report
