@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from experiments.ingest.spill import REFUSED, STREAM
+from experiments.ingest.spill import REFUSED
 from tests.faults.load import ITEMS, KINDS, Ledger, Load
 from tests.faults.platform import PlatformUnderTest
 
@@ -125,8 +125,7 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         time.sleep(pause)
         ledger = load.stop()
         report.seconds = time.monotonic() - start
-        platform.wait_until_ready()
-        platform.until(lambda: not platform.cache().xlen(STREAM), "what was spilled is drained")
+        platform.wait_until_drained()
         _compare(platform, ledger, report)
     finally:
         platform.close()

@@ -19,6 +19,8 @@ import psutil
 import psycopg
 import redis
 
+from experiments.ingest.spill import STREAM
+
 DISK_MEGABYTES = 8000  # PostgreSQL's log of changes alone may take four thousand
 READY_SECONDS = 120
 OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -99,6 +101,17 @@ class PlatformUnderTest:
             return False
 
         self.until(ready, "the platform is ready")
+
+    def wait_until_drained(self) -> None:
+        """Wait until everything answers and nothing is spilled any more."""
+
+        def drained() -> bool:
+            with contextlib.suppress(redis.RedisError, OSError):
+                return self.cache().xlen(STREAM) == 0
+            return False
+
+        self.wait_until_ready()
+        self.until(drained, "what was spilled is drained")
 
     def until(self, holds: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
         deadline = time.monotonic() + seconds

@@ -45,7 +45,7 @@ def platform():
 
 @pytest.fixture
 def trouble(platform):
-    """Kill something every second while the clients send."""
+    """Kill something every second while a client sends; called, it ends."""
     stop, killed = threading.Event(), []
 
     def make_trouble() -> None:
@@ -58,16 +58,20 @@ def trouble(platform):
 
     thread = threading.Thread(target=make_trouble, daemon=True)
     thread.start()
-    yield
+
+    def end() -> None:
+        stop.set()
+        thread.join(60)
+        assert len(killed) >= 2
+
+    yield end
     stop.set()
     thread.join(60)
-    assert len(killed) >= 2
 
 
 def count(platform, name: str) -> tuple[int, int]:
     """How many events there are, and how many different ones."""
-    platform.wait_until_ready()
-    platform.until(lambda: not platform.cache().xlen("bakeoff:spill"), "what was spilled is drained")
+    platform.wait_until_drained()
     with platform.database() as connection:
         return connection.execute(
             "SELECT count(*), count(DISTINCT event_id) FROM experiments_event WHERE name = %s", [name]
@@ -92,6 +96,7 @@ def test_the_python_client(platform, trouble):
         if n % 500 == 499:
             time.sleep(0.1)
     client.shutdown()
+    trouble()
     assert not failed
     assert count(platform, "Python Clicked") == (EVENTS, EVENTS)
 
@@ -116,5 +121,6 @@ def test_the_node_client(platform, node, trouble):
         ["node", "send.js", platform.public, platform.url, str(EVENTS)],
         cwd=node, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
+    trouble()
     assert "errors 0" in done.stdout, done.stdout + done.stderr[-2000:]
     assert count(platform, "Node Clicked") == (EVENTS, EVENTS)
