@@ -11,7 +11,7 @@ import httpx2
 
 from experiments.ingest.spill import REFUSED
 from tests.faults.load import ITEMS, KINDS, Ledger, Load
-from tests.faults.platform import PlatformUnderTest
+from tests.faults.platform import LARGE_DISK, SMALL_DISK, PlatformUnderTest
 
 TABLES = {
     "events": ("experiments_event", "event_id"),
@@ -96,7 +96,7 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         pause: seconds of quiet load between two faults.
         clients: how many visitors.
     """
-    platform = PlatformUnderTest(home)
+    platform = PlatformUnderTest(home, disk_megabytes=LARGE_DISK if seconds else SMALL_DISK)
     report = Report()
     try:
         platform.start()

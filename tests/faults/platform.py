@@ -21,7 +21,9 @@ import redis
 
 from experiments.ingest.spill import STREAM
 
-DISK_MEGABYTES = 8000  # PostgreSQL's log of changes alone may take four thousand
+# Memory while it is full: 40 seconds of load fit into the small one; in ten minutes PostgreSQL's log
+# of changes alone takes four thousand.
+SMALL_DISK, LARGE_DISK = 1200, 8000
 READY_SECONDS = 120
 OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]
 MARKS = {
@@ -41,8 +43,8 @@ def free_port() -> int:
 class PlatformUnderTest:
     """Started with `bakeoff up`; everything else is asked over HTTP or done to its processes."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
+    def __init__(self, home: Path, *, disk_megabytes: int = SMALL_DISK) -> None:
+        self.home, self.port, self.disk_megabytes = home, free_port(), disk_megabytes
         self.url = f"http://127.0.0.1:{self.port}"
         self.said = home.with_suffix(".said")
         self.has_disk = self._hold_disk()
@@ -55,7 +57,7 @@ class PlatformUnderTest:
         self.holder = None
         if not shutil.which("unshare") or not shutil.which("nsenter"):
             return False
-        mount = f"mount -t tmpfs -o size={DISK_MEGABYTES}m tmpfs {self.home} && echo held && exec sleep 7200"
+        mount = f"mount -t tmpfs -o size={self.disk_megabytes}m tmpfs {self.home} && echo held && exec sleep 7200"
         holder = subprocess.Popen(
             [*OWN_DISK, "sh", "-c", mount], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
