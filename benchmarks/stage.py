@@ -119,9 +119,10 @@ def _fill() -> tuple[str, int]:
     from inference.actions.load_items import ItemDraft, load_items
     from inference.cache import cache_client
     from inference.models import ModelVersion, Surface
-    from inference.serving.artifact import Draft, save_artifact
+    from inference.serving.artifact import save_artifact
     from inference.serving.ranker import Ranker
     from inference.serving.refresh import History, refresh_units
+    from inference.serving.scorers import draft_vectors
 
     project = Project.objects.create(slug="bench", name="Bench")
     _, public = ApiKey.make(project, "pk", name="bench")
@@ -131,10 +132,14 @@ def _fill() -> tuple[str, int]:
 
     def version(surface: Surface, number: int, alias: str) -> ModelVersion:
         vectors = rng.normal(size=(ITEMS, WIDTH)).astype(np.float32)
-        draft = Draft(
-            ids, vectors, vectors, np.zeros(ITEMS, np.float32), np.zeros(WIDTH, np.float32), np.zeros(50, np.float32),
-            np.arange(1000, dtype=np.int32), {"recommender": "bench", "number": number},
-        )  # fmt: skip
+        draft = draft_vectors(
+            item_ids=ids,
+            item_vectors=vectors,
+            context_vectors=vectors,
+            bias=np.zeros(ITEMS, np.float32),
+            default_order=np.arange(1000, dtype=np.int32),
+            about={"recommender": "bench", "number": number},
+        )
         digest = save_artifact(settings.BAKEOFF.artifacts, draft)
         return ModelVersion.objects.create(
             surface=surface,

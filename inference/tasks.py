@@ -28,6 +28,7 @@ def run_training(run_id: int) -> None:
         .update(
             state=TrainingRun.State.RUNNING,
             lease=F("lease") + 1,
+            attempts=F("attempts") + 1,
             started_at=timezone.now(),
             heartbeat_at=timezone.now(),
         )

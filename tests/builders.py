@@ -25,8 +25,8 @@ from experiments.ingest.statement import Payload, statement_for
 from experiments.models import Experiment, Metric
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion, Surface
+from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
-from inference.recommenders.protocol import FitOptions
 from inference.serving.artifact import save_artifact
 
 _numbers = itertools.count(1)

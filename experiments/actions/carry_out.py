@@ -9,6 +9,7 @@ from django.db import transaction
 from experiments.actions.promote_version import confirm_champion
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment, Look
+from inference.actions.move_alias import move_alias
 from inference.actions.move_champion import move_champion
 from inference.models import ModelVersion
 
@@ -44,8 +45,13 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
             promoted = locked.variants.get(key=verdict.variant).model_version
             assert promoted is not None  # noqa: S101  an experiment without one cannot start
             if promoted.alias != ModelVersion.Alias.CHAMPION:
-                replaced = move_champion(surface_id=locked.surface_id, version_id=promoted.pk)
-        _retire_losers(locked, verdict.action)
+                replaced = move_champion(
+                    surface_id=locked.surface_id,
+                    version_id=promoted.pk,
+                    by=by,
+                    reason=verdict.reason,
+                )
+        _retire_losers(locked, verdict, by)
         decision = record_decision(
             DecisionDraft(
                 surface=locked.surface,
@@ -62,12 +68,20 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
     return decision
 
 
-def _retire_losers(experiment: Experiment, action: str) -> None:
-    worse = action == Decision.Action.ROLL_BACK
-    ModelVersion.objects.filter(
+def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
+    worse = verdict.action == Decision.Action.ROLL_BACK
+    losers = ModelVersion.objects.filter(
         pk__in=experiment.treatments.values("model_version_id"),
         alias__in=(ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.CANDIDATE),
-    ).update(alias=ModelVersion.Alias.REJECTED if worse else ModelVersion.Alias.CANDIDATE)
+    )
+    for version in losers:
+        move_alias(
+            version=version,
+            to=ModelVersion.Alias.REJECTED if worse else ModelVersion.Alias.CANDIDATE,
+            by=by,
+            reason=verdict.reason,
+            evidence={"experiment": experiment.key},
+        )
 
 
 def _evidence(experiment: Experiment, look: Look | None) -> dict[str, object]:

@@ -28,7 +28,9 @@ def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
             raise CannotPromoteError(
                 f"surface '{version.surface}' has a running experiment: stop it first."
             )
-        replaced = move_champion(surface_id=version.surface_id, version_id=version.pk)
+        replaced = move_champion(
+            surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason
+        )
         decision = record_decision(
             DecisionDraft(
                 surface=version.surface,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from experiments.analysis.examples import examples_of
 from experiments.analysis.interactions import likes_of
 from inference.actions.queue_training import queue_training
+from inference.models import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inference.models import Surface, TrainingRun
+    from inference.models import TrainingRun
 
 
 def retrain_surface(
@@ -21,15 +23,17 @@ def retrain_surface(
     params: Mapping[str, Any] | None = None,
     skip_unchanged: bool = False,
 ) -> TrainingRun:
-    """Freeze the recorded likes and queue a run on them.
+    """Freeze what was recorded and queue a run on it.
 
     Raises:
         CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
     """
+    classifies = surface.kind == Surface.Kind.CLASSIFY
+    rows = examples_of(surface) if classifies else likes_of(surface)
     return queue_training(
         surface=surface,
         recommender=recommender,
-        likes=likes_of(surface),
+        rows=rows,
         trigger=trigger,
         params=params,
         skip_unchanged=skip_unchanged,

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 # What units did with items, and what they say of them now.
 _HAPPENED = """
-    SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable
+    SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable,
+        source = 'live' AS live
     FROM experiments_event
     WHERE project_id = %(project)s AND item_id IS NOT NULL AND name = ANY(%(names)s)
     UNION ALL
-    SELECT unit_id, item_id, 'feedback.' || kind, value, received_at, feedback_id, trainable
+    SELECT unit_id, item_id, 'feedback.' || kind, value, received_at, feedback_id, trainable,
+        true
     FROM experiments_feedback AS said
     WHERE project_id = %(project)s AND item_id <> '' AND 'feedback.' || kind = ANY(%(names)s)
         AND NOT withdrawn AND state NOT IN ('hidden', 'spam') AND NOT EXISTS (
@@ -43,9 +45,11 @@ def likes_of(surface: Surface) -> Likes:
     unit_ids: list[str] = []
     item_ids: list[str] = []
     liked_at: list[float] = []
+    live: list[bool] = []
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8
+            f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8,
+                live
             FROM ({_HAPPENED}) AS happened
             WHERE trainable AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
                 WHERE out.project_id = %(project)s AND out.unit_id = happened.unit_id)
@@ -53,12 +57,13 @@ def likes_of(surface: Surface) -> Likes:
             {"project": surface.project_id, "names": [rule.name for rule in rules]},
         )
         while rows := cursor.fetchmany(10_000):
-            for unit, item, name, value, at in rows:
+            for unit, item, name, value, at, lives in rows:
                 if is_liked(rules, name, value):
                     unit_ids.append(unit)
                     item_ids.append(item)
                     liked_at.append(at)
-    return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at)
+                    live.append(lives)
+    return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at, live=live)
 
 
 def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inference.actions.move_alias import move_alias
 from inference.models import ModelVersion, Surface
 
 
@@ -9,7 +10,7 @@ class CannotPromoteError(Exception):
     """A version that cannot become champion; the message says why."""
 
 
-def move_champion(*, surface_id: int, version_id: int) -> ModelVersion | None:
+def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> ModelVersion | None:
     """Move the alias, inside the caller's transaction; return the version that it was taken from.
 
     The version that leaves is retired and stays loadable, so that a rollback moves a pointer.
@@ -25,8 +26,11 @@ def move_champion(*, surface_id: int, version_id: int) -> ModelVersion | None:
         raise CannotPromoteError(f"{version.label} is the champion of '{version.surface}' already.")
     replaced = ModelVersion.objects.filter(surface_id=surface_id).champions().first()
     if replaced is not None:
-        replaced.alias = ModelVersion.Alias.RETIRED
-        replaced.save(update_fields=["alias"])
-    version.alias = ModelVersion.Alias.CHAMPION
-    version.save(update_fields=["alias"])
+        move_alias(
+            version=replaced,
+            to=ModelVersion.Alias.RETIRED,
+            by=by,
+            reason=f"{version.label} took its place: {reason}",
+        )
+    move_alias(version=version, to=ModelVersion.Alias.CHAMPION, by=by, reason=reason)
     return replaced

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from inference.learners import learners_of
 from inference.models import Snapshot, Surface, TrainingRun
-from inference.recommenders import RECOMMENDERS
-from inference.training.snapshot import Likes, write_snapshot
+from inference.training.snapshot import Examples, Likes, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,17 +25,17 @@ def queue_training(
     *,
     surface: Surface,
     recommender: str,
-    likes: Likes,
+    rows: Likes | Examples,
     trigger: str,
     params: Mapping[str, Any] | None = None,
     skip_unchanged: bool = False,
 ) -> TrainingRun:
-    """Freeze the likes and queue a run on them.
+    """Freeze the rows and queue a run on them.
 
     Args:
         surface: what it is for.
         recommender: name of what is trained.
-        likes: what it learns from, ordered by unit and time.
+        rows: what it learns from.
         trigger: who asked: `schedule`, `operator`, …
         params: hyper-parameters that differ from the defaults.
         skip_unchanged: record a skipped run when the last one of its kind saw the same snapshot.
@@ -43,23 +43,23 @@ def queue_training(
     Raises:
         CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
     """
-    if recommender not in RECOMMENDERS:
+    learners = learners_of(surface.kind)
+    if recommender not in learners:
         raise CannotTrainError(
-            f"recommender == '{recommender}', must be one of {sorted(RECOMMENDERS)}."
+            f"recommender == '{recommender}', must be one of {sorted(learners)} for a surface that "
+            f"{surface.kind}s."
         )
-    if not likes.unit_ids:
-        raise CannotTrainError(
-            f"surface '{surface}' has no liked items to learn from: its liked events are "
-            f"{surface.liked_events}."
-        )
-    digest = write_snapshot(settings.BAKEOFF.snapshots, likes)
+    if not rows.unit_ids:
+        raise CannotTrainError(_nothing_to_learn(surface))
+    times = rows.liked_at if isinstance(rows, Likes) else rows.labelled_at
+    digest = write_snapshot(settings.BAKEOFF.snapshots, rows)
     snapshot, _ = Snapshot.objects.get_or_create(
         surface=surface,
         sha256=digest,
         defaults={
-            "rows": len(likes.unit_ids),
-            "units": len(set(likes.unit_ids)),
-            "watermark": datetime.fromtimestamp(max(likes.liked_at), UTC),
+            "rows": len(rows.unit_ids),
+            "units": len(set(rows.unit_ids)),
+            "watermark": datetime.fromtimestamp(max(times), UTC),
         },
     )
     run = TrainingRun(
@@ -86,3 +86,15 @@ def queue_training(
             f"a {recommender} run for surface '{surface}' is active already."
         ) from error
     return run
+
+
+def _nothing_to_learn(surface: Surface) -> str:
+    if surface.kind == Surface.Kind.CLASSIFY:
+        return (
+            f"surface '{surface}' has no labelled examples: load some with `bakeoff load labelled`, or "
+            "let visitors send corrections and thumbs."
+        )
+    return (
+        f"surface '{surface}' has no liked items to learn from: its liked events are "
+        f"{surface.liked_events}."
+    )

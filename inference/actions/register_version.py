@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from inference.models import ModelVersion, Surface, TrainingRun
+from inference.models import AliasMove, ModelVersion, Surface, TrainingRun
 
 
 class LostLeaseError(Exception):
@@ -23,6 +23,7 @@ def register_version(
     artifact_sha256: str,
     encoder_sha256: str,
     gate: dict[str, Any],
+    parent: ModelVersion | None = None,
 ) -> ModelVersion:
     """Create the version and end the run.
 
@@ -42,6 +43,7 @@ def register_version(
             name=run.recommender,
             number=(last or 0) + 1,
             alias=ModelVersion.Alias.CHALLENGER if passed else ModelVersion.Alias.REJECTED,
+            parent=parent,
             artifact_sha256=artifact_sha256,
             encoder_sha256=encoder_sha256,
             snapshot=run.snapshot,
@@ -49,6 +51,13 @@ def register_version(
             metrics=gate["rows"],
             gate=gate,
             code_version=installed_version("bakeoff"),
+        )
+        AliasMove.objects.create(
+            version=version,
+            after=version.alias,
+            moved_by=run.trigger,
+            reason="passed the gate" if passed else "; ".join(gate["reasons"]),
+            evidence={"training_run": run.pk},
         )
         run.state = TrainingRun.State.PASSED if passed else TrainingRun.State.REFUSED
         run.version, run.progress, run.ended_at = version, 1.0, timezone.now()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.serving.scorers import VECTORS
+
 if TYPE_CHECKING:
     from inference.serving.artifact import Draft
 
@@ -21,22 +23,25 @@ def project_vectors(draft: Draft, width: int) -> Draft:
     The attention, which reads context vectors, is carried over exactly only within the kept space.
 
     Raises:
-        ValueError: the width is not smaller than the draft's.
+        ValueError: the draft has no vectors, or the width is not smaller than theirs.
     """
-    full = draft.item_vectors.shape[1]
+    if draft.form != VECTORS:
+        raise ValueError(f"form == '{draft.form}', must be '{VECTORS}' to project its vectors.")
+    arrays = dict(draft.arrays)
+    full = arrays["item_vectors"].shape[1]
     if not 1 <= width < full:
         raise ValueError(f"width == {width}, must be in [1, {full}).")
-    q_items, r_items = np.linalg.qr(draft.item_vectors.astype(np.float64))
-    q_context, r_context = np.linalg.qr(draft.context_vectors.astype(np.float64))
+    q_items, r_items = np.linalg.qr(arrays["item_vectors"].astype(np.float64))
+    q_context, r_context = np.linalg.qr(arrays["context_vectors"].astype(np.float64))
     left, values, right = np.linalg.svd(r_items @ r_context.T)
     root = np.sqrt(values[:width])
     context = (q_context @ right[:width].T) * root
     # The attention logits C q, as nearly as the smaller context vectors can say them.
-    attention, *_ = np.linalg.lstsq(context, draft.context_vectors @ draft.attention, rcond=None)
-    return replace(
-        draft,
-        item_vectors=((q_items @ left[:, :width]) * root).astype(np.float32),
-        context_vectors=context.astype(np.float32),
-        attention=attention.astype(np.float32),
-        about={**draft.about, "projected_from": full},
-    )
+    wanted = arrays["context_vectors"] @ arrays["attention"]
+    attention, *_ = np.linalg.lstsq(context, wanted, rcond=None)
+    arrays |= {
+        "item_vectors": ((q_items @ left[:, :width]) * root).astype(np.float32),
+        "context_vectors": context.astype(np.float32),
+        "attention": attention.astype(np.float32),
+    }
+    return replace(draft, arrays=arrays, about={**draft.about, "projected_from": full})

@@ -89,3 +89,20 @@ def vectors_of(items: Sequence[Item]) -> Floats:
         ).values_list("text_sha256", "vector")
     )
     return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys])
+
+
+def own_vectors_of(items: Sequence[Item]) -> Floats | None:
+    """Return the vectors that the user supplied, float32 (n, width), each of length 1.
+
+    Zeros where there is none; None when no item has one. The most frequent width counts.
+    """
+    found = [np.frombuffer(item.vector or b"", dtype="<f4") for item in items]
+    widths = np.bincount([len(vector) for vector in found])
+    widths[:1] = 0
+    if not widths.any():
+        return None
+    vectors = np.zeros((len(items), int(widths.argmax())), dtype=np.float32)
+    for row, vector in zip(vectors, found, strict=True):
+        if len(vector) == len(row):
+            row[:] = vector / max(float(np.linalg.norm(vector)), 1e-9)
+    return vectors

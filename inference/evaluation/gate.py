@@ -1,21 +1,23 @@
 """The offline gate: a challenger may meet users only if it is not worse than the champion.
 
-Both are judged on the same units and the same full catalogue. The primary metric must not be worse
-by more than a margin, by a paired bootstrap over units, for the mean of all seeds, and no single seed
-may fall below the margin; guardrails bound coverage, latency and size.
+Both are judged on the same units (recommenders: over the same full catalogue) or the same labelled
+examples. The primary metric must not be worse by more than a margin, by a paired bootstrap over
+units, for the mean of all seeds, and no single seed may fall below the margin; guardrails must not be
+worse by more than a wider one, and coverage, latency and size are bounded. Where there is no champion,
+a classifier must be better than always saying what is most frequent.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.evaluation.ranking import METRICS, RankingScores
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from inference.evaluation.scores import Scores
 
 REPLICATES = 2000
 
@@ -27,18 +29,33 @@ class GateRule:
     Attributes:
         primary: metric that decides.
         k: length of the judged list.
-        margin: relative loss on the primary that is still accepted.
+        margin: loss on the primary that is still accepted, as a share of the champion's value.
+        guardrails: metrics that must not be worse by more than `guardrail_margin`.
+        guardrail_margin: as a share of the champion's value.
         least_coverage: share of the champion's coverage that must be kept.
-        most_latency_ms: of ranking one unit's candidates, 95th percentile.
+        most_latency_ms: of answering one request, 95th percentile.
         most_bytes: size of the artifact.
     """
 
     primary: str = "ndcg"
     k: int = 10
     margin: float = 0.05
+    guardrails: tuple[str, ...] = ("recall", "hit_rate")
+    guardrail_margin: float = 0.1
     least_coverage: float = 0.5
     most_latency_ms: float = 10.0
     most_bytes: int = 2 * 2**30
+
+    @classmethod
+    def for_labels(cls) -> GateRule:
+        """Return the rule of classifiers."""
+        return cls(
+            primary="accuracy",
+            margin=0.02,
+            guardrails=("log_score",),
+            guardrail_margin=0.5,
+            most_latency_ms=100.0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +67,34 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Whom a challenger is judged against.
+
+    Attributes:
+        name: for people.
+        scores: on the same units.
+        beaten: whether the challenger must be better, not just not worse, and in which metric.
+    """
+
+    name: str
+    scores: Scores
+    beaten: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
     """The gate's table and its verdict.
 
     Attributes:
         passed: whether the version may meet users.
-        superior: whether it is better than the champion, not just not worse.
+        superior: whether it is better than its rival, not just not worse.
         reasons: why it was refused; empty when it passed.
-        units: how many units both were judged on.
+        units: how many units (or examples) both were judged on.
         rows: metric to champion, challenger, difference and its 95 % interval.
         seeds: the primary metric's mean of each seed.
+        rule: what was asked for.
+        rival: whom it was judged against, or nothing.
+        about: what a run page shows besides: slices, views, curves, checks.
     """
 
     passed: bool
@@ -69,6 +104,8 @@ class GateResult:
     rows: dict[str, dict[str, Any]]
     seeds: list[float]
     rule: GateRule
+    rival: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -76,87 +113,103 @@ class GateResult:
 
 
 def judge(
-    champion: RankingScores | None,
-    seeds: Sequence[RankingScores],
+    rival: Rival | None,
+    seeds: Sequence[Scores],
     serving: Serving,
     rule: GateRule,
     *,
     random_seed: int,
+    about: Mapping[str, Any] | None = None,
 ) -> GateResult:
     """Apply the gate.
 
     Args:
-        champion: its scores, or None when the surface has none: then only serving is bounded.
+        rival: the champion, or None when there is nobody to beat: then only serving is bounded.
         seeds: the challenger's scores, one for each seed, on the same units.
         serving: cost of its artifact.
         rule: what is asked for.
         random_seed: of the bootstrap.
+        about: what is kept with the verdict.
     """
     rng = np.random.default_rng(random_seed)
     units = len(seeds[0].per_unit[rule.primary])
     draws = rng.integers(units, size=(REPLICATES, units))
-    rows: dict[str, dict[str, Any]] = {}
-    for metric in METRICS:
-        ours = np.mean([scores.per_unit[metric] for scores in seeds], axis=0)
-        row: dict[str, Any] = {"challenger": float(ours.mean())}
-        if champion is not None:
-            difference = ours - champion.per_unit[metric]
-            means = difference[draws].mean(axis=1)
-            row |= {
-                "champion": champion.mean(metric),
-                "difference": float(difference.mean()),
-                "interval": [float(q) for q in np.quantile(means, [0.025, 0.975])],
-            }
-        rows[metric] = row
-    by_seed = [scores.mean(rule.primary) for scores in seeds]
+    rows = {metric: _row(metric, rival, seeds, draws) for metric in seeds[0].per_unit}
+    rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
     reasons = _cost_reasons(serving, rule)
-    superior = False
-    if champion is not None:
-        reasons += _rank_reasons(champion, seeds, rows[rule.primary], by_seed, rule)
-        superior = rows[rule.primary]["interval"][0] > 0
-    rows["coverage"] = {
-        "challenger": float(np.mean([scores.coverage for scores in seeds])),
-        **({"champion": champion.coverage} if champion is not None else {}),
-    }
+    if rival is not None:
+        reasons = _reasons(rival, seeds, rows, rule) + reasons
     rows["latency_p95_ms"] = {"challenger": serving.latency_p95_ms}
     rows["bytes"] = {"challenger": serving.bytes}
     return GateResult(
         passed=not reasons,
-        superior=superior,
+        superior=rival is not None and rows[rule.primary]["interval"][0] > 0,
         reasons=reasons,
         units=units,
         rows=rows,
-        seeds=by_seed,
+        seeds=[scores.mean(rule.primary) for scores in seeds],
         rule=rule,
+        rival=rival.name if rival is not None else "",
+        about=dict(about or {}),
     )
 
 
-def _rank_reasons(
-    champion: RankingScores,
-    seeds: Sequence[RankingScores],
-    row: dict[str, Any],
-    by_seed: Sequence[float],
-    rule: GateRule,
+def _row(
+    metric: str, rival: Rival | None, seeds: Sequence[Scores], draws: np.ndarray
+) -> dict[str, Any]:
+    ours = np.mean([scores.per_unit[metric] for scores in seeds], axis=0)
+    row: dict[str, Any] = {"challenger": float(ours.mean())}
+    if rival is not None:
+        difference = ours - rival.scores.per_unit[metric]
+        means = [float(difference[draw].mean()) for draw in draws]
+        row |= {
+            "champion": rival.scores.mean(metric),
+            "difference": float(difference.mean()),
+            "interval": [float(q) for q in np.quantile(means, [0.025, 0.975])],
+        }
+    return row
+
+
+def _whole_row(metric: str, rival: Rival | None, seeds: Sequence[Scores]) -> dict[str, Any]:
+    row = {"challenger": float(np.mean([scores.whole[metric] for scores in seeds]))}
+    return row if rival is None else row | {"champion": rival.scores.whole[metric]}
+
+
+def _reasons(
+    rival: Rival, seeds: Sequence[Scores], rows: dict[str, dict[str, Any]], rule: GateRule
 ) -> list[str]:
+    if rival.beaten is not None:
+        low = rows[rival.beaten]["interval"][0]
+        return [] if low > 0 else [
+            f"{rival.beaten} is better than {rival.name} by {low:.4f} at worst, must be more than 0"
+        ]  # fmt: skip
     reasons = []
-    least = champion.mean(rule.primary) * (1 - rule.margin)
-    worst = champion.mean(rule.primary) + row["interval"][0]
-    if worst < least:
-        reasons.append(
-            f"{rule.primary} may be as low as {worst:.4f}, must be at least {least:.4f} "
-            f"(champion {champion.mean(rule.primary):.4f} less {rule.margin:.0%})"
-        )
+    for metric, margin in [
+        (rule.primary, rule.margin),
+        *((metric, rule.guardrail_margin) for metric in rule.guardrails),
+    ]:
+        value = rival.scores.mean(metric)
+        least = value - margin * abs(value)
+        worst = value + rows[metric]["interval"][0]
+        if worst < least:
+            reasons.append(
+                f"{metric} may be as low as {worst:.4f}, must be at least {least:.4f} "
+                f"({rival.name} {value:.4f} less {margin:.0%})"
+            )
+    value = rival.scores.mean(rule.primary)
+    least = value - rule.margin * abs(value)
     reasons += [
-        f"{rule.primary} of seed {seed} == {value:.4f}, must be at least {least:.4f}"
-        for seed, value in enumerate(by_seed)
-        if value < least
+        f"{rule.primary} of seed {seed} == {scores.mean(rule.primary):.4f}, "
+        f"must be at least {least:.4f}"
+        for seed, scores in enumerate(seeds)
+        if scores.mean(rule.primary) < least
     ]
-    coverage = float(np.mean([scores.coverage for scores in seeds]))
-    if coverage < rule.least_coverage * champion.coverage:
-        reasons.append(
-            f"coverage == {coverage:.3f}, must be at least "
-            f"{rule.least_coverage * champion.coverage:.3f}"
-        )
+    if "coverage" in rows:
+        least = rule.least_coverage * rows["coverage"]["champion"]
+        if rows["coverage"]["challenger"] < least:
+            reasons.append(
+                f"coverage == {rows['coverage']['challenger']:.3f}, must be at least {least:.3f}"
+            )
     return reasons
 
 

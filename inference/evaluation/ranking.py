@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from inference.evaluation.scores import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,30 +16,14 @@ if TYPE_CHECKING:
 METRICS = ("recall", "precision", "f1", "ndcg", "hit_rate")
 
 
-@dataclass(frozen=True, slots=True)
-class RankingScores:
-    """Scores of one model on the same units in the same order.
-
-    Attributes:
-        per_unit: metric name to array (units,).
-        coverage: share of the catalogue that was recommended to anybody.
-    """
-
-    per_unit: dict[str, NDArray[np.float64]]
-    coverage: float
-
-    def mean(self, metric: str) -> float:
-        """Return the mean over units."""
-        return float(self.per_unit[metric].mean())
-
-
 def score_rankings(
     ranked: Sequence[NDArray[np.int32]], wanted: Sequence[NDArray[np.int64]], *, k: int, items: int
-) -> RankingScores:
+) -> Scores:
     """Judge top-k lists against what units went on to like.
 
     precision = hits / k; recall = hits / wanted; F1 their harmonic mean; NDCG with binary gain and
-    the ideal of min(k, wanted) hits; hit rate = any hit.
+    the ideal of min(k, wanted) hits; hit rate = any hit. Of the whole: coverage, the share of the
+    catalogue that was recommended to anybody.
 
     Args:
         ranked: per unit, item indices, best first.
@@ -66,7 +51,30 @@ def score_rankings(
             (discount[: len(top)] * hits).sum() / ideal,
             float(count > 0),
         )
-    return RankingScores(
+    return Scores(
         per_unit={name: rows[:, i] for i, name in enumerate(METRICS)},
-        coverage=len(shown) / items,
+        whole={"coverage": len(shown) / items},
     )
+
+
+def recall_of_items(
+    ranked: Sequence[NDArray[np.int32]],
+    wanted: Sequence[NDArray[np.int64]],
+    *,
+    k: int,
+    of: NDArray[np.bool_],
+) -> tuple[float, int]:
+    """Return the recall of held-out likes of some items alone, and how many such likes there are.
+
+    Args:
+        ranked: per unit, item indices, best first.
+        wanted: per unit, the held-out liked items.
+        k: length of the list that is judged.
+        of: which items count, (items,).
+    """
+    hits = total = 0
+    for best, liked in zip(ranked, wanted, strict=True):
+        some = liked[of[liked]]
+        hits += int(np.isin(best[:k], some).sum())
+        total += len(some)
+    return (hits / total if total else 0.0), total

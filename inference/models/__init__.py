@@ -1,6 +1,19 @@
-"""Tables of inference."""
+"""Rows of the inference application."""
 
 from inference.models.catalogue import Item, ItemVector, Surface
-from inference.models.registry import ModelVersion, Snapshot, TrainingRun
+from inference.models.examples import Example
+from inference.models.monitoring import DriftReport, ShadowAnswer
+from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
 
-__all__ = ["Item", "ItemVector", "ModelVersion", "Snapshot", "Surface", "TrainingRun"]
+__all__ = [
+    "AliasMove",
+    "DriftReport",
+    "Example",
+    "Item",
+    "ItemVector",
+    "ModelVersion",
+    "ShadowAnswer",
+    "Snapshot",
+    "Surface",
+    "TrainingRun",
+]

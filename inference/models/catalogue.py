@@ -18,6 +18,9 @@ class Item(models.Model):
     title = models.CharField(max_length=500, blank=True)
     text = models.TextField(blank=True)
     properties: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    vector = models.BinaryField(
+        null=True, help_text="A vector that the user supplied, of an image say: little-endian float32."
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -31,8 +34,22 @@ class Item(models.Model):
 
     @property
     def text_to_embed(self) -> str:
-        """What the text tower reads: the title and the text, or the id when both are missing."""
-        return ". ".join(part for part in (self.title, self.text) if part) or self.item_id
+        """What the text tower reads: title, text and properties, or the id when all are missing."""
+        fields = [f"{name}: {_said(value)}" for name, value in sorted(self.properties.items())]
+        parts = [part for part in (self.title, self.text, *fields) if part]
+        return ". ".join(parts)[:MOST_TEXT] or self.item_id
+
+
+MOST_TEXT = 4000
+
+
+def _said(value: Any) -> str:
+    """Return a property as words: lists are enumerated, numbers are short."""
+    if isinstance(value, list):
+        return ", ".join(_said(one) for one in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
 
 
 class ItemVector(models.Model):
@@ -109,6 +126,12 @@ class Surface(models.Model):
     policy: models.JSONField[dict[str, Any]] = models.JSONField(
         default=dict, blank=True, help_text="Decision policy of experiments that the loop starts."
     )
+    shadow_share = models.FloatField(
+        default=0.1, help_text="Share of requests that versions in shadow answer too, unseen."
+    )
+    retrain_on_drift = models.BooleanField(
+        default=False, help_text="Whether drift asks for a training run before it is due."
+    )
     seed = models.CharField(
         max_length=64,
         blank=True,
@@ -122,6 +145,10 @@ class Surface(models.Model):
             models.UniqueConstraint(fields=["project", "key"], name="surface_key_is_unique"),
             models.CheckConstraint(condition=Q(exploration__gte=0), name="exploration_is_not_negative"),
             models.CheckConstraint(condition=Q(candidates__gte=1), name="candidates_is_positive"),
+            models.CheckConstraint(
+                condition=Q(shadow_share__gte=0) & Q(shadow_share__lte=1),
+                name="shadow_share_is_a_share",
+            ),
         ]
 
     def __str__(self) -> str:

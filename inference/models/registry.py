@@ -93,6 +93,26 @@ class ModelVersion(models.Model):
         return bool(self.gate.get("passed"))
 
 
+class AliasMove(models.Model):
+    """One move of a version's alias, and what it was moved by."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="moves")
+    before = models.CharField(max_length=16, choices=ModelVersion.Alias.choices, blank=True)
+    after = models.CharField(max_length=16, choices=ModelVersion.Alias.choices)
+    reason = models.TextField(help_text="The evidence in words: a gate, a verdict, a person's reason.")
+    evidence: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, blank=True, help_text="Where it is written down: a run, an experiment."
+    )
+    moved_by = models.CharField(max_length=150)
+    moved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.before or 'new'} to {self.after}"
+
+
 STALE_AFTER = timedelta(seconds=60)
 
 
@@ -121,6 +141,7 @@ class TrainingRun(models.Model):
         REFUSED = "refused"
         SKIPPED = "skipped"
         FAILED = "failed"
+        CANCELLED = "cancelled"
 
     ACTIVE = (State.QUEUED, State.RUNNING)
 
@@ -135,6 +156,10 @@ class TrainingRun(models.Model):
     version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
     progress = models.FloatField(default=0.0)
     message = models.TextField(blank=True)
+    curve: models.JSONField[list[list[Any]]] = models.JSONField(
+        default=list, blank=True, help_text="Losses on the way: fit, step, loss."
+    )
+    attempts = models.PositiveIntegerField(default=0, help_text="How often a process took it up.")
     lease = models.PositiveIntegerField(
         default=0, help_text="Fencing token: a run that lost its lease cannot publish."
     )

@@ -1,12 +1,16 @@
 """Recommenders, one file each behind one protocol; `RECOMMENDERS` names them."""
 
+from inference.recommenders.als import Als
+from inference.recommenders.ease import Ease
 from inference.recommenders.frozen_text import FrozenText
+from inference.recommenders.item_knn import ItemKnn
 from inference.recommenders.popularity import Popularity
 from inference.recommenders.protocol import Recommender, TrainingData
 from inference.recommenders.two_tower import TwoTower
 
 RECOMMENDERS: dict[str, Recommender] = {
-    recommender.name: recommender for recommender in (Popularity(), FrozenText(), TwoTower())
+    recommender.name: recommender
+    for recommender in (Popularity(), ItemKnn(), Ease(), Als(), FrozenText(), TwoTower())
 }
 
 __all__ = ["RECOMMENDERS", "Recommender", "TrainingData"]

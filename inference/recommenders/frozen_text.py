@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from inference.recommenders.protocol import FitOptions, TrainingData, default_order, no_history
-from inference.serving.artifact import Draft
+from inference.recommenders.protocol import default_order
+from inference.serving.scorers import draft_vectors
+
+if TYPE_CHECKING:
+    from inference.options import FitOptions
+    from inference.recommenders.protocol import TrainingData
+    from inference.serving.artifact import Draft
 
 
 class FrozenText:
     """Cosine similarity under a pre-trained encoder."""
 
     name = "frozen-text"
-    needs_vectors = True
+    reads = frozenset({"vectors"})
     seeds = 1
 
     def fit(self, data: TrainingData, options: FitOptions) -> Draft:
@@ -24,13 +31,11 @@ class FrozenText:
         if data.item_vectors is None:
             raise ValueError("item_vectors == None, must be given to 'frozen-text'.")
         options.report(1.0, "took the encoder's vectors")
-        width = data.item_vectors.shape[1]
-        return Draft(
+        return draft_vectors(
             item_ids=data.item_ids,
             item_vectors=data.item_vectors,
             context_vectors=data.item_vectors,
             bias=np.zeros(len(data.item_ids), dtype=np.float32),
             default_order=default_order(data.popularity),
             about={"recommender": self.name},
-            **no_history(width),
         )

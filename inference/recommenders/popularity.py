@@ -1,31 +1,55 @@
-"""Popularity: what most units like; the baseline that every model must beat."""
+"""Popularity: what most units like lately; the baseline that every model must beat."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from inference.recommenders.protocol import FitOptions, TrainingData, default_order, no_history
-from inference.serving.artifact import Draft
+from inference.options import FitOptions, read_params
+from inference.recommenders.protocol import TrainingData, default_order
+from inference.serving.scorers import draft_vectors
+
+if TYPE_CHECKING:
+    from inference.serving.artifact import Draft
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class PopularityParams:
+    """Hyper-parameters.
+
+    Attributes:
+        half_life_days: a like of this age counts half; 0 for no decay.
+    """
+
+    half_life_days: float = 90.0
 
 
 class Popularity:
-    """Scores an item by log(1 + likes)."""
+    """Scores an item by log(1 + decayed likes)."""
 
     name = "popularity"
-    needs_vectors = False
+    reads: frozenset[str] = frozenset()
     seeds = 1
 
     def fit(self, data: TrainingData, options: FitOptions) -> Draft:
         """Count likes."""
-        likes = data.popularity
+        params = read_params(PopularityParams, options.params)
+        counts = data.weights
+        if params.half_life_days > 0:
+            counts = counts * 0.5 ** (data.age / (params.half_life_days * DAY))
+        _, items = data.pairs
+        likes = np.bincount(items, counts, minlength=len(data.item_ids))
         options.report(1.0, "counted likes")
         empty = np.zeros((len(data.item_ids), 0), dtype=np.float32)
-        return Draft(
+        return draft_vectors(
             item_ids=data.item_ids,
             item_vectors=empty,
             context_vectors=empty,
             bias=np.log1p(likes).astype(np.float32),
             default_order=default_order(likes, most=len(data.item_ids)),
-            about={"recommender": self.name},
-            **no_history(0),
+            about={"recommender": self.name, "params": asdict(params)},
         )

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.serving.artifact import Draft
+from inference.options import read_params
+from inference.serving.scorers import draft_vectors
 
 if TYPE_CHECKING:
-    from inference.recommenders.protocol import FitOptions, TrainingData
+    from inference.options import FitOptions
+    from inference.recommenders.protocol import TrainingData
+    from inference.serving.artifact import Draft
 
 
 class TwoTower:
     """Heads over frozen text vectors, trained by a full softmax over the catalogue."""
 
     name = "two-tower"
-    needs_vectors = True
+    reads = frozenset({"vectors"})
     seeds = 3
 
     def fit(self, data: TrainingData, options: FitOptions) -> Draft:
@@ -35,9 +38,9 @@ class TwoTower:
 
         if data.item_vectors is None:
             raise ValueError("item_vectors == None, must be given to 'two-tower'.")
-        params = HeadParams(**options.params)
+        params = read_params(HeadParams, options.params)
         towers = train_heads(data, params, options)
-        return Draft(
+        return draft_vectors(
             item_ids=data.item_ids,
             item_vectors=towers.item_vectors,
             context_vectors=towers.context_vectors,

@@ -1,14 +1,9 @@
-"""The artifact: what every recommender is exported to, and what every process serves from.
+"""The artifact: what every model is exported to, and what every process serves from.
 
-An artifact is a folder of numpy arrays with a manifest that holds the SHA-256 of each; its name is
-the SHA-256 of the manifest. It is checked when loaded and never holds code.
-
-One form serves the whole family. With recent items h, newest first, an item i scores
-
-    s(i) = V[i] · Σⱼ aⱼ C[hⱼ] + b[i],   a = softmax over j of (C[hⱼ] · q + p[j])
-
-Popularity has vectors of width 0; a frozen encoder has q = p = b = 0, so the unit is the mean of its
-recent items; the two-tower model learns all of it.
+An artifact is a folder of numpy arrays and plain files with a manifest that holds the SHA-256 of each;
+its name is the SHA-256 of the manifest. It is checked when loaded, and never holds a pickle or code.
+The manifest's `form` says how it answers: `inference.serving.scorers` has the recommenders' forms,
+`inference.serving.labellers` the classifiers'.
 """
 
 from __future__ import annotations
@@ -18,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +25,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
-ARRAYS = ("item_vectors", "context_vectors", "bias", "attention", "recency", "default_order")
 
 
 class ArtifactError(Exception):
@@ -42,46 +36,65 @@ class Draft:
     """What training hands over to be exported.
 
     Attributes:
-        item_ids: n items.
-        item_vectors: V, float32 (n, d).
-        context_vectors: C, float32 (n, d).
-        bias: b, float32 (n,).
-        attention: q, float32 (d,).
-        recency: p, float32 (h,): the longest history that is read.
-        default_order: int32 (m,): indices to serve a unit of whom nothing is known.
+        form: how it is to be served.
+        arrays: by name; every number finite.
+        item_ids: n items, or nothing for a classifier.
         about: what made it: recommender, parameters, seeds, encoder, snapshot.
+        files: the bytes of other files, by name.
     """
 
-    item_ids: Sequence[str]
-    item_vectors: Floats
-    context_vectors: Floats
-    bias: Floats
-    attention: Floats
-    recency: Floats
-    default_order: Indices
+    form: str
+    arrays: Mapping[str, NDArray[Any]]
     about: Mapping[str, Any]
+    item_ids: Sequence[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def save_artifact(root: Path, draft: Draft) -> str:
-    """Write an artifact and return its SHA-256; the same draft gives the same name."""
+    """Write an artifact and return its SHA-256; the same draft gives the same name.
+
+    Raises:
+        ArtifactError: a number that is not finite: such a model answers nothing.
+    """
+    for name, array in draft.arrays.items():
+        _refuse_infinite(name, array)
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-    files: dict[str, str] = {}
-    for name in ARRAYS:
-        _write_synced(folder / f"{name}.npy", _npy_bytes(np.ascontiguousarray(getattr(draft, name))))
-        files[f"{name}.npy"] = _sha256(folder / f"{name}.npy")
-    _write_synced(folder / "items.json", json.dumps(list(draft.item_ids)).encode())
-    files["items.json"] = _sha256(folder / "items.json")
-    manifest = json.dumps({"files": files, "about": dict(draft.about)}, sort_keys=True).encode()
-    _write_synced(folder / "manifest.json", manifest)
-    digest = hashlib.sha256(manifest).hexdigest()
-    target = root / digest
-    if target.exists():
-        shutil.rmtree(folder)
-    else:
-        folder.chmod(0o755)
-        folder.rename(target)
+    try:
+        manifest = _fill(folder, draft)
+        digest = hashlib.sha256(manifest).hexdigest()
+        target = root / digest
+        if not target.exists():
+            folder.chmod(0o755)
+            # Renamed when it is whole: nobody sees half an artifact.
+            folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return digest
+
+
+def _fill(folder: Path, draft: Draft) -> bytes:
+    files: dict[str, str] = {}
+
+    def add(name: str, data: bytes) -> None:
+        _write_synced(folder / name, data)
+        files[name] = hashlib.sha256(data).hexdigest()
+
+    for name in sorted(draft.arrays):
+        add(f"{name}.npy", _npy_bytes(np.ascontiguousarray(draft.arrays[name])))
+    for name, data in sorted(draft.files.items()):
+        add(name, data)
+    add("items.json", json.dumps(list(draft.item_ids)).encode())
+    manifest = json.dumps(
+        {"form": draft.form, "files": files, "about": dict(draft.about)}, sort_keys=True
+    ).encode()
+    _write_synced(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _refuse_infinite(name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ArtifactError(f"array '{name}' holds a number that is not finite (NaN or infinity).")
 
 
 def _npy_bytes(array: NDArray[Any]) -> bytes:
@@ -107,7 +120,7 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
     """Return the folder and the manifest of an artifact whose every byte is as its name says.
 
     Raises:
-        ArtifactError: it is missing or damaged.
+        ArtifactError: it is missing, damaged, or holds what its manifest does not name.
     """
     folder = root / digest
     try:
@@ -118,9 +131,33 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
         raise ArtifactError(f"manifest of artifact {digest[:12]} was changed.")
     content: Mapping[str, Any] = json.loads(manifest)
     for name, expected in content["files"].items():
-        if _sha256(folder / name) != expected:
+        if Path(name).name != name:
+            raise ArtifactError(f"file '{name}' of artifact {digest[:12]} lies outside of it.")
+        if not (folder / name).is_file() or _sha256(folder / name) != expected:
             raise ArtifactError(f"file {name} of artifact {digest[:12]} was changed.")
+    strangers = {path.name for path in folder.iterdir()} - set(content["files"]) - {"manifest.json"}
+    if strangers:
+        raise ArtifactError(
+            f"artifact {digest[:12]} holds {sorted(strangers)}, which its manifest does not name."
+        )
     return folder, content
+
+
+def load_array(folder: Path, name: str) -> NDArray[Any]:
+    """Return an array of an artifact, mapped from disk and shared between processes by the system.
+
+    Raises:
+        ArtifactError: it is no plain array, or a number in it is not finite.
+    """
+    path = folder / f"{name}.npy"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"array '{name}' of artifact {folder.name[:12]}: {error}.") from error
+    _refuse_infinite(name, array)
+    # A plain view of the map: numpy pays for the subclass at every index. A memory map of an empty
+    # array is an error in numpy.
+    return array.view(np.ndarray) if array.size else np.zeros(array.shape, array.dtype)
 
 
 def artifact_bytes(root: Path, digest: str) -> int:

@@ -1,4 +1,4 @@
-"""A loaded artifact: scores items for a unit, one at a time or many."""
+"""A loaded recommender: scores items for a unit, one at a time or many."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.serving.artifact import Floats, Indices, check_artifact
+from inference.serving.artifact import Floats, Indices, check_artifact, load_array
+from inference.serving.scorers import load_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,67 +18,39 @@ FULL_SCAN_LIMIT = 20_000  # above it a request scores the default list instead o
 
 
 class Ranker:
-    """Numpy arrays of one version, mapped from disk and shared between processes by the system."""
+    """One version: its items, its scorer, and the order for units of whom nothing is known."""
 
     def __init__(self, root: Path, digest: str) -> None:
         """Load and check an artifact.
 
         Raises:
-            ArtifactError: it is missing or damaged.
+            ArtifactError: it is missing, damaged or no recommender.
         """
         folder, manifest = check_artifact(root, digest)
-
-        def load(name: str) -> Any:
-            # A memory map of an empty array is an error in numpy.
-            path = folder / f"{name}.npy"
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            # A plain view of the map: numpy pays for the subclass at every index.
-            return array.view(np.ndarray) if array.size else np.zeros(array.shape, array.dtype)
-
         self.folder = folder
         self.about: dict[str, Any] = manifest["about"]
         self.item_ids: list[str] = json.loads((folder / "items.json").read_bytes())
         self.index = {item_id: i for i, item_id in enumerate(self.item_ids)}
-        self.item_vectors: Floats = load("item_vectors")
-        self.context_vectors: Floats = load("context_vectors")
-        self.bias: Floats = np.array(load("bias"))
-        self.attention: Floats = np.array(load("attention"))
-        self.recency: Floats = np.array(load("recency"))
-        self.default_order: Indices = np.array(load("default_order"))
-        self.reads_history = self.item_vectors.shape[1] > 0
+        self.scorer = load_scorer(manifest["form"], folder)
+        self.default_order: Indices = np.array(load_array(folder, "default_order"))
+        self.reads_history = self.scorer.reads_history
+        self.score = self.scorer.score
 
     def indices_of(self, item_ids: Iterable[str]) -> list[int]:
         """Return the indices of the items that this version knows, in order."""
         index = self.index
         return [index[item_id] for item_id in item_ids if item_id in index]
 
-    def unit_vector(self, recent: Sequence[int]) -> Floats | None:
-        """Return the unit's vector (d,), or None when nothing of its history is known."""
-        if not self.reads_history or not len(recent):
-            return None
-        context = self.context_vectors[np.asarray(recent[: len(self.recency)])]
-        weights = context @ self.attention + self.recency[: len(context)]
-        weights = np.exp(weights - weights.max())
-        unit: Floats = (weights / weights.sum()) @ context
-        return unit
-
-    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
-        """Return the scores (m,) of items for a unit with this history."""
-        bias: Floats = self.bias[items]
-        unit = self.unit_vector(recent)
-        return bias if unit is None else self.item_vectors[items] @ unit + bias
-
     def nearline(self, recent: Sequence[int], most: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
-        if len(self.item_ids) > FULL_SCAN_LIMIT or self.unit_vector(recent) is None:
+        if len(self.item_ids) > FULL_SCAN_LIMIT or not self.reads_history or not len(recent):
             return self.default_order[:most]
-        every = np.arange(len(self.item_ids), dtype=np.int32)
-        return _best(self.score(every, recent), most)
+        return _best(self.scorer.score_all([recent])[0], most)
 
     def candidates(
         self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], most: int
     ) -> list[Indices]:
-        """Return the best unseen items of many units, by one matrix product.
+        """Return the best unseen items of many units.
 
         Args:
             histories: per unit, indices of liked items, newest first.
@@ -87,18 +60,15 @@ class Ranker:
         Returns:
             Per unit, at most `most` indices, best first.
         """
-        width = self.item_vectors.shape[1]
-        units = np.zeros((len(histories), width), dtype=np.float32)
-        known = np.zeros(len(histories), dtype=bool)
-        for row, history in enumerate(histories):
-            unit = self.unit_vector(history)
-            if unit is not None:
-                units[row], known[row] = unit, True
-        scores = units @ self.item_vectors.T + self.bias if width else None
+        known = [row for row, history in enumerate(histories) if self.reads_history and len(history)]
+        scored: dict[int, Floats] = {}
+        if known:
+            scores = self.scorer.score_all([histories[row] for row in known])
+            scored = dict(zip(known, scores, strict=True))
         result = []
         for row, excluded in enumerate(seen):
-            if scores is not None and known[row]:
-                line = scores[row].copy()
+            if row in scored:
+                line = scored[row]
                 line[list(excluded)] = -np.inf
                 best = _best(line, most)
                 result.append(best[np.isfinite(line[best])])

@@ -1,4 +1,4 @@
-"""The heart of a training run, free of Django: split, check, fit, gate, fit on all, export."""
+"""A recommender's run, free of Django: split, check, fit, gate, fit on all, export."""
 
 from __future__ import annotations
 
@@ -10,150 +10,276 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.evaluation.gate import GateResult, GateRule, Serving, judge
-from inference.evaluation.ranking import RankingScores, score_rankings
-from inference.recommenders import RECOMMENDERS, Recommender, TrainingData
-from inference.recommenders.protocol import FitOptions
+from inference.evaluation.gate import Rival, Serving, judge
+from inference.evaluation.ranking import recall_of_items, score_rankings
+from inference.options import FitOptions
+from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.serving.artifact import Draft, Floats, Indices, artifact_bytes, save_artifact
 from inference.serving.ranker import Ranker
-from inference.training.snapshot import Likes, SplitData, split_by_time
+from inference.training.outcome import Plan, Progress, Recipe, RunError, RunResult
+from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from inference.evaluation.gate import GateResult
+    from inference.evaluation.scores import Scores
+    from inference.training.snapshot import Likes
 
 LEAST_JUDGED = 20
 UNITS_AT_ONCE = 1000
-
-
-class RunError(Exception):
-    """A run that cannot be finished; the message says where and why."""
+COLD_UNIT, COLD_ITEM = 5, 2
+PROBE = "item-knn"
 
 
 @dataclass(frozen=True, slots=True)
-class RunInput:
-    """What a run works on.
+class Catalogue:
+    """The items.
 
     Attributes:
-        recommender: name of what is trained.
-        params: its hyper-parameters.
-        champion: name and hyper-parameters of the champion's recipe, or None.
-        likes: the snapshot.
-        item_ids: the catalogue.
-        item_vectors: text vectors of the catalogue, or None.
-        artifacts: where artifacts are kept.
-        checkpoints: where checkpoints of this run are kept, or None.
-        rule: the gate's.
-        seed: of everything random.
-        about: what the manifest must name: encoder, snapshot.
+        item_ids: n of them.
+        vectors: of their texts, float32 (n, e), or None.
+        texts: of them, or None.
+        own_vectors: that the user supplied, float32 (n, o), or None.
     """
 
-    recommender: str
-    params: Mapping[str, Any]
-    champion: tuple[str, Mapping[str, Any]] | None
-    likes: Likes
     item_ids: list[str]
-    item_vectors: Floats | None
-    artifacts: Path
-    checkpoints: Path | None
-    rule: GateRule
-    seed: int
-    about: Mapping[str, Any]
+    vectors: Floats | None = None
+    texts: list[str] | None = None
+    own_vectors: Floats | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """The artifact and the gate's verdict on it."""
-
-    artifact_sha256: str
-    gate: GateResult
-
-
-def fit_and_judge(given: RunInput, report: Callable[[float, str], None]) -> RunResult:
+def fit_and_judge(
+    plan: Plan,
+    likes: Likes,
+    catalogue: Catalogue,
+    progress: Progress,
+    *,
+    gap_seconds: float = 0.0,
+) -> RunResult:
     """Run.
 
     The champion's recipe is fitted on the same earlier likes as the challenger, so that neither has
     seen what is held out; what is exported has learnt from all.
 
+    Args:
+        plan: what is trained, and against whom.
+        likes: the snapshot.
+        catalogue: the items.
+        progress: who is told.
+        gap_seconds: the surface's attribution window, for likes that were recorded live.
+
     Raises:
         RunError: too little data, or a leak.
     """
-    recommender = RECOMMENDERS[given.recommender]
-    split = split_by_time(given.likes, given.item_ids)
-    judged = [i for i, later in enumerate(split.later) if len(later) and len(split.earlier[i])]
-    if len(judged) < LEAST_JUDGED:
-        raise RunError(f"units with held-out likes == {len(judged)}, must be at least {LEAST_JUDGED}.")
-    _refuse_leaks(split)
-    data = _data(given, split.earlier)
-    champion = None
-    if given.champion is not None:
-        name, params = given.champion
-        report(0.0, f"scoring the champion ({name}) on {len(judged)} units")
-        draft = RECOMMENDERS[name].fit(data, FitOptions(seed=given.seed, params=params))
-        champion = _score(draft, split, judged, given.rule.k)
-    scores = []
+    recommender = RECOMMENDERS[plan.recipe.model]
+    split = _split(likes, catalogue, gap_seconds)
+    judged = split.judged
+    data = _data(catalogue, split.past)
+    checks = _checks(plan, split, data, judged)
+    rival = None
+    if plan.champion is not None:
+        progress.report(0.0, f"scoring the champion ({plan.champion.label}) on {len(judged)} units")
+        rival = _Judged(_fit(plan, plan.champion, data, plan.seed, Progress()), split, judged, plan)
+    seeds = []
     parts = recommender.seeds + 1
     for seed in range(recommender.seeds):
-        part = _part(report, seed, parts, f"seed {seed}: ")
-        draft = _fit(recommender, data, given, seed, part)
-        scores.append(_score(draft, split, judged, given.rule.k))
-    everything = [np.concatenate(pair) for pair in zip(split.earlier, split.later, strict=True)]
-    last = _part(report, parts - 1, parts, "on all: ")
-    final = _fit(recommender, _data(given, everything), given, given.seed, last)
-    final = replace(final, about={**final.about, **given.about})
-    digest = save_artifact(given.artifacts, final)
-    serving = _measure(Ranker(given.artifacts, digest), given.artifacts, split, judged)
-    gate = judge(champion, scores, serving, given.rule, random_seed=given.seed)
-    return RunResult(artifact_sha256=digest, gate=gate)
+        draft = _fit(plan, plan.recipe, data, seed, progress.part(seed, parts, f"seed {seed}"))
+        seeds.append(_Judged(draft, split, judged, plan))
+    last = progress.part(parts - 1, parts, "on all")
+    final = _fit(plan, plan.recipe, _data(catalogue, split.whole), plan.seed, last)
+    final = replace(final, about={**final.about, **plan.about})
+    digest = save_artifact(plan.place.artifacts, final)
+    gate = judge(
+        Rival(plan.champion.label, rival.scores) if rival and plan.champion else None,
+        [one.scores for one in seeds],
+        _measure(Ranker(plan.place.artifacts, digest), plan.place.artifacts, split, judged),
+        plan.rule,
+        random_seed=plan.seed,
+        about={
+            "checks": checks,
+            "window": _window(split),
+            "slices": _slices(seeds[0], rival, split, judged),
+            "cold_view": _cold_view(plan, likes, catalogue),
+        },
+    )
+    return RunResult(artifact_sha256=digest, gate=_finite(gate))
 
 
-def _fit(
-    recommender: Recommender,
-    data: TrainingData,
-    given: RunInput,
-    seed: int,
-    report: Callable[[float, str], None],
-) -> Draft:
-    # The rows are part of the name: a fit on other rows must not resume from this one.
-    rows = sum(len(liked) for liked in data.liked)
-    folder = given.checkpoints / f"seed-{seed}-rows-{rows}" if given.checkpoints else None
-    options = FitOptions(seed=seed, params=given.params, report=report, checkpoint=folder)
-    return recommender.fit(data, options)
+def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
+    """Split with a gap where the log spans it; a log that is younger than the gap has none."""
+    split = split_by_time(likes, catalogue.item_ids, gap_seconds=gap_seconds)
+    if gap_seconds:
+        without = split_by_time(likes, catalogue.item_ids)
+        if len(split.judged) < len(without.judged) / 2:
+            split = without
+    if len(split.judged) < LEAST_JUDGED:
+        raise RunError(
+            f"units with held-out likes == {len(split.judged)}, must be at least {LEAST_JUDGED}."
+        )
+    return split
 
 
-def _data(given: RunInput, liked: list[np.ndarray]) -> TrainingData:
+def _fit(plan: Plan, recipe: Recipe, data: TrainingData, seed: int, progress: Progress) -> Draft:
+    folder = plan.place.checkpoints
+    if folder is not None:
+        # The rows are part of the name: a fit on other rows must not resume from this one.
+        folder /= f"{recipe.model}-seed-{seed}-rows-{sum(map(len, data.liked))}"
+    options = FitOptions(
+        seed=seed,
+        params=recipe.params,
+        report=progress.report,
+        curve=lambda step, loss: progress.curve("", step, loss),
+        checkpoint=folder,
+        device=plan.place.device,
+        encoder=plan.place.encoder,
+    )
+    return RECOMMENDERS[recipe.model].fit(data, options)
+
+
+def _data(catalogue: Catalogue, units: list[UnitLikes]) -> TrainingData:
     return TrainingData(
-        item_ids=given.item_ids,
-        item_vectors=given.item_vectors,
-        liked=liked,
+        item_ids=catalogue.item_ids,
+        item_vectors=catalogue.vectors,
+        item_texts=catalogue.texts,
+        own_vectors=catalogue.own_vectors,
+        liked=[unit.items for unit in units],
+        liked_at=[unit.at for unit in units],
+        chance=[unit.chance for unit in units],
     )
 
 
-def _part(
-    report: Callable[[float, str], None], index: int, parts: int, prefix: str
-) -> Callable[[float, str], None]:
-    """Return a report that fills one part of the whole."""
-    return lambda share, line: report((index + share) / parts, prefix + line)
+class _Judged:
+    """A model's lists for the judged units, as serving would make them: their own likes left out."""
+
+    def __init__(self, draft: Draft, split: SplitData, judged: list[int], plan: Plan) -> None:
+        self.ranked: list[Indices] = []
+        with tempfile.TemporaryDirectory() as scratch:
+            ranker = Ranker(Path(scratch), save_artifact(Path(scratch), draft))
+            for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
+                part = [split.past[i].items for i in judged[start : start + UNITS_AT_ONCE]]
+                self.ranked += ranker.candidates(
+                    [liked[::-1].tolist() for liked in part],
+                    [liked.tolist() for liked in part],
+                    plan.rule.k,
+                )
+        wanted = [split.later[i] for i in judged]
+        self.k = plan.rule.k
+        self.scores: Scores = score_rankings(
+            self.ranked, wanted, k=plan.rule.k, items=len(split.item_ids)
+        )
 
 
-def _refuse_leaks(split: SplitData) -> None:
-    """Fail when a unit would be judged on what it was learnt from."""
-    for earlier, later in zip(split.earlier, split.later, strict=True):
-        if len(np.intersect1d(earlier, later)):
+def _checks(
+    plan: Plan, split: SplitData, data: TrainingData, judged: list[int]
+) -> list[dict[str, str]]:
+    """Fail a run that would be judged on what it learnt from; return what was checked.
+
+    Raises:
+        RunError: a leak.
+    """
+    for past, later in zip(split.past, split.later, strict=True):
+        if len(np.intersect1d(past.items, later)):
             raise RunError("a unit's held-out items are among those learnt from: leak.")
+    for past, whole, later in zip(split.past, split.whole, split.later, strict=True):
+        held = whole.at[np.isin(whole.items, later)]
+        if len(past.at) and len(held) and past.at.max() > held.min():
+            raise RunError("a unit's like that is learnt from is later than a held-out one: leak.")
+    shuffled, popular = _shuffled(plan, split, data, judged)
+    if shuffled > popular:
+        raise RunError(
+            f"hit rate after a fit on shuffled likes == {shuffled:.4f}, must be at most "
+            f"{popular:.4f} (popularity's): what is held out can be read from the inputs."
+        )
+    return [
+        {"check": "held-out items are not learnt from", "said": f"{len(judged)} units"},
+        {"check": "nothing learnt from is later than what is held out", "said": f"{len(judged)} units"},
+        {
+            "check": "a fit on shuffled likes is no better than popularity",
+            "said": f"hit rate {shuffled:.3f}, at most {popular:.3f}",
+        },
+    ]
 
 
-def _score(draft: Draft, split: SplitData, judged: list[int], k: int) -> RankingScores:
-    """Rank the full catalogue for each judged unit, as serving would: its own likes left out."""
-    with tempfile.TemporaryDirectory() as scratch:
-        ranker = Ranker(Path(scratch), save_artifact(Path(scratch), draft))
-        ranked: list[Indices] = []
-        for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
-            part = [split.earlier[i] for i in judged[start : start + UNITS_AT_ONCE]]
-            ranked += ranker.candidates(
-                [liked[::-1].tolist() for liked in part], [liked.tolist() for liked in part], k
-            )
+def _shuffled(
+    plan: Plan, split: SplitData, data: TrainingData, judged: list[int]
+) -> tuple[float, float]:
+    """Return a probe's hit rate after likes were dealt anew, and the most that chance allows."""
+    rng = np.random.default_rng(plan.seed)
+    _, items = data.pairs
+    dealt = rng.permutation(items)
+    ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
+    mixed = replace(data, liked=np.split(dealt, ends), item_vectors=None, chance=None)
+    scores = _Judged(RECOMMENDERS[PROBE].fit(mixed, FitOptions()), split, judged, plan).scores
+    plain = _Judged(RECOMMENDERS["popularity"].fit(data, FitOptions()), split, judged, plan).scores
+    share = plain.mean("hit_rate")
+    noise = float(np.sqrt(max(share * (1 - share), 0.05) / len(judged)))
+    return scores.mean("hit_rate"), share + 5 * noise
+
+
+def _window(split: SplitData) -> dict[str, Any]:
+    """Return from when to when the data reach, and how they were split."""
+    at = np.concatenate([unit.at for unit in split.whole])
+    live = np.concatenate([unit.live for unit in split.whole])
+    return {
+        "from": float(at.min()),
+        "to": float(at.max()),
+        "units": len(split.whole),
+        "judged": len(split.judged),
+        "likes": len(at),
+        "recorded_live": int(live.sum()),
+        "gap_seconds": split.gap_seconds,
+    }
+
+
+def _slices(
+    ours: _Judged, rival: _Judged | None, split: SplitData, judged: list[int]
+) -> list[dict[str, Any]]:
+    """Return how both do on units and items of which little is known."""
+    known = np.array([len(split.past[i].items) for i in judged])
+    likes = np.bincount(
+        np.concatenate([unit.items for unit in split.past]), minlength=len(split.item_ids)
+    )
     wanted = [split.later[i] for i in judged]
-    return score_rankings(ranked, wanted, k=k, items=len(split.item_ids))
+    rows: list[dict[str, Any]] = []
+    for name, chosen in (
+        (f"units with at most {COLD_UNIT} likes", known <= COLD_UNIT),
+        (f"units with more than {COLD_UNIT} likes", known > COLD_UNIT),
+    ):
+        row: dict[str, Any] = {"slice": name, "metric": "ndcg", "count": int(chosen.sum())}
+        for who, one in (("challenger", ours), ("champion", rival)):
+            if one is not None and chosen.any():
+                row[who] = float(one.scores.per_unit["ndcg"][chosen].mean())
+        rows.append(row)
+    for name, of in (
+        (f"items with at most {COLD_ITEM} likes", likes <= COLD_ITEM),
+        (f"items with more than {COLD_ITEM} likes", likes > COLD_ITEM),
+    ):
+        row = {"slice": name, "metric": "recall"}
+        for who, one in (("challenger", ours), ("champion", rival)):
+            if one is not None:
+                row[who], row["count"] = recall_of_items(one.ranked, wanted, k=ours.k, of=of)
+        rows.append(row)
+    return rows
+
+
+def _cold_view(plan: Plan, likes: Likes, catalogue: Catalogue) -> dict[str, Any]:
+    """Return how models without randomness do after one date for all: shown, never gated."""
+    split = split_at_date(likes, catalogue.item_ids)
+    warm = split.judged
+    cold = [i for i, later in enumerate(split.later) if len(later) and not len(split.past[i].items)]
+    view: dict[str, Any] = {"units_known_before": len(warm), "units_new": len(cold)}
+    if RECOMMENDERS[plan.recipe.model].seeds > 1 or not (warm or cold):
+        return view
+    draft = _fit(
+        replace(plan, place=replace(plan.place, checkpoints=None)),
+        plan.recipe,
+        _data(catalogue, split.past),
+        plan.seed,
+        Progress(),
+    )
+    for name, units in (("ndcg_known_before", warm), ("ndcg_new", cold)):
+        if units:
+            view[name] = _Judged(draft, split, units, plan).scores.mean("ndcg")
+    return view
 
 
 def _measure(ranker: Ranker, root: Path, split: SplitData, judged: list[int]) -> Serving:
@@ -161,7 +287,7 @@ def _measure(ranker: Ranker, root: Path, split: SplitData, judged: list[int]) ->
     candidates = ranker.default_order[:200]
     times = []
     for i in judged[:200]:
-        history = split.earlier[i][::-1][:50].tolist()
+        history = split.past[i].items[::-1][:50].tolist()
         start = time.perf_counter()
         ranker.score(candidates, history)
         times.append((time.perf_counter() - start) * 1000)
@@ -169,3 +295,15 @@ def _measure(ranker: Ranker, root: Path, split: SplitData, judged: list[int]) ->
         latency_p95_ms=float(np.quantile(times, 0.95)),
         bytes=artifact_bytes(root, ranker.folder.name),
     )
+
+
+def _finite(gate: GateResult) -> GateResult:
+    """Refuse what did not come out as numbers.
+
+    Raises:
+        RunError: a metric is not finite.
+    """
+    wrong = [name for name, row in gate.rows.items() if not np.isfinite(row["challenger"])]
+    if wrong:
+        raise RunError(f"metrics {wrong} are not finite: the model has diverged.")
+    return gate

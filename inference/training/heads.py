@@ -7,22 +7,21 @@ epoch), so a run that resumes from a checkpoint ends as if it had not stopped.
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from inference.encoders.trained import pick_device
+from inference.training.checkpoint import Checkpoint, keep
 
-    from inference.recommenders.protocol import FitOptions, TrainingData
+if TYPE_CHECKING:
+    from inference.options import FitOptions
+    from inference.recommenders.protocol import TrainingData
     from inference.serving.artifact import Floats
 
 
@@ -137,7 +136,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
     if not units:
         raise ValueError("units with two liked items == 0, must be at least 1.")
     torch.manual_seed(options.seed)
-    device = _device(options.device)
+    device = pick_device(options.device)
     assert data.item_vectors is not None  # noqa: S101  the caller has checked it
     text = torch.from_numpy(np.array(data.item_vectors)).to(device)
     liked = torch.from_numpy(data.popularity.astype(np.float32)).to(device)
@@ -148,21 +147,20 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         weight_decay=params.decay,
     )
     epochs = params.epochs_for(len(units))
-    first = _resume(options.checkpoint, model, optimiser)
+    found = Checkpoint.find(options.checkpoint)
+    if found is not None:
+        model.load_state_dict(found.part("model"))
+        found.restore(optimiser)
+    first = found.step if found is not None else 0
     for epoch in range(first, epochs):
         rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         for group in optimiser.param_groups:
             group["lr"] = rate
         loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch))
-        _keep(options.checkpoint, model, optimiser, epoch + 1)
+        keep(options.checkpoint, epoch + 1, model.state_dict(), optimiser)
+        options.curve(epoch + 1, loss)
         options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
     return _export(model)
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(wanted)
 
 
 def _train_epoch(
@@ -231,36 +229,3 @@ def _export(model: Heads) -> Towers:
             attention=array(model.attention),
             recency=array(model.recency),
         )
-
-
-def _keep(folder: Path | None, model: Heads, optimiser: torch.optim.Optimizer, epochs: int) -> None:
-    """Write a checkpoint beside the last one, sync it, and put it in its place."""
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
-    new = folder / "checkpoint.new"
-    save_file(tensors, new, metadata={"epochs": json.dumps(epochs)})
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(folder / f"checkpoint-{epochs}.safetensors")
-    (folder / f"checkpoint-{epochs - 1}.safetensors").unlink(missing_ok=True)
-
-
-def _resume(folder: Path | None, model: Heads, optimiser: torch.optim.Optimizer) -> int:
-    """Load the newest checkpoint; return how many epochs it had seen."""
-    found = list(folder.glob("checkpoint-*.safetensors")) if folder is not None else []
-    if not found:
-        return 0
-    newest = max(found, key=lambda path: int(path.stem.split("-")[1]))
-    tensors = load_file(newest)
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    state = optimiser.state_dict()
-    for key, value in tensors.items():
-        if key.startswith("adam."):
-            _, index, name = key.split(".")
-            state["state"].setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict(state)
-    return int(newest.stem.split("-")[1])

@@ -1,7 +1,7 @@
 """The training subprocess: `python -m inference.training.run RUN LEASE`.
 
 It may be killed at any moment: checkpoints let the next attempt go on, and the lease keeps an
-attempt that was given up from publishing.
+attempt that was given up, or cancelled, from publishing.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import shutil
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import django
 
 if TYPE_CHECKING:
-    from inference.models import TrainingRun
-    from inference.training.fit_and_judge import RunInput
+    from inference.models import ModelVersion, TrainingRun
+    from inference.training.fit_and_judge import Catalogue
+    from inference.training.outcome import Plan, Progress, RunResult
 
 REPORT_SECONDS = 1.0
-BEAT_SECONDS = 10.0
+BEAT_SECONDS = 2.0
 
 
 def main(run_id: int, lease: int) -> None:
     """Run to the end and register the version.
 
     Raises:
-        LostLeaseError: another attempt took over.
+        LostLeaseError: another attempt took over, or somebody cancelled it.
         RunError: the data do not allow it.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
@@ -35,22 +36,17 @@ def main(run_id: int, lease: int) -> None:
     from django.conf import settings
 
     from inference.actions.register_version import register_version
-    from inference.encoders.item_vectors import encoder_sha256
     from inference.models import TrainingRun
-    from inference.recommenders import RECOMMENDERS
-    from inference.training.fit_and_judge import fit_and_judge
 
-    _limit_threads()
     run = TrainingRun.objects.select_related("surface", "snapshot").get(pk=run_id)
-    recommender = RECOMMENDERS[run.recommender]
-    encoder = encoder_sha256() if recommender.needs_vectors else ""
     threading.Thread(target=_beat, args=(run_id, lease), daemon=True).start()
-    result = fit_and_judge(_gather(run, encoder), _Reporter(run_id, lease))
+    encoder = _encoder_of(run)
+    result = _work(run, encoder, _Reporter(run_id, lease).progress)
     register_version(
         run_id=run_id,
         lease=lease,
         artifact_sha256=result.artifact_sha256,
-        encoder_sha256=encoder,
+        encoder_sha256=encoder[1],
         gate=result.gate.as_json(),
     )
     shutil.rmtree(settings.BAKEOFF.home / "checkpoints" / f"run-{run_id}", ignore_errors=True)
@@ -73,6 +69,55 @@ def _beat(run_id: int, lease: int) -> None:
             connection.close()  # PostgreSQL was away for a moment; the next beat tries again
 
 
+def _encoder_of(run: TrainingRun) -> tuple[str, str]:
+    """Return where the encoder lies and its hash; nothing when neither side reads one."""
+    from inference.encoders.item_vectors import encoder_path, encoder_sha256
+    from inference.learners import learners_of
+
+    learners = learners_of(run.surface.kind)
+    champion = run.surface.versions.champions().first()
+    names = [run.recommender, *([champion.name] if champion else [])]
+    reads = any(
+        getattr(learners.get(name), "reads_encoder", False)
+        or getattr(learners.get(name), "reads", frozenset()) & {"texts"}
+        for name in names
+    )
+    if not reads and not _reads_vectors(run, names):
+        return "", ""
+    return encoder_path(), encoder_sha256()
+
+
+def _reads_vectors(run: TrainingRun, names: list[str]) -> bool:
+    from inference.learners import learners_of
+
+    learners = learners_of(run.surface.kind)
+    return any("vectors" in getattr(learners.get(name), "reads", frozenset()) for name in names)
+
+
+def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> RunResult:
+    """Do what the surface's kind asks for."""
+    _limit_threads()
+    from django.conf import settings
+
+    from inference.training.snapshot import Examples, Likes, read_snapshot
+
+    assert run.snapshot is not None  # noqa: S101  queue_training always gives one
+    folder, digest, plan = settings.BAKEOFF.snapshots, run.snapshot.sha256, _plan(run, encoder)
+    if run.surface.kind == run.surface.Kind.CLASSIFY:
+        from inference.training.label_and_judge import label_and_judge
+
+        return label_and_judge(plan, read_snapshot(folder, digest, Examples), progress)
+    from inference.training.fit_and_judge import fit_and_judge
+
+    return fit_and_judge(
+        plan,
+        read_snapshot(folder, digest, Likes),
+        _catalogue(run, plan),
+        progress,
+        gap_seconds=run.surface.attribution_seconds,
+    )
+
+
 def _limit_threads() -> None:
     """One thread: beside other work, two OpenMP threads were many times slower than one."""
     import torch
@@ -80,34 +125,46 @@ def _limit_threads() -> None:
     torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS", "1")))
 
 
-def _gather(run: TrainingRun, encoder: str) -> RunInput:
+def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
     from django.conf import settings
 
-    from inference.encoders.item_vectors import vectors_of
     from inference.evaluation.gate import GateRule
-    from inference.models import Item, ModelVersion
-    from inference.recommenders import RECOMMENDERS
-    from inference.training import fit_and_judge
-    from inference.training.snapshot import read_snapshot
+    from inference.training.outcome import Plan, Recipe, Workplace
 
-    assert run.snapshot is not None  # noqa: S101  queue_training always gives one
-    items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
-    champion = ModelVersion.objects.filter(surface=run.surface).champions().first()
-    needs = RECOMMENDERS[run.recommender].needs_vectors or (
-        champion is not None and RECOMMENDERS[champion.name].needs_vectors
+    classifies = run.surface.kind == run.surface.Kind.CLASSIFY
+    champion = run.surface.versions.champions().first()
+    return Plan(
+        recipe=Recipe(run.recommender, run.params),
+        champion=_recipe_of(champion) if champion is not None else None,
+        rule=GateRule.for_labels() if classifies else GateRule(),
+        place=Workplace(
+            artifacts=settings.BAKEOFF.artifacts,
+            checkpoints=settings.BAKEOFF.home / "checkpoints" / f"run-{run.pk}",
+            encoder=encoder[0],
+            device=os.environ.get("BAKEOFF_DEVICE", "auto"),
+        ),
+        about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder[1]},
     )
-    return fit_and_judge.RunInput(
-        recommender=run.recommender,
-        params=run.params,
-        champion=(champion.name, champion.params) if champion is not None else None,
-        likes=read_snapshot(settings.BAKEOFF.snapshots, run.snapshot.sha256),
+
+
+def _recipe_of(version: ModelVersion) -> Any:
+    from inference.training.outcome import Recipe
+
+    return Recipe(version.name, version.params, version.label)
+
+
+def _catalogue(run: TrainingRun, plan: Plan) -> Catalogue:
+    from inference.encoders.item_vectors import own_vectors_of, vectors_of
+    from inference.models import Item
+    from inference.training.fit_and_judge import Catalogue
+
+    items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
+    names = [plan.recipe.model, *([plan.champion.model] if plan.champion else [])]
+    return Catalogue(
         item_ids=[item.item_id for item in items],
-        item_vectors=vectors_of(items) if needs else None,
-        artifacts=settings.BAKEOFF.artifacts,
-        checkpoints=settings.BAKEOFF.home / "checkpoints" / f"run-{run.pk}",
-        rule=GateRule(),
-        seed=0,
-        about={"snapshot": run.snapshot.sha256, "encoder": encoder},
+        vectors=vectors_of(items) if _reads_vectors(run, names) else None,
+        texts=[item.text_to_embed for item in items],
+        own_vectors=own_vectors_of(items),
     )
 
 
@@ -115,9 +172,16 @@ class _Reporter:
     """Writes progress and heartbeat at most once a second, and stops a run that lost its lease."""
 
     def __init__(self, run_id: int, lease: int) -> None:
-        self._run_id, self._lease, self._last = run_id, lease, 0.0
+        from inference.training.outcome import Progress
 
-    def __call__(self, share: float, line: str) -> None:
+        self._run_id, self._lease, self._last = run_id, lease, 0.0
+        self._curve: list[list[Any]] = []
+        self.progress = Progress(self._report, self._add)
+
+    def _add(self, fit: str, step: int, loss: float) -> None:
+        self._curve.append([fit, step, round(loss, 5)])
+
+    def _report(self, share: float, line: str) -> None:
         now = time.monotonic()
         if now - self._last < REPORT_SECONDS:
             return
@@ -128,10 +192,13 @@ class _Reporter:
         from inference.models import TrainingRun
 
         held = TrainingRun.objects.filter(pk=self._run_id, lease=self._lease).update(
-            progress=min(max(share, 0.0), 1.0), message=line, heartbeat_at=timezone.now()
+            progress=min(max(share, 0.0), 1.0),
+            message=line,
+            curve=self._curve,
+            heartbeat_at=timezone.now(),
         )
         if not held:
-            raise LostLeaseError(f"run {self._run_id} was taken over.")
+            raise LostLeaseError(f"run {self._run_id} was taken over or cancelled.")
 
 
 if __name__ == "__main__":

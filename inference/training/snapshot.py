@@ -1,44 +1,101 @@
-"""Frozen training data: a Parquet file named by the hash of its content."""
+"""Frozen training data: a Parquet file named by the hash of its content.
+
+A recommender learns from `Likes`, a classifier from `Examples`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Likes:
-    """Liked items of units, in columns of equal length, ordered by (unit, time, item)."""
+    """Liked items of units, in columns of equal length, ordered by (unit, time, item).
+
+    Attributes:
+        unit_ids: who.
+        item_ids: what.
+        liked_at: when, in seconds.
+        live: whether it was recorded here, not loaded from elsewhere; empty for none.
+        chance: how likely the item was examined where it stood, in (0, 1]; empty for 1.
+    """
 
     unit_ids: Sequence[str]
     item_ids: Sequence[str]
     liked_at: Sequence[float]
+    live: Sequence[bool] = ()
+    chance: Sequence[float] = ()
+
+    def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
+        """Return the columns of the snapshot and their types."""
+        n = len(self.unit_ids)
+        return {
+            "unit_id": (self.unit_ids, "string"),
+            "item_id": (self.item_ids, "string"),
+            "liked_at": (self.liked_at, "float64"),
+            "live": (self.live or [False] * n, "bool"),
+            "chance": (self.chance or [1.0] * n, "float64"),
+        }
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, list[Any]]) -> Likes:
+        """Read the columns of a snapshot."""
+        return cls(
+            unit_ids=columns["unit_id"],
+            item_ids=columns["item_id"],
+            liked_at=columns["liked_at"],
+            live=columns["live"],
+            chance=columns["chance"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class SplitData:
-    """One unit after another, split by time within the unit.
+class Examples:
+    """Labelled texts, in columns of equal length, ordered by time.
 
     Attributes:
-        item_ids: the catalogue.
-        earlier: per unit, indices to learn from.
-        later: per unit, indices held out; empty for a unit with too few.
+        unit_ids: who said so; empty for what was loaded.
+        texts: what was labelled.
+        features: what else is known of each: numbers, words and truths by name.
+        labels: the labels.
+        labelled_at: when, in seconds.
     """
 
-    item_ids: Sequence[str]
-    earlier: list[NDArray[np.int64]]
-    later: list[NDArray[np.int64]]
+    unit_ids: Sequence[str]
+    texts: Sequence[str]
+    features: Sequence[Mapping[str, Any]]
+    labels: Sequence[str]
+    labelled_at: Sequence[float]
+
+    def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
+        """Return the columns of the snapshot and their types."""
+        return {
+            "unit_id": (self.unit_ids, "string"),
+            "text": (self.texts, "string"),
+            "features": ([json.dumps(one, sort_keys=True) for one in self.features], "string"),
+            "label": (self.labels, "string"),
+            "labelled_at": (self.labelled_at, "float64"),
+        }
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, list[Any]]) -> Examples:
+        """Read the columns of a snapshot."""
+        return cls(
+            unit_ids=columns["unit_id"],
+            texts=columns["text"],
+            features=[json.loads(one) for one in columns["features"]],
+            labels=columns["label"],
+            labelled_at=columns["labelled_at"],
+        )
 
 
 class SnapshotDestroyedError(Exception):
@@ -61,17 +118,16 @@ def holds_any(file: Path, unit_ids: Sequence[str]) -> bool:
     return any(pc.any(pc.is_in(batch["unit_id"], value_set=wanted)).as_py() for batch in batches)
 
 
-def write_snapshot(folder: Path, likes: Likes) -> str:
-    """Write likes and return the hash of their content, which is the file's name."""
+def write_snapshot(folder: Path, rows: Likes | Examples) -> str:
+    """Write rows and return the hash of their content, which is the file's name."""
     # Web processes import this module for its dataclasses; they have no use for pyarrow.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     table = pa.table(
         {
-            "unit_id": pa.array(likes.unit_ids, pa.string()),
-            "item_id": pa.array(likes.item_ids, pa.string()),
-            "liked_at": pa.array(likes.liked_at, pa.float64()),
+            name: pa.array(values, getattr(pa, kind if kind != "bool" else "bool_")())
+            for name, (values, kind) in rows.as_columns().items()
         }
     )
     content = hashlib.sha256()
@@ -90,8 +146,11 @@ def write_snapshot(folder: Path, likes: Likes) -> str:
     return digest
 
 
-def read_snapshot(folder: Path, digest: str) -> Likes:
-    """Read likes back.
+Kind = TypeVar("Kind", Likes, Examples)
+
+
+def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:
+    """Read rows back.
 
     Raises:
         SnapshotDestroyedError: the file is gone.
@@ -104,42 +163,4 @@ def read_snapshot(folder: Path, digest: str) -> Likes:
             f"snapshot {digest[:12]} is gone: a unit in it was erased, or its file was deleted. "
             "Train on a new one."
         )
-    table = pq.read_table(file)
-    return Likes(
-        unit_ids=table["unit_id"].to_pylist(),
-        item_ids=table["item_id"].to_pylist(),
-        liked_at=table["liked_at"].to_pylist(),
-    )
-
-
-def split_by_time(
-    likes: Likes, item_ids: Sequence[str], *, held_out: float = 0.2, least: int = 5
-) -> SplitData:
-    """Hold out each unit's last likes.
-
-    Args:
-        likes: ordered by unit and time.
-        item_ids: the catalogue; likes of other items are left out.
-        held_out: share of a unit's likes that is held out.
-        least: units with fewer likes are only learnt from.
-    """
-    index = {item_id: i for i, item_id in enumerate(item_ids)}
-    by_unit: dict[str, list[int]] = {}
-    for unit, item in zip(likes.unit_ids, likes.item_ids, strict=True):
-        if item not in index:
-            continue
-        items = by_unit.setdefault(unit, [])
-        if index[item] not in items[-50:]:  # a like that was repeated at once says nothing new
-            items.append(index[item])
-    earlier, later = [], []
-    for items in by_unit.values():
-        cut = len(items) - max(1, int(len(items) * held_out)) if len(items) >= least else len(items)
-        past = np.array(items[:cut], dtype=np.int64)
-        earlier.append(past)
-        # An item liked before is no discovery, and serving would not show it again.
-        later.append(np.setdiff1d(np.array(items[cut:], dtype=np.int64), past))
-    return SplitData(
-        item_ids=item_ids,
-        earlier=earlier,
-        later=later,
-    )
+    return kind.from_columns(pq.read_table(file).to_pydict())

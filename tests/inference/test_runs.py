@@ -90,7 +90,7 @@ def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
     champion = learner.versions.champions().get()
     run = train(learner, "two-tower", width="wide")
     assert run.state == TrainingRun.State.FAILED
-    assert "TypeError" in run.message
+    assert "parameter width == 'wide', must be of type int." in run.message
     assert learner.versions.champions().get() == champion
 
 

@@ -12,15 +12,16 @@ from inference.serving.keys import candidates_key, recent_key
 from inference.serving.ladder import Ask, serve
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import History, refresh_units
+from inference.serving.scorers import draft_vectors
 
 
-def draft(items=6, width=4, seed=0) -> Draft:
+def draft(items=6, width=4, seed=0, **fields) -> Draft:
     rng = np.random.default_rng(seed)
 
     def array(*shape):
         return rng.normal(size=shape).astype(np.float32)
 
-    return Draft(
+    drawn = draft_vectors(
         item_ids=[f"i{n}" for n in range(items)],
         item_vectors=array(items, width),
         context_vectors=array(items, width),
@@ -30,6 +31,7 @@ def draft(items=6, width=4, seed=0) -> Draft:
         default_order=np.arange(items, dtype=np.int32),
         about={"recommender": "a test"},
     )
+    return replace(drawn, arrays=drawn.arrays | fields)
 
 
 @pytest.fixture
@@ -55,6 +57,20 @@ def test_the_same_draft_has_the_same_name(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".new-")]
 
 
+def test_a_number_that_is_not_finite_is_no_model(tmp_path):
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(ArtifactError, match="'bias' holds a number that is not finite"):
+            save_artifact(tmp_path, draft(bias=np.array([0, wrong, 0, 0, 0, 0], np.float32)))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path):
+    digest = save_artifact(tmp_path, draft())
+    (tmp_path / digest / "model.pkl").write_bytes(b"\x80\x04.")
+    with pytest.raises(ArtifactError, match=r"holds \['model.pkl'\]"):
+        Ranker(tmp_path, digest)
+
+
 @pytest.mark.parametrize("file", ["bias.npy", "items.json", "manifest.json"])
 def test_a_changed_file_is_found(tmp_path, file):
     digest = save_artifact(tmp_path, draft())
@@ -78,12 +94,12 @@ def test_no_array_is_a_pickle(tmp_path):
 
 def test_scores_follow_the_documented_formula(ranker):
     recent, items = [4, 1], np.array([0, 2, 5], dtype=np.int32)
-    d = draft()
-    logits = d.context_vectors[recent] @ d.attention + d.recency[:2]
+    d = draft().arrays
+    logits = d["context_vectors"][recent] @ d["attention"] + d["recency"][:2]
     weights = np.exp(logits) / np.exp(logits).sum()
-    unit = weights @ d.context_vectors[recent]
+    unit = weights @ d["context_vectors"][recent]
     assert ranker.score(items, recent) == pytest.approx(
-        d.item_vectors[items] @ unit + d.bias[items], rel=1e-5
+        d["item_vectors"][items] @ unit + d["bias"][items], rel=1e-5
     )
 
 
@@ -108,7 +124,7 @@ def test_the_ladder_says_how_far_down_it_went(ranker):
 
 def test_a_history_longer_than_the_model_reads_is_cut(ranker):
     long = [5, 4, 3, 2, 1]
-    assert ranker.unit_vector(long) == pytest.approx(ranker.unit_vector(long[:3]))
+    assert ranker.scorer.unit_vector(long) == pytest.approx(ranker.scorer.unit_vector(long[:3]))
 
 
 def test_cold_units_get_the_default_list_without_what_they_met(ranker):
@@ -117,11 +133,9 @@ def test_cold_units_get_the_default_list_without_what_they_met(ranker):
 
 def test_popularity_needs_no_vectors(tmp_path):
     nothing = np.zeros((6, 0), dtype=np.float32)
-    flat = replace(
-        draft(), item_vectors=nothing, context_vectors=nothing, attention=np.zeros(0, np.float32)
-    )
+    flat = draft(item_vectors=nothing, context_vectors=nothing, attention=np.zeros(0, np.float32))
     ranker = Ranker(tmp_path, save_artifact(tmp_path, flat))
-    assert ranker.score(np.array([1], dtype=np.int32), [2]) == pytest.approx(draft().bias[1])
+    assert ranker.score(np.array([1], dtype=np.int32), [2]) == pytest.approx(draft().arrays["bias"][1])
 
 
 def test_propensities_are_those_of_the_draw():

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from inference.compression.project_vectors import project_vectors
-from inference.evaluation.gate import GateRule, Serving, judge
-from inference.evaluation.ranking import RankingScores, score_rankings
+from inference.evaluation.gate import GateRule, Rival, Serving, judge
+from inference.evaluation.ranking import score_rankings
+from inference.evaluation.scores import Scores
+from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
-from inference.recommenders.protocol import FitOptions
-from inference.training.fit_and_judge import RunError, RunInput, fit_and_judge
-from inference.training.snapshot import Likes, read_snapshot, split_by_time, write_snapshot
+from inference.training.fit_and_judge import Catalogue, fit_and_judge
+from inference.training.outcome import Plan, Progress, Recipe, RunError, Workplace
+from inference.training.snapshot import Likes, read_snapshot, write_snapshot
+from inference.training.split import split_by_time
 
 GROUPS, PER_GROUP = 4, 10
 ITEMS = [f"i{n}" for n in range(GROUPS * PER_GROUP)]
@@ -38,29 +41,21 @@ def vectors(seed=0) -> np.ndarray:
     return (groups + rng.normal(scale=0.5, size=groups.shape)).astype(np.float32)
 
 
-def run_input(tmp_path, recommender="two-tower", **fields) -> RunInput:
-    given = RunInput(
-        recommender=recommender,
-        params=QUICK if recommender == "two-tower" else {},
-        champion=("popularity", {}),
-        likes=make_likes(),
-        item_ids=ITEMS,
-        item_vectors=vectors(),
-        artifacts=tmp_path / "artifacts",
-        checkpoints=None,
+def run(tmp_path, recommender="two-tower", *, progress=None, likes=None, item_vectors=None, **fields):
+    plan = Plan(
+        recipe=Recipe(recommender, QUICK if recommender == "two-tower" else {}),
+        champion=Recipe("popularity", {}, "popularity@1"),
         rule=GateRule(k=5, least_coverage=0.0),
-        seed=0,
+        place=Workplace(tmp_path / "artifacts"),
         about={"snapshot": "s"},
     )
-    return replace(given, **fields)
-
-
-def silent(share: float, line: str) -> None:
-    pass
+    catalogue = Catalogue(ITEMS, vectors() if item_vectors is None else item_vectors)
+    given = likes or make_likes()
+    return fit_and_judge(replace(plan, **fields), given, catalogue, progress or Progress())
 
 
 def test_two_towers_learn_what_popularity_cannot(tmp_path):
-    result = fit_and_judge(run_input(tmp_path), silent)
+    result = run(tmp_path)
     assert result.gate.passed
     assert result.gate.superior
     row = result.gate.rows["ndcg"]
@@ -72,14 +67,13 @@ def test_a_model_of_nothing_is_refused(tmp_path):
     noise = np.random.default_rng(9).normal(size=(len(ITEMS), 12)).astype(np.float32)
     many = make_likes(units=200)
     skewed = Likes(many.unit_ids, [ITEMS[int(i[1:]) % 7] for i in many.item_ids], many.liked_at)
-    given = run_input(tmp_path, "frozen-text", item_vectors=noise, likes=skewed)
-    gate = fit_and_judge(given, silent).gate
+    gate = run(tmp_path, "frozen-text", item_vectors=noise, likes=skewed).gate
     assert not gate.passed
     assert any(reason.startswith("ndcg") for reason in gate.reasons)
 
 
 def test_the_first_version_has_nobody_to_beat(tmp_path):
-    gate = fit_and_judge(run_input(tmp_path, "popularity", champion=None), silent).gate
+    gate = run(tmp_path, "popularity", champion=None).gate
     assert gate.passed
     assert "champion" not in gate.rows["ndcg"]
 
@@ -92,14 +86,13 @@ def test_many_units_get_fewer_passes(units, epochs):
 
 
 def test_the_same_run_makes_the_same_artifact(tmp_path):
-    given = run_input(tmp_path)
-    first, second = fit_and_judge(given, silent), fit_and_judge(given, silent)
+    first, second = run(tmp_path), run(tmp_path)
     assert first.artifact_sha256 == second.artifact_sha256
 
 
 def test_progress_goes_from_nothing_to_all(tmp_path):
     shares = []
-    fit_and_judge(run_input(tmp_path), lambda share, _line: shares.append(share))
+    run(tmp_path, progress=Progress(report=lambda share, _line: shares.append(share)))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -127,20 +120,20 @@ def test_a_killed_run_resumes_and_ends_the_same(tmp_path, after):
     options = FitOptions(seed=1, params=QUICK, checkpoint=tmp_path, report=kill)
     with pytest.raises(KilledError):
         RECOMMENDERS["two-tower"].fit(data, options)
-    resumed = RECOMMENDERS["two-tower"].fit(data, replace(options, report=silent))
+    resumed = RECOMMENDERS["two-tower"].fit(data, replace(options, report=FitOptions().report))
     whole = RECOMMENDERS["two-tower"].fit(data, FitOptions(seed=1, params=QUICK))
-    assert np.array_equal(resumed.item_vectors, whole.item_vectors)
-    assert np.array_equal(resumed.bias, whole.bias)
+    assert np.array_equal(resumed.arrays["item_vectors"], whole.arrays["item_vectors"])
+    assert np.array_equal(resumed.arrays["bias"], whole.arrays["bias"])
 
 
 def test_too_little_to_judge_is_said(tmp_path):
     with pytest.raises(RunError, match="must be at least 20"):
-        fit_and_judge(run_input(tmp_path, likes=make_likes(units=5)), silent)
+        run(tmp_path, likes=make_likes(units=5))
 
 
-def test_vectors_are_needed_by_what_reads_text(tmp_path):
+def test_vectors_are_needed_by_what_reads_text():
     with pytest.raises(ValueError, match="must be given"):
-        fit_and_judge(run_input(tmp_path, item_vectors=None), silent)
+        RECOMMENDERS["two-tower"].fit(TrainingData(ITEMS, None, [np.arange(3)]), FitOptions())
 
 
 def test_split_holds_out_the_last_likes_of_each_unit():
@@ -163,7 +156,13 @@ def test_a_snapshot_is_named_by_its_content(tmp_path):
     name = write_snapshot(tmp_path, likes)
     assert write_snapshot(tmp_path, likes) == name
     assert write_snapshot(tmp_path, make_likes(seed=1)) != name
-    assert read_snapshot(tmp_path, name) == likes
+    read = read_snapshot(tmp_path, name, Likes)
+    assert (read.unit_ids, read.item_ids, read.liked_at) == (
+        likes.unit_ids,
+        likes.item_ids,
+        likes.liked_at,
+    )
+    assert not any(read.live)
 
 
 def test_ranking_metrics_by_hand():
@@ -173,14 +172,15 @@ def test_ranking_metrics_by_hand():
     assert scores.mean("f1") == 0.5
     assert scores.mean("hit_rate") == 1.0
     assert scores.mean("ndcg") == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))
-    assert scores.coverage == 0.2
+    assert scores.whole["coverage"] == 0.2
 
 
-def scores(mean: float, units=200, coverage=0.5) -> RankingScores:
+def scores(mean: float, units=200, coverage=0.5) -> Scores:
     rng = np.random.default_rng(0)
     values = rng.normal(mean, 0.05, units)
-    return RankingScores(
-        dict.fromkeys(("recall", "precision", "f1", "ndcg", "hit_rate"), values), coverage
+    return Scores(
+        dict.fromkeys(("recall", "precision", "f1", "ndcg", "hit_rate"), values),
+        {"coverage": coverage},
     )
 
 
@@ -197,13 +197,13 @@ CHEAP = Serving(latency_p95_ms=0.1, bytes=1000)
     ],
 )
 def test_the_gate_says_why_it_refuses(challenger, serving, rule, reason):
-    result = judge(scores(0.5), [challenger], serving, rule, random_seed=0)
+    result = judge(Rival("popularity@1", scores(0.5)), [challenger], serving, rule, random_seed=0)
     assert not result.passed
     assert any(reason in text for text in result.reasons)
 
 
 def test_the_gate_lets_an_equal_pass_and_does_not_call_it_better():
-    result = judge(scores(0.5), [scores(0.5)], CHEAP, GateRule(), random_seed=0)
+    result = judge(Rival("popularity@1", scores(0.5)), [scores(0.5)], CHEAP, GateRule(), random_seed=0)
     assert result.passed
     assert not result.superior
 
@@ -213,10 +213,10 @@ def test_projection_keeps_the_scores_of_a_low_rank_model():
     from tests.inference.test_serving import draft
 
     low = rng.normal(size=(6, 2)).astype(np.float32) @ rng.normal(size=(2, 4)).astype(np.float32)
-    full = replace(draft(), item_vectors=low, context_vectors=low)
-    small = project_vectors(full, 2)
-    assert small.item_vectors.shape == (6, 2)
-    assert small.item_vectors @ small.context_vectors.T == pytest.approx(low @ low.T, abs=1e-4)
-    assert small.context_vectors @ small.attention == pytest.approx(low @ full.attention, abs=1e-4)
+    full = draft(item_vectors=low, context_vectors=low)
+    small, attention = project_vectors(full, 2).arrays, full.arrays["attention"]
+    assert small["item_vectors"].shape == (6, 2)
+    assert small["item_vectors"] @ small["context_vectors"].T == pytest.approx(low @ low.T, abs=1e-4)
+    assert small["context_vectors"] @ small["attention"] == pytest.approx(low @ attention, abs=1e-4)
     with pytest.raises(ValueError, match="must be in"):
         project_vectors(full, 4)

@@ -16,8 +16,8 @@ from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
+from inference.learners import learners_of
 from inference.models import Surface
-from inference.recommenders import RECOMMENDERS
 from inference.serving.changes import announce_change
 from inference.tasks import embed_items
 
@@ -39,6 +39,8 @@ class SurfaceIn(Schema):
     attribution_seconds: int = Field(7 * 86_400, ge=0, le=31_536_000)
     retrain_recommender: str = ""
     retrain_every_seconds: int = Field(86_400, ge=60, le=31_536_000)
+    retrain_on_drift: bool = False
+    shadow_share: float = Field(0.1, ge=0, le=1)
     policy: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -67,12 +69,13 @@ def put_surface(request: HttpRequest, payload: SurfaceIn) -> Any:
         parse_rules(payload.liked_events)
     except LikeRuleError as error:
         raise Problem(422, "invalid_rule", str(error), "liked_events") from error
-    if payload.retrain_recommender and payload.retrain_recommender not in RECOMMENDERS:
+    learners = learners_of(payload.kind)
+    if payload.retrain_recommender and payload.retrain_recommender not in learners:
         raise Problem(
             422,
             "unknown_recommender",
             f"retrain_recommender == '{payload.retrain_recommender}', must be one of "
-            f"{sorted(RECOMMENDERS)}.",
+            f"{sorted(learners)} for a surface that {payload.kind}s.",
             "retrain_recommender",
         )
     surface, _ = Surface.objects.update_or_create(

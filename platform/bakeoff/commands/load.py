@@ -7,6 +7,7 @@ import json
 import math
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from inference.actions.load_items import ItemDraft
 
 MOST_ID = 200
+MOST_EXAMPLE = 20_000
 T = TypeVar("T")
 
 
@@ -108,6 +110,75 @@ def events(file: Path, slug: str | None) -> None:
     with _read(file, event, resume=True) as (rows, advance):
         loaded = load_events(connection.connection, project.pk, rows, progress=advance)
     say(f"{loaded.new} events are new, {loaded.known} were there already.")
+
+
+@load.command()
+@click.argument("file", type=Path)
+@click.option("--surface", "key", required=True, help="The surface whose models learn from them.")
+@click.option("--text", "text_column", default="text", show_default=True, help="Column of the text.")
+@click.option(
+    "--label", "label_column", default="label", show_default=True, help="Column of the label."
+)
+@click.option("--id", "id_column", default=None, help="Column of an id; without one the row's number.")
+@click.option("--features/--no-features", default=True, help="Whether the other columns are features.")
+@project_option
+def labelled(
+    file: Path,
+    key: str,
+    text_column: str,
+    label_column: str,
+    id_column: str | None,
+    features: bool,  # noqa: FBT001  click names it
+    slug: str | None,
+) -> None:
+    """Columns: a text, a label; any other is a feature. A surface that is not there is made."""
+    project = find_project(slug)
+    from inference.actions.load_examples import ExampleDraft, load_examples
+    from inference.models import Surface
+
+    surface, made = Surface.objects.get_or_create(
+        project=project, key=key, defaults={"kind": Surface.Kind.CLASSIFY}
+    )
+    if surface.kind != Surface.Kind.CLASSIFY:
+        raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
+    rest = {text_column, label_column, id_column}
+    numbers = count(1)
+
+    def example(row: dict[str, Any]) -> ExampleDraft:
+        for name in (label_column, *([id_column] if id_column else [])):
+            if name not in row:
+                raise DatasetError(f"file '{file}' has no column '{name}': it has {sorted(row)}.")
+        number = next(numbers)
+        return ExampleDraft(
+            example_id=_id(row, id_column) if id_column else f"{file.name}:{number}",
+            text=_text(row, text_column)[:MOST_EXAMPLE],
+            label=_id(row, label_column),
+            features={k: _feature(v) for k, v in row.items() if k not in rest} if features else {},
+        )
+
+    with _read(file, example) as (rows, advance):
+        total = load_examples(surface_id=surface.pk, examples=rows, progress=advance)
+    from inference.cache import cache_client
+    from inference.serving.changes import announce_change
+
+    announce_change(cache_client())
+    say(
+        f"{total} labelled examples are in{f', and surface {key} is made' if made else ''}: "
+        f"`bakeoff train {key} --recommender tfidf` makes a first model."
+    )
+
+
+def _feature(value: Any) -> Any:
+    """Return a number where a text says one: CSV knows texts alone."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool | int | float):
+        return value
+    try:
+        number = float(str(value))
+    except ValueError:
+        return str(_plain(value))[:MOST_ID].replace("\0", "")
+    return number if math.isfinite(number) else None
 
 
 @contextmanager

@@ -1,0 +1,58 @@
+"""Labelled texts: what the product brought, and what visitors said of the answers they were given.
+
+A correction names the label; a thumb up confirms the first label that was answered. Of one answer the
+correction counts, else the thumb.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+from django.db import connection
+
+from inference.training.snapshot import Examples
+
+if TYPE_CHECKING:
+    from inference.models import Surface
+
+_EXAMPLES = """
+    SELECT unit_id, text, features, label, extract(epoch FROM at)::float8 FROM (
+        SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id
+        FROM inference_example WHERE surface_id = %(surface)s
+        UNION ALL
+        SELECT DISTINCT ON (slate.recommendation_id) said.unit_id, slate.context ->> 'text',
+            coalesce(slate.context -> 'features', '{}'),
+            CASE said.kind WHEN 'correction' THEN said.text ELSE slate.slots -> 0 ->> 0 END,
+            said.received_at, said.feedback_id
+        FROM experiments_slate AS slate JOIN experiments_feedback AS said
+            ON said.project_id = slate.project_id
+            AND said.recommendation_id = slate.recommendation_id
+        WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s
+            AND slate.context ? 'text' AND slate.trainable AND said.trainable AND NOT said.withdrawn
+            AND said.state NOT IN ('hidden', 'spam')
+            AND (said.kind = 'correction' OR (said.kind = 'thumb' AND said.value > 0))
+            AND said.item_id = ''
+            AND NOT EXISTS (SELECT 1 FROM experiments_feedback AS later
+                WHERE later.project_id = said.project_id AND later.unit_id = said.unit_id
+                    AND later.recommendation_id = said.recommendation_id
+                    AND later.item_id = said.item_id AND later.kind = said.kind
+                    AND (later.received_at, later.id) > (said.received_at, said.id))
+            AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
+                WHERE out.project_id = said.project_id AND out.unit_id = said.unit_id)
+        ORDER BY slate.recommendation_id, said.kind = 'thumb', said.received_at DESC
+    ) AS every WHERE label <> '' ORDER BY at, id"""
+
+
+def examples_of(surface: Surface) -> Examples:
+    """Return every labelled text of a surface, ordered by time."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXAMPLES, {"surface": surface.pk, "project": surface.project_id})
+        rows = cursor.fetchall()
+    return Examples(
+        unit_ids=[row[0] for row in rows],
+        texts=[row[1] for row in rows],
+        features=[orjson.loads(row[2]) for row in rows],
+        labels=[row[3] for row in rows],
+        labelled_at=[row[4] for row in rows],
+    )

@@ -1,0 +1,12 @@
+"""Classifiers of texts, one file each behind one protocol; `CLASSIFIERS` names them."""
+
+from inference.classifiers.bert import Bert
+from inference.classifiers.frozen_head import FrozenHead
+from inference.classifiers.protocol import Classifier, LabelledData
+from inference.classifiers.tfidf import Tfidf
+
+CLASSIFIERS: dict[str, Classifier] = {
+    classifier.name: classifier for classifier in (Tfidf(), FrozenHead(), Bert())
+}
+
+__all__ = ["CLASSIFIERS", "Classifier", "LabelledData"]

@@ -1,0 +1,98 @@
+"""A transformer with a linear head over labels, cross-entropy, Adam: the seed design's classifier.
+
+The head starts as the logistic regression over the frozen encoder: a random one would first spoil the
+encoder's features (Kumar et al. 2022, Fine-tuning can distort pretrained features, ICLR).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from inference.classifiers.protocol import LabelledData, about_labels, fit_head
+from inference.options import FitOptions, read_params
+from inference.serving.artifact import Draft
+from inference.serving.features import FeatureTable
+from inference.serving.labellers import ENCODER
+
+
+@dataclass(frozen=True)
+class BertParams:
+    """Hyper-parameters.
+
+    Attributes:
+        method: full, lora or adalora.
+        epochs: passes over the examples.
+        most_steps: passes are cut short of this many steps.
+        batch: examples a step.
+        rate: peak learning rate of the encoder; of adapters ten times as much.
+        head_rate: of the head.
+        rank: of adapters.
+        inverse_l2: C of the regression that the head starts as.
+    """
+
+    method: str = "full"
+    epochs: float = 2.0
+    most_steps: int = 2000
+    batch: int = 32
+    rate: float = 5e-5
+    head_rate: float = 1e-3
+    rank: int = 8
+    inverse_l2: float = 30.0
+
+
+class Bert:
+    """Fine-tuned on the labels; what was judged is what is exported, because a second fit is dear."""
+
+    name = "bert"
+    reads_encoder = True
+    seeds = 1
+    refits = False
+
+    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+        """Fit the head, then the encoder and the head together."""
+        # torch enters the training subprocess alone, when it gets here.
+        import torch  # noqa: PLC0415
+
+        from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415
+        from inference.training.tune import Schedule, add_adapters, merge_adapters, tune  # noqa: PLC0415
+
+        params = read_params(BertParams, options.params)
+        torch.manual_seed(options.seed)
+        encoder = TrainedEncoder(options.encoder, pick_device(options.device))
+        table = FeatureTable.learn(data.features)
+        beside = table.transform(data.features)
+        options.report(0.0, f"encoding {len(data.texts)} texts")
+        vectors = encoder.encode(data.texts)
+        weights, offset = fit_head(
+            np.concatenate([vectors, beside], axis=1), data.truth, len(data.labels), params.inverse_l2
+        )
+        head = torch.nn.Linear(*weights.shape).to(encoder.device)
+        with torch.no_grad():
+            head.weight.copy_(torch.from_numpy(weights.T))
+            head.bias.copy_(torch.from_numpy(offset))
+        steps = min(params.most_steps, int(params.epochs * len(data.texts) / params.batch) + 1)
+        schedule = Schedule(params.method, steps, params.rate, params.head_rate, rank=params.rank)
+        add_adapters(encoder, schedule)
+        tokens = encoder.tokens(data.texts)
+        truth = torch.from_numpy(data.truth).to(encoder.device)
+        features = torch.from_numpy(beside).to(encoder.device)
+
+        def loss_of(rng: np.random.Generator) -> torch.Tensor:
+            chosen = rng.choice(len(tokens), min(params.batch, len(tokens)), replace=False)
+            read = encoder.forward([tokens[i] for i in chosen])
+            logits = head(torch.cat([read, features[chosen]], dim=1))
+            return torch.nn.functional.cross_entropy(logits, truth[chosen])
+
+        tune(encoder, head, schedule, loss_of, options)
+        merge_adapters(encoder, schedule)
+        return Draft(
+            form=ENCODER,
+            arrays={
+                "weights": head.weight.detach().cpu().numpy().T.copy(),
+                "offset": head.bias.detach().cpu().numpy().copy(),
+            },
+            about=about_labels(self.name, asdict(params), data, table, options.seed),
+            files=encoder.files(),
+        )

@@ -1,0 +1,59 @@
+"""A frozen encoder with a linear head: seconds of training, and hard to beat with few examples."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from inference.classifiers.protocol import LabelledData, about_labels, fit_head
+from inference.options import FitOptions, read_params
+from inference.serving.artifact import Draft
+from inference.serving.features import FeatureTable
+from inference.serving.labellers import ENCODER
+
+
+@dataclass(frozen=True)
+class FrozenHeadParams:
+    """Hyper-parameters.
+
+    Attributes:
+        inverse_l2: C of the regression.
+    """
+
+    inverse_l2: float = 30.0
+
+
+class FrozenHead:
+    """Logistic regression over the encoder's vectors and the features."""
+
+    name = "frozen-head"
+    reads_encoder = True
+    seeds = 1
+    refits = True
+
+    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+        """Encode, then fit the head."""
+        # torch enters the training subprocess alone, when it gets here.
+        from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415
+
+        params = read_params(FrozenHeadParams, options.params)
+        encoder = TrainedEncoder(options.encoder, pick_device(options.device))
+        done = 0
+
+        def tell(count: int) -> None:
+            nonlocal done
+            done += count
+            options.report(0.8 * done / len(data.texts), f"encoded {done} of {len(data.texts)} texts")
+
+        vectors = encoder.encode(data.texts, progress=tell)
+        table = FeatureTable.learn(data.features)
+        rows = np.concatenate([vectors, table.transform(data.features)], axis=1)
+        weights, offset = fit_head(rows, data.truth, len(data.labels), params.inverse_l2)
+        options.report(1.0, "fitted")
+        return Draft(
+            form=ENCODER,
+            arrays={"weights": weights, "offset": offset},
+            about=about_labels(self.name, asdict(params), data, table, options.seed),
+            files=encoder.files(),
+        )

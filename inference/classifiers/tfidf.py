@@ -1,0 +1,87 @@
+"""TF-IDF and logistic regression: the baseline that a transformer must beat, and often does not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.classifiers.protocol import LabelledData, about_labels, fit_head
+from inference.options import FitOptions, read_params
+from inference.serving.artifact import Draft
+from inference.serving.features import FeatureTable
+from inference.serving.labellers import TERMS, terms_of
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@dataclass(frozen=True)
+class TfidfParams:
+    """Hyper-parameters.
+
+    Attributes:
+        inverse_l2: C of the regression.
+        least: texts that must hold a term.
+        most: terms that are kept, the most frequent.
+    """
+
+    inverse_l2: float = 10.0
+    least: int = 2
+    most: int = 50_000
+
+
+class Tfidf:
+    """Words and pairs of words, rarer ones weighing more, and the features beside them."""
+
+    name = "tfidf"
+    reads_encoder = False
+    seeds = 1
+    refits = True
+
+    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+        """Count terms, then fit the head."""
+        from scipy import sparse  # noqa: PLC0415  web processes know classifiers by name alone
+
+        params = read_params(TfidfParams, options.params)
+        split = [Counter(terms_of(text)) for text in data.texts]
+        held = Counter(term for terms in split for term in terms)
+        terms = sorted(
+            term for term, n in held.most_common(params.most) if n >= min(params.least, len(split))
+        )
+        index = {term: i for i, term in enumerate(terms)}
+        counts = np.array([held[term] for term in terms], dtype=np.float64)
+        rarity = (np.log((1 + len(split)) / (1 + counts)) + 1).astype(np.float32)
+        table = FeatureTable.learn(data.features)
+        rows = _matrix(split, index, rarity)
+        if table.width:
+            rows = sparse.hstack([rows, sparse.csr_matrix(table.transform(data.features))]).tocsr()
+        options.report(0.2, f"{len(terms)} terms and {table.width} features of {len(split)} texts")
+        weights, offset = fit_head(rows, data.truth, len(data.labels), params.inverse_l2)
+        options.report(1.0, "fitted")
+        return Draft(
+            form=TERMS,
+            arrays={"weights": weights, "offset": offset, "rarity": rarity},
+            about=about_labels(self.name, asdict(params), data, table, options.seed),
+            files={"terms.json": json.dumps(terms).encode()},
+        )
+
+
+def _matrix(split: list[Counter[str]], index: dict[str, int], rarity: np.ndarray) -> Any:
+    """Return rows of length 1 as the labeller forms them, sparse (texts, terms)."""
+    from scipy import sparse  # noqa: PLC0415  likewise
+
+    starts, columns, values = [0], [], []
+    for counts in split:
+        found = sorted((index[term], n) for term, n in counts.items() if term in index)
+        places = np.array([place for place, _ in found], dtype=np.int64)
+        row = (1 + np.log([n for _, n in found])) * rarity[places] if found else np.zeros(0)
+        columns.append(places)
+        values.append(row / (np.linalg.norm(row) or 1.0))
+        starts.append(starts[-1] + len(places))
+    return sparse.csr_matrix(
+        (np.concatenate(values), np.concatenate(columns), starts), (len(split), len(index))
+    )

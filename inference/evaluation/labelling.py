@@ -1,0 +1,80 @@
+"""How well a classifier labels: per example, per label, and whether its probabilities are true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.evaluation.scores import Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BINS = 10
+LEAST_PROBABILITY = 1e-6
+
+
+def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> Scores:
+    """Judge probabilities against true labels.
+
+    Per example: accuracy (0 or 1) and log score (log of the true label's probability, at most 0).
+    Of the whole: precision, recall and F1 as means over the labels that occur (macro), the expected
+    calibration error (Guo et al. 2017), and, of two labels, the area under the ROC curve.
+
+    Args:
+        probabilities: (examples, labels), rows sum to 1.
+        truth: index of the true label, (examples,).
+    """
+    rows = np.arange(len(truth))
+    best = probabilities.argmax(1)
+    correct = best == truth
+    said = np.maximum(probabilities[rows, truth], LEAST_PROBABILITY)
+    labels = probabilities.shape[1]
+    hits = np.bincount(truth[correct], minlength=labels)
+    real = np.bincount(truth, minlength=labels)
+    claimed = np.bincount(best, minlength=labels)
+    occurs = real > 0
+    precision, recall = hits / np.maximum(claimed, 1), hits / np.maximum(real, 1)
+    f1 = 2 * hits / np.maximum(claimed + real, 1)
+    bins = _bins(probabilities[rows, best], correct)
+    whole = {
+        "precision": float(precision[occurs].mean()),
+        "recall": float(recall[occurs].mean()),
+        "f1": float(f1[occurs].mean()),
+        "calibration_error": float(
+            sum(n * abs(confidence - share) for confidence, share, n in bins) / max(len(truth), 1)
+        ),
+    }
+    if labels == 2:
+        whole["auc"] = area_under_curve(probabilities[:, 1], truth == 1)
+    return Scores(
+        per_unit={"accuracy": correct.astype(float), "log_score": np.log(said).astype(float)},
+        whole=whole,
+        curves={"calibration": bins},
+    )
+
+
+def area_under_curve(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:
+    """Return the chance that a positive example scores above a negative one; ties count half."""
+    count = int(positive.sum())
+    if not 0 < count < len(scores):
+        return float("nan")
+    _, inverse, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[inverse]
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(scores) - count)))
+
+
+def _bins(
+    confidence: NDArray[np.float32], correct: NDArray[np.bool_]
+) -> list[tuple[float, float, int]]:
+    """Return mean confidence, share correct and count of each tenth of confidence that occurs."""
+    index = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        (
+            float(confidence[index == b].mean()),
+            float(correct[index == b].mean()),
+            int((index == b).sum()),
+        )
+        for b in np.unique(index)
+    ]

@@ -1,0 +1,85 @@
+"""EASE: a linear model of an item by all others, solved in closed form.
+
+Source: Steck (2019), Embarrassingly shallow autoencoders for sparse data, WWW.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.options import FitOptions, read_params
+from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
+from inference.serving.scorers import draft_neighbours
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.serving.artifact import Draft
+
+MOST_ITEMS = 30_000
+
+
+@dataclass(frozen=True)
+class EaseParams:
+    """Hyper-parameters.
+
+    Attributes:
+        l2: weight decay λ.
+        keep: weights that are kept a row, the largest in absolute value.
+        cold: weight of a text neighbour of an item that nobody liked yet.
+    """
+
+    l2: float = 200.0
+    keep: int = 500
+    cold: float = 0.05
+
+
+class Ease:
+    """B = I − P / diag(P), P = (XᵀX + λI)⁻¹, with a diagonal of 0."""
+
+    name = "ease"
+    reads = frozenset({"vectors"})
+    seeds = 1
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Solve.
+
+        Raises:
+            ValueError: more items than a dense inverse is sensible for.
+        """
+        from scipy import linalg, sparse  # noqa: PLC0415  web processes know recommenders by name alone
+
+        params = read_params(EaseParams, options.params)
+        n = len(data.item_ids)
+        if n > MOST_ITEMS:
+            raise ValueError(f"items == {n}, must be at most {MOST_ITEMS} for 'ease': use 'item-knn'.")
+        units, items = data.pairs
+        liked = sparse.csr_matrix((np.ones(len(items)), (units, items)), (len(data.liked), n))
+        liked.data[:] = 1.0
+        options.report(0.1, f"inverting {n} × {n}")
+        gram = (liked.T @ liked).toarray()
+        gram[np.diag_indices(n)] += params.l2
+        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
+        weights = -inverse / np.diag(inverse)
+        weights[np.diag_indices(n)] = 0
+        _place_cold(data, weights, params.cold)
+        options.report(1.0, "solved")
+        return draft_neighbours(
+            item_ids=data.item_ids,
+            similarity=weights.astype(np.float32),
+            keep=params.keep,
+            bias=(1e-6 * np.log1p(data.popularity)).astype(np.float32),
+            default_order=default_order(data.popularity, most=n),
+            about={"recommender": self.name, "params": asdict(params)},
+        )
+
+
+def _place_cold(data: TrainingData, weights: NDArray[np.float64], weight: float) -> None:
+    """Let the likes of text neighbours speak for items that nobody liked yet."""
+    found = nearest_by_text(data)
+    if found is not None:
+        cold, warm, cosines = found
+        weights[warm, cold[:, None]] = weight * cosines

@@ -1,0 +1,99 @@
+"""Item-kNN: what units liked who liked the same, by cosine with shrinkage.
+
+Source: Deshpande & Karypis (2004), Item-based top-N recommendation algorithms, ACM TOIS 22(1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.options import FitOptions, read_params
+from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
+from inference.serving.artifact import Draft
+from inference.serving.scorers import NEIGHBOURS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.serving.artifact import Floats
+
+ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class ItemKnnParams:
+    """Hyper-parameters.
+
+    Attributes:
+        neighbours: that an item keeps.
+        shrink: added to the denominator: pairs that few units liked together weigh less.
+        cold: weight of a text neighbour of an item that nobody liked yet.
+    """
+
+    neighbours: int = 300
+    shrink: float = 10.0
+    cold: float = 0.05
+
+
+class ItemKnn:
+    """Adds up the cosines between an item and a unit's recent items."""
+
+    name = "item-knn"
+    reads = frozenset({"vectors"})
+    seeds = 1
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Count which items are liked together, some rows at a time."""
+        from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
+
+        params = read_params(ItemKnnParams, options.params)
+        n = len(data.item_ids)
+        units, items = data.pairs
+        liked = sparse.csr_matrix(
+            (np.ones(len(items), np.float32), (units, items)), (len(data.liked), n)
+        )
+        liked.data[:] = 1.0  # an item that was liked twice is one like
+        norms = np.sqrt(np.asarray(liked.sum(0)).ravel())
+        by_item = liked.T.tocsr()
+        cold = _cold_rows(data, params.cold)
+        starts, nearest, weights = [0], [], []
+        for start in range(0, n, ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + ROWS_AT_ONCE, n))
+            together = (by_item[rows] @ liked).toarray()
+            close = together / (np.outer(norms[rows], norms) + params.shrink)
+            close[np.arange(len(rows)), rows] = 0
+            for row, line in zip(rows, close, strict=True):
+                keep = min(params.neighbours, n)
+                top = np.argpartition(-line, keep - 1)[:keep]
+                top = np.sort(top[line[top] > 0])
+                more, cosines = cold.get(int(row), (top[:0], np.zeros(0, np.float32)))
+                nearest.append(np.concatenate([top, more]).astype(np.int32))
+                weights.append(np.concatenate([line[top], cosines]).astype(np.float32))
+                starts.append(starts[-1] + len(nearest[-1]))
+            options.report((start + len(rows)) / n, f"compared {start + len(rows)} of {n} items")
+        arrays: dict[str, NDArray[Any]] = {
+            "starts": np.array(starts, dtype=np.int64),
+            "nearest": np.concatenate(nearest),
+            "weights": np.concatenate(weights),
+            "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
+            "default_order": default_order(data.popularity, most=n),
+        }
+        about = {"recommender": self.name, "params": asdict(params)}
+        return Draft(form=NEIGHBOURS, arrays=arrays, item_ids=data.item_ids, about=about)
+
+
+def _cold_rows(data: TrainingData, weight: float) -> dict[int, tuple[np.ndarray, Floats]]:
+    """Return per warm item the cold ones whose text is near, and what a like of it adds to them."""
+    found = nearest_by_text(data)
+    rows: dict[int, tuple[list[int], list[float]]] = {}
+    if found is None:
+        return {}
+    for item, warm, cosines in zip(*found, strict=True):
+        for near, cosine in zip(warm.tolist(), cosines.tolist(), strict=True):
+            into = rows.setdefault(near, ([], []))
+            into[0].append(int(item))
+            into[1].append(weight * cosine)
+    return {near: (np.array(i), np.array(w, np.float32)) for near, (i, w) in rows.items()}

@@ -1,0 +1,233 @@
+"""How recommenders' artifacts score items: three forms, numpy only.
+
+With recent items h, newest first, an item i scores
+
+    vectors      s(i) = V[i] · Σⱼ aⱼ C[hⱼ] + b[i],   a = softmax over j of (C[hⱼ] · q + p[j])
+    neighbours   s(i) = Σⱼ S[hⱼ, i] + b[i],          S sparse: each item's nearest
+    factors      s(i) = Y[i] · x + b[i],             x = (G + α Σⱼ yⱼ yⱼᵀ)⁻¹ (1 + α) Σⱼ yⱼ
+
+The first serves popularity (vectors of width 0), a frozen encoder (q = p = b = 0) and two towers; the
+second item-kNN and EASE; the third implicit ALS, whose units are folded in exactly (Hu, Koren &
+Volinsky 2008, eq. 4, with G = YᵀY + λI).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from inference.serving.artifact import ArtifactError, Draft, Floats, Indices, load_array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+VECTORS, NEIGHBOURS, FACTORS = "vectors", "neighbours", "factors"
+LONGEST_HISTORY = 50
+
+
+class Scorer(Protocol):
+    """One form.
+
+    Attributes:
+        reads_history: whether a unit's recent items change the scores.
+    """
+
+    reads_history: bool
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Return the scores (m,) of items for a unit with this history, newest first."""
+        ...
+
+    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
+        """Return the scores (u, n) of every item for units of whom something is known."""
+        ...
+
+
+class Vectors:
+    """Attention over recent items, a dot product, and a bias."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the arrays."""
+        self.item_vectors: Floats = load_array(folder, "item_vectors")
+        self.context_vectors: Floats = load_array(folder, "context_vectors")
+        self.bias: Floats = np.array(load_array(folder, "bias"))
+        self.attention: Floats = np.array(load_array(folder, "attention"))
+        self.recency: Floats = np.array(load_array(folder, "recency"))
+        self.reads_history = self.item_vectors.shape[1] > 0
+
+    def unit_vector(self, recent: Sequence[int]) -> Floats:
+        """Return the unit's vector (d,)."""
+        context = self.context_vectors[np.asarray(recent[: len(self.recency)])]
+        weights = context @ self.attention + self.recency[: len(context)]
+        weights = np.exp(weights - weights.max())
+        unit: Floats = (weights / weights.sum()) @ context
+        return unit
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Score some items for one unit."""
+        bias: Floats = self.bias[items]
+        if not self.reads_history or not len(recent):
+            return bias
+        return self.item_vectors[items] @ self.unit_vector(recent) + bias
+
+    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
+        """Score every item for many units, by one matrix product."""
+        units = np.stack([self.unit_vector(history) for history in histories])
+        scores: Floats = units @ self.item_vectors.T + self.bias
+        return scores
+
+
+class Neighbours:
+    """What the recent items' nearest neighbours say, added up."""
+
+    reads_history = True
+
+    def __init__(self, folder: Path) -> None:
+        """Map the arrays of the sparse matrix."""
+        self.starts: NDArray[np.int64] = np.array(load_array(folder, "starts"))
+        self.nearest: Indices = load_array(folder, "nearest")
+        self.weights: Floats = load_array(folder, "weights")
+        self.bias: Floats = np.array(load_array(folder, "bias"))
+
+    def _line(self, recent: Sequence[int]) -> Floats:
+        spans = [slice(self.starts[j], self.starts[j + 1]) for j in recent[:LONGEST_HISTORY]]
+        if not spans:
+            return self.bias
+        items = np.concatenate([self.nearest[span] for span in spans])
+        weights = np.concatenate([self.weights[span] for span in spans])
+        line: Floats = np.bincount(items, weights, minlength=len(self.bias)).astype(np.float32)
+        return line + self.bias
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Score some items for one unit."""
+        scores: Floats = self._line(recent)[items]
+        return scores
+
+    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
+        """Score every item for many units."""
+        return np.stack([self._line(history) for history in histories])
+
+
+class Factors:
+    """Factors of items; a unit's are solved from its recent items."""
+
+    reads_history = True
+
+    def __init__(self, folder: Path) -> None:
+        """Map the arrays."""
+        self.item_factors: Floats = load_array(folder, "item_factors")
+        self.gram: Floats = np.array(load_array(folder, "gram"))
+        self.alpha = float(load_array(folder, "alpha")[0])
+        self.bias: Floats = np.array(load_array(folder, "bias"))
+
+    def unit_factors(self, recent: Sequence[int]) -> Floats:
+        """Return the unit's factors (d,)."""
+        # An item that was liked twice is one like: the fit saw it so.
+        liked = self.item_factors[np.unique(np.asarray(recent[:LONGEST_HISTORY]))]
+        left = self.gram + self.alpha * liked.T @ liked
+        unit: Floats = np.linalg.solve(left, (1 + self.alpha) * liked.sum(0)).astype(np.float32)
+        return unit
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Score some items for one unit."""
+        bias: Floats = self.bias[items]
+        return self.item_factors[items] @ self.unit_factors(recent) + bias if len(recent) else bias
+
+    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
+        """Score every item for many units."""
+        units = np.stack([self.unit_factors(history) for history in histories])
+        scores: Floats = units @ self.item_factors.T + self.bias
+        return scores
+
+
+SCORERS: Mapping[str, Any] = {VECTORS: Vectors, NEIGHBOURS: Neighbours, FACTORS: Factors}
+
+
+def load_scorer(form: str, folder: Path) -> Scorer:
+    """Return the scorer of an artifact.
+
+    Raises:
+        ArtifactError: a form that no scorer serves.
+    """
+    if form not in SCORERS:
+        raise ArtifactError(f"form == '{form}', must be one of {sorted(SCORERS)} to rank items.")
+    scorer: Scorer = SCORERS[form](folder)
+    return scorer
+
+
+def draft_vectors(
+    *,
+    item_ids: Sequence[str],
+    item_vectors: Floats,
+    context_vectors: Floats,
+    bias: Floats,
+    default_order: Indices,
+    about: Mapping[str, Any],
+    attention: Floats | None = None,
+    recency: Floats | None = None,
+) -> Draft:
+    """Return a draft of the form `vectors`; without attention all recent items weigh alike.
+
+    Args:
+        item_ids: n items.
+        item_vectors: V, float32 (n, d).
+        context_vectors: C, float32 (n, d).
+        bias: b, float32 (n,).
+        default_order: int32 (m,): indices to serve a unit of whom nothing is known.
+        about: what made it.
+        attention: q, float32 (d,).
+        recency: p, float32 (h,): the longest history that is read.
+    """
+    width = item_vectors.shape[1]
+    arrays = {
+        "item_vectors": item_vectors,
+        "context_vectors": context_vectors,
+        "bias": bias,
+        "attention": np.zeros(width, np.float32) if attention is None else attention,
+        "recency": np.zeros(LONGEST_HISTORY, np.float32) if recency is None else recency,
+        "default_order": default_order,
+    }
+    return Draft(form=VECTORS, arrays=arrays, item_ids=item_ids, about=about)
+
+
+def draft_neighbours(
+    *,
+    item_ids: Sequence[str],
+    similarity: Floats,
+    keep: int,
+    bias: Floats,
+    default_order: Indices,
+    about: Mapping[str, Any],
+) -> Draft:
+    """Return a draft of the form `neighbours` from a dense matrix.
+
+    Args:
+        item_ids: n items.
+        similarity: S, float32 (n, n); row j says what a like of item j adds to the others.
+        keep: entries that are kept a row: those of the largest absolute value.
+        bias: b, float32 (n,).
+        default_order: int32 (m,).
+        about: what made it.
+    """
+    nearest, weights = [], []
+    for line in similarity:
+        top = (
+            np.argpartition(-np.abs(line), keep - 1)[:keep]
+            if keep < len(line)
+            else np.arange(len(line))
+        )
+        top = np.sort(top[line[top] != 0]).astype(np.int32)
+        nearest.append(top)
+        weights.append(line[top].astype(np.float32))
+    arrays = {
+        "starts": np.cumsum([0, *map(len, nearest)]).astype(np.int64),
+        "nearest": np.concatenate(nearest),
+        "weights": np.concatenate(weights),
+        "bias": bias,
+        "default_order": default_order,
+    }
+    return Draft(form=NEIGHBOURS, arrays=arrays, item_ids=item_ids, about=about)

@@ -1,0 +1,189 @@
+"""A classifier's run, free of Django: split, check, fit, gate, fit on all where it is cheap, export."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.classifiers import CLASSIFIERS, LabelledData
+from inference.evaluation.gate import Rival, Serving, judge
+from inference.evaluation.labelling import score_labels
+from inference.options import FitOptions
+from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.labellers import Labeller
+from inference.training.outcome import Plan, Progress, Recipe, RunError, RunResult
+from inference.training.split import split_examples
+
+if TYPE_CHECKING:
+    from inference.evaluation.scores import Scores
+    from inference.training.snapshot import Examples
+
+LEAST_JUDGED = 20
+MOST_LABELS = 5000
+PROBE = "tfidf"
+
+
+def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunResult:
+    """Run.
+
+    The champion's recipe is fitted on the same earlier examples as the challenger, so that neither has
+    seen what is held out. Without a champion the rival is the prior: always to answer with each label's
+    share.
+
+    Raises:
+        RunError: too little data, or a leak.
+    """
+    classifier = CLASSIFIERS[plan.recipe.model]
+    everything = _data(examples)
+    earlier, later = split_examples(examples)
+    if len(later) < LEAST_JUDGED:
+        raise RunError(f"held-out examples == {len(later)}, must be at least {LEAST_JUDGED}.")
+    data, held = everything.rows(earlier), everything.rows(later)
+    prior = Rival("the labels' shares", _prior(data, held), beaten="log_score")
+    checks = _checks(plan, data, held, prior.scores)
+    rival = prior
+    parts = classifier.seeds + (1 if classifier.refits else 0) + (plan.champion is not None)
+    if plan.champion is not None:
+        told = progress.part(0, parts, f"the champion ({plan.champion.label})")
+        rival = Rival(
+            plan.champion.label, _Judged(_fit(plan, plan.champion, data, 0, told), held).scores
+        )
+    first = int(plan.champion is not None)
+    judged, draft = [], None
+    for seed in range(classifier.seeds):
+        draft = _fit(plan, plan.recipe, data, seed, progress.part(first + seed, parts, f"seed {seed}"))
+        judged.append(_Judged(draft, held))
+    if classifier.refits or draft is None:
+        last = progress.part(parts - 1, parts, "on all")
+        draft = _fit(plan, plan.recipe, everything, plan.seed, last)
+    digest = save_artifact(plan.place.artifacts, replace(draft, about={**draft.about, **plan.about}))
+    gate = judge(
+        rival,
+        [one.scores for one in judged],
+        _measure(plan, digest, held),
+        plan.rule,
+        random_seed=plan.seed,
+        about={
+            "checks": checks,
+            "window": _window(examples, data, held),
+            "slices": _slices(judged[0], held, data),
+            "calibration": judged[0].scores.curves["calibration"],
+            "prior": {"accuracy": prior.scores.mean("accuracy")},
+        },
+    )
+    return RunResult(artifact_sha256=digest, gate=gate)
+
+
+def _data(examples: Examples) -> LabelledData:
+    labels = sorted(set(examples.labels))
+    if not 2 <= len(labels) <= MOST_LABELS:
+        raise RunError(f"labels == {len(labels)}, must be between 2 and {MOST_LABELS}.")
+    index = {label: i for i, label in enumerate(labels)}
+    truth = np.array([index[label] for label in examples.labels], dtype=np.int64)
+    return LabelledData(examples.texts, examples.features, truth, labels)
+
+
+def _fit(plan: Plan, recipe: Recipe, data: LabelledData, seed: int, progress: Progress) -> Draft:
+    folder = plan.place.checkpoints
+    if folder is not None:
+        # The rows are part of the name: a fit on other rows must not resume from this one.
+        folder /= f"{recipe.model}-seed-{seed}-rows-{len(data.texts)}"
+    options = FitOptions(
+        seed=seed,
+        params=recipe.params,
+        report=progress.report,
+        curve=lambda step, loss: progress.curve("", step, loss),
+        checkpoint=folder,
+        device=plan.place.device,
+        encoder=plan.place.encoder,
+    )
+    return CLASSIFIERS[recipe.model].fit(data, options)
+
+
+class _Judged:
+    """A model's probabilities of the held-out examples, as serving would give them."""
+
+    def __init__(self, draft: Draft, held: LabelledData) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            labeller = Labeller(Path(scratch), save_artifact(Path(scratch), draft))
+            self.probabilities: Floats = labeller.probabilities(held.texts, held.features)
+        self.scores: Scores = score_labels(self.probabilities, held.truth)
+
+
+def _prior(data: LabelledData, held: LabelledData) -> Scores:
+    counts = np.bincount(data.truth, minlength=len(data.labels)) + 1
+    shares = (counts / counts.sum()).astype(np.float32)
+    return score_labels(np.tile(shares, (len(held.truth), 1)), held.truth)
+
+
+def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -> list[dict[str, str]]:
+    """Fail a run whose held-out labels can be read from elsewhere; return what was checked.
+
+    Raises:
+        RunError: a leak.
+    """
+    dealt = np.random.default_rng(plan.seed).permutation(data.truth)
+    probe = CLASSIFIERS[PROBE].fit(replace(data, truth=dealt), FitOptions())
+    share = _Judged(probe, held).scores.mean("accuracy")
+    chance = max(prior.mean("accuracy"), 1 / len(data.labels))
+    most = chance + 5 * float(np.sqrt(max(chance * (1 - chance), 0.01) / len(held.truth)))
+    if share > most:
+        raise RunError(
+            f"accuracy after a fit on shuffled labels == {share:.4f}, must be at most {most:.4f}: "
+            "held-out labels can be read from the inputs."
+        )
+    return [
+        {"check": "no text that is learnt from is judged by", "said": f"{len(held.texts)} examples"},
+        {
+            "check": "a fit on shuffled labels is no better than chance",
+            "said": f"accuracy {share:.3f}, at most {most:.3f}",
+        },
+    ]
+
+
+def _measure(plan: Plan, digest: str, held: LabelledData) -> Serving:
+    """Time what a request does: label one text."""
+    labeller = Labeller(plan.place.artifacts, digest)
+    times = []
+    for i in range(min(100, len(held.texts))):
+        start = time.perf_counter()
+        labeller.probabilities([held.texts[i]], [held.features[i]])
+        times.append((time.perf_counter() - start) * 1000)
+    return Serving(
+        latency_p95_ms=float(np.quantile(times, 0.95)),
+        bytes=artifact_bytes(plan.place.artifacts, digest),
+    )
+
+
+def _window(examples: Examples, data: LabelledData, held: LabelledData) -> dict[str, Any]:
+    return {
+        "from": float(min(examples.labelled_at)),
+        "to": float(max(examples.labelled_at)),
+        "labels": len(data.labels),
+        "learnt": len(data.texts),
+        "judged": len(held.texts),
+        "by_visitors": sum(1 for unit in examples.unit_ids if unit),
+    }
+
+
+def _slices(judged: _Judged, held: LabelledData, data: LabelledData) -> list[dict[str, Any]]:
+    """Return the labels that the challenger gets wrong most, and how often they were learnt from."""
+    correct = judged.scores.per_unit["accuracy"]
+    learnt = np.bincount(data.truth, minlength=len(data.labels))
+    rows: list[dict[str, Any]] = []
+    for label in np.unique(held.truth):
+        mine = held.truth == label
+        rows.append(
+            {
+                "slice": f"{data.labels[label]} ({learnt[label]} learnt)",
+                "metric": "recall",
+                "count": int(mine.sum()),
+                "challenger": float(correct[mine].mean()),
+            }
+        )
+    return sorted(rows, key=lambda row: row["challenger"])[:20]

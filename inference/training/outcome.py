@@ -1,0 +1,91 @@
+"""What the work of a training run is given and gives back, whatever is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from inference.evaluation.gate import GateResult, GateRule
+
+
+class RunError(Exception):
+    """A run that cannot be finished; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a version is made: by which model, with which parameters."""
+
+    model: str
+    params: Mapping[str, Any]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a run works.
+
+    Attributes:
+        artifacts: where artifacts are kept.
+        checkpoints: where checkpoints of this run are kept, or None.
+        encoder: where the encoder lies; empty when nothing reads it.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    artifacts: Path
+    checkpoints: Path | None = None
+    encoder: str = ""
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to do, apart from its data.
+
+    Attributes:
+        recipe: what is trained.
+        champion: how the champion was made, or None.
+        rule: the gate's.
+        place: where it works.
+        about: what the manifest must name: encoder, snapshot.
+        seed: of everything random.
+    """
+
+    recipe: Recipe
+    champion: Recipe | None
+    rule: GateRule
+    place: Workplace
+    about: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who is told how a run goes on.
+
+    Attributes:
+        report: the share done and a line about it.
+        curve: which fit, a step, and the loss there.
+    """
+
+    report: Callable[[float, str], None] = lambda _share, _line: None
+    curve: Callable[[str, int, float], None] = lambda _fit, _step, _loss: None
+
+    def part(self, index: int, parts: int, name: str) -> Progress:
+        """Return what fills one part of the whole."""
+        return Progress(
+            report=lambda share, line: self.report((index + share) / parts, f"{name}: {line}"),
+            curve=lambda _fit, step, loss: self.curve(name, step, loss),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The artifact and the gate's verdict on it."""
+
+    artifact_sha256: str
+    gate: GateResult

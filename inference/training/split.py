@@ -1,0 +1,169 @@
+"""What is learnt from and what is held out to judge by: the last of each unit, or of each label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from inference.training.snapshot import Examples, Likes
+
+HELD_OUT = 0.2
+LEAST_LIKES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLikes:
+    """One unit's likes in order of time, as arrays of one length.
+
+    Attributes:
+        items: indices.
+        at: seconds.
+        live: recorded here, not loaded.
+        chance: of having been examined.
+    """
+
+    items: NDArray[np.int64]
+    at: NDArray[np.float64]
+    live: NDArray[np.bool_]
+    chance: NDArray[np.float64]
+
+    def part(self, chosen: NDArray[np.bool_]) -> UnitLikes:
+        """Return some of them."""
+        return UnitLikes(self.items[chosen], self.at[chosen], self.live[chosen], self.chance[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class SplitData:
+    """One unit after another, split by time.
+
+    Attributes:
+        item_ids: the catalogue.
+        whole: per unit, all of its likes.
+        past: per unit, what is learnt from.
+        later: per unit, indices held out; empty for a unit with too few.
+        gap_seconds: what lies within it before a unit's first held-out like is left out of `past`.
+    """
+
+    item_ids: Sequence[str]
+    whole: list[UnitLikes]
+    past: list[UnitLikes]
+    later: list[NDArray[np.int64]]
+    gap_seconds: float = 0.0
+
+    @property
+    def earlier(self) -> list[NDArray[np.int64]]:
+        """Per unit, indices to learn from."""
+        return [unit.items for unit in self.past]
+
+    @property
+    def judged(self) -> list[int]:
+        """Units that have something to be judged by and something to be known by."""
+        return [i for i, later in enumerate(self.later) if len(later) and len(self.past[i].items)]
+
+
+def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
+    """Group likes by unit; likes of items outside the catalogue are left out."""
+    index = {item_id: i for i, item_id in enumerate(item_ids)}
+    rows: dict[str, list[tuple[int, float, bool, float]]] = {}
+    live = likes.live or [False] * len(likes.unit_ids)
+    chance = likes.chance or [1.0] * len(likes.unit_ids)
+    for unit, item, at, lives, seen in zip(
+        likes.unit_ids, likes.item_ids, likes.liked_at, live, chance, strict=True
+    ):
+        if item not in index:
+            continue
+        mine = rows.setdefault(unit, [])
+        # A like that was repeated at once says nothing new.
+        if all(index[item] != known for known, *_ in mine[-50:]):
+            mine.append((index[item], at, lives, seen))
+    return [
+        UnitLikes(
+            np.array([r[0] for r in mine], np.int64),
+            np.array([r[1] for r in mine], np.float64),
+            np.array([r[2] for r in mine], np.bool_),
+            np.array([r[3] for r in mine], np.float64),
+        )
+        for mine in rows.values()
+    ]
+
+
+def split_by_time(
+    likes: Likes,
+    item_ids: Sequence[str],
+    *,
+    held_out: float = HELD_OUT,
+    least: int = LEAST_LIKES,
+    gap_seconds: float = 0.0,
+) -> SplitData:
+    """Hold out each unit's last likes.
+
+    Args:
+        likes: ordered by unit and time.
+        item_ids: the catalogue; likes of other items are left out.
+        held_out: share of a unit's likes that is held out.
+        least: units with fewer likes are only learnt from.
+        gap_seconds: live likes this close before the first held-out one are not learnt from: they may
+            come from the same slate.
+    """
+    whole = by_unit(likes, item_ids)
+    past, later = [], []
+    for unit in whole:
+        n = len(unit.items)
+        cut = n - max(1, int(n * held_out)) if n >= least else n
+        first = np.arange(n) < cut
+        if cut < n and gap_seconds:
+            first &= ~(unit.live & (unit.at > unit.at[cut] - gap_seconds))
+        past.append(unit.part(first))
+        # An item liked before is no discovery, and serving would not show it again.
+        later.append(np.setdiff1d(unit.items[cut:], unit.items[:cut]))
+    return SplitData(item_ids, whole, past, later, gap_seconds)
+
+
+def split_at_date(likes: Likes, item_ids: Sequence[str], *, held_out: float = HELD_OUT) -> SplitData:
+    """Hold out everything after one date: the cold view, which is shown and not gated."""
+    whole = by_unit(likes, item_ids)
+    every = np.concatenate([unit.at for unit in whole]) if whole else np.zeros(1)
+    date = np.quantile(every, 1 - held_out)
+    past = [unit.part(unit.at <= date) for unit in whole]
+    later = [
+        np.setdiff1d(unit.items[unit.at > date], before.items)
+        for unit, before in zip(whole, past, strict=True)
+    ]
+    return SplitData(item_ids, whole, past, later)
+
+
+def split_examples(
+    examples: Examples, *, held_out: float = HELD_OUT
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hold out each label's last examples; return the rows to learn from and the rows held out.
+
+    A text that is learnt from is not judged by: people ask the same twice.
+
+    Args:
+        examples: ordered by time.
+        held_out: share of a label's examples that is held out; a label with one example is learnt.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, label in enumerate(examples.labels):
+        rows.setdefault(label, []).append(row)
+    earlier: list[int] = []
+    later: list[int] = []
+    for mine in rows.values():
+        cut = len(mine) - max(1, int(len(mine) * held_out)) if len(mine) > 1 else 1
+        earlier += mine[:cut]
+        later += mine[cut:]
+    known = {_said(examples, row) for row in earlier}
+    later = [row for row in later if _said(examples, row) not in known]
+    return np.array(sorted(earlier), np.int64), np.array(sorted(later), np.int64)
+
+
+def _said(examples: Examples, row: int) -> tuple[str, str]:
+    """Return what makes two examples the same question."""
+    return " ".join(examples.texts[row].lower().split()), str(sorted(examples.features[row].items()))
