@@ -6,17 +6,30 @@ import subprocess
 import sys
 
 from celery import shared_task
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from inference.actions.answer_shadows import answer_shadows
+from inference.cache import cache_client
 from inference.encoders.item_vectors import embed_missing
-from inference.models import Item, TrainingRun
+from inference.models import Item, ModelVersion, Surface, TrainingRun
 
 
 @shared_task
 def embed_items(item_ids: list[int]) -> int:
     """Embed the texts of some items; texts that have a vector cost nothing."""
     return embed_missing(list(Item.objects.filter(pk__in=item_ids)))
+
+
+@shared_task
+def answer_waiting_shadows() -> None:
+    """Let versions in shadow answer what was passed on to them, until nothing waits."""
+    for surface in Surface.objects.filter(versions__alias=ModelVersion.Alias.SHADOW).distinct():
+        while answer_shadows(
+            surface=surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts
+        ):
+            pass
 
 
 @shared_task

@@ -21,7 +21,7 @@ _EXAMPLES = """
         SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id
         FROM inference_example WHERE surface_id = %(surface)s
         UNION ALL
-        SELECT DISTINCT ON (slate.recommendation_id) said.unit_id, slate.context ->> 'text',
+        (SELECT DISTINCT ON (slate.recommendation_id) said.unit_id, slate.context ->> 'text',
             coalesce(slate.context -> 'features', '{}'),
             CASE said.kind WHEN 'correction' THEN said.text ELSE slate.slots -> 0 ->> 0 END,
             said.received_at, said.feedback_id
@@ -40,7 +40,7 @@ _EXAMPLES = """
                     AND (later.received_at, later.id) > (said.received_at, said.id))
             AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
                 WHERE out.project_id = said.project_id AND out.unit_id = said.unit_id)
-        ORDER BY slate.recommendation_id, said.kind = 'thumb', said.received_at DESC
+        ORDER BY slate.recommendation_id, said.kind = 'thumb', said.received_at DESC)
     ) AS every WHERE label <> '' ORDER BY at, id"""
 
 

@@ -50,8 +50,10 @@ _LAST_SLATE = """
         AND slate.slots @> jsonb_build_array(jsonb_build_array(sent.item_id))
     ORDER BY slate.served_at DESC LIMIT 1"""
 RECOMMENDATION = "coalesce(sent.recommendation_id, found.recommendation_id)"
-# Which side the treatment stood on is the slate's to say; without a pair there is no preference.
-_PREFERENCE = """CASE WHEN kind <> 'pairwise' THEN value WHEN pair IS NULL THEN NULL
+# Which side the treatment stood on is the slate's to say; without a pair there is no preference. Of a
+# correction the value is whether the slate's first answer was right.
+_PREFERENCE = """CASE WHEN kind = 'correction' AND item_id = '' THEN (first = text)::int::float8
+    WHEN kind <> 'pairwise' THEN value WHEN pair IS NULL THEN NULL
     WHEN text IN ('a', 'b') THEN (pair ->> 'treatment' = text)::int::float8 ELSE 0.5 END"""
 
 _PARTS = {
@@ -88,7 +90,8 @@ _PARTS = {
         LEFT JOIN LATERAL ({_LAST_SLATE}) AS found ON true)""",
     "feedback": f"""said AS (
         SELECT r.*, slate.variant_id, slate.model_version_id, slot.rank AS position,
-            (slot.value ->> 3)::float8 AS propensity, slate.pair
+            (slot.value ->> 3)::float8 AS propensity, slate.pair,
+            slate.slots -> 0 ->> 0 AS first
         FROM json_to_recordset(%s::json) AS r({_FEEDBACK_COLUMNS})
         JOIN experiments_slate AS slate USING (recommendation_id, project_id)
         LEFT JOIN LATERAL jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, rank)

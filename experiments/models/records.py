@@ -203,7 +203,8 @@ class Feedback(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     value = models.FloatField(
         null=True,
-        help_text="Of a thumb or rating; hide: 1; pairwise: 1 for the treatment, else 0 or .5.",
+        help_text="Of a thumb or rating; hide: 1; pairwise: 1 for the treatment, else 0 or .5; "
+        "correction: 1 if the first answer was right.",
     )
     text = models.TextField(
         blank=True, help_text="Of a text, redacted; of a correction, the label; of a pair, the answer."

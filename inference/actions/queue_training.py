@@ -46,8 +46,8 @@ def queue_training(
     learners = learners_of(surface.kind)
     if recommender not in learners:
         raise CannotTrainError(
-            f"recommender == '{recommender}', must be one of {sorted(learners)} for a surface that "
-            f"{surface.kind}s."
+            f"recommender == '{recommender}', must be one of {sorted(learners)} on a surface "
+            f"of kind '{surface.kind}'."
         )
     if not rows.unit_ids:
         raise CannotTrainError(_nothing_to_learn(surface))

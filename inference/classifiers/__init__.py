@@ -2,11 +2,12 @@
 
 from inference.classifiers.bert import Bert
 from inference.classifiers.frozen_head import FrozenHead
+from inference.classifiers.own_model import Endpoint, Python
 from inference.classifiers.protocol import Classifier, LabelledData
 from inference.classifiers.tfidf import Tfidf
 
 CLASSIFIERS: dict[str, Classifier] = {
-    classifier.name: classifier for classifier in (Tfidf(), FrozenHead(), Bert())
+    classifier.name: classifier for classifier in (Tfidf(), FrozenHead(), Bert(), Endpoint(), Python())
 }
 
 __all__ = ["CLASSIFIERS", "Classifier", "LabelledData"]

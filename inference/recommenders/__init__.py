@@ -4,13 +4,23 @@ from inference.recommenders.als import Als
 from inference.recommenders.ease import Ease
 from inference.recommenders.frozen_text import FrozenText
 from inference.recommenders.item_knn import ItemKnn
+from inference.recommenders.own_model import Endpoint, Python
 from inference.recommenders.popularity import Popularity
 from inference.recommenders.protocol import Recommender, TrainingData
 from inference.recommenders.two_tower import TwoTower
 
 RECOMMENDERS: dict[str, Recommender] = {
     recommender.name: recommender
-    for recommender in (Popularity(), ItemKnn(), Ease(), Als(), FrozenText(), TwoTower())
+    for recommender in (
+        Popularity(),
+        ItemKnn(),
+        Ease(),
+        Als(),
+        FrozenText(),
+        TwoTower(),
+        Endpoint(),
+        Python(),
+    )
 }
 
 __all__ = ["RECOMMENDERS", "Recommender", "TrainingData"]

@@ -143,6 +143,11 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
     return folder, content
 
 
+def form_of(manifest: Mapping[str, Any]) -> str:
+    """Return how an artifact is served; those of version 0.1 do not say, and have one form."""
+    return str(manifest.get("form", "vectors"))
+
+
 def load_array(folder: Path, name: str) -> NDArray[Any]:
     """Return an array of an artifact, mapped from disk and shared between processes by the system.
 

@@ -22,3 +22,11 @@ def dirty_key(surface_id: int) -> str:
 def serving_key(process: str) -> str:
     """What one web process serves now: a JSON object of surface id to champion id."""
     return f"serving:{process}"
+
+
+MOST_SHADOWED = 2000
+
+
+def shadow_key(surface_id: int) -> str:
+    """List of requests that versions in shadow are to answer too."""
+    return f"shadow:{surface_id}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from inference.serving.artifact import Indices
+    from inference.serving.artifact import Floats, Indices
     from inference.serving.ranker import Ranker
 
 
@@ -69,6 +69,21 @@ class Served:
     candidate_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What may be shown, after all filters.
+
+    Attributes:
+        items: indices into the version's items.
+        recent: the unit's history as indices, newest first.
+        fallback: why these are not the precomputed ones, if they are not.
+    """
+
+    items: Indices
+    recent: list[int]
+    fallback: str | None
+
+
 def serve(ranker: Ranker | None, ask: Ask, *, rng: Generator, without: str) -> Served:
     """Answer a request.
 
@@ -80,10 +95,25 @@ def serve(ranker: Ranker | None, ask: Ask, *, rng: Generator, without: str) -> S
     """
     if ranker is None:
         return _serve_static(ask, without)
-    candidates, recent, fallback = _candidates(ranker, ask)
-    if not len(candidates):
+    found = find_candidates(ranker, ask)
+    if not len(found.items):
         return _serve_static(ask, "static_list")
-    scores = ranker.score(candidates, recent)
+    return fill_slate(ranker, ask, found, ranker.score(found.items, found.recent), rng=rng)
+
+
+def fill_slate(
+    ranker: Ranker, ask: Ask, found: Candidates, scores: Floats, *, rng: Generator
+) -> Served:
+    """Draw a slate from scored candidates.
+
+    Args:
+        ranker: whose items they are.
+        ask: the request.
+        found: at least one candidate.
+        scores: of the candidates, (m,).
+        rng: source of the draw.
+    """
+    candidates = found.items
     order = np.argsort(-scores, kind="stable")
     drawn = draw_slate(len(candidates), ask.k, temperature=ask.temperature, rng=rng)
     best = order[[rank for rank, _ in drawn]]
@@ -95,13 +125,13 @@ def serve(ranker: Ranker | None, ask: Ask, *, rng: Generator, without: str) -> S
     ]
     return Served(
         slots=slots,
-        fallback=fallback,
+        fallback=found.fallback,
         candidate_count=len(candidates),
         candidate_hash=f"{zlib.crc32(np.sort(candidates).tobytes()):08x}",
     )
 
 
-def _candidates(ranker: Ranker, ask: Ask) -> tuple[Indices, list[int], str | None]:
+def find_candidates(ranker: Ranker, ask: Ask) -> Candidates:
     """Return the candidates after all filters, the unit's history, and the reason of a fallback."""
     recent = ranker.indices_of(ask.recent)
     fallback = None
@@ -112,7 +142,8 @@ def _candidates(ranker: Ranker, ask: Ask) -> tuple[Indices, list[int], str | Non
     elif recent and ranker.reads_history:
         found, fallback = ranker.nearline(recent, ask.most_candidates), "nearline"
     else:
-        found, fallback = ranker.default_order[: ask.most_candidates], "default_list"
+        found = ranker.default_order[: ask.most_candidates]
+        fallback = None if ranker.asked else "default_list"
     # What is asked for by name is ranked even if the unit has met it.
     banned = set(ranker.indices_of(ask.exclude))
     if ask.only is None:
@@ -120,7 +151,7 @@ def _candidates(ranker: Ranker, ask: Ask) -> tuple[Indices, list[int], str | Non
     if banned:
         keep = [i for i in found.tolist() if i not in banned]
         found = np.array(keep, dtype=np.int32)
-    return found, recent, fallback
+    return Candidates(found, recent, fallback)
 
 
 def _serve_static(ask: Ask, reason: str) -> Served:

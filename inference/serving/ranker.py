@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.serving.artifact import Floats, Indices, check_artifact, load_array
-from inference.serving.scorers import load_scorer
+from inference.serving.artifact import Floats, Indices, check_artifact, form_of, load_array
+from inference.serving.scorers import Asked, load_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,9 +31,10 @@ class Ranker:
         self.about: dict[str, Any] = manifest["about"]
         self.item_ids: list[str] = json.loads((folder / "items.json").read_bytes())
         self.index = {item_id: i for i, item_id in enumerate(self.item_ids)}
-        self.scorer = load_scorer(manifest["form"], folder)
+        self.scorer = load_scorer(form_of(manifest), folder)
         self.default_order: Indices = np.array(load_array(folder, "default_order"))
         self.reads_history = self.scorer.reads_history
+        self.asked = isinstance(self.scorer, Asked)
         self.score = self.scorer.score
 
     def indices_of(self, item_ids: Iterable[str]) -> list[int]:

@@ -144,7 +144,31 @@ class Factors:
         return scores
 
 
-SCORERS: Mapping[str, Any] = {VECTORS: Vectors, NEIGHBOURS: Neighbours, FACTORS: Factors}
+class Asked:
+    """Of a model that is asked elsewhere nothing is known here; every item scores alike."""
+
+    reads_history = False
+
+    def __init__(self, folder: Path) -> None:
+        """Read how many items there are."""
+        self._items = len(load_array(folder, "default_order"))
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:  # noqa: ARG002
+        """Keep the order of the candidates."""
+        return -np.arange(len(items), dtype=np.float32)
+
+    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
+        """Keep the order of the items."""
+        return np.tile(-np.arange(self._items, dtype=np.float32), (len(histories), 1))
+
+
+SCORERS: Mapping[str, Any] = {
+    VECTORS: Vectors,
+    NEIGHBOURS: Neighbours,
+    FACTORS: Factors,
+    "python": Asked,
+    "endpoint": Asked,
+}
 
 
 def load_scorer(form: str, folder: Path) -> Scorer:

@@ -14,20 +14,26 @@ from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.ranking import recall_of_items, score_rankings
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.serving.answerer import open_answering
 from inference.serving.artifact import Draft, Floats, Indices, artifact_bytes, save_artifact
+from inference.serving.endpoint import check_scores
+from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
 from inference.training.outcome import Plan, Progress, Recipe, RunError, RunResult
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
 
 if TYPE_CHECKING:
-    from inference.evaluation.gate import GateResult
+    from inference.evaluation.gate import GateResult, GateRule
     from inference.evaluation.scores import Scores
     from inference.training.snapshot import Likes
 
 LEAST_JUDGED = 20
 UNITS_AT_ONCE = 1000
+MOST_ASKED = 1000  # candidates of a model that is asked
+MOST_JUDGED_BY_ASKING = 300
 COLD_UNIT, COLD_ITEM = 5, 2
 PROBE = "item-knn"
+ASKED = ("endpoint", "python")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ def fit_and_judge(
     recommender = RECOMMENDERS[plan.recipe.model]
     split = _split(likes, catalogue, gap_seconds)
     judged = split.judged
+    if plan.recipe.model in ASKED:
+        judged = judged[:: max(1, -(-len(judged) // MOST_JUDGED_BY_ASKING))]
     data = _data(catalogue, split.past)
     checks = _checks(plan, split, data, judged)
     rival = None
@@ -92,7 +100,7 @@ def fit_and_judge(
         Rival(plan.champion.label, rival.scores) if rival and plan.champion else None,
         [one.scores for one in seeds],
         _measure(Ranker(plan.place.artifacts, digest), plan.place.artifacts, split, judged),
-        plan.rule,
+        _rule(plan),
         random_seed=plan.seed,
         about={
             "checks": checks,
@@ -102,6 +110,13 @@ def fit_and_judge(
         },
     )
     return RunResult(artifact_sha256=digest, gate=_finite(gate))
+
+
+def _rule(plan: Plan) -> GateRule:
+    """Return the gate's rule: a model that is asked may take as long as its deadline."""
+    if plan.recipe.model not in ASKED:
+        return plan.rule
+    return replace(plan.rule, most_latency_ms=float(plan.recipe.params.get("deadline_ms", DEADLINE_MS)))
 
 
 def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
@@ -151,21 +166,45 @@ class _Judged:
     """A model's lists for the judged units, as serving would make them: their own likes left out."""
 
     def __init__(self, draft: Draft, split: SplitData, judged: list[int], plan: Plan) -> None:
-        self.ranked: list[Indices] = []
-        with tempfile.TemporaryDirectory() as scratch:
-            ranker = Ranker(Path(scratch), save_artifact(Path(scratch), draft))
-            for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
-                part = [split.past[i].items for i in judged[start : start + UNITS_AT_ONCE]]
-                self.ranked += ranker.candidates(
-                    [liked[::-1].tolist() for liked in part],
-                    [liked.tolist() for liked in part],
-                    plan.rule.k,
-                )
-        wanted = [split.later[i] for i in judged]
         self.k = plan.rule.k
-        self.scores: Scores = score_rankings(
-            self.ranked, wanted, k=plan.rule.k, items=len(split.item_ids)
-        )
+        with tempfile.TemporaryDirectory() as scratch:
+            root = Path(scratch)
+            digest = save_artifact(root, draft)
+            ranker = Ranker(root, digest)
+            if ranker.asked:
+                self.ranked = _ask(ranker, open_answering(root, digest), split, judged, self.k)
+            else:
+                self.ranked = _rank(ranker, split, judged, self.k)
+        wanted = [split.later[i] for i in judged]
+        self.scores: Scores = score_rankings(self.ranked, wanted, k=self.k, items=len(split.item_ids))
+
+
+def _rank(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
+    lists: list[Indices] = []
+    for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
+        part = [split.past[i].items.tolist() for i in judged[start : start + UNITS_AT_ONCE]]
+        lists += ranker.candidates([liked[::-1] for liked in part], part, k)
+    return lists
+
+
+def _ask(ranker: Ranker, model: Any, split: SplitData, judged: list[int], k: int) -> list[Indices]:
+    """Return lists of a model that is asked, for the items that traffic would offer it.
+
+    Raises:
+        RunError: it gives no answer, or a wrong one.
+    """
+    lists = []
+    for unit in judged:
+        liked = split.past[unit].items
+        rest = ranker.default_order[~np.isin(ranker.default_order, liked)][:MOST_ASKED]
+        recent = [ranker.item_ids[i] for i in liked[::-1][:50]]
+        try:
+            scores = list(model.rank(f"unit-{unit}", recent, [ranker.item_ids[i] for i in rest], {}))
+            check_scores(scores, len(rest))
+        except Exception as error:
+            raise RunError(f"the model gave no answer: {type(error).__name__}: {error}") from error
+        lists.append(rest[np.argsort(-np.array(scores), kind="stable")[:k]])
+    return lists
 
 
 def _checks(
@@ -286,10 +325,15 @@ def _measure(ranker: Ranker, root: Path, split: SplitData, judged: list[int]) ->
     """Time what a request does: score 200 candidates for one unit."""
     candidates = ranker.default_order[:200]
     times = []
+    model = open_answering(root, ranker.folder.name) if ranker.asked else None
+    names = [ranker.item_ids[i] for i in candidates]
     for i in judged[:200]:
         history = split.past[i].items[::-1][:50].tolist()
         start = time.perf_counter()
-        ranker.score(candidates, history)
+        if model is None:
+            ranker.score(candidates, history)
+        else:
+            model.rank(f"unit-{i}", [ranker.item_ids[j] for j in history], names, {})
         times.append((time.perf_counter() - start) * 1000)
     return Serving(
         latency_p95_ms=float(np.quantile(times, 0.95)),

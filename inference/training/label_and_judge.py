@@ -14,8 +14,8 @@ from inference.classifiers import CLASSIFIERS, LabelledData
 from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
+from inference.serving.answerer import open_answering
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
-from inference.serving.labellers import Labeller
 from inference.training.outcome import Plan, Progress, Recipe, RunError, RunResult
 from inference.training.split import split_examples
 
@@ -110,9 +110,23 @@ class _Judged:
 
     def __init__(self, draft: Draft, held: LabelledData) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            labeller = Labeller(Path(scratch), save_artifact(Path(scratch), draft))
-            self.probabilities: Floats = labeller.probabilities(held.texts, held.features)
+            labeller = open_answering(Path(scratch), save_artifact(Path(scratch), draft))
+            found = labeller.probabilities(held.texts, held.features)
+            self.probabilities: Floats = check_probabilities(found)
         self.scores: Scores = score_labels(self.probabilities, held.truth)
+
+
+def check_probabilities(found: Floats) -> Floats:
+    """Return them as shares of 1.
+
+    Raises:
+        RunError: some are not finite or negative, or a row has none.
+    """
+    found = np.asarray(found, dtype=np.float32)
+    if not np.isfinite(found).all() or (found < 0).any() or (found.sum(1) <= 0).any():
+        raise RunError("the model's probabilities are not finite, negative, or all 0 for some text.")
+    shares: Floats = found / found.sum(1, keepdims=True)
+    return shares
 
 
 def _prior(data: LabelledData, held: LabelledData) -> Scores:
@@ -148,7 +162,7 @@ def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -
 
 def _measure(plan: Plan, digest: str, held: LabelledData) -> Serving:
     """Time what a request does: label one text."""
-    labeller = Labeller(plan.place.artifacts, digest)
+    labeller = open_answering(plan.place.artifacts, digest)
     times = []
     for i in range(min(100, len(held.texts))):
         start = time.perf_counter()

@@ -41,7 +41,9 @@ def main(run_id: int, lease: int) -> None:
     run = TrainingRun.objects.select_related("surface", "snapshot").get(pk=run_id)
     threading.Thread(target=_beat, args=(run_id, lease), daemon=True).start()
     encoder = _encoder_of(run)
-    result = _work(run, encoder, _Reporter(run_id, lease).progress)
+    reporter = _Reporter(run, lease)
+    result = _work(run, encoder, reporter.progress)
+    reporter.write(1.0, "registering")
     register_version(
         run_id=run_id,
         lease=lease,
@@ -171,21 +173,29 @@ def _catalogue(run: TrainingRun, plan: Plan) -> Catalogue:
 class _Reporter:
     """Writes progress and heartbeat at most once a second, and stops a run that lost its lease."""
 
-    def __init__(self, run_id: int, lease: int) -> None:
+    def __init__(self, run: TrainingRun, lease: int) -> None:
         from inference.training.outcome import Progress
 
-        self._run_id, self._lease, self._last = run_id, lease, 0.0
-        self._curve: list[list[Any]] = []
+        self._run_id, self._lease, self._last = run.pk, lease, 0.0
+        # An attempt that goes on draws on: what an earlier one saw beyond its checkpoint is seen again.
+        self._curve = {(fit, step): loss for fit, step, loss in run.curve}
         self.progress = Progress(self._report, self._add)
 
     def _add(self, fit: str, step: int, loss: float) -> None:
-        self._curve.append([fit, step, round(loss, 5)])
+        self._curve[fit, step] = round(loss, 5)
 
     def _report(self, share: float, line: str) -> None:
         now = time.monotonic()
-        if now - self._last < REPORT_SECONDS:
-            return
-        self._last = now
+        if now - self._last >= REPORT_SECONDS:
+            self._last = now
+            self.write(share, line)
+
+    def write(self, share: float, line: str) -> None:
+        """Write now.
+
+        Raises:
+            LostLeaseError: another attempt took over, or somebody cancelled the run.
+        """
         from django.utils import timezone
 
         from inference.actions.register_version import LostLeaseError
@@ -194,7 +204,7 @@ class _Reporter:
         held = TrainingRun.objects.filter(pk=self._run_id, lease=self._lease).update(
             progress=min(max(share, 0.0), 1.0),
             message=line,
-            curve=self._curve,
+            curve=[[*key, loss] for key, loss in self._curve.items()],
             heartbeat_at=timezone.now(),
         )
         if not held:

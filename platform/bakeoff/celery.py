@@ -7,14 +7,17 @@ doubled tick changes nothing.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 from bakeoff.environment import read_environment
 
 environment = read_environment()
+ANSWERS = "answers"
 
 app = Celery("bakeoff", broker=environment.broker_url)
 app.conf.update(
@@ -24,6 +27,7 @@ app.conf.update(
     task_default_queue="default",
     task_routes={
         "inference.tasks.embed_*": {"queue": "embed"},
+        "inference.tasks.answer_*": {"queue": ANSWERS},
         "inference.tasks.run_training": {"queue": "train"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},
         "experiments.tasks.take_*": {"queue": "analysis"},
@@ -48,6 +52,7 @@ app.conf.update(
             ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
+            ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),
             ("busy", "experiments.tasks.exclude_busy_units_everywhere", 20.0),
             ("flags", "experiments.tasks.flag_recent_feedback", 60.0),
             ("partitions", "experiments.tasks.keep_partitions", 600.0),
@@ -55,3 +60,12 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["experiments", "inference"])
+
+
+@worker_ready.connect
+def answer_web_processes(sender: Any, **_: Any) -> None:
+    """Let a worker of the queue `answers` answer what web processes ask, beside its tasks."""
+    if ANSWERS in sender.app.amqp.queues.consume_from:
+        from inference.answering import start_answering  # noqa: PLC0415  after Django is set up
+
+        start_answering()

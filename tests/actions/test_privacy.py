@@ -19,7 +19,7 @@ from experiments.stats.look import take_look
 from inference.cache import cache_client
 from inference.models import Snapshot
 from inference.serving.keys import recent_key
-from inference.training.snapshot import SnapshotDestroyedError, read_snapshot, write_snapshot
+from inference.training.snapshot import Likes, SnapshotDestroyedError, read_snapshot, write_snapshot
 from tests import builders
 
 
@@ -113,8 +113,8 @@ def test_snapshots_that_hold_the_unit_are_destroyed(past, shop):
         Snapshot.objects.create(surface=shop.surface, sha256=digest, rows=1, units=1)
     assert erase_unit(project_id=shop.project.pk, unit_id="ann", by="a test").snapshots == 1
     with pytest.raises(SnapshotDestroyedError, match="a unit in it was erased"):
-        read_snapshot(folder, held)
-    assert read_snapshot(folder, other).unit_ids == ["ben"]
+        read_snapshot(folder, held, Likes)
+    assert read_snapshot(folder, other, Likes).unit_ids == ["ben"]
     assert json.loads((folder / f"{held}.tombstone.json").read_text())["sha256"] == held
     assert Snapshot.objects.get(sha256=held).destroyed_at
     assert "phone" not in likes_of(shop.surface).unit_ids

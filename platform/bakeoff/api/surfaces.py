@@ -75,7 +75,7 @@ def put_surface(request: HttpRequest, payload: SurfaceIn) -> Any:
             422,
             "unknown_recommender",
             f"retrain_recommender == '{payload.retrain_recommender}', must be one of "
-            f"{sorted(learners)} for a surface that {payload.kind}s.",
+            f"{sorted(learners)} on a surface of kind '{payload.kind}'.",
             "retrain_recommender",
         )
     surface, _ = Surface.objects.update_or_create(

@@ -111,6 +111,7 @@ class Platform:
             web,
             worker("worker-loop", "default,analysis,refresh"),
             worker("worker-embed", "embed"),
+            worker("worker-answer", "answers"),
             worker("worker-train", "train"),
             celery(
                 "beat", "beat", "--loglevel", "WARNING",

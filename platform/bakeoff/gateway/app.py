@@ -12,7 +12,9 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.access import authenticate
+from bakeoff.gateway.answering import Recorder
 from bakeoff.gateway.caller import Caller
+from bakeoff.gateway.classify import Classifier
 from bakeoff.gateway.errors import ApiError
 from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send_json
 from bakeoff.gateway.identity import IdentityBook
@@ -20,6 +22,8 @@ from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.live import Live, LiveConfiguration
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.recommend import Recommender
+from bakeoff.gateway.remote import Remote
+from bakeoff.gateway.shadow import Shadows
 from bakeoff.gateway.writer import GroupCommit
 
 if TYPE_CHECKING:
@@ -58,11 +62,14 @@ class Gateway:
         self._writer = GroupCommit(environment.database_url, self._slow_cache)
         self._identity = IdentityBook(environment.database_url, self._slow_cache)
         self._intake = Intake(self._writer, self._cache, self._identity)
-        self._recommend = Recommender(
-            self._writer, GroupRead(self._cache), self._identity, self._intake
-        )
+        self._remote = Remote(self._cache, self._slow_cache, self._live.process)
+        recorder = Recorder(self._writer, self._identity, self._intake)
+        shadows = Shadows(self._cache)
+        self._recommend = Recommender(recorder, GroupRead(self._cache), self._remote, shadows)
+        self._classify = Classifier(recorder, self._remote, shadows)
         self._routes = {
             "/v1/recommend": ("POST", self._answer_recommend),
+            "/v1/classify": ("POST", self._answer_classify),
             "/v1/compare": ("POST", self._answer_compare),
             "/v1/events": ("POST", self._answer_events),
             "/v1/feedback": ("POST", self._answer_feedback),
@@ -110,6 +117,7 @@ class Gateway:
                 gc.freeze()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                await self._remote.stop()
                 await self._writer.stop()
                 await self._identity.stop()
                 await self._live.stop()
@@ -125,6 +133,10 @@ class Gateway:
     async def _answer_recommend(self, request: Request) -> tuple[int, bytes]:
         live, caller = self._caller(request)
         return 200, await self._recommend.answer(live, caller, await request.json())
+
+    async def _answer_classify(self, request: Request) -> tuple[int, bytes]:
+        live, caller = self._caller(request)
+        return 200, await self._classify.answer(live, caller, await request.json())
 
     async def _answer_compare(self, request: Request) -> tuple[int, bytes]:
         live, caller = self._caller(request)

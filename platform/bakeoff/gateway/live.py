@@ -25,11 +25,13 @@ from experiments.ingest.likes import LikeRule, LikeRuleError, parse_rules
 from inference.serving.artifact import ArtifactError
 from inference.serving.changes import CHANNEL
 from inference.serving.keys import serving_key
-from inference.serving.ranker import Ranker
+from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from inference.serving.ranker import Ranker
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
@@ -48,11 +50,16 @@ class LiveKey:
 
 @dataclass(frozen=True, slots=True)
 class LiveVersion:
-    """A version that can serve; the ranker is None when its artifact cannot be loaded."""
+    """A version that can serve; the model is None when its artifact cannot be loaded."""
 
     version_id: int
     label: str
-    ranker: Ranker | None
+    model: Model | None
+
+    @property
+    def ranker(self) -> Ranker | None:
+        """What ranks, if it is a recommender that works."""
+        return self.model.ranker if self.model is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class LiveSurface:
     liked: tuple[LikeRule, ...]
     champion: LiveVersion | None
     experiment: LiveExperiment | None
+    shadow_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,9 @@ _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
-    s.liked_events, v.id, v.name || '@' || v.number, v.artifact_sha256
+    s.liked_events, CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
+        WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END,
+    v.id, v.name || '@' || v.number, v.artifact_sha256
     FROM inference_surface AS s LEFT JOIN inference_modelversion AS v
         ON v.surface_id = s.id AND v.alias = 'champion'"""
 _EXPERIMENTS = """SELECT e.id, e.surface_id, e.key, e.salt, p.number, p.allocation, p.weights,
@@ -127,6 +137,9 @@ _EXPERIMENTS = """SELECT e.id, e.surface_id, e.key, e.salt, p.number, p.allocati
     JOIN experiments_variant AS v ON v.experiment_id = e.id
     LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
     WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
+# A champion that has just been replaced stays loaded: going back to it is a pointer.
+_WARM = """SELECT DISTINCT ON (surface_id) id, name || '@' || number, artifact_sha256
+    FROM inference_modelversion WHERE alias = 'retired' ORDER BY surface_id, id DESC"""
 _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
 _CREDITED = """SELECT project_id, array_agg(DISTINCT name) FROM inference_surface,
@@ -142,10 +155,10 @@ class LiveConfiguration:
         """Remember where to read."""
         self.current = Live()
         self._url, self._cache, self._artifacts = database_url, cache, artifacts
-        self._rankers: dict[str, Ranker | None] = {}
+        self._models: dict[str, Model | None] = {}
         self._used: set[str] = set()
         self._catalogue: tuple[Any, ...] = ()
-        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self.process = f"{socket.gethostname()}:{os.getpid()}"
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -160,7 +173,7 @@ class LiveConfiguration:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
-            await self._cache.delete(serving_key(self._process))
+            await self._cache.delete(serving_key(self.process))
 
     async def _listen(self) -> None:
         """Wake the reload when a change is announced; without Redis, polling is enough."""
@@ -187,7 +200,7 @@ class LiveConfiguration:
         except psycopg.Error as error:
             logger.warning("configuration is not reloaded, the last one serves on: %s", error)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
-            await self._cache.set(serving_key(self._process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
+            await self._cache.set(serving_key(self.process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
 
     def _said(self) -> bytes:
         """Say what this process serves, for whoever reads a change back."""
@@ -215,6 +228,8 @@ class LiveConfiguration:
             for row in connection.execute(_SURFACES):
                 surface = self._surface(row, experiments)
                 surfaces.setdefault(row[1], {})[surface.key] = surface
+            for retired in connection.execute(_WARM):
+                self._version(*retired)
             linked = frozenset(row[0] for row in connection.execute(_LINKED))
             credited = {row[0]: frozenset(row[1]) for row in connection.execute(_CREDITED)}
             titles = self.current.titles
@@ -222,7 +237,7 @@ class LiveConfiguration:
             if catalogue != self._catalogue:
                 titles = self._read_titles(connection)
                 self._catalogue = catalogue
-        self._rankers = {d: r for d, r in self._rankers.items() if d in self._used}
+        self._models = {d: m for d, m in self._models.items() if d in self._used}
         return Live(
             keys=keys,
             surfaces=surfaces,
@@ -239,7 +254,7 @@ class LiveConfiguration:
         return titles
 
     def _surface(self, row: tuple[Any, ...], experiments: Mapping[int, LiveExperiment]) -> LiveSurface:
-        surface_id, _, key, kind, static_list, candidates, exploration, liked, *champion = row
+        surface_id, _, key, kind, static_list, candidates, exploration, liked, shadows, *champion = row
         try:
             rules = parse_rules(liked)
         except LikeRuleError as error:
@@ -255,6 +270,7 @@ class LiveConfiguration:
             liked=rules,
             champion=self._version(*champion),
             experiment=experiments.get(surface_id),
+            shadow_share=shadows,
         )
 
     def _read_experiments(self, connection: psycopg.Connection) -> dict[int, LiveExperiment]:
@@ -283,10 +299,10 @@ class LiveConfiguration:
         if version_id is None or label is None or digest is None:
             return None
         self._used.add(digest)
-        if self._rankers.get(digest) is None:
+        if self._models.get(digest) is None:
             try:
-                self._rankers[digest] = Ranker(self._artifacts, digest)
+                self._models[digest] = open_model(self._artifacts, digest)
             except (ArtifactError, OSError, ValueError) as error:
                 logger.error("version %s cannot be served: %s", label, error)  # noqa: TRY400
-                self._rankers[digest] = None
-        return LiveVersion(version_id, label, self._rankers[digest])
+                self._models[digest] = None
+        return LiveVersion(version_id, label, self._models[digest])

@@ -3,79 +3,62 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from uuid_utils import uuid7
 
 from bakeoff.gateway import fields
-from bakeoff.gateway.access import require_secret
-from bakeoff.gateway.caller import Consent
-from bakeoff.gateway.errors import ApiError, invalid, not_found
+from bakeoff.gateway.answering import (
+    Route,
+    Visitor,
+    choose_route,
+    find_surface,
+    head_of,
+    read_override,
+    slate_row,
+)
+from bakeoff.gateway.errors import ApiError
 from bakeoff.gateway.reader import NOTHING, GroupRead, UnitState
-from experiments.assignment import assign
-from experiments.ingest.rows import ExposureRow, Rows, SlateRow
+from bakeoff.gateway.remote import RemoteError
+from experiments.ingest.rows import Rows
 from inference.serving.keys import RECENT_KEPT, candidates_key, recent_key
-from inference.serving.ladder import Ask, Served, serve
+from inference.serving.ladder import Ask, Served, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
+    from bakeoff.gateway.answering import Recorder
     from bakeoff.gateway.caller import Caller
-    from bakeoff.gateway.identity import IdentityBook
-    from bakeoff.gateway.intake import Intake
-    from bakeoff.gateway.live import Live, LiveExperiment, LiveKey, LiveSurface, LiveVersion
-    from bakeoff.gateway.writer import GroupCommit
+    from bakeoff.gateway.live import Live, LiveSurface, LiveVersion
+    from bakeoff.gateway.remote import Remote
+    from bakeoff.gateway.shadow import Shadows
 
+KIND = "recommend"
 MOST_K = 100
-MOST_CONTEXT_BYTES = 8192
-EXPOSURES_REMEMBERED = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """Which version answers a unit, and why."""
-
-    version: LiveVersion | None
-    experiment: LiveExperiment | None
-    variant: str | None
-    reason: str
-    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a request asks, checked.
+    """What a request asks, checked."""
 
-    Attributes:
-        bot: whether the visitor is a crawler.
-        consent: whether the answer may be kept, and models may learn from it.
-    """
-
-    key: LiveKey
-    surface: LiveSurface
-    unit: str
+    visitor: Visitor
     k: int
-    context: dict[str, Any]
     only: list[str] | None
     exclude: list[str]
-    bot: bool
-    consent: Consent
+
+    @property
+    def surface(self) -> LiveSurface:
+        return self.visitor.surface
 
 
 class Recommender:
     """The handlers; one in a process."""
 
-    def __init__(
-        self, writer: GroupCommit, reader: GroupRead, identity: IdentityBook, intake: Intake
-    ) -> None:
-        """Remember where to write and read."""
-        self._writer, self._reader = writer, reader
-        self._identity, self._intake = identity, intake
+    def __init__(self, recorder: Recorder, reader: GroupRead, remote: Remote, shadows: Shadows) -> None:
+        """Remember where to read, ask and write."""
+        self._recorder, self._reader = recorder, reader
+        self._remote, self._shadows = remote, shadows
         self._rng = np.random.default_rng()
-        self._exposed: OrderedDict[tuple[int, str, str], None] = OrderedDict()
 
     async def answer(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
         """Answer one request.
@@ -84,14 +67,20 @@ class Recommender:
             ApiError: the request breaks a rule.
         """
         started = time.perf_counter()
-        forced = _read_override(find_surface(live, caller.key, data), caller.key, data)
-        asked = await self._read_question(live, caller, data)
-        route = _route(asked, forced)
-        served = await self._serve(asked, route.version)
+        surface = find_surface(live, caller.key, data, KIND)
+        forced = read_override(surface, caller.key, data)
+        asked = await self._read_question(live, caller, surface, data)
+        route = choose_route(surface, asked.visitor.unit, forced)
+        served, ask = await self._serve(asked, route.version)
         latency_ms = (time.perf_counter() - started) * 1000
-        slate = _slate_row(asked, route, served, latency_ms)
-        recorded = asked.consent.analytics and await self._record(asked, route, slate)
-        return _body(live, asked, route, served, slate, recorded=recorded)
+        slate = slate_row(asked.visitor, route, served, latency_ms, surface.exploration)
+        recorded = await self._recorder.record(asked.visitor, route, slate)
+        if recorded and surface.shadow_share:
+            self._shadows.ask_ranking(asked.visitor, route, slate, ask)
+        answer = {**head_of(route, slate, surface), "items": _items(live, asked, served)}
+        if not recorded:
+            answer["recorded"] = False
+        return orjson.dumps(answer)
 
     async def compare(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
         """Answer with the slates of control and treatment, on sides that the server draws.
@@ -102,7 +91,7 @@ class Recommender:
             ApiError: the request breaks a rule, or no experiment runs on the surface.
         """
         started = time.perf_counter()
-        surface = find_surface(live, caller.key, data)
+        surface = find_surface(live, caller.key, data, KIND)
         experiment = surface.experiment
         if experiment is None:
             raise ApiError(
@@ -111,13 +100,13 @@ class Recommender:
                 f"surface '{surface.key}' has no running experiment, must have one.",
                 field="surface",
             )
-        asked = await self._read_question(live, caller, data)
-        if not asked.consent.analytics:
+        asked = await self._read_question(live, caller, surface, data)
+        if not asked.visitor.consent.analytics:
             raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
         control, *treatments = experiment.variants.values()
         treatment = treatments[self._rng.integers(len(treatments))]
         sides = [control, treatment] if self._rng.random() < 0.5 else [treatment, control]
-        served = [await self._serve(asked, variant.version) for variant in sides]
+        served = [(await self._serve(asked, variant.version))[0] for variant in sides]
         pair = {
             "experiment_id": experiment.experiment_id,
             "treatment": "ab"[sides.index(treatment)],
@@ -130,14 +119,14 @@ class Recommender:
             },
         }
         nothing = Served(slots=(), fallback=None, candidate_count=0, candidate_hash="")
-        route = _Route(None, None, None, "PAIRWISE", forced=True)
+        route = Route(None, None, None, "PAIRWISE", forced=True)
         latency_ms = (time.perf_counter() - started) * 1000
-        row = _slate_row(asked, route, nothing, latency_ms)
+        row = slate_row(asked.visitor, route, nothing, latency_ms, surface.exploration)
         row.pair = pair
-        await self._writer.commit(Rows(slates=[row]))
+        await self._recorder.writer.commit(Rows(slates=[row]))
         answer = {
             "recommendation_id": row.recommendation_id,
-            "surface": asked.surface.key,
+            "surface": surface.key,
             **{
                 side: {"items": _items(live, asked, slate)}
                 for side, slate in zip("ab", served, strict=True)
@@ -145,33 +134,17 @@ class Recommender:
         }
         return orjson.dumps(answer)
 
-    async def _read_question(self, live: Live, caller: Caller, data: dict[str, Any]) -> _Question:
-        surface = find_surface(live, caller.key, data)
-        ids = fields.ids(data)
+    async def _read_question(
+        self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
+    ) -> _Question:
         k = fields.whole_number(data, "k", 10, least=1, most=MOST_K)
-        context = fields.mapping(data, "context")
-        if len(orjson.dumps(context)) > MOST_CONTEXT_BYTES:
-            raise invalid("context", "…", f"at most {MOST_CONTEXT_BYTES} bytes of JSON")
         only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
-        consent = Consent.of(data, caller)
-        (unit,) = await self._identity.units(
-            live, caller.key.project_id, [ids], may_link=consent.analytics
-        )
-        return _Question(
-            key=caller.key,
-            surface=surface,
-            unit=unit,
-            k=k,
-            context=context,
-            only=only,
-            exclude=exclude or [],
-            bot=caller.is_bot(context.get("user_agent")),
-            consent=consent,
-        )
+        visitor = await self._recorder.read_visitor(live, caller, surface, data)
+        return _Question(visitor=visitor, k=k, only=only, exclude=exclude or [])
 
-    async def _serve(self, asked: _Question, version: LiveVersion | None) -> Served:
+    async def _serve(self, asked: _Question, version: LiveVersion | None) -> tuple[Served, Ask]:
         surface = asked.surface
-        state = await self._read_cache(surface, version, asked.unit)
+        state = await self._read_cache(surface, version, asked.visitor.unit)
         ask = Ask(
             k=asked.k,
             recent=state.recent,
@@ -182,12 +155,37 @@ class Recommender:
             most_candidates=surface.candidates,
             temperature=surface.exploration,
         )
-        return serve(
-            version.ranker if version is not None else None,
-            ask,
-            rng=self._rng,
-            without="no_champion" if version is None else "model_unavailable",
-        )
+        if version is not None and version.model is not None and version.model.elsewhere is not None:
+            return await self._serve_elsewhere(asked, version, ask), ask
+        ranker = version.ranker if version is not None else None
+        without = "no_champion" if version is None else "model_unavailable"
+        return serve(ranker, ask, rng=self._rng, without=without), ask
+
+    async def _serve_elsewhere(self, asked: _Question, version: LiveVersion, ask: Ask) -> Served:
+        """Let somebody else's model score the candidates; its own default order stands in for it."""
+        ranker, model = version.ranker, version.model
+        if ranker is None or model is None or model.elsewhere is None:
+            return serve(None, ask, rng=self._rng, without="model_unavailable")
+        found = find_candidates(ranker, ask)
+        if not len(found.items):
+            return serve(ranker, ask, rng=self._rng, without="static_list")
+        question = {
+            "unit_id": asked.visitor.unit,
+            "recent": list(ask.recent),
+            "candidates": [ranker.item_ids[i] for i in found.items.tolist()],
+            "context": asked.visitor.context,
+        }
+        try:
+            scores = np.array(
+                await self._remote.scores(
+                    version.version_id, model.elsewhere, question, len(found.items)
+                ),
+                dtype=np.float32,
+            )
+        except RemoteError as error:
+            found = replace(found, fallback=str(error))
+            scores = ranker.score(found.items, found.recent)
+        return fill_slate(ranker, ask, found, scores, rng=self._rng)
 
     async def _read_cache(
         self, surface: LiveSurface, version: LiveVersion | None, unit: str
@@ -201,121 +199,9 @@ class Recommender:
             RECENT_KEPT,
         )
 
-    async def _record(self, asked: _Question, route: _Route, slate: SlateRow) -> bool:
-        """Commit the slate, and the exposure if it is the first; return whether it was kept."""
-        rows = Rows(slates=[slate])
-        met: tuple[int, str, str] | None = None
-        if route.experiment is not None and route.variant is not None and not route.forced:
-            met = (route.experiment.experiment_id, asked.unit, route.variant)
-            if met not in self._exposed:
-                rows.exposures.append(_exposure_row(asked, route.experiment, route.variant, slate))
-        if asked.bot:
-            rows.exclusions = self._intake.exclusions(asked.key, [asked.unit])
-        try:
-            await self._writer.commit(rows)
-        except ApiError as error:
-            if error.status == 503:  # the visitor gets an answer even if nothing can be kept
-                return False
-            raise
-        self._intake.remember(rows.exclusions)
-        if met is not None:
-            self._exposed[met] = None
-            if len(self._exposed) > EXPOSURES_REMEMBERED:
-                self._exposed.popitem(last=False)
-        return True
-
-
-def _read_override(surface: LiveSurface, key: LiveKey, data: dict[str, Any]) -> str | None:
-    """Return the variant that a request forces.
-
-    Raises:
-        ApiError: 403 with a public key, 400 for a variant that is none.
-    """
-    overrides = fields.mapping(data, "overrides")
-    if overrides:
-        require_secret(key, "overrides")
-    experiment = surface.experiment
-    forced = overrides.get(experiment.key) if experiment is not None else None
-    if experiment is None or forced is None:
-        return None
-    if not isinstance(forced, str) or forced not in experiment.variants:
-        raise invalid("overrides", forced, f"one of {sorted(experiment.variants)}")
-    return forced
-
-
-def _route(asked: _Question, forced: str | None) -> _Route:
-    experiment = asked.surface.experiment
-    if experiment is None:
-        return _Route(asked.surface.champion, None, None, "DEFAULT")
-    if forced is not None:
-        version = experiment.variants[forced].version
-        return _Route(version, experiment, forced, "STATIC", forced=True)
-    assigned = assign(experiment.rule, asked.unit)
-    if assigned.variant is None:
-        return _Route(asked.surface.champion, None, None, assigned.reason)
-    version = experiment.variants[assigned.variant].version
-    return _Route(version, experiment, assigned.variant, assigned.reason)
-
-
-def _exposure_row(
-    asked: _Question, experiment: LiveExperiment, variant: str, slate: SlateRow
-) -> ExposureRow:
-    return ExposureRow(
-        project_id=asked.key.project_id,
-        experiment_id=experiment.experiment_id,
-        variant_id=experiment.variants[variant].variant_id,
-        epoch=experiment.epoch,
-        unit_id=asked.unit,
-        unit_type="unit",
-        exposed_at=slate.served_at,
-    )
-
-
-def find_surface(live: Live, key: LiveKey, data: dict[str, Any]) -> LiveSurface:
-    """Return the surface that a request names.
-
-    Raises:
-        ApiError: 400 without a name, 404 when the key's project has no such surface.
-    """
-    name = fields.text(data, "surface", most=64)
-    surfaces = live.surfaces.get(key.project_id, {})
-    surface = surfaces.get(name)
-    if surface is None:
-        raise not_found("surface", name, key.project, surfaces)
-    return surface
-
-
-def _slate_row(asked: _Question, route: _Route, served: Served, latency_ms: float) -> SlateRow:
-    experiment = route.experiment
-    variant = experiment.variants[route.variant] if experiment and route.variant else None
-    return SlateRow(
-        recommendation_id=str(uuid7()),
-        project_id=asked.key.project_id,
-        surface_id=asked.surface.surface_id,
-        unit_id=asked.unit,
-        experiment_id=experiment.experiment_id if experiment else None,
-        variant_id=variant.variant_id if variant else None,
-        model_version_id=route.version.version_id if route.version else None,
-        reason=route.reason,
-        fallback=served.fallback,
-        forced=route.forced,
-        variant_weight=variant.weight if variant else None,
-        slots=[
-            (slot.item_id, slot.score, slot.rank, slot.propensity, slot.explored)
-            for slot in served.slots
-        ],
-        candidate_count=served.candidate_count,
-        candidate_hash=served.candidate_hash,
-        exploration=asked.surface.exploration,
-        latency_ms=latency_ms,
-        context=asked.context,
-        served_at=datetime.now(UTC).isoformat(),
-        trainable=asked.consent.training,
-    )
-
 
 def _items(live: Live, asked: _Question, served: Served) -> list[dict[str, Any]]:
-    titles = live.titles.get(asked.key.project_id, {})
+    titles = live.titles.get(asked.visitor.key.project_id, {})
     return [
         {
             "item_id": slot.item_id,
@@ -325,27 +211,3 @@ def _items(live: Live, asked: _Question, served: Served) -> list[dict[str, Any]]
         }
         for position, slot in enumerate(served.slots, start=1)
     ]
-
-
-def _body(
-    live: Live,
-    asked: _Question,
-    route: _Route,
-    served: Served,
-    slate: SlateRow,
-    *,
-    recorded: bool,
-) -> bytes:
-    answer: dict[str, Any] = {
-        "recommendation_id": slate.recommendation_id,
-        "surface": asked.surface.key,
-        "items": _items(live, asked, served),
-        "experiment": route.experiment.key if route.experiment else None,
-        "variant": route.variant,
-        "model": route.version.label if route.version else None,
-        "reason": route.reason,
-        "fallback": served.fallback,
-    }
-    if not recorded:
-        answer["recorded"] = False
-    return orjson.dumps(answer)

@@ -1,0 +1,159 @@
+"""Let versions in shadow answer the requests that were passed on, and compare: nobody sees it."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from inference.answering import shared_answerer
+from inference.models import ModelVersion, ShadowAnswer, Surface
+from inference.serving.keys import shadow_key
+from inference.serving.models import open_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis
+
+    from inference.serving.models import Model
+    from inference.serving.ranker import Ranker
+
+MOST_AT_ONCE = 100
+
+
+def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) -> int:
+    """Answer what waits for a surface, at most `MOST_AT_ONCE` requests; return how many there were."""
+    waiting = client.lpop(shadow_key(surface.pk), MOST_AT_ONCE)
+    requests = [orjson.loads(one) for one in waiting] if isinstance(waiting, list) else []
+    if not requests:
+        return 0
+    shadows = list(surface.versions.filter(alias=ModelVersion.Alias.SHADOW))
+    served = {
+        version.pk: version
+        for version in surface.versions.filter(pk__in={one["version_id"] for one in requests})
+    }
+    answers = [
+        _answer(version, request, served.get(request["version_id"]), artifacts)
+        for version in shadows
+        for request in requests
+    ]
+    ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
+    return len(requests)
+
+
+def _answer(
+    version: ModelVersion, request: dict[str, Any], served: ModelVersion | None, artifacts: Path
+) -> ShadowAnswer:
+    answer = ShadowAnswer(
+        version=version,
+        recommendation_id=request["recommendation_id"],
+        served_by=request["served_by"],
+    )
+    start = time.perf_counter()
+    try:
+        if "text" in request["question"]:
+            _compare_labels(answer, version, request, artifacts)
+        else:
+            _compare_ranking(answer, version, request, served, artifacts)
+    except Exception as error:  # noqa: BLE001  a model may raise anything, and that is what is wanted
+        answer.error = f"{type(error).__name__}: {error}"[:300]
+    answer.latency_ms = answer.latency_ms or (time.perf_counter() - start) * 1000
+    return answer
+
+
+def _compare_ranking(
+    answer: ShadowAnswer,
+    version: ModelVersion,
+    request: dict[str, Any],
+    served: ModelVersion | None,
+    artifacts: Path,
+) -> None:
+    """Score the candidates of the version that served; compare top k and order with its scores."""
+    question = request["question"]
+    ours = _opened(version, artifacts)
+    theirs = _opened(served, artifacts) if served is not None else None
+    if ours.ranker is None:
+        raise ValueError(f"{version.label} does not rank.")
+    pool = _pool(question, theirs.ranker if theirs is not None else ours.ranker, request)
+    start = time.perf_counter()
+    scores = _scores(ours, version, question, pool)
+    answer.latency_ms = (time.perf_counter() - start) * 1000
+    top = [pool[i] for i in np.argsort(-scores, kind="stable")[: len(request["served"])]]
+    shown = [item for item, _ in request["served"]]
+    answer.overlap = len(set(top) & set(shown)) / len(shown) if shown else None
+    if theirs is not None and served is not None and theirs.ranker is not None:
+        answer.correlation = spearman(scores, _scores(theirs, served, question, pool))
+
+
+def _compare_labels(
+    answer: ShadowAnswer, version: ModelVersion, request: dict[str, Any], artifacts: Path
+) -> None:
+    """Label the same text; overlap is whether the first label is the same."""
+    model = _opened(version, artifacts)
+    if model.labels is None:
+        raise ValueError(f"{version.label} does not label.")
+    start = time.perf_counter()
+    if model.labels.labeller is not None:
+        question = request["question"]
+        scores = model.labels.labeller.probabilities([question["text"]], [question["features"]])[0]
+    else:
+        scores = np.asarray(shared_answerer().answer(version.artifact_sha256, [request["question"]])[0])
+    answer.latency_ms = (time.perf_counter() - start) * 1000
+    named = dict(zip(model.labels.labels, scores.tolist(), strict=True))
+    shown = request["served"]
+    answer.overlap = float(max(named, key=named.__getitem__) == shown[0][0])
+    both = [(score, named[label]) for label, score in shown if label in named]
+    if len(both) > 1:
+        answer.correlation = spearman(*map(np.array, zip(*both, strict=True)))
+
+
+@lru_cache(maxsize=16)
+def _open(artifacts: Path, digest: str) -> Model:
+    return open_model(artifacts, digest)
+
+
+def _opened(version: ModelVersion, artifacts: Path) -> Model:
+    return _open(artifacts, version.artifact_sha256)
+
+
+def _pool(question: dict[str, Any], ranker: Ranker | None, request: dict[str, Any]) -> list[str]:
+    """Return the candidates of the version that served, and what it showed."""
+    if question["only"] is not None:
+        pool = list(question["only"])
+    elif question["precomputed"] is not None and ranker is not None:
+        indices = np.frombuffer(bytes.fromhex(question["precomputed"]), dtype=np.int32)
+        pool = [ranker.item_ids[i] for i in indices]
+    else:
+        pool = [ranker.item_ids[i] for i in ranker.default_order[:200]] if ranker is not None else []
+    banned = {*question["exclude"], *question["recent"]}
+    kept = [item for item in pool if item not in banned]
+    return list(dict.fromkeys([*(item for item, _ in request["served"]), *kept]))
+
+
+def _scores(
+    model: Model, version: ModelVersion, question: dict[str, Any], pool: list[str]
+) -> np.ndarray:
+    """Return a model's scores of candidates; an item that it does not know comes last."""
+    ranker = model.ranker
+    assert ranker is not None  # noqa: S101  both callers have looked
+    if model.elsewhere is not None:
+        asked = {**question, "candidates": pool}
+        return np.asarray(shared_answerer().answer(version.artifact_sha256, [asked])[0])
+    known = [n for n, item in enumerate(pool) if item in ranker.index]
+    scores = np.full(len(pool), -np.inf)
+    if known:
+        items = np.array([ranker.index[pool[n]] for n in known], dtype=np.int32)
+        scores[known] = ranker.score(items, ranker.indices_of(question["recent"]))
+    return scores
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Return the rank correlation of two lists of scores; None where one is constant."""
+    if len(a) < 2 or np.ptp(a[np.isfinite(a)]) == 0 or np.ptp(b[np.isfinite(b)]) == 0:
+        return None
+    ours, theirs = (np.argsort(np.argsort(x, kind="stable"), kind="stable") for x in (a, b))
+    return float(np.corrcoef(ours, theirs)[0, 1])

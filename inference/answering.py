@@ -1,0 +1,83 @@
+"""The threads of a Celery worker that answer web processes: one answers, one loads ahead.
+
+Tasks of the worker's queue run beside them, in its main thread. A Celery round trip costs some
+milliseconds; an ask through a list of the cache costs a fraction of one, and many are answered at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import cache
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import Q
+
+from inference.models import ModelVersion
+from inference.serving.answerer import Answerer
+from inference.serving.artifact import ArtifactError
+from inference.serving.asking import answer_waiting
+
+logger = logging.getLogger(__name__)
+RETRY_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+
+
+@cache
+def shared_answerer() -> Answerer:
+    """Return this process's models."""
+    return Answerer(settings.BAKEOFF.artifacts)
+
+
+def start_answering() -> threading.Event:
+    """Start both threads; they end when the event that is returned is set, or with the process."""
+    stopping = threading.Event()
+    for work in (_answer, _load_ahead):
+        threading.Thread(target=work, args=(stopping,), daemon=True).start()
+    return stopping
+
+
+def _answer(stopping: threading.Event) -> None:
+    """Answer asks, whatever the cache does."""
+    client = redis.Redis.from_url(settings.BAKEOFF.redis_url)
+    while not stopping.is_set():
+        try:
+            answer_waiting(client, shared_answerer().answer)
+        except (redis.exceptions.RedisError, OSError) as error:
+            logger.warning("no asks are answered: %s", error)
+            stopping.wait(RETRY_SECONDS)
+
+
+def _load_ahead(stopping: threading.Event) -> None:
+    """Load what serves before anybody asks for it: the first to ask would wait in vain."""
+    failed: set[str] = set()
+    while not stopping.wait(LOOK_SECONDS):
+        try:
+            for digest in _digests_in_use() - failed:
+                _load(digest, failed)
+        except DatabaseError:
+            connection.close()  # PostgreSQL was away for a moment; the next look tries again
+
+
+def _load(digest: str, failed: set[str]) -> None:
+    try:
+        shared_answerer().load(digest)
+    except (ArtifactError, OSError, ValueError) as error:
+        if "for a worker" not in str(error):
+            logger.error("artifact %s cannot be loaded: %s", digest[:12], error)  # noqa: TRY400
+        failed.add(digest)
+
+
+def _digests_in_use() -> set[str]:
+    """Return artifacts of champions, of shadows, of running experiments, and of the last champions."""
+    serving = Q(alias__in=(ModelVersion.Alias.CHAMPION, ModelVersion.Alias.SHADOW))
+    versions = ModelVersion.objects.filter(serving | Q(variant__experiment__state="running"))
+    retired = (
+        ModelVersion.objects.filter(alias=ModelVersion.Alias.RETIRED)
+        .order_by("surface", "-id")
+        .distinct("surface")
+    )
+    found = set(versions.values_list("artifact_sha256", flat=True))
+    return found | set(retired.values_list("artifact_sha256", flat=True))

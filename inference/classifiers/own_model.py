@@ -1,0 +1,67 @@
+"""A classifier of the user's own: an endpoint that is asked, or a class of an installed package."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from inference.classifiers.protocol import LabelledData, about_labels
+from inference.options import FitOptions, read_params
+from inference.recommenders.own_model import PythonParams, check_deadline, read_endpoint
+from inference.serving.artifact import Draft
+from inference.serving.features import FeatureTable
+from inference.serving.models import ENDPOINT, PYTHON
+from inference.serving.own_files import fit_python
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Endpoint:
+    """Answers with one score a label, in the order of the labels that the examples have."""
+
+    name = "endpoint"
+    reads_encoder = False
+    seeds = 1
+    refits = False
+
+    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+        """Note where it is.
+
+        Raises:
+            ValueError: the parameters do not say.
+        """
+        params = asdict(read_endpoint(options.params))
+        return _draft(ENDPOINT, self.name, data, params, options.seed, {})
+
+
+class Python:
+    """Answers with one probability a label, in a worker."""
+
+    name = "python"
+    reads_encoder = False
+    seeds = 1
+    refits = True
+
+    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+        """Let the class learn, if it does, and keep its files.
+
+        Raises:
+            ValueError: no installed package has such a class.
+        """
+        params = read_params(PythonParams, options.params)
+        check_deadline(params.deadline_ms)
+        files = fit_python(params.entry_point, data, options)
+        return _draft(PYTHON, self.name, data, asdict(params), options.seed, files)
+
+
+def _draft(
+    form: str,
+    name: str,
+    data: LabelledData,
+    params: Mapping[str, Any],
+    seed: int,
+    files: dict[str, bytes],
+) -> Draft:
+    about = {**about_labels(name, params, data, FeatureTable(), seed), **params}
+    return Draft(form=form, arrays={}, about=about, files=files)

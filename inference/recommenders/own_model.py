@@ -1,0 +1,127 @@
+"""A model of the user's own: an endpoint that is asked, or a class of an installed package.
+
+Both go through the same gate as any recommender: they score the judged units' candidates as they would
+in traffic. An endpoint is fitted elsewhere; a class may have a `fit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from inference.options import FitOptions, read_params
+from inference.recommenders.protocol import TrainingData, default_order
+from inference.serving.artifact import Draft
+from inference.serving.endpoint import PROTOCOLS
+from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
+from inference.serving.own_files import fit_python
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class EndpointParams:
+    """Where the model is.
+
+    Attributes:
+        url: asked by POST.
+        protocol: json, or v2 for the Open Inference Protocol.
+        deadline_ms: how long it may take.
+    """
+
+    url: str = ""
+    protocol: str = "json"
+    deadline_ms: int = DEADLINE_MS
+
+
+@dataclass(frozen=True)
+class PythonParams:
+    """Which class.
+
+    Attributes:
+        entry_point: its name under the group `bakeoff.models`.
+        deadline_ms: how long it may take.
+    """
+
+    entry_point: str = ""
+    deadline_ms: int = DEADLINE_MS
+
+
+def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
+    """Read and check where an endpoint is.
+
+    Raises:
+        ValueError: it cannot be asked.
+    """
+    found = read_params(EndpointParams, params)
+    if not found.url.startswith(("http://", "https://")):
+        raise ValueError(f"url == '{found.url}', must begin with http:// or https://.")
+    if found.protocol not in PROTOCOLS:
+        raise ValueError(f"protocol == '{found.protocol}', must be one of {list(PROTOCOLS)}.")
+    check_deadline(found.deadline_ms)
+    return found
+
+
+def check_deadline(deadline_ms: int) -> None:
+    """Check that a visitor can wait for it.
+
+    Raises:
+        ValueError: he cannot.
+    """
+    if not 1 <= deadline_ms <= 10_000:
+        raise ValueError(f"deadline_ms == {deadline_ms}, must be in [1, 10000].")
+
+
+class Endpoint:
+    """Candidates are the most popular items; the endpoint scores them."""
+
+    name = "endpoint"
+    reads: frozenset[str] = frozenset()
+    seeds = 1
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Note where it is.
+
+        Raises:
+            ValueError: the parameters do not say.
+        """
+        params = read_endpoint(options.params)
+        options.report(1.0, f"asks {params.url}")
+        return _draft(ENDPOINT, self.name, data, asdict(params))
+
+
+class Python:
+    """Candidates are the most popular items; a user's class scores them in a worker."""
+
+    name = "python"
+    reads = frozenset({"texts"})
+    seeds = 1
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Let the class learn, if it does, and keep its files.
+
+        Raises:
+            ValueError: no installed package has such a class.
+        """
+        params = read_params(PythonParams, options.params)
+        check_deadline(params.deadline_ms)
+        files = fit_python(params.entry_point, data, options)
+        return _draft(PYTHON, self.name, data, asdict(params), files)
+
+
+def _draft(
+    form: str,
+    name: str,
+    data: TrainingData,
+    params: dict[str, Any],
+    files: dict[str, bytes] | None = None,
+) -> Draft:
+    order = default_order(data.popularity, most=len(data.item_ids))
+    return Draft(
+        form=form,
+        arrays={"default_order": order},
+        item_ids=data.item_ids,
+        about={"recommender": name, "params": params, **params},
+        files=files or {},
+    )

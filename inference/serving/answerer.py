@@ -1,0 +1,98 @@
+"""A worker's models, loaded ahead and kept: they answer what web processes cannot."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from inference.serving.artifact import ArtifactError, check_artifact
+from inference.serving.labellers import ENCODER, TERMS, Labeller
+from inference.serving.models import PYTHON
+from inference.serving.own_files import find_python
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+MOST_LOADED = 8
+
+
+class Answerer:
+    """Loads by digest, keeps the last ones, answers in batches."""
+
+    def __init__(self, root: Path) -> None:
+        """Remember where artifacts are."""
+        self._root = root
+        self._loaded: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, digest: str) -> Any:
+        """Return the model of an artifact; the first call loads and checks it.
+
+        Raises:
+            ArtifactError: it is missing, damaged, or not for a worker.
+        """
+        with self._lock:
+            if digest not in self._loaded:
+                self._loaded[digest] = open_answering(self._root, digest)
+            self._loaded.move_to_end(digest)
+            while len(self._loaded) > MOST_LOADED:
+                self._loaded.popitem(last=False)
+            return self._loaded[digest]
+
+    def answer(self, digest: str, questions: Sequence[Mapping[str, Any]]) -> list[Sequence[float]]:
+        """Return scores: of each label for a text, of each candidate for a unit."""
+        model = self.load(digest)
+        if "text" in questions[0]:
+            found = model.probabilities(
+                [question["text"] for question in questions],
+                [question["features"] for question in questions],
+            )
+            return [row.tolist() for row in found]
+        return [
+            model.rank(
+                question["unit_id"], question["recent"], question["candidates"], question["context"]
+            )
+            for question in questions
+        ]
+
+
+def open_answering(root: Path, digest: str) -> Any:
+    """Return what answers for an artifact: it labels texts, or ranks candidates.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or a form that web processes serve.
+    """
+    folder, manifest = check_artifact(root, digest)
+    if manifest["form"] in (ENCODER, TERMS):
+        return Labeller(root, digest)
+    if manifest["form"] == PYTHON:
+        return open_python(folder, manifest["about"])
+    raise ArtifactError(
+        f"form == '{manifest['form']}', must be '{ENCODER}' or '{PYTHON}' for a worker."
+    )
+
+
+def open_python(folder: Path, about: Mapping[str, Any]) -> Any:
+    """Return a user's model, loaded by its own class from its own files."""
+    model = find_python(about["entry_point"]).load(folder)
+    labels = about.get("labels")
+    return model if labels is None else _PythonLabeller(model, labels)
+
+
+class _PythonLabeller:
+    """Checks that a user's model answers with one probability a label."""
+
+    def __init__(self, model: Any, labels: Sequence[str]) -> None:
+        self._model, self._labels = model, labels
+
+    def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Any:
+        found = self._model.label(texts, features)
+        if found.shape != (len(texts), len(self._labels)):
+            raise ValueError(
+                f"shape of label() == {found.shape}, must be {(len(texts), len(self._labels))}: "
+                f"{json.dumps(list(self._labels))[:200]}"
+            )
+        return found

@@ -1,0 +1,92 @@
+"""What is said to a user's model over HTTP: plain JSON, or the Open Inference Protocol v2.
+
+JSON: the question as it is; the answer is `{"scores": [...]}`, one number a candidate or label. v2:
+each field of the question is a tensor of bytes; the answer has an output named `scores`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inference.serving.models import Elsewhere
+
+HEADERS = {"content-type": "application/json"}
+PROTOCOLS = ("json", "v2")
+MOST_ANSWER_BYTES = 4 * 2**20
+
+
+class WrongAnswerError(ValueError):
+    """An answer that is none; the message says why."""
+
+
+def encode_question(question: Mapping[str, Any], protocol: str) -> bytes:
+    """Return the body of a request."""
+    if protocol == "json":
+        return orjson.dumps(question)
+    inputs = []
+    for name, value in question.items():
+        data = [orjson.dumps(value).decode()] if isinstance(value, dict) else value
+        data = [data] if isinstance(data, str) else list(data)
+        inputs.append({"name": name, "shape": [1, len(data)], "datatype": "BYTES", "data": data})
+    return orjson.dumps({"inputs": inputs})
+
+
+def read_scores(status: int, content: bytes, protocol: str) -> list[float]:
+    """Return the scores of an answer.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    if status != 200:
+        raise WrongAnswerError(f"status == {status}, must be 200.")
+    if len(content) > MOST_ANSWER_BYTES:
+        raise WrongAnswerError(f"answer == {len(content)} bytes, must be at most {MOST_ANSWER_BYTES}.")
+    answer = orjson.loads(content)
+    found: Any = None
+    if isinstance(answer, dict) and protocol == "v2":
+        outputs = answer.get("outputs")
+        tensors = [t for t in outputs if isinstance(t, dict)] if isinstance(outputs, list) else []
+        found = next((t.get("data") for t in tensors if t.get("name") == "scores"), None)
+    elif isinstance(answer, dict):
+        found = answer.get("scores")
+    if not isinstance(found, list):
+        raise WrongAnswerError("answer has no list of scores.")
+    return found
+
+
+def check_scores(scores: Sequence[Any], count: int) -> None:
+    """Check that there is one finite number each.
+
+    Raises:
+        WrongAnswerError: there is not.
+    """
+    if len(scores) != count:
+        raise WrongAnswerError(f"scores == {len(scores)}, must be {count}: one each.")
+    for score in scores:
+        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+            raise WrongAnswerError(f"a score == {score!r}, must be a finite number.")
+
+
+def ask_endpoint(asked: Elsewhere, question: Mapping[str, Any], count: int) -> list[float]:
+    """Ask and wait: for gates and shadows, not for requests.
+
+    Raises:
+        WrongAnswerError: the answer is wrong.
+        httpx2.HTTPError: there is none.
+    """
+    response = httpx2.post(
+        asked.url,
+        content=encode_question(question, asked.protocol),
+        headers=HEADERS,
+        timeout=asked.deadline_ms / 1000,
+    )
+    scores = read_scores(response.status_code, response.content, asked.protocol)
+    check_scores(scores, count)
+    return scores

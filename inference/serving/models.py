@@ -1,0 +1,102 @@
+"""Open whatever a version is: what serves here, and what is asked elsewhere.
+
+A recommender ranks by a `Ranker`, a classifier labels by a `Labeller`. Forms that do not fit a web
+process are asked: `encoder` and `python` of a worker, `endpoint` over HTTP; of those the web process
+knows the items or labels, and what to answer when they do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inference.serving.artifact import check_artifact, form_of
+from inference.serving.labellers import ENCODER, TERMS, Labeller
+from inference.serving.ranker import Ranker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+PYTHON, ENDPOINT = "python", "endpoint"
+ELSEWHERE = (ENCODER, PYTHON, ENDPOINT)
+DEADLINE_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A version that is asked.
+
+    Attributes:
+        digest: of its artifact.
+        form: encoder, python or endpoint.
+        deadline_ms: how long it may take.
+        url: of an endpoint.
+        protocol: of an endpoint: `json`, or `v2` for the Open Inference Protocol.
+    """
+
+    digest: str
+    form: str
+    deadline_ms: int = DEADLINE_MS
+    url: str = ""
+    protocol: str = "json"
+
+    @classmethod
+    def of(cls, digest: str, form: str, about: Mapping[str, Any]) -> Elsewhere:
+        """Read what a manifest says."""
+        return cls(
+            digest=digest,
+            form=form,
+            deadline_ms=int(about.get("deadline_ms", DEADLINE_MS)),
+            url=str(about.get("url", "")),
+            protocol=str(about.get("protocol", "json")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a web process knows of a classifier.
+
+    Attributes:
+        labels: in the order of scores.
+        prior: each label's share of what was learnt from: the answer when there is no other.
+        labeller: labels here, or None when the model is asked elsewhere.
+    """
+
+    labels: Sequence[str]
+    prior: Sequence[float]
+    labeller: Labeller | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An opened version.
+
+    Attributes:
+        ranker: of a recommender.
+        labels: of a classifier.
+        elsewhere: whom to ask for scores; None when this process has them.
+    """
+
+    ranker: Ranker | None = None
+    labels: Labels | None = None
+    elsewhere: Elsewhere | None = None
+
+
+def open_model(root: Path, digest: str) -> Model:
+    """Load and check an artifact.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    _, manifest = check_artifact(root, digest)
+    form, about = form_of(manifest), manifest["about"]
+    elsewhere = Elsewhere.of(digest, form, about) if form in ELSEWHERE else None
+    if "labels" in about:
+        labels = Labels(
+            labels=about["labels"],
+            prior=about["prior"],
+            labeller=Labeller(root, digest) if form == TERMS else None,
+        )
+        return Model(labels=labels, elsewhere=elsewhere)
+    return Model(ranker=Ranker(root, digest), elsewhere=elsewhere)

@@ -1,0 +1,235 @@
+"""What every answer has in common: whose it is, which version gives it, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from uuid_utils import uuid7
+
+from bakeoff.gateway import fields
+from bakeoff.gateway.access import require_secret
+from bakeoff.gateway.caller import Consent
+from bakeoff.gateway.errors import ApiError, invalid, not_found
+from experiments.assignment import assign
+from experiments.ingest.rows import ExposureRow, Rows, SlateRow
+
+if TYPE_CHECKING:
+    from bakeoff.gateway.caller import Caller
+    from bakeoff.gateway.identity import IdentityBook
+    from bakeoff.gateway.intake import Intake
+    from bakeoff.gateway.live import Live, LiveExperiment, LiveKey, LiveSurface, LiveVersion
+    from bakeoff.gateway.writer import GroupCommit
+    from inference.serving.ladder import Served
+
+MOST_CONTEXT_BYTES = 8192
+EXPOSURES_REMEMBERED = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which version answers a unit, and why."""
+
+    version: LiveVersion | None
+    experiment: LiveExperiment | None
+    variant: str | None
+    reason: str
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks, on which surface, checked.
+
+    Attributes:
+        context: what the product says of the request.
+        bot: whether the visitor is a crawler.
+        consent: whether the answer may be kept, and models may learn from it.
+    """
+
+    key: LiveKey
+    surface: LiveSurface
+    unit: str
+    context: dict[str, Any]
+    bot: bool
+    consent: Consent
+
+
+def find_surface(live: Live, key: LiveKey, data: dict[str, Any], kind: str) -> LiveSurface:
+    """Return the surface that a request names.
+
+    Raises:
+        ApiError: 400 without a name, 404 when the key's project has no such surface, 422 when it is
+            asked in another way.
+    """
+    name = fields.text(data, "surface", most=64)
+    surfaces = live.surfaces.get(key.project_id, {})
+    surface = surfaces.get(name)
+    if surface is None:
+        raise not_found("surface", name, key.project, surfaces)
+    if surface.kind != kind:
+        raise ApiError(
+            422,
+            "wrong_kind",
+            f"surface '{name}' is of kind '{surface.kind}', must be '{kind}': ask /v1/{surface.kind}.",
+            field="surface",
+        )
+    return surface
+
+
+def read_override(surface: LiveSurface, key: LiveKey, data: dict[str, Any]) -> str | None:
+    """Return the variant that a request forces.
+
+    Raises:
+        ApiError: 403 with a public key, 400 for a variant that is none.
+    """
+    overrides = fields.mapping(data, "overrides")
+    if overrides:
+        require_secret(key, "overrides")
+    experiment = surface.experiment
+    forced = overrides.get(experiment.key) if experiment is not None else None
+    if experiment is None or forced is None:
+        return None
+    if not isinstance(forced, str) or forced not in experiment.variants:
+        raise invalid("overrides", forced, f"one of {sorted(experiment.variants)}")
+    return forced
+
+
+def choose_route(surface: LiveSurface, unit: str, forced: str | None) -> Route:
+    """Return which version answers a unit."""
+    experiment = surface.experiment
+    if experiment is None:
+        return Route(surface.champion, None, None, "DEFAULT")
+    if forced is not None:
+        version = experiment.variants[forced].version
+        return Route(version, experiment, forced, "STATIC", forced=True)
+    assigned = assign(experiment.rule, unit)
+    if assigned.variant is None:
+        return Route(surface.champion, None, None, assigned.reason)
+    version = experiment.variants[assigned.variant].version
+    return Route(version, experiment, assigned.variant, assigned.reason)
+
+
+def slate_row(
+    visitor: Visitor, route: Route, served: Served, latency_ms: float, exploration: float
+) -> SlateRow:
+    """Return what is kept of an answer."""
+    experiment = route.experiment
+    variant = experiment.variants[route.variant] if experiment and route.variant else None
+    return SlateRow(
+        recommendation_id=str(uuid7()),
+        project_id=visitor.key.project_id,
+        surface_id=visitor.surface.surface_id,
+        unit_id=visitor.unit,
+        experiment_id=experiment.experiment_id if experiment else None,
+        variant_id=variant.variant_id if variant else None,
+        model_version_id=route.version.version_id if route.version else None,
+        reason=route.reason,
+        fallback=served.fallback,
+        forced=route.forced,
+        variant_weight=variant.weight if variant else None,
+        slots=[
+            (slot.item_id, slot.score, slot.rank, slot.propensity, slot.explored)
+            for slot in served.slots
+        ],
+        candidate_count=served.candidate_count,
+        candidate_hash=served.candidate_hash,
+        exploration=exploration,
+        latency_ms=latency_ms,
+        context=visitor.context,
+        served_at=datetime.now(UTC).isoformat(),
+        trainable=visitor.consent.training,
+    )
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Reads who asks and commits what was answered; one in a process."""
+
+    writer: GroupCommit
+    identity: IdentityBook
+    intake: Intake
+    _exposed: OrderedDict[tuple[int, str, str], None] = field(default_factory=OrderedDict)
+
+    async def read_visitor(
+        self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
+    ) -> Visitor:
+        """Return who asks.
+
+        Raises:
+            ApiError: ids, context or consent break a rule.
+        """
+        ids = fields.ids(data)
+        context = fields.mapping(data, "context")
+        if len(orjson.dumps(context)) > MOST_CONTEXT_BYTES:
+            raise invalid("context", "…", f"at most {MOST_CONTEXT_BYTES} bytes of JSON")
+        consent = Consent.of(data, caller)
+        (unit,) = await self.identity.units(
+            live, caller.key.project_id, [ids], may_link=consent.analytics
+        )
+        return Visitor(
+            key=caller.key,
+            surface=surface,
+            unit=unit,
+            context=context,
+            bot=caller.is_bot(context.get("user_agent")),
+            consent=consent,
+        )
+
+    async def record(self, visitor: Visitor, route: Route, slate: SlateRow) -> bool:
+        """Commit the slate, and the exposure if it is the first; return whether it was kept."""
+        if not visitor.consent.analytics:
+            return False
+        rows = Rows(slates=[slate])
+        met: tuple[int, str, str] | None = None
+        if route.experiment is not None and route.variant is not None and not route.forced:
+            met = (route.experiment.experiment_id, visitor.unit, route.variant)
+            if met not in self._exposed:
+                rows.exposures.append(_exposure_row(visitor, route.experiment, route.variant, slate))
+        if visitor.bot:
+            rows.exclusions = self.intake.exclusions(visitor.key, [visitor.unit])
+        try:
+            await self.writer.commit(rows)
+        except ApiError as error:
+            if error.status == 503:  # the visitor gets an answer even if nothing can be kept
+                return False
+            raise
+        self.intake.remember(rows.exclusions)
+        if met is not None:
+            self._remember(met)
+        return True
+
+    def _remember(self, met: tuple[int, str, str]) -> None:
+        self._exposed[met] = None
+        if len(self._exposed) > EXPOSURES_REMEMBERED:
+            self._exposed.popitem(last=False)
+
+
+def _exposure_row(
+    visitor: Visitor, experiment: LiveExperiment, variant: str, slate: SlateRow
+) -> ExposureRow:
+    return ExposureRow(
+        project_id=visitor.key.project_id,
+        experiment_id=experiment.experiment_id,
+        variant_id=experiment.variants[variant].variant_id,
+        epoch=experiment.epoch,
+        unit_id=visitor.unit,
+        unit_type="unit",
+        exposed_at=slate.served_at,
+    )
+
+
+def head_of(route: Route, slate: SlateRow, surface: LiveSurface) -> dict[str, Any]:
+    """Return the fields that every answer has."""
+    return {
+        "recommendation_id": slate.recommendation_id,
+        "surface": surface.key,
+        "experiment": route.experiment.key if route.experiment else None,
+        "variant": route.variant,
+        "model": route.version.label if route.version else None,
+        "reason": route.reason,
+        "fallback": slate.fallback,
+    }

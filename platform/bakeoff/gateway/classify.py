@@ -1,0 +1,145 @@
+"""`POST /v1/classify`: find the unit, assign, label, commit, answer.
+
+The text is kept with the slate, redacted as feedback is, so that a correction of the answer becomes an
+example to learn from. The model sees the text as it came.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from bakeoff.gateway import fields
+from bakeoff.gateway.answering import choose_route, find_surface, head_of, read_override, slate_row
+from bakeoff.gateway.errors import invalid
+from bakeoff.gateway.remote import RemoteError
+from experiments.ingest.redact import redact
+from inference.serving.ladder import Served, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.gateway.answering import Recorder
+    from bakeoff.gateway.caller import Caller
+    from bakeoff.gateway.live import Live, LiveSurface, LiveVersion
+    from bakeoff.gateway.remote import Remote
+    from bakeoff.gateway.shadow import Shadows
+
+KIND = "classify"
+MOST_TEXT = 20_000
+MOST_FEATURES = 500
+MOST_LABELS = 100
+
+
+class Classifier:
+    """The handler; one in a process."""
+
+    def __init__(self, recorder: Recorder, remote: Remote, shadows: Shadows) -> None:
+        """Remember where to ask and write."""
+        self._recorder, self._remote, self._shadows = recorder, remote, shadows
+
+    async def answer(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+        """Answer one request.
+
+        Raises:
+            ApiError: the request breaks a rule.
+        """
+        started = time.perf_counter()
+        surface = find_surface(live, caller.key, data, KIND)
+        forced = read_override(surface, caller.key, data)
+        text, features = _text(data), _features(data)
+        k = fields.whole_number(data, "k", 5, least=1, most=MOST_LABELS)
+        visitor = await self._recorder.read_visitor(live, caller, surface, data)
+        route = choose_route(surface, visitor.unit, forced)
+        served = await self._label(surface, route.version, text, features, k)
+        latency_ms = (time.perf_counter() - started) * 1000
+        slate = slate_row(visitor, route, served, latency_ms, 0.0)
+        kept, found = redact(text)
+        slate.context = {**visitor.context, "text": kept, "features": features}
+        if found:
+            slate.context["redacted"] = found
+        recorded = await self._recorder.record(visitor, route, slate)
+        if recorded and surface.shadow_share:
+            self._shadows.ask_labels(visitor, route, slate, text)
+        answer = {
+            **head_of(route, slate, surface),
+            "labels": [{"label": slot.item_id, "score": slot.score} for slot in served.slots],
+        }
+        if not recorded:
+            answer["recorded"] = False
+        return orjson.dumps(answer)
+
+    async def _label(
+        self,
+        surface: LiveSurface,
+        version: LiveVersion | None,
+        text: str,
+        features: dict[str, Any],
+        k: int,
+    ) -> Served:
+        """Label, or answer with the version's prior, or with the surface's list, and say why."""
+        if version is None:
+            return _served(surface.static_list[:k], [0.0] * k, "no_champion", 0)
+        labels = version.model.labels if version.model is not None else None
+        if labels is None or version.model is None:
+            return _served(surface.static_list[:k], [0.0] * k, "model_unavailable", 0)
+        scores, fallback = labels.prior, None
+        if labels.labeller is not None:
+            scores = labels.labeller.probabilities([text], [features])[0].tolist()
+        elif version.model.elsewhere is not None:
+            try:
+                scores = await self._remote.scores(
+                    version.version_id,
+                    version.model.elsewhere,
+                    {"text": text, "features": features},
+                    len(labels.labels),
+                )
+            except RemoteError as error:
+                fallback = str(error)
+        order = np.argsort(-np.asarray(scores), kind="stable")[:k].tolist()
+        return _served(
+            [labels.labels[i] for i in order], [scores[i] for i in order], fallback, len(labels.labels)
+        )
+
+
+def _served(labels: Sequence[str], scores: Sequence[float], fallback: str | None, count: int) -> Served:
+    slots = [
+        Slot(item_id=label, score=round(float(score), 6), rank=rank, propensity=1.0, explored=False)
+        for rank, (label, score) in enumerate(zip(labels, scores, strict=False), start=1)
+    ]
+    return Served(slots=slots, fallback=fallback, candidate_count=count, candidate_hash="")
+
+
+def _text(data: dict[str, Any]) -> str:
+    """Return the text; it may be empty where features say all."""
+    value = data.get("text", "")
+    if not isinstance(value, str) or len(value) > MOST_TEXT or "\0" in value:
+        shown = f"{len(value)} characters" if isinstance(value, str) else value
+        raise invalid("text", shown, f"a text of at most {MOST_TEXT} characters, without NUL")
+    if not value.strip() and not data.get("features"):
+        raise invalid("text", value, "a text, unless features say all")
+    return value
+
+
+def _features(data: dict[str, Any]) -> dict[str, Any]:
+    found = fields.mapping(data, "features")
+    if len(found) > MOST_FEATURES:
+        raise invalid("features", f"{len(found)} of them", f"at most {MOST_FEATURES}")
+    for name, value in found.items():
+        if not 1 <= len(name) <= fields.MOST_ID or "\0" in name:
+            raise invalid("features", name, f"named by 1 to {fields.MOST_ID} characters, without NUL")
+        if isinstance(value, str):
+            good = len(value) <= fields.MOST_ID and "\0" not in value
+        elif isinstance(value, float):
+            good = math.isfinite(value)
+        else:
+            good = value is None or isinstance(value, bool | int)
+        if not good:
+            raise invalid(
+                f"features.{name}", value, f"a number, true, false, null or {fields.MOST_ID} characters"
+            )
+    return found

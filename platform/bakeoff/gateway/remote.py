@@ -1,0 +1,157 @@
+"""Ask models that this process does not hold: a worker's through the cache, a user's over HTTP.
+
+Guarantees: an ask ends by its deadline; a version that fails again and again is left alone by its
+breaker; whatever goes wrong has a reason that is logged with the slate, and never stops the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import orjson
+import redis.asyncio
+import redis.exceptions
+
+from bakeoff.gateway.breaker import Breaker
+from inference.serving.asking import ASKS, MOST_WAITING, encode_ask, replies_key
+from inference.serving.endpoint import (
+    HEADERS,
+    WrongAnswerError,
+    check_scores,
+    encode_question,
+    read_scores,
+)
+from inference.serving.models import ENDPOINT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inference.serving.models import Elsewhere
+
+logger = logging.getLogger(__name__)
+TIMEOUT, ERROR, OPEN = "timeout", "model_error", "breaker_open"
+RETRY_SECONDS = 0.5
+MOST_CONNECTIONS = 64
+FAULTS = (redis.exceptions.RedisError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError)
+
+
+class RemoteError(Exception):
+    """No answer; the message is the fallback's reason."""
+
+
+class Remote:
+    """All that is asked elsewhere by one process."""
+
+    def __init__(self, cache: redis.asyncio.Redis, waiting: redis.asyncio.Redis, process: str) -> None:
+        """Remember where to ask.
+
+        Args:
+            cache: for asks; fails fast.
+            waiting: for answers; waits as long as it takes.
+            process: names this process's replies.
+        """
+        self._cache, self._waiting, self._process = cache, waiting, process
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[list[float]]] = {}
+        self._breakers: dict[int, Breaker] = {}
+        self._listener: asyncio.Task[None] | None = None
+        self._http: httpx2.AsyncClient | None = None
+
+    async def stop(self) -> None:
+        """Let go of listener and connections."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        if self._http is not None:
+            await self._http.aclose()
+
+    def breaker(self, version_id: int) -> Breaker:
+        """Return a version's breaker."""
+        return self._breakers.setdefault(version_id, Breaker())
+
+    def open_breakers(self) -> list[int]:
+        """Return the versions that are left alone now."""
+        return [version for version, breaker in self._breakers.items() if breaker.is_open]
+
+    async def scores(
+        self, version_id: int, asked: Elsewhere, question: Mapping[str, Any], count: int
+    ) -> list[float]:
+        """Return `count` finite scores.
+
+        Raises:
+            RemoteError: there is no answer in time, it is wrong, or the breaker is open.
+        """
+        breaker = self.breaker(version_id)
+        if not breaker.lets_through():
+            raise RemoteError(OPEN)
+        ask = self._ask_endpoint if asked.form == ENDPOINT else self._ask_worker
+        try:
+            async with asyncio.timeout(asked.deadline_ms / 1000):
+                scores = await ask(asked, question)
+            check_scores(scores, count)
+        except TimeoutError:
+            breaker.failed()
+            raise RemoteError(TIMEOUT) from None
+        except FAULTS as error:
+            logger.warning("version %s gave no answer: %s", version_id, error)
+            breaker.failed()
+            raise RemoteError(ERROR) from None
+        except asyncio.CancelledError:  # the visitor has left: that says nothing of the model
+            breaker.trying = False
+            raise
+        breaker.succeeded()
+        return scores
+
+    async def _ask_worker(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
+        number = next(self._numbers)
+        answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        until = time.time() + asked.deadline_ms / 1000
+        try:
+            pipe = self._cache.pipeline(transaction=False)
+            pipe.rpush(ASKS, encode_ask(number, self._process, asked.digest, until, question))
+            pipe.ltrim(ASKS, -MOST_WAITING, -1)
+            await pipe.execute()
+            return await answer
+        finally:
+            del self._asked[number]
+
+    async def _listen(self) -> None:
+        """Hand answers to who asked."""
+        key = replies_key(self._process)
+        while True:
+            try:
+                first = await self._waiting.blpop([key], timeout=1)
+                if first is None:
+                    continue
+                for reply in (first[1], *(await self._waiting.lpop(key, 255) or [])):
+                    self._hand_over(orjson.loads(reply))
+            except (redis.exceptions.RedisError, OSError):
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _hand_over(self, reply: list[Any]) -> None:
+        number, scores, error = reply
+        answer = self._asked.get(number)
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(scores)
+        else:
+            answer.set_exception(WrongAnswerError(error))
+
+    async def _ask_endpoint(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:
+        if self._http is None:
+            self._http = httpx2.AsyncClient(
+                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS), follow_redirects=False
+            )
+        response = await self._http.post(
+            asked.url, content=encode_question(question, asked.protocol), headers=HEADERS
+        )
+        return read_scores(response.status_code, response.content, asked.protocol)

@@ -1,0 +1,209 @@
+"""Surfaces that label text: load, train, serve by a worker, correct, retrain. All of it real."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bakeoff.gateway.breaker import FAILURES_IN_A_ROW
+from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.retrain_surface import retrain_surface
+from experiments.analysis.examples import examples_of
+from experiments.models import Feedback
+from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.queue_training import CannotTrainError
+from inference.answering import start_answering
+from inference.models import ModelVersion, Surface, TrainingRun
+from inference.tasks import run_training
+from tests import builders
+from tests.conftest import test_database_url
+
+WORDS = {
+    "billing": ["heat", "rain", "sun"],
+    "delivery": ["night", "toy", "story"],
+    "account": ["love", "war", "king"],
+}
+
+
+def make_examples(each=40, seed=0, shuffled=False, features=False) -> list[ExampleDraft]:
+    """Texts of words that mostly go with a label."""
+    rng = np.random.default_rng(seed)
+    drafts = []
+    labels = [label for label in WORDS for _ in range(each)]
+    for n, label in enumerate(labels):
+        words = (
+            rng.choice(WORDS[label], 3).tolist()
+            + rng.choice([word for words in WORDS.values() for word in words], 1).tolist()
+        )
+        known = {"amount": float(n % 7), "channel": "web" if label == "billing" else "shop"}
+        drafts.append(ExampleDraft(f"e{n}", " ".join(words), label, known if features else {}))
+    if shuffled:
+        dealt = rng.permutation(labels)
+        drafts = [
+            ExampleDraft(d.example_id, d.text, str(label))
+            for d, label in zip(drafts, dealt, strict=True)
+        ]
+    return drafts
+
+
+@pytest.fixture
+def desk(tables, lane, tiny_bert, monkeypatch):
+    """A project whose surface labels texts, with examples."""
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    shop = builders.make_shop()
+    shop.surface = Surface.objects.create(
+        project=shop.project, key="intents", kind="classify", static_list=["other"]
+    )
+    load_examples(surface_id=shop.surface.pk, examples=make_examples())
+    lane.refresh()
+    return shop
+
+
+def train(surface, model, **params) -> TrainingRun:
+    run = retrain_surface(surface=surface, recommender=model, trigger="a test", params=params)
+    run_training(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def crown(surface, run, lane) -> None:
+    assert run.state == TrainingRun.State.PASSED, run.message
+    surface.versions.champions().update(alias="retired")
+    ModelVersion.objects.filter(pk=run.version_id).update(alias="champion")
+    lane.refresh()
+
+
+def ask(lane, desk, text, unit="u1", **fields):
+    body = {"surface": "intents", "unit_id": unit, "text": text, **fields}
+    return lane.post("/v1/classify", body, desk.public)
+
+
+def test_without_a_model_the_static_list_answers(desk, lane):
+    answer = ask(lane, desk, "heat rain").json()
+    assert answer["labels"] == [{"label": "other", "score": 0.0}]
+    assert answer["fallback"] == "no_champion"
+
+
+def test_terms_are_labelled_by_the_web_process(desk, lane):
+    run = train(desk.surface, "tfidf")
+    assert run.version.alias == "challenger"
+    advance_challenger(surface=desk.surface)
+    lane.refresh()
+    answer = ask(lane, desk, "rain rain sun").json()
+    assert answer["labels"][0]["label"] == "billing"
+    assert sum(one["score"] for one in answer["labels"]) == pytest.approx(1, abs=1e-4)
+    assert (answer["model"], answer["fallback"]) == ("tfidf@1", None)
+    gate = run.version.gate
+    assert gate["rival"] == "the labels' shares"
+    assert {"accuracy", "log_score", "precision", "recall", "f1"} <= set(gate["rows"])
+    assert gate["about"]["calibration"]
+
+
+def test_shuffled_labels_promote_nothing(desk):
+    load_examples(surface_id=desk.surface.pk, examples=make_examples(shuffled=True))
+    run = train(desk.surface, "tfidf")
+    assert run.state == TrainingRun.State.REFUSED
+    assert "log_score is better than the labels' shares by" in run.message
+    assert advance_challenger(surface=desk.surface) is None
+    assert not desk.surface.versions.champions().exists()
+
+
+def test_corrections_and_thumbs_become_examples_and_a_metric(desk, lane):
+    crown(desk.surface, train(desk.surface, "tfidf"), lane)
+    answers = [ask(lane, desk, "rain sun heat", unit=f"u{n}").json() for n in range(3)]
+    said = [("correction", "billing"), ("correction", "account"), ("thumb", 1)]
+    for n, (answer, (kind, value)) in enumerate(zip(answers, said, strict=True)):
+        sent = lane.post(
+            "/v1/feedback",
+            {
+                "recommendation_id": answer["recommendation_id"],
+                "unit_id": f"u{n}",
+                "kind": kind,
+                "value": value,
+            },
+            desk.public,
+        )
+        assert sent.status_code == 202, sent.text
+    found = examples_of(desk.surface)
+    mine = {u: label for u, label in zip(found.unit_ids, found.labels, strict=True) if u}
+    assert mine == {"u0": "billing", "u1": "account", "u2": "billing"}
+    assert len(found.texts) == 123
+    corrections = Feedback.objects.filter(project=desk.project, kind="correction").order_by("unit_id")
+    assert [row.value for row in corrections] == [1.0, 0.0]
+
+
+def test_an_encoder_is_served_by_the_worker_and_falls_back_without_it(desk, lane):
+    run = train(desk.surface, "frozen-head")
+    crown(desk.surface, run, lane)
+    stopping = start_answering()
+    try:
+        for _ in range(20):  # the first may wait for the model to be loaded
+            answer = ask(lane, desk, "rain sun heat").json()
+            if answer["fallback"] is None:
+                break
+        assert answer["fallback"] is None
+        assert answer["labels"][0]["label"] == "billing"
+    finally:
+        stopping.set()
+        from time import sleep
+
+        sleep(1.5)
+    reasons = [
+        ask(lane, desk, "rain sun heat").json()["fallback"] for _ in range(FAILURES_IN_A_ROW + 1)
+    ]
+    assert reasons == ["timeout"] * FAILURES_IN_A_ROW + ["breaker_open"]
+    prior = ask(lane, desk, "rain sun heat").json()
+    assert sorted(one["label"] for one in prior["labels"]) == sorted(WORDS)
+    assert prior["model"] == "frozen-head@1"
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "adalora"])
+def test_a_transformer_is_fine_tuned_on_labels(desk, method):
+    run = train(desk.surface, "bert", method=method, epochs=2.0, batch=16, rate=1e-3)
+    assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
+    assert run.version.gate["rows"]["accuracy"]["challenger"] > 0.5
+    assert run.curve
+    assert run.curve[-1][0] == "seed 0"
+
+
+def test_numbers_and_words_beside_the_text_are_read(desk):
+    load_examples(surface_id=desk.surface.pk, examples=make_examples(features=True))
+    run = train(desk.surface, "tfidf")
+    assert run.state == TrainingRun.State.PASSED, run.message
+
+
+def test_kinds_are_not_mixed_up(desk, lane):
+    with pytest.raises(CannotTrainError, match=r"must be one of .* on a surface of kind 'classify'"):
+        retrain_surface(surface=desk.surface, recommender="ease", trigger="a test")
+    wrong = lane.post("/v1/recommend", {"surface": "intents", "unit_id": "u1"}, desk.public)
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "wrong_kind")
+    wrong = lane.post(
+        "/v1/classify", {"surface": "home-feed", "unit_id": "u1", "text": "a"}, desk.public
+    )
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "wrong_kind")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("text", 5), ("text", "x" * 20_001), ("text", "\0"), ("text", ""),
+        ("features", []), ("features", {"a": [1]}), ("features", {"": 1}), ("features", {"a": "x" * 201}),
+        ("k", 0), ("k", 101),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_labelled_is_refused(desk, lane, rows, field, value):
+    refused = ask(lane, desk, **{"text": "rain", field: value})
+    assert refused.status_code == 400
+    named = refused.json()["error"]["field"] or field  # NUL is refused before any field is read
+    assert named.split(".")[0] == field
+    assert rows("slate", desk.project) == 0
+
+
+def test_personal_data_are_not_kept_with_the_slate(desk, lane):
+    from experiments.models import Slate
+
+    answer = ask(lane, desk, "write to ann@example.com about rain", features={"amount": 3}).json()
+    slate = Slate.objects.get(recommendation_id=answer["recommendation_id"])
+    assert "ann@example.com" not in slate.context["text"]
+    assert slate.context["features"] == {"amount": 3}
+    assert slate.context["redacted"] == ["email"]
