@@ -47,7 +47,7 @@ def register_version(
             artifact_sha256=artifact_sha256,
             encoder_sha256=encoder_sha256,
             snapshot=run.snapshot,
-            params=run.params,
+            params=parent.params if parent is not None else run.params,
             metrics=gate["rows"],
             gate=gate,
             code_version=installed_version("bakeoff"),

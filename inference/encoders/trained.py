@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,12 @@ class TrainedEncoder:
         """Put another form of the same transformer in its place: with adapters, or without."""
         self.model = model.to(self.device)
         self._pooled = Pooled(self.model)
+
+    def with_model(self, model: Any) -> TrainedEncoder:
+        """Return an encoder with the same tokenizer and another transformer."""
+        other: TrainedEncoder = copy.copy(self)
+        other.replace(model)
+        return other
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids."""

@@ -88,6 +88,11 @@ class ModelVersion(models.Model):
         return f"{self.name}@{self.number}"
 
     @property
+    def recipe(self) -> str:
+        """The name of what was trained: a compressed version is made from its parent's."""
+        return self.parent.recipe if self.parent is not None else self.name
+
+    @property
     def passed_gate(self) -> bool:
         """Whether the offline gate let it through."""
         return bool(self.gate.get("passed"))
@@ -148,10 +153,13 @@ class TrainingRun(models.Model):
     surface = models.ForeignKey(
         "inference.Surface", on_delete=models.CASCADE, related_name="training_runs"
     )
-    recommender = models.CharField(max_length=32)
+    recommender = models.CharField(max_length=64)
     trigger = models.CharField(max_length=32)
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    compresses = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.SET_NULL, related_name="compressions"
+    )
     snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.PROTECT)
     version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
     progress = models.FloatField(default=0.0)

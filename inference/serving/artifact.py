@@ -165,6 +165,24 @@ def load_array(folder: Path, name: str) -> NDArray[Any]:
     return array.view(np.ndarray) if array.size else np.zeros(array.shape, array.dtype)
 
 
+def load_draft(root: Path, digest: str) -> Draft:
+    """Return an artifact as what it was saved from.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    folder, manifest = check_artifact(root, digest)
+    arrays = [name for name in manifest["files"] if name.endswith(".npy")]
+    plain = [name for name in manifest["files"] if name not in {*arrays, "items.json"}]
+    return Draft(
+        form=form_of(manifest),
+        arrays={name[:-4]: np.array(load_array(folder, name[:-4])) for name in arrays},
+        about=manifest["about"],
+        item_ids=json.loads((folder / "items.json").read_bytes()),
+        files={name: (folder / name).read_bytes() for name in plain},
+    )
+
+
 def artifact_bytes(root: Path, digest: str) -> int:
     """Return the size of an artifact on disk."""
     return sum(path.stat().st_size for path in (root / digest).iterdir())

@@ -226,13 +226,13 @@ def _checks(
     if shuffled > popular:
         raise RunError(
             f"hit rate after a fit on shuffled likes == {shuffled:.4f}, must be at most "
-            f"{popular:.4f} (popularity's): what is held out can be read from the inputs."
+            f"{popular:.4f} (chance): what is held out can be read from the inputs."
         )
     return [
         {"check": "held-out items are not learnt from", "said": f"{len(judged)} units"},
         {"check": "nothing learnt from is later than what is held out", "said": f"{len(judged)} units"},
         {
-            "check": "a fit on shuffled likes is no better than popularity",
+            "check": "a fit on shuffled likes is no better than chance",
             "said": f"hit rate {shuffled:.3f}, at most {popular:.3f}",
         },
     ]
@@ -249,7 +249,14 @@ def _shuffled(
     mixed = replace(data, liked=np.split(dealt, ends), item_vectors=None, chance=None)
     scores = _Judged(RECOMMENDERS[PROBE].fit(mixed, FitOptions()), split, judged, plan).scores
     plain = _Judged(RECOMMENDERS["popularity"].fit(data, FitOptions()), split, judged, plan).scores
-    share = plain.mean("hit_rate")
+    count = len(split.item_ids)
+    # Chance is what popularity gets, or a list drawn at random where items are few.
+    random = [
+        1
+        - (1 - plan.rule.k / max(count - len(split.past[i].items), plan.rule.k)) ** len(split.later[i])
+        for i in judged
+    ]
+    share = max(plain.mean("hit_rate"), float(np.mean(random)))
     noise = float(np.sqrt(max(share * (1 - share), 0.05) / len(judged)))
     return scores.mean("hit_rate"), share + 5 * noise
 

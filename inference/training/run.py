@@ -38,7 +38,7 @@ def main(run_id: int, lease: int) -> None:
     from inference.actions.register_version import register_version
     from inference.models import TrainingRun
 
-    run = TrainingRun.objects.select_related("surface", "snapshot").get(pk=run_id)
+    run = TrainingRun.objects.select_related("surface", "snapshot", "compresses").get(pk=run_id)
     threading.Thread(target=_beat, args=(run_id, lease), daemon=True).start()
     encoder = _encoder_of(run)
     reporter = _Reporter(run, lease)
@@ -50,6 +50,7 @@ def main(run_id: int, lease: int) -> None:
         artifact_sha256=result.artifact_sha256,
         encoder_sha256=encoder[1],
         gate=result.gate.as_json(),
+        parent=run.compresses,
     )
     shutil.rmtree(settings.BAKEOFF.home / "checkpoints" / f"run-{run_id}", ignore_errors=True)
 
@@ -78,7 +79,7 @@ def _encoder_of(run: TrainingRun) -> tuple[str, str]:
 
     learners = learners_of(run.surface.kind)
     champion = run.surface.versions.champions().first()
-    names = [run.recommender, *([champion.name] if champion else [])]
+    names = [run.recommender, *([champion.recipe] if champion else [])]
     reads = any(
         getattr(learners.get(name), "reads_encoder", False)
         or getattr(learners.get(name), "reads", frozenset()) & {"texts"}
@@ -104,20 +105,26 @@ def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> Run
     from inference.training.snapshot import Examples, Likes, read_snapshot
 
     assert run.snapshot is not None  # noqa: S101  queue_training always gives one
-    folder, digest, plan = settings.BAKEOFF.snapshots, run.snapshot.sha256, _plan(run, encoder)
-    if run.surface.kind == run.surface.Kind.CLASSIFY:
+    plan, digest = _plan(run, encoder), run.snapshot.sha256
+
+    def rows(kind: type[Any]) -> Any:
+        return read_snapshot(settings.BAKEOFF.snapshots, digest, kind)
+
+    classifies = run.surface.kind == run.surface.Kind.CLASSIFY
+    if run.compresses is not None:
+        from inference.training.compress_and_judge import Parent, compress_and_judge
+
+        parent = Parent(run.compresses.label, run.compresses.artifact_sha256)
+        how = (run.params["how"], run.params["size"])
+        return compress_and_judge(plan, parent, rows(Examples if classifies else Likes), how, progress)
+    if classifies:
         from inference.training.label_and_judge import label_and_judge
 
-        return label_and_judge(plan, read_snapshot(folder, digest, Examples), progress)
+        return label_and_judge(plan, rows(Examples), progress)
     from inference.training.fit_and_judge import fit_and_judge
 
-    return fit_and_judge(
-        plan,
-        read_snapshot(folder, digest, Likes),
-        _catalogue(run, plan),
-        progress,
-        gap_seconds=run.surface.attribution_seconds,
-    )
+    gap = run.surface.attribution_seconds
+    return fit_and_judge(plan, rows(Likes), _catalogue(run, plan), progress, gap_seconds=gap)
 
 
 def _limit_threads() -> None:
@@ -152,7 +159,7 @@ def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
 def _recipe_of(version: ModelVersion) -> Any:
     from inference.training.outcome import Recipe
 
-    return Recipe(version.name, version.params, version.label)
+    return Recipe(version.recipe, version.params, version.label)
 
 
 def _catalogue(run: TrainingRun, plan: Plan) -> Catalogue:

@@ -15,7 +15,7 @@ import click
 
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import progress, say
-from bakeoff.replay.dataset import DatasetError, stream_rows
+from bakeoff.replay.dataset import DatasetError, as_feature, stream_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,7 +153,7 @@ def labelled(
             example_id=_id(row, id_column) if id_column else f"{file.name}:{number}",
             text=_text(row, text_column)[:MOST_EXAMPLE],
             label=_id(row, label_column),
-            features={k: _feature(v) for k, v in row.items() if k not in rest} if features else {},
+            features={k: as_feature(v) for k, v in row.items() if k not in rest} if features else {},
         )
 
     with _read(file, example) as (rows, advance):
@@ -166,19 +166,6 @@ def labelled(
         f"{total} labelled examples are in{f', and surface {key} is made' if made else ''}: "
         f"`bakeoff train {key} --recommender tfidf` makes a first model."
     )
-
-
-def _feature(value: Any) -> Any:
-    """Return a number where a text says one: CSV knows texts alone."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool | int | float):
-        return value
-    try:
-        number = float(str(value))
-    except ValueError:
-        return str(_plain(value))[:MOST_ID].replace("\0", "")
-    return number if math.isfinite(number) else None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -11,41 +12,151 @@ from rich.table import Table
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, fail, progress, say
 
+if TYPE_CHECKING:
+    from inference.models import ModelVersion, Surface, TrainingRun
+
 POLL_SECONDS = 0.3
 OPERATOR = "operator"
+DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 
 
 @click.command()
 @click.argument("surface")
-@click.option("--recommender", default="two-tower", show_default=True, help="What is trained.")
+@click.option("--recommender", default=None, help="What is trained: two-tower, or tfidf for texts.")
 @click.option("--params", default="{}", help="Hyper-parameters that differ from the defaults, as JSON.")
 @project_option
-def train(surface: str, recommender: str, params: str, slug: str | None) -> None:
+def train(surface: str, recommender: str | None, params: str, slug: str | None) -> None:
     """Retrain SURFACE's model on what was recorded and put it through the gate."""
     found = find_surface(find_project(slug), surface)
     try:
         values = json.loads(params)
     except json.JSONDecodeError as error:
         raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
+    if not isinstance(values, dict):
+        raise click.UsageError(f"params == '{params}', must be a JSON object.")
+    _train(found, recommender or DEFAULTS[found.kind], values)
+
+
+@click.command()
+@click.argument("surface")
+@click.option("--endpoint", help="A URL that is asked by POST.")
+@click.option("--protocol", type=click.Choice(["json", "v2"]), default="json", show_default=True,
+              help="What it speaks: plain JSON, or the Open Inference Protocol v2.")  # fmt: skip
+@click.option("--python", "entry_point", help="A class that an installed package registers.")
+@click.option("--deadline-ms", default=500, show_default=True, help="How long an answer may take.")
+@project_option
+def register(
+    surface: str,
+    endpoint: str | None,
+    protocol: str,
+    entry_point: str | None,
+    deadline_ms: int,
+    slug: str | None,
+) -> None:
+    """Put a model of your own through SURFACE's gate: an HTTP endpoint, or a Python class."""
+    if (endpoint is None) == (entry_point is None):
+        raise click.UsageError("give one of --endpoint and --python.")
+    found = find_surface(find_project(slug), surface)
+    values: dict[str, Any] = {"deadline_ms": deadline_ms}
+    if endpoint is not None:
+        _train(found, "endpoint", {**values, "url": endpoint, "protocol": protocol})
+    else:
+        _train(found, "python", {**values, "entry_point": entry_point})
+
+
+def _train(surface: Surface, recommender: str, params: dict[str, Any]) -> None:
     from experiments.actions.retrain_surface import retrain_surface
     from inference.actions.queue_training import CannotTrainError
-    from inference.models import TrainingRun
 
     try:
-        run = retrain_surface(surface=found, recommender=recommender, trigger=OPERATOR, params=values)
+        run = retrain_surface(surface=surface, recommender=recommender, trigger=OPERATOR, params=params)
     except CannotTrainError as error:
         raise fail(str(error)) from error
+    _follow(run)
+
+
+@click.command()
+@click.argument("version")
+@click.option("--int8", "int8", is_flag=True, help="Compute in int8.")
+@click.option("--distil", type=int, help="Keep this many layers, taught by the larger model.")
+@click.option("--prune", type=int, help="Drop this many attention heads in each layer.")
+@click.option("--project", "dim", type=int, help="Project a recommender's vectors to this width.")
+@click.option("--surface", "key", help="Surface; not needed while only one has such a version.")
+@click.option(
+    "--in", "slug", help="Project; not needed while there is only one.", envvar="BAKEOFF_PROJECT"
+)
+def compress(
+    version: str,
+    int8: bool,  # noqa: FBT001  click names it
+    distil: int | None,
+    prune: int | None,
+    dim: int | None,
+    key: str | None,
+    slug: str | None,
+) -> None:
+    """Make a smaller VERSION (such as bert@1): a version of its own, gated against its parent."""
+    asked = {"int8": 0 if int8 else None, "distil": distil, "prune": prune, "project": dim}
+    chosen = [(how, size) for how, size in asked.items() if size is not None]
+    if len(chosen) != 1:
+        raise click.UsageError("give one of --int8, --distil, --prune and --project.")
+    from inference.actions.queue_compression import queue_compression
+    from inference.actions.queue_training import CannotTrainError
+
+    project = find_project(slug)
+    found = [
+        one
+        for surface in ([find_surface(project, key)] if key else project.surfaces.all())
+        for one in surface.versions.all()
+        if one.label == version
+    ]
+    if len(found) != 1:
+        raise click.UsageError(
+            f"versions named '{version}' == {len(found)}, must be 1: see `bakeoff models SURFACE`, "
+            "and name the surface with --surface."
+        )
+    (how, size) = chosen[0]
+    try:
+        run = queue_compression(version=found[0], how=how, size=size, trigger=OPERATOR)
+    except CannotTrainError as error:
+        raise fail(str(error)) from error
+    _follow(run)
+
+
+def _follow(run: TrainingRun) -> None:
+    """Show a run's progress until it ends; exit 1 unless it passed."""
     seen = 0
-    with progress(f"Training {recommender} in a worker (%)", 100) as advance:
-        while run.state in TrainingRun.ACTIVE:
+    with progress(f"Training {run.recommender} in a worker (%)", 100) as advance:
+        while run.state in run.ACTIVE:
             time.sleep(POLL_SECONDS)
             run.refresh_from_db()
             now = int(run.progress * 100)
             advance(max(now - seen, 0))
             seen = max(now, seen)
+    if run.version is not None:
+        _show_gate(run.version)
     say(run.message)
-    if run.state != TrainingRun.State.PASSED:
+    if run.state != run.State.PASSED:
         raise SystemExit(1)
+
+
+def _show_gate(version: ModelVersion) -> None:
+    """Print the gate's table."""
+    gate = version.gate
+    table = Table("metric", version.label, gate.get("rival") or "nobody", "difference (95 %)")
+    for metric, row in gate["rows"].items():
+        interval = row.get("interval")
+        table.add_row(
+            metric,
+            f"{row['challenger']:.4g}",
+            f"{row['champion']:.4g}" if "champion" in row else "",
+            f"{row['difference']:+.4f} ({interval[0]:+.4f} … {interval[1]:+.4f})" if interval else "",
+        )
+    console.print(table)
+    if made := gate.get("about", {}).get("compression"):
+        say(
+            f"{made['speed_up']:.2f} × as fast, {made['bytes_after'] / 2**20:.1f} MiB instead of "
+            f"{made['bytes_before'] / 2**20:.1f}."
+        )
 
 
 @click.command()
@@ -54,11 +165,14 @@ def train(surface: str, recommender: str, params: str, slug: str | None) -> None
 def models(surface: str, slug: str | None) -> None:
     """List the versions of SURFACE, newest first."""
     found = find_surface(find_project(slug), surface)
-    table = Table("version", "alias", "gate", "artifact", "made at")
+    from inference.actions.summarise_shadow import summarise_shadow
+
+    table = Table("version", "alias", "gate", "artifact", "made at", "in shadow")
     for version in found.versions.all():
         gate = "passed" if version.passed_gate else "refused"
         made = f"{version.created_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(version.label, version.alias, gate, version.artifact_sha256[:12], made)
+        said = summarise_shadow(version)
+        table.add_row(version.label, version.alias, gate, version.artifact_sha256[:12], made, str(said))
     if table.row_count:
         console.print(table)
     else:
@@ -83,6 +197,26 @@ def promote(surface: str, version: str, reason: str, slug: str | None) -> None:
 def rollback(surface: str, version: str, reason: str, slug: str | None) -> None:
     """Go back to VERSION of SURFACE; read back from serving before it says done."""
     _move(surface, version, reason, slug)
+
+
+@click.command()
+@click.argument("surface")
+@click.argument("version")
+@click.option("--reason", default="sent to shadow from a shell", show_default=True)
+@project_option
+def shadow(surface: str, version: str, reason: str, slug: str | None) -> None:
+    """Let VERSION answer a share of SURFACE's requests beside what is served, unseen."""
+    found = find_version(find_surface(find_project(slug), surface), version)
+    from experiments.actions.shadow_version import CannotShadowError, shadow_version
+
+    try:
+        shadow_version(version=found, by=OPERATOR, reason=reason)
+    except CannotShadowError as error:
+        raise fail(str(error)) from error
+    say(
+        f"{found} answers {found.surface.shadow_share:.0%} of the requests to '{surface}', unseen: "
+        f"`bakeoff models {surface}` shows how it compares."
+    )
 
 
 def _move(surface: str, version: str, reason: str, slug: str | None) -> None:

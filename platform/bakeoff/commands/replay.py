@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
 import socket
 from contextlib import contextmanager
@@ -16,7 +17,14 @@ from bakeoff.commands.terminal import fail, say
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
 from bakeoff.environment import read_environment
-from bakeoff.replay.dataset import Columns, Dataset, DatasetError, read_dataset
+from bakeoff.replay.dataset import (
+    Columns,
+    Dataset,
+    DatasetError,
+    read_dataset,
+    read_labelled,
+    shuffle_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,14 +36,19 @@ TICK_SECONDS = 0.5
 
 
 @click.command()
-@click.option("--items", required=True, type=Path, help="Catalogue: CSV, TSV or Parquet.")
-@click.option("--interactions", required=True, type=Path, help="Log: CSV, TSV or Parquet.")
+@click.option("--items", type=Path, help="Catalogue: CSV, TSV or Parquet.")
+@click.option("--interactions", type=Path, help="Log: CSV, TSV or Parquet.")
 @click.option("--item-id", help="Column of the item's id, in both files.")
 @click.option("--text", multiple=True, help="Column of the item's text; may be repeated.")
 @click.option("--user-id", help="Column of the user's id.")
 @click.option("--rating", help="Column of the rating; without one every row counts as liked.")
 @click.option("--timestamp", help="Column of the time; without one the file's order counts.")
 @click.option("--positive", default=4.0, show_default=True, help="A rating from there on is a like.")
+@click.option("--labelled", type=Path, help="Instead of both: labelled texts, in order of time.")
+@click.option("--label", help="Column of the label.")
+@click.option("--challenger", default="frozen-head", show_default=True, help="What meets tfidf.")
+@click.option("--visitors", type=Path, help="Labelled texts that are asked; else the last third.")
+@click.option("--shuffle-labels", is_flag=True, help="To see that nothing is promoted then.")
 @click.option("--seed", default=1, show_default=True, help="Of the split and the assignment.")
 @click.option("--visits", default=3, show_default=True, help="Slates a visitor looks at.")
 @click.option("--most-users", default=5000, show_default=True, help="Visitors at the most.")
@@ -45,6 +58,11 @@ TICK_SECONDS = 0.5
 def replay(**given: Any) -> None:
     """Would this have helped me? Replay your own log as live traffic."""
     flags = RunFlags.take_from(given)
+    if given["labelled"] is not None:
+        _replay_labelled(given, flags)
+        return
+    if given["items"] is None or given["interactions"] is None:
+        raise click.UsageError("give --items and --interactions, or --labelled.")
     columns = Columns(
         item_id=given["item_id"],
         text=given["text"],
@@ -61,6 +79,34 @@ def replay(**given: Any) -> None:
     with replayed(dataset, flags) as (_, wait):
         if not flags.leave:
             wait()
+
+
+def _replay_labelled(given: dict[str, Any], flags: RunFlags) -> None:
+    """Replay labelled texts."""
+    text, label = (given["text"] or ("text",))[0], given["label"] or "label"
+    try:
+        past = read_labelled(given["labelled"], text, label)
+        visitors = read_labelled(given["visitors"], text, label) if given["visitors"] else []
+    except DatasetError as error:
+        raise click.UsageError(str(error)) from error
+    if not visitors:
+        rows = random.Random(flags.seed).sample(past, len(past))  # noqa: S311  a split, no secret
+        past, visitors = rows[: 2 * len(rows) // 3], rows[2 * len(rows) // 3 :]
+    if given["shuffle_labels"]:
+        past = shuffle_labels(past, flags.seed)
+    with _platform(flags) as platform:
+        from bakeoff.replay.labelled import LabelledReplay
+
+        result = LabelledReplay(
+            past, visitors, url=platform.url, challenger=given["challenger"], seed=flags.seed
+        ).run()
+        if flags.json_file is not None:
+            flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+        say(f"Champion now: {result.champion or 'none'}")
+        for difference in result.differences:
+            say(f"NOT EQUAL: {difference}")
+        if not flags.leave:
+            platform.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +129,25 @@ class RunFlags:
 @contextmanager
 def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, Callable[[], None]]]:
     """Run a replay on a platform of its own and keep it up for the length of the block."""
+    with _platform(flags) as platform:
+        from bakeoff.replay.engine import Replay, ReplayOptions
+
+        options = ReplayOptions(
+            platform.url, seed=flags.seed, visits=flags.visits, most_users=flags.most_users
+        )
+        result = Replay(dataset, options).run()
+        if flags.json_file is not None:
+            flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+        _print_result(platform, result)
+        yield result, platform.wait
+
+
+@contextmanager
+def _platform(flags: RunFlags) -> Iterator[Platform]:
+    """Start a platform, set Django up, and stop it whatever happens."""
     stop_on_terminate()
-    json_file = flags.json_file
-    if json_file is not None and not json_file.absolute().parent.is_dir():
-        raise click.UsageError(f"folder of '{json_file}' does not exist.")
+    if flags.json_file is not None and not flags.json_file.absolute().parent.is_dir():
+        raise click.UsageError(f"folder of '{flags.json_file}' does not exist.")
     environment = with_tick(read_environment(), TICK_SECONDS)
     platform = Platform(environment, port=flags.port or _free_port(), tell=say)
     try:
@@ -94,21 +155,14 @@ def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, 
         import django
 
         django.setup()
-        from bakeoff.replay.engine import Replay, ReplayError, ReplayOptions
+        from bakeoff.replay.following import ReplayError
 
         platform.start_processes()
         say(f"The platform is up at {platform.url}.")
-        options = ReplayOptions(
-            platform.url, seed=flags.seed, visits=flags.visits, most_users=flags.most_users
-        )
         try:
-            result = Replay(dataset, options).run()
+            yield platform
         except ReplayError as error:
             raise fail(str(error)) from error
-        if json_file is not None:
-            json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
-        _print_result(platform, result)
-        yield result, platform.wait
     except StartError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import random
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -292,3 +294,51 @@ def by_unit(interactions: Iterable[Interaction]) -> dict[str, list[Interaction]]
     for interaction in interactions:
         grouped.setdefault(interaction.unit_id, {}).setdefault(interaction.item_id, interaction)
     return {unit: list(items.values()) for unit, items in grouped.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """One text, what else is known of it, and its label."""
+
+    text: str
+    features: Mapping[str, Any]
+    label: str
+
+
+def read_labelled(path: Path, text: str, label: str) -> list[LabelledRow]:
+    """Read labelled texts; columns besides text and label are features.
+
+    Raises:
+        DatasetError: it is missing, unreadable, or has no such columns.
+    """
+    rows = read_rows(path)
+    if label not in rows[0]:
+        raise DatasetError(f"file '{path}' has no column '{label}': it has {sorted(rows[0])}.")
+    return [
+        LabelledRow(
+            text=str(row.get(text) or ""),
+            features={k: as_feature(v) for k, v in row.items() if k not in {text, label}},
+            label=str(row[label]),
+        )
+        for row in rows
+    ]
+
+
+def shuffle_labels(rows: Sequence[LabelledRow], seed: int) -> list[LabelledRow]:
+    """Deal the labels anew: there is nothing to learn then."""
+    labels = random.Random(seed).sample([row.label for row in rows], len(rows))  # noqa: S311
+    return [LabelledRow(row.text, row.features, label) for row, label in zip(rows, labels, strict=True)]
+
+
+def as_feature(value: Any) -> Any:
+    """Return a number where a text says one: CSV knows texts alone."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return value
+    try:
+        number = float(str(value))
+    except ValueError:
+        said = value.isoformat() if isinstance(value, datetime) else str(value)
+        return said[:200].replace("\0", "")
+    return number if math.isfinite(number) else None

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import connection
 
 from bakeoff.accounts.keys import PUBLIC
 from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.checks import check_champion, check_decision, check_ledger
+from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow, follow_run, wait_until
 from bakeoff.replay.plan import EXPLORATION, Plan, make_plan, policy_of
 from bakeoff.replay.visitors import Ledger, Traffic, Visitor, send_visitors
 from experiments.actions.define_experiment import (
@@ -37,25 +37,19 @@ from experiments.reports.verdict import Verdict, verdict_of
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
-from inference.models import Item, ModelVersion, Surface, TrainingRun
+from inference.models import Item, ModelVersion, Surface
 from inference.serving.changes import announce_change, read_back
 from inference.serving.keys import candidates_key
 from inference.tasks import embed_items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from bakeoff.replay.dataset import Dataset, Interaction
 
 
-POLL_SECONDS = 0.2
 EMBED_CHUNK = 200
-PATIENCE_SECONDS = 3600
 OPERATOR = "operator"
-
-
-class ReplayError(Exception):
-    """The loop stopped somewhere; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +210,7 @@ class Replay:
         for start in range(0, len(ids), EMBED_CHUNK):
             embed_items.delay(list(ids)[start : start + EMBED_CHUNK])
         with progress("Embedding the texts in a worker", len(items)) as advance:
-            self._follow(lambda: count_embedded(items), len(items), advance, "embedding")
+            follow(lambda: count_embedded(items), len(items), advance, "embedding")
 
     def _make_surface(self) -> Surface:
         liked = (
@@ -243,7 +237,7 @@ class Replay:
 
     def _crown_popularity(self) -> None:
         version = self._train("popularity")
-        self._wait(
+        wait_until(
             lambda: self._surface.versions.champions().exists(),
             "the first champion",
         )
@@ -251,28 +245,15 @@ class Replay:
 
     def _train(self, recommender: str) -> ModelVersion:
         run = retrain_surface(surface=self._surface, recommender=recommender, trigger=OPERATOR)
-        return self._follow_run(run)
-
-    def _follow_run(self, run: TrainingRun) -> ModelVersion:
-        def share() -> int:
-            run.refresh_from_db()
-            if run.state == TrainingRun.State.FAILED:
-                raise ReplayError(f"training of {run.recommender} failed: {run.message}")
-            return 100 if run.state not in TrainingRun.ACTIVE else int(run.progress * 99)
-
-        with progress(f"Training {run.recommender} in a worker (%)", 100) as advance:
-            self._follow(share, 100, advance, f"training of {run.recommender}")
-        if run.version is None:
-            raise ReplayError(f"training of {run.recommender} made no version: {run.message}")
-        return run.version
+        return follow_run(run)
 
     def _wait_for_schedule(self) -> ModelVersion:
         """Turn the schedule on and wait for the run that it starts."""
         Surface.objects.filter(pk=self._surface.pk).update(retrain_recommender="two-tower")
         say("The schedule is on: two-tower is retrained on what was recorded.")
         runs = self._surface.training_runs.filter(recommender="two-tower")
-        self._wait(runs.exists, "the scheduled run")
-        version = self._follow_run(runs.get())
+        wait_until(runs.exists, "the scheduled run")
+        version = follow_run(runs.get())
         self._say_gate(version)
         return version
 
@@ -289,7 +270,7 @@ class Replay:
 
     def _wait_for_experiment(self, version: ModelVersion) -> Experiment:
         found = Experiment.objects.filter(variants__model_version=version)
-        self._wait(found.exists, f"the experiment of {version}")
+        wait_until(found.exists, f"the experiment of {version}")
         return found.get()
 
     def _start_against_gate(self, version: ModelVersion) -> Experiment:
@@ -357,28 +338,4 @@ class Replay:
             for version in versions
             for visitor in self._plan.first
         ]
-        self._wait(lambda: cache_client().exists(*keys) == len(keys), "candidates of all visitors")
-
-    def _follow(
-        self, done: Callable[[], int], total: int, advance: Callable[[int], None], what: str
-    ) -> None:
-        """Show how far a worker is until it has done all."""
-        seen, deadline = 0, time.monotonic() + PATIENCE_SECONDS
-        while seen < total:
-            now = done()
-            advance(now - seen)
-            seen = now
-            self._check_deadline(deadline, what)
-            time.sleep(POLL_SECONDS)
-
-    def _wait(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not holds():
-            self._check_deadline(deadline, what)
-            time.sleep(POLL_SECONDS)
-
-    def _check_deadline(self, deadline: float, what: str) -> None:
-        if time.monotonic() > deadline:
-            raise ReplayError(
-                f"{what} took longer than {PATIENCE_SECONDS} s: see {settings.BAKEOFF.logs}."
-            )
+        wait_until(lambda: cache_client().exists(*keys) == len(keys), "candidates of all visitors")

@@ -1,0 +1,63 @@
+"""Smaller versions of a real fine-tuned model: gated against their parent, refused when not faster."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference.actions.queue_compression import queue_compression
+from inference.actions.queue_training import CannotTrainError
+from inference.models import TrainingRun
+from inference.serving.artifact import check_artifact, load_draft, save_artifact
+from inference.tasks import run_training
+from tests.inference.test_classify import desk, train  # noqa: F401
+
+from django.conf import settings  # isort: skip
+
+
+def compress(version, how, size=0) -> TrainingRun:
+    run = queue_compression(version=version, how=how, size=size, trigger="a test")
+    run_training(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+@pytest.mark.parametrize(("how", "size"), [("int8", 0), ("distil", 1), ("prune", 1)])
+def test_each_way_makes_a_version_with_its_parent(desk, how, size):  # noqa: F811
+    parent = train(desk.surface, "frozen-head").version
+    run = compress(parent, how, size)
+    assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
+    version = run.version
+    assert version.parent == parent
+    assert version.recipe == "frozen-head"
+    assert version.artifact_sha256 != parent.artifact_sha256
+    made = version.gate["about"]["compression"]
+    assert made["bytes_after"] < made["bytes_before"]
+    assert version.gate["rival"] == parent.label
+    # Of a model this small the speed is the machine's to say; what is said must agree with it.
+    slow = [reason for reason in version.gate["reasons"] if "not faster" in reason]
+    assert bool(slow) == (made["speed_up"] < 1.05)
+    files = check_artifact(settings.BAKEOFF.artifacts, version.artifact_sha256)[1]["files"]
+    assert ("model.safetensors" in files) == (how == "distil")
+
+
+def test_what_was_compressed_without_its_weights_is_not_distilled(desk):  # noqa: F811
+    parent = train(desk.surface, "frozen-head").version
+    small = compress(parent, "int8").version
+    run = compress(small, "distil", 1)
+    assert run.state == TrainingRun.State.FAILED
+    assert "holds no float32 weights" in run.message
+
+
+def test_what_does_not_encode_is_not_quantised(desk):  # noqa: F811
+    parent = train(desk.surface, "tfidf").version
+    run = compress(parent, "int8")
+    assert run.state == TrainingRun.State.FAILED
+    assert "nothing encodes here" in run.message
+    with pytest.raises(CannotTrainError, match="must be one of"):
+        queue_compression(version=parent, how="zip", size=0, trigger="a test")
+
+
+def test_a_draft_is_read_back_as_it_was_saved(desk):  # noqa: F811
+    digest = train(desk.surface, "tfidf").version.artifact_sha256
+    root = settings.BAKEOFF.artifacts
+    assert save_artifact(root, load_draft(root, digest)) == digest
