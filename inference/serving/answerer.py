@@ -7,9 +7,12 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from inference.serving.artifact import ArtifactError, check_artifact
+import numpy as np
+
+from inference.serving.artifact import ArtifactError, Floats, check_artifact
+from inference.serving.endpoint import ask_endpoint
 from inference.serving.labellers import ENCODER, TERMS, Labeller
-from inference.serving.models import PYTHON
+from inference.serving.models import ENDPOINT, PYTHON, Elsewhere
 from inference.serving.own_files import find_python
 
 if TYPE_CHECKING:
@@ -70,9 +73,41 @@ def open_answering(root: Path, digest: str) -> Any:
         return Labeller(root, digest)
     if manifest["form"] == PYTHON:
         return open_python(folder, manifest["about"])
-    raise ArtifactError(
-        f"form == '{manifest['form']}', must be '{ENCODER}' or '{PYTHON}' for a worker."
-    )
+    if manifest["form"] == ENDPOINT:
+        return OwnEndpoint(Elsewhere.of(digest, ENDPOINT, manifest["about"]), manifest["about"])
+    raise ArtifactError(f"form == '{manifest['form']}', must be one that is asked for a worker.")
+
+
+class OwnEndpoint:
+    """A user's endpoint, asked one by one and waited for: by gates and shadows, never by requests."""
+
+    def __init__(self, asked: Elsewhere, about: Mapping[str, Any]) -> None:
+        """Remember where it is."""
+        self._asked, self._labels = asked, about.get("labels", ())
+
+    def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Floats:
+        """Return what it says of each label, float32 (texts, labels)."""
+        rows = [
+            ask_endpoint(self._asked, {"text": text, "features": dict(known)}, len(self._labels))
+            for text, known in zip(texts, features, strict=True)
+        ]
+        return np.array(rows, dtype=np.float32)
+
+    def rank(
+        self,
+        unit_id: str,
+        recent: Sequence[str],
+        candidates: Sequence[str],
+        context: Mapping[str, Any],
+    ) -> Sequence[float]:
+        """Return what it says of each candidate."""
+        question = {
+            "unit_id": unit_id,
+            "recent": list(recent),
+            "candidates": list(candidates),
+            "context": dict(context),
+        }
+        return ask_endpoint(self._asked, question, len(candidates))
 
 
 def open_python(folder: Path, about: Mapping[str, Any]) -> Any:

@@ -152,8 +152,10 @@ class LabelledReplay:
             project=self._project,
             key="accuracy",
             name="accuracy against corrections",
-            kind=Metric.Kind.MEAN,
+            kind=Metric.Kind.RATIO,
             event_name="feedback.correction",
+            value=Metric.Value.SUM,
+            denominator_event="feedback.correction",
         )
         with progress("Loading labelled texts", len(self._past)) as advance:
             load_examples(

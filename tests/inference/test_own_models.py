@@ -1,0 +1,280 @@
+"""Models of one's own, versions in shadow, and what goes wrong with either: all over a real gateway."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from django.conf import settings
+
+from bakeoff.gateway.breaker import FAILURES_IN_A_ROW, Breaker
+from experiments.actions.shadow_version import CannotShadowError, shadow_version
+from experiments.models import Exposure
+from inference.actions.answer_shadows import answer_shadows, spearman
+from inference.actions.summarise_shadow import summarise_shadow
+from inference.cache import cache_client
+from inference.models import ModelVersion, Surface, TrainingRun
+from inference.serving.artifact import Draft, save_artifact
+from inference.serving.endpoint import WrongAnswerError, check_scores, encode_question, read_scores
+from tests import builders
+from tests.inference.test_runs import learner, train  # noqa: F401
+
+
+class Endpoint:
+    """A real HTTP server; what it does may be changed while it runs."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict] = []
+        self.behave = lambda asked: {"scores": [float(len(c)) for c in asked["candidates"]]}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                outer.asked.append(asked)
+                body = outer.behave(asked)
+                body = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/rank"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def endpoint():
+    made = Endpoint()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def crown_endpoint(shop, lane, url, **about) -> ModelVersion:
+    draft = Draft(
+        form="endpoint",
+        arrays={"default_order": np.arange(10, dtype=np.int32)},
+        item_ids=shop.items,
+        about={"url": url, "protocol": "json", "deadline_ms": 300, **about},
+    )
+    shop.surface.versions.champions().update(alias="retired")
+    version = ModelVersion.objects.create(
+        surface=shop.surface,
+        name="endpoint",
+        number=ModelVersion.objects.count() + 1,
+        alias="champion",
+        artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
+        gate={"passed": True},
+    )
+    lane.refresh()
+    return version
+
+
+def ask(lane, shop, unit="u1", **fields):
+    return lane.post(
+        "/v1/recommend", {"surface": "home-feed", "unit_id": unit, "k": 3, **fields}, shop.public
+    )
+
+
+def test_an_endpoint_ranks_what_it_is_offered(shop, lane, endpoint):
+    endpoint.behave = lambda asked: {"scores": [float(c[1:]) for c in asked["candidates"]]}
+    crown_endpoint(shop, lane, endpoint.url)
+    answer = ask(lane, shop, exclude=["i9"], context={"country": "DE"}).json()
+    assert [item["item_id"] for item in answer["items"]] == ["i8", "i7", "i6"]
+    assert answer["fallback"] is None
+    (asked,) = endpoint.asked
+    assert asked["unit_id"] == "u1"
+    assert asked["context"] == {"country": "DE"}
+    assert asked["candidates"] == [f"i{n}" for n in range(9)]
+
+
+def test_an_endpoint_may_speak_the_open_inference_protocol(shop, lane, endpoint):
+    def behave(asked):
+        inputs = {tensor["name"]: tensor for tensor in asked["inputs"]}
+        assert inputs["candidates"]["datatype"] == "BYTES"
+        assert inputs["candidates"]["shape"] == [1, 10]
+        data = [float(c[1:]) for c in inputs["candidates"]["data"]]
+        return {"outputs": [{"name": "scores", "datatype": "FP32", "shape": [1, 10], "data": data}]}
+
+    endpoint.behave = behave
+    crown_endpoint(shop, lane, endpoint.url, protocol="v2")
+    assert ask(lane, shop).json()["items"][0]["item_id"] == "i9"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scores": [1.0]},
+        {"scores": "none"},
+        b"not json",
+        b'{"scores": [NaN, 1, 1, 1, 1, 1, 1, 1, 1, 1]}',
+        {"scores": [None] * 10},
+        {"scores": [True] * 10},
+        [],
+    ],
+)
+def test_a_wrong_answer_is_a_fallback_and_no_error(shop, lane, endpoint, wrong):
+    endpoint.behave = lambda _asked: wrong
+    crown_endpoint(shop, lane, endpoint.url)
+    answer = ask(lane, shop)
+    assert answer.status_code == 200
+    assert answer.json()["fallback"] == "model_error"
+    assert [item["item_id"] for item in answer.json()["items"]] == ["i0", "i1", "i2"]
+
+
+def test_a_model_that_takes_ten_seconds_is_broken_off_and_then_left_alone(shop, lane, endpoint):
+    def slow(asked):
+        time.sleep(10)
+        return {"scores": [0.0] * len(asked["candidates"])}
+
+    endpoint.behave = slow
+    crown_endpoint(shop, lane, endpoint.url)
+    start = time.monotonic()
+    reasons = [ask(lane, shop).json()["fallback"] for _ in range(FAILURES_IN_A_ROW + 2)]
+    assert reasons == ["timeout"] * FAILURES_IN_A_ROW + ["breaker_open"] * 2
+    assert time.monotonic() - start < 5
+    assert len(endpoint.asked) == FAILURES_IN_A_ROW
+
+
+def test_a_breaker_tries_again_after_a_pause_that_grows(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("bakeoff.gateway.breaker.time.monotonic", lambda: clock[0])
+    breaker = Breaker()
+    for _ in range(FAILURES_IN_A_ROW):
+        assert breaker.lets_through()
+        breaker.failed()
+    assert not breaker.lets_through()
+    clock[0] += 5.1
+    assert breaker.lets_through()
+    assert not breaker.lets_through()  # one tries, the others do not wait
+    breaker.failed()
+    clock[0] += 5.1
+    assert not breaker.lets_through()
+    clock[0] += 5
+    assert breaker.lets_through()
+    breaker.succeeded()
+    assert breaker.lets_through()
+    assert breaker.lets_through()
+
+
+def test_half_of_all_failing_opens_a_breaker():
+    breaker = Breaker()
+    for n in range(20):
+        (breaker.failed if n % 2 else breaker.succeeded)()
+    assert breaker.is_open
+
+
+def test_an_endpoint_goes_through_the_gate_like_any_other(learner, endpoint):  # noqa: F811
+    train(learner, "popularity")
+    endpoint.behave = lambda asked: {"scores": [-float(n) for n in range(len(asked["candidates"]))]}
+    run = train(learner, "endpoint", url=endpoint.url)
+    assert run.state == TrainingRun.State.PASSED, run.message
+    assert run.version.label == "endpoint@1"
+    assert run.version.gate["rows"]["ndcg"]
+    endpoint.behave = lambda _asked: {"scores": [1.0]}
+    run = train(learner, "endpoint", url=endpoint.url)
+    assert run.state == TrainingRun.State.FAILED
+    assert "the model gave no answer" in run.message
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({}, "url == '', must begin with http:// or https://"),
+        ({"url": "file:///etc/passwd"}, "must begin with http"),
+        ({"url": "http://x", "protocol": "grpc"}, "protocol == 'grpc', must be one of"),
+        ({"url": "http://x", "deadline_ms": 0}, "deadline_ms == 0, must be in [1, 10000]"),
+        ({"adress": "http://x"}, "parameter == 'adress', must be one of"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_asked_is_refused(learner, params, said):  # noqa: F811
+    run = train(learner, "endpoint", **params)
+    assert run.state == TrainingRun.State.FAILED
+    assert said in run.message
+
+
+def test_a_class_that_nobody_installed_is_named(learner):  # noqa: F811
+    run = train(learner, "python", entry_point="nearest")
+    assert run.state == TrainingRun.State.FAILED
+    assert "entry_point == 'nearest', must be one of" in run.message
+
+
+def test_a_shadow_answers_real_requests_unseen(shop, lane):
+    shadow = builders.make_version(shop.surface, list(range(1, 11)))
+    Surface.objects.filter(pk=shop.surface.pk).update(shadow_share=1.0)
+    shadow_version(version=shadow, by="a test", reason="to see")
+    lane.refresh()
+    served = [ask(lane, shop, unit=f"u{n}").json() for n in range(5)]
+    assert all(answer["model"] == shop.champion.label for answer in served)
+    shop.surface.refresh_from_db()
+    deadline, count = time.monotonic() + 10, 0
+    while count < 5 and time.monotonic() < deadline:
+        count += answer_shadows(
+            surface=shop.surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts
+        )
+    said = summarise_shadow(shadow)
+    assert (said.answers, said.errors) == (5, 0)
+    assert said.overlap == 0  # the opposite taste
+    assert said.correlation == pytest.approx(-1)
+    assert said.latency_ms > 0
+    assert not Exposure.objects.filter(project=shop.project).exists()
+    moves = [(move.before, move.after, move.moved_by) for move in shadow.moves.all()]
+    assert moves == [("challenger", "shadow", "a test")]
+
+
+def test_a_shadow_that_fails_is_counted_and_harms_nobody(shop, lane):
+    shadow = builders.make_version(shop.surface, list(range(1, 11)))
+    Surface.objects.filter(pk=shop.surface.pk).update(shadow_share=1.0)
+    ModelVersion.objects.filter(pk=shadow.pk).update(alias="shadow", artifact_sha256="0" * 64)
+    lane.refresh()
+    assert ask(lane, shop).json()["fallback"] == "default_list"
+    time.sleep(0.3)
+    answer_shadows(surface=shop.surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts)
+    said = summarise_shadow(shadow)
+    assert (said.answers, said.errors) == (1, 1)
+    assert "is missing" in shadow.shadow_answers.get().error
+
+
+def test_who_serves_cannot_go_into_shadow(shop):
+    with pytest.raises(CannotShadowError, match="is champion, must be one of"):
+        shadow_version(version=shop.champion, by="a test", reason="")
+
+
+def test_rank_correlation_is_that_of_scipy():
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=50), rng.normal(size=50)
+    assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert spearman(a, np.ones(50)) is None
+
+
+def test_a_damaged_artifact_does_not_stop_traffic(shop, lane):
+    digest = builders.make_popularity(shop.items, [3] * 10, test="damaged")
+    shop.surface.versions.champions().update(artifact_sha256=digest)
+    (settings.BAKEOFF.artifacts / digest / "bias.npy").write_bytes(b"\x80\x04pickled")
+    lane.refresh()
+    answer = ask(lane, shop).json()
+    assert answer["fallback"] == "model_unavailable"
+    assert [item["item_id"] for item in answer["items"]] == shop.items[-3:]
+
+
+def test_answers_are_checked_one_by_one():
+    assert read_scores(200, b'{"scores": [1, 2.5]}', "json") == [1, 2.5]
+    with pytest.raises(WrongAnswerError, match="status == 500, must be 200"):
+        read_scores(500, b"", "json")
+    with pytest.raises(WrongAnswerError, match="scores == 1, must be 2"):
+        check_scores([1.0], 2)
+    with pytest.raises(WrongAnswerError, match="must be a finite number"):
+        check_scores([float("inf")], 1)
+    asked = json.loads(encode_question({"text": "hello", "features": {"a": 1}}, "v2"))
+    assert [tensor["name"] for tensor in asked["inputs"]] == ["text", "features"]
