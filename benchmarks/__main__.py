@@ -18,6 +18,7 @@ NAMES = (
     "statistics",
     "scorecard",
     "freshness",
+    "recommenders",
     "faults",
 )
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from django.utils import timezone
 
 from inference.models import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 CHUNK = 1000
 
@@ -24,6 +25,7 @@ class ItemDraft:
     title: str = ""
     text: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
+    vector: Sequence[float] | None = None
 
 
 def load_items(
@@ -46,13 +48,16 @@ def load_items(
                     title=draft.title,
                     text=draft.text,
                     properties=dict(draft.properties),
+                    vector=None
+                    if draft.vector is None
+                    else np.asarray(draft.vector, dtype="<f4").tobytes(),
                     updated_at=timezone.now(),
                 )
                 for draft in drafts.values()
             ],
             update_conflicts=True,
             unique_fields=["project", "item_id"],
-            update_fields=["title", "text", "properties", "updated_at"],
+            update_fields=["title", "text", "properties", "vector", "updated_at"],
         )
         written += Item.objects.filter(project_id=project_id, item_id__in=drafts).values_list(
             "pk", flat=True

@@ -7,6 +7,7 @@ from inference.recommenders.item_knn import ItemKnn
 from inference.recommenders.own_model import Endpoint, Python
 from inference.recommenders.popularity import Popularity
 from inference.recommenders.protocol import Recommender, TrainingData
+from inference.recommenders.tuned_text import BertItems, TunedTwoTower
 from inference.recommenders.two_tower import TwoTower
 
 RECOMMENDERS: dict[str, Recommender] = {
@@ -18,6 +19,8 @@ RECOMMENDERS: dict[str, Recommender] = {
         Als(),
         FrozenText(),
         TwoTower(),
+        TunedTwoTower(),
+        BertItems(),
         Endpoint(),
         Python(),
     )

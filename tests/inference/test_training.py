@@ -220,3 +220,100 @@ def test_projection_keeps_the_scores_of_a_low_rank_model():
     assert small["context_vectors"] @ small["attention"] == pytest.approx(low @ attention, abs=1e-4)
     with pytest.raises(ValueError, match="must be in"):
         project_vectors(full, 4)
+
+
+NAMES = ["heat", "rain", "sun", "night"]
+
+
+@pytest.mark.parametrize(
+    ("recommender", "method"),
+    [("tuned-two-tower", "lora"), ("tuned-two-tower", "adalora"), ("tuned-two-tower", "full"), ("bert", "full")],
+)  # fmt: skip
+def test_a_transformer_learns_from_behaviour(tmp_path, tiny_bert, recommender, method):
+    texts = [f"{NAMES[n // PER_GROUP]} {n}" for n in range(len(ITEMS))]
+    rate = 1e-3 if method == "full" else 1e-4
+    params = {"method": method, "steps": 60, "batch": 16, "history": 2, "rate": rate}
+    plan = Plan(
+        recipe=Recipe(recommender, params),
+        champion=Recipe("popularity", {}, "popularity@1"),
+        rule=GateRule(k=5, least_coverage=0.0),
+        place=Workplace(tmp_path / "artifacts", encoder=str(tiny_bert)),
+    )
+    losses = []
+    progress = Progress(curve=lambda fit, step, loss: losses.append((fit, step, loss)))
+    gate = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, vectors(), texts), progress).gate
+    assert gate.passed, gate.reasons
+    assert gate.rows["ndcg"]["challenger"] > gate.rows["ndcg"]["champion"]
+    assert losses[-1][2] > 0
+
+
+@pytest.mark.parametrize("recommender", ["item-knn", "ease", "als"])
+def test_classic_recommenders_learn_what_popularity_cannot(tmp_path, recommender):
+    gate = run(tmp_path, recommender).gate
+    assert gate.superior
+    assert {row["slice"] for row in gate.about["slices"]} >= {"items with at most 2 likes"}
+    assert len(gate.about["checks"]) == 3
+    assert gate.about["window"]["judged"] == gate.units
+
+
+@pytest.mark.parametrize("recommender", ["item-knn", "ease", "als", "two-tower"])
+def test_a_cold_item_is_placed_by_its_text(tmp_path, recommender):
+    """Item 0 belongs to group 0 by its text alone: who likes that group gets it before who does not."""
+    from inference.serving.artifact import save_artifact
+    from inference.serving.ranker import Ranker
+
+    rng = np.random.default_rng(0)
+    liked = [
+        rng.permutation(np.arange(max(1, g * PER_GROUP), (g + 1) * PER_GROUP))[:7]
+        for g in [n % GROUPS for n in range(80)]
+    ]
+    text = np.repeat(np.eye(GROUPS, 12), PER_GROUP, axis=0).astype(np.float32)
+    text += rng.normal(scale=0.05, size=text.shape).astype(np.float32)
+    params = QUICK | {"own": 0.0} if recommender == "two-tower" else {}
+    draft = RECOMMENDERS[recommender].fit(TrainingData(ITEMS, text, liked), FitOptions(params=params))
+    ranker = Ranker(tmp_path, save_artifact(tmp_path, draft))
+    cold = np.array([0], dtype=np.int32)
+    assert ranker.score(cold, [3, 5, 7])[0] > ranker.score(cold, [13, 15, 17])[0]
+
+
+def test_a_unit_is_folded_in_as_the_library_does(tmp_path):
+    from implicit.cpu.als import AlternatingLeastSquares
+    from scipy import sparse
+
+    from inference.serving.artifact import save_artifact
+    from inference.serving.ranker import Ranker
+
+    liked = [np.array([n % 7, (n * 3) % 11 + 7, 20 + n % 5]) for n in range(60)]
+    params = {"factors": 8, "iterations": 5, "l2": 1.0, "alpha": 3.0}
+    draft = RECOMMENDERS["als"].fit(TrainingData(ITEMS, None, liked), FitOptions(params=params))
+    ranker = Ranker(tmp_path, save_artifact(tmp_path, draft))
+    model = AlternatingLeastSquares(factors=8, regularization=1.0, alpha=1.0, num_threads=1)
+    model.item_factors = draft.arrays["item_factors"]
+    row = sparse.csr_matrix(([4.0, 4.0], ([0, 0], [3, 21])), (1, len(ITEMS)))
+    theirs = model.recalculate_user(np.array([0]), row)
+    assert ranker.scorer.unit_factors([3, 21]) == pytest.approx(theirs.ravel(), rel=1e-3)
+
+
+def test_vectors_of_the_users_own_are_fused(tmp_path):
+    noise = np.random.default_rng(3).normal(size=(len(ITEMS), 6)).astype(np.float32)
+    seen = np.repeat(np.eye(GROUPS), PER_GROUP, axis=0).astype(np.float32)
+    params = QUICK | {"own": 0.0}
+    plan = Plan(
+        recipe=Recipe("two-tower", params),
+        champion=None,
+        rule=GateRule(k=5),
+        place=Workplace(tmp_path),
+    )
+
+    def ndcg(own) -> float:
+        made = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, noise, None, own), Progress())
+        return made.gate.rows["ndcg"]["challenger"]
+
+    assert ndcg(seen) > ndcg(None)
+
+
+def test_live_likes_near_the_held_out_ones_are_not_learnt_from():
+    likes = make_likes(units=30, each=10)
+    live = Likes(likes.unit_ids, likes.item_ids, likes.liked_at, live=[True] * 300)
+    assert [len(unit.items) for unit in split_by_time(live, ITEMS, gap_seconds=3).past] == [6] * 30
+    assert [len(unit.items) for unit in split_by_time(likes, ITEMS, gap_seconds=3).past] == [8] * 30

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -92,6 +92,9 @@ class ItemIn(Schema):
     title: str = Field("", max_length=500)
     text: str = Field("", max_length=20_000)
     properties: dict[str, Any] = Field(default_factory=dict)
+    vector: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = Field(
+        None, min_length=1, max_length=4096, description="A vector of your own: of an image, say."
+    )
 
 
 class ItemsIn(Schema):

@@ -1,0 +1,195 @@
+"""A transformer trained on behaviour: the text tower's upper rungs, and BERT over items as labels.
+
+Both learn from pairs: some of a unit's liked items, and one that it liked after them. The unit is the
+mean of its items' vectors. `tuned-two-tower` scores the item's own vector by an in-batch softmax,
+corrected for how often an item is drawn (Yi et al. 2019), then trains the heads of `two-tower` over the
+new vectors. `bert` has a linear head over items as labels, cross-entropy and Adam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.options import FitOptions, read_params
+from inference.recommenders.protocol import TrainingData, default_order
+from inference.recommenders.two_tower import TwoTower
+from inference.serving.scorers import draft_vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.encoders.trained import TrainedEncoder
+    from inference.serving.artifact import Draft
+
+TEMPERATURE = 0.05
+
+
+@dataclass(frozen=True)
+class TunedParams:
+    """Hyper-parameters.
+
+    Attributes:
+        method: full, lora or adalora.
+        steps: of the optimiser.
+        batch: pairs a step.
+        history: items of a unit that are read in a step.
+        rate: peak learning rate of the encoder; of adapters ten times as much.
+        head_rate: of the head over items.
+        rank: of adapters.
+    """
+
+    method: str = "lora"
+    steps: int = 300
+    batch: int = 32
+    history: int = 4
+    rate: float = 5e-5
+    head_rate: float = 1e-2
+    rank: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Draws units' items and what they liked after them."""
+
+    units: list[NDArray[np.int64]]
+    params: TunedParams
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return histories (b, h), repeated where short, and targets (b,)."""
+        chosen = rng.choice(len(self.units), self.params.batch)
+        histories = np.empty((len(chosen), self.params.history), dtype=np.int64)
+        targets = np.empty(len(chosen), dtype=np.int64)
+        for row, unit in enumerate(chosen):
+            liked = self.units[unit]
+            cut = rng.integers(1, len(liked))
+            targets[row] = liked[cut]
+            histories[row] = rng.choice(liked[max(0, cut - 20) : cut], self.params.history)
+        return histories, targets
+
+
+class _Texts:
+    """The items' tokens; each distinct item of a step is encoded once."""
+
+    def __init__(self, encoder: TrainedEncoder, texts: list[str]) -> None:
+        self._encoder, self._tokens = encoder, encoder.tokens(texts)
+
+    def vectors(self, items: NDArray[np.int64]) -> Any:
+        """Return vectors (..., width) of items, with gradients."""
+        import torch  # noqa: PLC0415  the training subprocess alone comes here
+
+        distinct, places = np.unique(items, return_inverse=True)
+        found = self._encoder.forward([self._tokens[i] for i in distinct])
+        return found[torch.from_numpy(places.reshape(items.shape)).to(found.device)]
+
+
+def _prepare(data: TrainingData, options: FitOptions, name: str) -> tuple[Any, _Texts, TunedParams]:
+    from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415  torch
+
+    if data.item_texts is None:
+        raise ValueError(f"item_texts == None, must be given to '{name}'.")
+    params = read_params(TunedParams, options.params)
+    encoder = TrainedEncoder(options.encoder, pick_device(options.device))
+    return encoder, _Texts(encoder, list(data.item_texts)), params
+
+
+def _pairs(data: TrainingData, params: TunedParams) -> _Pairs:
+    units = [liked for liked in data.liked if len(liked) >= 2]
+    if not units:
+        raise ValueError("units with two liked items == 0, must be at least 1.")
+    return _Pairs(units, params)
+
+
+class TunedTwoTower:
+    """The encoder is trained on behaviour, then the heads over what it says."""
+
+    name = "tuned-two-tower"
+    reads = frozenset({"vectors", "texts"})
+    seeds = 1
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Train the encoder, embed the catalogue, train the heads.
+
+        Raises:
+            ValueError: there are no texts, or no unit liked two items.
+        """
+        import torch  # noqa: PLC0415  the training subprocess alone comes here
+
+        from inference.training.tune import Schedule, add_adapters, merge_adapters, tune  # noqa: PLC0415
+
+        torch.manual_seed(options.seed)
+        encoder, texts, params = _prepare(data, options, self.name)
+        pairs = _pairs(data, params)
+        schedule = Schedule(params.method, params.steps, params.rate, params.rate, rank=params.rank)
+        add_adapters(encoder, schedule)
+        often = torch.from_numpy(np.log1p(data.popularity).astype(np.float32)).to(encoder.device)
+
+        def loss_of(rng: np.random.Generator) -> Any:
+            histories, targets = pairs.draw(rng)
+            units = torch.nn.functional.normalize(texts.vectors(histories).mean(1), dim=1)
+            logits = units @ texts.vectors(targets).T / TEMPERATURE - often[targets]
+            same = torch.from_numpy(targets[:, None] == targets[None]).to(logits.device)
+            logits = logits.masked_fill(same & ~torch.eye(len(targets), dtype=torch.bool), -1e4)
+            return torch.nn.functional.cross_entropy(logits, torch.arange(len(targets)))
+
+        told = replace(options, report=lambda share, line: options.report(0.7 * share, line))
+        tune(encoder, torch.nn.Identity(), schedule, loss_of, told)
+        merge_adapters(encoder, schedule)
+        vectors = encoder.encode(list(data.item_texts or []))
+        folder = options.checkpoint / "heads" if options.checkpoint is not None else None
+        heads = replace(
+            options,
+            params={},
+            checkpoint=folder,
+            report=lambda share, line: options.report(0.7 + 0.3 * share, line),
+        )
+        draft = TwoTower().fit(replace(data, item_vectors=vectors), heads)
+        about = {"recommender": self.name, "params": asdict(params), "seed": options.seed}
+        return replace(draft, about=about)
+
+
+class BertItems:
+    """A transformer with a linear head over items: what does who liked these like next?"""
+
+    name = "bert"
+    reads = frozenset({"texts"})
+    seeds = 1
+
+    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+        """Train encoder and head by cross-entropy.
+
+        Raises:
+            ValueError: there are no texts, or no unit liked two items.
+        """
+        import torch  # noqa: PLC0415  the training subprocess alone comes here
+
+        from inference.training.tune import Schedule, add_adapters, merge_adapters, tune  # noqa: PLC0415
+
+        torch.manual_seed(options.seed)
+        encoder, texts, params = _prepare(data, options, self.name)
+        pairs = _pairs(data, params)
+        head = torch.nn.Linear(encoder.width, len(data.item_ids)).to(encoder.device)
+        with torch.no_grad():  # the head starts as what is popular
+            head.bias.copy_(torch.from_numpy(np.log1p(data.popularity).astype(np.float32)))
+        schedule = Schedule(
+            params.method, params.steps, params.rate, params.head_rate, rank=params.rank
+        )
+        add_adapters(encoder, schedule)
+
+        def loss_of(rng: np.random.Generator) -> Any:
+            histories, targets = pairs.draw(rng)
+            logits = head(texts.vectors(histories).mean(1))
+            return torch.nn.functional.cross_entropy(logits, torch.from_numpy(targets))
+
+        tune(encoder, head, schedule, loss_of, options)
+        merge_adapters(encoder, schedule)
+        return draft_vectors(
+            item_ids=data.item_ids,
+            item_vectors=head.weight.detach().cpu().numpy().copy(),
+            context_vectors=encoder.encode(list(data.item_texts or [])),
+            bias=head.bias.detach().cpu().numpy().copy(),
+            default_order=default_order(data.popularity, most=len(data.item_ids)),
+            about={"recommender": self.name, "params": asdict(params), "seed": options.seed},
+        )
