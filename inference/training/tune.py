@@ -8,6 +8,7 @@ generators seeded by (seed, step), so a run that resumes ends as if it had not s
 from __future__ import annotations
 
 import math
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from inference.encoders.trained import TrainedEncoder
     from inference.options import FitOptions
 
-CHECKPOINT_SECONDS = 20.0
+CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS", "20"))
 CURVE_POINTS = 200
 METHODS = ("full", "lora", "adalora")
 

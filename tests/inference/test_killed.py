@@ -1,0 +1,89 @@
+"""A training that is killed at random moments ends as one that was not, and never shows half an artifact."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from experiments.actions.retrain_surface import retrain_surface
+from inference.actions.cancel_training import CannotCancelError, cancel_training
+from inference.models import TrainingRun
+from inference.serving.artifact import check_artifact
+from inference.tasks import run_training
+from tests.inference.test_classify import desk, train  # noqa: F401
+
+KILLS = 4
+
+
+def start(run: TrainingRun) -> subprocess.Popen:
+    TrainingRun.objects.filter(pk=run.pk).update(
+        state="running", lease=run.lease + 1, heartbeat_at=timezone.now()
+    )
+    run.refresh_from_db()
+    return subprocess.Popen(
+        [sys.executable, "-m", "inference.training.run", str(run.pk), str(run.lease)],
+        stderr=subprocess.PIPE,
+    )
+
+
+def whole_artifacts() -> None:
+    root = settings.BAKEOFF.artifacts
+    for folder in root.iterdir():
+        if not folder.name.startswith(".new-"):
+            check_artifact(root, folder.name)
+
+
+@pytest.mark.parametrize("method", ["full", "adalora"])
+def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):  # noqa: F811
+    params = {"method": method, "epochs": 40.0, "batch": 16, "rate": 1e-3}
+    monkeypatch.setenv("BAKEOFF_CHECKPOINT_SECONDS", "0.2")
+    whole = train(desk.surface, "bert", **params).version
+    rng = random.Random(0)
+    run = retrain_surface(surface=desk.surface, recommender="bert", trigger="a test", params=params)
+    killed = 0
+    while killed < KILLS:
+        process = start(run)
+        time.sleep(rng.uniform(3.0, 9.0))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed += 1
+        whole_artifacts()
+    run.refresh_from_db()
+    if run.state == TrainingRun.State.RUNNING:
+        stale = timezone.now() - timedelta(minutes=5)
+        TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=stale)
+        run_training(run.pk)
+        run.refresh_from_db()
+    assert killed > 0
+    assert run.version is not None, run.message
+    assert run.version.artifact_sha256 == whole.artifact_sha256
+    for metric in ("accuracy", "log_score", "f1"):
+        assert run.version.gate["rows"][metric] == whole.gate["rows"][metric]
+
+
+def test_a_cancelled_run_ends_and_publishes_nothing(desk):  # noqa: F811
+    run = retrain_surface(
+        surface=desk.surface, recommender="bert", trigger="a test", params={"epochs": 2000.0, "most_steps": 100_000}
+    )
+    process = start(run)
+    deadline = time.monotonic() + 60
+    while run.progress == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        run.refresh_from_db()
+    cancel_training(run=run, by="a test")
+    assert process.wait(timeout=20) != 0
+    run.refresh_from_db()
+    assert (run.state, run.version) == (TrainingRun.State.CANCELLED, None)
+    assert not desk.surface.versions.exists()
+    with pytest.raises(CannotCancelError, match="is cancelled, must be queued or running"):
+        cancel_training(run=run, by="a test")
