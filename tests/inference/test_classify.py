@@ -207,3 +207,29 @@ def test_personal_data_are_not_kept_with_the_slate(desk, lane):
     assert "ann@example.com" not in slate.context["text"]
     assert slate.context["features"] == {"amount": 3}
     assert slate.context["redacted"] == ["email"]
+
+
+def test_the_page_of_a_run_shows_its_gate_and_cancels_it(desk):
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    from bakeoff.dashboard.run_page import draw_curve
+
+    run = train(desk.surface, "bert", epochs=1.0, batch=16)
+    person = User.objects.create_superuser(f"root-{run.pk}", password="x")
+    client = Client()
+    client.force_login(person)
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    for part in ("Calibration", "log_score", "Slices", "Loss", "on shuffled labels", "polyline"):
+        assert part in page, part
+    assert f"/runs/{run.pk}/" in client.get("/").content.decode()
+    waiting = retrain_surface(surface=desk.surface, recommender="tfidf", trigger="a test")
+    assert "Cancel this run" in client.get(f"/runs/{waiting.pk}/").content.decode()
+    assert client.post(f"/runs/{waiting.pk}/cancel/").status_code == 302
+    waiting.refresh_from_db()
+    assert waiting.state == TrainingRun.State.CANCELLED
+    stranger = User.objects.create_user(f"stranger-{run.pk}", password="x")
+    client.force_login(stranger)
+    assert client.get(f"/runs/{run.pk}/").status_code == 404
+    assert client.post(f"/runs/{run.pk}/cancel/").status_code == 404
+    assert "<script>" not in draw_curve([["<script>", 1, 0.5]])

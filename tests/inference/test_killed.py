@@ -73,7 +73,10 @@ def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch): 
 
 def test_a_cancelled_run_ends_and_publishes_nothing(desk):  # noqa: F811
     run = retrain_surface(
-        surface=desk.surface, recommender="bert", trigger="a test", params={"epochs": 2000.0, "most_steps": 100_000}
+        surface=desk.surface,
+        recommender="bert",
+        trigger="a test",
+        params={"epochs": 2000.0, "most_steps": 100_000},
     )
     process = start(run)
     deadline = time.monotonic() + 60

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from bakeoff.dashboard.access import experiment_for, projects_of
+from bakeoff.dashboard.run_page import page_of
 from experiments.models import Decision, Experiment
 from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict import verdict_of
+from inference.actions.cancel_training import CannotCancelError, cancel_training
+from inference.actions.summarise_shadow import summarise_shadow
 from inference.models import Surface, TrainingRun
 
 SHOWN = 50
@@ -59,6 +64,36 @@ def show_report(request: HttpRequest, project: str, key: str) -> HttpResponse:
 def show_report_json(request: HttpRequest, project: str, key: str) -> JsonResponse:
     """Give the numbers of the report."""
     return JsonResponse(report_on(experiment_for(request.user, project, key)).as_json())
+
+
+def _run_for(request: HttpRequest, run_id: int) -> TrainingRun:
+    return get_object_or_404(
+        TrainingRun.objects.select_related("surface", "version"),
+        pk=run_id,
+        surface__project__in=projects_of(request.user),
+    )
+
+
+@require_safe
+@login_required
+def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Show a training run: progress, loss, gate, slices, and what became of its version."""
+    run = _run_for(request, run_id)
+    context = {
+        "page": page_of(run),
+        "moves": run.version.moves.all() if run.version is not None else (),
+        "shadow": str(summarise_shadow(run.version)) if run.version is not None else "",
+    }
+    return render(request, "dashboard/run.html", context)
+
+
+@require_POST
+@login_required
+def cancel_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Cancel a training run; one that has ended meanwhile is shown as it ended."""
+    with contextlib.suppress(CannotCancelError):
+        cancel_training(run=_run_for(request, run_id), by=str(request.user))
+    return redirect("run", run_id)
 
 
 @require_safe

@@ -1,0 +1,140 @@
+"""What the page of a training run shows: data window, curve, gate, slices, calibration, reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils.html import format_html, format_html_join
+
+from inference.evaluation.labelling import BINS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.utils.safestring import SafeString
+
+    from inference.models import TrainingRun
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 220, 56, 30, 12
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """One line of the gate's table."""
+
+    metric: str
+    challenger: float
+    champion: float | None
+    difference: float | None
+    interval: Sequence[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Everything that is shown of a run."""
+
+    run: TrainingRun
+    gate: dict[str, Any]
+    rows: Sequence[GateRow]
+    window: Sequence[tuple[str, Any]]
+    curve: SafeString | str
+    calibration: SafeString | str
+
+
+def page_of(run: TrainingRun) -> RunPage:
+    """Read a run."""
+    gate = run.version.gate if run.version is not None else {}
+    about = gate.get("about", {})
+    rows = [
+        GateRow(
+            metric=metric,
+            challenger=row["challenger"],
+            champion=row.get("champion"),
+            difference=row.get("difference"),
+            interval=row.get("interval"),
+        )
+        for metric, row in gate.get("rows", {}).items()
+    ]
+    window = [
+        (name.replace("_", " "), value)
+        for name, value in {**about.get("window", {}), **about.get("compression", {})}.items()
+        if name not in {"from", "to"}
+    ]
+    return RunPage(
+        run=run,
+        gate=gate,
+        rows=rows,
+        window=window,
+        curve=draw_curve(run.curve),
+        calibration=draw_calibration(about.get("calibration", [])),
+    )
+
+
+def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
+    """Return the losses of each fit over its steps as SVG; nothing when there are none."""
+    fits: dict[str, list[tuple[float, float]]] = {}
+    for fit, step, loss in points:
+        fits.setdefault(str(fit), []).append((float(step), float(loss)))
+    if not fits:
+        return ""
+    every = [point for line in fits.values() for point in line]
+    most, high = max(step for step, _ in every) or 1.0, max(loss for _, loss in every) or 1.0
+
+    def place(point: tuple[float, float]) -> str:
+        x = LEFT + (WIDTH - LEFT - 12) * point[0] / most
+        y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[1], 0.0) / high)
+        return f"{x:.1f},{y:.1f}"
+
+    lines = format_html_join(
+        "",
+        '<polyline points="{}" fill="none" stroke="currentColor" stroke-opacity="{}">'
+        "<title>{}: {} at the end</title></polyline>",
+        (
+            (" ".join(map(place, line)), f"{1 - 0.25 * (n % 4):.2f}", fit, f"{line[-1][1]:.4g}")
+            for n, (fit, line) in enumerate(fits.items())
+        ),
+    )
+    return format_html(
+        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="Loss over steps">{}'
+        '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
+        '<text x="{}" y="{}" text-anchor="end">step {}</text></svg>',
+        WIDTH, HEIGHT, lines, LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
+        WIDTH - 12, HEIGHT - 8, f"{most:,.0f}",
+    )  # fmt: skip
+
+
+def draw_calibration(bins: Sequence[Sequence[float]]) -> SafeString | str:
+    """Return share right over stated confidence as SVG, each tenth a dot as large as it is frequent."""
+    if not bins:
+        return ""
+    size, left = 260, 40
+    total = sum(count for _, _, count in bins) or 1
+
+    def at(share: float) -> float:
+        return 10 + (size - 20) * share
+
+    dots = format_html_join(
+        "",
+        '<circle cx="{}" cy="{}" r="{}" fill="currentColor" fill-opacity="0.6">'
+        "<title>said {}, right {}, {} examples</title></circle>",
+        (
+            (
+                f"{left + at(said):.1f}",
+                f"{at(1 - right):.1f}",
+                f"{2 + 10 * (count / total) ** 0.5:.1f}",
+                f"{said:.0%}",
+                f"{right:.0%}",
+                int(count),
+            )
+            for said, right, count in bins
+        ),
+    )
+    return format_html(
+        '<svg class="path" viewBox="0 0 {} {}" style="max-width:{}px" role="img" '
+        'aria-label="Share right over confidence, in {} bins"><line x1="{}" y1="{}" x2="{}" y2="{}" '
+        'stroke="currentColor" stroke-opacity="0.3"/>{}<text x="{}" y="{}" text-anchor="end">0</text>'
+        '<text x="{}" y="{}" text-anchor="end">1</text></svg>',
+        left + size, size + 10, left + size, BINS, left + at(0), at(1), left + at(1), at(0), dots,
+        left - 4, at(1) + 4, left - 4, at(0) + 4,
+    )  # fmt: skip
