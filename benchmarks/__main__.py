@@ -19,6 +19,7 @@ NAMES = (
     "scorecard",
     "freshness",
     "recommenders",
+    "off_policy",
     "faults",
 )
 

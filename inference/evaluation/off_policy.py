@@ -134,3 +134,49 @@ def doubly_robust_value(
         dr_se=float(each.std(ddof=1) / np.sqrt(len(w))) if len(w) > 1 else float("inf"),
         sndr=float(model.mean() + residual.sum() / w.sum()),
     )
+
+
+LEAST_EFFECTIVE = 100.0
+
+
+def refuse_without_support(value: WeightedValue) -> None:
+    """Refuse an estimate that a handful of answers would decide.
+
+    Args:
+        value: of `weighted_value`.
+
+    Raises:
+        OffPolicyError: the log holds too little of what the other policy would do.
+    """
+    if value.effective_size < LEAST_EFFECTIVE:
+        raise OffPolicyError(
+            f"effective sample size == {value.effective_size:.1f}, must be at least "
+            f"{LEAST_EFFECTIVE:g}: the log holds too few answers that the other policy would give."
+        )
+
+
+def value_by_position(
+    position: NDArray[np.int64],
+    logged: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+    reward: NDArray[np.float64],
+) -> dict[int, WeightedValue]:
+    """Estimate a policy's value at each position of a slate, each as if it were alone.
+
+    Assumption: what is rewarded at a position depends on the item there alone.
+
+    Args:
+        position: of each logged item, shape (n,).
+        logged: its propensity at that position, shape (n,).
+        wanted: its probability there under the other policy, shape (n,).
+        reward: what it earned, shape (n,).
+
+    Raises:
+        OffPolicyError: a propensity that is missing or out of range.
+    """
+    return {
+        int(place): weighted_value(
+            logged[position == place], wanted[position == place], reward[position == place]
+        )
+        for place in np.unique(position)
+    }
