@@ -20,6 +20,7 @@ from experiments.actions.define_experiment import CannotDefineError
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.look_at_experiment import is_due, look_at_experiment
+from experiments.actions.measure_drift import measure_drift
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import CannotStartError
 from experiments.analysis.interactions import histories_of
@@ -137,6 +138,13 @@ def _is_retraining_due(surface: Surface) -> bool:
 def exclude_busy_units_everywhere() -> None:
     """Leave out of analysis whoever sends more events than a person can."""
     exclude_busy_units()
+
+
+@shared_task
+def measure_drift_everywhere() -> None:
+    """Compare each surface's last days with the weeks before."""
+    for surface in Surface.objects.all():
+        measure_drift(surface=surface, now=timezone.now())
 
 
 @shared_task

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
 from django.db import connection
 
 from experiments.ingest.likes import is_liked, parse_rules
+from inference.evaluation.examination import examination_by_position
 from inference.serving.refresh import History
 from inference.training.snapshot import Likes
 
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 # What units did with items, and what they say of them now.
 _HAPPENED = """
     SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable,
-        source = 'live' AS live
+        source = 'live' AS live, recommendation_id
     FROM experiments_event
     WHERE project_id = %(project)s AND item_id IS NOT NULL AND name = ANY(%(names)s)
     UNION ALL
     SELECT unit_id, item_id, 'feedback.' || kind, value, received_at, feedback_id, trainable,
-        true
+        true, recommendation_id
     FROM experiments_feedback AS said
     WHERE project_id = %(project)s AND item_id <> '' AND 'feedback.' || kind = ANY(%(names)s)
         AND NOT withdrawn AND state NOT IN ('hidden', 'spam') AND NOT EXISTS (
@@ -34,6 +36,61 @@ _HAPPENED = """
                 AND later.recommendation_id = said.recommendation_id
                 AND later.item_id = said.item_id AND later.kind = said.kind
                 AND (later.received_at, later.id) > (said.received_at, said.id))"""
+
+
+# Where an item stood in the slate that was acted on, from 1.
+_STOOD = """
+    SELECT slot.position::int AS stood FROM experiments_slate AS slate,
+        jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, position)
+    WHERE slate.recommendation_id = happened.recommendation_id
+        AND slate.project_id = %(project)s AND slot.value ->> 0 = happened.item_id LIMIT 1"""
+# How often an item of a rank stood at a position of this surface, and was acted on there.
+_PLACES = """
+    SELECT least((slot.value ->> 2)::int, %(most)s), slot.position::int, count(*), count(acted.one)
+    FROM experiments_slate AS slate,
+        jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, position)
+    LEFT JOIN LATERAL (
+        SELECT 1 AS one FROM experiments_event AS event
+        WHERE event.project_id = slate.project_id AND event.unit_id = slate.unit_id
+            AND event.recommendation_id = slate.recommendation_id
+            AND event.item_id = slot.value ->> 0 AND event.name = ANY(%(names)s)
+            AND event.occurred_at >= slate.served_at
+        LIMIT 1) AS acted ON true
+    WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
+        AND slate.exploration > 0 AND slot.position <= %(most)s
+    GROUP BY 1, 2"""
+MOST_POSITIONS = 50
+
+
+def examination_of(surface: Surface) -> Sequence[float] | None:
+    """Return how likely each position is examined; None when the surface explores too little."""
+    if surface.exploration <= 0:
+        return None
+    shown = np.zeros((MOST_POSITIONS, MOST_POSITIONS))
+    clicked = np.zeros_like(shown)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PLACES,
+            {
+                "project": surface.project_id,
+                "surface": surface.pk,
+                "most": MOST_POSITIONS,
+                "names": [rule.name for rule in parse_rules(surface.liked_events)],
+            },
+        )
+        for rank, position, count, acted in cursor.fetchall():
+            shown[rank - 1, position - 1] += count
+            clicked[rank - 1, position - 1] += acted
+    used = int(np.flatnonzero(shown.sum(0))[-1]) + 1 if shown.any() else 0
+    found = examination_by_position(shown[:, :used], clicked[:, :used]) if used else None
+    return None if found is None else found.tolist()
+
+
+def _chance(examined: Sequence[float] | None, stood: int | None) -> float:
+    """Return how likely a like was examined where it stood; 1 when nothing is known."""
+    if examined is None or stood is None or stood > len(examined):
+        return 1.0
+    return examined[stood - 1]
 
 
 def likes_of(surface: Surface) -> Likes:
@@ -46,24 +103,27 @@ def likes_of(surface: Surface) -> Likes:
     item_ids: list[str] = []
     liked_at: list[float] = []
     live: list[bool] = []
+    chance: list[float] = []
+    examined = examination_of(surface)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8,
-                live
-            FROM ({_HAPPENED}) AS happened
+                live, stood
+            FROM ({_HAPPENED}) AS happened LEFT JOIN LATERAL ({_STOOD}) AS place ON true
             WHERE trainable AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
                 WHERE out.project_id = %(project)s AND out.unit_id = happened.unit_id)
             ORDER BY unit_id, at, id""",
             {"project": surface.project_id, "names": [rule.name for rule in rules]},
         )
         while rows := cursor.fetchmany(10_000):
-            for unit, item, name, value, at, lives in rows:
+            for unit, item, name, value, at, lives, stood in rows:
                 if is_liked(rules, name, value):
                     unit_ids.append(unit)
                     item_ids.append(item)
                     liked_at.append(at)
                     live.append(lives)
-    return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at, live=live)
+                    chance.append(_chance(examined, stood))
+    return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at, live=live, chance=chance)
 
 
 def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History]:

@@ -132,7 +132,9 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
     Raises:
         ValueError: no unit liked two items.
     """
-    units = [liked for liked in data.liked if len(np.unique(liked)) >= 2]
+    ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
+    both = zip(data.liked, np.split(data.weights, ends), strict=True)
+    units = [(liked, weights) for liked, weights in both if len(np.unique(liked)) >= 2]
     if not units:
         raise ValueError("units with two liked items == 0, must be at least 1.")
     torch.manual_seed(options.seed)
@@ -169,7 +171,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
 def _train_epoch(
     model: Heads,
     optimiser: torch.optim.Optimizer,
-    units: list[np.ndarray],
+    units: list[tuple[np.ndarray, np.ndarray]],
     params: HeadParams,
     seed: tuple[int, int],
 ) -> float:
@@ -197,14 +199,18 @@ def _train_epoch(
 
 
 def _hide(
-    units: list[np.ndarray], chosen: np.ndarray, most: int, items: int, rng: np.random.Generator
+    units: list[tuple[np.ndarray, np.ndarray]],
+    chosen: np.ndarray,
+    most: int,
+    items: int,
+    rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Split each unit's items at random into a history, newest first, and what is asked for."""
     history = np.zeros((len(chosen), most), dtype=np.int64)
     known = np.zeros((len(chosen), most), dtype=bool)
     targets = np.zeros((len(chosen), items), dtype=np.float32)
     for row, unit in enumerate(chosen):
-        liked = units[unit]
+        liked, weights = units[unit]
         keep = rng.random(len(liked)) < rng.uniform(0.3, 0.95)
         keep[rng.integers(len(liked))] = True
         hidden = rng.integers(len(liked))
@@ -212,7 +218,9 @@ def _hide(
         shown = liked[keep][-most:][::-1] if keep.any() else liked[:1]
         history[row, : len(shown)] = shown
         known[row, : len(shown)] = True
-        targets[row, np.setdiff1d(liked[~keep], shown)] = 1.0
+        # A like where few look says more than one where all look.
+        targets[row, liked] = weights
+        targets[row, np.setdiff1d(liked, np.setdiff1d(liked[~keep], shown))] = 0.0
         # Every unit counts alike, up to a root of how much it was asked.
         targets[row] /= max(math.sqrt(targets[row].sum()), 1.0)
     return torch.from_numpy(history), torch.from_numpy(known), torch.from_numpy(targets)

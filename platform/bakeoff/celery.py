@@ -54,6 +54,7 @@ app.conf.update(
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
             ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),
             ("busy", "experiments.tasks.exclude_busy_units_everywhere", 20.0),
+            ("drift", "experiments.tasks.measure_drift_everywhere", 3600.0),
             ("flags", "experiments.tasks.flag_recent_feedback", 60.0),
             ("partitions", "experiments.tasks.keep_partitions", 600.0),
         )

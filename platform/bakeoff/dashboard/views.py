@@ -19,7 +19,7 @@ from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict import verdict_of
 from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.summarise_shadow import summarise_shadow
-from inference.models import Surface, TrainingRun
+from inference.models import DriftReport, Surface, TrainingRun
 
 SHOWN = 50
 SDK = settings.BASE_DIR.parents[1] / "clients" / "js" / "bakeoff.js"
@@ -43,6 +43,10 @@ def show_home(request: HttpRequest) -> HttpResponse:
             "runs": TrainingRun.objects.filter(surface__in=surfaces).select_related(
                 "surface", "version"
             )[:10],
+            "drift": DriftReport.objects.filter(surface__in=surfaces)
+            .order_by("surface", "-id")
+            .distinct("surface")
+            .select_related("surface"),
             "decisions": Decision.objects.filter(project__in=projects).select_related(
                 "surface", "promoted"
             )[:10],

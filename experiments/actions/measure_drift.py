@@ -1,0 +1,124 @@
+"""Compare a surface's last days with the weeks before, and ask for a training run if they have moved.
+
+Drift never promotes anything: what it asks for goes through the gate and an experiment like any run.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.utils import timezone
+
+from experiments.actions.retrain_surface import retrain_surface
+from inference.actions.queue_training import CannotTrainError
+from inference.evaluation.drift import compare_numbers, compare_words
+from inference.models import DriftReport, Surface
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from inference.evaluation.drift import Moved
+
+logger = logging.getLogger(__name__)
+RECENT, EARLIER = timedelta(days=2), timedelta(days=14)
+MOST_ROWS = 20_000
+# What is served and what it is served for, newest first; a sample is enough for shares.
+_SERVED = """
+    SELECT served_at >= %(recent)s, (slots -> 0 ->> 1)::float8, slots -> 0 ->> 0, candidate_count,
+        coalesce(fallback, 'none'), context -> 'features', length(context ->> 'text')
+    FROM experiments_slate
+    WHERE project_id = %(project)s AND surface_id = %(surface)s AND served_at >= %(earlier)s
+        AND served_at < %(now)s AND NOT forced
+    ORDER BY served_at DESC LIMIT %(most)s"""
+_HAPPENED = """
+    SELECT occurred_at >= %(recent)s, name, value FROM experiments_event
+    WHERE project_id = %(project)s AND occurred_at >= %(earlier)s AND occurred_at < %(now)s
+        AND source = 'live'
+    ORDER BY occurred_at DESC LIMIT %(most)s"""
+
+
+def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
+    """Measure, keep the report, retrain where the surface asks for it; None with too little data."""
+    found = [moved for moved in _compare(_gather(surface, now)) if moved is not None]
+    if not found:
+        return None
+    report = DriftReport.objects.create(
+        surface=surface,
+        rows=[moved.as_json() for moved in found],
+        drifted=any(moved.drifted for moved in found),
+    )
+    if report.drifted and surface.retrain_on_drift and surface.retrain_recommender:
+        report.retrained = _retrain(surface, now)
+        report.save(update_fields=["retrained"])
+    return report
+
+
+def _gather(surface: Surface, now: datetime) -> dict[str, tuple[list[Any], list[Any]]]:
+    """Return earlier and recent values of each quantity."""
+    values: dict[str, tuple[list[Any], list[Any]]] = {}
+
+    def add(name: str, recent: bool, value: Any) -> None:  # noqa: FBT001  a row's column
+        if value is not None:
+            values.setdefault(name, ([], []))[int(recent)].append(value)
+
+    parameters: dict[str, Any] = {
+        "project": surface.project_id,
+        "surface": surface.pk,
+        "recent": now - RECENT,
+        "earlier": now - EARLIER,
+        "now": now,
+        "most": MOST_ROWS,
+    }
+    classifies = surface.kind == Surface.Kind.CLASSIFY
+    with connection.cursor() as cursor:
+        cursor.execute(_SERVED, parameters)
+        for recent, score, first, candidates, fallback, features, length in cursor.fetchall():
+            add("prediction: first score", recent, score)
+            add("prediction: first answer", recent, first if classifies else None)
+            add("candidates", recent, None if classifies else float(candidates))
+            add("rate: fallback", recent, fallback)
+            add("feature: text length", recent, None if length is None else float(length))
+            known = features if isinstance(features, dict) else {}
+            for name, value in known.items():
+                add(f"feature: {name}", recent, value)
+        cursor.execute(_HAPPENED, parameters)
+        for recent, name, value in cursor.fetchall():
+            add("rate: event names", recent, name)
+            add(f"value of {name}", recent, value)
+    return values
+
+
+def _compare(values: dict[str, tuple[list[Any], list[Any]]]) -> list[Moved | None]:
+    compared = []
+    for name, (earlier, recent) in sorted(values.items()):
+        numbers = all(
+            isinstance(v, int | float) and not isinstance(v, bool) for v in (*earlier, *recent)
+        )
+        if numbers:
+            compared.append(compare_numbers(name, earlier, recent))
+        else:
+            compared.append(compare_words(name, [*map(str, earlier)], [*map(str, recent)]))
+    return compared
+
+
+def _retrain(surface: Surface, now: datetime) -> bool:
+    """Queue a run unless there was one lately; return whether it was queued."""
+    last = surface.last_retrained_at
+    if last is not None and (now - last).total_seconds() < surface.retrain_every_seconds / 4:
+        return False
+    try:
+        retrain_surface(
+            surface=surface,
+            recommender=surface.retrain_recommender,
+            trigger="drift",
+            params=surface.retrain_params,
+            skip_unchanged=True,
+        )
+    except CannotTrainError as error:
+        logger.warning("surface %s has drifted and is not retrained: %s", surface, error)
+        return False
+    Surface.objects.filter(pk=surface.pk).update(last_retrained_at=timezone.now())
+    return True
