@@ -18,6 +18,8 @@ NAMES = (
     "statistics",
     "scorecard",
     "freshness",
+    "refresh",
+    "embedding",
     "recommenders",
     "off_policy",
     "faults",

@@ -33,7 +33,19 @@ def test_the_standard_library_keeps_its_platform():
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("bakeoff.asgi, bakeoff.urls", ["torch", "transformers", "scipy.stats", "pyarrow"]),
+        (
+            "bakeoff.asgi, bakeoff.urls",
+            [
+                "torch",
+                "transformers",
+                "scipy.stats",
+                "pyarrow",
+                "onnxruntime",
+                "sklearn",
+                "implicit",
+                "peft",
+            ],
+        ),
         ("bakeoff.gateway.app", ["django", "torch", "scipy", "celery"]),
         ("experiments.assignment", ["django", "psycopg", "scipy"]),
         ("experiments.stats.look", ["django", "psycopg", "redis"]),
