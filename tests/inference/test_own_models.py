@@ -278,3 +278,66 @@ def test_answers_are_checked_one_by_one():
         check_scores([float("inf")], 1)
     asked = json.loads(encode_question({"text": "hello", "features": {"a": 1}}, "v2"))
     assert [tensor["name"] for tensor in asked["inputs"]] == ["text", "features"]
+
+
+PACKAGE = '''
+import json
+
+class Nearest:
+    """Items whose number is near that of the last liked one."""
+
+    def fit(self, data, folder, options):
+        (folder / "known.json").write_text(json.dumps(list(data.item_ids)))
+
+    @classmethod
+    def load(cls, folder):
+        model = cls()
+        model.known = set(json.loads((folder / "known.json").read_text()))
+        return model
+
+    def rank(self, unit_id, recent, candidates, context):
+        last = int(recent[0][1:]) if recent else 0
+        return [-abs(int(c[1:]) - last) if c in self.known else -1e9 for c in candidates]
+'''
+
+
+def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch):  # noqa: F811
+    import os
+    import sys
+
+    from inference.serving.answerer import Answerer
+
+    (tmp_path / "my_nearest.py").write_text(PACKAGE)
+    info = tmp_path / "my_nearest-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-nearest\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[bakeoff.models]\nnearest = my_nearest:Nearest\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    train(learner, "popularity")
+    run = train(learner, "python", entry_point="nearest")
+    assert run.state == TrainingRun.State.PASSED, run.message
+    assert run.version.gate["units"] > 20
+    question = {"unit_id": "u", "recent": ["i12"], "candidates": ["i3", "i11", "i30"], "context": {}}
+    answerer = Answerer(settings.BAKEOFF.artifacts)
+    (scores,) = answerer.answer(run.version.artifact_sha256, [question])
+    assert scores == [-9, -1, -18]
+
+
+def test_versions_and_runs_are_moved_over_http(shop, lane):
+    challenger = builders.make_version(shop.surface, list(range(1, 11)))
+    path = f"/v1/surfaces/home-feed/models/{challenger.name}/{challenger.number}"
+    moved = lane.post(f"{path}/shadow", {"reason": "to see"}, shop.secret)
+    assert (moved.status_code, moved.json()["alias"]) == (200, "shadow")
+    again = lane.post(f"{path}/shadow", {"reason": "to see"}, shop.secret)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "cannot_shadow")
+    refused = lane.post(f"{path}/compress", {"how": "int8"}, shop.secret)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "cannot_compress")
+    run = TrainingRun.objects.create(surface=shop.surface, recommender="ease", trigger="a test")
+    ended = lane.post(f"/v1/training-runs/{run.pk}/cancel", {}, shop.secret)
+    assert (ended.status_code, ended.json()["state"]) == (200, "cancelled")
+    again = lane.post(f"/v1/training-runs/{run.pk}/cancel", {}, shop.secret)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "cannot_cancel")
+    stranger = builders.make_shop()
+    lane.refresh()
+    assert lane.post(f"/v1/training-runs/{run.pk}/cancel", {}, stranger.secret).status_code == 404

@@ -13,7 +13,10 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
+from experiments.actions.shadow_version import CannotShadowError, shadow_version
+from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError
+from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion, Surface, TrainingRun
 
@@ -54,6 +57,13 @@ class TrainIn(Schema):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class CompressIn(Schema):
+    """How a version is compressed."""
+
+    how: str = Field(description="int8, distil, prune or project.")
+    size: int = Field(0, ge=0, le=100_000, description="Layers, heads or dimensions; 0 for int8.")
+
+
 class PromoteIn(Schema):
     """Why a person promotes a version."""
 
@@ -62,6 +72,13 @@ class PromoteIn(Schema):
 
 def _surface(request: HttpRequest, key: str) -> Surface:
     found: Surface = get_object_or_404(Surface, project=project_of(request), key=key)
+    return found
+
+
+def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVersion:
+    found: ModelVersion = get_object_or_404(
+        ModelVersion, surface=_surface(request, key), name=name, number=number
+    )
     return found
 
 
@@ -92,12 +109,47 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
     return Status(202, run)
 
 
+@router.post("/training-runs/{run_id}/cancel", response={200: RunOut, **REFUSALS})
+def cancel(request: HttpRequest, run_id: int) -> Any:
+    """Cancel a training run; its process ends within seconds and publishes nothing."""
+    run: TrainingRun = get_object_or_404(TrainingRun, surface__project=project_of(request), pk=run_id)
+    try:
+        return cancel_training(run=run, by=actor_of(request))
+    except CannotCancelError as error:
+        raise Problem(409, "cannot_cancel", str(error)) from error
+
+
+@router.post("/surfaces/{key}/models/{name}/{number}/compress", response={202: RunOut, **REFUSALS})
+def compress(request: HttpRequest, key: str, name: str, number: int, payload: CompressIn) -> Any:
+    """Make a smaller version, gated against this one."""
+    version = _version(request, key, name, number)
+    try:
+        run = queue_compression(
+            version=version, how=payload.how, size=payload.size, trigger=actor_of(request)
+        )
+    except CannotTrainError as error:
+        raise Problem(422, "cannot_compress", str(error), "how") from error
+    return Status(202, run)
+
+
+@router.post("/surfaces/{key}/models/{name}/{number}/shadow", response={200: VersionOut, **REFUSALS})
+def shadow(request: HttpRequest, key: str, name: str, number: int, payload: PromoteIn) -> Any:
+    """Let a version answer a share of the requests beside what is served, unseen."""
+    version = _version(request, key, name, number)
+    try:
+        shadow_version(
+            version=version, by=actor_of(request), reason=payload.reason or "sent by a person"
+        )
+    except CannotShadowError as error:
+        raise Problem(409, "cannot_shadow", str(error)) from error
+    version.refresh_from_db()
+    return version
+
+
 @router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: VersionOut, **REFUSALS})
 def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteIn) -> Any:
     """Make a version the champion by a person's word: a promotion, or a rollback."""
-    version: ModelVersion = get_object_or_404(
-        ModelVersion, surface=_surface(request, key), name=name, number=number
-    )
+    version = _version(request, key, name, number)
     try:
         promote_version(
             version=version,
