@@ -71,8 +71,9 @@ def _load(digest: str, failed: set[str]) -> None:
 
 
 def _digests_in_use() -> set[str]:
-    """Return artifacts of champions, of shadows, of running experiments, and of the last champions."""
-    serving = Q(alias__in=(ModelVersion.Alias.CHAMPION, ModelVersion.Alias.SHADOW))
+    """Return artifacts that serve, are about to, or were the last to."""
+    alias = ModelVersion.Alias
+    serving = Q(alias__in=(alias.CHAMPION, alias.SHADOW, alias.CHALLENGER))
     versions = ModelVersion.objects.filter(serving | Q(variant__experiment__state="running"))
     retired = (
         ModelVersion.objects.filter(alias=ModelVersion.Alias.RETIRED)
