@@ -134,19 +134,7 @@ def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
 
 
 def _fit(plan: Plan, recipe: Recipe, data: TrainingData, seed: int, progress: Progress) -> Draft:
-    folder = plan.place.checkpoints
-    if folder is not None:
-        # The rows are part of the name: a fit on other rows must not resume from this one.
-        folder /= f"{recipe.model}-seed-{seed}-rows-{sum(map(len, data.liked))}"
-    options = FitOptions(
-        seed=seed,
-        params=recipe.params,
-        report=progress.report,
-        curve=lambda step, loss: progress.curve("", step, loss),
-        checkpoint=folder,
-        device=plan.place.device,
-        encoder=plan.place.encoder,
-    )
+    options = plan.options(recipe, seed, sum(map(len, data.liked)), progress)
     return RECOMMENDERS[recipe.model].fit(data, options)
 
 

@@ -89,19 +89,7 @@ def _data(examples: Examples) -> LabelledData:
 
 
 def _fit(plan: Plan, recipe: Recipe, data: LabelledData, seed: int, progress: Progress) -> Draft:
-    folder = plan.place.checkpoints
-    if folder is not None:
-        # The rows are part of the name: a fit on other rows must not resume from this one.
-        folder /= f"{recipe.model}-seed-{seed}-rows-{len(data.texts)}"
-    options = FitOptions(
-        seed=seed,
-        params=recipe.params,
-        report=progress.report,
-        curve=lambda step, loss: progress.curve("", step, loss),
-        checkpoint=folder,
-        device=plan.place.device,
-        encoder=plan.place.encoder,
-    )
+    options = plan.options(recipe, seed, len(data.texts), progress)
     return CLASSIFIERS[recipe.model].fit(data, options)
 
 

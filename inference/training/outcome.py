@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inference.options import FitOptions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -61,6 +63,26 @@ class Plan:
     place: Workplace
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+    def options(self, recipe: Recipe, seed: int, rows: int, progress: Progress) -> FitOptions:
+        """Return how one fit is done; its checkpoints are its own.
+
+        Args:
+            recipe: what is fitted.
+            seed: of this fit.
+            rows: how many it learns from: a fit on other rows must not resume from this one.
+            progress: who is told.
+        """
+        folder = self.place.checkpoints
+        return FitOptions(
+            seed=seed,
+            params=recipe.params,
+            report=progress.report,
+            curve=lambda step, loss: progress.curve("", step, loss),
+            checkpoint=folder and folder / f"{recipe.model}-seed-{seed}-rows-{rows}",
+            device=self.place.device,
+            encoder=self.place.encoder,
+        )
 
 
 @dataclass(frozen=True, slots=True)
