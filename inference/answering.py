@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Q
 
 from inference.models import ModelVersion
-from inference.serving.answerer import Answerer
+from inference.serving.answerer import Answerer, ServedElsewhereError
 from inference.serving.artifact import ArtifactError
 from inference.serving.asking import answer_waiting
 
@@ -64,9 +64,10 @@ def _load_ahead(stopping: threading.Event) -> None:
 def _load(digest: str, failed: set[str]) -> None:
     try:
         shared_answerer().load(digest)
+    except ServedElsewhereError:
+        failed.add(digest)
     except (ArtifactError, OSError, ValueError) as error:
-        if "for a worker" not in str(error):
-            logger.error("artifact %s cannot be loaded: %s", digest[:12], error)  # noqa: TRY400
+        logger.error("artifact %s cannot be loaded: %s", digest[:12], error)  # noqa: TRY400
         failed.add(digest)
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MOST_LOADED = 8
 
 
+class ServedElsewhereError(ArtifactError):
+    """An artifact that a worker has no part in."""
+
+
 class Answerer:
     """Loads by digest, keeps the last ones, answers in batches."""
 
@@ -75,7 +79,7 @@ def open_answering(root: Path, digest: str) -> Any:
         return open_python(folder, manifest["about"])
     if manifest["form"] == ENDPOINT:
         return OwnEndpoint(Elsewhere.of(digest, ENDPOINT, manifest["about"]), manifest["about"])
-    raise ArtifactError(f"form == '{manifest['form']}', must be one that is asked for a worker.")
+    raise ServedElsewhereError(f"form == '{manifest['form']}' is served by web processes.")
 
 
 class OwnEndpoint:
