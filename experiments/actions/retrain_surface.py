@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from experiments.analysis.examples import examples_of
-from experiments.analysis.interactions import likes_of
+from experiments.analysis.interactions import answers_of, likes_of
 from inference.actions.queue_training import queue_training
 from inference.models import Surface
 
@@ -36,5 +36,6 @@ def retrain_surface(
         rows=rows,
         trigger=trigger,
         params=params,
+        answers=None if classifies else answers_of(surface),
         skip_unchanged=skip_unchanged,
     )

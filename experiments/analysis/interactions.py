@@ -6,12 +6,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
+import orjson
 from django.db import connection
 
 from experiments.ingest.likes import is_liked, parse_rules
 from inference.evaluation.examination import examination_by_position
 from inference.serving.refresh import History
-from inference.training.snapshot import Likes
+from inference.training.snapshot import Answers, Likes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +61,22 @@ _PLACES = """
         AND slate.exploration > 0 AND slot.position <= %(most)s
     GROUP BY 1, 2"""
 MOST_POSITIONS = 50
+# The latest answers that exploration drew, with what became of each slot.
+_ANSWERS = """
+    SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots,
+        (SELECT coalesce(jsonb_agg(jsonb_build_array(event.item_id, event.name, event.value)), '[]')
+            FROM experiments_event AS event
+            WHERE event.project_id = slate.project_id AND event.unit_id = slate.unit_id
+                AND event.recommendation_id = slate.recommendation_id
+                AND event.item_id IS NOT NULL AND event.name = ANY(%(names)s)
+                AND event.occurred_at >= slate.served_at)
+    FROM experiments_slate AS slate
+    WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
+        AND slate.trainable AND slate.exploration > 0 AND slate.model_version_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
+            WHERE out.project_id = slate.project_id AND out.unit_id = slate.unit_id)
+    ORDER BY slate.served_at DESC, slate.recommendation_id LIMIT %(most)s"""
+MOST_ANSWERS = 20_000
 
 
 def examination_of(surface: Surface) -> Sequence[float] | None:
@@ -124,6 +141,27 @@ def likes_of(surface: Surface) -> Likes:
                     live.append(lives)
                     chance.append(_chance(examined, stood))
     return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at, live=live, chance=chance)
+
+
+def answers_of(surface: Surface) -> Answers:
+    """Return the surface's latest answers whose draw is known, ordered by time, with what was liked."""
+    rules = parse_rules(surface.liked_events)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ANSWERS,
+            {
+                "project": surface.project_id,
+                "surface": surface.pk,
+                "most": MOST_ANSWERS,
+                "names": [rule.name for rule in rules],
+            },
+        )
+        rows = cursor.fetchall()[::-1]
+    slots = []
+    for _, _, drawn, acted in rows:
+        liked = {item for item, name, value in orjson.loads(acted) if is_liked(rules, name, value)}
+        slots.append([(slot[0], slot[3], slot[0] in liked) for slot in orjson.loads(drawn)])
+    return Answers([row[0] for row in rows], [row[1] for row in rows], slots)
 
 
 def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History]:

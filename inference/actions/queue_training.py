@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from inference.learners import learners_of
 from inference.models import Snapshot, Surface, TrainingRun
-from inference.training.snapshot import Examples, Likes, write_snapshot
+from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ def queue_training(
     rows: Likes | Examples,
     trigger: str,
     params: Mapping[str, Any] | None = None,
+    answers: Answers | None = None,
     skip_unchanged: bool = False,
 ) -> TrainingRun:
     """Freeze the rows and queue a run on them.
@@ -38,6 +39,7 @@ def queue_training(
         rows: what it learns from.
         trigger: who asked: `schedule`, `operator`, …
         params: hyper-parameters that differ from the defaults.
+        answers: what was served with exploration, to judge by off-policy.
         skip_unchanged: record a skipped run when the last one of its kind saw the same snapshot.
 
     Raises:
@@ -51,23 +53,14 @@ def queue_training(
         )
     if not rows.unit_ids:
         raise CannotTrainError(_nothing_to_learn(surface))
-    times = rows.liked_at if isinstance(rows, Likes) else rows.labelled_at
-    digest = write_snapshot(settings.BAKEOFF.snapshots, rows)
-    snapshot, _ = Snapshot.objects.get_or_create(
-        surface=surface,
-        sha256=digest,
-        defaults={
-            "rows": len(rows.unit_ids),
-            "units": len(set(rows.unit_ids)),
-            "watermark": datetime.fromtimestamp(max(times), UTC),
-        },
-    )
+    snapshot = _freeze(surface, rows)
     run = TrainingRun(
         surface=surface,
         recommender=recommender,
         trigger=trigger,
         params=dict(params or {}),
         snapshot=snapshot,
+        answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
     )
     last = surface.training_runs.filter(recommender=recommender).first()
     if skip_unchanged and last is not None and last.snapshot_id == snapshot.pk:
@@ -86,6 +79,27 @@ def queue_training(
             f"a {recommender} run for surface '{surface}' is active already."
         ) from error
     return run
+
+
+def _freeze(surface: Surface, rows: Likes | Examples | Answers) -> Snapshot:
+    """Keep rows, at least one, under the hash of their content."""
+    match rows:
+        case Likes():
+            times = rows.liked_at
+        case Examples():
+            times = rows.labelled_at
+        case Answers():
+            times = rows.served_at
+    snapshot, _ = Snapshot.objects.get_or_create(
+        surface=surface,
+        sha256=write_snapshot(settings.BAKEOFF.snapshots, rows),
+        defaults={
+            "rows": len(rows.unit_ids),
+            "units": len(set(rows.unit_ids)),
+            "watermark": datetime.fromtimestamp(max(times), UTC),
+        },
+    )
+    return snapshot
 
 
 def _nothing_to_learn(surface: Surface) -> str:

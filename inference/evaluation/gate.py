@@ -9,7 +9,7 @@ a classifier must be better than always saying what is most frequent.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +110,10 @@ class GateResult:
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
         return asdict(self)
+
+    def refused_for(self, reason: str) -> GateResult:
+        """Return the verdict with one more reason against."""
+        return replace(self, passed=False, reasons=[*self.reasons, reason])
 
 
 def judge(

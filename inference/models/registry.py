@@ -161,6 +161,14 @@ class TrainingRun(models.Model):
         ModelVersion, null=True, blank=True, on_delete=models.SET_NULL, related_name="compressions"
     )
     snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.PROTECT)
+    answers = models.ForeignKey(
+        Snapshot,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="judged_runs",
+        help_text="What was served with exploration: for the value off-policy.",
+    )
     version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
     progress = models.FloatField(default=0.0)
     message = models.TextField(blank=True)

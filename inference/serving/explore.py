@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.random import Generator
 
     from inference.serving.artifact import Floats
@@ -40,16 +42,42 @@ def draw_slate(count: int, k: int, *, temperature: float, rng: Generator) -> lis
     k = min(k, count)
     if temperature <= 0:
         return [(rank, 1.0) for rank in range(k)]
-    pool = min(count, max(POOL, 5 * k))
+    pool = min(count, pool_of(k))
     log_weights = _log_weights(pool, temperature)
     # The k largest of log-weight + Gumbel noise are a Plackett-Luce draw without replacement.
     noisy = log_weights + rng.gumbel(size=pool)
     top = np.argpartition(-noisy, k - 1)[:k] if k < pool else np.arange(pool)
-    order = top[np.argsort(-noisy[top])].tolist()
-    weights = np.exp(log_weights)
-    slots = []
-    for rank in order:
+    order: list[int] = top[np.argsort(-noisy[top])].tolist()
+    return list(zip(order, propensities_of(order, count, k, temperature=temperature), strict=True))
+
+
+def pool_of(k: int) -> int:
+    """Return among how many of the best candidates k slots are drawn."""
+    return max(POOL, 5 * k)
+
+
+def propensities_of(
+    ranks: Sequence[int | None], count: int, k: int, *, temperature: float
+) -> list[float]:
+    """Return the chance of each slot given the slots before it.
+
+    Args:
+        ranks: of what stands in each slot (from 0); None for what is no candidate.
+        count: how many candidates there are.
+        k: slots.
+        temperature: τ > 0.
+
+    Returns:
+        Per slot; 0 for what the draw could not have put there.
+    """
+    pool = min(count, pool_of(k))
+    weights = np.exp(_log_weights(pool, temperature))
+    chances = []
+    for rank in ranks:
+        if rank is None or rank >= pool:
+            chances.append(0.0)
+            continue
         # Summed anew each time: subtracting would lose the small weights in the large ones.
-        slots.append((rank, float(weights[rank] / weights.sum())))
+        chances.append(float(weights[rank] / weights.sum()))
         weights[rank] = 0.0
-    return slots
+    return chances

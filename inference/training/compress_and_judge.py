@@ -110,7 +110,7 @@ def compress_and_judge(
     gate.rows["bytes"]["champion"] = sizes[0]
     if speed_up < LEAST_SPEED_UP:
         reason = f"speed-up == {speed_up:.2f}, must be at least {LEAST_SPEED_UP}: it is not faster"
-        gate = replace(gate, passed=False, reasons=[*gate.reasons, reason])
+        gate = gate.refused_for(reason)
     return RunResult(artifact_sha256=digest, gate=gate)
 
 

@@ -19,12 +19,24 @@ from inference.serving.artifact import Draft, Floats, Indices, artifact_bytes, s
 from inference.serving.endpoint import check_scores
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
-from inference.training.outcome import Plan, Progress, Recipe, RunError, RunResult
+from inference.training.answers_view import value_of_answers
+from inference.training.outcome import (
+    CHEAP_SECONDS,
+    LEARNING_SHARES,
+    Plan,
+    Progress,
+    Recipe,
+    RunError,
+    RunResult,
+)
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inference.evaluation.gate import GateResult, GateRule
     from inference.evaluation.scores import Scores
+    from inference.training.answers_view import Log
     from inference.training.snapshot import Likes
 
 LEAST_JUDGED = 20
@@ -60,6 +72,7 @@ def fit_and_judge(
     progress: Progress,
     *,
     gap_seconds: float = 0.0,
+    log: Log | None = None,
 ) -> RunResult:
     """Run.
 
@@ -72,6 +85,7 @@ def fit_and_judge(
         catalogue: the items.
         progress: who is told.
         gap_seconds: the surface's attribution window, for likes that were recorded live.
+        log: what was served with exploration, for the value off-policy.
 
     Raises:
         RunError: too little data, or a leak.
@@ -90,8 +104,11 @@ def fit_and_judge(
     seeds = []
     parts = recommender.seeds + 1
     for seed in range(recommender.seeds):
+        start = time.perf_counter()
         draft = _fit(plan, plan.recipe, data, seed, progress.part(seed, parts, f"seed {seed}"))
-        seeds.append(_Judged(draft, split, judged, plan))
+        fit_seconds = time.perf_counter() - start
+        seeds.append(_Judged(draft, split, judged, plan, log if seed == 0 else None))
+        seeds[-1].fit_seconds = fit_seconds
     last = progress.part(parts - 1, parts, "on all")
     final = _fit(plan, plan.recipe, _data(catalogue, split.whole), plan.seed, last)
     final = replace(final, about={**final.about, **plan.about})
@@ -107,9 +124,22 @@ def fit_and_judge(
             "window": _window(split),
             "slices": _slices(seeds[0], rival, split, judged),
             "cold_view": _cold_view(plan, likes, catalogue),
+            "learning": _learning(plan, catalogue, split, seeds[0], judged),
+            "off_policy": seeds[0].off_policy,
         },
     )
-    return RunResult(artifact_sha256=digest, gate=_finite(gate))
+    return RunResult(artifact_sha256=digest, gate=_bounded(_finite(gate), seeds[0].off_policy))
+
+
+def _bounded(gate: GateResult, value: Mapping[str, Any] | None) -> GateResult:
+    """Refuse what would have earned less than what was served, where the log says so."""
+    if value is None or not value.get("worse"):
+        return gate
+    low, high = value["interval"]
+    return gate.refused_for(
+        f"off-policy value == {value['estimate']:.4f} a slate over {value['supported']} positions, "
+        f"{low:+.4f} to {high:+.4f} beside what was served ({value['earned']:.4f})"
+    )
 
 
 def _rule(plan: Plan) -> GateRule:
@@ -153,7 +183,16 @@ def _data(catalogue: Catalogue, units: list[UnitLikes]) -> TrainingData:
 class _Judged:
     """A model's lists for the judged units, as serving would make them: their own likes left out."""
 
-    def __init__(self, draft: Draft, split: SplitData, judged: list[int], plan: Plan) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        split: SplitData,
+        judged: list[int],
+        plan: Plan,
+        log: Log | None = None,
+    ) -> None:
+        self.off_policy: dict[str, Any] | None = None
+        self.fit_seconds = 0.0
         self.k = plan.rule.k
         with tempfile.TemporaryDirectory() as scratch:
             root = Path(scratch)
@@ -163,6 +202,9 @@ class _Judged:
                 self.ranked = _ask(ranker, open_answering(root, digest), split, judged, self.k)
             else:
                 self.ranked = _rank(ranker, split, judged, self.k)
+                if log is not None:
+                    margin = plan.rule.guardrail_margin
+                    self.off_policy = value_of_answers(ranker, split, log, margin=margin)
         wanted = [split.later[i] for i in judged]
         self.scores: Scores = score_rankings(self.ranked, wanted, k=self.k, items=len(split.item_ids))
 
@@ -314,6 +356,25 @@ def _cold_view(plan: Plan, likes: Likes, catalogue: Catalogue) -> dict[str, Any]
         if units:
             view[name] = _Judged(draft, split, units, plan).scores.mean("ndcg")
     return view
+
+
+def _learning(
+    plan: Plan, catalogue: Catalogue, split: SplitData, whole: _Judged, judged: list[int]
+) -> list[dict[str, float]]:
+    """Return the primary metric of fits on growing shares of the units: does more data still help?"""
+    if plan.recipe.model in ASKED or whole.fit_seconds > CHEAP_SECONDS:
+        return []
+    quiet = replace(plan, place=replace(plan.place, checkpoints=None))
+    dealt = np.random.default_rng(plan.seed).permutation(len(split.past))
+    points = []
+    for share in LEARNING_SHARES:
+        past = [split.past[i] for i in np.sort(dealt[: max(1, round(share * len(dealt)))])]
+        draft = _fit(quiet, plan.recipe, _data(catalogue, past), plan.seed, Progress())
+        points.append((past, _Judged(draft, split, judged, plan)))
+    return [
+        {"rows": sum(len(u.items) for u in past), plan.rule.primary: one.scores.mean(plan.rule.primary)}
+        for past, one in [*points, (split.past, whole)]
+    ]
 
 
 def _measure(ranker: Ranker, root: Path, split: SplitData, judged: list[int]) -> Serving:

@@ -16,7 +16,15 @@ from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
 from inference.serving.answerer import open_answering
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
-from inference.training.outcome import Plan, Progress, Recipe, RunError, RunResult
+from inference.training.outcome import (
+    CHEAP_SECONDS,
+    LEARNING_SHARES,
+    Plan,
+    Progress,
+    Recipe,
+    RunError,
+    RunResult,
+)
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
@@ -56,8 +64,10 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
     first = int(plan.champion is not None)
     judged, draft = [], None
     for seed in range(classifier.seeds):
+        start = time.perf_counter()
         draft = _fit(plan, plan.recipe, data, seed, progress.part(first + seed, parts, f"seed {seed}"))
-        judged.append(_Judged(draft, held))
+        fit_seconds = time.perf_counter() - start
+        judged.append(_Judged(draft, held, fit_seconds))
     if classifier.refits or draft is None:
         last = progress.part(parts - 1, parts, "on all")
         draft = _fit(plan, plan.recipe, everything, plan.seed, last)
@@ -73,6 +83,7 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
             "window": _window(examples, data, held),
             "slices": _slices(judged[0], held, data),
             "calibration": judged[0].scores.curves["calibration"],
+            "learning": _learning(plan, data, held, judged[0]),
             "prior": {"accuracy": prior.scores.mean("accuracy")},
         },
     )
@@ -96,12 +107,33 @@ def _fit(plan: Plan, recipe: Recipe, data: LabelledData, seed: int, progress: Pr
 class _Judged:
     """A model's probabilities of the held-out examples, as serving would give them."""
 
-    def __init__(self, draft: Draft, held: LabelledData) -> None:
+    def __init__(self, draft: Draft, held: LabelledData, fit_seconds: float = 0.0) -> None:
+        self.fit_seconds = fit_seconds
         with tempfile.TemporaryDirectory() as scratch:
             labeller = open_answering(Path(scratch), save_artifact(Path(scratch), draft))
             found = labeller.probabilities(held.texts, held.features)
             self.probabilities: Floats = check_probabilities(found)
         self.scores: Scores = score_labels(self.probabilities, held.truth)
+
+
+def _learning(
+    plan: Plan, data: LabelledData, held: LabelledData, whole: _Judged
+) -> list[dict[str, float]]:
+    """Return the primary metric of fits on growing shares of the examples, whole labels kept."""
+    if whole.fit_seconds > CHEAP_SECONDS:
+        return []
+    quiet = replace(plan, place=replace(plan.place, checkpoints=None))
+    primary = plan.rule.primary
+    order = np.random.default_rng(plan.seed).permutation(len(data.texts))
+    # The first of every label, in the order that was dealt, then the rest: none may be unknown.
+    first = np.unique(data.truth[order], return_index=True)[1]
+    order = np.concatenate([order[first], np.delete(order, first)])
+    points = []
+    for share in LEARNING_SHARES:
+        part = data.rows(np.sort(order[: max(len(first), round(share * len(order)))]))
+        scores = _Judged(_fit(quiet, plan.recipe, part, plan.seed, Progress()), held).scores
+        points.append({"rows": len(part.texts), primary: scores.mean(primary)})
+    return [*points, {"rows": len(data.texts), primary: whole.scores.mean(primary)}]
 
 
 def check_probabilities(found: Floats) -> Floats:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from inference.evaluation.gate import GateResult, GateRule
 
 
+LEARNING_SHARES = (0.25, 0.5)
+CHEAP_SECONDS = 60.0  # of a fit: a dearer one is not repeated on parts of the data
+
+
 class RunError(Exception):
     """A run that cannot be finished; the message says where and why."""
 

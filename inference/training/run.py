@@ -17,6 +17,7 @@ import django
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion, TrainingRun
+    from inference.training.answers_view import Log
     from inference.training.fit_and_judge import Catalogue
     from inference.training.outcome import Plan, Progress, RunResult
 
@@ -38,7 +39,9 @@ def main(run_id: int, lease: int) -> None:
     from inference.actions.register_version import register_version
     from inference.models import TrainingRun
 
-    run = TrainingRun.objects.select_related("surface", "snapshot", "compresses").get(pk=run_id)
+    run = TrainingRun.objects.select_related("surface", "snapshot", "answers", "compresses").get(
+        pk=run_id
+    )
     threading.Thread(target=_beat, args=(run_id, lease), daemon=True).start()
     encoder = _encoder_of(run)
     reporter = _Reporter(run, lease)
@@ -124,7 +127,24 @@ def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> Run
     from inference.training.fit_and_judge import fit_and_judge
 
     gap = run.surface.attribution_seconds
-    return fit_and_judge(plan, rows(Likes), _catalogue(run, plan), progress, gap_seconds=gap)
+    catalogue = _catalogue(run, plan)
+    return fit_and_judge(plan, rows(Likes), catalogue, progress, gap_seconds=gap, log=_log_of(run))
+
+
+def _log_of(run: TrainingRun) -> Log | None:
+    """Return what was served, unless the surface does not explore or a unit in it was erased."""
+    from django.conf import settings
+
+    from inference.training.answers_view import Log
+    from inference.training.snapshot import Answers, SnapshotDestroyedError, read_snapshot
+
+    if run.answers is None or run.surface.exploration <= 0:
+        return None
+    try:
+        answers = read_snapshot(settings.BAKEOFF.snapshots, run.answers.sha256, Answers)
+    except SnapshotDestroyedError:
+        return None
+    return Log(answers, run.surface.exploration)
 
 
 def _limit_threads() -> None:

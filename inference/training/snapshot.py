@@ -1,6 +1,7 @@
 """Frozen training data: a Parquet file named by the hash of its content.
 
-A recommender learns from `Likes`, a classifier from `Examples`.
+A recommender learns from `Likes`, a classifier from `Examples`; `Answers` are what a recommender is
+judged by off-policy.
 """
 
 from __future__ import annotations
@@ -98,6 +99,39 @@ class Examples:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers that were served with exploration, in columns of equal length, ordered by time.
+
+    Attributes:
+        unit_ids: who was served.
+        served_at: when, in seconds.
+        slots: per answer and slot: the item, its propensity given the slots before it, and whether it
+            was liked.
+    """
+
+    unit_ids: Sequence[str]
+    served_at: Sequence[float]
+    slots: Sequence[Sequence[tuple[str, float, bool]]]
+
+    def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
+        """Return the columns of the snapshot and their types."""
+        return {
+            "unit_id": (self.unit_ids, "string"),
+            "served_at": (self.served_at, "float64"),
+            "slots": ([json.dumps(one) for one in self.slots], "string"),
+        }
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, list[Any]]) -> Answers:
+        """Read the columns of a snapshot."""
+        return cls(
+            unit_ids=columns["unit_id"],
+            served_at=columns["served_at"],
+            slots=[[tuple(slot) for slot in json.loads(one)] for one in columns["slots"]],
+        )
+
+
 class SnapshotDestroyedError(Exception):
     """The data of a run is not there any more."""
 
@@ -118,7 +152,7 @@ def holds_any(file: Path, unit_ids: Sequence[str]) -> bool:
     return any(pc.any(pc.is_in(batch["unit_id"], value_set=wanted)).as_py() for batch in batches)
 
 
-def write_snapshot(folder: Path, rows: Likes | Examples) -> str:
+def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
     """Write rows and return the hash of their content, which is the file's name."""
     # Web processes import this module for its dataclasses; they have no use for pyarrow.
     import pyarrow as pa  # noqa: PLC0415
@@ -146,7 +180,7 @@ def write_snapshot(folder: Path, rows: Likes | Examples) -> str:
     return digest
 
 
-Kind = TypeVar("Kind", Likes, Examples)
+Kind = TypeVar("Kind", Likes, Examples, Answers)
 
 
 def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:

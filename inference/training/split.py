@@ -23,12 +23,14 @@ class UnitLikes:
     """One unit's likes in order of time, as arrays of one length.
 
     Attributes:
+        unit_id: who.
         items: indices.
         at: seconds.
         live: recorded here, not loaded.
         chance: of having been examined.
     """
 
+    unit_id: str
     items: NDArray[np.int64]
     at: NDArray[np.float64]
     live: NDArray[np.bool_]
@@ -36,7 +38,9 @@ class UnitLikes:
 
     def part(self, chosen: NDArray[np.bool_]) -> UnitLikes:
         """Return some of them."""
-        return UnitLikes(self.items[chosen], self.at[chosen], self.live[chosen], self.chance[chosen])
+        return UnitLikes(
+            self.unit_id, self.items[chosen], self.at[chosen], self.live[chosen], self.chance[chosen]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,13 @@ def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
             mine.append((index[item], at, lives, seen))
     return [
         UnitLikes(
+            unit,
             np.array([r[0] for r in mine], np.int64),
             np.array([r[1] for r in mine], np.float64),
             np.array([r[2] for r in mine], np.bool_),
             np.array([r[3] for r in mine], np.float64),
         )
-        for mine in rows.values()
+        for unit, mine in rows.items()
     ]
 
 

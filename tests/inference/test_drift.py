@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from experiments.actions.measure_drift import measure_drift
 from inference.evaluation.drift import compare_numbers, compare_words
 from inference.models import Surface
+from inference.tasks import run_training
 from tests import builders
+from tests.inference.test_runs import learner  # noqa: F401
 
 
 def test_psi_by_hand_and_ks_by_scipy():
@@ -64,6 +67,26 @@ def test_a_surface_that_moved_is_retrained_and_promotes_nothing(shop):
     assert not report.retrained  # nobody liked anything yet: there is nothing to learn from
     champion = shop.surface.versions.champions().get()
     assert champion == shop.champion
+
+
+def test_a_surface_that_moved_queues_a_run_and_not_a_second_one(learner):  # noqa: F811
+    now = builders.now()
+    shop = SimpleNamespace(project=learner.project, surface=learner, champion=SimpleNamespace(pk=None))
+    for n in range(500):
+        at = now - timedelta(days=1 if n % 2 else 6)
+        slots = [("i0", (5.0 if n % 2 else 0.0) + n / 1000, 1, 1.0, False)]
+        builders.make_slate(shop, f"u{n}", served_at=at.isoformat(), slots=slots)
+    learner.retrain_on_drift, learner.retrain_recommender = True, "popularity"
+    learner.save()
+    assert measure_drift(surface=learner, now=now).retrained
+    run = learner.training_runs.get()
+    assert (run.recommender, run.trigger, run.state) == ("popularity", "drift", "queued")
+    assert not learner.versions.exists()
+    run_training(run.pk)
+    learner.refresh_from_db()
+    assert not measure_drift(surface=learner, now=now).retrained  # it was retrained just now
+    assert learner.training_runs.count() == 1
+    assert learner.versions.get().alias == "challenger"  # and nothing was promoted
 
 
 def test_a_quiet_surface_has_no_report(shop):

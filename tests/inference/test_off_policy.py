@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,10 @@ from inference.evaluation.off_policy import (
     value_by_position,
     weighted_value,
 )
+from inference.serving.explore import draw_slate
+from inference.training.answers_view import Log, value_of_answers
+from inference.training.snapshot import Answers, Likes
+from inference.training.split import split_by_time
 
 ITEMS = 8
 RATES = np.linspace(0.05, 0.4, ITEMS)
@@ -73,3 +79,75 @@ def test_clipping_is_visible():
     value = weighted_value(logged, np.full(3, 0.5), reward)
     assert value.ips > value.clipped_ips
     assert value.largest_weight == 500
+
+
+def _served(rng, ranker_order, count, temperature, rates):
+    """Answers of a policy that ranks as given, to units that each have a past and something later."""
+    slots = []
+    for _ in range(count):
+        drawn = draw_slate(len(ranker_order), 3, temperature=temperature, rng=rng)
+        slots.append(
+            [
+                (ranker_order[rank], chance, bool(rng.random() < rates[ranker_order[rank]]))
+                for rank, chance in drawn
+            ]
+        )
+    return slots
+
+
+class FixedRanker:
+    """Ranks its items alike for every unit."""
+
+    def __init__(self, order):
+        self.item_ids = list(order)
+
+    def candidates(self, _histories, seen, _most):
+        return [np.arange(len(self.item_ids)) for _ in seen]
+
+
+def _story(slots):
+    """As many units as answers: each liked four items before the answer and one after it."""
+    names = ["p", "q", "r", "s", *"abcdefgh", "later"]
+    units = [f"u{n}" for n in range(len(slots))]
+    likes = Likes(
+        [unit for unit in units for _ in range(5)],
+        ["p", "q", "r", "s", "later"] * len(units),
+        [float(t) for _ in units for t in (0, 1, 2, 3, 10)],
+    )
+    return split_by_time(likes, names), Answers(units, [5.0] * len(units), slots)
+
+
+def test_a_challengers_value_is_what_it_then_earns():
+    rng = np.random.default_rng(3)
+    rates = dict(zip("abcdefgh", np.linspace(0.05, 0.6, 8), strict=True))
+    split, answers = _story(_served(rng, "abcdefgh", 6000, 2.0, rates))
+    view = value_of_answers(FixedRanker("hgfedcba"), split, Log(answers, 2.0), margin=0.1)
+    ours, theirs = (
+        np.mean([sum(liked for *_, liked in one) for one in _served(rng, order, 40_000, 2.0, rates)])
+        for order in ("hgfedcba", "abcdefgh")
+    )
+    assert view["supported"] == 3
+    low, high = view["interval"]
+    # The interval is 95 %, the truth has an error of its own: twice as far must hold it.
+    assert abs((low + high) / 2 - (ours - theirs)) < high - low
+    assert 0 < low < high < 2 * (ours - theirs)
+    assert not view["worse"]
+    assert view["positions"][2]["largest_weight"] > 10 > view["positions"][2]["mean_weight"]
+
+
+def test_a_challenger_that_would_earn_less_is_called_worse_and_one_without_support_is_refused():
+    rng = np.random.default_rng(4)
+    rates = dict(zip("abcdefgh", np.linspace(0.6, 0.05, 8), strict=True))
+    split, answers = _story(_served(rng, "abcdefgh", 6000, 2.0, rates))
+    assert value_of_answers(FixedRanker("hgfedcba"), split, Log(answers, 2.0), margin=0.1)["worse"]
+    other = FixedRanker(f"new{n}" for n in range(60))
+    view = value_of_answers(other, split, Log(answers, 2.0), margin=0.1)
+    assert (view["supported"], view["positions"]) == (0, [])
+    assert view["refused"]
+
+
+def test_answers_before_what_was_learnt_do_not_count():
+    rng = np.random.default_rng(5)
+    split, answers = _story(_served(rng, "abcdefgh", 50, 2.0, dict.fromkeys("abcdefgh", 0.5)))
+    early = replace(answers, served_at=[-1.0] * 50)
+    assert value_of_answers(FixedRanker("abcdefgh"), split, Log(early, 2.0), margin=0.1) is None

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
@@ -18,6 +20,7 @@ from experiments.tasks import retrain_due_surfaces
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.models import Surface, TrainingRun
+from inference.serving.explore import draw_slate
 from inference.tasks import run_training
 from tests import builders
 from tests.conftest import test_database_url
@@ -82,6 +85,32 @@ def test_a_two_tower_run_embeds_gates_and_registers(learner):
         "coverage",
     }
     assert len(run.version.gate["seeds"]) == 3
+
+
+def test_what_was_served_is_frozen_with_the_run_and_judged_off_policy(learner):
+    train(learner, "popularity")
+    advance_challenger(surface=learner)
+    shop = SimpleNamespace(
+        project=learner.project, surface=learner, champion=learner.versions.champions().get()
+    )
+    rng, items = np.random.default_rng(0), list(ITEMS)
+    units = sorted(set(make_likes(units=60).unit_ids))
+    for n in range(120):
+        slots = [
+            (items[rank], 1.0, rank + 1, chance, rank != place)
+            for place, (rank, chance) in enumerate(draw_slate(len(items), 3, temperature=2.0, rng=rng))
+        ]
+        builders.make_slate(shop, units[n % len(units)], slots=slots, exploration=2.0)
+    Surface.objects.filter(pk=learner.pk).update(exploration=2.0)
+    learner.refresh_from_db()
+    run = train(learner, "item-knn")
+    assert run.answers.rows == 120
+    value = run.version.gate["about"]["off_policy"]
+    assert value["answers"] > 60
+    assert {row["position"] for row in value["positions"]} == {1, 2, 3}
+    assert value["supported"] == 0
+    assert "effective sample size at position 1" in value["refused"]
+    assert len(run.version.gate["about"]["learning"]) == 3
 
 
 def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):

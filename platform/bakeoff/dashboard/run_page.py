@@ -40,6 +40,7 @@ class RunPage:
     window: Sequence[tuple[str, Any]]
     curve: SafeString | str
     calibration: SafeString | str
+    learning: SafeString | str
 
 
 def page_of(run: TrainingRun) -> RunPage:
@@ -67,6 +68,7 @@ def page_of(run: TrainingRun) -> RunPage:
         rows=rows,
         window=window,
         curve=draw_curve(run.curve),
+        learning=draw_learning(about.get("learning", [])),
         calibration=draw_calibration(about.get("calibration", [])),
     )
 
@@ -100,6 +102,37 @@ def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
         '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
         '<text x="{}" y="{}" text-anchor="end">step {}</text></svg>',
         WIDTH, HEIGHT, lines, LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
+        WIDTH - 12, HEIGHT - 8, f"{most:,.0f}",
+    )  # fmt: skip
+
+
+def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
+    """Return a metric over how much was learnt from as SVG; nothing when it was not measured."""
+    if not points:
+        return ""
+    metric = next(name for name in points[0] if name != "rows")
+    most = max(point["rows"] for point in points) or 1
+    high = max(point[metric] for point in points) or 1.0
+    places = [
+        (
+            LEFT + (WIDTH - LEFT - 12) * point["rows"] / most,
+            TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[metric], 0.0) / high),
+            f"{point['rows']:,.0f} rows: {metric} {point[metric]:.4f}",
+        )
+        for point in points
+    ]
+    return format_html(
+        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="{} over rows learnt from">'
+        '<polyline points="{}" fill="none" stroke="currentColor"/>{}'
+        '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
+        '<text x="{}" y="{}" text-anchor="end">{} rows</text></svg>',
+        WIDTH, HEIGHT, metric, " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places),
+        format_html_join(
+            "",
+            '<circle cx="{}" cy="{}" r="4" fill="currentColor"><title>{}</title></circle>',
+            ((f"{x:.1f}", f"{y:.1f}", title) for x, y, title in places),
+        ),
+        LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
         WIDTH - 12, HEIGHT - 8, f"{most:,.0f}",
     )  # fmt: skip
 

@@ -1,0 +1,171 @@
+"""What a challenger would have earned on answers that were served, judged off-policy.
+
+Only answers count that were served after all that the judged fit has learnt of their unit, so that no
+click that it would be paid for was learnt from. What a slot earns may depend on the slots before it
+(cascade; reward-interaction inverse propensity scoring, McInerney et al. 2020, "Counterfactual
+evaluation of slate recommendations", KDD): its weight is the product of the ratios up to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.evaluation.off_policy import (
+    LEAST_EFFECTIVE,
+    OffPolicyError,
+    refuse_without_support,
+    value_by_position,
+)
+from inference.serving.explore import pool_of, propensities_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inference.serving.ranker import Ranker
+    from inference.training.snapshot import Answers
+    from inference.training.split import SplitData
+
+AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What was served, and how much the challenger would explore.
+
+    Attributes:
+        answers: with their propensities.
+        temperature: of the surface's draw, > 0.
+    """
+
+    answers: Answers
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """One logged slot: its position from 1, both policies' chance of the slots up to it, the like."""
+
+    answer: int
+    position: int
+    logged: float
+    wanted: float
+    liked: bool
+
+
+def value_of_answers(
+    ranker: Ranker, split: SplitData, log: Log, *, margin: float
+) -> dict[str, Any] | None:
+    """Return the challenger's value by position beside the log's own; None when nothing was logged.
+
+    Args:
+        ranker: fitted on the split's past.
+        split: whose units the log may speak of.
+        log: what was served.
+        margin: loss that is accepted, as a share of what was earned.
+
+    Returns:
+        `answers` used, `positions` (each with its estimates, effective sample size, and `refused` when
+        the log does not support it), and over the supported positions before the first refused one
+        `earned`, `estimate`, `interval` of their difference, and `worse`: that interval lies below
+        what `margin` accepts. Without a supported position, `refused` says why.
+    """
+    slots, used = _weigh(ranker, split, log)
+    if not slots:
+        return None
+    reach = max((slot.position for slot in slots if slot.wanted > 0), default=0)
+    if not reach:
+        return {
+            "answers": used,
+            "positions": [],
+            "supported": 0,
+            "refused": "it would have served none.",
+        }
+    slots = [slot for slot in slots if slot.position <= reach]
+    values = value_by_position(
+        np.array([slot.position for slot in slots]),
+        np.array([slot.logged for slot in slots]),
+        np.array([slot.wanted for slot in slots]),
+        np.array([float(slot.liked) for slot in slots]),
+    )
+    positions, supported = [], 0
+    for position, value in values.items():
+        here = [slot.liked for slot in slots if slot.position == position]
+        row: dict[str, Any] = {
+            "position": position,
+            "earned": float(np.mean(here)),
+            **{name: float(number) for name, number in value._asdict().items()},
+        }
+        try:
+            refuse_without_support(value)
+        except OffPolicyError as error:
+            row["refused"] = str(error)
+        else:
+            supported += supported == position - 1  # until the first that is refused
+        positions.append(row)
+    view: dict[str, Any] = {"answers": used, "positions": positions, "supported": supported}
+    if not supported:
+        return view | {
+            "refused": f"effective sample size at position 1 == {values[1].effective_size:.1f}, "
+            f"must be at least {LEAST_EFFECTIVE:g}: what was served is too unlike."
+        }
+    return view | _compare([slot for slot in slots if slot.position <= supported], values, margin)
+
+
+def _compare(slots: Sequence[_Slot], values: dict[int, Any], margin: float) -> dict[str, Any]:
+    """Return the difference to the log's own clicks, answer by answer, with self-normalised weights."""
+    answers = np.unique([slot.answer for slot in slots], return_inverse=True)[1]
+    ours, theirs = np.zeros(answers.max() + 1), np.zeros(answers.max() + 1)
+    centred = np.zeros_like(ours)
+    for answer, slot in zip(answers, slots, strict=True):
+        value = values[slot.position]
+        weight = slot.wanted / slot.logged / value.mean_weight
+        ours[answer] += weight * slot.liked
+        # The linearised error of a self-normalised mean: w (r − mean).
+        centred[answer] += weight * (slot.liked - value.snips) - slot.liked
+        theirs[answer] += slot.liked
+    difference = float((ours - theirs).mean())
+    half = 1.96 * float(centred.std(ddof=1)) / np.sqrt(len(ours)) if len(ours) > 1 else np.inf
+    earned = float(theirs.mean())
+    return {
+        "earned": earned,
+        "estimate": earned + difference,
+        "interval": [difference - half, difference + half],
+        "worse": bool(difference + half < -margin * earned),
+    }
+
+
+def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_Slot], int]:
+    """Return the logged slots with both policies' chances, and of how many answers they are."""
+    index = {unit.unit_id: i for i, unit in enumerate(split.whole)}
+    asked: list[tuple[int, list[int]]] = []
+    for row, (unit_id, at) in enumerate(zip(log.answers.unit_ids, log.answers.served_at, strict=True)):
+        place = index.get(unit_id)
+        if place is None or not log.answers.slots[row]:
+            continue
+        past, whole = split.past[place], split.whole[place]
+        if len(split.later[place]) and not (past.at >= at).any():
+            asked.append((row, whole.items[whole.at < at].tolist()))
+    slots: list[_Slot] = []
+    for start in range(0, len(asked), AT_ONCE):
+        part = asked[start : start + AT_ONCE]
+        most = max(pool_of(len(log.answers.slots[row])) for row, _ in part)
+        ranked = ranker.candidates([h[::-1] for _, h in part], [h for _, h in part], most)
+        for (row, _), order in zip(part, ranked, strict=True):
+            slots += _chances(row, log, [ranker.item_ids[i] for i in order])
+    return slots, len(asked)
+
+
+def _chances(row: int, log: Log, ranked: Sequence[str]) -> list[_Slot]:
+    drawn = log.answers.slots[row]
+    rank = {item: i for i, item in enumerate(ranked)}
+    ranks = [rank.get(item) for item, _, _ in drawn]
+    wanted = propensities_of(ranks, len(ranked), len(drawn), temperature=log.temperature)
+    return [
+        _Slot(row, position, logged, ours, liked)
+        for position, (logged, ours, (_, _, liked)) in enumerate(
+            zip(np.cumprod([p for _, p, _ in drawn]), np.cumprod(wanted), drawn, strict=True), start=1
+        )
+    ]
