@@ -1,6 +1,8 @@
-"""Send a version that passed its gate to its experiment, or to the throne that nobody holds."""
+"""Send a version that passed its gate through shadow to its experiment, or to the empty throne."""
 
 from __future__ import annotations
+
+from django.db import transaction
 
 from experiments.actions.define_experiment import (
     ExperimentDraft,
@@ -10,13 +12,23 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.look_at_experiment import PLATFORM
 from experiments.actions.promote_version import promote_version
+from experiments.actions.shadow_version import shadow_version
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric
+from inference.actions.move_alias import move_alias
+from inference.actions.summarise_shadow import summarise_shadow
+from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
+from inference.serving.changes import announce_change
+
+IN_SHADOW = "before its experiment"
+MOST_ERRORS = 0.01  # share of its answers in shadow that a challenger may fail
 
 
 def advance_challenger(*, surface: Surface) -> Experiment | None:
     """Advance the oldest challenger that waits; return its experiment if one was started."""
+    if surface.shadow_first:
+        _judge_shadow(surface)
     waiting = (
         surface.versions.filter(alias=ModelVersion.Alias.CHALLENGER, variant__isnull=True)
         .order_by("id")
@@ -29,6 +41,9 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
         promote_version(
             version=waiting, by=PLATFORM, reason="first version of a surface without a champion"
         )
+        return None
+    if surface.shadow_first > waiting.shadow_answers.count():
+        shadow_version(version=waiting, by=PLATFORM, reason=IN_SHADOW)
         return None
     metric = Metric.objects.filter(project=surface.project_id).order_by("id").first()
     if (
@@ -54,3 +69,24 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
         )
     )
     return start_experiment(experiment=experiment, by=PLATFORM)
+
+
+def _judge_shadow(surface: Surface) -> None:
+    """Take challengers out of shadow that have answered enough: on to the experiment, or rejected."""
+    shadows = surface.versions.filter(
+        alias=ModelVersion.Alias.SHADOW, moves__reason=IN_SHADOW
+    ).distinct()
+    for version in shadows:
+        said = summarise_shadow(version)
+        if said.answers < surface.shadow_first:
+            continue
+        fails = said.errors > MOST_ERRORS * said.answers
+        with transaction.atomic():
+            move_alias(
+                version=version,
+                to=ModelVersion.Alias.REJECTED if fails else ModelVersion.Alias.CHALLENGER,
+                by=PLATFORM,
+                reason=f"in shadow: {said}"
+                + (f"; errors must be at most {MOST_ERRORS:.0%} of the answers" if fails else ""),
+            )
+        announce_change(cache_client())

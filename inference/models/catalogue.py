@@ -129,6 +129,9 @@ class Surface(models.Model):
     shadow_share = models.FloatField(
         default=0.1, help_text="Share of requests that versions in shadow answer too, unseen."
     )
+    shadow_first = models.PositiveIntegerField(
+        default=0, help_text="How many requests a challenger answers unseen before its experiment."
+    )
     retrain_on_drift = models.BooleanField(
         default=False, help_text="Whether drift asks for a training run before it is due."
     )

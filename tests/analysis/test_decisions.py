@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -198,6 +199,30 @@ def test_a_version_that_passed_its_gate_starts_its_experiment(shop):
     assert experiment.state == Experiment.State.RUNNING
     assert experiment.treatments.get().model_version == version
     assert advance_challenger(surface=shop.surface) is None
+
+
+@pytest.mark.parametrize(("failed", "alias"), [(0, "challenger"), (5, "rejected")])
+def test_a_challenger_goes_through_shadow_first_where_the_surface_asks(shop, failed, alias):
+    shop.surface.shadow_first = 20
+    shop.surface.save()
+    version = builders.make_version(shop.surface, [1] * 10)
+    assert advance_challenger(surface=shop.surface) is None
+    version.refresh_from_db()
+    assert version.alias == "shadow"
+    for n in range(20):
+        assert advance_challenger(surface=shop.surface) is None
+        version.shadow_answers.create(
+            recommendation_id=uuid4(),
+            served_by="x@1",
+            overlap=0.5,
+            latency_ms=1.0,
+            error="slow" if n < failed else "",
+        )
+    experiment = advance_challenger(surface=shop.surface)
+    version.refresh_from_db()
+    assert version.alias == alias
+    assert (experiment is None) == bool(failed)
+    assert "in shadow: 20 answers" in version.moves.last().reason
 
 
 def test_the_first_version_takes_the_empty_throne(shop):

@@ -41,6 +41,7 @@ class SurfaceIn(Schema):
     retrain_every_seconds: int = Field(86_400, ge=60, le=31_536_000)
     retrain_on_drift: bool = False
     shadow_share: float = Field(0.1, ge=0, le=1)
+    shadow_first: int = Field(0, ge=0, le=1_000_000)
     policy: dict[str, Any] = Field(default_factory=dict)
 
 
