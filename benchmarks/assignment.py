@@ -8,7 +8,8 @@ from hashlib import sha256
 from growthbook import GrowthBook
 
 from benchmarks.results import Row, median_of, write_result
-from experiments.assignment import ExperimentRule, VariantRule, assign, assign_many
+from experiments.assignment import ExperimentRule, VariantRule, assign
+from experiments.assignment.bulk import assign_many
 
 REPEATS = 5
 

@@ -15,7 +15,8 @@ from bakeoff.commands.demo import MOVIELENS
 from bakeoff.replay.dataset import by_unit, read_movielens
 from bakeoff.replay.plan import EXPLORATION, make_plan, policy_of
 from benchmarks.results import Row, write_result
-from experiments.assignment import ExperimentRule, VariantRule, assign_many
+from experiments.assignment import ExperimentRule, VariantRule
+from experiments.assignment.bulk import assign_many
 from experiments.stats.look import LookInput, take_look
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy

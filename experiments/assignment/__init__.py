@@ -1,15 +1,35 @@
 """Who gets which variant: pure functions of a unit and a frozen configuration."""
 
-from experiments.assignment.allocation import Assignment, ExperimentRule, VariantRule, assign
-from experiments.assignment.bulk import assign_many
-from experiments.assignment.hashing import bucket_of, buckets_of
+from .allocation import (
+    AllocationError,
+    Assignment,
+    ExperimentRule,
+    Prerequisite,
+    Span,
+    Step,
+    Targeting,
+    VariantRule,
+    assign,
+    explain,
+    lay_out,
+)
+from .conditions import ConditionError, compile_condition
+from .hashing import buckets_of, growthbook_bucket
 
 __all__ = [
+    "AllocationError",
     "Assignment",
+    "ConditionError",
     "ExperimentRule",
+    "Prerequisite",
+    "Span",
+    "Step",
+    "Targeting",
     "VariantRule",
     "assign",
-    "assign_many",
-    "bucket_of",
     "buckets_of",
+    "compile_condition",
+    "explain",
+    "growthbook_bucket",
+    "lay_out",
 ]

@@ -1,16 +1,30 @@
-"""The rule of one experiment and the decision for one unit."""
+"""The rule of one experiment and the decision for one unit.
+
+A unit passes the experiment's checks in order: kill switch, forced variant, kept variant, holdout,
+layer, targeting, prerequisites, gate; then its bucket finds the variant. `assign` stops at the first
+that fails; `explain` tells every outcome.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from experiments.assignment.hashing import buckets_of
+from .conditions import compile_condition
+from .hashing import buckets_of, growthbook_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Rules = Mapping[str, "ExperimentRule"]
 
 Reason = Literal["SPLIT", "DEFAULT", "DISABLED", "TARGETING_MATCH", "STATIC"]
+Hashing = Literal["sha256", "growthbook_v2"]
 WEIGHT_TOLERANCE = 1e-6
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class AllocationError(ValueError):
@@ -19,10 +33,87 @@ class AllocationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VariantRule:
-    """A variant's share of the experiment's traffic, in [0, 1]."""
+    """A variant's share of the experiment's traffic, in [0, 1], and what a flag's client gets."""
 
     key: str
     weight: float
+    value: Any = None
+
+
+class Check(Protocol):
+    """One condition of taking part."""
+
+    @property
+    def name(self) -> str:
+        """Return what is checked."""
+
+    def passes(self, unit_id: str, attributes: Mapping[str, Any], others: Rules) -> bool:
+        """Whether the unit passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of the units of a layer, or those outside a holdout.
+
+    Layers and holdouts are shared by experiments of either hashing, so they are hashed in the one way
+    that every client knows: GrowthBook's second, 10,000 buckets.
+
+    Attributes:
+        name: "layer NAME" or "holdout".
+        salt: of the layer or holdout, not of the experiment.
+        low: in [0, 1].
+        high: above it.
+    """
+
+    name: str
+    salt: str
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 1:
+            raise AllocationError(
+                f"{self.name}: range == [{self.low:g}, {self.high:g}), must lie in [0, 1) and not be empty."
+            )
+
+    def passes(self, unit_id: str, attributes: Mapping[str, Any], others: Rules) -> bool:  # noqa: ARG002
+        """Whether the unit's bucket lies in the range."""
+        bucket = growthbook_bucket(self.salt, unit_id, 2)
+        return bucket is not None and self.low <= bucket < self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Targeting:
+    """Whom an experiment is for: a condition over attributes; `id` is the unit's."""
+
+    condition: Mapping[str, Any]
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    name: str = field(default="targeting", init=False)
+    _test: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_test", compile_condition(self.condition, self.groups))
+
+    def passes(self, unit_id: str, attributes: Mapping[str, Any], others: Rules) -> bool:  # noqa: ARG002
+        """Whether the condition holds."""
+        return bool(self._test({**attributes, "id": unit_id}))
+
+
+@dataclass(frozen=True, slots=True)
+class Prerequisite:
+    """Another experiment in which the unit must have one of some variants."""
+
+    experiment: str
+    variants: frozenset[str]
+    name: str = field(default="prerequisite", init=False)
+
+    def passes(self, unit_id: str, attributes: Mapping[str, Any], others: Rules) -> bool:
+        """Whether the other experiment runs and gives the unit such a variant."""
+        other = others.get(self.experiment)
+        return (
+            other is not None
+            and assign(other, unit_id, attributes, others=others).variant in self.variants
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +125,12 @@ class ExperimentRule:
         salt: hashed with the unit; two experiments with one salt would split alike.
         allocation: the share of all traffic that takes part, in [0, 1].
         variants: in a fixed order; the order is part of the rule.
+        hashing: how units are hashed: by SHA-256, or as GrowthBook's SDKs do.
+        checks: what a unit must pass, in order.
+        forced: variants that people set for units, by unit; they do not count.
+        enabled: False, the kill switch, gives nobody a variant.
+        layout: who holds which part of [0, 1): pairs of variant and width in order. Empty: one part
+            each, in order. Re-weighting moves parts, so that as few units as possible change.
 
     Raises:
         AllocationError: weights do not sum to 1, or a share lies outside [0, 1].
@@ -43,7 +140,13 @@ class ExperimentRule:
     salt: str
     allocation: float
     variants: tuple[VariantRule, ...]
+    hashing: Hashing = "sha256"
+    checks: tuple[Check, ...] = ()
+    forced: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
+    layout: tuple[tuple[str, float], ...] = ()
     edges: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    owners: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.allocation <= 1:
@@ -54,32 +157,193 @@ class ExperimentRule:
         total = sum(variant.weight for variant in self.variants)
         if abs(total - 1) > WEIGHT_TOLERANCE:
             raise AllocationError(f"sum of weights == {total:g}, must be 1.")
-        upper = list(accumulate(variant.weight for variant in self.variants))
-        # The last variant that takes traffic ends at exactly 1, whatever the sum rounded to, so
+        layout = self.layout or tuple((v.key, v.weight) for v in self.variants)
+        upper = list(accumulate(width for _, width in layout))
+        # The last part that takes traffic ends at exactly 1, whatever the sum rounded to, so
         # that no bucket falls past it into a variant of weight zero.
-        last = max(i for i, variant in enumerate(self.variants) if variant.weight > 0)
+        last = max(i for i, (_, width) in enumerate(layout) if width > 0)
         upper[last:] = [1.0] * (len(upper) - last)
         object.__setattr__(self, "edges", tuple(upper))
+        object.__setattr__(self, "owners", tuple(key for key, _ in layout))
+
+    def ranges(self) -> list[tuple[float, float]]:
+        """Return the buckets of each part under GrowthBook's hashing: its first `allocation`."""
+        lows = (0.0, *self.edges[:-1])
+        return [
+            (low, low + self.allocation * (high - low))
+            for low, high in zip(lows, self.edges, strict=True)
+        ]
+
+    def value_of(self, variant: str) -> Any:
+        """Return what a client of the flag gets: the variant's value, or its name."""
+        found = next(v.value for v in self.variants if v.key == variant)
+        return variant if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The decision for one unit: a variant, or none with the reason in OpenFeature's words."""
+    """The decision for one unit.
+
+    Attributes:
+        variant: its key, or None.
+        reason: in OpenFeature's words.
+        forced: set by a person: it does not count for analysis.
+    """
 
     variant: str | None
     reason: Reason
+    forced: bool = False
 
 
-_OUTSIDE = Assignment(variant=None, reason="DEFAULT")
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule's outcome for a unit: its name, whether it was passed, and why in a few words."""
+
+    name: str
+    passed: bool
+    said: str = ""
 
 
-def assign(rule: ExperimentRule, unit_id: str) -> Assignment:
+OUTSIDE = Assignment(variant=None, reason="DEFAULT")
+KILLED = Assignment(variant=None, reason="DISABLED")
+
+
+def assign(
+    rule: ExperimentRule,
+    unit_id: str,
+    attributes: Mapping[str, Any] = NOTHING,
+    *,
+    others: Rules = NOTHING,
+    kept: str | None = None,
+) -> Assignment:
     """Decide which variant a unit gets.
 
     The same unit gets the same variant for as long as salt, order and weights stay; raising the
     allocation only adds units.
+
+    Args:
+        rule: the experiment.
+        unit_id: who.
+        attributes: of the unit and of the request, for targeting.
+        others: rules by key, for prerequisites.
+        kept: the variant that the unit had before, where the experiment keeps it.
     """
-    gate, bucket = buckets_of(rule.salt, unit_id)
-    if gate >= rule.allocation:
-        return _OUTSIDE
-    return Assignment(variant=rule.variants[bisect_right(rule.edges, bucket)].key, reason="SPLIT")
+    if rule.checks or rule.forced or kept is not None or not rule.enabled:
+        if not rule.enabled:
+            return KILLED
+        forced = rule.forced.get(unit_id)
+        if forced is not None:
+            return Assignment(forced, "STATIC", forced=True)
+        if kept is not None:
+            return Assignment(kept, "SPLIT")
+        for check in rule.checks:
+            if not check.passes(unit_id, attributes, others):
+                return OUTSIDE
+    variant = _bucket(rule, unit_id)
+    return OUTSIDE if variant is None else Assignment(variant, "SPLIT")
+
+
+def _bucket(rule: ExperimentRule, unit_id: str) -> str | None:
+    """Return the variant of a unit that passed every check, or None beyond the allocation."""
+    if rule.hashing == "sha256":
+        gate, bucket = buckets_of(rule.salt, unit_id)
+        return None if gate >= rule.allocation else rule.owners[bisect_right(rule.edges, bucket)]
+    found = growthbook_bucket(rule.salt, unit_id, 2)
+    if found is None:
+        return None
+    for (low, high), owner in zip(rule.ranges(), rule.owners, strict=True):
+        if low <= found < high:
+            return owner
+    return None
+
+
+def explain(
+    rule: ExperimentRule,
+    unit_id: str,
+    attributes: Mapping[str, Any] = NOTHING,
+    *,
+    others: Rules = NOTHING,
+    kept: str | None = None,
+) -> list[Step]:
+    """Return each rule's outcome, also of those that `assign` would not reach.
+
+    Args: as of `assign`.
+    """
+    steps = [Step("enabled", rule.enabled)]
+    if unit_id in rule.forced:
+        steps.append(Step("forced", passed=True, said=rule.forced[unit_id]))
+    if kept is not None:
+        steps.append(Step("kept", passed=True, said=kept))
+    steps += [
+        Step(check.name, check.passes(unit_id, attributes, others), _said(check))
+        for check in rule.checks
+    ]
+    variant = _bucket(rule, unit_id)
+    steps.append(Step("gate", variant is not None, f"allocation {rule.allocation:.2%}"))
+    if variant is not None:
+        steps.append(Step("bucket", passed=True, said=variant))
+    return steps
+
+
+def _said(check: Check) -> str:
+    if isinstance(check, Span):
+        return f"{check.low:g} to {check.high:g}"
+    if isinstance(check, Prerequisite):
+        return f"{check.experiment} in {sorted(check.variants)}"
+    return ""
+
+
+def lay_out(
+    layout: Sequence[tuple[str, float]], weights: Mapping[str, float]
+) -> tuple[tuple[str, float], ...]:
+    """Return the layout of other weights that moves as few units as possible.
+
+    A variant that shrinks gives from its last part; one that grows takes what is given, in order. The
+    share of units that change is half the sum of the weights' differences, which no rule can go below,
+    and going back to the weights of before, of two variants, gives every unit its variant back.
+
+    Args:
+        layout: pairs of variant and width, in order.
+        weights: new weight of every variant, summing to 1.
+    """
+    held = dict.fromkeys(weights, 0.0)
+    for key, width in layout:
+        held[key] = held.get(key, 0.0) + width
+    gives = {key: max(held[key] - weights.get(key, 0.0), 0.0) for key in held}
+    takes = [(key, weights[key] - held[key]) for key in weights if weights[key] > held[key]]
+    parts: list[tuple[str | None, float]] = []
+    for key, width in reversed(layout):
+        given = min(gives[key], width)
+        gives[key] -= given
+        # Reversed: what is given lies behind what is kept.
+        parts += [(None, given), (key, width - given)]
+    found: list[tuple[str, float]] = []
+    for holder, width in reversed(parts):
+        if holder is not None:
+            found.append((holder, width))
+            continue
+        rest = width
+        while rest > 0 and takes:
+            taker, wanted = takes[0]
+            taken = min(wanted, rest)
+            found.append((taker, taken))
+            rest -= taken
+            takes[0] = (taker, wanted - taken)
+            if takes[0][1] <= 0:
+                takes.pop(0)
+        if rest > 0 and found:  # what rounding left over
+            found[-1] = (found[-1][0], found[-1][1] + rest)
+    return _merge(found)
+
+
+def _merge(parts: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    """Join neighbours of one variant and drop empty parts."""
+    merged: list[tuple[str, float]] = []
+    for key, width in parts:
+        if width <= WEIGHT_TOLERANCE / 1000:
+            continue
+        if merged and merged[-1][0] == key:
+            merged[-1] = (key, merged[-1][1] + width)
+        else:
+            merged.append((key, width))
+    return tuple(merged)

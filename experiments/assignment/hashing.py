@@ -1,15 +1,14 @@
 """From a salt and a unit to numbers in [0, 1).
 
 One SHA-256 gives 256 independent bits; the traffic gate and the variant read different 64-bit words
-of it, so they are as independent as under two salts. A layer, which several experiments share, is
-hashed under a salt of its own.
+of it, so they are as independent as under two salts. Layers and holdouts, which experiments of either
+hashing share, and experiments that GrowthBook's SDKs evaluate, are hashed as those do.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
 
-GATE, VARIANT = 0, 1
 _SCALE = 2.0**-53
 
 
@@ -29,6 +28,29 @@ def buckets_of(salt: str, unit_id: str) -> tuple[float, float]:
     return gate, (int.from_bytes(digest[8:16], "big") >> 11) * _SCALE
 
 
-def bucket_of(salt: str, unit_id: str) -> float:
-    """Return one bucket in [0, 1) of a unit, for a layer or a holdout."""
-    return buckets_of(salt, unit_id)[GATE]
+def fnv1a(text: str) -> int:
+    """Return FNV-1a, 32 bits, over UTF-16 code units, as browsers compute it.
+
+    Source: Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv.
+    """
+    state = 0x811C9DC5
+    if text.isascii():
+        for byte in text.encode():
+            state = ((state ^ byte) * 0x01000193) & 0xFFFFFFFF
+        return state
+    units = text.encode("utf-16-le", "surrogatepass")
+    for low, high in zip(units[::2], units[1::2], strict=True):
+        state = ((state ^ (low | high << 8)) * 0x01000193) & 0xFFFFFFFF
+    return state
+
+
+def growthbook_bucket(seed: str, value: str, version: int) -> float | None:
+    """Return the bucket in [0, 1) that GrowthBook's SDKs compute; None for a version that is none.
+
+    Version 1 has 1,000 buckets, version 2 has 10,000 and no correlation between seeds.
+    """
+    if version == 1:
+        return fnv1a(value + seed) % 1000 / 1000
+    if version == 2:
+        return fnv1a(str(fnv1a(seed + value))) % 10_000 / 10_000
+    return None

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from experiments.assignment import ExperimentRule, VariantRule, assign, assign_many, buckets_of
+from experiments.assignment import ExperimentRule, VariantRule, assign, buckets_of
 from experiments.assignment.allocation import AllocationError
+from experiments.assignment.bulk import assign_many
 
 
 def rule(weights=(0.5, 0.5), allocation=1.0, salt="salt") -> ExperimentRule:
