@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.change_shares import WouldReshuffleError, step_ramp
 from experiments.actions.define_experiment import CannotDefineError
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
@@ -27,6 +28,7 @@ from experiments.analysis.interactions import histories_of
 from experiments.ingest.partitions import drop_expired, make_partitions
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
+from experiments.models.experiment import WrongStateError
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
 from inference.cache import cache_client
@@ -60,6 +62,16 @@ def take_due_look(experiment_id: int) -> None:
     experiment = Experiment.objects.running().filter(pk=experiment_id).first()
     if experiment is not None and is_due(experiment, timezone.now()):
         look_at_experiment(experiment_id=experiment_id)
+
+
+@shared_task
+def step_ramps() -> None:
+    """Take the steps of ramps that are due."""
+    for experiment in Experiment.objects.running().exclude(ramp=[]):
+        try:
+            step_ramp(experiment)
+        except (WrongStateError, WouldReshuffleError, ValueError) as error:
+            logger.error("ramp of %s is not stepped: %s", experiment, error)  # noqa: TRY400
 
 
 @shared_task

@@ -71,7 +71,11 @@ class FastLane:
 
         from bakeoff.gateway.app import Gateway
 
-        self.gateway = Gateway(environment, WSGIMiddleware(get_wsgi_application(), workers=2))
+        self.gateway = Gateway(
+            environment,
+            WSGIMiddleware(get_wsgi_application(), workers=2),
+            secret=settings.SECRET_KEY,
+        )
         config = uvicorn.Config(
             self.gateway, port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
         )

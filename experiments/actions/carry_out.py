@@ -42,9 +42,11 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
         locked.end()
         promoted = replaced = None
         if verdict.action == Decision.Action.SHIP:
+            locked.shipped_variant = verdict.variant or ""
+            locked.save(update_fields=["shipped_variant"])
             promoted = locked.variants.get(key=verdict.variant).model_version
-            assert promoted is not None  # noqa: S101  an experiment without one cannot start
-            if promoted.alias != ModelVersion.Alias.CHAMPION:
+            # A flag's variant has no model: what is shipped is its value.
+            if promoted is not None and promoted.alias != ModelVersion.Alias.CHAMPION:
                 replaced = move_champion(
                     surface_id=locked.surface_id,
                     version_id=promoted.pk,

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
+from experiments.actions.check_assignment import (
+    CannotAssignError,
+    check_condition,
+    check_forced,
+    check_prerequisites,
+    check_ramp,
+    check_slot,
+)
 from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.stats.policy import Policy, PolicyError
@@ -17,6 +25,8 @@ from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from experiments.models import Layer
 
 
 MOST_SEGMENTS = 10
@@ -33,12 +43,13 @@ class CannotDefineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VariantDraft:
-    """A variant to be: its version, and its share of the experiment's traffic."""
+    """A variant to be: its version or its flag's value, and its share of the experiment's traffic."""
 
     key: str
-    version: ModelVersion
+    version: ModelVersion | None
     weight: float
     is_control: bool = False
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,19 @@ class ExperimentDraft:
     segments: Sequence[str] = ()
     against_gate: bool = False
     salt: str = ""
+    hashing: str = Experiment.Hashing.SHA256
+    layer: Layer | None = None
+    slot: tuple[float, float] = (0.0, 1.0)
+    condition: Mapping[str, Any] = field(default_factory=dict)
+    prerequisites: Sequence[Mapping[str, Any]] = ()
+    forced_units: Mapping[str, str] = field(default_factory=dict)
+    sticky: bool = False
+    ramp: Sequence[Mapping[str, float]] = ()
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it needs its surface for itself: a flag does not."""
+        return self.surface.kind != Surface.Kind.FLAG
 
 
 def define_experiment(draft: ExperimentDraft) -> Experiment:
@@ -87,7 +111,9 @@ def define_experiment(draft: ExperimentDraft) -> Experiment:
         raise CannotDefineError(f"sum of weights == {total:g}, must be 1.", field="variants")
     for variant in draft.variants:
         _check_version(draft, variant)
+        _check_value(variant)
     _check_metrics(draft, policy)
+    _check_assignment(draft)
     if len(draft.segments) > MOST_SEGMENTS or not all(0 < len(name) <= 39 for name in draft.segments):
         raise CannotDefineError(
             f"segments == {list(draft.segments)}, must be at most {MOST_SEGMENTS} names of attributes.",
@@ -123,7 +149,41 @@ def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
             )
 
 
+def _check_assignment(draft: ExperimentDraft) -> None:
+    try:
+        check_condition(draft.surface.project_id, draft.condition)
+        check_prerequisites(draft.surface, draft.key, draft.hashing, draft.prerequisites)
+        check_slot(draft.layer, *draft.slot)
+        check_forced(draft.forced_units, [variant.key for variant in draft.variants])
+        check_ramp(draft.allocation, draft.ramp)
+    except CannotAssignError as error:
+        raise CannotDefineError(str(error), field=error.field) from error
+    if draft.hashing not in Experiment.Hashing.values:
+        raise CannotDefineError(
+            f"hashing == '{draft.hashing}', must be one of {Experiment.Hashing.values}.",
+            field="hashing",
+        )
+
+
+def _check_value(variant: VariantDraft) -> None:
+    """Refuse what is no flag's value in OpenFeature."""
+    if not (variant.value is None or isinstance(variant.value, bool | int | float | str | dict)):
+        raise CannotDefineError(
+            f"value of variant '{variant.key}' == {variant.value!r}, must be true, false, a number, a "
+            "text or an object.",
+            field="variants",
+        )
+
+
 def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
+    if variant.version is None:
+        if draft.exclusive:
+            raise CannotDefineError(
+                f"variant '{variant.key}' has no model, must have one on a surface of kind "
+                f"'{draft.surface.kind}'.",
+                field="variants",
+            )
+        return
     if variant.version.surface_id != draft.surface.pk:
         raise CannotDefineError(
             f"{variant.version.label} belongs to surface '{variant.version.surface}'.",
@@ -151,6 +211,16 @@ def _write(draft: ExperimentDraft) -> Experiment:
         policy=dict(draft.policy),
         segments=list(draft.segments),
         against_gate=draft.against_gate,
+        hashing=draft.hashing,
+        exclusive=draft.exclusive,
+        layer=draft.layer,
+        slot_low=draft.slot[0],
+        slot_high=draft.slot[1],
+        condition=dict(draft.condition),
+        prerequisites=[dict(one) for one in draft.prerequisites],
+        forced_units=dict(draft.forced_units),
+        sticky=draft.sticky,
+        ramp=[dict(step) for step in draft.ramp],
     )
     for variant in draft.variants:
         experiment.variants.create(
@@ -158,6 +228,7 @@ def _write(draft: ExperimentDraft) -> Experiment:
             is_control=variant.is_control,
             weight=variant.weight,
             model_version=variant.version,
+            value=variant.value,
         )
     for role in draft.roles:
         experiment.roles.create(metric=role.metric, role=role.role, margin=role.margin)

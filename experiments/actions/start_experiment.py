@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from django.apps import apps
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
+from experiments.actions.check_assignment import CannotAssignError, check_place
 from experiments.actions.mark_units import mark_all_units
 from experiments.analysis.freeze_metrics import freeze_metrics
 from experiments.analysis.metric_spec import MetricError
 from experiments.analysis.roll_up import read_watermark
-from experiments.models import Experiment
+from experiments.models import Experiment, Layer
 from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
 
 class CannotStartError(Exception):
-    """Another experiment runs on the surface."""
+    """Another experiment stands where it would run."""
 
 
 def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
@@ -24,11 +25,16 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
 
     Raises:
         WrongStateError: it is not a draft, or something is missing.
-        CannotStartError: the surface has a running experiment.
+        CannotStartError: another experiment runs on the surface, or in its part of the layer.
     """
     try:
         with transaction.atomic():
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            # Two starts on one surface, or in one layer, wait for each other here.
+            type(locked.surface).objects.select_for_update().get(pk=locked.surface_id)
+            if locked.layer_id is not None:
+                Layer.objects.select_for_update().get(pk=locked.layer_id)
+            check_place(locked)
             # Nothing of before can belong to it: the first roll-up need not read the past.
             locked.watermark = read_watermark()
             try:
@@ -43,10 +49,8 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
                 subject=locked.key,
                 detail={"policy_sha256": locked.policy_sha256},
             )
-    except IntegrityError as error:
-        raise CannotStartError(
-            f"surface '{experiment.surface}' has a running experiment: one at a time."
-        ) from error
+    except CannotAssignError as error:
+        raise CannotStartError(str(error).removesuffix(".")) from error
     mark_all_units(surface=locked.surface)
     announce_change(cache_client())
     return locked

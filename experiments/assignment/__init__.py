@@ -1,6 +1,7 @@
 """Who gets which variant: pure functions of a unit and a frozen configuration."""
 
 from .allocation import (
+    OUTSIDE,
     AllocationError,
     Assignment,
     ExperimentRule,
@@ -17,6 +18,7 @@ from .conditions import ConditionError, compile_condition
 from .hashing import buckets_of, growthbook_bucket
 
 __all__ = [
+    "OUTSIDE",
     "AllocationError",
     "Assignment",
     "ConditionError",

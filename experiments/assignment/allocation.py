@@ -73,7 +73,7 @@ class Span:
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
             raise AllocationError(
-                f"{self.name}: range == [{self.low:g}, {self.high:g}), must lie in [0, 1) and not be empty."
+                f"{self.name}: range == [{self.low:g}, {self.high:g}), must lie in [0, 1], not empty."
             )
 
     def passes(self, unit_id: str, attributes: Mapping[str, Any], others: Rules) -> bool:  # noqa: ARG002

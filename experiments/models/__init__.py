@@ -10,6 +10,7 @@ from experiments.models.analysis import (
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Variant
 from experiments.models.records import Event, EventId, Exposure, Feedback, Slate
+from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
@@ -23,13 +24,17 @@ __all__ = [
     "Exposure",
     "ExposureTotal",
     "Feedback",
+    "Holdout",
+    "Layer",
     "Link",
     "Look",
     "Metric",
     "Observation",
     "QuantileCount",
+    "SavedGroup",
     "Slate",
     "Total",
     "Unit",
     "Variant",
+    "groups_of",
 ]

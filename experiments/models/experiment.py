@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from experiments.analysis.metric_spec import MetricError, MetricSpec
+from experiments.assignment import lay_out
 from experiments.stats.policy import Policy, PolicyError
 
 if TYPE_CHECKING:
@@ -125,6 +126,10 @@ class Experiment(models.Model):
         RUNNING = "running"
         ENDED = "ended"
 
+    class Hashing(models.TextChoices):
+        SHA256 = "sha256", "SHA-256: 53 bits, evaluated here and by our own clients"
+        GROWTHBOOK = "growthbook_v2", "GrowthBook v2: 10,000 buckets, evaluated by its SDKs too"
+
     project = models.ForeignKey(
         "accounts.Project", on_delete=models.CASCADE, related_name="experiments"
     )
@@ -137,6 +142,50 @@ class Experiment(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
     salt = models.CharField(max_length=64)
     allocation = models.FloatField(default=1.0)
+    hashing = models.CharField(max_length=16, choices=Hashing.choices, default=Hashing.SHA256)
+    exclusive = models.BooleanField(
+        default=True,
+        editable=False,
+        help_text="Whether it needs its surface, or its part of a layer, for itself.",
+    )
+    layer = models.ForeignKey(
+        "experiments.Layer",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="experiments",
+    )
+    slot_low = models.FloatField(default=0.0, help_text="Its range of the layer's buckets: from …")
+    slot_high = models.FloatField(default=1.0, help_text="… to below.")
+    condition: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, blank=True, help_text="Whom it is for: a condition over attributes."
+    )
+    prerequisites: models.JSONField[list[dict[str, Any]]] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Other experiments: [{"experiment": "key", "variants": ["treatment"]}].',
+    )
+    forced_units: models.JSONField[dict[str, str]] = models.JSONField(
+        default=dict, blank=True, help_text="Variants of people who try it out, by unit: not counted."
+    )
+    enabled = models.BooleanField(default=True, help_text="The kill switch: off, nobody is in it.")
+    sticky = models.BooleanField(
+        default=False, help_text="Whether a unit keeps the variant that it met, whatever changes."
+    )
+    sticky_since = models.PositiveIntegerField(
+        default=0, help_text="Epoch from which on what a unit met is kept; before, it is forgotten."
+    )
+    blocked_before = models.PositiveIntegerField(
+        default=0, help_text="Units that met it in an epoch before this one are left out."
+    )
+    ramp: models.JSONField[list[dict[str, float]]] = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Steps after the start: [{"after_seconds": 3600, "allocation": 0.2}].',
+    )
+    shipped_variant = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="What its flag answers after its end."
+    )
     policy: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
     policy_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     against_gate = models.BooleanField(
@@ -167,12 +216,16 @@ class Experiment(models.Model):
             models.UniqueConstraint(fields=["project", "key"], name="experiment_key_is_unique"),
             models.UniqueConstraint(
                 fields=["surface"],
-                condition=Q(state="running"),
+                condition=Q(state="running", exclusive=True, layer__isnull=True),
                 name="one_running_experiment_per_surface",
             ),
             models.CheckConstraint(
                 condition=Q(allocation__gt=0) & Q(allocation__lte=1),
                 name="allocation_is_a_positive_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(slot_low__gte=0) & Q(slot_low__lt=F("slot_high")) & Q(slot_high__lte=1),
+                name="a_slot_is_a_range",
             ),
         ]
 
@@ -217,7 +270,7 @@ class Experiment(models.Model):
         if self.roles.filter(role=ExperimentMetric.Role.PRIMARY).count() != 1:
             return "it needs exactly one primary metric"
         missing = [variant.key for variant in variants if variant.model_version_id is None]
-        if missing:
+        if missing and self.exclusive:
             return f"variant '{missing[0]}' has no model version"
         return ""
 
@@ -237,7 +290,37 @@ class Experiment(models.Model):
         self.state, self.started_at = self.State.RUNNING, at
         self.save()
         weights = {variant.key: variant.weight for variant in self.variants.all()}
-        return self.epochs.create(number=1, allocation=self.allocation, weights=weights, started_at=at)
+        return self.epochs.create(
+            number=1,
+            allocation=self.allocation,
+            weights=weights,
+            layout=list(weights.items()),
+            started_at=at,
+        )
+
+    def change(self, *, allocation: float, weights: dict[str, float]) -> Epoch:
+        """Open another epoch with other shares; as few units as possible change variant.
+
+        Raises:
+            WrongStateError: it does not run.
+        """
+        if self.state != self.State.RUNNING:
+            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be running")
+        at = timezone.now()
+        last = self.epochs.get(ended_at__isnull=True)
+        last.ended_at = at
+        last.save(update_fields=["ended_at"])
+        self.allocation = allocation
+        self.save(update_fields=["allocation"])
+        for variant in self.variants.all():
+            self.variants.filter(pk=variant.pk).update(weight=weights[variant.key])
+        return self.epochs.create(
+            number=last.number + 1,
+            allocation=allocation,
+            weights=weights,
+            layout=[list(part) for part in lay_out(last.parts, weights)],
+            started_at=at,
+        )
 
     def rule(self) -> dict[str, Any]:
         """Return all that decides: the policy, and what each metric counts and is for."""
@@ -272,6 +355,9 @@ class Variant(models.Model):
     weight = models.FloatField(default=0.5)
     model_version = models.ForeignKey(
         "inference.ModelVersion", null=True, blank=True, on_delete=models.PROTECT
+    )
+    value: models.JSONField[Any] = models.JSONField(
+        null=True, blank=True, help_text="What a client of the flag gets; empty: the variant's key."
     )
 
     class Meta:
@@ -330,6 +416,10 @@ class Epoch(models.Model):
     number = models.PositiveIntegerField()
     allocation = models.FloatField()
     weights: models.JSONField[dict[str, float]] = models.JSONField()
+    layout: models.JSONField[list[list[Any]]] = models.JSONField(
+        default=list,
+        help_text="Which variant holds which part of the buckets: key and width, in order.",
+    )
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -344,3 +434,8 @@ class Epoch(models.Model):
 
     def __str__(self) -> str:
         return f"epoch {self.number} of {self.experiment}"
+
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """The layout; of an epoch that keeps none, one part a variant."""
+        return [(key, width) for key, width in self.layout] or list(self.weights.items())

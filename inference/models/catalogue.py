@@ -89,6 +89,7 @@ class Surface(models.Model):
     class Kind(models.TextChoices):
         RECOMMEND = "recommend"
         CLASSIFY = "classify"
+        FLAG = "flag"
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="surfaces")
     key = models.SlugField(max_length=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from a2wsgi import WSGIMiddleware
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from bakeoff.environment import read_environment
@@ -14,6 +15,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 DJANGO_THREADS = 4
 
+django_application = get_wsgi_application()
 application = Gateway(
-    read_environment(), WSGIMiddleware(get_wsgi_application(), workers=DJANGO_THREADS)
+    read_environment(),
+    WSGIMiddleware(django_application, workers=DJANGO_THREADS),
+    secret=settings.SECRET_KEY,
 )

@@ -38,7 +38,15 @@ def authenticate(request: Request, live: Live) -> LiveKey:
     Raises:
         ApiError: 401 without a known key, 403 from an origin that it does not allow.
     """
-    given = key_text(request)
+    return authenticate_as(key_text(request), request, live)
+
+
+def authenticate_as(given: str, request: Request, live: Live) -> LiveKey:
+    """Return the key of this text.
+
+    Raises:
+        ApiError: as of `authenticate`.
+    """
     key = live.keys.get(digest_of(given)) if given else None
     if key is None:
         if not live.loaded:

@@ -14,14 +14,19 @@ from bakeoff.gateway import fields
 from bakeoff.gateway.access import require_secret
 from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.errors import ApiError, invalid, not_found
-from experiments.assignment import assign
+from bakeoff.qa_links import LinkError, read_link
+from experiments.assignment import OUTSIDE, Assignment, ExperimentRule, assign
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.identity import IdentityBook
     from bakeoff.gateway.intake import Intake
-    from bakeoff.gateway.live import Live, LiveExperiment, LiveKey, LiveSurface, LiveVersion
+    from bakeoff.gateway.live import Live, LiveKey, LiveSurface
+    from bakeoff.gateway.live_experiments import LiveExperiment, LiveVersion
+    from bakeoff.gateway.unit_book import Known, UnitBook
     from bakeoff.gateway.writer import GroupCommit
     from inference.serving.ladder import Served
 
@@ -80,37 +85,78 @@ def find_surface(live: Live, key: LiveKey, data: dict[str, Any], kind: str) -> L
     return surface
 
 
-def read_override(surface: LiveSurface, key: LiveKey, data: dict[str, Any]) -> str | None:
-    """Return the variant that a request forces.
+def read_override(
+    surface: LiveSurface, key: LiveKey, data: dict[str, Any], secret: str
+) -> dict[str, str]:
+    """Return the variants that a request forces, by experiment: with a secret key, or by a signed link.
 
     Raises:
-        ApiError: 403 with a public key, 400 for a variant that is none.
+        ApiError: 403 with a public key, 400 for a variant that is none or a link that does not hold.
     """
     overrides = fields.mapping(data, "overrides")
     if overrides:
         require_secret(key, "overrides")
-    experiment = surface.experiment
-    forced = overrides.get(experiment.key) if experiment is not None else None
-    if experiment is None or forced is None:
-        return None
-    if not isinstance(forced, str) or forced not in experiment.variants:
-        raise invalid("overrides", forced, f"one of {sorted(experiment.variants)}")
+    token = fields.optional_text(data, "force", most=1000)
+    if token is not None:
+        try:
+            link = read_link(secret, token, key.project_id)
+        except LinkError as error:
+            raise invalid("force", token, f"a link that holds: {error}") from error
+        overrides = {link.experiment: link.variant, **overrides}
+    forced = {}
+    for experiment in surface.experiments:
+        variant = overrides.get(experiment.key)
+        if variant is None:
+            continue
+        if not isinstance(variant, str) or variant not in experiment.variants:
+            raise invalid("overrides", variant, f"one of {sorted(experiment.variants)}")
+        forced[experiment.key] = variant
     return forced
 
 
-def choose_route(surface: LiveSurface, unit: str, forced: str | None) -> Route:
-    """Return which version answers a unit."""
-    experiment = surface.experiment
-    if experiment is None:
+def decide(
+    experiment: LiveExperiment,
+    unit: str,
+    attributes: Mapping[str, Any],
+    rules: Mapping[str, ExperimentRule],
+    known: Known,
+) -> Assignment:
+    """Return a unit's variant in one experiment."""
+    kept = None
+    met = known.met.get(experiment.experiment_id)
+    if met is not None:
+        variant, epoch = met
+        if epoch < experiment.blocked_before:
+            return OUTSIDE
+        if experiment.sticky and epoch >= experiment.sticky_since and variant in experiment.variants:
+            kept = variant
+    if experiment.reads_unit:
+        attributes = {**attributes, "unit": known.attributes}
+    return assign(experiment.rule, unit, attributes, others=rules, kept=kept)
+
+
+def choose_route(live: Live, visitor: Visitor, forced: Mapping[str, str], known: Known) -> Route:
+    """Return which version answers: that of the first experiment which the unit is in.
+
+    Experiments of one surface exclude each other by their layer.
+    """
+    surface = visitor.surface
+    if not surface.experiments:
         return Route(surface.champion, None, None, "DEFAULT")
-    if forced is not None:
-        version = experiment.variants[forced].version
-        return Route(version, experiment, forced, "STATIC", forced=True)
-    assigned = assign(experiment.rule, unit)
-    if assigned.variant is None:
-        return Route(surface.champion, None, None, assigned.reason)
-    version = experiment.variants[assigned.variant].version
-    return Route(version, experiment, assigned.variant, assigned.reason)
+    for experiment in surface.experiments:
+        variant = forced.get(experiment.key)
+        if variant is not None:
+            version = experiment.variants[variant].version
+            return Route(version, experiment, variant, "STATIC", forced=True)
+    rules = live.flags[visitor.key.project_id].rules
+    reason = "DEFAULT"
+    for experiment in surface.experiments:
+        assigned = decide(experiment, visitor.unit, visitor.context, rules, known)
+        if assigned.variant is not None:
+            version = experiment.variants[assigned.variant].version
+            return Route(version, experiment, assigned.variant, assigned.reason, forced=assigned.forced)
+        reason = assigned.reason
+    return Route(surface.champion, None, None, reason)
 
 
 def slate_row(
@@ -152,6 +198,8 @@ class Recorder:
     writer: GroupCommit
     identity: IdentityBook
     intake: Intake
+    units: UnitBook
+    secret: str = ""
     _exposed: OrderedDict[tuple[int, str, str], None] = field(default_factory=OrderedDict)
 
     async def read_visitor(
@@ -178,6 +226,12 @@ class Recorder:
             bot=caller.is_bot(context.get("user_agent")),
             consent=consent,
         )
+
+    async def route(self, live: Live, visitor: Visitor, forced: Mapping[str, str]) -> Route:
+        """Return which version answers."""
+        surface = visitor.surface
+        known = await self.units.known(visitor.key.project_id, visitor.unit, surface.experiments)
+        return choose_route(live, visitor, forced, known)
 
     async def record(self, visitor: Visitor, route: Route, slate: SlateRow) -> bool:
         """Commit the slate, and the exposure if it is the first; return whether it was kept."""

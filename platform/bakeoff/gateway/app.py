@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import orjson
 import redis.asyncio
 import redis.exceptions
 
-from bakeoff.gateway.access import authenticate
+from bakeoff.gateway.access import authenticate, authenticate_as, key_text
 from bakeoff.gateway.answering import Recorder
 from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.classify import Classifier
 from bakeoff.gateway.errors import ApiError
-from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send_json
+from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags
+from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send_events, send_json
 from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.live import Live, LiveConfiguration
@@ -24,12 +26,15 @@ from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
 from bakeoff.gateway.shadow import Shadows
+from bakeoff.gateway.unit_book import UnitBook
 from bakeoff.gateway.writer import GroupCommit
 
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
+    from bakeoff.gateway.live import LiveKey
 
 logger = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Any]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 CACHE_TIMEOUT_SECONDS = 0.25
 CORS_MAX_AGE = b"600"
@@ -40,12 +45,13 @@ SEGMENT_ROUTES = ("/v1/batch", "/v1/track", "/v1/identify", "/v1/page", "/v1/scr
 class Gateway:
     """One process of the fast lane."""
 
-    def __init__(self, environment: Environment, rest: Asgi) -> None:
+    def __init__(self, environment: Environment, rest: Asgi, *, secret: str = "") -> None:
         """Make the parts; nothing connects before the server's start-up.
 
         Args:
             environment: where data, database and cache are.
             rest: the application that answers every other path.
+            secret: by which links are signed.
         """
         self._rest = rest
         # The short timeout is for requests; the subscription waits for as long as it takes.
@@ -63,7 +69,9 @@ class Gateway:
         self._identity = IdentityBook(environment.database_url, self._slow_cache)
         self._intake = Intake(self._writer, self._cache, self._identity)
         self._remote = Remote(self._cache, self._slow_cache, self._live.process)
-        recorder = Recorder(self._writer, self._identity, self._intake)
+        self._units = UnitBook(environment.database_url)
+        self._flags = Flags(self._identity, self._units)
+        recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)
         shadows = Shadows(self._cache)
         self._recommend = Recommender(recorder, GroupRead(self._cache), self._remote, shadows)
         self._classify = Classifier(recorder, self._remote, shadows)
@@ -74,8 +82,17 @@ class Gateway:
             "/v1/events": ("POST", self._answer_events),
             "/v1/feedback": ("POST", self._answer_feedback),
             **dict.fromkeys(SEGMENT_ROUTES, ("POST", self._answer_segment)),
+            "/ofrep/v1/evaluate/flags": ("POST", self._answer_flags),
+            "/ofrep/v1/evaluate/flags/{key}": ("POST", self._answer_flag),
+            STREAM_PATH: ("GET", self._stream_refetches),
+            "/api/features/{key}": ("GET", self._answer_payload),
+            "/sub/{key}": ("GET", self._stream_payloads),
+            "/v1/flags": ("GET", self._answer_rules),
             "/healthz": ("GET", self._answer_health),
             "/readyz": ("GET", self._answer_readiness),
+        }
+        self._with_key = {
+            path[: -len("{key}")]: path for path in self._routes if path.endswith("{key}")
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +100,7 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        route = self._find(scope["path"]) if scope["type"] == "http" else None
         if route is None or (scope["method"] == "GET" and scope["path"] in READ_BY_THE_REST):
             await self._rest(scope, receive, send)
             return
@@ -96,14 +113,25 @@ class Gateway:
                 return
             if request.method != method:
                 raise ApiError(405, "wrong_method", f"method == {request.method}, must be {method}.")
-            status, body = await handler(request)
-            await send_json(send, status, body, headers)
+            answer = await handler(request)
+            if isinstance(answer, AsyncIterator):
+                await send_events(receive, send, answer, headers)
+            else:
+                status, body, *more = answer
+                await send_json(send, status, body, headers + (more[0] if more else []))
         except ApiError as error:
             await send_error(send, error, headers)
         except Exception:  # the last line: no traceback may leave, and the visitor may try again
             logger.exception("%s failed", scope["path"])
             failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
             await send_error(send, failed, headers)
+
+    def _find(self, path: str) -> tuple[str, Handler] | None:
+        """Return the route of a path, whose last part may be a key."""
+        found = self._routes.get(path)
+        if found is None and (template := self._with_key.get(f"{path.rpartition('/')[0]}/")):
+            found = self._routes[template]
+        return found
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -120,6 +148,7 @@ class Gateway:
                 await self._remote.stop()
                 await self._writer.stop()
                 await self._identity.stop()
+                await self._units.stop()
                 await self._live.stop()
                 await self._cache.aclose()
                 await self._slow_cache.aclose()
@@ -155,6 +184,43 @@ class Gateway:
         live, caller = self._caller(request)
         return 202, await self._intake.feedback(live, caller, await request.json())
 
+    async def _answer_flag(self, request: Request) -> Answered:
+        live, caller = self._caller(request)
+        flag = unquote(str(request.scope["path"]).rpartition("/")[2])
+        return await self._flags.evaluate(live, caller.key, flag, await request.body())
+
+    async def _answer_flags(self, request: Request) -> Answered:
+        live, caller = self._caller(request)
+        given = key_text(request)
+        return await self._flags.evaluate_all(
+            live,
+            caller.key,
+            await request.body(),
+            known_etag=request.header(b"if-none-match"),
+            public=given if given.startswith("pk_") else "",
+        )
+
+    async def _answer_rules(self, request: Request) -> Answered:
+        live, caller = self._caller(request)
+        return self._flags.rules(live, caller.key, request.header(b"if-none-match"))
+
+    def _named(self, request: Request) -> LiveKey:
+        """Return the public key that the path names, as GrowthBook's SDKs do."""
+        return authenticate_as(
+            str(request.scope["path"]).rpartition("/")[2], request, self._live.current
+        )
+
+    async def _answer_payload(self, request: Request) -> Answered:
+        payload = self._flags.payload(self._live.current, self._named(request))
+        return 200, payload, [(b"x-sse-support", b"enabled"), (b"cache-control", b"no-cache")]
+
+    async def _stream_payloads(self, request: Request) -> AsyncIterator[bytes]:
+        return self._flags.payloads(self._live, self._named(request))
+
+    async def _stream_refetches(self, request: Request) -> AsyncIterator[bytes]:
+        _, caller = self._caller(request)
+        return self._flags.refetches(self._live, caller.key.project_id)
+
     async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
         return 200, b'{"status":"ok"}'
 
@@ -180,14 +246,21 @@ def _cors(request: Request) -> list[tuple[bytes, bytes]]:
     origin = request.header(b"origin")
     if not origin:
         return []
-    return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"etag, retry-after, x-sse-support"),
+        (b"vary", b"Origin"),
+    ]
 
 
 async def _answer_preflight(send: Send, method: str, headers: list[tuple[bytes, bytes]]) -> None:
     allowed = [
         *headers,
         (b"access-control-allow-methods", method.encode()),
-        (b"access-control-allow-headers", b"authorization, content-type, content-encoding, x-api-key"),
+        (
+            b"access-control-allow-headers",
+            b"authorization, content-type, content-encoding, if-none-match, x-api-key",
+        ),
         (b"access-control-max-age", CORS_MAX_AGE),
     ]
     await send({"type": "http.response.start", "status": 204, "headers": allowed})

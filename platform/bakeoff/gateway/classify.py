@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from bakeoff.gateway import fields
-from bakeoff.gateway.answering import choose_route, find_surface, head_of, read_override, slate_row
+from bakeoff.gateway.answering import find_surface, head_of, read_override, slate_row
 from bakeoff.gateway.errors import invalid
 from bakeoff.gateway.remote import RemoteError
 from experiments.ingest.redact import redact
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.answering import Recorder
     from bakeoff.gateway.caller import Caller
-    from bakeoff.gateway.live import Live, LiveSurface, LiveVersion
+    from bakeoff.gateway.live import Live, LiveSurface
+    from bakeoff.gateway.live_experiments import LiveVersion
     from bakeoff.gateway.remote import Remote
     from bakeoff.gateway.shadow import Shadows
 
@@ -50,11 +51,11 @@ class Classifier:
         """
         started = time.perf_counter()
         surface = find_surface(live, caller.key, data, KIND)
-        forced = read_override(surface, caller.key, data)
+        forced = read_override(surface, caller.key, data, self._recorder.secret)
         text, features = _text(data), _features(data)
         k = fields.whole_number(data, "k", 5, least=1, most=MOST_LABELS)
         visitor = await self._recorder.read_visitor(live, caller, surface, data)
-        route = choose_route(surface, visitor.unit, forced)
+        route = await self._recorder.route(live, visitor, forced)
         served = await self._label(surface, route.version, text, features, k)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = slate_row(visitor, route, served, latency_ms, 0.0)

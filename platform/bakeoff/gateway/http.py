@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -133,6 +134,32 @@ async def send_json(
     fixed = [_JSON, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": fixed + (headers or [])})
     await send({"type": "http.response.body", "body": body})
+
+
+async def send_events(
+    receive: Receive, send: Send, events: AsyncIterator[bytes], headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Send server-sent events until the client goes away."""
+    fixed = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+    await send({"type": "http.response.start", "status": 200, "headers": fixed + headers})
+    await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
+    gone = asyncio.ensure_future(_wait_for_end(receive))
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait({gone, following}, return_when=asyncio.FIRST_COMPLETED)
+            if gone in done:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+                return
+            await send({"type": "http.response.body", "body": following.result(), "more_body": True})
+    finally:
+        gone.cancel()
+
+
+async def _wait_for_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def send_error(send: Send, error: ApiError, headers: list[tuple[bytes, bytes]]) -> None:

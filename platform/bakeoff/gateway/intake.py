@@ -19,17 +19,19 @@ from uuid_utils import uuid7
 from bakeoff.gateway import fields, segment
 from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.errors import ApiError, invalid, not_found
+from bakeoff.gateway.live_experiments import NO_FLAGS
 from bakeoff.gateway.said import feedback_row
 from experiments.ingest.likes import is_liked
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from inference.serving.keys import RECENT_KEPT, dirty_key, recent_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.identity import IdentityBook, Ids
-    from bakeoff.gateway.live import Live, LiveExperiment, LiveKey
+    from bakeoff.gateway.live import Live, LiveKey
+    from bakeoff.gateway.live_experiments import LiveExperiment
     from bakeoff.gateway.writer import GroupCommit, Outcome
 
 MOST_EVENTS = 1000
@@ -317,9 +319,8 @@ def _read_exposure(
         draft.bots.append(ids)
 
 
-def _running(live: Live, key: LiveKey) -> dict[str, LiveExperiment]:
-    surfaces = live.surfaces.get(key.project_id, {}).values()
-    return {s.experiment.key: s.experiment for s in surfaces if s.experiment is not None}
+def _running(live: Live, key: LiveKey) -> Mapping[str, LiveExperiment]:
+    return live.flags.get(key.project_id, NO_FLAGS).running
 
 
 def _count_new(rows: Sequence[EventRow], new: set[tuple[int, str]] | None) -> int:

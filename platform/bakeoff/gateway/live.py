@@ -20,7 +20,7 @@ import psycopg
 import redis.asyncio
 import redis.exceptions
 
-from experiments.assignment import ExperimentRule, VariantRule
+from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
 from experiments.ingest.likes import LikeRule, LikeRuleError, parse_rules
 from inference.serving.artifact import ArtifactError
 from inference.serving.changes import CHANNEL
@@ -28,10 +28,9 @@ from inference.serving.keys import serving_key
 from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from inference.serving.ranker import Ranker
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
@@ -49,41 +48,6 @@ class LiveKey:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveVersion:
-    """A version that can serve; the model is None when its artifact cannot be loaded."""
-
-    version_id: int
-    label: str
-    model: Model | None
-
-    @property
-    def ranker(self) -> Ranker | None:
-        """What ranks, if it is a recommender that works."""
-        return self.model.ranker if self.model is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveVariant:
-    """One side of a running experiment."""
-
-    variant_id: int
-    key: str
-    weight: float
-    version: LiveVersion | None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveExperiment:
-    """A running experiment."""
-
-    experiment_id: int
-    key: str
-    epoch: int
-    rule: ExperimentRule
-    variants: Mapping[str, LiveVariant]
-
-
-@dataclass(frozen=True, slots=True)
 class LiveSurface:
     """A surface and who serves it now."""
 
@@ -95,7 +59,7 @@ class LiveSurface:
     exploration: float
     liked: tuple[LikeRule, ...]
     champion: LiveVersion | None
-    experiment: LiveExperiment | None
+    experiments: tuple[LiveExperiment, ...] = ()
     shadow_share: float = 0.0
 
 
@@ -109,6 +73,7 @@ class Live:
         titles: by project, by item id.
         linked: projects in which an id stands for another.
         credited: by project, names of events that are credited to a slate if they name none.
+        flags: by project.
     """
 
     keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
@@ -118,6 +83,7 @@ class Live:
     titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     linked: frozenset[int] = frozenset()
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    flags: Mapping[int, LiveFlags] = field(default_factory=lambda: MappingProxyType({}))
     loaded: bool = False
 
 
@@ -130,13 +96,6 @@ _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candid
     v.id, v.name || '@' || v.number, v.artifact_sha256
     FROM inference_surface AS s LEFT JOIN inference_modelversion AS v
         ON v.surface_id = s.id AND v.alias = 'champion'"""
-_EXPERIMENTS = """SELECT e.id, e.surface_id, e.key, e.salt, p.number, p.allocation, p.weights,
-    v.id, v.key, m.id, m.name || '@' || m.number, m.artifact_sha256
-    FROM experiments_experiment AS e
-    JOIN experiments_epoch AS p ON p.experiment_id = e.id AND p.ended_at IS NULL
-    JOIN experiments_variant AS v ON v.experiment_id = e.id
-    LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
-    WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
 # A champion that has just been replaced stays loaded: going back to it is a pointer.
 _WARM = """SELECT DISTINCT ON (surface_id) id, name || '@' || number, artifact_sha256
     FROM inference_modelversion WHERE alias = 'retired' ORDER BY surface_id, id DESC"""
@@ -160,6 +119,7 @@ class LiveConfiguration:
         self._catalogue: tuple[Any, ...] = ()
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self._changed = asyncio.Event()
+        self.reloaded = asyncio.Event()  # of the next reload: whoever waits is woken once
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -197,6 +157,8 @@ class LiveConfiguration:
     async def _reload(self) -> None:
         try:
             self.current = await asyncio.to_thread(self._read)
+            done, self.reloaded = self.reloaded, asyncio.Event()
+            done.set()
         except psycopg.Error as error:
             logger.warning("configuration is not reloaded, the last one serves on: %s", error)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
@@ -209,7 +171,7 @@ class LiveConfiguration:
             {
                 "champion": {str(s.surface_id): s.champion.version_id for s in surfaces if s.champion},
                 "experiment": {
-                    str(s.surface_id): s.experiment.experiment_id for s in surfaces if s.experiment
+                    str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
                 },
             }
         )
@@ -223,10 +185,11 @@ class LiveConfiguration:
                 digest: LiveKey(project_id, slug, kind, tuple(origins))
                 for digest, project_id, slug, kind, origins in connection.execute(_KEYS)
             }
-            experiments = self._read_experiments(connection)
+            experiments, flags = read_experiments(connection, self._version)
             surfaces: dict[int, dict[str, LiveSurface]] = {}
             for row in connection.execute(_SURFACES):
-                surface = self._surface(row, experiments)
+                mine = [e for e in experiments.get(row[1], ()) if e.surface == row[2]]
+                surface = self._surface(row, mine)
                 surfaces.setdefault(row[1], {})[surface.key] = surface
             for retired in connection.execute(_WARM):
                 self._version(*retired)
@@ -244,6 +207,7 @@ class LiveConfiguration:
             titles=titles,
             linked=linked,
             credited=credited,
+            flags=flags,
             loaded=True,
         )
 
@@ -253,7 +217,7 @@ class LiveConfiguration:
             titles.setdefault(project_id, {})[item_id] = title
         return titles
 
-    def _surface(self, row: tuple[Any, ...], experiments: Mapping[int, LiveExperiment]) -> LiveSurface:
+    def _surface(self, row: tuple[Any, ...], experiments: Sequence[LiveExperiment]) -> LiveSurface:
         surface_id, _, key, kind, static_list, candidates, exploration, liked, shadows, *champion = row
         try:
             rules = parse_rules(liked)
@@ -269,29 +233,9 @@ class LiveConfiguration:
             exploration=exploration,
             liked=rules,
             champion=self._version(*champion),
-            experiment=experiments.get(surface_id),
+            experiments=tuple(experiments),
             shadow_share=shadows,
         )
-
-    def _read_experiments(self, connection: psycopg.Connection) -> dict[int, LiveExperiment]:
-        by_surface: dict[int, list[tuple[Any, ...]]] = {}
-        for row in connection.execute(_EXPERIMENTS):
-            by_surface.setdefault(row[1], []).append(row)
-        experiments = {}
-        for surface_id, rows in by_surface.items():
-            experiment_id, _, key, salt, epoch, allocation, weights, *_ = rows[0]
-            variants = {
-                row[8]: LiveVariant(row[7], row[8], weights.get(row[8], 0.0), self._version(*row[9:]))
-                for row in rows
-            }
-            rule = ExperimentRule(
-                key=key,
-                salt=salt,
-                allocation=allocation,
-                variants=tuple(VariantRule(v.key, v.weight) for v in variants.values()),
-            )
-            experiments[surface_id] = LiveExperiment(experiment_id, key, epoch, rule, variants)
-        return experiments
 
     def _version(
         self, version_id: int | None, label: str | None, digest: str | None

@@ -13,7 +13,6 @@ from bakeoff.gateway import fields
 from bakeoff.gateway.answering import (
     Route,
     Visitor,
-    choose_route,
     find_surface,
     head_of,
     read_override,
@@ -29,7 +28,8 @@ from inference.serving.ladder import Ask, Served, fill_slate, find_candidates, s
 if TYPE_CHECKING:
     from bakeoff.gateway.answering import Recorder
     from bakeoff.gateway.caller import Caller
-    from bakeoff.gateway.live import Live, LiveSurface, LiveVersion
+    from bakeoff.gateway.live import Live, LiveSurface
+    from bakeoff.gateway.live_experiments import LiveVersion
     from bakeoff.gateway.remote import Remote
     from bakeoff.gateway.shadow import Shadows
 
@@ -68,9 +68,9 @@ class Recommender:
         """
         started = time.perf_counter()
         surface = find_surface(live, caller.key, data, KIND)
-        forced = read_override(surface, caller.key, data)
+        forced = read_override(surface, caller.key, data, self._recorder.secret)
         asked = await self._read_question(live, caller, surface, data)
-        route = choose_route(surface, asked.visitor.unit, forced)
+        route = await self._recorder.route(live, asked.visitor, forced)
         served, ask = await self._serve(asked, route.version)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = slate_row(asked.visitor, route, served, latency_ms, surface.exploration)
@@ -92,7 +92,7 @@ class Recommender:
         """
         started = time.perf_counter()
         surface = find_surface(live, caller.key, data, KIND)
-        experiment = surface.experiment
+        experiment = surface.experiments[0] if surface.experiments else None
         if experiment is None:
             raise ApiError(
                 409,

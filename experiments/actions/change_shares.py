@@ -1,0 +1,152 @@
+"""Change the shares of a running experiment: ramp up, re-weight, forget or block what was kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.db import transaction
+from django.utils import timezone
+
+from experiments.models import Experiment
+from experiments.models.experiment import WrongStateError
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from experiments.models import Epoch
+
+PLATFORM = "the platform"
+
+
+class WouldReshuffleError(Exception):
+    """A change that would take units out, or move them; the message says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changes.
+
+    Attributes:
+        allocation: the share of traffic from now on, or None as it is.
+        weights: of every variant from now on, or None as they are.
+        accept_moves: whether units may change variant.
+        forget_kept: whether a sticky experiment forgets what units met before.
+        block_earlier: whether units that met it before are left out from now on.
+    """
+
+    allocation: float | None = None
+    weights: Mapping[str, float] | None = None
+    accept_moves: bool = False
+    forget_kept: bool = False
+    block_earlier: bool = False
+
+
+def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
+    """Open another epoch.
+
+    Raises:
+        WrongStateError: it does not run.
+        WouldReshuffleError: units would leave or move, and nobody has accepted that.
+        ValueError: shares that break their rule.
+    """
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.state != Experiment.State.RUNNING:
+            raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
+        before = {variant.key: variant.weight for variant in locked.variants.all()}
+        allocation = locked.allocation if change.allocation is None else change.allocation
+        weights = dict(change.weights) if change.weights is not None else before
+        _check_shares(locked, before, allocation, weights, change)
+        epoch = locked.change(allocation=allocation, weights=weights)
+        if change.forget_kept:
+            locked.sticky_since = epoch.number
+        if change.block_earlier:
+            locked.blocked_before = epoch.number
+        locked.save(update_fields=["sticky_since", "blocked_before"])
+        apps.get_model("accounts", "AuditEntry").objects.create(
+            project=locked.project,
+            actor=by,
+            action="change",
+            subject=locked.key,
+            detail={"epoch": epoch.number, "allocation": allocation, "weights": weights},
+        )
+    announce_change(cache_client())
+    return epoch
+
+
+def _check_shares(
+    experiment: Experiment,
+    before: Mapping[str, float],
+    allocation: float,
+    weights: Mapping[str, float],
+    change: Change,
+) -> None:
+    if not 0 < allocation <= 1:
+        raise ValueError(f"allocation == {allocation:g}, must be in (0, 1].")
+    if weights.keys() != before.keys():
+        raise ValueError(f"weights of {sorted(weights)}, must be of {sorted(before)}.")
+    if any(weight < 0 for weight in weights.values()) or abs(sum(weights.values()) - 1) > 1e-6:
+        raise ValueError(f"sum of weights == {sum(weights.values()):g}, must be 1, none negative.")
+    if allocation < experiment.allocation and not change.accept_moves:
+        raise WouldReshuffleError(
+            f"allocation == {allocation:g}, is {experiment.allocation:g}: units that are in would "
+            "leave. Stop the experiment, or switch it off for a while; or accept_moves."
+        )
+    moved = sum(abs(weights[key] - before[key]) for key in before) / 2
+    if moved > 1e-9 and not (change.accept_moves or experiment.sticky):
+        raise WouldReshuffleError(
+            f"these weights would move {moved:.1%} of the units to another variant, and they would be "
+            "left out of the analysis. Stop it and start a new experiment, or raise the allocation "
+            "instead; or accept_moves."
+        )
+
+
+def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
+    """Pull the kill switch, or let go of it: nobody is in an experiment that is off.
+
+    Raises:
+        WrongStateError: it does not run.
+    """
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.state != Experiment.State.RUNNING:
+            raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
+        locked.enabled = enabled
+        locked.save(update_fields=["enabled"])
+        apps.get_model("accounts", "AuditEntry").objects.create(
+            project=locked.project,
+            actor=by,
+            action="switch on" if enabled else "switch off",
+            subject=locked.key,
+        )
+    announce_change(cache_client())
+
+
+def step_ramp(experiment: Experiment) -> Epoch | None:
+    """Take the ramp's latest step that is due; None when none is, or harm holds it.
+
+    The decision loop ends what does harm; the ramp waits for it and never runs ahead.
+    """
+    if not experiment.enabled or experiment.started_at is None:
+        return None
+    run = (timezone.now() - experiment.started_at).total_seconds()
+    due = [step for step in experiment.ramp if step["after_seconds"] <= run]
+    due = [step for step in due if step["allocation"] > experiment.allocation]
+    if not due or why_held(experiment):
+        return None
+    change = Change(allocation=due[-1]["allocation"])
+    return change_shares(experiment=experiment, change=change, by=PLATFORM)
+
+
+def why_held(experiment: Experiment) -> str:
+    """Return what keeps a ramp from its next step, or nothing: trouble that the last look found."""
+    look = experiment.looks.order_by("-number").first()
+    if look is None:
+        return ""
+    if look.action in {"halt", "roll_back", "stop_guardrail"}:
+        return f"look {look.number}: {look.action}"
+    return ""

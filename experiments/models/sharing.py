@@ -1,0 +1,94 @@
+"""What experiments share: layers, the holdout, saved groups."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from experiments.assignment import ConditionError, compile_condition
+
+
+def new_salt() -> str:
+    """Return a salt that nobody else has."""
+    return secrets.token_hex(16)
+
+
+class Layer(models.Model):
+    """Experiments of which a unit is in one at most: each takes a range of the layer's buckets."""
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="layers")
+    key = models.SlugField(max_length=64)
+    salt = models.CharField(max_length=64, default=new_salt, editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="layer_key_is_unique")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Holdout(models.Model):
+    """Units that are kept out of every experiment of a project."""
+
+    project = models.OneToOneField("accounts.Project", on_delete=models.CASCADE, related_name="holdout")
+    share = models.FloatField(default=0.05, help_text="Of all units.")
+    salt = models.CharField(max_length=64, default=new_salt, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(share__gte=0) & Q(share__lte=0.5), name="a_holdout_is_half_at_most"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.share:.1%} of {self.project}"
+
+
+class SavedGroup(models.Model):
+    """A list of values, or a condition, that conditions name."""
+
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, related_name="saved_groups"
+    )
+    key = models.SlugField(max_length=64)
+    attribute = models.CharField(
+        max_length=100, blank=True, help_text="Of a list: which attribute it lists values of."
+    )
+    values: models.JSONField[list[Any]] = models.JSONField(default=list, blank=True)
+    condition: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, blank=True, help_text="Instead of a list: whom it holds."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="group_key_is_unique")]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def clean(self) -> None:
+        """Check the condition, with the project's other groups."""
+        groups = groups_of(self.project_id) | {self.key: self.as_json()}
+        try:
+            compile_condition({"$savedGroup": {"id": self.key}}, groups)
+        except ConditionError as error:
+            raise ValidationError({"condition": str(error)}) from error
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as conditions, and GrowthBook's payload, read it."""
+        if self.condition:
+            return {"type": "condition", "condition": self.condition}
+        return {"type": "list", "attributeKey": self.attribute or "id", "values": self.values}
+
+
+def groups_of(project_id: int) -> dict[str, Any]:
+    """Return a project's saved groups by key."""
+    found = SavedGroup.objects.filter(project_id=project_id)
+    return {group.key: group.as_json() for group in found}

@@ -1,0 +1,253 @@
+"""Experiments as feature flags: OFREP 0.3.0, GrowthBook's payload, rules for our own clients."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bakeoff.gateway.answering import decide
+from bakeoff.gateway.fields import MOST_ID
+from bakeoff.gateway.live_experiments import NO_FLAGS, LiveExperiment
+from bakeoff.gateway.unit_book import NOTHING_KNOWN
+from experiments.assignment.payload import feature_of
+from experiments.assignment.snapshot import rule_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from bakeoff.gateway.identity import IdentityBook
+    from bakeoff.gateway.live import Live, LiveConfiguration, LiveKey
+    from bakeoff.gateway.live_experiments import LiveFlags, RestingFlag
+    from bakeoff.gateway.unit_book import Known, UnitBook
+
+STREAM_PATH = "/ofrep/v1/stream"
+INACTIVITY_SECONDS = 120
+HEARTBEAT_SECONDS = 15.0
+GROWTHBOOK = "growthbook_v2"
+Headers = list[tuple[bytes, bytes]]
+Answered = tuple[int, bytes, Headers]
+
+
+class FlagError(Exception):
+    """A failure in OFREP's own shape."""
+
+    def __init__(self, status: int, code: str, details: str, key: str | None = None) -> None:
+        """Keep the parts."""
+        super().__init__(details)
+        self.status = status
+        self.body = {"errorCode": code, "errorDetails": details} | ({"key": key} if key else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """Whom flags are evaluated for: the unit, or nothing, and what else the client says."""
+
+    unit: str
+    attributes: Mapping[str, Any]
+
+
+class Flags:
+    """The handlers; one in a process."""
+
+    def __init__(self, identity: IdentityBook, units: UnitBook) -> None:
+        """Remember where units are looked up."""
+        self._identity, self._units = identity, units
+
+    async def evaluate(self, live: Live, key: LiveKey, flag: str, raw: bytes) -> Answered:
+        """Answer OFREP's single evaluation."""
+        try:
+            flags = live.flags.get(key.project_id, NO_FLAGS)
+            context = await self._context(live, key, raw, flag)
+            running = flags.running.get(flag)
+            if running is None and flag not in flags.resting:
+                raise FlagError(404, "FLAG_NOT_FOUND", f"flag '{flag[:80]}' was not found", flag)
+            known = await self._known(key, context, [running] if running is not None else [])
+            found = _evaluate(flags, running or flags.resting[flag], context, known)
+        except FlagError as error:
+            return error.status, orjson.dumps(error.body), []
+        if "errorCode" in found:
+            return 400, orjson.dumps(found), []
+        return 200, orjson.dumps(found), []
+
+    async def evaluate_all(
+        self, live: Live, key: LiveKey, raw: bytes, *, known_etag: str, public: str
+    ) -> Answered:
+        """Answer OFREP's bulk evaluation; 304 when neither rules nor context have changed.
+
+        Args:
+            live: the configuration.
+            key: whose flags.
+            raw: the body.
+            known_etag: what the client has.
+            public: the public key that the client sent, for the address of its stream.
+        """
+        try:
+            flags = live.flags.get(key.project_id, NO_FLAGS)
+            context = await self._context(live, key, raw, None)
+        except FlagError as error:
+            return error.status, orjson.dumps(error.body), []
+        known = await self._known(key, context, list(flags.running.values()))
+        every: list[LiveExperiment | RestingFlag] = [*flags.running.values(), *flags.resting.values()]
+        body: dict[str, Any] = {
+            "flags": [_evaluate(flags, flag, context, known) for flag in every],
+            "metadata": {"version": flags.etag},
+        }
+        if public:
+            endpoint = {"requestUri": f"{STREAM_PATH}?key={public}"}
+            body["eventStreams"] = [
+                {"type": "sse", "endpoint": endpoint, "inactivityDelaySec": INACTIVITY_SECONDS}
+            ]
+        packed = orjson.dumps(body)
+        said = orjson.dumps([context.unit, context.attributes], option=orjson.OPT_SORT_KEYS)
+        etag = f'"{hashlib.sha256(packed + said).hexdigest()[:32]}"'
+        headers = [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
+        if known_etag and etag in known_etag:
+            return 304, b"", headers
+        return 200, packed, headers
+
+    async def _context(self, live: Live, key: LiveKey, raw: bytes, flag: str | None) -> _Context:
+        """Read a request's context.
+
+        Raises:
+            FlagError: it is not JSON, or no context.
+        """
+        try:
+            data = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise FlagError(400, "PARSE_ERROR", f"the body is not JSON: {error}", flag) from error
+        context = data.get("context") if isinstance(data, dict) else None
+        if not isinstance(context, dict):
+            raise FlagError(400, "INVALID_CONTEXT", "context is missing, must be an object", flag)
+        unit = context.get("targetingKey", "")
+        if not isinstance(unit, str) or len(unit) > MOST_ID or "\0" in unit:
+            rule = f"targetingKey must be a text of at most {MOST_ID} characters, without NUL"
+            raise FlagError(400, "INVALID_CONTEXT", rule, flag)
+        if unit:
+            (unit,) = await self._identity.units(live, key.project_id, [(None, unit)], may_link=False)
+        return _Context(
+            unit, {name: value for name, value in context.items() if name != "targetingKey"}
+        )
+
+    async def _known(self, key: LiveKey, context: _Context, asked: list[LiveExperiment]) -> Known:
+        if not context.unit:
+            return NOTHING_KNOWN
+        return await self._units.known(key.project_id, context.unit, asked)
+
+    def payload(self, live: Live, key: LiveKey) -> bytes:
+        """Return GrowthBook's payload: experiments that are hashed its way, and what was shipped."""
+        flags = live.flags.get(key.project_id, NO_FLAGS)
+        features = {
+            name: feature_of(
+                experiment.rule,
+                flags.rules,
+                phase=experiment.epoch,
+                sticky=(experiment.sticky_since, experiment.blocked_before)
+                if experiment.sticky
+                else None,
+            )
+            for name, experiment in flags.running.items()
+            if experiment.rule.hashing == GROWTHBOOK
+        }
+        features |= {
+            name: {"defaultValue": None, "rules": [{"force": flag.value}]}
+            for name, flag in flags.resting.items()
+            if flag.variant
+        }
+        return orjson.dumps({"status": 200, "features": features, "savedGroups": {}})
+
+    def rules(self, live: Live, key: LiveKey, known_etag: str) -> Answered:
+        """Return all rules, for our own clients; 304 when they have not changed."""
+        flags = live.flags.get(key.project_id, NO_FLAGS)
+        etag = f'"{flags.etag}"'
+        headers = [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
+        if etag == known_etag:
+            return 304, b"", headers
+        body = {
+            "running": [
+                # What the platform keeps of a unit, a client cannot know: it must ask.
+                rule_to_json(e.rule) | {"remote": e.sticky or e.reads_unit or e.blocked_before > 0}
+                for e in flags.running.values()
+            ],
+            "shipped": {
+                name: {"variant": flag.variant, "value": flag.value}
+                for name, flag in flags.resting.items()
+                if flag.variant
+            },
+        }
+        return 200, orjson.dumps(body), headers
+
+    async def refetches(self, live: LiveConfiguration, project: int) -> AsyncIterator[bytes]:
+        """Yield OFREP's refetch events, one whenever a project's flags change."""
+        async for etag in changes(live, project):
+            if etag is None:
+                yield b": still here\n\n"
+                continue
+            said = {"type": "refetchEvaluation", "etag": etag, "lastModified": int(time.time())}
+            yield b"id: %s\ndata: %s\n\n" % (etag.encode(), orjson.dumps(said))
+
+    async def payloads(self, live: LiveConfiguration, key: LiveKey) -> AsyncIterator[bytes]:
+        """Yield GrowthBook's payload now and whenever it changes."""
+        sent = self.payload(live.current, key)
+        yield b"event: features\ndata: %s\n\n" % sent
+        async for etag in changes(live, key.project_id):
+            now = self.payload(live.current, key)
+            if etag is None or now == sent:
+                yield b": still here\n\n"
+                continue
+            sent = now
+            yield b"event: features\ndata: %s\n\n" % sent
+
+
+async def changes(live: LiveConfiguration, project: int) -> AsyncIterator[str | None]:
+    """Yield the etag of a project's flags whenever it changes, and None to keep a connection alive."""
+    before = live.current.flags.get(project, NO_FLAGS).etag
+    while True:
+        reloaded = live.reloaded
+        try:
+            await asyncio.wait_for(reloaded.wait(), HEARTBEAT_SECONDS)
+        except TimeoutError:
+            yield None
+            continue
+        etag = live.current.flags.get(project, NO_FLAGS).etag
+        if etag != before:
+            before = etag
+            yield etag
+
+
+def _evaluate(
+    flags: LiveFlags, flag: LiveExperiment | RestingFlag, context: _Context, known: Known
+) -> dict[str, Any]:
+    """Return one flag's evaluation, or its failure."""
+    if not isinstance(flag, LiveExperiment):
+        return _resting(flag)
+    if not context.unit and flag.rule.enabled:
+        return {
+            "key": flag.key,
+            "errorCode": "TARGETING_KEY_MISSING",
+            "errorDetails": f"flag '{flag.key}' needs context.targetingKey to find a variant",
+        }
+    found = decide(flag, context.unit, context.attributes, flags.rules, known)
+    metadata = {"experiment": flag.key, "epoch": flag.epoch, "hashing": flag.rule.hashing}
+    if found.variant is None:
+        # No value: the code's default. OFREP's list of reasons has none for "not in it".
+        reason = "DISABLED" if found.reason == "DISABLED" else "UNKNOWN"
+        return {"key": flag.key, "reason": reason, "variant": "", "metadata": metadata}
+    return {
+        "key": flag.key,
+        "value": flag.rule.value_of(found.variant),
+        "reason": found.reason,
+        "variant": found.variant,
+        "metadata": metadata | {"counts": not found.forced},
+    }
+
+
+def _resting(flag: RestingFlag) -> dict[str, Any]:
+    """Return a flag that is at rest: the shipped variant for everybody, or the code's default."""
+    if not flag.variant:
+        return {"key": flag.key, "reason": "DISABLED", "variant": ""}
+    return {"key": flag.key, "value": flag.value, "reason": "STATIC", "variant": flag.variant}

@@ -1,0 +1,284 @@
+"""What runs, as requests read it: experiments with their rules, and the flags that clients ask for."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from psycopg.rows import dict_row
+
+from experiments.assignment import (
+    AllocationError,
+    ConditionError,
+    ExperimentRule,
+    Prerequisite,
+    Span,
+    Targeting,
+    VariantRule,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import psycopg
+
+    from inference.serving.models import Model
+    from inference.serving.ranker import Ranker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVersion:
+    """A version that can serve; the model is None when its artifact cannot be loaded."""
+
+    version_id: int
+    label: str
+    model: Model | None
+
+    @property
+    def ranker(self) -> Ranker | None:
+        """What ranks, if it is a recommender that works."""
+        return self.model.ranker if self.model is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveVariant:
+    """One side of a running experiment."""
+
+    variant_id: int
+    key: str
+    weight: float
+    version: LiveVersion | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveExperiment:
+    """A running experiment.
+
+    Attributes:
+        experiment_id: of the table.
+        key: its name, and its flag's.
+        surface: key of its surface.
+        epoch: number of the stretch in which its shares stay the same.
+        rule: who gets what.
+        variants: by key.
+        condition: whom it is for, as JSON.
+        prerequisites: as JSON.
+        sticky: whether units keep what they met.
+        sticky_since: epoch from which on that is remembered.
+        blocked_before: epoch before which who met it is left out.
+        reads_unit: whether its condition asks for attributes that the product stored of units.
+    """
+
+    experiment_id: int
+    key: str
+    surface: str
+    epoch: int
+    rule: ExperimentRule
+    variants: Mapping[str, LiveVariant]
+    condition: Mapping[str, Any] = field(default_factory=dict)
+    prerequisites: tuple[Mapping[str, Any], ...] = ()
+    sticky: bool = False
+    sticky_since: int = 0
+    blocked_before: int = 0
+    reads_unit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestingFlag:
+    """The flag of an experiment that does not run: what it answers, if a variant was shipped."""
+
+    key: str
+    variant: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFlags:
+    """What clients of a project's flags can ask for.
+
+    Attributes:
+        running: experiments by key.
+        rules: theirs.
+        resting: flags of experiments that do not run, by key.
+        groups: saved groups, as JSON.
+        etag: changes when any of this does.
+    """
+
+    running: Mapping[str, LiveExperiment]
+    rules: Mapping[str, ExperimentRule]
+    resting: Mapping[str, RestingFlag]
+    groups: Mapping[str, Any]
+    etag: str
+
+
+NO_FLAGS = LiveFlags({}, {}, {}, {}, "none")
+
+
+_EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.key, e.salt, e.hashing,
+    e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky, e.sticky_since,
+    e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
+    p.number AS epoch, p.allocation, p.weights, p.layout,
+    v.id AS variant_id, v.key AS variant, v.value, m.id AS version_id,
+    m.name || '@' || m.number AS label, m.artifact_sha256 AS digest
+    FROM experiments_experiment AS e
+    JOIN inference_surface AS s ON s.id = e.surface_id
+    JOIN experiments_epoch AS p ON p.experiment_id = e.id AND p.ended_at IS NULL
+    JOIN experiments_variant AS v ON v.experiment_id = e.id
+    LEFT JOIN experiments_layer AS l ON l.id = e.layer_id
+    LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
+    WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
+# A flag of an experiment that was never started, or has ended without a winner, answers nothing.
+_RESTING = """SELECT e.project_id, e.key, e.shipped_variant, v.value
+    FROM experiments_experiment AS e LEFT JOIN experiments_variant AS v
+        ON v.experiment_id = e.id AND v.key = e.shipped_variant
+    WHERE e.state <> 'running'"""
+_GROUPS = "SELECT project_id, key, attribute, values, condition FROM experiments_savedgroup"
+_HOLDOUTS = "SELECT project_id, salt, share FROM experiments_holdout WHERE share > 0"
+
+
+VersionOf = Callable[[int | None, str | None, str | None], LiveVersion | None]
+
+
+def read_experiments(
+    connection: psycopg.Connection, version_of: VersionOf
+) -> tuple[dict[int, list[LiveExperiment]], dict[int, LiveFlags]]:
+    """Return the running experiments of each project, oldest first, and the flags of each.
+
+    Args:
+        connection: in one snapshot with all else that is read.
+        version_of: loads a version by id, label and digest.
+    """
+    groups = _read_groups(connection)
+    experiments = _read_running(connection, groups, version_of)
+    return experiments, _read_flags(connection, experiments, groups)
+
+
+def _read_running(
+    connection: psycopg.Connection, groups: Mapping[int, Mapping[str, Any]], version_of: VersionOf
+) -> dict[int, list[LiveExperiment]]:
+    """Return the running experiments of each project, oldest first."""
+    holdouts = {
+        project: Span("holdout", salt, share, 1.0)
+        for project, salt, share in connection.execute(_HOLDOUTS)
+    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_EXPERIMENTS).fetchall()
+    experiments: dict[int, list[LiveExperiment]] = {}
+    for _, several in groupby(rows, key=lambda row: row["id"]):
+        variants = list(several)
+        project = variants[0]["project_id"]
+        try:
+            made = _experiment(variants, holdouts.get(project), groups.get(project, {}), version_of)
+        except (AllocationError, ConditionError) as error:  # what is saved was checked
+            logger.error("experiment %s cannot run: %s", variants[0]["key"], error)  # noqa: TRY400
+            continue
+        experiments.setdefault(project, []).append(made)
+    return experiments
+
+
+def _experiment(
+    rows: Sequence[dict[str, Any]],
+    holdout: Span | None,
+    groups: Mapping[str, Any],
+    version_of: VersionOf,
+) -> LiveExperiment:
+    """Make one experiment of its rows, one a variant.
+
+    Raises:
+        AllocationError, ConditionError: its rule cannot be followed.
+    """
+    row = rows[0]
+    variants = {
+        r["variant"]: LiveVariant(
+            r["variant_id"],
+            r["variant"],
+            row["weights"].get(r["variant"], 0.0),
+            version_of(r["version_id"], r["label"], r["digest"]),
+        )
+        for r in rows
+    }
+    rule = ExperimentRule(
+        key=row["key"],
+        salt=row["salt"],
+        allocation=row["allocation"],
+        variants=tuple(
+            VariantRule(r["variant"], row["weights"].get(r["variant"], 0.0), r["value"]) for r in rows
+        ),
+        hashing=row["hashing"],
+        checks=_checks(row, holdout, groups),
+        forced=row["forced_units"],
+        enabled=row["enabled"],
+        layout=tuple((key, width) for key, width in row["layout"]),
+    )
+    return LiveExperiment(
+        experiment_id=row["id"],
+        key=row["key"],
+        surface=row["surface"],
+        epoch=row["epoch"],
+        rule=rule,
+        variants=variants,
+        condition=row["condition"],
+        prerequisites=tuple(row["prerequisites"]),
+        sticky=row["sticky"],
+        sticky_since=row["sticky_since"],
+        blocked_before=row["blocked_before"],
+        reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
+    )
+
+
+def _checks(
+    row: Mapping[str, Any], holdout: Span | None, groups: Mapping[str, Any]
+) -> tuple[Span | Targeting | Prerequisite, ...]:
+    """Return what a unit must pass, in the order of `experiments.assignment`."""
+    checks: list[Span | Targeting | Prerequisite] = [holdout] if holdout is not None else []
+    if row["layer"] is not None:
+        checks.append(
+            Span(f"layer {row['layer']}", row["layer_salt"], row["slot_low"], row["slot_high"])
+        )
+    if row["condition"]:
+        checks.append(Targeting(row["condition"], groups))
+    checks += [
+        Prerequisite(one["experiment"], frozenset(one["variants"])) for one in row["prerequisites"]
+    ]
+    return tuple(checks)
+
+
+def _read_groups(connection: psycopg.Connection) -> dict[int, dict[str, Any]]:
+    groups: dict[int, dict[str, Any]] = {}
+    for project, key, attribute, values, condition in connection.execute(_GROUPS):
+        group = {"type": "list", "attributeKey": attribute or "id", "values": values}
+        if condition:
+            group = {"type": "condition", "condition": condition}
+        groups.setdefault(project, {})[key] = group
+    return groups
+
+
+def _read_flags(
+    connection: psycopg.Connection,
+    experiments: Mapping[int, Sequence[LiveExperiment]],
+    groups: Mapping[int, Mapping[str, Any]],
+) -> dict[int, LiveFlags]:
+    resting: dict[int, dict[str, RestingFlag]] = {}
+    for project, key, variant, value in connection.execute(_RESTING):
+        answer = variant if value is None else value
+        resting.setdefault(project, {})[key] = RestingFlag(key, variant, answer)
+    flags = {}
+    for project in experiments.keys() | resting.keys():
+        running = {experiment.key: experiment for experiment in experiments.get(project, ())}
+        rests, known = resting.get(project, {}), groups.get(project, {})
+        said = repr(([(e.rule, e.condition, e.epoch) for e in running.values()], rests, known))
+        flags[project] = LiveFlags(
+            running=running,
+            rules={key: experiment.rule for key, experiment in running.items()},
+            resting=rests,
+            groups=known,
+            etag=hashlib.sha256(said.encode()).hexdigest()[:16],
+        )
+    return flags

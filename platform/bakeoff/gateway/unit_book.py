@@ -1,0 +1,130 @@
+"""What is known of a unit beyond its request: attributes the product stored, variants that it keeps.
+
+Asked only for experiments that need it. While PostgreSQL is away nothing is known: the hash decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from bakeoff.gateway.patience import within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bakeoff.gateway.live_experiments import LiveExperiment
+
+logger = logging.getLogger(__name__)
+REMEMBERED = 100_000
+ATTRIBUTES_SECONDS = 30.0  # how long stored attributes are taken to be what they were
+TIMEOUT_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+
+_ATTRIBUTES = "SELECT attributes FROM experiments_unit WHERE project_id = %s AND unit_id = %s"
+# What a unit met first in each experiment, since its memory begins.
+_MET = """SELECT DISTINCT ON (met.experiment_id) met.experiment_id, variant.key, met.epoch
+    FROM experiments_exposure AS met JOIN experiments_variant AS variant ON variant.id = met.variant_id
+    WHERE met.experiment_id = ANY(%s) AND met.unit_id = %s
+    ORDER BY met.experiment_id, met.epoch DESC, met.exposed_at DESC"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a unit.
+
+    Attributes:
+        attributes: that the product stored.
+        met: by experiment: the variant that the unit met last, and in which epoch.
+    """
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    met: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+
+
+NOTHING_KNOWN = Known()
+
+
+class UnitBook:
+    """Answers what is known of a unit; one in a process."""
+
+    def __init__(self, database_url: str) -> None:
+        """Remember where to ask."""
+        self._url = database_url
+        self._connection: psycopg.AsyncConnection | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._retry_at = 0.0
+        self._attributes: OrderedDict[tuple[int, str], tuple[float, Mapping[str, Any]]] = OrderedDict()
+        self._met: OrderedDict[tuple[int, str], tuple[str, int]] = OrderedDict()
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.close()
+            self._connection = None
+
+    async def known(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> Known:
+        """Return what these experiments need to know of a unit."""
+        keeping = [e.experiment_id for e in experiments if e.sticky or e.blocked_before]
+        reads = any(experiment.reads_unit for experiment in experiments)
+        if not keeping and not reads:
+            return NOTHING_KNOWN
+        loop = asyncio.get_running_loop()
+        async with self._one_at_a_time:
+            if loop.time() < self._retry_at:
+                return NOTHING_KNOWN
+            try:
+                attributes = await self._read_attributes(project, unit) if reads else {}
+                met = await self._read_met(keeping, unit) if keeping else {}
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                logger.warning("units are not looked up while PostgreSQL is away: %s", error)
+                self._retry_at = loop.time() + RETRY_SECONDS
+                await self.stop()
+                return NOTHING_KNOWN
+        return Known(attributes, met)
+
+    async def _read_attributes(self, project: int, unit: str) -> Mapping[str, Any]:
+        now = asyncio.get_running_loop().time()
+        at, kept = self._attributes.get((project, unit), (-ATTRIBUTES_SECONDS, {}))
+        if now - at < ATTRIBUTES_SECONDS:
+            return kept
+        rows = await self._ask(_ATTRIBUTES, (project, unit))
+        found: Mapping[str, Any] = rows[0][0] if rows else {}
+        self._attributes[project, unit] = (now, found)
+        if len(self._attributes) > REMEMBERED:
+            self._attributes.popitem(last=False)
+        return found
+
+    async def _read_met(self, keeping: Sequence[int], unit: str) -> dict[int, tuple[str, int]]:
+        """Return what the unit met; what it has met is remembered, what it has not is asked again."""
+        found = {e: self._met[e, unit] for e in keeping if (e, unit) in self._met}
+        missing = [experiment for experiment in keeping if experiment not in found]
+        if missing:
+            for experiment, variant, epoch in await self._ask(_MET, (missing, unit)):
+                found[experiment] = self._met[experiment, unit] = (variant, epoch)
+            while len(self._met) > REMEMBERED:
+                self._met.popitem(last=False)
+        return found
+
+    def forget(self) -> None:
+        """Forget what units met: another epoch may have begun."""
+        self._met.clear()
+
+    async def _ask(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=2
+            )
+        connection = self._connection
+
+        async def ask() -> list[tuple[Any, ...]]:
+            return await (await connection.execute(statement, values)).fetchall()
+
+        return await within(TIMEOUT_SECONDS, connection, ask())
