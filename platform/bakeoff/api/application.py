@@ -16,6 +16,7 @@ from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
+from bakeoff.api.sharing import router as sharing
 from bakeoff.api.surfaces import router as surfaces
 from bakeoff.api.units import router as units
 
@@ -35,6 +36,7 @@ api.add_router("/v1", experiments)
 api.add_router("/v1", models)
 api.add_router("/v1", feedback)
 api.add_router("/v1", units)
+api.add_router("/v1", sharing)
 
 
 def _answer(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.accounts.models import Project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.surfaces import KEY
+from bakeoff.rules import link_of
+from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares, switch
 from experiments.actions.define_experiment import (
     CannotDefineError,
     ExperimentDraft,
@@ -22,7 +25,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
-from experiments.models import Experiment, Metric
+from experiments.models import Experiment, Layer, Metric
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
 from inference.models import ModelVersion, Surface
@@ -31,10 +34,11 @@ router = Router(tags=["experiments"])
 
 
 class VariantIn(Schema):
-    """A variant to be; `model` is a version such as `two-tower@7`."""
+    """A variant to be: `model` is a version such as `two-tower@7`; a flag's has a `value` instead."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
-    model: str = Field(pattern=r"^[-a-zA-Z0-9_]+@[0-9]{1,9}$")
+    model: str | None = Field(None, pattern=r"^[-a-zA-Z0-9_]+@[0-9]{1,9}$")
+    value: bool | int | float | str | dict[str, Any] | None = None
     weight: float = Field(ge=0, le=1)
     is_control: bool = False
 
@@ -45,6 +49,20 @@ class RoleIn(Schema):
     metric: str
     role: str = Field("primary", pattern="^(primary|secondary|guardrail)$")
     margin: float = Field(0.05, ge=0)
+
+
+class PrerequisiteIn(Schema):
+    """Another experiment in which the unit must have one of some variants."""
+
+    experiment: str = Field(min_length=1, max_length=100)
+    variants: list[str] = Field(min_length=1, max_length=20)
+
+
+class RampStepIn(Schema):
+    """A share of the traffic, from some time after the start on."""
+
+    after_seconds: float = Field(gt=0, le=31_536_000)
+    allocation: float = Field(gt=0, le=1)
 
 
 class ExperimentIn(Schema):
@@ -59,6 +77,14 @@ class ExperimentIn(Schema):
     policy: dict[str, Any] = Field(default_factory=dict)
     segments: list[str] = Field(default_factory=list, max_length=10)
     against_gate: bool = False
+    hashing: Literal["sha256", "growthbook_v2"] = "sha256"
+    layer: str | None = None
+    slot: tuple[float, float] = (0.0, 1.0)
+    condition: dict[str, Any] = Field(default_factory=dict)
+    prerequisites: list[PrerequisiteIn] = Field(default_factory=list, max_length=20)
+    forced_units: dict[str, str] = Field(default_factory=dict)
+    sticky: bool = False
+    ramp: list[RampStepIn] = Field(default_factory=list, max_length=50)
 
 
 class ExperimentOut(Schema):
@@ -69,6 +95,16 @@ class ExperimentOut(Schema):
     state: str
     hypothesis: str
     allocation: float
+    hashing: str
+    layer: str | None
+    slot: tuple[float, float]
+    condition: dict[str, Any]
+    prerequisites: list[dict[str, Any]]
+    forced_units: dict[str, str]
+    enabled: bool
+    sticky: bool
+    ramp: list[dict[str, float]]
+    evaluated_by: str
     against_gate: bool
     policy: dict[str, Any]
     segments: list[str]
@@ -80,6 +116,23 @@ class ExperimentOut(Schema):
     def resolve_surface(experiment: Experiment) -> str:
         """Name the surface."""
         return experiment.surface.key
+
+    @staticmethod
+    def resolve_layer(experiment: Experiment) -> str | None:
+        """Name the layer."""
+        return experiment.layer.key if experiment.layer is not None else None
+
+    @staticmethod
+    def resolve_slot(experiment: Experiment) -> tuple[float, float]:
+        """Give the range of the layer."""
+        return experiment.slot_low, experiment.slot_high
+
+    @staticmethod
+    def resolve_evaluated_by(experiment: Experiment) -> str:
+        """Say which clients can evaluate it by themselves."""
+        if experiment.hashing == Experiment.Hashing.GROWTHBOOK:
+            return "the API, OFREP, our clients and GrowthBook's SDKs"
+        return "the API, OFREP and our clients"
 
 
 class Why(Schema):
@@ -109,7 +162,7 @@ class DecisionOut(Schema):
 
 def _find(request: HttpRequest, key: str) -> Experiment:
     found: Experiment = get_object_or_404(
-        Experiment.objects.select_related("surface"), project=project_of(request), key=key
+        Experiment.objects.select_related("surface", "layer"), project=project_of(request), key=key
     )
     return found
 
@@ -119,7 +172,7 @@ def list_experiments(
     request: HttpRequest, state: Literal["draft", "running", "ended"] | None = None
 ) -> Any:
     """List the project's experiments, newest first."""
-    found = Experiment.objects.filter(project=project_of(request)).select_related("surface")
+    found = Experiment.objects.filter(project=project_of(request)).select_related("surface", "layer")
     return found.filter(state=state) if state else found
 
 
@@ -135,7 +188,9 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
         owner=actor_of(request),
         allocation=payload.allocation,
         variants=[
-            VariantDraft(v.key, _version(surface, v.model), v.weight, v.is_control)
+            VariantDraft(
+                v.key, _version(surface, v.model) if v.model else None, v.weight, v.is_control, v.value
+            )
             for v in payload.variants
         ],
         roles=[
@@ -144,6 +199,14 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
         policy=payload.policy,
         segments=payload.segments,
         against_gate=payload.against_gate,
+        hashing=payload.hashing,
+        layer=_layer(project, payload.layer),
+        slot=payload.slot,
+        condition=payload.condition,
+        prerequisites=[one.dict() for one in payload.prerequisites],
+        forced_units=payload.forced_units,
+        sticky=payload.sticky,
+        ramp=[step.dict() for step in payload.ramp],
     )
     try:
         return Status(201, define_experiment(draft))
@@ -160,6 +223,17 @@ def _version(surface: Surface, label: str) -> ModelVersion:
             "unknown_model",
             f"model == '{label}', not found on surface '{surface}'.",
             "variants",
+        )
+    return found
+
+
+def _layer(project: Project, key: str | None) -> Layer | None:
+    if key is None:
+        return None
+    found = Layer.objects.filter(project=project, key=key).first()
+    if found is None:
+        raise Problem(
+            422, "unknown_layer", f"layer == '{key}', not found in project '{project}'.", "layer"
         )
     return found
 
@@ -189,6 +263,78 @@ def start(request: HttpRequest, key: str) -> Any:
         return start_experiment(experiment=_find(request, key), by=actor_of(request))
     except (WrongStateError, CannotStartError) as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
+
+
+class ChangeIn(Schema):
+    """What changes while it runs; what is not said stays."""
+
+    allocation: float | None = Field(None, gt=0, le=1)
+    weights: dict[str, float] | None = None
+    accept_moves: bool = False
+    forget_kept: bool = False
+    block_earlier: bool = False
+
+
+@router.post("/experiments/{key}/ramp", response={200: ExperimentOut, **REFUSALS})
+def ramp(request: HttpRequest, key: str, payload: ChangeIn) -> Any:
+    """Change its shares: a new epoch begins. What would move units is refused unless it is accepted."""
+    experiment = _find(request, key)
+    try:
+        change_shares(experiment=experiment, change=Change(**payload.dict()), by=actor_of(request))
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+    except WouldReshuffleError as error:
+        raise Problem(409, "would_reshuffle", str(error), "accept_moves") from error
+    except ValueError as error:
+        raise Problem(422, "invalid_value", str(error), "weights") from error
+    return _find(request, key)
+
+
+class SwitchIn(Schema):
+    """The kill switch."""
+
+    enabled: bool
+
+
+@router.post("/experiments/{key}/switch", response={200: ExperimentOut, **REFUSALS})
+def turn(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
+    """Switch it off for everybody at once, or on again; its variants stay as they were dealt."""
+    try:
+        switch(experiment=_find(request, key), enabled=payload.enabled, by=actor_of(request))
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+    return _find(request, key)
+
+
+class LinkIn(Schema):
+    """Which variant people may see, and for how many days."""
+
+    variant: str = Field(min_length=1, max_length=64)
+    days: float = Field(7.0, gt=0, le=90)
+
+
+class LinkOut(Schema):
+    """A token: `force` in a request, or `?bakeoff_force=TOKEN` on a page with the embed."""
+
+    token: str
+    query: str
+    until: datetime
+
+
+@router.post("/experiments/{key}/links", response={201: LinkOut, **REFUSALS})
+def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
+    """Make a link that shows a variant to whoever has it; what they do is left out of the analysis."""
+    experiment = _find(request, key)
+    if not experiment.variants.filter(key=payload.variant).exists():
+        raise Problem(
+            422,
+            "unknown_variant",
+            f"variant == '{payload.variant}', not found in experiment '{key}'.",
+            "variant",
+        )
+    until = timezone.now() + timedelta(days=payload.days)
+    token = link_of(experiment, payload.variant, int(until.timestamp()))
+    return Status(201, {"token": token, "query": f"bakeoff_force={token}", "until": until})
 
 
 @router.post("/experiments/{key}/stop", response={200: DecisionOut, **REFUSALS})

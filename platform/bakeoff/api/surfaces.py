@@ -30,7 +30,7 @@ class SurfaceIn(Schema):
     """A surface to be, or what is to change."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
-    kind: str = Field("recommend", pattern="^(recommend|classify)$")
+    kind: str = Field("recommend", pattern="^(recommend|classify|flag)$")
     static_list: list[str] = Field(default_factory=list, max_length=1000)
     candidates: int = Field(200, ge=1, le=5000)
     exploration: float = Field(0.0, ge=0, le=10)

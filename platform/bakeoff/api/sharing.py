@@ -1,0 +1,164 @@
+"""What experiments share: layers, the holdout, saved groups; and what a unit gets, and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from ninja import Field, Router, Schema
+
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.api.access import actor_of, project_of
+from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.surfaces import KEY
+from bakeoff.rules import assignments_of
+from experiments.models import Experiment, Holdout, Layer, SavedGroup
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
+
+router = Router(tags=["assignment"])
+
+
+class LayerIn(Schema):
+    """A layer to be."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+
+
+class SlotOut(Schema):
+    """A range that an experiment takes."""
+
+    experiment: str
+    state: str
+    low: float
+    high: float
+
+
+class LayerOut(LayerIn):
+    """A layer and who stands where in it."""
+
+    slots: list[SlotOut]
+
+    @staticmethod
+    def resolve_slots(layer: Layer) -> list[dict[str, Any]]:
+        """List the experiments that have not ended."""
+        return [
+            {"experiment": e.key, "state": e.state, "low": e.slot_low, "high": e.slot_high}
+            for e in layer.experiments.exclude(state=Experiment.State.ENDED).order_by("slot_low")
+        ]
+
+
+@router.get("/layers", response={200: list[LayerOut], **REFUSALS})
+def list_layers(request: HttpRequest) -> Any:
+    """List the project's layers with their ranges."""
+    return Layer.objects.filter(project=project_of(request)).order_by("key")
+
+
+@router.put("/layers", response={200: LayerOut, **REFUSALS})
+def put_layer(request: HttpRequest, payload: LayerIn) -> Any:
+    """Make a layer; its hash never changes."""
+    return Layer.objects.get_or_create(project=project_of(request), key=payload.key)[0]
+
+
+class HoldoutIn(Schema):
+    """How many units are kept out of every experiment."""
+
+    share: float = Field(ge=0, le=0.5)
+
+
+@router.get("/holdout", response={200: HoldoutIn, **REFUSALS})
+def show_holdout(request: HttpRequest) -> Any:
+    """Show the holdout."""
+    return Holdout.objects.filter(project=project_of(request)).first() or {"share": 0.0}
+
+
+@router.put("/holdout", response={200: HoldoutIn, **REFUSALS})
+def put_holdout(request: HttpRequest, payload: HoldoutIn) -> Any:
+    """Change the holdout; while experiments run it may only shrink to nothing between them."""
+    project = project_of(request)
+    running = Experiment.objects.running().filter(project=project).first()
+    before = Holdout.objects.filter(project=project).first()
+    if running is not None and payload.share != (before.share if before else 0.0):
+        raise Problem(
+            409,
+            "wrong_state",
+            f"experiment '{running.key}' runs: another holdout would take units out of it. Change it "
+            "when no experiment runs.",
+            "share",
+        )
+    holdout, _ = Holdout.objects.update_or_create(project=project, defaults={"share": payload.share})
+    AuditEntry.objects.create(
+        project=project,
+        actor=actor_of(request),
+        action="holdout",
+        subject=project.slug,
+        detail={"share": payload.share},
+    )
+    announce_change(cache_client())
+    return holdout
+
+
+class GroupIn(Schema):
+    """A saved group to be: values of an attribute, or a condition."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    attribute: str = Field("id", max_length=100)
+    values: list[str | float | bool] = Field(default_factory=list, max_length=10_000)
+    condition: dict[str, Any] = Field(default_factory=dict)
+
+
+@router.get("/groups", response={200: list[GroupIn], **REFUSALS})
+def list_groups(request: HttpRequest) -> Any:
+    """List the project's saved groups."""
+    return SavedGroup.objects.filter(project=project_of(request)).order_by("key")
+
+
+@router.put("/groups", response={200: GroupIn, **REFUSALS})
+def put_group(request: HttpRequest, payload: GroupIn) -> Any:
+    """Make a group, or change it: experiments that name it follow at once."""
+    project = project_of(request)
+    group = SavedGroup.objects.filter(project=project, key=payload.key).first()
+    group = group or SavedGroup(project=project, key=payload.key)
+    group.attribute, group.values = payload.attribute, payload.values
+    group.condition = payload.condition
+    try:
+        group.clean()
+    except ValidationError as error:
+        raise Problem(422, "invalid_condition", error.messages[0], "condition") from error
+    group.save()
+    announce_change(cache_client())
+    return group
+
+
+class AskIn(Schema):
+    """Whose assignments, and what a request would say."""
+
+    unit_id: str = Field(min_length=1, max_length=200)
+    context: dict[str, Any] = Field(default_factory=dict)
+
+
+class StepOut(Schema):
+    """One rule's outcome."""
+
+    name: str
+    passed: bool
+    said: str
+
+
+class AssignmentOut(Schema):
+    """One experiment as the unit meets it."""
+
+    experiment: str
+    variant: str | None
+    reason: str
+    met: str | None
+    since: datetime | None
+    steps: list[StepOut]
+
+
+@router.post("/units/assignments", response={200: list[AssignmentOut], **REFUSALS})
+def explain_unit(request: HttpRequest, payload: AskIn) -> Any:
+    """Tell which running experiments a unit is in, since when, and why or why not."""
+    return assignments_of(project_of(request).pk, payload.unit_id, payload.context)
