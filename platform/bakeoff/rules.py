@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import connection as database
 from psycopg import connect
+from psycopg.conninfo import make_conninfo
 
 from bakeoff.gateway.answering import decide
 from bakeoff.gateway.live_experiments import NO_FLAGS, read_experiments
 from bakeoff.gateway.unit_book import Known
+from bakeoff.qa_links import QaLink, write_link
 from experiments.assignment import explain
 from experiments.models import Experiment, Exposure, Unit
 
@@ -54,7 +57,7 @@ def assignments_of(
         unit_id: who.
         context: what a request would say besides.
     """
-    with connect(settings.BAKEOFF.database_url) as connection:
+    with connect(_address()) as connection:
         _, flags = read_experiments(connection, lambda *_: None)
     found = flags.get(project_id, NO_FLAGS)
     unit = Unit.objects.filter(project_id=project_id, unit_id=unit_id).first()
@@ -79,6 +82,13 @@ def assignments_of(
     return rows
 
 
+def _address() -> str:
+    """Return where Django's database is: its own connection reads JSON as text."""
+    given = database.settings_dict
+    named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    return make_conninfo(**{key: given[name] for key, name in named.items() if given[name]})
+
+
 def _met(running: Mapping[str, Any], unit_id: str) -> dict[int, tuple[str, int, datetime]]:
     """Return what the unit met last in each experiment."""
     exposures = Exposure.objects.filter(
@@ -92,7 +102,5 @@ def _met(running: Mapping[str, Any], unit_id: str) -> dict[int, tuple[str, int, 
 
 def link_of(experiment: Experiment, variant: str, until: int) -> str:
     """Return the token by which people see a variant."""
-    from bakeoff.qa_links import QaLink, write_link  # noqa: PLC0415
-
     link = QaLink(experiment.project_id, experiment.key, variant, until)
     return write_link(settings.SECRET_KEY, link)
