@@ -1,0 +1,235 @@
+"""Official SDKs, unmodified, against a running server: OpenFeature's providers and GrowthBook's clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+from growthbook import GrowthBook
+from openfeature import api as openfeature
+from openfeature.contrib.provider.ofrep import OFREPProvider
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import ErrorCode
+from openfeature.flag_evaluation import Reason
+
+from bakeoff.gateway.answering import decide
+from bakeoff.gateway.unit_book import NOTHING_KNOWN
+from experiments.actions.change_shares import Change, change_shares, switch
+from experiments.actions.stop_experiment import ship_experiment
+from experiments.models import Exposure, Holdout, Layer, SavedGroup
+from tests.gateway.test_flags import page, run  # noqa: F401
+
+# "make test" asks about some thousands; BAKEOFF_TEST_UNITS=100000 is the full proof.
+UNITS = int(os.environ.get("BAKEOFF_TEST_UNITS", "4000"))
+COUNTRIES = ("DE", "FR", "US", "日本", "")
+PACKAGES = (
+    "@growthbook/growthbook@1.8.0",
+    "@openfeature/core@1.12.0",
+    "@openfeature/web-sdk@1.10.0",
+    "@openfeature/ofrep-web-provider@0.4.3",
+)
+
+GROWTHBOOK_JS = """
+import { GrowthBook } from "@growthbook/growthbook";
+import { readFileSync } from "node:fs";
+const [url, key, file] = process.argv.slice(2);
+const exposures = [];
+const gb = new GrowthBook({
+  apiHost: url, clientKey: key,
+  trackingCallback: (experiment, result) => exposures.push([result.hashValue, experiment.key, result.key]),
+});
+await gb.init({ timeout: 5000 });
+const asked = JSON.parse(readFileSync(file, "utf8"));
+const found = [];
+for (const one of asked) {
+  await gb.setAttributes(one.attributes);
+  found.push(one.flags.map((flag) => {
+    const result = gb.evalFeature(flag);
+    return result.experimentResult?.inExperiment ? result.experimentResult.key : null;
+  }));
+}
+for (const [unit, experiment, variant] of exposures.slice(0, 50)) {
+  await fetch(`${url}/v1/track`, {
+    method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` },
+    body: JSON.stringify({ userId: unit, event: "Experiment Viewed", messageId: `${unit}-${experiment}`,
+      properties: { experiment_id: experiment, variation_id: variant } }),
+  });
+}
+process.stdout.write(JSON.stringify(found), () => process.exit(0));
+"""
+
+OFREP_JS = """
+import { OpenFeature } from "@openfeature/web-sdk";
+import { OFREPWebProvider } from "@openfeature/ofrep-web-provider";
+import { readFileSync } from "node:fs";
+const [url, key, file] = process.argv.slice(2);
+const provider = new OFREPWebProvider({ baseUrl: url, headers: [["Authorization", `Bearer ${key}`]], pollInterval: -1 });
+const found = [];
+for (const { attributes, flags } of JSON.parse(readFileSync(file, "utf8"))) {
+  const { id, ...rest } = attributes;
+  await (found.length ? OpenFeature.setContext({ targetingKey: id, ...rest })
+                      : OpenFeature.setProviderAndWait(provider, { targetingKey: id, ...rest }));
+  const client = OpenFeature.getClient();
+  found.push(flags.map((flag) => {
+    const said = client.getStringDetails(flag, "code default");
+    return [said.value, said.errorCode ?? null];
+  }));
+}
+process.stdout.write(JSON.stringify(found), () => process.exit(0));
+"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """A folder with the clients from npm."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm here")
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "package.json").write_text('{"type": "module", "private": true}')
+    install = ["npm", "install", "--no-audit", "--no-fund", *PACKAGES]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
+
+    def execute(script, lane, shop, asked):
+        (folder / "script.js").write_text(script)
+        (folder / "asked.json").write_text(json.dumps(asked))
+        done = subprocess.run(
+            ["node", "script.js", lane.url, shop.public, "asked.json"],
+            cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout)
+
+    return execute
+
+
+@pytest.fixture
+def world(lane, shop, page):  # noqa: F811
+    """Experiments with every rule that GrowthBook's clients must follow."""
+    layer = Layer.objects.create(project=shop.project, key="layer")
+    Holdout.objects.create(project=shop.project, share=0.05)
+    SavedGroup.objects.create(project=shop.project, key="staff", attribute="id", values=["u1", "u2"])
+    theirs = {"hashing": "growthbook_v2"}
+    run(shop, page, "plain", **theirs)
+    reweighed = run(shop, page, "reweighed", weights=(0.5, 0.5), allocation=0.6, **theirs)
+    change_shares(
+        experiment=reweighed,
+        change=Change(weights={"control": 0.2, "treatment": 0.8}, accept_moves=True),
+        by="a test",
+    )
+    for key, slot in (("low", (0.0, 0.4)), ("high", (0.4, 1.0))):
+        run(shop, page, key, layer=layer, slot=slot, **theirs)
+    condition = {
+        "$or": [{"country": {"$in": ["DE", "日本"]}}, {"age": {"$gte": 40}}],
+        "version": {"$vgte": "2.10.0"},
+        "name": {"$regex": "^[a-m]"},
+        "id": {"$notInGroup": "staff"},
+        "tags": {"$elemMatch": {"$eq": "beta"}},
+    }
+    run(shop, page, "targeted", condition=condition, **theirs)
+    run(
+        shop,
+        page,
+        "grouped",
+        condition={"$savedGroup": {"id": "staff"}},
+        forced_units={"u5": "treatment"},
+        **theirs,
+    )
+    child = [{"experiment": "plain", "variants": ["treatment"]}]
+    run(shop, page, "child", prerequisites=child, values=({"a": 1}, {"a": 2}), **theirs)
+    switch(experiment=run(shop, page, "off", **theirs), enabled=False, by="a test")
+    lane.refresh()
+    return ["plain", "reweighed", "low", "high", "targeted", "grouped", "child", "off"]
+
+
+def people(count):
+    rng = random.Random(1)
+    for n in range(count):
+        yield {
+            "id": f"u{n}" if n < 20 else rng.choice([f"user-{rng.random()}", "ü" * rng.randint(1, 30), f"{rng.getrandbits(128):032x}"]),
+            "country": rng.choice(COUNTRIES),
+            "age": rng.randint(1, 90),
+            "version": f"{rng.randint(1, 3)}.{rng.randint(0, 12)}.{rng.randint(0, 3)}",
+            "name": rng.choice("abcxyz") + "da",
+            "tags": rng.sample(["beta", "news", "x"], rng.randint(0, 3)),
+        }  # fmt: skip
+
+
+def ours(lane, shop, person, flags):
+    """What the server says: forced units have no experiment in GrowthBook's words."""
+    live = lane.gateway._live.current.flags[shop.project.pk]
+    found = []
+    for flag in flags:
+        attributes = {name: value for name, value in person.items() if name != "id"}
+        said = decide(live.running[flag], person["id"], attributes, live.rules, NOTHING_KNOWN)
+        found.append(None if said.forced else said.variant)
+    return found
+
+
+def test_growthbooks_python_client_agrees(lane, shop, world):
+    payload = lane.client.get(f"/api/features/{shop.public}").json()
+    client = GrowthBook(features=payload["features"], savedGroups=payload["savedGroups"])
+    seen = set()
+    for person in people(UNITS):
+        client.set_attributes(person)
+        theirs = []
+        for flag in world:
+            result = client.eval_feature(flag).experimentResult
+            theirs.append(result.key if result is not None and result.inExperiment else None)
+        mine = ours(lane, shop, person, world)
+        assert theirs == mine, person
+        seen |= set(zip(world, mine, strict=True))
+    # Both variants and none of each, nobody in what is off; the group has two people.
+    both = {
+        (flag, variant) for flag in world[:5] + world[6:7] for variant in ("control", "treatment", None)
+    }
+    assert seen >= both | {("off", None), ("grouped", None)}
+    assert ("off", "control") not in seen
+
+
+def test_growthbooks_browser_client_agrees_and_its_exposures_arrive(lane, shop, world, node):
+    asked = [{"attributes": person, "flags": world} for person in people(UNITS)]
+    found = node(GROWTHBOOK_JS, lane, shop, asked)
+    for one, theirs in zip(asked, found, strict=True):
+        assert theirs == ours(lane, shop, one["attributes"], world), one
+    assert Exposure.objects.filter(project=shop.project).count() == 50
+
+
+def test_openfeatures_web_provider_reads_our_flags(lane, shop, world, node):
+    flags = ["plain", "targeted", "off", "nobody"]
+    asked = [{"attributes": person, "flags": flags} for person in people(40)]
+    found = node(OFREP_JS, lane, shop, asked)
+    for one, theirs in zip(asked, found, strict=True):
+        for flag, variant, (value, error) in zip(
+            flags, [*ours(lane, shop, one["attributes"], flags[:3]), None], theirs, strict=True
+        ):
+            assert value == ({"control": "blue", "treatment": "green"}.get(variant, "code default"))
+            assert (error == "FLAG_NOT_FOUND") == (flag == "nobody")
+
+
+def test_openfeatures_python_provider_reads_our_flags(lane, shop, page):  # noqa: F811
+    run(shop, page, "rate", values=(10.0, 12.5))
+    run(shop, page, "size", values=({"w": 1}, {"w": 2}))
+    run(shop, page, "on", values=(True, False))
+    ship_experiment(
+        experiment=run(shop, page, "count", values=(3, 4)), variant="treatment", by="a test"
+    )
+    lane.refresh()
+    openfeature.set_provider(
+        OFREPProvider(lane.url, headers_factory=lambda: {"Authorization": f"Bearer {shop.public}"})
+    )
+    client = openfeature.get_client()
+    context = EvaluationContext("u1", {"country": "DE"})
+    assert client.get_float_details("rate", 1.0, context).reason == Reason.SPLIT
+    assert client.get_float_value("rate", 1.0, context) in {10.0, 12.5}
+    assert client.get_object_value("size", {}, context) in ({"w": 1}, {"w": 2})
+    assert client.get_boolean_details("on", True, context).variant in {"control", "treatment"}
+    assert client.get_integer_details("count", 0).value == 4
+    assert client.get_string_details("nobody", "x", context).error_code == ErrorCode.FLAG_NOT_FOUND
+    assert client.get_boolean_details("on", True).error_code == ErrorCode.TARGETING_KEY_MISSING
+    openfeature.shutdown()
