@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from bakeoff_client import BakeoffError, Client, Events, Flags
+from bakeoff_client.openfeature import BakeoffProvider
+from openfeature import api as openfeature
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import ErrorCode
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "clients" / "python"))
-from bakeoff_client import BakeoffError, Client
-
-from experiments.models import Event, Feedback
+from experiments.actions.change_shares import switch
+from experiments.actions.stop_experiment import ship_experiment
+from experiments.models import Event, Exposure, Feedback, Unit
+from tests.gateway.test_flags import page, run  # noqa: F401
 
 
 def test_it_asks_and_tells(lane, shop):
@@ -42,3 +48,124 @@ def test_nobody_answers():
     with pytest.raises(BakeoffError) as refused:
         Client("http://127.0.0.1:9", "pk_x").recommend("home-feed", unit_id="u1")
     assert refused.value.status == 0
+
+
+def test_flags_are_evaluated_here_as_there(lane, shop, page):  # noqa: F811
+    condition = {"country": {"$in": ["DE", "FR"]}}
+    run(shop, page, condition=condition, values=(1, 2))
+    run(shop, page, "theirs", hashing="growthbook_v2", allocation=0.5)
+    run(shop, page, "child", prerequisites=[{"experiment": "button", "variants": ["control"]}])
+    ship_experiment(experiment=run(shop, page, "done"), variant="treatment", by="a test")
+    lane.refresh()
+    client = Client(lane.url, shop.public)
+    flags = Flags(client, poll_seconds=0)
+    for n in range(40):
+        context = {"country": "DE" if n % 2 else "US"}
+        for key in ("button", "theirs", "child", "done", "nobody"):
+            mine = flags.evaluate(key, unit_id=f"u{n}", attributes=context)
+            there = lane.post(
+                f"/ofrep/v1/evaluate/flags/{key}",
+                {"context": {"targetingKey": f"u{n}", **context}},
+                shop.public,
+            ).json()
+            assert (mine.variant or "") == there.get("variant", "")
+            assert mine.value == there.get("value")
+    flags.close()
+
+
+def test_rules_are_read_again_only_when_they_changed(lane, shop, page):  # noqa: F811
+    experiment = run(shop, page)
+    lane.refresh()
+    client = Client(lane.url, shop.public)
+    flags = Flags(client, poll_seconds=0)
+    assert client.get("/v1/flags", etag=flags._etag)[0] == 304
+    switch(experiment=experiment, enabled=False, by="a test")
+    lane.refresh()
+    assert flags.variant("button", unit_id="u1") is not None
+    flags.refresh()
+    assert flags.evaluate("button", unit_id="u1").reason == "DISABLED"
+
+
+def test_what_only_the_platform_knows_is_asked_of_it(lane, shop, page):  # noqa: F811
+    Unit.objects.create(project=shop.project, unit_id="u1", attributes={"plan": "pro"})
+    run(shop, page, condition={"unit.plan": "pro"})
+    lane.refresh()
+    flags = Flags(Client(lane.url, shop.public), poll_seconds=0)
+    assert flags.variant("button", unit_id="u1") is not None
+    assert flags.evaluate("button", unit_id="u2").reason == "DEFAULT"
+
+
+def test_exposures_and_events_arrive_in_batches(lane, shop, page, tmp_path):  # noqa: F811
+    experiment = run(shop, page)
+    lane.refresh()
+    client = Client(lane.url, shop.public)
+    with Events(client, spool=tmp_path / "spool", flush_seconds=0.05) as events:
+        flags = Flags(client, poll_seconds=0, on_exposure=events.exposure)
+        for n in range(30):
+            flags.variant("button", unit_id=f"u{n % 10}")
+            events.track("click", unit_id=f"u{n % 10}")
+        events.track("", unit_id="u1")
+    assert Exposure.objects.filter(experiment=experiment).count() == 10
+    assert Event.objects.filter(project=shop.project, name="click").count() == 30
+    assert [one["code"] for one in events.refused] == ["invalid_value"]
+    assert (tmp_path / "spool").read_text() == ""
+
+
+def test_events_survive_an_outage_and_a_restart(lane, shop, tmp_path):
+    spool = tmp_path / "spool"
+    away = Client("http://127.0.0.1:9", shop.public, timeout_seconds=0.2)
+    events = Events(away, spool=spool, flush_seconds=0.01)
+    for n in range(600):
+        events.track("click", unit_id=f"u{n}")
+    assert events.close(timeout_seconds=1) == 600
+    with spool.open("a", encoding="utf-8") as file:
+        file.write('{"event_id": "cut in tw')  # a crash in the middle of a line
+    with Events(Client(lane.url, shop.public), spool=spool, flush_seconds=0.01):
+        pass
+    assert Event.objects.filter(project=shop.project, name="click").count() == 600
+    assert spool.read_text() == ""
+
+
+def test_our_openfeature_provider_evaluates_here(lane, shop, page):  # noqa: F811
+    run(shop, page, "rate", values=(10.0, 12.5))
+    lane.refresh()
+    openfeature.set_provider(BakeoffProvider(Flags(Client(lane.url, shop.public), poll_seconds=0)))
+    client = openfeature.get_client()
+    context = EvaluationContext("u1")
+    assert client.get_float_value("rate", 1.0, context) in {10.0, 12.5}
+    assert client.get_float_details("rate", 1.0).error_code == ErrorCode.TARGETING_KEY_MISSING
+    assert client.get_boolean_details("rate", True, context).error_code == ErrorCode.TYPE_MISMATCH
+    assert client.get_boolean_details("nobody", True, context).error_code == ErrorCode.FLAG_NOT_FOUND
+    openfeature.shutdown()
+
+
+def test_it_installs_alone(tmp_path):
+    """Its wheel holds the rules of assignment, and imports nothing of the platform."""
+    folder = Path(__file__).parents[2] / "clients" / "python"
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--target",
+        str(tmp_path),
+        str(folder),
+    ]
+    subprocess.run(build, check=True, capture_output=True)
+    code = (
+        "import sys, bakeoff_client; from bakeoff_client.assignment import buckets_of; "
+        "print(buckets_of('salt', 'u42')[0], sorted(m for m in sys.modules if m.split('.')[0] in "
+        "('django', 'experiments', 'inference', 'bakeoff', 'numpy')))"
+    )
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split(" ", 1)[1].strip() == "[]"

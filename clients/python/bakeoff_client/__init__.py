@@ -1,102 +1,20 @@
-"""A client of Bakeoff's fast lane: the standard library only.
+"""A client of Bakeoff's fast lane.
 
     client = Client("http://localhost:8000", "pk_…")
     slate = client.recommend("home-feed", unit_id="u42", k=10)
     client.track("click", unit_id="u42", item_id="i1", recommendation_id=slate["recommendation_id"])
 
+    flags = Flags(client)                      # evaluates here, from rules that it polls
+    flags.variant("new-button", unit_id="u42", attributes={"country": "DE"})
+
+    with Events(client, spool="events.spool") as events:   # batches; survives an outage and a restart
+        events.track("click", unit_id="u42", item_id="i1")
+
 BakeoffError        an answer other than 2xx, or none
 """
 
-from __future__ import annotations
+from bakeoff_client.client import BakeoffError, Client
+from bakeoff_client.events import Events
+from bakeoff_client.flags import Evaluation, Flags
 
-import json
-import time
-import uuid
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
-
-TRIES = 5
-
-
-class BakeoffError(Exception):
-    """A refusal, or no answer.
-
-    Attributes:
-        status: HTTP status, or 0 when nobody answered.
-        code: machine-readable name.
-        retry_after: seconds to wait, when the platform says so.
-    """
-
-    def __init__(self, status: int, code: str, message: str, retry_after: float = 0.0) -> None:
-        """Keep the parts."""
-        super().__init__(message)
-        self.status, self.code, self.retry_after = status, code, retry_after
-
-
-class Client:
-    """Asks and tells. Events carry an id of their own, so trying again is harmless."""
-
-    def __init__(self, url: str, key: str, *, timeout_seconds: float = 5.0) -> None:
-        """Remember where and as whom."""
-        self._url, self._key, self._timeout = url.rstrip("/"), key, timeout_seconds
-
-    def recommend(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
-        """Ask for a slate.
-
-        Raises:
-            BakeoffError: it was refused, or nobody answered.
-        """
-        return self._post("/v1/recommend", {"surface": surface, "unit_id": unit_id, **fields})
-
-    def compare(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
-        """Ask for the slates of control and treatment, on sides that the server draws.
-
-        Raises:
-            BakeoffError: it was refused, or nobody answered.
-        """
-        return self._post("/v1/compare", {"surface": surface, "unit_id": unit_id, **fields})
-
-    def track(self, name: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
-        """Tell what a unit did; tried again while the platform is busy or away.
-
-        Raises:
-            BakeoffError: it was refused, or stayed away.
-        """
-        event = {"event_id": str(uuid.uuid4()), "name": name, "unit_id": unit_id, **fields}
-        return self._insist("/v1/events", event)
-
-    def feedback(self, recommendation_id: str, *, unit_id: str, kind: str, value: Any = None, **fields: Any) -> dict[str, Any]:  # fmt: skip
-        """Tell what a unit said about a slate.
-
-        Raises:
-            BakeoffError: it was refused, or stayed away.
-        """
-        said = {"recommendation_id": recommendation_id, "unit_id": unit_id, "kind": kind}
-        return self._insist(
-            "/v1/feedback", {"feedback_id": str(uuid.uuid4()), **said, "value": value, **fields}
-        )
-
-    def _insist(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        for tried in range(1, TRIES + 1):
-            try:
-                return self._post(path, body)
-            except BakeoffError as error:
-                if tried == TRIES or error.status not in {0, 429, 503}:
-                    raise
-                time.sleep(max(error.retry_after, 0.1 * 2**tried))
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        request = Request(self._url + path, json.dumps(body).encode(), headers)  # noqa: S310
-        try:
-            with urlopen(request, timeout=self._timeout) as answer:  # noqa: S310  the caller's URL
-                data: dict[str, Any] = json.load(answer)
-                return data
-        except HTTPError as error:
-            said = json.load(error)["error"]
-            wait = float(error.headers.get("Retry-After") or 0)
-            raise BakeoffError(error.code, said["code"], said["message"], wait) from error
-        except (URLError, TimeoutError) as error:
-            raise BakeoffError(0, "no_answer", f"{self._url} does not answer: {error}.") from error
+__all__ = ["BakeoffError", "Client", "Evaluation", "Events", "Flags"]
