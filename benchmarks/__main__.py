@@ -12,6 +12,7 @@ NAMES = (
     "assignment",
     "recommend",
     "events",
+    "ofrep",
     "start",
     "memory",
     "power",

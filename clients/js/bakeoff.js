@@ -29,6 +29,18 @@
     return Object.assign({ anonymous_id: anonymous() }, fields);
   }
 
+  // A link for trying out: ?bakeoff_force=TOKEN shows its variant on this tab's pages.
+  function forced() {
+    try {
+      const token = new URLSearchParams(location.search).get("bakeoff_force");
+      if (token) sessionStorage.setItem("bakeoff_force", token);
+      const kept = token || sessionStorage.getItem("bakeoff_force");
+      return kept ? { force: kept } : {};
+    } catch (error) {
+      return {};
+    }
+  }
+
   function now() {
     return new Date().toISOString();
   }
@@ -60,7 +72,7 @@
   }
 
   window.bakeoff = {
-    recommend: (surface, options) => post("/v1/recommend", Object.assign({ surface }, unit(options))),
+    recommend: (surface, options) => post("/v1/recommend", Object.assign({ surface }, forced(), unit(options))),
     compare: (surface, options) => post("/v1/compare", Object.assign({ surface }, unit(options))),
     track: (name, fields) =>
       insist("/v1/events", Object.assign({ event_id: id(), occurred_at: now(), name }, unit(fields))),

@@ -15,6 +15,7 @@ from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.surfaces import KEY
 from bakeoff.rules import assignments_of
 from experiments.models import Experiment, Holdout, Layer, SavedGroup
+from experiments.reports.interaction import interactions_of
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
@@ -130,6 +131,26 @@ def put_group(request: HttpRequest, payload: GroupIn) -> Any:
     group.save()
     announce_change(cache_client())
     return group
+
+
+class InteractionOut(Schema):
+    """How much the effect of one experiment depends on another."""
+
+    experiment: str
+    treatment: str
+    other: str
+    other_treatment: str
+    metric: str
+    units: int
+    contrast: float
+    interval: tuple[float, float]
+    p_value: float
+
+
+@router.get("/interactions", response={200: list[InteractionOut], **REFUSALS})
+def list_interactions(request: HttpRequest) -> Any:
+    """Compare every two running experiments that share units."""
+    return interactions_of(project_of(request).pk)
 
 
 class AskIn(Schema):
