@@ -139,7 +139,13 @@ def _unleash(stage, home: Path):
             str(parts["user"]),
             str(port),
         ],
-        env={**os.environ, "NODE_ENV": "production", "CHECK_VERSION": "false"},
+        env={
+            **os.environ,
+            "NODE_ENV": "production",
+            "CHECK_VERSION": "false",
+            "SDK_API_RATE_LIMIT_PER_MINUTE": "100000000",
+            "TOKEN_AUTHENTICATION_RATE_LIMIT_PER_MINUTE": "100000000",
+        },
     )
     try:
         client = httpx2.Client(
