@@ -71,7 +71,7 @@ def run(size: str, home: str) -> None:
     beside = median_of(peers)[0] if peers else None
     rows = [
         Row(f"OFREP bulk of {FLAGS} flags (peer: Unleash's frontend API)", rate, "requests/s", beside,
-            median_of(limits)[0], "ratio_to_peer >= 3" if beside else "", spread=spread),
+            median_of(limits)[0], "ratio_to_peer >= 5" if beside else "", spread=spread),
         *[_routing(count) for count in (1, 20, 200)],
     ]  # fmt: skip
     notes = (

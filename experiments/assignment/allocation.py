@@ -104,7 +104,9 @@ class Targeting:
 
     def passes(self, unit_id: str, attributes: Mapping[str, Any], others: Rules) -> bool:  # noqa: ARG002
         """Whether the condition holds."""
-        return bool(self._test({**attributes, "id": unit_id}))
+        if attributes.get("id") != unit_id:
+            attributes = {**attributes, "id": unit_id}
+        return bool(self._test(attributes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.live import Live, LiveConfiguration, LiveKey
     from bakeoff.gateway.live_experiments import LiveFlags, RestingFlag
     from bakeoff.gateway.unit_book import Known, UnitBook
+    from experiments.assignment import Assignment
 
 STREAM_PATH = "/ofrep/v1/stream"
 INACTIVITY_SECONDS = 120
@@ -70,9 +71,7 @@ class Flags:
             found = _evaluate(flags, running or flags.resting[flag], context, known)
         except FlagError as error:
             return error.status, orjson.dumps(error.body), []
-        if "errorCode" in found:
-            return 400, orjson.dumps(found), []
-        return 200, orjson.dumps(found), []
+        return (400 if found.failed else 200), found.raw, []
 
     async def evaluate_all(
         self, live: Live, key: LiveKey, raw: bytes, *, known_etag: str, public: str
@@ -94,7 +93,7 @@ class Flags:
         known = await self._known(key, context, list(flags.running.values()))
         every: list[LiveExperiment | RestingFlag] = [*flags.running.values(), *flags.resting.values()]
         body: dict[str, Any] = {
-            "flags": [_evaluate(flags, flag, context, known) for flag in every],
+            "flags": [_evaluate(flags, flag, context, known).packed for flag in every],
             "metadata": {"version": flags.etag},
         }
         if public:
@@ -129,9 +128,7 @@ class Flags:
             raise FlagError(400, "INVALID_CONTEXT", rule, flag)
         if unit:
             (unit,) = await self._identity.units(live, key.project_id, [(None, unit)], may_link=False)
-        return _Context(
-            unit, {name: value for name, value in context.items() if name != "targetingKey"}
-        )
+        return _Context(unit, {**context, "id": unit})
 
     async def _known(self, key: LiveKey, context: _Context, asked: list[LiveExperiment]) -> Known:
         if not context.unit:
@@ -221,17 +218,39 @@ async def changes(live: LiveConfiguration, project: int) -> AsyncIterator[str | 
 
 def _evaluate(
     flags: LiveFlags, flag: LiveExperiment | RestingFlag, context: _Context, known: Known
-) -> dict[str, Any]:
+) -> _Said:
     """Return one flag's evaluation, or its failure."""
     if not isinstance(flag, LiveExperiment):
-        return _resting(flag)
+        return _said(_resting(flag))
     if not context.unit and flag.rule.enabled:
-        return {
-            "key": flag.key,
-            "errorCode": "TARGETING_KEY_MISSING",
-            "errorDetails": f"flag '{flag.key}' needs context.targetingKey to find a variant",
-        }
+        rule = f"flag '{flag.key}' needs context.targetingKey to find a variant"
+        return _said(
+            {"key": flag.key, "errorCode": "TARGETING_KEY_MISSING", "errorDetails": rule}, failed=True
+        )
     found = decide(flag, context.unit, context.attributes, flags.rules, known)
+    # A flag says one of a few things: each is written once for as long as the flag stays as it is.
+    said = flag.said.get(found)
+    if said is None:
+        said = flag.said[found] = _said(_running(flag, found))
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An evaluation, packed."""
+
+    packed: orjson.Fragment
+    raw: bytes
+    failed: bool
+
+
+def _said(body: dict[str, Any], *, failed: bool = False) -> _Said:
+    raw = orjson.dumps(body)
+    return _Said(orjson.Fragment(raw), raw, failed)
+
+
+def _running(flag: LiveExperiment, found: Assignment) -> dict[str, Any]:
+    """Return what the flag of a running experiment says."""
     metadata = {"experiment": flag.key, "epoch": flag.epoch, "hashing": flag.rule.hashing}
     if found.variant is None:
         # No value: the code's default. OFREP's list of reasons has none for "not in it".

@@ -74,6 +74,7 @@ class LiveExperiment:
         sticky_since: epoch from which on that is remembered.
         blocked_before: epoch before which who met it is left out.
         reads_unit: whether its condition asks for attributes that the product stored of units.
+        said: what its flag has said already, by assignment.
     """
 
     experiment_id: int
@@ -88,6 +89,7 @@ class LiveExperiment:
     sticky_since: int = 0
     blocked_before: int = 0
     reads_unit: bool = False
+    said: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
