@@ -23,7 +23,9 @@ GROUPS = {"recommend": "bakeoff.recommenders", "classify": "bakeoff.classifiers"
 
 @cache
 def learners_of(kind: str) -> Mapping[str, Any]:
-    """Return what can be trained for surfaces of a kind, by name."""
+    """Return what can be trained for surfaces of a kind, by name: a flag's answer needs no model."""
+    if kind not in GROUPS:
+        return {}
     known: dict[str, Any] = dict(CLASSIFIERS if kind == "classify" else RECOMMENDERS)
     for entry in entry_points(group=GROUPS[kind]):
         try:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.analysis.look_input import gather, input_to_json, result_to_json
 from experiments.analysis.roll_up import roll_up
+from experiments.analysis.serving import serving_of
 from experiments.models import Decision, Experiment, Look
 from experiments.stats.look import take_look
 
@@ -45,6 +46,9 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             result=result_to_json(result),
             action=result.action,
             reason=result.reason,
+            serving=serving_of(
+                experiment, since=last.taken_at if last else experiment.started_at or now, now=now
+            ),
         )
         experiment.sequential_state = {
             "states": {key: state.as_json() for key, state in result.states.items()},

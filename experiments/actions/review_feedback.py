@@ -6,7 +6,7 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments.models import Feedback
+from experiments.models import Feedback, Review
 
 
 class CannotReviewError(Exception):
@@ -35,6 +35,9 @@ def review_feedback(*, feedback: Feedback, state: str, reason: str, by: str) -> 
                 "UPDATE experiments_feedback SET xid = pg_current_xact_id() WHERE id = %s",
                 [feedback.pk],
             )
+        Review.objects.update_or_create(
+            feedback=feedback, reviewer=by, defaults={"state": state, "reason": reason}
+        )
         apps.get_model("accounts", "AuditEntry").objects.create(
             project_id=feedback.project_id,
             actor=by,

@@ -10,6 +10,7 @@ from experiments.models.analysis import (
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Variant
 from experiments.models.records import Event, EventId, Exposure, Feedback, Slate
+from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.units import ExcludedUnit, Link, Unit
 
@@ -31,10 +32,13 @@ __all__ = [
     "Metric",
     "Observation",
     "QuantileCount",
+    "ReportShare",
+    "Review",
     "SavedGroup",
     "Slate",
     "Total",
     "Unit",
     "Variant",
+    "digest_of_token",
     "groups_of",
 ]

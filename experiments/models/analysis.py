@@ -159,6 +159,9 @@ class Look(models.Model):
     result: models.JSONField[dict[str, Any]] = models.JSONField()
     action = models.CharField(max_length=24)
     reason = models.TextField()
+    serving: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, help_text="How each variant was served since the look before."
+    )
 
     class Meta:
         ordering = ["number"]

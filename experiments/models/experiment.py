@@ -183,6 +183,8 @@ class Experiment(models.Model):
         blank=True,
         help_text='Steps after the start: [{"after_seconds": 3600, "allocation": 0.2}].',
     )
+    lesson = models.TextField(blank=True, help_text="What we learned, for those who come later.")
+    archived_at = models.DateTimeField(null=True, blank=True)
     shipped_variant = models.CharField(
         max_length=64, blank=True, editable=False, help_text="What its flag answers after its end."
     )

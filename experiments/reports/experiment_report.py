@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.path_chart import PathPoint, draw_path
-from experiments.reports.verdict import Verdict, describe_lift, verdict_of
+from experiments.reports.verdict import Verdict, describe_lift, percent, verdict_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from experiments.models import Decision, Experiment, Look
 
 HALTED = "halt"
+Z80 = 0.8416  # of the standard normal: 80 % power
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,45 @@ class MetricRow:
     shrunk: float | None
     probability_better: float | None
     described: str
+    metric_key: str = ""
+    adjusted_p_value: float | None = None
+    control_n: int = 0
+    treatment_n: int = 0
+    se: float | None = None
+    critical: float | None = None
+    margin: float | None = None
+    increase_is_good: bool = True
+    safe: bool | None = None
+    uncapped: float | None = None
+    expected_loss: float | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A treatment's effect on the primary metric within a segment, for exploration."""
+
+    segment: str
+    variant: str
+    control: float | None
+    treatment: float | None
+    estimate: float | None
+    interval: list[float] | None
+    adjusted_p_value: float | None
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServingRow:
+    """How a variant was served since the look before."""
+
+    variant: str
+    slates: int
+    latency_p95_ms: float
+    fallback: float
+    errors: float
+    items: int
+    samples: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +105,11 @@ class ExperimentReport:
     excluded: int
     planned_units: int
     chart: str
+    forest: str
+    segments: list[SegmentRow]
+    mismatch: list[dict[str, Any]]
+    serving: list[ServingRow]
+    remaining: str
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -98,7 +144,11 @@ class ExperimentReport:
                 "people_in_two_variants": self.split,
                 "excluded": self.excluded,
             },
+            "remaining": self.remaining,
             "variants": [_plain(row) for row in self.variants],
+            "segments": [_plain(row) for row in self.segments],
+            "mismatch": self.mismatch,
+            "serving": [_plain(row) for row in self.serving],
             "metrics": [_plain(row) for row in self.metrics],
             "looks": [
                 {
@@ -126,7 +176,7 @@ class ExperimentReport:
         }
 
 
-def _plain(row: VariantRow | MetricRow) -> dict[str, Any]:
+def _plain(row: VariantRow | MetricRow | SegmentRow | ServingRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
@@ -136,12 +186,13 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     look = looks[-1] if looks else None
     ratio = look.result["sample_ratio"] if look else None
     policy = experiment.parsed_policy
+    metrics = _metric_rows(experiment, look)
     return ExperimentReport(
         experiment=experiment,
         verdict=verdict_of(experiment),
         look=look,
         variants=_variant_rows(experiment, ratio),
-        metrics=_metric_rows(experiment, look),
+        metrics=metrics,
         decisions=list(experiment.decisions.select_related("promoted", "replaced")),
         looks=looks,
         srm_p_value=ratio["p_value"] if ratio else None,
@@ -154,8 +205,98 @@ def report_on(experiment: Experiment) -> ExperimentReport:
             _path(experiment, looks),
             planned_units=policy.planned_units,
             label=f"Estimated difference over the looks of {experiment.key}",
+            marks=_epoch_marks(experiment, looks),
         ),
+        forest=_forest(metrics),
+        segments=_segment_rows(experiment, look),
+        mismatch=look.result.get("mismatch", []) if look else [],
+        serving=[ServingRow(variant=key, **row) for key, row in look.serving.items()] if look else [],
+        remaining=_remaining(experiment, look),
     )
+
+
+def _epoch_marks(experiment: Experiment, looks: list[Look]) -> list[int]:
+    """Return the complete units at the first look of each epoch after the first."""
+    planned = experiment.parsed_policy.planned_units
+    marks = []
+    for epoch in experiment.epochs.all():
+        after = next((look for look in looks if look.taken_at >= epoch.started_at), None)
+        if epoch.number > 1 and after is not None:
+            marks.append(round(after.information * planned))
+    return marks
+
+
+def _forest(metrics: list[MetricRow]) -> str:
+    rows = [
+        ForestRow(
+            label=f"{row.metric} ({row.role}), {row.variant}",
+            estimate=row.lift,
+            low=row.lift_interval[0] if row.lift_interval else None,
+            high=row.lift_interval[1] if row.lift_interval else None,
+            said=percent(row.lift) if row.lift is not None else "–",
+            increase_is_good=row.increase_is_good,
+            margin=row.margin if row.role == "guardrail" else None,
+        )
+        for row in metrics
+    ]
+    return themed(draw_forest(rows, title="Relative difference, with its interval")) if rows else ""
+
+
+def _segment_rows(experiment: Experiment, look: Look | None) -> list[SegmentRow]:
+    """Return the segments, those named at the start first, by their attribute's place there."""
+    if look is None:
+        return []
+    order = {name: n for n, name in enumerate(experiment.segments)}
+    rows = []
+    for row in look.result.get("segments", []):
+        effect = row["effect"]
+        rows.append(
+            SegmentRow(
+                segment=row["segment"],
+                variant=row["variant"],
+                control=effect["control"] if effect else None,
+                treatment=effect["treatment"] if effect else None,
+                estimate=effect["estimate"] if effect else None,
+                interval=row["interval"],
+                adjusted_p_value=row["adjusted_p_value"],
+                why_not=row["why_not"],
+            )
+        )
+    return sorted(rows, key=lambda row: (order.get(row.segment.partition("=")[0], 99), row.segment))
+
+
+def _remaining(experiment: Experiment, look: Look | None) -> str:
+    """Say what is missing, and for about how long; nothing when it does not run."""
+    if experiment.state != experiment.State.RUNNING or experiment.started_at is None:
+        return ""
+    policy = experiment.parsed_policy
+    planned, minimum = policy.planned_units, policy.shortest_run_seconds
+    if look is None:
+        return f"{planned:,} complete units are planned; none is complete yet."
+    done = round(look.information * planned)
+    run = (look.taken_at - experiment.started_at).total_seconds()
+    parts = []
+    if done < planned:
+        rest = planned - done
+        about = f", about {describe_seconds(rest * run / done)} at this pace" if done else ""
+        parts.append(f"{rest:,} of {planned:,} planned units are missing{about}")
+    if run < minimum:
+        parts.append(f"the minimum run ends in {describe_seconds(minimum - run)}")
+    return "; ".join(parts) + "." if parts else "The planned sample is complete."
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration in its largest fitting unit."""
+    for size, one, many in (
+        (86_400, "day", "days"),
+        (3600, "hour", "hours"),
+        (60, "minute", "minutes"),
+    ):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {many}"
+        if seconds >= size:
+            return f"1 {one}"
+    return f"{seconds:.0f} seconds"
 
 
 def _count_excluded(look: Look) -> int:
@@ -200,9 +341,29 @@ def _metric_rows(experiment: Experiment, look: Look | None) -> list[MetricRow]:
                 shrunk=row["shrunk"],
                 probability_better=row.get("probability_better"),
                 described=describe_lift(row) if effect else row["why_not"],
+                metric_key=row["metric"],
+                adjusted_p_value=row.get("adjusted_p_value"),
+                control_n=effect["control_n"] if effect else 0,
+                treatment_n=effect["treatment_n"] if effect else 0,
+                se=effect["se"] if effect else None,
+                critical=row.get("critical"),
+                margin=role.margin,
+                increase_is_good=role.metric.increase_is_good,
+                safe=row.get("safe"),
+                uncapped=row.get("uncapped"),
+                expected_loss=row.get("expected_loss"),
+                detectable=_detectable(row),
             )
         )
     return rows
+
+
+def _detectable(row: dict[str, Any]) -> float | None:
+    """Return the relative effect that is found with 80 % power at the present standard error."""
+    effect = row["effect"]
+    if effect is None or effect["control"] <= 0 or row.get("critical") is None:
+        return None
+    return float((row["critical"] + Z80) * effect["se"] / effect["control"])
 
 
 def _path(experiment: Experiment, looks: list[Look]) -> list[PathPoint]:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WIDTH, ROW, LEFT, RIGHT, TOP = 760, 30, 260, 150, 44
-BETTER, WORSE, UNSURE = "#1b7f5c", "#b3382c", "#5b6776"
+# Okabe and Ito: told apart by those who do not tell red from green.
+BETTER, WORSE, UNSURE = "#0072b2", "#d55e00", "#5b6776"
 STYLE = "font: 13px system-ui, sans-serif; fill: #1d2733"
 
 
@@ -116,3 +117,16 @@ def stack(pictures: Sequence[tuple[str, int]], *, width: int = WIDTH) -> str:
 def height_of(rows: int) -> int:
     """Return the height of a forest of so many rows."""
     return TOP + ROW * rows + 34
+
+
+def themed(svg: str) -> str:
+    """Return a picture for a page: its colours are the page's, light or dark."""
+    for colour, name in (
+        (BETTER, "var(--better)"),
+        (WORSE, "var(--worse)"),
+        (UNSURE, "var(--soft)"),
+        ("#1d2733", "var(--ink)"),
+        ('fill="white"', 'fill="none"'),
+    ):
+        svg = svg.replace(colour, name)
+    return svg.replace('<svg xmlns="http://www.w3.org/2000/svg"', '<svg class="forest"', 1)

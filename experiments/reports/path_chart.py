@@ -21,11 +21,13 @@ class PathPoint:
     high: float
 
 
-def draw_path(points: Sequence[PathPoint], *, planned_units: int, label: str) -> str:
+def draw_path(
+    points: Sequence[PathPoint], *, planned_units: int, label: str, marks: Sequence[int] = ()
+) -> str:
     """Return an SVG of estimates with the band of their intervals and the line of no effect.
 
-    Early intervals are far wider than late ones; the picture is cut at four times the last one's
-    width, so that the end can be read.
+    `marks` are the units at which an epoch began. Early intervals are far wider than late ones; the
+    picture is cut at four times the last one's width, so that the end can be read.
     """
     if not points:
         return ""
@@ -56,13 +58,19 @@ def draw_path(points: Sequence[PathPoint], *, planned_units: int, label: str) ->
         f"<title>{p.units} units: {p.estimate:+.4g} ({p.low:+.4g} to {p.high:+.4g})</title></circle>"
         for p in points
     )
+    epochs = "".join(
+        f'<line class="epoch" x1="{x(units):.1f}" x2="{x(units):.1f}" y1="{TOP}" '
+        f'y2="{HEIGHT - BOTTOM}">'
+        f"<title>another epoch from {units} units on</title></line>"
+        for units in marks
+    )
     return (
         f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
         f'<line class="zero" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
         f'<line class="plan" x1="{x(planned_units):.1f}" x2="{x(planned_units):.1f}" '
         f'y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-        f'<polyline class="estimate" points="{line}"/>{dots}{ticks}'
+        f'<polyline class="estimate" points="{line}"/>{dots}{ticks}{epochs}'
         f'<text x="{LEFT}" y="{HEIGHT - 10}">0 units</text>'
         f'<text x="{WIDTH - 12}" y="{HEIGHT - 10}" text-anchor="end">{most} units</text></svg>'
     )

@@ -235,3 +235,15 @@ def test_not_json_is_a_400(lane, shop):
     answer = lane.client.put("/v1/items", content=b"{", headers=headers)
     assert answer.status_code == 400
     json.loads(answer.text)
+
+
+def test_a_surface_for_flags_needs_no_model(lane, shop):
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    answer = lane.client.put("/v1/surfaces", json={"key": "page", "kind": "flag"}, headers=headers)
+    assert answer.status_code == 200
+    refused = lane.client.put(
+        "/v1/surfaces",
+        json={"key": "page", "kind": "flag", "retrain_recommender": "ease"},
+        headers=headers,
+    )
+    assert refused.status_code == 422

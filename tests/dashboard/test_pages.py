@@ -91,7 +91,7 @@ def test_pages_want_a_login(shop, decided):
     for path in ("/", address(shop, decided), f"/sample/{shop.project.slug}/home-feed/"):
         answer = Client().get(path)
         assert answer.status_code == 302
-        assert "/login/" in answer["Location"]
+        assert "/sign-in/" in answer["Location"]
 
 
 def test_pages_are_read_only(shop, decided):

@@ -51,9 +51,15 @@ class Membership(models.Model):
     """A person's role in a project."""
 
     class Role(models.TextChoices):
-        VIEWER = "viewer"
-        EDITOR = "editor"
-        ADMIN = "admin"
+        """Each may what those before it may."""
+
+        VIEWER = "viewer", "viewer: reads everything"
+        ANALYST = (
+            "analyst",
+            "analyst: defines metrics and experiments, shares reports, reviews feedback",
+        )
+        OPERATOR = "operator", "operator: starts, stops and ships; trains, promotes and rolls back"
+        ADMIN = "admin", "admin: keys, members, and what is kept"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")

@@ -21,6 +21,7 @@ from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.gateway.live_experiments import NO_FLAGS
 from bakeoff.gateway.said import feedback_row
+from bakeoff.gateway.watching import show
 from experiments.ingest.likes import is_liked
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from inference.serving.keys import RECENT_KEPT, dirty_key, recent_key
@@ -90,7 +91,7 @@ class Intake:
                 entry = {"consent": default, **entry}
             _read_event(draft, live, caller, entry, clock, agent=entry.get("user_agent"))
 
-        draft = _read_all(entries, read, refuse_alone=single)
+        draft = await self._read_all(live, caller.key, entries, read, alone=single)
         return orjson.dumps(await self._keep(live, caller.key, draft))
 
     async def segment(self, live: Live, caller: Caller, path: str, data: dict[str, Any]) -> bytes:
@@ -116,7 +117,7 @@ class Intake:
             else:
                 raise segment.unsupported(kind)
 
-        draft = _read_all(entries, read, refuse_alone=single)
+        draft = await self._read_all(live, caller.key, entries, read, alone=single)
         return orjson.dumps({"success": True, **await self._keep(live, caller.key, draft)})
 
     async def feedback(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
@@ -176,6 +177,28 @@ class Intake:
             if len(self._excluded) > EXCLUSIONS_REMEMBERED:
                 self._excluded.popitem(last=False)
 
+    async def _read_all(
+        self,
+        live: Live,
+        key: LiveKey,
+        entries: list[Any],
+        read: Callable[[_Draft, Any], None],
+        *,
+        alone: bool,
+    ) -> _Draft:
+        """Read each entry; who watches sees what a request of one entry is refused for.
+
+        Raises:
+            ApiError: the only entry is wrong.
+        """
+        try:
+            return _read_all(entries, read, refuse_alone=alone)
+        except ApiError as error:
+            if key.project_id in live.watched:
+                refused = {"index": 0, "code": error.code, "message": error.message}
+                await show(self._cache, key.project_id, [_seen(entries[0], refused)])
+            raise
+
     async def _keep(self, live: Live, key: LiveKey, draft: _Draft) -> dict[str, Any]:
         """Commit a draft and say what was new."""
         rows = await self._settle(live, key, draft)
@@ -185,6 +208,8 @@ class Intake:
             self.remember(rows.exclusions)
             liked = [(row.unit_id, row.item_id, row.name, row.value) for row in rows.events]
             await self._tell_serving(live, key, liked)
+        if key.project_id in live.watched:
+            await self._show(key, draft)
         others = len(draft.exposures) + len(draft.links)
         accepted = len(rows.events)
         if outcome is not None and outcome.committed is not None:
@@ -195,6 +220,15 @@ class Intake:
             "rejected": draft.rejected,
             "durability": outcome.durability if outcome else "committed",
         }
+
+    async def _show(self, key: LiveKey, draft: _Draft) -> None:
+        """Let who watches see what was kept and what was not."""
+        kept = [
+            _seen({"name": e.name, "unit_id": e.unit_id, "item_id": e.item_id}) for _, e in draft.events
+        ]
+        kept += [_seen({"name": "exposure", "unit_id": e.unit_id}) for _, e in draft.exposures]
+        refused = [_seen(row.get("entry"), row) for row in draft.rejected]
+        await show(self._cache, key.project_id, kept + refused)
 
     async def _settle(self, live: Live, key: LiveKey, draft: _Draft) -> Rows:
         """Put the units into the rows."""
@@ -226,6 +260,20 @@ class Intake:
             await pipe.execute()
         except (redis.exceptions.RedisError, OSError):
             return  # the event itself is safe; the cache is rebuilt from it
+
+
+def _seen(entry: Any, refused: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return an entry as who watches sees it."""
+    found = entry if isinstance(entry, dict) else {}
+    row = {
+        name: str(found.get(name))[:100]
+        for name in ("name", "event", "unit_id", "item_id")
+        if found.get(name)
+    }
+    row["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    if refused is not None:
+        row |= {"code": refused["code"], "message": refused["message"]}
+    return row
 
 
 def _entries(value: Any, name: str) -> list[Any]:

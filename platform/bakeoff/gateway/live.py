@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
+from bakeoff.gateway.watching import watched_projects
 from experiments.ingest.likes import LikeRule, LikeRuleError, parse_rules
 from inference.serving.artifact import ArtifactError
 from inference.serving.changes import CHANNEL
@@ -74,6 +75,7 @@ class Live:
         linked: projects in which an id stands for another.
         credited: by project, names of events that are credited to a slate if they name none.
         flags: by project.
+        watched: projects whose arrivals somebody looks at now.
     """
 
     keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
@@ -84,6 +86,7 @@ class Live:
     linked: frozenset[int] = frozenset()
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     flags: Mapping[int, LiveFlags] = field(default_factory=lambda: MappingProxyType({}))
+    watched: frozenset[int] = frozenset()
     loaded: bool = False
 
 
@@ -156,7 +159,8 @@ class LiveConfiguration:
 
     async def _reload(self) -> None:
         try:
-            self.current = await asyncio.to_thread(self._read)
+            watched = await watched_projects(self._cache)
+            self.current = replace(await asyncio.to_thread(self._read), watched=watched)
             done, self.reloaded = self.reloaded, asyncio.Event()
             done.set()
         except psycopg.Error as error:

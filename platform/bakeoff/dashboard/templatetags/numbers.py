@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
 from experiments.reports.verdict import WORDS, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from experiments.reports.verdict import Verdict
 
 register = template.Library()
 
@@ -32,6 +39,62 @@ def four(value: float | None) -> str:
 def verdict_word(action: str) -> str:
     """Write an action in words."""
     return WORDS.get(action, action)
+
+
+MARKS = {
+    "ship": "▲",
+    "promote": "▲",
+    "roll_back": "▼",
+    "halt": "■",
+    "stop_inconclusive": "●",
+    "keep_running": "…",
+}
+
+
+@register.filter
+def verdict_mark(action: str) -> str:
+    """Return an action's sign, for who does not tell colours apart."""
+    return MARKS.get(action, "")
+
+
+@register.filter
+def effect_with_interval(verdict: Verdict | None) -> str:
+    """Write an effect with its interval, never without."""
+    if verdict is None or verdict.effect is None or verdict.interval is None:
+        return ""
+    low, high = verdict.interval
+    return f"{percent(verdict.effect)} ({percent(low)} … {percent(high)})"
+
+
+@register.filter
+def interval(ends: Sequence[float | None] | None) -> str:
+    """Write an interval of numbers; an end that is not known is open."""
+    if not ends:
+        return "–"
+    low, high = ("open" if end is None else f"{end:+.4g}".replace("-", "−") for end in ends)
+    return f"{low} … {high}"
+
+
+@register.filter
+def bytes_of(size: float) -> str:
+    """Write a size in its unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """Split a text at spaces."""
+    return text.split()
+
+
+@register.filter
+def value_of(mapping: Mapping[str, Any], name: str) -> Any:
+    """Return a mapping's value, or nothing."""
+    return mapping.get(name, "") if mapping else ""
 
 
 @register.filter

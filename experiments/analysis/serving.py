@@ -1,0 +1,80 @@
+"""How each variant was served lately: what guards an experiment beside its metrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.db import connection
+from uuid_utils import UUID
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from experiments.models import Experiment
+
+MOST_SLATES = 20_000
+SAMPLE = 2
+
+# Slates are found by their id, a UUIDv7 that begins with the time.
+_SERVED = """
+    WITH lately AS MATERIALIZED (
+        SELECT recommendation_id, variant_id, latency_ms, fallback, slots FROM experiments_slate
+        WHERE project_id = %(project)s AND recommendation_id >= %(since)s
+            AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
+        ORDER BY recommendation_id DESC LIMIT %(most)s)
+    SELECT variant_id, count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms),
+        count(*) FILTER (WHERE fallback IS NOT NULL),
+        count(*) FILTER (WHERE fallback IN ('timeout', 'model_error', 'breaker_open',
+            'model_unavailable')),
+        (SELECT count(DISTINCT slot.value ->> 0) FROM lately AS mine,
+            jsonb_array_elements(mine.slots) AS slot(value) WHERE mine.variant_id = lately.variant_id),
+        (array_agg(slots ORDER BY recommendation_id DESC))[1:%(sample)s]
+    FROM lately GROUP BY variant_id"""
+
+
+def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dict[str, Any]:
+    """Return, by variant: slates, 95th percentile of latency, fallbacks, errors, items, sample slates.
+
+    Args:
+        experiment: whose slates.
+        since: from when on; of more than `MOST_SLATES`, the latest.
+        now: until when.
+    """
+    keys = {variant.pk: variant.key for variant in experiment.variants.all()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SERVED,
+            {
+                "project": experiment.project_id,
+                "experiment": experiment.pk,
+                "since": _first_id(since),
+                "now": _first_id(now + timedelta(milliseconds=1)),
+                "most": MOST_SLATES,
+                "sample": SAMPLE,
+            },
+        )
+        rows = cursor.fetchall()
+    return {
+        keys[variant]: {
+            "slates": count,
+            "latency_p95_ms": p95,
+            "fallback": fallbacks / count,
+            "errors": errors / count,
+            "items": items,
+            "samples": [[slot[0] for slot in slate[:5]] for slate in _parsed(samples)],
+        }
+        for variant, count, p95, fallbacks, errors, items, samples in rows
+        if variant in keys
+    }
+
+
+def _first_id(at: datetime) -> str:
+    """Return the smallest UUIDv7 of a time."""
+    milliseconds = int(at.timestamp() * 1000)
+    return str(UUID(int=milliseconds << 80 | 0x7 << 76))
+
+
+def _parsed(samples: Any) -> list[list[Any]]:
+    return [orjson.loads(one) if isinstance(one, str | bytes) else one for one in samples or []]

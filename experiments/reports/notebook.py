@@ -1,0 +1,155 @@
+"""A notebook that recomputes a report's numbers from its exported totals, with SciPy alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.models import Experiment, Look
+
+FORMULAS = '''import math
+from scipy.special import ndtr, ndtri, stdtr
+
+PROPORTIONS = {"proportion", "retention", "funnel"}
+
+
+def linearise(kind, t):
+    """A variant's statistic as a mean of contributions: level, variance, covariate, its squares, products."""
+    n = t["n"]
+    def centred(a, b, both):
+        return t[both] - t[a] * t[b] / n
+    y, d, x, w = (t[name] / n for name in ("sum_y", "sum_d", "sum_x", "sum_w"))
+    yy, yx, xx = centred("sum_y", "sum_y", "sum_yy"), centred("sum_y", "sum_x", "sum_yx"), centred("sum_x", "sum_x", "sum_xx")
+    if kind != "ratio":
+        return n, y, yy / (n - 1), x, xx, yx
+    yd, dd, dx = centred("sum_y", "sum_d", "sum_yd"), centred("sum_d", "sum_d", "sum_dd"), centred("sum_d", "sum_x", "sum_dx")
+    ww, yw, dw, xw = centred("sum_w", "sum_w", "sum_ww"), centred("sum_y", "sum_w", "sum_yw"), centred("sum_d", "sum_w", "sum_dw"), centred("sum_x", "sum_w", "sum_xw")
+    r = y / d
+    variance = max((yy - 2 * r * yd + r * r * dd) / d**2, 0) / (n - 1)
+    if ww == 0 or w == 0:
+        return n, r, variance, x, xx, (yx - r * dx) / d
+    rx = x / w
+    squares = max(xx - 2 * rx * xw + rx * rx * ww, 0) / w**2
+    return n, r, variance, rx, squares, (yx - rx * yw - r * dx + r * rx * dw) / (d * w)
+
+
+def compare(kind, control, treatment):
+    """One epoch: Welch's difference, CUPED where a covariate varies (one slope for both variants)."""
+    c, t = linearise(kind, control), linearise(kind, treatment)
+    both, apart = c[0] * t[0] / (c[0] + t[0]), t[3] - c[3]
+    if kind == "ratio":
+        spread = c[4] / (c[0] - 1) + t[4] / (t[0] - 1)
+        products = c[5] / (c[0] - 1) + t[5] / (t[0] - 1)
+    else:
+        spread = c[4] + t[4] + both * apart**2
+        products = c[5] + t[5] + both * apart * (t[1] - c[1])
+    theta = products / spread if spread > 0 else None
+    test_se = None
+    if theta is None:
+        levels = [c[1], t[1]]
+        variances = [s[1] * (1 - s[1]) if kind in PROPORTIONS else s[2] for s in (c, t)]
+        if kind in PROPORTIONS:
+            pooled = (c[0] * c[1] + t[0] * t[1]) / (c[0] + t[0])
+            test_se = math.sqrt(pooled * (1 - pooled) * (1 / c[0] + 1 / t[0]))
+    else:
+        centre = (c[0] * c[3] + t[0] * t[3]) / (c[0] + t[0])
+        levels = [s[1] - theta * (s[3] - centre) for s in (c, t)]
+        variances = [max(s[2] - (2 * theta * s[5] - theta**2 * s[4]) / (s[0] - 1), 0) for s in (c, t)]
+    parts = [variances[0] / c[0], variances[1] / t[0]]
+    se = math.sqrt(sum(parts))
+    estimate = levels[1] - levels[0]
+    return {"control": levels[0], "treatment": levels[1], "estimate": estimate, "se": se,
+            "test_se": test_se or se, "n": (c[0], t[0])}
+
+
+def stratify(effects):
+    """Over epochs, with Mantel and Haenszel's weights."""
+    raw = [e["n"][0] * e["n"][1] / sum(e["n"]) for e in effects]
+    weights = [w / sum(raw) for w in raw]
+    mean = lambda name: sum(w * e[name] for w, e in zip(weights, effects))
+    root = lambda name: math.sqrt(sum((w * e[name]) ** 2 for w, e in zip(weights, effects)))
+    return {"control": mean("control"), "treatment": mean("treatment"), "estimate": mean("estimate"),
+            "se": root("se"), "statistic": mean("estimate") / root("test_se")}
+'''
+
+CHECK = """rows = []
+for stored in data["comparisons"]:
+    metric = next(m for m in data["metrics"] if m["key"] == stored["metric"])
+    if stored["effect"] is None or metric["kind"] == "quantile":
+        continue
+    epochs = [e for e in metric["epochs"] if data["control"] in e and stored["variant"] in e]
+    effects = [compare(metric["kind"], e[data["control"]], e[stored["variant"]]) for e in epochs
+               if min(e[data["control"]]["n"], e[stored["variant"]]["n"]) >= 2]
+    found = stratify(effects)
+    for name in ("control", "treatment", "estimate", "se", "statistic"):
+        assert math.isclose(found[name], stored["effect"][name], rel_tol=1e-9, abs_tol=1e-12), (stored["metric"], name)
+    half = stored["critical"] * found["se"]
+    low, high = found["estimate"] - half, found["estimate"] + half
+    rows.append((stored["metric"], stored["variant"], found["control"], found["treatment"], found["estimate"], low, high))
+    if data["rule"] != "exact":
+        assert math.isclose(low, stored["interval"][0], rel_tol=1e-9, abs_tol=1e-12)
+        assert math.isclose(high, stored["interval"][1], rel_tol=1e-9, abs_tol=1e-12)
+for row in rows:
+    print("{} of {}: {:.6g} and {:.6g}, difference {:+.6g} ({:+.6g} to {:+.6g})".format(*row))
+print(len(rows), "comparisons recomputed: equal to the report")
+"""
+
+
+def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
+    """Return a notebook, format 4.5: the totals of a look, the formulas, and the check.
+
+    Quantiles are sketches and are left out; the critical value is the stored rule's.
+    """
+    inputs, result = look.inputs, look.result
+    data = {
+        "experiment": experiment.key,
+        "look": look.number,
+        "taken_at": look.taken_at.isoformat(),
+        "rule": inputs["policy"]["rule"],
+        "control": inputs["control"],
+        "metrics": [
+            {"key": m["key"], "kind": m["kind"], "epochs": m["epochs"]}
+            for m in inputs["metrics"]
+            if m["kind"] != "quantile"
+        ],
+        "comparisons": [
+            {
+                name: row[name]
+                for name in ("metric", "variant", "effect", "critical", "interval", "lift")
+                if name in row
+            }
+            for row in result["comparisons"]
+        ],
+    }
+    text = (
+        f"# {experiment.key}\n\nLook {look.number} of {look.taken_at:%Y-%m-%d %H:%M} UTC: "
+        f"**{result['action']}**, {result['reason']}.\n\nThe cells below recompute every difference and its "
+        "interval from the totals (sums a variant, no unit), with SciPy alone."
+    )
+    cells = [
+        ("markdown", text),
+        ("code", f"import json\n\ndata = json.loads({json.dumps(json.dumps(data))})"),
+        ("code", FORMULAS),
+        ("code", CHECK),
+    ]
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
+        "cells": [_cell(number, kind, source) for number, (kind, source) in enumerate(cells)],
+    }
+
+
+def _cell(number: int, kind: str, source: str) -> dict[str, Any]:
+    cell: dict[str, Any] = {
+        "id": f"cell-{number}",
+        "cell_type": kind,
+        "metadata": {},
+        "source": source.splitlines(keepends=True),
+    }
+    if kind == "code":
+        cell |= {"execution_count": None, "outputs": []}
+    return cell

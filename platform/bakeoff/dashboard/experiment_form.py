@@ -1,0 +1,302 @@
+"""The form that defines an experiment, and the power calculator beside it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django import forms
+from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
+from experiments.analysis.plan import plan
+from experiments.models import Experiment, ExperimentMetric, Layer, Metric
+from experiments.stats.totals import StatisticsError
+from inference.models import ModelVersion, Surface
+
+if TYPE_CHECKING:
+    from bakeoff.accounts.models import Project
+
+WEEK = timedelta(days=7)
+RULES = (
+    ("group_sequential", gettext_lazy("group sequential: look at will, a planned number of units")),
+    ("always_valid", gettext_lazy("always valid: no plan needed, takes longer")),
+    ("exact", gettext_lazy("exact: rare conversions, drifting rates")),
+    ("fixed", gettext_lazy("fixed: one look at the end")),
+)
+
+
+class JsonField(forms.CharField):
+    """JSON in a text box."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+
+    def __init__(self, kind: type, **options: Any) -> None:
+        """Remember what kind it must be."""
+        super().__init__(required=False, **options)
+        self.kind = kind
+
+    def to_python(self, value: Any) -> Any:
+        """Parse.
+
+        Raises:
+            ValidationError: it is not JSON, or of another kind.
+        """
+        text = super().to_python(value)
+        if not text:
+            return self.kind()
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise forms.ValidationError(
+                _("Not JSON: %(error)s.") % {"error": error}, code="json"
+            ) from error
+        if not isinstance(found, self.kind):
+            raise forms.ValidationError(_("Must be a JSON %(kind)s.") % {"kind": self.kind.__name__})
+        return found
+
+
+class ExperimentForm(forms.Form):
+    """What a person says of an experiment; the rules are the action's own."""
+
+    surface = forms.ModelChoiceField(
+        Surface.objects.none(),
+        label=gettext_lazy("Surface"),
+        help_text=gettext_lazy("The place in the product that is split."),
+    )
+    key = forms.SlugField(
+        max_length=100,
+        label=gettext_lazy("Key"),
+        help_text=gettext_lazy("Its name in addresses and SDKs: letters, digits, - and _."),
+    )
+    hypothesis = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=5000,
+        required=False,
+        label=gettext_lazy("Hypothesis"),
+        help_text=gettext_lazy("We believe that … brings …, because …"),
+    )
+    control = forms.ModelChoiceField(
+        ModelVersion.objects.none(),
+        required=False,
+        label=gettext_lazy("Control"),
+        help_text=gettext_lazy("Usually the champion. Leave both empty on a surface of kind flag."),
+    )
+    treatment = forms.ModelChoiceField(
+        ModelVersion.objects.none(), required=False, label=gettext_lazy("Treatment")
+    )
+    treatment_share = forms.FloatField(
+        min_value=1,
+        max_value=99,
+        initial=50,
+        label=gettext_lazy("Share of the treatment, %"),
+        help_text=gettext_lazy("Half and half needs the fewest units."),
+    )
+    allocation = forms.FloatField(
+        min_value=0.1,
+        max_value=100,
+        initial=100,
+        label=gettext_lazy("Share of the traffic, %"),
+        help_text=gettext_lazy("It can be raised while it runs; nobody changes variant."),
+    )
+    primary = forms.ModelChoiceField(
+        Metric.objects.none(),
+        label=gettext_lazy("Primary metric"),
+        help_text=gettext_lazy("The one that decides."),
+    )
+    secondary = forms.ModelMultipleChoiceField(
+        Metric.objects.none(), required=False, label=gettext_lazy("Secondary metrics")
+    )
+    guardrails = forms.ModelMultipleChoiceField(
+        Metric.objects.none(),
+        required=False,
+        label=gettext_lazy("Guardrails"),
+        help_text=gettext_lazy("Must not get worse by more than the margin."),
+    )
+    margin = forms.FloatField(
+        min_value=0, max_value=100, initial=5, label=gettext_lazy("Margin of guardrails, %")
+    )
+    rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Rule"))
+    planned_units = forms.IntegerField(
+        min_value=2,
+        initial=10_000,
+        label=gettext_lazy("Planned units"),
+        help_text=gettext_lazy("Over all variants; the calculator beside says how many it takes."),
+    )
+    minimum_days = forms.FloatField(
+        min_value=0,
+        max_value=365,
+        initial=7,
+        label=gettext_lazy("Minimum run, days"),
+        help_text=gettext_lazy("Whole weeks, so that every weekday counts alike."),
+    )
+    promote = forms.BooleanField(
+        required=False,
+        initial=True,
+        label=gettext_lazy("The platform ships a winner by itself"),
+        help_text=gettext_lazy("Off: it proposes, and a person decides."),
+    )
+    hashing = forms.ChoiceField(
+        choices=Experiment.Hashing.choices, label=gettext_lazy("Hashing"), required=False
+    )
+    layer = forms.ModelChoiceField(Layer.objects.none(), required=False, label=gettext_lazy("Layer"))
+    slot_low = forms.FloatField(
+        min_value=0,
+        max_value=100,
+        initial=0,
+        required=False,
+        label=gettext_lazy("From, % of the layer"),
+    )
+    slot_high = forms.FloatField(
+        min_value=0,
+        max_value=100,
+        initial=100,
+        required=False,
+        label=gettext_lazy("To, % of the layer"),
+    )
+    condition = JsonField(
+        dict,
+        label=gettext_lazy("Condition"),
+        help_text=gettext_lazy(
+            'Whom it is for, as JSON: {"country": {"$in": ["DE"]}}. Empty: everybody.'
+        ),
+    )
+    segments = forms.CharField(
+        required=False,
+        label=gettext_lazy("Segments"),
+        help_text=gettext_lazy("Attributes by which effects are broken down, separated by commas."),
+    )
+    sticky = forms.BooleanField(required=False, label=gettext_lazy("Units keep the variant they met"))
+    against_gate = forms.BooleanField(
+        required=False,
+        label=gettext_lazy("Also a version that its gate refused"),
+        help_text=gettext_lazy("Marked in the report, and in the audit trail under your name."),
+    )
+
+    def __init__(self, project: Project, *args: Any, **options: Any) -> None:
+        """Offer what the project has."""
+        super().__init__(*args, **options)
+        self.project = project
+        surfaces = Surface.objects.filter(project=project).order_by("key")
+        versions = ModelVersion.objects.filter(surface__project=project).select_related("surface")
+        metrics = Metric.objects.filter(project=project).order_by("key")
+        for name, rows in (
+            ("surface", surfaces), ("control", versions), ("treatment", versions), ("primary", metrics),
+            ("secondary", metrics), ("guardrails", metrics),
+            ("layer", Layer.objects.filter(project=project).order_by("key")),
+        ):  # fmt: skip
+            field: Any = self.fields[name]
+            field.queryset = rows
+        for name in ("control", "treatment"):
+            version_field: Any = self.fields[name]
+            version_field.label_from_instance = lambda v: f"{v.surface.key}: {v.label} ({v.alias})"
+
+    def draft(self, *, owner: str) -> ExperimentDraft:
+        """Return what was said, as the action takes it."""
+        said = self.cleaned_data
+        share = said["treatment_share"] / 100
+        roles = [RoleDraft(said["primary"])]
+        roles += [RoleDraft(metric, ExperimentMetric.Role.SECONDARY) for metric in said["secondary"]]
+        roles += [
+            RoleDraft(metric, ExperimentMetric.Role.GUARDRAIL, said["margin"] / 100)
+            for metric in said["guardrails"]
+        ]
+        return ExperimentDraft(
+            surface=said["surface"],
+            key=said["key"],
+            hypothesis=said["hypothesis"],
+            owner=owner,
+            variants=[
+                VariantDraft("control", said["control"], 1 - share, is_control=True),
+                VariantDraft("treatment", said["treatment"], share),
+            ],
+            roles=roles,
+            allocation=said["allocation"] / 100,
+            policy={
+                "rule": said["rule"],
+                "planned_units": said["planned_units"],
+                "minimum_run_seconds": said["minimum_days"] * 86_400,
+                "promote": said["promote"],
+            },
+            segments=[name.strip() for name in said["segments"].split(",") if name.strip()],
+            against_gate=said["against_gate"],
+            hashing=said["hashing"] or Experiment.Hashing.SHA256,
+            layer=said["layer"],
+            slot=((said["slot_low"] or 0) / 100, (said["slot_high"] or 100) / 100)
+            if said["layer"]
+            else (0.0, 1.0),
+            condition=said["condition"],
+            sticky=said["sticky"],
+        )
+
+    def add_rule(self, field: str, message: str) -> None:
+        """Put what an action refused at the field where it belongs."""
+        place = {
+            "variants": "treatment", "metrics": "primary", "policy": "planned_units", "slot": "slot_low"
+        }.get(field, field)  # fmt: skip
+        self.add_error(place if place in self.fields else None, message)
+
+
+# Units of a surface and their values of an event in the last week.
+_TRAFFIC = """SELECT count(DISTINCT unit_id) FROM experiments_slate
+    WHERE project_id = %s AND surface_id = %s AND served_at > %s"""
+_VALUES = """SELECT count(*), avg(value), stddev_samp(value) FROM (
+    SELECT unit_id, count(*)::float8 AS value FROM experiments_event
+    WHERE project_id = %s AND name = %s AND occurred_at > %s GROUP BY unit_id) AS units"""
+
+
+def plan_in_words(project: Project, form: ExperimentForm) -> dict[str, Any]:
+    """Return what the experiment would take at the last week's traffic, or what is missing to say so."""
+    said = getattr(form, "cleaned_data", {}) if form.is_bound else {}
+    surface, metric = said.get("surface"), said.get("primary")
+    if surface is None or metric is None:
+        return {
+            "missing": _("Choose a surface and a primary metric: the calculator needs their traffic.")
+        }
+    since = timezone.now() - WEEK
+    with connection.cursor() as cursor:
+        cursor.execute(_TRAFFIC, [project.pk, surface.pk, since])
+        visitors = (cursor.fetchone() or (0,))[0]
+        cursor.execute(_VALUES, [project.pk, metric.event_name, since])
+        values: Any = cursor.fetchone()
+    doing, mean, deviation = values[0], float(values[1] or 0), float(values[2] or 0)
+    if visitors < 2 or not doing:
+        return {
+            "missing": _(
+                "No traffic to plan from: in the last week '%(surface)s' had %(units)s units, and "
+                "'%(event)s' was seen of %(doing)s. Send events first, or choose the units by hand."
+            )
+            % {
+                "surface": surface.key,
+                "units": visitors,
+                "event": metric.event_name,
+                "doing": doing,
+            }
+        }
+    share = min(doing / visitors, 1.0)
+    proportion = metric.kind in {"proportion", "retention", "funnel"}
+    baseline = share if proportion else share * mean
+    # Units who did nothing count as 0.
+    spread = (
+        share * (float(deviation or 0) ** 2 + float(mean) ** 2) - (share * float(mean)) ** 2
+    ) ** 0.5
+    treated = (said.get("treatment_share") or 50) / 100
+    try:
+        found = plan(
+            kind="proportion" if proportion else "mean",
+            baseline=baseline,
+            shares=[1 - treated, treated],
+            units=float(said.get("planned_units") or 10_000),
+            sd=None if proportion else max(spread, 1e-9),
+            rule=said.get("rule") or "group_sequential",
+            guardrails=len(said.get("guardrails") or ()),
+            traffic=[visitors / 7],
+            allocation=(said.get("allocation") or 100) / 100,
+        )
+    except StatisticsError as error:
+        return {"missing": str(error)}
+    return {"found": found, "visitors": visitors / 7, "baseline": baseline, "metric": metric}

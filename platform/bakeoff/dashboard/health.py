@@ -1,0 +1,149 @@
+"""What is unwell, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import redis.exceptions
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from experiments.ingest.spill import STREAM
+from experiments.models import Experiment
+from inference.cache import cache_client
+from inference.models import ModelVersion, TrainingRun
+from inference.serving.asking import ASKS
+
+if TYPE_CHECKING:
+    from bakeoff.accounts.models import Project
+
+FULL_SHARE = 0.9
+LATE_LOOKS = 10  # times the pause between looks
+QUEUES = ("default", "analysis", "refresh", "train", "embed", "answers")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is unwell: where, what, and what to do."""
+
+    where: str
+    what: str
+    remedy: str
+    link: str = ""
+
+
+def troubles_of(project: Project) -> list[Trouble]:
+    """Return what is unwell in a project."""
+    found = []
+    now = timezone.now()
+    for experiment in Experiment.objects.running().filter(project=project):
+        link = f"/experiments/{project.slug}/{experiment.key}/"
+        look = experiment.looks.last()
+        if look is not None and look.action == "halt":
+            found.append(
+                Trouble(
+                    experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link
+                )
+            )
+        pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
+        if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
+            found.append(
+                Trouble(
+                    experiment.key,
+                    f"nothing new since {look.taken_at:%Y-%m-%d %H:%M}",
+                    "Either nobody comes, or the worker stands still: see the health page.",
+                    link,
+                )
+            )
+        for variant, served in (look.serving if look is not None else {}).items():
+            if served["errors"] > 0.05:
+                found.append(
+                    Trouble(
+                        experiment.key,
+                        f"{served['errors']:.0%} of the answers of '{variant}' failed",
+                        "Its model breaks: switch the experiment off, or roll the model back.",
+                        link,
+                    )
+                )
+    runs = TrainingRun.objects.filter(
+        surface__project=project, state=TrainingRun.State.FAILED, queued_at__gt=now - timedelta(days=2)
+    )
+    found += [
+        Trouble(
+            f"run {run.pk}",
+            run.message[:200],
+            "See the run's page, then train again.",
+            f"/runs/{run.pk}/",
+        )
+        for run in runs[:5]
+    ]
+    for version in ModelVersion.objects.champions().filter(surface__project=project):
+        if not (settings.BAKEOFF.artifacts / version.artifact_sha256).exists():
+            found.append(
+                Trouble(
+                    str(version.surface),
+                    f"the artifact of {version.label} is gone",
+                    "Promote another version, or train anew.",
+                )
+            )
+    return found
+
+
+def platform_health() -> dict[str, Any]:
+    """Return queues, processes, storage and partitions of the whole platform."""
+    usage = shutil.disk_usage(settings.BAKEOFF.home if settings.BAKEOFF.home.exists() else "/")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database()), version()")
+        size, version = cursor.fetchone() or (0, "")
+        cursor.execute(
+            """SELECT parent.relname, child.relname, pg_total_relation_size(child.oid),
+                greatest(child.reltuples, 0)::bigint
+            FROM pg_inherits JOIN pg_class AS parent ON parent.oid = inhparent
+            JOIN pg_class AS child ON child.oid = inhrelid
+            WHERE parent.relname IN ('experiments_slate', 'experiments_event')
+            ORDER BY parent.relname, child.relname"""
+        )
+        partitions = [
+            {"table": table.removeprefix("experiments_"), "name": name, "bytes": of, "rows": rows}
+            for table, name, of, rows in cursor.fetchall()
+        ]
+    return {
+        "disk_used": usage.used / usage.total,
+        "disk_free": usage.free,
+        "disk_full": usage.used / usage.total > FULL_SHARE,
+        "database_size": size,
+        "database": version.split(" on ")[0],
+        "partitions": partitions,
+        **_cache_health(),
+    }
+
+
+def _cache_health() -> dict[str, Any]:
+    cache = cache_client()
+    try:
+        info: Any = cache.info("memory")
+        processes = []
+        for key in cache.scan_iter("serving:*", count=500):
+            said: Any = cache.get(key)
+            if said:
+                processes.append(
+                    {
+                        "name": key.decode().partition(":")[2],
+                        "surfaces": len(orjson.loads(said)["champion"]),
+                    }
+                )
+        return {
+            "cache": True,
+            "cache_memory": info["used_memory"],
+            "queues": [{"name": name, "waiting": cache.llen(name)} for name in QUEUES],
+            "asks": cache.llen(ASKS),
+            "spilled": cache.xlen(STREAM),
+            "processes": processes,
+        }
+    except redis.exceptions.RedisError as error:
+        return {"cache": False, "cache_error": str(error), "queues": [], "processes": [], "spilled": 0}

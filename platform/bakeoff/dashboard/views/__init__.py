@@ -1,0 +1,1 @@
+"""Pages: find what is asked for, read it, show it; acts are actions of the rooms below."""

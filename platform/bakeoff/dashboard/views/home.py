@@ -1,0 +1,100 @@
+"""The first page: what runs, what waits for a person, what is unwell, what was promoted lately."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from bakeoff.dashboard.access import projects_of
+from bakeoff.dashboard.health import troubles_of
+from experiments.models import Decision, Experiment, Feedback, Look
+from experiments.reports.verdict import Verdict, verdict_of
+from inference.models import DriftReport, Surface, TrainingRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponse
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An experiment as a list shows it."""
+
+    experiment: Experiment
+    verdict: Verdict
+    look: Look | None
+    waits: bool
+
+    @property
+    def share(self) -> float:
+        """Complete units over planned ones, at most 1."""
+        return min(self.look.information, 1.0) if self.look is not None else 0.0
+
+
+def cards_of(experiments: Iterable[Experiment]) -> list[Card]:
+    """Read what a list says of each experiment."""
+    found = []
+    for experiment in experiments:
+        look = experiment.looks.last()
+        waits = (
+            experiment.state == Experiment.State.RUNNING
+            and look is not None
+            and look.action != Decision.Action.KEEP_RUNNING
+        )
+        found.append(Card(experiment, verdict_of(experiment), look, waits))
+    return found
+
+
+@require_safe
+@login_required
+def show_home(request: HttpRequest) -> HttpResponse:
+    """Show the person's projects at a glance."""
+    projects = projects_of(request.user)
+    wanted = request.GET.get("project")
+    if wanted:
+        projects = projects.filter(slug=wanted)
+    running = cards_of(
+        Experiment.objects.running()
+        .filter(project__in=projects)
+        .select_related("project", "surface")[:SHOWN]
+    )
+    decisions = Decision.objects.filter(project__in=projects).select_related(
+        "surface__project", "experiment", "promoted", "replaced"
+    )
+    context: dict[str, Any] = {
+        "running": running,
+        "waiting": [card for card in running if card.waits],
+        "drafts": Experiment.objects.filter(
+            project__in=projects, state="draft", archived_at=None
+        ).select_related("project", "surface")[:SHOWN],
+        "flagged": Feedback.objects.filter(project__in=projects, reviewed_at=None)
+        .exclude(flags=[])
+        .count(),
+        "troubles": [trouble for project in projects[:50] for trouble in troubles_of(project)],
+        "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:SHOWN]),
+        "decisions": decisions[:SHOWN],
+        "surfaces": _with_champions(Surface.objects.filter(project__in=projects)[:SHOWN]),
+        "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related("surface")[
+            :SHOWN
+        ],
+        "drift": DriftReport.objects.filter(surface__project__in=projects)
+        .order_by("surface", "-measured_at")
+        .distinct("surface")
+        .select_related("surface")[:SHOWN],
+    }
+    return render(request, "dashboard/home.html", context)
+
+
+def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, Verdict | None]]:
+    return [(d, verdict_of(d.experiment) if d.experiment is not None else None) for d in decisions]
+
+
+def _with_champions(surfaces: Iterable[Surface]) -> list[tuple[Surface, Any]]:
+    return [(surface, surface.versions.champions().first()) for surface in surfaces]

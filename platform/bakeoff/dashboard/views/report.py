@@ -1,0 +1,190 @@
+"""The report of one experiment: page, print, files, and frozen copies behind links."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.dashboard.access import ANALYST, experiment_for, may
+from bakeoff.dashboard.views.experiments import acts_for
+from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
+from experiments.reports.downloads import csv_of, workbook_of
+from experiments.reports.experiment_report import report_on
+from experiments.reports.feedback_report import report_feedback
+from experiments.reports.notebook import notebook_of
+
+SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MOST_DAYS = 90
+QUOTES = 3
+
+
+def _context(experiment: Experiment) -> dict[str, Any]:
+    """Return what the report's template shows, whoever reads it."""
+    items: dict[str, str] = {}
+    report = report_on(experiment)
+    shown = {item for row in report.serving for slate in row.samples for item in slate}
+    if shown:
+        items = dict(experiment.project.items.filter(item_id__in=shown).values_list("item_id", "title"))
+    return {
+        "report": report,
+        "titles": items,
+        "variants": experiment.variants.select_related("model_version"),
+        "feedback": report_feedback(experiment) if experiment.started_at else None,
+        "css": _css(),
+    }
+
+
+@cache
+def _css() -> str:
+    """Return the pages' style, for copies that stand alone."""
+    return (Path(__file__).parents[1] / "static" / "dashboard" / "page.css").read_text(encoding="utf-8")
+
+
+def _quotes(experiment: Experiment) -> list[Feedback]:
+    """Return the latest words of each variant, redacted as they are stored."""
+    found: list[Feedback] = []
+    for variant in experiment.variants.all():
+        said = Feedback.objects.counted().filter(
+            project=experiment.project_id, variant=variant, kind=Feedback.Kind.TEXT
+        )
+        found += list(said.exclude(text="").select_related("variant").order_by("-id")[:QUOTES])
+    return found
+
+
+@require_safe
+@login_required
+def show_report(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Show the report, its times in the project's zone."""
+    experiment = experiment_for(request, project, key)
+    context = _context(experiment) | {
+        "quotes": _quotes(experiment),
+        "acts": acts_for(experiment, request.user),
+        "may_share": may(request.user, experiment.project, ANALYST),
+        "shares": experiment.shares.open_now(),
+        "printed": request.GET.get("print") == "1",
+    }
+    with timezone.override(experiment.project.timezone):
+        return render(request, "dashboard/report.html", context)
+
+
+def _attached(body: str | bytes, kind: str, name: str) -> HttpResponse:
+    answer = HttpResponse(body, content_type=kind)
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+@require_safe
+@login_required
+def download(request: HttpRequest, project: str, key: str, form: str) -> HttpResponse:
+    """Give the report as a file."""
+    experiment = experiment_for(request, project, key)
+    name = f"{experiment.key}.{form}"
+    if form == "ipynb":
+        look = experiment.looks.last()
+        if look is None:
+            raise Http404(_("There is no look yet, so there is nothing to recompute."))
+        return _attached(json.dumps(notebook_of(experiment, look)), "application/x-ipynb+json", name)
+    if form == "pdf":
+        return _pdf(request, experiment, name)
+    report = report_on(experiment)
+    if form == "csv":
+        return _attached(csv_of(report), "text/csv; charset=utf-8", name)
+    if form == "xlsx":
+        return _attached(workbook_of(report), SHEET, name)
+    return JsonResponse(report.as_json())
+
+
+def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpResponse:
+    try:
+        from weasyprint import HTML  # noqa: PLC0415  an extra with libraries of its own
+    except (ImportError, OSError) as error:
+        return HttpResponse(
+            _(
+                "PDF needs WeasyPrint and its libraries (Pango): pip install 'bakeoff[pdf]', then install Pango. "
+                "Meanwhile print the page: your browser writes a PDF. (%(error)s)"
+            )
+            % {"error": str(error)[:200]},
+            content_type="text/plain; charset=utf-8",
+            status=501,
+        )
+    page = render_to_string("dashboard/shared.html", _context(experiment), request)
+    return _attached(HTML(string=page).write_pdf(), "application/pdf", name)
+
+
+@require_POST
+@login_required
+def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Freeze a copy of the report behind a link; its address is shown once."""
+    experiment = experiment_for(request, project, key, ANALYST)
+    try:
+        days = float(request.POST.get("days", "14"))
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= MOST_DAYS:
+        messages.error(
+            request,
+            _("days == '%(days)s', must be above 0 and at most %(most)s.")
+            % {"days": request.POST.get("days", "")[:40], "most": MOST_DAYS},
+        )
+        return redirect("report", project, key)
+    with timezone.override(experiment.project.timezone):
+        page = render_to_string("dashboard/shared.html", _context(experiment))
+    until = timezone.now() + timedelta(days=days)
+    _made, token = ReportShare.make(experiment, page=page, by=str(request.user), until=until)
+    _audit(request, experiment, "share", {"until": until.isoformat()})
+    address = request.build_absolute_uri(f"/shared/{token}/")
+    messages.success(
+        request,
+        _("Whoever has this link reads the report as it is now, until %(until)s: %(address)s")
+        % {"until": until.strftime("%Y-%m-%d"), "address": address},
+    )
+    return redirect("report", project, key)
+
+
+@require_POST
+@login_required
+def revoke(request: HttpRequest, project: str, key: str, share_id: int) -> HttpResponse:
+    """End a link at once."""
+    experiment = experiment_for(request, project, key, ANALYST)
+    found = get_object_or_404(ReportShare, pk=share_id, experiment=experiment)
+    found.revoked_at = timezone.now()
+    found.save(update_fields=["revoked_at"])
+    _audit(request, experiment, "revoke share", {"share": share_id})
+    messages.success(request, _("The link answers nobody any more."))
+    return redirect("report", project, key)
+
+
+@require_http_methods(["GET", "HEAD"])
+def show_shared(request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG001
+    """Show a frozen copy to whoever has its link."""
+    found = ReportShare.objects.open_now().filter(digest=digest_of_token(token)).first()
+    if found is None:
+        raise Http404
+    answer = HttpResponse(found.page)
+    answer["X-Robots-Tag"] = "noindex"
+    answer["Referrer-Policy"] = "no-referrer"
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _audit(request: HttpRequest, experiment: Experiment, action: str, detail: dict[str, Any]) -> None:
+    AuditEntry.objects.create(
+        project=experiment.project,
+        actor=str(request.user),
+        action=action,
+        subject=experiment.key,
+        detail=detail,
+    )

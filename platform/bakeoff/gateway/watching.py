@@ -1,0 +1,43 @@
+"""What arrives, shown to who watches: kept for a moment, in projects that somebody looks at now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import redis.asyncio
+import redis.exceptions
+
+KEPT = 100
+KEPT_SECONDS = 120
+
+
+def watch_key(project: int) -> str:
+    """Set while somebody watches a project."""
+    return f"watch:{project}"
+
+
+def seen_key(project: int) -> str:
+    """What arrived lately in a project that is watched, newest first."""
+    return f"seen:{project}"
+
+
+async def watched_projects(cache: redis.asyncio.Redis) -> frozenset[int]:
+    """Return the projects that somebody watches now."""
+    try:
+        keys = [key async for key in cache.scan_iter("watch:*", count=200)]
+    except (redis.exceptions.RedisError, OSError):
+        return frozenset()
+    return frozenset(int(key.rpartition(b":")[2]) for key in keys)
+
+
+async def show(cache: redis.asyncio.Redis, project: int, rows: list[dict[str, Any]]) -> None:
+    """Keep rows for who watches; without a cache nobody watches."""
+    try:
+        async with cache.pipeline(transaction=False) as pipe:
+            pipe.lpush(seen_key(project), *[orjson.dumps(row) for row in rows[-KEPT:]])
+            pipe.ltrim(seen_key(project), 0, KEPT - 1)
+            pipe.expire(seen_key(project), KEPT_SECONDS)
+            await pipe.execute()
+    except (redis.exceptions.RedisError, OSError):
+        return
