@@ -134,6 +134,13 @@ class ExperimentForm(forms.Form):
         label=gettext_lazy("Minimum run, days"),
         help_text=gettext_lazy("Whole weeks, so that every weekday counts alike."),
     )
+    window_hours = forms.FloatField(
+        min_value=0.001,
+        max_value=24 * 90,
+        initial=24,
+        label=gettext_lazy("Window, hours"),
+        help_text=gettext_lazy("How long what a unit does counts, from when it met its variant."),
+    )
     promote = forms.BooleanField(
         required=False,
         initial=True,
@@ -220,6 +227,7 @@ class ExperimentForm(forms.Form):
                 "rule": said["rule"],
                 "planned_units": said["planned_units"],
                 "minimum_run_seconds": said["minimum_days"] * 86_400,
+                "window_seconds": said["window_hours"] * 3600,
                 "promote": said["promote"],
             },
             segments=[name.strip() for name in said["segments"].split(",") if name.strip()],

@@ -1,0 +1,335 @@
+"""The pages in a real Chromium: the newcomer's way, the keyboard, both languages, and axe on every page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from uuid_utils import uuid7
+
+from bakeoff.accounts.models import Membership
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.models import Event, Experiment, Exposure, Review
+from tests import builders
+from tests.analysis.test_decisions import POLICY, visit
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
+AXE = "axe-core@4.14.1"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium here: apt-get install chromium")
+        pytest.skip("no Chromium here: apt-get install chromium")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps a loop in this thread
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The source of axe-core, from npm."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm here, so no axe-core")
+    folder = tmp_path_factory.mktemp("axe")
+    (folder / "package.json").write_text('{"private": true}')
+    install = ["npm", "install", "--no-audit", "--no-fund", AXE]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+class Visit:
+    """A person's browser: it writes down what pages ask for elsewhere, and their errors."""
+
+    def __init__(self, chromium, lane, person=None, **options) -> None:
+        self.context = chromium.new_context(base_url=lane.url, **options)
+        self.origin = urlsplit(lane.url).netloc
+        self.elsewhere, self.errors = [], []
+        if person is not None:
+            session = SessionStore()
+            session[SESSION_KEY] = str(person.pk)
+            session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+            session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+            session.save()
+            cookie = {
+                "name": settings.SESSION_COOKIE_NAME,
+                "value": session.session_key,
+                "url": lane.url,
+            }
+            self.context.add_cookies([cookie])
+        self.page = self.context.new_page()
+        self.page.on("request", self._on_request)
+        self.page.on("console", lambda m: m.type == "error" and self.errors.append(m.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _on_request(self, request) -> None:
+        where = urlsplit(request.url)
+        if where.scheme in {"http", "https", "ws", "wss"} and where.netloc != self.origin:
+            self.elsewhere.append(request.url)
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def member(project, role="admin") -> User:
+    person = User.objects.create_user(f"{role}-{uuid7()}")
+    Membership.objects.create(user=person, project=project, role=role)
+    return person
+
+
+@pytest.fixture
+def story(lane, shop):
+    """A project in which something has happened."""
+    done = shop.run_experiment(**POLICY)
+    visit(shop, done, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=done.pk)
+    running = shop.run_experiment(planned_units=5000, minimum_run_seconds=0)
+    lane.refresh()
+    for n in range(12):
+        slate = lane.post(
+            "/v1/recommend", {"surface": "home-feed", "unit_id": f"u{n}"}, shop.public
+        ).json()
+        said = {"recommendation_id": slate["recommendation_id"], "unit_id": f"u{n}"}
+        lane.post(
+            "/v1/feedback",
+            {"feedback_id": str(uuid7()), "kind": "text", "value": "good", **said},
+            shop.public,
+        )
+    look_at_experiment(experiment_id=running.pk)
+    return {
+        "p": shop.project.slug,
+        "done": done.key,
+        "running": running.key,
+        "version": shop.champion.pk,
+    }
+
+
+PAGES = [
+    ("sign-in", "/sign-in/"),
+    ("home", "/"),
+    ("experiments", "/p/{p}/experiments/"),
+    ("experiment-form", "/p/{p}/experiments/new/"),
+    ("report", "/experiments/{p}/{done}/"),
+    ("report-running", "/experiments/{p}/{running}/"),
+    ("confirm", "/experiments/{p}/{running}/act/ship/"),
+    ("metrics", "/p/{p}/metrics/"),
+    ("surfaces", "/p/{p}/surfaces/"),
+    ("surface", "/p/{p}/surfaces/home-feed/"),
+    ("models", "/p/{p}/models/"),
+    ("version", "/p/{p}/models/{version}/"),
+    ("units", "/p/{p}/units/?unit=u1"),
+    ("events", "/p/{p}/events/"),
+    ("feedback", "/p/{p}/feedback/"),
+    ("team", "/p/{p}/team/"),
+    ("health", "/health/"),
+    ("demo", "/demo/"),
+]
+LOOKS = [
+    ("light", {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}}),
+    ("dark", {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}}),
+    ("phone", {"color_scheme": "light", "viewport": {"width": 390, "height": 844}, "is_mobile": True}),
+]
+
+
+@pytest.mark.parametrize(("look", "options"), LOOKS)
+def test_every_page_is_sound(chromium, axe, lane, shop, story, look, options):
+    """No serious fault by axe, no request elsewhere, no error, nothing wider than the screen."""
+    seen = Visit(chromium, lane, member(shop.project), bypass_csp=True, **options)
+    faults = []
+    for name, address in PAGES:
+        if name == "sign-in":
+            stranger = Visit(chromium, lane, bypass_csp=True, **options)
+            page = stranger.page
+        else:
+            page = seen.page
+        page.goto(address.format(**story))
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{SHOTS}/{name}-{look}.png", full_page=True)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+        faults += [
+            (
+                name,
+                fault["id"],
+                fault["nodes"][0]["html"][:150],
+                fault["nodes"][0]["failureSummary"][:200],
+            )
+            for fault in found["violations"]
+            if fault["impact"] in {"serious", "critical"}
+        ]
+        wide = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        if wide > 1:
+            faults.append((name, "wider than the screen", wide))
+        if name == "sign-in":
+            stranger.close()
+    assert faults == []
+    assert seen.elsewhere == []
+    assert seen.errors == []
+    seen.close()
+
+
+def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):
+    """Define, start, click through the film site, and read the verdict: all by the pages."""
+    challenger = builders.make_version(shop.surface, list(range(1, 11)))
+    lane.refresh()
+    seen = Visit(chromium, lane, member(shop.project))
+    page = seen.page
+    page.goto(f"/p/{shop.project.slug}/experiments/")
+    page.get_by_role("link", name="New experiment").click()
+    page.get_by_label("Surface", exact=True).select_option(label="home-feed")
+    page.get_by_label("Key", exact=True).fill("first try")
+    page.get_by_label("Hypothesis").fill("The other taste brings more clicks.")
+    page.get_by_label("Control", exact=True).select_option(value=str(shop.champion.pk))
+    page.get_by_label("Treatment", exact=True).select_option(value=str(challenger.pk))
+    page.get_by_label("Primary metric").select_option(label="clicks")
+    page.get_by_label("Planned units").fill("200")
+    page.get_by_label("Minimum run, days").fill("0")
+    page.get_by_label("Window, hours").fill("0.01")
+    page.get_by_role("button", name="Save as a draft").click()
+    # The rule stands at the field, and what was typed is still there.
+    assert page.locator(".field.wrong").count() == 1
+    assert "letters, numbers, underscores or hyphens" in page.locator(".field.wrong").inner_text()
+    assert page.get_by_label("Hypothesis").input_value() == "The other taste brings more clicks."
+    page.get_by_label("Key", exact=True).fill("first-try")
+    page.get_by_role("button", name="Save as a draft").click()
+    page.get_by_role("link", name="Start").click()
+    assert "The rule is fixed" in page.inner_text("main")
+    page.get_by_role("button", name="Start").click()
+    experiment = Experiment.objects.get(project=shop.project, key="first-try")
+    assert experiment.state == "running"
+    lane.refresh()
+
+    page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
+    films = page.locator("#slate > li")
+    films.nth(2).wait_for()
+    assert "first-try" in page.inner_text("#about")
+    films.first.get_by_role("button").first.click()
+    page.locator("#about").filter(has_text="first-try").wait_for()
+    page.get_by_role("button", name="+ Item", exact=False).first.click()
+    page.locator("#slate span").filter(has_not=page.locator("button")).first.wait_for()
+    page.wait_for_timeout(1800)  # what is in view for a second is told
+    page.goto("/")  # leaving the page sends what still waits
+    page.wait_for_timeout(500)
+    names = set(Event.objects.filter(project=shop.project).values_list("name", flat=True))
+    assert {"click", "view"} <= names
+    assert Exposure.objects.filter(experiment=experiment).count() == 1
+
+    visit(shop, experiment, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=experiment.pk)
+    page.goto(f"/experiments/{shop.project.slug}/first-try/")
+    assert "clicks per unit" in page.inner_text(".verdict")
+    assert [error for error in seen.errors if "422" not in error] == []  # the form that was refused
+    assert seen.elsewhere == []
+    seen.close()
+
+
+def test_consent_pending_denied_and_given(chromium, lane, shop):
+    seen = Visit(chromium, lane, member(shop.project))
+    page = seen.page
+    page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
+    page.locator("#slate > li").nth(2).wait_for()
+    page.get_by_label("Consent").select_option("pending")
+    page.locator("#about").filter(has_text="not recorded").wait_for()
+    page.locator("#slate > li").first.get_by_role("button").first.click()
+    page.wait_for_timeout(800)
+    assert not Event.objects.filter(project=shop.project, name="click").exists()
+    page.get_by_label("Consent").select_option("granted")
+    page.wait_for_timeout(1500)
+    assert Event.objects.filter(project=shop.project, name="click").count() == 1
+    page.get_by_label("Consent").select_option("denied")
+    page.locator("#about").filter(has_text="not recorded").wait_for()
+    page.locator("#slate > li").first.get_by_role("button").first.click()
+    page.wait_for_timeout(800)
+    assert Event.objects.filter(project=shop.project, name="click").count() == 1
+    assert seen.errors == []
+    seen.close()
+
+
+def test_the_host_shows_its_own_when_the_answer_is_late(chromium, lane, shop):
+    seen = Visit(chromium, lane, member(shop.project))
+    seen.page.route("**/v1/recommend", lambda _route: None)
+    seen.page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
+    seen.page.get_by_text("Our editors recommend").wait_for(timeout=8000)
+    seen.close()
+
+
+def test_the_keyboard_is_enough(chromium, lane, shop, story):
+    seen = Visit(chromium, lane, member(shop.project))
+    page = seen.page
+    page.goto("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == story["running"]:
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{story['running']}/")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if "Stop without a verdict" in page.evaluate("document.activeElement.textContent"):
+            break
+    page.keyboard.press("Enter")
+    page.get_by_label("Why, for the record").focus()
+    page.keyboard.type("no more need")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{story['running']}/")
+    assert Experiment.objects.get(key=story["running"], project=shop.project).state == "ended"
+    page.goto(f"/p/{shop.project.slug}/feedback/")
+    with page.expect_navigation():
+        page.keyboard.press("o")
+    assert Review.objects.filter(feedback__project=shop.project, state="ok").count() == 1
+    seen.close()
+
+
+def test_the_pages_speak_two_languages(chromium, lane, shop, story):
+    seen = Visit(chromium, lane, member(shop.project))
+    page = seen.page
+    page.goto(f"/experiments/{shop.project.slug}/{story['done']}/")
+    assert "Decisions" in page.inner_text("main")
+    page.get_by_label("Language").select_option("zh-hans")
+    page.locator("html[lang=zh-hans]").wait_for()
+    assert "决策" in page.inner_text("main")
+    assert seen.errors == []
+    seen.close()
+
+
+def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, shop, story):
+    seen = Visit(chromium, lane, member(shop.project, "analyst"))
+    page = seen.page
+    page.goto(f"/experiments/{shop.project.slug}/{story['done']}/")
+    page.get_by_text("Share", exact=True).click()
+    page.get_by_role("button", name="Make a link").click()
+    address = page.locator(".note").inner_text().rpartition(" ")[2]
+    stranger = Visit(chromium, lane)
+    stranger.page.goto(address)
+    assert "clicks per unit" in stranger.page.inner_text("main")
+    assert "u1" not in stranger.page.inner_text("main").split()
+    assert stranger.elsewhere == []
+    page.get_by_text("Share", exact=True).click()
+    page.get_by_role("button", name="Revoke").click()
+    assert stranger.page.goto(address).status == 404
+    seen.close()
+    stranger.close()
