@@ -21,10 +21,15 @@ from experiments.models import (
     Exposure,
     ExposureTotal,
     Feedback,
+    Holdout,
+    Layer,
     Link,
     Look,
     Metric,
     Observation,
+    ReportShare,
+    Review,
+    SavedGroup,
     Slate,
     Total,
     Unit,
@@ -160,3 +165,30 @@ class LookAdmin(ReadOnlyAdmin):
 
 for plain in (Epoch, Exposure, Observation, Total, ExposureTotal):
     admin.site.register(plain, ReadOnlyAdmin)
+
+
+@admin.register(Layer)
+class LayerAdmin(ModelAdmin):
+    list_display = ("key", "project", "created_at")
+    search_fields = ("key",)
+
+
+@admin.register(Holdout)
+class HoldoutAdmin(ModelAdmin):
+    list_display = ("project", "share")
+
+
+@admin.register(SavedGroup)
+class SavedGroupAdmin(ModelAdmin):
+    list_display = ("key", "project", "attribute", "created_at")
+    search_fields = ("key",)
+
+
+@admin.register(ReportShare)
+class ReportShareAdmin(ReadOnlyAdmin):
+    list_display = ("experiment", "made_by", "created_at", "expires_at", "revoked_at")
+
+
+@admin.register(Review)
+class ReviewAdmin(ReadOnlyAdmin):
+    list_display = ("feedback", "reviewer", "state", "at")

@@ -51,3 +51,36 @@ def test_a_page_of_another_origin_embeds_recommendations(lane, shop, tmp_path):
     slate, again = Slate.objects.filter(project=shop.project).order_by("recommendation_id")
     assert event.unit_id == slate.unit_id == again.unit_id != "ann"
     assert (event.recommendation_id, event.item_id) == (slate.recommendation_id, "i0")
+
+
+def test_the_built_file_is_what_its_source_makes(tmp_path):
+    """`npm run build` in clients/js makes the committed file, byte for byte, of at most 4 KB packed."""
+    import gzip
+    import json
+    from pathlib import Path
+
+    folder = Path(__file__).parents[2] / "clients" / "js"
+    built = (folder / "bakeoff.js").read_bytes()
+    assert len(gzip.compress(built, 9)) <= 4096
+    if not shutil.which("npm"):
+        pytest.skip("no npm here")
+    version = json.loads((folder / "package.json").read_text())["devDependencies"]["esbuild"]
+    (tmp_path / "package.json").write_text('{"private": true}')
+    install = ["npm", "install", "--no-audit", "--no-fund", f"esbuild@{version}"]
+    done = subprocess.run(
+        install, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
+    source = str(folder / "src" / "bakeoff.ts")
+    build = [
+        "npx",
+        "esbuild",
+        source,
+        "--minify",
+        "--target=es2021",
+        "--outfile=made.js",
+        "--log-level=error",
+    ]
+    subprocess.run(build, cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "made.js").read_bytes() == built

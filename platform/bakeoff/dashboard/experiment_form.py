@@ -202,6 +202,31 @@ class ExperimentForm(forms.Form):
             version_field: Any = self.fields[name]
             version_field.label_from_instance = lambda v: f"{v.surface.key}: {v.label} ({v.alias})"
 
+    def sections(self) -> list[tuple[Any, list[Any], bool]]:
+        """Return the fields in the order in which a person thinks: title, fields, whether it is open."""
+        parts = (
+            (_("What is tried, and where"), ("surface", "key", "hypothesis"), True),
+            (_("Who is compared"), ("control", "treatment", "treatment_share", "allocation"), True),
+            (_("What decides"), ("primary", "guardrails", "margin", "secondary"), True),
+            (
+                _("By which rule"),
+                ("rule", "planned_units", "minimum_days", "window_hours", "promote"),
+                True,
+            ),
+            (
+                _("For whom, and more"),
+                (
+                    "condition", "segments", "hashing", "layer", "slot_low", "slot_high", "sticky",
+                    "against_gate",
+                ),
+                False,
+            ),
+        )  # fmt: skip
+        return [
+            (title, [self[name] for name in names], is_open or any(self[n].errors for n in names))
+            for title, names, is_open in parts
+        ]
+
     def draft(self, *, owner: str) -> ExperimentDraft:
         """Return what was said, as the action takes it."""
         said = self.cleaned_data

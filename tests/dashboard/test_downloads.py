@@ -1,0 +1,128 @@
+"""A report as files, and the notebook that recomputes it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from openpyxl import load_workbook
+
+from experiments.actions.change_shares import Change, change_shares
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import EventRow, ExposureRow, Rows
+from experiments.models import Experiment, Metric
+from experiments.reports.notebook import notebook_of
+from tests import builders
+from tests.analysis.test_decisions import POLICY, visit
+from tests.dashboard.test_pages import address, decided, person  # noqa: F401
+
+
+def execute(notebook) -> str:
+    """Run the code cells one after another, as a kernel would; return what they print."""
+    import contextlib
+
+    out, space = io.StringIO(), {}
+    with contextlib.redirect_stdout(out):
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                exec("".join(cell["source"]), space)
+    return out.getvalue()
+
+
+def test_the_notebook_recomputes_the_report(shop, decided):  # noqa: F811
+    answer = person(shop.project).get(address(shop, decided, "report.ipynb"))
+    notebook = json.loads(answer.content)
+    assert notebook["nbformat"] == 4
+    assert "1 comparisons recomputed: equal to the report" in execute(notebook)
+    assert "scipy" in str(notebook)
+    assert "numpy" not in str(notebook)
+
+
+def test_the_notebook_holds_over_two_epochs(shop):
+    experiment = shop.run_experiment(**POLICY, promote=False)
+    visit(shop, experiment, {"control": 1, "treatment": 2}, units=120)
+    change = Change(weights={"control": 0.3, "treatment": 0.7}, accept_moves=True)
+    change_shares(experiment=experiment, change=change, by="a test")
+    at = (builders.now() - timedelta(minutes=5)).isoformat()
+    rows = Rows()
+    for variant in experiment.variants.all():
+        for n in range(80):
+            unit = f"later-{variant.key}-{n}"
+            rows.exposures.append(
+                ExposureRow(shop.project.pk, experiment.pk, variant.pk, 2, unit, "unit", at)
+            )
+            for click in range(3 + n % 3):
+                name = f"{unit}-{click}"
+                rows.events.append(
+                    EventRow(shop.project.pk, name, "click", unit, "i1", None, None, at, at, {}, "live")
+                )
+    builders.write(rows)
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert len(look.inputs["metrics"][0]["epochs"]) == 2
+    assert "1 comparisons recomputed: equal to the report" in execute(notebook_of(experiment, look))
+
+
+def test_a_notebook_whose_numbers_were_changed_says_so(shop, decided):  # noqa: F811
+    look = decided.looks.last()
+    look.result["comparisons"][0]["effect"]["estimate"] += 0.001
+    with pytest.raises(AssertionError, match="estimate"):
+        execute(notebook_of(decided, look))
+
+
+def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):  # noqa: F811
+    client = person(shop.project)
+    rows = list(
+        csv.DictReader(io.StringIO(client.get(address(shop, decided, "report.csv")).content.decode()))
+    )
+    assert float(rows[0]["lift"]) == pytest.approx(2 / 3)
+    assert float(rows[0]["lift_low"]) < 2 / 3 < float(rows[0]["lift_high"])
+    book = load_workbook(io.BytesIO(client.get(address(shop, decided, "report.xlsx")).content))
+    assert book.sheetnames == ["Verdict", "Metrics", "Variants", "Looks", "Decisions"]
+    assert book["Metrics"]["I2"].value == pytest.approx(2 / 3)
+    assert book["Variants"].max_row == 3
+
+
+def test_a_name_is_no_formula_in_a_spreadsheet(shop, decided):  # noqa: F811
+    Metric.objects.filter(pk=shop.metric.pk).update(name='=HYPERLINK("http://evil")')
+    client = person(shop.project)
+    said = client.get(address(shop, decided, "report.csv")).content.decode()
+    assert "'=HYPERLINK" in said
+    book = load_workbook(io.BytesIO(client.get(address(shop, decided, "report.xlsx")).content))
+    assert book["Metrics"]["A2"].value.startswith("'=")
+
+
+def test_pdf_without_its_libraries_says_what_is_missing(shop, decided, monkeypatch):  # noqa: F811
+    import sys
+
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    answer = person(shop.project).get(address(shop, decided, "report.pdf"))
+    assert answer.status_code == 501
+    assert "PDF needs WeasyPrint and its libraries (Pango)" in answer.content.decode()
+
+
+def test_an_experiment_without_a_look_has_no_notebook(shop):
+    experiment = shop.run_experiment()
+    assert person(shop.project).get(address(shop, experiment, "report.ipynb")).status_code == 404
+
+
+def test_the_report_asks_the_database_a_fixed_number_of_questions(
+    shop, decided, django_assert_max_num_queries
+):
+    client = person(shop.project)
+    look = decided.looks.last()
+    for number in range(2, 60):
+        look.pk, look.number = None, number
+        look.save()
+    with django_assert_max_num_queries(40):
+        client.get(address(shop, decided))
+
+
+def test_lists_ask_a_fixed_number_of_questions(shop, decided, django_assert_max_num_queries):  # noqa: F811
+    client = person(shop.project)
+    for n in range(60):
+        Experiment.objects.create(project=shop.project, surface=shop.surface, key=f"e{n}", salt=str(n))
+    with django_assert_max_num_queries(15 + 30 * 6):
+        client.get(f"/p/{shop.project.slug}/experiments/")
