@@ -109,7 +109,7 @@ def test_an_experiment_without_a_look_has_no_notebook(shop):
 
 
 def test_the_report_asks_the_database_a_fixed_number_of_questions(
-    shop, decided, django_assert_max_num_queries
+    shop, decided, django_assert_max_num_queries  # noqa: F811
 ):
     client = person(shop.project)
     look = decided.looks.last()
