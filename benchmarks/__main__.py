@@ -24,6 +24,7 @@ NAMES = (
     "training",
     "recommenders",
     "off_policy",
+    "pages",
     "faults",
 )
 

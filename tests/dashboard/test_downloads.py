@@ -108,9 +108,7 @@ def test_an_experiment_without_a_look_has_no_notebook(shop):
     assert person(shop.project).get(address(shop, experiment, "report.ipynb")).status_code == 404
 
 
-def test_the_report_asks_the_database_a_fixed_number_of_questions(
-    shop, decided, django_assert_max_num_queries  # noqa: F811
-):
+def test_the_report_asks_a_fixed_number(shop, decided, django_assert_max_num_queries):  # noqa: F811
     client = person(shop.project)
     look = decided.looks.last()
     for number in range(2, 60):

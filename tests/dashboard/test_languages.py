@@ -32,15 +32,23 @@ def test_the_compiled_catalogue_says_what_its_source_says():
     assert len(source) > 350
     for english, chinese in source.items():
         assert chinese, english
-        said = compiled.ngettext(english, "?", 1) if "flagged piece" in english else compiled.gettext(english)
+        said = (
+            compiled.ngettext(english, "?", 1)
+            if "flagged piece" in english
+            else compiled.gettext(english)
+        )
         assert said == chinese
         # Names in a sentence are the same in both.
-        assert sorted(re.findall(r"%\((\w+)\)s", english)) == sorted(re.findall(r"%\((\w+)\)s", chinese))
+        assert sorted(re.findall(r"%\((\w+)\)s", english)) == sorted(
+            re.findall(r"%\((\w+)\)s", chinese)
+        )
 
 
 def test_every_sentence_of_the_templates_is_in_the_catalogue():
     source = read_source()
     folder = FOLDER.parents[2] / "dashboard" / "templates"
     for template in folder.rglob("*.html"):
-        for sentence in re.findall(r"""{% translate (?:"([^"]+)"|'([^']+)') %}""", template.read_text(encoding="utf-8")):
+        for sentence in re.findall(
+            r"""{% translate (?:"([^"]+)"|'([^']+)') %}""", template.read_text(encoding="utf-8")
+        ):
             assert (sentence[0] or sentence[1]) in source, template.name

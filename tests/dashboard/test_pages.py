@@ -88,7 +88,7 @@ def test_a_strangers_experiment_is_not_found(shop, decided, tail):
 
 
 def test_pages_want_a_login(shop, decided):
-    for path in ("/", address(shop, decided), f"/sample/{shop.project.slug}/home-feed/"):
+    for path in ("/", address(shop, decided), "/demo/"):
         answer = Client().get(path)
         assert answer.status_code == 302
         assert "/sign-in/" in answer["Location"]
@@ -98,11 +98,14 @@ def test_pages_are_read_only(shop, decided):
     assert person(shop.project).post(address(shop, decided)).status_code == 405
 
 
-def test_the_sample_page_shows_a_slate(shop):
-    page = person(shop.project).get(f"/sample/{shop.project.slug}/home-feed/?key={shop.public}")
-    assert f'data-key="{shop.public}"' in page.content.decode()
-    missing = person(shop.project).get(f"/sample/{shop.project.slug}/nowhere/")
-    assert missing.status_code == 404
+def test_the_film_site_asks_for_a_key_and_embeds(shop):
+    client = person(shop.project)
+    assert "Paste a public key" in client.get("/demo/").content.decode()
+    page = client.get(
+        f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}"
+    ).content.decode()
+    assert f'data-key="{shop.public}"' in page
+    assert 'data-surface="home-feed"' in page
 
 
 def test_what_a_user_wrote_is_escaped(shop):
@@ -115,12 +118,12 @@ def test_what_a_user_wrote_is_escaped(shop):
 
 def test_no_page_asks_another_host(shop, decided, lane):
     client = person(shop.project)
-    for path in ("/", address(shop, decided), f"/sample/{shop.project.slug}/home-feed/"):
+    for path in ("/", address(shop, decided), "/demo/"):
         page = client.get(path).content.decode()
         for link in re.findall(r'(?:src|href)="([^"]+)"', page):
             assert not link.startswith(("http:", "https:", "//")), link
     assert lane.client.get("/static/dashboard/page.css").status_code == 200
-    assert lane.client.get("/static/dashboard/sample.js").status_code == 200
+    assert lane.client.get("/static/dashboard/demo.js").status_code == 200
     embed = lane.client.get("/sdk/v1.js")
     assert embed.headers["content-type"].startswith("text/javascript")
 

@@ -22,7 +22,7 @@ RANKS = ["nobody", "stranger", "viewer", "analyst", "operator", "admin"]
 READ, ANALYSE, OPERATE, ADMINISTER = "viewer", "analyst", "operator", "admin"
 PAGES = [
     ("/", READ), ("/p/{p}/experiments/", READ), ("/p/{p}/experiments/new/", ANALYSE),
-    ("/experiments/{p}/{e}/", READ), ("/experiments/{p}/{e}/report.json", READ),
+    ("/experiments/{p}/{e}/", READ), ("/experiments/{p}/{e}/edit/", ANALYSE), ("/experiments/{p}/{e}/report.json", READ),
     ("/experiments/{p}/{e}/report.csv", READ), ("/experiments/{p}/{e}/report.xlsx", READ),
     ("/experiments/{p}/{e}/act/start/", OPERATE), ("/experiments/{p}/{e}/act/discard/", ANALYSE),
     ("/p/{p}/metrics/", READ), ("/p/{p}/surfaces/", READ), ("/p/{p}/surfaces/home-feed/", READ),
@@ -152,3 +152,26 @@ def test_guessing_a_password_is_slowed_down(tables):
     User.objects.create_user(other, password="right and long")
     answer = client.post("/sign-in/", {"username": other, "password": "right and long"})
     assert answer.status_code == 302
+
+
+def test_a_draft_is_edited_whole_and_keeps_its_salt(place):
+    client = make_client("analyst", place["project"])
+    before = Experiment.objects.get(key="trial", project=place["project"])
+    address = "/experiments/{p}/{e}/edit/".format(**place)
+    fields = {
+        "surface": before.surface_id, "key": "trial", "hypothesis": "Better.", "control": before.control.model_version_id,
+        "treatment": place["v"], "treatment_share": "30", "allocation": "50", "primary": before.primary.metric_id,
+        "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0", "window_hours": "24",
+        "hashing": "growthbook_v2", "condition": '{"country": "DE"}', "promote": "on",
+    }  # fmt: skip
+    refused = client.post(address, fields | {"condition": '{"country": {"$like": "D"}}'})
+    assert refused.status_code == 422
+    assert "operator &#x27;$like&#x27; is unknown" in refused.content.decode()
+    assert Experiment.objects.get(pk=before.pk).hypothesis == ""  # nothing was lost
+    assert client.post(address, fields).status_code == 302
+    after = Experiment.objects.get(key="trial", project=place["project"])
+    assert (after.salt, after.allocation, after.hashing) == (before.salt, 0.5, "growthbook_v2")
+    assert after.variants.get(key="treatment").weight == 0.3
+    assert after.condition == {"country": "DE"}
+    page = client.get(address).content.decode()
+    assert 'value="900"' in page

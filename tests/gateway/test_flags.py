@@ -336,7 +336,7 @@ def test_steps_of_a_ramp_come_in_time_and_harm_holds_them(shop):
         batch=1,
         information=0.1,
         inputs={},
-        result={},
+        result={"comparisons": [], "variant": None, "sample_ratio": None},
         action="halt",
         reason="sick",
     )

@@ -193,7 +193,7 @@ def _print_result(platform: Platform, result: ReplayResult) -> None:
         say(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
     say(f"Champion now: {result.champion}")
     say(f"Dashboard: {platform.url}/   login: {login}")
-    say(f"Sample page: {platform.url}/sample/{project}/home-feed/?key={result.public_key}")
+    say(f"Sample page: {platform.url}/demo/?surface={project}/home-feed&key={result.public_key}")
     for difference in result.differences:
         say(f"NOT EQUAL: {difference}")
 

@@ -274,6 +274,43 @@ class ExperimentForm(forms.Form):
         self.add_error(place if place in self.fields else None, message)
 
 
+def initial_of(draft: Experiment) -> dict[str, Any]:
+    """Return a draft as the form says it."""
+    policy = draft.parsed_policy
+    variants = {variant.is_control: variant for variant in draft.variants.all()}
+    roles: dict[str, list[Any]] = {}
+    for role in draft.roles.all():
+        roles.setdefault(role.role, []).append(role)
+    primary = roles.get(ExperimentMetric.Role.PRIMARY, [None])[0]
+    guardrails = roles.get(ExperimentMetric.Role.GUARDRAIL, [])
+    return {
+        "surface": draft.surface_id,
+        "key": draft.key,
+        "hypothesis": draft.hypothesis,
+        "control": variants[True].model_version_id,
+        "treatment": variants[False].model_version_id,
+        "treatment_share": 100 * variants[False].weight,
+        "allocation": 100 * draft.allocation,
+        "primary": primary.metric_id if primary is not None else None,
+        "secondary": [r.metric_id for r in roles.get(ExperimentMetric.Role.SECONDARY, [])],
+        "guardrails": [r.metric_id for r in guardrails],
+        "margin": 100 * guardrails[0].margin if guardrails else 5,
+        "rule": policy.rule,
+        "planned_units": policy.planned_units,
+        "minimum_days": policy.minimum_run_seconds / 86_400,
+        "window_hours": policy.window_seconds / 3600,
+        "promote": policy.promote,
+        "hashing": draft.hashing,
+        "layer": draft.layer_id,
+        "slot_low": 100 * draft.slot_low,
+        "slot_high": 100 * draft.slot_high,
+        "condition": orjson.dumps(draft.condition).decode() if draft.condition else "",
+        "segments": ", ".join(draft.segments),
+        "sticky": draft.sticky,
+        "against_gate": draft.against_gate,
+    }
+
+
 # Units of a surface and their values of an event in the last week.
 _TRAFFIC = """SELECT count(DISTINCT unit_id) FROM experiments_slate
     WHERE project_id = %s AND surface_id = %s AND served_at > %s"""

@@ -11,6 +11,7 @@ of_experiment = [
     path("report.<str:form>", report.download, name="download"),
     path("share/", report.share, name="share"),
     path("share/<int:share_id>/revoke/", report.revoke, name="revoke-share"),
+    path("edit/", experiments.edit, name="edit"),
     path("act/<slug:verb>/", experiments.act, name="act"),
 ]
 of_project = [
@@ -45,5 +46,4 @@ urlpatterns = [
     path("health/", people.show_health, name="health"),
     path("demo/", embed.show_demo, name="demo"),
     path("sdk/v1.js", embed.show_sdk, name="sdk"),
-    path("sample/<slug:project>/<slug:surface>/", embed.show_sample, name="sample"),
 ]

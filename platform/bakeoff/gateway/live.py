@@ -122,6 +122,7 @@ class LiveConfiguration:
         self._catalogue: tuple[Any, ...] = ()
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self._changed = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self.reloaded = asyncio.Event()  # of the next reload: whoever waits is woken once
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -158,13 +159,14 @@ class LiveConfiguration:
             await self._reload()
 
     async def _reload(self) -> None:
-        try:
-            watched = await watched_projects(self._cache)
-            self.current = replace(await asyncio.to_thread(self._read), watched=watched)
-            done, self.reloaded = self.reloaded, asyncio.Event()
-            done.set()
-        except psycopg.Error as error:
-            logger.warning("configuration is not reloaded, the last one serves on: %s", error)
+        async with self._one_at_a_time:  # an older answer must not come after a newer one
+            try:
+                watched = await watched_projects(self._cache)
+                self.current = replace(await asyncio.to_thread(self._read), watched=watched)
+                done, self.reloaded = self.reloaded, asyncio.Event()
+                done.set()
+            except psycopg.Error as error:
+                logger.warning("configuration is not reloaded, the last one serves on: %s", error)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await self._cache.set(serving_key(self.process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The embed's script, and pages that use it as a product would."""
+"""The embed's script, and a page that uses it as a product would."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
@@ -24,23 +24,6 @@ def show_sdk(request: HttpRequest) -> FileResponse:  # noqa: ARG001
     answer = FileResponse(SDK.open("rb"), content_type="text/javascript; charset=utf-8")
     answer["Access-Control-Allow-Origin"] = "*"
     return answer
-
-
-@require_safe
-@login_required
-def show_sample(request: HttpRequest, project: str, surface: str) -> HttpResponse:
-    """Show a page that embeds recommendations, as a product would."""
-    found = Surface.objects.filter(
-        project__in=projects_of(request.user), project__slug=project, key=surface
-    ).first()
-    if found is None:
-        raise Http404
-    context = {
-        "surface": found,
-        "key": request.GET.get("key", ""),
-        "unit": request.GET.get("unit", "visitor-1"),
-    }
-    return render(request, "dashboard/sample.html", context)
 
 
 @require_safe

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
-from bakeoff.dashboard.experiment_form import ExperimentForm, plan_in_words
+from bakeoff.dashboard.experiment_form import ExperimentForm, initial_of, plan_in_words
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares, switch
@@ -71,6 +73,36 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
     context = {"form": form, "project": found, "plan": plan_in_words(found, form)}
     status = 422 if form.errors else 200
     return render(request, "dashboard/experiment_form.html", context, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Change a draft: it is written anew under its salt, whole or not at all."""
+    draft = experiment_for(request, project, key, ANALYST)
+    if draft.state != Experiment.State.DRAFT:
+        raise PermissionDenied(_("What was started does not change: define another experiment."))
+    form = ExperimentForm(draft.project, request.POST or None, initial=initial_of(draft))
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                draft.delete()
+                made = define_experiment(replace(form.draft(owner=draft.owner), salt=draft.salt))
+        except CannotDefineError as error:
+            form.add_rule(error.field, str(error))
+        else:
+            _write_down(request, made, "edit")
+            messages.success(request, _("Saved."))
+            return redirect("report", project, made.key)
+    context = {
+        "form": form,
+        "project": draft.project,
+        "plan": plan_in_words(draft.project, form),
+        "edits": draft,
+    }
+    return render(
+        request, "dashboard/experiment_form.html", context, status=422 if form.errors else 200
+    )
 
 
 @require_http_methods(["POST"])
