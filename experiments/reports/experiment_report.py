@@ -210,9 +210,15 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         forest=_forest(metrics),
         segments=_segment_rows(experiment, look),
         mismatch=look.result.get("mismatch", []) if look else [],
-        serving=[ServingRow(variant=key, **row) for key, row in look.serving.items()] if look else [],
+        serving=_serving_rows(looks),
         remaining=_remaining(experiment, look),
     )
+
+
+def _serving_rows(looks: list[Look]) -> list[ServingRow]:
+    """Return how variants were served before the last look that saw somebody served."""
+    served: dict[str, Any] = next((look.serving for look in reversed(looks) if look.serving), {})
+    return [ServingRow(variant=key, **row) for key, row in served.items()]
 
 
 def _epoch_marks(experiment: Experiment, looks: list[Look]) -> list[int]:

@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import EventRow, Rows
 from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
 
@@ -153,3 +154,24 @@ def test_the_admin_starts_and_stops(shop):
         )
         experiment.refresh_from_db()
         assert experiment.state == state
+
+
+def test_the_calculator_plans_from_last_weeks_traffic(shop):
+    for n in range(40):
+        slate = builders.make_slate(shop, f"u{n}")
+        at = builders.now().isoformat()
+        rows = [
+            EventRow(
+                shop.project.pk, f"{slate}-{k}", "click", f"u{n}", "i1", None, None, at, at, {}, "live"
+            )
+            for k in range(n % 3)
+        ]
+        if rows:
+            builders.write(Rows(events=rows))
+    client = person(shop.project)
+    Membership.objects.filter(project=shop.project).update(role="analyst")
+    said = {"surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "5000"}
+    page = client.post(f"/p/{shop.project.slug}/experiments/plan/", said).content.decode()
+    assert "about 875 days" in page
+    assert "<dd>5,000</dd>" in page
+    assert "<dd>6</dd>" in page  # 40 visitors in seven days

@@ -24,9 +24,9 @@
     thumbs.className = "inline";
     const thumb = (value) => async () => {
       await bakeoff.feedback({ ...said, kind: "thumb", value });
-      thumbs.textContent = value > 0 ? "👍" : "👎";
+      thumbs.textContent = value > 0 ? "✓ +1" : "✓ −1";
     };
-    thumbs.append(button("👍", "+ " + name, thumb(1)), button("👎", "− " + name, thumb(-1)));
+    thumbs.append(button("+1", "+ " + name, thumb(1)), button("−1", "− " + name, thumb(-1)));
     made.append(
       button(name, "", async () => {
         bakeoff.track("click", said);
