@@ -15,6 +15,8 @@ from experiments.analysis.roll_up import roll_up
 from experiments.analysis.serving import serving_of
 from experiments.models import Decision, Experiment, Look
 from experiments.stats.look import take_look
+from inference.cache import cache_client
+from inference.serving.changes import announce_live
 
 PLATFORM = "platform"
 
@@ -56,6 +58,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             "batch": experiment.batches,
         }
         experiment.save(update_fields=["sequential_state"])
+    announce_live(cache_client(), experiment.project_id, "looks")
     if look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote:
         verdict = Verdict(action=look.action, reason=look.reason, variant=result.variant, look=look)
         carry_out(experiment=experiment, verdict=verdict, by=PLATFORM)

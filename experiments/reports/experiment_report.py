@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
+
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.verdict import Verdict, describe_lift, percent, verdict_of
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from experiments.models import Decision, Experiment, Look
 
 HALTED = "halt"
+LEAST_SLATES = 50  # of a variant, before shares of them are compared
+UNEQUAL_FALLBACK = 0.05
+LATE_SECONDS = 6 * 3600
 Z80 = 0.8416  # of the standard normal: 80 % power
 
 
@@ -110,6 +115,7 @@ class ExperimentReport:
     mismatch: list[dict[str, Any]]
     serving: list[ServingRow]
     remaining: str
+    warnings: list[str]
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -145,6 +151,7 @@ class ExperimentReport:
                 "excluded": self.excluded,
             },
             "remaining": self.remaining,
+            "warnings": self.warnings,
             "variants": [_plain(row) for row in self.variants],
             "segments": [_plain(row) for row in self.segments],
             "mismatch": self.mismatch,
@@ -212,7 +219,31 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         mismatch=look.result.get("mismatch", []) if look else [],
         serving=_serving_rows(looks),
         remaining=_remaining(experiment, look),
+        warnings=_warnings(experiment, look),
     )
+
+
+def _warnings(experiment: Experiment, look: Look | None) -> list[str]:
+    """Return what makes the numbers doubtful without stopping the experiment."""
+    if look is None:
+        return []
+    found = []
+    shares = {
+        key: row["fallback"] for key, row in look.serving.items() if row["slates"] >= LEAST_SLATES
+    }
+    if shares and max(shares.values()) - min(shares.values()) > UNEQUAL_FALLBACK:
+        most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+        found.append(
+            f"'{most}' fell back on other lists in {shares[most]:.0%} of its answers, '{least}' in "
+            f"{shares[least]:.0%}: what is compared is not the models alone"
+        )
+    age = (timezone.now() - look.taken_at).total_seconds()
+    if experiment.state == experiment.State.RUNNING and age > LATE_SECONDS:
+        found.append(
+            f"nothing new was counted for {describe_seconds(age)}: nobody comes, or the worker "
+            "stands still"
+        )
+    return found
 
 
 def _serving_rows(looks: list[Look]) -> list[ServingRow]:

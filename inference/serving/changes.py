@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import TYPE_CHECKING
 
 import orjson
+import redis
+import redis.exceptions
 
 from inference.serving.keys import serving_key
-
-if TYPE_CHECKING:
-    import redis
 
 CHANNEL = "bakeoff:configuration"
 READ_BACK_SECONDS = 5.0
@@ -57,3 +56,14 @@ def read_back(
         if not waiting or time.monotonic() - start > seconds:
             return confirmed
         time.sleep(POLL_SECONDS)
+
+
+def live_channel(project: int) -> str:
+    """Where pages of a project hear that something happened."""
+    return f"live:{project}"
+
+
+def announce_live(cache: redis.Redis, project: int, topic: str) -> None:
+    """Tell open pages that `looks`, `runs` or `events` have moved; without a cache they poll."""
+    with contextlib.suppress(redis.exceptions.RedisError, OSError):
+        cache.publish(live_channel(project), topic)

@@ -204,6 +204,7 @@ class _Reporter:
         from inference.training.outcome import Progress
 
         self._run_id, self._lease, self._last = run.pk, lease, 0.0
+        self._project_id = run.surface.project_id
         # An attempt that goes on draws on: what an earlier one saw beyond its checkpoint is seen again.
         self._curve = {(fit, step): loss for fit, step, loss in run.curve}
         self.progress = Progress(self._report, self._add)
@@ -226,7 +227,9 @@ class _Reporter:
         from django.utils import timezone
 
         from inference.actions.register_version import LostLeaseError
+        from inference.cache import cache_client
         from inference.models import TrainingRun
+        from inference.serving.changes import announce_live
 
         held = TrainingRun.objects.filter(pk=self._run_id, lease=self._lease).update(
             progress=min(max(share, 0.0), 1.0),
@@ -234,6 +237,7 @@ class _Reporter:
             curve=[[*key, loss] for key, loss in self._curve.items()],
             heartbeat_at=timezone.now(),
         )
+        announce_live(cache_client(), self._project_id, "runs")
         if not held:
             raise LostLeaseError(f"run {self._run_id} was taken over or cancelled.")
 

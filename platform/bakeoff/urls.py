@@ -2,10 +2,13 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from bakeoff.api import api
 
 urlpatterns = [
+    # One way in, which is slowed down for whoever guesses.
+    path("admin/login/", RedirectView.as_view(url="/sign-in/", query_string=True)),
     path("admin/", admin.site.urls),
     # Before the API, whose root answers the same address.
     path("", include("bakeoff.dashboard.urls")),

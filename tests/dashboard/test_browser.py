@@ -336,3 +336,36 @@ def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, 
     assert stranger.page.goto(address).status == 404
     seen.close()
     stranger.close()
+
+
+def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
+    """By the stream, long before it would ask by itself; and what arrives is shown as it arrives."""
+    experiment = shop.run_experiment(**POLICY, promote=False)
+    lane.refresh()
+    seen = Visit(chromium, lane, member(shop.project))
+    page = seen.page
+    page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
+    assert "No look" in page.inner_text("main")
+    page.wait_for_timeout(500)  # until the stream is open
+    visit(shop, experiment, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=experiment.pk)
+    page.locator(".verdict").filter(has_text="clicks per unit").wait_for(timeout=5000)
+    page.goto(f"/p/{shop.project.slug}/events/")
+    lane.refresh()  # the process learns that somebody watches
+    page.wait_for_timeout(500)
+    lane.post("/v1/events", {"event_id": "e1", "name": "click", "unit_id": "u1"}, shop.public)
+    lane.post("/v1/events", {"event_id": "e2", "name": "", "unit_id": "u2"}, shop.public)
+    page.get_by_text("✓ kept").wait_for(timeout=4000)
+    page.get_by_text("name == ''", exact=False).wait_for(timeout=4000)
+    assert seen.errors == []
+    seen.close()
+
+
+def test_a_stream_wants_a_ticket_of_its_own(lane, shop):
+    from bakeoff.qa_links import QaLink, write_link
+
+    assert lane.client.get("/v1/live").status_code == 401
+    link = write_link(settings.SECRET_KEY, QaLink(shop.project.pk, "trial", "treatment", 2**40))
+    refused = lane.client.get(f"/v1/live?ticket={link}")
+    assert refused.status_code == 401
+    assert "it is a link" in refused.json()["error"]["message"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -175,3 +176,16 @@ def test_the_calculator_plans_from_last_weeks_traffic(shop):
     assert "about 875 days" in page
     assert "<dd>5,000</dd>" in page
     assert "<dd>6</dd>" in page  # 40 visitors in seven days
+
+
+def test_unequal_fallbacks_and_old_numbers_are_said(shop, decided):
+    experiment = shop.run_experiment()
+    look = decided.looks.last()
+    look.pk, look.experiment, look.taken_at = None, experiment, builders.now() - timedelta(days=2)
+    row = {"slates": 100, "latency_p95_ms": 1.0, "errors": 0.0, "items": 9, "samples": [["i1", "i2"]]}
+    look.serving = {"control": {**row, "fallback": 0.01}, "treatment": {**row, "fallback": 0.4}}
+    look.save()
+    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    assert "&#x27;treatment&#x27; fell back on other lists in 40% of its answers" in page
+    assert "nothing new was counted for 2 days" in page
+    assert "Item i1" in page

@@ -139,6 +139,11 @@ def test_a_form_without_its_token_is_refused(place):
     assert client.post("/experiments/{p}/{e}/act/start/".format(**place)).status_code == 403
 
 
+def test_the_admin_has_no_way_in_of_its_own(tables):
+    answer = Client().post("/admin/login/?next=/admin/", {"username": "x", "password": "y"})
+    assert answer["Location"] == "/sign-in/?next=/admin/"
+
+
 def test_guessing_a_password_is_slowed_down(tables):
     name = f"ann-{uuid7()}"
     User.objects.create_user(name, password="right and long")

@@ -437,3 +437,4 @@ def test_the_payload_holds_what_growthbooks_clients_can_follow(lane, shop, page)
     assert set(features) == {"theirs", "done"}
     assert features["done"]["rules"] == [{"force": "green"}]
     assert lane.client.get("/api/features/pk_nobody").status_code == 401
+    assert lane.client.get(f"/api/features/{shop.secret}").status_code == 401

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from bakeoff.dashboard.access import ADMIN, ANALYST, OPERATOR, may, projects_of
+from bakeoff.gateway.live_stream import write_ticket
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -36,6 +38,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         "projects": projects,
         "current": current,
         "sections": SECTIONS,
+        "ticket": write_ticket(settings.SECRET_KEY, current.pk) if current is not None else "",
         "section": match.url_name.split(":")[0].split("-")[0] if match and match.url_name else "",
         "may": {
             "analyse": current is not None and may(person, current, ANALYST),

@@ -22,6 +22,7 @@ from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send
 from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.live import Live, LiveConfiguration
+from bakeoff.gateway.live_stream import happenings, read_ticket
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
@@ -53,7 +54,7 @@ class Gateway:
             rest: the application that answers every other path.
             secret: by which links are signed.
         """
-        self._rest = rest
+        self._rest, self._secret = rest, secret
         # The short timeout is for requests; the subscription waits for as long as it takes.
         self._cache = redis.asyncio.Redis.from_url(
             environment.redis_url,
@@ -88,6 +89,7 @@ class Gateway:
             "/api/features/{key}": ("GET", self._answer_payload),
             "/sub/{key}": ("GET", self._stream_payloads),
             "/v1/flags": ("GET", self._answer_rules),
+            "/v1/live": ("GET", self._stream_happenings),
             "/healthz": ("GET", self._answer_health),
             "/readyz": ("GET", self._answer_readiness),
         }
@@ -205,10 +207,14 @@ class Gateway:
         return self._flags.rules(live, caller.key, request.header(b"if-none-match"))
 
     def _named(self, request: Request) -> LiveKey:
-        """Return the public key that the path names, as GrowthBook's SDKs do."""
-        return authenticate_as(
-            str(request.scope["path"]).rpartition("/")[2], request, self._live.current
-        )
+        """Return the public key that the path names, as GrowthBook's SDKs do.
+
+        Raises:
+            ApiError: 401, also for a secret key, which has no place in an address.
+        """
+        given = str(request.scope["path"]).rpartition("/")[2]
+        public = given if given.startswith("pk_") else ""
+        return authenticate_as(public, request, self._live.current)
 
     async def _answer_payload(self, request: Request) -> Answered:
         payload = self._flags.payload(self._live.current, self._named(request))
@@ -220,6 +226,9 @@ class Gateway:
     async def _stream_refetches(self, request: Request) -> AsyncIterator[bytes]:
         _, caller = self._caller(request)
         return self._flags.refetches(self._live, caller.key.project_id)
+
+    async def _stream_happenings(self, request: Request) -> AsyncIterator[bytes]:
+        return happenings(self._slow_cache, read_ticket(self._secret, request.query("ticket")))
 
     async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
         return 200, b'{"status":"ok"}'

@@ -72,7 +72,8 @@ class UnitBook:
 
     async def known(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> Known:
         """Return what these experiments need to know of a unit."""
-        keeping = [e.experiment_id for e in experiments if e.sticky or e.blocked_before]
+        # What was met before an experiment's memory begins may have been met again since.
+        keeping = {e.experiment_id: e.sticky_since for e in experiments if e.sticky or e.blocked_before}
         reads = any(experiment.reads_unit for experiment in experiments)
         if not keeping and not reads:
             return NOTHING_KNOWN
@@ -102,9 +103,18 @@ class UnitBook:
             self._attributes.popitem(last=False)
         return found
 
-    async def _read_met(self, keeping: Sequence[int], unit: str) -> dict[int, tuple[str, int]]:
-        """Return what the unit met; what it has met is remembered, what it has not is asked again."""
-        found = {e: self._met[e, unit] for e in keeping if (e, unit) in self._met}
+    async def _read_met(self, keeping: Mapping[int, int], unit: str) -> dict[int, tuple[str, int]]:
+        """Return what the unit met; what it has met is remembered, what it has not is asked again.
+
+        Args:
+            keeping: by experiment, the epoch at which its memory begins.
+            unit: who.
+        """
+        found = {
+            e: self._met[e, unit]
+            for e, since in keeping.items()
+            if (e, unit) in self._met and self._met[e, unit][1] >= since
+        }
         missing = [experiment for experiment in keeping if experiment not in found]
         if missing:
             for experiment, variant, epoch in await self._ask(_MET, (missing, unit)):
@@ -112,10 +122,6 @@ class UnitBook:
             while len(self._met) > REMEMBERED:
                 self._met.popitem(last=False)
         return found
-
-    def forget(self) -> None:
-        """Forget what units met: another epoch may have begun."""
-        self._met.clear()
 
     async def _ask(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:

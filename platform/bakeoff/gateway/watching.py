@@ -8,6 +8,8 @@ import orjson
 import redis.asyncio
 import redis.exceptions
 
+from inference.serving.changes import live_channel
+
 KEPT = 100
 KEPT_SECONDS = 120
 
@@ -38,6 +40,7 @@ async def show(cache: redis.asyncio.Redis, project: int, rows: list[dict[str, An
             pipe.lpush(seen_key(project), *[orjson.dumps(row) for row in rows[-KEPT:]])
             pipe.ltrim(seen_key(project), 0, KEPT - 1)
             pipe.expire(seen_key(project), KEPT_SECONDS)
+            pipe.publish(live_channel(project), b"events")
             await pipe.execute()
     except (redis.exceptions.RedisError, OSError):
         return

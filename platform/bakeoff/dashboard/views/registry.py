@@ -12,6 +12,7 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.accounts.models import AuditEntry
@@ -194,10 +195,10 @@ def show_version(request: HttpRequest, project: str, version_id: int) -> HttpRes
 
 
 VERSION_ACTS = {
-    "promote": _(
+    "promote": gettext_noop(
         "It serves everybody on the surface from now on; promoting the present champion again undoes it."
     ),
-    "shadow": _("It answers a share of the requests, unseen; nothing else changes."),
+    "shadow": gettext_noop("It answers a share of the requests, unseen; nothing else changes."),
 }
 
 

@@ -11,6 +11,13 @@
   reachable();
   addEventListener("resize", reachable);
   document.addEventListener("htmx:afterSettle", reachable);
+  // The fast lane says when something happened; a part of the page that cares asks for itself anew.
+  const ticket = document.querySelector('meta[name="live"]');
+  if (ticket && window.EventSource && document.querySelector('[hx-trigger*="live-"]')) {
+    const source = new EventSource("/v1/live?ticket=" + encodeURIComponent(ticket.content));
+    source.onmessage = (event) => window.htmx && htmx.trigger(document.body, "live-" + event.data);
+    addEventListener("pagehide", () => source.close());
+  }
   document.addEventListener("change", (event) => {
     if (event.target.matches("select[data-submit]")) event.target.form.requestSubmit();
   });
