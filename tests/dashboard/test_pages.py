@@ -189,3 +189,18 @@ def test_unequal_fallbacks_and_old_numbers_are_said(shop, decided):
     assert "&#x27;treatment&#x27; fell back on other lists in 40% of its answers" in page
     assert "nothing new was counted for 2 days" in page
     assert "Item i1" in page
+
+
+def test_health_names_open_breakers_and_lags(lane, shop):
+    experiment = shop.run_experiment()
+    breaker = lane.gateway._remote.breaker(shop.champion.pk)
+    try:
+        for _ in range(3):
+            breaker.failed()
+        lane.refresh()
+        page = person(shop.project).get("/health/").content.decode()
+        assert f"{shop.surface}: {shop.champion.label}" in page
+        assert experiment.key in page
+    finally:
+        breaker.succeeded()
+        lane.gateway._remote._breakers.clear()

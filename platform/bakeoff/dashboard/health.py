@@ -100,6 +100,13 @@ def platform_health() -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database()), version()")
         size, version = cursor.fetchone() or (0, "")
+        # A look that is due and was not taken is how far counting lags behind.
+        cursor.execute(
+            """SELECT e.key, extract(epoch FROM now() - coalesce(max(l.taken_at), e.started_at))::float8
+            FROM experiments_experiment AS e LEFT JOIN experiments_look AS l ON l.experiment_id = e.id
+            WHERE e.state = 'running' GROUP BY e.id ORDER BY 2 DESC LIMIT 10"""
+        )
+        lags = [{"experiment": key, "seconds": seconds} for key, seconds in cursor.fetchall()]
         cursor.execute(
             """SELECT parent.relname, child.relname, pg_total_relation_size(child.oid),
                 greatest(child.reltuples, 0)::bigint
@@ -119,6 +126,7 @@ def platform_health() -> dict[str, Any]:
         "database_size": size,
         "database": version.split(" on ")[0],
         "partitions": partitions,
+        "lags": lags,
         **_cache_health(),
     }
 
@@ -131,10 +139,15 @@ def _cache_health() -> dict[str, Any]:
         for key in cache.scan_iter("serving:*", count=500):
             said: Any = cache.get(key)
             if said:
+                parsed = orjson.loads(said)
+                versions = ModelVersion.objects.filter(pk__in=parsed.get("breakers", []))
                 processes.append(
                     {
                         "name": key.decode().partition(":")[2],
-                        "surfaces": len(orjson.loads(said)["champion"]),
+                        "surfaces": len(parsed["champion"]),
+                        "breakers": [
+                            f"{v.surface}: {v.label}" for v in versions.select_related("surface")
+                        ],
                     }
                 )
         return {
@@ -144,6 +157,7 @@ def _cache_health() -> dict[str, Any]:
             "asks": cache.llen(ASKS),
             "spilled": cache.xlen(STREAM),
             "processes": processes,
+            "broken": [name for process in processes for name in process["breakers"]],
         }
     except redis.exceptions.RedisError as error:
         return {"cache": False, "cache_error": str(error), "queues": [], "processes": [], "spilled": 0}

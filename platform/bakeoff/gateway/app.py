@@ -70,6 +70,7 @@ class Gateway:
         self._identity = IdentityBook(environment.database_url, self._slow_cache)
         self._intake = Intake(self._writer, self._cache, self._identity)
         self._remote = Remote(self._cache, self._slow_cache, self._live.process)
+        self._live.open_breakers = self._remote.open_breakers
         self._units = UnitBook(environment.database_url)
         self._flags = Flags(self._identity, self._units)
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)

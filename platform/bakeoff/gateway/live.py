@@ -29,7 +29,7 @@ from inference.serving.keys import serving_key
 from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -121,6 +121,7 @@ class LiveConfiguration:
         self._used: set[str] = set()
         self._catalogue: tuple[Any, ...] = ()
         self.process = f"{socket.gethostname()}:{os.getpid()}"
+        self.open_breakers: Callable[[], list[int]] = list  # of whoever asks models elsewhere
         self._changed = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.reloaded = asyncio.Event()  # of the next reload: whoever waits is woken once
@@ -176,6 +177,7 @@ class LiveConfiguration:
         return orjson.dumps(
             {
                 "champion": {str(s.surface_id): s.champion.version_id for s in surfaces if s.champion},
+                "breakers": self.open_breakers(),
                 "experiment": {
                     str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
                 },

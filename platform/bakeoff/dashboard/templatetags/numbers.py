@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
+from experiments.reports.experiment_report import describe_seconds
 from experiments.reports.verdict import WORDS, percent
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ def bytes_of(size: float) -> str:
             break
         size /= 1000
     return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+
+
+@register.filter
+def duration(seconds: float) -> str:
+    """Write a duration in its largest fitting unit."""
+    return describe_seconds(seconds)
 
 
 @register.filter
