@@ -32,7 +32,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.run $(ARGS)
 
 # Slower by a fifth, so a target of its own.
 coverage: $(VENV)/.installed-dev

@@ -20,6 +20,8 @@ from inference.models import ModelVersion, TrainingRun
 from inference.serving.asking import ASKS
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from bakeoff.accounts.models import Project
 
 FULL_SHARE = 0.9
@@ -94,8 +96,8 @@ def troubles_of(project: Project) -> list[Trouble]:
     return found
 
 
-def platform_health() -> dict[str, Any]:
-    """Return queues, processes, storage and partitions of the whole platform."""
+def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:
+    """Return queues, processes, storage and partitions of the platform; lags of some projects."""
     usage = shutil.disk_usage(settings.BAKEOFF.home if settings.BAKEOFF.home.exists() else "/")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database()), version()")
@@ -104,7 +106,9 @@ def platform_health() -> dict[str, Any]:
         cursor.execute(
             """SELECT e.key, extract(epoch FROM now() - coalesce(max(l.taken_at), e.started_at))::float8
             FROM experiments_experiment AS e LEFT JOIN experiments_look AS l ON l.experiment_id = e.id
-            WHERE e.state = 'running' GROUP BY e.id ORDER BY 2 DESC LIMIT 10"""
+            WHERE e.state = 'running' AND e.project_id = ANY(%s)
+            GROUP BY e.id ORDER BY 2 DESC LIMIT 10""",
+            [list(projects.values_list("pk", flat=True))],
         )
         lags = [{"experiment": key, "seconds": seconds} for key, seconds in cursor.fetchall()]
         cursor.execute(
@@ -127,11 +131,11 @@ def platform_health() -> dict[str, Any]:
         "database": version.split(" on ")[0],
         "partitions": partitions,
         "lags": lags,
-        **_cache_health(),
+        **_cache_health(projects),
     }
 
 
-def _cache_health() -> dict[str, Any]:
+def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
     cache = cache_client()
     try:
         info: Any = cache.info("memory")
@@ -140,7 +144,9 @@ def _cache_health() -> dict[str, Any]:
             said: Any = cache.get(key)
             if said:
                 parsed = orjson.loads(said)
-                versions = ModelVersion.objects.filter(pk__in=parsed.get("breakers", []))
+                versions = ModelVersion.objects.filter(
+                    pk__in=parsed.get("breakers", []), surface__project__in=projects
+                )
                 processes.append(
                     {
                         "name": key.decode().partition(":")[2],

@@ -273,7 +273,7 @@ def show_health(request: HttpRequest) -> HttpResponse:
     """Show the platform's queues, processes and storage, and each project's troubles."""
     projects = projects_of(request.user)
     context = {
-        "health": platform_health(),
+        "health": platform_health(projects),
         "troubles": [trouble for project in projects[:50] for trouble in troubles_of(project)],
         "now": timezone.now(),
     }
