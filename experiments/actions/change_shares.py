@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import transaction
 from django.utils import timezone
 
+from experiments.actions.look_at_experiment import PLATFORM
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from experiments.models import Epoch
-
-PLATFORM = "the platform"
 
 
 class WouldReshuffleError(Exception):

@@ -274,6 +274,7 @@ def test_the_host_shows_its_own_when_the_answer_is_late(chromium, lane, shop):
     seen.page.route("**/v1/recommend", lambda _route: None)
     seen.page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
     seen.page.get_by_text("Our editors recommend").wait_for(timeout=8000)
+    assert seen.page.locator("#slate > li").count() == 1
     seen.close()
 
 

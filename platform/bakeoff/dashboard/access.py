@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
-from bakeoff.accounts.models import Membership, Project
+from bakeoff.accounts.models import AuditEntry, Membership, Project
 from experiments.models import Experiment
 
 if TYPE_CHECKING:
@@ -59,6 +59,23 @@ def require(request: HttpRequest, project: Project, needed: str) -> None:
         raise PermissionDenied(
             f"This takes the role '{needed}' in project '{project}', or a higher one."
         )
+
+
+def write_down(
+    request: HttpRequest,
+    project: Project,
+    action: str,
+    subject: str,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Keep in the audit trail what a person did."""
+    AuditEntry.objects.create(
+        project=project,
+        actor=str(request.user),
+        action=action,
+        subject=subject[:200],
+        detail=detail or {},
+    )
 
 
 def experiment_for(request: HttpRequest, project: str, key: str, needed: str = VIEWER) -> Experiment:

@@ -17,8 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from bakeoff.accounts.models import AuditEntry
-from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
+from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for, write_down
 from bakeoff.dashboard.experiment_form import ExperimentForm, initial_of, plan_in_words
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.views.home import cards_of
@@ -67,7 +66,7 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
         except CannotDefineError as error:
             form.add_rule(error.field, str(error))
         else:
-            _write_down(request, experiment, "define")
+            write_down(request, experiment.project, "define", experiment.key)
             messages.success(request, _("Defined. It takes no traffic before it is started."))
             return redirect("report", found.slug, experiment.key)
     context = {"form": form, "project": found, "plan": plan_in_words(found, form)}
@@ -91,7 +90,7 @@ def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
         except CannotDefineError as error:
             form.add_rule(error.field, str(error))
         else:
-            _write_down(request, made, "edit")
+            write_down(request, made.project, "edit", made.key)
             messages.success(request, _("Saved."))
             return redirect("report", project, made.key)
     context = {
@@ -302,7 +301,7 @@ def act(request: HttpRequest, project: str, key: str, verb: str) -> HttpResponse
         else:
             messages.success(request, _("Done: %(what)s.") % {"what": chosen.title})
             if verb not in WRITTEN_BY_ACTION:
-                _write_down(request, experiment, verb)
+                write_down(request, experiment.project, verb, experiment.key)
             return (
                 redirect("experiments", project)
                 if verb == "discard"
@@ -318,9 +317,3 @@ def act(request: HttpRequest, project: str, key: str, verb: str) -> HttpResponse
         "variants": experiment.variants.all(),
     }
     return render(request, "dashboard/confirm.html", context, status=409 if problem else 200)
-
-
-def _write_down(request: HttpRequest, experiment: Experiment, action: str) -> None:
-    AuditEntry.objects.create(
-        project=experiment.project, actor=str(request.user), action=action, subject=experiment.key
-    )

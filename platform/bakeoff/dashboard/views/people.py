@@ -9,23 +9,20 @@ import redis.exceptions
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
-from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
-from bakeoff.dashboard.access import ADMIN, ANALYST, project_for, projects_of
+from bakeoff.accounts.models import ApiKey, Membership, Project
+from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of, write_down
 from bakeoff.dashboard.health import platform_health, troubles_of
 from bakeoff.dashboard.paging import page_of
 from bakeoff.gateway.watching import seen_key, watch_key
 from bakeoff.rules import assignments_of
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
 from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Review, Slate, Unit
-from experiments.reports.activity import read_activity
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
@@ -77,7 +74,7 @@ def show_events(request: HttpRequest, project: str) -> HttpResponse:
         rows = [orjson.loads(row) for row in cache.lrange(seen_key(found.pk), 0, 99)]
     except redis.exceptions.RedisError as error:
         away = str(error)
-    context = {"project": found, "rows": rows, "away": away, "activity": read_activity}
+    context = {"project": found, "rows": rows, "away": away}
     if request.headers.get("HX-Request"):
         return render(request, "dashboard/event_rows.html", context)
     return render(request, "dashboard/events.html", context)
@@ -172,7 +169,7 @@ def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
         .annotate(count=Count("id"))
         .order_by("kind", "variant__experiment__key", "variant__key")[:100]
     )
-    reviews = project_may_review(request, found)
+    reviews = may(request.user, found, ANALYST)
     context = {
         "project": found,
         "counts": counts,
@@ -182,15 +179,6 @@ def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
         "reviews": reviews,
     }
     return render(request, "dashboard/feedback.html", context)
-
-
-def project_may_review(request: HttpRequest, project: Project) -> bool:
-    """Whether the person may review feedback here."""
-    try:
-        project_for(request, project.slug, ANALYST)
-    except PermissionDenied:
-        return False
-    return True
 
 
 @require_safe
@@ -219,7 +207,7 @@ def make_key(request: HttpRequest, project: str) -> HttpResponse:
         return redirect("team", project)
     key, text = ApiKey.make(found, kind, name=name)
     announce_change(cache_client())
-    _write_down(request, found, "make key", str(key))
+    write_down(request, found, "make key", str(key))
     messages.success(request, _("Copy it now, it is shown once: %(key)s") % {"key": text})
     return redirect("team", project)
 
@@ -232,7 +220,7 @@ def revoke_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
     key = get_object_or_404(ApiKey, pk=key_id, project=found)
     key.revoke()
     announce_change(cache_client())
-    _write_down(request, found, "revoke key", str(key))
+    write_down(request, found, "revoke key", str(key))
     messages.success(request, _("Revoked: %(key)s answers nobody any more.") % {"key": key})
     return redirect("team", project)
 
@@ -262,7 +250,7 @@ def set_member(request: HttpRequest, project: str) -> HttpResponse:
         Membership.objects.update_or_create(user=person, project=found, defaults={"role": role})
     else:
         found.memberships.filter(user=person).delete()
-    _write_down(request, found, "set role", f"{name}: {role or 'none'}")
+    write_down(request, found, "set role", f"{name}: {role or 'none'}")
     messages.success(request, _("Done: %(what)s.") % {"what": f"{name}: {role or _('no role')}"})
     return redirect("team", project)
 
@@ -275,12 +263,7 @@ def show_health(request: HttpRequest) -> HttpResponse:
     context = {
         "health": platform_health(projects),
         "troubles": [trouble for project in projects[:50] for trouble in troubles_of(project)],
-        "now": timezone.now(),
     }
     if request.headers.get("HX-Request"):
         return render(request, "dashboard/health_parts.html", context)
     return render(request, "dashboard/health.html", context)
-
-
-def _write_down(request: HttpRequest, project: Project, action: str, subject: str) -> None:
-    AuditEntry.objects.create(project=project, actor=str(request.user), action=action, subject=subject)

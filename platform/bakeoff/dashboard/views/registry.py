@@ -15,8 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.accounts.models import AuditEntry
-from bakeoff.dashboard.access import ANALYST, OPERATOR, project_for, projects_of, require
+from bakeoff.dashboard.access import ANALYST, OPERATOR, project_for, projects_of, require, write_down
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.run_page import page_of as run_page
 from experiments.actions.promote_version import promote_version
@@ -59,7 +58,7 @@ def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
             form.add_error("key", error)
         else:
             form.save()
-            _write_down(request, found, "declare metric", form.instance.key)
+            write_down(request, found, "declare metric", form.instance.key)
             messages.success(request, _("Declared. Experiments can use it."))
             return redirect("metrics", project)
     context = {"page": page_of(request, found.metrics.order_by("key")), "form": form, "project": found}
@@ -97,7 +96,7 @@ def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
         else:
             form.save()
             announce_change(cache_client())
-            _write_down(request, found, "make surface", form.instance.key)
+            write_down(request, found, "make surface", form.instance.key)
             messages.success(
                 request, _("Made. Ask it with /v1/%(kind)s.") % {"kind": form.instance.kind}
             )
@@ -142,7 +141,7 @@ def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
     except CannotTrainError as error:
         messages.error(request, str(error))
         return redirect("surface", project, key)
-    _write_down(request, found, "train", f"{run.recommender} for {surface}")
+    write_down(request, found, "train", f"{run.recommender} for {surface}")
     return redirect("run", run.pk)
 
 
@@ -264,7 +263,3 @@ def cancel_run(request: HttpRequest, run_id: int) -> HttpResponse:
     with contextlib.suppress(CannotCancelError):
         cancel_training(run=run, by=str(request.user))
     return redirect("run", run_id)
-
-
-def _write_down(request: HttpRequest, project: Any, action: str, subject: str) -> None:
-    AuditEntry.objects.create(project=project, actor=str(request.user), action=action, subject=subject)

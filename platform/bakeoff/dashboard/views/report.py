@@ -17,8 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.accounts.models import AuditEntry
-from bakeoff.dashboard.access import ANALYST, experiment_for, may
+from bakeoff.dashboard.access import ANALYST, experiment_for, may, write_down
 from bakeoff.dashboard.views.experiments import acts_for
 from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
 from experiments.reports.downloads import csv_of, workbook_of
@@ -144,7 +143,7 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
         page = render_to_string("dashboard/shared.html", _context(experiment))
     until = timezone.now() + timedelta(days=days)
     _made, token = ReportShare.make(experiment, page=page, by=str(request.user), until=until)
-    _audit(request, experiment, "share", {"until": until.isoformat()})
+    write_down(request, experiment.project, "share", experiment.key, {"until": until.isoformat()})
     address = request.build_absolute_uri(f"/shared/{token}/")
     messages.success(
         request,
@@ -162,7 +161,7 @@ def revoke(request: HttpRequest, project: str, key: str, share_id: int) -> HttpR
     found = get_object_or_404(ReportShare, pk=share_id, experiment=experiment)
     found.revoked_at = timezone.now()
     found.save(update_fields=["revoked_at"])
-    _audit(request, experiment, "revoke share", {"share": share_id})
+    write_down(request, experiment.project, "revoke share", experiment.key, {"share": share_id})
     messages.success(request, _("The link answers nobody any more."))
     return redirect("report", project, key)
 
@@ -178,13 +177,3 @@ def show_shared(request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG0
     answer["Referrer-Policy"] = "no-referrer"
     answer["Cache-Control"] = "no-store"
     return answer
-
-
-def _audit(request: HttpRequest, experiment: Experiment, action: str, detail: dict[str, Any]) -> None:
-    AuditEntry.objects.create(
-        project=experiment.project,
-        actor=str(request.user),
-        action=action,
-        subject=experiment.key,
-        detail=detail,
-    )
