@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import subprocess
 
 import pytest
@@ -22,6 +21,7 @@ from experiments.actions.change_shares import Change, change_shares, switch
 from experiments.actions.stop_experiment import ship_experiment
 from experiments.models import Exposure, Holdout, Layer, SavedGroup
 from tests.gateway.test_flags import page, run  # noqa: F401
+from tests.npm import install
 
 # "make test" asks about some thousands; BAKEOFF_TEST_UNITS=100000 is the full proof.
 UNITS = int(os.environ.get("BAKEOFF_TEST_UNITS", "4000"))
@@ -86,14 +86,7 @@ process.stdout.write(JSON.stringify(found), () => process.exit(0));
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     """A folder with the clients from npm."""
-    if not shutil.which("npm"):
-        pytest.skip("no npm here")
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text('{"type": "module", "private": true}')
-    install = ["npm", "install", "--no-audit", "--no-fund", *PACKAGES]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-    if done.returncode:
-        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
+    folder = install(tmp_path_factory.mktemp("node"), *PACKAGES)
 
     def execute(script, lane, shop, asked):
         (folder / "script.js").write_text(script)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review
 from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
+from tests.npm import install
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
@@ -29,7 +29,7 @@ AXE = "axe-core@4.14.1"
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     if CHROMIUM is None:
-        if os.environ.get("CI"):
+        if os.environ.get("BAKEOFF_REQUIRE_CHROMIUM"):
             pytest.fail("no Chromium here: apt-get install chromium")
         pytest.skip("no Chromium here: apt-get install chromium")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps a loop in this thread
@@ -45,14 +45,7 @@ def chromium(tmp_path_factory):
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory):
     """The source of axe-core, from npm."""
-    if not shutil.which("npm"):
-        pytest.skip("no npm here, so no axe-core")
-    folder = tmp_path_factory.mktemp("axe")
-    (folder / "package.json").write_text('{"private": true}')
-    install = ["npm", "install", "--no-audit", "--no-fund", AXE]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-    if done.returncode:
-        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
+    folder = install(tmp_path_factory.mktemp("axe"), AXE)
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.conductor import prepare
 from tests.faults.platform import PlatformUnderTest
+from tests.npm import install
 
 EVENTS = 10_000
 NODE = """
@@ -104,15 +105,8 @@ def test_the_python_client(platform, trouble):
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     """A folder with the client from npm and the script that uses it."""
-    if not shutil.which("npm"):
-        pytest.skip("no npm here")
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "package.json").write_text('{"type": "module", "private": true}')
+    folder = install(tmp_path_factory.mktemp("node"), "@segment/analytics-node@3.1.0")
     (folder / "send.js").write_text(NODE)
-    install = ["npm", "install", "--no-audit", "--no-fund", "@segment/analytics-node@3.1.0"]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-    if done.returncode:
-        pytest.skip(f"npm installs nothing here: {done.stderr[-200:]}")
     return folder
 
 
