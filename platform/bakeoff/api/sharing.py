@@ -77,7 +77,7 @@ def show_holdout(request: HttpRequest) -> Any:
 
 @router.put("/holdout", response={200: HoldoutIn, **REFUSALS})
 def put_holdout(request: HttpRequest, payload: HoldoutIn) -> Any:
-    """Change the holdout; while experiments run it may only shrink to nothing between them."""
+    """Change the holdout; refused while an experiment runs."""
     project = project_of(request)
     running = Experiment.objects.running().filter(project=project).first()
     before = Holdout.objects.filter(project=project).first()
