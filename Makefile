@@ -6,7 +6,7 @@ ARGS ?=
 ONLY ?=
 SIZE ?= full
 
-.PHONY: demo test coverage bench lint install clean
+.PHONY: demo test test-infra coverage bench lint install clean
 
 # The stamp changes when the pins do, so a second run installs nothing.
 $(VENV)/.installed: requirements.txt pyproject.toml
@@ -34,9 +34,13 @@ lint: $(VENV)/.installed-dev
 test: lint
 	$(BIN)/python -m tests.run $(ARGS)
 
+# Needs Debian's nginx, PgBouncer, Redis 7.0 and PostgreSQL 15; .ci/run installs them.
+test-infra: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/infra $(ARGS)
+
 # Slower by a fifth, so a target of its own.
 coverage: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/infra $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-bench.txt

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 HALVES = (
-    ["--ignore=tests/inference"],
+    ["--ignore=tests/inference", "--ignore=tests/infra"],
     ["tests/inference"],
 )
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx2
@@ -43,18 +43,34 @@ def free_port() -> int:
 class PlatformUnderTest:
     """Started with `bakeoff up`; everything else is asked over HTTP or done to its processes."""
 
-    def __init__(self, home: Path, *, disk_megabytes: int = SMALL_DISK) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        disk_megabytes: int = SMALL_DISK,
+        own_disk: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a home.
+
+        Args:
+            home: where it keeps everything.
+            disk_megabytes: how large its disk is.
+            own_disk: whether it gets a small disk of its own, which can be filled.
+            variables: settings beside the home; DATABASE_URL and the like of this process do not count.
+        """
         self.home, self.port, self.disk_megabytes = home, free_port(), disk_megabytes
+        self.variables = dict(variables or {})
         self.url = f"http://127.0.0.1:{self.port}"
         self.said = home.with_suffix(".said")
-        self.has_disk = self._hold_disk()
+        self.holder: subprocess.Popen | None = None
+        self.has_disk = own_disk and self._hold_disk()
         self.supervisor: subprocess.Popen | None = None
         self.public = self.secret = ""
 
     def _hold_disk(self) -> bool:
         """Mount a small disk in a namespace that a sleeping process keeps."""
         self.home.mkdir(parents=True, exist_ok=True)
-        self.holder = None
         if not shutil.which("unshare") or not shutil.which("nsenter"):
             return False
         mount = f"mount -t tmpfs -o size={self.disk_megabytes}m tmpfs {self.home} && echo held && exec sleep 7200"
@@ -84,6 +100,7 @@ class PlatformUnderTest:
         variables = {**os.environ, "BAKEOFF_HOME": str(self.home), "BAKEOFF_TICK_SECONDS": "0.5"}
         for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
             variables.pop(name, None)
+        variables |= self.variables
         with self.said.open("ab") as said:
             self.supervisor = subprocess.Popen(
                 command, env=variables, stdout=said, stderr=said, stdin=subprocess.DEVNULL
