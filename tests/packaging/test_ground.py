@@ -61,7 +61,7 @@ def test_compose_starts_every_part():
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = compose["services"]
     assert set(services) >= {
-        "postgres", "valkey", "web", "worker-loop", "worker-embed", "worker-answer", "worker-train", "beat",
+        "postgres", "valkey", "web", "worker-loop", "worker-analysis", "worker-embed", "worker-answer", "worker-train", "beat",
     }  # fmt: skip
     queues = set()
     for name, service in services.items():

@@ -109,7 +109,9 @@ class Platform:
         )  # fmt: skip
         self.processes = [
             web,
-            worker("worker-loop", "default,analysis,refresh"),
+            worker("worker-loop", "default,refresh"),
+            # Alone: a look may take a minute, and nobody's refresh, ramp or drain waits for it.
+            worker("worker-analysis", "analysis"),
             worker("worker-embed", "embed"),
             worker("worker-answer", "answers"),
             worker("worker-train", "train"),
