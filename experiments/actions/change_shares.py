@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.apps import apps
 from django.db import transaction
 from django.utils import timezone
 
+from bakeoff.accounts.audit import record_audit
 from experiments.actions.look_at_experiment import PLATFORM
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
@@ -66,8 +66,8 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
         if change.block_earlier:
             locked.blocked_before = epoch.number
         locked.save(update_fields=["sticky_since", "blocked_before"])
-        apps.get_model("accounts", "AuditEntry").objects.create(
-            project=locked.project,
+        record_audit(
+            locked.project_id,
             actor=by,
             action="change",
             subject=locked.key,
@@ -116,8 +116,8 @@ def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
             raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
         locked.enabled = enabled
         locked.save(update_fields=["enabled"])
-        apps.get_model("accounts", "AuditEntry").objects.create(
-            project=locked.project,
+        record_audit(
+            locked.project_id,
             actor=by,
             action="switch on" if enabled else "switch off",
             subject=locked.key,

@@ -6,12 +6,12 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
+from bakeoff.accounts.audit import record_audit
 from experiments.analysis.person import ids_of_person
 from experiments.ingest.spill import REFUSED, STREAM, drain
 from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Link, Observation, Slate, Unit
@@ -92,8 +92,8 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
             ),
             refused_entries=cache_client().xlen(REFUSED),
         )
-        apps.get_model("accounts", "AuditEntry").objects.create(
-            project_id=project_id,
+        record_audit(
+            project_id,
             actor=by,
             action="erase",
             subject=f"unit sha256:{hashlib.sha256(unit_id.encode()).hexdigest()[:16]}",

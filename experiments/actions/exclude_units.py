@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.apps import apps
 from django.db import connection, transaction
 
+from bakeoff.accounts.audit import record_audit
 from experiments.models import ExcludedUnit
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def exclude_units(*, project_id: int, unit_ids: Sequence[str], by: str) -> int:
         before = ExcludedUnit.objects.filter(project_id=project_id).count()
         ExcludedUnit.objects.bulk_create(rows, ignore_conflicts=True)
         added = ExcludedUnit.objects.filter(project_id=project_id).count() - before
-        apps.get_model("accounts", "AuditEntry").objects.create(
-            project_id=project_id,
+        record_audit(
+            project_id,
             actor=by,
             action="exclude",
             subject=f"{added} units",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.apps import apps
 from django.utils import timezone
 
+from bakeoff.accounts.audit import record_audit
 from experiments.models import Decision, Experiment
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def record_decision(draft: DecisionDraft) -> Decision:
     )
     decision.sha256 = hash_of(decision)
     decision.save()
-    audit = apps.get_model("accounts", "AuditEntry")
-    audit.objects.create(
-        project=project,
+    record_audit(
+        project.pk,
         actor=draft.made_by,
         action=draft.action,
         subject=str(draft.experiment or draft.surface),

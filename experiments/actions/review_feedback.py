@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
+from bakeoff.accounts.audit import record_audit
 from experiments.models import Feedback, Review
 
 
@@ -38,11 +38,11 @@ def review_feedback(*, feedback: Feedback, state: str, reason: str, by: str) -> 
         Review.objects.update_or_create(
             feedback=feedback, reviewer=by, defaults={"state": state, "reason": reason}
         )
-        apps.get_model("accounts", "AuditEntry").objects.create(
-            project_id=feedback.project_id,
+        record_audit(
+            feedback.project_id,
             actor=by,
             action="review",
-            subject=f"feedback {feedback.feedback_id}"[:200],
+            subject=f"feedback {feedback.feedback_id}",
             detail={"from": before, "to": state, "reason": reason},
         )
     return feedback

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.apps import apps
 from django.db import transaction
 
+from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
 from experiments.actions.mark_units import mark_all_units
 from experiments.analysis.freeze_metrics import freeze_metrics
@@ -42,8 +42,8 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
             except MetricError as error:
                 raise WrongStateError(f"experiment '{locked.key}' cannot start: {error}") from error
             locked.start()
-            apps.get_model("accounts", "AuditEntry").objects.create(
-                project=locked.project,
+            record_audit(
+                locked.project_id,
                 actor=by,
                 action="start",
                 subject=locked.key,

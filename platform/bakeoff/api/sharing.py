@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
-from bakeoff.accounts.models import AuditEntry
+from bakeoff.accounts.audit import record_audit
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.surfaces import KEY
@@ -90,8 +90,8 @@ def put_holdout(request: HttpRequest, payload: HoldoutIn) -> Any:
             "share",
         )
     holdout, _ = Holdout.objects.update_or_create(project=project, defaults={"share": payload.share})
-    AuditEntry.objects.create(
-        project=project,
+    record_audit(
+        project.pk,
         actor=actor_of(request),
         action="holdout",
         subject=project.slug,

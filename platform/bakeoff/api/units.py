@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
-from bakeoff.accounts.models import AuditEntry
+from bakeoff.accounts.audit import record_audit
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
@@ -149,7 +149,7 @@ def change_project(request: HttpRequest, payload: ProjectIn) -> Any:
         field, messages = next(iter(error.message_dict.items()))
         raise Problem(422, "invalid_value", messages[0], field) from error
     project.save()
-    AuditEntry.objects.create(
-        project=project, actor=actor_of(request), action="change", subject="project", detail=changes
+    record_audit(
+        project.pk, actor=actor_of(request), action="change", subject="project", detail=changes
     )
     return project

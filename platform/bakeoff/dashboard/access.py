@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
-from bakeoff.accounts.models import AuditEntry, Membership, Project
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.models import Membership, Project
 from experiments.models import Experiment
 
 if TYPE_CHECKING:
@@ -69,13 +70,7 @@ def write_down(
     detail: dict[str, Any] | None = None,
 ) -> None:
     """Keep in the audit trail what a person did."""
-    AuditEntry.objects.create(
-        project=project,
-        actor=str(request.user),
-        action=action,
-        subject=subject[:200],
-        detail=detail or {},
-    )
+    record_audit(project.pk, actor=str(request.user), action=action, subject=subject, detail=detail)
 
 
 def experiment_for(request: HttpRequest, project: str, key: str, needed: str = VIEWER) -> Experiment:
