@@ -14,7 +14,17 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from experiments.analysis.person import ids_of_person
 from experiments.ingest.spill import REFUSED, STREAM, drain
-from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Link, Observation, Slate, Unit
+from experiments.models import (
+    Event,
+    ExcludedUnit,
+    Exposure,
+    Feedback,
+    Link,
+    Observation,
+    QuarantinedExposure,
+    Slate,
+    Unit,
+)
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
@@ -29,6 +39,7 @@ _TABLES: dict[str, type[Model]] = {
     "events": Event,
     "slates": Slate,
     "exposures": Exposure,
+    "quarantined": QuarantinedExposure,
     "feedback": Feedback,
     "excluded": ExcludedUnit,
     "attributes": Unit,

@@ -114,6 +114,7 @@ class MetricSpec:
         cap: largest value of a unit, or None.
         lookback_seconds: of the covariate, or None.
         attributed_only: count only events that name a recommendation of the experiment.
+        trusted_only: count only events and feedback that came by a secret key or a bulk load.
         increase_is_good: direction.
     """
 
@@ -130,6 +131,7 @@ class MetricSpec:
     cap: float | None = None
     lookback_seconds: float | None = None
     attributed_only: bool = False
+    trusted_only: bool = False
     increase_is_good: bool = True
     names: tuple[str, ...] = field(init=False)
 
@@ -199,6 +201,7 @@ class MetricSpec:
             cap=metric.cap,
             lookback_seconds=metric.covariate_seconds,
             attributed_only=metric.attributed_only,
+            trusted_only=metric.trusted_only,
             increase_is_good=metric.increase_is_good,
         )
 

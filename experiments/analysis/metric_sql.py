@@ -55,8 +55,11 @@ class CompiledMetric:
 
 def compile_metric(spec: MetricSpec) -> CompiledMetric:
     """Return the expressions of a metric."""
-    after = _span("o.exposed_at + %(delay)s", "o.exposed_at + %(delay)s + %(window)s", live=True)
-    before = _span("o.exposed_at - %(lookback)s", "o.exposed_at", live=False)
+    trusted = spec.trusted_only
+    after = _span(
+        "o.exposed_at + %(delay)s", "o.exposed_at + %(delay)s + %(window)s", live=True, trusted=trusted
+    )
+    before = _span("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
     adjusted = spec.lookback_seconds is not None
     return CompiledMetric(
         u=_numerator(spec, after, attributed=spec.attributed_only),
@@ -91,9 +94,11 @@ def _capped(expression: str) -> str:
     return f"least({expression}, %(cap)s::float8)"
 
 
-def _span(start: str, end: str, *, live: bool) -> str:
+def _span(start: str, end: str, *, live: bool, trusted: bool) -> str:
     """SQL of what a unit did in a stretch of time, up to the condition on its name."""
     source = "AND e.source = 'live'" if live else ""
+    # Loads from before there was the column are an operator's.
+    source += " AND (e.trusted OR e.source = 'loaded')" if trusted else ""
     return f"""FROM {{source}} AS e
         WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
             AND e.xid < %(upper)s::text::xid8 {source}
@@ -103,7 +108,8 @@ def _span(start: str, end: str, *, live: bool) -> str:
 # What a unit said, as events of the name `feedback.KIND`: its last words alone, unless it took them
 # back, or a person hid them.
 _SAID = """(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
-        'feedback.' || f.kind AS name, f.value, nullif(f.item_id, '') AS item_id, f.recommendation_id,
+        f.trusted, 'feedback.' || f.kind AS name, f.value,
+        nullif(f.item_id, '') AS item_id, f.recommendation_id,
         jsonb_build_object('text', f.text, 'tags', to_jsonb(f.tags), 'position', f.position)
             AS properties
     FROM experiments_feedback AS f
@@ -112,12 +118,16 @@ _SAID = """(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_
         WHERE later.project_id = f.project_id AND later.recommendation_id = f.recommendation_id
             AND later.unit_id = f.unit_id AND later.item_id = f.item_id AND later.kind = f.kind
             AND later.xid < %(upper)s::text::xid8
-            AND (later.received_at, later.id) > (f.received_at, f.id)))"""
+            AND (later.received_at, later.id) > (f.received_at, f.id){later}))"""
+# For a metric that trusts secret keys alone, a page's key neither adds a word nor takes one back.
+_LATER_TRUSTED = " AND later.trusted"
 
 
-def _from(span: str, name: str) -> str:
+def _from(span: str, name: str, *, trusted: bool) -> str:
     """Put the rows of a name into a span: what was said, or else what was done."""
-    return span.format(source=_SAID if is_said(name) else "experiments_event")
+    if not is_said(name):
+        return span.format(source="experiments_event")
+    return span.format(source=_SAID.format(later=_LATER_TRUSTED if trusted else ""))
 
 
 _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
@@ -129,7 +139,7 @@ def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
         return f"({_funnel(spec, span, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
     conditions = " ".join(f"AND {_condition(n, one)}" for n, one in enumerate(spec.filters))
     conditions += _ATTRIBUTED if attributed else ""
-    where = f"{_from(span, spec.event)} AND e.name = %(event)s {conditions}"
+    where = f"{_from(span, spec.event, trusted=spec.trusted_only)} AND e.name = %(event)s {conditions}"
     if spec.kind in PROPORTIONS:
         return f"EXISTS (SELECT 1 {where})::int::float8"
     value = {
@@ -144,7 +154,8 @@ def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
 def _funnel(spec: MetricSpec, span: str, step: int) -> str:
     """SQL of when a step was first taken after the steps before it; NULL if it was not."""
     later = f"AND e.occurred_at >= {_funnel(spec, span, step - 1)}" if step else ""
-    taken = f"{_from(span, spec.steps[step])} AND e.name = %(step_{step})s {later}"
+    steps = _from(span, spec.steps[step], trusted=spec.trusted_only)
+    taken = f"{steps} AND e.name = %(step_{step})s {later}"
     return f"(SELECT min(e.occurred_at) {taken})"
 
 
@@ -152,7 +163,7 @@ def _denominator(spec: MetricSpec, span: str, *, live: bool) -> str:
     if spec.kind != "ratio":
         return "1::float8"
     if spec.denominator != SERVED:
-        counted = _from(span, spec.denominator)
+        counted = _from(span, spec.denominator, trusted=spec.trusted_only)
         return f"(SELECT count(*)::float8 {counted} AND e.name = %(denominator)s)"
     # Before exposure no slate of the experiment exists: a ratio over slates has no covariate below.
     if not live:

@@ -87,6 +87,11 @@ def unit_values(spec: MetricSpec, records: Records) -> Table:
     Raises:
         MetricError: the metric needs a table or column that is not there.
     """
+    if spec.trusted_only:
+        raise MetricError(
+            "trusted_only == true, must be false: a warehouse does not say which key sent an event.",
+            field="trusted_only",
+        )
     units = first_exposures(records)
     after = _Span(spec.delay_seconds, spec.delay_seconds + spec.window_seconds, live=True)
     parts = {"u": _numerator(spec, records, units, after, attributed=spec.attributed_only)}

@@ -12,6 +12,7 @@ from .allocation import (
     VariantRule,
     assign,
     explain,
+    hashed_variant,
     lay_out,
 )
 from .conditions import ConditionError, compile_condition
@@ -33,5 +34,6 @@ __all__ = [
     "compile_condition",
     "explain",
     "growthbook_bucket",
+    "hashed_variant",
     "lay_out",
 ]

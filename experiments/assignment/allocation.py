@@ -253,6 +253,18 @@ def assign(
     return OUTSIDE if variant is None else Assignment(variant, "SPLIT")
 
 
+def hashed_variant(rule: ExperimentRule, unit_id: str) -> str | None:
+    """Return the variant that a unit's hashes alone allow, or None where they leave it out.
+
+    Layer, holdout, gate and bucket are checked; conditions over attributes and prerequisites are taken
+    to hold, since whoever asks does not know what the client saw.
+    """
+    for check in rule.checks:
+        if isinstance(check, Span) and not check.passes(unit_id, NOTHING, NOTHING):
+            return None
+    return _bucket(rule, unit_id)
+
+
 def _bucket(rule: ExperimentRule, unit_id: str) -> str | None:
     """Return the variant of a unit that passed every check, or None beyond the allocation."""
     if rule.hashing == "sha256":

@@ -90,11 +90,11 @@ def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEve
         cursor.execute(
             f"""WITH sent AS (SELECT DISTINCT ON (event_id) * FROM staged ORDER BY event_id),
             fresh AS (
-                INSERT INTO experiments_eventid (project_id, event_id, received_at)
-                SELECT %(project)s, event_id, now() FROM sent
+                INSERT INTO experiments_eventid (project_id, event_id, received_at, trusted)
+                SELECT %(project)s, event_id, now(), true FROM sent
                 ON CONFLICT DO NOTHING RETURNING event_id)
-            INSERT INTO experiments_event (project_id, {_COLUMNS}, source, item_known)
-            SELECT %(project)s, {_COLUMNS}, 'loaded', item_id IS NULL OR EXISTS (
+            INSERT INTO experiments_event (project_id, {_COLUMNS}, source, trusted, item_known)
+            SELECT %(project)s, {_COLUMNS}, 'loaded', true, item_id IS NULL OR EXISTS (
                 SELECT 1 FROM inference_item AS known
                 WHERE known.project_id = %(project)s AND known.item_id = sent.item_id)
             FROM fresh JOIN sent USING (event_id)""",

@@ -174,6 +174,7 @@ def _delete_expired(connection: Connection, project: int, before: datetime) -> i
         ("experiments_eventid", "received_at", before),
         ("experiments_slate", "recommendation_id", smallest_uuid7(before)),
         ("experiments_feedback", "received_at", before),
+        ("experiments_quarantinedexposure", "received_at", before),
     ):
         statement = sql.SQL(
             "DELETE FROM {table} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {table}"

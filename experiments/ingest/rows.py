@@ -43,6 +43,20 @@ class ExposureRow:
     unit_id: str
     unit_type: str
     exposed_at: str
+    source: str = "served"
+
+
+@dataclass(slots=True)
+class QuarantinedRow:
+    """An exposure that a public key claims and the rule does not give: kept aside, never counted."""
+
+    project_id: int
+    experiment_id: int
+    variant_id: int
+    epoch: int
+    unit_id: str
+    exposed_at: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -62,6 +76,7 @@ class EventRow:
     source: str
     claimed_at: str | None = None
     trainable: bool = True
+    trusted: bool = False
     credit: bool = False  # no column: whether a recommendation is to be found for it
 
 
@@ -83,6 +98,7 @@ class FeedbackRow:
     trainable: bool
     state: str
     received_at: str
+    trusted: bool = False
 
 
 @dataclass(slots=True)
@@ -92,6 +108,7 @@ class ExclusionRow:
     project_id: int
     unit_id: str
     reason: str
+    unmet_only: bool = False  # no column: whether only a unit of which nothing is known is left out
 
 
 @dataclass(slots=True)
@@ -103,6 +120,7 @@ class Rows:
     events: list[EventRow] = field(default_factory=list)
     feedback: list[FeedbackRow] = field(default_factory=list)
     exclusions: list[ExclusionRow] = field(default_factory=list)
+    quarantined: list[QuarantinedRow] = field(default_factory=list)
 
 
-KINDS = ("slates", "exposures", "events", "feedback", "exclusions")
+KINDS = ("slates", "exposures", "events", "feedback", "exclusions", "quarantined")

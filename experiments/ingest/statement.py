@@ -16,7 +16,7 @@ import orjson
 from experiments.ingest.rows import KINDS, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _SLATE_COLUMNS = """recommendation_id uuid, project_id bigint, surface_id bigint, unit_id text,
     experiment_id bigint, variant_id bigint, model_version_id bigint, reason text, fallback text,
@@ -24,18 +24,40 @@ _SLATE_COLUMNS = """recommendation_id uuid, project_id bigint, surface_id bigint
     exploration float8, latency_ms float8, context jsonb, served_at timestamptz,
     trainable boolean, pair jsonb"""
 _EXPOSURE_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
-    unit_id text, unit_type text, exposed_at timestamptz"""
+    unit_id text, unit_type text, exposed_at timestamptz, source text"""
 _EVENT_COLUMNS = """project_id bigint, event_id text, name text, unit_id text, item_id text,
     recommendation_id uuid, value float8, occurred_at timestamptz, received_at timestamptz,
-    properties jsonb, source text, claimed_at timestamptz, trainable boolean"""
+    properties jsonb, source text, claimed_at timestamptz, trainable boolean,
+    trusted boolean"""
 _FEEDBACK_COLUMNS = """project_id bigint, feedback_id text, recommendation_id uuid, item_id text,
     unit_id text, kind text, value float8, text text, tags text[], redacted text[],
-    withdrawn boolean, trainable boolean, state text, received_at timestamptz"""
+    withdrawn boolean, trainable boolean, state text, received_at timestamptz,
+    trusted boolean"""
 _EXCLUSION_COLUMNS = "project_id bigint, unit_id text, reason text"
+_QUARANTINED_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
+    unit_id text, exposed_at timestamptz, reason text"""
 
 
-def _names(columns: str) -> str:
-    return ", ".join(column.split()[0] for column in columns.split(","))
+# What rows lack that were spilled before the column was there.
+_EXPOSURE_VALUES = {"source": "coalesce(source, 'served')"}
+_TRUSTED = {"trusted": "coalesce(trusted, false)"}
+
+
+def _names(columns: str, values: Mapping[str, str] | None = None) -> str:
+    """Return the names of columns, or where one is named in `values`, the expression there."""
+    names = (column.split()[0] for column in columns.split(","))
+    return ", ".join((values or {}).get(name, name) for name in names)
+
+
+# Whether a row of a public key would leave out a unit of which something is known already.
+_IS_MET = """(EXISTS (SELECT 1 FROM experiments_event AS met
+        WHERE met.project_id = r.project_id AND met.unit_id = r.unit_id)
+    OR EXISTS (SELECT 1 FROM experiments_slate AS met
+        WHERE met.project_id = r.project_id AND met.unit_id = r.unit_id)
+    OR EXISTS (SELECT 1 FROM experiments_exposure AS met
+        JOIN experiments_experiment AS running ON running.id = met.experiment_id
+        WHERE running.project_id = r.project_id AND running.state = 'running'
+            AND met.unit_id = r.unit_id))"""
 
 
 # The unit's last slate that held the item, within its surface's window.
@@ -64,24 +86,26 @@ _PARTS = {
     # Two statements that insert the same exposures in another order would wait for each other.
     "exposures": f"""exposures AS (
         INSERT INTO experiments_exposure ({_names(_EXPOSURE_COLUMNS)})
-        SELECT {_names(_EXPOSURE_COLUMNS)}
+        SELECT {_names(_EXPOSURE_COLUMNS, _EXPOSURE_VALUES)}
         FROM json_to_recordset(%s::json) AS r({_EXPOSURE_COLUMNS})
         ORDER BY experiment_id, unit_id, variant_id
         ON CONFLICT DO NOTHING)""",
     # The ids make an event count once across partitions: only rows whose id is new go on. The sort
-    # keeps two statements with the same ids from waiting for each other in a circle.
+    # keeps two statements with the same ids from waiting for each other in a circle. Whoever has the
+    # public key can claim any id: such a claim never makes an event of a secret key a duplicate.
     "events": f"""sent AS (
         SELECT DISTINCT ON (project_id, event_id) *
         FROM json_to_recordset(%s::json) AS r({_EVENT_COLUMNS}, credit boolean)
-        ORDER BY project_id, event_id),
+        ORDER BY project_id, event_id, trusted DESC NULLS LAST),
     fresh AS (
-        INSERT INTO experiments_eventid (project_id, event_id, received_at)
-        SELECT project_id, event_id, received_at FROM sent
-        ON CONFLICT DO NOTHING
+        INSERT INTO experiments_eventid AS known (project_id, event_id, received_at, trusted)
+        SELECT project_id, event_id, received_at, {_TRUSTED["trusted"]} FROM sent
+        ON CONFLICT (project_id, event_id) DO UPDATE SET trusted = true
+            WHERE EXCLUDED.trusted AND NOT known.trusted
         RETURNING project_id, event_id),
     events AS (
         INSERT INTO experiments_event ({_names(_EVENT_COLUMNS)}, inferred, item_known)
-        SELECT {_names(_EVENT_COLUMNS).replace("recommendation_id", RECOMMENDATION)},
+        SELECT {_names(_EVENT_COLUMNS, {"recommendation_id": RECOMMENDATION, **_TRUSTED})},
             found.recommendation_id IS NOT NULL,
             item_id IS NULL OR EXISTS (
                 SELECT 1 FROM inference_item AS known
@@ -99,7 +123,7 @@ _PARTS = {
     feedback AS (
         INSERT INTO experiments_feedback ({_names(_FEEDBACK_COLUMNS)}, variant_id,
             model_version_id, position, propensity, state_reason, reviewed_by, flags)
-        SELECT {_names(_FEEDBACK_COLUMNS).replace(" value", f" {_PREFERENCE}")}, variant_id,
+        SELECT {_names(_FEEDBACK_COLUMNS, {"value": _PREFERENCE, **_TRUSTED})}, variant_id,
             model_version_id, position, propensity, '', '', '{{}}'
         FROM said ORDER BY project_id, feedback_id
         ON CONFLICT DO NOTHING
@@ -107,8 +131,15 @@ _PARTS = {
     "exclusions": f"""exclusions AS (
         INSERT INTO experiments_excludedunit ({_names(_EXCLUSION_COLUMNS)})
         SELECT {_names(_EXCLUSION_COLUMNS)}
-        FROM json_to_recordset(%s::json) AS r({_EXCLUSION_COLUMNS})
+        FROM json_to_recordset(%s::json) AS r({_EXCLUSION_COLUMNS}, unmet_only boolean)
+        WHERE NOT coalesce(r.unmet_only, false) OR NOT {_IS_MET}
         ORDER BY project_id, unit_id
+        ON CONFLICT DO NOTHING)""",
+    "quarantined": f"""quarantined AS (
+        INSERT INTO experiments_quarantinedexposure ({_names(_QUARANTINED_COLUMNS)})
+        SELECT {_names(_QUARANTINED_COLUMNS)}
+        FROM json_to_recordset(%s::json) AS r({_QUARANTINED_COLUMNS})
+        ORDER BY experiment_id, unit_id, variant_id
         ON CONFLICT DO NOTHING)""",
 }
 # Ids travel back only when some were not new: naming all of a large commit costs both sides.

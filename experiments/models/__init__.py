@@ -9,7 +9,7 @@ from experiments.models.analysis import (
     Total,
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Variant
-from experiments.models.records import Event, EventId, Exposure, Feedback, Slate
+from experiments.models.records import Event, EventId, Exposure, Feedback, QuarantinedExposure, Slate
 from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.units import ExcludedUnit, Link, Unit
@@ -32,6 +32,7 @@ __all__ = [
     "Metric",
     "Observation",
     "QuantileCount",
+    "QuarantinedExposure",
     "ReportShare",
     "Review",
     "SavedGroup",

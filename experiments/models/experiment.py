@@ -81,6 +81,11 @@ class Metric(models.Model):
     attributed_only = models.BooleanField(
         default=False, help_text="Count only events that name a recommendation of the experiment."
     )
+    trusted_only = models.BooleanField(
+        db_default=False,
+        default=False,
+        help_text="Count only events and feedback that a secret key sent: a page's key can be abused.",
+    )
     increase_is_good = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -77,6 +77,13 @@ class Slate(models.Model):
 class Exposure(models.Model):
     """The first time that a unit met a variant in an epoch."""
 
+    class Source(models.TextChoices):
+        """Who says so: our own answer, or a client that evaluated by itself, by the kind of its key."""
+
+        SERVED = "served"
+        PUBLIC = "public"
+        SECRET = "secret"  # noqa: S105  a kind of key
+
     project = models.ForeignKey(
         "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
     )
@@ -90,6 +97,7 @@ class Exposure(models.Model):
     unit_id = models.CharField(max_length=200)
     unit_type = models.CharField(max_length=32, default="unit")
     exposed_at = models.DateTimeField()
+    source = models.CharField(max_length=8, choices=Source.choices, db_default=Source.SERVED)
 
     class Meta:
         constraints = [
@@ -100,6 +108,43 @@ class Exposure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.unit_id} met variant {self.variant_id}"
+
+
+class QuarantinedExposure(models.Model):
+    """An exposure that a public key claims and the rule does not give: kept aside, never counted."""
+
+    class Reason(models.TextChoices):
+        BEFORE_START = "before_start", "it happened before the experiment began"
+        FORCED = "forced", "the unit's variant is forced, which does not count"
+        OUTSIDE = "outside", "the rule leaves the unit out"
+        EARLIER_RULE = "earlier_rule", "an earlier epoch gave this variant, not that of the time"
+        OTHER_VARIANT = "other_variant", "the rule gives the unit another variant"
+
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    variant = models.ForeignKey(
+        "experiments.Variant", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    epoch = models.PositiveIntegerField(help_text="The one of its time; 0: before the first.")
+    unit_id = models.CharField(max_length=200)
+    exposed_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+    reason = models.CharField(max_length=16, choices=Reason.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "unit_id", "variant"], name="a_claim_is_quarantined_once"
+            )
+        ]
+        indexes = [models.Index(fields=["project", "unit_id"], name="quarantined_by_unit")]
+
+    def __str__(self) -> str:
+        return f"{self.unit_id} claims variant {self.variant_id}: {self.reason}"
 
 
 class Event(models.Model):
@@ -130,6 +175,9 @@ class Event(models.Model):
     trainable = models.BooleanField(default=True, help_text="False: no consent to learn from it.")
     properties: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.LIVE)
+    trusted = models.BooleanField(
+        db_default=False, help_text="It came by a secret key or a bulk load, not from a page."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["project", "unit_id", "occurred_at"])]
@@ -147,6 +195,8 @@ class EventId(models.Model):
     )
     event_id = models.CharField(max_length=200)
     received_at = models.DateTimeField(help_text="It is forgotten with the event.")
+    # True of ids that were kept before there was this column: their retries stay duplicates.
+    trusted = models.BooleanField(db_default=True, help_text="A secret key's event has it.")
 
     class Meta:
         indexes = [BrinIndex(fields=["received_at"], name="event_ids_by_time")]
@@ -235,6 +285,7 @@ class Feedback(models.Model):
     flags = ArrayField(
         models.CharField(max_length=16), default=list, blank=True, help_text="duplicate, burst."
     )
+    trusted = models.BooleanField(db_default=False, help_text="It came by a secret key.")
 
     objects = FeedbackQuerySet.as_manager()
 

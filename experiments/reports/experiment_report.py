@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.path_chart import PathPoint, draw_path
+from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.verdict import Verdict, describe_lift, percent, verdict_of
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class ExperimentReport:
     doubled: int
     split: int
     excluded: int
+    quarantined: dict[str, int]
     planned_units: int
     chart: str
     forest: str
@@ -149,6 +151,7 @@ class ExperimentReport:
                 "in_two_variants": self.doubled,
                 "people_in_two_variants": self.split,
                 "excluded": self.excluded,
+                "quarantined": self.quarantined,
             },
             "remaining": self.remaining,
             "warnings": self.warnings,
@@ -194,6 +197,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     ratio = look.result["sample_ratio"] if look else None
     policy = experiment.parsed_policy
     metrics = _metric_rows(experiment, look)
+    quarantined = count_quarantined(experiment)
     return ExperimentReport(
         experiment=experiment,
         verdict=verdict_of(experiment),
@@ -207,6 +211,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         doubled=look.inputs["doubled"] if look else 0,
         split=look.inputs.get("split", 0) if look else 0,
         excluded=_count_excluded(look) if look else 0,
+        quarantined=quarantined,
         planned_units=policy.planned_units,
         chart=draw_path(
             _path(experiment, looks),
@@ -219,7 +224,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         mismatch=look.result.get("mismatch", []) if look else [],
         serving=_serving_rows(looks),
         remaining=_remaining(experiment, look),
-        warnings=_warnings(experiment, look),
+        warnings=[*filter(None, [describe_quarantined(quarantined)]), *_warnings(experiment, look)],
     )
 
 

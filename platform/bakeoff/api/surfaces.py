@@ -143,6 +143,7 @@ class MetricIn(Schema):
     cap_quantile: float | None = Field(None, gt=0, lt=1)
     covariate_seconds: float | None = Field(None, gt=0)
     attributed_only: bool = False
+    trusted_only: bool = False
     increase_is_good: bool = True
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from experiments.ingest.spill import STREAM
 from experiments.models import Experiment
+from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from inference.cache import cache_client
 from inference.models import ModelVersion, TrainingRun
 from inference.serving.asking import ASKS
@@ -52,6 +53,7 @@ def troubles_of(project: Project) -> list[Trouble]:
                     experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link
                 )
             )
+        found += _forged_exposures(experiment, link)
         pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
         if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
             found.append(
@@ -94,6 +96,12 @@ def troubles_of(project: Project) -> list[Trouble]:
                 )
             )
     return found
+
+
+def _forged_exposures(experiment: Experiment, link: str) -> list[Trouble]:
+    why = describe_quarantined(count_quarantined(experiment))
+    remedy = "Somebody forges them, or a client hashes another id or caches old rules: docs/flags.md."
+    return [Trouble(experiment.key, why, remedy, link)] if why else []
 
 
 def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawleruseragents import is_crawler
 
-from bakeoff.accounts.keys import PUBLIC
+from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.gateway import fields
 
 if TYPE_CHECKING:
@@ -49,8 +49,12 @@ class Caller:
         )
 
     def is_bot(self, said: object = None) -> bool:
-        """Whether the visitor is a crawler, by the user agent in the body or else the header's."""
-        agent = said if isinstance(said, str) else self.user_agent
+        """Whether the visitor is a crawler: a server says so in the body, a page's key by the header.
+
+        Whoever has a public key could put any unit's name beside a crawler's user agent.
+        """
+        from_server = isinstance(said, str) and self.key.kind == SECRET
+        agent = str(said) if from_server else self.user_agent
         return bool(agent) and _is_crawler(agent[:MOST_USER_AGENT])
 
 

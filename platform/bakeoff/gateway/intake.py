@@ -16,14 +16,16 @@ import redis.asyncio
 import redis.exceptions
 from uuid_utils import uuid7
 
+from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway import fields, segment
 from bakeoff.gateway.caller import Consent
+from bakeoff.gateway.claims import Claim
 from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.gateway.live_experiments import NO_FLAGS
 from bakeoff.gateway.said import feedback_row
 from bakeoff.gateway.watching import show
 from experiments.ingest.likes import is_liked
-from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
+from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, QuarantinedRow, Rows
 from inference.serving.keys import RECENT_KEPT, dirty_key, recent_key
 
 if TYPE_CHECKING:
@@ -47,14 +49,14 @@ class _Draft:
 
     Attributes:
         events: with the ids in place of the unit.
-        exposures: the same.
+        exposures: the same, with what is to be checked once the unit is known.
         links: ids that came together and nothing else.
         bots: ids of visitors that are crawlers.
         rejected: index, code and message of what is not kept.
     """
 
     events: list[tuple[Ids, EventRow]] = field(default_factory=list)
-    exposures: list[tuple[Ids, ExposureRow]] = field(default_factory=list)
+    exposures: list[tuple[Ids, ExposureRow, Claim]] = field(default_factory=list)
     links: list[Ids] = field(default_factory=list)
     bots: list[Ids] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
@@ -62,7 +64,7 @@ class _Draft:
     @property
     def ids(self) -> list[Ids]:
         """All ids, in the order in which `settle` wants their units."""
-        return [ids for ids, _ in self.events] + [ids for ids, _ in self.exposures] + self.links
+        return [ids for ids, _ in self.events] + [ids for ids, *_ in self.exposures] + self.links
 
 
 class Intake:
@@ -165,7 +167,8 @@ class Intake:
     def exclusions(self, key: LiveKey, units: Sequence[str]) -> list[ExclusionRow]:
         """Return the rows that leave crawlers out of analysis; one that was written is not again."""
         return [
-            ExclusionRow(key.project_id, unit, "bot")
+            # A page's key may leave out a visitor at its first request, never one who was met before.
+            ExclusionRow(key.project_id, unit, "bot", unmet_only=key.kind != SECRET)
             for unit in dict.fromkeys(units)
             if (key.project_id, unit) not in self._excluded
         ]
@@ -173,6 +176,8 @@ class Intake:
     def remember(self, exclusions: Sequence[ExclusionRow]) -> None:
         """Note that these are written."""
         for row in exclusions:
+            if row.unmet_only:  # it may not have been written, and a secret key may say so again
+                continue
             self._excluded[row.project_id, row.unit_id] = None
             if len(self._excluded) > EXCLUSIONS_REMEMBERED:
                 self._excluded.popitem(last=False)
@@ -203,7 +208,7 @@ class Intake:
         """Commit a draft and say what was new."""
         rows = await self._settle(live, key, draft)
         outcome: Outcome | None = None
-        if rows.events or rows.exposures or rows.exclusions:
+        if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):
             outcome = await self._writer.commit(rows)
             self.remember(rows.exclusions)
             liked = [(row.unit_id, row.item_id, row.name, row.value) for row in rows.events]
@@ -214,19 +219,22 @@ class Intake:
         accepted = len(rows.events)
         if outcome is not None and outcome.committed is not None:
             accepted = _count_new(rows.events, outcome.committed.events)
-        return {
+        answer = {
             "accepted": accepted + others,
             "duplicates": len(rows.events) - accepted,
             "rejected": draft.rejected,
             "durability": outcome.durability if outcome else "committed",
         }
+        if rows.quarantined:
+            answer["quarantined"] = len(rows.quarantined)
+        return answer
 
     async def _show(self, key: LiveKey, draft: _Draft) -> None:
         """Let who watches see what was kept and what was not."""
         kept = [
             _seen({"name": e.name, "unit_id": e.unit_id, "item_id": e.item_id}) for _, e in draft.events
         ]
-        kept += [_seen({"name": "exposure", "unit_id": e.unit_id}) for _, e in draft.exposures]
+        kept += [_seen({"name": "exposure", "unit_id": e.unit_id}) for _, e, _ in draft.exposures]
         refused = [_seen(row.get("entry"), row) for row in draft.rejected]
         await show(self._cache, key.project_id, kept + refused)
 
@@ -236,13 +244,17 @@ class Intake:
         found = dict(zip(asked, await self._identity.units(live, key.project_id, asked), strict=True))
         for ids, event in draft.events:
             event.unit_id = found[ids]
-        for ids, exposure in draft.exposures:
-            exposure.unit_id = found[ids]
-        return Rows(
+        rows = Rows(
             events=[event for _, event in draft.events],
-            exposures=[exposure for _, exposure in draft.exposures],
             exclusions=self.exclusions(key, [found[ids] for ids in draft.bots]),
         )
+        for ids, exposure, claim in draft.exposures:
+            exposure.unit_id = found[ids]
+            if why := claim.why_quarantined(exposure.unit_id):
+                rows.quarantined.append(_set_aside(exposure, why))
+            else:
+                rows.exposures.append(exposure)
+        return rows
 
     async def _tell_serving(self, live: Live, key: LiveKey, happened: Sequence[_Happened]) -> None:
         """Let the next request see what was liked, and have the unit's candidates refreshed."""
@@ -326,6 +338,7 @@ def _read_event(
         source="live",
         claimed_at=claimed.isoformat() if claimed else None,
         trainable=consent.training,
+        trusted=key.kind == SECRET,
         credit=item is not None and name in live.credited.get(key.project_id, ()),
     )
     if not consent.analytics:
@@ -349,6 +362,7 @@ def _read_exposure(
     ids = fields.ids(segment.ids_of(message, "track"))
     when = "originalTimestamp" if message.get("originalTimestamp") else "timestamp"
     at, _ = clock.occurred(message, when)
+    claim = Claim(experiment, variant, at, trusted=caller.key.kind == SECRET)
     draft.exposures.append(
         (
             ids,
@@ -356,15 +370,30 @@ def _read_exposure(
                 project_id=caller.key.project_id,
                 experiment_id=experiment.experiment_id,
                 variant_id=experiment.variants[variant].variant_id,
-                epoch=experiment.epoch,
+                epoch=claim.epoch,
                 unit_id="",
                 unit_type="unit",
                 exposed_at=at.isoformat(),
+                source="secret" if claim.trusted else "public",
             ),
+            claim,
         )
     )
     if caller.is_bot(segment.user_agent_of(message)):
         draft.bots.append(ids)
+
+
+def _set_aside(exposure: ExposureRow, reason: str) -> QuarantinedRow:
+    """Return an exposure as it is kept when it does not count."""
+    return QuarantinedRow(
+        project_id=exposure.project_id,
+        experiment_id=exposure.experiment_id,
+        variant_id=exposure.variant_id,
+        epoch=exposure.epoch,
+        unit_id=exposure.unit_id,
+        exposed_at=exposure.exposed_at,
+        reason=reason,
+    )
 
 
 def _running(live: Live, key: LiveKey) -> Mapping[str, LiveExperiment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from experiments.assignment import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     import psycopg
 
@@ -58,6 +59,21 @@ class LiveVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveEpoch:
+    """A stretch of an experiment in which its shares stay the same, past or present.
+
+    Attributes:
+        number: from 1.
+        started_at: in UTC.
+        rule: who got what then.
+    """
+
+    number: int
+    started_at: datetime
+    rule: ExperimentRule
+
+
+@dataclass(frozen=True, slots=True)
 class LiveExperiment:
     """A running experiment.
 
@@ -74,6 +90,7 @@ class LiveExperiment:
         sticky_since: epoch from which on that is remembered.
         blocked_before: epoch before which who met it is left out.
         reads_unit: whether its condition asks for attributes that the product stored of units.
+        epochs: all of them, in order: exposures may come long after they happened.
         said: what its flag has said already, by assignment.
     """
 
@@ -89,6 +106,7 @@ class LiveExperiment:
     sticky_since: int = 0
     blocked_before: int = 0
     reads_unit: bool = False
+    epochs: tuple[LiveEpoch, ...] = ()
     said: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -136,6 +154,9 @@ _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.k
     LEFT JOIN experiments_layer AS l ON l.id = e.layer_id
     LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
     WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
+_EPOCHS = """SELECT p.experiment_id, p.number, p.started_at, p.allocation, p.weights, p.layout
+    FROM experiments_epoch AS p JOIN experiments_experiment AS e ON e.id = p.experiment_id
+    WHERE e.state = 'running' ORDER BY p.experiment_id, p.number"""
 # A flag of an experiment that was never started, or has ended without a winner, answers nothing.
 _RESTING = """SELECT e.project_id, e.key, e.shipped_variant, v.value
     FROM experiments_experiment AS e LEFT JOIN experiments_variant AS v
@@ -172,12 +193,16 @@ def _read_running(
     }
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_EXPERIMENTS).fetchall()
+        epochs: dict[int, list[dict[str, Any]]] = {}
+        for row in cursor.execute(_EPOCHS):
+            epochs.setdefault(row["experiment_id"], []).append(row)
     experiments: dict[int, list[LiveExperiment]] = {}
     for _, several in groupby(rows, key=lambda row: row["id"]):
         variants = list(several)
         project = variants[0]["project_id"]
         try:
             made = _experiment(variants, holdouts.get(project), groups.get(project, {}), version_of)
+            made = replace(made, epochs=_epochs(made.rule, epochs[made.experiment_id]))
         except (AllocationError, ConditionError) as error:  # what is saved was checked
             logger.error("experiment %s cannot run: %s", variants[0]["key"], error)  # noqa: TRY400
             continue
@@ -232,6 +257,25 @@ def _experiment(
         sticky_since=row["sticky_since"],
         blocked_before=row["blocked_before"],
         reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
+    )
+
+
+def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[LiveEpoch, ...]:
+    """Return the epochs of an experiment, each with the rule of its time: shares alone ever change."""
+    return tuple(
+        LiveEpoch(
+            row["number"],
+            row["started_at"],
+            replace(
+                rule,
+                allocation=row["allocation"],
+                variants=tuple(
+                    replace(v, weight=row["weights"].get(v.key, 0.0)) for v in rule.variants
+                ),
+                layout=tuple((key, width) for key, width in row["layout"]),
+            ),
+        )
+        for row in rows
     )
 
 

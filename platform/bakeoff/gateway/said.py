@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from uuid_utils import uuid7
 
+from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway import fields
 from bakeoff.gateway.errors import invalid
 from experiments.ingest.redact import redact
@@ -52,6 +53,7 @@ def feedback_row(key: LiveKey, data: dict[str, Any], *, trainable: bool) -> Feed
         trainable=trainable,
         state="pending" if kind == "text" else "ok",
         received_at=datetime.now(UTC).isoformat(),
+        trusted=key.kind == SECRET,
     )
     if not row.withdrawn:
         _read_value(row, data)

@@ -41,7 +41,7 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
         model = Metric
         fields = (
             "key", "name", "kind", "event_name", "value", "denominator_event", "increase_is_good",
-            "window_seconds", "cap", "attributed_only",
+            "window_seconds", "cap", "attributed_only", "trusted_only",
         )  # fmt: skip
 
 
