@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from experiments.actions.promote_version import confirm_champion
+from experiments.actions.promote_version import confirm_champion, promotion_evidence
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment, Look
+from inference.actions.check_servable import check_servable
 from inference.actions.move_alias import move_alias
 from inference.actions.move_champion import move_champion
 from inference.models import ModelVersion
@@ -32,7 +33,9 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
 
     Raises:
         WrongStateError: it does not run.
+        CannotPromoteError: a web process cannot serve what is to be shipped; the experiment runs on.
     """
+    answered = _check_servable(experiment, verdict)
     with transaction.atomic():
         locked = (
             Experiment.objects.select_for_update(of=("self",))
@@ -41,6 +44,7 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
         )
         locked.end()
         promoted = replaced = None
+        evidence = _evidence(locked, verdict.look)
         if verdict.action == Decision.Action.SHIP:
             locked.shipped_variant = verdict.variant or ""
             locked.save(update_fields=["shipped_variant"])
@@ -53,6 +57,7 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
                     by=by,
                     reason=verdict.reason,
                 )
+                evidence |= promotion_evidence(promoted, answered)
         _retire_losers(locked, verdict, by)
         decision = record_decision(
             DecisionDraft(
@@ -63,11 +68,21 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
                 experiment=locked,
                 promoted=promoted,
                 replaced=replaced,
-                evidence=_evidence(locked, verdict.look),
+                evidence=evidence,
             )
         )
     confirm_champion(decision)
     return decision
+
+
+def _check_servable(experiment: Experiment, verdict: Verdict) -> dict[str, float]:
+    """Let every web process answer with what is to be shipped, before the transaction: it waits."""
+    if verdict.action != Decision.Action.SHIP or experiment.state != Experiment.State.RUNNING:
+        return {}
+    version = experiment.variants.get(key=verdict.variant).model_version
+    if version is None or version.alias == ModelVersion.Alias.CHAMPION:
+        return {}
+    return check_servable(version)
 
 
 def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,11 @@ from experiments.analysis.roll_up import roll_up
 from experiments.analysis.serving import serving_of
 from experiments.models import Decision, Experiment, Look
 from experiments.stats.look import take_look
+from inference.actions.move_champion import CannotPromoteError
 from inference.cache import cache_client
 from inference.serving.changes import announce_live
 
+logger = logging.getLogger(__name__)
 PLATFORM = "platform"
 
 
@@ -61,7 +64,11 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
     announce_live(cache_client(), experiment.project_id, "looks")
     if look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote:
         verdict = Verdict(action=look.action, reason=look.reason, variant=result.variant, look=look)
-        carry_out(experiment=experiment, verdict=verdict, by=PLATFORM)
+        try:
+            carry_out(experiment=experiment, verdict=verdict, by=PLATFORM)
+        except CannotPromoteError as error:
+            # The look stands and the experiment runs on; the next look tries again.
+            logger.error("%s is not carried out: %s", experiment, error)  # noqa: TRY400
     return look
 
 

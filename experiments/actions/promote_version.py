@@ -9,25 +9,30 @@ from django.db import transaction
 from experiments.actions.mark_units import mark_all_units
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment
+from inference.actions.check_servable import check_servable
 from inference.actions.move_champion import CannotPromoteError, move_champion
 from inference.cache import cache_client
 from inference.serving.changes import announce_change, read_back
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inference.models import ModelVersion
 
 
 def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
     """Move the champion, record why, and read it back from serving.
 
+    Before anything moves, every live web process has loaded the version and answered with it.
+
     Raises:
-        CannotPromoteError: it is the champion already, or an experiment compares the champion now.
+        CannotPromoteError: it is the champion already, an experiment compares the champion now, or a
+            web process cannot serve it.
     """
+    _check_place(version)
+    answered = check_servable(version)
     with transaction.atomic():
-        if Experiment.objects.running().filter(surface=version.surface).exists():
-            raise CannotPromoteError(
-                f"surface '{version.surface}' has a running experiment: stop it first."
-            )
+        _check_place(version)  # again: an experiment may have started while processes were asked
         replaced = move_champion(
             surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason
         )
@@ -39,10 +44,29 @@ def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
                 made_by=by,
                 promoted=version,
                 replaced=replaced,
+                evidence=promotion_evidence(version, answered),
             )
         )
     confirm_champion(decision)
     return decision
+
+
+def _check_place(version: ModelVersion) -> None:
+    if Experiment.objects.running().filter(surface=version.surface).exists():
+        raise CannotPromoteError(
+            f"surface '{version.surface}' has a running experiment: stop it first."
+        )
+    version.refresh_from_db(fields=["alias"])
+    if version.alias == version.Alias.CHAMPION:
+        raise CannotPromoteError(f"{version.label} is the champion of '{version.surface}' already.")
+
+
+def promotion_evidence(version: ModelVersion, answered: Mapping[str, float]) -> dict[str, object]:
+    """Return what a decision keeps of a promotion: who had answered with it, and the gate's refusal."""
+    evidence: dict[str, object] = {"answered_ms": dict(answered)}
+    if version.gate_refusal:
+        evidence["gate_refusal"] = version.gate_refusal
+    return evidence
 
 
 def confirm_champion(decision: Decision) -> None:

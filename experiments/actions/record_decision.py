@@ -59,9 +59,15 @@ def record_decision(draft: DecisionDraft) -> Decision:
         actor=draft.made_by,
         action=draft.action,
         subject=str(draft.experiment or draft.surface),
-        detail={"reason": draft.reason, "decision": decision.sha256},
+        detail={"reason": draft.reason, "decision": decision.sha256, **_mark(draft)},
     )
     return decision
+
+
+def _mark(draft: DecisionDraft) -> dict[str, Any]:
+    """Return what the audit trail says of a promotion against the gate."""
+    refusal = draft.evidence.get("gate_refusal")
+    return {"gate_refusal": refusal} if refusal else {}
 
 
 def hash_of(decision: Decision) -> str:

@@ -12,12 +12,15 @@ from experiments.analysis.metric_spec import MetricError
 from experiments.analysis.roll_up import read_watermark
 from experiments.models import Experiment, Layer
 from experiments.models.experiment import WrongStateError
+from inference.actions.check_servable import check_artifact_of
+from inference.actions.move_champion import CannotPromoteError
 from inference.cache import cache_client
+from inference.models import ModelVersion
 from inference.serving.changes import announce_change
 
 
 class CannotStartError(Exception):
-    """Another experiment stands where it would run."""
+    """Another experiment stands where it would run, or a variant cannot be served."""
 
 
 def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
@@ -25,8 +28,15 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
 
     Raises:
         WrongStateError: it is not a draft, or something is missing.
-        CannotStartError: another experiment runs on the surface, or in its part of the layer.
+        CannotStartError: another experiment runs on the surface, or in its part of the layer; or the
+            artifact of a variant is missing or damaged.
     """
+    try:
+        versions = ModelVersion.objects.filter(variant__experiment=experiment).distinct()
+        for version in versions:
+            check_artifact_of(version)
+    except CannotPromoteError as error:
+        raise CannotStartError(str(error).removesuffix(".")) from error
     try:
         with transaction.atomic():
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)

@@ -211,3 +211,8 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} on {self.surface}"
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether some web process serves, and each of them has read the change back in time."""
+        return bool(self.read_back) and None not in self.read_back.values()

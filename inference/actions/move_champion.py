@@ -13,7 +13,8 @@ class CannotPromoteError(Exception):
 def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> ModelVersion | None:
     """Move the alias, inside the caller's transaction; return the version that it was taken from.
 
-    The version that leaves is retired and stays loadable, so that a rollback moves a pointer.
+    The version that leaves is retired and stays loadable, so that a rollback moves a pointer. A move
+    against the gate's verdict is marked with it.
 
     Raises:
         CannotPromoteError: it is another surface's, or the champion already.
@@ -32,5 +33,12 @@ def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> 
             by=by,
             reason=f"{version.label} took its place: {reason}",
         )
-    move_alias(version=version, to=ModelVersion.Alias.CHAMPION, by=by, reason=reason)
+    refusal = version.gate_refusal
+    move_alias(
+        version=version,
+        to=ModelVersion.Alias.CHAMPION,
+        by=by,
+        reason=f"{reason} (against the gate: it {refusal})" if refusal else reason,
+        evidence={"gate_refusal": refusal} if refusal else None,
+    )
     return replaced

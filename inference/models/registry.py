@@ -97,6 +97,24 @@ class ModelVersion(models.Model):
         """Whether the offline gate let it through."""
         return bool(self.gate.get("passed"))
 
+    @property
+    def gate_refusal(self) -> str:
+        """Why the gate did not let it through, in words; empty when it did."""
+        if self.passed_gate:
+            return ""
+        if not self.gate:
+            return "was judged by no gate"
+        return "was refused by its gate: " + (
+            "; ".join(self.gate.get("reasons", ())) or "no reason kept"
+        )
+
+    @property
+    def promoted_against(self) -> str:
+        """The gate's refusal, of a version that was promoted in spite of it; else empty."""
+        promoted = self.moves.filter(after=ModelVersion.Alias.CHAMPION)
+        move = promoted.filter(evidence__has_key="gate_refusal").last()
+        return str(move.evidence["gate_refusal"]) if move is not None else ""
+
 
 class AliasMove(models.Model):
     """One move of a version's alias, and what it was moved by."""

@@ -24,6 +24,9 @@ def serving_key(process: str) -> str:
     return f"serving:{process}"
 
 
+PROBES = "probes"  # hash of version id to nonce: what web processes are to load and to try
+
+
 MOST_SHADOWED = 2000
 
 

@@ -31,6 +31,20 @@ class VersionOut(Schema):
     artifact_sha256: str
     created_at: datetime
     gate: dict[str, Any]
+    promoted_against: str = Field(
+        "", description="Why its gate had refused it, of a version that was promoted in spite of it."
+    )
+
+
+class PromotedOut(VersionOut):
+    """The new champion, and what the web processes say of it.
+
+    `confirmed` is true when each of them has loaded it, had answered a question with it, and serves it
+    now; `read_back` has per process the seconds until it did, or null.
+    """
+
+    confirmed: bool
+    read_back: dict[str, float | None]
 
 
 class RunOut(Schema):
@@ -146,12 +160,15 @@ def shadow(request: HttpRequest, key: str, name: str, number: int, payload: Prom
     return version
 
 
-@router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: VersionOut, **REFUSALS})
+@router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: PromotedOut, **REFUSALS})
 def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteIn) -> Any:
-    """Make a version the champion by a person's word: a promotion, or a rollback."""
+    """Make a version the champion by a person's word: a promotion, or a rollback.
+
+    Every web process loads the version and answers a question with it first; 409 when one cannot.
+    """
     version = _version(request, key, name, number)
     try:
-        promote_version(
+        decision = promote_version(
             version=version,
             by=actor_of(request),
             reason=payload.reason or "promoted by a person",
@@ -159,4 +176,8 @@ def promote(request: HttpRequest, key: str, name: str, number: int, payload: Pro
     except CannotPromoteError as error:
         raise Problem(409, "cannot_promote", f"{error}") from error
     version.refresh_from_db()
-    return version
+    return {
+        **VersionOut.from_orm(version).dict(),
+        "confirmed": decision.confirmed,
+        "read_back": decision.read_back,
+    }

@@ -93,6 +93,27 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
     if there:
         yield from _partitions(connection)
+        yield from _champions(connection)
+
+
+def _champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
+    """Load what serves, as a web process does when it starts."""
+    from inference.serving.artifact import ArtifactError
+    from inference.serving.models import open_model
+
+    rows = connection.execute(
+        """SELECT s.key, v.name || '@' || v.number, v.artifact_sha256
+        FROM inference_modelversion AS v JOIN inference_surface AS s ON s.id = v.surface_id
+        WHERE v.alias = 'champion' ORDER BY s.id"""
+    ).fetchall()
+    broken = []
+    for surface, label, digest in rows:
+        try:
+            open_model(read_environment().artifacts, digest)
+        except (ArtifactError, OSError, ValueError) as error:
+            broken.append(f"{label} of surface '{surface}' cannot be served: {error}")
+    yield not broken, f"champions load: {len(rows) - len(broken)} of {len(rows)}"
+    yield from ((False, sentence) for sentence in broken)
 
 
 def _partitions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:

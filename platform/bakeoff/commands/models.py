@@ -228,8 +228,17 @@ def _move(surface: str, version: str, reason: str, slug: str | None) -> None:
         decision = promote_version(version=found, by=OPERATOR, reason=reason)
     except CannotPromoteError as error:
         raise fail(str(error)) from error
+    if found.gate_refusal:
+        say(f"Against the gate: {found} {found.gate_refusal}. The registry and the audit trail say so.")
     late = [process for process, seconds in decision.read_back.items() if seconds is None]
     if late:
         raise fail(f"{found} is champion, but {', '.join(late)} did not confirm it in time.")
     confirmed = ", ".join(f"{seconds} s" for seconds in decision.read_back.values())
-    say(f"{found} is the champion of '{surface}' (serving confirmed: {confirmed or 'nobody serves'}).")
+    say(
+        f"{found} is the champion of '{surface}' "
+        + (
+            f"(serving confirmed: it answered in every web process; {confirmed})."
+            if confirmed
+            else "(no web process runs: its artifact was checked here)."
+        )
+    )

@@ -152,15 +152,18 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             said: Any = cache.get(key)
             if said:
                 parsed = orjson.loads(said)
-                versions = ModelVersion.objects.filter(
-                    pk__in=parsed.get("breakers", []), surface__project__in=projects
-                )
+                mine = ModelVersion.objects.filter(surface__project__in=projects)
+                versions = mine.filter(pk__in=parsed.get("breakers", []))
+                unserved = mine.filter(pk__in=parsed.get("unserved", []))
                 processes.append(
                     {
                         "name": key.decode().partition(":")[2],
                         "surfaces": len(parsed["champion"]),
                         "breakers": [
                             f"{v.surface}: {v.label}" for v in versions.select_related("surface")
+                        ],
+                        "unserved": [
+                            f"{v.surface}: {v.label}" for v in unserved.select_related("surface")
                         ],
                     }
                 )
@@ -172,6 +175,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "spilled": cache.xlen(STREAM),
             "processes": processes,
             "broken": [name for process in processes for name in process["breakers"]],
+            "unserved": sorted({name for process in processes for name in process["unserved"]}),
         }
     except redis.exceptions.RedisError as error:
         return {"cache": False, "cache_error": str(error), "queues": [], "processes": [], "spilled": 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.live import Live, LiveConfiguration
 from bakeoff.gateway.live_stream import happenings, read_ticket
+from bakeoff.gateway.probing import probe
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
@@ -71,6 +73,7 @@ class Gateway:
         self._intake = Intake(self._writer, self._cache, self._identity)
         self._remote = Remote(self._cache, self._slow_cache, self._live.process)
         self._live.open_breakers = self._remote.open_breakers
+        self._live.prober = partial(probe, remote=self._remote)
         self._units = UnitBook(environment.database_url)
         self._flags = Flags(self._identity, self._units)
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)

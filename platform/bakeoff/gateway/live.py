@@ -13,7 +13,7 @@ import os
 import socket
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import psycopg
@@ -25,13 +25,14 @@ from bakeoff.gateway.watching import watched_projects
 from experiments.ingest.likes import LikeRule, LikeRuleError, parse_rules
 from inference.serving.artifact import ArtifactError
 from inference.serving.changes import CHANNEL
-from inference.serving.keys import serving_key
+from inference.serving.keys import PROBES, serving_key
 from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from inference.serving.probes import ProbeResult
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
@@ -76,6 +77,7 @@ class Live:
         credited: by project, names of events that are credited to a slate if they name none.
         flags: by project.
         watched: projects whose arrivals somebody looks at now.
+        probed: versions that are to be tried before they serve, by id.
     """
 
     keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
@@ -87,6 +89,7 @@ class Live:
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     flags: Mapping[int, LiveFlags] = field(default_factory=lambda: MappingProxyType({}))
     watched: frozenset[int] = frozenset()
+    probed: Mapping[int, LiveVersion] = field(default_factory=lambda: MappingProxyType({}))
     loaded: bool = False
 
 
@@ -102,6 +105,8 @@ _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candid
 # A champion that has just been replaced stays loaded: going back to it is a pointer.
 _WARM = """SELECT DISTINCT ON (surface_id) id, name || '@' || number, artifact_sha256
     FROM inference_modelversion WHERE alias = 'retired' ORDER BY surface_id, id DESC"""
+_PROBED = """SELECT id, name || '@' || number, artifact_sha256 FROM inference_modelversion
+    WHERE id = ANY(%s)"""
 _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
 _CREDITED = """SELECT project_id, array_agg(DISTINCT name) FROM inference_surface,
@@ -122,6 +127,11 @@ class LiveConfiguration:
         self._catalogue: tuple[Any, ...] = ()
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self.open_breakers: Callable[[], list[int]] = list  # of whoever asks models elsewhere
+        # Answers a question with a version that does not serve yet.
+        self.prober: Callable[[LiveVersion, str, str], Awaitable[ProbeResult]] | None = None
+        self._problems: dict[str, str] = {}  # why artifacts cannot be loaded, by digest
+        self._probe_results: dict[int, ProbeResult] = {}
+        self._probing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.reloaded = asyncio.Event()  # of the next reload: whoever waits is woken once
@@ -134,9 +144,10 @@ class LiveConfiguration:
 
     async def stop(self) -> None:
         """End the background tasks and take this process off the list of those that serve."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._probing] if self._probing is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await self._cache.delete(serving_key(self.process))
 
@@ -161,30 +172,65 @@ class LiveConfiguration:
 
     async def _reload(self) -> None:
         async with self._one_at_a_time:  # an older answer must not come after a newer one
+            wanted = await self._wanted_probes()
             try:
                 watched = await watched_projects(self._cache)
-                self.current = replace(await asyncio.to_thread(self._read), watched=watched)
+                current = await asyncio.to_thread(self._read, list(wanted))
+                self.current = replace(current, watched=watched)
                 done, self.reloaded = self.reloaded, asyncio.Event()
                 done.set()
             except psycopg.Error as error:
                 logger.warning("configuration is not reloaded, the last one serves on: %s", error)
+        self._start_probes(wanted)
+        await self._beat()
+
+    async def _beat(self) -> None:
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await self._cache.set(serving_key(self.process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
+
+    async def _wanted_probes(self) -> dict[int, str]:
+        """Return the nonces of the versions that somebody wants tried, by version id."""
+        try:
+            wanted = cast("dict[bytes, bytes]", await self._cache.hgetall(PROBES))
+        except (redis.exceptions.RedisError, OSError):
+            return {}
+        return {int(version): nonce.decode() for version, nonce in wanted.items()}
+
+    def _start_probes(self, wanted: Mapping[int, str]) -> None:
+        """Try versions beside the reload: an answer may take as long as its deadline."""
+        self._probe_results = {v: one for v, one in self._probe_results.items() if v in wanted}
+        # One round at a time; the asker announces again until it has its results.
+        if self.prober is not None and wanted and (self._probing is None or self._probing.done()):
+            self._probing = asyncio.create_task(self._probe(dict(wanted)))
+
+    async def _probe(self, wanted: Mapping[int, str]) -> None:
+        for version_id, nonce in wanted.items():
+            version, known = self.current.probed.get(version_id), self._probe_results.get(version_id)
+            answered = known is not None and known.nonce == nonce and not known.problem
+            if version is None or self.prober is None or answered:
+                continue
+            problem = self._problems.get(version.digest, "")
+            self._probe_results[version_id] = await self.prober(version, problem, nonce)
+            await self._beat()
 
     def _said(self) -> bytes:
         """Say what this process serves, for whoever reads a change back."""
         surfaces = [s for by_key in self.current.surfaces.values() for s in by_key.values()]
+        champions = {s.surface_id: s.champion for s in surfaces if s.champion is not None}
         return orjson.dumps(
             {
-                "champion": {str(s.surface_id): s.champion.version_id for s in surfaces if s.champion},
+                # A champion that could not be loaded is not served: the static list is.
+                "champion": {str(s): one.version_id for s, one in champions.items() if one.model},
+                "unserved": [one.version_id for one in champions.values() if one.model is None],
                 "breakers": self.open_breakers(),
                 "experiment": {
                     str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
                 },
+                "probes": {str(v): one.as_json() for v, one in self._probe_results.items()},
             }
         )
 
-    def _read(self) -> Live:
+    def _read(self, probed_ids: Sequence[int] = ()) -> Live:
         """Read everything in one snapshot; runs in a thread."""
         self._used.clear()
         with psycopg.connect(self._url, connect_timeout=3) as connection:
@@ -201,6 +247,11 @@ class LiveConfiguration:
                 surfaces.setdefault(row[1], {})[surface.key] = surface
             for retired in connection.execute(_WARM):
                 self._version(*retired)
+            probed = {
+                row[0]: version
+                for row in (connection.execute(_PROBED, [list(probed_ids)]) if probed_ids else ())
+                if (version := self._version(*row)) is not None
+            }
             linked = frozenset(row[0] for row in connection.execute(_LINKED))
             credited = {row[0]: frozenset(row[1]) for row in connection.execute(_CREDITED)}
             titles = self.current.titles
@@ -216,6 +267,7 @@ class LiveConfiguration:
             linked=linked,
             credited=credited,
             flags=flags,
+            probed=probed,
             loaded=True,
         )
 
@@ -254,7 +306,8 @@ class LiveConfiguration:
         if self._models.get(digest) is None:
             try:
                 self._models[digest] = open_model(self._artifacts, digest)
+                self._problems.pop(digest, None)
             except (ArtifactError, OSError, ValueError) as error:
                 logger.error("version %s cannot be served: %s", label, error)  # noqa: TRY400
-                self._models[digest] = None
-        return LiveVersion(version_id, label, self._models[digest])
+                self._models[digest], self._problems[digest] = None, str(error)
+        return LiveVersion(version_id, label, self._models[digest], digest)

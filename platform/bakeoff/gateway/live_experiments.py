@@ -41,6 +41,7 @@ class LiveVersion:
     version_id: int
     label: str
     model: Model | None
+    digest: str = ""
 
     @property
     def ranker(self) -> Ranker | None:

@@ -89,11 +89,8 @@ class Remote:
         breaker = self.breaker(version_id)
         if not breaker.lets_through():
             raise RemoteError(OPEN)
-        ask = self._ask_endpoint if asked.form == ENDPOINT else self._ask_worker
         try:
-            async with asyncio.timeout(asked.deadline_ms / 1000):
-                scores = await ask(asked, question)
-            check_scores(scores, count)
+            scores = await self._ask(asked, question, count)
         except TimeoutError:
             breaker.failed()
             raise RemoteError(TIMEOUT) from None
@@ -105,6 +102,26 @@ class Remote:
             breaker.trying = False
             raise
         breaker.succeeded()
+        return scores
+
+    async def probe(self, asked: Elsewhere, question: Mapping[str, Any], count: int) -> None:
+        """Ask once, past the breaker: a version that does not serve yet must not open it.
+
+        Raises:
+            RemoteError: there is no answer in time, or it is wrong; the message says so.
+        """
+        try:
+            await self._ask(asked, question, count)
+        except TimeoutError:
+            raise RemoteError(f"no answer within {asked.deadline_ms} ms") from None
+        except FAULTS as error:
+            raise RemoteError(f"a wrong answer: {error}") from error
+
+    async def _ask(self, asked: Elsewhere, question: Mapping[str, Any], count: int) -> list[float]:
+        ask = self._ask_endpoint if asked.form == ENDPOINT else self._ask_worker
+        async with asyncio.timeout(asked.deadline_ms / 1000):
+            scores = await ask(asked, question)
+        check_scores(scores, count)
         return scores
 
     async def _ask_worker(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:

@@ -27,6 +27,7 @@ from experiments.actions.start_experiment import CannotStartError, start_experim
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
+from inference.actions.move_champion import CannotPromoteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,7 +266,7 @@ ACTS: dict[str, Act] = {
 }
 # What these do is written into the audit trail where it is done.
 WRITTEN_BY_ACTION = ("start", "stop", "ship", "ramp", "switch")
-REFUSALS = (WrongStateError, CannotStartError, WouldReshuffleError, ValueError)
+REFUSALS = (WrongStateError, CannotStartError, CannotPromoteError, WouldReshuffleError, ValueError)
 
 
 def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:

@@ -213,11 +213,15 @@ def act_on_version(request: HttpRequest, project: str, version_id: int, verb: st
         reason = request.POST.get("reason", "") or "by a person"
         do: Any = promote_version if verb == "promote" else shadow_version
         try:
-            do(version=version, by=str(request.user), reason=reason)
+            decision = do(version=version, by=str(request.user), reason=reason)
         except (CannotPromoteError, CannotShadowError) as error:
             problem = str(error)
         else:
             messages.success(request, _("Done: %(what)s.") % {"what": f"{verb} {version.label}"})
+            if decision is not None and not decision.confirmed:
+                messages.warning(
+                    request, _("Not every web process has confirmed it yet: see the health page.")
+                )
             return redirect("version", project, version_id)
     context = {
         "version": version,

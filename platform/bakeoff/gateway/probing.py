@@ -1,0 +1,91 @@
+"""Answer a question with a version that does not serve yet, as a request would be answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bakeoff.gateway.remote import Remote, RemoteError
+from inference.serving.ladder import Ask, serve
+from inference.serving.probes import ProbeResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from bakeoff.gateway.live_experiments import LiveVersion
+    from inference.serving.models import Labels, Model
+    from inference.serving.ranker import Ranker
+
+UNIT = "bakeoff-probe"
+TEXT = "Where is my order?"
+K = 10
+
+
+class NoAnswerError(Exception):
+    """A version that was loaded and gave no answer; the message says why."""
+
+
+async def probe(version: LiveVersion, problem: str, nonce: str, remote: Remote) -> ProbeResult:
+    """Let a version answer one question.
+
+    Args:
+        version: loaded, or not.
+        problem: why its artifact cannot be loaded, if so.
+        nonce: of the probe.
+        remote: asks models that this process does not hold.
+    """
+    if version.model is None:
+        return ProbeResult(nonce, problem or "it is not loaded.", final=True)
+    start = time.perf_counter()
+    try:
+        if version.model.labels is not None:
+            await _label(version.model, version.model.labels, remote)
+        elif version.model.ranker is not None:
+            await _rank(version.model, version.model.ranker, remote)
+    except (NoAnswerError, RemoteError) as error:
+        return ProbeResult(nonce, f"it gave no answer: {error}.")
+    except Exception as error:  # noqa: BLE001  whatever a model raises, its traffic would meet too
+        return ProbeResult(nonce, f"it gave no answer: {type(error).__name__}: {error}.")
+    return ProbeResult(nonce, milliseconds=(time.perf_counter() - start) * 1000)
+
+
+async def _label(model: Model, labels: Labels, remote: Remote) -> None:
+    if model.elsewhere is not None:
+        question: Mapping[str, Any] = {"text": TEXT, "features": {}}
+        await remote.probe(model.elsewhere, question, len(labels.labels))
+        return
+    if labels.labeller is None:
+        raise NoAnswerError("nothing labels here")
+    (row,) = await asyncio.to_thread(labels.labeller.probabilities, [TEXT], [{}])
+    if len(row) != len(labels.labels) or not np.isfinite(row).all():
+        raise NoAnswerError(f"probabilities == {len(row)} numbers, must be {len(labels.labels)} finite")
+
+
+async def _rank(model: Model, ranker: Ranker, remote: Remote) -> None:
+    recent = [ranker.item_ids[i] for i in ranker.default_order[:2].tolist()]
+    if model.elsewhere is not None:
+        names = [ranker.item_ids[i] for i in ranker.default_order.tolist()][:200]
+        question = {"unit_id": UNIT, "recent": recent, "candidates": names, "context": {}}
+        await remote.probe(model.elsewhere, question, len(names))
+        return
+    # A unit with a history and one without take different steps of the ladder: both must work.
+    for history in ([], recent):
+        ask = Ask(
+            k=K,
+            recent=history,
+            precomputed=None,
+            exclude=(),
+            only=None,
+            static_list=(),
+            most_candidates=200,
+            temperature=0.0,
+        )
+        served = await asyncio.to_thread(
+            serve, ranker, ask, rng=np.random.default_rng(0), without="model_unavailable"
+        )
+        if not served.slots and not history:
+            raise NoAnswerError("its slate is empty")

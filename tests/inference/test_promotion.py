@@ -1,0 +1,182 @@
+"""Promotion and rollback: nothing moves before every web process has loaded the version and answered."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import numpy as np
+import orjson
+import pytest
+import redis.asyncio
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.environment import read_environment
+from bakeoff.gateway.live import LiveConfiguration
+from bakeoff.gateway.probing import probe
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.start_experiment import CannotStartError
+from experiments.models import Decision, Experiment
+from inference.cache import cache_client
+from inference.models import ModelVersion
+from inference.serving.artifact import Draft, save_artifact
+from inference.serving.keys import serving_key
+from inference.serving.probes import CannotServeError, probe_version
+from tests import builders
+from tests.analysis.test_decisions import POLICY, visit
+from tests.conftest import test_database_url
+from tests.inference.test_own_models import endpoint  # noqa: F401
+
+
+@pytest.fixture
+def rival(shop) -> ModelVersion:
+    """A version of its own artifact, which a test may damage."""
+    version = builders.make_version(shop.surface, list(range(1, 11)))
+    digest = builders.make_popularity(shop.items, list(range(1, 11)), project=shop.project.slug)
+    version.artifact_sha256 = digest
+    version.save()
+    return version
+
+
+def folder_of(version):
+    return settings.BAKEOFF.artifacts / version.artifact_sha256
+
+
+def lose(version) -> None:
+    folder_of(version).rename(folder_of(version).with_name(f"lost-{version.pk}"))
+
+
+def damage(version) -> None:
+    (folder_of(version) / "bias.npy").write_bytes(b"\x80\x04pickled")
+
+
+def promote(lane, shop, version):
+    path = f"/v1/surfaces/home-feed/models/{version.name}/{version.number}/promote"
+    return lane.post(path, {"reason": "a test"}, shop.secret)
+
+
+def test_a_promotion_is_confirmed_by_processes_that_answered(lane, shop, rival):
+    answer = promote(lane, shop, rival).json()
+    assert (answer["alias"], answer["confirmed"], answer["promoted_against"]) == ("champion", True, "")
+    decision = Decision.objects.get(promoted=rival)
+    assert set(decision.evidence["answered_ms"]) == {lane.gateway._live.process}
+    assert all(milliseconds > 0 for milliseconds in decision.evidence["answered_ms"].values())
+    served = lane.post("/v1/recommend", {"surface": "home-feed", "unit_id": "u1"}, shop.public).json()
+    assert (served["model"], served["fallback"]) == (rival.label, "default_list")
+
+
+@pytest.mark.parametrize(("harm", "says"), [(lose, "is missing from"), (damage, "was changed")])
+def test_a_version_that_cannot_be_loaded_is_refused_in_a_sentence(lane, shop, rival, harm, says):
+    harm(rival)
+    refused = promote(lane, shop, rival)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "cannot_promote")
+    assert refused.json()["error"]["message"].startswith("popularity@2 cannot be served: ")
+    assert says in refused.json()["error"]["message"]
+    assert shop.surface.versions.champions().get() == shop.champion
+    assert not Decision.objects.filter(project=shop.project).exists()
+    assert not AuditEntry.objects.filter(project=shop.project).exists()
+
+
+def test_a_process_without_the_artifact_refuses_for_all(lane, shop, rival, tmp_path):
+    """Its disk is another one, as in a second machine."""
+
+    async def start() -> LiveConfiguration:
+        cache = redis.asyncio.Redis.from_url(read_environment().redis_url)
+        other = LiveConfiguration(test_database_url(), cache, tmp_path)
+        other.process = "other:1"
+        other.prober = partial(probe, remote=lane.gateway._remote)
+        await other.start()
+        return other
+
+    def on_the_loop(coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, lane.loop).result(30)
+
+    other = on_the_loop(start())
+    try:
+        refused = promote(lane, shop, rival)
+        assert refused.status_code == 409
+        assert "web process other:1 says: artifact" in refused.json()["error"]["message"]
+        assert shop.surface.versions.champions().get() == shop.champion
+        # Nor does it say that it serves a champion that it has not loaded.
+        heartbeat = orjson.loads(cache_client().get(serving_key("other:1")))
+        assert str(shop.surface.pk) not in heartbeat["champion"]
+        assert shop.champion.pk in heartbeat["unserved"]
+    finally:
+        on_the_loop(other.stop())
+    assert promote(lane, shop, rival).status_code == 200
+
+
+def test_a_process_that_is_silent_is_waited_for_and_named(lane, shop, rival):
+    cache_client().set(serving_key("frozen:1"), b'{"champion":{},"experiment":{}}', ex=60)
+    try:
+        with pytest.raises(CannotServeError, match="web process frozen:1 did not load it and answer"):
+            probe_version(cache_client(), rival.pk, rival.label, seconds=1)
+    finally:
+        cache_client().delete(serving_key("frozen:1"))
+
+
+def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):  # noqa: F811
+    draft = Draft(
+        form="endpoint",
+        arrays={"default_order": np.arange(10, dtype=np.int32)},
+        item_ids=shop.items,
+        about={"url": endpoint.url, "protocol": "json", "deadline_ms": 300},
+    )
+    version = ModelVersion.objects.create(
+        surface=shop.surface,
+        name="endpoint",
+        number=1,
+        artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
+        gate={"passed": True},
+    )
+    endpoint.behave = lambda _asked: {"scores": [1.0]}
+    with pytest.raises(CannotServeError, match=r"gave no answer: a wrong answer: scores == 1"):
+        probe_version(cache_client(), version.pk, version.label, seconds=1)
+    endpoint.behave = lambda asked: {"scores": [0.0] * len(asked["candidates"])}
+    assert promote(lane, shop, version).json()["confirmed"] is True
+
+
+def test_a_winner_that_cannot_be_served_is_not_shipped(lane, shop):
+    experiment = shop.run_experiment(**POLICY)
+    visit(shop, experiment, {"control": 1, "treatment": 2})
+    winner = experiment.variants.get(key="treatment").model_version
+    digest = builders.make_popularity(shop.items, list(range(1, 11)), project=shop.project.slug)
+    ModelVersion.objects.filter(pk=winner.pk).update(artifact_sha256=digest)
+    winner.refresh_from_db()
+    lose(winner)
+    assert look_at_experiment(experiment_id=experiment.pk).action == "ship"
+    experiment.refresh_from_db()
+    assert experiment.state == Experiment.State.RUNNING
+    assert not experiment.decisions.exists()
+    path = f"/v1/experiments/{experiment.key}/ship"
+    refused = lane.post(path, {"variant": "treatment"}, shop.secret)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "cannot_promote")
+    assert shop.surface.versions.champions().get() == shop.champion
+
+
+def test_an_experiment_with_a_lost_version_does_not_start(shop, rival):
+    lose(rival)
+    from experiments.actions.start_experiment import start_experiment
+
+    with pytest.raises(CannotStartError, match="is missing from"):
+        start_experiment(experiment=shop.define(rival), by="a test")
+
+
+def test_a_promotion_against_the_gate_says_so_everywhere(lane, shop):
+    refused = builders.make_version(shop.surface, [1] * 10, alias="rejected")
+    refused.gate = {"passed": False, "reasons": ["ndcg may be as low as 0.1, must be at least 0.2"]}
+    refused.save()
+    client = Client()
+    client.force_login(User.objects.create_superuser(f"root-{refused.pk}", password="x"))
+    page = f"/p/{shop.project.slug}/models/{refused.pk}/"
+    warned = client.get(f"{page}promote/").content.decode()
+    assert "was refused by its gate: ndcg may be as low as 0.1" in warned
+    assert promote(lane, shop, refused).json()["promoted_against"].startswith("was refused by its gate")
+    move = refused.moves.get(after="champion")
+    assert "against the gate" in move.reason
+    entry = AuditEntry.objects.get(project=shop.project, action="promote")
+    assert "ndcg may be as low as" in entry.detail["gate_refusal"]
+    assert "Promoted against its gate" in client.get(page).content.decode()
