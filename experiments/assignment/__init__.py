@@ -17,6 +17,7 @@ from .allocation import (
 )
 from .conditions import ConditionError, compile_condition
 from .hashing import buckets_of, growthbook_bucket
+from .personal import personal_rules
 
 __all__ = [
     "OUTSIDE",
@@ -36,4 +37,5 @@ __all__ = [
     "growthbook_bucket",
     "hashed_variant",
     "lay_out",
+    "personal_rules",
 ]

@@ -29,6 +29,7 @@ def feature_of(
         return {"defaultValue": None}
     rules: list[dict[str, Any]] = []
     for variant in rule.variants:
+        # Only for those who hold a secret key: `personal_rules` keep their rules to themselves.
         units = sorted(unit for unit, forced in rule.forced.items() if forced == variant.key)
         if units:
             force = rule.value_of(variant.key)

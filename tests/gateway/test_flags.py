@@ -438,3 +438,36 @@ def test_the_payload_holds_what_growthbooks_clients_can_follow(lane, shop, page)
     assert features["done"]["rules"] == [{"force": "green"}]
     assert lane.client.get("/api/features/pk_nobody").status_code == 401
     assert lane.client.get(f"/api/features/{shop.secret}").status_code == 401
+
+
+def test_no_public_payload_names_people(lane, shop, page):
+    values = ["ann-0042", "ben-0043"]
+    SavedGroup.objects.create(project=shop.project, key="staff", attribute="id", values=values)
+    theirs = {"hashing": "growthbook_v2"}
+    salts = [
+        run(shop, page, "forced", forced_units={"qa-0041": "treatment"}, **theirs).salt,
+        run(shop, page, "grouped", condition={"$savedGroup": {"id": "staff"}}, **theirs).salt,
+        run(shop, page, "listed", condition={"email": {"$in": ["eve@example.com"]}}).salt,
+    ]
+    run(shop, page, "child", prerequisites=[{"experiment": "forced", "variants": ["treatment"]}])
+    run(shop, page, "plain", **theirs)
+    lane.refresh()
+
+    def read(path, key=shop.public):
+        headers = {"Authorization": f"Bearer {key}"}
+        return lane.client.get(path, headers=headers)
+
+    secrets = [*values, "qa-0041", "eve@example.com", "staff", *salts]
+    for answer in (read("/v1/flags"), read(f"/api/features/{shop.public}")):
+        assert answer.status_code == 200
+        assert not [secret for secret in secrets if secret in answer.text]
+    rules = {rule["key"]: rule for rule in read("/v1/flags").json()["running"]}
+    assert [key for key, rule in rules.items() if rule == {"key": key, "remote": True}] == [
+        "forced", "grouped", "listed", "child",
+    ]  # fmt: skip
+    features = read(f"/api/features/{shop.public}").json()["features"]
+    assert features["forced"] == {"defaultValue": None}
+    assert features["plain"]["rules"]
+    whole = read("/v1/flags", shop.secret)
+    assert all(secret in whole.text for secret in secrets)
+    assert whole.headers["etag"] != read("/v1/flags").headers["etag"]

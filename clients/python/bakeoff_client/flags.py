@@ -87,6 +87,9 @@ class Flags:
             return
         rules, remote = {}, set()
         for data in body["running"]:
+            if "salt" not in data:  # it names people, which a public key may not read
+                remote.add(data["key"])
+                continue
             try:
                 rules[data["key"]] = rule_from_json(data)
             except (AllocationError, ConditionError, KeyError) as error:

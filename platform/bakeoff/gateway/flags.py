@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.answering import decide
 from bakeoff.gateway.fields import MOST_ID
 from bakeoff.gateway.live_experiments import NO_FLAGS, LiveExperiment
@@ -148,8 +149,10 @@ class Flags:
                 else None,
             )
             for name, experiment in flags.running.items()
-            if experiment.rule.hashing == GROWTHBOOK
+            if experiment.rule.hashing == GROWTHBOOK and name not in flags.personal
         }
+        # To a client these say nothing: they are evaluated here, by OFREP.
+        features |= {name: {"defaultValue": None} for name in flags.personal}
         features |= {
             name: {"defaultValue": None, "rules": [{"force": flag.value}]}
             for name, flag in flags.resting.items()
@@ -158,16 +161,22 @@ class Flags:
         return orjson.dumps({"status": 200, "features": features, "savedGroups": {}})
 
     def rules(self, live: Live, key: LiveKey, known_etag: str) -> Answered:
-        """Return all rules, for our own clients; 304 when they have not changed."""
+        """Return all rules, for our own clients; 304 when they have not changed.
+
+        A public key learns of a rule that names people only that it must ask.
+        """
         flags = live.flags.get(key.project_id, NO_FLAGS)
-        etag = f'"{flags.etag}"'
+        hidden = frozenset() if key.kind == SECRET else flags.personal
+        etag = f'"{flags.etag}{"" if hidden else "-all"}"'
         headers = [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
         if etag == known_etag:
             return 304, b"", headers
         body = {
             "running": [
                 # What the platform keeps of a unit, a client cannot know: it must ask.
-                rule_to_json(e.rule) | {"remote": e.sticky or e.reads_unit or e.blocked_before > 0}
+                {"key": e.key, "remote": True}
+                if e.key in hidden
+                else rule_to_json(e.rule) | {"remote": e.sticky or e.reads_unit or e.blocked_before > 0}
                 for e in flags.running.values()
             ],
             "shipped": {

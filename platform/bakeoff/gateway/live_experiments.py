@@ -20,6 +20,7 @@ from experiments.assignment import (
     Span,
     Targeting,
     VariantRule,
+    personal_rules,
 )
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class LiveFlags:
         rules: theirs.
         resting: flags of experiments that do not run, by key.
         groups: saved groups, as JSON.
+        personal: running experiments whose rules name people: no public key reads them.
         etag: changes when any of this does.
     """
 
@@ -137,6 +139,7 @@ class LiveFlags:
     resting: Mapping[str, RestingFlag]
     groups: Mapping[str, Any]
     etag: str
+    personal: frozenset[str] = frozenset()
 
 
 NO_FLAGS = LiveFlags({}, {}, {}, {}, "none")
@@ -321,11 +324,13 @@ def _read_flags(
         running = {experiment.key: experiment for experiment in experiments.get(project, ())}
         rests, known = resting.get(project, {}), groups.get(project, {})
         said = repr(([(e.rule, e.condition, e.epoch) for e in running.values()], rests, known))
+        rules = {key: experiment.rule for key, experiment in running.items()}
         flags[project] = LiveFlags(
             running=running,
-            rules={key: experiment.rule for key, experiment in running.items()},
+            rules=rules,
             resting=rests,
             groups=known,
             etag=hashlib.sha256(said.encode()).hexdigest()[:16],
+            personal=personal_rules(rules),
         )
     return flags
