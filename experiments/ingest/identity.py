@@ -9,6 +9,10 @@ The rule (docs/identity.md). Two ids that come together for the first time:
     both were met before                                  nothing changes; on this device the unit
                                                           stays that of the anonymous id
 
+By a public key, which everybody can read, one more rule: an id that is known as a user's is never taken
+for an anonymous one, nor an anonymous one for a user's, so nobody can put two people together. Then
+nothing changes; the user keeps a unit of their own.
+
 So no unit that met a variant ever turns into another: what an id stands for is decided before its
 first fact is kept and never changes. An answer may therefore be kept for as long as one likes.
 """
@@ -51,18 +55,27 @@ def _unit_of(name: str) -> str:
         WHERE project_id = %(project)s AND alias = %({name})s), %({name})s)"""
 
 
+# Whether the anonymous id is known as a user's, or the user's as an anonymous one.
+_IS_ANOTHERS = """EXISTS (SELECT 1 FROM experiments_link
+        WHERE project_id = %(project)s AND user_id = %(anonymous)s)
+    OR EXISTS (SELECT 1 FROM experiments_unit
+        WHERE project_id = %(project)s AND unit_id = %(anonymous)s)
+    OR EXISTS (SELECT 1 FROM experiments_link
+        WHERE project_id = %(project)s AND anonymous_id = %(user)s)"""
 _LINK = f"""
     WITH known AS (
         SELECT {_unit_of("anonymous")} AS anonymous_unit, {_unit_of("user")} AS user_unit,
             {_is_met("anonymous")} AS anonymous_met, {_is_met("user")} AS user_met,
             EXISTS (SELECT 1 FROM experiments_link WHERE project_id = %(project)s
-                AND anonymous_id = %(anonymous)s AND user_id <> %(user)s) AS shared
+                AND anonymous_id = %(anonymous)s AND user_id <> %(user)s) AS shared,
+            NOT %(trusted)s AND ({_IS_ANOTHERS}) AS refused
     ), decided AS (
-        SELECT CASE WHEN shared THEN NULL WHEN NOT anonymous_met THEN %(anonymous)s
+        SELECT CASE WHEN shared OR refused THEN NULL WHEN NOT anonymous_met THEN %(anonymous)s
                 WHEN NOT user_met THEN %(user)s END AS alias,
-            CASE WHEN shared OR NOT anonymous_met THEN user_unit ELSE anonymous_unit END AS unit_id,
-            CASE WHEN shared THEN anonymous_unit WHEN anonymous_met AND user_met THEN user_unit
-                ELSE '' END AS other
+            CASE WHEN shared OR refused OR NOT anonymous_met THEN user_unit
+                ELSE anonymous_unit END AS unit_id,
+            CASE WHEN refused THEN '' WHEN shared THEN anonymous_unit
+                WHEN anonymous_met AND user_met THEN user_unit ELSE '' END AS other
         FROM known
     )
     INSERT INTO experiments_link (project_id, anonymous_id, user_id, alias, unit_id, other_unit_id)
@@ -71,7 +84,9 @@ _LINK = f"""
     RETURNING unit_id"""
 
 
-async def link(connection: AsyncConnection, project: int, anonymous: str, user: str) -> str:
+async def link(
+    connection: AsyncConnection, project: int, anonymous: str, user: str, *, trusted: bool = False
+) -> str:
     """Apply the rule to a pair, if that was not done before; return the unit of both together.
 
     Args:
@@ -79,8 +94,9 @@ async def link(connection: AsyncConnection, project: int, anonymous: str, user: 
         project: whose ids they are.
         anonymous: of a device or browser.
         user: of a person who is logged in.
+        trusted: whether a secret key says so.
     """
-    values = {"project": project, "anonymous": anonymous, "user": user}
+    values = {"project": project, "anonymous": anonymous, "user": user, "trusted": trusted}
     known = await (await connection.execute(_KNOWN, values)).fetchone()
     if known is not None:
         return str(known[0])

@@ -56,7 +56,8 @@ class Link(models.Model):
                 fields=["project", "unit_id"],
                 condition=Q(alias__isnull=True),
                 name="people_with_two_units",
-            )
+            ),
+            models.Index(fields=["project", "user_id"], name="links_by_user"),
         ]
 
     def __str__(self) -> str:

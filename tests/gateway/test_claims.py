@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,18 @@ from django.db import connection
 from experiments.actions.change_shares import Change, change_shares
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.assignment import hashed_variant
-from experiments.models import Event, ExcludedUnit, Exposure, Metric, Observation, QuarantinedExposure
+from experiments.models import (
+    Event,
+    ExcludedUnit,
+    Exposure,
+    Metric,
+    Observation,
+    QuarantinedExposure,
+    Unit,
+)
 from experiments.reports.experiment_report import report_on
 
+_numbers = itertools.count()
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
@@ -186,3 +196,36 @@ def test_a_pages_key_leaves_out_nobody_who_was_met(lane, shop):
     assert not ExcludedUnit.objects.filter(project=shop.project).exists()
     lane.post("/v1/events", event("u0", event_id="c", user_agent=BOT), shop.secret)
     assert ExcludedUnit.objects.get(project=shop.project).unit_id == "u0"
+
+
+def alias(lane, key, previous, user):
+    return lane.post("/v1/alias", {"previousId": previous, "userId": user}, key)
+
+
+def seen_as(shop, lane, unit):
+    """The unit under which an id's events are kept now."""
+    name = f"seen-{next(_numbers)}"
+    lane.post("/v1/events", {"name": name, "unit_id": unit}, shop.public)
+    return Event.objects.get(project=shop.project, name=name).unit_id
+
+
+def test_a_pages_key_does_not_put_two_people_together(lane, shop):
+    for anonymous, user in (("a1", "ann"), ("b1", "ben")):
+        lane.post("/v1/identify", {"anonymousId": anonymous, "userId": user}, shop.public)
+    Unit.objects.create(project=shop.project, unit_id="cleo", attributes={"plan": "gold"})
+    for previous, user in (
+        ("ann", "ben"), ("ann", "new"), ("cleo", "new"), ("a1", "ben"), ("a1", "new"), ("x", "b1"),
+    ):  # fmt: skip
+        assert alias(lane, shop.public, previous, user).status_code == 200
+    assert [seen_as(shop, lane, unit) for unit in ("ann", "ben", "cleo", "new", "a1", "b1")] == [
+        "ann", "ben", "cleo", "new", "ann", "ben",
+    ]  # fmt: skip
+
+
+def test_a_pages_key_says_who_logged_in_and_a_secret_key_anything(lane, shop):
+    lane.post("/v1/events", {"name": "view", "anonymous_id": "a1"}, shop.public)
+    alias(lane, shop.public, "a1", "ann")
+    assert seen_as(shop, lane, "ann") == "a1"
+    lane.post("/v1/identify", {"anonymousId": "b1", "userId": "ben"}, shop.public)
+    alias(lane, shop.secret, "ben", "benjamin")
+    assert seen_as(shop, lane, "benjamin") == "ben"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from uuid_utils import uuid7
 
+from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway import fields
 from bakeoff.gateway.access import require_secret
 from bakeoff.gateway.caller import Consent
@@ -216,7 +217,11 @@ class Recorder:
             raise invalid("context", "…", f"at most {MOST_CONTEXT_BYTES} bytes of JSON")
         consent = Consent.of(data, caller)
         (unit,) = await self.identity.units(
-            live, caller.key.project_id, [ids], may_link=consent.analytics
+            live,
+            caller.key.project_id,
+            [ids],
+            may_link=consent.analytics,
+            trusted=caller.key.kind == SECRET,
         )
         return Visitor(
             key=caller.key,

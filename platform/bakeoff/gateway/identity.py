@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bakeoff.gateway.live import Live
+
+    _Together = Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]]
 
 logger = logging.getLogger(__name__)
 REMEMBERED = 200_000
@@ -57,7 +60,13 @@ class IdentityBook:
         return None not in ids or project in live.linked or project in self._linking
 
     async def units(
-        self, live: Live, project: int, asked: Sequence[Ids], *, may_link: bool = True
+        self,
+        live: Live,
+        project: int,
+        asked: Sequence[Ids],
+        *,
+        may_link: bool = True,
+        trusted: bool = False,
     ) -> list[str]:
         """Return the unit of each pair of ids, in order.
 
@@ -67,6 +76,7 @@ class IdentityBook:
             asked: the ids.
             may_link: whether ids that come together for the first time are linked; a request that
                 can still be refused must not.
+            trusted: whether a secret key asks, which may put any two ids together.
 
         While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
         anonymous id if there is one, so that nobody's variant changes at a login.
@@ -76,20 +86,23 @@ class IdentityBook:
         missing = [ids for ids in dict.fromkeys(asked) if (project, ids) not in self._known]
         found: dict[Ids, str] = {}
         if missing:
-            found = await self._ask(project, missing, may_link=may_link)
+            together = partial(link, trusted=trusted) if may_link else unit_of_pair
+            found = await self._ask(project, missing, together, may_link=may_link)
         units = []
         for ids in asked:
             unit = self._known.get((project, ids)) or found.get(ids) or ids[0] or ids[1] or ""
             units.append(unit)
         return units
 
-    async def _ask(self, project: int, missing: Sequence[Ids], *, may_link: bool) -> dict[Ids, str]:
+    async def _ask(
+        self, project: int, missing: Sequence[Ids], together: _Together, *, may_link: bool
+    ) -> dict[Ids, str]:
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             if loop.time() < self._retry_at:
                 return {}
             try:
-                found = await self._read(project, missing, may_link=may_link)
+                found = await self._read(project, missing, together, may_link=may_link)
             except (psycopg.Error, TimeoutError, OSError) as error:
                 logger.warning("ids are not linked while PostgreSQL is away: %s", error)
                 self._retry_at = loop.time() + RETRY_SECONDS
@@ -101,12 +114,13 @@ class IdentityBook:
                 self._known.popitem(last=False)
         return found
 
-    async def _read(self, project: int, missing: Sequence[Ids], *, may_link: bool) -> dict[Ids, str]:
+    async def _read(
+        self, project: int, missing: Sequence[Ids], together: _Together, *, may_link: bool
+    ) -> dict[Ids, str]:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=2
             )
-        together = link if may_link else unit_of_pair
         asked = _ask(self._connection, project, missing, together)
         found = await within(TIMEOUT_SECONDS, self._connection, asked)
         if may_link and any(None not in ids for ids in missing):
@@ -126,7 +140,7 @@ async def _ask(
     connection: psycopg.AsyncConnection,
     project: int,
     missing: Sequence[Ids],
-    together: Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]],
+    together: _Together,
 ) -> dict[Ids, str]:
     single = [anonymous or user or "" for anonymous, user in missing if not (anonymous and user)]
     aliases = await resolve(connection, project, single) if single else {}

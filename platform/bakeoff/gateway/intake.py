@@ -241,7 +241,8 @@ class Intake:
     async def _settle(self, live: Live, key: LiveKey, draft: _Draft) -> Rows:
         """Put the units into the rows."""
         asked = draft.ids
-        found = dict(zip(asked, await self._identity.units(live, key.project_id, asked), strict=True))
+        units = await self._identity.units(live, key.project_id, asked, trusted=key.kind == SECRET)
+        found = dict(zip(asked, units, strict=True))
         for ids, event in draft.events:
             event.unit_id = found[ids]
         rows = Rows(
