@@ -28,7 +28,9 @@ class ItemAdmin(ModelAdmin):
 
 
 @admin.register(Surface)
-class SurfaceAdmin(ModelAdmin):
+class SurfaceAdmin(ReadOnlyAdmin):
+    """Changed on its own page, which checks the rules and writes the audit trail."""
+
     list_display = ["key", "project", "kind", "retrain_recommender", "last_retrained_at"]
     list_filter = ["project", "kind"]
 

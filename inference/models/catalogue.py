@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 
@@ -115,6 +115,13 @@ class Surface(models.Model):
     )
     attribution_seconds = models.PositiveIntegerField(
         default=7 * 24 * 3600, help_text="How long after a slate an event is credited to it."
+    )
+    labels: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="Labels of a surface that labels text. When there are any, others are not learnt; "
+        "when there are none, those of loaded examples are.",
     )
     retrain_recommender = models.CharField(
         max_length=32, blank=True, help_text="What the schedule trains; empty for nothing."

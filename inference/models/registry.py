@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -190,6 +190,12 @@ class TrainingRun(models.Model):
     version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
     progress = models.FloatField(default=0.0)
     message = models.TextField(blank=True)
+    notes: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="What was set aside, and what a person should know.",
+    )
     curve: models.JSONField[list[list[Any]]] = models.JSONField(
         default=list, blank=True, help_text="Losses on the way: fit, step, loss."
     )

@@ -8,28 +8,32 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
+from pydantic import ConfigDict
 
-from bakeoff.api.access import project_of
+from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from experiments.actions.change_surface import (
+    CannotChangeSurfaceError,
+    KindIsFixedError,
+    WouldResetError,
+    patch_surface,
+    put_surface,
+)
 from experiments.analysis.metric_spec import MetricError, MetricSpec
-from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft, load_items
-from inference.cache import cache_client
-from inference.learners import learners_of
 from inference.models import Surface
-from inference.serving.changes import announce_change
 from inference.tasks import embed_items
+from inference.training.label_names import MAX_LABEL, MAX_LABELS
 
 router = Router(tags=["surfaces"])
 KEY = r"^[-a-zA-Z0-9_]+$"
 MOST_ITEMS = 1000
 
 
-class SurfaceIn(Schema):
-    """A surface to be, or what is to change."""
+class SurfaceFields(Schema):
+    """What may be set of a surface."""
 
-    key: str = Field(min_length=1, max_length=64, pattern=KEY)
     kind: str = Field("recommend", pattern="^(recommend|classify|flag)$")
     static_list: list[str] = Field(default_factory=list, max_length=1000)
     candidates: int = Field(200, ge=1, le=5000)
@@ -37,12 +41,32 @@ class SurfaceIn(Schema):
     liked_events: list[str] = Field(default_factory=list, max_length=20)
     credited_events: list[str] = Field(default_factory=lambda: ["conversion"], max_length=20)
     attribution_seconds: int = Field(7 * 86_400, ge=0, le=31_536_000)
+    labels: list[Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]] = Field(
+        default_factory=list,
+        max_length=MAX_LABELS,
+        description="Of a surface that labels text: the only ones that are learnt, when there are any.",
+    )
     retrain_recommender: str = ""
     retrain_every_seconds: int = Field(86_400, ge=60, le=31_536_000)
+    retrain_params: dict[str, Any] = Field(default_factory=dict)
     retrain_on_drift: bool = False
+    start_experiments: bool = True
     shadow_share: float = Field(0.1, ge=0, le=1)
     shadow_first: int = Field(0, ge=0, le=1_000_000)
     policy: dict[str, Any] = Field(default_factory=dict)
+
+
+class SurfaceIn(SurfaceFields):
+    """A whole surface."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+
+
+class SurfacePatch(SurfaceFields):
+    """What is to change: a field that is not named stays as it is."""
+
+    # A misspelt field would otherwise be a change that nobody sees not to happen.
+    model_config = ConfigDict(extra="forbid")
 
 
 class SurfaceOut(SurfaceIn):
@@ -63,27 +87,46 @@ def list_surfaces(request: HttpRequest) -> Any:
     return Surface.objects.filter(project=project_of(request)).order_by("key")
 
 
+@router.get("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
+def show_surface(request: HttpRequest, key: str) -> Any:
+    """Show a surface."""
+    return get_object_or_404(Surface, project=project_of(request), key=key)
+
+
 @router.put("/surfaces", response={200: SurfaceOut, **REFUSALS})
-def put_surface(request: HttpRequest, payload: SurfaceIn) -> Any:
-    """Make a surface, or change it."""
+def write_surface(request: HttpRequest, payload: SurfaceIn, *, replace: bool = False) -> Any:
+    """State a whole surface: make it, or change it.
+
+    Fields that are not named have their defaults. Where that would reset a field of a surface that is
+    there already, the answer is 409 and lists them; `?replace=true` resets them.
+    """
     try:
-        parse_rules(payload.liked_events)
-    except LikeRuleError as error:
-        raise Problem(422, "invalid_rule", str(error), "liked_events") from error
-    learners = learners_of(payload.kind)
-    if payload.retrain_recommender and payload.retrain_recommender not in learners:
-        raise Problem(
-            422,
-            "unknown_recommender",
-            f"retrain_recommender == '{payload.retrain_recommender}', must be one of "
-            f"{sorted(learners)} on a surface of kind '{payload.kind}'.",
-            "retrain_recommender",
+        return put_surface(
+            project=project_of(request),
+            key=payload.key,
+            values=payload.dict(exclude={"key"}, exclude_unset=True),
+            replace=replace,
+            by=actor_of(request),
         )
-    surface, _ = Surface.objects.update_or_create(
-        project=project_of(request), key=payload.key, defaults=payload.dict(exclude={"key"})
-    )
-    announce_change(cache_client())
-    return surface
+    except CannotChangeSurfaceError as error:
+        raise _problem(error) from error
+
+
+@router.patch("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
+def change_surface(request: HttpRequest, key: str, payload: SurfacePatch) -> Any:
+    """Change the named fields of a surface; the others stay as they are."""
+    surface: Surface = get_object_or_404(Surface, project=project_of(request), key=key)
+    try:
+        return patch_surface(
+            surface=surface, changes=payload.dict(exclude_unset=True), by=actor_of(request)
+        )
+    except CannotChangeSurfaceError as error:
+        raise _problem(error) from error
+
+
+def _problem(error: CannotChangeSurfaceError) -> Problem:
+    conflict = isinstance(error, WouldResetError | KindIsFixedError)
+    return Problem(409 if conflict else 422, error.code, str(error), error.field)
 
 
 class ItemIn(Schema):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from experiments.ingest.load_events import PastEvent
     from inference.actions.load_items import ItemDraft
 
+OPERATOR = "operator"
 MOST_ID = 200
 MOST_EXAMPLE = 20_000
 T = TypeVar("T")
@@ -133,12 +134,15 @@ def labelled(
 ) -> None:
     """Columns: a text, a label; any other is a feature. A surface that is not there is made."""
     project = find_project(slug)
+    from experiments.actions.change_surface import put_surface
     from inference.actions.load_examples import ExampleDraft, load_examples
     from inference.models import Surface
 
-    surface, made = Surface.objects.get_or_create(
-        project=project, key=key, defaults={"kind": Surface.Kind.CLASSIFY}
-    )
+    surface = Surface.objects.filter(project=project, key=key).first()
+    made = surface is None
+    if surface is None:
+        values = {"kind": Surface.Kind.CLASSIFY}
+        surface = put_surface(project=project, key=key, values=values, replace=False, by=OPERATOR)
     if surface.kind != Surface.Kind.CLASSIFY:
         raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
     rest = {text_column, label_column, id_column}

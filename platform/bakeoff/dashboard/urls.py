@@ -21,6 +21,7 @@ of_project = [
     path("metrics/", registry.list_metrics, name="metrics"),
     path("surfaces/", registry.list_surfaces, name="surfaces"),
     path("surfaces/<slug:key>/", registry.show_surface, name="surface"),
+    path("surfaces/<slug:key>/edit/", registry.edit_surface, name="surface-edit"),
     path("surfaces/<slug:key>/train/", registry.train, name="surface-train"),
     path("models/", registry.list_models, name="models"),
     path("models/<int:version_id>/", registry.show_version, name="version"),

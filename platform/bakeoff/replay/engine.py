@@ -21,6 +21,7 @@ from bakeoff.replay.checks import check_champion, check_decision, check_ledger
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow, follow_run, wait_until
 from bakeoff.replay.plan import EXPLORATION, Plan, make_plan, policy_of
 from bakeoff.replay.visitors import Ledger, Traffic, Visitor, send_visitors
+from experiments.actions.change_surface import put_surface
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     RoleDraft,
@@ -225,14 +226,15 @@ class Replay:
             kind=Metric.Kind.MEAN,
             event_name="click",
         )
-        return Surface.objects.create(
-            project=self._project,
-            key="home-feed",
-            liked_events=liked,
-            static_list=[item.item_id for item in self._dataset.items[:10]],
-            exploration=EXPLORATION,
-            policy=self._policy,
-            seed=f"seed-{self._options.seed}",
+        values = {
+            "liked_events": liked,
+            "static_list": [item.item_id for item in self._dataset.items[:10]],
+            "exploration": EXPLORATION,
+            "policy": self._policy,
+            "seed": f"seed-{self._options.seed}",
+        }
+        return put_surface(
+            project=self._project, key="home-feed", values=values, replace=False, by=OPERATOR
         )
 
     def _crown_popularity(self) -> None:

@@ -20,6 +20,7 @@ from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.checks import check_decision
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow_run, wait_until
+from experiments.actions.change_surface import put_surface
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Metric
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 BASELINE = "tfidf"
 CONNECTIONS = 8
+OPERATOR = "operator"
 WINDOW_SECONDS = 5.0
 
 
@@ -130,13 +132,11 @@ class LabelledReplay:
         return result
 
     def _make_surface(self) -> None:
-        self._surface = Surface.objects.create(
-            project=self._project,
-            key="labels",
-            kind=Surface.Kind.CLASSIFY,
-            seed=f"seed-{self._seed}",
-            start_experiments=False,
-            policy={
+        values = {
+            "kind": Surface.Kind.CLASSIFY,
+            "seed": f"seed-{self._seed}",
+            "start_experiments": False,
+            "policy": {
                 "rule": "group_sequential",
                 "reserve": 0.0,
                 "planned_units": max(len(self._visitors), 2),
@@ -147,6 +147,9 @@ class LabelledReplay:
                 "look_every_seconds": 1.0,
                 "twyman_limit": 0.0,
             },
+        }
+        self._surface = put_surface(
+            project=self._project, key="labels", values=values, replace=False, by=OPERATOR
         )
         Metric.objects.create(
             project=self._project,

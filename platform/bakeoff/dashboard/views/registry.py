@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from bakeoff.dashboard.access import ANALYST, OPERATOR, project_for, projects_of, require, write_down
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.run_page import page_of as run_page
+from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface, put_surface
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
@@ -26,10 +27,8 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
-from inference.cache import cache_client
 from inference.learners import learners_of
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
-from inference.serving.changes import announce_change
 
 
 class MetricForm(ModelForm):  # type: ignore[type-arg]
@@ -66,17 +65,35 @@ def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "dashboard/metrics.html", context, status=status)
 
 
-class SurfaceForm(ModelForm):  # type: ignore[type-arg]
-    """A surface."""
+SURFACE_FIELDS: tuple[str, ...] = (
+    "static_list", "labels", "liked_events", "exploration", "retrain_recommender",
+    "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
+)  # fmt: skip
+JSON_LISTS = ("static_list", "labels", "liked_events")
+
+
+class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
+    """What may be changed of a surface: neither its key nor its kind."""
 
     class Meta:
         """Its fields."""
 
         model = Surface
-        fields = (
-            "key", "kind", "liked_events", "exploration", "retrain_recommender",
-            "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
-        )  # fmt: skip
+        fields = SURFACE_FIELDS
+
+    def values(self) -> dict[str, Any]:
+        """Return what was typed, but for the key; a list that was left empty is one."""
+        typed = {name: value for name, value in self.cleaned_data.items() if name != "key"}
+        return {**typed, **{name: typed[name] or [] for name in JSON_LISTS}}
+
+
+class SurfaceForm(SurfaceChangeForm):
+    """A new surface."""
+
+    class Meta(SurfaceChangeForm.Meta):
+        """Its fields."""
+
+        fields = ("key", "kind", *SURFACE_FIELDS)
 
 
 @require_http_methods(["GET", "POST"])
@@ -86,24 +103,43 @@ def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
     found = project_for(request, project, OPERATOR if request.method == "POST" else "viewer")
     form = SurfaceForm(request.POST or None, instance=Surface(project=found))
     if request.method == "POST" and form.is_valid():
-        learners = learners_of(form.instance.kind)
-        if form.instance.retrain_recommender and form.instance.retrain_recommender not in learners:
-            form.add_error(
-                "retrain_recommender", _("Must be one of %(names)s.") % {"names": sorted(learners)}
-            )
-        elif Surface.objects.filter(project=found, key=form.instance.key).exists():
+        key = form.cleaned_data["key"]
+        if Surface.objects.filter(project=found, key=key).exists():
             form.add_error("key", _("There is a surface of this key already."))
         else:
-            form.save()
-            announce_change(cache_client())
-            write_down(request, found, "make surface", form.instance.key)
-            messages.success(
-                request, _("Made. Ask it with /v1/%(kind)s.") % {"kind": form.instance.kind}
-            )
-            return redirect("surface", project, form.instance.key)
+            try:
+                put_surface(
+                    project=found, key=key, values=form.values(), replace=False, by=str(request.user)
+                )
+            except CannotChangeSurfaceError as error:
+                form.add_error(error.field, str(error))
+            else:
+                messages.success(
+                    request, _("Made. Ask it with /v1/%(kind)s.") % {"kind": form.cleaned_data["kind"]}
+                )
+                return redirect("surface", project, key)
     rows = [(s, s.versions.champions().first()) for s in found.surfaces.order_by("key")]
     context = {"rows": rows, "form": form, "project": found}
     return render(request, "dashboard/surfaces.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def edit_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Change a surface; fields that are not on the form stay as they are."""
+    found = project_for(request, project, OPERATOR)
+    surface = get_object_or_404(Surface, project=found, key=key)
+    form = SurfaceChangeForm(request.POST or None, instance=surface)
+    if request.method == "POST" and form.is_valid():
+        try:
+            patch_surface(surface=surface, changes=form.values(), by=str(request.user))
+        except CannotChangeSurfaceError as error:
+            form.add_error(error.field, str(error))
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("surface", project, key)
+    context = {"form": form, "project": found, "surface": surface}
+    return render(request, "dashboard/surface_edit.html", context, status=422 if form.errors else 200)
 
 
 @require_safe

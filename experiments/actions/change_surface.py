@@ -1,0 +1,192 @@
+"""Make a surface, or change what it is: every face takes this way, and the audit trail sees it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from experiments.ingest.likes import LikeRuleError, parse_rules
+from experiments.models import Experiment
+from experiments.stats.policy import Policy, PolicyError
+from inference.cache import cache_client
+from inference.learners import learners_of
+from inference.models import Surface
+from inference.serving.changes import announce_change
+from inference.training.label_names import LabelsError, check_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakeoff.accounts.models import Project
+
+# What a person may set. The key names the surface for ever; the rest is the platform's.
+EDITABLE = (
+    "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
+    "attribution_seconds", "labels", "retrain_recommender", "retrain_every_seconds", "retrain_params",
+    "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first",
+)  # fmt: skip
+
+
+TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
+
+
+class CannotChangeSurfaceError(Exception):
+    """A surface that would break a rule; the message says which.
+
+    Attributes:
+        field: that breaks it.
+        code: for the API.
+    """
+
+    def __init__(
+        self, message: str, *, field: str | None = None, code: str = "invalid_surface"
+    ) -> None:
+        """Keep the parts."""
+        super().__init__(message)
+        self.field, self.code = field, code
+
+
+class KindIsFixedError(CannotChangeSurfaceError):
+    """The kind of a surface that has versions or experiments."""
+
+
+class WouldResetError(CannotChangeSurfaceError):
+    """A whole that leaves out fields which were set."""
+
+
+def defaults_of_surface() -> dict[str, Any]:
+    """Return what each editable field is when nobody says."""
+    blank = Surface()
+    return {name: getattr(blank, name) for name in EDITABLE}
+
+
+def put_surface(
+    *, project: Project, key: str, values: Mapping[str, Any], replace: bool, by: str
+) -> Surface:
+    """State a whole surface: make it, or set every editable field to its value or its default.
+
+    Args:
+        project: whose surface.
+        key: its name.
+        values: the fields that are named.
+        replace: whether fields that are set and not named may be reset.
+        by: who does it.
+
+    Raises:
+        WouldResetError: fields that are set are not named; the message lists them.
+        CannotChangeSurfaceError: a value breaks a rule.
+    """
+    with transaction.atomic():
+        surface = Surface.objects.select_for_update().filter(project=project, key=key).first()
+        if surface is None:
+            surface = Surface(project=project, key=key, **values)
+            _check(surface)
+            surface.save()
+            record_audit(
+                project.pk,
+                actor=by,
+                action="make surface",
+                subject=key,
+                detail={"fields": dict(values)},
+            )
+            transaction.on_commit(partial(announce_change, cache_client()))
+            return surface
+        defaults = defaults_of_surface()
+        reset = [n for n in EDITABLE if n not in values and getattr(surface, n) != defaults[n]]
+        if reset and not replace:
+            raise WouldResetError(
+                f"surface '{key}' exists, and this would reset {', '.join(reset)}: name them, change "
+                "single fields by PATCH, or send ?replace=true.",
+                field=reset[0],
+                code="would_reset",
+            )
+        return _change(surface, {**defaults, **values}, by)
+
+
+def patch_surface(*, surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
+    """Change the named fields; all others stay as they are.
+
+    Raises:
+        CannotChangeSurfaceError: a value breaks a rule.
+    """
+    with transaction.atomic():
+        # Two people may change two fields at once: each reads what the other has written.
+        locked = Surface.objects.select_for_update().get(pk=surface.pk)
+        return _change(locked, changes, by)
+
+
+def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
+    before = {name: getattr(surface, name) for name in changes}
+    changed = [name for name, value in changes.items() if before[name] != value]
+    if not changed:
+        return surface
+    if "kind" in changed:
+        _require_no_versions(surface, changes["kind"])
+    for name in changed:
+        setattr(surface, name, changes[name])
+    _check(surface)
+    surface.save(update_fields=changed)
+    record_audit(
+        surface.project_id,
+        actor=by,
+        action="change surface",
+        subject=surface.key,
+        detail={"changed": {name: [before[name], getattr(surface, name)] for name in changed}},
+    )
+    transaction.on_commit(partial(announce_change, cache_client()))
+    return surface
+
+
+def _require_no_versions(surface: Surface, kind: str) -> None:
+    if surface.versions.exists() or Experiment.objects.filter(surface=surface).exists():
+        raise KindIsFixedError(
+            f"kind == '{kind}', must stay '{surface.kind}': surface '{surface.key}' has versions or "
+            "experiments of that kind. Make another surface.",
+            field="kind",
+            code="kind_is_fixed",
+        )
+
+
+def _check(surface: Surface) -> None:
+    _check_lists(surface)
+    try:
+        parse_rules(surface.liked_events)
+        Policy.parse(surface.policy)
+        surface.labels = check_labels(surface.labels)
+    except LikeRuleError as error:
+        raise CannotChangeSurfaceError(str(error), field="liked_events", code="invalid_rule") from error
+    except PolicyError as error:
+        raise CannotChangeSurfaceError(str(error), field="policy", code="invalid_policy") from error
+    except LabelsError as error:
+        raise CannotChangeSurfaceError(str(error), field="labels", code="invalid_labels") from error
+    if surface.labels and surface.kind != Surface.Kind.CLASSIFY:
+        raise CannotChangeSurfaceError(
+            f"labels == {len(surface.labels)} of them, must be none on a surface of kind "
+            f"'{surface.kind}'.",
+            field="labels",
+            code="invalid_labels",
+        )
+    learners = learners_of(surface.kind)
+    if surface.retrain_recommender and surface.retrain_recommender not in learners:
+        raise CannotChangeSurfaceError(
+            f"retrain_recommender == '{surface.retrain_recommender}', must be one of "
+            f"{sorted(learners)} on a surface of kind '{surface.kind}'.",
+            field="retrain_recommender",
+            code="unknown_recommender",
+        )
+
+
+def _check_lists(surface: Surface) -> None:
+    if surface.kind not in Surface.Kind.values:
+        raise CannotChangeSurfaceError(
+            f"kind == '{surface.kind}', must be one of {Surface.Kind.values}.", field="kind"
+        )
+    for name in TEXT_LISTS:
+        value = getattr(surface, name)
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise CannotChangeSurfaceError(
+                f"{name} == {value!r:.50}, must be a list of texts.", field=name
+            )

@@ -1,0 +1,148 @@
+"""Surfaces are changed field by field; a whole says what it would reset; each change is in the trail."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+from django.contrib.auth.models import User
+from django.test import Client
+
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.cli import main
+from inference.models import Surface
+from tests import builders
+
+
+@pytest.fixture
+def call(lane, shop):
+    def call(method, path, body=None, key=None):
+        headers = {"Authorization": f"Bearer {key or shop.secret}"}
+        return lane.client.request(method, f"/v1{path}", json=body, headers=headers)
+
+    return call
+
+
+def entries(shop):
+    found = AuditEntry.objects.filter(project=shop.project, action__endswith="surface")
+    return [(entry.action, entry.subject, entry.detail) for entry in found.order_by("id")]
+
+
+@pytest.fixture
+def configured(shop):
+    """A live surface as its owner left it."""
+    Surface.objects.filter(pk=shop.surface.pk).update(
+        liked_events=["rating>=4"], retrain_recommender="ease", exploration=0.5, policy={"alpha": 0.01}
+    )
+    shop.surface.refresh_from_db()
+    return shop.surface
+
+
+def test_a_patch_changes_what_it_names_and_nothing_else(call, shop, configured):
+    answer = call("PATCH", "/surfaces/home-feed", {"exploration": 0.2})
+    assert (answer.status_code, answer.json()["exploration"]) == (200, 0.2)
+    after = Surface.objects.get(pk=configured.pk)
+    for name in ("kind", "static_list", "liked_events", "retrain_recommender", "policy"):
+        assert getattr(after, name) == getattr(configured, name)
+    assert entries(shop) == [("change surface", "home-feed", {"changed": {"exploration": [0.5, 0.2]}})]
+    assert call("GET", "/surfaces/home-feed").json()["exploration"] == 0.2
+    call("PATCH", "/surfaces/home-feed", {"exploration": 0.2})  # nothing changes: nothing to write
+    assert len(entries(shop)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"exploration": -1}, 400, "exploration"),
+        ({"exploration": None}, 400, "exploration"),
+        ({"explorations": 1}, 400, "explorations"),
+        ({"key": "other"}, 400, "key"),
+        ({"liked_events": ["rating>="]}, 422, "liked_events"),
+        ({"retrain_recommender": "oracle"}, 422, "retrain_recommender"),
+        ({"policy": {"alpah": 0.1}}, 422, "policy"),
+        ({"labels": ["a"]}, 422, "labels"),
+        ({"kind": "classify"}, 409, "kind"),
+    ],
+)
+def test_a_patch_that_breaks_a_rule_changes_nothing(call, shop, body, status, field):
+    refused = call("PATCH", "/surfaces/home-feed", {"shadow_share": 0.9, **body})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (status, field)
+    assert Surface.objects.get(pk=shop.surface.pk).shadow_share == 0.1
+    assert entries(shop) == []
+
+
+def test_a_surface_of_another_project_is_not_found(lane, call):
+    stranger = builders.make_shop()
+    lane.refresh()
+    call("PATCH", "/surfaces/home-feed", {"exploration": 1.5}, key=stranger.secret)
+    assert Surface.objects.get(pk=stranger.surface.pk).exploration == 1.5
+    assert call("PATCH", "/surfaces/nowhere", {"exploration": 1.0}).status_code == 404
+    assert call("GET", "/surfaces/nowhere").status_code == 404
+    assert call("PATCH", "/surfaces/home-feed", {}, key="pk_nobody").status_code == 401
+
+
+def test_a_whole_lists_what_it_would_reset(call, shop, configured):
+    refused = call("PUT", "/surfaces", {"key": "home-feed", "exploration": 0.1})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "would_reset")
+    message = refused.json()["error"]["message"]
+    assert "would reset static_list, liked_events, retrain_recommender, policy:" in message
+    after = Surface.objects.get(pk=configured.pk)
+    assert (after.exploration, after.liked_events) == (0.5, ["rating>=4"])
+    assert entries(shop) == []
+    replaced = call("PUT", "/surfaces?replace=true", {"key": "home-feed", "exploration": 0.1})
+    assert (replaced.status_code, replaced.json()["liked_events"]) == (200, [])
+    ((action, _, detail),) = entries(shop)
+    assert action == "change surface"
+    assert detail["changed"]["liked_events"] == [["rating>=4"], []]
+    assert "kind" not in detail["changed"]
+
+
+def test_a_whole_that_names_every_field_needs_no_word(call, configured):
+    whole = call("GET", "/surfaces/home-feed").json()
+    assert call("PUT", "/surfaces", {**whole, "exploration": 0.3}).status_code == 200
+    configured.refresh_from_db()
+    assert (configured.exploration, configured.policy) == (0.3, {"alpha": 0.01})
+
+
+def test_the_kind_of_a_surface_with_versions_stays(call, lane, shop):
+    desk = Surface.objects.create(project=shop.project, key="desk", kind="classify")
+    assert (
+        call("PUT", "/surfaces", {"key": "desk"})
+        .json()["error"]["message"]
+        .startswith("surface 'desk' exists, and this would reset kind")
+    )
+    builders.make_version(desk, [1] * 10, name="tfidf")
+    for path in ("/surfaces", "/surfaces?replace=true"):
+        assert call("PUT", path, {"key": "desk"}).status_code == 409
+    refused = call("PUT", "/surfaces?replace=true", {"key": "desk", "kind": "recommend"})
+    assert refused.json()["error"]["code"] == "kind_is_fixed"
+    lane.refresh()
+    answer = lane.post("/v1/classify", {"surface": "desk", "unit_id": "u", "text": "rain"}, shop.public)
+    assert answer.status_code == 200
+
+
+def test_pages_and_shell_write_the_trail_too(shop, tmp_path):
+    client = Client()
+    client.force_login(User.objects.create_superuser(f"root-{shop.surface.pk}", password="x"))
+    form = {
+        "static_list": '["i1"]', "labels": "[]", "liked_events": '["buy"]', "exploration": "0.25",
+        "retrain_recommender": "", "retrain_every_seconds": "86400", "shadow_first": "0",
+        "start_experiments": "on",
+    }  # fmt: skip
+    page = f"/p/{shop.project.slug}/surfaces/home-feed/edit/"
+    assert client.get(page).status_code == 200
+    assert client.post(page, {**form, "liked_events": '["x>="]'}).status_code == 422
+    assert client.post(page, form).status_code == 302
+    made = client.post(
+        f"/p/{shop.project.slug}/surfaces/", {**form, "key": "inbox", "kind": "recommend"}
+    )
+    assert made.status_code == 302
+    file = tmp_path / "texts.csv"
+    file.write_text("text,label\nrain,a\nsun,b\n")
+    arguments = ["load", "labelled", str(file), "--surface", "desk", "--project", shop.project.slug]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert [(action, subject) for action, subject, _ in entries(shop)] == [
+        ("change surface", "home-feed"),
+        ("make surface", "inbox"),
+        ("make surface", "desk"),
+    ]
+    assert Surface.objects.get(pk=shop.surface.pk).credited_events == ["conversion"]
