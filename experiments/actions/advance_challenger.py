@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from bakeoff.accounts.audit import PLATFORM
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     RoleDraft,
     VariantDraft,
     define_experiment,
 )
-from experiments.actions.look_at_experiment import PLATFORM
 from experiments.actions.promote_version import promote_version
 from experiments.actions.shadow_version import shadow_version
 from experiments.actions.start_experiment import start_experiment

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from bakeoff.accounts.audit import record_audit
-from experiments.actions.look_at_experiment import PLATFORM
+from bakeoff.accounts.audit import PLATFORM, record_audit
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
@@ -107,6 +106,8 @@ def _check_shares(
 def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
     """Pull the kill switch, or let go of it: nobody is in an experiment that is off.
 
+    Done already, it changes nothing.
+
     Raises:
         WrongStateError: it does not run.
     """
@@ -114,6 +115,8 @@ def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.state != Experiment.State.RUNNING:
             raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
+        if locked.enabled == enabled:
+            return
         locked.enabled = enabled
         locked.save(update_fields=["enabled"])
         record_audit(

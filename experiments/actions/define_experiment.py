@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
+from bakeoff.accounts.audit import PLATFORM, record_audit
 from experiments.actions.check_assignment import (
     CannotAssignError,
     check_condition,
@@ -92,7 +93,25 @@ class ExperimentDraft:
 
 
 def define_experiment(draft: ExperimentDraft) -> Experiment:
-    """Write the draft.
+    """Write the draft, in the name of its owner.
+
+    Raises:
+        CannotDefineError: as of `check_draft`, or the key is taken.
+    """
+    check_draft(draft)
+    try:
+        return _write(draft)
+    except IntegrityError as error:
+        raise key_is_taken(draft.key) from error
+
+
+def key_is_taken(key: str) -> CannotDefineError:
+    """Return the refusal of a key that another experiment has."""
+    return CannotDefineError(f"experiment == '{key}', exists already in this project.", field="key")
+
+
+def check_draft(draft: ExperimentDraft) -> None:
+    """Refuse a draft that could not run.
 
     Raises:
         CannotDefineError: a policy, weight, allocation or key that breaks its rule, a version of
@@ -109,6 +128,7 @@ def define_experiment(draft: ExperimentDraft) -> Experiment:
     total = sum(variant.weight for variant in draft.variants)
     if abs(total - 1) > 1e-6 or any(variant.weight < 0 for variant in draft.variants):
         raise CannotDefineError(f"sum of weights == {total:g}, must be 1.", field="variants")
+    _check_parts(draft)
     for variant in draft.variants:
         _check_version(draft, variant)
         _check_value(variant)
@@ -119,12 +139,24 @@ def define_experiment(draft: ExperimentDraft) -> Experiment:
             f"segments == {list(draft.segments)}, must be at most {MOST_SEGMENTS} names of attributes.",
             field="segments",
         )
-    try:
-        return _write(draft)
-    except IntegrityError as error:
+
+
+def _check_parts(draft: ExperimentDraft) -> None:
+    """Refuse variants or metrics that stand there twice, and two that want the place of one."""
+    keys = [variant.key for variant in draft.variants]
+    if len(set(keys)) < len(keys):
+        raise CannotDefineError(f"variants == {keys}, must have different keys.", field="variants")
+    controls = sum(variant.is_control for variant in draft.variants)
+    if controls != 1:
+        raise CannotDefineError(f"controls == {controls}, must be 1.", field="variants")
+    metrics = [role.metric.key for role in draft.roles]
+    if len(set(metrics)) < len(metrics):
         raise CannotDefineError(
-            f"experiment == '{draft.key}', exists already in this project.", field="key"
-        ) from error
+            f"metrics == {metrics}, must be different: each has one part.", field="metrics"
+        )
+    primaries = sum(role.role == ExperimentMetric.Role.PRIMARY for role in draft.roles)
+    if primaries != 1:
+        raise CannotDefineError(f"primary metrics == {primaries}, must be 1.", field="metrics")
 
 
 def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
@@ -198,38 +230,65 @@ def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
         )
 
 
+def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
+    """Return a draft as values of the experiment's columns; variants and metrics are other rows."""
+    return {
+        "surface": draft.surface,
+        "key": draft.key,
+        "hypothesis": draft.hypothesis,
+        "allocation": draft.allocation,
+        "policy": dict(draft.policy),
+        "segments": list(draft.segments),
+        "against_gate": draft.against_gate,
+        "hashing": draft.hashing,
+        "exclusive": draft.exclusive,
+        "layer": draft.layer,
+        "slot_low": draft.slot[0],
+        "slot_high": draft.slot[1],
+        "condition": dict(draft.condition),
+        "prerequisites": [dict(one) for one in draft.prerequisites],
+        "forced_units": dict(draft.forced_units),
+        "sticky": draft.sticky,
+        "ramp": [dict(step) for step in draft.ramp],
+    }
+
+
 @transaction.atomic
 def _write(draft: ExperimentDraft) -> Experiment:
     experiment = Experiment.objects.create(
         project=draft.surface.project,
-        surface=draft.surface,
-        key=draft.key,
-        hypothesis=draft.hypothesis,
         owner=draft.owner,
         salt=draft.salt or secrets.token_hex(16),
-        allocation=draft.allocation,
-        policy=dict(draft.policy),
-        segments=list(draft.segments),
-        against_gate=draft.against_gate,
-        hashing=draft.hashing,
-        exclusive=draft.exclusive,
-        layer=draft.layer,
-        slot_low=draft.slot[0],
-        slot_high=draft.slot[1],
-        condition=dict(draft.condition),
-        prerequisites=[dict(one) for one in draft.prerequisites],
-        forced_units=dict(draft.forced_units),
-        sticky=draft.sticky,
-        ramp=[dict(step) for step in draft.ramp],
+        **columns_of(draft),
     )
     for variant in draft.variants:
-        experiment.variants.create(
-            key=variant.key,
-            is_control=variant.is_control,
-            weight=variant.weight,
-            model_version=variant.version,
-            value=variant.value,
-        )
+        write_variant(experiment, variant)
     for role in draft.roles:
-        experiment.roles.create(metric=role.metric, role=role.role, margin=role.margin)
+        write_role(experiment, role)
+    record_audit(
+        experiment.project_id,
+        actor=draft.owner or PLATFORM,
+        action="define",
+        subject=experiment.key,
+    )
     return experiment
+
+
+def write_variant(experiment: Experiment, draft: VariantDraft) -> None:
+    """Write a variant, or bring the one of its key up to date: its row stays."""
+    experiment.variants.update_or_create(
+        key=draft.key,
+        defaults={
+            "is_control": draft.is_control,
+            "weight": draft.weight,
+            "model_version": draft.version,
+            "value": draft.value,
+        },
+    )
+
+
+def write_role(experiment: Experiment, draft: RoleDraft) -> None:
+    """Write a metric's part, or bring it up to date: its row stays."""
+    experiment.roles.update_or_create(
+        metric=draft.metric, defaults={"role": draft.role, "margin": draft.margin}
+    )

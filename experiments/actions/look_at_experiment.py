@@ -10,6 +10,7 @@ import orjson
 from django.db import transaction
 from django.utils import timezone
 
+from bakeoff.accounts.audit import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.analysis.look_input import gather, input_to_json, result_to_json
 from experiments.analysis.roll_up import roll_up
@@ -21,7 +22,6 @@ from inference.cache import cache_client
 from inference.serving.changes import announce_live
 
 logger = logging.getLogger(__name__)
-PLATFORM = "platform"
 
 
 def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Look | None:

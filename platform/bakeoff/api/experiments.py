@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from experiments.actions.define_experiment import (
     VariantDraft,
     define_experiment,
 )
+from experiments.actions.edit_draft import discard_draft, edit_draft
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment, Layer, Metric
@@ -86,6 +88,16 @@ class ExperimentIn(Schema):
     forced_units: dict[str, str] = Field(default_factory=dict)
     sticky: bool = False
     ramp: list[RampStepIn] = Field(default_factory=list, max_length=50)
+
+
+class ExperimentPatch(ExperimentIn):
+    """What changes of a draft; a field that is not named stays as it is."""
+
+    # The defaults only make them optional: fields that were not sent are not read.
+    key: str = Field("", min_length=1, max_length=100, pattern=KEY)
+    surface: str = ""
+    variants: list[VariantIn] = Field(default_factory=list, min_length=2, max_length=20)
+    metrics: list[RoleIn] = Field(default_factory=list, min_length=1, max_length=50)
 
 
 class ExperimentOut(Schema):
@@ -180,39 +192,82 @@ def list_experiments(
 @router.post("/experiments", response={201: ExperimentOut, **REFUSALS})
 def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
     """Define an experiment; it takes no traffic before it is started."""
-    project = project_of(request)
-    surface = get_object_or_404(Surface, project=project, key=payload.surface)
-    draft = ExperimentDraft(
-        surface=surface,
-        key=payload.key,
-        hypothesis=payload.hypothesis,
-        owner=actor_of(request),
-        allocation=payload.allocation,
-        variants=[
-            VariantDraft(
-                v.key, _version(surface, v.model) if v.model else None, v.weight, v.is_control, v.value
-            )
-            for v in payload.variants
-        ],
-        roles=[
-            RoleDraft(_metric(project, role.metric), role.role, role.margin) for role in payload.metrics
-        ],
-        policy=payload.policy,
-        segments=payload.segments,
-        against_gate=payload.against_gate,
-        hashing=payload.hashing,
-        layer=_layer(project, payload.layer),
-        slot=payload.slot,
-        condition=payload.condition,
-        prerequisites=[one.dict() for one in payload.prerequisites],
-        forced_units=payload.forced_units,
-        sticky=payload.sticky,
-        ramp=[step.dict() for step in payload.ramp],
-    )
+    surface = _surface(project_of(request), payload.surface)
+    fields = _draft_fields(surface, payload.dict(exclude={"surface"}))
+    draft = ExperimentDraft(surface=surface, owner=actor_of(request), **fields)
     try:
         return Status(201, define_experiment(draft))
     except CannotDefineError as error:
         raise Problem(422, "cannot_define", str(error), error.field) from error
+
+
+@router.patch("/experiments/{key}", response={200: ExperimentOut, **REFUSALS})
+def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> Any:
+    """Change the named fields of a draft; all others stay.
+
+    `policy` is merged field by field (null takes a field back to its default); lists are stated whole.
+    """
+    experiment = _find(request, key)
+    project = project_of(request)
+    given = payload.dict(include=payload.model_fields_set)
+
+    def edit(stored: ExperimentDraft) -> ExperimentDraft:
+        named = dict(given)
+        surface = _surface(project, named.pop("surface")) if "surface" in named else stored.surface
+        if "policy" in named:
+            merged = {**stored.policy, **named["policy"]}
+            named["policy"] = {name: value for name, value in merged.items() if value is not None}
+        return replace(stored, surface=surface, **_draft_fields(surface, named))
+
+    try:
+        return edit_draft(experiment=experiment, edit=edit, by=actor_of(request))
+    except CannotDefineError as error:
+        raise Problem(422, "cannot_define", str(error), error.field) from error
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+
+
+@router.delete("/experiments/{key}", response={204: None, **REFUSALS})
+def remove_draft(request: HttpRequest, key: str) -> Any:
+    """Discard a draft; what was started cannot be deleted."""
+    try:
+        discard_draft(experiment=_find(request, key), by=actor_of(request))
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.") from error
+    return Status(204, None)
+
+
+def _draft_fields(surface: Surface, given: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a request as those of a draft: names become rows.
+
+    Raises:
+        Problem: a version, metric or layer that the project does not have.
+    """
+    fields = dict(given)
+    if "variants" in fields:
+        fields["variants"] = [
+            VariantDraft(
+                v["key"],
+                _version(surface, v["model"]) if v["model"] else None,
+                v["weight"],
+                v["is_control"],
+                v["value"],
+            )
+            for v in fields["variants"]
+        ]
+    if "metrics" in fields:
+        fields["roles"] = [
+            RoleDraft(_metric(surface.project, role["metric"]), role["role"], role["margin"])
+            for role in fields.pop("metrics")
+        ]
+    if "layer" in fields:
+        fields["layer"] = _layer(surface.project, fields["layer"])
+    return fields
+
+
+def _surface(project: Project, key: str) -> Surface:
+    found: Surface = get_object_or_404(Surface, project=project, key=key)
+    return found
 
 
 def _version(surface: Surface, label: str) -> ModelVersion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
+from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.analysis.plan import plan
 from experiments.models import Experiment, ExperimentMetric, Layer, Metric
 from experiments.stats.totals import StatisticsError
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from bakeoff.accounts.models import Project
 
 WEEK = timedelta(days=7)
+GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
 RULES = (
     ("group_sequential", gettext_lazy("group sequential: look at will, a planned number of units")),
     ("always_valid", gettext_lazy("always valid: no plan needed, takes longer")),
@@ -184,10 +189,31 @@ class ExperimentForm(forms.Form):
         help_text=gettext_lazy("Marked in the report, and in the audit trail under your name."),
     )
 
-    def __init__(self, project: Project, *args: Any, **options: Any) -> None:
-        """Offer what the project has."""
+    read_as = forms.CharField(
+        widget=forms.HiddenInput, required=False, max_length=64, label="fingerprint of the draft"
+    )
+
+    def __init__(
+        self, project: Project, *args: Any, edits: Experiment | None = None, **options: Any
+    ) -> None:
+        """Offer what the project has.
+
+        Args:
+            project: whose experiments.
+            args: as of a form.
+            edits: the draft that is changed, or None for a new one.
+            options: as of a form.
+        """
         super().__init__(*args, **options)
         self.project = project
+        if edits is not None and not has_two_variants(edits):
+            # What the form cannot show it must not write: these keep what the draft has.
+            for name in ("control", "treatment", "treatment_share"):
+                self.fields[name].disabled = True
+                self.fields[name].required = False
+            self.fields["treatment"].help_text = _(
+                "This draft has %(count)s variants: change them with PATCH /v1/experiments/%(key)s."
+            ) % {"count": edits.variants.count(), "key": edits.key}
         surfaces = Surface.objects.filter(project=project).order_by("key")
         versions = ModelVersion.objects.filter(surface__project=project).select_related("surface")
         metrics = Metric.objects.filter(project=project).order_by("key")
@@ -228,43 +254,68 @@ class ExperimentForm(forms.Form):
         ]
 
     def draft(self, *, owner: str) -> ExperimentDraft:
-        """Return what was said, as the action takes it."""
-        said = self.cleaned_data
-        share = said["treatment_share"] / 100
-        roles = [RoleDraft(said["primary"])]
-        roles += [RoleDraft(metric, ExperimentMetric.Role.SECONDARY) for metric in said["secondary"]]
-        roles += [
-            RoleDraft(metric, ExperimentMetric.Role.GUARDRAIL, said["margin"] / 100)
-            for metric in said["guardrails"]
-        ]
+        """Return what was filled in as a draft to be."""
+        filled = self.cleaned_data
         return ExperimentDraft(
-            surface=said["surface"],
-            key=said["key"],
-            hypothesis=said["hypothesis"],
+            surface=filled["surface"],
+            key=filled["key"],
             owner=owner,
-            variants=[
-                VariantDraft("control", said["control"], 1 - share, is_control=True),
-                VariantDraft("treatment", said["treatment"], share),
-            ],
-            roles=roles,
-            allocation=said["allocation"] / 100,
-            policy={
-                "rule": said["rule"],
-                "planned_units": said["planned_units"],
-                "minimum_run_seconds": said["minimum_days"] * 86_400,
-                "window_seconds": said["window_hours"] * 3600,
-                "promote": said["promote"],
-            },
-            segments=[name.strip() for name in said["segments"].split(",") if name.strip()],
-            against_gate=said["against_gate"],
-            hashing=said["hashing"] or Experiment.Hashing.SHA256,
-            layer=said["layer"],
-            slot=((said["slot_low"] or 0) / 100, (said["slot_high"] or 100) / 100)
-            if said["layer"]
-            else (0.0, 1.0),
-            condition=said["condition"],
-            sticky=said["sticky"],
+            variants=_variants(filled, ()),
+            roles=_roles(filled, ()),
+            policy=_policy(filled, _POLICY_FIELDS),
+            **self._plain(self.fields),
         )
+
+    def apply_to(self, stored: ExperimentDraft) -> ExperimentDraft:
+        """Return a stored draft with the fields that were changed here; all others stay."""
+        filled, changed = self.cleaned_data, set(self.changed_data)
+        named = self._plain(changed)
+        if "surface" in changed:
+            named["surface"] = filled["surface"]
+        if "key" in changed:
+            named["key"] = filled["key"]
+        if changed & {"control", "treatment", "treatment_share"}:
+            named["variants"] = _variants(filled, stored.variants)
+        if changed & {"primary", "secondary", "guardrails", "margin"}:
+            # Each guardrail keeps its own margin, unless the field itself was changed.
+            named["roles"] = _roles(filled, () if "margin" in changed else stored.roles)
+        if policy := _policy(filled, changed & _POLICY_FIELDS):
+            named["policy"] = {**stored.policy, **policy}
+        return replace(stored, **named)
+
+    def _plain(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return those of the named fields that stand alone, as the draft has them."""
+        filled, wanted = self.cleaned_data, set(names)
+        fields: dict[str, Any] = {
+            name: filled[name]
+            for name in ("hypothesis", "against_gate", "condition", "sticky")
+            if name in wanted
+        }
+        if "allocation" in wanted:
+            fields["allocation"] = filled["allocation"] / 100
+        if "segments" in wanted:
+            fields["segments"] = [n.strip() for n in filled["segments"].split(",") if n.strip()]
+        if "hashing" in wanted:
+            fields["hashing"] = filled["hashing"] or Experiment.Hashing.SHA256
+        if wanted & {"layer", "slot_low", "slot_high"}:
+            low, high = (filled["slot_low"] or 0) / 100, (filled["slot_high"] or 100) / 100
+            fields["layer"] = filled["layer"]
+            fields["slot"] = (low, high) if filled["layer"] else (0.0, 1.0)
+        return fields
+
+    def accept_newer(self) -> None:
+        """Say that somebody else changed the draft; saving again puts these values over theirs."""
+        self.add_error(
+            None,
+            _(
+                "Somebody else changed this draft meanwhile. What you typed stands here, not yet saved; "
+                "save again to put it over theirs, or open the draft anew to see theirs."
+            ),
+        )
+        sent: Any = self.data
+        data = sent.copy()  # a request's own data cannot be changed
+        data["read_as"] = self.initial["read_as"]
+        self.data = data
 
     def add_rule(self, field: str, message: str) -> None:
         """Put what an action refused at the field where it belongs."""
@@ -274,16 +325,64 @@ class ExperimentForm(forms.Form):
         self.add_error(place if place in self.fields else None, message)
 
 
+_POLICY_FIELDS = frozenset({"rule", "planned_units", "minimum_days", "window_hours", "promote"})
+
+
+def _policy(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the named fields of the form as the policy has them."""
+    policy = {
+        "rule": ("rule", filled["rule"]),
+        "planned_units": ("planned_units", filled["planned_units"]),
+        "minimum_days": ("minimum_run_seconds", filled["minimum_days"] * 86_400),
+        "window_hours": ("window_seconds", filled["window_hours"] * 3600),
+        "promote": ("promote", filled["promote"]),
+    }
+    return dict(policy[name] for name in policy if name in set(names))
+
+
+def _variants(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[VariantDraft]:
+    """Return the two variants; stored ones keep their key and their flag's value."""
+    share = filled["treatment_share"] / 100
+    control = next(
+        (v for v in stored if v.is_control), VariantDraft("control", None, 0, is_control=True)
+    )
+    treatment = next((v for v in stored if not v.is_control), VariantDraft("treatment", None, 0))
+    return [
+        replace(control, version=filled["control"], weight=1 - share),
+        replace(treatment, version=filled["treatment"], weight=share),
+    ]
+
+
+def _roles(filled: dict[str, Any], stored: Sequence[RoleDraft]) -> list[RoleDraft]:
+    """Return the metrics' parts; guardrails that are stored keep their margin."""
+    margins = {role.metric: role.margin for role in stored if role.role == GUARDRAIL}
+    return [
+        RoleDraft(filled["primary"]),
+        *(RoleDraft(metric, ExperimentMetric.Role.SECONDARY) for metric in filled["secondary"]),
+        *(
+            RoleDraft(metric, GUARDRAIL, margins.get(metric, filled["margin"] / 100))
+            for metric in filled["guardrails"]
+        ),
+    ]
+
+
+def has_two_variants(draft: Experiment) -> bool:
+    """Whether the form can show a draft's variants: one control and one treatment."""
+    return sorted(draft.variants.values_list("is_control", flat=True)) == [False, True]
+
+
 def initial_of(draft: Experiment) -> dict[str, Any]:
     """Return a draft as the form says it."""
     policy = draft.parsed_policy
-    variants = {variant.is_control: variant for variant in draft.variants.all()}
+    # Of several treatments the first is shown; the field is closed then.
+    variants = {variant.is_control: variant for variant in reversed(draft.variants.all())}
     roles: dict[str, list[Any]] = {}
     for role in draft.roles.all():
         roles.setdefault(role.role, []).append(role)
     primary = roles.get(ExperimentMetric.Role.PRIMARY, [None])[0]
     guardrails = roles.get(ExperimentMetric.Role.GUARDRAIL, [])
     return {
+        "read_as": fingerprint_of(draft_of(draft)),
         "surface": draft.surface_id,
         "key": draft.key,
         "hypothesis": draft.hypothesis,

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for, write_down
+from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
 from bakeoff.dashboard.experiment_form import ExperimentForm, initial_of, plan_in_words
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.views.home import cards_of
+from experiments.actions.archive_experiment import (
+    archive_experiment,
+    restore_experiment,
+    write_learnings,
+)
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares, switch
 from experiments.actions.define_experiment import CannotDefineError, define_experiment
+from experiments.actions.edit_draft import DraftChangedError, discard_draft, edit_draft
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment
@@ -67,7 +71,6 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
         except CannotDefineError as error:
             form.add_rule(error.field, str(error))
         else:
-            write_down(request, experiment.project, "define", experiment.key)
             messages.success(request, _("Defined. It takes no traffic before it is started."))
             return redirect("report", found.slug, experiment.key)
     context = {"form": form, "project": found, "plan": plan_in_words(found, form)}
@@ -78,20 +81,26 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
-    """Change a draft: it is written anew under its salt, whole or not at all."""
+    """Change the fields of a draft that were changed in the form; all others stay."""
     draft = experiment_for(request, project, key, ANALYST)
     if draft.state != Experiment.State.DRAFT:
         raise PermissionDenied(_("What was started does not change: define another experiment."))
-    form = ExperimentForm(draft.project, request.POST or None, initial=initial_of(draft))
+    form = ExperimentForm(draft.project, request.POST or None, initial=initial_of(draft), edits=draft)
     if request.method == "POST" and form.is_valid():
         try:
-            with transaction.atomic():
-                draft.delete()
-                made = define_experiment(replace(form.draft(owner=draft.owner), salt=draft.salt))
+            made = edit_draft(
+                experiment=draft,
+                edit=form.apply_to,
+                by=str(request.user),
+                read_as=form.cleaned_data["read_as"],
+            )
         except CannotDefineError as error:
             form.add_rule(error.field, str(error))
+        except DraftChangedError:
+            form.accept_newer()
+        except WrongStateError as error:
+            form.add_error(None, f"{error}.")
         else:
-            write_down(request, made.project, "edit", made.key)
             messages.success(request, _("Saved."))
             return redirect("report", project, made.key)
     context = {
@@ -146,12 +155,6 @@ def _number(request: HttpRequest, name: str) -> float:
         ) from None
 
 
-def _archive(experiment: Experiment, request: HttpRequest) -> None:
-    experiment.lesson = request.POST.get("lesson", "")[:5000]
-    experiment.archived_at = None if experiment.archived_at else timezone.now()
-    experiment.save(update_fields=["lesson", "archived_at"])
-
-
 def _ship(experiment: Experiment, request: HttpRequest) -> None:
     variant = request.POST.get("variant", "")
     if not experiment.variants.filter(key=variant).exists():
@@ -161,14 +164,9 @@ def _ship(experiment: Experiment, request: HttpRequest) -> None:
 
 
 def _learn(experiment: Experiment, request: HttpRequest) -> None:
-    experiment.lesson = request.POST.get("lesson", "")[:5000]
-    experiment.save(update_fields=["lesson"])
-
-
-def _discard(experiment: Experiment, _request: HttpRequest) -> None:
-    if experiment.state != Experiment.State.DRAFT:
-        raise WrongStateError(f"experiment '{experiment.key}' is {experiment.state}, must be draft")
-    experiment.delete()
+    write_learnings(
+        experiment=experiment, learnings=request.POST.get("lesson", ""), by=str(request.user)
+    )
 
 
 REASON = ("reason", gettext_lazy("Why, for the record"))
@@ -232,25 +230,33 @@ ACTS: dict[str, Act] = {
         ),
         (("allocation", gettext_lazy("Share of the traffic, in per cent")),),
     ),
-    "switch": Act(
-        gettext_lazy("Switch off or on"),
+    # Two verbs, not a toggle: who presses "off" when somebody else just did must not turn it on.
+    "turn-off": Act(
+        gettext_lazy("Turn off"),
         OPERATOR,
-        lambda e: (
-            _("Everybody gets the champion at once; nothing is lost. Switching on brings all back.")
-            if e.enabled
-            else _("Everybody gets the variant of before back.")
-        ),
-        lambda e, r: switch(experiment=e, enabled=not e.enabled, by=str(r.user)),
+        lambda _e: _("Everybody gets the champion at once; nothing is lost. Turn on brings all back."),
+        lambda e, r: switch(experiment=e, enabled=False, by=str(r.user)),
+    ),
+    "turn-on": Act(
+        gettext_lazy("Turn on"),
+        OPERATOR,
+        lambda _e: _("Everybody gets the same variant as before."),
+        lambda e, r: switch(experiment=e, enabled=True, by=str(r.user)),
     ),
     "archive": Act(
-        gettext_lazy("Archive or take back"),
+        gettext_lazy("Archive"),
         ANALYST,
-        lambda _e: _("It leaves the list and stays searchable; the same button takes it back."),
-        _archive,
-        (("lesson", gettext_lazy("What we learned")),),
+        lambda _e: _("It leaves the list and stays searchable; it can be restored."),
+        lambda e, r: archive_experiment(experiment=e, by=str(r.user)),
+    ),
+    "restore": Act(
+        gettext_lazy("Restore"),
+        ANALYST,
+        lambda _e: _("It stands in the list again."),
+        lambda e, r: restore_experiment(experiment=e, by=str(r.user)),
     ),
     "learn": Act(
-        gettext_lazy("Write what we learned"),
+        gettext_lazy("Add learnings"),
         ANALYST,
         lambda _e: _("It stands in the report and is found by the search."),
         _learn,
@@ -260,12 +266,10 @@ ACTS: dict[str, Act] = {
         gettext_lazy("Discard this draft"),
         ANALYST,
         lambda e: _("The draft '%(key)s' is deleted. It has no data.") % {"key": e.key},
-        _discard,
+        lambda e, r: discard_draft(experiment=e, by=str(r.user)),
         danger=True,
     ),
 }
-# What these do is written into the audit trail where it is done.
-WRITTEN_BY_ACTION = ("start", "stop", "ship", "ramp", "switch")
 REFUSALS = (WrongStateError, CannotStartError, CannotPromoteError, WouldReshuffleError, ValueError)
 
 
@@ -273,9 +277,11 @@ def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
     """Return what this person may do to this experiment now."""
     by_state = {
         Experiment.State.DRAFT: ("start", "discard"),
-        Experiment.State.RUNNING: ("ship", "ramp", "switch", "stop"),
-        Experiment.State.ENDED: ("learn", "archive"),
-    }
+        Experiment.State.RUNNING: (
+            "ship", "ramp", "turn-off" if experiment.enabled else "turn-on", "stop"
+        ),
+        Experiment.State.ENDED: ("learn", "restore" if experiment.archived_at else "archive"),
+    }  # fmt: skip
     names = by_state[Experiment.State(experiment.state)]
     return [(name, ACTS[name]) for name in names if may(person, experiment.project, ACTS[name].needed)]
 
@@ -301,8 +307,6 @@ def act(request: HttpRequest, project: str, key: str, verb: str) -> HttpResponse
             problem = str(error)
         else:
             messages.success(request, _("Done: %(what)s.") % {"what": chosen.title})
-            if verb not in WRITTEN_BY_ACTION:
-                write_down(request, experiment.project, verb, experiment.key)
             return (
                 redirect("experiments", project)
                 if verb == "discard"

@@ -1,0 +1,167 @@
+"""Change a draft field by field, or discard it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.db import IntegrityError, transaction
+
+from bakeoff.accounts.audit import record_audit
+from experiments.actions.define_experiment import (
+    ExperimentDraft,
+    RoleDraft,
+    VariantDraft,
+    check_draft,
+    columns_of,
+    key_is_taken,
+    write_role,
+    write_variant,
+)
+from experiments.models import Experiment
+from experiments.models.experiment import WrongStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class DraftChangedError(Exception):
+    """Somebody else changed the draft since its editor read it."""
+
+
+def draft_of(experiment: Experiment) -> ExperimentDraft:
+    """Return a stored draft as it was defined: every field, also those that a form does not show."""
+    return ExperimentDraft(
+        surface=experiment.surface,
+        key=experiment.key,
+        hypothesis=experiment.hypothesis,
+        owner=experiment.owner,
+        salt=experiment.salt,
+        variants=[
+            VariantDraft(v.key, v.model_version, v.weight, v.is_control, v.value)
+            for v in experiment.variants.select_related("model_version")
+        ],
+        roles=[
+            RoleDraft(role.metric, role.role, role.margin)
+            for role in experiment.roles.select_related("metric")
+        ],
+        allocation=experiment.allocation,
+        policy=experiment.policy,
+        segments=experiment.segments,
+        against_gate=experiment.against_gate,
+        hashing=experiment.hashing,
+        layer=experiment.layer,
+        slot=(experiment.slot_low, experiment.slot_high),
+        condition=experiment.condition,
+        prerequisites=experiment.prerequisites,
+        forced_units=experiment.forced_units,
+        sticky=experiment.sticky,
+        ramp=experiment.ramp,
+    )
+
+
+def fingerprint_of(draft: ExperimentDraft) -> str:
+    """Return a hash of a draft's content, by which an editor's stale copy is recognised."""
+    return hashlib.sha256(orjson.dumps(_as_json(draft), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def edit_draft(
+    *,
+    experiment: Experiment,
+    edit: Callable[[ExperimentDraft], ExperimentDraft],
+    by: str,
+    read_as: str = "",
+) -> Experiment:
+    """Change a draft; what `edit` leaves alone stays as it is, row by row.
+
+    Args:
+        experiment: the draft.
+        edit: gets the stored draft, returns it with the fields that change.
+        by: who.
+        read_as: fingerprint of the draft that the editor saw; empty: whatever is stored is changed.
+
+    Raises:
+        WrongStateError: it was started.
+        DraftChangedError: it is not what the editor saw.
+        CannotDefineError: the outcome breaks a rule; nothing is changed.
+    """
+    with transaction.atomic():
+        # The row lock makes two editors, or an editor and a start, follow each other.
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _require_draft(locked)
+        before = draft_of(locked)
+        if read_as and read_as != fingerprint_of(before):
+            raise DraftChangedError(f"draft '{locked.key}' was changed by somebody else meanwhile")
+        after = edit(before)
+        check_draft(after)
+        changes = _changes(before, after)
+        if not changes:
+            return locked
+        try:
+            with transaction.atomic():
+                _write_changes(locked, before, after)
+        except IntegrityError as error:
+            raise key_is_taken(after.key) from error
+        record_audit(
+            locked.project_id, actor=by, action="edit", subject=locked.key, detail={"changed": changes}
+        )
+    return locked
+
+
+def discard_draft(*, experiment: Experiment, by: str) -> None:
+    """Delete a draft; it has no data.
+
+    Raises:
+        WrongStateError: it was started.
+    """
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _require_draft(locked)
+        detail = {"draft": _as_json(draft_of(locked))}
+        record_audit(locked.project_id, actor=by, action="discard", subject=locked.key, detail=detail)
+        locked.delete()
+
+
+def _require_draft(experiment: Experiment) -> None:
+    if experiment.state != Experiment.State.DRAFT:
+        raise WrongStateError(f"experiment '{experiment.key}' is {experiment.state}, must be draft")
+
+
+def _as_json(draft: ExperimentDraft) -> dict[str, Any]:
+    """Return a draft as the audit trail shows it: keys and labels in place of rows."""
+    columns = columns_of(draft)
+    return {
+        **columns,
+        "surface": draft.surface.key,
+        "layer": draft.layer.key if draft.layer is not None else None,
+        "variants": {
+            v.key: [v.is_control, v.weight, v.version.label if v.version else None, v.value]
+            for v in draft.variants
+        },
+        "metrics": {role.metric.key: [str(role.role), role.margin] for role in draft.roles},
+    }
+
+
+def _changes(before: ExperimentDraft, after: ExperimentDraft) -> dict[str, list[Any]]:
+    """Return what differs: field → [before, after]."""
+    old, new = _as_json(before), _as_json(after)
+    return {name: [old[name], new[name]] for name in new if old[name] != new[name]}
+
+
+def _write_changes(experiment: Experiment, before: ExperimentDraft, after: ExperimentDraft) -> None:
+    old, new = columns_of(before), columns_of(after)
+    changed = [name for name in new if old[name] != new[name]]
+    for name in changed:
+        setattr(experiment, name, new[name])
+    experiment.save(update_fields=changed)
+    # One control and one primary metric are unique indexes, checked row by row: whoever loses the
+    # place gives it up before another takes it.
+    experiment.variants.exclude(key__in=[v.key for v in after.variants]).delete()
+    for variant in sorted(after.variants, key=lambda v: v.is_control):
+        if variant not in before.variants:
+            write_variant(experiment, variant)
+    experiment.roles.exclude(metric__in=[role.metric for role in after.roles]).delete()
+    for role in sorted(after.roles, key=lambda r: r.role == "primary"):
+        if role not in before.roles:
+            write_role(experiment, role)

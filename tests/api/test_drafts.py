@@ -1,0 +1,159 @@
+"""Drafts, changed field by field over the API: what is not named stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakeoff.accounts.models import AuditEntry
+from experiments.actions.start_experiment import start_experiment
+from experiments.models import Experiment, Metric
+from tests import builders
+
+
+@pytest.fixture
+def draft(shop, lane):
+    """A draft with everything that a form does not show."""
+    guardrail = Metric.objects.create(
+        project=shop.project, key="hides", kind="mean", event_name="hide", increase_is_good=False
+    )
+    other = builders.make_version(shop.surface, list(range(1, 11)))
+    body = {
+        "key": "careful",
+        "surface": "home-feed",
+        "hypothesis": "More clicks.",
+        "variants": [
+            {"key": "old", "model": "popularity@1", "weight": 0.5, "is_control": True},
+            {"key": "new", "model": other.label, "weight": 0.3},
+            {"key": "newer", "model": other.label, "weight": 0.2},
+        ],
+        "metrics": [
+            {"metric": "clicks"},
+            {"metric": guardrail.key, "role": "guardrail", "margin": 0.02},
+        ],
+        "policy": {"alpha": 0.01, "planned_units": 5000},
+        "forced_units": {"me": "new"},
+        "ramp": [{"after_seconds": 60, "allocation": 0.5}],
+        "allocation": 0.1,
+    }
+    made = lane.post("/v1/experiments", body, shop.secret)
+    assert made.status_code == 201, made.text
+    return Experiment.objects.get(project=shop.project, key="careful")
+
+
+def patch(lane, key, secret, body):
+    headers = {"Authorization": f"Bearer {secret}"}
+    return lane.client.patch(f"/v1/experiments/{key}", json=body, headers=headers)
+
+
+def everything_of(draft):
+    """All that is stored of a draft, its rows' ids included."""
+    row = Experiment.objects.filter(pk=draft.pk).values().get()
+    return row, list(draft.variants.values()), list(draft.roles.values())
+
+
+def test_a_patch_changes_what_it_names_and_nothing_else(lane, shop, draft):
+    row, variants, roles = everything_of(draft)
+    answer = patch(
+        lane, "careful", shop.secret, {"hypothesis": "Fewer hides.", "policy": {"alpha": 0.02}}
+    )
+    assert answer.status_code == 200, answer.text
+    row |= {"hypothesis": "Fewer hides.", "policy": {"alpha": 0.02, "planned_units": 5000}}
+    assert everything_of(draft) == (row, variants, roles)
+    entry = AuditEntry.objects.get(project=shop.project, action="edit")
+    assert entry.detail["changed"]["hypothesis"] == ["More clicks.", "Fewer hides."]
+    assert set(entry.detail["changed"]) == {"hypothesis", "policy"}
+
+
+def test_variants_keep_their_rows_by_key(lane, shop, draft):
+    before = {v.key: v.pk for v in draft.variants.all()}
+    answer = patch(
+        lane, "careful", shop.secret,
+        {"variants": [
+            {"key": "old", "model": "popularity@1", "weight": 0.5},
+            {"key": "new", "model": "popularity@2", "weight": 0.5, "is_control": True},
+        ], "forced_units": {}},
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    after = {v.key: v.pk for v in draft.variants.all()}
+    assert after == {"old": before["old"], "new": before["new"]}
+    assert draft.control.key == "new"
+
+
+def test_null_in_a_policy_takes_a_field_back_to_its_default(lane, shop, draft):
+    assert patch(lane, "careful", shop.secret, {"policy": {"alpha": None}}).status_code == 200
+    draft.refresh_from_db()
+    assert draft.policy == {"planned_units": 5000}
+
+
+def test_nothing_changed_writes_nothing(lane, shop, draft):
+    assert patch(lane, "careful", shop.secret, {"hypothesis": "More clicks."}).status_code == 200
+    assert not AuditEntry.objects.filter(project=shop.project, action="edit").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"allocation": 2}, 400, "allocation"),
+        ({"allocation": None}, 400, "allocation"),
+        ({"key": ""}, 400, "key"),
+        ({"surface": "nowhere"}, 404, None),
+        ({"layer": "nowhere"}, 422, "layer"),
+        ({"policy": {"alpha": 7}}, 422, "policy"),
+        ({"metrics": [{"metric": "nothing"}]}, 422, "metrics"),
+        (
+            {"metrics": [{"metric": "clicks"}, {"metric": "clicks", "role": "secondary"}]},
+            422,
+            "metrics",
+        ),
+        ({"metrics": [{"metric": "clicks", "role": "secondary"}]}, 422, "metrics"),
+        (
+            {
+                "variants": [{"key": "a", "model": "popularity@1", "weight": 0.5, "is_control": True}]
+                * 2
+            },
+            422,
+            "variants",
+        ),
+        ({"forced_units": {"me": "nobody"}}, 422, "forced_units"),
+        ({"ramp": [{"after_seconds": 60, "allocation": 0.05}]}, 422, "ramp"),
+    ],
+)
+def test_a_refused_patch_changes_nothing(lane, shop, draft, body, status, field):
+    before = everything_of(draft)
+    answer = patch(lane, "careful", shop.secret, {"hypothesis": "changed", **body})
+    assert answer.status_code == status, answer.text
+    assert field is None or field in answer.json()["error"]["field"]
+    assert everything_of(draft) == before
+    assert not AuditEntry.objects.filter(project=shop.project, action="edit").exists()
+
+
+def test_a_key_that_is_taken_is_refused(lane, shop, draft):
+    shop.define(builders.make_version(shop.surface, list(range(1, 11))))
+    taken = Experiment.objects.filter(project=shop.project).exclude(pk=draft.pk).get().key
+    answer = patch(lane, "careful", shop.secret, {"key": taken})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "key")
+
+
+def test_what_was_started_neither_changes_nor_goes_away(lane, shop, draft):
+    patch(lane, "careful", shop.secret, {"ramp": []})
+    start_experiment(experiment=draft, by="a test")
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    assert patch(lane, "careful", shop.secret, {"hypothesis": "late"}).status_code == 409
+    assert lane.client.delete("/v1/experiments/careful", headers=headers).status_code == 409
+    assert Experiment.objects.filter(pk=draft.pk, hypothesis="More clicks.").exists()
+
+
+def test_a_draft_is_discarded_with_a_copy_in_the_trail(lane, shop, draft):
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    assert lane.client.delete("/v1/experiments/careful", headers=headers).status_code == 204
+    assert not Experiment.objects.filter(pk=draft.pk).exists()
+    entry = AuditEntry.objects.get(project=shop.project, action="discard")
+    assert entry.detail["draft"]["forced_units"] == {"me": "new"}
+
+
+def test_another_tenants_draft_does_not_exist(lane, shop, draft):
+    stranger = builders.make_shop()
+    lane.refresh()
+    headers = {"Authorization": f"Bearer {stranger.secret}"}
+    assert patch(lane, "careful", stranger.secret, {"hypothesis": "mine"}).status_code == 404
+    assert lane.client.delete("/v1/experiments/careful", headers=headers).status_code == 404

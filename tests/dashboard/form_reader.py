@@ -1,0 +1,50 @@
+"""Read a page's form as a browser would send it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+
+class _Reader(HTMLParser):
+    def __init__(self, form_id: str) -> None:
+        super().__init__()
+        self.form_id, self.inside = form_id, False
+        self.fields: dict[str, list[str]] = {}
+        self.select = self.textarea = ""
+
+    def handle_starttag(self, tag, attrs):
+        about = dict(attrs)
+        if tag == "form":
+            self.inside = about.get("id") == self.form_id
+        if not self.inside or "disabled" in about:
+            return
+        name, value = about.get("name") or "", about.get("value")
+        kind = about.get("type", "text")
+        if tag == "input" and name and (kind not in {"checkbox", "radio"} or "checked" in about):
+            self.fields.setdefault(name, []).append("on" if value is None else value)
+        elif tag == "select":
+            self.select = name
+        elif tag == "option" and "selected" in about and self.select:
+            self.fields.setdefault(self.select, []).append(value or "")
+        elif tag == "textarea":
+            self.textarea = name
+            self.fields[name] = [""]
+
+    def handle_endtag(self, tag):
+        if tag == "form":
+            self.inside = False
+        elif tag == "textarea":
+            self.textarea = ""
+        elif tag == "select":
+            self.select = ""
+
+    def handle_data(self, data):
+        if self.textarea:
+            self.fields[self.textarea][0] += data.removeprefix("\r\n").removeprefix("\n")
+
+
+def read_form(page: str, form_id: str) -> dict[str, list[str]]:
+    """Return the fields of a form with the values that an unchanged submit would send."""
+    reader = _Reader(form_id)
+    reader.feed(page)
+    return reader.fields

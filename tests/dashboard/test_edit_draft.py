@@ -1,0 +1,144 @@
+"""The form of a draft: only what a person changes in it is changed."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from uuid_utils import uuid7
+
+from bakeoff.accounts.models import AuditEntry, Membership
+from experiments.actions.define_experiment import (
+    ExperimentDraft,
+    RoleDraft,
+    VariantDraft,
+    define_experiment,
+)
+from experiments.models import Experiment, ExperimentMetric, Metric
+from tests import builders
+from tests.dashboard.form_reader import read_form
+
+GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
+
+
+def make_draft(shop, variants=2):
+    """A draft with all that the form does not show."""
+    other = builders.make_version(shop.surface, list(range(1, 11)))
+    guards = [
+        Metric.objects.create(project=shop.project, key=f"g{n}", kind="mean", event_name="hide")
+        for n in range(2)
+    ]
+    treatments = [VariantDraft(f"new{n}", other, 0.7 / (variants - 1)) for n in range(variants - 1)]
+    return define_experiment(
+        ExperimentDraft(
+            surface=shop.surface,
+            key="careful",
+            owner="ann",
+            variants=[VariantDraft("old", shop.champion, 0.3, is_control=True), *treatments],
+            roles=[
+                RoleDraft(shop.metric),
+                RoleDraft(guards[0], GUARDRAIL, 0.01),
+                RoleDraft(guards[1], GUARDRAIL, 0.2),
+            ],
+            policy={"alpha": 0.01, "planned_units": 5000, "minimum_run_seconds": 86_400.0 * 7},
+            forced_units={"me": "new0"},
+            ramp=[{"after_seconds": 60.0, "allocation": 0.5}],
+            allocation=0.1,
+            condition={"country": {"$in": ["DE"]}},
+            segments=["country"],
+        )
+    )
+
+
+def everything_of(draft):
+    row = Experiment.objects.filter(pk=draft.pk).values().get()
+    return row, list(draft.variants.values()), list(draft.roles.values())
+
+
+@pytest.fixture
+def analyst(shop):
+    user = User.objects.create_user(f"analyst-{uuid7()}")
+    Membership.objects.create(user=user, project=shop.project, role="analyst")
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def open_form(client, shop):
+    address = f"/experiments/{shop.project.slug}/careful/edit/"
+    return address, read_form(client.get(address).content.decode(), "definition")
+
+
+def test_saving_the_form_untouched_changes_nothing(shop, analyst):
+    draft = make_draft(shop)
+    before = everything_of(draft)
+    address, fields = open_form(analyst, shop)
+    assert analyst.post(address, fields).status_code == 302
+    assert everything_of(draft) == before
+    assert not AuditEntry.objects.filter(project=shop.project, action="edit").exists()
+
+
+def test_one_changed_field_changes_that_field_alone(shop, analyst):
+    draft = make_draft(shop)
+    row, variants, roles = everything_of(draft)
+    address, fields = open_form(analyst, shop)
+    assert analyst.post(address, fields | {"planned_units": "6000"}).status_code == 302
+    policy = {"alpha": 0.01, "planned_units": 6000, "minimum_run_seconds": 86_400.0 * 7}
+    assert everything_of(draft) == (row | {"policy": policy}, variants, roles)
+    entry = AuditEntry.objects.get(project=shop.project, action="edit")
+    assert set(entry.detail["changed"]) == {"policy"}
+
+
+def test_a_guardrail_more_leaves_the_margins_of_the_others(shop, analyst):
+    draft = make_draft(shop)
+    new = Metric.objects.create(project=shop.project, key="g9", kind="mean", event_name="x")
+    address, fields = open_form(analyst, shop)
+    fields["guardrails"] = [*fields["guardrails"], str(new.pk)]
+    assert analyst.post(address, fields | {"treatment_share": "60"}).status_code == 302
+    margins = dict(draft.roles.filter(role=GUARDRAIL).values_list("metric__key", "margin"))
+    assert margins == {"g0": 0.01, "g1": 0.2, "g9": 0.01}
+    assert dict(draft.variants.values_list("key", "weight")) == {"old": 0.4, "new0": 0.6}
+
+
+def test_three_variants_are_not_made_two(shop, analyst):
+    draft = make_draft(shop, variants=3)
+    _, variants, roles = everything_of(draft)
+    address, fields = open_form(analyst, shop)
+    page = analyst.get(address).content.decode()
+    assert "This draft has 3 variants: change them with PATCH /v1/experiments/careful." in page
+    # A hand-made request is no way round the closed fields.
+    hostile = {"hypothesis": "Changed.", "treatment_share": "99", "treatment": "", "control": ""}
+    assert analyst.post(address, fields | hostile).status_code == 302
+    draft.refresh_from_db()
+    assert draft.hypothesis == "Changed."
+    assert everything_of(draft)[1:] == (variants, roles)
+
+
+def test_two_editors_do_not_overwrite_each_other_unseen(shop, analyst):
+    draft = make_draft(shop)
+    address, mine = open_form(analyst, shop)
+    _, theirs = open_form(analyst, shop)
+    assert analyst.post(address, theirs | {"hypothesis": "Theirs."}).status_code == 302
+    refused = analyst.post(address, mine | {"segments": "age"})
+    assert refused.status_code == 422
+    assert "Somebody else changed this draft meanwhile" in refused.content.decode()
+    draft.refresh_from_db()
+    assert (draft.hypothesis, draft.segments) == ("Theirs.", ["country"])
+    again = read_form(refused.content.decode(), "definition")
+    assert again["segments"] == ["age"]  # what was typed stays
+    assert analyst.post(address, again).status_code == 302
+    draft.refresh_from_db()
+    assert draft.segments == ["age"]
+
+
+def test_turning_off_twice_does_not_turn_on(shop):
+    experiment = shop.run_experiment()
+    user = User.objects.create_user(f"operator-{uuid7()}")
+    Membership.objects.create(user=user, project=shop.project, role="operator")
+    client = Client()
+    client.force_login(user)
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/act/turn-off/"
+    assert [client.post(address).status_code for _ in range(2)] == [302, 302]
+    experiment.refresh_from_db()
+    assert experiment.enabled is False
+    assert AuditEntry.objects.filter(project=shop.project, action="switch off").count() == 1
