@@ -9,6 +9,7 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import read_environment
+from bakeoff.gateway.bodies import MAX_BULK_BODY
 
 BAKEOFF = read_environment()
 
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "bakeoff.api.middleware.JsonErrors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "bakeoff.dashboard.middleware.ContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -128,6 +130,9 @@ USE_TZ = True
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: nothing to collect
 WHITENOISE_AUTOREFRESH = False
+
+# The fast lane bounds bodies before Django sees them: see gateway/bodies.py.
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True

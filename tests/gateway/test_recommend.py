@@ -143,7 +143,7 @@ def test_exploration_logs_its_propensities(lane, shop):
         ({"surface": "home-feed", "unit_id": "u", "candidates": "i1"}, "invalid_value", "candidates"),
         ({"surface": "home-feed", "unit_id": "u", "context": []}, "invalid_value", "context"),
         ({"surface": "home-feed", "unit_id": "u", "context": {"a": "b" * 9000}}, "invalid_value", "context"),
-        ({"surface": "home-feed", "unit_id": "u\0"}, "nul_character", None),
+        ({"surface": "home-feed", "unit_id": "u\0"}, "nul_character", "unit_id"),
     ],
 )  # fmt: skip
 def test_it_names_the_value_and_the_rule(lane, shop, rows, body, code, field):

@@ -1,31 +1,31 @@
-"""Read bodies as the fast lane does: strict JSON, and nothing that PostgreSQL's text cannot hold."""
+"""Read bodies as the fast lane does: leniently, and then nothing that a database cannot hold."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
-import orjson
 from django.http import HttpRequest
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
 from bakeoff.api.errors import Problem
-from bakeoff.gateway.http import holds_nul
+from experiments.bounds import BoundsError, NotJsonError, check, read_json
 
 
 class StrictParser(Parser):
-    """JSON with valid Unicode, without U+0000."""
+    """JSON whose values can be stored: see experiments/bounds.py."""
 
     def parse_body(self, request: HttpRequest) -> DictStrAny:
         """Parse a body.
 
         Raises:
-            Problem: 400, it is not JSON or holds U+0000.
+            Problem: 400, it is not JSON or holds a value that no lane takes.
         """
         try:
-            data: Any = orjson.loads(request.body)
-        except orjson.JSONDecodeError as error:
+            data = read_json(request.body)
+            check(data, "body")
+        except NotJsonError as error:
             raise Problem(400, "not_json", f"The body is not JSON: {error}.") from error
-        if holds_nul(data):
-            raise Problem(400, "nul_character", "The body holds U+0000, must hold none.")
+        except BoundsError as error:
+            raise Problem(400, error.code, error.message, error.field) from error
         return cast("DictStrAny", data)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
@@ -17,6 +16,7 @@ from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.qa_links import LinkError, read_link
 from experiments.assignment import OUTSIDE, Assignment, ExperimentRule, assign
+from experiments.bounds import check
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 
 if TYPE_CHECKING:
@@ -213,8 +213,7 @@ class Recorder:
         """
         ids = fields.ids(data)
         context = fields.mapping(data, "context")
-        if len(orjson.dumps(context)) > MOST_CONTEXT_BYTES:
-            raise invalid("context", "…", f"at most {MOST_CONTEXT_BYTES} bytes of JSON")
+        check(context, "context", max_bytes=MOST_CONTEXT_BYTES)
         consent = Consent.of(data, caller)
         (unit,) = await self.identity.units(
             live,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -13,13 +14,25 @@ import orjson
 import redis.asyncio
 import redis.exceptions
 
+from bakeoff.accounts.keys import SECRET, digest_of
 from bakeoff.gateway.access import authenticate, authenticate_as, key_text
 from bakeoff.gateway.answering import Recorder
+from bakeoff.gateway.aside import Aside
+from bakeoff.gateway.bodies import BodyReader
 from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.classify import Classifier
-from bakeoff.gateway.errors import ApiError
-from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags
-from bakeoff.gateway.http import Receive, Request, Scope, Send, send_error, send_events, send_json
+from bakeoff.gateway.errors import ApiError, of_bounds
+from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
+from bakeoff.gateway.http import (
+    Receive,
+    Request,
+    Scope,
+    Send,
+    no_events,
+    send_error,
+    send_events,
+    send_json,
+)
 from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.live import Live, LiveConfiguration
@@ -28,9 +41,11 @@ from bakeoff.gateway.probing import probe
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
+from bakeoff.gateway.rest import Rest, is_api
 from bakeoff.gateway.shadow import Shadows
 from bakeoff.gateway.unit_book import UnitBook
 from bakeoff.gateway.writer import GroupCommit
+from experiments.bounds import BoundsError
 
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
@@ -57,6 +72,8 @@ class Gateway:
             secret: by which links are signed.
         """
         self._rest, self._secret = rest, secret
+        self._django = Rest(rest)
+        self._bodies, self._aside = BodyReader(), Aside()
         # The short timeout is for requests; the subscription waits for as long as it takes.
         self._cache = redis.asyncio.Redis.from_url(
             environment.redis_url,
@@ -106,31 +123,58 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        route = self._find(scope["path"]) if scope["type"] == "http" else None
-        if route is None or (scope["method"] == "GET" and scope["path"] in READ_BY_THE_REST):
+        if scope["type"] != "http":  # no websockets here
             await self._rest(scope, receive, send)
             return
-        method, handler = route
-        request = Request(scope, receive)
+        scope = _without_trailing_slash(scope)
+        request = Request(scope, receive, self._bodies, self._aside)
         headers = _cors(request)
         try:
-            if request.method == "OPTIONS":
-                await _answer_preflight(send, method, headers)
-                return
-            if request.method != method:
-                raise ApiError(405, "wrong_method", f"method == {request.method}, must be {method}.")
-            answer = await handler(request)
-            if isinstance(answer, AsyncIterator):
-                await send_events(receive, send, answer, headers)
-            else:
-                status, body, *more = answer
-                await send_json(send, status, body, headers + (more[0] if more else []))
-        except ApiError as error:
-            await send_error(send, error, headers)
+            await self._answer(request, send, headers)
+        except (ApiError, BoundsError) as error:
+            refusal = error if isinstance(error, ApiError) else of_bounds(error)
+            await send_error(send, refusal, headers)
         except Exception:  # the last line: no traceback may leave, and the visitor may try again
             logger.exception("%s failed", scope["path"])
             failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
-            await send_error(send, failed, headers)
+            with suppress(RuntimeError):  # the answer had begun: the server cuts it off
+                await send_error(send, failed, headers)
+
+    async def _answer(self, request: Request, send: Send, headers: Headers) -> None:
+        """Answer by the route of the path, or let Django answer.
+
+        Raises:
+            ApiError: what the client did wrong, or what is away.
+            BoundsError: a value that no lane takes.
+        """
+        request.check_headers()
+        route = self._find(request.path)
+        reads = request.method in {"GET", "HEAD"}
+        if route is None or (reads and request.path in READ_BY_THE_REST):
+            await self._answer_by_the_rest(request, send)
+            return
+        method, handler = route
+        if request.method == "OPTIONS":
+            await _answer_preflight(send, method, headers)
+            return
+        if request.method != method and not (reads and method == "GET"):
+            allow = _allowed(request.path, method)
+            message = f"method == {request.method}, must be {method}."
+            raise ApiError(405, "wrong_method", message, allow=allow)
+        answer = await handler(request)
+        if isinstance(answer, AsyncIterator):
+            if request.method == "HEAD":
+                answer = no_events()
+            await send_events(request.receive, send, answer, headers)
+        else:
+            status, body, *more = answer
+            await send_json(send, status, body, headers + (more[0] if more else []))
+
+    async def _answer_by_the_rest(self, request: Request, send: Send) -> None:
+        given = key_text(request)
+        key = self._live.current.keys.get(digest_of(given)) if given else None
+        trusted = key is not None and key.kind == SECRET
+        await self._django.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
 
     def _find(self, path: str) -> tuple[str, Handler] | None:
         """Return the route of a path, whose last part may be a key."""
@@ -158,6 +202,7 @@ class Gateway:
                 await self._live.stop()
                 await self._cache.aclose()
                 await self._slow_cache.aclose()
+                self._aside.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -179,12 +224,12 @@ class Gateway:
 
     async def _answer_events(self, request: Request) -> tuple[int, bytes]:
         live, caller = self._caller(request)
-        return 202, await self._intake.events(live, caller, await request.json())
+        return 202, await self._intake.events(live, caller, await request.json(rows="events"))
 
     async def _answer_segment(self, request: Request) -> tuple[int, bytes]:
         live, caller = self._caller(request)
-        path = request.scope["path"]
-        return 200, await self._intake.segment(live, caller, path, await request.json())
+        path = request.path
+        return 200, await self._intake.segment(live, caller, path, await request.json(rows="batch"))
 
     async def _answer_feedback(self, request: Request) -> tuple[int, bytes]:
         live, caller = self._caller(request)
@@ -192,7 +237,7 @@ class Gateway:
 
     async def _answer_flag(self, request: Request) -> Answered:
         live, caller = self._caller(request)
-        flag = unquote(str(request.scope["path"]).rpartition("/")[2])
+        flag = unquote(request.path.rpartition("/")[2])
         return await self._flags.evaluate(live, caller.key, flag, await request.body())
 
     async def _answer_flags(self, request: Request) -> Answered:
@@ -216,7 +261,7 @@ class Gateway:
         Raises:
             ApiError: 401, also for a secret key, which has no place in an address.
         """
-        given = str(request.scope["path"]).rpartition("/")[2]
+        given = request.path.rpartition("/")[2]
         public = given if given.startswith("pk_") else ""
         return authenticate_as(public, request, self._live.current)
 
@@ -252,6 +297,20 @@ class Gateway:
             return bool(await self._cache.ping())
         except (redis.exceptions.RedisError, OSError):
             return False
+
+
+def _without_trailing_slash(scope: Scope) -> Scope:
+    """Take `/v1/events/` for `/v1/events`: no path of programs ends with a slash."""
+    path = str(scope["path"])
+    if path.endswith("/") and is_api(path):
+        return {**scope, "path": path.rstrip("/")}
+    return scope
+
+
+def _allowed(path: str, method: str) -> str:
+    reads = method == "GET" or path in READ_BY_THE_REST
+    writes = [method] if method != "GET" else []
+    return ", ".join([*(["GET", "HEAD"] if reads else []), *writes, "OPTIONS"])
 
 
 def _cors(request: Request) -> list[tuple[bytes, bytes]]:

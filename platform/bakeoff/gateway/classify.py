@@ -17,6 +17,7 @@ from bakeoff.gateway import fields
 from bakeoff.gateway.answering import find_surface, head_of, read_override, slate_row
 from bakeoff.gateway.errors import invalid
 from bakeoff.gateway.remote import RemoteError
+from experiments.bounds import MAX_ID, MAX_TEXT
 from experiments.ingest.redact import redact
 from inference.serving.ladder import Served, Slot
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from bakeoff.gateway.shadow import Shadows
 
 KIND = "classify"
-MOST_TEXT = 20_000
 MOST_FEATURES = 500
 MOST_LABELS = 100
 
@@ -118,9 +118,9 @@ def _served(labels: Sequence[str], scores: Sequence[float], fallback: str | None
 def _text(data: dict[str, Any]) -> str:
     """Return the text; it may be empty where features say all."""
     value = data.get("text", "")
-    if not isinstance(value, str) or len(value) > MOST_TEXT or "\0" in value:
+    if not isinstance(value, str) or len(value) > MAX_TEXT or "\0" in value:
         shown = f"{len(value)} characters" if isinstance(value, str) else value
-        raise invalid("text", shown, f"a text of at most {MOST_TEXT} characters, without NUL")
+        raise invalid("text", shown, f"a text of at most {MAX_TEXT} characters, without NUL")
     if not value.strip() and not data.get("features"):
         raise invalid("text", value, "a text, unless features say all")
     return value
@@ -131,16 +131,16 @@ def _features(data: dict[str, Any]) -> dict[str, Any]:
     if len(found) > MOST_FEATURES:
         raise invalid("features", f"{len(found)} of them", f"at most {MOST_FEATURES}")
     for name, value in found.items():
-        if not 1 <= len(name) <= fields.MOST_ID or "\0" in name:
-            raise invalid("features", name, f"named by 1 to {fields.MOST_ID} characters, without NUL")
+        if not 1 <= len(name) <= MAX_ID or "\0" in name:
+            raise invalid("features", name, f"named by 1 to {MAX_ID} characters, without NUL")
         if isinstance(value, str):
-            good = len(value) <= fields.MOST_ID and "\0" not in value
+            good = len(value) <= MAX_ID and "\0" not in value
         elif isinstance(value, float):
             good = math.isfinite(value)
         else:
             good = value is None or isinstance(value, bool | int)
         if not good:
             raise invalid(
-                f"features.{name}", value, f"a number, true, false, null or {fields.MOST_ID} characters"
+                f"features.{name}", value, f"a number, true, false, null or {MAX_ID} characters"
             )
     return found

@@ -1,34 +1,31 @@
-"""Read the fields of a request: every check answers with the value and the rule."""
+"""Read the fields of a request: every check answers with the value and the rule.
+
+Raises everywhere: BoundsError for a value that no lane takes, ApiError for the rules of a request.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from bakeoff.gateway.errors import ApiError, invalid
+from experiments import bounds
+from experiments.bounds import FUTURE, MAX_ID, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
 
-MOST_ID = 200
-MOST_NAME = 100
 MOST_LIST = 1000
-PAST = timedelta(days=30)
-FUTURE = timedelta(minutes=5)
 
 
-def text(data: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str:
+def text(data: Mapping[str, Any], name: str, *, most: int = MAX_ID) -> str:
     """Return a required text of 1 to `most` characters."""
-    value = data.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= most:
-        raise invalid(name, value, f"a text of 1 to {most} characters")
-    return value
+    return bounds.text(data.get(name), name, max_length=most)
 
 
-def optional_text(data: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str | None:
+def optional_text(data: Mapping[str, Any], name: str, *, most: int = MAX_ID) -> str | None:
     """Return a text, or None when it is missing or null."""
     return None if data.get(name) is None else text(data, name, most=most)
 
@@ -62,20 +59,9 @@ def whole_number(data: Mapping[str, Any], name: str, default: int, *, least: int
 
 
 def number(data: Mapping[str, Any], name: str) -> float | None:
-    """Return a finite number, or None when it is missing or null."""
+    """Return a number of at most `bounds.MAX_VALUE` either way, or None when it is missing or null."""
     value = data.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise invalid(name, value, "a finite number")
-    return float(value)
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond any double
-        return False
+    return None if value is None else bounds.number(value, name)
 
 
 def texts(data: Mapping[str, Any], name: str) -> list[str] | None:
@@ -86,8 +72,8 @@ def texts(data: Mapping[str, Any], name: str) -> list[str] | None:
     if not isinstance(value, list) or len(value) > MOST_LIST:
         raise invalid(name, value, f"a list of at most {MOST_LIST} ids")
     for entry in value:
-        if not isinstance(entry, str) or not 1 <= len(entry) <= MOST_ID:
-            raise invalid(name, entry, f"a text of 1 to {MOST_ID} characters")
+        if not isinstance(entry, str) or not 1 <= len(entry) <= MAX_ID:
+            raise invalid(name, entry, f"a text of 1 to {MAX_ID} characters")
     return value
 
 
@@ -117,15 +103,7 @@ def uuid(data: Mapping[str, Any], name: str) -> str | None:
 def moment(data: Mapping[str, Any], name: str) -> datetime | None:
     """Return a time, in UTC if it names no zone, or None when it is missing or null."""
     value = data.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > 64:
-        raise invalid(name, value, "an ISO 8601 time")
-    try:
-        at = datetime.fromisoformat(value)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise invalid(name, value, "an ISO 8601 time") from None
+    return None if value is None else bounds.moment(value, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ import orjson
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.answering import decide
-from bakeoff.gateway.fields import MOST_ID
 from bakeoff.gateway.live_experiments import NO_FLAGS, LiveExperiment
 from bakeoff.gateway.unit_book import NOTHING_KNOWN
 from experiments.assignment.payload import feature_of
 from experiments.assignment.snapshot import rule_to_json
+from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -31,6 +31,7 @@ STREAM_PATH = "/ofrep/v1/stream"
 INACTIVITY_SECONDS = 120
 HEARTBEAT_SECONDS = 15.0
 GROWTHBOOK = "growthbook_v2"
+MAX_CONTEXT_BYTES = 64 * 1024  # of one evaluation: read, evaluated and hashed within the event loop
 Headers = list[tuple[bytes, bytes]]
 Answered = tuple[int, bytes, Headers]
 
@@ -106,7 +107,7 @@ class Flags:
         said = orjson.dumps([context.unit, context.attributes], option=orjson.OPT_SORT_KEYS)
         etag = f'"{hashlib.sha256(packed + said).hexdigest()[:32]}"'
         headers = [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
-        if known_etag and etag in known_etag:
+        if matches(known_etag, etag):
             return 304, b"", headers
         return 200, packed, headers
 
@@ -117,15 +118,19 @@ class Flags:
             FlagError: it is not JSON, or no context.
         """
         try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
+            data = read_json(raw)
+        except NotJsonError as error:
             raise FlagError(400, "PARSE_ERROR", f"the body is not JSON: {error}", flag) from error
+        try:
+            check(data, "body", max_bytes=MAX_CONTEXT_BYTES)
+        except BoundsError as error:
+            raise FlagError(400, "INVALID_CONTEXT", error.message, flag) from error
         context = data.get("context") if isinstance(data, dict) else None
         if not isinstance(context, dict):
             raise FlagError(400, "INVALID_CONTEXT", "context is missing, must be an object", flag)
         unit = context.get("targetingKey", "")
-        if not isinstance(unit, str) or len(unit) > MOST_ID or "\0" in unit:
-            rule = f"targetingKey must be a text of at most {MOST_ID} characters, without NUL"
+        if not isinstance(unit, str) or len(unit) > MAX_ID:
+            rule = f"targetingKey must be a text of at most {MAX_ID} characters"
             raise FlagError(400, "INVALID_CONTEXT", rule, flag)
         if unit:
             (unit,) = await self._identity.units(live, key.project_id, [(None, unit)], may_link=False)
@@ -169,7 +174,7 @@ class Flags:
         hidden = frozenset() if key.kind == SECRET else flags.personal
         etag = f'"{flags.etag}{"" if hidden else "-all"}"'
         headers = [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
-        if etag == known_etag:
+        if matches(known_etag, etag):
             return 304, b"", headers
         body = {
             "running": [
@@ -207,6 +212,12 @@ class Flags:
                 continue
             sent = now
             yield b"event: features\ndata: %s\n\n" % sent
+
+
+def matches(header: str, etag: str) -> bool:
+    """Whether `If-None-Match` names an etag: strong or weak (a proxy that packs weakens it), or `*`."""
+    named = {one.strip().removeprefix("W/") for one in header.split(",")}
+    return etag in named or "*" in named
 
 
 async def changes(live: LiveConfiguration, project: int) -> AsyncIterator[str | None]:

@@ -1,24 +1,27 @@
-"""Just enough HTTP over ASGI: read a bounded body, send JSON."""
+"""Just enough HTTP over ASGI: read a JSON body, send JSON and events."""
 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-import orjson
-
+from bakeoff.gateway.bodies import MAX_HEADER_BYTES, BodyReader
 from bakeoff.gateway.errors import ApiError
+from experiments.bounds import NotJsonError, check, read_json, shown
+
+if TYPE_CHECKING:
+    from bakeoff.gateway.aside import Aside
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MOST_BODY = 1024 * 1024
+READ_INLINE_BYTES = 16 * 1024
 _JSON = (b"content-type", b"application/json")
 
 
@@ -28,11 +31,34 @@ class Request:
 
     scope: Scope
     receive: Receive
+    bodies: BodyReader
+    aside: Aside
 
     @property
     def method(self) -> str:
         """HTTP method."""
         return str(self.scope["method"])
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return str(self.scope["path"])
+
+    def check_headers(self) -> None:
+        """Refuse headers of which no honest client has so many.
+
+        Raises:
+            ApiError: 431.
+        """
+        size = sum(len(name) + len(value) for name, value in self.scope["headers"])
+        size += len(self.scope.get("query_string", b"")) + len(self.path)
+        if size > MAX_HEADER_BYTES:
+            raise ApiError(
+                431,
+                "headers_too_large",
+                f"address and headers == {size} bytes, must be at most {MAX_HEADER_BYTES}.",
+                closes=True,
+            )
 
     def header(self, name: bytes) -> str:
         """Return a header, or nothing."""
@@ -47,84 +73,42 @@ class Request:
         return found[0] if found else ""
 
     async def body(self) -> bytes:
-        """Return the whole body.
+        """Return the whole body, unpacked.
 
         Raises:
-            ApiError: it is larger than `MOST_BODY`, or the client went away.
+            ApiError: as of `BodyReader.read`.
         """
-        parts, size = [], 0
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ApiError(400, "disconnected", "The client went away before the body ended.")
-            part = message.get("body", b"")
-            size += len(part)
-            if size > MOST_BODY:
-                raise _too_large()
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
+        return await self.bodies.read(self.scope, self.receive)
 
-    def _unpack(self, raw: bytes) -> bytes:
-        """Undo `Content-Encoding: gzip`; what grows beyond the limit is not unpacked to its end."""
-        encoding = self.header(b"content-encoding").strip().lower()
-        if encoding in {"", "identity"}:
-            return raw
-        if encoding != "gzip":
-            raise ApiError(
-                415,
-                "unsupported_encoding",
-                f"content-encoding == '{encoding[:40]}', must be gzip or identity.",
-            )
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
-            unpacked = unpacker.decompress(raw, MOST_BODY + 1)
-        except zlib.error as error:
-            raise ApiError(400, "not_gzip", f"The body is not gzip: {error}.") from error
-        if len(unpacked) > MOST_BODY:
-            raise _too_large()
-        if not unpacker.eof:
-            raise ApiError(400, "not_gzip", "The body is not gzip: it ends too early.")
-        return unpacked
+    async def json(self, *, rows: str = "") -> dict[str, Any]:
+        """Return the body as a JSON object whose values can be stored.
 
-    async def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object.
+        Args:
+            rows: name of a list whose entries are judged one by one, by who reads them.
 
         Raises:
-            ApiError: another media type, not JSON, not an object, or text that cannot be stored.
+            ApiError: another media type, not JSON, or not an object.
+            BoundsError: a value that no lane takes.
         """
         kind = self.header(b"content-type").split(";")[0].strip().lower()
         if kind and kind not in {"application/json", "text/plain"}:
             raise ApiError(
                 415,
                 "unsupported_media_type",
-                f"content-type == '{kind}', must be application/json.",
+                f"content-type == {shown(kind)}, must be application/json.",
             )
-        raw = self._unpack(await self.body())
+        raw = await self.body()
         try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
+            # The lenient reading of a large body takes long enough to be felt by others.
+            large = len(raw) > READ_INLINE_BYTES
+            data = await self.aside.run(partial(read_json, raw)) if large else read_json(raw)
+        except NotJsonError as error:
             raise ApiError(400, "not_json", f"The body is not JSON: {error}.") from error
         if not isinstance(data, dict):
             raise ApiError(400, "not_an_object", f"body is a {type(data).__name__}, must be an object.")
-        # PostgreSQL's text cannot hold NUL; escaped backslashes make this a rare false alarm, so
-        # the parsed value is looked at before anybody is refused.
-        if b"\\u0000" in raw and holds_nul(data):
-            raise ApiError(400, "nul_character", "The body holds U+0000, must hold none.")
+        judged = data if rows not in data else {k: v for k, v in data.items() if k != rows}
+        check(judged, "body")
         return data
-
-
-def _too_large() -> ApiError:
-    return ApiError(413, "body_too_large", f"body > {MOST_BODY} bytes, must be at most {MOST_BODY}.")
-
-
-def holds_nul(value: object) -> bool:
-    """Whether U+0000 is anywhere in a parsed JSON value; PostgreSQL's text cannot hold it."""
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(holds_nul(key) or holds_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(holds_nul(item) for item in value)
 
 
 async def send_json(
@@ -136,11 +120,21 @@ async def send_json(
     await send({"type": "http.response.body", "body": body})
 
 
+async def no_events() -> AsyncIterator[bytes]:
+    """Yield nothing: what HEAD gets of a stream."""
+    for _ in ():
+        yield b""
+
+
 async def send_events(
     receive: Receive, send: Send, events: AsyncIterator[bytes], headers: list[tuple[bytes, bytes]]
 ) -> None:
     """Send server-sent events until the client goes away."""
-    fixed = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+    fixed = [
+        (b"content-type", b"text/event-stream"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),  # nginx would hold events back until its buffer is full
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": fixed + headers})
     await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
     gone = asyncio.ensure_future(_wait_for_end(receive))
@@ -152,7 +146,12 @@ async def send_events(
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
                 return
-            await send({"type": "http.response.body", "body": following.result(), "more_body": True})
+            try:
+                part = following.result()
+            except StopAsyncIteration:
+                await send({"type": "http.response.body", "body": b""})
+                return
+            await send({"type": "http.response.body", "body": part, "more_body": True})
     finally:
         gone.cancel()
 
@@ -164,7 +163,4 @@ async def _wait_for_end(receive: Receive) -> None:
 
 async def send_error(send: Send, error: ApiError, headers: list[tuple[bytes, bytes]]) -> None:
     """Send an error in its one shape."""
-    extra = list(headers)
-    if error.retry_after is not None:
-        extra.append((b"retry-after", str(error.retry_after).encode()))
-    await send_json(send, error.status, error.body(), extra)
+    await send_json(send, error.status, error.body(), [*headers, *error.headers()])

@@ -24,6 +24,7 @@ from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.gateway.live_experiments import NO_FLAGS
 from bakeoff.gateway.said import feedback_row
 from bakeoff.gateway.watching import show
+from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, check
 from experiments.ingest.likes import is_liked
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, QuarantinedRow, Rows
 from inference.serving.keys import RECENT_KEPT, dirty_key, recent_key
@@ -89,6 +90,7 @@ class Intake:
         def read(draft: _Draft, entry: Any) -> None:
             if not isinstance(entry, dict):
                 raise invalid("event", entry, "an object")
+            _check_entry(entry, "event")
             if default is not None:
                 entry = {"consent": default, **entry}
             _read_event(draft, live, caller, entry, clock, agent=entry.get("user_agent"))
@@ -108,6 +110,7 @@ class Intake:
 
         def read(draft: _Draft, message: Any) -> None:
             kind = segment.kind_of(message, path)
+            _check_entry(message, "message")
             if kind in {"identify", "alias"}:
                 draft.links.append(fields.ids(segment.ids_of(message, kind)))
             elif kind == "track" and message.get("event") == segment.EXPOSED:
@@ -198,7 +201,7 @@ class Intake:
         """
         try:
             return _read_all(entries, read, refuse_alone=alone)
-        except ApiError as error:
+        except (ApiError, BoundsError) as error:
             if key.project_id in live.watched:
                 refused = {"index": 0, "code": error.code, "message": error.message}
                 await show(self._cache, key.project_id, [_seen(entries[0], refused)])
@@ -289,6 +292,17 @@ def _seen(entry: Any, refused: dict[str, Any] | None = None) -> dict[str, Any]:
     return row
 
 
+def _check_entry(entry: dict[str, Any], name: str) -> None:
+    """Refuse an entry with a value that no lane takes.
+
+    Raises:
+        BoundsError: the value.
+    """
+    packed = check(entry, name)
+    if len(packed) > MAX_PROPERTIES_BYTES:
+        check(entry.get("properties"), "properties", max_bytes=MAX_PROPERTIES_BYTES)
+
+
 def _entries(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list) or not 1 <= len(value) <= MOST_EVENTS:
         raise invalid(name, value, f"a list of 1 to {MOST_EVENTS} entries")
@@ -303,7 +317,7 @@ def _read_all(
     for index, entry in enumerate(entries):
         try:
             read(draft, entry)
-        except ApiError as error:
+        except (ApiError, BoundsError) as error:
             if refuse_alone and error.code != "no_consent":
                 raise
             draft.rejected.append({"index": index, "code": error.code, "message": error.message})
@@ -321,7 +335,7 @@ def _read_event(
 ) -> None:
     key = caller.key
     at, claimed = clock.occurred(entry, "occurred_at")
-    name = fields.text(entry, "name", most=fields.MOST_NAME)
+    name = fields.text(entry, "name", most=MAX_NAME)
     item = fields.optional_text(entry, "item_id")
     ids = fields.ids(entry)
     consent = Consent.of(entry, caller)

@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway import fields
 from bakeoff.gateway.errors import invalid
+from experiments.bounds import MAX_ID
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import FeedbackRow
 
@@ -69,7 +70,7 @@ def _read_value(row: FeedbackRow, data: dict[str, Any]) -> None:
     elif row.kind == "text":
         row.text, row.redacted = redact(_text(value, MOST_TEXT))
     elif row.kind == "correction":
-        row.text = _text(value, fields.MOST_ID)
+        row.text = _text(value, MAX_ID)
     elif row.kind == "pairwise":
         row.text = fields.one_of(data, "value", ANSWERS)
     else:

@@ -1,0 +1,51 @@
+"""Errors of the web framework, told to programs in the one error shape."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bakeoff.gateway.rest import is_api
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+# What the framework says in HTML before or beside the API: no such path, wrong method, a host or a
+# body that it does not take.
+_CODES = {
+    400: ("bad_request", "The request is refused."),
+    403: ("forbidden", "The request is refused."),
+    404: ("not_found", "No such path: /v1/openapi.json lists all."),
+    405: ("wrong_method", "method == {method}, must be one of {allow}."),
+    413: ("body_too_large", "The body is too large."),
+    500: ("failed", "The request could not be answered."),
+}
+
+
+class JsonErrors:
+    """Rewrites errors under the paths of programs; JSON stays as it is."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Remember what answers."""
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer."""
+        response = self._get_response(request)
+        known = _CODES.get(response.status_code)
+        if known is None or not is_api(request.path_info) or _is_json(response):
+            return response
+        code, message = known
+        message = message.format(method=request.method, allow=response.headers.get("Allow", ""))
+        error = {"code": code, "message": message, "field": None}
+        response.content = json.dumps({"error": error}).encode()
+        response.headers["Content-Type"] = "application/json"
+        response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+
+def _is_json(response: HttpResponse) -> bool:
+    kind: str = response.headers.get("Content-Type", "")
+    return kind.startswith("application/json")

@@ -1,0 +1,187 @@
+"""Read a request's body in the event loop: with a bound, a deadline, and before any thread is taken.
+
+Guarantees: no body is larger than its limit, packed or unpacked; none takes longer than its deadline;
+an address has at most `MAX_SLOW_PER_ADDRESS` slow bodies at once, and all bodies that are held for
+Django fit in `MAX_HELD_BYTES`. Does not limit connections that send no body: they cost a socket each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bakeoff.gateway.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bakeoff.gateway.http import Receive, Scope
+
+MAX_BODY = 1024 * 1024
+MAX_FORM = 5 * MAX_BODY // 2  # of pages, as Django has it
+MAX_BULK_BODY = 32 * 1024 * 1024  # of the management API: a thousand items with their texts
+MAX_HELD_BYTES = 256 * 1024 * 1024
+# A body that is not there by then comes slowly, and takes one of its address's places.
+PROMPT_SECONDS = 2.0
+MAX_SLOW_PER_ADDRESS = 32
+MAX_HEADER_BYTES = 32 * 1024
+DEADLINE_SECONDS = 15.0
+BULK_DEADLINE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What one body may be.
+
+    Attributes:
+        max_bytes: packed, and again unpacked.
+        deadline_seconds: from its first byte to its last.
+    """
+
+    max_bytes: int = MAX_BODY
+    deadline_seconds: float = DEADLINE_SECONDS
+
+
+FAST_LANE = BodyLimits()
+FORM = BodyLimits(MAX_FORM)
+BULK = BodyLimits(MAX_BULK_BODY, BULK_DEADLINE_SECONDS)
+
+
+@dataclass(slots=True)
+class BodyReader:
+    """Reads bodies; one in a process, because it counts what is slow and what is held."""
+
+    _slow: Counter[str] = field(default_factory=Counter)
+    _held: int = 0
+
+    async def read(self, scope: Scope, receive: Receive, limits: BodyLimits = FAST_LANE) -> bytes:
+        """Return the whole body, unpacked.
+
+        Raises:
+            ApiError: 413 or 408 beyond its limits, 429 when its address sends too many slowly, 415 or
+                400 when it cannot be unpacked, 400 when the client went away.
+        """
+        body = _Body(receive, limits.max_bytes)
+        try:
+            async with asyncio.timeout(PROMPT_SECONDS):
+                await body.fill()
+        except TimeoutError:
+            with self._slow_place(_address(scope)):
+                await self._fill_slowly(body, limits.deadline_seconds - PROMPT_SECONDS)
+        return unpack(_header(scope, b"content-encoding"), b"".join(body.parts), limits.max_bytes)
+
+    async def _fill_slowly(self, body: _Body, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await body.fill()
+        except TimeoutError:
+            raise ApiError(
+                408, "body_too_slow", "The body did not arrive in time.", closes=True
+            ) from None
+
+    @contextmanager
+    def _slow_place(self, address: str) -> Iterator[None]:
+        if self._slow[address] >= MAX_SLOW_PER_ADDRESS:
+            raise ApiError(
+                429,
+                "too_many_slow_bodies",
+                f"bodies sent slowly from {address} == {MAX_SLOW_PER_ADDRESS}, must be fewer.",
+                retry_after=5,
+                closes=True,
+            )
+        self._slow[address] += 1
+        try:
+            yield
+        finally:
+            self._slow[address] -= 1
+            if not self._slow[address]:
+                del self._slow[address]
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Count a body for as long as Django has it.
+
+        Raises:
+            ApiError: 503, too many bytes are held.
+        """
+        if self._held + size > MAX_HELD_BYTES:
+            raise ApiError(503, "too_busy", "Too many large bodies are being handled.", retry_after=2)
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
+
+
+class _Body:
+    """What has arrived of a body; `fill` goes on where it was stopped."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self.parts: list[bytes] = []
+        self._receive, self._room = receive, max_bytes
+        self._max_bytes = max_bytes
+
+    async def fill(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ApiError(400, "disconnected", "The client went away before the body ended.")
+            part = message.get("body", b"")
+            self._room -= len(part)
+            if self._room < 0:
+                raise _too_large(self._max_bytes)
+            self.parts.append(part)
+            if not message.get("more_body"):
+                return
+
+
+def unpack(encoding: str, raw: bytes, max_bytes: int) -> bytes:
+    """Undo `Content-Encoding`; what grows beyond the limit is not unpacked to its end.
+
+    Raises:
+        ApiError: 415 for another encoding than gzip, 400 for what is no gzip, 413 for too much.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in {"", "identity"}:
+        return raw
+    if encoding not in {"gzip", "x-gzip"}:
+        raise ApiError(
+            415,
+            "unsupported_encoding",
+            f"content-encoding == '{encoding[:40]}', must be gzip or identity.",
+        )
+    parts: list[bytes] = []
+    room = max_bytes
+    while raw:  # a gzip file may be several, one after the other
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            part = unpacker.decompress(raw, room + 1)
+        except zlib.error as error:
+            raise ApiError(400, "not_gzip", f"The body is not gzip: {error}.") from error
+        room -= len(part)
+        if room < 0:
+            raise _too_large(max_bytes)
+        if not unpacker.eof:
+            raise ApiError(400, "not_gzip", "The body is not gzip: it ends too early.")
+        parts.append(part)
+        raw = unpacker.unused_data
+    return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> ApiError:
+    return ApiError(
+        413, "body_too_large", f"body > {max_bytes} bytes, must be at most {max_bytes}.", closes=True
+    )
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((str(v.decode("latin-1")) for key, v in scope["headers"] if key == name), "")
