@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC
-from functools import lru_cache
-from typing import cast
+from datetime import UTC, timedelta
 
 from celery import shared_task
 from django.apps import apps
-from django.conf import settings
 from django.db import connection
-from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
-from experiments.actions.change_shares import WouldReshuffleError, step_ramp
-from experiments.actions.define_experiment import CannotDefineError
+from experiments.actions.change_shares import step_ramp
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.look_at_experiment import is_due, look_at_experiment
 from experiments.actions.measure_drift import measure_drift
-from experiments.actions.retrain_surface import retrain_surface
-from experiments.actions.start_experiment import CannotStartError
-from experiments.analysis.interactions import histories_of
+from experiments.actions.reconcile import reconcile
+from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
+from experiments.actions.retrain_if_due import retrain_if_due
 from experiments.ingest.partitions import drop_expired, make_partitions
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
-from experiments.models.experiment import WrongStateError
-from inference.actions.move_champion import CannotPromoteError
-from inference.actions.queue_training import CannotTrainError
 from inference.cache import cache_client
-from inference.models import ModelVersion, Surface, TrainingRun
-from inference.serving.keys import dirty_key
-from inference.serving.ranker import Ranker
-from inference.serving.refresh import refresh_units
-from inference.tasks import run_training
+from inference.isolation import for_each
+from inference.models import Surface
+from inference.sending import send
 
 logger = logging.getLogger(__name__)
-UNITS_PER_BATCH = 500
 
 
 @shared_task
@@ -53,7 +41,7 @@ def take_due_looks() -> None:
         return
     for experiment in Experiment.objects.running():
         if is_due(experiment, timezone.now()):
-            take_due_look.delay(experiment.pk)
+            send(take_due_look, experiment.pk)
 
 
 @shared_task
@@ -65,85 +53,48 @@ def take_due_look(experiment_id: int) -> None:
 
 
 @shared_task
+def reconcile_rows() -> None:
+    """Send again what rows say is due and whose message was lost."""
+    if sent := reconcile():
+        logger.warning("messages sent again: %d", sent)
+
+
+@shared_task
 def step_ramps() -> None:
     """Take the steps of ramps that are due."""
-    for experiment in Experiment.objects.running().exclude(ramp=[]):
-        try:
-            step_ramp(experiment)
-        except (WrongStateError, WouldReshuffleError, ValueError) as error:
-            logger.error("ramp of %s is not stepped: %s", experiment, error)  # noqa: TRY400
+    ramping = Experiment.objects.running().exclude(ramp=[])
+    for_each(ramping, step_ramp, work="ramp", project=_project_of)
 
 
 @shared_task
 def refresh_dirty_units() -> None:
     """Recompute the candidates of units that did something, until none is left."""
-    for surface in Surface.objects.filter(kind=Surface.Kind.RECOMMEND):
-        while units := _take_dirty(surface):
-            refresh_units(
-                cache_client(),
-                surface.pk,
-                _rankers_in_use(surface),
-                histories_of(surface, units),
-                candidates=surface.candidates,
-            )
+    for_each(surfaces_with_dirty_units(), _refresh, work="refresh", project=_project_of)
 
 
-def _take_dirty(surface: Surface) -> list[str]:
-    taken = cast("list[bytes]", cache_client().spop(dirty_key(surface.pk), UNITS_PER_BATCH) or [])
-    return [unit.decode() for unit in taken]
-
-
-@lru_cache(maxsize=16)
-def _load_ranker(digest: str) -> Ranker:
-    return Ranker(settings.BAKEOFF.artifacts, digest)
-
-
-def _rankers_in_use(surface: Surface) -> dict[int, Ranker]:
-    """Load the champion and the variants of the running experiment."""
-    versions = ModelVersion.objects.filter(
-        Q(alias=ModelVersion.Alias.CHAMPION) | Q(variant__experiment__state="running"),
-        surface=surface,
-    ).distinct()
-    return {version.pk: _load_ranker(version.artifact_sha256) for version in versions}
+def _refresh(surface: Surface) -> None:
+    refresh_surface(surface=surface)
 
 
 @shared_task
 def retrain_due_surfaces() -> None:
     """Queue the runs that the schedule asks for, and send on what passed its gate."""
-    for surface in Surface.objects.all():
-        try:
-            advance_challenger(surface=surface)
-        except (CannotDefineError, CannotStartError, CannotPromoteError) as error:
-            # One surface's trouble must not hold the others up.
-            logger.error("challenger of %s is not advanced: %s", surface, error)  # noqa: TRY400
-    for run in TrainingRun.objects.abandoned():
-        run_training.delay(run.pk)  # goes on from its last checkpoint
-    for surface in Surface.objects.exclude(retrain_recommender=""):
-        if not _is_retraining_due(surface):
-            continue
-        # Claimed by a conditional update, so that two beats queue one run.
-        claimed = Surface.objects.filter(
-            pk=surface.pk, last_retrained_at=surface.last_retrained_at
-        ).update(last_retrained_at=Now())
-        if not claimed:
-            continue
-        try:
-            retrain_surface(
-                surface=surface,
-                recommender=surface.retrain_recommender,
-                trigger="schedule",
-                params=surface.retrain_params,
-                skip_unchanged=True,
-            )
-        except CannotTrainError as error:
-            logger.warning("surface %s is not retrained: %s", surface, error)
+    for_each(Surface.objects.all(), _advance, work="challenger", project=_project_of)
+    scheduled = Surface.objects.exclude(retrain_recommender="")
+    for_each(scheduled, _retrain, work="retrain", project=_project_of)
 
 
-def _is_retraining_due(surface: Surface) -> bool:
-    if surface.last_retrained_at is None:
-        return True
-    age = (timezone.now() - surface.last_retrained_at).total_seconds()
-    return age >= surface.retrain_every_seconds
+def _advance(surface: Surface) -> None:
+    advance_challenger(surface=surface)
+
+
+def _retrain(surface: Surface) -> None:
+    pause = timedelta(seconds=surface.retrain_every_seconds)
+    retrain_if_due(surface=surface, trigger="schedule", pause=pause)
+
+
+def _project_of(owned: Surface | Experiment) -> int:
+    return owned.project_id
 
 
 @shared_task
@@ -155,8 +106,11 @@ def exclude_busy_units_everywhere() -> None:
 @shared_task
 def measure_drift_everywhere() -> None:
     """Compare each surface's last days with the weeks before."""
-    for surface in Surface.objects.all():
-        measure_drift(surface=surface, now=timezone.now())
+    for_each(Surface.objects.all(), _measure, work="drift", project=_project_of)
+
+
+def _measure(surface: Surface) -> None:
+    measure_drift(surface=surface, now=timezone.now())
 
 
 @shared_task

@@ -7,8 +7,11 @@ from functools import cache
 import redis
 from django.conf import settings
 
+TIMEOUT_SECONDS = 15.0
+
 
 @cache
 def cache_client() -> redis.Redis:
     """Return this process's client of the cache."""
-    return redis.Redis.from_url(settings.BAKEOFF.redis_url)
+    # A server that is frozen must not hold a thread for ever; nothing here blocks on purpose.
+    return redis.Redis.from_url(settings.BAKEOFF.redis_url, socket_timeout=TIMEOUT_SECONDS)

@@ -28,7 +28,7 @@ from experiments.models import (
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
-from inference.serving.keys import candidates_key, dirty_key, recent_key
+from inference.serving.keys import candidates_key, dirty_key, recent_key, taken_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,4 +164,5 @@ def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     forgotten = client.delete(*names) if names else 0
     for surface in surfaces:
         forgotten += client.srem(dirty_key(surface), *ids)
+        forgotten += client.srem(taken_key(surface), *ids)
     return forgotten

@@ -1,21 +1,87 @@
-"""Mark units whose candidates must be computed again."""
+"""Mark units whose candidates must be computed again.
+
+The cache keeps which versions the units of a surface were marked for. A surface that serves another
+version, or whose cache was lost, is found by that, and its units are marked again.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from redis.exceptions import RedisError
 
 from experiments.analysis.interactions import units_of
 from inference.cache import cache_client
-from inference.serving.keys import dirty_key
+from inference.models import ModelVersion, Surface
+from inference.serving.keys import dirty_key, marked_key
 
 if TYPE_CHECKING:
-    from inference.models import Surface
+    from collections.abc import Sequence
+
+    from django.db.models import QuerySet
+
+logger = logging.getLogger(__name__)
+
+
+def versions_in_use() -> QuerySet[ModelVersion]:
+    """Return champions and the variants of running experiments."""
+    champion = Q(alias=ModelVersion.Alias.CHAMPION)
+    return ModelVersion.objects.filter(champion | Q(variant__experiment__state="running")).distinct()
 
 
 def mark_all_units(*, surface: Surface) -> int:
-    """Mark every unit of whom anything is known; return how many."""
-    marked = 0
-    for units in units_of(surface):
-        cache_client().sadd(dirty_key(surface.pk), *units)
-        marked += len(units)
-    return marked
+    """Mark every unit of whom anything is known; return how many.
+
+    None where every version in use has had its units marked: candidates are kept by version, so an
+    experiment that ends without a new champion changes none.
+    """
+    if surface.kind != Surface.Kind.RECOMMEND:
+        return 0  # nothing is precomputed for labels and flags
+    client, count = cache_client(), 0
+    used = set(versions_in_use().filter(surface=surface).values_list("pk", flat=True))
+    if not used <= _marked([surface])[surface]:
+        for units in units_of(surface):
+            client.sadd(dirty_key(surface.pk), *units)
+            count += len(units)
+    # Only now: a process that dies before leaves the surface to whoever looks next. A version that
+    # serves no more is forgotten, since its candidates grow old.
+    with client.pipeline() as pipe:
+        pipe.delete(marked_key(surface.pk))
+        if used:
+            pipe.sadd(marked_key(surface.pk), *used)
+        pipe.execute()
+    return count
+
+
+def mark_soon(*, surface: Surface) -> None:
+    """Mark the units now; without the cache the reconciler does it later.
+
+    For after a commit: what was decided stands, and its answer must not be an error.
+    """
+    try:
+        mark_all_units(surface=surface)
+    except (RedisError, OSError) as error:
+        logger.warning("units of '%s' are marked later: %s", surface, error)
+
+
+def surfaces_to_mark() -> list[Surface]:
+    """Return surfaces whose units are not marked for what serves them, or whose cache was lost."""
+    used: dict[int, set[int]] = {}
+    for surface_id, version_id in versions_in_use().values_list("surface_id", "pk"):
+        used.setdefault(surface_id, set()).add(version_id)
+    surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
+    marked = _marked(surfaces)
+    return [surface for surface in surfaces if used.get(surface.pk, set()) != marked[surface]]
+
+
+def _marked(surfaces: Sequence[Surface]) -> dict[Surface, set[int]]:
+    """Return for which versions the units of surfaces were marked, by one question."""
+    pipe = cache_client().pipeline(transaction=False)
+    for surface in surfaces:
+        pipe.smembers(marked_key(surface.pk))
+    return {
+        surface: {int(version) for version in versions}
+        for surface, versions in zip(surfaces, pipe.execute(), strict=True)
+    }

@@ -5,15 +5,12 @@ Drift never promotes anything: what it asks for goes through the gate and an exp
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.utils import timezone
 
-from experiments.actions.retrain_surface import retrain_surface
-from inference.actions.queue_training import CannotTrainError
+from experiments.actions.retrain_if_due import retrain_if_due
 from inference.evaluation.drift import compare_numbers, compare_words
 from inference.models import DriftReport, Surface
 
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
     from inference.evaluation.drift import Moved
 
-logger = logging.getLogger(__name__)
 RECENT, EARLIER = timedelta(days=2), timedelta(days=14)
 MOST_ROWS = 20_000
 # What is served and what it is served for, newest first; a sample is enough for shares.
@@ -51,7 +47,10 @@ def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
         drifted=any(moved.drifted for moved in found),
     )
     if report.drifted and surface.retrain_on_drift and surface.retrain_recommender:
-        report.retrained = _retrain(surface, now)
+        # More often than its schedule, but not at each report.
+        pause = timedelta(seconds=surface.retrain_every_seconds / 4)
+        run = retrain_if_due(surface=surface, trigger="drift", pause=pause)
+        report.retrained = run is not None
         report.save(update_fields=["retrained"])
     return report
 
@@ -102,23 +101,3 @@ def _compare(values: dict[str, tuple[list[Any], list[Any]]]) -> list[Moved | Non
         else:
             compared.append(compare_words(name, [*map(str, earlier)], [*map(str, recent)]))
     return compared
-
-
-def _retrain(surface: Surface, now: datetime) -> bool:
-    """Queue a run unless there was one lately; return whether it was queued."""
-    last = surface.last_retrained_at
-    if last is not None and (now - last).total_seconds() < surface.retrain_every_seconds / 4:
-        return False
-    try:
-        retrain_surface(
-            surface=surface,
-            recommender=surface.retrain_recommender,
-            trigger="drift",
-            params=surface.retrain_params,
-            skip_unchanged=True,
-        )
-    except CannotTrainError as error:
-        logger.warning("surface %s has drifted and is not retrained: %s", surface, error)
-        return False
-    Surface.objects.filter(pk=surface.pk).update(last_retrained_at=timezone.now())
-    return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from experiments.actions.mark_units import mark_all_units
+from experiments.actions.mark_units import mark_soon
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment
 from inference.actions.check_servable import check_servable
@@ -72,7 +72,7 @@ def promotion_evidence(version: ModelVersion, answered: Mapping[str, float]) -> 
 def confirm_champion(decision: Decision) -> None:
     """Announce a champion that was committed, and keep what serving says to it."""
     announce_change(cache_client())
-    mark_all_units(surface=decision.surface)
+    mark_soon(surface=decision.surface)
     if decision.promoted_id is None:
         return
     decision.read_back = read_back(

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
-from experiments.actions.mark_units import mark_all_units
+from experiments.actions.mark_units import mark_soon
 from experiments.analysis.freeze_metrics import freeze_metrics
 from experiments.analysis.metric_spec import MetricError
 from experiments.analysis.roll_up import read_watermark
@@ -61,6 +61,6 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
             )
     except CannotAssignError as error:
         raise CannotStartError(str(error).removesuffix(".")) from error
-    mark_all_units(surface=locked.surface)
+    mark_soon(surface=locked.surface)
     announce_change(cache_client())
     return locked

@@ -11,7 +11,7 @@ import orjson
 
 from inference.answering import shared_answerer
 from inference.models import ModelVersion, ShadowAnswer, Surface
-from inference.serving.keys import shadow_key
+from inference.serving.keys import MOST_SHADOWED, shadow_key
 from inference.serving.models import open_model
 
 if TYPE_CHECKING:
@@ -31,18 +31,28 @@ def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) ->
     requests = [orjson.loads(one) for one in waiting] if isinstance(waiting, list) else []
     if not requests:
         return 0
+    try:
+        answers = _answers(surface, requests, artifacts)
+        ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
+    except Exception:
+        # What was taken is given back: an answer that is there already is kept once.
+        client.rpush(shadow_key(surface.pk), *(orjson.dumps(one) for one in requests))
+        client.ltrim(shadow_key(surface.pk), -MOST_SHADOWED, -1)
+        raise
+    return len(requests)
+
+
+def _answers(surface: Surface, requests: list[dict[str, Any]], artifacts: Path) -> list[ShadowAnswer]:
     shadows = list(surface.versions.filter(alias=ModelVersion.Alias.SHADOW))
     served = {
         version.pk: version
         for version in surface.versions.filter(pk__in={one["version_id"] for one in requests})
     }
-    answers = [
+    return [
         _answer(version, request, served.get(request["version_id"]), artifacts)
         for version in shadows
         for request in requests
     ]
-    ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
-    return len(requests)
 
 
 def _answer(

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference.models import Item
@@ -52,12 +53,13 @@ def load_items(
                     if draft.vector is None
                     else np.asarray(draft.vector, dtype="<f4").tobytes(),
                     updated_at=timezone.now(),
+                    vector_due_at=Now(),
                 )
                 for draft in drafts.values()
             ],
             update_conflicts=True,
             unique_fields=["project", "item_id"],
-            update_fields=["title", "text", "properties", "vector", "updated_at"],
+            update_fields=["title", "text", "properties", "vector", "updated_at", "vector_due_at"],
         )
         written += Item.objects.filter(project_id=project_id, item_id__in=drafts).values_list(
             "pk", flat=True

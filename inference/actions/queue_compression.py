@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from inference.actions.queue_training import CannotTrainError
 from inference.compression import COMPRESSIONS
 from inference.models import TrainingRun
+from inference.sending import send
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion
@@ -48,7 +49,7 @@ def queue_compression(*, version: ModelVersion, how: str, size: int, trigger: st
             # The task lives beside this file's package; importing it here avoids a cycle.
             from inference.tasks import run_training  # noqa: PLC0415
 
-            transaction.on_commit(partial(run_training.delay, run.pk))
+            transaction.on_commit(partial(send, run_training, run.pk))
     except IntegrityError as error:
         raise CannotTrainError(f"a {run.recommender} run is active already.") from error
     return run

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from inference.learners import learners_of
 from inference.models import Snapshot, Surface, TrainingRun
+from inference.sending import send
 from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def queue_training(
         trigger: who asked: `schedule`, `operator`, …
         params: hyper-parameters that differ from the defaults.
         answers: what was served with exploration, to judge by off-policy.
-        skip_unchanged: record a skipped run when the last one of its kind saw the same snapshot.
+        skip_unchanged: record a skipped run when the last one that came to an answer had the same
+            snapshot and parameters.
 
     Raises:
         CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
@@ -62,8 +64,10 @@ def queue_training(
         snapshot=snapshot,
         answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
     )
-    last = surface.training_runs.filter(recommender=recommender).first()
-    if skip_unchanged and last is not None and last.snapshot_id == snapshot.pk:
+    # A run that was killed, failed or cancelled learnt nothing: it is no reason to skip this one.
+    last = surface.training_runs.ended_well().filter(recommender=recommender).first()
+    same = last is not None and (last.snapshot_id, last.params) == (snapshot.pk, run.params)
+    if skip_unchanged and same:
         run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
         run.save()
         return run
@@ -73,7 +77,7 @@ def queue_training(
             # The task lives beside this file's package; importing it here avoids a cycle.
             from inference.tasks import run_training  # noqa: PLC0415
 
-            transaction.on_commit(partial(run_training.delay, run.pk))
+            transaction.on_commit(partial(send, run_training, run.pk))
     except IntegrityError as error:
         raise CannotTrainError(
             f"a {recommender} run for surface '{surface}' is active already."

@@ -13,6 +13,7 @@ from inference.models import Item, ItemVector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from inference.encoders.text_encoder import TextEncoder
     from inference.serving.artifact import Floats
@@ -70,6 +71,16 @@ def embed_missing(
         )
         progress(len(keys))
     return len(missing)
+
+
+def settle_vectors(items: Sequence[Item]) -> None:
+    """Note that the texts of items have their vectors; one that changed meanwhile stays due."""
+    by_due: dict[datetime, list[int]] = {}
+    for item in items:
+        if item.vector_due_at is not None:
+            by_due.setdefault(item.vector_due_at, []).append(item.pk)
+    for due_at, ids in by_due.items():  # loaded together, so of one or few times
+        Item.objects.filter(pk__in=ids, vector_due_at=due_at).update(vector_due_at=None)
 
 
 def count_embedded(items: Sequence[Item]) -> int:

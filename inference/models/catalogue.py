@@ -23,10 +23,24 @@ class Item(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
+    vector_due_at = models.DateTimeField(
+        null=True,
+        db_default=Now(),
+        editable=False,
+        help_text="From when on a worker should embed its text; null when that is done.",
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "item_id"], name="item_id_is_unique"),
+        ]
+        indexes = [
+            # Nearly always empty: the reconciler asks it every few seconds.
+            models.Index(
+                fields=["vector_due_at"],
+                condition=Q(vector_due_at__isnull=False),
+                name="items_without_their_vector",
+            )
         ]
 
     def __str__(self) -> str:
@@ -149,6 +163,11 @@ class Surface(models.Model):
         help_text="Makes the salts of the loop's experiments repeatable, for demonstrations.",
     )
     last_retrained_at = models.DateTimeField(null=True, blank=True)
+    retraining_until = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="A process freezes the training data; if it dies, another may from then on.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

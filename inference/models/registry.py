@@ -8,7 +8,6 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
-from django.utils import timezone
 
 
 class Snapshot(models.Model):
@@ -144,14 +143,17 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
 
     def abandoned(self) -> Self:
         """Runs whose process gives no sign of life any more."""
-        return self.filter(
-            state=TrainingRun.State.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER
-        )
+        # By the database's clock, which wrote the heartbeats: those of machines may differ.
+        return self.filter(state=TrainingRun.State.RUNNING, heartbeat_at__lt=Now() - STALE_AFTER)
 
     def free_to_take(self) -> Self:
         """Runs that nobody works on: a message that comes twice starts nothing twice."""
         queued = self.filter(state=TrainingRun.State.QUEUED)
         return queued | self.abandoned()
+
+    def ended_well(self) -> Self:
+        """Runs that came to an answer: their version passed the gate, or the gate refused it."""
+        return self.filter(state__in=(TrainingRun.State.PASSED, TrainingRun.State.REFUSED))
 
 
 class TrainingRun(models.Model):

@@ -17,8 +17,9 @@ POLL_SECONDS = 0.05
 
 
 def announce_change(client: redis.Redis) -> None:
-    """Tell every serving process to read the configuration again."""
-    client.publish(CHANNEL, b"changed")
+    """Tell every serving process to read the configuration again; without the cache they poll."""
+    with contextlib.suppress(redis.exceptions.RedisError, OSError):
+        client.publish(CHANNEL, b"changed")
 
 
 def read_back(

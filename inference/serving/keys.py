@@ -19,6 +19,16 @@ def dirty_key(surface_id: int) -> str:
     return f"dirty:{surface_id}"
 
 
+def taken_key(surface_id: int) -> str:
+    """Set of dirty units that a worker has taken and not finished."""
+    return f"taken:{surface_id}"
+
+
+def marked_key(surface_id: int) -> str:
+    """Set of versions for which every unit of the surface was marked as dirty once."""
+    return f"marked:{surface_id}"
+
+
 def serving_key(process: str) -> str:
     """What one web process serves now: a JSON object of surface id to champion id."""
     return f"serving:{process}"

@@ -61,7 +61,7 @@ def main(run_id: int, lease: int) -> None:
 def _beat(run_id: int, lease: int) -> None:
     """Give a sign of life while the work is in a long step; end the process with its lease."""
     from django.db import DatabaseError, connection
-    from django.utils import timezone
+    from django.db.models.functions import Now
 
     from inference.models import TrainingRun
 
@@ -69,7 +69,7 @@ def _beat(run_id: int, lease: int) -> None:
         time.sleep(BEAT_SECONDS)
         try:
             mine = TrainingRun.objects.filter(pk=run_id, lease=lease)
-            if not mine.update(heartbeat_at=timezone.now()):
+            if not mine.update(heartbeat_at=Now()):
                 os._exit(1)
         except DatabaseError:
             connection.close()  # PostgreSQL was away for a moment; the next beat tries again
@@ -224,7 +224,7 @@ class _Reporter:
         Raises:
             LostLeaseError: another attempt took over, or somebody cancelled the run.
         """
-        from django.utils import timezone
+        from django.db.models.functions import Now
 
         from inference.actions.register_version import LostLeaseError
         from inference.cache import cache_client
@@ -235,12 +235,29 @@ class _Reporter:
             progress=min(max(share, 0.0), 1.0),
             message=line,
             curve=[[*key, loss] for key, loss in self._curve.items()],
-            heartbeat_at=timezone.now(),
+            heartbeat_at=Now(),
         )
         announce_live(cache_client(), self._project_id, "runs")
         if not held:
             raise LostLeaseError(f"run {self._run_id} was taken over or cancelled.")
 
 
+def _run(run_id: int, lease: int) -> int:
+    """Run and return the exit status: `TEMPORARY` when a server was away, so that it is tried again."""
+    try:
+        main(run_id, lease)
+    except Exception as error:
+        from django.db import InterfaceError, OperationalError
+        from redis.exceptions import RedisError
+
+        from inference.actions.train_in_child import TEMPORARY
+
+        if not isinstance(error, OperationalError | InterfaceError | RedisError):
+            raise
+        sys.stderr.write(f"a server was away: {error}\n")
+        return TEMPORARY
+    return 0
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    sys.exit(_run(int(sys.argv[1]), int(sys.argv[2])))

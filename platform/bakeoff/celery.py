@@ -1,7 +1,7 @@
 """The Celery application: queues, routes and what beat asks for.
 
 Beat ticks often and cheaply; each task looks in the database for what is due, so a missed or a
-doubled tick changes nothing.
+doubled tick changes nothing. A message that is lost is sent again by the reconciler.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from celery.signals import worker_ready
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 from bakeoff.environment import read_environment
+from bakeoff.heartbeat import beat_for_worker
 
 environment = read_environment()
 ANSWERS = "answers"
+# A tick that nobody took for so long is worth nothing. Not less: clocks of machines may differ.
+MIN_EXPIRY_SECONDS = 60.0
 
 app = Celery("bakeoff", broker=environment.broker_url)
 app.conf.update(
@@ -38,16 +41,19 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=True,
     broker_connection_retry_on_startup=True,
     # A training run may take hours; the broker must not hand it to a second worker meanwhile.
-    broker_transport_options={"visibility_timeout": 24 * 3600},
+    # Its index of unacknowledged messages is one for all queues, so a shorter time would hit all of
+    # them; what a dead worker held is sent again by the reconciler.
+    broker_transport_options={"visibility_timeout": 24 * 3600, "socket_timeout": 15},
     timezone="UTC",
+    beat_scheduler="bakeoff.beat:SteadyScheduler",
     beat_schedule={
         name: {
             "task": task,
             "schedule": seconds,
-            # A tick that nobody took before the next one is due is worth nothing.
-            "options": {"expires": max(seconds, 1.0)},
+            "options": {"expires": max(seconds, MIN_EXPIRY_SECONDS)},
         }
         for name, task, seconds in (
+            ("reconcile", "experiments.tasks.reconcile_rows", 5 * environment.tick_seconds),
             ("looks", "experiments.tasks.take_due_looks", environment.tick_seconds),
             ("ramps", "experiments.tasks.step_ramps", 5 * environment.tick_seconds),
             ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),
@@ -62,6 +68,7 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["experiments", "inference"])
+beat_for_worker(environment.redis_url)
 
 
 @worker_ready.connect

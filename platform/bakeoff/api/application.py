@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from redis.exceptions import RedisError
 
 from bakeoff.api.access import SecretKey
 from bakeoff.api.errors import Problem
@@ -75,6 +76,19 @@ def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, Problem):  # ninja wraps what the parser says
         return _on_problem(request, error.__cause__)
     return _answer(request, error.status_code, "bad_request", f"{error.message}.")
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+@api.exception_handler(RedisError)
+def _on_outage(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A server that is away for a moment: the same request may be sent again."""
+    logger.warning("a management request failed: %s", error)
+    answer = _answer(
+        request, 503, "unavailable", "A server of the platform does not answer; try again in a moment."
+    )
+    answer["Retry-After"] = "2"
+    return answer
 
 
 @api.exception_handler(DataError)

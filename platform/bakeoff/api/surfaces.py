@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from django.db import transaction
@@ -23,6 +24,7 @@ from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import Surface
+from inference.sending import send
 from inference.tasks import embed_items
 from inference.training.label_names import MAX_LABEL, MAX_LABELS
 
@@ -161,7 +163,7 @@ def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
             project_id=project_of(request).pk,
             items=[ItemDraft(**item.dict()) for item in payload.items],
         )
-        transaction.on_commit(lambda: embed_items.delay(ids))
+        transaction.on_commit(partial(send, embed_items, ids))
     return {"written": len(ids)}
 
 

@@ -51,6 +51,7 @@ def items(file: Path, slug: str | None) -> None:
     project = find_project(slug)
     from inference.actions.load_items import ItemDraft, load_items
     from inference.cache import cache_client
+    from inference.sending import send
     from inference.serving.changes import announce_change
     from inference.tasks import embed_items
 
@@ -63,7 +64,7 @@ def items(file: Path, slug: str | None) -> None:
     with _read(file, draft) as (rows, advance):
         ids = load_items(project_id=project.pk, items=rows, progress=advance)
     for start in range(0, len(ids), 500):
-        embed_items.delay(ids[start : start + 500])
+        send(embed_items, ids[start : start + 500])
     announce_change(cache_client())
     say(f"{len(ids)} items are in; their texts are embedded by the worker.")
 

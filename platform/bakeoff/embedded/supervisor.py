@@ -115,10 +115,7 @@ class Platform:
             worker("worker-embed", "embed"),
             worker("worker-answer", "answers"),
             worker("worker-train", "train"),
-            celery(
-                "beat", "beat", "--loglevel", "WARNING",
-                "--schedule", str(self.environment.home / "beat"), "--pidfile", "",
-            ),
+            celery("beat", "beat", "--loglevel", "WARNING", "--pidfile", ""),
         ]  # fmt: skip
         try:
             web.start()

@@ -39,6 +39,7 @@ from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
 from inference.models import Item, ModelVersion, Surface
+from inference.sending import send
 from inference.serving.changes import announce_change, read_back
 from inference.serving.keys import candidates_key
 from inference.tasks import embed_items
@@ -209,7 +210,7 @@ class Replay:
             advance(1)
         items = list(Item.objects.filter(pk__in=ids))
         for start in range(0, len(ids), EMBED_CHUNK):
-            embed_items.delay(list(ids)[start : start + EMBED_CHUNK])
+            send(embed_items, list(ids)[start : start + EMBED_CHUNK])
         with progress("Embedding the texts in a worker", len(items)) as advance:
             follow(lambda: count_embedded(items), len(items), advance, "embedding")
 

@@ -1,0 +1,68 @@
+"""Send again what rows say is due and no message says any more.
+
+A broker may lose what it holds, and a worker what it took; neither is asked. What is due stands in
+rows: training runs that wait or were abandoned, items without a vector, surfaces whose units were not
+marked for what serves them. (Looks, ramps, refreshes, shadows and spilled rows need no message of
+their own: beat asks for them again and again.) Claims make a message that comes twice harmless.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from inference.isolation import for_each
+from inference.models import Item, TrainingRun
+from inference.queues import read_queues
+from inference.sending import send
+from inference.tasks import embed_items, run_training
+
+if TYPE_CHECKING:
+    from inference.models import Surface
+
+# A message that was sent a moment ago is on its way.
+GRACE = timedelta(seconds=10)
+# How long items that were sent again are left alone: an encoder that cannot be had fails them all.
+EMBED_PAUSE = timedelta(seconds=30)
+EMBED_CHUNK = 500
+MAX_EMBED_CHUNKS = 20
+
+
+def reconcile() -> int:
+    """Send again what is due; return how many messages were sent.
+
+    Raises:
+        BrokerError: the broker does not answer; there is nothing to send to.
+    """
+    for_each(surfaces_to_mark(), _mark, work="mark", project=lambda surface: surface.project_id)
+    waiting = {queue.name: queue.waiting for queue in read_queues()}
+    sent = 0
+    # Where messages wait, a worker will come to them; only an empty queue can have lost some.
+    if not waiting["train"]:
+        sent += _send_runs()
+    if not waiting["embed"]:
+        sent += _send_items()
+    return sent
+
+
+def _mark(surface: Surface) -> None:
+    mark_all_units(surface=surface)
+
+
+def _send_runs() -> int:
+    queued = Q(state=TrainingRun.State.QUEUED, queued_at__lt=Now() - GRACE)
+    due = TrainingRun.objects.filter(queued) | TrainingRun.objects.abandoned()
+    return sum(send(run_training, pk) for pk in due.order_by("pk").values_list("pk", flat=True))
+
+
+def _send_items() -> int:
+    due = Item.objects.filter(vector_due_at__lt=Now() - GRACE).order_by("vector_due_at", "pk")
+    ids = list(due.values_list("pk", flat=True)[: EMBED_CHUNK * MAX_EMBED_CHUNKS])
+    chunks = [ids[start : start + EMBED_CHUNK] for start in range(0, len(ids), EMBED_CHUNK)]
+    for chunk in chunks:
+        Item.objects.filter(pk__in=chunk).update(vector_due_at=Now() + EMBED_PAUSE)
+    return sum(send(embed_items, chunk) for chunk in chunks)

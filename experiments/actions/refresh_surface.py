@@ -1,0 +1,95 @@
+"""Recompute the candidates of a surface's units that did something.
+
+Guarantees: one process works on a surface at a time; units that were taken and not finished, because of
+an error or because the process died, are given back.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import cast
+
+from django.conf import settings
+
+from experiments.actions.mark_units import versions_in_use
+from experiments.analysis.interactions import histories_of
+from inference.cache import cache_client
+from inference.lease import lease
+from inference.models import Surface
+from inference.serving.artifact import ArtifactError
+from inference.serving.keys import dirty_key, taken_key
+from inference.serving.ranker import Ranker
+from inference.serving.refresh import refresh_units
+
+UNITS_PER_BATCH = 500
+LEASE_SECONDS = 120.0  # a batch takes a second; a machine that pages takes longer
+# Taken and noted in one step: whoever dies after it leaves them where the next one finds them.
+_TAKE = """local units = redis.call('SPOP', KEYS[1], ARGV[1])
+    if #units > 0 then redis.call('SADD', KEYS[2], unpack(units)) end
+    return units"""
+_GIVE_BACK = """local units = redis.call('SMEMBERS', KEYS[2])
+    if #units > 0 then redis.call('SADD', KEYS[1], unpack(units)) end
+    redis.call('DEL', KEYS[2])"""
+
+
+def refresh_surface(*, surface: Surface) -> int:
+    """Work until no unit is left; return how many there were, 0 when another process works here.
+
+    Raises:
+        ArtifactError: a version in use cannot be loaded; the units were refreshed for the others.
+    """
+    client, count = cache_client(), 0
+    with lease(client, f"refresh:{surface.pk}", seconds=LEASE_SECONDS) as mine:
+        if mine is None:
+            return 0
+        _give_back(surface)  # what a process that died had taken
+        try:
+            while units := _take(surface):
+                histories = histories_of(surface, units)
+                rankers, failure = _load_rankers(surface)
+                refresh_units(client, surface.pk, rankers, histories, candidates=surface.candidates)
+                if failure is not None:
+                    raise failure  # the others have their units; this one's stay marked
+                count += len(units)
+                if not mine.renew():
+                    break  # frozen for so long that another took over: what it took goes back
+                client.delete(taken_key(surface.pk))
+        finally:
+            _give_back(surface)
+    return count
+
+
+def surfaces_with_dirty_units() -> list[Surface]:
+    """Return surfaces with units to refresh, by one question for all of them."""
+    surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
+    pipe = cache_client().pipeline(transaction=False)
+    for surface in surfaces:
+        pipe.exists(dirty_key(surface.pk), taken_key(surface.pk))
+    return [surface for surface, count in zip(surfaces, pipe.execute(), strict=True) if count]
+
+
+def _take(surface: Surface) -> list[str]:
+    keys = (dirty_key(surface.pk), taken_key(surface.pk))
+    taken = cast("list[bytes]", cache_client().eval(_TAKE, 2, *keys, str(UNITS_PER_BATCH)))
+    return [unit.decode() for unit in taken]
+
+
+def _give_back(surface: Surface) -> None:
+    cache_client().eval(_GIVE_BACK, 2, dirty_key(surface.pk), taken_key(surface.pk))
+
+
+@lru_cache(maxsize=16)
+def _load_ranker(digest: str) -> Ranker:
+    return Ranker(settings.BAKEOFF.artifacts, digest)
+
+
+def _load_rankers(surface: Surface) -> tuple[dict[int, Ranker], Exception | None]:
+    """Load what serves the surface; return it, and the error of a version that cannot be loaded."""
+    rankers: dict[int, Ranker] = {}
+    failure: Exception | None = None
+    for version in versions_in_use().filter(surface=surface):
+        try:
+            rankers[version.pk] = _load_ranker(version.artifact_sha256)
+        except (ArtifactError, OSError, ValueError) as error:
+            failure = error
+    return rankers, failure

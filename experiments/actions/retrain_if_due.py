@@ -1,0 +1,70 @@
+"""Retrain a surface when it is due: once, whoever asks, and however often at the same time.
+
+Guarantees: who asks claims the surface by a conditional update; a claim whose process died is free
+after `CLAIM`. A surface that was retrained, or had nothing to learn, is due again after its pause.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from experiments.actions.retrain_surface import retrain_surface
+from inference.actions.queue_training import CannotTrainError
+from inference.models import Surface
+
+if TYPE_CHECKING:
+    from inference.models import TrainingRun
+
+logger = logging.getLogger(__name__)
+# Longer than freezing the largest log takes; a training that failed to begin is tried again after it.
+CLAIM = timedelta(minutes=10)
+CLOCK_ERROR = timedelta(minutes=1)
+
+
+def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> TrainingRun | None:
+    """Queue a run unless there was one within the pause; return it, if there was something to learn.
+
+    Args:
+        surface: its `retrain_recommender` is trained.
+        trigger: who asks: `schedule`, `drift`.
+        pause: between two runs.
+    """
+    if not _claim(surface, pause):
+        return None
+    run = None
+    try:
+        run = retrain_surface(
+            surface=surface,
+            recommender=surface.retrain_recommender,
+            trigger=trigger,
+            params=surface.retrain_params,
+            skip_unchanged=True,
+        )
+    except CannotTrainError as error:
+        logger.warning("surface %s is not retrained by %s: %s", surface, trigger, error)
+    # Any other error leaves the claim in place, so that it is not tried again at once.
+    Surface.objects.filter(pk=surface.pk).update(last_retrained_at=Now(), retraining_until=None)
+    return run
+
+
+def _claim(surface: Surface, pause: timedelta) -> bool:
+    """Take the surface for a while; the database's clock decides, and a time in its future is none."""
+    free = Q(retraining_until__isnull=True) | Q(retraining_until__lt=Now())
+    far_ahead = Q(retraining_until__gt=Now() + CLAIM + CLOCK_ERROR)
+    due = (
+        Q(last_retrained_at__isnull=True)
+        | Q(last_retrained_at__lte=Now() - pause)
+        | Q(last_retrained_at__gt=Now() + CLOCK_ERROR)
+    )
+    claimed = (
+        Surface.objects.filter(pk=surface.pk)
+        .filter(due)
+        .filter(free | far_ahead)
+        .update(retraining_until=Now() + CLAIM)
+    )
+    return bool(claimed)

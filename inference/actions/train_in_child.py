@@ -1,0 +1,151 @@
+"""Train a run in a process of its own, under a claim.
+
+Guarantees: one process works on a run at a time; a run whose process was killed, froze or lost its
+database is taken up again, at most `MAX_ATTEMPTS` times, and then fails with the reason. A worker that
+is asked to stop gives its run back, which counts as no attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from inference.models import TrainingRun
+from inference.models.registry import STALE_AFTER
+
+if TYPE_CHECKING:
+    from typing import IO
+
+logger = logging.getLogger(__name__)
+MAX_ATTEMPTS = 3
+CHECK_SECONDS = 5.0
+# Two looks in a row, so that one moment without PostgreSQL, or a clock that jumps, kills nothing.
+STALE_CHECKS = 2
+TEMPORARY = 75  # sysexits.h EX_TEMPFAIL: what it needs was away
+FROZEN = -1000  # no signal has this number: the child was silent and is killed here
+MAX_MESSAGE_BYTES = 8192
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def train_in_child(run_id: int) -> None:
+    """Train until the child ends; nothing happens when the run is another's or has ended."""
+    lease = claim_training(run_id)
+    if lease is None:
+        return
+    with tempfile.TemporaryFile() as stderr:
+        status = _run_child(run_id, lease, stderr)
+        if status == 0:
+            return
+        stderr.seek(max(stderr.seek(0, os.SEEK_END) - MAX_MESSAGE_BYTES, 0))
+        _settle(run_id, lease, status, stderr.read().decode(errors="replace"))
+
+
+def claim_training(run_id: int) -> int | None:
+    """Take a run up; return the lease, or None when it is not free or was tried too often."""
+    free = TrainingRun.objects.free_to_take().filter(pk=run_id)
+    # A process that died with its worker told nobody; the count keeps such a run from killing for ever.
+    free.filter(attempts__gte=MAX_ATTEMPTS).update(
+        state=TrainingRun.State.FAILED,
+        lease=F("lease") + 1,
+        message=f"its process died {MAX_ATTEMPTS} times without a word, so it is not tried again.",
+        ended_at=Now(),
+    )
+    claimed = free.filter(attempts__lt=MAX_ATTEMPTS).update(
+        state=TrainingRun.State.RUNNING,
+        lease=F("lease") + 1,
+        attempts=F("attempts") + 1,
+        started_at=Now(),
+        heartbeat_at=Now(),
+    )
+    if not claimed:
+        return None
+    return TrainingRun.objects.values_list("lease", flat=True).get(pk=run_id)
+
+
+def stop_child() -> None:
+    """Ask the child of this process to end, if there is one: its run is given back."""
+    for process in _children:
+        process.terminate()
+
+
+def _run_child(run_id: int, lease: int, stderr: IO[bytes]) -> int:
+    """Run the child to its end; return its exit status, a negative signal, or `FROZEN`."""
+    command = [sys.executable, "-m", "inference.training.run", str(run_id), str(lease)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
+    )
+    _children.append(process)
+    stale = 0
+    try:
+        while True:
+            try:
+                return process.wait(CHECK_SECONDS)
+            except subprocess.TimeoutExpired:
+                stale = stale + 1 if _is_lost(run_id, lease) else 0
+            if stale >= STALE_CHECKS:
+                process.kill()  # SIGTERM would not reach a process that is stopped
+                process.wait()
+                return FROZEN
+    finally:
+        _children.remove(process)
+
+
+def _is_lost(run_id: int, lease: int) -> bool:
+    """Whether the child has given no sign of life, or its lease has passed on."""
+    try:
+        run = TrainingRun.objects.filter(pk=run_id)
+        return not run.filter(lease=lease).exists() or run.abandoned().exists()
+    except DatabaseError:
+        connection.close()  # PostgreSQL is away for a moment; the next look tries again
+        return False
+
+
+def _settle(run_id: int, lease: int, status: int, stderr: str) -> None:
+    """Fail the run, or give it back so that it is taken up again."""
+    mine = TrainingRun.objects.filter(pk=run_id, lease=lease, state=TrainingRun.State.RUNNING)
+    if status == -signal.SIGTERM:
+        mine.update(
+            state=TrainingRun.State.QUEUED,
+            attempts=F("attempts") - 1,
+            message="given back by a worker that was asked to stop",
+        )
+        return
+    why = _reason(status, stderr)
+    if status != TEMPORARY and status > 0:
+        mine.update(state=TrainingRun.State.FAILED, message=why, ended_at=Now())
+        return
+    logger.warning("run %s: %s", run_id, why)
+    mine.filter(attempts__gte=MAX_ATTEMPTS).update(
+        state=TrainingRun.State.FAILED, message=f"{why}; tried {MAX_ATTEMPTS} times", ended_at=Now()
+    )
+    mine.filter(attempts__lt=MAX_ATTEMPTS).update(
+        state=TrainingRun.State.QUEUED, message=f"{why}; it is taken up again"
+    )
+
+
+def _reason(status: int, stderr: str) -> str:
+    """Return why a child ended, in words."""
+    if status == FROZEN:
+        return f"its process gave no sign of life for {STALE_AFTER.total_seconds():g} s and was killed"
+    if status == -signal.SIGKILL:
+        return (
+            "its process was killed by signal 9, as the kernel does when memory is full: free some, or "
+            "train with smaller parameters"
+        )
+    if status < 0:
+        return f"its process was ended by signal {-status} ({signal.Signals(-status).name})"
+    lines = stderr.strip().splitlines()
+    if not lines:
+        return f"its process ended with status {status}"
+    # The path of an exception's class says nothing to who reads the run's page.
+    return re.sub(r"^(?:\w+\.)+(\w+: )", r"\1", lines[-1])

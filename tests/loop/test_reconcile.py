@@ -1,0 +1,146 @@
+"""Rows say what is due: what the broker loses is sent again, and sent twice it is done once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from experiments.actions.reconcile import reconcile
+from inference.actions.load_items import ItemDraft, load_items
+from inference.cache import cache_client
+from inference.encoders.item_vectors import settle_vectors
+from inference.models import Item, TrainingRun
+from inference.queues import read_queues
+from inference.serving.keys import dirty_key, marked_key
+from inference.tasks import embed_items
+from tests.loop.broker import broker, full_broker, lose_messages, messages
+
+AGO = timedelta(minutes=5)
+
+
+@pytest.fixture(autouse=True)
+def quiet(tables):
+    """No message and nothing due of the tests before."""
+    lose_messages()
+    Item.objects.update(vector_due_at=None)
+    TrainingRun.objects.filter(state__in=TrainingRun.ACTIVE).update(state="failed")
+
+
+def queued(shop, **fields) -> TrainingRun:
+    run = TrainingRun.objects.create(
+        surface=shop.surface, recommender="popularity", trigger="a test", **fields
+    )
+    TrainingRun.objects.filter(pk=run.pk).update(queued_at=timezone.now() - AGO)
+    return run
+
+
+def test_a_lost_run_is_sent_again_and_once(shop):
+    run = queued(shop)
+    assert reconcile() == 1
+    assert messages("train") == [[run.pk]]
+    assert reconcile() == 0  # its message waits: a worker will come to it
+    lose_messages()
+    assert reconcile() == 1
+    assert messages("train") == [[run.pk]]
+
+
+def test_an_abandoned_run_is_sent_again_and_a_live_one_is_not(shop):
+    run = queued(shop, state="running", heartbeat_at=timezone.now())
+    assert reconcile() == 0
+    TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - AGO)
+    assert reconcile() == 1
+    assert messages("train") == [[run.pk]]
+
+
+def test_a_message_that_is_on_its_way_is_not_sent_twice(shop):
+    TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+    assert reconcile() == 0
+
+
+def test_items_without_vectors_are_sent_again_until_they_have_them(shop, tiny_bert):
+    load_items(project_id=shop.project.pk, items=[ItemDraft("new", "A new one")])
+    item = Item.objects.get(project=shop.project, item_id="new")
+    assert reconcile() == 0  # just loaded: its message is on its way
+    Item.objects.filter(pk=item.pk).update(vector_due_at=timezone.now() - AGO)
+    assert reconcile() == 1
+    assert messages("embed") == [[[item.pk]]]
+    lose_messages()
+    assert reconcile() == 0  # left alone for a moment
+    embed_items([item.pk])
+    item.refresh_from_db()
+    assert item.vector_due_at is None
+
+
+def test_an_item_that_changed_while_it_was_embedded_stays_due(shop):
+    load_items(project_id=shop.project.pk, items=[ItemDraft("i0", "First")])
+    before = Item.objects.get(project=shop.project, item_id="i0")
+    load_items(project_id=shop.project.pk, items=[ItemDraft("i0", "Second")])
+    settle_vectors([before])
+    before.refresh_from_db()
+    assert before.vector_due_at is not None
+
+
+def test_a_full_broker_refuses_nobody_and_the_work_is_sent_later(lane, shop):
+    with full_broker():
+        answer = lane.client.put(
+            "/v1/items",
+            json={"items": [{"item_id": "late", "title": "Late"}]},
+            headers={"X-API-Key": shop.secret},
+        )
+    assert (answer.status_code, answer.json()) == (200, {"written": 1})
+    assert messages("embed") == []
+    item = Item.objects.get(project=shop.project, item_id="late")
+    Item.objects.filter(pk=item.pk).update(vector_due_at=timezone.now() - AGO)
+    assert reconcile() == 1
+    assert messages("embed") == [[[item.pk]]]
+
+
+def test_units_are_marked_again_when_the_cache_was_lost(shop):
+    from tests.builders import make_slate
+
+    make_slate(shop, "u1")
+    _click(shop, "u1")
+    mark_all_units(surface=shop.surface)
+    assert shop.surface not in surfaces_to_mark()
+    cache_client().delete(dirty_key(shop.surface.pk), marked_key(shop.surface.pk))
+    assert shop.surface in surfaces_to_mark()
+    reconcile()
+    assert cache_client().sismember(dirty_key(shop.surface.pk), "u1")
+    assert shop.surface not in surfaces_to_mark()
+
+
+def test_units_are_marked_again_for_a_version_that_came_back(shop):
+    from tests.builders import make_version
+
+    _click(shop, "u1")
+    mark_all_units(surface=shop.surface)
+    cache_client().delete(dirty_key(shop.surface.pk))
+    shop.surface.versions.filter(pk=shop.champion.pk).update(alias="retired")
+    other = make_version(shop.surface, [1] * 10, alias="champion")
+    assert mark_all_units(surface=shop.surface) == 1
+    shop.surface.versions.filter(pk=other.pk).update(alias="retired")
+    shop.surface.versions.filter(pk=shop.champion.pk).update(alias="champion")
+    assert mark_all_units(surface=shop.surface) == 1  # what it had precomputed has grown old
+    assert mark_all_units(surface=shop.surface) == 0
+
+
+def test_queues_are_those_of_the_broker_with_their_age(shop):
+    queued(shop)
+    reconcile()
+    queues = {queue.name: queue for queue in read_queues()}
+    assert queues["train"].waiting == broker().llen("train") == 1
+    assert 0 <= queues["train"].oldest_seconds < 600
+    assert (queues["embed"].waiting, queues["embed"].oldest_seconds) == (0, None)
+
+
+def _click(shop, unit: str) -> None:
+    from experiments.ingest.rows import EventRow, Rows
+    from tests.builders import now, write
+
+    at = now().isoformat()
+    name = f"{unit}-click"
+    event = EventRow(shop.project.pk, name, "click", unit, "i1", None, None, at, at, {}, "live")
+    write(Rows(events=[event]))
