@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 import orjson
 from django.db import connection
 
+from experiments.sql import is_excluded
 from inference.training.snapshot import Examples
 
 if TYPE_CHECKING:
     from inference.models import Surface
 
-_EXAMPLES = """
+_EXAMPLES = f"""
     SELECT unit_id, text, features, label, extract(epoch FROM at)::float8 FROM (
         SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id
         FROM inference_example WHERE surface_id = %(surface)s
         UNION ALL
         (SELECT DISTINCT ON (slate.recommendation_id) said.unit_id, slate.context ->> 'text',
-            coalesce(slate.context -> 'features', '{}'),
+            coalesce(slate.context -> 'features', '{{}}'),
             CASE said.kind WHEN 'correction' THEN said.text ELSE slate.slots -> 0 ->> 0 END,
             said.received_at, said.feedback_id
         FROM experiments_slate AS slate JOIN experiments_feedback AS said
@@ -38,8 +39,7 @@ _EXAMPLES = """
                     AND later.recommendation_id = said.recommendation_id
                     AND later.item_id = said.item_id AND later.kind = said.kind
                     AND (later.received_at, later.id) > (said.received_at, said.id))
-            AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
-                WHERE out.project_id = said.project_id AND out.unit_id = said.unit_id)
+            AND NOT {is_excluded("said")}
         ORDER BY slate.recommendation_id, said.kind = 'thumb', said.received_at DESC)
     ) AS every WHERE label <> '' ORDER BY at, id"""
 

@@ -9,10 +9,10 @@ from django.db import connection
 
 from experiments.analysis.metric_spec import MetricSpec
 from experiments.analysis.metric_sql import compile_metric
-from experiments.analysis.roll_up import read_watermark
+from experiments.analysis.watermark import read_watermark
 
 if TYPE_CHECKING:
-    from experiments.models import Experiment
+    from experiments.models import Experiment, ExperimentMetric
 
 HISTORY = timedelta(days=28)
 
@@ -30,6 +30,14 @@ def freeze_metrics(experiment: Experiment) -> None:
             spec = spec.with_cap(_past_quantile(experiment, spec, role.metric.cap_quantile))
         role.spec = spec.as_json()
         role.save(update_fields=["spec"])
+
+
+def spec_of(role: ExperimentMetric, experiment: Experiment) -> MetricSpec:
+    """Return what a role counts: as it was fixed at the start, or as it is declared before."""
+    if role.spec:
+        return MetricSpec.from_json(role.spec)
+    window = experiment.parsed_policy.window_seconds
+    return MetricSpec.of(role.metric, default_window_seconds=window)
 
 
 def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) -> float | None:

@@ -10,6 +10,7 @@ import orjson
 from django.db import connection
 
 from experiments.ingest.likes import is_liked, parse_rules
+from experiments.sql import is_excluded
 from inference.evaluation.examination import examination_by_position
 from inference.serving.refresh import History
 from inference.training.snapshot import Answers, Likes
@@ -62,7 +63,7 @@ _PLACES = """
     GROUP BY 1, 2"""
 MOST_POSITIONS = 50
 # The latest answers that exploration drew, with what became of each slot.
-_ANSWERS = """
+_ANSWERS = f"""
     SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(event.item_id, event.name, event.value)), '[]')
             FROM experiments_event AS event
@@ -73,8 +74,7 @@ _ANSWERS = """
     FROM experiments_slate AS slate
     WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
         AND slate.trainable AND slate.exploration > 0 AND slate.model_version_id IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
-            WHERE out.project_id = slate.project_id AND out.unit_id = slate.unit_id)
+        AND NOT {is_excluded("slate")}
     ORDER BY slate.served_at DESC, slate.recommendation_id LIMIT %(most)s"""
 MOST_ANSWERS = 20_000
 
@@ -127,8 +127,7 @@ def likes_of(surface: Surface) -> Likes:
             f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8,
                 live, stood
             FROM ({_HAPPENED}) AS happened LEFT JOIN LATERAL ({_STOOD}) AS place ON true
-            WHERE trainable AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
-                WHERE out.project_id = %(project)s AND out.unit_id = happened.unit_id)
+            WHERE trainable AND NOT {is_excluded("happened")}
             ORDER BY unit_id, at, id""",
             {"project": surface.project_id, "names": [rule.name for rule in rules]},
         )

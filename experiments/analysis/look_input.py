@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db import connection
 from django.db.models import Sum
 
-from experiments.analysis.roll_up import spec_of
+from experiments.analysis.freeze_metrics import spec_of
 from experiments.stats.look import LookInput, LookResult
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
@@ -76,10 +76,12 @@ def _count_split_people(experiment: Experiment, role: ExperimentMetric) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT count(*) FROM experiments_link AS person
-            JOIN experiments_observation AS one ON one.experiment_id = %(experiment)s
-                AND one.metric_id = %(metric)s AND one.unit_id = person.unit_id
-            JOIN experiments_observation AS other ON other.experiment_id = %(experiment)s
-                AND other.metric_id = %(metric)s AND other.unit_id = person.other_unit_id
+            CROSS JOIN LATERAL (SELECT variant_id FROM experiments_observation AS own
+                WHERE own.experiment_id = %(experiment)s AND own.metric_id = %(metric)s
+                    AND own.unit_id = person.unit_id LIMIT 1) AS one
+            CROSS JOIN LATERAL (SELECT variant_id FROM experiments_observation AS own
+                WHERE own.experiment_id = %(experiment)s AND own.metric_id = %(metric)s
+                    AND own.unit_id = person.other_unit_id LIMIT 1) AS other
             WHERE person.project_id = %(project)s AND person.alias IS NULL
                 AND one.variant_id <> other.variant_id""",
             {

@@ -11,7 +11,7 @@ from django.db import connection
 
 from experiments.analysis.metric_spec import SERVED, MetricSpec
 from experiments.analysis.metric_sql import compile_metric
-from experiments.analysis.roll_up import read_watermark
+from experiments.analysis.watermark import read_watermark
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:

@@ -16,29 +16,28 @@ that turns out to be a bot is taken out of them again.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 
+from experiments.analysis.freeze_metrics import spec_of
 from experiments.analysis.metric_spec import SERVED, MetricSpec, is_said
 from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
+from experiments.analysis.roll_up_sql import (
+    ADD,
+    COUNT_BUCKETS,
+    IS_EXCLUDED,
+    SUMS,
+    TOTAL_OF_CHANGE,
+    observation_of,
+)
+from experiments.analysis.take_out import take_out_excluded
+from experiments.analysis.watermark import NEW, Span, read_watermark, span_parameters
 from experiments.models import Experiment, ExperimentMetric
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
-
-_SUMS = ", ".join(TERMS)
-_ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """The transactions of one roll-up: ids in [lower, upper)."""
-
-    lower: int
-    upper: int
 
 
 def roll_up(experiment_id: int, now: datetime) -> Experiment:
@@ -49,12 +48,12 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("roll_up needs a transaction.")
     experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
-    span = _Span(lower=experiment.watermark, upper=read_watermark())
+    span = Span(lower=experiment.watermark, upper=read_watermark())
     with connection.cursor() as cursor:
         # These statements are short and many: compiling them would take longer than running them.
         cursor.execute("SET LOCAL jit = off")
         roles = list(experiment.roles.select_related("metric"))
-        _take_out_excluded(cursor, experiment, roles, span)
+        take_out_excluded(cursor, experiment, roles, span)
         _observe_new_units(cursor, experiment, roles, span)
         _count_exposures(cursor, experiment, roles, span)
         batch, closed = experiment.batches + 1, False
@@ -69,53 +68,19 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     return experiment
 
 
-def spec_of(role: ExperimentMetric, experiment: Experiment) -> MetricSpec:
-    """Return what a role counts: as it was fixed at the start, or as it is declared before."""
-    if role.spec:
-        return MetricSpec.from_json(role.spec)
-    window = experiment.parsed_policy.window_seconds
-    return MetricSpec.of(role.metric, default_window_seconds=window)
-
-
-def read_watermark() -> int:
-    """Return the transaction id below which every transaction has ended."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        return int(cursor.fetchone()[0])
-
-
-def _parameters(experiment: Experiment, span: _Span) -> dict[str, Any]:
-    return {
-        "experiment": experiment.pk,
-        "project": experiment.project_id,
-        "lower": span.lower,
-        "upper": span.upper,
-    }
-
-
-_NEW = "xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"
-
-
-_IS_EXCLUDED = """EXISTS (SELECT 1 FROM experiments_excludedunit AS out
-    WHERE out.project_id = %(project)s AND out.unit_id = seen.unit_id
-        AND out.xid < %(upper)s::text::xid8)"""
-
-
 def _count_exposures(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: _Span
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
 ) -> None:
     """Add new exposures to the counts; of a unit in two variants, the later one is doubled."""
     cursor.execute(
         f"""
         WITH seen AS (
             SELECT variant_id, epoch, unit_id FROM experiments_exposure
-            WHERE experiment_id = %(experiment)s AND {_NEW}
+            WHERE experiment_id = %(experiment)s AND {NEW}
         ), judged AS (
-            SELECT seen.variant_id, seen.epoch, {_IS_EXCLUDED} AS excluded,
+            SELECT seen.variant_id, seen.epoch, {IS_EXCLUDED} AS excluded,
                 coalesce(first.variant_id <> seen.variant_id, false) AS doubled
-            FROM seen LEFT JOIN experiments_observation AS first
-                ON first.experiment_id = %(experiment)s AND first.metric_id = %(metric)s
-                    AND first.unit_id = seen.unit_id
+            FROM seen LEFT JOIN LATERAL ({observation_of("seen.unit_id")}) AS first ON true
         )
         INSERT INTO experiments_exposuretotal AS total
             (experiment_id, variant_id, epoch, segment, units, doubled, excluded)
@@ -126,94 +91,7 @@ def _count_exposures(
             units = total.units + EXCLUDED.units, doubled = total.doubled + EXCLUDED.doubled,
             excluded = total.excluded + EXCLUDED.excluded
         """,
-        _parameters(experiment, span) | {"metric": roles[0].metric_id},
-    )
-
-
-_GONE = """gone AS MATERIALIZED (
-    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {new})"""
-
-
-def _take_out_excluded(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: _Span
-) -> None:
-    """Take units that are excluded now out of all that they were counted in, in every variant alike."""
-    parameters = _parameters(experiment, span) | {"metric": roles[0].metric_id}
-    gone = _GONE.format(new=_NEW)
-    cursor.execute(f"WITH {gone} SELECT 1 FROM gone LIMIT 1", parameters)
-    if cursor.fetchone() is None:
-        return
-    cursor.execute(
-        f"""
-        WITH {gone},
-        counted AS (
-            SELECT seen.variant_id, seen.epoch, first.variant_id AS first_variant,
-                first.epoch AS first_epoch, first.segments
-            FROM gone JOIN experiments_exposure AS seen
-                ON seen.experiment_id = %(experiment)s AND seen.unit_id = gone.unit_id
-                    AND seen.xid < %(lower)s::text::xid8
-            LEFT JOIN experiments_observation AS first
-                ON first.experiment_id = %(experiment)s AND first.metric_id = %(metric)s
-                    AND first.unit_id = gone.unit_id
-        ), change AS (
-            SELECT variant_id, epoch, '' AS segment, count(*) AS units,
-                count(*) FILTER (WHERE first_variant <> variant_id) AS doubled, count(*) AS excluded
-            FROM counted GROUP BY variant_id, epoch
-            UNION ALL
-            SELECT variant_id, epoch, segment, count(*), 0, 0
-            FROM counted CROSS JOIN unnest(segments) AS segment
-            WHERE (first_variant, first_epoch) = (variant_id, epoch)
-            GROUP BY variant_id, epoch, segment
-        )
-        UPDATE experiments_exposuretotal AS t SET units = t.units - change.units,
-            doubled = t.doubled - change.doubled, excluded = t.excluded + change.excluded
-        FROM change
-        WHERE t.experiment_id = %(experiment)s AND t.variant_id = change.variant_id
-            AND t.epoch = change.epoch AND t.segment = change.segment
-        """,
-        parameters,
-    )
-    for role in roles:
-        _take_out_of_totals(
-            cursor,
-            f"""WITH {gone}, removed AS (
-                DELETE FROM experiments_observation AS o USING gone
-                WHERE o.experiment_id = %(experiment)s AND o.metric_id = %(metric)s
-                    AND o.unit_id = gone.unit_id
-                RETURNING o.*)""",
-            parameters | {"metric": role.metric_id},
-            has_sketch=spec_of(role, experiment).kind == "quantile",
-        )
-
-
-def _take_out_of_totals(
-    cursor: CursorWrapper, removed: str, parameters: dict[str, Any], *, has_sketch: bool
-) -> None:
-    """Subtract the products of removed observations from the totals that hold them."""
-    sketch = f""", moved AS (
-            SELECT variant_id, epoch, segment, {BUCKET} AS bucket, -1 AS units
-            FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
-            WHERE batch IS NOT NULL
-        ), sketch AS ({_COUNT_BUCKETS})"""
-    cursor.execute(
-        f"""
-        {removed}
-        {sketch if has_sketch else ""},
-        change AS (
-            SELECT variant_id, epoch, CASE WHEN segment = '' THEN batch ELSE 0 END AS batch, segment,
-                count(*) AS units,
-                {", ".join(f"-sum({product}) AS {name}" for name, product in TERMS.items())}
-            FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
-            WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
-        )
-        UPDATE experiments_total AS t SET {_ADD}, n = t.n - change.units,
-            corrections = t.corrections + change.units
-        FROM change
-        WHERE t.experiment_id = %(experiment)s AND t.metric_id = %(metric)s
-            AND t.variant_id = change.variant_id AND t.epoch = change.epoch
-            AND t.batch = change.batch AND t.segment = change.segment
-        """,
-        parameters,
+        span_parameters(experiment, span) | {"metric": roles[0].metric_id},
     )
 
 
@@ -225,15 +103,16 @@ _SEGMENTS = """
             coalesce(said.attributes ->> name, slate.context ->> name) AS value
         WHERE value IS NOT NULL), '{}')"""
 _UNIT = """
-    LEFT JOIN experiments_unit AS said
-        ON said.project_id = first.project_id AND said.unit_id = first.unit_id
+    LEFT JOIN LATERAL (SELECT attributes FROM experiments_unit AS one
+        WHERE one.project_id = first.project_id AND one.unit_id = first.unit_id LIMIT 1) AS said
+        ON true
     LEFT JOIN LATERAL (SELECT context FROM experiments_slate AS s
         WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
             AND s.served_at = first.exposed_at LIMIT 1) AS slate ON true"""
 
 
 def _observe_new_units(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: _Span
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
     broken_down = bool(experiment.segments)
@@ -241,8 +120,8 @@ def _observe_new_units(
         f"""
         WITH first AS (
             SELECT DISTINCT ON (unit_id) project_id, variant_id, epoch, unit_id, exposed_at
-            FROM experiments_exposure AS seen WHERE experiment_id = %(experiment)s AND {_NEW}
-                AND NOT {_IS_EXCLUDED}
+            FROM experiments_exposure AS seen WHERE experiment_id = %(experiment)s AND {NEW}
+                AND NOT {IS_EXCLUDED}
             ORDER BY unit_id, exposed_at, id
         ),
         new AS (
@@ -264,7 +143,7 @@ def _observe_new_units(
         ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
             units = total.units + EXCLUDED.units
         """,
-        _parameters(experiment, span)
+        span_parameters(experiment, span)
         | {
             "metrics": [role.metric_id for role in roles],
             "attributes": list(experiment.segments),
@@ -275,14 +154,14 @@ def _observe_new_units(
 def _dirty_sql(spec: MetricSpec) -> str:
     """SQL of the units whose value may have changed."""
     slates = f"""UNION SELECT unit_id FROM experiments_slate WHERE project_id = %(project)s
-        AND experiment_id = %(experiment)s AND {_NEW}"""
+        AND experiment_id = %(experiment)s AND {NEW}"""
     said = f"""UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s
-        AND {_NEW}"""
+        AND {NEW}"""
     return f"""
-        SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {_NEW}
+        SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {NEW}
         UNION
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
-            AND name = ANY(%(names)s) AND {_NEW}
+            AND name = ANY(%(names)s) AND {NEW}
         {slates if spec.denominator == SERVED else ""}
         {said if any(is_said(name) for name in spec.names) else ""}
     """
@@ -299,13 +178,9 @@ def _update_values(
     experiment: Experiment,
     role: ExperimentMetric,
     spec: MetricSpec,
-    span: _Span,
+    span: Span,
 ) -> None:
-    """Recompute the values of touched units, and correct the totals of those already counted.
-
-    Each unit's observation is looked up by itself: while a young experiment's statistics are out of
-    date, a join reads all observations for a few.
-    """
+    """Recompute the values of touched units, and correct the totals of those already counted."""
     metric = compile_metric(spec)
     corrections = _CORRECT_SKETCH if spec.kind == "quantile" else ""
     cursor.execute(
@@ -315,10 +190,7 @@ def _update_values(
             SELECT o.id, o.variant_id, o.epoch, o.batch, o.segments, o.y AS old_y, o.d AS old_d,
                 o.x AS old_x, o.w AS old_w, o.u AS old_u,
                 {metric.u} AS u, {metric.d} AS d, {metric.x} AS x, {metric.w} AS w
-            FROM dirty CROSS JOIN LATERAL (
-                SELECT * FROM experiments_observation AS one
-                WHERE one.experiment_id = %(experiment)s AND one.metric_id = %(metric)s
-                    AND one.unit_id = dirty.unit_id LIMIT 1) AS o
+            FROM dirty CROSS JOIN LATERAL ({observation_of("dirty.unit_id")}) AS o
         ),
         changed AS (
             UPDATE experiments_observation AS o
@@ -335,23 +207,13 @@ def _update_values(
             WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
         )
         {corrections}
-        UPDATE experiments_total AS t SET {_ADD}, corrections = t.corrections + change.units
-        FROM change
-        WHERE t.experiment_id = %(experiment)s AND t.metric_id = %(metric)s
-            AND t.variant_id = change.variant_id AND t.epoch = change.epoch
-            AND t.batch = change.batch AND t.segment = change.segment
+        UPDATE experiments_total AS t SET {ADD}, corrections = t.corrections + change.units
+        FROM {TOTAL_OF_CHANGE}
         """,
-        dict(metric.parameters) | _parameters(experiment, span) | {"metric": role.metric_id},
+        dict(metric.parameters) | span_parameters(experiment, span) | {"metric": role.metric_id},
     )
 
 
-_COUNT_BUCKETS = """
-    INSERT INTO experiments_quantilecount AS kept
-        (experiment_id, metric_id, variant_id, epoch, segment, bucket, units)
-    SELECT %(experiment)s, %(metric)s, variant_id, epoch, segment, bucket, sum(units) FROM moved
-    GROUP BY variant_id, epoch, segment, bucket
-    ON CONFLICT (experiment_id, metric_id, variant_id, epoch, segment, bucket)
-        DO UPDATE SET units = kept.units + EXCLUDED.units"""
 _CORRECT_SKETCH = f""", moved AS (
         SELECT variant_id, epoch, segment, {BUCKET} AS bucket, 1 AS units
         FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
@@ -360,7 +222,7 @@ _CORRECT_SKETCH = f""", moved AS (
         SELECT variant_id, epoch, segment, {BUCKET.replace("(y)", "(old_y)")}, -1
         FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
         WHERE batch IS NOT NULL
-    ), sketch AS ({_COUNT_BUCKETS})"""
+    ), sketch AS ({COUNT_BUCKETS})"""
 
 
 def _close_batch(
@@ -376,7 +238,7 @@ def _close_batch(
     sketch = f""", moved AS (
             SELECT variant_id, epoch, segment, {BUCKET} AS bucket, 1 AS units
             FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
-        ), sketch AS ({_COUNT_BUCKETS})"""
+        ), sketch AS ({COUNT_BUCKETS})"""
     cursor.execute(
         f"""
         WITH complete AS (
@@ -387,14 +249,14 @@ def _close_batch(
         )
         {sketch if spec.kind == "quantile" else ""}
         INSERT INTO experiments_total AS t (experiment_id, metric_id, variant_id, epoch, batch,
-            segment, n, {_SUMS}, corrections)
+            segment, n, {SUMS}, corrections)
         SELECT %(experiment)s, %(metric)s, variant_id, epoch,
             CASE WHEN segment = '' THEN %(batch)s ELSE 0 END, segment, count(*),
             {", ".join(f"sum({product})" for product in TERMS.values())}, 0
         FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
         GROUP BY variant_id, epoch, segment
         ON CONFLICT (experiment_id, metric_id, variant_id, epoch, batch, segment) DO UPDATE SET
-            n = t.n + EXCLUDED.n, {_ADD.replace("change.", "EXCLUDED.")}
+            n = t.n + EXCLUDED.n, {ADD.replace("change.", "EXCLUDED.")}
         """,
         {
             "experiment": experiment.pk,

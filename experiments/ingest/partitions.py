@@ -30,11 +30,13 @@ class _Table:
         name: of the parent.
         key: the partition key.
         by_uuid: whether that is a UUIDv7 and no time.
+        owners: columns that say whose a row is; no statistics are kept of them (migration 0012).
     """
 
     name: str
     key: str
     by_uuid: bool = False
+    owners: tuple[str, ...] = ("project_id",)
 
     def partition(self, month: date) -> str:
         """Name a month's partition."""
@@ -46,7 +48,12 @@ class _Table:
 
 
 EVENTS = _Table("experiments_event", "occurred_at")
-SLATES = _Table("experiments_slate", "recommendation_id", by_uuid=True)
+SLATES = _Table(
+    "experiments_slate",
+    "recommendation_id",
+    by_uuid=True,
+    owners=("project_id", "experiment_id"),
+)
 TABLES = (EVENTS, SLATES)
 
 
@@ -117,6 +124,12 @@ def _make(connection: Connection, table: _Table, month: date) -> None:
                 "ALTER TABLE {parent} ATTACH PARTITION {new} FOR VALUES FROM ({low}) TO ({high});"
             ).format(**names)
         )
+        for owner in table.owners:  # a new partition does not take them from its parent
+            connection.execute(
+                sql.SQL("ALTER TABLE {new} ALTER COLUMN {owner} SET STATISTICS 0").format(
+                    new=names["new"], owner=sql.Identifier(owner)
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)

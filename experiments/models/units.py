@@ -12,7 +12,10 @@ from django.db.models.functions import Now
 class Unit(models.Model):
     """What a product says of one of its units: attributes that rules and reports can use."""
 
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="units")
+    # Here and below: the unique key finds a project's rows, and an index more invites wrong plans.
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, related_name="units", db_index=False
+    )
     unit_id = models.CharField(max_length=200)
     attributes: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -32,7 +35,9 @@ class Link(models.Model):
     Written once and never changed, so that whoever read it may keep it (docs/identity.md).
     """
 
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="links")
+    project = models.ForeignKey(
+        "accounts.Project", on_delete=models.CASCADE, related_name="links", db_index=False
+    )
     anonymous_id = models.CharField(max_length=200)
     user_id = models.CharField(max_length=200)
     alias = models.CharField(  # noqa: DJ001  null keeps it out of the unique index
@@ -76,7 +81,7 @@ class ExcludedUnit(models.Model):
         INTERNAL = "internal", "it is on the project's list"
 
     project = models.ForeignKey(
-        "accounts.Project", on_delete=models.CASCADE, related_name="excluded_units"
+        "accounts.Project", on_delete=models.CASCADE, related_name="excluded_units", db_index=False
     )
     unit_id = models.CharField(max_length=200)
     reason = models.CharField(max_length=8, choices=Reason.choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -18,8 +19,10 @@ PROMPTS = ("prompt_shown", "prompt_dismissed", "prompt_answered")
 _PROMPTED = """
     SELECT slate.variant_id, event.name, count(DISTINCT event.recommendation_id)
     FROM experiments_event AS event
-    JOIN experiments_slate AS slate USING (recommendation_id, project_id)
-    WHERE event.project_id = %s AND slate.experiment_id = %s AND event.name = ANY(%s)
+    CROSS JOIN LATERAL (SELECT variant_id FROM experiments_slate AS one
+        WHERE one.recommendation_id = event.recommendation_id AND one.project_id = event.project_id
+            AND one.experiment_id = %s LIMIT 1) AS slate
+    WHERE event.project_id = %s AND event.name = ANY(%s) AND event.occurred_at >= %s
     GROUP BY 1, 2"""
 _SAID = """
     SELECT variant_id, kind, count(*), avg(value), count(*) FILTER (WHERE value > 0),
@@ -28,7 +31,9 @@ _SAID = """
 
 _PREFERRED = """
     SELECT said.unit_id, avg(said.value) FROM ({counted}) AS said
-    JOIN experiments_slate AS slate USING (recommendation_id, project_id)
+    CROSS JOIN LATERAL (SELECT pair FROM experiments_slate AS one
+        WHERE one.recommendation_id = said.recommendation_id AND one.project_id = said.project_id
+        LIMIT 1) AS slate
     WHERE (slate.pair ->> 'experiment_id')::bigint = %s GROUP BY said.unit_id"""
 
 
@@ -71,7 +76,9 @@ def _response(counts: dict[str, int]) -> dict[str, Any]:
 def _count_prompts(experiment: Experiment) -> dict[int, dict[str, int]]:
     found: dict[int, dict[str, int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_PROMPTED, [experiment.project_id, experiment.pk, list(PROMPTS)])
+        # Nothing was asked before it existed; a day, since events bear their clients' times.
+        since = experiment.created_at - timedelta(days=1)
+        cursor.execute(_PROMPTED, [experiment.pk, experiment.project_id, list(PROMPTS), since])
         for variant, name, count in cursor.fetchall():
             found.setdefault(variant, {})[name] = count
     return found

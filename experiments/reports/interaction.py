@@ -15,22 +15,22 @@ from itertools import permutations
 from django.db import connection
 
 from experiments.models import Experiment
+from experiments.sql import is_excluded
 
 LEAST_UNITS = 50  # in each of the four cells
 Z95 = 1.959964
 
 # Values of complete units by the variants that they have met in both experiments; who met two of
 # the other's variants is left out, as is who was excluded.
-_CELLS = """
+_CELLS = f"""
     SELECT mine.variant_id, theirs.variant_id, count(*), avg(mine.y / nullif(mine.d, 0)),
         coalesce(var_samp(mine.y / nullif(mine.d, 0)), 0)
     FROM experiments_observation AS mine
-    JOIN (SELECT unit_id, min(variant_id) AS variant_id FROM experiments_exposure
-        WHERE experiment_id = %(other)s GROUP BY unit_id HAVING count(DISTINCT variant_id) = 1
-    ) AS theirs ON theirs.unit_id = mine.unit_id
+    CROSS JOIN LATERAL (SELECT min(variant_id) AS variant_id FROM experiments_exposure AS met
+        WHERE met.experiment_id = %(other)s AND met.unit_id = mine.unit_id
+        HAVING count(DISTINCT variant_id) = 1) AS theirs
     WHERE mine.experiment_id = %(experiment)s AND mine.metric_id = %(metric)s AND mine.batch IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM experiments_excludedunit AS out
-            WHERE out.project_id = %(project)s AND out.unit_id = mine.unit_id)
+        AND NOT {is_excluded("mine")}
     GROUP BY 1, 2"""
 
 # Units, mean and variance by (variant of the first, variant of the other).

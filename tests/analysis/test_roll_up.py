@@ -12,9 +12,10 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.analysis.freeze_metrics import spec_of
 from experiments.analysis.look_input import gather
 from experiments.analysis.metric_spec import Filter, MetricError, MetricSpec
-from experiments.analysis.roll_up import roll_up, spec_of
+from experiments.analysis.roll_up import roll_up
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from experiments.ingest.statement import Payload, statement_for
 from experiments.models import Experiment, Metric, Unit

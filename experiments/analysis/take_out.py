@@ -1,0 +1,98 @@
+"""Take units that are excluded now out of all that they were counted in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from experiments.analysis.freeze_metrics import spec_of
+from experiments.analysis.metric_sql import BUCKET, TERMS
+from experiments.analysis.roll_up_sql import ADD, COUNT_BUCKETS, TOTAL_OF_CHANGE, observation_of
+from experiments.analysis.watermark import NEW, Span, span_parameters
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
+    from experiments.models import Experiment, ExperimentMetric
+
+_GONE = """gone AS MATERIALIZED (
+    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {new})"""
+
+
+def take_out_excluded(
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
+) -> None:
+    """Take units that are excluded now out of all that they were counted in, in every variant alike."""
+    parameters = span_parameters(experiment, span) | {"metric": roles[0].metric_id}
+    gone = _GONE.format(new=NEW)
+    cursor.execute(f"WITH {gone} SELECT 1 FROM gone LIMIT 1", parameters)
+    if cursor.fetchone() is None:
+        return
+    cursor.execute(
+        f"""
+        WITH {gone},
+        counted AS (
+            SELECT seen.variant_id, seen.epoch, first.variant_id AS first_variant,
+                first.epoch AS first_epoch, first.segments
+            FROM gone CROSS JOIN LATERAL (
+                SELECT variant_id, epoch FROM experiments_exposure AS one
+                WHERE one.experiment_id = %(experiment)s AND one.unit_id = gone.unit_id
+                    AND (one.xid < %(lower)s::text::xid8) IS TRUE OFFSET 0) AS seen
+            LEFT JOIN LATERAL ({observation_of("gone.unit_id")}) AS first ON true
+        ), change AS (
+            SELECT variant_id, epoch, '' AS segment, count(*) AS units,
+                count(*) FILTER (WHERE first_variant <> variant_id) AS doubled, count(*) AS excluded
+            FROM counted GROUP BY variant_id, epoch
+            UNION ALL
+            SELECT variant_id, epoch, segment, count(*), 0, 0
+            FROM counted CROSS JOIN unnest(segments) AS segment
+            WHERE (first_variant, first_epoch) = (variant_id, epoch)
+            GROUP BY variant_id, epoch, segment
+        )
+        UPDATE experiments_exposuretotal AS t SET units = t.units - change.units,
+            doubled = t.doubled - change.doubled, excluded = t.excluded + change.excluded
+        FROM change CROSS JOIN LATERAL (SELECT id FROM experiments_exposuretotal AS one
+            WHERE one.experiment_id = %(experiment)s AND one.variant_id = change.variant_id
+                AND one.epoch = change.epoch AND one.segment = change.segment LIMIT 1) AS of_change
+        WHERE t.id = of_change.id
+        """,
+        parameters,
+    )
+    for role in roles:
+        _take_out_of_totals(
+            cursor,
+            f"""WITH {gone}, removed AS (
+                DELETE FROM experiments_observation AS o
+                USING gone CROSS JOIN LATERAL ({observation_of("gone.unit_id")}) AS its
+                WHERE o.id = its.id
+                RETURNING o.*)""",
+            parameters | {"metric": role.metric_id},
+            has_sketch=spec_of(role, experiment).kind == "quantile",
+        )
+
+
+def _take_out_of_totals(
+    cursor: CursorWrapper, removed: str, parameters: dict[str, Any], *, has_sketch: bool
+) -> None:
+    """Subtract the products of removed observations from the totals that hold them."""
+    sketch = f""", moved AS (
+            SELECT variant_id, epoch, segment, {BUCKET} AS bucket, -1 AS units
+            FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+            WHERE batch IS NOT NULL
+        ), sketch AS ({COUNT_BUCKETS})"""
+    cursor.execute(
+        f"""
+        {removed}
+        {sketch if has_sketch else ""},
+        change AS (
+            SELECT variant_id, epoch, CASE WHEN segment = '' THEN batch ELSE 0 END AS batch, segment,
+                count(*) AS units,
+                {", ".join(f"-sum({product}) AS {name}" for name, product in TERMS.items())}
+            FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
+            WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
+        )
+        UPDATE experiments_total AS t SET {ADD}, n = t.n - change.units,
+            corrections = t.corrections + change.units
+        FROM {TOTAL_OF_CHANGE}
+        """,
+        parameters,
+    )

@@ -1,0 +1,38 @@
+"""Which rows a roll-up has not seen: those of the transactions since the last one (decision 0003)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+if TYPE_CHECKING:
+    from experiments.models import Experiment
+
+NEW = "xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The transactions of one roll-up: ids in [lower, upper)."""
+
+    lower: int
+    upper: int
+
+
+def read_watermark() -> int:
+    """Return the transaction id below which every transaction has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(cursor.fetchone()[0])
+
+
+def span_parameters(experiment: Experiment, span: Span) -> dict[str, Any]:
+    """Return what a statement over a span names: experiment, project, lower and upper."""
+    return {
+        "experiment": experiment.pk,
+        "project": experiment.project_id,
+        "lower": span.lower,
+        "upper": span.upper,
+    }
