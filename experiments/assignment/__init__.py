@@ -17,15 +17,20 @@ from .allocation import (
 )
 from .conditions import ConditionError, compile_condition
 from .hashing import buckets_of, growthbook_bucket
+from .memory import NO_MEMORY, Memory, PastExposure, Recall, recall
 from .personal import personal_rules
 
 __all__ = [
+    "NO_MEMORY",
     "OUTSIDE",
     "AllocationError",
     "Assignment",
     "ConditionError",
     "ExperimentRule",
+    "Memory",
+    "PastExposure",
     "Prerequisite",
+    "Recall",
     "Span",
     "Step",
     "Targeting",
@@ -38,4 +43,5 @@ __all__ = [
     "hashed_variant",
     "lay_out",
     "personal_rules",
+    "recall",
 ]

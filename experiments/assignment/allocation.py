@@ -14,6 +14,8 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from experiments.assignment.memory import NOTHING_RECALLED, Recall
+
 from .conditions import compile_condition
 from .hashing import buckets_of, growthbook_bucket
 
@@ -224,7 +226,7 @@ def assign(
     attributes: Mapping[str, Any] = NOTHING,
     *,
     others: Rules = NOTHING,
-    kept: str | None = None,
+    recalled: Recall = NOTHING_RECALLED,
 ) -> Assignment:
     """Decide which variant a unit gets.
 
@@ -236,16 +238,18 @@ def assign(
         unit_id: who.
         attributes: of the unit and of the request, for targeting.
         others: rules by key, for prerequisites.
-        kept: the variant that the unit had before, where the experiment keeps it.
+        recalled: what the experiment remembers of the unit.
     """
-    if rule.checks or rule.forced or kept is not None or not rule.enabled:
+    if rule.checks or rule.forced or recalled is not NOTHING_RECALLED or not rule.enabled:
         if not rule.enabled:
             return KILLED
         forced = rule.forced.get(unit_id)
         if forced is not None:
             return Assignment(forced, "STATIC", forced=True)
-        if kept is not None:
-            return Assignment(kept, "SPLIT")
+        if recalled.blocked:
+            return OUTSIDE
+        if recalled.variant is not None:
+            return Assignment(recalled.variant, "SPLIT")
         for check in rule.checks:
             if not check.passes(unit_id, attributes, others):
                 return OUTSIDE
@@ -285,7 +289,7 @@ def explain(
     attributes: Mapping[str, Any] = NOTHING,
     *,
     others: Rules = NOTHING,
-    kept: str | None = None,
+    recalled: Recall = NOTHING_RECALLED,
 ) -> list[Step]:
     """Return each rule's outcome, also of those that `assign` would not reach.
 
@@ -294,8 +298,10 @@ def explain(
     steps = [Step("enabled", rule.enabled)]
     if unit_id in rule.forced:
         steps.append(Step("forced", passed=True, said=rule.forced[unit_id]))
-    if kept is not None:
-        steps.append(Step("kept", passed=True, said=kept))
+    if recalled.blocked:
+        steps.append(Step("blocked", passed=False, said=recalled.why))
+    elif recalled.why:
+        steps.append(Step("kept", passed=recalled.variant is not None, said=recalled.why))
     steps += [
         Step(check.name, check.passes(unit_id, attributes, others), _said(check))
         for check in rule.checks

@@ -83,13 +83,18 @@ _PARTS = {
         INSERT INTO experiments_slate ({_names(_SLATE_COLUMNS)})
         SELECT {_names(_SLATE_COLUMNS)} FROM json_to_recordset(%s::json) AS r({_SLATE_COLUMNS})
         ON CONFLICT DO NOTHING)""",
-    # Two statements that insert the same exposures in another order would wait for each other.
+    # Two statements that insert the same exposures in another order would wait for each other. The
+    # first exposure counts; a later epoch in which it is met again is noted for stickiness. One row of
+    # a key per statement: an upsert cannot touch a row twice.
     "exposures": f"""exposures AS (
-        INSERT INTO experiments_exposure ({_names(_EXPOSURE_COLUMNS)})
-        SELECT {_names(_EXPOSURE_COLUMNS, _EXPOSURE_VALUES)}
+        INSERT INTO experiments_exposure AS met ({_names(_EXPOSURE_COLUMNS)}, last_epoch)
+        SELECT DISTINCT ON (experiment_id, unit_id, variant_id)
+            {_names(_EXPOSURE_COLUMNS, _EXPOSURE_VALUES)},
+            max(epoch) OVER (PARTITION BY experiment_id, unit_id, variant_id)
         FROM json_to_recordset(%s::json) AS r({_EXPOSURE_COLUMNS})
-        ORDER BY experiment_id, unit_id, variant_id
-        ON CONFLICT DO NOTHING)""",
+        ORDER BY experiment_id, unit_id, variant_id, epoch, exposed_at
+        ON CONFLICT (experiment_id, unit_id, variant_id) DO UPDATE SET last_epoch = EXCLUDED.last_epoch
+            WHERE greatest(met.epoch, met.last_epoch) < EXCLUDED.last_epoch)""",
     # The ids make an event count once across partitions: only rows whose id is new go on. The sort
     # keeps two statements with the same ids from waiting for each other in a circle. Whoever has the
     # public key can claim any id: such a claim never makes an event of a secret key a duplicate.

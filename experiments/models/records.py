@@ -98,6 +98,10 @@ class Exposure(models.Model):
     unit_type = models.CharField(max_length=32, default="unit")
     exposed_at = models.DateTimeField()
     source = models.CharField(max_length=8, choices=Source.choices, db_default=Source.SERVED)
+    last_epoch = models.PositiveIntegerField(
+        db_default=0,
+        help_text="The last epoch in which the unit met this variant; below `epoch`: that one.",
+    )
 
     class Meta:
         constraints = [

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection as database
+from django.db.models import Min
 from psycopg import connect
 from psycopg.conninfo import make_conninfo
 
-from bakeoff.gateway.answering import decide
 from bakeoff.gateway.live_experiments import NO_FLAGS, read_experiments
-from bakeoff.gateway.unit_book import Known
 from bakeoff.qa_links import QaLink, write_link
-from experiments.assignment import explain
+from experiments.assignment import PastExposure, assign, explain, recall
+from experiments.ingest.past_exposures import PAST_EXPOSURES
 from experiments.models import Experiment, Exposure, Unit
 
 if TYPE_CHECKING:
@@ -59,26 +59,32 @@ def assignments_of(
     """
     with connect(_address()) as connection:
         _, flags = read_experiments(connection, lambda *_: None)
-    found = flags.get(project_id, NO_FLAGS)
+        found = flags.get(project_id, NO_FLAGS)
+        ids = [experiment.experiment_id for experiment in found.running.values()]
+        past = {
+            experiment: PastExposure(*fields)
+            for experiment, *fields in connection.execute(PAST_EXPOSURES, (ids, unit_id))
+        }
     unit = Unit.objects.filter(project_id=project_id, unit_id=unit_id).first()
     stored = unit.attributes if unit is not None else {}
     attributes = {**(context or {}), "unit": stored}
-    met = _met(found.running, unit_id)
-    known = Known(
-        stored, {experiment: (variant, epoch) for experiment, (variant, epoch, _) in met.items()}
-    )
+    since = _first_met(ids, unit_id)
     rows = []
     for key, experiment in found.running.items():
-        assigned = decide(experiment, unit_id, attributes, found.rules, known)
-        variant, _, since = met.get(experiment.experiment_id, (None, 0, None))
-        steps = explain(
-            experiment.rule,
-            unit_id,
-            attributes,
-            others=found.rules,
-            kept=variant if experiment.sticky else None,
+        met = past.get(experiment.experiment_id)
+        recalled = recall(experiment.memory, met, experiment.variants)
+        rule, others = experiment.rule, found.rules
+        assigned = assign(rule, unit_id, attributes, others=others, recalled=recalled)
+        rows.append(
+            UnitAssignment(
+                experiment=key,
+                variant=assigned.variant,
+                reason=assigned.reason,
+                met=met.variant if met is not None else None,
+                since=since.get(experiment.experiment_id),
+                steps=explain(rule, unit_id, attributes, others=others, recalled=recalled),
+            )
         )
-        rows.append(UnitAssignment(key, assigned.variant, assigned.reason, variant, since, steps))
     return rows
 
 
@@ -89,15 +95,11 @@ def _address() -> str:
     return make_conninfo(**{key: given[name] for key, name in named.items() if given[name]})
 
 
-def _met(running: Mapping[str, Any], unit_id: str) -> dict[int, tuple[str, int, datetime]]:
-    """Return what the unit met last in each experiment."""
-    exposures = Exposure.objects.filter(
-        unit_id=unit_id, experiment_id__in=[e.experiment_id for e in running.values()]
-    ).select_related("variant")
-    return {
-        exposure.experiment_id: (exposure.variant.key, exposure.epoch, exposure.exposed_at)
-        for exposure in exposures.order_by("epoch", "exposed_at")
-    }
+def _first_met(experiments: Sequence[int], unit_id: str) -> dict[int, datetime]:
+    """Return when the unit met each experiment first."""
+    exposures = Exposure.objects.filter(unit_id=unit_id, experiment_id__in=experiments)
+    first = exposures.values("experiment_id").annotate(at=Min("exposed_at"))
+    return dict(first.values_list("experiment_id", "at"))
 
 
 def link_of(experiment: Experiment, variant: str, until: int) -> str:

@@ -15,6 +15,7 @@ from experiments.assignment import (
     ConditionError,
     ExperimentRule,
     Prerequisite,
+    Recall,
     Span,
     Targeting,
     VariantRule,
@@ -150,9 +151,13 @@ def test_forced_kept_and_killed():
         True,
     )
     assert assign(one, "u1").variant is None
-    assert assign(one, "u1", kept="a").variant == "a"
+    assert assign(one, "u1", recalled=Recall(variant="a")).variant == "a"
     killed = replace(one, enabled=False)
-    assert assign(killed, "qa").reason == assign(killed, "u1", kept="a").reason == "DISABLED"
+    assert (
+        assign(killed, "qa").reason
+        == assign(killed, "u1", recalled=Recall(variant="a")).reason
+        == "DISABLED"
+    )
 
 
 def test_explain_tells_every_outcome_and_agrees_with_assign():

@@ -382,6 +382,36 @@ def test_a_sticky_experiment_keeps_what_units_met(lane, shop):
     assert set(ask_all(["late1", "late2"]).values()) == {"control"}
 
 
+def test_what_was_forgotten_is_kept_anew_from_the_next_meeting_on(lane, shop):
+    experiment = run(shop, shop.surface, "trial", sticky=True)
+    lane.refresh()
+
+    def ask_all():
+        bodies = [{"surface": "home-feed", "unit_id": unit} for unit in UNITS]
+        return [lane.post("/v1/recommend", body, shop.public).json()["variant"] for body in bodies]
+
+    def change(**fields):
+        change_shares(experiment=experiment, change=Change(**fields), by="a test")
+        lane.refresh()
+
+    before = ask_all()
+    assert set(before) == {"control", "treatment"}
+    change(forget_kept=True)
+    # The hash deals most of them the same variant again: they meet it anew, in the new epoch.
+    assert ask_all() == before
+    explained = assignments_of(shop.project.pk, UNITS[0])[0]
+    assert [(s.name, s.passed) for s in explained.steps if s.name == "kept"] == [("kept", True)]
+    change(weights={"control": 1.0, "treatment": 0.0})
+    assert ask_all() == before
+    rows = {u: assignments_of(shop.project.pk, u)[0].variant for u in UNITS[:5]}
+    assert list(rows.values()) == before[:5]
+    change(block_earlier=True)
+    assert set(ask_all()) == {None}
+    explained = assignments_of(shop.project.pk, UNITS[0])[0]
+    assert explained.variant is None
+    assert next(s.name for s in explained.steps if not s.passed) == "blocked"
+
+
 def test_a_unit_is_told_what_it_is_in_and_why(lane, shop, page):
     layer = Layer.objects.create(project=shop.project, key="home")
     run(shop, page, condition={"country": "DE"})

@@ -15,7 +15,7 @@ from bakeoff.gateway.access import require_secret
 from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.qa_links import LinkError, read_link
-from experiments.assignment import OUTSIDE, Assignment, ExperimentRule, assign
+from experiments.assignment import Assignment, ExperimentRule, assign, recall
 from experiments.bounds import check
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 
@@ -123,17 +123,11 @@ def decide(
     known: Known,
 ) -> Assignment:
     """Return a unit's variant in one experiment."""
-    kept = None
-    met = known.met.get(experiment.experiment_id)
-    if met is not None:
-        variant, epoch = met
-        if epoch < experiment.blocked_before:
-            return OUTSIDE
-        if experiment.sticky and epoch >= experiment.sticky_since and variant in experiment.variants:
-            kept = variant
+    past = known.met.get(experiment.experiment_id)
+    recalled = recall(experiment.memory, past, experiment.variants)
     if experiment.reads_unit:
         attributes = {**attributes, "unit": known.attributes}
-    return assign(experiment.rule, unit, attributes, others=rules, kept=kept)
+    return assign(experiment.rule, unit, attributes, others=rules, recalled=recalled)
 
 
 def choose_route(live: Live, visitor: Visitor, forced: Mapping[str, str], known: Known) -> Route:
@@ -201,7 +195,7 @@ class Recorder:
     intake: Intake
     units: UnitBook
     secret: str = ""
-    _exposed: OrderedDict[tuple[int, str, str], None] = field(default_factory=OrderedDict)
+    _exposed: OrderedDict[tuple[int, str, str, int], None] = field(default_factory=OrderedDict)
 
     async def read_visitor(
         self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
@@ -242,9 +236,10 @@ class Recorder:
         if not visitor.consent.analytics:
             return False
         rows = Rows(slates=[slate])
-        met: tuple[int, str, str] | None = None
+        # With its epoch: what a sticky experiment forgot is kept from the next meeting on.
+        met: tuple[int, str, str, int] | None = None
         if route.experiment is not None and route.variant is not None and not route.forced:
-            met = (route.experiment.experiment_id, visitor.unit, route.variant)
+            met = (route.experiment.experiment_id, visitor.unit, route.variant, route.experiment.epoch)
             if met not in self._exposed:
                 rows.exposures.append(_exposure_row(visitor, route.experiment, route.variant, slate))
         if visitor.bot:
@@ -260,7 +255,7 @@ class Recorder:
             self._remember(met)
         return True
 
-    def _remember(self, met: tuple[int, str, str]) -> None:
+    def _remember(self, met: tuple[int, str, str, int]) -> None:
         self._exposed[met] = None
         if len(self._exposed) > EXPOSURES_REMEMBERED:
             self._exposed.popitem(last=False)

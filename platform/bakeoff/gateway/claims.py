@@ -58,8 +58,8 @@ class Claim:
             hashed_variant(epoch.rule, unit) == self.variant
             for epoch in experiment.epochs[: number - 1]
             # What a unit keeps it met in an epoch that is still remembered.
-            if not experiment.sticky or epoch.number >= experiment.sticky_since
+            if not experiment.memory.sticky or epoch.number >= experiment.memory.since
         )
         if earlier:
-            return "" if experiment.sticky else "earlier_rule"
+            return "" if experiment.memory.sticky else "earlier_rule"
         return "outside" if current is None else "other_variant"

@@ -149,8 +149,8 @@ class Flags:
                 experiment.rule,
                 flags.rules,
                 phase=experiment.epoch,
-                sticky=(experiment.sticky_since, experiment.blocked_before)
-                if experiment.sticky
+                sticky=(experiment.memory.since, experiment.memory.blocked_before)
+                if experiment.memory.sticky
                 else None,
             )
             for name, experiment in flags.running.items()
@@ -181,7 +181,7 @@ class Flags:
                 # What the platform keeps of a unit, a client cannot know: it must ask.
                 {"key": e.key, "remote": True}
                 if e.key in hidden
-                else rule_to_json(e.rule) | {"remote": e.sticky or e.reads_unit or e.blocked_before > 0}
+                else rule_to_json(e.rule) | {"remote": e.needs_lookup}
                 for e in flags.running.values()
             ],
             "shipped": {

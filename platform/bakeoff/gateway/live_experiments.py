@@ -13,9 +13,11 @@ import orjson
 from psycopg.rows import dict_row
 
 from experiments.assignment import (
+    NO_MEMORY,
     AllocationError,
     ConditionError,
     ExperimentRule,
+    Memory,
     Prerequisite,
     Span,
     Targeting,
@@ -88,9 +90,7 @@ class LiveExperiment:
         variants: by key.
         condition: whom it is for, as JSON.
         prerequisites: as JSON.
-        sticky: whether units keep what they met.
-        sticky_since: epoch from which on that is remembered.
-        blocked_before: epoch before which who met it is left out.
+        memory: what it does with units that met it before.
         reads_unit: whether its condition asks for attributes that the product stored of units.
         epochs: all of them, in order: exposures may come long after they happened.
         said: what its flag has said already, by assignment.
@@ -104,12 +104,15 @@ class LiveExperiment:
     variants: Mapping[str, LiveVariant]
     condition: Mapping[str, Any] = field(default_factory=dict)
     prerequisites: tuple[Mapping[str, Any], ...] = ()
-    sticky: bool = False
-    sticky_since: int = 0
-    blocked_before: int = 0
+    memory: Memory = NO_MEMORY
     reads_unit: bool = False
     epochs: tuple[LiveEpoch, ...] = ()
     said: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def needs_lookup(self) -> bool:
+        """Whether the rule asks for more than the request says: only the server can evaluate it."""
+        return self.memory.sticky or self.reads_unit or self.memory.blocked_before > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +260,7 @@ def _experiment(
         variants=variants,
         condition=row["condition"],
         prerequisites=tuple(row["prerequisites"]),
-        sticky=row["sticky"],
-        sticky_since=row["sticky_since"],
-        blocked_before=row["blocked_before"],
+        memory=Memory(row["sticky"], row["sticky_since"], row["blocked_before"]),
         reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
     )
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from bakeoff.gateway.patience import within
+from experiments.assignment import PastExposure
+from experiments.ingest.past_exposures import PAST_EXPOSURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,11 +30,6 @@ TIMEOUT_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 _ATTRIBUTES = "SELECT attributes FROM experiments_unit WHERE project_id = %s AND unit_id = %s"
-# What a unit met first in each experiment, since its memory begins.
-_MET = """SELECT DISTINCT ON (met.experiment_id) met.experiment_id, variant.key, met.epoch
-    FROM experiments_exposure AS met JOIN experiments_variant AS variant ON variant.id = met.variant_id
-    WHERE met.experiment_id = ANY(%s) AND met.unit_id = %s
-    ORDER BY met.experiment_id, met.epoch DESC, met.exposed_at DESC"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +38,11 @@ class Known:
 
     Attributes:
         attributes: that the product stored.
-        met: by experiment: the variant that the unit met last, and in which epoch.
+        met: by experiment, what the unit met.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    met: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    met: Mapping[int, PastExposure] = field(default_factory=dict)
 
 
 NOTHING_KNOWN = Known()
@@ -61,7 +58,7 @@ class UnitBook:
         self._one_at_a_time = asyncio.Lock()
         self._retry_at = 0.0
         self._attributes: OrderedDict[tuple[int, str], tuple[float, Mapping[str, Any]]] = OrderedDict()
-        self._met: OrderedDict[tuple[int, str], tuple[str, int]] = OrderedDict()
+        self._met: OrderedDict[tuple[int, str], PastExposure] = OrderedDict()
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -73,7 +70,11 @@ class UnitBook:
     async def known(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> Known:
         """Return what these experiments need to know of a unit."""
         # What was met before an experiment's memory begins may have been met again since.
-        keeping = {e.experiment_id: e.sticky_since for e in experiments if e.sticky or e.blocked_before}
+        keeping = {
+            e.experiment_id: e.memory.since
+            for e in experiments
+            if e.memory.sticky or e.memory.blocked_before
+        }
         reads = any(experiment.reads_unit for experiment in experiments)
         if not keeping and not reads:
             return NOTHING_KNOWN
@@ -103,7 +104,7 @@ class UnitBook:
             self._attributes.popitem(last=False)
         return found
 
-    async def _read_met(self, keeping: Mapping[int, int], unit: str) -> dict[int, tuple[str, int]]:
+    async def _read_met(self, keeping: Mapping[int, int], unit: str) -> dict[int, PastExposure]:
         """Return what the unit met; what it has met is remembered, what it has not is asked again.
 
         Args:
@@ -113,12 +114,12 @@ class UnitBook:
         found = {
             e: self._met[e, unit]
             for e, since in keeping.items()
-            if (e, unit) in self._met and self._met[e, unit][1] >= since
+            if (e, unit) in self._met and self._met[e, unit].last_epoch >= since
         }
         missing = [experiment for experiment in keeping if experiment not in found]
         if missing:
-            for experiment, variant, epoch in await self._ask(_MET, (missing, unit)):
-                found[experiment] = self._met[experiment, unit] = (variant, epoch)
+            for experiment, *past in await self._ask(PAST_EXPOSURES, (missing, unit)):
+                found[experiment] = self._met[experiment, unit] = PastExposure(*past)
             while len(self._met) > REMEMBERED:
                 self._met.popitem(last=False)
         return found
