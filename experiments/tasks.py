@@ -14,7 +14,8 @@ from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_shares import step_ramp
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
-from experiments.actions.look_at_experiment import is_due, look_at_experiment
+from experiments.actions.halt_unservable import halt_unservable
+from experiments.actions.look_at_experiment import attend_experiment, is_due
 from experiments.actions.measure_drift import measure_drift
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
@@ -26,6 +27,7 @@ from inference.cache import cache_client
 from inference.isolation import for_each
 from inference.models import Surface
 from inference.sending import send
+from inference.serving.changes import read_unserved
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +41,37 @@ def take_due_looks() -> None:
     if waiting := cache_client().xlen(STREAM):
         logger.warning("no look is taken: spilled commits waiting == %s", waiting)
         return
-    for experiment in Experiment.objects.running():
-        if is_due(experiment, timezone.now()):
-            send(take_due_look, experiment.pk)
+    for_each(Experiment.objects.running(), _send_if_due, work="due look", project=_project_of)
+
+
+def _send_if_due(experiment: Experiment) -> None:
+    if is_due(experiment, timezone.now()):
+        send(take_due_look, experiment.pk)
 
 
 @shared_task
 def take_due_look(experiment_id: int) -> None:
     """Look at one experiment, so that trouble with it is its own; asked twice, it looks once."""
-    experiment = Experiment.objects.running().filter(pk=experiment_id).first()
-    if experiment is not None and is_due(experiment, timezone.now()):
-        look_at_experiment(experiment_id=experiment_id)
+    experiments = Experiment.objects.running().filter(pk=experiment_id)
+    for_each(experiments, _attend, work="look", project=_project_of)
+
+
+def _attend(experiment: Experiment) -> None:
+    attend_experiment(experiment=experiment, now=timezone.now())
+
+
+@shared_task
+def halt_unservable_experiments() -> None:
+    """End experiments with a variant that some web process cannot serve."""
+    unserved = read_unserved(cache_client())
+    if not unserved:
+        return
+    broken = Experiment.objects.running().filter(variants__model_version__in=unserved).distinct()
+
+    def halt(experiment: Experiment) -> None:
+        halt_unservable(experiment=experiment, unserved=unserved)
+
+    for_each(broken, halt, work="halt", project=_project_of)
 
 
 @shared_task

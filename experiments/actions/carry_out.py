@@ -24,6 +24,13 @@ class Verdict:
     variant: str | None = None
     look: Look | None = None
 
+    @classmethod
+    def of(cls, look: Look) -> Verdict:
+        """Return what a look says."""
+        return cls(
+            action=look.action, reason=look.reason, variant=look.result.get("variant"), look=look
+        )
+
 
 def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
     """End the experiment as its verdict says.

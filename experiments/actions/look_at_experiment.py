@@ -22,6 +22,7 @@ from inference.cache import cache_client
 from inference.serving.changes import announce_live
 
 logger = logging.getLogger(__name__)
+CLOCK_ERROR = timedelta(minutes=1)
 
 
 def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Look | None:
@@ -32,6 +33,9 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
     """
     now = now or timezone.now()
     with transaction.atomic():
+        row = Experiment.objects.select_for_update(skip_locked=True).filter(pk=experiment_id)
+        if not row.exists():
+            return None  # another process looks, or a person changes it: the next tick asks again
         experiment = roll_up(experiment_id, now)
         if experiment.state != Experiment.State.RUNNING:
             return None
@@ -62,12 +66,11 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         }
         experiment.save(update_fields=["sequential_state"])
     announce_live(cache_client(), experiment.project_id, "looks")
-    if look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote:
-        verdict = Verdict(action=look.action, reason=look.reason, variant=result.variant, look=look)
+    if is_pending(experiment, look):
         try:
-            carry_out(experiment=experiment, verdict=verdict, by=PLATFORM)
+            carry_out(experiment=experiment, verdict=Verdict.of(look), by=PLATFORM)
         except CannotPromoteError as error:
-            # The look stands and the experiment runs on; the next look tries again.
+            # The look stands and the experiment runs on; `attend_experiment` tries again.
             logger.error("%s is not carried out: %s", experiment, error)  # noqa: TRY400
     return look
 
@@ -79,9 +82,46 @@ def _says_the_same(inputs: dict[str, Any], before: dict[str, Any]) -> bool:
     return bool(now == {name: before[name] for name in facts})
 
 
-def is_due(experiment: Experiment, now: datetime) -> bool:
-    """Whether the policy asks for a look now."""
+def attend_experiment(*, experiment: Experiment, now: datetime) -> None:
+    """Carry out a verdict that a look gave and nobody carried out; else take a look if one is due.
+
+    A look and its carrying out are two transactions, because web processes are asked in between. A
+    process that dies there leaves a running experiment whose last look holds a verdict: found here.
+
+    Raises:
+        CannotPromoteError: a web process cannot serve the winner; a look was taken if one was due.
+    """
     last = experiment.looks.last()
+    refusal: CannotPromoteError | None = None
+    if last is not None and is_pending(experiment, last):
+        try:
+            carry_out(experiment=experiment, verdict=Verdict.of(last), by=PLATFORM)
+        except CannotPromoteError as error:
+            refusal = error
+        else:
+            return
+    if _is_time(experiment, last, now):
+        look_at_experiment(experiment_id=experiment.pk, now=now)
+    if refusal is not None:
+        raise refusal
+
+
+def is_due(experiment: Experiment, now: datetime) -> bool:
+    """Whether the policy asks for a look now, or a verdict waits to be carried out."""
+    last = experiment.looks.last()
+    return _is_time(experiment, last, now) or (last is not None and is_pending(experiment, last))
+
+
+def is_pending(experiment: Experiment, look: Look) -> bool:
+    """Whether the last look of a running experiment says something that the platform must carry out."""
+    return look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote
+
+
+def _is_time(experiment: Experiment, last: Look | None, now: datetime) -> bool:
+    if last is None:
+        return True
     pause = timedelta(seconds=experiment.parsed_policy.look_every_seconds)
-    # Beat ticks are not exact: a look that is due within a tenth of the pause is due now.
-    return last is None or now - last.taken_at >= pause * 0.9
+    elapsed = now - last.taken_at
+    # Beat ticks are not exact: a look that is due within a tenth of the pause is due now. A look of the
+    # future was taken by a clock that was fast: nobody waits until it is reached.
+    return elapsed >= pause * 0.9 or elapsed < -max(pause, CLOCK_ERROR)

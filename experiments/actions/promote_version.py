@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from redis.exceptions import RedisError
 
 from experiments.actions.mark_units import mark_soon
 from experiments.actions.record_decision import DecisionDraft, record_decision
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.models import ModelVersion
+
+logger = logging.getLogger(__name__)
 
 
 def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
@@ -75,7 +79,11 @@ def confirm_champion(decision: Decision) -> None:
     mark_soon(surface=decision.surface)
     if decision.promoted_id is None:
         return
-    decision.read_back = read_back(
-        cache_client(), "champion", decision.surface_id, decision.promoted_id
-    )
+    try:
+        decision.read_back = read_back(
+            cache_client(), "champion", decision.surface_id, decision.promoted_id
+        )
+    except RedisError as error:  # it is committed, and processes poll: nobody can say so now
+        logger.warning("the champion of '%s' is not read back: %s", decision.surface, error)
+        return
     decision.save(update_fields=["read_back"])

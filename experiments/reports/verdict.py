@@ -40,6 +40,9 @@ def verdict_of(experiment: Experiment) -> Verdict:
     """Return the verdict of an experiment from its decision and its last look."""
     decision = experiment.decisions.first()
     look = experiment.looks.last()
+    if look is None and decision is not None:  # ended by a person, or halted, before the first look
+        sentence = f"{WORDS[decision.action]}: {decision.reason}."
+        return Verdict(decision.action, sentence, None, None, 0)
     if look is None:
         sentence = (
             "Not started." if experiment.state == Experiment.State.DRAFT else "No look was taken yet."

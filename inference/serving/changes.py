@@ -59,6 +59,17 @@ def read_back(
         time.sleep(POLL_SECONDS)
 
 
+def read_unserved(client: redis.Redis) -> dict[int, list[str]]:
+    """Return versions that serve and that web processes cannot load: their ids, and which processes."""
+    unserved: dict[int, list[str]] = {}
+    for key in client.scan_iter(match=serving_key("*"), count=1000):
+        heartbeat = client.get(key)
+        process = key.decode().removeprefix(serving_key(""))
+        for version_id in orjson.loads(heartbeat)["unserved"] if heartbeat is not None else ():
+            unserved.setdefault(version_id, []).append(process)
+    return unserved
+
+
 def live_channel(project: int) -> str:
     """Where pages of a project hear that something happened."""
     return f"live:{project}"

@@ -55,6 +55,7 @@ app.conf.update(
         for name, task, seconds in (
             ("reconcile", "experiments.tasks.reconcile_rows", 5 * environment.tick_seconds),
             ("looks", "experiments.tasks.take_due_looks", environment.tick_seconds),
+            ("halts", "experiments.tasks.halt_unservable_experiments", 2 * environment.tick_seconds),
             ("ramps", "experiments.tasks.step_ramps", 5 * environment.tick_seconds),
             ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),

@@ -221,7 +221,7 @@ class LiveConfiguration:
             {
                 # A champion that could not be loaded is not served: the static list is.
                 "champion": {str(s): one.version_id for s, one in champions.items() if one.model},
-                "unserved": [one.version_id for one in champions.values() if one.model is None],
+                "unserved": self._unserved(surfaces),
                 "breakers": self.open_breakers(),
                 "experiment": {
                     str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
@@ -229,6 +229,17 @@ class LiveConfiguration:
                 "probes": {str(v): one.as_json() for v, one in self._probe_results.items()},
             }
         )
+
+    def _unserved(self, surfaces: Sequence[LiveSurface]) -> list[int]:
+        """Return champions and variants that cannot be loaded here, by id."""
+        serving = [surface.champion for surface in surfaces]
+        serving += [
+            variant.version
+            for surface in surfaces
+            for experiment in surface.experiments
+            for variant in experiment.variants.values()
+        ]
+        return sorted({one.version_id for one in serving if one is not None and one.model is None})
 
     def _read(self, probed_ids: Sequence[int] = ()) -> Live:
         """Read everything in one snapshot; runs in a thread."""
