@@ -18,6 +18,7 @@ from django.test.utils import setup_databases
 from bakeoff.environment import read_environment
 from experiments.ingest.partitions import make_partitions
 from tests import builders
+from tests.console import Console
 from tests.tiny_bert import make_tiny_bert
 
 from dataclasses import replace  # isort: skip
@@ -146,3 +147,11 @@ def rows(tables):
             return cursor.fetchone()[0]
 
     return count
+
+
+@pytest.fixture(scope="session")
+def console(tables):
+    """The console script on the tests' own database."""
+    script = Console(DATABASE_URL=test_database_url())
+    yield script
+    script.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+from typing import Any
 
 import click
 
 from bakeoff import __version__
+from bakeoff.outages import outage_sentence
 
 COMMANDS = {
     "up": "up:up",
@@ -47,6 +49,19 @@ class LazyGroup(click.Group):
         module, name = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(f"bakeoff.commands.{module}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; a server that is away is one sentence and exit status 1.
+
+        Here and nowhere else: a command that meets an outage cannot forget to say so.
+        """
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            sentence = outage_sentence(error)
+            if sentence is None:
+                raise
+            raise click.ClickException(sentence) from error
 
 
 @click.group(cls=LazyGroup)

@@ -7,13 +7,24 @@ Django nor a driver, so that the fast lane can use it.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOCKET_PATH_LIMIT = 90  # sun_path holds 108 bytes; ".s.PGSQL.5432" must still fit
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "redis+socket")
+
+
+class SettingError(ValueError):
+    """A variable of the environment breaks its rule; the message names it, never a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +94,77 @@ def run_folder_of(home: Path) -> Path:
 
 
 def read_environment() -> Environment:
-    """Parse the environment variables of this process."""
+    """Parse the environment variables of this process.
+
+    Raises:
+        SettingError: one of them breaks its rule.
+    """
     env = os.environ
-    home = Path(env.get("BAKEOFF_HOME", ".bakeoff")).expanduser().absolute()
+    home = _home_of(env)
     run = run_folder_of(home)
     socket = run / "valkey.sock"
     database_url = env.get("DATABASE_URL", "")
-    redis_url = env.get("REDIS_URL", "")
+    redis_url = _url("REDIS_URL", env.get("REDIS_URL", ""), REDIS_SCHEMES)
+    broker_url = _url("BROKER_URL", env.get("BROKER_URL", ""), BROKER_SCHEMES)
     return Environment(
         home=home,
         database_url=database_url
         or f"postgresql:///bakeoff?host={quote(str(run), safe='')}&user=bakeoff",
         redis_url=redis_url or f"unix://{socket}?db=0",
-        broker_url=env.get("BROKER_URL") or redis_url or f"redis+socket://{socket}?virtual_host=1",
+        broker_url=_broker_of(broker_url or redis_url or f"unix://{socket}?db=1"),
         bundled_postgres=not database_url,
         bundled_valkey=not redis_url,
         encoder=env.get("BAKEOFF_ENCODER", DEFAULT_ENCODER),
-        tick_seconds=float(env.get("BAKEOFF_TICK_SECONDS", "1")),
+        tick_seconds=_seconds("BAKEOFF_TICK_SECONDS", env.get("BAKEOFF_TICK_SECONDS", "1")),
         allowed_hosts=tuple(env.get("BAKEOFF_ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")),
         debug=env.get("BAKEOFF_DEBUG", "") == "1",
     )
+
+
+def _home_of(env: Mapping[str, str]) -> Path:
+    """Return the home: the one that is named, or one per user, wherever the command is called.
+
+    Until 0.1.0 the default was `.bakeoff` in the folder one stood in: a home that was made there is
+    still found from there.
+    """
+    if named := env.get("BAKEOFF_HOME"):
+        return Path(named).expanduser().absolute()
+    old = Path(".bakeoff").absolute()
+    if (old / "artifacts").is_dir():  # `bakeoff up` ran there
+        return old
+    try:
+        return Path("~/.bakeoff").expanduser().absolute()
+    except RuntimeError as error:  # a user without a home folder, as in some containers
+        raise SettingError(
+            "BAKEOFF_HOME is not set, and this user has no home folder: set it."
+        ) from error
+
+
+def _url(name: str, url: str, schemes: tuple[str, ...]) -> str:
+    scheme = urlsplit(url).scheme
+    if url and scheme not in schemes:
+        raise SettingError(
+            f"{name} begins with '{scheme}', must begin with one of {[f'{s}://' for s in schemes]}."
+        )
+    return url
+
+
+def _broker_of(url: str) -> str:
+    """Return a URL as Celery spells it: a socket is `redis+socket`, its database `virtual_host`."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    query = dict(parse_qsl(parts.query))
+    if "db" in query:
+        query["virtual_host"] = query.pop("db")
+    return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise SettingError(f"{name} == '{text}', must be a positive number of seconds.")
+    return seconds

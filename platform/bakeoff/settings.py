@@ -6,9 +6,10 @@ import os
 import secrets
 from pathlib import Path
 
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from bakeoff.environment import read_environment
+from bakeoff.environment import SettingError, read_environment
 from bakeoff.gateway.bodies import MAX_BULK_BODY
 
 BAKEOFF = read_environment()
@@ -90,8 +91,18 @@ TEMPLATES = [
 
 
 def _database(url: str) -> dict[str, object]:
-    """Translate a libpq URL, which psycopg itself parses, into Django's words."""
-    parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    """Translate a libpq URL, which psycopg itself parses, into Django's words.
+
+    Raises:
+        SettingError: it is none; the driver's own message would show its password.
+    """
+    try:
+        found = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise SettingError(
+            "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
+        ) from error
+    parts = {key: str(value) for key, value in found.items() if value is not None}
     known = {
         "dbname": "NAME",
         "user": "USER",

@@ -97,13 +97,13 @@ KINDS = {"median": ("quantile", 0.5)}
     help="Draw the effects, and the path of the looks.",
 )
 def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
-    r"""Judge an experiment from FILE: CSV or Parquet, a row per unit or totals; - reads standard input.
+    """Judge an experiment from FILE: CSV or Parquet, a row per unit or totals; - reads standard input.
 
     \b
     bakeoff analyze units.csv --control old --metric signed_up:proportion --expected 50/50
     bakeoff analyze days.parquet --unit user --metric ctr:ratio:clicks/views --covariate ctr=pre
     bakeoff analyze looks.csv --look day --method group_sequential --metric bought:proportion
-    """
+    """  # noqa: D301  click reads the control character
     from experiments.analysis.metric_spec import MetricError
     from experiments.analysis.scorecard import judge, scorecard_to_json
     from experiments.analysis.unit_file import FileError

@@ -82,9 +82,9 @@ def _postgres(environment: Environment) -> Iterator[tuple[bool, str]]:
             version = connection.info.server_version
             yield version >= OLDEST_POSTGRES, f"PostgreSQL {version // 10_000} answers (15 or later)"
             yield from _tables(connection)
-    except psycopg.OperationalError:
+    except psycopg.Error:
         remedy = "`bakeoff up` starts it" if environment.bundled_postgres else "check DATABASE_URL"
-        yield environment.bundled_postgres, f"PostgreSQL does not answer: {remedy}"
+        yield False, f"PostgreSQL does not answer: {remedy}"
 
 
 def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
@@ -147,7 +147,7 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
             yield from _spill(client)
     except redis.RedisError:
         remedy = "`bakeoff up` starts it" if environment.bundled_valkey else "check REDIS_URL"
-        yield environment.bundled_valkey, f"Redis does not answer: {remedy}"
+        yield False, f"Redis does not answer: {remedy}"
 
 
 def _spill(client: redis.Redis) -> Iterator[tuple[bool, str]]:

@@ -99,10 +99,10 @@ def compress(
     chosen = [(how, size) for how, size in asked.items() if size is not None]
     if len(chosen) != 1:
         raise click.UsageError("give one of --int8, --distil, --prune and --project.")
+    project = find_project(slug)  # sets Django up: its models are imported after it
     from inference.actions.queue_compression import queue_compression
     from inference.actions.queue_training import CannotTrainError
 
-    project = find_project(slug)
     found = [
         one
         for surface in ([find_surface(project, key)] if key else project.surfaces.all())

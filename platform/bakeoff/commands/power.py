@@ -70,13 +70,13 @@ RULES = ("group_sequential", "always_valid", "exact", "fixed")
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 def power(form: str, **given: Any) -> None:  # fmt: skip
-    r"""Plan an experiment: its size and duration, or what it can detect.
+    """Plan an experiment: its size and duration, or what it can detect.
 
     \b
     bakeoff power --baseline 0.1 --mde 0.05 --traffic 4000
     bakeoff power --kind mean --baseline 20 --sd 35 --mde 1 --absolute --correlation 0.6
     bakeoff power --baseline 0.1 --units 20000
-    """
+    """  # noqa: D301  click reads the control character
     from experiments.analysis.plan import plan
     from experiments.stats.totals import StatisticsError
 

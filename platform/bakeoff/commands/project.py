@@ -20,19 +20,12 @@ def find_project(slug: str | None) -> Project:
     """Return the project that was named, or the only one.
 
     Raises:
-        click.UsageError: there is none, several, or no such one; or the database is away.
+        click.UsageError: there is none, several, or no such one.
     """
     django.setup()
-    from django.db import OperationalError, ProgrammingError
-
     from bakeoff.accounts.models import Project
 
-    try:
-        projects = {project.slug: project for project in Project.objects.order_by("slug")}
-    except (OperationalError, ProgrammingError) as error:
-        raise click.ClickException(
-            "The database does not answer, or holds no tables: start the platform with `bakeoff up`."
-        ) from error
+    projects = {project.slug: project for project in Project.objects.order_by("slug")}
     if slug is not None:
         if slug not in projects:
             raise click.UsageError(f"project == '{slug}', must be one of {sorted(projects)}.")

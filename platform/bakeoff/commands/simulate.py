@@ -69,13 +69,13 @@ REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero
 )
 @project_option
 def simulate(form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
-    r"""False positives, power and length of a policy, looked at again and again.
+    """False positives, power and length of a policy, looked at again and again.
 
     \b
     bakeoff simulate --baseline 0.1 --units 20000
     bakeoff simulate --rule all --kind mean --baseline 10 --sd 4 --lift 0.02
     bakeoff simulate --from-events clicks --rule group_sequential
-    """
+    """  # noqa: D301  click reads the control character
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 

@@ -1,0 +1,300 @@
+"""Every command and every option through the installed console script."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import click
+import pytest
+from django.db import connection
+
+from bakeoff.cli import main
+from inference.actions.cancel_training import cancel_training
+from inference.models import Snapshot, TrainingRun
+from tests import builders
+from tests.console import SCRIPT
+
+ROOT = Path(__file__).parents[2]
+NOWHERE = "postgresql://nobody:hidden@127.0.0.1:1/none"
+NO_REDIS = "redis://127.0.0.1:1/0"
+CSV = "variant,bought,pre,country,week\n" + "".join(
+    f"{'control' if n % 2 else 'new'},{int(n % 7 == 0)},{n % 5},{'DE' if n % 3 else 'FR'},{n // 300}\n"
+    for n in range(1200)
+)
+TOTALS = "look,variant,metric,n,sum\n1,control,m,900,90\n1,new,m,900,99\n2,control,m,1900,190\n2,new,m,1900,199\n"
+ITEMS, RATINGS = "movieId,title\n1,Heat\n", "userId,movieId,rating,timestamp\nu,1,5,x\n"
+JSON = ("--format", "json")
+
+# Calls that need no server: what is typed, the exit status, what must be said.
+OFFLINE = [
+    (["--version"], 0, "version"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--covariate", "pre", "--segment", "country",
+      "--expected", "50/50", "--alpha", "0.1", "--lower-is-better", "bought", *JSON], 0, '"roll_back"|"keep_running"|"ship"|"stop_inconclusive"'),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--metric", "pre:mean", "--cap", "pre=3", "--guardrail", "pre=0.5",
+      "--variant", "variant", "--control", "control", "--plot", "effects.svg"], 0, "Decision"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--look", "week", "--method", "group_sequential",
+      "--planned", "5000", "--policy", '{"futility": false}'], 0, "look"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--unit", "pre"], 2, "units in two variants"),
+    (["analyze", "totals.csv", "--metric", "m:proportion", "--totals", "--look", "look", "--cumulative"], 0, "3,800|1,900"),
+    (["analyze", "rows.csv", "--events", "no.parquet", "--slates", "no.parquet", "--metrics-file", "no.json"], 2, "no.json|cannot be read|does not exist"),
+    (["power", "--kind", "mean", "--baseline", "20", "--sd", "35", "--mde", "1", "--absolute", "--correlation", "0.5", "--guardrails", "1",
+      "--alpha", "0.1", "--power", "0.9", "--split", "60/40", "--rule", "fixed", "--looks", "10", "--traffic", "500", "--allocation", "0.5",
+      "--window-days", "2", *JSON], 0, '"days"'),
+    (["power", "--kind", "quantile", "--baseline", "5", "--quantile", "0.9", "--density", "0.1", "--units", "9000", "--reserve", "0.001",
+      "--no-futility"], 0, "smallest effect"),
+    (["simulate", "--rule", "fixed", "--kind", "mean", "--baseline", "2", "--sd", "2", "--lift", "0.2", "--units", "500", "--looks", "3",
+      "--overrun", "1.5", "--alpha", "0.1", "--replications", "100", "--seed", "3", "--policy", "{}", "--plot", "rates.svg", *JSON], 0, "false_positives"),
+    (["replay"], 2, "give --items and --interactions, or --labelled"),
+    (["replay", "--items", "items.csv", "--interactions", "ratings.csv", "--item-id", "movieId", "--text", "title", "--user-id", "userId",
+      "--rating", "rating", "--timestamp", "timestamp", "--positive", "3"], 2, "timestamp == 'x' in row 2"),
+    (["replay", "--labelled", "no.csv", "--label", "label", "--visitors", "no.csv", "--challenger", "bert", "--shuffle-labels",
+      "--most-users", "10"], 2, "no.csv"),
+    (["replay", "--items", "items.csv", "--interactions", "good.csv", "--seed", "2", "--visits", "1", "--port", "1", "--exit",
+      "--json", "nowhere/out.json"], 2, "folder of 'nowhere/out.json' does not exist"),
+    (["up", "--host", "256.0.0.1", "--port", "1", "--web", "1"], 1, "Port 1 on 256.0.0.1 cannot be used"),
+]  # fmt: skip
+
+# Calls to a platform with a shop: {id} is its project.
+ONLINE = [
+    (["models", "home-feed"], 0, "popularity@1"),
+    (["models", "nowhere"], 2, "surface == 'nowhere', must be one of"),
+    (["promote", "home-feed", "popularity@2", "--reason", "a test"], 0, "popularity@2 is the champion"),
+    (["rollback", "home-feed", "popularity@1", "--reason", "a test"], 0, "popularity@1 is the champion"),
+    (["shadow", "home-feed", "popularity@2", "--reason", "a test"], 0, "unseen"),
+    (["shadow", "home-feed", "popularity@9"], 2, "version == 'popularity@9'"),
+    (["train", "home-feed", "--recommender", "two-tower", "--params", "[]"], 2, "must be a JSON object"),
+    (["train", "home-feed"], 1, "no liked items"),
+    (["register", "home-feed"], 2, "give one of --endpoint and --python"),
+    (["register", "home-feed", "--endpoint", "ftp://x", "--protocol", "v2", "--deadline-ms", "100"], 1, "no liked items"),
+    (["register", "home-feed", "--python", "nothing"], 1, "no liked items"),
+    (["compress", "popularity@9", "--int8", "--surface", "home-feed"], 2, "versions named 'popularity@9' == 0"),
+    (["compress", "popularity@1"], 2, "give one of --int8, --distil, --prune and --project"),
+    (["runs", "list", "home-feed"], 0, "No run yet"),
+    (["runs", "cancel", "9999999"], 2, "run == 9999999, not found"),
+    (["experiments", "list"], 0, "No experiment yet"),
+    (["experiments", "define", "trial", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",
+      "--metric", "clicks", "--weight", "0.3", "--policy", "{}", "--against-gate"], 0, "trial is defined|is defined"),
+    (["experiments", "start", "trial"], 0, "trial runs"),
+    (["experiments", "list"], 0, "trial"),
+    (["experiments", "stop", "trial", "--reason", "a test"], 0, "trial is stopped"),
+    (["experiments", "stop", "trial"], 1, "must be running"),
+    (["load", "items", "items.csv"], 0, "0 items are in"),
+    (["load", "users", "users.csv"], 0, "1 users are in"),
+    (["load", "events", "events.csv"], 0, "1 events are new"),
+    (["load", "labelled", "labelled.csv", "--surface", "inbox", "--text", "body", "--label", "kind", "--id", "no", "--no-features"], 0, "1 labelled examples are in"),
+    (["units", "export", "u1", "--out", "u1.json"], 0, "rows are in u1.json"),
+    (["units", "exclude", "u2", "u3"], 0, "2 units are left out"),
+    (["units", "erase", "u1", "--yes"], 0, "deleted"),
+    (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels are in labels.csv"),
+    (["keys", "make", "--kind", "secret", "--name", "a test"], 0, "sk_"),
+    (["keys", "list"], 0, "a test"),
+    (["keys", "revoke", "9999999"], 2, "key == 9999999, not found"),
+    (["simulate", "--from-events", "nope", "--days", "1"], 2, "metric == 'nope', must be one of ['clicks']"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    files = {
+        "rows.csv": CSV, "totals.csv": TOTALS, "items.csv": ITEMS, "ratings.csv": RATINGS,
+        "good.csv": RATINGS.replace("x", "1"), "users.csv": "user_id,country\nu1,DE\n",
+        "events.csv": "event_id,name,unit_id,occurred_at\n1,click,u1,2026-01-01\n",
+        "labelled.csv": "no,body,kind,more\n1,hello,greeting,2\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()):
+    """Every command that is no group, with its path."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_the_script_itself_is_installed():
+    done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True)
+    assert "analyze" in done.stdout
+
+
+def test_help_of_every_command_is_readable(console):
+    for path, command in commands():
+        text = console(*path, "--help").stdout
+        assert "\\b" not in text, path
+        assert "\b" not in text, path
+        for option in command.params:
+            assert option.opts[0] in text or option.human_readable_name in text, (path, option.name)
+
+
+def test_it_works_without_a_server(console, folder):
+    away = {"DATABASE_URL": NOWHERE, "REDIS_URL": NO_REDIS, "BAKEOFF_HOME": str(folder / "home")}
+    for arguments, status, words in OFFLINE:
+        done = console(*arguments, status=status, cwd=folder, **away)
+        assert any(word in done.output for word in words.split("|")), (arguments, done)
+
+
+def test_it_works_on_a_platform(console, shop, folder):
+    builders.make_version(shop.surface, [1] * 10)
+    for arguments, status, words in ONLINE:
+        done = console(*arguments, status=status, cwd=folder, BAKEOFF_PROJECT=shop.project.slug)
+        assert any(word in done.output for word in words.split("|")), (arguments, done)
+    assert "must be one of" in console("models", "home-feed", "--project", "nobody", status=2).output
+
+
+@pytest.fixture
+def trained(shop):
+    """A shop whose champion was trained on a snapshot, so that it can be compressed."""
+    shop.champion.snapshot = Snapshot.objects.create(
+        surface=shop.surface, sha256="0" * 64, rows=10, units=10
+    )
+    shop.champion.save()
+    return shop
+
+
+def compress(console, shop, *how: str) -> tuple[Path, TrainingRun]:
+    """Start a compression from a shell; return the call and its run, which nobody takes up."""
+    call = console.start(
+        "compress", "popularity@1", *how, "--in", shop.project.slug, PGAPPNAME="bakeoff-console-test"
+    )
+    deadline = time.monotonic() + 60
+    while not (run := TrainingRun.objects.filter(surface=shop.surface, state="queued").first()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return call, run
+
+
+def test_compress_starts_and_follows_a_run_in_every_form(console, trained):
+    for how in (["--int8"], ["--distil", "1"], ["--prune", "1"], ["--project", "8"]):
+        call, run = compress(console, trained, *how)
+        assert run.params == {"how": how[0].removeprefix("--"), "size": int(how[-1]) if how[1:] else 0}
+        cancel_training(run=run, by="a test")
+        done = console.finish(call)
+        assert done.status == 1
+        assert "Traceback" not in done.output
+        assert "cancelled" in done.stdout.lower()
+
+
+def test_every_option_is_called_here():
+    calls = [call for call, *_ in [*OFFLINE, *ONLINE]]
+    calls += [["compress", how] for how in ("--int8", "--distil", "--prune", "--project", "--in")]
+    # `make demo` runs the demonstration whole; the doctor is called below and has no option.
+    elsewhere = {("demo",), ("doctor",)}
+    for path, command in commands():
+        used = {word for call in calls if tuple(call[: len(path)]) == path for word in call}
+        options = {one.opts[0] for one in command.params if isinstance(one, click.Option)}
+        missing = (
+            options - used - {"--project", "--futility", "--features"}
+        )  # the last two by their --no-
+        assert path in elsewhere or (used and not missing), f"{path} is never called with {missing}"
+
+
+# Outages: one sentence, exit status 1, no traceback, no password.
+
+NEEDS_DATABASE = [
+    ["models", "home-feed"],
+    ["train", "home-feed"],
+    ["promote", "home-feed", "popularity@1"],
+    ["load", "items", "items.csv"],
+    ["experiments", "list"],
+    ["up", "--port", "18"],
+]
+
+
+@pytest.mark.parametrize("arguments", NEEDS_DATABASE, ids=lambda call: call[0])
+def test_a_database_that_is_away_is_one_sentence(console, folder, arguments):
+    done = console(
+        *arguments, status=1, cwd=folder, DATABASE_URL=NOWHERE, BAKEOFF_HOME=str(folder / "home")
+    )
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("Error: PostgreSQL does not answer (")
+    assert line.endswith("`bakeoff doctor` says what to do.")
+    assert "hidden" not in line
+
+
+def test_a_redis_that_is_away_is_one_sentence(console, shop):
+    erase = ["units", "erase", "u1", "--yes", "--project", shop.project.slug]
+    done = console(*erase, status=1, REDIS_URL=NO_REDIS)
+    assert done.stderr.startswith("Error: Redis does not answer (")
+
+
+def test_a_database_that_ends_while_a_command_works_is_one_sentence(console, trained):
+    """`train` follows its run for minutes: PostgreSQL's restart ends its connection."""
+    call, run = compress(console, trained, "--int8")
+    with connection.cursor() as cursor:
+        cursor.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'bakeoff-console-test'""")
+        assert cursor.fetchall()
+    done = console.finish(call)
+    cancel_training(run=run, by="a test")
+    assert done.status == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("Error: PostgreSQL does not answer (")
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"DATABASE_URL": "nonsense:hidden"}, "DATABASE_URL cannot be parsed, must be like postgresql://"),
+        ({"REDIS_URL": "http://:hidden@x"}, "REDIS_URL begins with 'http', must begin with one of"),
+        ({"BROKER_URL": "amqp://:hidden@x"}, "BROKER_URL begins with 'amqp', must begin with one of"),
+        ({"BAKEOFF_TICK_SECONDS": "soon"}, "BAKEOFF_TICK_SECONDS == 'soon', must be a positive number"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_breaks_its_rule_is_one_sentence(console, tmp_path, variables, sentence):
+    for command in (["keys", "list"], ["up", "--port", "18"]):
+        done = console(*command, status=1, **variables, BAKEOFF_HOME=str(tmp_path))
+        (line,) = done.stderr.strip().splitlines()
+        assert line.startswith(f"Error: {sentence}")
+        assert "hidden" not in line
+
+
+def test_the_doctor_names_the_remedy_of_what_is_away(console, tmp_path):
+    done = console("doctor", status=1, DATABASE_URL="", BAKEOFF_HOME=str(tmp_path / "new"))
+    assert "UNWELL  PostgreSQL does not answer: `bakeoff up` starts it" in done.stdout
+    assert "UNWELL  Redis does not answer: `bakeoff up` starts it" in done.stdout
+    done = console("doctor", status=1, DATABASE_URL=NOWHERE, REDIS_URL=NO_REDIS)
+    assert "UNWELL  PostgreSQL does not answer: check DATABASE_URL" in done.stdout
+    assert "UNWELL  Redis does not answer: check REDIS_URL" in done.stdout
+
+
+# The home
+
+
+def test_the_home_does_not_depend_on_the_folder(console, tmp_path):
+    """One per user; a home that an earlier release made in a folder is still found from there."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    homes = set()
+    for folder in (here, there):
+        done = console(
+            "doctor", status=1, cwd=folder, HOME=str(tmp_path), BAKEOFF_HOME="", DATABASE_URL=NOWHERE
+        )
+        homes.add(re.search(r"home (\S+)", done.stdout)[1])
+    assert homes == {str(tmp_path / ".bakeoff")}
+    (here / ".bakeoff" / "artifacts").mkdir(parents=True)
+    done = console(
+        "doctor", status=1, cwd=here, HOME=str(tmp_path), BAKEOFF_HOME="", DATABASE_URL=NOWHERE
+    )
+    assert f"home {here}/.bakeoff" in done.stdout
+
+
+def test_a_redis_behind_a_unix_socket_is_cache_and_broker():
+    from kombu import Connection
+
+    from bakeoff.environment import _broker_of, read_environment
+
+    socket = f"{read_environment().run_folder}/valkey.sock"
+    assert _broker_of(f"unix://{socket}?db=3") == f"redis+socket://{socket}?virtual_host=3"
+    with Connection(_broker_of(f"unix://{socket}?db=3")) as broker:
+        broker.ensure_connection(max_retries=1)
+        assert broker.default_channel.client.connection_pool.connection_kwargs["db"] == 3
