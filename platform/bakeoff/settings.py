@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from psycopg import ProgrammingError
@@ -11,32 +10,18 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.gateway.bodies import MAX_BULK_BODY
+from bakeoff.secret_key import read_key
 
 BAKEOFF = read_environment()
 
 
-def _secret_key() -> str:
-    """Return the configured key, or one that is made once and kept in the home."""
-    if key := os.environ.get("SECRET_KEY"):
-        return key
-    path = BAKEOFF.home / "secret_key"
-    try:
-        return path.read_text()
-    except OSError:
-        pass
-    key = secrets.token_urlsafe(48)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(key)
-    except OSError:  # a read-only home: `bakeoff up` says so; a key for this process is enough here
-        return key
-    return key
-
-
-SECRET_KEY = _secret_key()
+SECRET_KEY = read_key(BAKEOFF.home)
+# Keys of before: what they signed stays valid while a new one is brought in.
+SECRET_KEY_FALLBACKS = os.environ.get("SECRET_KEY_FALLBACKS", "").replace(",", " ").split()
 DEBUG = BAKEOFF.debug
-ALLOWED_HOSTS = list(BAKEOFF.allowed_hosts)
+PUBLIC = BAKEOFF.public
+SUB_PATH = PUBLIC.path if PUBLIC is not None else ""
+ALLOWED_HOSTS = [*BAKEOFF.allowed_hosts, *([PUBLIC.hostname] if PUBLIC is not None else [])]
 BASE_DIR = Path(__file__).resolve().parent
 
 INSTALLED_APPS = [
@@ -127,9 +112,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "/sign-in/"
-LOGOUT_REDIRECT_URL = "/sign-in/"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_URL = LOGOUT_REDIRECT_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
@@ -138,19 +122,28 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-STATIC_URL = "static/"
+FORCE_SCRIPT_NAME = SUB_PATH or None
+STATIC_URL = f"{SUB_PATH}/static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: nothing to collect
 WHITENOISE_AUTOREFRESH = False
 
 # The fast lane bounds bodies before Django sees them: see gateway/bodies.py.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY
 
+# The scheme of a request is what a trusted proxy says (gateway/front.py), so no header is named here:
+# SECURE_PROXY_SSL_HEADER would believe anybody.
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_HSTS_SECONDS = 31_536_000 if PUBLIC is not None and PUBLIC.scheme == "https" else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_HSTS_SECONDS > 0
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{SUB_PATH}/"
+CSRF_TRUSTED_ORIGINS = [PUBLIC.origin] if PUBLIC is not None else []
+# A key's text is shown once by a message: it stays on the server, and in no cookie.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 
-UNFOLD = {"SITE_TITLE": "Bakeoff", "SITE_HEADER": "Bakeoff", "SITE_URL": "/"}
+UNFOLD = {"SITE_TITLE": "Bakeoff", "SITE_HEADER": "Bakeoff", "SITE_URL": f"{SUB_PATH}/"}
 
 LOGGING = {
     "version": 1,

@@ -8,7 +8,7 @@ from bakeoff.api import api
 
 urlpatterns = [
     # One way in, which is slowed down for whoever guesses.
-    path("admin/login/", RedirectView.as_view(url="/sign-in/", query_string=True)),
+    path("admin/login/", RedirectView.as_view(pattern_name="sign-in", query_string=True)),
     path("admin/", admin.site.urls),
     # Before the API, whose root answers the same address.
     path("", include("bakeoff.dashboard.urls")),

@@ -17,7 +17,7 @@ type Refusal = Error & { again?: boolean };
 
 (() => {
   const script = document.currentScript as HTMLScriptElement;
-  const origin = new URL(script.src).origin;
+  const base = new URL("..", script.src).href.slice(0, -1); // the platform may stand below a path
   const { key = "", consent: asked, wait = "400" } = script.dataset;
   const TRIES = 6, MOST_WAITING = 500, BATCH = 100, BEACON = 60_000;
   let allowed = (asked as Consent) || "granted";
@@ -59,7 +59,7 @@ type Refusal = Error & { again?: boolean };
   }
 
   async function post(path: string, body: Fields, signal?: AbortSignal): Promise<any> {
-    const answer = await fetch(origin + path, {
+    const answer = await fetch(base + path, {
       method: "POST",
       keepalive: true,
       signal,
@@ -104,7 +104,7 @@ type Refusal = Error & { again?: boolean };
         waiting = [...events.splice(events.length >> 1), ...waiting];
         body = JSON.stringify({ sent_at: now(), events });
       }
-      navigator.sendBeacon(origin + "/v1/events?key=" + encodeURIComponent(key), body);
+      navigator.sendBeacon(base + "/v1/events?key=" + encodeURIComponent(key), body);
     }
   }
   addEventListener("pagehide", leave);

@@ -29,7 +29,8 @@ def up(host: str, port: int, web: int) -> None:
         platform.start_servers()
         first = _first_run(environment)
         platform.start_processes()
-        say(f"Bakeoff is ready at {platform.url} (home {environment.home}). Ctrl-C stops it.")
+        address = environment.public or platform.url
+        say(f"Bakeoff is ready at {address} (home {environment.home}). Ctrl-C stops it.")
         for line in first:
             say(line)
         platform.wait()

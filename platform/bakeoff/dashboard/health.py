@@ -11,6 +11,7 @@ import orjson
 import redis.exceptions
 from django.conf import settings
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from experiments.ingest.spill import STREAM
@@ -45,7 +46,7 @@ def troubles_of(project: Project) -> list[Trouble]:
     found = []
     now = timezone.now()
     for experiment in Experiment.objects.running().filter(project=project):
-        link = f"/experiments/{project.slug}/{experiment.key}/"
+        link = reverse("report", args=[project.slug, experiment.key])
         look = experiment.looks.last()
         if look is not None and look.action == "halt":
             found.append(
@@ -82,7 +83,7 @@ def troubles_of(project: Project) -> list[Trouble]:
             f"run {run.pk}",
             run.message[:200],
             "See the run's page, then train again.",
-            f"/runs/{run.pk}/",
+            reverse("run", args=[run.pk]),
         )
         for run in runs[:5]
     ]

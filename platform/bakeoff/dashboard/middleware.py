@@ -28,7 +28,7 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with the header."""
         response = self._get_response(request)
-        looser = request.path.startswith(WITH_INLINE_SCRIPTS)
+        looser = request.path_info.startswith(WITH_INLINE_SCRIPTS)
         response.headers.setdefault("Content-Security-Policy", LOOSER if looser else POLICY)
         response.headers.setdefault("Referrer-Policy", "same-origin")
         return response

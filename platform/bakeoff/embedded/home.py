@@ -6,6 +6,7 @@ what cannot work is refused before anything starts.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -32,6 +33,9 @@ def prepare_home(environment: Environment) -> IO[str]:
     """
     home = environment.home
     try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(PermissionError):  # somebody else's folder that we may write in
+            home.chmod(0o700)  # keys, texts and models are nobody else's
         for folder in ("artifacts", "snapshots", "logs", "cache"):
             (home / folder).mkdir(parents=True, exist_ok=True)
         environment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.classify import Classifier
 from bakeoff.gateway.errors import ApiError, of_bounds
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
+from bakeoff.gateway.front import Front
 from bakeoff.gateway.http import (
     Receive,
     Request,
@@ -72,7 +73,8 @@ class Gateway:
             secret: by which links are signed.
         """
         self._rest, self._secret = rest, secret
-        self._django = Rest(rest)
+        self._front = Front(environment.public, environment.trusted_proxies)
+        self._django = Rest(self._front.whole(rest))
         self._bodies, self._aside = BodyReader(), Aside()
         # The short timeout is for requests; the subscription waits for as long as it takes.
         self._cache = redis.asyncio.Redis.from_url(
@@ -92,7 +94,8 @@ class Gateway:
         self._live.open_breakers = self._remote.open_breakers
         self._live.prober = partial(probe, remote=self._remote)
         self._units = UnitBook(environment.database_url)
-        self._flags = Flags(self._identity, self._units)
+        sub_path = environment.public.path if environment.public is not None else ""
+        self._flags = Flags(self._identity, self._units, sub_path=sub_path)
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)
         shadows = Shadows(self._cache)
         self._recommend = Recommender(recorder, GroupRead(self._cache), self._remote, shadows)
@@ -126,7 +129,7 @@ class Gateway:
         if scope["type"] != "http":  # no websockets here
             await self._rest(scope, receive, send)
             return
-        scope = _without_trailing_slash(scope)
+        scope = _without_trailing_slash(self._front.seen(scope))
         request = Request(scope, receive, self._bodies, self._aside)
         headers = _cors(request)
         try:

@@ -57,9 +57,9 @@ class _Context:
 class Flags:
     """The handlers; one in a process."""
 
-    def __init__(self, identity: IdentityBook, units: UnitBook) -> None:
-        """Remember where units are looked up."""
-        self._identity, self._units = identity, units
+    def __init__(self, identity: IdentityBook, units: UnitBook, *, sub_path: str = "") -> None:
+        """Remember where units are looked up, and below which path clients see the platform."""
+        self._identity, self._units, self._sub_path = identity, units, sub_path
 
     async def evaluate(self, live: Live, key: LiveKey, flag: str, raw: bytes) -> Answered:
         """Answer OFREP's single evaluation."""
@@ -99,7 +99,7 @@ class Flags:
             "metadata": {"version": flags.etag},
         }
         if public:
-            endpoint = {"requestUri": f"{STREAM_PATH}?key={public}"}
+            endpoint = {"requestUri": f"{self._sub_path}{STREAM_PATH}?key={public}"}
             body["eventStreams"] = [
                 {"type": "sse", "endpoint": endpoint, "inactivityDelaySec": INACTIVITY_SECONDS}
             ]

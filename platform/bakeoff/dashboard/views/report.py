@@ -13,11 +13,13 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.dashboard.access import ANALYST, experiment_for, may, write_down
+from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.views.experiments import acts_for
 from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
 from experiments.reports.downloads import csv_of, workbook_of
@@ -144,7 +146,7 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
     until = timezone.now() + timedelta(days=days)
     _made, token = ReportShare.make(experiment, page=page, by=str(request.user), until=until)
     write_down(request, experiment.project, "share", experiment.key, {"until": until.isoformat()})
-    address = request.build_absolute_uri(f"/shared/{token}/")
+    address = absolute_url(request, reverse("shared", args=[token]))
     messages.success(
         request,
         _("Whoever has this link reads the report as it is now, until %(until)s: %(address)s")

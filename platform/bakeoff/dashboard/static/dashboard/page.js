@@ -14,7 +14,7 @@
   // The fast lane says when something happened; a part of the page that cares asks for itself anew.
   const ticket = document.querySelector('meta[name="live"]');
   if (ticket && window.EventSource && document.querySelector('[hx-trigger*="live-"]')) {
-    const source = new EventSource("/v1/live?ticket=" + encodeURIComponent(ticket.content));
+    const source = new EventSource(ticket.dataset.url + "?ticket=" + encodeURIComponent(ticket.content));
     source.onmessage = (event) => window.htmx && htmx.trigger(document.body, "live-" + event.data);
     addEventListener("pagehide", () => source.close());
   }
