@@ -1,0 +1,84 @@
+"""How often a sign-in may fail: by name at an address, by address, and by name.
+
+Guarantees: attempts that come at once are counted before a password is looked at; an address that tries
+many names is slowed down like one that tries many passwords; nobody can lock a name out everywhere: what
+one address does is counted against that address, and where a name is attacked from many addresses, those
+from which it has signed in before still get in. Without a cache, passwords alone protect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from ipaddress import IPv6Address, ip_address
+
+import redis
+import redis.exceptions
+
+WITHIN_SECONDS = 900
+MAX_FAILURES = 10  # of a name at an address
+MAX_FAILURES_OF_ADDRESS = 30  # an office behind one address mistypes too
+MAX_FAILURES_OF_NAME = 100  # ten addresses that are each at their limit
+REMEMBERED_SECONDS = 90 * 86_400
+
+
+class SignInThrottle:
+    """One attempt: asked before the password is looked at, told when it was right."""
+
+    def __init__(self, cache: redis.Redis, *, address: str, name: str) -> None:
+        """Name the counters; neither name nor address is kept in the clear."""
+        where, who = _network(address), name.strip().casefold()
+        self._cache = cache
+        self._pair = _key("pair", where, who)
+        self._address = _key("address", where)
+        self._name = _key("name", who)
+        self._known = _key("known", where, who)
+
+    def admits(self) -> bool:
+        """Count the attempt as a failure until it has succeeded, and return whether it may go on."""
+        try:
+            if self._count(self._pair) > MAX_FAILURES:
+                return False
+            if self._count(self._address) > MAX_FAILURES_OF_ADDRESS:
+                return False
+            # Only what the address itself may still do counts against the name, so that one address
+            # alone never reaches its limit.
+            return self._count(self._name) <= MAX_FAILURES_OF_NAME or bool(
+                self._cache.exists(self._known)
+            )
+        except redis.exceptions.RedisError:
+            return True
+
+    def succeeded(self) -> None:
+        """Take the attempt back, and remember that the name signs in from here."""
+        try:
+            pipe = self._cache.pipeline()
+            pipe.delete(self._pair)
+            # Not deleted: with one account of their own a guesser would begin anew.
+            pipe.decr(self._address)
+            pipe.decr(self._name)
+            pipe.set(self._known, 1, ex=REMEMBERED_SECONDS)
+            pipe.execute()
+        except redis.exceptions.RedisError:
+            return
+
+    def _count(self, key: str) -> int:
+        pipe = self._cache.pipeline()
+        pipe.incr(key)
+        pipe.expire(key, WITHIN_SECONDS, nx=True)  # the window begins with the first failure
+        return int(pipe.execute()[0])
+
+
+def _key(kind: str, *parts: str) -> str:
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"signin:{kind}:{digest[:24]}"
+
+
+def _network(address: str) -> str:
+    """Return what one visitor has: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped or (int(ip) >> 64))
+    return str(ip)
