@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import time
+
+import orjson
+import pytest
 
 from bakeoff.beat import SteadyScheduler
 from bakeoff.celery import app
 from bakeoff.environment import read_environment
 from bakeoff.heartbeat import Heart
 from inference.cache import cache_client
-from inference.serving.beats import Beat, forget_beat, read_beats, write_beat
+from inference.models import TrainingRun
+from inference.process_issues import read_background
+from inference.queues import QUEUES
+from inference.sending import send
+from inference.serving.beats import BEATS, Beat, forget_beat, read_beats, write_beat
+from inference.tasks import run_training
+from tests.dashboard.test_pages import person
 from tests.loop.broker import broker, lose_messages
 
 
@@ -57,3 +69,109 @@ def test_beat_measures_by_a_clock_that_only_goes_forward(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: real() - 3600)  # the clock was an hour fast, and is set
     until(lambda: scheduler.tick() and broker().llen("default") > sent)
     lose_messages()
+
+
+@pytest.fixture
+def nobody():
+    """No process has ever given a sign of life."""
+    cache_client().delete(BEATS)
+    lose_messages()
+    yield
+    cache_client().delete(BEATS)
+    lose_messages()
+
+
+def beat(name: str, *queues: str, **fields) -> None:
+    fields = {"count": 1, "task": "", "busy_seconds": 0.0, "clock": time.time(), **fields}
+    write_beat(cache_client(), Beat(name, 1, queues, **fields))
+
+
+def all_alive() -> None:
+    beat("worker-loop@here", *QUEUES)
+    beat("beat@here")
+
+
+def silence(name: str, seconds: float) -> None:
+    """Let a process's last beat be so long ago."""
+    fields = orjson.loads(cache_client().hget(BEATS, name))
+    cache_client().hset(BEATS, name, orjson.dumps({**fields, "at": fields["at"] - seconds}))
+
+
+def issues() -> dict[str, str]:
+    return {issue.where: issue.what for issue in read_background(cache_client()).issues}
+
+
+def test_nothing_is_wrong_while_everybody_beats(nobody):
+    all_alive()
+    assert issues() == {}
+
+
+def test_a_frozen_worker_is_an_issue_and_so_is_its_queue(nobody):
+    all_alive()
+    silence("worker-loop@here", 45)
+    found = issues()
+    assert found["worker-loop@here"].startswith("has given no sign of life for ")
+    assert found["queue train"] == "no worker takes from it; waiting: 0"
+
+
+def test_a_missing_worker_and_a_missing_beat_are_issues(nobody):
+    beat("worker-loop@here", "default")
+    found = issues()
+    assert "queue default" not in found
+    assert "queue embed" in found
+    assert found["beat"].startswith("it does not run")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"busy_seconds": 100.0}, "lives, but its main loop has stood still for 100 s"),
+        ({"task": "a.task", "busy_seconds": 1000.0}, "has been in the task a.task for 1000 s"),
+        ({"clock": time.time() + 7200}, "its clock differs from the cache server's by +7"),
+    ],
+)
+def test_a_worker_that_hangs_or_whose_clock_is_wrong_is_an_issue(nobody, fields, says):
+    all_alive()
+    beat("worker-x@here", "train", **fields)
+    assert issues()["worker-x@here"].startswith(says)
+
+
+def test_a_training_may_take_hours(nobody):
+    all_alive()
+    beat("worker-x@here", "train", task="inference.tasks.run_training", busy_seconds=40_000.0)
+    assert issues() == {}
+
+
+def test_a_process_long_gone_is_forgotten(nobody):
+    all_alive()
+    beat("worker-pod-7@there", "train")
+    silence("worker-pod-7@there", 4000)
+    assert issues() == {}
+    assert last("worker-pod-7@there") is None
+
+
+def test_the_health_page_shows_true_queues_and_who_beats(lane, shop, nobody):
+    all_alive()
+    TrainingRun.objects.filter(state="queued").update(state="failed")
+    run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="t")
+    send(run_training, run.pk)
+    page = person(shop.project).get("/health/").content.decode()
+    row = re.search(r"Queue train</th><td>(.*?)</td>", page)[1]
+    assert row.startswith("1 waiting, oldest ")
+    assert "<code>worker-loop@here</code></th><td>last beat" in page
+    silence("worker-loop@here", 45)
+    page = person(shop.project).get("/health/").content.decode()
+    assert "<strong>worker-loop@here</strong>: has given no sign of life for " in page
+
+
+def test_the_doctor_names_who_is_missing(nobody):
+    def doctor() -> str:
+        command = [sys.executable, "-m", "bakeoff", "doctor"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    assert "UNWELL  workers and beat: none runs; `bakeoff up` starts them" in doctor()
+    all_alive()
+    silence("beat@here", 100)
+    told = doctor()
+    assert "ok      messages waiting: default 0, analysis 0" in told
+    assert "UNWELL  beat@here: has given no sign of life for " in told

@@ -145,9 +145,25 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
                 ),
             )
             yield from _spill(client)
+            yield from _background(client)
     except redis.RedisError:
         remedy = "`bakeoff up` starts it" if environment.bundled_valkey else "check REDIS_URL"
         yield False, f"Redis does not answer: {remedy}"
+
+
+def _background(client: redis.Redis) -> Iterator[tuple[bool, str]]:
+    import bakeoff.celery  # noqa: F401  names the broker
+    from inference.process_issues import read_background
+
+    background = read_background(client)
+    waiting = ", ".join(f"{queue.name} {queue.waiting}" for queue in background.queues)
+    yield True, f"messages waiting: {waiting or 'unknown'}"
+    alive = [process.beat.name for process in background.processes if not process.silent]
+    yield bool(alive), f"workers and beat: {', '.join(alive) or 'none runs; `bakeoff up` starts them'}"
+    if alive:  # else each queue would be named for the same reason
+        yield from (
+            (False, f"{issue.where}: {issue.what}. {issue.remedy}") for issue in background.issues
+        )
 
 
 def _spill(client: redis.Redis) -> Iterator[tuple[bool, str]]:

@@ -14,21 +14,25 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from experiments.actions.look_at_experiment import is_pending
 from experiments.ingest.spill import STREAM
 from experiments.models import Experiment
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from inference.cache import cache_client
+from inference.isolation import read_failures
 from inference.models import ModelVersion, TrainingRun
+from inference.process_issues import read_background
 from inference.serving.asking import ASKS
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from bakeoff.accounts.models import Project
+    from experiments.models import Look
 
 FULL_SHARE = 0.9
+CARRY_OUT_WITHIN = timedelta(minutes=1)
 LATE_LOOKS = 10  # times the pause between looks
-QUEUES = ("default", "analysis", "refresh", "train", "embed", "answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def troubles_of(project: Project) -> list[Trouble]:
                 )
             )
         found += _forged_exposures(experiment, link)
+        found += _waiting_verdict(experiment, look, link)
         pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
         if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
             found.append(
@@ -96,7 +101,28 @@ def troubles_of(project: Project) -> list[Trouble]:
                     "Promote another version, or train anew.",
                 )
             )
-    return found
+    return [*found, *_failed_work(project)]
+
+
+def _failed_work(project: Project) -> list[Trouble]:
+    return [
+        Trouble(
+            failure.subject,
+            f"{failure.work} failed {failure.count} times in a row: {failure.error}",
+            "It is tried again, less and less often; the worker's log has the traceback.",
+        )
+        for failure in read_failures([project.pk])
+    ]
+
+
+def _waiting_verdict(experiment: Experiment, look: Look | None, link: str) -> list[Trouble]:
+    """Name a verdict that the platform should have carried out by now."""
+    if look is None or not is_pending(experiment, look):
+        return []
+    if timezone.now() - look.taken_at < CARRY_OUT_WITHIN:
+        return []
+    what = f"its look says '{look.action}', which could not be carried out"
+    return [Trouble(experiment.key, what, "It is tried again; the worker's log says why.", link)]
 
 
 def _forged_exposures(experiment: Experiment, link: str) -> list[Trouble]:
@@ -106,7 +132,7 @@ def _forged_exposures(experiment: Experiment, link: str) -> list[Trouble]:
 
 
 def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:
-    """Return queues, processes, storage and partitions of the platform; lags of some projects."""
+    """Return queues, processes, storage, partitions and troubles of the platform; lags of some projects."""
     usage = shutil.disk_usage(settings.BAKEOFF.home if settings.BAKEOFF.home.exists() else "/")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database()), version()")
@@ -148,6 +174,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
     cache = cache_client()
     try:
         info: Any = cache.info("memory")
+        background = read_background(cache)
         processes = []
         for key in cache.scan_iter("serving:*", count=500):
             said: Any = cache.get(key)
@@ -171,7 +198,8 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
         return {
             "cache": True,
             "cache_memory": info["used_memory"],
-            "queues": [{"name": name, "waiting": cache.llen(name)} for name in QUEUES],
+            "background": background,
+            "troubles": [Trouble(one.where, one.what, one.remedy) for one in background.issues],
             "asks": cache.llen(ASKS),
             "spilled": cache.xlen(STREAM),
             "processes": processes,
@@ -179,4 +207,11 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "unserved": sorted({name for process in processes for name in process["unserved"]}),
         }
     except redis.exceptions.RedisError as error:
-        return {"cache": False, "cache_error": str(error), "queues": [], "processes": [], "spilled": 0}
+        trouble = Trouble("cache", f"it does not answer: {error}", "Start it, or check REDIS_URL.")
+        return {
+            "cache": False,
+            "cache_error": str(error),
+            "processes": [],
+            "spilled": 0,
+            "troubles": [trouble],
+        }

@@ -260,9 +260,13 @@ def set_member(request: HttpRequest, project: str) -> HttpResponse:
 def show_health(request: HttpRequest) -> HttpResponse:
     """Show the platform's queues, processes and storage, and each project's troubles."""
     projects = projects_of(request.user)
+    health = platform_health(projects)
     context = {
-        "health": platform_health(projects),
-        "troubles": [trouble for project in projects[:50] for trouble in troubles_of(project)],
+        "health": health,
+        "troubles": [
+            *health["troubles"],
+            *(trouble for project in projects[:50] for trouble in troubles_of(project)),
+        ],
     }
     if request.headers.get("HX-Request"):
         return render(request, "dashboard/health_parts.html", context)
