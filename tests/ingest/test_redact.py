@@ -48,3 +48,29 @@ pieces = st.lists(
 def test_a_redacted_text_has_nothing_left_to_redact(parts):
     once, _ = redact(" ".join(parts))
     assert redact(once) == (once, [])
+
+
+HOSTILE = {
+    "tokens": "http://a?" + "token" * 4000,
+    "web tokens": "eyJaaaaa-" * 2500,
+    "digits": "12 " * 7000,
+    "country codes": "+86 138 " * 2500,
+    "groups": "(1) " * 5000,
+    "mails": ("a" * 63 + "@") * 300,
+    "full width": "１２３ ４５６ " * 2500,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_texts_made_to_be_slow_are_done(text):
+    once, _ = redact(text[:20_000])
+    assert redact(once) == (once, [])
+
+
+def test_where_numbers_are_too_many_every_long_one_goes():
+    text = "\n".join(f"row {n} is 4111 11{n:02} and 12.50" for n in range(100))
+    redacted, kinds = redact(text)
+    assert kinds == ["phone"]
+    assert "4111" not in redacted
+    assert "row 99 is [phone] and 12.50" in redacted
+    assert redact(redacted) == (redacted, [])

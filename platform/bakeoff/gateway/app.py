@@ -89,7 +89,7 @@ class Gateway:
         )
         self._writer = GroupCommit(environment.database_url, self._slow_cache)
         self._identity = IdentityBook(environment.database_url, self._slow_cache)
-        self._intake = Intake(self._writer, self._cache, self._identity)
+        self._intake = Intake(self._writer, self._cache, self._identity, self._aside)
         self._remote = Remote(self._cache, self._slow_cache, self._live.process)
         self._live.open_breakers = self._remote.open_breakers
         self._live.prober = partial(probe, remote=self._remote)
@@ -99,7 +99,7 @@ class Gateway:
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)
         shadows = Shadows(self._cache)
         self._recommend = Recommender(recorder, GroupRead(self._cache), self._remote, shadows)
-        self._classify = Classifier(recorder, self._remote, shadows)
+        self._classify = Classifier(recorder, self._remote, shadows, self._aside)
         self._routes = {
             "/v1/recommend": ("POST", self._answer_recommend),
             "/v1/classify": ("POST", self._answer_classify),

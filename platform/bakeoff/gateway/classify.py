@@ -6,8 +6,8 @@ example to learn from. The model sees the text as it came.
 
 from __future__ import annotations
 
-import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from bakeoff.gateway import fields
 from bakeoff.gateway.answering import find_surface, head_of, read_override, slate_row
 from bakeoff.gateway.errors import invalid
 from bakeoff.gateway.remote import RemoteError
-from experiments.bounds import MAX_ID, MAX_TEXT
+from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE
 from experiments.ingest.redact import redact
 from inference.serving.ladder import Served, Slot
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.gateway.answering import Recorder
+    from bakeoff.gateway.aside import Aside
     from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.live import Live, LiveSurface
     from bakeoff.gateway.live_experiments import LiveVersion
@@ -39,9 +40,10 @@ MOST_LABELS = 100
 class Classifier:
     """The handler; one in a process."""
 
-    def __init__(self, recorder: Recorder, remote: Remote, shadows: Shadows) -> None:
+    def __init__(self, recorder: Recorder, remote: Remote, shadows: Shadows, aside: Aside) -> None:
         """Remember where to ask and write."""
         self._recorder, self._remote, self._shadows = recorder, remote, shadows
+        self._aside = aside
 
     async def answer(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
         """Answer one request.
@@ -59,7 +61,7 @@ class Classifier:
         served = await self._label(surface, route.version, text, features, k)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = slate_row(visitor, route, served, latency_ms, 0.0)
-        kept, found = redact(text)
+        kept, found = await self._aside.run(partial(redact, text))
         slate.context = {**visitor.context, "text": kept, "features": features}
         if found:
             slate.context["redacted"] = found
@@ -135,10 +137,8 @@ def _features(data: dict[str, Any]) -> dict[str, Any]:
             raise invalid("features", name, f"named by 1 to {MAX_ID} characters, without NUL")
         if isinstance(value, str):
             good = len(value) <= MAX_ID and "\0" not in value
-        elif isinstance(value, float):
-            good = math.isfinite(value)
         else:
-            good = value is None or isinstance(value, bool | int)
+            good = value is None or (isinstance(value, bool | int | float) and abs(value) <= MAX_VALUE)
         if not good:
             raise invalid(
                 f"features.{name}", value, f"a number, true, false, null or {MAX_ID} characters"

@@ -12,7 +12,6 @@ from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway import fields
 from bakeoff.gateway.errors import invalid
 from experiments.bounds import MAX_ID
-from experiments.ingest.redact import redact
 from experiments.ingest.rows import FeedbackRow
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 
 
 def feedback_row(key: LiveKey, data: dict[str, Any], *, trainable: bool) -> FeedbackRow:
-    """Return the row, whose unit is still to be found.
+    """Return the row, whose unit is still to be found, and whose free text to be redacted.
 
     Raises:
         ApiError: a field is wrong.
@@ -68,7 +67,7 @@ def _read_value(row: FeedbackRow, data: dict[str, Any]) -> None:
     elif row.kind == "reasons":
         row.tags = _tags(value)
     elif row.kind == "text":
-        row.text, row.redacted = redact(_text(value, MOST_TEXT))
+        row.text = _text(value, MOST_TEXT)
     elif row.kind == "correction":
         row.text = _text(value, MAX_ID)
     elif row.kind == "pairwise":
