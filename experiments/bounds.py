@@ -261,6 +261,11 @@ def number(value: Any, field: str, *, low: float = -MAX_VALUE, high: float = MAX
     return float(value)
 
 
+def is_decimal(written: str) -> bool:
+    """Whether a text is a number as files write it: Python's `float` would also take 1_000 and nan."""
+    return _DECIMAL.fullmatch(written.strip()) is not None
+
+
 def decimal(value: Any, field: str) -> float:
     """Return a number that a file holds, as a number or as plain decimal digits.
 
@@ -268,8 +273,7 @@ def decimal(value: Any, field: str) -> float:
         BoundsError: it is none: "1_000", "1,000", "nan" and a blank are none.
     """
     if isinstance(value, str):
-        written = value.strip()
-        value = float(written) if _DECIMAL.fullmatch(written) else value
+        value = float(value) if is_decimal(value) else value
     elif isinstance(value, Decimal):  # of a Parquet file
         value = float(value)
     return number(value, field)
@@ -310,7 +314,7 @@ def _as_moment(value: Any, field: str) -> datetime:
         return _in_utc(value)
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC)
-    if isinstance(value, str) and not _DECIMAL.fullmatch(value.strip()):
+    if isinstance(value, str) and not is_decimal(value):
         return moment(value.strip(), field)
     return datetime.fromtimestamp(decimal(value, field), UTC)
 

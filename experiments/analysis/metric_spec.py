@@ -15,10 +15,10 @@ With a covariate, x and w are the same numbers over [exposed − lookback, expos
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from experiments.bounds import MAX_SECONDS, MAX_VALUE
 from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ class Filter:
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(float(value))
-    )
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +141,16 @@ class MetricSpec:
         self._require(not funnel or len(self.steps) >= 2, "steps", "at least two events in their order")
         self._require(ratio == bool(self.denominator), "denominator", "an event, of a ratio only")
         self._require(0 < self.quantile < 1, "quantile", "in (0, 1)")
-        self._require(self.window_seconds > 0, "window_seconds", "positive")
-        self._require(self.delay_seconds >= 0, "delay_seconds", "at least 0")
-        capped = self.cap is None or (self.cap > 0 and self.kind not in PROPORTIONS)
-        self._require(capped, "cap", "positive, and not of a proportion")
+        long = f"at most {MAX_SECONDS:g} (10 years)"
+        self._require(0 < self.window_seconds <= MAX_SECONDS, "window_seconds", f"positive and {long}")
+        self._require(0 <= self.delay_seconds <= MAX_SECONDS, "delay_seconds", f"at least 0 and {long}")
+        capped = self.cap is None or (0 < self.cap <= MAX_VALUE and self.kind not in PROPORTIONS)
+        self._require(capped, "cap", f"positive, and not of a proportion; at most {MAX_VALUE:g}")
         look = self.lookback_seconds
         self._require(
-            look is None or (look > 0 and self.kind != "quantile"),
+            look is None or (0 < look <= MAX_SECONDS and self.kind != "quantile"),
             "lookback_seconds",
-            "positive, and not of a quantile",
+            f"positive, and not of a quantile; {long}",
         )
         object.__setattr__(
             self, "names", tuple(sorted({*self.steps, self.event, self.denominator} - {"", SERVED}))

@@ -1,7 +1,7 @@
 """Bulk load of past events: COPY into a staging table, then one idempotent insert per chunk.
 
-Free of the bounds of live events; an event id that was loaded before is skipped, so a load that was
-interrupted is simply run again.
+Older events than live ones may be loaded (experiments/bounds.py); an event id that was loaded before is
+skipped, so a load that was interrupted is simply run again.
 """
 
 from __future__ import annotations

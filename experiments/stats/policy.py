@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from experiments.bounds import MAX_COUNT, MAX_SECONDS, MAX_VALUE
 from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 WEEK = 7 * 86_400.0
+MAX_OVERRUN = 1000.0
+_HIGHEST = {
+    "minimum_conversions": MAX_COUNT,
+    "minimum_nonzero": MAX_COUNT,
+    "minimum_run_seconds": 10 * MAX_SECONDS,  # "never by itself"
+    "window_seconds": MAX_SECONDS,
+    "twyman_limit": MAX_VALUE,
+}
 
 
 class PolicyError(ValueError):
@@ -74,17 +83,20 @@ class Policy:
         self._require(self.rule in RULES, "rule", f"one of {list(RULES)}")
         self._require(0 < self.alpha < 1, "alpha", "in (0, 1)")
         self._require(0 <= self.reserve < self.alpha, "reserve", "in [0, alpha)")
-        self._require(self.planned_units >= 2, "planned_units", "at least 2")
-        self._require(self.overrun >= 1, "overrun", "at least 1")
+        counted = 2 <= self.planned_units <= MAX_COUNT
+        self._require(counted, "planned_units", f"at least 2 and at most {MAX_COUNT:g}")
+        ends = 1 <= self.overrun <= MAX_OVERRUN
+        self._require(ends, "overrun", f"at least 1 and at most {MAX_OVERRUN:g}")
         self._require(0 < self.srm_alpha < 1, "srm_alpha", "in (0, 1)")
         self._require(0 <= self.most_doubled <= 1, "most_doubled", "in [0, 1]")
-        for name in (
-            "minimum_conversions", "minimum_nonzero", "minimum_run_seconds", "window_seconds",
-            "twyman_limit",
-        ):  # fmt: skip
-            self._require(getattr(self, name) >= 0, name, "at least 0")
-        self._require(self.look_every_seconds > 0, "look_every_seconds", "positive")
-        self._require(self.log_odds_spread > 0, "log_odds_spread", "positive")
+        for name, high in _HIGHEST.items():
+            self._require(0 <= getattr(self, name) <= high, name, f"at least 0 and at most {high:g}")
+        self._require(
+            0 < self.look_every_seconds <= MAX_SECONDS,
+            "look_every_seconds",
+            f"positive, at most {MAX_SECONDS:g}",
+        )
+        self._require(0 < self.log_odds_spread <= 10, "log_odds_spread", "positive, at most 10")
 
     def require_attainable(self, kind: str, smallest_weight: float) -> None:
         """Refuse a plan that ends before its own count gate can be passed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from datetime import timedelta
 from typing import NamedTuple
@@ -380,6 +381,11 @@ def test_the_covariate_is_never_measured_after_exposure(tables):
         ({"kind": "quantile", "event": "e", "quantile": 1.0}, "quantile", "must be in"),
         ({"kind": "mean", "event": "e", "window_seconds": 0.0}, "window_seconds", "must be positive"),
         ({"kind": "mean", "event": "e", "delay_seconds": -1.0}, "delay_seconds", "must be at least 0"),
+        ({"kind": "mean", "event": "e", "window_seconds": 1e300}, "window_seconds", "10 years"),
+        ({"kind": "mean", "event": "e", "window_seconds": math.nan}, "window_seconds", "10 years"),
+        ({"kind": "mean", "event": "e", "delay_seconds": 1e18}, "delay_seconds", "10 years"),
+        ({"kind": "mean", "event": "e", "lookback_seconds": 1e18}, "covariate_seconds", "10 years"),
+        ({"kind": "mean", "event": "e", "cap": 1e308}, "cap", "at most 1e"),
         ({"kind": "proportion", "event": "e", "cap": 2.0}, "cap", "not of a proportion"),
         ({"kind": "quantile", "event": "e", "lookback_seconds": 5.0}, "covariate_seconds", "not of a quantile"),
     ],

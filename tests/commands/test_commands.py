@@ -10,6 +10,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from bakeoff.accounts.keys import SECRET
+from bakeoff.accounts.models import ApiKey
 from bakeoff.cli import main
 from bakeoff.replay.dataset import Columns, DatasetError, by_unit, read_dataset
 from bakeoff.replay.plan import make_plan
@@ -64,6 +66,60 @@ def test_items_users_and_events_are_loaded_and_bad_rows_set_aside(tmp_path, proj
     assert "2 events are new, 0 were there already" in run("load", "events", events, *slug)
     assert "0 events are new, 2 were there already" in run("load", "events", events, *slug)
     assert set(Event.objects.filter(project=project).values_list("source", flat=True)) == {"loaded"}
+
+
+def test_a_load_refuses_what_the_lanes_refuse_and_guesses_nothing(tmp_path, project):
+    slug = ["--project", project.slug]
+    good = {
+        "event_id": "1",
+        "name": "click",
+        "unit_id": "u",
+        "value": "",
+        "occurred_at": "2020-01-01",
+        "properties": "",
+    }
+    bad = [
+        {"occurred_at": "20261101"},
+        {"occurred_at": "9999-12-31"},
+        {"occurred_at": "1_577_836_800"},
+        {"value": "1_000"},
+        {"value": "1e308"},
+        {"value": "nan"},
+        {"name": "n" * 101},
+        {"properties": '{"v": NaN}'},
+        {"properties": '{"v": "cut \\ud83d"}'},
+        {"properties": '{"v": ' + "[" * 60 + "]" * 60 + "}"},
+    ]
+    rows = [good, *({**good, "event_id": f"bad-{n}", **fields} for n, fields in enumerate(bad))]
+    output = run("load", "events", write_csv(tmp_path / "events.csv", rows), *slug)
+    assert "1 events are new" in output
+    assert f"{len(bad)} rows are rejected" in output
+    reasons = (tmp_path / "events.csv.rejected.csv").read_text()
+    assert (
+        "occurred_at == '20261101', must be ISO 8601 or seconds since 1970, from 1990-01-01" in reasons
+    )
+    assert "value == '1_000', must be a number in [-1e+15, 1e+15]" in reasons
+    assert Event.objects.get(project=project).occurred_at.year == 2020
+
+
+def test_an_item_has_the_same_bounds_in_a_file_and_in_a_request(tmp_path, project, lane):
+    _, secret = ApiKey.make(project, SECRET, name="secret")
+    lane.refresh()
+    drafts = [
+        {"item_id": "long", "title": "", "text": "x" * 20_001},
+        {"item_id": "titled", "title": "t" * 501, "text": ""},
+        {"item_id": "nul", "title": "", "text": "a\0b"},
+        {"item_id": "fits", "title": "t" * 500, "text": "x" * 20_000},
+    ]
+    put = [
+        lane.client.put("/v1/items", json={"items": [one]}, headers={"X-API-Key": secret})
+        for one in drafts
+    ]
+    assert [answer.status_code for answer in put] == [400, 400, 400, 200]
+    output = run("load", "items", write_csv(tmp_path / "items.csv", drafts), "--project", project.slug)
+    assert "1 items are in" in output
+    assert "3 rows are rejected" in output
+    assert list(Item.objects.filter(project=project).values_list("item_id", flat=True)) == ["fits"]
 
 
 def test_a_load_that_was_interrupted_goes_on_where_it_was(tmp_path, project, monkeypatch):

@@ -160,6 +160,17 @@ def test_the_same_input_gives_the_same_result():
         ({"planned_units": True}, "planned_units == True, must be a int"),
         ({"colour": "red"}, "policy field 'colour' is unknown"),
         ({"rule": "peek"}, "rule == 'peek', must be one of"),
+        (
+            {"window_seconds": 1e300},
+            "window_seconds == 1e\\+300, must be at least 0 and at most 3.15576e",
+        ),
+        ({"minimum_run_seconds": 1e18}, "minimum_run_seconds == 1e\\+18"),
+        (
+            {"planned_units": 10**15},
+            "planned_units == 1000000000000000, must be at least 2 and at most",
+        ),
+        ({"overrun": 1e300}, "overrun == 1e\\+300"),
+        ({"look_every_seconds": 1e18}, "look_every_seconds == 1e\\+18"),
         ({"look_every_seconds": 0}, "look_every_seconds == 0, must be positive"),
     ],
 )

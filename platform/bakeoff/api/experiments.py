@@ -51,7 +51,7 @@ class RoleIn(Schema):
 
     metric: str
     role: str = Field("primary", pattern="^(primary|secondary|guardrail)$")
-    margin: float = Field(0.05, ge=0)
+    margin: float = Field(0.05, ge=0, le=1000)
 
 
 class PrerequisiteIn(Schema):

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
@@ -21,6 +21,16 @@ from experiments.actions.change_surface import (
     put_surface,
 )
 from experiments.analysis.metric_spec import MetricError, MetricSpec
+from experiments.bounds import (
+    MAX_ID,
+    MAX_NAME,
+    MAX_PROPERTIES_BYTES,
+    MAX_SECONDS,
+    MAX_TEXT,
+    MAX_TITLE,
+    MAX_VALUE,
+    check,
+)
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import Surface
@@ -31,17 +41,27 @@ from inference.training.label_names import MAX_LABEL, MAX_LABELS
 router = Router(tags=["surfaces"])
 KEY = r"^[-a-zA-Z0-9_]+$"
 MOST_ITEMS = 1000
+Id = Annotated[str, Field(max_length=MAX_ID)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+
+
+def _bounded(properties: dict[str, Any]) -> dict[str, Any]:
+    check(properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
+    return properties
+
+
+Properties = Annotated[dict[str, Any], AfterValidator(_bounded)]
 
 
 class SurfaceFields(Schema):
     """What may be set of a surface."""
 
     kind: str = Field("recommend", pattern="^(recommend|classify|flag)$")
-    static_list: list[str] = Field(default_factory=list, max_length=1000)
+    static_list: list[Id] = Field(default_factory=list, max_length=1000)
     candidates: int = Field(200, ge=1, le=5000)
     exploration: float = Field(0.0, ge=0, le=10)
-    liked_events: list[str] = Field(default_factory=list, max_length=20)
-    credited_events: list[str] = Field(default_factory=lambda: ["conversion"], max_length=20)
+    liked_events: list[Id] = Field(default_factory=list, max_length=20)
+    credited_events: list[Name] = Field(default_factory=lambda: ["conversion"], max_length=20)
     attribution_seconds: int = Field(7 * 86_400, ge=0, le=31_536_000)
     labels: list[Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]] = Field(
         default_factory=list,
@@ -134,10 +154,10 @@ def _problem(error: CannotChangeSurfaceError) -> Problem:
 class ItemIn(Schema):
     """An item to be, or what is to change."""
 
-    item_id: str = Field(min_length=1, max_length=200)
-    title: str = Field("", max_length=500)
-    text: str = Field("", max_length=20_000)
-    properties: dict[str, Any] = Field(default_factory=dict)
+    item_id: str = Field(min_length=1, max_length=MAX_ID)
+    title: str = Field("", max_length=MAX_TITLE)
+    text: str = Field("", max_length=MAX_TEXT)
+    properties: Properties = Field(default_factory=dict)
     vector: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = Field(
         None, min_length=1, max_length=4096, description="A vector of your own: of an image, say."
     )
@@ -180,13 +200,13 @@ class MetricIn(Schema):
     value: str = Field("count", pattern="^(count|sum|max|items)$")
     filters: list[dict[str, Any]] = Field(default_factory=list, max_length=20)
     denominator_event: str = Field("", max_length=100)
-    steps: list[str] = Field(default_factory=list, max_length=20)
+    steps: list[Name] = Field(default_factory=list, max_length=20)
     quantile: float = Field(0.5, gt=0, lt=1)
-    window_seconds: float | None = Field(None, gt=0)
-    delay_seconds: float = Field(0.0, ge=0)
-    cap: float | None = Field(None, gt=0)
+    window_seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+    delay_seconds: float = Field(0.0, ge=0, le=MAX_SECONDS)
+    cap: float | None = Field(None, gt=0, le=MAX_VALUE)
     cap_quantile: float | None = Field(None, gt=0, lt=1)
-    covariate_seconds: float | None = Field(None, gt=0)
+    covariate_seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
     attributed_only: bool = False
     trusted_only: bool = False
     increase_is_good: bool = True

@@ -6,7 +6,8 @@ import csv
 import json
 import math
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,6 +17,16 @@ import click
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.dataset import DatasetError, as_feature, stream_rows
+from experiments import bounds
+from experiments.bounds import (
+    MAX_ID,
+    MAX_NAME,
+    MAX_PROPERTIES_BYTES,
+    MAX_TEXT,
+    MAX_TITLE,
+    BoundsError,
+    NotJsonError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,13 +35,7 @@ if TYPE_CHECKING:
     from inference.actions.load_items import ItemDraft
 
 OPERATOR = "operator"
-MOST_ID = 200
-MOST_EXAMPLE = 20_000
 T = TypeVar("T")
-
-
-class BadRowError(ValueError):
-    """A row that is not loaded; the message says why."""
 
 
 @click.group()
@@ -58,7 +63,8 @@ def items(file: Path, slug: str | None) -> None:
     def draft(row: dict[str, Any]) -> ItemDraft:
         known = ("item_id", "title", "text")
         rest = {key: _plain(value) for key, value in row.items() if key not in known}
-        title, text = _text(row, "title")[:500], _text(row, "text")
+        title, text = _text(row, "title", max_length=MAX_TITLE), _text(row, "text")
+        bounds.check(rest, "properties", max_bytes=MAX_PROPERTIES_BYTES)
         return ItemDraft(_id(row, "item_id"), title, text, rest)
 
     with _read(file, draft) as (rows, advance):
@@ -79,7 +85,9 @@ def users(file: Path, slug: str | None) -> None:
 
     def unit(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         name = "unit_id" if "unit_id" in row else "user_id"
-        return _id(row, name), {key: _plain(value) for key, value in row.items() if key != name}
+        attributes = {key: _plain(value) for key, value in row.items() if key != name}
+        bounds.check(attributes, "attributes", max_bytes=MAX_PROPERTIES_BYTES)
+        return _id(row, name), attributes
 
     with _read(file, unit) as (rows, advance):
         total = load_units(project_id=project.pk, units=rows, progress=advance)
@@ -96,15 +104,17 @@ def events(file: Path, slug: str | None) -> None:
 
     from experiments.ingest.load_events import PastEvent, load_events
 
+    now = datetime.now(UTC)
+
     def event(row: dict[str, Any]) -> PastEvent:
         value = row.get("value")
         return PastEvent(
             event_id=_id(row, "event_id"),
-            name=_id(row, "name", most=100),
+            name=_id(row, "name", max_length=MAX_NAME),
             unit_id=_id(row, "unit_id"),
             item_id=_id(row, "item_id") if row.get("item_id") not in {None, ""} else None,
-            value=_number(value) if value not in {None, ""} else None,
-            occurred_at=_time(row.get("occurred_at")),
+            value=bounds.decimal(value, "value") if value not in {None, ""} else None,
+            occurred_at=bounds.past_moment(row.get("occurred_at"), "occurred_at", now=now),
             properties=_properties(row.get("properties")),
         )
 
@@ -156,7 +166,7 @@ def labelled(
         number = next(numbers)
         return ExampleDraft(
             example_id=_id(row, id_column) if id_column else f"{file.name}:{number}",
-            text=_text(row, text_column)[:MOST_EXAMPLE],
+            text=_text(row, text_column),
             label=_id(row, label_column),
             features={k: as_feature(v) for k, v in row.items() if k not in rest} if features else {},
         )
@@ -217,7 +227,7 @@ class _Reading(Generic[T]):
                 continue
             try:
                 yield self._parse(row)
-            except BadRowError as error:
+            except BoundsError as error:
                 self._rejects.add({**row, "row": self._seen + 1, "reason": str(error)})
 
     def advance(self, _committed: int) -> None:
@@ -289,47 +299,36 @@ def _properties(value: Any) -> dict[str, Any]:
     if value is None or value == "":
         return {}
     try:
-        found = value if isinstance(value, dict) else json.loads(str(value))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or "\\u0000" in json.dumps(found):
-        raise BadRowError(f"properties == {str(value)[:40]!r}, must be a JSON object without NUL")
-    return found
+        properties = value if isinstance(value, dict) else bounds.read_json(str(value).encode())
+    except (NotJsonError, UnicodeEncodeError):
+        properties = None
+    if not isinstance(properties, dict):
+        raise BoundsError("properties", value, "a JSON object")
+    properties = {name: _plain(entry) for name, entry in properties.items()}
+    bounds.check(properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
+    return properties
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _id(row: dict[str, Any], name: str, *, most: int = MOST_ID) -> str:
-    value = str(row.get(name) if row.get(name) is not None else "")
-    if not 1 <= len(value) <= most or "\0" in value:
-        raise BadRowError(f"{name} == {value[:40]!r}, must be a text of 1 to {most} characters")
+    """Return a value of a Parquet file as JSON has it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 
-def _text(row: dict[str, Any], name: str) -> str:
-    return str(row.get(name) or "").replace("\0", "")
+def _id(row: dict[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
+    value = row.get(name)
+    return bounds.text("" if value is None else str(value), name, max_length=max_length)
 
 
-def _number(value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise BadRowError(f"value == {value!r}, must be a finite number")
-    return number
-
-
-def _time(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    try:
-        try:
-            return datetime.fromtimestamp(float(value), UTC)
-        except (TypeError, ValueError):
-            at = datetime.fromisoformat(str(value))
-    except (ValueError, OverflowError, OSError):
-        raise BadRowError(f"occurred_at == {value!r}, must be seconds or ISO 8601") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+def _text(row: dict[str, Any], name: str, *, max_length: int = MAX_TEXT) -> str:
+    value = row.get(name)
+    return bounds.text("" if value is None else str(value), name, max_length=max_length, min_length=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
+
+from experiments.bounds import MAX_ID, MAX_VALUE, BoundsError, decimal, is_decimal, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -240,10 +241,10 @@ def _number(value: Any, column: str, line: int, path: Path) -> float | None:
     if value in {None, ""}:
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return decimal(value, column)
+    except BoundsError:
         raise DatasetError(
-            f"{column} == {value!r} in row {line} of '{path}', must be a number."
+            f"{column} == {shown(value)} in row {line} of '{path}', must be a number."
         ) from None
 
 
@@ -336,9 +337,9 @@ def as_feature(value: Any) -> Any:
         return None
     if isinstance(value, bool):
         return value
-    try:
-        number = float(str(value))
-    except ValueError:
-        said = value.isoformat() if isinstance(value, datetime) else str(value)
-        return said[:200].replace("\0", "")
-    return number if math.isfinite(number) else None
+    written = value.isoformat() if isinstance(value, datetime) else str(value)
+    if not is_decimal(written):
+        # What a file writes for a number that is missing is none either.
+        return None if written.lower() in {"nan", "inf", "-inf"} else written[:MAX_ID].replace("\0", "")
+    number = float(written)
+    return number if abs(number) <= MAX_VALUE else None
