@@ -6,8 +6,9 @@ from django.contrib import admin, messages
 from django.db import models
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from bakeoff.accounts.audited_admin import AuditedAdmin
 from experiments.actions.review_feedback import review_feedback
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import stop_experiment
@@ -50,7 +51,7 @@ class RoleInline(TabularInline):
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(ModelAdmin):
+class ExperimentAdmin(AuditedAdmin):
     list_display = ["key", "surface", "state", "against_gate", "started_at", "ended_at"]
     list_filter = ["project", "state"]
     inlines = [VariantInline, RoleInline]
@@ -80,13 +81,13 @@ class ExperimentAdmin(ModelAdmin):
 
 
 @admin.register(Metric)
-class MetricAdmin(ModelAdmin):
+class MetricAdmin(AuditedAdmin):
     list_display = ["key", "project", "kind", "event_name", "value"]
     list_filter = ["project", "kind"]
 
 
 @admin.register(Unit)
-class UnitAdmin(ModelAdmin):
+class UnitAdmin(AuditedAdmin):
     list_display = ["unit_id", "project", "attributes", "updated_at"]
     list_filter = ["project"]
     search_fields = ["unit_id"]
@@ -168,18 +169,18 @@ for plain in (Epoch, Exposure, Observation, Total, ExposureTotal):
 
 
 @admin.register(Layer)
-class LayerAdmin(ModelAdmin):
+class LayerAdmin(AuditedAdmin):
     list_display = ("key", "project", "created_at")
     search_fields = ("key",)
 
 
 @admin.register(Holdout)
-class HoldoutAdmin(ModelAdmin):
+class HoldoutAdmin(AuditedAdmin):
     list_display = ("project", "share")
 
 
 @admin.register(SavedGroup)
-class SavedGroupAdmin(ModelAdmin):
+class SavedGroupAdmin(AuditedAdmin):
     list_display = ("key", "project", "attribute", "created_at")
     search_fields = ("key",)
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from bakeoff.accounts.audited_admin import AuditedAdmin
 from inference.models import Item, ItemVector, ModelVersion, Snapshot, Surface, TrainingRun
 
 
@@ -21,7 +22,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 @admin.register(Item)
-class ItemAdmin(ModelAdmin):
+class ItemAdmin(AuditedAdmin):
     list_display = ["item_id", "title", "project", "updated_at"]
     list_filter = ["project"]
     search_fields = ["item_id", "title"]

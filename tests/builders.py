@@ -20,7 +20,7 @@ from experiments.actions.define_experiment import (
     define_experiment,
 )
 from experiments.actions.start_experiment import start_experiment
-from experiments.ingest.rows import FeedbackRow, Rows, SlateRow
+from experiments.ingest.rows import EventRow, FeedbackRow, Rows, SlateRow
 from experiments.ingest.statement import Payload, statement_for
 from experiments.models import Experiment, Metric
 from inference.actions.load_items import ItemDraft, load_items
@@ -160,3 +160,21 @@ def feedback_row(shop: Shop, recommendation_id: str, **fields) -> FeedbackRow:
         "received_at": now().isoformat(),
     }
     return FeedbackRow(**row | fields)
+
+
+def event_row(shop: Shop, *, unit: str = "u1", name: str = "click", **fields) -> EventRow:
+    """A live event of a moment ago."""
+    row = {
+        "project_id": shop.project.pk,
+        "event_id": str(uuid7()),
+        "name": name,
+        "unit_id": unit,
+        "item_id": None,
+        "recommendation_id": None,
+        "value": None,
+        "occurred_at": now().isoformat(),
+        "received_at": now().isoformat(),
+        "properties": {},
+        "source": "live",
+    }
+    return EventRow(**row | fields)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from bakeoff.accounts.audit import record_audit
 from experiments.models import Experiment
 from inference.actions.move_alias import move_alias
 from inference.cache import cache_client
@@ -41,4 +42,11 @@ def shadow_version(*, version: ModelVersion, by: str, reason: str) -> None:
         if Experiment.objects.running().filter(variants__model_version=locked).exists():
             raise CannotShadowError(f"{locked.label} is in a running experiment: stop it first.")
         move_alias(version=locked, to=ModelVersion.Alias.SHADOW, by=by, reason=reason)
+        record_audit(
+            locked.surface.project_id,
+            actor=by,
+            action="shadow",
+            subject=f"{locked.label} for {locked.surface}",
+            detail={"reason": reason},
+        )
     announce_change(cache_client())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from bakeoff.accounts.audit import record_audit
 from inference.models import TrainingRun
 
 
@@ -21,12 +23,21 @@ def cancel_training(*, run: TrainingRun, by: str) -> TrainingRun:
     Raises:
         CannotCancelError: it has ended.
     """
-    cancelled = TrainingRun.objects.filter(pk=run.pk, state__in=TrainingRun.ACTIVE).update(
-        state=TrainingRun.State.CANCELLED,
-        lease=F("lease") + 1,
-        message=f"cancelled by {by}",
-        ended_at=timezone.now(),
-    )
+    with transaction.atomic():
+        cancelled = TrainingRun.objects.filter(pk=run.pk, state__in=TrainingRun.ACTIVE).update(
+            state=TrainingRun.State.CANCELLED,
+            lease=F("lease") + 1,
+            message=f"cancelled by {by}",
+            ended_at=timezone.now(),
+        )
+        if cancelled:
+            record_audit(
+                run.surface.project_id,
+                actor=by,
+                action="cancel",
+                subject=f"{run.recommender} for {run.surface}",
+                detail={"run": run.pk},
+            )
     run.refresh_from_db()
     if not cancelled:
         raise CannotCancelError(f"run {run.pk} is {run.state}, must be queued or running.")

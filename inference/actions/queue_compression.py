@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
+from bakeoff.accounts.audit import record_audit
 from inference.actions.queue_training import CannotTrainError
 from inference.compression import COMPRESSIONS
 from inference.models import TrainingRun
@@ -46,6 +47,13 @@ def queue_compression(*, version: ModelVersion, how: str, size: int, trigger: st
     try:
         with transaction.atomic():
             run.save()
+            record_audit(
+                version.surface.project_id,
+                actor=trigger,
+                action="compress",
+                subject=f"{version.label} by {how} for {version.surface}",
+                detail={"run": run.pk},
+            )
             # The task lives beside this file's package; importing it here avoids a cycle.
             from inference.tasks import run_training  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from bakeoff.accounts.audit import record_audit
 from inference.learners import learners_of
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.sending import send
@@ -74,6 +75,13 @@ def queue_training(
     try:
         with transaction.atomic():
             run.save()
+            record_audit(
+                surface.project_id,
+                actor=trigger,
+                action="train",
+                subject=f"{recommender} for {surface}",
+                detail={"run": run.pk},
+            )
             # The task lives beside this file's package; importing it here avoids a cycle.
             from inference.tasks import run_training  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from bakeoff.accounts.audited_admin import AuditedAdmin
 from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
 
 admin.site.unregister(User)
@@ -23,19 +24,19 @@ class PeopleAdmin(GroupAdmin, ModelAdmin):
 
 
 @admin.register(Project)
-class ProjectAdmin(ModelAdmin):
+class ProjectAdmin(AuditedAdmin):
     list_display = ["slug", "name", "timezone", "created_at"]
     search_fields = ["slug", "name"]
 
 
 @admin.register(Membership)
-class MembershipAdmin(ModelAdmin):
+class MembershipAdmin(AuditedAdmin):
     list_display = ["user", "project", "role"]
     list_filter = ["project", "role"]
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(AuditedAdmin):
     """Keys are made by `bakeoff keys` or the API, where their text can be shown once."""
 
     list_display = ["name", "project", "kind", "prefix", "created_at", "revoked_at", "last_used_at"]
@@ -50,6 +51,7 @@ class ApiKeyAdmin(ModelAdmin):
     def revoke_keys(self, request: HttpRequest, queryset) -> None:  # noqa: ANN001  admin's own
         for key in queryset.usable():
             key.revoke()
+            self.log_change(request, key, "revoked")
         self.message_user(request, "Revoked.")
 
 

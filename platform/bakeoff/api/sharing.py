@@ -9,15 +9,16 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
-from bakeoff.accounts.audit import record_audit
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.surfaces import KEY
 from bakeoff.rules import assignments_of
+from experiments.actions.put_group import put_group as write_group
+from experiments.actions.put_holdout import put_holdout as change_holdout
+from experiments.actions.put_layer import put_layer as make_layer
 from experiments.models import Experiment, Holdout, Layer, SavedGroup
+from experiments.models.experiment import WrongStateError
 from experiments.reports.interaction import interactions_of
-from inference.cache import cache_client
-from inference.serving.changes import announce_change
 
 router = Router(tags=["assignment"])
 
@@ -60,7 +61,7 @@ def list_layers(request: HttpRequest) -> Any:
 @router.put("/layers", response={200: LayerOut, **REFUSALS})
 def put_layer(request: HttpRequest, payload: LayerIn) -> Any:
     """Make a layer; its hash never changes."""
-    return Layer.objects.get_or_create(project=project_of(request), key=payload.key)[0]
+    return make_layer(project=project_of(request), key=payload.key, by=actor_of(request))
 
 
 class HoldoutIn(Schema):
@@ -78,27 +79,10 @@ def show_holdout(request: HttpRequest) -> Any:
 @router.put("/holdout", response={200: HoldoutIn, **REFUSALS})
 def put_holdout(request: HttpRequest, payload: HoldoutIn) -> Any:
     """Change the holdout; refused while an experiment runs."""
-    project = project_of(request)
-    running = Experiment.objects.running().filter(project=project).first()
-    before = Holdout.objects.filter(project=project).first()
-    if running is not None and payload.share != (before.share if before else 0.0):
-        raise Problem(
-            409,
-            "wrong_state",
-            f"experiment '{running.key}' runs: another holdout would take units out of it. Change it "
-            "when no experiment runs.",
-            "share",
-        )
-    holdout, _ = Holdout.objects.update_or_create(project=project, defaults={"share": payload.share})
-    record_audit(
-        project.pk,
-        actor=actor_of(request),
-        action="holdout",
-        subject=project.slug,
-        detail={"share": payload.share},
-    )
-    announce_change(cache_client())
-    return holdout
+    try:
+        return change_holdout(project=project_of(request), share=payload.share, by=actor_of(request))
+    except WrongStateError as error:
+        raise Problem(409, "wrong_state", f"{error}.", "share") from error
 
 
 class GroupIn(Schema):
@@ -119,18 +103,10 @@ def list_groups(request: HttpRequest) -> Any:
 @router.put("/groups", response={200: GroupIn, **REFUSALS})
 def put_group(request: HttpRequest, payload: GroupIn) -> Any:
     """Make a group, or change it: experiments that name it follow at once."""
-    project = project_of(request)
-    group = SavedGroup.objects.filter(project=project, key=payload.key).first()
-    group = group or SavedGroup(project=project, key=payload.key)
-    group.attribute, group.values = payload.attribute, payload.values
-    group.condition = payload.condition
     try:
-        group.clean()
+        return write_group(project=project_of(request), by=actor_of(request), **payload.dict())
     except ValidationError as error:
         raise Problem(422, "invalid_condition", error.messages[0], "condition") from error
-    group.save()
-    announce_change(cache_client())
-    return group
 
 
 class InteractionOut(Schema):

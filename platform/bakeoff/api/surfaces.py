@@ -20,7 +20,7 @@ from experiments.actions.change_surface import (
     patch_surface,
     put_surface,
 )
-from experiments.analysis.metric_spec import MetricError, MetricSpec
+from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
 from experiments.bounds import (
     MAX_ID,
     MAX_NAME,
@@ -221,21 +221,13 @@ def list_metrics(request: HttpRequest) -> Any:
 @router.post("/metrics", response={201: MetricIn, **REFUSALS})
 def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
     """Declare a metric over events; what a running experiment counts never changes."""
-    if payload.kind == "ratio" and not payload.denominator_event:
-        raise Problem(
-            422,
-            "no_denominator",
-            "denominator_event == '', must name an event.",
-            "denominator_event",
-        )
     metric = Metric(project=project_of(request), **payload.dict())
     try:
-        MetricSpec.of(metric, default_window_seconds=DAY)
-    except MetricError as error:
+        return Status(201, create_metric(metric=metric, by=actor_of(request)))
+    except TakenError as error:
+        raise Problem(409, "conflict", str(error), "key") from error
+    except CannotCreateError as error:
         raise Problem(422, "cannot_count", str(error), error.field) from error
-    with transaction.atomic():
-        metric.save()
-    return Status(201, metric)
 
 
 @router.get("/metrics/{key}", response={200: MetricIn, **REFUSALS})

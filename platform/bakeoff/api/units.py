@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
-from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.change_project import change_project as save_project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
@@ -139,17 +139,12 @@ def show_activity(request: HttpRequest, asked: Query[ActivityAsked]) -> Any:
 @router.patch("/project", response={200: ProjectOut, **REFUSALS})
 def change_project(request: HttpRequest, payload: ProjectIn) -> Any:
     """Change the time zone, how long facts are kept, or what a person can do in a minute."""
-    project = project_of(request)
-    changes = payload.dict(exclude_none=True)
-    for name, value in changes.items():
-        setattr(project, name, value)
     try:
-        project.clean_fields(exclude=["slug", "name"])
+        return save_project(
+            project=project_of(request),
+            changes=payload.dict(exclude_none=True),
+            by=actor_of(request),
+        )
     except ValidationError as error:
         field, messages = next(iter(error.message_dict.items()))
         raise Problem(422, "invalid_value", messages[0], field) from error
-    project.save()
-    record_audit(
-        project.pk, actor=actor_of(request), action="change", subject="project", detail=changes
-    )
-    return project

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Membership, Project
+from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of, write_down
 from bakeoff.dashboard.health import platform_health, troubles_of
 from bakeoff.dashboard.paging import page_of
@@ -238,19 +239,14 @@ def set_member(request: HttpRequest, project: str) -> HttpResponse:
             _("username == '%(name)s', must be a person who has an account.") % {"name": name[:60]},
         )
         return redirect("team", project)
-    others = found.memberships.filter(role=ADMIN).exclude(user=person)
-    if (
-        role != ADMIN
-        and found.memberships.filter(user=person, role=ADMIN).exists()
-        and not others.exists()
-    ):
+    try:
+        set_role(project=found, person=person, role=role, by=str(request.user))
+    except LastAdminError:
         messages.error(request, _("%(name)s is the last admin of this project.") % {"name": name})
         return redirect("team", project)
-    if role in Membership.Role.values:
-        Membership.objects.update_or_create(user=person, project=found, defaults={"role": role})
-    else:
-        found.memberships.filter(user=person).delete()
-    write_down(request, found, "set role", f"{name}: {role or 'none'}")
+    except ValueError as error:
+        messages.error(request, str(error))
+        return redirect("team", project)
     messages.success(request, _("Done: %(what)s.") % {"what": f"{name}: {role or _('no role')}"})
     return redirect("team", project)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,10 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.dashboard.access import ANALYST, OPERATOR, project_for, projects_of, require, write_down
+from bakeoff.dashboard.access import ANALYST, OPERATOR, project_for, projects_of, require
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.run_page import page_of as run_page
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface, put_surface
+from experiments.actions.create_metric import CannotCreateError, create_metric
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
@@ -52,12 +52,10 @@ def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
     form = MetricForm(request.POST or None, instance=Metric(project=found))
     if request.method == "POST" and form.is_valid():
         try:
-            form.instance.validate_constraints()
-        except ValidationError as error:
-            form.add_error("key", error)
+            create_metric(metric=form.instance, by=str(request.user))
+        except CannotCreateError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
-            form.save()
-            write_down(request, found, "declare metric", form.instance.key)
             messages.success(request, _("Declared. Experiments can use it."))
             return redirect("metrics", project)
     context = {"page": page_of(request, found.metrics.order_by("key")), "form": form, "project": found}
@@ -172,12 +170,13 @@ def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
     surface = get_object_or_404(Surface, project=found, key=key)
     try:
         run = retrain_surface(
-            surface=surface, recommender=request.POST.get("recommender", ""), trigger="operator"
+            surface=surface,
+            recommender=request.POST.get("recommender", ""),
+            trigger=str(request.user)[:32],
         )
     except CannotTrainError as error:
         messages.error(request, str(error))
         return redirect("surface", project, key)
-    write_down(request, found, "train", f"{run.recommender} for {surface}")
     return redirect("run", run.pk)
 
 

@@ -18,9 +18,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.dashboard.access import ANALYST, experiment_for, may, write_down
+from bakeoff.dashboard.access import ANALYST, experiment_for, may
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.views.experiments import acts_for
+from experiments.actions.share_report import revoke_share, share_report
 from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
 from experiments.reports.downloads import csv_of, workbook_of
 from experiments.reports.experiment_report import report_on
@@ -144,8 +145,7 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
     with timezone.override(experiment.project.timezone):
         page = render_to_string("dashboard/shared.html", _context(experiment))
     until = timezone.now() + timedelta(days=days)
-    _made, token = ReportShare.make(experiment, page=page, by=str(request.user), until=until)
-    write_down(request, experiment.project, "share", experiment.key, {"until": until.isoformat()})
+    token = share_report(experiment=experiment, page=page, until=until, by=str(request.user))
     address = absolute_url(request, reverse("shared", args=[token]))
     messages.success(
         request,
@@ -161,9 +161,7 @@ def revoke(request: HttpRequest, project: str, key: str, share_id: int) -> HttpR
     """End a link at once."""
     experiment = experiment_for(request, project, key, ANALYST)
     found = get_object_or_404(ReportShare, pk=share_id, experiment=experiment)
-    found.revoked_at = timezone.now()
-    found.save(update_fields=["revoked_at"])
-    write_down(request, experiment.project, "revoke share", experiment.key, {"share": share_id})
+    revoke_share(share=found, by=str(request.user))
     messages.success(request, _("The link answers nobody any more."))
     return redirect("report", project, key)
 

@@ -1,0 +1,46 @@
+"""Declare a metric over events."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from experiments.analysis.metric_spec import MetricError, MetricSpec
+from experiments.models import Metric
+
+DAY_SECONDS = 86_400.0
+
+
+class CannotCreateError(Exception):
+    """A metric that breaks a rule; `field` names where."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        """Keep the field beside the message."""
+        super().__init__(message)
+        self.field = field
+
+
+class TakenError(CannotCreateError):
+    """The project has a metric of this key."""
+
+
+def create_metric(*, metric: Metric, by: str) -> Metric:
+    """Save a metric that was filled in; what a running experiment counts never changes by it.
+
+    Raises:
+        CannotCreateError: its fields contradict each other, or its key is taken.
+    """
+    if metric.kind == Metric.Kind.RATIO and not metric.denominator_event:
+        raise CannotCreateError(
+            "denominator_event == '', must name an event.", field="denominator_event"
+        )
+    try:
+        MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
+    except MetricError as error:
+        raise CannotCreateError(str(error), field=error.field) from error
+    if Metric.objects.filter(project=metric.project_id, key=metric.key).exists():
+        raise TakenError(f"metric == '{metric.key}', exists already in this project.", field="key")
+    with transaction.atomic():
+        metric.save()
+        record_audit(metric.project_id, actor=by, action="declare metric", subject=metric.key)
+    return metric

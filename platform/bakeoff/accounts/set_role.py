@@ -1,0 +1,48 @@
+"""Give a person a role in a project, or take it away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.models import Membership, Project
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+ADMIN = Membership.Role.ADMIN
+
+
+class LastAdminError(Exception):
+    """The project would have no administrator."""
+
+
+def set_role(*, project: Project, person: User, role: str, by: str) -> None:
+    """Set a person's role.
+
+    Args:
+        project: where.
+        person: whose.
+        role: one of `Membership.Role`, or "" for none.
+        by: who.
+
+    Raises:
+        ValueError: no such role.
+        LastAdminError: the person is the project's last administrator.
+    """
+    if role and role not in Membership.Role.values:
+        raise ValueError(f"role == '{role}', must be one of {Membership.Role.values}, or empty.")
+    with transaction.atomic():
+        # Two administrators who take each other's role at once must not both succeed.
+        Project.objects.select_for_update().get(pk=project.pk)
+        others = project.memberships.filter(role=ADMIN).exclude(user=person)
+        is_admin = project.memberships.filter(user=person, role=ADMIN).exists()
+        if role != ADMIN and is_admin and not others.exists():
+            raise LastAdminError(f"'{person}' is the last administrator of project '{project}'")
+        if role:
+            Membership.objects.update_or_create(user=person, project=project, defaults={"role": role})
+        else:
+            project.memberships.filter(user=person).delete()
+        record_audit(project.pk, actor=by, action="set role", subject=f"{person}: {role or 'none'}")

@@ -1,0 +1,165 @@
+"""Every operation of the management API that changes something writes one audit entry."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.api.application import api
+from experiments.models import Experiment, Feedback
+from inference.models import Snapshot, TrainingRun
+from tests import builders
+
+FAST_LANE = {"fast lane", "Segment", "flags"}  # what visitors do is recorded as rows of its own
+# What they read is large or private, so it is asked for in a body; nothing is changed.
+READS = {
+    ("post", "/v1/units/export"),
+    ("post", "/v1/units/assignments"),
+    ("post", "/v1/experiments/{key}/links"),  # a signed token; nothing is stored
+}
+# Data, not configuration: rows that a product sends by the thousand, each with its time.
+DATA = {("put", "/v1/items")}
+
+
+def draft(shop):
+    challenger = builders.make_version(shop.surface, list(range(1, 11)))
+    return shop.define(challenger)
+
+
+def run_for(shop, **fields):
+    return TrainingRun.objects.create(
+        surface=shop.surface, recommender="popularity", trigger="a test", **fields
+    )
+
+
+def parent(shop):
+    snapshot = Snapshot.objects.create(surface=shop.surface, sha256="0" * 64, rows=1, units=1)
+    version = builders.make_version(shop.surface, list(range(1, 11)), snapshot=snapshot)
+    return f"/v1/surfaces/home-feed/models/{version.name}/{version.number}"
+
+
+def liked(shop):
+    builders.write(
+        builders.Rows(
+            events=[
+                builders.event_row(shop, unit=f"u{n}", name="click", item_id=f"i{n % 5}")
+                for n in range(40)
+            ]
+        )
+    )
+    shop.surface.liked_events = ["click"]
+    shop.surface.save()
+    return "/v1/surfaces/home-feed/training-runs", {"recommender": "popularity"}
+
+
+def feedback(shop):
+    slate = builders.make_slate(shop, "u1")
+    row = builders.feedback_row(shop, slate, kind="text", text="good")
+    builders.write(builders.Rows(feedback=[row]))
+    return Feedback.objects.get(project=shop.project).feedback_id
+
+
+def promoted(shop):
+    version = builders.make_version(shop.surface, list(range(1, 11)))
+    return f"/v1/surfaces/home-feed/models/{version.name}/{version.number}/promote", {}
+
+
+EXPERIMENT = {
+    "key": "trial", "surface": "home-feed", "metrics": [{"metric": "clicks"}],
+    "variants": [
+        {"key": "a", "model": "popularity@1", "weight": 0.5, "is_control": True},
+        {"key": "b", "model": "popularity@1", "weight": 0.5},
+    ],
+}  # fmt: skip
+
+
+def at(address, body=None):
+    """The same for every shop."""
+    return lambda _shop: (address, body)
+
+
+# Operation → what makes its address and body.
+CALLS = {
+    ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
+    ("patch", "/v1/surfaces/{key}"): at("/v1/surfaces/home-feed", {"candidates": 50}),
+    ("post", "/v1/metrics"): at("/v1/metrics", {"key": "buys", "kind": "mean", "event_name": "buy"}),
+    ("post", "/v1/experiments"): at("/v1/experiments", EXPERIMENT),
+    ("patch", "/v1/experiments/{key}"): lambda s: (
+        f"/v1/experiments/{draft(s).key}",
+        {"hypothesis": "x"},
+    ),
+    ("delete", "/v1/experiments/{key}"): lambda s: (f"/v1/experiments/{draft(s).key}", None),
+    ("post", "/v1/experiments/{key}/start"): lambda s: (f"/v1/experiments/{draft(s).key}/start", None),
+    ("post", "/v1/experiments/{key}/ramp"): lambda s: (
+        f"/v1/experiments/{s.run_experiment().key}/ramp",
+        {"block_earlier": True},
+    ),
+    ("post", "/v1/experiments/{key}/switch"): lambda s: (
+        f"/v1/experiments/{s.run_experiment().key}/switch",
+        {"enabled": False},
+    ),
+    ("post", "/v1/experiments/{key}/stop"): lambda s: (
+        f"/v1/experiments/{s.run_experiment().key}/stop",
+        {},
+    ),
+    ("post", "/v1/experiments/{key}/ship"): lambda s: (
+        f"/v1/experiments/{s.run_experiment().key}/ship",
+        {"variant": "treatment"},
+    ),
+    ("post", "/v1/surfaces/{key}/training-runs"): liked,
+    ("post", "/v1/training-runs/{run_id}/cancel"): lambda s: (
+        f"/v1/training-runs/{run_for(s).pk}/cancel",
+        None,
+    ),
+    ("post", "/v1/surfaces/{key}/models/{name}/{number}/compress"): lambda s: (
+        f"{parent(s)}/compress",
+        {"how": "project", "size": 8},
+    ),
+    ("post", "/v1/surfaces/{key}/models/{name}/{number}/shadow"): lambda s: (
+        f"{parent(s)}/shadow",
+        {},
+    ),
+    ("post", "/v1/surfaces/{key}/models/{name}/{number}/promote"): promoted,
+    ("patch", "/v1/feedback/{feedback_id}"): lambda s: (f"/v1/feedback/{feedback(s)}", {"state": "ok"}),
+    ("post", "/v1/units/exclude"): at("/v1/units/exclude", {"unit_ids": ["u1"]}),
+    ("post", "/v1/units/erase"): at("/v1/units/erase", {"unit_id": "u1"}),
+    ("patch", "/v1/project"): at("/v1/project", {"timezone": "Europe/Berlin"}),
+    ("put", "/v1/layers"): at("/v1/layers", {"key": "home"}),
+    ("put", "/v1/holdout"): at("/v1/holdout", {"share": 0.1}),
+    ("put", "/v1/groups"): at("/v1/groups", {"key": "staff", "values": ["u1"]}),
+}
+
+
+def operations():
+    for path, methods in api.get_openapi_schema()["paths"].items():
+        for method, about in methods.items():
+            if method != "get" and not FAST_LANE & set(about["tags"]):
+                yield method, path
+
+
+def test_the_table_names_every_operation_that_changes_something():
+    assert set(operations()) == set(CALLS) | READS | DATA
+
+
+@pytest.mark.parametrize("operation", CALLS, ids=" ".join)
+def test_one_audit_entry_each(lane, shop, operation):
+    method, _ = operation
+    address, body = CALLS[operation](shop)
+    lane.refresh()
+    before = set(AuditEntry.objects.filter(project=shop.project).values_list("pk", flat=True))
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    answer = lane.client.request(method, address, json=body, headers=headers)
+    assert answer.status_code < 300, answer.text
+    (entry,) = AuditEntry.objects.filter(project=shop.project).exclude(pk__in=before)
+    assert entry.actor.startswith("key sk_")
+
+
+@pytest.mark.parametrize("operation", CALLS, ids=" ".join)
+def test_a_public_key_changes_nothing(lane, shop, operation):
+    method, path = operation
+    address = path.format(key="x", run_id=1, name="x", number=1, feedback_id=1)
+    headers = {"Authorization": f"Bearer {shop.public}"}
+    answer = lane.client.request(method, address, json={}, headers=headers)
+    assert answer.status_code in {401, 403}, answer.text
+    assert not AuditEntry.objects.filter(project=shop.project).exists()
+    assert not Experiment.objects.filter(project=shop.project).exists()
