@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     Groups = Mapping[str, Any]
 
 MOST_DEPTH = 20
+MAX_LEVELS = 64  # of the JSON: twenty conditions in each other, and the values in the innermost
+MAX_PARTS = 10_000  # conditions and tests, those of saved groups counted wherever they are named
 MOST_PATTERN = 1000
 TYPES = ("string", "number", "boolean", "array", "object", "null")
 
@@ -46,7 +49,7 @@ def compile_condition(
     Raises:
         ConditionError: strict, and it is malformed.
     """
-    return _Compiler(groups or {}, strict=strict).condition(condition, 0)
+    return _Compiler(groups or {}, strict=strict, budget=_Budget()).whole(condition, 0)
 
 
 def never(_value: Any) -> bool:
@@ -54,11 +57,64 @@ def never(_value: Any) -> bool:
     return False
 
 
+class _TooLargeError(Exception):
+    """The parts together are more than `MAX_PARTS`."""
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How many parts may still be compiled: groups that name groups grow like powers of two."""
+
+    left: int = MAX_PARTS
+
+    def take(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooLargeError
+
+
+def levels_of(value: Any, most: int = MAX_LEVELS) -> int:
+    """Return how deep lists and objects are nested in a value, or `most` + 1 for anything deeper."""
+    level, inside = 0, [value]
+    while inside and level <= most:
+        level += 1
+        inside = [
+            one
+            for outer in inside
+            if isinstance(outer, dict | list | tuple)
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(one, dict | list | tuple)
+        ]
+    return level
+
+
 class _Compiler:
     """Compiles one condition with the groups that it may name."""
 
-    def __init__(self, groups: Groups, *, strict: bool, visited: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        *,
+        strict: bool,
+        budget: _Budget,
+        visited: frozenset[str] = frozenset(),
+    ) -> None:
         self._groups, self._strict, self._visited = groups, strict, visited
+        self._budget = budget
+
+    def whole(self, condition: Any, depth: int) -> Predicate:
+        """Compile a whole condition, the saved group's or the one that was asked for."""
+        # Before anything recurses: Python's own limit would be met at save, at reload or at the answer.
+        if levels_of(condition) > MAX_LEVELS:
+            return self.refuse(f"condition is nested deeper than {MAX_LEVELS} levels of JSON.")
+        try:
+            return self.condition(condition, depth)
+        except _TooLargeError:
+            if depth:  # the outermost one knows that all of it is too large
+                raise
+            return self.refuse(
+                f"condition has more than {MAX_PARTS} parts, its saved groups' included."
+            )
 
     def refuse(self, message: str) -> Predicate:
         if self._strict:
@@ -66,6 +122,7 @@ class _Compiler:
         return never
 
     def condition(self, condition: Any, depth: int) -> Predicate:
+        self._budget.take()
         if not isinstance(condition, dict):
             return self.refuse(f"condition == {_short(condition)}, must be an object.")
         if depth > MOST_DEPTH:
@@ -112,11 +169,17 @@ class _Compiler:
                 return self.refuse(f"saved group '{name}' names no attribute.")
             values, read = group["values"], _reader(key)
             return lambda attributes: _is_in(values, read(attributes))
-        inner = _Compiler(self._groups, strict=self._strict, visited=self._visited | {str(name)})
-        return inner.condition(group.get("condition"), depth + 1)
+        inner = _Compiler(
+            self._groups,
+            strict=self._strict,
+            budget=self._budget,
+            visited=self._visited | {str(name)},
+        )
+        return inner.whole(group.get("condition"), depth + 1)
 
     def value(self, wanted: Any, depth: int) -> Predicate:
         """Return the test of one attribute's value."""
+        self._budget.take()
         if isinstance(wanted, dict) and all(key.startswith("$") for key in wanted):
             tests = [self._operator(name, value, depth) for name, value in wanted.items()]
             if len(tests) == 1:

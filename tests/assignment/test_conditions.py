@@ -79,3 +79,27 @@ def test_an_expression_that_explodes_elsewhere_takes_no_time():
     test = compile_condition({"a": {"$regex": "^(a+)+$"}})
     # Backtracking would take longer than the universe has been: this test would never end.
     assert not test({"a": "a" * 50_000 + "!"})
+
+
+def test_a_condition_is_bounded_in_depth():
+    negated: dict = {"a": 1}
+    for _ in range(40):
+        negated = {"a": {"$not": negated}}
+    literal: dict = {}
+    for _ in range(3000):
+        literal = {"a": literal}
+    for condition in (negated, {"a": literal}, {"$and": [{"a": {"$in": [literal]}}]}):
+        with pytest.raises(ConditionError, match="nested deeper than 64 levels"):
+            compile_condition(condition)
+        assert compile_condition(condition, strict=False)({"a": 1}) is False
+
+
+def test_groups_that_name_groups_are_counted_wherever_they_are_named():
+    groups: dict = {"g0": {"type": "list", "attributeKey": "id", "values": ["u"]}}
+    for n in range(1, 9):
+        inner = [{"$savedGroup": {"id": f"g{n - 1}"}}] * 6
+        groups[f"g{n}"] = {"type": "condition", "condition": {"$or": inner}}
+    assert compile_condition({"$savedGroup": {"id": "g3"}}, groups)({"id": "u"})
+    with pytest.raises(ConditionError, match="more than 10000 parts"):
+        compile_condition({"$savedGroup": {"id": "g8"}}, groups)
+    assert compile_condition({"$savedGroup": {"id": "g8"}}, groups, strict=False)({"id": "u"}) is False
