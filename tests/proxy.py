@@ -1,4 +1,4 @@
-"""A wire that can be cut: a Unix socket that forwards to another, for making a server go away."""
+"""A wire that can be cut or frozen: a Unix socket that forwards to another, for making a server go away."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Wire:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._server = self._loop.run_until_complete(asyncio.start_unix_server(self._accept, self.here))
         self._ready.set()
         self._loop.run_forever()
@@ -36,6 +38,7 @@ class Wire:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await self._flowing.wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()
@@ -52,7 +55,15 @@ class Wire:
     def mend(self) -> None:
         self.whole = True
 
+    def freeze(self) -> None:
+        """Let everybody connect and nobody hear anything; what is sent arrives after `thaw`."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def thaw(self) -> None:
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
     def close(self) -> None:
         self.cut()
+        self.thaw()
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)

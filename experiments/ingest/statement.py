@@ -12,11 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import orjson
+import psycopg
 
 from experiments.ingest.rows import KINDS, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _SLATE_COLUMNS = """recommendation_id uuid, project_id bigint, surface_id bigint, unit_id text,
     experiment_id bigint, variant_id bigint, model_version_id bigint, reason text, fallback text,
@@ -171,6 +172,24 @@ def statement_for(kinds: tuple[str, ...]) -> str:
     return f"WITH {parts} SELECT {events}, {feedback}, {said}"
 
 
+# The statement without rows asks for every table, column and right that a fact needs; the message
+# makes its commit go through the log of changes, which a standby and a full disk refuse.
+WRITE_PROBE = f"{statement_for(KINDS)} FROM pg_logical_emit_message(true, 'bakeoff', 'probe')"
+WRITE_PROBE_PARAMETERS: list[str | int] = ["[]"] * len(KINDS) + [0]
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether PostgreSQL refuses a value (SQLSTATE 22, 23): the same rows would be refused again.
+
+    Everything else may pass: a server that fails over, a table that a migration still has to make.
+    """
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate[:2] in {"22", "23"}
+    return isinstance(error, psycopg.DataError)  # psycopg's own, before anything was sent
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """Rows of many requests, ready to travel.
@@ -191,9 +210,18 @@ class Payload:
         arrays: list[str | int] = [array.decode() for array in self.arrays]
         return [*arrays, self.events] if "events" in self.kinds else arrays
 
+    @property
+    def size(self) -> int:
+        """Bytes of all arrays."""
+        return sum(map(len, self.arrays))
+
     @classmethod
     def of(cls, requests: Iterable[Rows]) -> Payload:
-        """Join the rows of many requests."""
+        """Join the rows of many requests.
+
+        Raises:
+            TypeError: a value cannot be written as JSON: nested too deep, or text that is no Unicode.
+        """
         joined: dict[str, list[object]] = {kind: [] for kind in KINDS}
         for rows in requests:
             for kind in KINDS:
@@ -202,9 +230,48 @@ class Payload:
         arrays = tuple(orjson.dumps(joined[kind]) for kind in kinds)
         return cls(kinds=kinds, arrays=arrays, events=len(joined["events"]))
 
-    def count(self, kind: str) -> int:
-        """Return how many rows of a kind there are."""
-        return len(orjson.loads(self.arrays[self.kinds.index(kind)])) if kind in self.kinds else 0
+    @classmethod
+    def join(cls, payloads: Sequence[Payload]) -> Payload:
+        """Join payloads without reading their rows again."""
+        if len(payloads) == 1:
+            return payloads[0]
+        parts: dict[str, list[bytes]] = {kind: [] for kind in KINDS}
+        for payload in payloads:
+            for kind, array in zip(payload.kinds, payload.arrays, strict=True):
+                parts[kind].append(array[1:-1])
+        kinds = tuple(kind for kind in KINDS if parts[kind])
+        arrays = tuple(b"[" + b",".join(parts[kind]) + b"]" for kind in kinds)
+        return cls(kinds=kinds, arrays=arrays, events=sum(payload.events for payload in payloads))
+
+    def halves(self) -> tuple[Payload, Payload] | None:
+        """Split the rows in two, in the order in which they are written; None for a single row."""
+        rows = [
+            (kind, row)
+            for kind, array in zip(self.kinds, self.arrays, strict=True)
+            for row in orjson.loads(array)
+        ]
+        if len(rows) < 2:
+            return None
+        middle = len(rows) // 2
+        return Payload.of_parsed(rows[:middle]), Payload.of_parsed(rows[middle:])
+
+    @classmethod
+    def of_parsed(cls, rows: Sequence[tuple[str, object]]) -> Payload:
+        """Make one of rows that were read from another, each with its kind."""
+        kinds = tuple(kind for kind in KINDS if any(kind == of for of, _ in rows))
+        arrays = tuple(orjson.dumps([row for of, row in rows if of == kind]) for kind in kinds)
+        return cls(kinds=kinds, arrays=arrays, events=-1)
+
+    def unbound_feedback(self, bound: set[tuple[int, str]]) -> Payload | None:
+        """Return the feedback that is not among these (project, feedback id), or None."""
+        if "feedback" not in self.kinds:
+            return None
+        rows = [
+            ("feedback", row)
+            for row in orjson.loads(self.arrays[self.kinds.index("feedback")])
+            if (row["project_id"], row["feedback_id"]) not in bound
+        ]
+        return Payload.of_parsed(rows) if rows else None
 
     def as_fields(self) -> dict[str, bytes]:
         """Return it as the fields of one entry of the spill stream."""

@@ -45,6 +45,7 @@ class Environment:
         allowed_hosts: that a request may name.
         public: where visitors see the platform; None: where it listens.
         trusted_proxies: whose word about a visitor's address is believed.
+        pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
     """
 
     home: Path
@@ -59,6 +60,7 @@ class Environment:
     debug: bool
     public: PublicUrl | None = None
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    pooled: bool = False
 
     @property
     def run_folder(self) -> Path:
@@ -128,6 +130,7 @@ def read_environment() -> Environment:
         debug=env.get("BAKEOFF_DEBUG", "") == "1",
         public=public,
         trusted_proxies=proxies,
+        pooled=env.get("BAKEOFF_POOLED", "") == "1",
     )
 
 

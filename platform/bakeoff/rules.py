@@ -12,6 +12,7 @@ from psycopg import connect
 from psycopg.conninfo import make_conninfo
 
 from bakeoff.gateway.live_experiments import NO_FLAGS, read_experiments
+from bakeoff.gateway.row_isolation import RowReader
 from bakeoff.qa_links import QaLink, write_link
 from experiments.assignment import PastExposure, assign, explain, recall
 from experiments.ingest.past_exposures import PAST_EXPOSURES
@@ -58,7 +59,7 @@ def assignments_of(
         context: what a request would say besides.
     """
     with connect(_address()) as connection:
-        _, flags = read_experiments(connection, lambda *_: None)
+        _, flags = read_experiments(connection, lambda *_: None, RowReader(), {})
         found = flags.get(project_id, NO_FLAGS)
         ids = [experiment.experiment_id for experiment in found.running.values()]
         past = {

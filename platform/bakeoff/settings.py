@@ -100,6 +100,9 @@ def _database(url: str) -> dict[str, object]:
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # A pooler lends another server connection to each transaction, and a cursor of the last one
+        # is not there. Django's psycopg prepares nothing unless it is told to.
+        "DISABLE_SERVER_SIDE_CURSORS": BAKEOFF.pooled,
         "OPTIONS": parts,
         **settings,
     }

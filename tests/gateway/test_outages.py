@@ -2,68 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import time
-from dataclasses import replace
-from pathlib import Path
-
-import pytest
-from django.conf import settings
 from django.db import connection
 
-from bakeoff.environment import read_environment
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
-from tests.conftest import FastLane
-from tests.proxy import Wire
-
-from urllib.parse import quote  # isort: skip
-
-
-class Outage:
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="wire-"))
-        run = settings.BAKEOFF.run_folder
-        self.postgres = Wire(self.folder / ".s.PGSQL.5432", run / ".s.PGSQL.5432")
-        self.redis = Wire(self.folder / "valkey.sock", run / "valkey.sock")
-        url = f"postgresql:///test_bakeoff?host={quote(str(self.folder), safe='')}&user=bakeoff"
-        environment = replace(
-            read_environment(),
-            database_url=url,
-            redis_url=f"unix://{self.folder / 'valkey.sock'}?db=0",
-        )
-        self.lane = FastLane(environment)
-
-    def stop(self) -> None:
-        self.lane.stop()
-        self.postgres.close()
-        self.redis.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@pytest.fixture
-def outage(shop):
-    cache_client().delete(STREAM)
-    outage = Outage()
-    yield outage
-    outage.stop()
-    cache_client().delete(STREAM)
-
-
-def click(n: int) -> dict:
-    return {"event_id": f"e{n}", "name": "click", "unit_id": "u1", "item_id": "i1"}
-
-
-ASK = {"surface": "home-feed", "unit_id": "u1", "k": 3}
-
-
-def eventually(holds, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from tests.outages import ASK, click, eventually
 
 
 def test_postgres_away_events_spill_and_drain_once(outage, shop, rows):
@@ -154,7 +98,6 @@ def test_a_spilled_row_that_is_refused_holds_nobody_up(outage, shop, rows):
     assert rows("event", shop.project) == 1
     assert cache_client().xlen(STREAM) == 0
     assert cache_client().xlen(REFUSED) == 1
-    cache_client().delete(REFUSED)
 
 
 def test_without_workers_serving_goes_on(outage, shop, rows):

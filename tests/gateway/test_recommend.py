@@ -257,4 +257,10 @@ def test_health_and_readiness(lane):
     assert lane.client.get("/healthz").json() == {"status": "ok"}
     ready = lane.client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "configuration": True, "postgres": True, "redis": True}
+    checks = ready.json()
+    assert all(
+        checks[name] for name in ("ready", "configuration", "postgres", "redis", "spill", "work")
+    )
+    names = {task["name"] for task in checks["tasks"] if task["alive"]}
+    assert {"writer", "configuration", "announcements", "heartbeat"} <= names
+    assert lane.client.head("/readyz").status_code == lane.client.head("/healthz").status_code == 200

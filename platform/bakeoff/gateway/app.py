@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
-
-import orjson
-import redis.asyncio
-import redis.exceptions
+from urllib.parse import parse_qs, unquote
 
 from bakeoff.accounts.keys import SECRET, digest_of
 from bakeoff.gateway.access import authenticate, authenticate_as, key_text
 from bakeoff.gateway.answering import Recorder
 from bakeoff.gateway.aside import Aside
 from bakeoff.gateway.bodies import BodyReader
+from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
 from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.classify import Classifier
+from bakeoff.gateway.database import Connector
 from bakeoff.gateway.errors import ApiError, of_bounds
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
 from bakeoff.gateway.front import Front
@@ -40,6 +39,7 @@ from bakeoff.gateway.live import Live, LiveConfiguration
 from bakeoff.gateway.live_stream import happenings, read_ticket
 from bakeoff.gateway.probing import probe
 from bakeoff.gateway.reader import GroupRead
+from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
 from bakeoff.gateway.rest import Rest, is_api
@@ -47,6 +47,7 @@ from bakeoff.gateway.shadow import Shadows
 from bakeoff.gateway.unit_book import UnitBook
 from bakeoff.gateway.writer import GroupCommit
 from experiments.bounds import BoundsError
+from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Any]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-CACHE_TIMEOUT_SECONDS = 0.25
+STOP_SECONDS = 10.0
 CORS_MAX_AGE = b"600"
 READ_BY_THE_REST = frozenset({"/v1/feedback"})  # the management API lists what is posted here
 SEGMENT_ROUTES = ("/v1/batch", "/v1/track", "/v1/identify", "/v1/page", "/v1/screen", "/v1/alias")
@@ -76,24 +77,28 @@ class Gateway:
         self._front = Front(environment.public, environment.trusted_proxies)
         self._django = Rest(self._front.whole(rest))
         self._bodies, self._aside = BodyReader(), Aside()
-        # The short timeout is for requests; the subscription waits for as long as it takes.
-        self._cache = redis.asyncio.Redis.from_url(
-            environment.redis_url,
-            socket_timeout=CACHE_TIMEOUT_SECONDS,
-            socket_connect_timeout=CACHE_TIMEOUT_SECONDS,
-            retry=None,
-        )
-        self._slow_cache = redis.asyncio.Redis.from_url(environment.redis_url)
+        self._supervisor = Supervisor()
+        # The short deadline is for requests, the longer one for what must not be lost; subscriptions
+        # wait for as long as it takes.
+        self._cache = BoundedRedis.of(environment.redis_url, HOT_SECONDS)
+        self._store = BoundedRedis.of(environment.redis_url, STORE_SECONDS)
+        self._listening = listening_client(environment.redis_url)
+        connector = Connector(environment.database_url, pooled=environment.pooled)
         self._live = LiveConfiguration(
-            environment.database_url, self._slow_cache, environment.artifacts
+            environment.database_url,
+            self._store,
+            self._listening,
+            environment.artifacts,
+            self._supervisor,
         )
-        self._writer = GroupCommit(environment.database_url, self._slow_cache)
-        self._identity = IdentityBook(environment.database_url, self._slow_cache)
+        self._readiness = Readiness(connector, self._store, self._live, self._supervisor)
+        self._writer = GroupCommit(connector, self._store, self._supervisor)
+        self._identity = IdentityBook(connector, self._store)
         self._intake = Intake(self._writer, self._cache, self._identity, self._aside)
-        self._remote = Remote(self._cache, self._slow_cache, self._live.process)
+        self._remote = Remote(self._cache, self._listening, self._live.process, self._supervisor)
         self._live.open_breakers = self._remote.open_breakers
         self._live.prober = partial(probe, remote=self._remote)
-        self._units = UnitBook(environment.database_url)
+        self._units = UnitBook(connector)
         sub_path = environment.public.path if environment.public is not None else ""
         self._flags = Flags(self._identity, self._units, sub_path=sub_path)
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)
@@ -198,16 +203,29 @@ class Gateway:
                 gc.freeze()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self._remote.stop()
-                await self._writer.stop()
-                await self._identity.stop()
-                await self._units.stop()
-                await self._live.stop()
-                await self._cache.aclose()
-                await self._slow_cache.aclose()
-                self._aside.stop()
+                await self._shut_down()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _shut_down(self) -> None:
+        """End every part; one that fails or hangs must not keep the process from ending."""
+        for stop in (
+            self._remote.stop,
+            self._writer.stop,
+            self._identity.stop,
+            self._units.stop,
+            self._live.stop,
+            self._supervisor.stop,
+            self._cache.aclose,
+            self._store.aclose,
+            self._listening.aclose,
+        ):
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await stop()
+            except Exception:  # the next part must end, too
+                logger.exception("a part did not end")
+        self._aside.stop()
 
     def _caller(self, request: Request) -> tuple[Live, Caller]:
         live = self._live.current
@@ -280,26 +298,15 @@ class Gateway:
         return self._flags.refetches(self._live, caller.key.project_id)
 
     async def _stream_happenings(self, request: Request) -> AsyncIterator[bytes]:
-        return happenings(self._slow_cache, read_ticket(self._secret, request.query("ticket")))
+        return happenings(self._listening, read_ticket(self._secret, request.query("ticket")))
 
     async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
-        return 200, b'{"status":"ok"}'
+        return self._readiness.health()
 
-    async def _answer_readiness(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
-        """Ready means: configuration read and facts can be kept. Redis away is only slower."""
-        checks: dict[str, Any] = {
-            "configuration": self._live.current.loaded,
-            "postgres": await self._writer.ping(),
-            "redis": await self._ping_cache(),
-        }
-        ready = checks["configuration"] and checks["postgres"]
-        return (200 if ready else 503), orjson.dumps({"ready": ready, **checks})
-
-    async def _ping_cache(self) -> bool:
-        try:
-            return bool(await self._cache.ping())
-        except (redis.exceptions.RedisError, OSError):
-            return False
+    async def _answer_readiness(self, request: Request) -> tuple[int, bytes]:
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        strict = "strict" in parse_qs(query, keep_blank_values=True)
+        return await self._readiness.readiness(strict=strict)
 
 
 def _without_trailing_slash(scope: Scope) -> Scope:

@@ -5,32 +5,28 @@ A project in which no ids were ever linked, and a request without an anonymous i
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-import psycopg
 import redis.asyncio
 import redis.exceptions
 
-from bakeoff.gateway.patience import within
+from bakeoff.gateway.database import Connector, Lookup
 from experiments.ingest.identity import link, resolve, unit_of_pair
 from inference.serving.changes import CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    import psycopg
+
     from bakeoff.gateway.live import Live
 
     _Together = Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]]
 
-logger = logging.getLogger(__name__)
 REMEMBERED = 200_000
-TIMEOUT_SECONDS = 1.0
-RETRY_SECONDS = 1.0
 
 # An anonymous id or none, and a user's id or none; at least one of them.
 Ids = tuple[str | None, str | None]
@@ -39,21 +35,15 @@ Ids = tuple[str | None, str | None]
 class IdentityBook:
     """Answers which unit some ids are; one in a process."""
 
-    def __init__(self, database_url: str, cache: redis.asyncio.Redis) -> None:
+    def __init__(self, connector: Connector, cache: redis.asyncio.Redis) -> None:
         """Remember where to ask, and where to say that a project has linked ids now."""
-        self._url, self._cache = database_url, cache
-        self._connection: psycopg.AsyncConnection | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._retry_at = 0.0
+        self._lookup, self._cache = Lookup(connector, "ids", writes=True), cache
         self._known: OrderedDict[tuple[int, Ids], str] = OrderedDict()
         self._linking: set[int] = set()
 
     async def stop(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await self._connection.close()
-            self._connection = None
+        await self._lookup.stop()
 
     def needs_asking(self, live: Live, project: int, ids: Ids) -> bool:
         """Whether the unit is more than the id itself."""
@@ -97,34 +87,15 @@ class IdentityBook:
     async def _ask(
         self, project: int, missing: Sequence[Ids], together: _Together, *, may_link: bool
     ) -> dict[Ids, str]:
-        loop = asyncio.get_running_loop()
-        async with self._one_at_a_time:
-            if loop.time() < self._retry_at:
-                return {}
-            try:
-                found = await self._read(project, missing, together, may_link=may_link)
-            except (psycopg.Error, TimeoutError, OSError) as error:
-                logger.warning("ids are not linked while PostgreSQL is away: %s", error)
-                self._retry_at = loop.time() + RETRY_SECONDS
-                await self.stop()
-                return {}
+        found = await self._lookup.ask(lambda connection: _ask(connection, project, missing, together))
+        if found is None:
+            return {}
+        if may_link and any(None not in ids for ids in missing):
+            await self._announce(project)
         for ids, unit in found.items() if may_link else ():
             self._known[project, ids] = unit
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        return found
-
-    async def _read(
-        self, project: int, missing: Sequence[Ids], together: _Together, *, may_link: bool
-    ) -> dict[Ids, str]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=2
-            )
-        asked = _ask(self._connection, project, missing, together)
-        found = await within(TIMEOUT_SECONDS, self._connection, asked)
-        if may_link and any(None not in ids for ids in missing):
-            await self._announce(project)
         return found
 
     async def _announce(self, project: int) -> None:

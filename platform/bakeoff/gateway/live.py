@@ -1,7 +1,7 @@
 """Live configuration: one frozen value that every request reads, rebuilt when something changes.
 
-Guarantees: a request sees one consistent configuration; while PostgreSQL or Redis is away the last
-one serves on.
+Guarantees: a request sees one consistent configuration; while PostgreSQL or Redis is away, or frozen,
+the last one serves on; a malformed row keeps its last good value and touches no other.
 """
 
 from __future__ import annotations
@@ -11,182 +11,155 @@ import contextlib
 import logging
 import os
 import socket
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, cast
 
 import orjson
 import psycopg
 import redis.asyncio
 import redis.exceptions
 
-from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
+from bakeoff.gateway.cache import subscribe
+from bakeoff.gateway.live_reader import Live, LiveKey, LiveReader, LiveSurface
 from bakeoff.gateway.watching import watched_projects
-from experiments.ingest.likes import LikeRule, LikeRuleError, parse_rules
-from inference.serving.artifact import ArtifactError
 from inference.serving.changes import CHANNEL
 from inference.serving.keys import PROBES, serving_key
-from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from bakeoff.gateway.live_experiments import LiveVersion
     from inference.serving.probes import ProbeResult
+    from inference.supervision import Supervisor, WorkStatus
 
+
+__all__ = ["Live", "LiveConfiguration", "LiveKey", "LiveSurface"]
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 HEARTBEAT_TTL_SECONDS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class LiveKey:
-    """A key that may be used."""
-
-    project_id: int
-    project: str
-    kind: str
-    origins: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSurface:
-    """A surface and who serves it now."""
-
-    surface_id: int
-    key: str
-    kind: str
-    static_list: tuple[str, ...]
-    candidates: int
-    exploration: float
-    liked: tuple[LikeRule, ...]
-    champion: LiveVersion | None
-    experiments: tuple[LiveExperiment, ...] = ()
-    shadow_share: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """Everything that a request needs to know.
-
-    Attributes:
-        keys: by digest.
-        surfaces: by project, by key.
-        titles: by project, by item id.
-        linked: projects in which an id stands for another.
-        credited: by project, names of events that are credited to a slate if they name none.
-        flags: by project.
-        watched: projects whose arrivals somebody looks at now.
-        probed: versions that are to be tried before they serve, by id.
-    """
-
-    keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
-    surfaces: Mapping[int, Mapping[str, LiveSurface]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
-    linked: frozenset[int] = frozenset()
-    credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
-    flags: Mapping[int, LiveFlags] = field(default_factory=lambda: MappingProxyType({}))
-    watched: frozenset[int] = frozenset()
-    probed: Mapping[int, LiveVersion] = field(default_factory=lambda: MappingProxyType({}))
-    loaded: bool = False
-
-
-_KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins
-    FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
-    WHERE k.revoked_at IS NULL"""
-_SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
-    s.liked_events, CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
-        WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END,
-    v.id, v.name || '@' || v.number, v.artifact_sha256
-    FROM inference_surface AS s LEFT JOIN inference_modelversion AS v
-        ON v.surface_id = s.id AND v.alias = 'champion'"""
-# A champion that has just been replaced stays loaded: going back to it is a pointer.
-_WARM = """SELECT DISTINCT ON (surface_id) id, name || '@' || number, artifact_sha256
-    FROM inference_modelversion WHERE alias = 'retired' ORDER BY surface_id, id DESC"""
-_PROBED = """SELECT id, name || '@' || number, artifact_sha256 FROM inference_modelversion
-    WHERE id = ANY(%s)"""
-_LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
-    SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
-_CREDITED = """SELECT project_id, array_agg(DISTINCT name) FROM inference_surface,
-    jsonb_array_elements_text(credited_events) AS name GROUP BY project_id"""
-_CATALOGUE = "SELECT count(*), coalesce(max(updated_at)::text, '') FROM inference_item"
-_TITLES = "SELECT project_id, item_id, title FROM inference_item"
+READ_SECONDS = 30.0  # a frozen PostgreSQL must not hold the thread, nor the end of the process
+MAX_AGE_SECONDS = 30.0
+READER, LISTENER, HEARTBEAT = "configuration", "announcements", "heartbeat"
 
 
 class LiveConfiguration:
     """Keeps `current` up to date in the background."""
 
-    def __init__(self, database_url: str, cache: redis.asyncio.Redis, artifacts: Path) -> None:
-        """Remember where to read."""
+    def __init__(
+        self,
+        database_url: str,
+        cache: redis.asyncio.Redis,
+        listening: redis.asyncio.Redis,
+        artifacts: Path,
+        supervisor: Supervisor,
+    ) -> None:
+        """Remember where to read.
+
+        Args:
+            database_url: of PostgreSQL.
+            cache: for heartbeats.
+            listening: for announcements; waits as long as it takes.
+            artifacts: folder of the models.
+            supervisor: keeps the background work alive.
+        """
         self.current = Live()
-        self._url, self._cache, self._artifacts = database_url, cache, artifacts
-        self._models: dict[str, Model | None] = {}
-        self._used: set[str] = set()
-        self._catalogue: tuple[Any, ...] = ()
+        self._reader = LiveReader(database_url, artifacts)
+        self._cache, self._listening, self._supervisor = cache, listening, supervisor
+        self._read_at = 0.0
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self.open_breakers: Callable[[], list[int]] = list  # of whoever asks models elsewhere
         # Answers a question with a version that does not serve yet.
         self.prober: Callable[[LiveVersion, str, str], Awaitable[ProbeResult]] | None = None
-        self._problems: dict[str, str] = {}  # why artifacts cannot be loaded, by digest
         self._probe_results: dict[int, ProbeResult] = {}
         self._probing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._tried = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.reloaded = asyncio.Event()  # of the next reload: whoever waits is woken once
-        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the configuration was read."""
+        return time.monotonic() - self._read_at
 
     async def start(self) -> None:
         """Load once if possible, then keep up."""
-        await self._reload()
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._keep_up())]
+        self._supervisor.start(READER, self._keep_up, max_silence_seconds=2 * READ_SECONDS)
+        self._supervisor.start(LISTENER, self._listen)
+        self._supervisor.start(HEARTBEAT, self._publish_often)
+        await self._tried.wait()
 
     async def stop(self) -> None:
-        """End the background tasks and take this process off the list of those that serve."""
-        tasks = [*self._tasks, *([self._probing] if self._probing is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End the background work and take this process off the list of those that serve."""
+        self._reader.hang_up()  # its thread must not outlive the process
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        await self._supervisor.stop(READER, LISTENER, HEARTBEAT)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await self._cache.delete(serving_key(self.process))
 
-    async def _listen(self) -> None:
+    async def _listen(self, status: WorkStatus) -> None:
         """Wake the reload when a change is announced; without Redis, polling is enough."""
         while True:
             try:
-                async with self._cache.pubsub() as pubsub:
-                    await pubsub.subscribe(CHANNEL)
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            self._changed.set()
+                async for message in subscribe(self._listening, CHANNEL):
+                    status.beat()
+                    if message is not None:
+                        self._changed.set()
             except (redis.exceptions.RedisError, OSError):
+                status.beat()
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _keep_up(self) -> None:
+    async def _keep_up(self, status: WorkStatus) -> None:
         while True:
+            status.beat()
+            try:
+                await self._reload()
+            finally:
+                self._tried.set()  # with what there is: what is wrong is tried again
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), POLL_SECONDS)
             self._changed.clear()
-            await self._reload()
+
+    async def _publish_often(self, status: WorkStatus) -> None:
+        """Say that this process serves, also while a reload takes its time."""
+        while True:
+            status.beat()
+            await self._publish()
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _reload(self) -> None:
         async with self._one_at_a_time:  # an older answer must not come after a newer one
             wanted = await self._wanted_probes()
             try:
                 watched = await watched_projects(self._cache)
-                current = await asyncio.to_thread(self._read, list(wanted))
-                self.current = replace(current, watched=watched)
+                self.current = replace(await self._read_in_time(list(wanted)), watched=watched)
+                self._read_at = time.monotonic()
                 done, self.reloaded = self.reloaded, asyncio.Event()
                 done.set()
             except psycopg.Error as error:
                 logger.warning("configuration is not reloaded, the last one serves on: %s", error)
         self._start_probes(wanted)
-        await self._beat()
+        await self._publish()
 
-    async def _beat(self) -> None:
+    async def _publish(self) -> None:
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await self._cache.set(serving_key(self.process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
+
+    async def _read_in_time(self, probed_ids: Sequence[int]) -> Live:
+        """Read in a thread; a server that gives no answer is hung up on.
+
+        Raises:
+            psycopg.Error: PostgreSQL is away.
+        """
+        reading = asyncio.ensure_future(asyncio.to_thread(self._reader.read, self.current, probed_ids))
+        done, _ = await asyncio.wait({reading}, timeout=READ_SECONDS)
+        if not done:
+            self._reader.hang_up()
+        return await reading
 
     async def _wanted_probes(self) -> dict[int, str]:
         """Return the nonces of the versions that somebody wants tried, by version id."""
@@ -194,7 +167,7 @@ class LiveConfiguration:
             wanted = cast("dict[bytes, bytes]", await self._cache.hgetall(PROBES))
         except (redis.exceptions.RedisError, OSError):
             return {}
-        return {int(version): nonce.decode() for version, nonce in wanted.items()}
+        return {int(v): nonce.decode() for v, nonce in wanted.items() if v.isdigit()}
 
     def _start_probes(self, wanted: Mapping[int, str]) -> None:
         """Try versions beside the reload: an answer may take as long as its deadline."""
@@ -209,9 +182,9 @@ class LiveConfiguration:
             answered = known is not None and known.nonce == nonce and not known.problem
             if version is None or self.prober is None or answered:
                 continue
-            problem = self._problems.get(version.digest, "")
+            problem = self._reader.problems.get(version.digest, "")
             self._probe_results[version_id] = await self.prober(version, problem, nonce)
-            await self._beat()
+            await self._publish()
 
     def _said(self) -> bytes:
         """Say what this process serves, for whoever reads a change back."""
@@ -223,6 +196,8 @@ class LiveConfiguration:
                 "champion": {str(s): one.version_id for s, one in champions.items() if one.model},
                 "unserved": self._unserved(surfaces),
                 "breakers": self.open_breakers(),
+                "work": [status.as_json() for status in self._supervisor.statuses],
+                "issues": [asdict(issue) for issue in self.current.issues],
                 "experiment": {
                     str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
                 },
@@ -240,85 +215,3 @@ class LiveConfiguration:
             for variant in experiment.variants.values()
         ]
         return sorted({one.version_id for one in serving if one is not None and one.model is None})
-
-    def _read(self, probed_ids: Sequence[int] = ()) -> Live:
-        """Read everything in one snapshot; runs in a thread."""
-        self._used.clear()
-        with psycopg.connect(self._url, connect_timeout=3) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            keys = {
-                digest: LiveKey(project_id, slug, kind, tuple(origins))
-                for digest, project_id, slug, kind, origins in connection.execute(_KEYS)
-            }
-            experiments, flags = read_experiments(connection, self._version)
-            surfaces: dict[int, dict[str, LiveSurface]] = {}
-            for row in connection.execute(_SURFACES):
-                mine = [e for e in experiments.get(row[1], ()) if e.surface == row[2]]
-                surface = self._surface(row, mine)
-                surfaces.setdefault(row[1], {})[surface.key] = surface
-            for retired in connection.execute(_WARM):
-                self._version(*retired)
-            probed = {
-                row[0]: version
-                for row in (connection.execute(_PROBED, [list(probed_ids)]) if probed_ids else ())
-                if (version := self._version(*row)) is not None
-            }
-            linked = frozenset(row[0] for row in connection.execute(_LINKED))
-            credited = {row[0]: frozenset(row[1]) for row in connection.execute(_CREDITED)}
-            titles = self.current.titles
-            catalogue = connection.execute(_CATALOGUE).fetchone() or ()
-            if catalogue != self._catalogue:
-                titles = self._read_titles(connection)
-                self._catalogue = catalogue
-        self._models = {d: m for d, m in self._models.items() if d in self._used}
-        return Live(
-            keys=keys,
-            surfaces=surfaces,
-            titles=titles,
-            linked=linked,
-            credited=credited,
-            flags=flags,
-            probed=probed,
-            loaded=True,
-        )
-
-    def _read_titles(self, connection: psycopg.Connection) -> dict[int, dict[str, str]]:
-        titles: dict[int, dict[str, str]] = {}
-        for project_id, item_id, title in connection.execute(_TITLES):
-            titles.setdefault(project_id, {})[item_id] = title
-        return titles
-
-    def _surface(self, row: tuple[Any, ...], experiments: Sequence[LiveExperiment]) -> LiveSurface:
-        surface_id, _, key, kind, static_list, candidates, exploration, liked, shadows, *champion = row
-        try:
-            rules = parse_rules(liked)
-        except LikeRuleError as error:
-            logger.warning("surface %s: %s", key, error)
-            rules = ()
-        return LiveSurface(
-            surface_id=surface_id,
-            key=key,
-            kind=kind,
-            static_list=tuple(static_list),
-            candidates=candidates,
-            exploration=exploration,
-            liked=rules,
-            champion=self._version(*champion),
-            experiments=tuple(experiments),
-            shadow_share=shadows,
-        )
-
-    def _version(
-        self, version_id: int | None, label: str | None, digest: str | None
-    ) -> LiveVersion | None:
-        if version_id is None or label is None or digest is None:
-            return None
-        self._used.add(digest)
-        if self._models.get(digest) is None:
-            try:
-                self._models[digest] = open_model(self._artifacts, digest)
-                self._problems.pop(digest, None)
-            except (ArtifactError, OSError, ValueError) as error:
-                logger.error("version %s cannot be served: %s", label, error)  # noqa: TRY400
-                self._models[digest], self._problems[digest] = None, str(error)
-        return LiveVersion(version_id, label, self._models[digest], digest)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from psycopg.rows import dict_row
 
+from bakeoff.gateway.row_isolation import RowReader, check_writable
 from experiments.assignment import (
     NO_MEMORY,
-    AllocationError,
     ConditionError,
     ExperimentRule,
     Memory,
@@ -22,8 +22,10 @@ from experiments.assignment import (
     Span,
     Targeting,
     VariantRule,
+    assign,
     personal_rules,
 )
+from experiments.assignment.conditions import MAX_LEVELS, levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
     from inference.serving.models import Model
     from inference.serving.ranker import Ranker
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,58 +177,86 @@ VersionOf = Callable[[int | None, str | None, str | None], LiveVersion | None]
 
 
 def read_experiments(
-    connection: psycopg.Connection, version_of: VersionOf
+    connection: psycopg.Connection,
+    version_of: VersionOf,
+    reader: RowReader,
+    last: Mapping[int, LiveFlags],
 ) -> tuple[dict[int, list[LiveExperiment]], dict[int, LiveFlags]]:
     """Return the running experiments of each project, oldest first, and the flags of each.
 
     Args:
         connection: in one snapshot with all else that is read.
         version_of: loads a version by id, label and digest.
+        reader: reads each row by itself.
+        last: what was read before, which stands in for what is malformed now.
     """
-    groups = _read_groups(connection)
-    experiments = _read_running(connection, groups, version_of)
-    return experiments, _read_flags(connection, experiments, groups)
+    groups = _read_groups(connection, reader, last)
+    experiments = _read_running(connection, groups, version_of, reader, last)
+    return experiments, _read_flags(connection, experiments, groups, reader, last)
 
 
 def _read_running(
-    connection: psycopg.Connection, groups: Mapping[int, Mapping[str, Any]], version_of: VersionOf
+    connection: psycopg.Connection,
+    groups: Mapping[int, Mapping[str, Any]],
+    version_of: VersionOf,
+    reader: RowReader,
+    last: Mapping[int, LiveFlags],
 ) -> dict[int, list[LiveExperiment]]:
     """Return the running experiments of each project, oldest first."""
-    holdouts = {
-        project: Span("holdout", salt, share, 1.0)
-        for project, salt, share in connection.execute(_HOLDOUTS)
-    }
+    holdouts = {project: (salt, share) for project, salt, share in connection.execute(_HOLDOUTS)}
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_EXPERIMENTS).fetchall()
         epochs: dict[int, list[dict[str, Any]]] = {}
         for row in cursor.execute(_EPOCHS):
             epochs.setdefault(row["experiment_id"], []).append(row)
     experiments: dict[int, list[LiveExperiment]] = {}
-    for _, several in groupby(rows, key=lambda row: row["id"]):
+    for experiment_id, several in groupby(rows, key=lambda row: row["id"]):
         variants = list(several)
-        project = variants[0]["project_id"]
-        try:
-            made = _experiment(variants, holdouts.get(project), groups.get(project, {}), version_of)
-            made = replace(made, epochs=_epochs(made.rule, epochs[made.experiment_id]))
-        except (AllocationError, ConditionError) as error:  # what is saved was checked
-            logger.error("experiment %s cannot run: %s", variants[0]["key"], error)  # noqa: TRY400
-            continue
-        experiments.setdefault(project, []).append(made)
+        project, key = variants[0]["project_id"], variants[0]["key"]
+        before = last.get(project, NO_FLAGS).running.get(key)
+        if before is not None and before.experiment_id != experiment_id:
+            before = None
+        made = reader.read(
+            project,
+            f"experiment {key}",
+            partial(
+                _experiment,
+                variants,
+                holdouts.get(project),
+                groups.get(project, {}),
+                version_of,
+                epochs.get(experiment_id, []),
+            ),
+            # Whatever else is malformed, the kill switch must work.
+            _switched(before, enabled=variants[0]["enabled"]),
+        )
+        if made is not None:
+            experiments.setdefault(project, []).append(made)
     return experiments
+
+
+def _switched(experiment: LiveExperiment | None, *, enabled: bool) -> LiveExperiment | None:
+    if experiment is None or experiment.rule.enabled == enabled:
+        return experiment
+    return replace(experiment, rule=replace(experiment.rule, enabled=enabled), said={})
 
 
 def _experiment(
     rows: Sequence[dict[str, Any]],
-    holdout: Span | None,
+    holdout: tuple[str, float] | None,
     groups: Mapping[str, Any],
     version_of: VersionOf,
+    epochs: Sequence[Mapping[str, Any]],
 ) -> LiveExperiment:
     """Make one experiment of its rows, one a variant.
 
     Raises:
-        AllocationError, ConditionError: its rule cannot be followed.
+        Exception: its rule cannot be followed, or not be sent to clients; of whatever type.
     """
     row = rows[0]
+    check_writable(
+        row["condition"], row["prerequisites"], row["forced_units"], [r["value"] for r in rows]
+    )
     variants = {
         r["variant"]: LiveVariant(
             r["variant_id"],
@@ -251,6 +279,7 @@ def _experiment(
         enabled=row["enabled"],
         layout=tuple((key, width) for key, width in row["layout"]),
     )
+    assign(replace(rule, enabled=True), "a unit")  # what cannot be evaluated must fail here
     return LiveExperiment(
         experiment_id=row["id"],
         key=row["key"],
@@ -262,6 +291,7 @@ def _experiment(
         prerequisites=tuple(row["prerequisites"]),
         memory=Memory(row["sticky"], row["sticky_since"], row["blocked_before"]),
         reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
+        epochs=_epochs(rule, epochs),
     )
 
 
@@ -285,10 +315,13 @@ def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[Li
 
 
 def _checks(
-    row: Mapping[str, Any], holdout: Span | None, groups: Mapping[str, Any]
+    row: Mapping[str, Any], holdout: tuple[str, float] | None, groups: Mapping[str, Any]
 ) -> tuple[Span | Targeting | Prerequisite, ...]:
     """Return what a unit must pass, in the order of `experiments.assignment`."""
-    checks: list[Span | Targeting | Prerequisite] = [holdout] if holdout is not None else []
+    checks: list[Span | Targeting | Prerequisite] = []
+    if holdout is not None:
+        salt, share = holdout
+        checks.append(Span("holdout", salt, share, 1.0))
     if row["layer"] is not None:
         checks.append(
             Span(f"layer {row['layer']}", row["layer_salt"], row["slot_low"], row["slot_high"])
@@ -301,37 +334,77 @@ def _checks(
     return tuple(checks)
 
 
-def _read_groups(connection: psycopg.Connection) -> dict[int, dict[str, Any]]:
+def _read_groups(
+    connection: psycopg.Connection, reader: RowReader, last: Mapping[int, LiveFlags]
+) -> dict[int, dict[str, Any]]:
     groups: dict[int, dict[str, Any]] = {}
     for project, key, attribute, values, condition in connection.execute(_GROUPS):
-        group = {"type": "list", "attributeKey": attribute or "id", "values": values}
-        if condition:
-            group = {"type": "condition", "condition": condition}
-        groups.setdefault(project, {})[key] = group
+        group = reader.read(
+            project,
+            f"group {key}",
+            partial(_group, attribute, values, condition),
+            last.get(project, NO_FLAGS).groups.get(key),
+        )
+        if group is not None:
+            groups.setdefault(project, {})[key] = group
     return groups
+
+
+def _group(attribute: str, values: Any, condition: Any) -> dict[str, Any]:
+    if not isinstance(values, list) or not isinstance(condition, dict):
+        raise ConditionError("values must be a list, and condition an object.")
+    if condition:
+        group = {"type": "condition", "condition": condition}
+    else:
+        group = {"type": "list", "attributeKey": attribute or "id", "values": values}
+    if levels_of(group) > MAX_LEVELS:
+        raise ConditionError(f"group is nested deeper than {MAX_LEVELS} levels of JSON.")
+    check_writable(group)
+    return group
 
 
 def _read_flags(
     connection: psycopg.Connection,
     experiments: Mapping[int, Sequence[LiveExperiment]],
     groups: Mapping[int, Mapping[str, Any]],
+    reader: RowReader,
+    last: Mapping[int, LiveFlags],
 ) -> dict[int, LiveFlags]:
     resting: dict[int, dict[str, RestingFlag]] = {}
     for project, key, variant, value in connection.execute(_RESTING):
-        answer = variant if value is None else value
-        resting.setdefault(project, {})[key] = RestingFlag(key, variant, answer)
-    flags = {}
-    for project in experiments.keys() | resting.keys():
-        running = {experiment.key: experiment for experiment in experiments.get(project, ())}
-        rests, known = resting.get(project, {}), groups.get(project, {})
-        said = repr(([(e.rule, e.condition, e.epoch) for e in running.values()], rests, known))
-        rules = {key: experiment.rule for key, experiment in running.items()}
-        flags[project] = LiveFlags(
-            running=running,
-            rules=rules,
-            resting=rests,
-            groups=known,
-            etag=hashlib.sha256(said.encode()).hexdigest()[:16],
-            personal=personal_rules(rules),
+        flag = reader.read(
+            project,
+            f"flag {key}",
+            partial(_resting, key, variant, value),
+            last.get(project, NO_FLAGS).resting.get(key),
         )
-    return flags
+        if flag is not None:
+            resting.setdefault(project, {})[key] = flag
+    return {
+        project: _flags(experiments.get(project, ()), resting.get(project, {}), groups.get(project, {}))
+        for project in experiments.keys() | resting.keys()
+    }
+
+
+def _resting(key: str, variant: str, value: Any) -> RestingFlag:
+    answer = variant if value is None else value
+    check_writable(answer)
+    return RestingFlag(key, variant, answer)
+
+
+def _flags(
+    experiments: Sequence[LiveExperiment],
+    resting: Mapping[str, RestingFlag],
+    groups: Mapping[str, Any],
+) -> LiveFlags:
+    running = {experiment.key: experiment for experiment in experiments}
+    said = repr(([(e.rule, e.condition, e.epoch) for e in experiments], resting, groups))
+    rules = {key: experiment.rule for key, experiment in running.items()}
+    return LiveFlags(
+        running=running,
+        rules=rules,
+        resting=resting,
+        groups=groups,
+        etag=hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()[:16],
+        personal=personal_rules(rules),
+    )

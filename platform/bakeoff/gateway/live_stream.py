@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import redis.asyncio
 import redis.exceptions
 
+from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.errors import ApiError
 from bakeoff.qa_links import LinkError, QaLink, read_link, write_link
 from inference.serving.changes import live_channel
@@ -46,15 +47,7 @@ def read_ticket(secret: str, ticket: str) -> int:
 async def happenings(cache: redis.asyncio.Redis, project: int) -> AsyncIterator[bytes]:
     """Yield a word whenever something happens; ends when the cache goes away, and the page polls."""
     try:
-        async with cache.pubsub() as pubsub:
-            await pubsub.subscribe(live_channel(project))
-            while True:
-                message = await pubsub.get_message(
-                    ignore_subscribe_messages=True, timeout=HEARTBEAT_SECONDS
-                )
-                if message is None:
-                    yield b": still here\n\n"
-                else:
-                    yield b"data: %s\n\n" % message["data"]
+        async for word in subscribe(cache, live_channel(project), quiet_seconds=HEARTBEAT_SECONDS):
+            yield b": still here\n\n" if word is None else b"data: %s\n\n" % word
     except (redis.exceptions.RedisError, OSError):
         return

@@ -12,11 +12,11 @@ import os
 import socket
 from typing import TYPE_CHECKING, TypeVar
 
+import psycopg
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
-
-    import psycopg
 
 T = TypeVar("T")
 
@@ -30,18 +30,23 @@ async def within(
         TimeoutError: it took longer; what became of it is unknown, and the connection is of no use.
     """
     task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:  # nobody waits any more, and the work must not go on alone
+        shut_down(connection)
+        raise
     if not done:
-        _shut_down(connection)
+        shut_down(connection)
         await asyncio.wait({task})
         if task.exception() is not None:
             raise TimeoutError(f"PostgreSQL gave no answer within {seconds:g} s.")
     return task.result()
 
 
-def _shut_down(connection: psycopg.AsyncConnection) -> None:
+def shut_down(connection: psycopg.AsyncConnection | psycopg.Connection) -> None:
+    """Hang up: whoever waits for the connection, in any thread, gets an error at once."""
     with (
-        contextlib.suppress(OSError, ValueError),
+        contextlib.suppress(OSError, ValueError, psycopg.Error),
         socket.socket(fileno=os.dup(connection.fileno())) as wire,
     ):
         wire.shutdown(socket.SHUT_RDWR)

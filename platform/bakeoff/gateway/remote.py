@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.serving.models import Elsewhere
+    from inference.supervision import Supervisor, WorkStatus
 
 logger = logging.getLogger(__name__)
 TIMEOUT, ERROR, OPEN = "timeout", "model_error", "breaker_open"
+LISTENER = "answers of workers"
 RETRY_SECONDS = 0.5
+SILENT_SECONDS = 5.0
 MOST_CONNECTIONS = 64
 FAULTS = (redis.exceptions.RedisError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError)
 
@@ -47,26 +50,31 @@ class RemoteError(Exception):
 class Remote:
     """All that is asked elsewhere by one process."""
 
-    def __init__(self, cache: redis.asyncio.Redis, waiting: redis.asyncio.Redis, process: str) -> None:
+    def __init__(
+        self,
+        cache: redis.asyncio.Redis,
+        waiting: redis.asyncio.Redis,
+        process: str,
+        supervisor: Supervisor,
+    ) -> None:
         """Remember where to ask.
 
         Args:
             cache: for asks; fails fast.
             waiting: for answers; waits as long as it takes.
             process: names this process's replies.
+            supervisor: keeps the listener alive.
         """
         self._cache, self._waiting, self._process = cache, waiting, process
+        self._supervisor = supervisor
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[list[float]]] = {}
         self._breakers: dict[int, Breaker] = {}
-        self._listener: asyncio.Task[None] | None = None
         self._http: httpx2.AsyncClient | None = None
 
     async def stop(self) -> None:
         """Let go of listener and connections."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        await self._supervisor.stop(LISTENER)
         if self._http is not None:
             await self._http.aclose()
 
@@ -125,8 +133,7 @@ class Remote:
         return scores
 
     async def _ask_worker(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:
-        if self._listener is None:
-            self._listener = asyncio.create_task(self._listen())
+        self._supervisor.start(LISTENER, self._listen)
         number = next(self._numbers)
         answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -140,21 +147,29 @@ class Remote:
         finally:
             del self._asked[number]
 
-    async def _listen(self) -> None:
+    async def _listen(self, status: WorkStatus) -> None:
         """Hand answers to who asked."""
         key = replies_key(self._process)
         while True:
+            status.beat()
             try:
-                first = await self._waiting.blpop([key], timeout=1)
-                if first is None:
-                    continue
-                for reply in (first[1], *(await self._waiting.lpop(key, 255) or [])):
-                    self._hand_over(orjson.loads(reply))
+                async with asyncio.timeout(SILENT_SECONDS):  # a frozen server keeps no promise of 1 s
+                    first = await self._waiting.blpop([key], timeout=1)
+                    if first is None:
+                        continue
+                    replies = (first[1], *(await self._waiting.lpop(key, 255) or []))
             except (redis.exceptions.RedisError, OSError):
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for reply in replies:
+                self._hand_over(reply)
 
-    def _hand_over(self, reply: list[Any]) -> None:
-        number, scores, error = reply
+    def _hand_over(self, reply: bytes) -> None:
+        try:
+            number, scores, error = orjson.loads(reply)
+        except (ValueError, TypeError) as error:  # it answers nobody, and the next one must be heard
+            logger.warning("an answer is no answer: %s", error)
+            return
         answer = self._asked.get(number)
         if answer is None or answer.done():
             return

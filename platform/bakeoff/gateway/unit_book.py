@@ -6,28 +6,23 @@ Asked only for experiments that need it. While PostgreSQL is away nothing is kno
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from bakeoff.gateway.patience import within
+from bakeoff.gateway.database import Connector, Lookup
 from experiments.assignment import PastExposure
 from experiments.ingest.past_exposures import PAST_EXPOSURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import psycopg
+
     from bakeoff.gateway.live_experiments import LiveExperiment
 
-logger = logging.getLogger(__name__)
 REMEMBERED = 100_000
 ATTRIBUTES_SECONDS = 30.0  # how long stored attributes are taken to be what they were
-TIMEOUT_SECONDS = 1.0
-RETRY_SECONDS = 1.0
 
 _ATTRIBUTES = "SELECT attributes FROM experiments_unit WHERE project_id = %s AND unit_id = %s"
 
@@ -51,21 +46,15 @@ NOTHING_KNOWN = Known()
 class UnitBook:
     """Answers what is known of a unit; one in a process."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, connector: Connector) -> None:
         """Remember where to ask."""
-        self._url = database_url
-        self._connection: psycopg.AsyncConnection | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._retry_at = 0.0
+        self._lookup = Lookup(connector, "units", writes=False)
         self._attributes: OrderedDict[tuple[int, str], tuple[float, Mapping[str, Any]]] = OrderedDict()
         self._met: OrderedDict[tuple[int, str], PastExposure] = OrderedDict()
 
     async def stop(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await self._connection.close()
-            self._connection = None
+        await self._lookup.stop()
 
     async def known(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> Known:
         """Return what these experiments need to know of a unit."""
@@ -78,33 +67,25 @@ class UnitBook:
         reads = any(experiment.reads_unit for experiment in experiments)
         if not keeping and not reads:
             return NOTHING_KNOWN
-        loop = asyncio.get_running_loop()
-        async with self._one_at_a_time:
-            if loop.time() < self._retry_at:
-                return NOTHING_KNOWN
-            try:
-                attributes = await self._read_attributes(project, unit) if reads else {}
-                met = await self._read_met(keeping, unit) if keeping else {}
-            except (psycopg.Error, TimeoutError, OSError) as error:
-                logger.warning("units are not looked up while PostgreSQL is away: %s", error)
-                self._retry_at = loop.time() + RETRY_SECONDS
-                await self.stop()
-                return NOTHING_KNOWN
-        return Known(attributes, met)
+        attributes = await self._read_attributes(project, unit) if reads else {}
+        met = await self._read_met(keeping, unit) if keeping else {}
+        return Known(attributes, met) if attributes is not None and met is not None else NOTHING_KNOWN
 
-    async def _read_attributes(self, project: int, unit: str) -> Mapping[str, Any]:
+    async def _read_attributes(self, project: int, unit: str) -> Mapping[str, Any] | None:
         now = asyncio.get_running_loop().time()
         at, kept = self._attributes.get((project, unit), (-ATTRIBUTES_SECONDS, {}))
         if now - at < ATTRIBUTES_SECONDS:
             return kept
         rows = await self._ask(_ATTRIBUTES, (project, unit))
+        if rows is None:
+            return None
         found: Mapping[str, Any] = rows[0][0] if rows else {}
         self._attributes[project, unit] = (now, found)
         if len(self._attributes) > REMEMBERED:
             self._attributes.popitem(last=False)
         return found
 
-    async def _read_met(self, keeping: Mapping[int, int], unit: str) -> dict[int, PastExposure]:
+    async def _read_met(self, keeping: Mapping[int, int], unit: str) -> dict[int, PastExposure] | None:
         """Return what the unit met; what it has met is remembered, what it has not is asked again.
 
         Args:
@@ -118,20 +99,19 @@ class UnitBook:
         }
         missing = [experiment for experiment in keeping if experiment not in found]
         if missing:
-            for experiment, *past in await self._ask(PAST_EXPOSURES, (missing, unit)):
+            rows = await self._ask(PAST_EXPOSURES, (missing, unit))
+            if rows is None:
+                return None
+            for experiment, *past in rows:
                 found[experiment] = self._met[experiment, unit] = PastExposure(*past)
             while len(self._met) > REMEMBERED:
                 self._met.popitem(last=False)
         return found
 
-    async def _ask(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=2
-            )
-        connection = self._connection
+    async def _ask(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+        """Return the rows, or None while PostgreSQL is away."""
 
-        async def ask() -> list[tuple[Any, ...]]:
+        async def ask(connection: psycopg.AsyncConnection) -> list[tuple[Any, ...]]:
             return await (await connection.execute(statement, values)).fetchall()
 
-        return await within(TIMEOUT_SECONDS, connection, ask())
+        return await self._lookup.ask(ask)

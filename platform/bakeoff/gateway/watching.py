@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from inference.serving.changes import live_channel
 
 KEPT = 100
 KEPT_SECONDS = 120
+SCAN_SECONDS = 1.0
 
 
 def watch_key(project: int) -> str:
@@ -27,7 +29,8 @@ def seen_key(project: int) -> str:
 async def watched_projects(cache: redis.asyncio.Redis) -> frozenset[int]:
     """Return the projects that somebody watches now."""
     try:
-        keys = [key async for key in cache.scan_iter("watch:*", count=200)]
+        async with asyncio.timeout(SCAN_SECONDS):  # each of many steps has a deadline of its own
+            keys = [key async for key in cache.scan_iter("watch:*", count=200)]
     except (redis.exceptions.RedisError, OSError):
         return frozenset()
     return frozenset(int(key.rpartition(b":")[2]) for key in keys)

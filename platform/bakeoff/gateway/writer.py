@@ -1,13 +1,15 @@
 """Group commit: whatever waits is written in one statement, and only then are its senders answered.
 
 Guarantees: `commit` returns "committed" after PostgreSQL has committed, "spilled" after the spill
-stream is on disk, and raises otherwise; a row that PostgreSQL refuses fails its own request alone.
+stream is on disk, and raises otherwise. What cannot be written as JSON, and what PostgreSQL refuses
+(SQLSTATE 22, 23), fails its own request alone. Everything else is an outage: the connection is
+dropped, the idempotent statement repeated or spilled. Rows that fail again and again while PostgreSQL
+can write are put aside for a person, alone. Nothing that a request sends ends the writer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -17,26 +19,30 @@ import psycopg
 import redis.asyncio
 import redis.exceptions
 
+from bakeoff.gateway.database import FAULTS, Connector, close
 from bakeoff.gateway.errors import ApiError
 from bakeoff.gateway.patience import within
-from experiments.ingest.spill import STREAM, CannotSpillError, spill
-from experiments.ingest.statement import Committed, Payload, statement_for
+from bakeoff.gateway.spill_doubts import SpillDoubts, next_of
+from experiments.ingest.spill import MAX_TRIES, REFUSED, STREAM, CannotSpillError, spill
+from experiments.ingest.statement import Committed, Payload, is_refusal, statement_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from experiments.ingest.rows import Rows
+    from inference.supervision import Supervisor, WorkStatus
 
 logger = logging.getLogger(__name__)
 MOST_WAITING = 5_000
+MAX_WAITING_BYTES = 256 * 2**20
 MOST_PER_COMMIT = 512
-WRITERS = 1
+MAX_BYTES_PER_COMMIT = 8 * 2**20  # PostgreSQL reads it as one value, Redis keeps it as one entry
 COMMIT_TIMEOUT_SECONDS = 3.0
 MOST_SPILLING = 32
-PING_TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 0.25
 # How long the first batch of an outage waits for a new connection; the later ones spill at once.
 RECONNECT_PATIENCE_SECONDS = 0.5
+STOP_SECONDS = 8.0  # to write what waits, at the end of the process
 
 Durability = Literal["committed", "spilled"]
 
@@ -51,7 +57,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Waiting:
-    rows: Rows
+    payload: Payload
     done: asyncio.Future[Outcome]
 
 
@@ -66,90 +72,148 @@ def unavailable() -> ApiError:
 
 
 class GroupCommit:
-    """The writers of one process: while one waits for its commit, the other gathers the next."""
+    """The writer of one process: while one batch waits for its commit, the next gathers."""
 
-    def __init__(self, database_url: str, cache: redis.asyncio.Redis) -> None:
-        """Remember where to write."""
-        self._cache = cache
+    def __init__(
+        self, connector: Connector, cache: redis.asyncio.Redis, supervisor: Supervisor
+    ) -> None:
+        """Remember where to write, and who keeps the writer alive."""
+        self._cache, self._supervisor = cache, supervisor
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MOST_WAITING)
-        self._writers = [_Writer(database_url, cache, self._queue) for _ in range(WRITERS)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._waiting_bytes = 0
+        self._doubts = SpillDoubts(cache)
+        self._writer = _Writer(connector, cache, self._queue, self._doubts)
 
     async def start(self) -> None:
-        """Start the writers."""
-        self._tasks = [asyncio.create_task(writer.run()) for writer in self._writers]
+        """Start the writer."""
+        self._supervisor.start("writer", self._writer.run)
+        self._supervisor.start("withdrawals", self._doubts.run)
 
     async def stop(self) -> None:
-        """Write what waits, then end."""
-        await self._queue.join()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            await writer.stop()
+        """Write what waits, for a while, then end: whatever the servers do, the process must end."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._queue.join()
+        except TimeoutError:
+            logger.warning("requests that are not written at the end: %d", self._queue.qsize())
+        await self._supervisor.stop("writer", "withdrawals")
+        while not self._queue.empty():
+            _fail(self._queue.get_nowait(), unavailable())
+        await self._writer.stop()
 
     async def commit(self, rows: Rows) -> Outcome:
         """Wait until the rows are durable.
 
         Raises:
-            ApiError: 503 when they cannot be kept, 429 when too many wait, 400 when PostgreSQL
-                refuses a value.
+            ApiError: 503 when they cannot be kept, 429 when too many wait, 400 when a value cannot be
+                written as JSON or PostgreSQL refuses it.
         """
-        waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
+        return await self._commit(_payload_of(rows))
+
+    async def _commit(self, payload: Payload) -> Outcome:
+        waiting = _Waiting(payload, asyncio.get_running_loop().create_future())
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            raise _too_busy(
+                f"bytes waiting == {self._waiting_bytes}, must be at most {MAX_WAITING_BYTES}"
+            )
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
-            raise ApiError(
-                429,
-                "too_busy",
-                f"requests waiting == {MOST_WAITING}, must be fewer.",
-                retry_after=1,
-            ) from None
-        return await waiting.done
+            raise _too_busy(f"requests waiting == {MOST_WAITING}, must be fewer") from None
+        self._waiting_bytes += payload.size
+        try:
+            return await waiting.done
+        finally:
+            self._waiting_bytes -= payload.size
 
     async def commit_in_order(self, rows: Rows) -> Outcome:
         """Put rows behind those that are spilled and may be needed first, if there are any.
 
         Raises:
-            ApiError: 503 when they cannot be kept.
+            ApiError: as of `commit`.
         """
+        payload = _payload_of(rows)
         try:
             if not await self._cache.xlen(STREAM):
-                return await self.commit(rows)
-            await spill(self._cache, Payload.of([rows]))
-        except (CannotSpillError, redis.exceptions.RedisError, OSError):
+                return await self._commit(payload)
+            await spill(self._cache, payload)
+        except CannotSpillError as error:
+            self._doubts.add(error.doubtful)
+            raise unavailable() from None
+        except (redis.exceptions.RedisError, OSError):
             raise unavailable() from None
         return Outcome("spilled", None)
 
-    async def ping(self) -> bool:
-        """Whether PostgreSQL answers a writer."""
-        return await self._writers[0].ping()
+
+def _payload_of(rows: Rows) -> Payload:
+    """Write one request's rows as JSON, before they meet those of others.
+
+    Raises:
+        ApiError: 400, a value of them has no JSON.
+    """
+    try:
+        return Payload.of([rows])
+    except TypeError as error:
+        raise ApiError(400, "not_storable", f"A value cannot be stored: {error}.") from error
+
+
+def _too_busy(why: str) -> ApiError:
+    return ApiError(429, "too_busy", f"{why}.", retry_after=1)
 
 
 class _Writer:
     """One connection that writes whatever waits, again and again."""
 
-    def __init__(self, url: str, cache: redis.asyncio.Redis, queue: asyncio.Queue[_Waiting]) -> None:
-        self._url, self._cache, self._queue = url, cache, queue
+    def __init__(
+        self,
+        connector: Connector,
+        cache: redis.asyncio.Redis,
+        queue: asyncio.Queue[_Waiting],
+        doubts: SpillDoubts,
+    ) -> None:
+        self._connector, self._cache, self._queue, self._doubts = connector, cache, queue, doubts
         self._connection: psycopg.AsyncConnection | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._away = False
+        self._status: WorkStatus | None = None
+        self._following: _Waiting | None = None
         self._spilling: set[asyncio.Task[None]] = set()
         self._room_to_spill = asyncio.Semaphore(MOST_SPILLING)
 
-    async def run(self) -> None:
+    async def run(self, status: WorkStatus) -> None:
+        self._status = status
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < MOST_PER_COMMIT and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            status.beat()
+            batch = await self._gather()
+            if not batch:
+                continue
             spilling = None
             try:
                 spilling = await self._write(batch)
+            except Exception as error:  # noqa: BLE001  it fails these requests, and no other
+                status.record_failure(error)
             finally:
                 if spilling is None:
                     self._settle(batch)
                 else:
                     spilling.add_done_callback(partial(self._settle_spilled, batch))
+
+    async def _gather(self) -> list[_Waiting]:
+        """Return what waits and fits into one commit; nothing when nobody came for a while."""
+        first, self._following = self._following, None
+        if first is None:
+            first = await next_of(self._queue)
+        if first is None:
+            return []
+        batch, size = [first], first.payload.size
+        while len(batch) < MOST_PER_COMMIT and not self._queue.empty():
+            following = self._queue.get_nowait()
+            size += following.payload.size
+            if size > MAX_BYTES_PER_COMMIT:
+                self._following = following
+                break
+            batch.append(following)
+        return batch
 
     def _settle(self, batch: Sequence[_Waiting]) -> None:
         for waiting in batch:
@@ -160,28 +224,28 @@ class _Writer:
         self._spilling.discard(spilling)
         self._room_to_spill.release()
         self._settle(batch)
-
-    async def ping(self) -> bool:
-        try:
-            connection = await self._connected()
-            await within(PING_TIMEOUT_SECONDS, connection, connection.execute("SELECT 1"))
-        except (psycopg.Error, TimeoutError):
-            return False
-        return True
+        if not spilling.cancelled() and (error := spilling.exception()) is not None:
+            logger.error("a batch was not spilled", exc_info=error)
 
     async def stop(self) -> None:
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
+        if self._following is not None:
+            self._settle([self._following])
+        for task in (self._reconnecting, *self._spilling):
+            if task is not None:
+                task.cancel()
         await self._disconnect()
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await connection.close()
+            await close(connection)
 
     async def _connected(self) -> psycopg.AsyncConnection:
-        """Return the connection; when it broke, another is made beside the work."""
+        """Return a connection that can write; when it broke, another is made beside the work.
+
+        Raises:
+            psycopg.OperationalError: there is none.
+        """
         if self._connection is None or self._connection.closed:
             if self._reconnecting is None or self._reconnecting.done():
                 self._reconnecting = asyncio.create_task(self._reconnect())
@@ -195,59 +259,98 @@ class _Writer:
     async def _reconnect(self) -> None:
         while True:
             try:
-                connection = await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=2
-                )
-                # A server that is going down or coming up may greet and not serve.
-                await within(PING_TIMEOUT_SECONDS, connection, connection.execute("SELECT 1"))
-            except (psycopg.Error, TimeoutError, OSError):
+                self._connection = await self._connector.connect(writes=True)
+            except FAULTS as error:
+                self._connector.note(error)
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
-                self._connection, self._away = connection, False
+                self._away = False
                 return
 
     async def _write(self, batch: Sequence[_Waiting]) -> asyncio.Task[None] | None:
         """Commit a batch, or return the task that spills it: the next need not wait for its sync."""
-        try:
-            outcome = await self._insert([waiting.rows for waiting in batch])
-        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError) as error:
+        error: BaseException | None = None
+        for _ in range(MAX_TRIES):
+            error = await self._try(batch)
+            if error is None:
+                return None
+            if is_refusal(error):
+                break
             # What became of a statement that timed out is unknown; its repetition is harmless.
             await self._disconnect()
-            await self._room_to_spill.acquire()
-            spilling = asyncio.create_task(self._spill(batch, error))
-            self._spilling.add(spilling)
-            return spilling
-        except psycopg.Error as error:
-            await self._write_one_by_one(batch, error)
-            return None
+            if (
+                not isinstance(error, psycopg.Error)
+                or error.sqlstate is None
+                or not await self._answers()
+            ):
+                return await self._start_spilling(batch, error)
+        # PostgreSQL can write, and not these rows: find them, so that no other fails with them.
+        assert error is not None  # noqa: S101  the loop ran
+        await self._split(batch, error)
+        return None
+
+    async def _answers(self) -> bool:
+        """Whether a new connection can write."""
+        try:
+            await self._connected()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    async def _try(self, batch: Sequence[_Waiting]) -> BaseException | None:
+        """Commit a batch and answer; return what went wrong."""
+        if self._status is not None:
+            self._status.beat()  # many tries of a batch that is split are no hanging
+        try:
+            outcome = await self._insert(Payload.join([waiting.payload for waiting in batch]))
+        except FAULTS as error:
+            self._connector.note(error)
+            return error
         for waiting in batch:
             _finish(waiting, outcome)
         return None
 
-    async def _write_one_by_one(self, batch: Sequence[_Waiting], error: psycopg.Error) -> None:
-        """Find the row that PostgreSQL refuses; the others must not fail with it."""
+    async def _split(self, batch: Sequence[_Waiting], error: BaseException) -> None:
         if len(batch) == 1:
-            logger.warning("row refused: %s", error)
-            reason = str(error.diag.message_primary or error)
-            refused = ApiError(400, "refused", f"The database refuses a value: {reason}.")
-            _fail(batch[0], refused)
+            await self._reject(batch[0], error)
             return
-        for waiting in batch:
-            if spilling := await self._write([waiting]):
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            if spilling := await self._write(half):
                 spilling.add_done_callback(partial(self._settle_spilled, ()))
-                await spilling
+                await asyncio.wait({spilling})
 
-    async def _insert(self, requests: Sequence[Rows]) -> Outcome:
-        payload = Payload.of(requests)
+    async def _reject(self, waiting: _Waiting, error: BaseException) -> None:
+        """Refuse what PostgreSQL refuses; keep aside what fails for no reason that the sender knows."""
+        logger.warning("rows refused: %s", error)
+        if is_refusal(error):
+            reason = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+            message = f"The database refuses a value: {reason or error}."
+            _fail(waiting, ApiError(400, "refused", message))
+            return
+        await self._keep([waiting], stream=REFUSED, error=error)
+
+    async def _insert(self, payload: Payload) -> Outcome:
         connection = await self._connected()
         row = await within(COMMIT_TIMEOUT_SECONDS, connection, _execute(connection, payload))
         return Outcome("committed", Committed.from_row(row))
 
-    async def _spill(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _start_spilling(
+        self, batch: Sequence[_Waiting], error: BaseException
+    ) -> asyncio.Task[None]:
+        await self._room_to_spill.acquire()
+        spilling = asyncio.create_task(self._keep(batch, stream=STREAM, error=error))
+        self._spilling.add(spilling)
+        return spilling
+
+    async def _keep(self, batch: Sequence[_Waiting], *, stream: str, error: BaseException) -> None:
+        """Put a batch into a stream of Redis and answer."""
         try:
-            await spill(self._cache, Payload.of([waiting.rows for waiting in batch]))
-        except (CannotSpillError, redis.exceptions.RedisError, OSError) as second:
+            payload = Payload.join([waiting.payload for waiting in batch])
+            await spill(self._cache, payload, stream=stream)
+        except CannotSpillError as second:
             logger.warning("rows are refused: %s; %s", error, second)
+            self._doubts.add(second.doubtful)
             for waiting in batch:
                 _fail(waiting, unavailable())
             return
@@ -257,6 +360,7 @@ class _Writer:
 
 async def _execute(connection: psycopg.AsyncConnection, payload: Payload) -> tuple[Any, ...]:
     statement = statement_for(payload.kinds)
+    # Where the connection's threshold is None, behind a pooler, this prepares nothing either.
     cursor = await connection.execute(statement, payload.parameters, prepare=True)
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101  the statement always returns one row
