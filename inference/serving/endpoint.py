@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import orjson
+
+from inference.outgoing import MAX_ANSWER_BYTES, post_and_wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 HEADERS = {"content-type": "application/json"}
 PROTOCOLS = ("json", "v2")
-MOST_ANSWER_BYTES = 4 * 2**20
 
 
 class WrongAnswerError(ValueError):
@@ -46,8 +46,8 @@ def read_scores(status: int, content: bytes, protocol: str) -> list[float]:
     """
     if status != 200:
         raise WrongAnswerError(f"status == {status}, must be 200.")
-    if len(content) > MOST_ANSWER_BYTES:
-        raise WrongAnswerError(f"answer == {len(content)} bytes, must be at most {MOST_ANSWER_BYTES}.")
+    if len(content) > MAX_ANSWER_BYTES:
+        raise WrongAnswerError(f"answer == {len(content)} bytes, must be at most {MAX_ANSWER_BYTES}.")
     answer = orjson.loads(content)
     found: Any = None
     if isinstance(answer, dict) and protocol == "v2":
@@ -79,14 +79,14 @@ def ask_endpoint(asked: Elsewhere, question: Mapping[str, Any], count: int) -> l
 
     Raises:
         WrongAnswerError: the answer is wrong.
-        httpx2.HTTPError: there is none.
+        OutgoingError: there is none within the deadline, or the address may not be asked.
     """
-    response = httpx2.post(
+    answer = post_and_wait(
         asked.url,
         content=encode_question(question, asked.protocol),
         headers=HEADERS,
-        timeout=asked.deadline_ms / 1000,
+        seconds=asked.deadline_ms / 1000,
     )
-    scores = read_scores(response.status_code, response.content, asked.protocol)
+    scores = read_scores(answer.status, answer.content, asked.protocol)
     check_scores(scores, count)
     return scores

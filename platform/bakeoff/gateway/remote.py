@@ -12,12 +12,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import orjson
 import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.breaker import Breaker
+from inference.outgoing import OutgoingClient
 from inference.serving.asking import ASKS, MOST_WAITING, encode_ask, replies_key
 from inference.serving.endpoint import (
     HEADERS,
@@ -39,8 +39,7 @@ TIMEOUT, ERROR, OPEN = "timeout", "model_error", "breaker_open"
 LISTENER = "answers of workers"
 RETRY_SECONDS = 0.5
 SILENT_SECONDS = 5.0
-MOST_CONNECTIONS = 64
-FAULTS = (redis.exceptions.RedisError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError)
+FAULTS = (redis.exceptions.RedisError, OSError, ValueError)
 
 
 class RemoteError(Exception):
@@ -70,7 +69,7 @@ class Remote:
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[list[float]]] = {}
         self._breakers: dict[int, Breaker] = {}
-        self._http: httpx2.AsyncClient | None = None
+        self._http: OutgoingClient | None = None
 
     async def stop(self) -> None:
         """Let go of listener and connections."""
@@ -180,10 +179,12 @@ class Remote:
 
     async def _ask_endpoint(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:
         if self._http is None:
-            self._http = httpx2.AsyncClient(
-                limits=httpx2.Limits(max_connections=MOST_CONNECTIONS), follow_redirects=False
-            )
-        response = await self._http.post(
-            asked.url, content=encode_question(question, asked.protocol), headers=HEADERS
+            self._http = OutgoingClient()
+        answer = await self._http.post(
+            asked.url,
+            content=encode_question(question, asked.protocol),
+            headers=HEADERS,
+            # The deadline around this call comes first, and tells a late answer from none.
+            seconds=2 * asked.deadline_ms / 1000,
         )
-        return read_scores(response.status_code, response.content, asked.protocol)
+        return read_scores(answer.status, answer.content, asked.protocol)

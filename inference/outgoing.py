@@ -1,0 +1,271 @@
+"""The one way out: requests that the platform makes to addresses which people have written down.
+
+Guarantees, whatever the address says and whoever answers:
+
+- only public addresses are connected to: a name is resolved, every address it has is judged, and the
+  connection goes to a judged address, so that a name cannot change its mind in between. Loopback,
+  private, link-local, multicast and every form that hides one of them are refused, unless the setting
+  BAKEOFF_OUTGOING_ALLOW names the address, its network, or the host;
+- no proxy of the environment, no redirect, no packed answer, no answer beyond a limit;
+- a call ends by its deadline, the name's resolution and a dripping answer included;
+- every failure to get an answer reads the same, so that nobody can map a network by it. The log has
+  the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpcore2
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+logger = logging.getLogger(__name__)
+ALLOW = "BAKEOFF_OUTGOING_ALLOW"
+MAX_CONNECTIONS = 64
+MAX_ANSWER_BYTES = 4 * 2**20
+KEEPALIVE_SECONDS = 20.0
+# Global unicast: everything else is reserved, or a way to write an IPv4 address (::a.b.c.d, NAT64).
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
+_SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
+_FAULTS = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+    httpcore2.UnsupportedProtocol,
+)
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class OutgoingError(OSError):
+    """There is no answer; the message is the same for every reason."""
+
+
+class AllowError(ValueError):
+    """The setting cannot be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered: the status, and the body, at most `MAX_ANSWER_BYTES`."""
+
+    status: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What may be asked beside public addresses: networks, and names of hosts."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    hosts: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> Allowed:
+        """Read addresses, networks and names, by commas or blanks.
+
+        Raises:
+            AllowError: one is none of these.
+        """
+        networks, hosts = [], set()
+        for word in text.replace(",", " ").split():
+            try:
+                networks.append(ipaddress.ip_network(word, strict=False))
+            except ValueError as error:
+                if "/" in word or ":" in word:
+                    raise AllowError(
+                        f"{ALLOW} has '{word}', must be an address, a network or the name of a host."
+                    ) from error
+                hosts.add(word.lower())
+        return cls(tuple(networks), frozenset(hosts))
+
+    def permits(self, host: str, address: str) -> bool:
+        """Whether a host may be reached at an address."""
+        if host.lower().rstrip(".") in self.hosts:
+            return True
+        try:
+            ip = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        return _is_public(ip) or any(ip in network for network in self.networks)
+
+
+def _is_public(ip: Address) -> bool:
+    if ip.is_multicast or not ip.is_global:
+        return False
+    return ip.version == 4 or (ip in _GLOBAL_V6 and ip not in _SIX_TO_FOUR)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Allowed:
+    return Allowed.parse(text)
+
+
+def allowed() -> Allowed:
+    """Return what the setting allows now.
+
+    Raises:
+        AllowError: it cannot be understood.
+    """
+    return _parsed(os.environ.get(ALLOW, ""))
+
+
+class _Judging(httpcore2.AsyncNetworkBackend):
+    """Resolves a name once, judges each address, and connects to one that was judged.
+
+    TLS still verifies the name: the certificate is checked against it, not against the address.
+    """
+
+    def __init__(self) -> None:
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect.
+
+        Raises:
+            OutgoingError: no address of the host may be asked.
+        """
+        rule = allowed()
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        # One that is refused refuses all: a name that has both is made to be tried again and again.
+        if not addresses or not all(rule.permits(host, address) for address in addresses):
+            raise OutgoingError(f"{host} is {addresses}, which {ALLOW} does not allow")
+        for address in addresses[:-1]:  # a name often has an address of a family that is not here
+            with contextlib.suppress(*_FAULTS):
+                return await self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+        return await self._inner.connect_tcp(
+            addresses[-1], port, timeout, local_address, socket_options
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+class OutgoingClient:
+    """Connections to elsewhere, kept for a while; one in an event loop."""
+
+    def __init__(self) -> None:
+        """Make the pool; nothing connects yet."""
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=_Judging(),
+        )
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self._pool.aclose()
+
+    async def post(
+        self, url: str, *, content: bytes, headers: dict[str, str], seconds: float
+    ) -> Answer:
+        """Ask by POST.
+
+        Raises:
+            OutgoingError: there is no answer, or not within the deadline, or it may not be asked.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._post(url, content, headers)
+        except (OutgoingError, OSError, ValueError, TimeoutError, *_FAULTS) as error:
+            logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
+            raise OutgoingError(no_answer(url, seconds)) from None
+
+    async def _post(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:
+        # A packed answer can be a thousand times what its bytes say.
+        wanted = {**headers, "accept-encoding": "identity"}
+        async with self._pool.stream(
+            "POST", url, headers=list(wanted.items()), content=content
+        ) as response:
+            for name, value in response.headers:
+                if name.lower() == b"content-encoding" and value.strip().lower() != b"identity":
+                    raise OutgoingError("the answer is packed, must be identity")
+            parts, size = [], 0
+            async for part in response.aiter_stream():
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    raise OutgoingError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+                parts.append(part)
+            return Answer(response.status, b"".join(parts))
+
+
+def no_answer(url: str, seconds: float) -> str:
+    """Return what is said of a call without an answer: nothing of why."""
+    return (
+        f"url == '{_without_secrets(url)}', gave no usable answer within {seconds * 1000:g} ms, or is "
+        f"no address that may be asked (see {ALLOW})."
+    )
+
+
+def _without_secrets(url: str) -> str:
+    """Return a URL without user, password, query and fragment."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:200]
+    return "…"
+
+
+class _Waiting:
+    """An event loop in a thread, for those who wait: workers, gates and shadows."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True, name="outgoing").start()
+        self._client = OutgoingClient()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the thread runs in this process: a fork has none."""
+        return self._process == os.getpid()
+
+    def post(self, url: str, *, content: bytes, headers: dict[str, str], seconds: float) -> Answer:
+        call = self._client.post(url, content=content, headers=headers, seconds=seconds)
+        return self.run(call)
+
+    def run(self, call: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+
+_waiting: _Waiting | None = None
+_lock = threading.Lock()
+
+
+def post_and_wait(url: str, *, content: bytes, headers: dict[str, str], seconds: float) -> Answer:
+    """Ask by POST and wait: for workers, never in an event loop.
+
+    Raises:
+        OutgoingError: as of `OutgoingClient.post`.
+    """
+    global _waiting  # noqa: PLW0603  one thread in a process
+    with _lock:
+        if _waiting is None or not _waiting.is_mine:
+            _waiting = _Waiting()
+        waiting = _waiting
+    return waiting.post(url, content=content, headers=headers, seconds=seconds)
