@@ -60,6 +60,7 @@ def register_version(
             evidence={"training_run": run.pk},
         )
         run.state = TrainingRun.State.PASSED if passed else TrainingRun.State.REFUSED
+        run.notes = [*run.notes, *gate.get("about", {}).get("notes", ())]
         run.version, run.progress, run.ended_at = version, 1.0, timezone.now()
         run.message = f"{version.label} " + (
             "passed the gate" if passed else "refused by the gate: " + "; ".join(gate["reasons"])

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from inference.classifiers.protocol import LabelledData, about_labels, fit_head
+from inference.classifiers.protocol import HeadOptions, LabelledData, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import Draft
 from inference.serving.features import FeatureTable
@@ -30,6 +30,7 @@ class BertParams:
         head_rate: of the head.
         rank: of adapters.
         inverse_l2: C of the regression that the head starts as.
+        class_weight: `none` or `balanced`.
     """
 
     method: str = "full"
@@ -40,6 +41,7 @@ class BertParams:
     head_rate: float = 1e-3
     rank: int = 8
     inverse_l2: float = 30.0
+    class_weight: str = "none"
 
 
 class Bert:
@@ -65,13 +67,18 @@ class Bert:
         beside = table.transform(data.features)
         options.report(0.0, f"encoding {len(data.texts)} texts")
         vectors = encoder.encode(data.texts)
-        weights, offset = fit_head(
-            np.concatenate([vectors, beside], axis=1), data.truth, len(data.labels), params.inverse_l2
+        start = fit_head(
+            np.concatenate([vectors, beside], axis=1),
+            data.truth,
+            len(data.labels),
+            HeadOptions(params.inverse_l2, params.class_weight),
         )
-        head = torch.nn.Linear(*weights.shape).to(encoder.device)
+        head = torch.nn.Linear(*start.weights.shape).to(encoder.device)
         with torch.no_grad():
-            head.weight.copy_(torch.from_numpy(weights.T))
-            head.bias.copy_(torch.from_numpy(offset))
+            head.weight.copy_(torch.from_numpy(start.weights.T))
+            head.bias.copy_(torch.from_numpy(start.offset))
+        weight = _label_weights(data, params.class_weight)
+        label_weights = None if weight is None else torch.from_numpy(weight).to(encoder.device)
         steps = min(params.most_steps, int(params.epochs * len(data.texts) / params.batch) + 1)
         schedule = Schedule(params.method, steps, params.rate, params.head_rate, rank=params.rank)
         add_adapters(encoder, schedule)
@@ -83,7 +90,7 @@ class Bert:
             chosen = rng.choice(len(tokens), min(params.batch, len(tokens)), replace=False)
             read = encoder.forward([tokens[i] for i in chosen])
             logits = head(torch.cat([read, features[chosen]], dim=1))
-            return torch.nn.functional.cross_entropy(logits, truth[chosen])
+            return torch.nn.functional.cross_entropy(logits, truth[chosen], weight=label_weights)
 
         tune(encoder, head, schedule, loss_of, options)
         merge_adapters(encoder, schedule)
@@ -96,3 +103,12 @@ class Bert:
             about=about_labels(self.name, asdict(params), data, table, options.seed),
             files=encoder.files(),
         )
+
+
+def _label_weights(data: LabelledData, class_weight: str) -> np.ndarray | None:
+    """Return weights of labels that make each count alike, (labels,); None when they count by rows."""
+    if class_weight != "balanced":
+        return None
+    counts = np.bincount(data.truth, minlength=len(data.labels))
+    weights: np.ndarray = (len(data.truth) / (np.maximum(counts, 1) * len(counts))).astype(np.float32)
+    return weights

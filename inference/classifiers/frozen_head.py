@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from inference.classifiers.protocol import LabelledData, about_labels, fit_head
+from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import Draft
 from inference.serving.features import FeatureTable
@@ -19,9 +19,13 @@ class FrozenHeadParams:
 
     Attributes:
         inverse_l2: C of the regression.
+        class_weight: `none` or `balanced`.
+        max_steps: of the regression's solver.
     """
 
     inverse_l2: float = 30.0
+    class_weight: str = "none"
+    max_steps: int = MAX_STEPS
 
 
 class FrozenHead:
@@ -49,11 +53,16 @@ class FrozenHead:
         vectors = encoder.encode(data.texts, progress=tell)
         table = FeatureTable.learn(data.features)
         rows = np.concatenate([vectors, table.transform(data.features)], axis=1)
-        weights, offset = fit_head(rows, data.truth, len(data.labels), params.inverse_l2)
+        head = fit_head(
+            rows,
+            data.truth,
+            len(data.labels),
+            HeadOptions(params.inverse_l2, params.class_weight, params.max_steps),
+        )
         options.report(1.0, "fitted")
         return Draft(
             form=ENCODER,
-            arrays={"weights": weights, "offset": offset},
-            about=about_labels(self.name, asdict(params), data, table, options.seed),
+            arrays={"weights": head.weights, "offset": head.offset},
+            about=about_labels(self.name, asdict(params), data, table, options.seed, head),
             files=encoder.files(),
         )

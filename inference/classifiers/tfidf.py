@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.classifiers.protocol import LabelledData, about_labels, fit_head
+from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import Draft
 from inference.serving.features import FeatureTable
@@ -27,11 +27,15 @@ class TfidfParams:
         inverse_l2: C of the regression.
         least: texts that must hold a term.
         most: terms that are kept, the most frequent.
+        class_weight: `none` or `balanced`.
+        max_steps: of the regression's solver.
     """
 
     inverse_l2: float = 10.0
     least: int = 2
     most: int = 50_000
+    class_weight: str = "none"
+    max_steps: int = MAX_STEPS
 
 
 class Tfidf:
@@ -60,12 +64,17 @@ class Tfidf:
         if table.width:
             rows = sparse.hstack([rows, sparse.csr_matrix(table.transform(data.features))]).tocsr()
         options.report(0.2, f"{len(terms)} terms and {table.width} features of {len(split)} texts")
-        weights, offset = fit_head(rows, data.truth, len(data.labels), params.inverse_l2)
+        head = fit_head(
+            rows,
+            data.truth,
+            len(data.labels),
+            HeadOptions(params.inverse_l2, params.class_weight, params.max_steps),
+        )
         options.report(1.0, "fitted")
         return Draft(
             form=TERMS,
-            arrays={"weights": weights, "offset": offset, "rarity": rarity},
-            about=about_labels(self.name, asdict(params), data, table, options.seed),
+            arrays={"weights": head.weights, "offset": head.offset, "rarity": rarity},
+            about=about_labels(self.name, asdict(params), data, table, options.seed, head),
             files={"terms.json": json.dumps(terms).encode()},
         )
 

@@ -18,9 +18,11 @@ LEAST_PROBABILITY = 1e-6
 def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> Scores:
     """Judge probabilities against true labels.
 
-    Per example: accuracy (0 or 1) and log score (log of the true label's probability, at most 0).
-    Of the whole: precision, recall and F1 as means over the labels that occur (macro), the expected
-    calibration error (Guo et al. 2017), and, of two labels, the area under the ROC curve.
+    Per example: accuracy (0 or 1), log score (log of the true label's probability, at most 0), and
+    recall, whose mean over examples is the mean over the labels that occur of each label's recall
+    (macro): an example counts by the inverse of its label's share. Of the whole: precision and F1 as
+    means over labels, the expected calibration error (Guo et al. 2017), and, of two labels, the area
+    under the ROC curve.
 
     Args:
         probabilities: (examples, labels), rows sum to 1.
@@ -35,12 +37,11 @@ def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -
     real = np.bincount(truth, minlength=labels)
     claimed = np.bincount(best, minlength=labels)
     occurs = real > 0
-    precision, recall = hits / np.maximum(claimed, 1), hits / np.maximum(real, 1)
+    precision = hits / np.maximum(claimed, 1)
     f1 = 2 * hits / np.maximum(claimed + real, 1)
     bins = _bins(probabilities[rows, best], correct)
     whole = {
         "precision": float(precision[occurs].mean()),
-        "recall": float(recall[occurs].mean()),
         "f1": float(f1[occurs].mean()),
         "calibration_error": float(
             sum(n * abs(confidence - share) for confidence, share, n in bins) / max(len(truth), 1)
@@ -49,10 +50,21 @@ def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -
     if labels == 2:
         whole["auc"] = area_under_curve(probabilities[:, 1], truth == 1)
     return Scores(
-        per_unit={"accuracy": correct.astype(float), "log_score": np.log(said).astype(float)},
+        per_unit={
+            "accuracy": correct.astype(float),
+            "log_score": np.log(said).astype(float),
+            "recall": correct * label_weights(truth),
+        },
         whole=whole,
         curves={"calibration": bins},
     )
+
+
+def label_weights(truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return weights of examples, (examples,), mean 1, by which labels that occur count alike."""
+    counts = np.bincount(truth)
+    weights: NDArray[np.float64] = len(truth) / ((counts > 0).sum() * counts[truth])
+    return weights
 
 
 def area_under_curve(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.encoders.text_length import notes_on_length
 from inference.evaluation.gate import Rival, Serving, judge
-from inference.evaluation.ranking import recall_of_items, score_rankings
+from inference.evaluation.ranking import recall_of_items
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.serving.answerer import open_answering
-from inference.serving.artifact import Draft, Floats, Indices, artifact_bytes, save_artifact
-from inference.serving.endpoint import check_scores
+from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
-from inference.training.answers_view import value_of_answers
 from inference.training.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
@@ -29,23 +26,24 @@ from inference.training.outcome import (
     RunError,
     RunResult,
 )
+from inference.training.rankings import JudgedRankings
+from inference.training.serving_checks import apply_findings, check_export, check_served_ranking
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from inference.evaluation.gate import GateResult, GateRule
-    from inference.evaluation.scores import Scores
     from inference.training.answers_view import Log
     from inference.training.snapshot import Likes
 
 LEAST_JUDGED = 20
-UNITS_AT_ONCE = 1000
-MOST_ASKED = 1000  # candidates of a model that is asked
 MOST_JUDGED_BY_ASKING = 300
 COLD_UNIT, COLD_ITEM = 5, 2
 PROBE = "item-knn"
 ASKED = ("endpoint", "python")
+TEXTUAL = frozenset({"texts", "vectors"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +94,21 @@ def fit_and_judge(
     if plan.recipe.model in ASKED:
         judged = judged[:: max(1, -(-len(judged) // MOST_JUDGED_BY_ASKING))]
     data = _data(catalogue, split.past)
+    notes = _notes(plan, likes, catalogue)
     checks = _checks(plan, split, data, judged)
     rival = None
     if plan.champion is not None:
         progress.report(0.0, f"scoring the champion ({plan.champion.label}) on {len(judged)} units")
-        rival = _Judged(_fit(plan, plan.champion, data, plan.seed, Progress()), split, judged, plan)
+        rival = JudgedRankings(
+            _fit(plan, plan.champion, data, plan.seed, Progress()), split, judged, plan
+        )
     seeds = []
     parts = recommender.seeds + 1
     for seed in range(recommender.seeds):
         start = time.perf_counter()
         draft = _fit(plan, plan.recipe, data, seed, progress.part(seed, parts, f"seed {seed}"))
         fit_seconds = time.perf_counter() - start
-        seeds.append(_Judged(draft, split, judged, plan, log if seed == 0 else None))
+        seeds.append(JudgedRankings(draft, split, judged, plan, log if seed == 0 else None))
         seeds[-1].fit_seconds = fit_seconds
     last = progress.part(parts - 1, parts, "on all")
     final = _fit(plan, plan.recipe, _data(catalogue, split.whole), plan.seed, last)
@@ -128,7 +129,15 @@ def fit_and_judge(
             "off_policy": seeds[0].off_policy,
         },
     )
-    return RunResult(artifact_sha256=digest, gate=_bounded(_finite(gate), seeds[0].off_policy))
+    findings = []
+    if plan.recipe.model not in ASKED:  # what is asked elsewhere has nothing that the last fit learnt
+        exported = JudgedRankings(final, split, judged, plan)
+        findings = [
+            check_export(plan.rule, [one.scores for one in seeds], exported.scores),
+            check_served_ranking(plan, split, judged, seeds, exported),
+        ]
+    gate = apply_findings(_bounded(_finite(gate), seeds[0].off_policy), findings)
+    return RunResult(artifact_sha256=digest, gate=replace(gate, about={**gate.about, "notes": notes}))
 
 
 def _bounded(gate: GateResult, value: Mapping[str, Any] | None) -> GateResult:
@@ -149,6 +158,21 @@ def _rule(plan: Plan) -> GateRule:
     return replace(plan.rule, most_latency_ms=float(plan.recipe.params.get("deadline_ms", DEADLINE_MS)))
 
 
+def _notes(plan: Plan, likes: Likes, catalogue: Catalogue) -> list[str]:
+    """Return what a person should know of the data."""
+    notes = []
+    known = set(catalogue.item_ids)
+    unknown = sum(item not in known for item in likes.item_ids)
+    if unknown:
+        notes.append(
+            f"{unknown} of {len(likes.item_ids)} likes are of items that are not in the catalogue: "
+            "they are not learnt."
+        )
+    if catalogue.texts and plan.place.encoder and RECOMMENDERS[plan.recipe.model].reads & TEXTUAL:
+        notes += notes_on_length(plan.place.encoder, catalogue.texts)
+    return notes
+
+
 def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
     """Split with a gap where the log spans it; a log that is younger than the gap has none."""
     split = split_by_time(likes, catalogue.item_ids, gap_seconds=gap_seconds)
@@ -156,6 +180,12 @@ def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
         without = split_by_time(likes, catalogue.item_ids)
         if len(split.judged) < len(without.judged) / 2:
             split = without
+    if not split.whole and likes.unit_ids:
+        raise RunError(
+            f"every liked item is unknown: none of {len(set(likes.item_ids))} is in the catalogue of "
+            f"{len(catalogue.item_ids)} items. Load items of these ids with `bakeoff load items` or "
+            "PUT /v1/items."
+        )
     if len(split.judged) < LEAST_JUDGED:
         raise RunError(
             f"units with held-out likes == {len(split.judged)}, must be at least {LEAST_JUDGED}."
@@ -178,63 +208,6 @@ def _data(catalogue: Catalogue, units: list[UnitLikes]) -> TrainingData:
         liked_at=[unit.at for unit in units],
         chance=[unit.chance for unit in units],
     )
-
-
-class _Judged:
-    """A model's lists for the judged units, as serving would make them: their own likes left out."""
-
-    def __init__(
-        self,
-        draft: Draft,
-        split: SplitData,
-        judged: list[int],
-        plan: Plan,
-        log: Log | None = None,
-    ) -> None:
-        self.off_policy: dict[str, Any] | None = None
-        self.fit_seconds = 0.0
-        self.k = plan.rule.k
-        with tempfile.TemporaryDirectory() as scratch:
-            root = Path(scratch)
-            digest = save_artifact(root, draft)
-            ranker = Ranker(root, digest)
-            if ranker.asked:
-                self.ranked = _ask(ranker, open_answering(root, digest), split, judged, self.k)
-            else:
-                self.ranked = _rank(ranker, split, judged, self.k)
-                if log is not None:
-                    margin = plan.rule.guardrail_margin
-                    self.off_policy = value_of_answers(ranker, split, log, margin=margin)
-        wanted = [split.later[i] for i in judged]
-        self.scores: Scores = score_rankings(self.ranked, wanted, k=self.k, items=len(split.item_ids))
-
-
-def _rank(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
-    lists: list[Indices] = []
-    for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
-        part = [split.past[i].items.tolist() for i in judged[start : start + UNITS_AT_ONCE]]
-        lists += ranker.candidates([liked[::-1] for liked in part], part, k)
-    return lists
-
-
-def _ask(ranker: Ranker, model: Any, split: SplitData, judged: list[int], k: int) -> list[Indices]:
-    """Return lists of a model that is asked, for the items that traffic would offer it.
-
-    Raises:
-        RunError: it gives no answer, or a wrong one.
-    """
-    lists = []
-    for unit in judged:
-        liked = split.past[unit].items
-        rest = ranker.default_order[~np.isin(ranker.default_order, liked)][:MOST_ASKED]
-        recent = [ranker.item_ids[i] for i in liked[::-1][:50]]
-        try:
-            scores = list(model.rank(f"unit-{unit}", recent, [ranker.item_ids[i] for i in rest], {}))
-            check_scores(scores, len(rest))
-        except Exception as error:
-            raise RunError(f"the model gave no answer: {type(error).__name__}: {error}") from error
-        lists.append(rest[np.argsort(-np.array(scores), kind="stable")[:k]])
-    return lists
 
 
 def _checks(
@@ -277,8 +250,10 @@ def _shuffled(
     dealt = rng.permutation(items)
     ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
     mixed = replace(data, liked=np.split(dealt, ends), item_vectors=None, chance=None)
-    scores = _Judged(RECOMMENDERS[PROBE].fit(mixed, FitOptions()), split, judged, plan).scores
-    plain = _Judged(RECOMMENDERS["popularity"].fit(data, FitOptions()), split, judged, plan).scores
+    scores = JudgedRankings(RECOMMENDERS[PROBE].fit(mixed, FitOptions()), split, judged, plan).scores
+    plain = JudgedRankings(
+        RECOMMENDERS["popularity"].fit(data, FitOptions()), split, judged, plan
+    ).scores
     count = len(split.item_ids)
     # Chance is what popularity gets, or a list drawn at random where items are few.
     random = [
@@ -307,7 +282,7 @@ def _window(split: SplitData) -> dict[str, Any]:
 
 
 def _slices(
-    ours: _Judged, rival: _Judged | None, split: SplitData, judged: list[int]
+    ours: JudgedRankings, rival: JudgedRankings | None, split: SplitData, judged: list[int]
 ) -> list[dict[str, Any]]:
     """Return how both do on units and items of which little is known."""
     known = np.array([len(split.past[i].items) for i in judged])
@@ -354,12 +329,12 @@ def _cold_view(plan: Plan, likes: Likes, catalogue: Catalogue) -> dict[str, Any]
     )
     for name, units in (("ndcg_known_before", warm), ("ndcg_new", cold)):
         if units:
-            view[name] = _Judged(draft, split, units, plan).scores.mean("ndcg")
+            view[name] = JudgedRankings(draft, split, units, plan).scores.mean("ndcg")
     return view
 
 
 def _learning(
-    plan: Plan, catalogue: Catalogue, split: SplitData, whole: _Judged, judged: list[int]
+    plan: Plan, catalogue: Catalogue, split: SplitData, whole: JudgedRankings, judged: list[int]
 ) -> list[dict[str, float]]:
     """Return the primary metric of fits on growing shares of the units: does more data still help?"""
     if plan.recipe.model in ASKED or whole.fit_seconds > CHEAP_SECONDS:
@@ -370,7 +345,7 @@ def _learning(
     for share in LEARNING_SHARES:
         past = [split.past[i] for i in np.sort(dealt[: max(1, round(share * len(dealt)))])]
         draft = _fit(quiet, plan.recipe, _data(catalogue, past), plan.seed, Progress())
-        points.append((past, _Judged(draft, split, judged, plan)))
+        points.append((past, JudgedRankings(draft, split, judged, plan)))
     return [
         {"rows": sum(len(u.items) for u in past), plan.rule.primary: one.scores.mean(plan.rule.primary)}
         for past, one in [*points, (split.past, whole)]

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.classifiers import CLASSIFIERS, LabelledData
+from inference.encoders.text_length import notes_on_length
 from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
 from inference.serving.answerer import open_answering
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.training.label_checks import check_labels_kept, notes_on_recall
+from inference.training.label_names import MAX_LABELS
 from inference.training.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
@@ -25,6 +28,7 @@ from inference.training.outcome import (
     RunError,
     RunResult,
 )
+from inference.training.serving_checks import apply_findings, check_export, check_served_labels
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
@@ -32,8 +36,8 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Examples
 
 LEAST_JUDGED = 20
-MOST_LABELS = 5000
 PROBE = "tfidf"
+PROBE_PARAMS = {"max_steps": 50}
 
 
 def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunResult:
@@ -68,9 +72,11 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
         draft = _fit(plan, plan.recipe, data, seed, progress.part(first + seed, parts, f"seed {seed}"))
         fit_seconds = time.perf_counter() - start
         judged.append(_Judged(draft, held, fit_seconds))
+    exported = judged[-1]
     if classifier.refits or draft is None:
         last = progress.part(parts - 1, parts, "on all")
         draft = _fit(plan, plan.recipe, everything, plan.seed, last)
+        exported = _Judged(draft, held)
     digest = save_artifact(plan.place.artifacts, replace(draft, about={**draft.about, **plan.about}))
     gate = judge(
         rival,
@@ -85,15 +91,39 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
             "calibration": judged[0].scores.curves["calibration"],
             "learning": _learning(plan, data, held, judged[0]),
             "prior": {"accuracy": prior.scores.mean("accuracy")},
+            "notes": _notes(plan, draft, everything, judged[0], held),
         },
     )
-    return RunResult(artifact_sha256=digest, gate=gate)
+    correct = np.mean([one.scores.per_unit["accuracy"] for one in judged], axis=0)
+    findings = [
+        check_export(plan.rule, [one.scores for one in judged], exported.scores),
+        check_served_labels(plan, held, correct, exported.scores.per_unit["accuracy"]),
+    ]
+    if rival is not prior:
+        findings.append(check_labels_kept(rival, judged[0].scores, held))
+    return RunResult(artifact_sha256=digest, gate=apply_findings(gate, findings))
+
+
+def _notes(
+    plan: Plan, draft: Draft, data: LabelledData, judged: _Judged, held: LabelledData
+) -> list[str]:
+    """Return what a person should know of the fit, in sentences."""
+    notes = []
+    fit = draft.about.get("fit", {})
+    if not fit.get("converged", True):
+        notes.append(
+            f"the regression has not converged in {fit['steps']} steps: raise max_steps, or lower "
+            "inverse_l2."
+        )
+    if CLASSIFIERS[plan.recipe.model].reads_encoder:
+        notes += notes_on_length(plan.place.encoder, data.texts)
+    return notes + notes_on_recall(judged.scores, held)
 
 
 def _data(examples: Examples) -> LabelledData:
     labels = sorted(set(examples.labels))
-    if not 2 <= len(labels) <= MOST_LABELS:
-        raise RunError(f"labels == {len(labels)}, must be between 2 and {MOST_LABELS}.")
+    if not 2 <= len(labels) <= MAX_LABELS:
+        raise RunError(f"labels == {len(labels)}, must be between 2 and {MAX_LABELS}.")
     index = {label: i for i, label in enumerate(labels)}
     truth = np.array([index[label] for label in examples.labels], dtype=np.int64)
     return LabelledData(examples.texts, examples.features, truth, labels)
@@ -162,7 +192,8 @@ def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -
         RunError: a leak.
     """
     dealt = np.random.default_rng(plan.seed).permutation(data.truth)
-    probe = CLASSIFIERS[PROBE].fit(replace(data, truth=dealt), FitOptions())
+    # Labels without a meaning are learnt slowly; whether they leak shows long before the end.
+    probe = CLASSIFIERS[PROBE].fit(replace(data, truth=dealt), FitOptions(params=PROBE_PARAMS))
     share = _Judged(probe, held).scores.mean("accuracy")
     chance = max(prior.mean("accuracy"), 1 / len(data.labels))
     most = chance + 5 * float(np.sqrt(max(chance * (1 - chance), 0.01) / len(held.truth)))

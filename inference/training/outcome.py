@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.evaluation.gate import GateResult, GateRule
+    from inference.training.snapshot import Examples, Likes
 
 
 LEARNING_SHARES = (0.25, 0.5)
@@ -49,6 +50,23 @@ class Workplace:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """The artifact that serves the surface now.
+
+    Attributes:
+        label: the version's.
+        digest: of its artifact.
+        model: by which algorithm it was made.
+        seen: what it has learnt from, or None when nobody knows any more.
+    """
+
+    label: str
+    digest: str
+    model: str
+    seen: Likes | Examples | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is to do, apart from its data.
 
@@ -57,6 +75,7 @@ class Plan:
         champion: how the champion was made, or None.
         rule: the gate's.
         place: where it works.
+        served: what serves now, or None.
         about: what the manifest must name: encoder, snapshot.
         seed: of everything random.
     """
@@ -65,6 +84,7 @@ class Plan:
     champion: Recipe | None
     rule: GateRule
     place: Workplace
+    served: Served | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 

@@ -6,11 +6,14 @@ attempt that was given up, or cancelled, from publishing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
 import threading
 import time
+import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -123,9 +126,11 @@ def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> Run
     if classifies:
         from inference.training.label_and_judge import label_and_judge
 
+        plan = _with_served(run, plan, Examples)
         return label_and_judge(plan, rows(Examples), progress)
     from inference.training.fit_and_judge import fit_and_judge
 
+    plan = _with_served(run, plan, Likes)
     gap = run.surface.attribution_seconds
     catalogue = _catalogue(run, plan)
     return fit_and_judge(plan, rows(Likes), catalogue, progress, gap_seconds=gap, log=_log_of(run))
@@ -174,6 +179,24 @@ def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
         ),
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder[1]},
     )
+
+
+def _with_served(run: TrainingRun, plan: Plan, kind: type[Any]) -> Plan:
+    """Return the plan with what serves now, and what that has learnt from if its snapshot is there."""
+    from django.conf import settings
+
+    from inference.training.outcome import Served
+    from inference.training.snapshot import SnapshotDestroyedError, read_snapshot
+
+    champion = run.surface.versions.champions().select_related("snapshot").first()
+    if champion is None:
+        return plan
+    seen = None
+    if champion.snapshot is not None:
+        with contextlib.suppress(SnapshotDestroyedError):
+            seen = read_snapshot(settings.BAKEOFF.snapshots, champion.snapshot.sha256, kind)
+    served = Served(champion.label, champion.artifact_sha256, champion.recipe, seen)
+    return replace(plan, served=served)
 
 
 def _recipe_of(version: ModelVersion) -> Any:
@@ -246,17 +269,37 @@ def _run(run_id: int, lease: int) -> int:
     """Run and return the exit status: `TEMPORARY` when a server was away, so that it is tried again."""
     try:
         main(run_id, lease)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever it was, the run says why
         from django.db import InterfaceError, OperationalError
         from redis.exceptions import RedisError
 
         from inference.actions.train_in_child import TEMPORARY
 
-        if not isinstance(error, OperationalError | InterfaceError | RedisError):
-            raise
-        sys.stderr.write(f"a server was away: {error}\n")
-        return TEMPORARY
+        if isinstance(error, OperationalError | InterfaceError | RedisError):
+            sys.stderr.write(f"a server was away: {error}\n")
+            return TEMPORARY
+        _write_reason(error)
+        return 1
     return 0
+
+
+def _write_reason(error: Exception) -> None:
+    """Write why a run failed; the last line becomes its message.
+
+    What a person can mend is a sentence of its own; of anything else the class is named, without the
+    path of its module, and the traceback stands above.
+    """
+    from inference.actions.register_version import LostLeaseError
+    from inference.serving.artifact import ArtifactError
+    from inference.training.outcome import RunError
+    from inference.training.snapshot import SnapshotDestroyedError
+
+    told = (RunError, LostLeaseError, ArtifactError, SnapshotDestroyedError, ValueError)
+    sentence = " ".join(str(error).split())
+    if not (isinstance(error, told) and sentence):
+        traceback.print_exception(error)
+        sentence = f"{type(error).__name__}: {sentence}"
+    sys.stderr.write(f"{sentence}\n")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -164,11 +164,11 @@ def split_examples(
         cut = len(mine) - max(1, int(len(mine) * held_out)) if len(mine) > 1 else 1
         earlier += mine[:cut]
         later += mine[cut:]
-    known = {_said(examples, row) for row in earlier}
-    later = [row for row in later if _said(examples, row) not in known]
+    known = {said_of(examples.texts[row], examples.features[row]) for row in earlier}
+    later = [row for row in later if said_of(examples.texts[row], examples.features[row]) not in known]
     return np.array(sorted(earlier), np.int64), np.array(sorted(later), np.int64)
 
 
-def _said(examples: Examples, row: int) -> tuple[str, str]:
-    """Return what makes two examples the same question."""
-    return " ".join(examples.texts[row].lower().split()), str(sorted(examples.features[row].items()))
+def said_of(text: str, features: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what makes two examples the same question: case and blanks do not."""
+    return " ".join(text.lower().split()), str(sorted(features.items()))

@@ -119,7 +119,7 @@ def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
     champion = learner.versions.champions().get()
     run = train(learner, "two-tower", width="wide")
     assert run.state == TrainingRun.State.FAILED
-    assert "parameter width == 'wide', must be of type int." in run.message
+    assert run.message == "parameter width == 'wide', must be of type int."
     assert learner.versions.champions().get() == champion
 
 

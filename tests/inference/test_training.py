@@ -252,7 +252,7 @@ def test_classic_recommenders_learn_what_popularity_cannot(tmp_path, recommender
     gate = run(tmp_path, recommender).gate
     assert gate.superior
     assert {row["slice"] for row in gate.about["slices"]} >= {"items with at most 2 likes"}
-    assert len(gate.about["checks"]) == 3
+    assert len(gate.about["checks"]) == 5
     assert gate.about["window"]["judged"] == gate.units
 
 

@@ -56,6 +56,7 @@ class RunOut(Schema):
     state: str
     progress: float
     message: str
+    notes: list[str] = Field(description="What was set aside, and what a person should know.")
     version: str | None
 
     @staticmethod

@@ -134,6 +134,8 @@ def _follow(run: TrainingRun) -> None:
             seen = max(now, seen)
     if run.version is not None:
         _show_gate(run.version)
+    for note in run.notes:
+        say(f"Note: {note}")
     say(run.message)
     if run.state != run.State.PASSED:
         raise SystemExit(1)

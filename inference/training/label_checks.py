@@ -1,0 +1,59 @@
+"""What is looked at label by label: which lose, and which are hardly ever found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.evaluation.falls import compare_fall, find_label_falls
+from inference.training.serving_checks import Finding
+
+if TYPE_CHECKING:
+    from inference.classifiers import LabelledData
+    from inference.evaluation.gate import Rival
+    from inference.evaluation.scores import Scores
+
+CHECK = "no label is found much less often than by the champion"
+MACRO_MARGIN = 0.05  # of macro recall, as a share of the champion's
+LOW_RECALL, MIN_JUDGED = 0.2, 5
+MAX_NAMED = 5
+
+
+def check_labels_kept(rival: Rival, ours: Scores, held: LabelledData) -> Finding:
+    """Refuse a version that gives up labels: accuracy hides a rare one."""
+    macro = compare_fall(
+        "recall",
+        ours.per_unit["recall"],
+        rival.scores.per_unit["recall"],
+        margin=MACRO_MARGIN,
+        on="the held-out rows",
+    )
+    right, theirs = ours.per_unit["accuracy"] > 0, rival.scores.per_unit["accuracy"] > 0
+    fallen = find_label_falls(right, theirs, held.truth)
+    said = f"macro recall {macro.challenger:.4f}, {rival.name} {macro.other:.4f}"
+    reasons = [said] if macro.fell else []
+    for label in fallen[:MAX_NAMED]:
+        mine = held.truth == label
+        reasons.append(
+            f"recall of label '{held.labels[label]}' == {right[mine].mean():.2f} on {mine.sum()} "
+            f"examples, {rival.name} {theirs[mine].mean():.2f}"
+        )
+    return Finding(CHECK, said, "; ".join(reasons))
+
+
+def notes_on_recall(scores: Scores, held: LabelledData) -> list[str]:
+    """Return a note on labels that are hardly ever found."""
+    correct = scores.per_unit["accuracy"]
+    low = []
+    for label in np.unique(held.truth):
+        mine = held.truth == label
+        if mine.sum() >= MIN_JUDGED and correct[mine].mean() < LOW_RECALL:
+            low.append(f"'{held.labels[label]}' ({correct[mine].sum():.0f} of {mine.sum()} found)")
+    if not low:
+        return []
+    more = f" and {len(low) - MAX_NAMED} more" if len(low) > MAX_NAMED else ""
+    return [
+        f"labels that are hardly ever found: {', '.join(low[:MAX_NAMED])}{more}. More examples of them "
+        "help; so may the parameter class_weight 'balanced'."
+    ]
