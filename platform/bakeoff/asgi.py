@@ -10,6 +10,7 @@ from django.core.wsgi import get_wsgi_application
 
 from bakeoff.environment import read_environment
 from bakeoff.gateway.app import Gateway
+from bakeoff.self_probe import SelfProbing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
@@ -18,8 +19,11 @@ DJANGO_THREADS = 4
 environment = read_environment()
 environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before the settings want its key
 django_application = get_wsgi_application()
-application = Gateway(
-    environment,
-    WSGIMiddleware(django_application, workers=DJANGO_THREADS),
-    secret=settings.SECRET_KEY,
+application = SelfProbing(
+    Gateway(
+        environment,
+        WSGIMiddleware(django_application, workers=DJANGO_THREADS),
+        secret=settings.SECRET_KEY,
+    ),
+    environment.run_folder,
 )

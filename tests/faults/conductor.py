@@ -77,6 +77,8 @@ def faults_of(platform: PlatformUnderTest, pause: float) -> list[tuple[str, int,
         kill("postgres"),
         kill("valkey"),
         kill("worker"),
+        ("kill -9 postgres under a statement", 1, platform.kill_under_a_statement),
+        ("log folder gone, kill -9 web", 1, platform.lose_logs),
         ("freeze postgres", 0, lambda: platform.freeze(3 + pause)),  # longer than a commit may take
         kill("postgres", "valkey"),
         kill("postgres", "worker"),

@@ -154,6 +154,20 @@ class PlatformUnderTest:
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
+    def kill_under_a_statement(self) -> None:
+        """Kill the postmaster while a backend is busy, which goes on without it."""
+        busy = self.database()
+        busy.execute("SET statement_timeout = 0")
+        with contextlib.suppress(psycopg.OperationalError):
+            busy.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 10000000000)")
+        self.kill("postgres")
+        busy.close()
+
+    def lose_logs(self) -> None:
+        """Take the folder of the logs away, then kill what would write there next."""
+        shutil.rmtree(self.folder / "logs")
+        self.kill("web")
+
     def freeze(self, seconds: float) -> None:
         """Stop PostgreSQL and all its backends for a while."""
         frozen = []

@@ -23,6 +23,6 @@ def test_what_was_acknowledged_is_there_once(home):
     assert (report.lost, report.doubled, report.put_aside) == (0, 0, 0), report
     assert not report.unexpected, report
     assert report.acknowledged > 500, report
-    assert report.kills == 12
+    assert report.kills == 14
     bit = {fault["fault"] for fault in report.faults if fault["spilled"] + fault["refused"]}
     assert {"kill -9 web", "freeze postgres"} <= bit, report

