@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from experiments.stats.segments import SegmentEffect
 
 Epochs = list[dict[str, Any]]
+# 1: intervals of the estimate ± critical · se; 2: by inverting the test, null below the gates.
+SCHEMA = 2
 _UNCAPPED = ("sum_u", "sum_uu")
 
 
 def gather(experiment: Experiment, now: datetime) -> LookInput:
     """Read the totals of an experiment: a handful of rows however many events there are."""
     variants = {variant.pk: variant.key for variant in experiment.variants.all()}
+    treatments = [variant.key for variant in experiment.treatments]
     epochs = list(experiment.epochs.all())
     numbers = [epoch.number for epoch in epochs]
     last = experiment.looks.last()
@@ -42,10 +45,16 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     metrics = [_metric_input(experiment, role, variants, numbers) for role in roles]
     counts: dict[str, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     excluded: dict[int, dict[str, int]] = defaultdict(dict)
+    left = {key for key in treatments if epochs and epochs[-1].weights.get(key, 0.0) <= 0}
+    moved = {epoch.number for epoch in epochs if any(epoch.weights.get(key, 0.0) <= 0 for key in left)}
     doubled = 0
     for total in experiment.exposure_totals.all():
-        counts[total.segment][total.epoch][variants[total.variant_id]] = total.units
-        doubled += total.doubled
+        # A unit counts in the split where it came first: that it is met again in another variant, as
+        # all units of a treatment that left are, says nothing about who is sent where.
+        units = total.units - total.doubled if not total.segment else total.units
+        counts[total.segment][total.epoch][variants[total.variant_id]] = units
+        if total.epoch not in moved:
+            doubled += total.doubled
         if not total.segment:
             excluded[total.epoch][variants[total.variant_id]] = total.excluded
     primary = next(role for role in roles if role.role == role.Role.PRIMARY)
@@ -53,7 +62,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     return LookInput(
         policy=experiment.parsed_policy,
         control=experiment.control.key,
-        treatments=[variant.key for variant in experiment.treatments],
+        treatments=treatments,
         metrics=metrics,
         exposures=[(counts[""][epoch.number], epoch.weights) for epoch in epochs],
         doubled=doubled,
@@ -68,6 +77,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         },
         excluded=[(excluded[epoch.number], epoch.weights) for epoch in epochs],
         split=_count_split_people(experiment, primary),
+        left=sorted(left),
     )
 
 
@@ -264,6 +274,7 @@ def input_to_json(given: LookInput) -> dict[str, Any]:
         "segment_exposures": {name: dict(counts) for name, counts in given.segment_exposures.items()},
         "excluded": [[dict(counts), dict(weights)] for counts, weights in given.excluded],
         "split": given.split,
+        "left": list(given.left),
     }
 
 
@@ -297,13 +308,18 @@ def result_to_json(result: LookResult) -> dict[str, Any]:
         effect = comparison.effect
         derived = {} if effect is None else {"lift": effect.lift, "p_value_fixed": effect.p_value}
         row = asdict(comparison) | derived
-        if effect is not None and math.isinf(effect.df):
-            row["effect"]["df"] = None  # JSON has no infinity
+        if effect is not None:
+            del row["effect"]["strata"]  # they follow from the totals
+            row["effect"]["df"] = None if math.isinf(effect.df) else effect.df  # JSON has no infinity
+        if row["critical"] is not None and math.isinf(max(row["ends"])):
+            row["critical"] = row["ends"] = None
         comparisons.append(row)
     return {
+        "schema": SCHEMA,
         "action": result.action,
         "variant": result.variant,
         "reason": result.reason,
+        "leaving": dict(result.leaving),
         "information": result.information,
         "sample_ratio": asdict(result.sample_ratio),
         "comparisons": comparisons,

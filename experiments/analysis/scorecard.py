@@ -234,7 +234,12 @@ def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
             }
             for row in result.segments
         ],
-        "decision": {"action": result.action, "variant": result.variant, "reason": result.reason},
+        "decision": {
+            "action": result.action,
+            "variant": result.variant,
+            "reason": result.reason,
+            "leaving": dict(result.leaving),
+        },
         "looks": [_look_to_json(look, question) for look in card.looks],
         "stopped_at": last.label if result.action != "keep_running" and last.label else None,
         "doubled": card.file.doubled,
@@ -251,7 +256,7 @@ def _comparison_to_json(row: Comparison) -> dict[str, Any]:
             "relative": None, "adjusted_p_value": None, "variance_reduction": None,
             "probability_better": None, "expected_loss": None, "why_not": row.why_not,
         }  # fmt: skip
-    data = {
+    data: dict[str, Any] = {
         "variant": row.variant,
         "n": effect.treatment_n,
         "control_n": effect.control_n,
@@ -267,15 +272,21 @@ def _comparison_to_json(row: Comparison) -> dict[str, Any]:
         },
         "relative": {"estimate": effect.lift, "ci": row.lift_interval},
         "valid_p_value": row.p_value,
+        "level": row.level,
         "adjusted_p_value": row.adjusted_p_value,
         "variance_reduction": effect.variance_reduction,
         "probability_better": row.probability_better,
         "expected_loss": row.expected_loss,
     }
+    if row.why_not:
+        data["why_not"] = data["absolute"]["why_not"] = row.why_not
+    if row.lift_why_not:
+        data["relative"]["why_not"] = row.lift_why_not
     if row.uncapped is not None:
         data["uncapped"] = row.uncapped
     if row.safe is not None:
         data["safe"] = row.safe
+        data["harmed"] = row.harmed
     return data
 
 

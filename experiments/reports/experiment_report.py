@@ -417,6 +417,8 @@ def _path(experiment: Experiment, looks: list[Look]) -> list[PathPoint]:
         if row is None or row["effect"] is None:
             continue
         units = row["effect"]["control_n"] + row["effect"]["treatment_n"]
+        if row["interval"] is None:  # below the gates
+            continue
         low, high = row["interval"]
         if low is None or high is None:  # the exact rule knows no end yet
             continue

@@ -39,6 +39,8 @@ class Verdict:
 def verdict_of(experiment: Experiment) -> Verdict:
     """Return the verdict of an experiment from its decision and its last look."""
     decision = experiment.decisions.first()
+    if experiment.state == Experiment.State.RUNNING:
+        decision = None  # about a treatment that left; what is known now is what the last look says
     look = experiment.looks.last()
     if look is None and decision is not None:  # ended by a person, or halted, before the first look
         sentence = f"{WORDS[decision.action]}: {decision.reason}."
@@ -102,8 +104,10 @@ def describe_lift(comparison: dict[str, Any]) -> str:
     if comparison.get("lift") is not None and low_high:
         low, high = (percent(value) for value in low_high)
         return f"{percent(comparison['lift'])}, sequential 95 % interval {low} to {high}"
-    low, high = ("open" if end is None else f"{end:+.4g}" for end in comparison["interval"])
     estimate = comparison["effect"]["estimate"]
+    if comparison["interval"] is None:
+        return f"{estimate:+.4g}, no interval yet: {comparison['why_not']}"
+    low, high = ("open" if end is None else f"{end:+.4g}" for end in comparison["interval"])
     return f"{estimate:+.4g}, sequential 95 % interval {low} to {high}"
 
 

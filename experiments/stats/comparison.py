@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from experiments.stats.bayes import compare_proportions, shrink
-from experiments.stats.confidence_sequence import sequential_p_value
-from experiments.stats.effects import PROPORTIONS, Effect, critical_value
-from experiments.stats.guardrails import judge_noninferiority
-from experiments.stats.metric_input import MetricInput, effect_of
+from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
+from experiments.stats.effects import PROPORTIONS, critical_value
+from experiments.stats.guardrails import judge_noninferiority, weigh_harm
+from experiments.stats.metric_input import MetricInput, effect_of, why_too_few
 from experiments.stats.multiplicity import holm
-from experiments.stats.rules import LATER_THAN_ANY_BOUND, PLANNED_POWER, Evidence
+from experiments.stats.rules import PLANNED_POWER, Evidence
+from experiments.stats.small_counts import guard
 from experiments.stats.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from experiments.stats.effect import Effect, Interval
     from experiments.stats.policy import Policy
 
 
@@ -24,110 +26,206 @@ if TYPE_CHECKING:
 class Comparison:
     """One treatment against the control on one metric.
 
+    The interval excludes 0 exactly where p_value ≤ level, and on the primary exactly where the rule's
+    bound is crossed: they are one test.
+
     Attributes:
         metric: its name.
         variant: the treatment.
         effect: the difference, or None while it cannot be said.
-        why_not: why there is no effect.
-        critical: half-width of the interval in standard errors.
+        why_not: why there is no effect, or no interval.
+        critical: half-width of the interval in standard errors; None without an interval.
+        ends: critical values of the interval's lower and upper end; a guardrail's differ.
         interval: of the difference, valid under the rule's way of looking; an end that is not known is
-            None.
+            None. Of a guardrail the end on its good side is that of the test of harm, the other that
+            of the test of safety.
         lift_interval: of the relative difference.
+        lift_why_not: why there is none.
         shrunk: estimate drawn towards zero, as an early stop overstates it.
-        p_value: valid under the rule's way of looking; None where it has only bounds.
+        p_value: of this look, under the rule's way of looking.
+        level: what p_value must not exceed for a verdict; None when the look does not test.
         adjusted_p_value: by Holm, over the treatments of a primary, over all secondary comparisons.
         probability_better: for display only, as is
         expected_loss: of choosing the treatment.
         uncapped: the difference without the cap.
         safe: guardrail: whether its loss is shown to be within the margin.
+        harmed: guardrail: whether it is shown to be worse.
     """
 
     metric: str
     variant: str
     effect: Effect | None
     why_not: str = ""
-    critical: float = LATER_THAN_ANY_BOUND
-    interval: tuple[float | None, float | None] | None = None
+    critical: float | None = None
+    ends: tuple[float, float] | None = None
+    interval: Interval | None = None
     lift_interval: tuple[float, float] | None = None
+    lift_why_not: str = ""
     shrunk: float | None = None
     p_value: float | None = None
+    level: float | None = None
     adjusted_p_value: float | None = None
     probability_better: float | None = None
     expected_loss: float | None = None
     uncapped: float | None = None
     safe: bool | None = None
+    harmed: bool | None = None
 
 
-def describe(
-    policy: Policy,
-    metric: MetricInput,
-    control: str,
-    treatment: str,
-    found: tuple[Effect | None, str],
-    evidence: Evidence | None,
-    units: int,
-) -> Comparison:
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all comparisons of one treatment stand on.
+
+    Attributes:
+        policy: the rule.
+        control: name of the control.
+        treatment: name of the treatment.
+        units: complete units of all variants.
+        evidence: what the rule says of the primary, or None where it cannot be compared.
+        unhealthy: why nothing may be concluded at all, or nothing.
+    """
+
+    policy: Policy
+    control: str
+    treatment: str
+    units: int
+    evidence: Evidence | None
+    unhealthy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An interval with its test."""
+
+    critical: float
+    interval: Interval
+    p_value: float
+    level: float | None
+    safe: bool | None = None
+    harmed: bool | None = None
+    # At which critical values the two ends stand, where they are not one and the same.
+    apart: tuple[float, float] | None = None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Critical values of the lower and of the upper end."""
+        return self.apart or (self.critical, self.critical)
+
+
+def describe(ground: Ground, metric: MetricInput, effect: Effect | None, why_not: str) -> Comparison:
     """Return a comparison with its interval under the rule's way of looking.
 
     Args:
-        policy: the rule.
+        ground: what is common to the treatment's comparisons.
         metric: which metric.
-        control: name of the control.
-        treatment: name of the treatment.
-        found: the effect, or None and why there is none.
-        evidence: what the rule says of the primary, whose critical value holds for all metrics.
-        units: complete units of all variants.
+        effect: of the metric, or None.
+        why_not: why there is none.
     """
-    effect, why_not = found
+    control, treatment = ground.control, ground.treatment
     if effect is None:
         safe = _is_constant(metric, control, treatment) if metric.role == "guardrail" else None
         return Comparison(metric.key, treatment, None, why_not, safe=safe)
-    primary = metric.role == "primary"
-    critical = evidence.critical if evidence else LATER_THAN_ANY_BOUND
+    too_few = why_too_few(ground.policy, metric, control, treatment)
+    tested = guard(effect) if too_few else effect
+    judged = _judge(ground, metric, tested)
     # A normal prior around zero whose spread is the effect that the plan can detect.
+    policy = ground.policy
     drift = critical_value(policy.alpha) + critical_value(2 * (1 - PLANNED_POWER))
-    detectable = drift * effect.se * min(units / policy.planned_units, 1.0) ** 0.5
+    detectable = drift * effect.se * min(ground.units / policy.planned_units, 1.0) ** 0.5
     better, loss = _for_display(metric, effect, control, treatment)
-    own = evidence.interval if evidence and primary else None
-    return Comparison(
+    row = Comparison(
         metric=metric.key,
         variant=treatment,
         effect=effect,
-        critical=critical,
-        interval=own or effect.interval(critical),
-        lift_interval=_relative(own, effect) if own else effect.lift_interval(critical),
         shrunk=shrink(effect.estimate, effect.se, detectable),
-        p_value=evidence.p_value if evidence and primary else _p_value(policy, effect, units),
+        p_value=judged.p_value,
+        level=judged.level,
         probability_better=better,
         expected_loss=loss,
         uncapped=_uncapped(metric, control, treatment),
-        safe=judge_noninferiority(
-            effect,
-            relative_margin=metric.margin,
-            increase_is_good=metric.increase_is_good,
-            critical=critical,
-        ).holds
-        if metric.role == "guardrail"
-        else None,
+        safe=judged.safe,
+        harmed=judged.harmed,
+    )
+    waits = ground.unhealthy or (ground.evidence.waits if ground.evidence else "")
+    # One look at a few units has Student's interval, marked as what it is; else there is none yet.
+    marked = policy.rule == "fixed" and tested.is_linear
+    if waits or (too_few and not marked):
+        return replace(row, why_not=waits or too_few, lift_why_not=waits or too_few)
+    lift, no_lift = _relative(policy, metric, tested, judged)
+    return replace(
+        row,
+        why_not=too_few,
+        critical=judged.critical,
+        ends=judged.ends,
+        interval=judged.interval,
+        lift_interval=lift,
+        lift_why_not=no_lift,
     )
 
 
-def _p_value(policy: Policy, effect: Effect, units: int) -> float:
-    """Return a p-value of a metric that does not decide, valid however often it is looked at."""
+def _judge(ground: Ground, metric: MetricInput, effect: Effect) -> _Judged:
+    """Return the test that the metric's role asks for, with its interval."""
+    policy, evidence, units = ground.policy, ground.evidence, max(ground.units, 1)
+    if metric.role == "primary" and evidence is not None:
+        return _Judged(evidence.critical, evidence.interval, evidence.p_value, evidence.level)
+    if metric.role == "guardrail":
+        return _judge_guardrail(ground, metric, effect)
     if policy.rule == "fixed":
-        return effect.p_value
-    return sequential_p_value(
-        effect.statistic, units, alpha=policy.alpha, planned_n=policy.planned_units
+        critical = critical_value(policy.alpha, effect.df)
+        return _Judged(critical, effect.interval(critical), effect.p_value, policy.alpha)
+    given = {"alpha": policy.alpha, "planned_n": policy.planned_units}
+    critical = effect.of_statistic(half_width_in_se(units, **given))
+    p_value = sequential_p_value(effect.z, units, **given)
+    return _Judged(critical, effect.interval(critical), p_value, policy.alpha)
+
+
+def _judge_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Judged:
+    """Return the interval whose one end decides on harm and whose other end decides on safety.
+
+    Where it would exclude 0 on the good side on the strength of the test of safety alone, it is held
+    open: nobody tests a guardrail for being better.
+    """
+    up = metric.increase_is_good
+    harm = weigh_harm(effect, increase_is_good=up, units=max(ground.units, 1), policy=ground.policy)
+    critical = ground.evidence.critical if ground.evidence else harm.width
+    safety = judge_noninferiority(
+        effect, relative_margin=metric.margin, increase_is_good=up, critical=critical
+    )
+    wide, narrow = effect.interval(harm.width), effect.interval(critical)
+    worst, best = (narrow[0], wide[1]) if up else (narrow[1], wide[0])
+    if worst is not None and (worst > 0) == up:
+        worst = 0.0
+    return _Judged(
+        critical=critical,
+        interval=(worst, best) if up else (best, worst),
+        apart=(critical, harm.width) if up else (harm.width, critical),
+        p_value=harm.p_value,
+        level=harm.level,
+        safe=safety.holds,
+        harmed=harm.harmed,
     )
 
 
 def _relative(
-    interval: tuple[float | None, float | None], effect: Effect
-) -> tuple[float, float] | None:
-    low, high = interval
-    if low is None or high is None or effect.control <= 0:
-        return None
-    return low / effect.control, high / effect.control
+    policy: Policy, metric: MetricInput, effect: Effect, judged: _Judged
+) -> tuple[tuple[float, float] | None, str]:
+    """Return the relative interval that agrees with the absolute one, or why there is none."""
+    if metric.role == "primary" and policy.rule == "exact":
+        low, high = judged.interval
+        if low is None or high is None or effect.control <= 0:
+            return None, "the interval of the odds has no end yet"
+        return (low / effect.control, high / effect.control), ""
+    (lower, why_not), (upper, why_no_upper) = map(effect.relative, judged.ends)
+    if lower is None or upper is None:
+        return None, why_not or why_no_upper
+    lift = lower[0], upper[1]
+    # What holds the absolute interval open at 0 holds the relative one open too.
+    low, high = judged.interval
+    if low is not None and low <= 0:
+        lift = min(lift[0], 0.0), lift[1]
+    if high is not None and high >= 0:
+        lift = lift[0], max(lift[1], 0.0)
+    return lift, ""
 
 
 def _is_constant(metric: MetricInput, control: str, treatment: str) -> bool:

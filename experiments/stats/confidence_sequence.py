@@ -70,3 +70,24 @@ def sequential_p_value(z: float, n: float, *, alpha: float, planned_n: float) ->
     Reference: Johari, Koomen, Pekelis, Walsh (2022), Always valid inference, Operations Research 70.
     """
     return math.exp(-max(log_e_value(z, n, alpha=alpha, planned_n=planned_n), 0.0))
+
+
+def one_sided_p_value(z: float, n: int, *, alpha: float, planned_n: float) -> float:
+    """Return the p-value of the one-sided sequence: at most α exactly where z reaches its half-width.
+
+    The half-width solved for α, at the scale that α itself sets:
+    √(A + 1) / (2 (exp(z² A / (2 (A + 1))) − 1)).
+
+    Args:
+        z: positive on the side that is tested; 1 is returned otherwise.
+        n: units so far.
+        alpha: level that the scale is set by.
+        planned_n: units at which the sequence is tightest.
+    """
+    if z <= 0:
+        return 1.0
+    a = n * mixture_scale(2 * alpha, planned_n) ** 2
+    exponent = z * z * a / (2 * (a + 1))
+    if exponent > 700:
+        return 0.0
+    return min(math.sqrt(a + 1) / (2 * math.expm1(exponent)), 1.0) if exponent > 0 else 1.0

@@ -3,102 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
 
+from experiments.stats.effect import Effect, mantel_haenszel_weights, score_statistic
 from experiments.stats.quantiles import Sketch
+from experiments.stats.strata import MeanStratum, ProportionStratum, QuantileStratum
 from experiments.stats.totals import Moments, StatisticsError, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from experiments.stats.strata import Stratum
+
 # Retention and funnel steps are proportions with windows: the estimator is the proportion's.
 Kind = Literal["proportion", "mean", "ratio", "quantile", "retention", "funnel"]
 PROPORTIONS = frozenset({"proportion", "retention", "funnel"})
 Summary = Totals | Moments | Sketch
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """Treatment − control, in the metric's unit.
-
-    Attributes:
-        control: the control's mean, proportion, ratio or quantile, adjusted by the covariate if any.
-        treatment: the treatment's.
-        estimate: the difference; over several epochs the stratified one.
-        se: its standard error, variances not pooled: the intervals' one.
-        statistic: test statistic of no difference (pooled variance for proportions without covariate).
-        control_n: units in the control.
-        treatment_n: units in the treatment.
-        control_se: standard error of the control's mean alone.
-        treatment_se: standard error of the treatment's.
-        df: degrees of freedom of Student's t; infinite where the statistic is normal.
-        unadjusted: the difference without the covariate.
-        variance_reduction: share of the variance that the covariate explains; None without one.
-    """
-
-    control: float
-    treatment: float
-    estimate: float
-    se: float
-    statistic: float
-    control_n: int
-    treatment_n: int
-    control_se: float
-    treatment_se: float
-    df: float = math.inf
-    unadjusted: float = 0.0
-    variance_reduction: float | None = None
-
-    @property
-    def log_se(self) -> float | None:
-        """Standard error of log(treatment / control); None where a mean is not positive."""
-        if self.control <= 0 or self.treatment <= 0:
-            return None
-        return math.hypot(self.control_se / self.control, self.treatment_se / self.treatment)
-
-    @property
-    def p_value(self) -> float:
-        """Two-sided p-value of one fixed look."""
-        z = -abs(self.statistic)
-        return float(2 * (ndtr(z) if math.isinf(self.df) else stdtr(self.df, z)))
-
-    def interval(self, critical: float) -> tuple[float, float]:
-        """Return the interval of the difference at a critical value, in standard errors."""
-        half = critical * self.se
-        return self.estimate - half, self.estimate + half
-
-    @property
-    def lift(self) -> float | None:
-        """Relative difference, (control + estimate) / control − 1; None without a positive base."""
-        return self.estimate / self.control if self.control > 0 else None
-
-    def lift_interval(self, critical: float) -> tuple[float, float] | None:
-        """Return the interval of the lift, on the log scale, so that it never passes −100 %."""
-        lift = self.lift
-        if lift is None or self.log_se is None or lift <= -1:
-            return None
-        centre, half = math.log1p(lift), critical * self.log_se
-        if centre + half > 700:  # beyond the floats: nothing is known upwards
-            return None
-        return math.expm1(centre - half), math.expm1(centre + half)
-
-    @property
-    def probability_better(self) -> float:
-        """P(treatment > control) under a flat prior; for display, never for a decision."""
-        return float(ndtr(self.estimate / self.se))
-
-    @property
-    def expected_loss(self) -> float:
-        """E[max(control − treatment, 0)] under a flat prior; for display, never for a decision.
-
-        For a normal posterior with z = estimate / se it is se · (φ(z) − z Φ(−z)).
-        """
-        z = self.estimate / self.se
-        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        return max(self.se * (density - z * float(ndtr(-z))), 0.0)
+ONE_VALUE = "standard error == 0, must be positive: every unit has one value."
+USUAL = 1.959963984540054  # two-sided critical value of the standard normal at 5 %
 
 
 def critical_value(alpha: float, df: float = math.inf) -> float:
@@ -170,10 +96,12 @@ def compare(
     limit theorem (the policy's count gates see to that); a covariate was measured before exposure.
 
     Formulas: a mean by Welch's standard error √(s²_c / n_c + s²_t / n_t) and degrees of freedom; a
-    proportion p, without covariate, tested with the pooled variance, its interval with
-    p (1 − p) of each side; a ratio Σy / Σd by the delta method over units; a quantile by Woodruff's
-    standard error. With a covariate (CUPED) the contributions become y − θ (x − x̄), with x̄ and
-    θ over both variants together (pooled), one θ per metric and epoch (`_theta`).
+    proportion p, without covariate, by the score test (pooled variance) and its inversion; a ratio
+    Σy / Σd by the delta method over units; a quantile by the share of units below the pooled one and
+    the inversion of that test, its standard error the interval's. Where each variant has one value,
+    and not the same one, the standard error is that under no difference, |difference| / √n.
+    With a covariate (CUPED) the contributions become y − θ (x − x̄), with x̄ and θ over both
+    variants together (pooled), one θ per metric and epoch (`_theta`).
 
     Args:
         kind: what the totals are of.
@@ -183,7 +111,7 @@ def compare(
         adjust: whether a covariate that is there is used.
 
     Raises:
-        StatisticsError: fewer than two units in a variant, no variance, or a zero denominator.
+        StatisticsError: fewer than two units in a variant, one value throughout, or a zero denominator.
 
     References:
         Welch (1947), Biometrika 34. Deng, Knoblich, Lu (2018), Applying the delta method in metric
@@ -197,11 +125,31 @@ def compare(
     theta = _theta(kind, c, t) if adjust else None
     if theta is not None:
         return _adjusted(c, t, theta=theta)
-    proportion = kind in PROPORTIONS
-    variances = [side.level * (1 - side.level) if proportion else side.variance for side in (c, t)]
+    if kind in PROPORTIONS:
+        return _compare_proportions(c, t)
+    return _effect(c, t, (c.level, t.level), (c.variance, t.variance))
+
+
+def _compare_proportions(c: _Linear, t: _Linear) -> Effect:
     pooled = (c.n * c.level + t.n * t.level) / (c.n + t.n)
-    test_se = math.sqrt(pooled * (1 - pooled) * (1 / c.n + 1 / t.n)) if proportion else None
-    return _effect(c, t, (c.level, t.level), variances, test_se, normal=proportion)
+    test_se = math.sqrt(max(pooled * (1 - pooled), 0.0) * (1 / c.n + 1 / t.n))
+    if test_se <= 0:
+        raise StatisticsError(ONE_VALUE)
+    var_c, var_t = (side.level * (1 - side.level) / side.n for side in (c, t))
+    estimate = t.level - c.level
+    return Effect(
+        control=c.level,
+        treatment=t.level,
+        estimate=estimate,
+        se=math.sqrt(var_c + var_t) or test_se,
+        statistic=estimate / test_se,
+        control_n=c.n,
+        treatment_n=t.n,
+        control_se=math.sqrt(var_c),
+        treatment_se=math.sqrt(var_t),
+        unadjusted=estimate,
+        strata=(ProportionStratum(c.n, c.n * c.level, t.n, t.n * t.level),),
+    )
 
 
 def _theta(kind: Kind, c: _Linear, t: _Linear) -> float | None:
@@ -233,62 +181,78 @@ def _adjusted(c: _Linear, t: _Linear, *, theta: float) -> Effect:
     before = c.variance / c.n + t.variance / t.n
     after = variances[0] / c.n + variances[1] / t.n
     reduction = 1 - after / before if before > 0 else 0.0
-    return _effect(c, t, (levels[0], levels[1]), variances, None, reduction=reduction)
+    return _effect(c, t, (levels[0], levels[1]), (variances[0], variances[1]), reduction=reduction)
 
 
 def _effect(
     c: _Linear,
     t: _Linear,
     levels: tuple[float, float],
-    variances: Sequence[float],
-    test_se: float | None,
+    variances: tuple[float, float],
     *,
-    normal: bool = False,
     reduction: float | None = None,
 ) -> Effect:
     var_c, var_t = variances[0] / c.n, variances[1] / t.n
-    total = var_c + var_t
-    se = math.sqrt(total)
-    test_se = se if test_se is None else test_se
-    if se <= 0 or test_se <= 0:
-        raise StatisticsError("standard error == 0, must be positive: every unit has one value.")
-    welch = total**2 / (var_c**2 / (c.n - 1) + var_t**2 / (t.n - 1))
-    estimate = levels[1] - levels[0]
-    return Effect(
-        control=levels[0],
-        treatment=levels[1],
-        estimate=estimate,
-        se=se,
-        statistic=estimate / test_se,
-        control_n=c.n,
-        treatment_n=t.n,
-        control_se=math.sqrt(var_c),
-        treatment_se=math.sqrt(var_t),
-        df=math.inf if normal else welch,
-        unadjusted=t.level - c.level,
-        variance_reduction=reduction,
-    )
-
-
-def _compare_quantiles(q: float, control: Sketch, treatment: Sketch) -> Effect:
-    if not 0 < q < 1:
-        raise StatisticsError(f"quantile == {q:g}, must be in (0, 1).")
-    errors = [side.standard_error(q) for side in (control, treatment)]
-    se = math.hypot(*errors)
-    levels = [side.quantile(q) for side in (control, treatment)]
-    estimate = levels[1] - levels[0]
+    total, estimate = var_c + var_t, levels[1] - levels[0]
+    stratum = MeanStratum(c.n, levels[0], var_c, t.n, levels[1], var_t)
+    if total > 0:
+        se = math.sqrt(total)
+        df = total**2 / (var_c**2 / (c.n - 1) + var_t**2 / (t.n - 1))
+    elif estimate:  # one value in each variant, and not the same: evidence, not an error
+        se, df = math.sqrt(stratum.variance_of_one_value_each), c.n + t.n - 2.0
+    else:
+        raise StatisticsError(ONE_VALUE)
     return Effect(
         control=levels[0],
         treatment=levels[1],
         estimate=estimate,
         se=se,
         statistic=estimate / se,
+        control_n=c.n,
+        treatment_n=t.n,
+        control_se=math.sqrt(var_c),
+        treatment_se=math.sqrt(var_t),
+        df=df,
+        unadjusted=t.level - c.level,
+        variance_reduction=reduction,
+        strata=(stratum,),
+    )
+
+
+def _compare_quantiles(q: float, control: Sketch, treatment: Sketch) -> Effect:
+    if not 0 < q < 1:
+        raise StatisticsError(f"quantile == {q:g}, must be in (0, 1).")
+    for side in (control, treatment):
+        side.require_units(q)
+    levels = [side.quantile(q) for side in (control, treatment)]
+    if levels == [0, 0]:
+        raise StatisticsError(f"quantile {q:g} == 0 in both variants, must differ from 0 in one.")
+    stratum = QuantileStratum.of(q, control, treatment)
+    statistic = score_statistic((stratum,), lambda s: s.from_difference(0.0))
+    if len((control + treatment).counts) < 2:
+        raise StatisticsError(ONE_VALUE)
+    effect = Effect(
+        control=levels[0],
+        treatment=levels[1],
+        estimate=levels[1] - levels[0],
+        se=0.0,
+        statistic=statistic,
         control_n=control.n,
         treatment_n=treatment.n,
-        control_se=errors[0],
-        treatment_se=errors[1],
-        unadjusted=estimate,
+        control_se=control.standard_error(q),
+        treatment_se=treatment.standard_error(q),
+        unadjusted=levels[1] - levels[0],
+        strata=(stratum,),
     )
+    return replace(effect, se=_se_of(effect))
+
+
+def _se_of(effect: Effect) -> float:
+    """Return the standard error that a normal interval as wide as the test's would have."""
+    low, high = effect.interval(USUAL)
+    if low is None or high is None or high <= low:
+        return math.hypot(effect.control_se, effect.treatment_se)
+    return (high - low) / (2 * USUAL)
 
 
 def newcombe_interval(control: Totals, treatment: Totals, critical: float) -> tuple[float, float]:
@@ -341,8 +305,8 @@ def stratify(effects: Sequence[Effect]) -> Effect:
         raise StatisticsError("no epoch has two variants with at least two units each.")
     if len(effects) == 1:
         return effects[0]
-    raw = [e.control_n * e.treatment_n / (e.control_n + e.treatment_n) for e in effects]
-    weights = [w / sum(raw) for w in raw]
+    strata = tuple(stratum for effect in effects for stratum in effect.strata)
+    weights = mantel_haenszel_weights(strata)
 
     def mean(values: Sequence[float]) -> float:
         return sum(w * v for w, v in zip(weights, values, strict=True))
@@ -350,15 +314,19 @@ def stratify(effects: Sequence[Effect]) -> Effect:
     def root(errors: Sequence[float]) -> float:
         return math.sqrt(sum((w * v) ** 2 for w, v in zip(weights, errors, strict=True)))
 
-    estimate = mean([e.estimate for e in effects])
-    test_se = root([e.estimate / e.statistic if e.statistic else e.se for e in effects])
+    quantile = isinstance(strata[0], QuantileStratum)
+    estimate = _common_shift(strata) if quantile else mean([e.estimate for e in effects])
+    control, se = mean([e.control for e in effects]), root([e.se for e in effects])
+    linear = isinstance(strata[0], MeanStratum)
     reductions = [e.variance_reduction for e in effects if e.variance_reduction is not None]
     return Effect(
-        control=mean([e.control for e in effects]),
-        treatment=mean([e.treatment for e in effects]),
+        control=control,
+        treatment=control + estimate,
         estimate=estimate,
-        se=root([e.se for e in effects]),
-        statistic=estimate / test_se,
+        se=se,
+        statistic=estimate / se
+        if linear
+        else score_statistic(strata, lambda stratum: stratum.from_difference(0.0)),
         control_n=sum(e.control_n for e in effects),
         treatment_n=sum(e.treatment_n for e in effects),
         control_se=root([e.control_se for e in effects]),
@@ -366,4 +334,16 @@ def stratify(effects: Sequence[Effect]) -> Effect:
         df=math.inf if any(math.isinf(e.df) for e in effects) else sum(e.df for e in effects),
         unadjusted=mean([e.unadjusted for e in effects]),
         variance_reduction=mean([e.variance_reduction or 0.0 for e in effects]) if reductions else None,
+        strata=strata,
     )
+
+
+def _common_shift(strata: Sequence[Stratum]) -> float:
+    """Return the shift of the treatment at which its shares below the quantiles are the control's."""
+    reaches = [stratum.reach for stratum in strata]
+    low, high = min(low for low, _ in reaches) - 1, max(high for _, high in reaches) + 1
+
+    def excess(shift: float) -> float:
+        return score_statistic(strata, lambda stratum: stratum.from_difference(shift))
+
+    return float(brentq(excess, low, high, xtol=1e-12))

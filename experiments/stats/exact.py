@@ -174,10 +174,20 @@ def log_odds_interval(
     outside = log_e_value(state, spread=spread) - np.array(state.grid) - math.log(1 / alpha)
     theta = _grid()
     inside = np.flatnonzero(outside < 0)
-    if not len(inside):  # narrower than a step of the grid: its best point
-        best = int(np.argmin(outside))
-        return float(theta[best]), float(theta[best])
+    if not len(inside):  # narrower than a step of the grid
+        best = _lowest(theta, outside)
+        return (None if best <= -REACH else best), (None if best >= REACH else best)
     return _end(theta, outside, inside[0], -1), _end(theta, outside, inside[-1], 1)
+
+
+def _lowest(theta: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+    """Return where a parabola through the lowest point and its neighbours is lowest: never quite 0."""
+    at = int(np.argmin(outside))
+    if at in {0, len(theta) - 1}:
+        return float(theta[at])
+    before, here, after = outside[at - 1 : at + 2]
+    shift = 0.5 * (before - after) / (before - 2 * here + after)
+    return float(theta[at] + (shift or 0.5) * STEP)
 
 
 def _end(

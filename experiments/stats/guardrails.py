@@ -7,13 +7,14 @@ the critical value at which the primary is judged.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.stats.confidence_sequence import half_width_in_se_one_sided
+from experiments.stats.confidence_sequence import half_width_in_se_one_sided, one_sided_p_value
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
-    from experiments.stats.effects import Effect
+    from experiments.stats.effect import Effect
     from experiments.stats.policy import Policy
 
 
@@ -24,13 +25,29 @@ class NonInferiority(NamedTuple):
         margin: the largest loss that is accepted, in the metric's unit.
         bound: the worst difference that the interval still holds, in the good direction.
         statistic: (good difference + margin) / se.
-        holds: whether bound > −margin.
+        holds: whether bound ≥ −margin.
     """
 
     margin: float
     bound: float
     statistic: float
     holds: bool
+
+
+class HarmTest(NamedTuple):
+    """A guardrail's one-sided confidence sequence at one look.
+
+    Attributes:
+        harmed: whether it lies wholly on the bad side.
+        width: its half-width, on the scale of the effect's statistic.
+        p_value: at most `level` exactly where it does.
+        level: of the sequence.
+    """
+
+    harmed: bool
+    width: float
+    p_value: float
+    level: float
 
 
 def good_direction(effect: Effect, *, increase_is_good: bool) -> float:
@@ -59,13 +76,23 @@ def judge_noninferiority(
         raise StatisticsError(f"margin == {relative_margin:g}, must not be negative.")
     margin = relative_margin * abs(effect.control)
     good = good_direction(effect, increase_is_good=increase_is_good)
-    bound = good - critical * effect.se
+    low, high = effect.interval(critical)
+    worst = low if increase_is_good else (None if high is None else -high)
+    bound = -math.inf if worst is None else worst
     return NonInferiority(margin, bound, (good + margin) / effect.se, bound >= -margin)
 
 
-def is_harmed(effect: Effect, *, increase_is_good: bool, units: int, policy: Policy) -> bool:
-    """Whether the guardrail's one-sided confidence sequence lies wholly on the bad side."""
-    if not units:
-        return False
-    width = half_width_in_se_one_sided(units, alpha=policy.alpha, planned_n=policy.planned_units)
-    return good_direction(effect, increase_is_good=increase_is_good) + width * effect.se < 0
+def weigh_harm(effect: Effect, *, increase_is_good: bool, units: int, policy: Policy) -> HarmTest:
+    """Hold a guardrail against no harm: that may be done after every batch, for ever.
+
+    Args:
+        effect: treatment − control; guarded (`small_counts`) where its counts are few.
+        increase_is_good: direction.
+        units: complete units of all variants, at least 1.
+        policy: level and planned units.
+    """
+    good = effect.z if increase_is_good else -effect.z
+    given = {"alpha": policy.alpha, "planned_n": policy.planned_units}
+    width = half_width_in_se_one_sided(units, **given)
+    p_value = one_sided_p_value(-good, units, **given)
+    return HarmTest(good <= -width, effect.of_statistic(width), p_value, policy.alpha)

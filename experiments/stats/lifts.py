@@ -19,7 +19,7 @@ from scipy.special import ndtr
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
-    from experiments.stats.effects import Effect
+    from experiments.stats.effect import Effect
 
 
 def linear_se(effect: Effect) -> float:

@@ -7,8 +7,13 @@ The state machine: `keep_running` until the first of
 
     halt                unhealthy: sample ratio, leak, doubled units, unequally excluded units
     roll_back           the primary is worse beyond its bound, or a guardrail is harmed
-    ship                the primary is better beyond its bound, guardrails safe, the minimum run over
+    ship                the primary is better beyond its bound, its counts suffice, guardrails safe,
+                        the minimum run over
     stop_inconclusive   hopeless, or the end without a verdict: the champion stays
+
+Harm comes first: only a ship waits for counts. A loss, a guardrail and the end of the overrun are
+judged whatever the counts are (`small_counts`). Of several treatments a harmful one leaves alone, while
+the others run on.
 """
 
 from __future__ import annotations
@@ -16,18 +21,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from experiments.stats.comparison import Comparison, adjust, describe
-from experiments.stats.guardrails import is_harmed
+from experiments.stats.comparison import Comparison, Ground, adjust, describe
 from experiments.stats.metric_input import MetricInput, effect_of, why_too_few
 from experiments.stats.rules import Evidence, RuleState, Standing, require_kind, weigh
 from experiments.stats.segments import SegmentEffect, compare_segments
+from experiments.stats.small_counts import guard
 from experiments.stats.srm import SampleRatio, SegmentRatio, check_sample_ratio, explain_mismatch
 from experiments.stats.totals import StatisticsError, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.stats.effects import Effect, Summary
+    from experiments.stats.effect import Effect
+    from experiments.stats.effects import Summary
     from experiments.stats.policy import Policy
 
 Action = Literal["ship", "roll_back", "keep_running", "stop_inconclusive", "halt"]
@@ -53,6 +59,7 @@ class LookInput:
         segment_exposures: units per variant by `attribute=value`.
         excluded: as exposures, of the bots and internal units that are left out of all else.
         split: people who met two variants under two ids, which nothing could know before.
+        left: treatments that take no traffic any more; they are shown and decide nothing.
     """
 
     policy: Policy
@@ -70,6 +77,7 @@ class LookInput:
     segment_exposures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     excluded: Sequence[tuple[Mapping[str, int], Mapping[str, float]]] = ()
     split: int = 0
+    left: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class LookResult:
         crossed: treatments whose upper bound was crossed, now or before.
         segments: the primary's effects within segments, for exploration.
         mismatch: of an unhealthy sample ratio, the segments that explain it.
+        leaving: treatments that do harm and leave while another one runs on, ships or ends, and why.
     """
 
     action: Action
@@ -99,6 +108,7 @@ class LookResult:
     crossed: Sequence[str]
     segments: Sequence[SegmentEffect] = ()
     mismatch: Sequence[SegmentRatio] = ()
+    leaving: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,34 +138,33 @@ def take_look(given: LookInput) -> LookResult:
     )
     units = sum(totals.n for epoch in primary.epochs for totals in epoch.values())
     sick = _why_unhealthy(given, ratio)
+    effects = {
+        t: {m.key: effect_of(m, given.control, t) for m in given.metrics} for t in given.treatments
+    }
+    tested = {t: _tested(given, primary, t, effects[t][primary.key]) for t in given.treatments}
+    shares = _shares_of_alpha(given, {t: one.effect for t, one in tested.items()})
     verdicts: dict[str, _Verdict] = {}
     states: dict[str, RuleState] = {}
     comparisons: list[Comparison] = []
-    found = {
-        t: {m.key: effect_of(m, given.control, t) for m in given.metrics} for t in given.treatments
-    }
-    shares = _shares_of_alpha(given, {t: effects[primary.key][0] for t, effects in found.items()})
-    for treatment, effects in found.items():
-        before = given.states.get(treatment, RuleState())
-        effect, why_not = effects[primary.key]
-        too_few = why_not if effect is None else why_too_few(policy, primary, given.control, treatment)
-        evidence = None
-        if effect is not None:
+    for treatment, one in tested.items():
+        before, evidence = given.states.get(treatment, RuleState()), None
+        if one.effect is not None:
             standing = Standing(
-                units, shares[treatment], ready=not sick and not too_few, batches=given.batches
+                units,
+                shares[treatment],
+                healthy=not sick,
+                gated=bool(one.too_few),
+                batches=given.batches,
             )
-            evidence = weigh(policy, before, effect, standing, pair=(given.control, treatment))
+            evidence = weigh(policy, before, one.effect, standing, pair=(given.control, treatment))
         states[treatment] = evidence.state if evidence else before
-        described = [
-            describe(policy, m, given.control, treatment, effects[m.key], evidence, units)
-            for m in given.metrics
-        ]
+        ground = Ground(policy, given.control, treatment, units, evidence, sick)
+        described = [describe(ground, m, *effects[treatment][m.key]) for m in given.metrics]
         comparisons += described
-        if evidence is None or effect is None or too_few:
-            verdicts[treatment] = _Verdict("keep_running", too_few)
-        else:
-            verdicts[treatment] = _judge(given, primary, described, effect, evidence, units)
-    action, variant, reason = ("halt", None, sick) if sick else _combine(given, verdicts, comparisons)
+        verdicts[treatment] = _judge(given, primary, described, one, evidence, units)
+    action, variant, reason, leaving = _combine(given, verdicts, comparisons)
+    if sick:
+        action, variant, reason, leaving = "halt", None, sick, {}
     return LookResult(
         action=action,
         variant=variant,
@@ -175,7 +184,33 @@ def take_look(given: LookInput) -> LookResult:
         mismatch=[]
         if ratio.healthy
         else explain_mismatch(given.segment_exposures, ratio.expected, alpha=policy.srm_alpha),
+        leaving=leaving,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What a treatment's primary is tested by.
+
+    Attributes:
+        effect: with a statistic that keeps its level for the counts there are; None without one.
+        raw: as it is shown.
+        too_few: why no ship can come of it yet, or why there is no effect.
+    """
+
+    effect: Effect | None
+    raw: Effect | None
+    too_few: str
+
+
+def _tested(
+    given: LookInput, primary: MetricInput, treatment: str, effect_or_why: tuple[Effect | None, str]
+) -> _Tested:
+    effect, why_not = effect_or_why
+    if effect is None:
+        return _Tested(None, None, why_not)
+    too_few = why_too_few(given.policy, primary, given.control, treatment)
+    return _Tested(guard(effect) if too_few else effect, effect, too_few)
 
 
 def primary_of(given: LookInput) -> MetricInput:
@@ -245,34 +280,39 @@ def _judge(
     given: LookInput,
     metric: MetricInput,
     described: Sequence[Comparison],
-    effect: Effect,
-    evidence: Evidence,
+    tested: _Tested,
+    evidence: Evidence | None,
     units: int,
 ) -> _Verdict:
-    """Judge one treatment whose counts suffice."""
+    """Judge one treatment: harm first, whatever the counts are."""
     policy, treatment = given.policy, described[0].variant
-    if harmed := _harmed_guardrail(given, described, units):
-        return _Verdict("roll_back", f"guardrail '{harmed}' is harmed")
-    direction = evidence.crossed if metric.increase_is_good else -evidence.crossed
-    if direction < 0:
-        return _Verdict("roll_back", f"worse: {evidence.said}")
-    if direction > 0 or treatment in given.crossed:
-        return _shippable(given, described, effect, evidence)
-    if ended := _why_ended(policy, evidence, units):
-        return _Verdict("stop_inconclusive", ended)
-    return _Verdict("keep_running", evidence.said)
+    if harmed := next((row for row in described if row.harmed), None):
+        p_value = f"p = {harmed.p_value:.2g}" if harmed.p_value is not None else ""
+        return _Verdict("roll_back", f"guardrail '{harmed.metric}' is harmed ({p_value})")
+    direction = 0
+    if evidence is not None:
+        direction = evidence.crossed if metric.increase_is_good else -evidence.crossed
+        if direction < 0:
+            return _Verdict("roll_back", f"worse: {evidence.said}")
+        if not tested.too_few and (direction > 0 or treatment in given.crossed):
+            return _shippable(given, described, tested.raw, evidence)
+    said = tested.too_few or (evidence.said if evidence else "")
+    remembered = treatment in given.crossed
+    if ended := _why_ended(policy, evidence, units, said):
+        return _Verdict("stop_inconclusive", ended, crossed=remembered)
+    return _Verdict("keep_running", said, crossed=remembered)
 
 
-def _why_ended(policy: Policy, evidence: Evidence, units: int) -> str:
-    if evidence.exhausted:
-        return f"{evidence.exhausted}: {evidence.said}"
+def _why_ended(policy: Policy, evidence: Evidence | None, units: int, said: str) -> str:
+    if evidence is not None and evidence.exhausted:
+        return f"{evidence.exhausted}: {said}"
     if units >= policy.overrun * policy.planned_units:
-        return f"{units} units passed without a verdict: {evidence.said}"
-    return evidence.futile
+        return f"{units} units passed without a verdict: {said}"
+    return evidence.futile if evidence is not None else ""
 
 
 def _shippable(
-    given: LookInput, described: Sequence[Comparison], effect: Effect, evidence: Evidence
+    given: LookInput, described: Sequence[Comparison], effect: Effect | None, evidence: Evidence
 ) -> _Verdict:
     """The bound was crossed on the good side, now or before: is anything else in the way?"""
     policy = given.policy
@@ -291,7 +331,7 @@ def _shippable(
                 f"better, but guardrail '{comparison.metric}' is not yet shown to be safe{why}",
                 crossed=True,
             )
-    lift = effect.lift
+    lift = effect.lift if effect is not None else None
     if lift is not None and policy.twyman_limit and abs(lift) > policy.twyman_limit:
         return _Verdict(
             "keep_running",
@@ -302,38 +342,32 @@ def _shippable(
     return _Verdict("ship", f"better: {evidence.said}", crossed=True)
 
 
-def _harmed_guardrail(given: LookInput, described: Sequence[Comparison], units: int) -> str:
-    """Name a guardrail that is harmed, once its counts suffice."""
-    for metric, comparison in zip(given.metrics, described, strict=True):
-        if metric.role != "guardrail" or comparison.effect is None:
-            continue
-        if why_too_few(given.policy, metric, given.control, comparison.variant):
-            continue
-        if is_harmed(
-            comparison.effect,
-            increase_is_good=metric.increase_is_good,
-            units=units,
-            policy=given.policy,
-        ):
-            return metric.key
-    return ""
-
-
 def _combine(
     given: LookInput, verdicts: Mapping[str, _Verdict], comparisons: Sequence[Comparison]
-) -> tuple[Action, str | None, str]:
-    """Turn the treatments' verdicts into one: the best that ships, else wait for the undecided."""
+) -> tuple[Action, str | None, str, Mapping[str, str]]:
+    """Turn the treatments' verdicts into one: the best that ships, else wait for the undecided.
+
+    A treatment that does harm leaves as soon as it is known, although others are undecided.
+    """
     primary = primary_of(given)
     gains = {
         row.variant: row.effect.statistic * (1 if primary.increase_is_good else -1)
         for row in comparisons
         if row.metric == primary.key and row.effect is not None
     }
-    for action in ("ship", "keep_running"):
-        found = [t for t in given.treatments if verdicts[t].action == action]
-        if found:
-            best = max(found, key=lambda t: gains.get(t, float("-inf")))
-            return action, best if action == "ship" else None, verdicts[best].reason
-    last = max(given.treatments, key=lambda t: gains.get(t, float("-inf")))
-    action = verdicts[last].action
-    return action, last if action == "roll_back" else None, verdicts[last].reason
+    present = [t for t in given.treatments if t not in given.left]
+    if not present:
+        return "keep_running", None, "no treatment takes traffic", {}
+
+    def best(treatments: Sequence[str]) -> str:
+        return max(treatments, key=lambda t: gains.get(t, float("-inf")))
+
+    leaving = {t: verdicts[t].reason for t in present if verdicts[t].action == "roll_back"}
+    parts = [f"'{t}' leaves the traffic ({reason})" for t, reason in leaving.items()]
+    for action in ("ship", "keep_running", "stop_inconclusive"):
+        if such := [t for t in present if verdicts[t].action == action]:
+            chosen = best(such)
+            reason = "; ".join([*parts, verdicts[chosen].reason])
+            return action, chosen if action == "ship" else None, reason, leaving
+    named = best(present)  # all of them do harm
+    return "roll_back", named, verdicts[named].reason, {}

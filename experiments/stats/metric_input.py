@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from experiments.stats.effects import PROPORTIONS, Effect, Kind, Summary, compare, stratify
+from experiments.stats.effects import PROPORTIONS, Kind, Summary, compare, stratify
 from experiments.stats.totals import StatisticsError, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.stats.effect import Effect
     from experiments.stats.policy import Policy
 
 Role = Literal["primary", "secondary", "guardrail"]
@@ -59,23 +60,35 @@ def effect_of(metric: MetricInput, control: str, treatment: str) -> tuple[Effect
 
 
 def why_too_few(policy: Policy, metric: MetricInput, control: str, treatment: str) -> str:
-    """Say what is missing before a verdict: small counts make every normal approximation wrong."""
-    proportion = metric.kind in PROPORTIONS
-    word = "conversions" if proportion else "units with a value"
-    units = {
-        variant: sum(epoch[variant].n for epoch in metric.epochs if variant in epoch)
-        for variant in (control, treatment)
-    }
-    least = gate_of(policy, metric.kind, *units.values())
-    for variant in units:
-        have = sum(epoch[variant].nonzero for epoch in metric.epochs if variant in epoch)
-        if have < least:
-            return f"{word} in '{variant}' == {have}, must be at least {least} before a verdict"
+    """Say what is missing before a ship: small counts make every normal approximation wrong.
+
+    What counts is what each variant would be expected to have if they did not differ, from both
+    together: a variant that converts nobody does not hide behind its own zero. The exact rule, whose
+    likelihood is right for any counts, waits for none on the metric that it judges.
+    """
+    if policy.rule == "exact" and metric.role == "primary":
+        return ""
+    word = "conversions" if metric.kind in PROPORTIONS else "units with a value"
+    pairs = [
+        (epoch[control], epoch[treatment])
+        for epoch in metric.epochs
+        if control in epoch and treatment in epoch and epoch[control].n + epoch[treatment].n
+    ]
+    shares = [(c.nonzero + t.nonzero) / (c.n + t.n) for c, t in pairs]
+    units = [sum(pair[side].n for pair in pairs) for side in (0, 1)]
+    least = gate_of(policy, metric.kind, *units)
+    for side, variant in enumerate((control, treatment)):
+        expected = sum(share * pair[side].n for share, pair in zip(shares, pairs, strict=True))
+        if expected < least:
+            return (
+                f"expected {word} in '{variant}' == {expected:.4g}, must be at least {least} before "
+                "a ship"
+            )
     return ""
 
 
 def gate_of(policy: Policy, kind: str, control_n: int, treatment_n: int) -> int:
-    """Return the conversions, or units with a value, that each variant must have.
+    """Return the conversions, or units with a value, that each variant must be expected to have.
 
     The skewness of values cancels in the difference of two equal groups and does not in unequal ones:
     the gate of a mean grows with the root of their ratio (docs/decisions/0008).

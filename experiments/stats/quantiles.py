@@ -4,9 +4,9 @@ The sketch is DDSketch's mapping: a value v falls into bucket ⌈log_γ |v|⌉ o
 is narrow in relation to its values (γ = 1.005). Counts merge by addition and, unlike the centroids of a
 t-digest or the samples of KLL, are corrected by subtraction when a late event changes a unit's value.
 
-Assumptions: units are independent and give one value each; the value's density is positive and smooth
-around the quantile. Values in steps (counts of clicks) break that: their quantile does not move until
-it jumps, and the comparison says that it cannot tell.
+Assumptions: units are independent and give one value each. Two variants are compared by the share of
+units below the quantile of both together (`strata.QuantileStratum`), which needs no density, so that
+values in steps (latencies in 10 ms, counts, zeros) keep their level.
 
 References:
     Masson, Rim, Lee (2019), DDSketch, VLDB 12. Woodruff (1952), Confidence intervals for medians and
@@ -20,14 +20,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from numpy.typing import NDArray
+
 GAMMA = 1.005
 LOG_GAMMA = math.log(GAMMA)
 SMALLEST = 1e-9  # closer to zero than this is zero
+Z95 = 1.96
 # Buckets of positive values lie above OFFSET, of negative ones below −OFFSET, zero in between: one
 # integer per bucket, in the order of the values.
 OFFSET = 100_000
@@ -101,25 +106,37 @@ class Sketch:
             below += count
         return bucket, 1.0
 
+    def buckets(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return lower ends, upper ends and units of the buckets that hold any, each of shape (k,).
+
+        Zero has a width of its own, so that a distribution never jumps.
+        """
+        used = np.array(sorted(bucket for bucket, count in self.counts.items() if count > 0))
+        outer = np.exp((np.abs(used) - OFFSET) * LOG_GAMMA)
+        low = np.where(used > 0, outer / GAMMA, np.where(used < 0, -outer, -SMALLEST))
+        high = np.where(used > 0, outer, np.where(used < 0, -outer / GAMMA, SMALLEST))
+        counts = np.array([self.counts[bucket] for bucket in used.tolist()], dtype=np.float64)
+        return low, high, counts
+
+    def require_units(self, q: float) -> None:
+        """Refuse a quantile that has too few units on one side of it.
+
+        Raises:
+            StatisticsError: fewer than about four are expected there.
+        """
+        step = Z95 * math.sqrt(q * (1 - q) / self.n) if self.n else 1.0
+        if q - step <= 0 or q + step >= 1:
+            least = math.ceil(Z95 * Z95 * max(q / (1 - q), (1 - q) / q))
+            raise StatisticsError(
+                f"units == {self.n}, must be more than {least} for the interval of the quantile {q:g}."
+            )
+
     def standard_error(self, q: float) -> float:
-        """Return the standard error of a quantile by Woodruff's interval.
+        """Return the standard error of a quantile by Woodruff's interval, for display.
 
         With δ = √(q (1 − q) / n), the order statistics at q ± 1.96 δ bound the quantile; a normal
         interval of that width has the standard error (Q(q + 1.96 δ) − Q(q − 1.96 δ)) / (2 · 1.96).
-
-        Raises:
-            StatisticsError: the units on one side of the quantile are too few for the interval, or they
-                all share its value.
+        Where many units share the quantile's value it is next to nothing, and says nothing.
         """
-        z, n = 1.96, self.n
-        step = z * math.sqrt(q * (1 - q) / n) if n else 1.0
-        if q - step <= 0 or q + step >= 1:
-            least = math.ceil(z * z * max(q / (1 - q), (1 - q) / q))
-            raise StatisticsError(
-                f"units == {n}, must be more than {least} for the interval of the quantile {q:g}."
-            )
-        if self._locate((q - step) * n)[0] == self._locate((q + step) * n)[0]:
-            raise StatisticsError(
-                "standard error == 0, must be positive: too many units share the quantile's value."
-            )
-        return (self.quantile(q + step) - self.quantile(q - step)) / (2 * z)
+        step = Z95 * math.sqrt(q * (1 - q) / self.n)
+        return (self.quantile(min(q + step, 1.0)) - self.quantile(max(q - step, 0.0))) / (2 * Z95)

@@ -16,6 +16,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from scipy.special import ndtr
+
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
 from experiments.stats.effects import PROPORTIONS, critical_value
 from experiments.stats.exact import (
@@ -32,10 +34,9 @@ from experiments.stats.totals import StatisticsError, Totals
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.stats.effects import Effect
+    from experiments.stats.effect import Effect, Interval
     from experiments.stats.policy import Policy
 
-LATER_THAN_ANY_BOUND = 8.0  # half-width shown before a rule may say anything
 PLANNED_POWER = 0.8
 
 
@@ -46,13 +47,11 @@ class RuleState:
     Attributes:
         sequential: group_sequential: what was spent, and the paths that have not crossed.
         exact: the likelihood ratios of the batches so far.
-        p_value: always_valid: the smallest so far.
         looked: fixed: whether its one look was taken.
     """
 
     sequential: SequentialState = field(default_factory=SequentialState)
     exact: ExactState = field(default_factory=ExactState)
-    p_value: float = 1.0
     looked: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -62,8 +61,6 @@ class RuleState:
             data["sequential"] = self.sequential.as_json()
         if self.exact != new.exact:
             data["exact"] = self.exact.as_json()
-        if self.p_value != new.p_value:
-            data["p_value"] = self.p_value
         if self.looked:
             data["looked"] = True
         return data
@@ -74,7 +71,6 @@ class RuleState:
         return cls(
             sequential=SequentialState.from_json(data.get("sequential", {})),
             exact=ExactState.from_json(data.get("exact", {})),
-            p_value=data.get("p_value", 1.0),
             looked=data.get("looked", False),
         )
 
@@ -83,13 +79,17 @@ class RuleState:
 class Evidence:
     """What a rule says of one treatment now.
 
+    `crossed`, an interval without 0, and p_value ≤ level are one and the same statement.
+
     Attributes:
         state: to be handed to the next look.
         crossed: +1 when the estimate is above zero beyond doubt, −1 below, 0 when nothing is said.
         critical: half-width of the interval that holds now, in standard errors.
         said: the comparison that decides, in words.
-        interval: of the difference, where the rule has one of its own.
-        p_value: valid under the rule's way of looking; None where the rule has only bounds.
+        interval: of the difference under the rule; an end that is not known is None.
+        p_value: of this look, to be held against `level`.
+        level: what this look may spend; None when it does not test.
+        waits: why nothing is tested at all, or nothing: then no interval holds either.
         futile: why going on is hopeless, or nothing.
         exhausted: why this rule cannot say anything any more, or nothing.
     """
@@ -98,8 +98,10 @@ class Evidence:
     crossed: int
     critical: float
     said: str
-    interval: tuple[float | None, float | None] | None = None
-    p_value: float | None = None
+    interval: Interval
+    p_value: float
+    level: float | None
+    waits: str = ""
     futile: str = ""
     exhausted: str = ""
 
@@ -112,13 +114,15 @@ class Standing:
         units: complete units of all variants.
         treatments: α is divided by it: as many as are compared with the control (Bonferroni), or fewer
             at a later step of Holm's.
-        ready: whether the count gates are passed and the experiment is healthy.
+        healthy: whether units arrive as they should; otherwise nothing is tested.
+        gated: whether the counts are too few for a ship; only a loss can come of the look then.
         batches: totals of the batches that are new since the last look, by variant, for `exact`.
     """
 
     units: int
     treatments: int = 1
-    ready: bool = True
+    healthy: bool = True
+    gated: bool = False
     batches: Sequence[Mapping[str, Totals]] = ()
 
 
@@ -129,9 +133,10 @@ class Bound:
     Attributes:
         state: after this look.
         critical: |z| from which the bound is crossed, if this look tests.
-        tested: whether it tests: nothing new to spend, gates not passed, and it does not.
+        tested: whether it tests: nothing new to spend, and it does not.
         futile_below: |z| below which going on is hopeless; 0 for never.
-        waits: why it does not test yet, or nothing.
+        spent: why nothing is tested although intervals hold on, or nothing.
+        waits: why nothing can be said at all yet, or nothing.
         exhausted: why the rule cannot say anything after this look, or nothing.
     """
 
@@ -139,6 +144,7 @@ class Bound:
     critical: float
     tested: bool
     futile_below: float = 0.0
+    spent: str = ""
     waits: str = ""
     exhausted: str = ""
 
@@ -152,9 +158,8 @@ def bound_at(policy: Policy, before: RuleState, standing: Standing, df: float = 
         standing: where the experiment stands.
         df: degrees of freedom of the statistic, which one fixed look can take into account.
     """
-    if not standing.ready:
-        shown = min(before.sequential.bound, LATER_THAN_ANY_BOUND)
-        return Bound(before, shown, tested=False, waits="the gates are not passed")
+    if not standing.healthy:
+        return Bound(before, math.inf, tested=False, waits="the experiment is not healthy")
     if policy.rule == "fixed":
         return _fixed(policy, before, standing, df)
     if policy.rule == "group_sequential":
@@ -178,10 +183,10 @@ def _group_sequential(policy: Policy, before: RuleState, standing: Standing) -> 
             standing.units, alpha=policy.reserve / standing.treatments, planned_n=policy.planned_units
         )
     if not stepped:  # nothing new to spend before the plan, or the reserve after it
-        waits = "" if old.t >= 1 else "too little is new since the last look"
+        spent = "" if old.t >= 1 else "too little is new since the last look"
         if math.isinf(reserve):
             exhausted = "alpha is spent" if old.t >= 1 else ""
-            return Bound(state, new.bound, tested=False, waits=waits, exhausted=exhausted)
+            return Bound(state, new.bound, tested=False, spent=spent, exhausted=exhausted)
         return Bound(state, reserve, tested=True)
     futile_below = 0.0
     if policy.futility and FUTILITY_FROM <= new.t < 1:
@@ -197,13 +202,15 @@ def _group_sequential(policy: Policy, before: RuleState, standing: Standing) -> 
 
 
 def _fixed(policy: Policy, before: RuleState, standing: Standing, df: float) -> Bound:
-    """Look once, at the planned units."""
+    """Look once, at the planned units; while counts are too few for a ship, only for a loss."""
     critical, taken = critical_value(policy.alpha / standing.treatments, df), "the one look was taken"
     if before.looked:
-        return Bound(before, critical, tested=False, exhausted=taken)
+        return Bound(before, critical, tested=False, spent=taken, exhausted=taken)
     if standing.units < policy.planned_units:
         waits = f"the one look is at {policy.planned_units} units, {standing.units} are complete"
-        return Bound(before, LATER_THAN_ANY_BOUND, tested=False, waits=waits)
+        return Bound(before, critical, tested=False, waits=waits)
+    if standing.gated:
+        return Bound(before, critical, tested=True)
     return Bound(replace(before, looked=True), critical, tested=True, exhausted=taken)
 
 
@@ -224,37 +231,52 @@ def weigh(
     """
     if policy.rule == "exact":
         return _exact(policy, before, effect, standing, pair)
+    fixed = policy.rule == "fixed"
     bound = bound_at(policy, before, standing, effect.df)
-    z, shown = effect.statistic, min(bound.critical, LATER_THAN_ANY_BOUND)
-    beyond = bound.tested and abs(z) >= bound.critical
+    # The bound of one look is Student's own; the others are made for a normal statistic.
+    statistic = effect.statistic if fixed else effect.z
+    beyond = bound.tested and abs(statistic) >= bound.critical
     futile = ""
-    if bound.tested and not beyond and abs(z) < bound.futile_below:
+    if bound.tested and not beyond and abs(statistic) < bound.futile_below:
         futile = (
             f"futile: neither direction has a {FUTILITY_POWER:.0%} chance of a verdict "
             "by the planned units"
         )
-    state, p_value = bound.state, effect.p_value if policy.rule == "fixed" else None
-    if policy.rule == "always_valid" and bound.tested:
-        p_value = min(
-            before.p_value,
-            sequential_p_value(
-                z,
-                standing.units,
-                alpha=policy.alpha / standing.treatments,
-                planned_n=policy.planned_units,
-            ),
-        )
-        state = replace(state, p_value=p_value)
-    words = f"z = {z:.2f} {'beyond' if beyond else 'within'} ±{shown:.2f}"
+    critical = bound.critical if fixed else effect.of_statistic(bound.critical)
+    interval = effect.interval(critical)
+    p_value, level = _p_and_level(policy, effect, standing, bound.critical)
+    words = f"z = {statistic:.2f} {'beyond' if beyond else 'within'} ±{bound.critical:.2f}"
     return Evidence(
-        state=state,
-        crossed=(1 if z > 0 else -1) if beyond else 0,
-        critical=shown,
-        said=bound.waits or words,
+        state=bound.state,
+        crossed=(1 if statistic > 0 else -1) if beyond else 0,
+        critical=critical,
+        said=bound.waits or bound.spent or words,
+        interval=interval if bound.tested else hold_open(interval),
         p_value=p_value,
+        level=level if bound.tested else None,
+        waits=bound.waits,
         futile=futile,
         exhausted=bound.exhausted,
     )
+
+
+def _p_and_level(
+    policy: Policy, effect: Effect, standing: Standing, critical: float
+) -> tuple[float, float]:
+    """Return the p-value of this look and what it must not exceed for a verdict."""
+    if policy.rule == "fixed":
+        return effect.p_value, policy.alpha / standing.treatments
+    if policy.rule == "group_sequential":
+        return float(2 * ndtr(-abs(effect.z))), float(2 * ndtr(-critical))
+    alpha = policy.alpha / standing.treatments
+    p_value = sequential_p_value(effect.z, standing.units, alpha=alpha, planned_n=policy.planned_units)
+    return p_value, alpha
+
+
+def hold_open(interval: Interval) -> Interval:
+    """Return an interval that reaches 0: what does not test must not look as if it had decided."""
+    low, high = interval
+    return None if low is None else min(low, 0.0), None if high is None else max(high, 0.0)
 
 
 def _exact(
@@ -265,14 +287,19 @@ def _exact(
     new = [batch for totals in standing.batches if (batch := _batch_of(totals, pair)) is not None]
     exact = add_batches(before.exact, new, spread=spread)
     log_e = log_e_value(exact, spread=spread)
-    beyond = standing.ready and log_e >= math.log(1 / alpha)
+    beyond = standing.healthy and log_e >= math.log(1 / alpha)
+    low, high = log_odds_interval(exact, alpha=alpha, spread=spread)
+    interval = _difference((low, high), effect)
     return Evidence(
         state=replace(before, exact=exact),
-        crossed=(1 if effect.estimate > 0 else -1) if beyond else 0,
+        # Which side is read off the likelihood itself: the totals may lean the other way.
+        crossed=(1 if low is not None and low > 0 else -1) if beyond else 0,
         critical=half_width_in_se(max(standing.units, 1), alpha=alpha, planned_n=policy.planned_units),
         said=f"e = {math.exp(min(log_e, 50.0)):.3g} {'reached' if beyond else 'below'} {1 / alpha:g}",
-        interval=_difference(log_odds_interval(exact, alpha=alpha, spread=spread), effect.control),
-        p_value=exact.p_value,
+        interval=interval,
+        p_value=math.exp(-max(log_e, 0.0)),
+        level=alpha,
+        waits="" if standing.healthy else "the experiment is not healthy",
     )
 
 
@@ -286,16 +313,17 @@ def _batch_of(totals: Mapping[str, Totals], pair: tuple[str, str]) -> Batch | No
     return Batch(treatment.n, treatment.nonzero, control.n, control.nonzero)
 
 
-def _difference(
-    log_odds: tuple[float | None, float | None], control: float
-) -> tuple[float | None, float | None]:
+def _difference(log_odds: Interval, effect: Effect) -> Interval:
     """Turn an interval of the log odds ratio into one of the difference, at the control's rate."""
+    control = effect.control
+    if not 0 < control < 1:  # no odds: those of half a unit more of either kind
+        control = (control * effect.control_n + 0.5) / (effect.control_n + 1)
 
     def at(theta: float | None) -> float | None:
         if theta is None:
             return None
-        odds = math.exp(theta) * control / (1 - control) if control < 1 else math.inf
-        return (1.0 if math.isinf(odds) else odds / (1 + odds)) - control
+        odds = math.exp(theta) * control / (1 - control)
+        return odds / (1 + odds) - control if theta else 0.0
 
     return at(log_odds[0]), at(log_odds[1])
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from experiments.stats.effects import Effect, Summary, critical_value
+from experiments.stats.effects import Summary, critical_value
 from experiments.stats.metric_input import MetricInput, effect_of
 from experiments.stats.multiplicity import benjamini_hochberg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from experiments.stats.effect import Effect, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class SegmentEffect:
     variant: str
     effect: Effect | None
     why_not: str = ""
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     adjusted_p_value: float | None = None
 
 

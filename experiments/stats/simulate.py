@@ -36,8 +36,9 @@ class Paths:
 
     Attributes:
         units: complete units of both variants at each look, shape (looks,).
-        statistic: z of treatment − control, NaN where it cannot be said, shape (experiments, looks).
-        ready: whether the count gates are passed, shape (experiments, looks).
+        statistic: z of treatment − control, NaN where it cannot be said, guarded where counts are few
+            (`small_counts`), shape (experiments, looks).
+        ready: whether the count gates are passed, so that a gain counts, shape (experiments, looks).
         batches: for `exact`: units and conversions of each batch, columns treatment_n, treatment_x,
             control_n, control_x, shape (experiments, batches, 4); a batch is what one look adds in
             one epoch.
@@ -110,21 +111,19 @@ def apply_rule(policy: Policy, paths: Paths, *, act_on_futility: bool | None = N
 
 
 def _beyond_bound(policy: Policy, paths: Paths) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Compare with bounds that depend on when the gates were first passed."""
+    """Compare with the bounds, a gain only once the gates are passed; an increase is a gain."""
     size = np.abs(paths.statistic)
-    ready = np.logical_and.accumulate(paths.ready[:, ::-1], axis=1)[:, ::-1]  # from then on
-    first = np.where(ready.any(axis=1), ready.argmax(axis=1), paths.statistic.shape[1])
     beyond, futile = np.zeros(size.shape, bool), np.zeros(size.shape, bool)
-    for start in np.unique(first):
-        if start == size.shape[1]:
-            continue
-        state, rows = RuleState(), first == start
-        for look in range(start, size.shape[1]):
-            bound = bound_at(policy, state, Standing(int(paths.units[look])))
-            state = bound.state
-            if bound.tested:
-                beyond[rows, look] = size[rows, look] >= bound.critical
-                futile[rows, look] = size[rows, look] < bound.futile_below
+    state = RuleState()
+    for look, units in enumerate(paths.units.tolist()):
+        bound = bound_at(policy, state, Standing(units))
+        state = bound.state
+        if bound.tested:
+            ready = paths.ready[:, look]
+            beyond[:, look] = (size[:, look] >= bound.critical) & (
+                ready | (paths.statistic[:, look] < 0)
+            )
+            futile[:, look] = (size[:, look] < bound.futile_below) & ready
     return beyond, futile & ~beyond
 
 
@@ -140,7 +139,7 @@ def _beyond_exact(policy: Policy, paths: Paths) -> NDArray[np.bool_]:
             total += _log_ratios(paths.batches[:, batch], theta, normalisers)
         done = int(by_now)
         log_e = logsumexp(total + log_weights, axis=1)
-        beyond[:, look] = (log_e >= math.log(1 / policy.alpha)) & paths.ready[:, look]
+        beyond[:, look] = log_e >= math.log(1 / policy.alpha)
     return beyond
 
 

@@ -22,7 +22,8 @@ from scipy.special import chdtrc
 from experiments.stats import confidence_sequence as sequences
 from experiments.stats import lifts, power
 from experiments.stats.bayes import compare_proportions
-from experiments.stats.effects import Effect, compare, critical_value, newcombe_interval, stratify
+from experiments.stats.effect import Effect
+from experiments.stats.effects import compare, critical_value, newcombe_interval, stratify
 from experiments.stats.exact import Batch, ExactState, add_batches, block_log_e_values, log_e_value
 from experiments.stats.group_sequential import SPENDING, bounds_at, classic_constant
 from experiments.stats.srm import chi_square, log_bayes_factor
@@ -55,10 +56,10 @@ def _two_proportions(given: Given, _: Given) -> Output:
         "se_unpooled": effect.se,
         "z_unpooled": effect.estimate / effect.se,
         "p_unpooled": _normal_p(effect.estimate / effect.se),
-        "ci_wald": effect.interval(z),
+        "ci_wald": (effect.estimate - z * effect.se, effect.estimate + z * effect.se),
         "ci_newcombe": newcombe_interval(control, treatment, z),
         "lift": effect.lift,
-        "lift_ci_logratio": effect.lift_interval(z),
+        "lift_ci_logratio": effect.log_interval(z),
     }
 
 
@@ -81,7 +82,7 @@ def _describe(effect: Effect, alpha: float) -> Output:
             "se_delta": lifts.linear_se(effect),
             "ci_delta": lifts.linear_interval(effect, z),
             "se_log": effect.log_se,
-            "ci_log": effect.lift_interval(z),
+            "ci_log": effect.log_interval(z),
             "ci_fieller": lifts.fieller_interval(effect, z),
             "p_delta": lifts.linear_p_value(effect),
         }
@@ -289,7 +290,7 @@ def _sequence(given: Given, _: Given) -> Output:
         "rho_exact_lambertw": sequences.exact_mixture_scale(given["alpha"], given["tuning_n"]),
         "halfwidth": width * effect.se,
         "halfwidth_in_se": width,
-        "ci": effect.interval(width),
+        "ci": (effect.estimate - width * effect.se, effect.estimate + width * effect.se),
         "log_e": sequences.log_e_value(z, n, **tuned),
         "p": sequences.sequential_p_value(z, n, **tuned),
         "halfwidth_one_sided": one_sided * effect.se,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.stats import lifts
+from experiments.stats.effect import Effect
 from experiments.stats.effects import (
-    Effect,
     compare,
     critical_value,
     newcombe_interval,
@@ -35,11 +35,12 @@ def test_mean_agrees_with_scipy():
 
 
 def test_proportion_agrees_with_statsmodels_figures():
+    """Its interval inverts the pooled test (Mee's, which is Miettinen and Nurminen's without N / (N − 1))."""
     effect = compare("proportion", proportion(1000, 10_000), proportion(1100, 10_000))
     assert effect.statistic == pytest.approx(2.3066347738, rel=1e-9)
     assert effect.p_value == pytest.approx(0.0210751893, rel=1e-8)
     assert effect.interval(critical_value(0.05)) == pytest.approx(
-        (0.0015040591, 0.0184959409), rel=1e-6
+        (0.0015039138, 0.0185049738), rel=1e-6
     )
     assert effect.lift == pytest.approx(0.1)
     assert effect.lift_interval(critical_value(0.05)) == pytest.approx(
@@ -197,3 +198,47 @@ def test_a_negative_control_has_no_lift():
     worse = compare("mean", Totals.of([-3.0, -2.0, -4.0]), Totals.of([-1.0, -2.0, -1.5]))
     assert worse.estimate > 0
     assert worse.lift is None
+
+
+def test_one_rule_of_the_interval_for_pooled_and_unequal():
+    """90/10: the pooled test rejects and Wald's interval held 0; the inverted one does not."""
+    effect = compare("proportion", proportion(360, 18_000), proportion(54, 2000))
+    assert effect.p_value < 0.05
+    assert effect.estimate - 1.96 * effect.se < 0 < effect.interval(critical_value(0.05))[0]
+
+
+def test_the_score_interval_holds_exactly_what_the_test_does_not_reject():
+    effect = compare("proportion", proportion(7, 40), proportion(30, 90))
+    (stratum,) = effect.strata
+    for end in effect.interval(1.96):
+        distance = stratum.from_difference(end)
+        assert abs(distance.value) / distance.variance**0.5 == pytest.approx(1.96, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("treatment", "control", "interval"),
+    [
+        ((56, 70), (48, 80), (0.0533, 0.3377)),
+        ((9, 10), (3, 10), (0.1821, 0.8370)),
+        ((10, 10), (0, 20), (0.7225, 1.0)),
+    ],
+)
+def test_intervals_of_proportions_are_mees(treatment, control, interval):
+    """Published figures: Newcombe (1998), Statistics in Medicine 17, table II, method 5."""
+    effect = compare("proportion", proportion(*control), proportion(*treatment))
+    assert effect.interval(1.959964) == pytest.approx(interval, abs=1e-4)
+
+
+def test_the_ratio_of_proportions_is_koopmans():
+    """His example: 36 of 40 against 16 of 80, 95 %: 2.94 to 7.15 (Biometrics 40, 1984)."""
+    effect = compare("proportion", proportion(16, 80), proportion(36, 40))
+    low, high = effect.relative(1.959964)[0]
+    assert (low + 1, high + 1) == pytest.approx((2.94, 7.15), abs=0.01)
+
+
+def test_a_control_that_is_not_clear_of_zero_has_no_relative_interval():
+    rng = np.random.default_rng(4)
+    sides = [Totals.of(rng.normal(mean, 10, 400).tolist()) for mean in (0.5, 3.0)]
+    found, why_not = compare("mean", *sides).relative(1.96)
+    assert found is None
+    assert "must be at least 4 standard errors above 0" in why_not

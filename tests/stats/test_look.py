@@ -74,7 +74,7 @@ def test_it_stops_when_hope_is_gone():
 def test_it_gives_no_verdict_on_few_values():
     result = take_look(look(1.0, 5.0, n=9))
     assert result.action == "keep_running"
-    assert "must be at least 10 before a verdict" in result.reason
+    assert "must be at least 10 before a ship" in result.reason
 
 
 def test_it_gives_no_verdict_without_units():

@@ -86,7 +86,8 @@ def _effects(card: Scorecard) -> Table:
         relative = row.lift_interval is not None
         low, high = row.lift_interval or row.interval or (None, None)
         said = _share if relative else _plain
-        interval, colour = f"{said(low)} to {said(high)}", _colour(card, row.metric, low, high)
+        interval = f"{said(low)} to {said(high)}" if row.interval else f"none: {row.why_not}"
+        colour = _colour(card, row.metric, low, high)
         table.add_row(
             row.metric,
             row.variant,
@@ -118,7 +119,7 @@ def _show_looks(card: Scorecard) -> None:
             look.label,
             f"{look.units:,}",
             f"{best.effect.statistic:+.2f}" if best and best.effect else "–",
-            f"±{best.critical:.2f}" if best else "–",
+            f"±{best.critical:.2f}" if best and best.critical is not None else "–",
             look.result.action,
         )
     wide.print(table)
