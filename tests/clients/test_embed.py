@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+import time
 
 import pytest
 
 from experiments.models import Event, Slate
+from tests.browser import CHROMIUM
 from tests.npm import install
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [
     "--headless",
     "--no-sandbox",
@@ -52,6 +52,111 @@ def test_a_page_of_another_origin_embeds_recommendations(lane, shop, tmp_path):
     slate, again = Slate.objects.filter(project=shop.project).order_by("recommendation_id")
     assert event.unit_id == slate.unit_id == again.unit_id != "ann"
     assert (event.recommendation_id, event.item_id) == (slate.recommendation_id, "i0")
+
+
+HOST = '<!doctype html><body><script src="/sdk/v1.js" data-key="{key}" data-wait="{wait}"></script>'
+
+
+@pytest.fixture
+def visit(chromium, lane, shop):
+    """Open a host's page with the embed in a browser of its own."""
+    context = chromium.new_context()
+
+    def open_page(*, wait: int = 0):
+        page = context.new_page()
+        body = HOST.format(key=shop.public, wait=wait)
+        page.route("**/host", lambda route: route.fulfill(body=body, content_type="text/html"))
+        page.goto(f"{lane.url}/host")
+        return page
+
+    yield open_page
+    context.close()
+
+
+def stored(shop, count: int) -> set[str]:
+    """Wait until so many events are stored; return the names of what is."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        names = list(Event.objects.filter(project=shop.project).values_list("item_id", flat=True))
+        if len(names) >= count:
+            assert len(names) == len(set(names))
+            return set(names)
+        time.sleep(0.1)
+    raise AssertionError(f"{len(names)} events of {count} after a minute")
+
+
+def test_half_an_emoji_loses_nothing(visit, shop):
+    page = visit()
+    told = page.evaluate(
+        """() => { for (let n = 0; n < 4; n++)
+            bakeoff.track("click", { item_id: "i" + n, properties: { text: n == 2 ? "cut \\ud83d" : "\\\\ud83d" } });
+            return bakeoff.flush(); }"""
+    )
+    assert told["accepted"] == 4
+    assert stored(shop, 4) == {"i0", "i1", "i2", "i3"}
+    texts = (
+        Event.objects.filter(project=shop.project)
+        .order_by("item_id")
+        .values_list("properties", flat=True)
+    )
+    assert [one["text"] for one in texts] == [r"\ud83d", r"\ud83d", "cut \ufffd", r"\ud83d"]
+
+
+def test_many_large_events_leave_in_parts(visit, shop):
+    page = visit()
+    told = page.evaluate(
+        """() => { for (let n = 0; n < 60; n++)
+            bakeoff.track("click", { item_id: "i" + n, properties: { text: "界".repeat(1000) } });
+            return bakeoff.flush(); }"""
+    )
+    assert told == {"accepted": 60, "rejected": []}
+    assert len(stored(shop, 60)) == 60
+
+
+def test_what_no_beacon_takes_waits_for_the_next_page(visit, shop):
+    page = visit(wait=1_000_000)
+    page.evaluate(
+        """() => { for (let n = 0; n < 30; n++)
+            bakeoff.track("click", { item_id: "i" + n, properties: { text: "界".repeat(1000) } }); }"""
+    )
+    page.close(run_before_unload=True)
+    visit(wait=1_000_000)
+    assert len(stored(shop, 30)) == 30
+
+
+def test_a_refused_event_goes_alone(visit, shop, lane):
+    page = visit()
+    told = page.evaluate(
+        """() => { for (let n = 0; n < 7; n++)
+            bakeoff.track("click", { item_id: "i" + n, value: n == 3 ? 1e300 : n });
+            return bakeoff.flush(); }"""
+    )
+    assert told["accepted"] == 6
+    assert [one["index"] for one in told["rejected"]] == [3]
+    # A platform of before, or a proxy, that refuses the whole: the batch is halved until it passes.
+    page.route("**/v1/events", lambda route: route.fulfill(status=400, json={"error": {"message": "no"}})
+               if "poison" in route.request.post_data else route.continue_())  # fmt: skip
+    told = page.evaluate(
+        """() => { for (let n = 10; n < 30; n++)
+            bakeoff.track("click", { item_id: n == 17 ? "poison" : "i" + n });
+            return bakeoff.flush(); }"""
+    )
+    assert told["accepted"] == 19
+    assert [(one["index"], one["code"]) for one in told["rejected"]] == [(7, "refused")]
+
+
+def test_a_busy_platform_is_asked_again(visit, shop):
+    page, answers = visit(), iter([429, 503, 502])
+
+    def answer(route):
+        status = next(answers, None)
+        if status is None:
+            route.continue_()
+        else:
+            route.fulfill(status=status, body="<html>busy</html>")
+
+    page.route("**/v1/events", answer)
+    assert page.evaluate("() => bakeoff.track('click', { item_id: 'i1' })")["accepted"] == 1
 
 
 def test_the_built_file_is_what_its_source_makes(tmp_path):

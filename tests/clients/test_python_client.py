@@ -169,3 +169,38 @@ def test_it_installs_alone(tmp_path):
         check=True,
     )
     assert done.stdout.split(" ", 1)[1].strip() == "[]"
+
+
+def test_a_bad_event_does_not_take_its_batch_along(lane, shop):
+    with Events(Client(lane.url, shop.public), flush_seconds=60) as events:
+        events.track("click", unit_id="u1", properties={"text": "cut \ud83d"})
+        events.track("click", unit_id="u2", value=float("nan"))
+        events.track("click", unit_id="u3", properties={"text": "界" * 10_000})
+    units = Event.objects.filter(project=shop.project).values_list("unit_id", flat=True)
+    assert set(units) == {"u1", "u3"}
+    assert Event.objects.get(unit_id="u1", project=shop.project).properties == {"text": "cut \ufffd"}
+    assert [one["code"] for one in events.refused] == ["not_json"]
+
+
+def test_events_too_large_for_one_request_go_in_several(lane, shop):
+    with Events(Client(lane.url, shop.public), flush_seconds=60) as events:
+        for n in range(100):
+            events.track("click", unit_id=f"u{n}", properties={"text": "界" * 10_000})
+    assert Event.objects.filter(project=shop.project).count() == 100
+    assert events.refused == []
+
+
+def test_what_is_refused_whole_is_halved(lane, shop):
+    """As by a platform of before, or somebody on the way, who answers 400 for the whole."""
+
+    class Picky(Client):
+        def post(self, path, body):
+            if any(one.get("item_id") == "poison" for one in body.get("events", ())):
+                raise BakeoffError(400, "refused", "no")
+            return super().post(path, body)
+
+    with Events(Picky(lane.url, shop.public), flush_seconds=60) as events:
+        for n in range(50):
+            events.track("click", unit_id=f"u{n}", item_id="poison" if n == 31 else "i1")
+    assert Event.objects.filter(project=shop.project).count() == 49
+    assert [one["event"]["unit_id"] for one in events.refused] == ["u31"]

@@ -105,7 +105,7 @@ class Client:
             BakeoffError: it was refused, or nobody answered.
         """
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        request = Request(self._url + path, json.dumps(body).encode(), headers)  # noqa: S310
+        request = Request(self._url + path, pack(body), headers)  # noqa: S310
         try:
             with urlopen(request, timeout=self._timeout) as answer:  # noqa: S310  the caller's URL
                 data: dict[str, Any] = json.load(answer)
@@ -114,6 +114,12 @@ class Client:
             raise _refusal(error) from error
         except (URLError, TimeoutError, OSError) as error:
             raise BakeoffError(0, "no_answer", f"{self._url} does not answer: {error}.") from error
+
+
+def pack(body: dict[str, Any]) -> bytes:
+    """Return a body as JSON; half of an emoji, which nothing can store, becomes U+FFFD."""
+    packed = json.dumps(body, ensure_ascii=False)
+    return packed.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _refusal(error: HTTPError) -> BakeoffError:

@@ -1,6 +1,7 @@
 """Events in batches, spooled to disk: what was told is sent, after an outage or a restart too.
 
-Each event has an id, so that sending twice is harmless. A spool file belongs to one process.
+Each event has an id, so that sending twice is harmless. A batch that is refused is halved until the event
+that is wrong goes alone. A spool file belongs to one process.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bakeoff_client")
 BATCH = 500
+MAX_BYTES = 900_000  # of a request: the platform takes a mebibyte
+SPLIT = {400, 413}  # a refusal that may be one event's
 RETRYABLE = {0, 429, 502, 503, 504}
 
 
@@ -149,13 +152,8 @@ class Events:
             plain = [event for event in batch if "messageId" not in event]
             segment = [event for event in batch if "messageId" in event]
             try:
-                for path, body in (
-                    ("/v1/events", {"events": plain} if plain else None),
-                    ("/v1/batch", {"batch": segment} if segment else None),
-                ):
-                    if body is not None:
-                        said = self._client.post(path, body)
-                        self.refused += said.get("rejected", [])
+                self._tell("/v1/events", "events", plain)
+                self._tell("/v1/batch", "batch", segment)
             except BakeoffError as error:
                 if error.status in RETRYABLE:
                     return max(error.retry_after, self._pause, 0.05)
@@ -163,6 +161,30 @@ class Events:
                 logger.error("%d events are refused: %s", len(batch), error)  # noqa: TRY400
                 self.refused.append({"code": error.code, "message": str(error)})
             self._forget(len(batch))
+
+    def _tell(self, path: str, name: str, events: list[dict[str, Any]]) -> None:
+        """Send events, in halves where they are too large or refused together.
+
+        Raises:
+            BakeoffError: a refusal that is none of the events', or no answer.
+        """
+        if not events:
+            return
+        if len(events) == 1 or sum(len(json.dumps(event)) for event in events) <= MAX_BYTES:
+            try:
+                self.refused += self._client.post(path, {name: events}).get("rejected", [])
+            except BakeoffError as error:
+                if error.status not in SPLIT:
+                    raise
+                if len(events) == 1:
+                    logger.error("an event is refused: %s", error)  # noqa: TRY400
+                    self.refused.append({"code": error.code, "message": str(error), "event": events[0]})
+                    return
+            else:
+                return
+        half = len(events) // 2
+        self._tell(path, name, events[:half])
+        self._tell(path, name, events[half:])
 
     def _forget(self, count: int) -> None:
         """Take what was sent off the spool: the file is written anew beside its place and renamed."""
