@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING
 
 import orjson
 from django.db import connection
+from django.utils import timezone
 
+from experiments.bounds import FUTURE
 from experiments.sql import is_excluded
-from inference.training.snapshot import Examples
+from inference.training.clean_examples import RawExample, clean_examples, known_labels
 
 if TYPE_CHECKING:
     from inference.models import Surface
+    from inference.training.snapshot import Examples
 
 _EXAMPLES = f"""
-    SELECT unit_id, text, features, label, extract(epoch FROM at)::float8 FROM (
-        SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id
+    SELECT unit_id, text, features, label, extract(epoch FROM at)::float8, trusted, approved FROM (
+        SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id,
+            true AS trusted, false AS approved
         FROM inference_example WHERE surface_id = %(surface)s
         UNION ALL
         (SELECT DISTINCT ON (slate.recommendation_id) said.unit_id, slate.context ->> 'text',
             coalesce(slate.context -> 'features', '{{}}'),
             CASE said.kind WHEN 'correction' THEN said.text ELSE slate.slots -> 0 ->> 0 END,
-            said.received_at, said.feedback_id
+            said.received_at, said.feedback_id, said.trusted, said.reviewed_by <> ''
         FROM experiments_slate AS slate JOIN experiments_feedback AS said
             ON said.project_id = slate.project_id
             AND said.recommendation_id = slate.recommendation_id
@@ -45,14 +49,38 @@ _EXAMPLES = f"""
 
 
 def examples_of(surface: Surface) -> Examples:
-    """Return every labelled text of a surface, ordered by time."""
+    """Return the labelled texts of a surface that may be learnt from, ordered by time.
+
+    Rows of the future and labels that nobody has declared are set aside (`clean_examples`), and noted.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_EXAMPLES, {"surface": surface.pk, "project": surface.project_id})
+        rows = [
+            RawExample(unit, text, orjson.loads(features), label, at, trusted, approved)
+            for unit, text, features, label, at, trusted, approved in cursor.fetchall()
+        ]
+    latest = (timezone.now() + FUTURE).timestamp()
+    return clean_examples(rows, surface.labels, latest=latest)
+
+
+_LABELS = """
+    SELECT DISTINCT label, true FROM inference_example WHERE surface_id = %(surface)s
+    UNION
+    SELECT DISTINCT said.text, said.reviewed_by = '' FROM experiments_feedback AS said
+        JOIN experiments_slate AS slate ON slate.recommendation_id = said.recommendation_id
+            AND slate.project_id = said.project_id
+    WHERE said.project_id = %(project)s AND slate.surface_id = %(surface)s
+        AND said.kind = 'correction' AND said.item_id = '' AND NOT said.withdrawn
+        AND said.state NOT IN ('hidden', 'spam') AND (said.trusted OR said.reviewed_by <> '')"""
+
+
+def labels_of_surface(surface: Surface) -> frozenset[str]:
+    """Return the folded labels that corrections of a surface may name and be learnt."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LABELS, {"surface": surface.pk, "project": surface.project_id})
         rows = cursor.fetchall()
-    return Examples(
-        unit_ids=[row[0] for row in rows],
-        texts=[row[1] for row in rows],
-        features=[orjson.loads(row[2]) for row in rows],
-        labels=[row[3] for row in rows],
-        labelled_at=[row[4] for row in rows],
+    return known_labels(
+        surface.labels,
+        [label for label, trusted in rows if trusted],
+        [label for label, trusted in rows if not trusted],
     )

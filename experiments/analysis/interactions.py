@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 from django.db import connection
+from django.utils import timezone
 
+from experiments.bounds import FUTURE
 from experiments.ingest.likes import is_liked, parse_rules
 from experiments.sql import is_excluded
 from inference.evaluation.examination import examination_by_position
@@ -113,7 +116,8 @@ def _chance(examined: Sequence[float] | None, stood: int | None) -> float:
 def likes_of(surface: Surface) -> Likes:
     """Return every liked item of the surface's project, ordered by unit and time.
 
-    Without what a visitor does not consent to be learnt from, and without bots.
+    Without what a visitor does not consent to be learnt from, without bots, and without dates of the
+    future: one of them would make every other like look old.
     """
     rules = parse_rules(surface.liked_events)
     unit_ids: list[str] = []
@@ -122,6 +126,7 @@ def likes_of(surface: Surface) -> Likes:
     live: list[bool] = []
     chance: list[float] = []
     examined = examination_of(surface)
+    latest, future = (timezone.now() + FUTURE).timestamp(), 0
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8,
@@ -133,13 +138,25 @@ def likes_of(surface: Surface) -> Likes:
         )
         while rows := cursor.fetchmany(10_000):
             for unit, item, name, value, at, lives, stood in rows:
-                if is_liked(rules, name, value):
+                if not is_liked(rules, name, value):
+                    continue
+                if not math.isfinite(at) or at > latest:
+                    future += 1
+                else:
                     unit_ids.append(unit)
                     item_ids.append(item)
                     liked_at.append(at)
                     live.append(lives)
                     chance.append(_chance(examined, stood))
-    return Likes(unit_ids=unit_ids, item_ids=item_ids, liked_at=liked_at, live=live, chance=chance)
+    notes = [f"{future} likes are dated in the future and are set aside."] if future else []
+    return Likes(
+        unit_ids=unit_ids,
+        item_ids=item_ids,
+        liked_at=liked_at,
+        live=live,
+        chance=chance,
+        notes=notes,
+    )
 
 
 def answers_of(surface: Surface) -> Answers:

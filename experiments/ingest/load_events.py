@@ -36,10 +36,19 @@ class PastEvent:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """How many events were new, and how many were there before."""
+    """What became of the events of a load.
+
+    Attributes:
+        new: how many were new.
+        known: how many were there before.
+        with_item: how many new ones name an item.
+        unknown: how many of those name one that is not in the catalogue.
+    """
 
     new: int
     known: int
+    with_item: int = 0
+    unknown: int = 0
 
 
 _COLUMNS = "event_id, name, unit_id, item_id, value, occurred_at, properties"
@@ -60,15 +69,20 @@ def load_events(
         events: in any order.
         progress: told after its commit how many rows each chunk held.
     """
-    rows, new, total = iter(events), 0, 0
+    rows, loaded = iter(events), Loaded(0, 0)
     while chunk := list(islice(rows, CHUNK)):
-        new += _load_chunk(connection, project_id, chunk)
-        total += len(chunk)
+        part = _load_chunk(connection, project_id, chunk)
+        loaded = Loaded(
+            new=loaded.new + part.new,
+            known=loaded.known + part.known,
+            with_item=loaded.with_item + part.with_item,
+            unknown=loaded.unknown + part.unknown,
+        )
         progress(len(chunk))
-    return Loaded(new=new, known=total - new)
+    return loaded
 
 
-def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEvent]) -> int:
+def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEvent]) -> Loaded:
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(
             """CREATE TEMPORARY TABLE staged (event_id text, name text, unit_id text, item_id text,
@@ -92,12 +106,15 @@ def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEve
             fresh AS (
                 INSERT INTO experiments_eventid (project_id, event_id, received_at, trusted)
                 SELECT %(project)s, event_id, now(), true FROM sent
-                ON CONFLICT DO NOTHING RETURNING event_id)
-            INSERT INTO experiments_event (project_id, {_COLUMNS}, source, trusted, item_known)
+                ON CONFLICT DO NOTHING RETURNING event_id),
+            kept AS (INSERT INTO experiments_event (project_id, {_COLUMNS}, source, trusted, item_known)
             SELECT %(project)s, {_COLUMNS}, 'loaded', true, item_id IS NULL OR EXISTS (
                 SELECT 1 FROM inference_item AS known
                 WHERE known.project_id = %(project)s AND known.item_id = sent.item_id)
-            FROM fresh JOIN sent USING (event_id)""",
+            FROM fresh JOIN sent USING (event_id)
+            RETURNING item_id, item_known)
+            SELECT count(*), count(item_id), count(*) FILTER (WHERE NOT item_known) FROM kept""",
             {"project": project_id},
         )
-        return cursor.rowcount
+        new, with_item, unknown = cursor.fetchone() or (0, 0, 0)
+        return Loaded(new, len(chunk) - new, with_item, unknown)

@@ -75,7 +75,10 @@ _LAST_SLATE = """
 RECOMMENDATION = "coalesce(sent.recommendation_id, found.recommendation_id)"
 # Which side the treatment stood on is the slate's to say; without a pair there is no preference. Of a
 # correction the value is whether the slate's first answer was right.
-_PREFERENCE = """CASE WHEN kind = 'correction' AND item_id = '' THEN (first = text)::int::float8
+# Labels are the same in any case and with any blanks, as in `inference.training.label_names`.
+_FOLDED = r"lower(regexp_replace(btrim({}), '\s+', ' ', 'g'))"
+_RIGHT = f"({_FOLDED.format('first')} = {_FOLDED.format('text')})::int::float8"
+_PREFERENCE = f"""CASE WHEN kind = 'correction' AND item_id = '' THEN {_RIGHT}
     WHEN kind <> 'pairwise' THEN value WHEN pair IS NULL THEN NULL
     WHEN text IN ('a', 'b') THEN (pair ->> 'treatment' = text)::int::float8 ELSE 0.5 END"""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ from django.utils import timezone
 from inference.models import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
 CHUNK = 1000
@@ -19,7 +22,15 @@ CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class ExampleDraft:
-    """A labelled text to be."""
+    """A labelled text to be.
+
+    Attributes:
+        example_id: its name; empty to name it by its content.
+        text: what is labelled.
+        label: its label.
+        features: what else is known.
+        labelled_at: when; None for now.
+    """
 
     example_id: str
     text: str
@@ -28,17 +39,31 @@ class ExampleDraft:
     labelled_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedExamples:
+    """How many examples were new, and how many of known ids took another's place."""
+
+    new: int
+    replaced: int
+
+    @property
+    def total(self) -> int:
+        """How many were written."""
+        return self.new + self.replaced
+
+
 def load_examples(
     *,
     surface_id: int,
     examples: Iterable[ExampleDraft],
     progress: Callable[[int], None] = lambda _count: None,
-) -> int:
-    """Write examples by their ids; return how many there were."""
-    rows, total, now = iter(examples), 0, timezone.now()
+) -> LoadedExamples:
+    """Write examples by their ids; of an id that is there already, the newer example stays."""
+    rows, total, replaced, now = _named(examples), 0, 0, timezone.now()
     while chunk := list(islice(rows, CHUNK)):
         # One statement may not touch a row twice: the last draft of an id counts.
         drafts = {draft.example_id: draft for draft in chunk}
+        replaced += Example.objects.filter(surface_id=surface_id, example_id__in=drafts).count()
         Example.objects.bulk_create(
             [
                 Example(
@@ -57,4 +82,21 @@ def load_examples(
         )
         total += len(drafts)
         progress(len(chunk))
-    return total
+    return LoadedExamples(new=total - replaced, replaced=replaced)
+
+
+def _named(examples: Iterable[ExampleDraft]) -> Iterator[ExampleDraft]:
+    """Name examples without an id by what they ask, and by how often that was asked before.
+
+    So a file of another month adds to the one before, whatever its name; the same file again, or with a
+    label that was corrected, replaces its rows; and a text that occurs three times counts three times.
+    """
+    asked: Counter[str] = Counter()
+    for draft in examples:
+        if draft.example_id:
+            yield draft
+            continue
+        content = json.dumps([draft.text, dict(draft.features)], sort_keys=True, default=str)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:32]
+        asked[digest] += 1
+        yield replace(draft, example_id=f"{digest}:{asked[digest]}")

@@ -55,13 +55,14 @@ def queue_training(
             f"of kind '{surface.kind}'."
         )
     if not rows.unit_ids:
-        raise CannotTrainError(_nothing_to_learn(surface))
+        raise CannotTrainError(" ".join([_nothing_to_learn(surface), *rows.notes]))
     snapshot = _freeze(surface, rows)
     run = TrainingRun(
         surface=surface,
         recommender=recommender,
         trigger=trigger,
         params=dict(params or {}),
+        notes=list(rows.notes),
         snapshot=snapshot,
         answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
     )

@@ -23,7 +23,9 @@ class LabelsError(ValueError):
 
 def fold_label(label: str) -> str:
     """Return what all spellings of one label have in common."""
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    # Normalised again: casefold may leave characters that NFKC writes in another way.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return " ".join(folded.split())
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:

@@ -28,6 +28,7 @@ class Likes:
         liked_at: when, in seconds.
         live: whether it was recorded here, not loaded from elsewhere; empty for none.
         chance: how likely the item was examined where it stood, in (0, 1]; empty for 1.
+        notes: what was set aside, in sentences; not kept in the snapshot.
     """
 
     unit_ids: Sequence[str]
@@ -35,6 +36,7 @@ class Likes:
     liked_at: Sequence[float]
     live: Sequence[bool] = ()
     chance: Sequence[float] = ()
+    notes: Sequence[str] = ()
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
         """Return the columns of the snapshot and their types."""
@@ -69,6 +71,7 @@ class Examples:
         features: what else is known of each: numbers, words and truths by name.
         labels: the labels.
         labelled_at: when, in seconds.
+        notes: what was set aside, in sentences; not kept in the snapshot.
     """
 
     unit_ids: Sequence[str]
@@ -76,6 +79,7 @@ class Examples:
     features: Sequence[Mapping[str, Any]]
     labels: Sequence[str]
     labelled_at: Sequence[float]
+    notes: Sequence[str] = ()
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
         """Return the columns of the snapshot and their types."""

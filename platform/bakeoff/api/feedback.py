@@ -75,7 +75,7 @@ class FeedbackAsked(Schema):
 
     state: State | None = None
     kind: Kind | None = None
-    flag: Literal["duplicate", "burst"] | None = None
+    flag: Literal["duplicate", "burst", "undeclared"] | None = None
     current: bool = True
     before: int | None = Field(None, ge=0, le=2**63 - 1)
     limit: int = Field(100, ge=1, le=1000)

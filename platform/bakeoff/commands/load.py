@@ -8,7 +8,6 @@ import math
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -122,6 +121,12 @@ def events(file: Path, slug: str | None) -> None:
     with _read(file, event, resume=True) as (rows, advance):
         loaded = load_events(connection.connection, project.pk, rows, progress=advance)
     say(f"{loaded.new} events are new, {loaded.known} were there already.")
+    if loaded.unknown:
+        every = "every one" if loaded.unknown == loaded.with_item else str(loaded.unknown)
+        say(
+            f"Of {loaded.with_item} new events with an item, {every} names an item that is not in the "
+            "catalogue: they are not learnt before it is there (`bakeoff load items`)."
+        )
 
 
 @load.command()
@@ -131,7 +136,7 @@ def events(file: Path, slug: str | None) -> None:
 @click.option(
     "--label", "label_column", default="label", show_default=True, help="Column of the label."
 )
-@click.option("--id", "id_column", default=None, help="Column of an id; without one the row's number.")
+@click.option("--id", "id_column", default=None, help="Column of an id; without one the row's content.")
 @click.option("--features/--no-features", default=True, help="Whether the other columns are features.")
 @project_option
 def labelled(
@@ -145,6 +150,7 @@ def labelled(
 ) -> None:
     """Columns: a text, a label; any other is a feature. A surface that is not there is made."""
     project = find_project(slug)
+    from bakeoff.commands.labels_seen import LabelsSeen
     from experiments.actions.change_surface import put_surface
     from inference.actions.load_examples import ExampleDraft, load_examples
     from inference.models import Surface
@@ -157,30 +163,34 @@ def labelled(
     if surface.kind != Surface.Kind.CLASSIFY:
         raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
     rest = {text_column, label_column, id_column}
-    numbers = count(1)
+    labels = LabelsSeen(surface.labels)
 
     def example(row: dict[str, Any]) -> ExampleDraft:
         for name in (label_column, *([id_column] if id_column else [])):
             if name not in row:
                 raise DatasetError(f"file '{file}' has no column '{name}': it has {sorted(row)}.")
-        number = next(numbers)
-        return ExampleDraft(
-            example_id=_id(row, id_column) if id_column else f"{file.name}:{number}",
+        draft = ExampleDraft(
+            example_id=_id(row, id_column) if id_column else "",
             text=_text(row, text_column),
             label=_id(row, label_column),
             features={k: as_feature(v) for k, v in row.items() if k not in rest} if features else {},
         )
+        labels.add(draft.text, draft.features, draft.label)
+        return draft
 
     with _read(file, example) as (rows, advance):
-        total = load_examples(surface_id=surface.pk, examples=rows, progress=advance)
+        loaded = load_examples(surface_id=surface.pk, examples=rows, progress=advance)
     from inference.cache import cache_client
     from inference.serving.changes import announce_change
 
     announce_change(cache_client())
     say(
-        f"{total} labelled examples are in{f', and surface {key} is made' if made else ''}: "
-        f"`bakeoff train {key} --recommender tfidf` makes a first model."
+        f"{loaded.total} labelled examples are in{f', and surface {key} is made' if made else ''}"
+        + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")
+        + f": `bakeoff train {key} --recommender tfidf` makes a first model."
     )
+    for sentence in labels.sentences():
+        say(sentence)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import redis.exceptions
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -86,9 +86,13 @@ def _lock_key(feedback: int) -> str:
 
 
 def _waiting(project: Project) -> Any:
-    """Return texts that fewer than two people have judged, flagged ones first."""
+    """Return texts, and corrections of undeclared labels, that fewer than two people have judged.
+
+    Flagged ones come first.
+    """
+    undeclared = Q(kind=Feedback.Kind.CORRECTION, flags__contains=["undeclared"])
     return (
-        Feedback.objects.filter(project=project, kind=Feedback.Kind.TEXT)
+        Feedback.objects.filter(Q(kind=Feedback.Kind.TEXT) | undeclared, project=project)
         .filter(state__in=(Feedback.State.PENDING, Feedback.State.OK), withdrawn=False)
         .annotate(judged=Count("reviews"))
         .filter(judged__lt=2)

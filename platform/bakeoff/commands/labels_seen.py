@@ -1,0 +1,45 @@
+"""What a person should know of the labels of a file that is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from inference.training.label_names import fold_label
+from inference.training.split import said_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class LabelsSeen:
+    """What a person should know of a file's labels."""
+
+    def __init__(self, declared: Sequence[str]) -> None:
+        """Remember the surface's labels; none means that every label is learnt."""
+        self._declared = {fold_label(label) for label in declared}
+        self._first: dict[int, str] = {}
+        self._torn: set[int] = set()
+        self._strange: Counter[str] = Counter()
+
+    def add(self, text: str, features: Mapping[str, Any], label: str) -> None:
+        """Look at one example."""
+        folded, question = fold_label(label), hash(said_of(text, features))
+        if self._first.setdefault(question, folded) != folded:
+            self._torn.add(question)
+        if self._declared and folded not in self._declared:
+            self._strange[label] += 1
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what is to be said when the file is read."""
+        if self._torn:
+            yield (
+                f"{len(self._torn)} texts stand with more than one label in this file: no model can "
+                "get all of them right."
+            )
+        if self._strange:
+            names = ", ".join(f"'{label}' ({n})" for label, n in self._strange.most_common(5))
+            yield (
+                f"{sum(self._strange.values())} examples have labels that the surface does not "
+                f"declare, and are not learnt: {names}."
+            )
