@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.db import transaction
 
 from bakeoff.accounts.audit import PLATFORM
@@ -21,6 +23,9 @@ from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
+# The columns' widths, which keys of surfaces and names of algorithms may pass together.
+MAX_KEY, MAX_SALT = 100, 64
+HASH_LENGTH = 16
 IN_SHADOW = "before its experiment"
 MOST_ERRORS = 0.01  # share of its answers in shadow that a challenger may fail
 
@@ -52,7 +57,9 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
         or Experiment.objects.running().filter(surface=surface).exists()
     ):
         return None
-    key = f"{surface.key}-{waiting.name}-{waiting.number}-vs-{champion.name}-{champion.number}"
+    key = _short(
+        f"{surface.key}-{waiting.name}-{waiting.number}-vs-{champion.name}-{champion.number}", MAX_KEY
+    )
     experiment = define_experiment(
         ExperimentDraft(
             surface=surface,
@@ -65,10 +72,18 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
             ],
             roles=[RoleDraft(metric=metric)],
             policy=surface.policy,
-            salt=f"{surface.seed}:{key}" if surface.seed else "",
+            salt=_short(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
         )
     )
     return start_experiment(experiment=experiment, by=PLATFORM)
+
+
+def _short(name: str, limit: int) -> str:
+    """Return a name that fits its column; a longer one ends with its hash, so that it stays unique."""
+    if len(name) <= limit:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:HASH_LENGTH]
+    return f"{name[: limit - HASH_LENGTH - 1]}-{digest}"
 
 
 def _judge_shadow(surface: Surface) -> None:

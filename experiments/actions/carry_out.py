@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -13,6 +14,9 @@ from inference.actions.check_servable import check_servable
 from inference.actions.move_alias import move_alias
 from inference.actions.move_champion import move_champion
 from inference.models import ModelVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +48,53 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
     """
     answered = _check_servable(experiment, verdict)
     with transaction.atomic():
-        locked = (
-            Experiment.objects.select_for_update(of=("self",))
-            .select_related("surface__project")
-            .get(pk=experiment.pk)
-        )
-        locked.end()
-        promoted = replaced = None
-        evidence = _evidence(locked, verdict.look)
-        if verdict.action == Decision.Action.SHIP:
-            locked.shipped_variant = verdict.variant or ""
-            locked.save(update_fields=["shipped_variant"])
-            promoted = locked.variants.get(key=verdict.variant).model_version
-            # A flag's variant has no model: what is shipped is its value.
-            if promoted is not None and promoted.alias != ModelVersion.Alias.CHAMPION:
-                replaced = move_champion(
-                    surface_id=locked.surface_id,
-                    version_id=promoted.pk,
-                    by=by,
-                    reason=verdict.reason,
-                )
-                evidence |= promotion_evidence(promoted, answered)
-        _retire_losers(locked, verdict, by)
-        decision = record_decision(
-            DecisionDraft(
-                surface=locked.surface,
-                action=verdict.action,
-                reason=verdict.reason,
-                made_by=by,
-                experiment=locked,
-                promoted=promoted,
-                replaced=replaced,
-                evidence=evidence,
-            )
-        )
+        decision = end_by_verdict(experiment=experiment, verdict=verdict, by=by, answered=answered)
     confirm_champion(decision)
     return decision
+
+
+def end_by_verdict(
+    *, experiment: Experiment, verdict: Verdict, by: str, answered: Mapping[str, float]
+) -> Decision:
+    """End it inside the caller's transaction; `answered` can serve the winner.
+
+    Raises:
+        WrongStateError: it does not run.
+    """
+    locked = (
+        Experiment.objects.select_for_update(of=("self",))
+        .select_related("surface__project")
+        .get(pk=experiment.pk)
+    )
+    locked.end()
+    promoted = replaced = None
+    evidence = _evidence(locked, verdict.look)
+    if verdict.action == Decision.Action.SHIP:
+        locked.shipped_variant = verdict.variant or ""
+        locked.save(update_fields=["shipped_variant"])
+        promoted = locked.variants.get(key=verdict.variant).model_version
+        # A flag's variant has no model: what is shipped is its value.
+        if promoted is not None and promoted.alias != ModelVersion.Alias.CHAMPION:
+            replaced = move_champion(
+                surface_id=locked.surface_id,
+                version_id=promoted.pk,
+                by=by,
+                reason=verdict.reason,
+            )
+            evidence |= promotion_evidence(promoted, answered)
+    _retire_losers(locked, verdict, by)
+    return record_decision(
+        DecisionDraft(
+            surface=locked.surface,
+            action=verdict.action,
+            reason=verdict.reason,
+            made_by=by,
+            experiment=locked,
+            promoted=promoted,
+            replaced=replaced,
+            evidence=evidence,
+        )
+    )
 
 
 def _check_servable(experiment: Experiment, verdict: Verdict) -> dict[str, float]:

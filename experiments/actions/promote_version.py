@@ -33,32 +33,48 @@ def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
         CannotPromoteError: it is the champion already, an experiment compares the champion now, or a
             web process cannot serve it.
     """
-    _check_place(version)
+    check_place_of(version)
     answered = check_servable(version)
     with transaction.atomic():
-        _check_place(version)  # again: an experiment may have started while processes were asked
-        replaced = move_champion(
-            surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason
-        )
-        decision = record_decision(
-            DecisionDraft(
-                surface=version.surface,
-                action=Decision.Action.PROMOTE,
-                reason=reason,
-                made_by=by,
-                promoted=version,
-                replaced=replaced,
-                evidence=promotion_evidence(version, answered),
-            )
-        )
+        # Again: an experiment may have started while processes were asked.
+        check_place_of(version)
+        decision = make_champion(version=version, by=by, reason=reason, answered=answered)
     confirm_champion(decision)
     return decision
 
 
-def _check_place(version: ModelVersion) -> None:
+def make_champion(
+    *, version: ModelVersion, by: str, reason: str, answered: Mapping[str, float]
+) -> Decision:
+    """Move the champion and record it, inside the caller's transaction.
+
+    Raises:
+        CannotPromoteError: it is the champion already.
+    """
+    replaced = move_champion(surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason)
+    return record_decision(
+        DecisionDraft(
+            surface=version.surface,
+            action=Decision.Action.PROMOTE,
+            reason=reason,
+            made_by=by,
+            promoted=version,
+            replaced=replaced,
+            evidence=promotion_evidence(version, answered),
+        )
+    )
+
+
+def check_place_of(version: ModelVersion) -> None:
+    """Refuse a version that cannot become champion now.
+
+    Raises:
+        CannotPromoteError: the surface has a running experiment, or it is the champion already.
+    """
     if Experiment.objects.running().filter(surface=version.surface).exists():
         raise CannotPromoteError(
-            f"surface '{version.surface}' has a running experiment: stop it first."
+            f"surface '{version.surface}' has a running experiment: stop it first, or in the same act "
+            "with stop_experiment (`--stop-experiment`)."
         )
     version.refresh_from_db(fields=["alias"])
     if version.alias == version.Alias.CHAMPION:

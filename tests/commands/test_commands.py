@@ -187,6 +187,12 @@ def test_the_registry_from_a_shell(shop):
     assert "popularity@2 is the champion" in run("promote", "home-feed", "popularity@2", *slug)
     assert "popularity@1 is the champion" in run("rollback", "home-feed", "popularity@1", *slug)
     assert "already" in run("rollback", "home-feed", "popularity@1", *slug, status=1)
+    experiment = shop.run_experiment()
+    back = ("rollback", "home-feed", "popularity@2", *slug)
+    assert "has a running experiment: stop it first" in run(*back, status=1)
+    assert "popularity@2 is the champion" in run(*back, "--stop-experiment")
+    experiment.refresh_from_db()
+    assert experiment.state == "ended"
     assert "must be one of" in run("promote", "home-feed", "oracle@1", *slug, status=2)
     assert "surface == 'nowhere'" in run("models", "nowhere", *slug, status=2)
     assert "no liked items" in run("train", "home-feed", *slug, status=1)

@@ -14,6 +14,7 @@ from bakeoff.api.errors import REFUSALS, Problem
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
+from experiments.actions.stop_and_promote import stop_and_promote
 from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_compression import queue_compression
@@ -83,6 +84,15 @@ class PromoteIn(Schema):
     """Why a person promotes a version."""
 
     reason: str = Field("", max_length=1000)
+
+
+class PromoteVersionIn(PromoteIn):
+    """Why a person promotes a version, and what becomes of what the surface tests."""
+
+    stop_experiment: bool = Field(
+        default=False,
+        description="End the surface's running experiments without a verdict, in the same act.",
+    )
 
 
 def _surface(request: HttpRequest, key: str) -> Surface:
@@ -162,14 +172,15 @@ def shadow(request: HttpRequest, key: str, name: str, number: int, payload: Prom
 
 
 @router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: PromotedOut, **REFUSALS})
-def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteIn) -> Any:
+def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteVersionIn) -> Any:
     """Make a version the champion by a person's word: a promotion, or a rollback.
 
     Every web process loads the version and answers a question with it first; 409 when one cannot.
     """
     version = _version(request, key, name, number)
+    act = stop_and_promote if payload.stop_experiment else promote_version
     try:
-        decision = promote_version(
+        decision = act(
             version=version,
             by=actor_of(request),
             reason=payload.reason or "promoted by a person",

@@ -195,10 +195,18 @@ def promote(surface: str, version: str, reason: str, slug: str | None) -> None:
 @click.argument("surface")
 @click.argument("version")
 @click.option("--reason", default="rolled back from a shell", show_default=True, help="For the record.")
+@click.option("--stop-experiment", "stop", is_flag=True,
+              help="End what SURFACE tests, in the same act.")  # fmt: skip
 @project_option
-def rollback(surface: str, version: str, reason: str, slug: str | None) -> None:
+def rollback(
+    surface: str,
+    version: str,
+    reason: str,
+    stop: bool,  # noqa: FBT001  click names it
+    slug: str | None,
+) -> None:
     """Go back to VERSION of SURFACE; read back from serving before it says done."""
-    _move(surface, version, reason, slug)
+    _move(surface, version, reason, slug, stop=stop)
 
 
 @click.command()
@@ -221,13 +229,15 @@ def shadow(surface: str, version: str, reason: str, slug: str | None) -> None:
     )
 
 
-def _move(surface: str, version: str, reason: str, slug: str | None) -> None:
+def _move(surface: str, version: str, reason: str, slug: str | None, *, stop: bool = False) -> None:
     found = find_version(find_surface(find_project(slug), surface), version)
     from experiments.actions.promote_version import promote_version
+    from experiments.actions.stop_and_promote import stop_and_promote
     from inference.actions.move_champion import CannotPromoteError
 
     try:
-        decision = promote_version(version=found, by=OPERATOR, reason=reason)
+        act = stop_and_promote if stop else promote_version
+        decision = act(version=found, by=OPERATOR, reason=reason)
     except CannotPromoteError as error:
         raise fail(str(error)) from error
     if found.gate_refusal:
