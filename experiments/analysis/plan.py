@@ -28,7 +28,7 @@ class Plan:
         units_one_look: over all variants, if there were one look alone.
         inflation: units over units_one_look.
         mde_absolute: smallest effect that it finds, in the metric's unit.
-        mde_relative: as a share of the baseline.
+        mde_relative: as a share of the baseline; None of a baseline of zero.
         stop_null: mean length without an effect, as a share of the plan.
         stop_effect: mean length with that effect.
         days: until the units are complete; None without traffic.
@@ -43,7 +43,7 @@ class Plan:
     units_one_look: float
     inflation: float
     mde_absolute: float
-    mde_relative: float
+    mde_relative: float | None
     stop_null: float
     stop_effect: float
     days: int | None
@@ -83,8 +83,10 @@ def plan(
     Raises:
         StatisticsError: an argument breaks its rule.
     """
-    if baseline == 0:
-        raise StatisticsError(f"baseline == {baseline:g}, must not be zero.")
+    if baseline == 0 and mde is not None and not absolute:
+        raise StatisticsError(
+            f"baseline == {baseline:g}, must not be zero unless the effect is absolute: --absolute."
+        )
     critical_value(alpha)  # says what alpha must be
     shares = _check_shares(shares)
     treatments = len(shares) - 1
@@ -135,7 +137,7 @@ def plan(
         units_one_look=one_look,
         inflation=inflation,
         mde_absolute=effect,
-        mde_relative=effect / baseline,
+        mde_relative=effect / baseline if baseline else None,
         stop_null=shape.mean_stop[0],
         stop_effect=shape.mean_stop[1],
         days=days,

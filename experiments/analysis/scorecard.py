@@ -175,9 +175,18 @@ def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str
         notes.append(f"{file.unassigned} rows without a variant are left out.")
     if file.doubled:
         notes.append(f"{file.doubled} units in two variants are left out.")
+    notes += [
+        f"{units} units of the variant '{variant}' are left out, as --exclude asks."
+        for variant, units in file.excluded.items()
+    ]
     for metric, missing in file.missing.items():
-        counts = ", ".join(f"{variant} {count}" for variant, count in missing.items())
-        notes.append(f"Units without a value of '{metric}' are left out of it: {counts}.")
+        notes.append(f"Units without a value of '{metric}' are left out of it: {_counts(missing)}.")
+    for column, missing in file.imputed.items():
+        notes.append(
+            f"Units without a value of the covariate '{column}' are kept, and count as 0 in it: "
+            f"{_counts(missing)}."
+        )
+    notes += file.remarks
     if question.expected is None and not result.sample_ratio.healthy:
         notes.append("Equal shares were expected; say --expected if others were planned.")
     notes += [
@@ -191,6 +200,10 @@ def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str
                 f"A lift of {lift:+.0%} ('{comparison.variant}') is unusual: check the data first."
             )
     return notes
+
+
+def _counts(units: Mapping[str, int]) -> str:
+    return ", ".join(f"{variant} {count}" for variant, count in units.items())
 
 
 def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
@@ -244,6 +257,13 @@ def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
         "stopped_at": last.label if result.action != "keep_running" and last.label else None,
         "doubled": card.file.doubled,
         "missing": card.file.missing,
+        "left_out": {
+            "rows_without_variant": card.file.unassigned,
+            "units_in_two_variants": card.file.doubled,
+            "excluded_variants": card.file.excluded,
+            "units_without_value": card.file.missing,
+        },
+        "imputed": card.file.imputed,
         "notes": list(card.notes),
     }
 

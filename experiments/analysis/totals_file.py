@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.analysis.duckdb_source import quote, source_of
+from experiments.analysis.duckdb_source import PLAIN, first_line, source_of
+from experiments.analysis.look_order import order_looks
 from experiments.analysis.metric_spec import KINDS
 from experiments.analysis.unit_file import (
     FileError,
     FileLook,
     FileTotals,
     MetricColumn,
+    TextFormat,
 )
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.totals import TOTALS, Totals
@@ -57,52 +59,99 @@ def read_totals(
     variant: str = "variant",
     look: str | None = None,
     cumulative: bool = False,
+    excluded: Sequence[str] = (),
+    form: TextFormat = PLAIN,
 ) -> FileTotals:
     """Read totals; without `cumulative` the rows of a look are what was added since the one before.
+
+    Args:
+        path: of the file.
+        metrics: what is asked of it.
+        variant: column of the variant.
+        look: column of the look, if there are several.
+        cumulative: whether a look's totals hold all before it.
+        excluded: variants to leave out of the comparison.
+        form: how a text file writes numbers, and the dates of looks.
 
     Raises:
         FileError: it cannot be read, lacks a column or a metric, or its totals are impossible.
     """
-    columns, rows, order = _read_rows(path, [variant, "n", "sum"], look)
+    names = [name for name in (variant, look) if name]
+    columns, rows = _read_rows(path, [*names, "n", "sum"], names, form)
+    order, remark = (
+        order_looks(sorted({str(row[look]) for row in rows}), form.dates) if look else ([None], "")
+    )
     if "metric" not in columns and len(metrics) > 1:
         raise FileError(f"column == 'metric', not found; the file has {columns}.")
     kinds = {metric.name: metric for metric in metrics}
     added: dict[Any, dict[str, dict[str, Totals]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         name = str(row.get("metric", metrics[0].name))
-        if name not in kinds or row[variant] is None:
+        if name not in kinds or row[variant] is None or str(row[variant]) in excluded:
             continue
         key = str(row[variant])
-        group = added[row[look] if look else None][name]
+        group = added[str(row[look]) if look else None][name]
         group[key] = group.get(key, Totals()) + _totals_of(row, kinds[name], key)
     found = {name for by_metric in added.values() for name in by_metric}
     if missing := [name for name in kinds if name not in found]:
         known = sorted({str(row.get("metric")) for row in rows})
         raise FileError(f"metric == '{missing[0]}', not found; the file has {known}.")
-    return FileTotals(looks=list(_accumulate(order, added, metrics, cumulative=cumulative)))
+    return FileTotals(
+        looks=list(_accumulate(order, added, metrics, cumulative=cumulative)),
+        excluded=_excluded_units(rows, variant, metrics[0].name, excluded),
+        remarks=[remark] if remark else [],
+    )
+
+
+def _excluded_units(
+    rows: Sequence[Mapping[str, Any]], variant: str, metric: str, excluded: Sequence[str]
+) -> dict[str, int]:
+    """Return the units that the rows of each excluded variant name.
+
+    Raises:
+        FileError: the file has no such variant.
+    """
+    known = sorted({str(row[variant]) for row in rows if row[variant] is not None})
+    for name in excluded:
+        if name not in known:
+            raise FileError(f"exclude == '{name}', not found; the variants are {known}.")
+    units = dict.fromkeys(excluded, 0)
+    for row in rows:
+        if str(row[variant]) in units and str(row.get("metric", metric)) == metric:
+            units[str(row[variant])] += round(_number(row, "n"))
+    return units
 
 
 def _read_rows(
-    path: Path, needed: Sequence[str], look: str | None
-) -> tuple[list[str], list[dict[str, Any]], list[Any]]:
-    """Return the columns, the rows, and the looks in their order."""
-    source, order = source_of(path), [None]
+    path: Path, needed: Sequence[str], names: Sequence[str], form: TextFormat
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the columns and the rows; columns of names stay as they are written."""
     try:
         with duckdb.connect() as engine:
-            found = engine.execute(f"SELECT * FROM {source} LIMIT {MOST_ROWS}")
-            columns = [str(column[0]) for column in found.description or []]
-            for column in [*needed, *([look] if look else [])]:
+            described = engine.execute(
+                f"DESCRIBE SELECT * FROM {source_of(path, form=form)}"
+            ).fetchall()
+            columns = [str(column[0]) for column in described]
+            for column in needed:
                 if column not in columns and _COLUMNS.get(column) not in columns:
                     raise FileError(f"column == '{column}', not found; the file has {columns}.")
+            source = source_of(path, texts=names, form=form)
+            found = engine.execute(f"SELECT * FROM {source} LIMIT {MOST_ROWS}")
             rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
-            if look:
-                labels = engine.execute(f"SELECT DISTINCT {quote(look)} FROM {source} ORDER BY 1")
-                order = [row[0] for row in labels.fetchall()]
     except duckdb.Error as error:
-        raise FileError(f"file == '{path}', cannot be read: {str(error).splitlines()[0]}") from error
+        raise FileError(f"file == '{path}', cannot be read: {first_line(error)}.") from error
     if not rows:
         raise FileError(f"file == '{path}', holds no row.")
-    return columns, rows, order
+    if not form.is_plain:
+        texts = {*names, "metric", "kind"}
+        rows = [
+            {
+                k: form.as_plain(v) if isinstance(v, str) and k not in texts else v
+                for k, v in row.items()
+            }
+            for row in rows
+        ]
+    return columns, rows
 
 
 def _number(row: Mapping[str, Any], name: str, default: float | None = None) -> float:
@@ -178,13 +227,13 @@ def _less(totals: Totals, before: Totals) -> Totals:
     return Totals(**{name: getattr(totals, name) - getattr(before, name) for name in TOTALS})
 
 
-def kinds_in(path: Path) -> list[MetricColumn]:
+def kinds_in(path: Path, form: TextFormat = PLAIN) -> list[MetricColumn]:
     """Return the metrics that a file of totals names itself, by its columns `metric` and `kind`.
 
     Raises:
         FileError: it has no such columns, or a kind that is none.
     """
-    source = source_of(path)
+    source = source_of(path, form=form)
     with duckdb.connect() as engine:
         try:
             found = engine.execute(f"SELECT metric, min(kind) FROM {source} GROUP BY metric ORDER BY 1")

@@ -18,6 +18,36 @@ class FileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class TextFormat:
+    """How a text file writes numbers and dates.
+
+    Attributes:
+        decimal: the decimal mark, a point or a comma.
+        thousands: the mark between groups of three digits; empty for none.
+        dates: how dates of digits are meant, `day-first` or `month-first`; None where they must
+            speak for themselves.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    dates: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.thousands == self.decimal:
+            raise FileError(f"thousands == '{self.thousands}', must differ from the decimal mark.")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as programs write them."""
+        return self.decimal == "." and not self.thousands
+
+    def as_plain(self, number: str) -> str:
+        """Return a number as programs write it."""
+        bare = number.replace(self.thousands, "") if self.thousands else number
+        return bare.replace(self.decimal, ".")
+
+
+@dataclass(frozen=True, slots=True)
 class MetricColumn:
     """A metric over columns.
 
@@ -26,7 +56,8 @@ class MetricColumn:
         kind: proportion, mean, ratio, quantile, retention or funnel.
         value: column of the value, or of a ratio's numerator.
         denominator: column of a ratio's denominator.
-        covariate: column measured before exposure.
+        covariate: column measured before exposure: one value per unit, which may stand in each of
+            its rows; a unit without one counts as 0, as a unit without events does on the platform.
         covariate_denominator: of a ratio's covariate.
         quantile: which, of a quantile.
         cap: larger values of a unit count as this.
@@ -43,9 +74,13 @@ class MetricColumn:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that it reads."""
-        named = (self.value, self.denominator, self.covariate, self.covariate_denominator)
-        return [column for column in named if column]
+        """The columns that are summed per unit."""
+        return [column for column in (self.value, self.denominator) if column]
+
+    @property
+    def covariates(self) -> list[str]:
+        """The columns that were measured before exposure."""
+        return [column for column in (self.covariate, self.covariate_denominator) if column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +112,9 @@ class FileTotals:
         doubled: units that the file shows in two variants; they are left out.
         missing: units without a value, by metric and variant.
         unassigned: rows without a variant; they are left out.
+        excluded: units of variants that the question leaves out, by variant.
+        imputed: units without a value of a covariate, by column and variant; it counts as 0.
+        remarks: what else a reader must know of the file, in words.
         segments: totals of the first metric by `column=value`, by variant.
         segment_units: units by `column=value`, by variant.
     """
@@ -85,6 +123,9 @@ class FileTotals:
     doubled: int = 0
     missing: dict[str, dict[str, int]] = field(default_factory=dict)
     unassigned: int = 0
+    excluded: dict[str, int] = field(default_factory=dict)
+    imputed: dict[str, dict[str, int]] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
     segments: dict[str, dict[str, Summary]] = field(default_factory=dict)
     segment_units: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -100,6 +141,8 @@ class UnitFile:
         unit: column of the unit, if a unit may have several rows.
         look: column that says at which look a row came in.
         segments: columns to break down by.
+        excluded: variants to leave out of the comparison.
+        form: how a text file writes numbers, and the dates of looks.
     """
 
     path: Path
@@ -108,3 +151,5 @@ class UnitFile:
     unit: str | None = None
     look: str | None = None
     segments: Sequence[str] = ()
+    excluded: Sequence[str] = ()
+    form: TextFormat = field(default_factory=TextFormat)

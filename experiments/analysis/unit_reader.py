@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.analysis.duckdb_source import as_number, first_line, is_text, quote, source_of, text
+from experiments.analysis.duckdb_source import text
 from experiments.analysis.metric_sql import BUCKET, TERMS
-from experiments.analysis.unit_file import FileError, FileLook, FileTotals
+from experiments.analysis.unit_file import FileLook, FileTotals
+from experiments.analysis.unit_rows import UnitRows
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Moments, Totals
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from experiments.stats.effects import Summary
 
 MEMORY = "450MB"
-MISSING = ("", "na", "n/a", "nan", "null", "none")
 FRESH = "fresh"  # Σy of the units that are new at a look
 ILL_CONDITIONED = 1e4  # |mean| / sd beyond which sums are taken about the mean
 
@@ -78,185 +78,44 @@ class UnitReader:
     """One reading of a file: each step a table or a query of its engine."""
 
     def __init__(self, engine: duckdb.DuckDBPyConnection, given: UnitFile) -> None:
-        self._engine, self._given = engine, given
-        self._columns = list(dict.fromkeys(c for metric in given.metrics for c in metric.columns))
-        self._shifts: dict[str, float] = {}
-        self._gaps: set[str] = set()  # columns in which a value is missing
+        self._given = given
+        self._source = UnitRows(engine, given)
+        self._rows = self._source.query
+        self._shifts: dict[str, float] = {}  # by the name of a column's place
         self._several = bool(given.unit and given.look)  # whether a unit may have several rows left
 
     def read(self) -> FileTotals:
         """Read, check and sum."""
-        unassigned = self._load()
-        doubled = self._sum_rows()
+        source = self._source
+        source.load()
+        excluded = source.excluded_units()
         self._measure_shifts()
-        labels = self._labels()
         units = self._count_units()
         added = self._sum_all()
-        looks = list(self._accumulate(labels, units, added))
         return FileTotals(
-            looks=looks,
-            doubled=doubled,
+            looks=list(self._accumulate(units, added)),
+            doubled=source.doubled,
             missing=self._missing(),
-            unassigned=unassigned,
+            unassigned=source.unassigned,
+            excluded=excluded,
+            imputed=source.imputed_units(),
+            remarks=source.remarks(),
             segments=self._segment_totals(),
             segment_units=self._segment_units(),
         )
 
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self._engine.execute(query).fetchall()
-
-    def _load(self) -> int:
-        """Read the columns that are asked for; return how many rows have no variant.
-
-        Parquet is read where it lies, a column at a time; text is read once into a table on disk.
-        """
-        given = self._given
-        source = source_of(given.path)
-        try:
-            described = self._rows(f"DESCRIBE SELECT * FROM {source}")
-            types = {name: str(kind) for name, kind, *_ in described}
-            for column in (given.variant, given.unit, given.look, *given.segments, *self._columns):
-                if column and column not in types:
-                    raise FileError(f"column == '{column}', not found; the file has {list(types)}.")
-            kept = "TABLE" if source.startswith("read_csv") else "VIEW"
-            names = ", ".join(self._entry_columns(types))
-            self._engine.execute(f"CREATE {kept} entries AS SELECT {names} FROM {source}")
-            return self._check([n for n, c in enumerate(self._columns) if is_text(types[c])])
-        except duckdb.Error as error:
-            raise FileError(f"file == '{given.path}', cannot be read: {first_line(error)}") from error
-
-    def _entry_columns(self, types: Mapping[str, str]) -> list[str]:
-        given = self._given
-        texts = [n for n, c in enumerate(self._columns) if is_text(types[c])]
-        return [
-            f"nullif(trim({quote(given.variant)}::VARCHAR), '') AS variant",
-            f"{quote(given.unit)}::VARCHAR AS unit" if given.unit else "NULL AS unit",
-            f"{quote(given.look)} AS look" if given.look else "NULL AS look",
-            *(f"{quote(s)}::VARCHAR AS segment_{n}" for n, s in enumerate(given.segments)),
-            *(f"{as_number(c, types[c])} AS value_{n}" for n, c in enumerate(self._columns)),
-            *(f"{quote(self._columns[n])}::VARCHAR AS text_{n}" for n in texts),
-        ]
-
-    def _check(self, texts: Sequence[int]) -> int:
-        """Refuse what no metric can be made of, in one pass; return how many rows have no variant."""
-        words = ", ".join(text(word) for word in MISSING)
-        proportions = [m for m in self._given.metrics if m.kind in PROPORTIONS]
-        asked = {
-            "rows": "count(*)",
-            "unassigned": "count(*) FILTER (variant IS NULL)",
-            "no_unit": "count(*) FILTER (unit IS NULL AND variant IS NOT NULL)",
-            "no_look": "count(*) FILTER (look IS NULL)",
-        }
-        for n in range(len(self._columns)):
-            asked[f"infinite_{n}"] = f"count(*) FILTER (isinf(value_{n}))"
-            asked[f"gaps_{n}"] = f"count(*) - count(value_{n})"
-        for n in texts:
-            bad = f"""value_{n} IS NULL AND text_{n} IS NOT NULL
-                AND lower(trim(text_{n})) NOT IN ({words})"""
-            asked[f"texts_{n}"] = f"count(*) FILTER ({bad})"
-            asked[f"text_{n}"] = f"min(text_{n}) FILTER ({bad})"
-        for metric in proportions:
-            place = self._place(metric.value)
-            asked[f"wrong_{place}"] = f"min({place}) FILTER ({place} NOT IN (0, 1))"
-        (row,) = self._rows(f"SELECT {', '.join(asked.values())} FROM entries")
-        found = dict(zip(asked, row, strict=True))
-        self._refuse_rows(found)
-        self._refuse_values(found)
-        self._gaps = {c for n, c in enumerate(self._columns) if found[f"gaps_{n}"]}
-        return int(found["unassigned"])
-
-    def _refuse_values(self, found: Mapping[str, Any]) -> None:
-        for n, column in enumerate(self._columns):
-            if count := found.get(f"texts_{n}"):
-                raise FileError(
-                    f"column '{column}' has {count} value{'s' * (count > 1)} such as "
-                    f"'{found[f'text_{n}']}', must be numbers."
-                )
-            if count := found[f"infinite_{n}"]:
-                raise FileError(
-                    f"column '{column}' has {count} infinite value{'s' * (count > 1)}, must be finite."
-                )
-        for metric in self._given.metrics:
-            wrong = found.get(f"wrong_{self._place(metric.value)}")
-            if metric.kind in PROPORTIONS and wrong is not None:
-                raise FileError(
-                    f"metric '{metric.name}': value == {wrong:g}, must be 0 or 1 for a {metric.kind}."
-                )
-
-    def _refuse_rows(self, found: Mapping[str, Any]) -> None:
-        given = self._given
-        if not found["rows"]:
-            raise FileError(f"file == '{given.path}', holds no row.")
-        if given.unit and found["no_unit"]:
-            raise FileError(f"column '{given.unit}' has a row without a value, must name a unit.")
-        if given.look and found["no_look"]:
-            raise FileError(f"column '{given.look}' has a row without a value, must name a look.")
-
-    def _place(self, column: str) -> str:
-        return f"value_{self._columns.index(column)}"
-
-    def _sum_rows(self) -> int:
-        """Sum the rows of each unit up to each look; return how many units were in two variants."""
-        given = self._given
-        proportions = {m.value for m in given.metrics if m.kind in PROPORTIONS}
-        kept = "variant IS NOT NULL"
-        segments = [f"segment_{n}" for n in range(len(given.segments))]
-        if not given.unit:
-            self._engine.execute(
-                f"CREATE VIEW units AS SELECT *, true AS is_new FROM entries WHERE {kept}"
-            )
-            return 0
-        values = [
-            f"{'max' if c in proportions else 'sum'}(value_{n}) AS value_{n}"
-            for n, c in enumerate(self._columns)
-        ]
-        first = [f"min({s}) AS {s}" for s in segments]
-        self._engine.execute(
-            f"""CREATE TABLE summed AS SELECT unit, look, min(variant) AS variant,
-            max(variant) AS other, {", ".join([*first, *values])}
-            FROM entries WHERE {kept} GROUP BY unit, look"""
-        )
-        self._engine.execute(
-            """CREATE TABLE doubled AS SELECT unit FROM summed GROUP BY unit
-            HAVING min(variant) <> max(other)"""
-        )
-        running = []
-        for n, c in enumerate(self._columns):
-            total = "max" if c in proportions else "sum"
-            running.append(f"{total}(value_{n}) OVER so_far AS value_{n}")
-        self._engine.execute(
-            f"""CREATE TABLE units AS SELECT unit, look, variant, {"".join(s + ", " for s in segments)}
-            row_number() OVER so_far = 1 AS is_new, {", ".join(running)}
-            FROM summed WHERE unit NOT IN (SELECT unit FROM doubled)
-            WINDOW so_far AS (PARTITION BY unit ORDER BY look)"""
-            if given.look
-            else """CREATE VIEW units AS SELECT *, true AS is_new FROM summed
-            WHERE unit NOT IN (SELECT unit FROM doubled)"""
-        )
-        ((doubled,),) = self._rows("SELECT count(*) FROM doubled")
-        return int(doubled)
-
     def _measure_shifts(self) -> None:
         """Find the columns whose spread sums would lose: they are summed about their mean."""
-        columns = [
-            column
-            for metric in self._given.metrics
-            if metric.kind == "mean" and metric.cap is None
-            for column in (metric.value, metric.covariate)
-            if column
-        ]
-        if not columns:
+        metrics = [m for m in self._given.metrics if m.kind == "mean" and m.cap is None]
+        places = [self._source.place(m.value) for m in metrics]
+        places += [self._source.before(m.covariate) for m in metrics if m.covariate]
+        if not places:
             return
-        pairs = [f"avg({self._place(c)}), stddev_samp({self._place(c)})" for c in columns]
+        pairs = [f"avg({place}), stddev_samp({place})" for place in places]
         (row,) = self._rows(f"SELECT {', '.join(pairs)} FROM units")
-        for column, mean, sd in zip(columns, row[0::2], row[1::2], strict=True):
+        for place, mean, sd in zip(places, row[0::2], row[1::2], strict=True):
             if mean is not None and sd and abs(mean) > ILL_CONDITIONED * sd:
-                self._shifts[column] = mean
-
-    def _labels(self) -> list[Any]:
-        if not self._given.look:
-            return [None]
-        return [row[0] for row in self._rows("SELECT DISTINCT look FROM units ORDER BY look")]
+                self._shifts[place] = mean
 
     def _count_units(self) -> dict[tuple[Any, str], int]:
         rows = self._rows(
@@ -266,19 +125,18 @@ class UnitReader:
 
     def _columns_of(self, metric: MetricColumn) -> dict[str, str]:
         """SQL of y, d, x, w and u of a unit at a look."""
+        source = self._source
 
-        def column(name: str | None, default: str) -> str:
-            if name is None:
-                return default
-            shift = self._shifts.get(name, 0.0)
-            return f"({self._place(name)} - {shift!r})" if shift else self._place(name)
+        def shifted(place: str) -> str:
+            shift = self._shifts.get(place, 0.0)
+            return f"({place} - {shift!r})" if shift else place
 
-        u = column(metric.value, "")
+        u = shifted(source.place(metric.value))
         return {
             "y": u if metric.cap is None else f"least({u}, {metric.cap!r})",
-            "d": column(metric.denominator, "1.0"),
-            "x": column(metric.covariate, "0.0"),
-            "w": column(metric.covariate_denominator, "1.0"),
+            "d": source.place(metric.denominator) if metric.denominator else "1.0",
+            "x": shifted(source.before(metric.covariate)) if metric.covariate else "0.0",
+            "w": source.before(metric.covariate_denominator) if metric.covariate_denominator else "1.0",
             "u": u,
         }
 
@@ -287,8 +145,8 @@ class UnitReader:
         return ", ".join(f"{sql}::DOUBLE AS {name}" for name, sql in columns.items())
 
     def _valid(self, metric: MetricColumn) -> str:
-        gaps = [column for column in metric.columns if column in self._gaps]
-        return " AND ".join(f"{self._place(column)} IS NOT NULL" for column in gaps) or "true"
+        gaps = [column for column in metric.columns if column in self._source.gaps]
+        return " AND ".join(f"{self._source.place(column)} IS NOT NULL" for column in gaps) or "true"
 
     def _valued(self, metric: MetricColumn) -> str:
         """SQL of the rows that count for a metric."""
@@ -373,7 +231,6 @@ class UnitReader:
 
     def _accumulate(
         self,
-        labels: Sequence[Any],
         units: Mapping[tuple[Any, str], int],
         added: Mapping[str, Mapping[Any, Mapping[str, Mapping[str, Any]]]],
     ) -> Iterator[FileLook]:
@@ -382,13 +239,13 @@ class UnitReader:
         sums: dict[str, dict[str, dict[Any, float]]] = {
             m.name: defaultdict(lambda: defaultdict(float)) for m in self._given.metrics
         }
-        for label in labels:
+        for place, label in self._source.looks():
             for (look, variant), count in units.items():
-                if look == label:
+                if look == place:
                     counts[variant] += count
             batch: dict[str, dict[str, Totals]] = {}
             for metric in self._given.metrics:
-                new = added[metric.name].get(label, {})
+                new = added[metric.name].get(place, {})
                 for variant, values in new.items():
                     for name, value in values.items():
                         sums[metric.name][variant][name] += value
@@ -399,7 +256,7 @@ class UnitReader:
                         if values["n"]
                     }
             yield FileLook(
-                label="" if label is None else str(label),
+                label=label,
                 units=dict(counts),
                 summaries={
                     m.name: {v: self._summary(m, values) for v, values in sums[m.name].items()}
@@ -417,8 +274,13 @@ class UnitReader:
         if metric.kind == "quantile":
             return Sketch({int(bucket): round(n) for bucket, n in values.items() if n})
         totals = _totals(values)
-        y = self._shifts.get(metric.value, 0.0) if metric.kind == "mean" else 0.0
-        x = self._shifts.get(metric.covariate or "", 0.0) if metric.kind == "mean" else 0.0
+        mean = metric.kind == "mean"
+        y = self._shifts.get(self._source.place(metric.value), 0.0) if mean else 0.0
+        x = (
+            self._shifts.get(self._source.before(metric.covariate), 0.0)
+            if mean and metric.covariate
+            else 0.0
+        )
         if not (y or x) or not totals.n:
             return totals
         moments: Moments = totals.moments().shifted(y=y, x=x)
@@ -428,7 +290,7 @@ class UnitReader:
         """Count the units without a value: at their last look, if they have several."""
         latest = "QUALIFY row_number() OVER (PARTITION BY unit ORDER BY look DESC) = 1"
         metrics = self._given.metrics
-        if not self._gaps:
+        if not self._source.gaps:
             return {}
         counts = ", ".join(f"count(*) FILTER (NOT ({self._valid(m)}))" for m in metrics)
         rows = self._rows(

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from bakeoff.cli import main
+from tests.files import write_columns as write
 
 USUAL = ("--variant", "group", "--control", "a", "--format", "json")
 
@@ -25,14 +26,6 @@ def ask(*arguments: str, **options) -> dict:
     done = run(*arguments, "--format", "json", **options)
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
-
-
-def write(path: Path, columns: dict) -> Path:
-    """A CSV: None is an empty cell."""
-    rows = zip(*columns.values(), strict=True)
-    lines = [",".join("" if cell is None else str(cell) for cell in row) for row in rows]
-    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
-    return path
 
 
 @pytest.fixture

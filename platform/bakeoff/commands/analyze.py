@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from experiments.analysis.scorecard import Question
-    from experiments.analysis.unit_file import FileTotals, MetricColumn
+    from experiments.analysis.unit_file import FileTotals, MetricColumn, TextFormat
     from experiments.stats.policy import Policy
 
 METHODS = ("fixed", "group_sequential", "always_valid", "exact")
+DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 KINDS = {"median": ("quantile", 0.5)}
 
 
@@ -34,6 +35,13 @@ KINDS = {"median": ("quantile", 0.5)}
 @click.option("--unit", help="Column of the unit: several rows of one are summed to it.")
 @click.option("--variant", default="variant", show_default=True, help="Column of the variant.")
 @click.option("--control", help="Which variant is the control; `control` if there is one.")
+@click.option(
+    "--exclude",
+    "excluded",
+    multiple=True,
+    metavar="VARIANT",
+    help="A variant to leave out of the comparison, such as a holdout.",
+)
 @click.option(
     "--metric",
     "metrics",
@@ -46,7 +54,7 @@ KINDS = {"median": ("quantile", 0.5)}
     "covariates",
     multiple=True,
     metavar="[NAME=]COLUMN[/COLUMN]",
-    help="Measured before exposure; reduces variance (CUPED).",
+    help="Measured before exposure, one value per unit; reduces variance (CUPED).",
 )
 @click.option(
     "--guardrail",
@@ -66,6 +74,22 @@ KINDS = {"median": ("quantile", 0.5)}
 )
 @click.option(
     "--look", help="Column that says at which look a row came in: the rule is applied in order."
+)
+@click.option(
+    "--dates",
+    type=click.Choice([DAY_FIRST, MONTH_FIRST]),
+    help="How looks such as 01/02/2026 are meant.",
+)
+@click.option(
+    "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="The decimal mark."
+)
+@click.option(
+    "--thousands",
+    type=click.Choice([",", ".", " ", "'"]),
+    help="The mark between groups of three digits.",
+)
+@click.option(
+    "--encoding", help="Of a text file, such as latin-1; told by its mark, or UTF-8, if left out."
 )
 @click.option(
     "--totals", is_flag=True, help="The file holds totals: variant, metric, n, sum, sum_squares, …"
@@ -106,12 +130,14 @@ def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # f
     """  # noqa: D301  click reads the control character
     from experiments.analysis.metric_spec import MetricError
     from experiments.analysis.scorecard import judge, scorecard_to_json
+    from experiments.analysis.text_file import as_utf8
     from experiments.analysis.unit_file import FileError
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 
+    path = None
     try:
-        with _local(file) as path:
+        with _local(file) as local, as_utf8(local, given["encoding"]) as path:
             read = (
                 _read_warehouse if given["events"] else _read_totals if given["totals"] else _read_rows
             )
@@ -124,7 +150,8 @@ def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # f
         else:
             show(card)
     except (FileError, MetricError, PolicyError, StatisticsError) as error:
-        raise Refusal(str(error)) from error
+        # A copy of standard input, or in UTF-8, has a name that nobody knows.
+        raise Refusal(str(error).replace(str(path), file)) from error
 
 
 @contextmanager
@@ -155,6 +182,8 @@ def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[Metr
         unit=given["unit"],
         look=given["look"],
         segments=given["segments"],
+        excluded=given["excluded"],
+        form=_text_format(given),
     )
     if sys.stderr.isatty():
         from rich.console import Console
@@ -167,11 +196,24 @@ def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[Metr
 def _read_totals(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.analysis.totals_file import kinds_in, read_totals
 
-    metrics = parse_metrics(given) or kinds_in(path)
+    form = _text_format(given)
+    metrics = parse_metrics(given) or kinds_in(path, form)
     totals = read_totals(
-        path, metrics, variant=given["variant"], look=given["look"], cumulative=given["cumulative"]
+        path,
+        metrics,
+        variant=given["variant"],
+        look=given["look"],
+        cumulative=given["cumulative"],
+        excluded=given["excluded"],
+        form=form,
     )
     return totals, metrics
+
+
+def _text_format(given: dict[str, Any]) -> TextFormat:
+    from experiments.analysis.unit_file import TextFormat
+
+    return TextFormat(given["decimal"], given["thousands"] or "", given["dates"])
 
 
 def _read_warehouse(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
@@ -238,6 +280,11 @@ def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> Me
         covariate = below = ""
     if name in caps and (kind in PROPORTIONS or caps[name] <= 0):
         raise FileError(f"cap of '{name}' == {caps[name]:g}, must be positive, and not of a {kind}.")
+    if name in caps and kind == "ratio":
+        raise FileError(
+            f"cap of '{name}' == {caps[name]:g}, must not be of a ratio: it would hold for one of its "
+            "two sides only. Cap a mean of one side instead."
+        )
     return MetricColumn(
         name=name,
         kind=kind,  # type: ignore[arg-type]  # checked above

@@ -108,7 +108,8 @@ def _show(found: Plan) -> None:
         table.add_row(f"units, {name}", f"{units:,}")
     table.add_row("units, all variants (planned_units)", f"{found.units:,}")
     table.add_row("of these for looks, reserve and futility", f"{found.inflation - 1:+.1%}")
-    table.add_row("smallest effect, relative", f"{found.mde_relative:.3%}")
+    relative = "–" if found.mde_relative is None else f"{found.mde_relative:.3%}"
+    table.add_row("smallest effect, relative", relative)
     table.add_row("smallest effect, absolute", f"{found.mde_absolute:.5g}")
     table.add_row(
         "mean length without an effect / with it", f"{found.stop_null:.0%} / {found.stop_effect:.0%}"

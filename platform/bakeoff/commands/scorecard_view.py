@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from experiments.analysis.scorecard import Scorecard
 
 COLOURS = {"ship": "green", "roll_back": "red", "halt": "red"}
+SMALLEST_P = 1e-300  # near the smallest double
 # A pipe has no width of its own: wide enough that no cell of a scorecard is cut.
 wide = console if console.is_terminal else Console(highlight=False, width=140)
 
@@ -42,6 +43,11 @@ def _plain(value: float | None) -> str:
     return _signed(value, lambda v: f"{v:.5g}")
 
 
+def _p(value: float | None) -> str:
+    """Write a p-value; no p is zero, so what a float cannot hold is a bound."""
+    return "–" if value is None else f"{value:.3g}" if value >= SMALLEST_P else f"< {SMALLEST_P:g}"
+
+
 def show(card: Scorecard) -> None:
     """Print the scorecard as tables."""
     result, question = card.last.result, card.question
@@ -57,7 +63,7 @@ def show(card: Scorecard) -> None:
         )
     wide.print(table)
     health = "[green]healthy[/]" if ratio.healthy else "[red]MISMATCH[/]"
-    wide.print(f"Sample ratio: p = {ratio.p_value:.3g}, {health}")
+    wide.print(f"Sample ratio: p = {_p(ratio.p_value)}, {health}")
     wide.print(_effects(card))
     if len(card.looks) > 1:
         _show_looks(card)
@@ -95,8 +101,8 @@ def _effects(card: Scorecard) -> Table:
             _plain(effect.treatment),
             _share(effect.lift) if relative else f"{effect.estimate:+.5g}",
             f"[{colour}]{interval}[/]" if colour else interval,
-            f"{effect.p_value:.3g}",
-            _signed(row.adjusted_p_value, lambda v: f"{v:.3g}"),
+            _p(effect.p_value),
+            _p(row.adjusted_p_value),
             _signed(row.probability_better, lambda v: f"{v:.1%}"),
         )
     return table

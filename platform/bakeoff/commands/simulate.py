@@ -106,6 +106,8 @@ def _check(given: dict[str, Any]) -> None:
     for name, least in (("replications", 100), ("looks", 1), ("units", 4)):
         if given[name] < least:
             raise StatisticsError(f"{name} == {given[name]}, must be at least {least}.")
+    if given["baseline"] == 0 and given["metric"] is None:  # a lift is relative to it
+        raise StatisticsError("baseline == 0, must not be zero: the lift is a share of it.")
     if given["overrun"] < 1:
         raise StatisticsError(f"overrun == {given['overrun']:g}, must be at least 1.")
 

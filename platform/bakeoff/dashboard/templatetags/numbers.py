@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from experiments.reports.verdict import Verdict
 
 register = template.Library()
+SMALLEST_P = 1e-300  # near the smallest double
 
 
 @register.filter
@@ -34,6 +35,14 @@ def share(value: float | None) -> str:
 def four(value: float | None) -> str:
     """Write a number with four significant digits."""
     return "–" if value is None else f"{value:.4g}".replace("-", "−")
+
+
+@register.filter
+def p_value(value: float | None) -> str:
+    """Write a p-value with three digits; no p is zero, so what a float cannot hold is a bound."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}".replace("-", "−") if value >= SMALLEST_P else "< 1e−300"
 
 
 @register.filter
