@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
+from experiments.analysis.transaction_clock import continue_clock, read_clock
+
 if TYPE_CHECKING:
     from experiments.models import Experiment
 
@@ -22,9 +24,17 @@ class Span:
 
 
 def read_watermark() -> int:
-    """Return the transaction id below which every transaction has ended."""
+    """Return the id below which every transaction has ended.
+
+    In a database that was restored into another cluster, ids are made to go on first.
+    """
+    if read_clock().moved:
+        continue_clock()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        cursor.execute(
+            """SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + "offset"
+            FROM experiments_transactionclock"""
+        )
         return int(cursor.fetchone()[0])
 
 

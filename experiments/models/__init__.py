@@ -7,6 +7,7 @@ from experiments.models.analysis import (
     Observation,
     QuantileCount,
     Total,
+    TransactionClock,
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Variant
 from experiments.models.records import Event, EventId, Exposure, Feedback, QuarantinedExposure, Slate
@@ -38,6 +39,7 @@ __all__ = [
     "SavedGroup",
     "Slate",
     "Total",
+    "TransactionClock",
     "Unit",
     "Variant",
     "digest_of_token",

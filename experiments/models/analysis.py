@@ -216,3 +216,20 @@ class Decision(models.Model):
     def confirmed(self) -> bool:
         """Whether some web process serves, and each of them has read the change back in time."""
         return bool(self.read_back) and None not in self.read_back.values()
+
+
+class TransactionClock(models.Model):
+    """How ids of transactions go on from those of the cluster that the rows were restored from.
+
+    One row; `experiments.analysis.transaction_clock` keeps it.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    cluster = models.CharField(max_length=20, help_text="system_identifier of the cluster; or nothing.")
+    offset = models.BigIntegerField(default=0, help_text="What is added to the cluster's own ids.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="there_is_one_transaction_clock")]
+
+    def __str__(self) -> str:
+        return f"{self.cluster} + {self.offset}"

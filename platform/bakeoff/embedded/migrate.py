@@ -32,10 +32,12 @@ def migrate(environment: Environment) -> None:
     call_command("migrate", verbosity=0, interactive=False)
     from django.db import connection, connections  # noqa: PLC0415
 
+    from experiments.analysis.transaction_clock import continue_clock  # noqa: PLC0415
     from experiments.ingest.partitions import make_partitions  # noqa: PLC0415
 
     connection.ensure_connection()
     make_partitions(connection.connection, datetime.now(UTC).date())
+    continue_clock()
     connections.close_all()
     stamp.write_text(f"{wanted} {_applied(environment)}")
 
@@ -48,13 +50,16 @@ def _read(stamp: Path) -> str:
 
 
 def _applied(environment: Environment) -> str:
-    """Return how many migrations the database has, and the last one's number."""
+    """Return how many migrations the database has, the last one's number, and its cluster's."""
     with psycopg.connect(environment.database_url) as connection:
         try:
-            row = connection.execute("SELECT count(*), max(id) FROM django_migrations").fetchone()
-        except psycopg.errors.UndefinedTable:
+            row = connection.execute(
+                """SELECT count(*), max(id), (SELECT system_identifier FROM pg_control_system())
+                FROM django_migrations"""
+            ).fetchone()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
             row = None
-    return "none" if row is None else f"{row[0]} {row[1]}"
+    return "none" if row is None else " ".join(str(one) for one in row)
 
 
 def _migrations_digest() -> str:
