@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import cache
+from functools import cache, partial
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.models import Q
 
 from inference.models import ModelVersion
 from inference.serving.answerer import Answerer, ServedElsewhereError
 from inference.serving.artifact import ArtifactError
 from inference.serving.asking import answer_waiting
+from inference.supervision import WorkStatus, keep_thread_running
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
@@ -34,15 +35,21 @@ def shared_answerer() -> Answerer:
 def start_answering() -> threading.Event:
     """Start both threads; they end when the event that is returned is set, or with the process."""
     stopping = threading.Event()
-    for work in (_answer, _load_ahead):
-        threading.Thread(target=work, args=(stopping,), daemon=True).start()
+    for name, work in (("answers", _answer), ("models", _load_ahead)):
+        threading.Thread(
+            target=keep_thread_running,
+            args=(WorkStatus(name), partial(work, stopping), stopping),
+            name=name,
+            daemon=True,
+        ).start()
     return stopping
 
 
-def _answer(stopping: threading.Event) -> None:
+def _answer(stopping: threading.Event, status: WorkStatus) -> None:
     """Answer asks, whatever the cache does."""
     client = redis.Redis.from_url(settings.BAKEOFF.redis_url)
     while not stopping.is_set():
+        status.beat()
         try:
             answer_waiting(client, shared_answerer().answer)
         except (redis.exceptions.RedisError, OSError) as error:
@@ -50,14 +57,15 @@ def _answer(stopping: threading.Event) -> None:
             stopping.wait(RETRY_SECONDS)
 
 
-def _load_ahead(stopping: threading.Event) -> None:
+def _load_ahead(stopping: threading.Event, status: WorkStatus) -> None:
     """Load what serves before anybody asks for it: the first to ask would wait in vain."""
     failed: set[str] = set()
     while not stopping.wait(LOOK_SECONDS):
+        status.beat()
         try:
             for digest in _digests_in_use() - failed:
                 _load(digest, failed)
-        except DatabaseError:
+        except Error:
             connection.close()  # PostgreSQL was away for a moment; the next look tries again
 
 

@@ -20,7 +20,7 @@ ASK = {"surface": "home-feed", "unit_id": "u1", "k": 3}
 
 
 class Outage:
-    def __init__(self) -> None:
+    def __init__(self, *, redis_url: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="wire-"))
         run = settings.BAKEOFF.run_folder
         self.postgres = Wire(self.folder / ".s.PGSQL.5432", run / ".s.PGSQL.5432")
@@ -29,7 +29,7 @@ class Outage:
         self.environment = replace(
             read_environment(),
             database_url=url,
-            redis_url=f"unix://{self.folder / 'valkey.sock'}?db=0",
+            redis_url=redis_url or f"unix://{self.folder / 'valkey.sock'}?db=0",
         )
         self.lane = FastLane(self.environment)
 

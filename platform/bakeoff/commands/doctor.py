@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bakeoff.environment import Environment
 
 OLDEST_POSTGRES = 150_000
-OLDEST_REDIS = 7
 
 
 @click.command()
@@ -81,10 +80,19 @@ def _postgres(environment: Environment) -> Iterator[tuple[bool, str]]:
         with psycopg.connect(environment.database_url, connect_timeout=3) as connection:
             version = connection.info.server_version
             yield version >= OLDEST_POSTGRES, f"PostgreSQL {version // 10_000} answers (15 or later)"
+            yield from _pooler(connection, environment)
             yield from _tables(connection)
     except psycopg.Error:
         remedy = "`bakeoff up` starts it" if environment.bundled_postgres else "check DATABASE_URL"
         yield False, f"PostgreSQL does not answer: {remedy}"
+
+
+def _pooler(connection: psycopg.Connection, environment: Environment) -> Iterator[tuple[bool, str]]:
+    """Find a pooler: it makes up the number of the server process that it greets with."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row is not None and row[0] != connection.info.backend_pid:
+        told = environment.pooled
+        yield told, "behind a pooler" + ("" if told else ": set BAKEOFF_POOLED=1, for Django's cursors")
 
 
 def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
@@ -128,22 +136,15 @@ def _partitions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
 
 
 def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
+    from experiments.ingest.spill import why_unfit
+
     try:
         with redis.Redis.from_url(environment.redis_url, socket_connect_timeout=3) as client:
-            about = client.info()
-            version = str(about.get("valkey_version") or about["redis_version"])
-            well = int(version.split(".", maxsplit=1)[0]) >= OLDEST_REDIS
-            yield well, f"Redis or Valkey {version} answers (7 or later is needed)"
-            keeps = bool(about.get("aof_enabled"))
-            yield (
-                keeps,
-                "append-only file"
-                + (
-                    ""
-                    if keeps
-                    else " is off: rows cannot spill while PostgreSQL is away; appendonly yes"
-                ),
-            )
+            about: Any = client.info("everything")
+            version = about.get("valkey_version") or about["redis_version"]
+            why = why_unfit(about)
+            well = f"Redis or Valkey {version} answers, with an append-only file"
+            yield not why, f"Redis or Valkey {version}: {why}" if why else well
             yield from _spill(client)
             yield from _background(client)
     except redis.RedisError:

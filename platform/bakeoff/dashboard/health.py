@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from experiments.actions.look_at_experiment import is_pending
-from experiments.ingest.spill import STREAM
+from experiments.ingest.spill import REFUSED, STREAM
 from experiments.models import Experiment
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from inference.cache import cache_client
@@ -25,6 +25,8 @@ from inference.process_issues import read_background
 from inference.serving.asking import ASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from django.db.models import QuerySet
 
     from bakeoff.accounts.models import Project
@@ -186,6 +188,8 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
                 processes.append(
                     {
                         "name": key.decode().partition(":")[2],
+                        "work": parsed.get("work", []),
+                        "issues": parsed.get("issues", []),
                         "surfaces": len(parsed["champion"]),
                         "breakers": [
                             f"{v.surface}: {v.label}" for v in versions.select_related("surface")
@@ -199,7 +203,12 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "cache": True,
             "cache_memory": info["used_memory"],
             "background": background,
-            "troubles": [Trouble(one.where, one.what, one.remedy) for one in background.issues],
+            "troubles": [
+                *(Trouble(one.where, one.what, one.remedy) for one in background.issues),
+                *_work_troubles(processes),
+                *_row_troubles(processes, projects),
+                *_refused_troubles(cache),
+            ],
             "asks": cache.llen(ASKS),
             "spilled": cache.xlen(STREAM),
             "processes": processes,
@@ -215,3 +224,48 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "spilled": 0,
             "troubles": [trouble],
         }
+
+
+def _work_troubles(processes: Sequence[Mapping[str, Any]]) -> list[Trouble]:
+    """Name the long-lived work of web processes that hangs, or that failed and went on."""
+    return [
+        Trouble(
+            process["name"],
+            f"'{work['name']}' failed {work['failures']} times, the last time: {work['last_error']}"
+            if work["alive"]
+            else f"'{work['name']}' has given no sign of life for {work['silence_seconds']:.0f} s",
+            "It goes on by itself; its log has the traceback."
+            if work["alive"]
+            else "Start this web process again.",
+        )
+        for process in processes
+        for work in process["work"]
+        if work["failures"] or not work["alive"]
+    ]
+
+
+def _row_troubles(processes: Sequence[Mapping[str, Any]], projects: QuerySet[Project]) -> list[Trouble]:
+    """Name rows of these projects that web processes cannot follow, each once."""
+    slugs = dict(projects.values_list("pk", "slug"))
+    rows = {
+        (slugs[row["project_id"]], row["subject"], row["message"])
+        for process in processes
+        for row in process["issues"]
+        if row["project_id"] in slugs
+    }
+    return [
+        Trouble(
+            f"{slug}: {subject}",
+            f"what is stored cannot be followed, and what was there before serves on: {message}",
+            "Save it anew.",
+        )
+        for slug, subject, message in sorted(rows)
+    ]
+
+
+def _refused_troubles(cache: redis.Redis) -> list[Trouble]:
+    refused = cache.xlen(REFUSED)
+    if not refused:
+        return []
+    what = f"{refused} commits cannot be written and are put aside"
+    return [Trouble("facts", what, f"Look at them and their reasons: XRANGE {REFUSED} - +")]

@@ -25,7 +25,7 @@ from bakeoff.embedded.migrate import migrate
 from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import end_orphans
 from bakeoff.embedded.programs import ONE_THREAD, programs_of, started
-from bakeoff.embedded.valkey import start_valkey
+from bakeoff.embedded.valkey import check_redis, start_valkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +79,8 @@ class Platform:
             ]
             for start in bundled:
                 self.servers.append(self._keep(partial(start, self.environment)))
+            if not self.environment.bundled_valkey:
+                check_redis(self.environment.redis_url)
             migrate(self.environment)
         except BaseException:
             self.stop()

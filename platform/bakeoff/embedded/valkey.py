@@ -18,6 +18,7 @@ import redis
 
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.processes import Child, end_servers_of, package_folder
+from experiments.ingest.spill import why_unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,3 +140,18 @@ def _check_log(tool: str, log: Path, *options: str) -> subprocess.CompletedProce
     # The server is its own tool, under the name that it is called by; before it cuts, it asks.
     command = ["valkey-check-aof", *options, str(log)]
     return subprocess.run(command, executable=tool, input=b"y\n", check=False, capture_output=True)
+
+
+def check_redis(url: str) -> None:
+    """Refuse somebody else's Redis that cannot keep what waits for PostgreSQL.
+
+    Raises:
+        StartError: with the one sentence that says why.
+    """
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3) as client:
+            why = why_unfit(client.info("everything"))
+    except redis.RedisError as error:
+        raise StartError(f"The Redis of REDIS_URL gives no answer: {error}.") from error
+    if why:
+        raise StartError(f"The Redis of REDIS_URL cannot be used: {why}")
