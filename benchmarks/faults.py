@@ -29,6 +29,8 @@ def run(size: str, home: str) -> None:
         Row("answers that were spilled", report.spilled_answers, "answers"),
         Row("answers other than 2xx, 429 and 503", len(report.unexpected), "answers", target="ours <= 0", higher_is_better=False),
         Row("processes killed with -9", report.kills, "kills"),
+        Row("trainings queued while the broker lost its messages", report.runs_queued, "runs"),
+        Row("of them not ended well", report.runs_queued - report.runs_ended_well, "runs", target="ours <= 0", higher_is_better=False),
     ]  # fmt: skip
     write_result("faults", size, rows, _tell(report))
     file = FOLDER / "faults.json"

@@ -1,8 +1,8 @@
 """Train a run in a process of its own, under a claim.
 
-Guarantees: one process works on a run at a time; a run whose process was killed, froze or lost its
-database is taken up again, at most `MAX_ATTEMPTS` times, and then fails with the reason. A worker that
-is asked to stop gives its run back, which counts as no attempt.
+Guarantees: one process works on a run at a time; a run whose process was killed or froze is taken up
+again, at most `MAX_ATTEMPTS` times, and then fails with the reason. A worker that is asked to stop, or
+a database that was away, gives the run back, which counts as no attempt.
 """
 
 from __future__ import annotations
@@ -113,15 +113,15 @@ def _is_lost(run_id: int, lease: int) -> bool:
 def _settle(run_id: int, lease: int, status: int, stderr: str) -> None:
     """Fail the run, or give it back so that it is taken up again."""
     mine = TrainingRun.objects.filter(pk=run_id, lease=lease, state=TrainingRun.State.RUNNING)
-    if status == -signal.SIGTERM:
+    why = _reason(status, stderr)
+    if status in {-signal.SIGTERM, TEMPORARY}:  # neither is the run's fault
         mine.update(
             state=TrainingRun.State.QUEUED,
             attempts=F("attempts") - 1,
-            message="given back by a worker that was asked to stop",
+            message=f"{why}; it is taken up again",
         )
         return
-    why = _reason(status, stderr)
-    if status != TEMPORARY and status > 0:
+    if status > 0:
         mine.update(state=TrainingRun.State.FAILED, message=why, ended_at=Now())
         return
     logger.warning("run %s: %s", run_id, why)
@@ -135,6 +135,8 @@ def _settle(run_id: int, lease: int, status: int, stderr: str) -> None:
 
 def _reason(status: int, stderr: str) -> str:
     """Return why a child ended, in words."""
+    if status == -signal.SIGTERM:
+        return "its worker was asked to stop"
     if status == FROZEN:
         return f"its process gave no sign of life for {STALE_AFTER.total_seconds():g} s and was killed"
     if status == -signal.SIGKILL:

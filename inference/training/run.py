@@ -270,12 +270,9 @@ def _run(run_id: int, lease: int) -> int:
     try:
         main(run_id, lease)
     except Exception as error:  # noqa: BLE001  whatever it was, the run says why
-        from django.db import InterfaceError, OperationalError
-        from redis.exceptions import RedisError
-
         from inference.actions.train_in_child import TEMPORARY
 
-        if isinstance(error, OperationalError | InterfaceError | RedisError):
+        if _is_outage(error):
             sys.stderr.write(f"a server was away: {error}\n")
             return TEMPORARY
         _write_reason(error)
@@ -300,6 +297,18 @@ def _write_reason(error: Exception) -> None:
         traceback.print_exception(error)
         sentence = f"{type(error).__name__}: {sentence}"
     sys.stderr.write(f"{sentence}\n")
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether a connection was lost or could not be made; a statement that fails would fail again."""
+    from django.db import InterfaceError, OperationalError
+    from redis.exceptions import RedisError
+
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    lost = not state or state.startswith(("08", "57P"))
+    return isinstance(error, RedisError) or (
+        isinstance(error, OperationalError | InterfaceError) and lost
+    )
 
 
 if __name__ == "__main__":

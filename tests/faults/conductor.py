@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ import httpx2
 from experiments.ingest.spill import REFUSED
 from tests.faults.load import ITEMS, KINDS, Ledger, Load
 from tests.faults.platform import LARGE_DISK, SMALL_DISK, PlatformUnderTest
+from tests.faults.queued import QueuedWork
 
 TABLES = {
     "events": ("experiments_event", "event_id"),
@@ -29,6 +31,8 @@ class Report:
         doubled: there more than once.
         unbidden: there without a promise: the answer was lost on its way, or a retry was.
         faults: in their order, each with the answers during it that were spilled or no promise.
+        runs_queued: trainings that were asked for while the broker lost its messages.
+        runs_ended: the state and the message of each.
     """
 
     sent: int = 0
@@ -42,9 +46,16 @@ class Report:
     kills: int = 0
     seconds: float = 0.0
     faults: list[dict[str, int | str]] = field(default_factory=list)
+    runs_queued: int = 0
+    runs_ended: list[tuple[str, str]] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
     by_kind: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def runs_ended_well(self) -> int:
+        """Trainings that came to an answer."""
+        return sum(state in {"passed", "refused"} for state, _ in self.runs_ended)
 
     def as_json(self) -> dict:
         return asdict(self)
@@ -58,6 +69,7 @@ def prepare(platform: PlatformUnderTest) -> None:
         assert client.put("/v1/items", json=items).status_code == 200
         surface = {"key": "feed", "static_list": ITEMS}
         assert client.put("/v1/surfaces", json=surface).status_code == 200
+        assert client.post("/v1/events", json={"events": past_clicks()}).status_code == 202
         ask = {"surface": "feed", "unit_id": "u", "k": 1}
 
         def known() -> bool:
@@ -66,13 +78,28 @@ def prepare(platform: PlatformUnderTest) -> None:
         platform.until(known, "the surface is known")
 
 
-def faults_of(platform: PlatformUnderTest, pause: float) -> list[tuple[str, int, Callable[[], None]]]:
+def past_clicks() -> list[dict[str, str]]:
+    """Clicks of before the load, enough for a training to learn from and to be judged by."""
+    chosen = random.Random(1)
+    return [
+        {"event_id": f"past-{unit}-{item}", "name": "click", "unit_id": f"past-{unit}", "item_id": item}
+        for unit in range(60)
+        for item in chosen.sample(ITEMS, 8)
+    ]
+
+
+def faults_of(
+    platform: PlatformUnderTest, work: QueuedWork, pause: float
+) -> list[tuple[str, int, Callable[[], None]]]:
     """Name, number of kills, and what is done, in the order in which it is done."""
 
     def kill(*names: str) -> tuple[str, int, Callable[[], None]]:
         return f"kill -9 {' + '.join(names)}", len(names), lambda: platform.kill(*names)
 
     found = [
+        # First: what was queued must get done through all the others.
+        ("lose the broker's messages", 2, work.queue_and_lose),
+        ("freeze the worker", 0, lambda: platform.freeze(1 + pause, "worker")),
         kill("web"),
         kill("postgres"),
         kill("valkey"),
@@ -105,10 +132,11 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         prepare(platform)
         load = Load(platform.url, platform.public, clients=clients)
         load.start()
+        work = QueuedWork(platform)
         start = time.monotonic()
         rounds = 0
         while not rounds or time.monotonic() - start < seconds:
-            for name, kills, act in faults_of(platform, pause):
+            for name, kills, act in faults_of(platform, work, pause):
                 time.sleep(pause)
                 spilled, refused = load.ledger.spilled, sum(load.ledger.refused.values())
                 act()
@@ -128,6 +156,7 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         ledger = load.stop()
         report.seconds = time.monotonic() - start
         platform.wait_until_drained()
+        report.runs_ended, report.runs_queued = work.wait_until_done(), work.runs
         _compare(platform, ledger, report)
     finally:
         platform.close()

@@ -29,6 +29,8 @@ OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]
 MARKS = {
     "web": "bakeoff.asgi:application",
     "worker": "worker-loop@",
+    "worker-train": "worker-train@",
+    "worker-embed": "worker-embed@",
     "postgres": "/postgres -D",
     "valkey": "valkey-server",
 }
@@ -168,19 +170,24 @@ class PlatformUnderTest:
         shutil.rmtree(self.folder / "logs")
         self.kill("web")
 
-    def freeze(self, seconds: float) -> None:
-        """Stop PostgreSQL and all its backends for a while."""
+    def freeze(self, seconds: float, *names: str) -> None:
+        """Stop processes and all below them for a while: PostgreSQL, unless others are named."""
+        frozen = self.suspend(*(names or ("postgres",)))
+        time.sleep(seconds)
+        for process in frozen:
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+
+    def suspend(self, *names: str) -> list[psutil.Process]:
+        """Stop processes and all below them; return them."""
         frozen = []
-        for process in self.processes("postgres"):
+        for process in [p for name in names for p in self.processes(name)]:
             with contextlib.suppress(psutil.Error):
                 frozen += [process, *process.children(recursive=True)]
         for process in frozen:
             with contextlib.suppress(psutil.Error):
                 process.suspend()
-        time.sleep(seconds)
-        for process in frozen:
-            with contextlib.suppress(psutil.Error):
-                process.resume()
+        return frozen
 
     @property
     def folder(self) -> Path:
@@ -214,6 +221,9 @@ class PlatformUnderTest:
 
     def cache(self) -> redis.Redis:
         return redis.Redis.from_url(f"unix://{self.folder}/run/valkey.sock?db=0")
+
+    def broker(self) -> redis.Redis:
+        return redis.Redis.from_url(f"unix://{self.folder}/run/valkey.sock?db=1")
 
     def stop(self) -> None:
         if self.supervisor is not None and self.supervisor.poll() is None:

@@ -18,11 +18,13 @@ def home():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_what_was_acknowledged_is_there_once(home):
+def test_what_was_acknowledged_is_there_once_and_what_was_queued_gets_done(home, tiny_bert):
     report = conduct(home, seconds=0, pause=1.0, clients=6)
     assert (report.lost, report.doubled, report.put_aside) == (0, 0, 0), report
     assert not report.unexpected, report
     assert report.acknowledged > 500, report
-    assert report.kills == 14
+    assert report.kills == 16
+    assert report.runs_queued == 1
+    assert report.runs_ended_well == 1, report.runs_ended
     bit = {fault["fault"] for fault in report.faults if fault["spilled"] + fault["refused"]}
     assert {"kill -9 web", "freeze postgres"} <= bit, report
