@@ -31,6 +31,7 @@ from uuid_utils.compat import uuid7
 
 from bakeoff.accounts.keys import digest_of
 from bakeoff.accounts.models import ApiKey
+from experiments.actions.mark_units import history_of
 from experiments.models import Event, Experiment, Exposure, Slate
 from inference.cache import cache_client
 from inference.models import Item, Surface
@@ -71,7 +72,7 @@ class RecommendView(APIView):
         cache = cache_client()
         candidates = np.frombuffer(cache.get(candidates_key(version.pk, unit)), dtype=np.int32)
         recent = ranker.indices_of(
-            i.decode() for i in cache.lrange(recent_key(surface.pk, unit), 0, 49)
+            i.decode() for i in cache.lrange(recent_key(history_of(surface), unit), 0, 49)
         )
         scores = ranker.score(candidates, recent)
         best = np.argsort(-scores)[:k]

@@ -12,6 +12,7 @@ from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.mark_units import history_names
 from experiments.analysis.person import ids_of_person
 from experiments.ingest.spill import REFUSED, STREAM, drain
 from experiments.models import (
@@ -28,7 +29,14 @@ from experiments.models import (
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
-from inference.serving.keys import candidates_key, dirty_key, recent_key, taken_key
+from inference.serving.keys import (
+    active_key,
+    candidates_key,
+    dirty_key,
+    histories_key,
+    recent_key,
+    taken_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,12 +165,15 @@ def _drain_all() -> None:
 
 def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     client = cache_client()
-    surfaces = list(Surface.objects.filter(project_id=project_id).values_list("pk", flat=True))
+    surfaces = list(Surface.objects.filter(project_id=project_id))
     versions = ModelVersion.objects.filter(surface__in=surfaces).values_list("pk", flat=True)
-    names = [recent_key(surface, unit) for surface in surfaces for unit in ids]
+    known = cast("set[bytes]", client.smembers(histories_key(project_id)))
+    histories = {name.decode() for name in known} | set(history_names(surfaces).values())
+    # Version 0.1 kept them by surface.
+    histories |= {str(surface.pk) for surface in surfaces}
+    names = [recent_key(history, unit) for history in histories for unit in ids]
     names += [candidates_key(version, unit) for version in versions for unit in ids]
     forgotten = client.delete(*names) if names else 0
-    for surface in surfaces:
-        forgotten += client.srem(dirty_key(surface), *ids)
-        forgotten += client.srem(taken_key(surface), *ids)
-    return forgotten
+    sets = [active_key(history) for history in histories]
+    sets += [key(surface.pk) for surface in surfaces for key in (dirty_key, taken_key)]
+    return forgotten + sum(client.srem(name, *ids) for name in sets)

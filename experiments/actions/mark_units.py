@@ -6,6 +6,7 @@ version, or whose cache was lost, is found by that, and its units are marked aga
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ from django.db.models import Q
 from redis.exceptions import RedisError
 
 from experiments.analysis.interactions import units_of
+from experiments.ingest.likes import LikeRuleError, history_name, parse_rules
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
-from inference.serving.keys import dirty_key, marked_key
+from inference.serving.keys import dirty_key, histories_key, marked_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from django.db.models import QuerySet
 
@@ -40,7 +42,12 @@ def mark_all_units(*, surface: Surface) -> int:
     if surface.kind != Surface.Kind.RECOMMEND:
         return 0  # nothing is precomputed for labels and flags
     client, count = cache_client(), 0
-    used = set(versions_in_use().filter(surface=surface).values_list("pk", flat=True))
+    history = history_of(surface)
+    client.sadd(histories_key(surface.project_id), history)  # erasure must find it
+    used = {
+        _mark(history, version_id)
+        for version_id in versions_in_use().filter(surface=surface).values_list("pk", flat=True)
+    }
     if not used <= _marked([surface])[surface]:
         for units in units_of(surface):
             client.sadd(dirty_key(surface.pk), *units)
@@ -72,16 +79,44 @@ def surfaces_to_mark() -> list[Surface]:
     for surface_id, version_id in versions_in_use().values_list("surface_id", "pk"):
         used.setdefault(surface_id, set()).add(version_id)
     surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
-    marked = _marked(surfaces)
-    return [surface for surface in surfaces if used.get(surface.pk, set()) != marked[surface]]
+    marked, names = _marked(surfaces), history_names(surfaces)
+    return [
+        surface
+        for surface in surfaces
+        # One whose rules cannot be read is returned too: it fails alone, and is named.
+        if surface not in names
+        or {_mark(names[surface], pk) for pk in used.get(surface.pk, ())} != marked[surface]
+    ]
 
 
-def _marked(surfaces: Sequence[Surface]) -> dict[Surface, set[int]]:
-    """Return for which versions the units of surfaces were marked, by one question."""
+def history_of(surface: Surface) -> str:
+    """Return the name under which the cache holds what units liked for this surface.
+
+    Raises:
+        LikeRuleError: its rules cannot be read.
+    """
+    return history_name(surface.project_id, parse_rules(surface.liked_events))
+
+
+def history_names(surfaces: Iterable[Surface]) -> dict[Surface, str]:
+    """Return the histories of surfaces, but for those whose rules cannot be read."""
+    names = {}
+    for surface in surfaces:
+        with contextlib.suppress(LikeRuleError):
+            names[surface] = history_of(surface)
+    return names
+
+
+def _mark(history: str, version_id: int) -> str:
+    return f"{version_id}:{history}"
+
+
+def _marked(surfaces: Sequence[Surface]) -> dict[Surface, set[str]]:
+    """Return for which versions, and rules of what is liked, units were marked, by one question."""
     pipe = cache_client().pipeline(transaction=False)
     for surface in surfaces:
         pipe.smembers(marked_key(surface.pk))
     return {
-        surface: {int(version) for version in versions}
-        for surface, versions in zip(surfaces, pipe.execute(), strict=True)
+        surface: {mark.decode() for mark in marks}
+        for surface, marks in zip(surfaces, pipe.execute(), strict=True)
     }

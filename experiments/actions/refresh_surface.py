@@ -7,26 +7,36 @@ an error or because the process died, are given back.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 
-from experiments.actions.mark_units import versions_in_use
+from experiments.actions.mark_units import history_names, history_of, versions_in_use
 from experiments.analysis.interactions import histories_of
 from inference.cache import cache_client
 from inference.lease import lease
 from inference.models import Surface
 from inference.serving.artifact import ArtifactError
-from inference.serving.keys import dirty_key, taken_key
+from inference.serving.keys import active_key, dirty_key, taken_key
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import refresh_units
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 UNITS_PER_BATCH = 500
+UNITS_PER_HAND_OUT = 200  # times hundreds of surfaces: Redis answers nobody else meanwhile
 LEASE_SECONDS = 120.0  # a batch takes a second; a machine that pages takes longer
 # Taken and noted in one step: whoever dies after it leaves them where the next one finds them.
 _TAKE = """local units = redis.call('SPOP', KEYS[1], ARGV[1])
     if #units > 0 then redis.call('SADD', KEYS[2], unpack(units)) end
     return units"""
+# In one step, so that a unit is in all of the sets or in none.
+_HAND_OUT = """local units = redis.call('SPOP', KEYS[1], ARGV[1])
+    if #units > 0 then
+        for i = 2, #KEYS do redis.call('SADD', KEYS[i], unpack(units)) end
+    end
+    return #units"""
 _GIVE_BACK = """local units = redis.call('SMEMBERS', KEYS[2])
     if #units > 0 then redis.call('SADD', KEYS[1], unpack(units)) end
     redis.call('DEL', KEYS[2])"""
@@ -47,7 +57,9 @@ def refresh_surface(*, surface: Surface) -> int:
             while units := _take(surface):
                 histories = histories_of(surface, units)
                 rankers, failure = _load_rankers(surface)
-                refresh_units(client, surface.pk, rankers, histories, candidates=surface.candidates)
+                refresh_units(
+                    client, history_of(surface), rankers, histories, candidates=surface.candidates
+                )
                 if failure is not None:
                     raise failure  # the others have their units; this one's stay marked
                 count += len(units)
@@ -60,12 +72,24 @@ def refresh_surface(*, surface: Surface) -> int:
 
 
 def surfaces_with_dirty_units() -> list[Surface]:
-    """Return surfaces with units to refresh, by one question for all of them."""
+    """Tell surfaces which units liked something; return those with units to refresh."""
     surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
+    _hand_out(surfaces)
     pipe = cache_client().pipeline(transaction=False)
     for surface in surfaces:
         pipe.exists(dirty_key(surface.pk), taken_key(surface.pk))
     return [surface for surface, count in zip(surfaces, pipe.execute(), strict=True) if count]
+
+
+def _hand_out(surfaces: Sequence[Surface]) -> None:
+    """Move the units that liked something into the set of each surface that counts it."""
+    dirty: dict[str, list[str]] = {}
+    for surface, history in history_names(surfaces).items():
+        dirty.setdefault(history, []).append(dirty_key(surface.pk))
+    for history, keys in dirty.items():
+        moved = [active_key(history), *keys]
+        while cache_client().eval(_HAND_OUT, len(moved), *moved, str(UNITS_PER_HAND_OUT)):
+            pass
 
 
 def _take(surface: Surface) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,6 +48,12 @@ class LikeRule:
 def parse_rules(texts: Sequence[str]) -> tuple[LikeRule, ...]:
     """Read a surface's rules; none means the defaults."""
     return tuple(LikeRule.parse(text) for text in texts or DEFAULT)
+
+
+def history_name(project_id: int, rules: Iterable[LikeRule]) -> str:
+    """Return the name of what units of a project liked by some rules, in whatever order they stand."""
+    told = sorted(f"{rule.name}>={rule.least}" for rule in rules)
+    return f"{project_id}-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}"
 
 
 def is_liked(rules: Iterable[LikeRule], name: str, value: float | None) -> bool:

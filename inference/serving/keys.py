@@ -4,9 +4,22 @@ RECENT_KEPT = 50
 CANDIDATES_TTL_SECONDS = 7 * 86_400
 
 
-def recent_key(surface_id: int, unit_id: str) -> str:
-    """List of the items that a unit liked lately, newest first."""
-    return f"recent:{surface_id}:{unit_id}"
+def recent_key(history: str, unit_id: str) -> str:
+    """List of the items that a unit liked lately, newest first.
+
+    Surfaces that count the same as a like share it: `history` names the project and its rules.
+    """
+    return f"recent:{history}:{unit_id}"
+
+
+def histories_key(project_id: int) -> str:
+    """Set of the histories that a project ever had: what is liked may be changed."""
+    return f"histories:{project_id}"
+
+
+def active_key(history: str) -> str:
+    """Set of units that liked something and whose surfaces have not been told."""
+    return f"active:{history}"
 
 
 def candidates_key(version_id: int, unit_id: str) -> str:

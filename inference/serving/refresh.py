@@ -35,7 +35,7 @@ class History:
 
 def refresh_units(
     client: redis.Redis,
-    surface_id: int,
+    history: str,
     versions: Mapping[int, Ranker],
     histories: Mapping[str, History],
     *,
@@ -45,18 +45,18 @@ def refresh_units(
 
     Args:
         client: the cache.
-        surface_id: whose recent items they are.
+        history: whose recent items they are: the project's and its rules of what is liked.
         versions: loaded versions by id.
         histories: by unit.
         candidates: how many to keep a unit.
     """
     units = list(histories)
     pipe = client.pipeline(transaction=False)
-    for unit, history in histories.items():
-        key = recent_key(surface_id, unit)
+    for unit, past in histories.items():
+        key = recent_key(history, unit)
         pipe.delete(key)
-        if history.liked:
-            pipe.rpush(key, *history.liked[:RECENT_KEPT])
+        if past.liked:
+            pipe.rpush(key, *past.liked[:RECENT_KEPT])
     for version_id, ranker in versions.items():
         lists = ranker.candidates(
             [ranker.indices_of(histories[unit].liked[:RECENT_KEPT]) for unit in units],

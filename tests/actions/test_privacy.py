@@ -11,6 +11,7 @@ from django.db import connection
 
 from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.mark_units import history_of
 from experiments.analysis.interactions import likes_of
 from experiments.analysis.look_input import input_from_json, result_to_json
 from experiments.ingest.spill import STREAM
@@ -67,7 +68,7 @@ def left(shop, unit):
 
 @pytest.mark.parametrize("name", ["ann", "phone"])
 def test_erasure_takes_everything_of_one_person(past, shop, name):
-    recent = recent_key(shop.surface.pk, "phone")
+    recent = recent_key(history_of(shop.surface), "phone")
     assert cache_client().exists(recent)
     erased = erase_unit(project_id=shop.project.pk, unit_id=name, by="a test")
     assert (erased.ids, erased.rows["events"], erased.rows["slates"]) == (2, 2, 2)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.actions.mark_units import history_of
 from experiments.models import Event, Feedback
 from inference.cache import cache_client
-from inference.serving.keys import dirty_key
+from inference.serving.keys import active_key
 from tests import builders
 
 PATHS = [
@@ -82,7 +83,7 @@ def test_a_click_changes_the_next_answer(lane, shop):
     first = recommend(lane, shop)["items"][0]["item_id"]
     lane.post("/v1/events", event(item_id=first), shop.public)
     assert first not in [item["item_id"] for item in recommend(lane, shop)["items"]]
-    assert cache_client().sismember(dirty_key(shop.surface.pk), "u1")
+    assert cache_client().sismember(active_key(history_of(shop.surface)), "u1")
 
 
 @pytest.mark.parametrize(

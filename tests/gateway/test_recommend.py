@@ -5,6 +5,7 @@ import time
 import pytest
 from django.db import connection
 
+from experiments.actions.mark_units import history_of
 from experiments.models import Exposure, Slate
 from inference.cache import cache_client
 from inference.serving.keys import candidates_key, recent_key
@@ -49,7 +50,7 @@ def test_precomputed_candidates_are_no_fallback(lane, shop):
 
 
 def test_it_leaves_out_what_is_excluded_and_what_was_liked_lately(lane, shop):
-    cache_client().lpush(recent_key(shop.surface.pk, "u1"), "i1")
+    cache_client().lpush(recent_key(history_of(shop.surface), "u1"), "i1")
     items = [item["item_id"] for item in ask(lane, shop, k=2, exclude=["i0"]).json()["items"]]
     assert items == ["i2", "i3"]
 

@@ -9,14 +9,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from bakeoff.dashboard.health import troubles_of
+from experiments.actions.mark_units import history_of, mark_all_units, surfaces_to_mark
 from experiments.models import Look
 from experiments.tasks import refresh_dirty_units
 from inference.cache import cache_client
 from inference.isolation import FAILURES, for_each
 from inference.lease import lease
 from inference.models import Surface
-from inference.serving.keys import candidates_key, dirty_key, taken_key
-from tests.builders import make_popularity, make_shop
+from inference.serving.keys import candidates_key, dirty_key, marked_key, recent_key, taken_key
+from tests.builders import make_popularity, make_shop, make_version
 
 
 def test_a_lost_verdict_and_work_that_fails_are_issues_of_their_project(shop):
@@ -98,3 +99,31 @@ def test_a_surface_is_refreshed_by_one_process_at_a_time_and_blocked_by_none_for
             assert not mine.renew()
     refresh_dirty_units()
     assert not client.exists(dirty_key(shop.surface.pk))
+
+
+def test_an_event_costs_the_cache_the_same_with_many_surfaces(lane, shop):
+    for n in range(30):
+        Surface.objects.create(project=shop.project, key=f"more-{n}", static_list=shop.items)
+    other = Surface.objects.create(project=shop.project, key="other", liked_events=["rating>=4"])
+    broken = Surface.objects.create(project=shop.project, key="broken", liked_events=["=>"])
+    make_version(shop.surface, [1] * 10)
+    lane.refresh()
+    client = cache_client()
+    client.config_resetstat()
+    event = {"name": "click", "unit_id": "u9", "item_id": "i3"}
+    assert lane.post("/v1/events", event, shop.public).status_code == 202
+    calls = client.info("commandstats")
+    assert calls["cmdstat_sadd"]["calls"] == calls["cmdstat_lpush"]["calls"] == 1
+    refresh_dirty_units()
+    assert client.exists(candidates_key(shop.champion.pk, "u9"))
+    assert client.lrange(recent_key(history_of(shop.surface), "u9"), 0, -1) == [b"i3"]
+    assert not client.exists(recent_key(history_of(other), "u9"))
+    broken.delete()
+
+
+def test_other_likes_of_a_surface_have_its_units_marked_again(shop):
+    cache_client().delete(marked_key(shop.surface.pk))
+    mark_all_units(surface=shop.surface)
+    assert shop.surface not in surfaces_to_mark()
+    Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["conversion"])
+    assert shop.surface in surfaces_to_mark()

@@ -29,7 +29,7 @@ from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, chec
 from experiments.ingest.likes import is_liked
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, QuarantinedRow, Rows
-from inference.serving.keys import RECENT_KEPT, dirty_key, recent_key
+from inference.serving.keys import RECENT_KEPT, active_key, recent_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -271,13 +271,15 @@ class Intake:
     async def _tell_serving(self, live: Live, key: LiveKey, happened: Sequence[_Happened]) -> None:
         """Let the next request see what was liked, and have the unit's candidates refreshed."""
         pipe = self._cache.pipeline(transaction=False)
-        for surface in live.surfaces.get(key.project_id, {}).values():
+        # By rules and not by surface: a project may have hundreds of surfaces, and most count the same.
+        rules = {s.history: s.liked for s in live.surfaces.get(key.project_id, {}).values()}
+        for history, liked in rules.items():
             for unit, item, name, value in happened:
-                if item and is_liked(surface.liked, name, value):
-                    recent = recent_key(surface.surface_id, unit)
+                if item and is_liked(liked, name, value):
+                    recent = recent_key(history, unit)
                     pipe.lpush(recent, item)
                     pipe.ltrim(recent, 0, RECENT_KEPT - 1)
-                    pipe.sadd(dirty_key(surface.surface_id), unit)
+                    pipe.sadd(active_key(history), unit)
         if not len(pipe):
             return
         try:

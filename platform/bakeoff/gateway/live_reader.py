@@ -16,7 +16,7 @@ import psycopg
 from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
 from bakeoff.gateway.patience import shut_down
 from bakeoff.gateway.row_isolation import ConfigurationIssue, RowReader, isolate_json, texts
-from experiments.ingest.likes import LikeRule, parse_rules
+from experiments.ingest.likes import LikeRule, history_name, parse_rules
 from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class LiveSurface:
     champion: LiveVersion | None
     experiments: tuple[LiveExperiment, ...] = ()
     shadow_share: float = 0.0
+    history: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,9 @@ class LiveReader:
             *champion,
         ) = row
         last = before.surfaces.get(project, {}).get(key)
+        rules = reader.read(
+            project, f"surface {key}", lambda: parse_rules(liked), last.liked if last else ()
+        )
         # Field by field: a malformed list must not hold up the champion, nor who leaves a trial.
         return LiveSurface(
             surface_id=surface_id,
@@ -220,9 +224,8 @@ class LiveReader:
             ),
             candidates=candidates,
             exploration=exploration,
-            liked=reader.read(
-                project, f"surface {key}", lambda: parse_rules(liked), last.liked if last else ()
-            ),
+            liked=rules,
+            history=history_name(project, rules),
             champion=self._version(*champion),
             experiments=tuple(experiments),
             shadow_share=shadows,

@@ -195,7 +195,7 @@ class Recommender:
             return NOTHING
         return await self._reader.read(
             candidates_key(version.version_id, unit),
-            recent_key(surface.surface_id, unit),
+            recent_key(surface.history, unit),
             RECENT_KEPT,
         )
 
