@@ -7,7 +7,9 @@ milliseconds; an ask through a list of the cache costs a fraction of one, and ma
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from functools import cache, partial
 
 import redis
@@ -23,6 +25,7 @@ from inference.supervision import WorkStatus, keep_thread_running
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
+RETRY_LOAD_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 
 
@@ -59,24 +62,26 @@ def _answer(stopping: threading.Event, status: WorkStatus) -> None:
 
 def _load_ahead(stopping: threading.Event, status: WorkStatus) -> None:
     """Load what serves before anybody asks for it: the first to ask would wait in vain."""
-    failed: set[str] = set()
+    retry_at: dict[str, float] = {}
     while not stopping.wait(LOOK_SECONDS):
         status.beat()
         try:
-            for digest in _digests_in_use() - failed:
-                _load(digest, failed)
+            for digest in _digests_in_use():
+                if retry_at.get(digest, 0.0) <= time.monotonic():
+                    _load(digest, retry_at)
         except Error:
             connection.close()  # PostgreSQL was away for a moment; the next look tries again
 
 
-def _load(digest: str, failed: set[str]) -> None:
+def _load(digest: str, retry_at: dict[str, float]) -> None:
     try:
         shared_answerer().load(digest)
     except ServedElsewhereError:
-        failed.add(digest)
+        retry_at[digest] = math.inf
     except (ArtifactError, OSError, ValueError) as error:
+        # A folder that is shared may be away for a while: not for ever, and not at each look.
         logger.error("artifact %s cannot be loaded: %s", digest[:12], error)  # noqa: TRY400
-        failed.add(digest)
+        retry_at[digest] = time.monotonic() + RETRY_LOAD_SECONDS
 
 
 def _digests_in_use() -> set[str]:

@@ -157,6 +157,7 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         report.seconds = time.monotonic() - start
         platform.wait_until_drained()
         report.runs_ended, report.runs_queued = work.wait_until_done(), work.runs
+        work.wait_until_everybody_beats()
         _compare(platform, ledger, report)
     finally:
         platform.close()

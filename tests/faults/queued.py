@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import httpx2
 
+from inference.serving.beats import read_beats
 from tests.faults.platform import PlatformUnderTest
+
+BEATING = {"beat", *(f"worker-{name}" for name in ("loop", "analysis", "embed", "answer", "train"))}
 
 WAITING = """SELECT
     (SELECT count(*) FROM inference_item WHERE vector_due_at IS NOT NULL),
@@ -41,6 +44,15 @@ class QueuedWork:
                 return True  # of the round before: it must end too
             self.runs += answer.status_code == 202
             return answer.status_code == 202
+
+    def wait_until_everybody_beats(self) -> None:
+        """Wait until each process in the background gives signs of life."""
+
+        def beat() -> bool:
+            alive = {one.beat.name for one in read_beats(self.platform.cache()) if not one.silent}
+            return {name.partition("@")[0] for name in alive} >= BEATING
+
+        self.platform.until(beat, "workers and beat give signs of life")
 
     def wait_until_done(self) -> list[tuple[str, str]]:
         """Wait until nothing is due; return each run's state and message."""

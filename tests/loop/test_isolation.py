@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bakeoff.dashboard.health import troubles_of
 from experiments.actions.mark_units import history_of, mark_all_units, surfaces_to_mark
-from experiments.models import Look
+from experiments.models import Experiment, Look
 from experiments.tasks import refresh_dirty_units
 from inference.cache import cache_client
 from inference.isolation import FAILURES, for_each
@@ -127,3 +127,15 @@ def test_other_likes_of_a_surface_have_its_units_marked_again(shop):
     assert shop.surface not in surfaces_to_mark()
     Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["conversion"])
     assert shop.surface in surfaces_to_mark()
+
+
+def test_the_health_of_a_project_survives_an_experiment_that_cannot_be_read(shop):
+    experiment = shop.run_experiment()
+    Look.objects.create(
+        experiment=experiment, number=1, taken_at=timezone.now(), batch=1, information=1.0,
+        inputs={}, result={}, action="ship", reason="better",
+    )  # fmt: skip
+    Experiment.objects.filter(pk=experiment.pk).update(policy={"alpha": "much"})
+    whats = [trouble.what for trouble in troubles_of(shop.project)]
+    assert any(what.startswith("it cannot be read: PolicyError") for what in whats), whats
+    Experiment.objects.filter(pk=experiment.pk).update(state="ended")

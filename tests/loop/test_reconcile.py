@@ -16,6 +16,7 @@ from inference.models import Item, TrainingRun
 from inference.queues import read_queues
 from inference.serving.keys import dirty_key, marked_key
 from inference.tasks import embed_items
+from tests.builders import make_version
 from tests.loop.broker import broker, full_broker, lose_messages, messages
 
 AGO = timedelta(minutes=5)
@@ -98,6 +99,24 @@ def test_a_full_broker_refuses_nobody_and_the_work_is_sent_later(lane, shop):
     assert messages("embed") == [[[item.pk]]]
 
 
+def test_a_training_and_a_start_are_accepted_while_the_broker_and_the_cache_are_full(lane, shop):
+    _click(shop, "u1")
+    experiment = shop.define(make_version(shop.surface, [1] * 10))
+    headers = {"X-API-Key": shop.secret}
+    with full_broker():
+        trained = lane.client.post(
+            "/v1/surfaces/home-feed/training-runs", json={"recommender": "ease"}, headers=headers
+        )
+        started = lane.client.post(f"/v1/experiments/{experiment.key}/start", headers=headers)
+    assert (trained.status_code, trained.json()["state"]) == (202, "queued")
+    assert started.status_code == 200
+    assert messages("train") == []
+    TrainingRun.objects.filter(pk=trained.json()["id"]).update(queued_at=timezone.now() - AGO)
+    assert reconcile() == 1
+    assert messages("train") == [[trained.json()["id"]]]
+    assert cache_client().sismember(dirty_key(shop.surface.pk), "u1")
+
+
 def test_units_are_marked_again_when_the_cache_was_lost(shop):
     from tests.builders import make_slate
 
@@ -113,8 +132,6 @@ def test_units_are_marked_again_when_the_cache_was_lost(shop):
 
 
 def test_units_are_marked_again_for_a_version_that_came_back(shop):
-    from tests.builders import make_version
-
     _click(shop, "u1")
     mark_all_units(surface=shop.surface)
     cache_client().delete(dirty_key(shop.surface.pk))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
     from experiments.models import Look
 
+logger = logging.getLogger(__name__)
 FULL_SHARE = 0.9
 CARRY_OUT_WITHIN = timedelta(minutes=1)
 LATE_LOOKS = 10  # times the pause between looks
@@ -49,39 +51,17 @@ class Trouble:
 
 def troubles_of(project: Project) -> list[Trouble]:
     """Return what is unwell in a project."""
-    found = []
     now = timezone.now()
+    found = []
     for experiment in Experiment.objects.running().filter(project=project):
-        link = reverse("report", args=[project.slug, experiment.key])
-        look = experiment.looks.last()
-        if look is not None and look.action == "halt":
-            found.append(
-                Trouble(
-                    experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link
-                )
-            )
-        found += _forged_exposures(experiment, link)
-        found += _waiting_verdict(experiment, look, link)
-        pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
-        if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
-            found.append(
-                Trouble(
-                    experiment.key,
-                    f"nothing new since {look.taken_at:%Y-%m-%d %H:%M}",
-                    "Either nobody comes, or the worker stands still: see the health page.",
-                    link,
-                )
-            )
-        for variant, served in (look.serving if look is not None else {}).items():
-            if served["errors"] > 0.05:
-                found.append(
-                    Trouble(
-                        experiment.key,
-                        f"{served['errors']:.0%} of the answers of '{variant}' failed",
-                        "Its model breaks: switch the experiment off, or roll the model back.",
-                        link,
-                    )
-                )
+        try:
+            found += _troubles_of_experiment(experiment)
+        except (
+            Exception
+        ) as error:  # this page is where a broken row is looked for: it must not fail by it
+            logger.exception("experiment '%s' cannot be judged", experiment)
+            what = f"it cannot be read: {type(error).__name__}: {error}"
+            found.append(Trouble(experiment.key, what, "Correct its row, or end it."))
     runs = TrainingRun.objects.filter(
         surface__project=project, state=TrainingRun.State.FAILED, queued_at__gt=now - timedelta(days=2)
     )
@@ -104,6 +84,39 @@ def troubles_of(project: Project) -> list[Trouble]:
                 )
             )
     return [*found, *_failed_work(project)]
+
+
+def _troubles_of_experiment(experiment: Experiment) -> list[Trouble]:
+    now, found = timezone.now(), []
+    link = reverse("report", args=[experiment.project.slug, experiment.key])
+    look = experiment.looks.last()
+    if look is not None and look.action == "halt":
+        found.append(
+            Trouble(experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link)
+        )
+    found += _forged_exposures(experiment, link)
+    found += _waiting_verdict(experiment, look, link)
+    pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
+    if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
+        found.append(
+            Trouble(
+                experiment.key,
+                f"nothing new since {look.taken_at:%Y-%m-%d %H:%M}",
+                "Either nobody comes, or the worker stands still: see the health page.",
+                link,
+            )
+        )
+    for variant, served in (look.serving if look is not None else {}).items():
+        if served["errors"] > 0.05:
+            found.append(
+                Trouble(
+                    experiment.key,
+                    f"{served['errors']:.0%} of the answers of '{variant}' failed",
+                    "Its model breaks: switch the experiment off, or roll the model back.",
+                    link,
+                )
+            )
+    return found
 
 
 def _failed_work(project: Project) -> list[Trouble]:
