@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import DurationField, F, Q, Value
+from django.db.models.functions import Greatest, Least, Now
 
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from inference.isolation import for_each
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # A message that was sent a moment ago is on its way.
 GRACE = timedelta(seconds=10)
-# How long items that were sent again are left alone: an encoder that cannot be had fails them all.
-EMBED_PAUSE = timedelta(seconds=30)
+# How long items that were sent again are left alone, at least and at most: as long again as they have
+# waited. An encoder that cannot be had fails them all, again and again.
+EMBED_PAUSE, MAX_EMBED_PAUSE = timedelta(seconds=30), timedelta(hours=1)
 EMBED_CHUNK = 500
 MAX_EMBED_CHUNKS = 20
 
@@ -63,6 +64,8 @@ def _send_items() -> int:
     due = Item.objects.filter(vector_due_at__lt=Now() - GRACE).order_by("vector_due_at", "pk")
     ids = list(due.values_list("pk", flat=True)[: EMBED_CHUNK * MAX_EMBED_CHUNKS])
     chunks = [ids[start : start + EMBED_CHUNK] for start in range(0, len(ids), EMBED_CHUNK)]
+    waited = Greatest(Now() - F("updated_at"), Value(EMBED_PAUSE), output_field=DurationField())
+    pause = Least(waited, Value(MAX_EMBED_PAUSE), output_field=DurationField())
     for chunk in chunks:
-        Item.objects.filter(pk__in=chunk).update(vector_due_at=Now() + EMBED_PAUSE)
+        Item.objects.filter(pk__in=chunk).update(vector_due_at=Now() + pause)
     return sum(send(embed_items, chunk) for chunk in chunks)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from bakeoff.dashboard.health import troubles_of
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from experiments.actions.reconcile import reconcile
 from inference.actions.load_items import ItemDraft, load_items
@@ -73,6 +74,22 @@ def test_items_without_vectors_are_sent_again_until_they_have_them(shop, tiny_be
     embed_items([item.pk])
     item.refresh_from_db()
     assert item.vector_due_at is None
+
+
+def test_items_that_nobody_can_embed_are_asked_for_less_and_less_often_and_named(shop):
+    item = shop.project.items.first()
+    for minutes in (15, 600):
+        long_ago = timezone.now() - timedelta(minutes=minutes)
+        shop.project.items.filter(pk=item.pk).update(updated_at=long_ago, vector_due_at=long_ago)
+        lose_messages()
+        assert reconcile() == 1
+        item.refresh_from_db()
+        pause = item.vector_due_at - timezone.now()
+        assert (
+            timedelta(minutes=min(minutes, 60) - 2) < pause <= timedelta(minutes=min(minutes, 60) + 1)
+        )
+    whats = [trouble.what for trouble in troubles_of(shop.project)]
+    assert "the texts of 1 items wait to be embedded for more than 10 minutes" in whats
 
 
 def test_an_item_that_changed_while_it_was_embedded_stays_due(shop):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FULL_SHARE = 0.9
-CARRY_OUT_WITHIN = timedelta(minutes=1)
+CARRY_OUT_WITHIN, EMBED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 LATE_LOOKS = 10  # times the pause between looks
 
 
@@ -83,7 +83,7 @@ def troubles_of(project: Project) -> list[Trouble]:
                     "Promote another version, or train anew.",
                 )
             )
-    return [*found, *_failed_work(project)]
+    return [*found, *_texts_without_vectors(project), *_failed_work(project)]
 
 
 def _troubles_of_experiment(experiment: Experiment) -> list[Trouble]:
@@ -117,6 +117,15 @@ def _troubles_of_experiment(experiment: Experiment) -> list[Trouble]:
                 )
             )
     return found
+
+
+def _texts_without_vectors(project: Project) -> list[Trouble]:
+    late = timezone.now() - EMBED_WITHIN
+    items = project.items.filter(vector_due_at__isnull=False, updated_at__lt=late).count()
+    if not items:
+        return []
+    what = f"the texts of {items} items wait to be embedded for more than 10 minutes"
+    return [Trouble("embed", what, "See the log of the embed worker: the encoder may be missing.")]
 
 
 def _failed_work(project: Project) -> list[Trouble]:
