@@ -10,6 +10,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from django.db import OperationalError
 from django.db.models import Q
 from redis.exceptions import RedisError
 
@@ -63,13 +64,14 @@ def mark_all_units(*, surface: Surface) -> int:
 
 
 def mark_soon(*, surface: Surface) -> None:
-    """Mark the units now; without the cache the reconciler does it later.
+    """Mark the units now; without the cache, or where there are too many, the reconciler does it later.
 
     For after a commit: what was decided stands, and its answer must not be an error.
     """
     try:
         mark_all_units(surface=surface)
-    except (RedisError, OSError) as error:
+    # A project with years of events takes longer than a person waits; the reconciler has the time.
+    except (RedisError, OSError, OperationalError) as error:
         logger.warning("units of '%s' are marked later: %s", surface, error)
 
 

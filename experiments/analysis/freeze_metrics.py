@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from experiments.models import Experiment, ExperimentMetric
 
 HISTORY = timedelta(days=28)
+HISTORY_SECONDS = 120
 
 
 def freeze_metrics(experiment: Experiment) -> None:
@@ -48,6 +49,8 @@ def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) ->
     """
     metric = compile_metric(spec)
     with connection.cursor() as cursor:
+        # It may read a month of events, once at a start: longer than a page may take.
+        cursor.execute(f"SET LOCAL statement_timeout = '{HISTORY_SECONDS}s'")
         cursor.execute(
             f"""
             WITH o AS (

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
 
+MAX_SECONDS = 600  # of one statement; a first roll-up reads all that came before it
+
+
 def roll_up(experiment_id: int, now: datetime) -> Experiment:
     """Bring observations and totals of an experiment up to date; return it, locked until commit.
 
@@ -51,7 +54,7 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     span = Span(lower=experiment.watermark, upper=read_watermark())
     with connection.cursor() as cursor:
         # These statements are short and many: compiling them would take longer than running them.
-        cursor.execute("SET LOCAL jit = off")
+        cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{MAX_SECONDS}s'")
         roles = list(experiment.roles.select_related("metric"))
         take_out_excluded(cursor, experiment, roles, span)
         _observe_new_units(cursor, experiment, roles, span)

@@ -94,6 +94,7 @@ def continue_clock() -> None:
         state = read_clock()
         if not state.moved:
             return
+        cursor.execute("SET LOCAL statement_timeout = 0")  # half done it would be done again
         # Whoever writes waits, so that no row gets an id by the old offset after we have looked.
         cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS EXCLUSIVE MODE")
         cursor.execute("SELECT pg_current_xact_id()::text::bigint")

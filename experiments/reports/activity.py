@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import connection
 
+from experiments.sql import is_excluded
+
 if TYPE_CHECKING:
     from datetime import timedelta
 
-# A day begins at midnight there, which is 23 or 25 hours before the next twice a year.
-_ACTIVITY = """
-    SELECT date_trunc(%(per)s, occurred_at, %(zone)s) AT TIME ZONE %(zone)s AS begins,
-        count(*), count(DISTINCT unit_id), count(*) FILTER (WHERE inferred),
-        count(*) FILTER (WHERE NOT item_known),
-        count(DISTINCT unit_id) FILTER (WHERE EXISTS (
-            SELECT 1 FROM experiments_excludedunit AS out
-            WHERE out.project_id = event.project_id AND out.unit_id = event.unit_id))
-    FROM experiments_event AS event
-    WHERE project_id = %(project)s AND source = 'live'
-        AND occurred_at >= date_trunc(%(per)s, %(since)s, %(zone)s)
-    GROUP BY begins ORDER BY begins"""
+# A day begins at midnight there, which is 23 or 25 hours before the next twice a year. First by unit,
+# then by day: counts of distinct units in one step sort every event, and no other process helps.
+_ACTIVITY = f"""
+    WITH of_unit AS (
+        SELECT date_trunc(%(per)s, occurred_at, %(zone)s) AT TIME ZONE %(zone)s AS begins, unit_id,
+            count(*) AS events, count(*) FILTER (WHERE inferred) AS inferred,
+            count(*) FILTER (WHERE NOT item_known) AS unknown
+        FROM experiments_event
+        WHERE project_id = %(project)s AND source = 'live'
+            AND occurred_at >= date_trunc(%(per)s, %(since)s, %(zone)s)
+        GROUP BY begins, unit_id)
+    SELECT begins, sum(events)::bigint, count(*), sum(inferred)::bigint, sum(unknown)::bigint,
+        count(*) FILTER (WHERE {is_excluded("of_unit")})
+    FROM of_unit GROUP BY begins ORDER BY begins"""
 
 
 def read_activity(

@@ -10,19 +10,32 @@ from django.core.wsgi import get_wsgi_application
 
 from bakeoff.environment import read_environment
 from bakeoff.gateway.app import Gateway
+from bakeoff.gateway.pools import Pools
+from bakeoff.gateway.rest import API_PREFIXES
 from bakeoff.self_probe import SelfProbing
+from bakeoff.statement_timeouts import WEB_SECONDS, limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
-DJANGO_THREADS = 4
+# By the beginning of a path. Apart, so that slow questions of one key's programs hold up no page, and
+# neither holds up who signs in or asks how the platform is.
+API_THREADS, PAGE_THREADS, DOOR_THREADS = 4, 4, 2
+DOOR = ("/sign-in/", "/sign-out/", "/health/", "/static/")
 
 environment = read_environment()
 environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before the settings want its key
 django_application = get_wsgi_application()
+limit_statements(WEB_SECONDS)
 application = SelfProbing(
     Gateway(
         environment,
-        WSGIMiddleware(django_application, workers=DJANGO_THREADS),
+        Pools(
+            WSGIMiddleware(django_application, workers=PAGE_THREADS),
+            {
+                API_PREFIXES: WSGIMiddleware(django_application, workers=API_THREADS),
+                DOOR: WSGIMiddleware(django_application, workers=DOOR_THREADS),
+            },
+        ),
         secret=settings.SECRET_KEY,
     ),
     environment.run_folder,

@@ -16,6 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 from bakeoff.environment import read_environment
 from bakeoff.heartbeat import beat_for_worker
+from bakeoff.statement_timeouts import limit_tasks
 
 environment = read_environment()
 ANSWERS = "answers"
@@ -72,6 +73,7 @@ app.conf.update(
 )
 app.autodiscover_tasks(["experiments", "inference"])
 beat_for_worker(environment.redis_url)
+limit_tasks()
 
 
 @worker_ready.connect

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from psycopg.errors import QueryCanceled
 from redis.exceptions import RedisError
 
 from bakeoff.api.access import SecretKey
@@ -84,6 +85,13 @@ def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 def _on_outage(request: HttpRequest, error: Exception) -> HttpResponse:
     """A server that is away for a moment: the same request may be sent again."""
     logger.warning("a management request failed: %s", error)
+    if isinstance(error.__cause__, QueryCanceled):
+        return _answer(
+            request,
+            503,
+            "too_slow",
+            "The answer takes too long to compute; ask for less.",
+        )
     answer = _answer(
         request, 503, "unavailable", "A server of the platform does not answer; try again in a moment."
     )
