@@ -88,7 +88,7 @@ class Outcome:
         in_experiment: whether the visitor takes part.
         hash_used: whether the hash decided, so that it counts for analysis.
         hash_attribute: what was hashed.
-        hash_value: its value.
+        hash_value: its value, as the visitor has it: a number stays one.
         key: of the variation.
         feature: for which feature.
         bucket: in [0, 1), when the hash decided.
@@ -103,7 +103,7 @@ class Outcome:
     in_experiment: bool
     hash_used: bool
     hash_attribute: str
-    hash_value: str
+    hash_value: str | float
     key: str
     feature: str | None = None
     bucket: float | None = None
@@ -427,7 +427,7 @@ def _outcome(
         in_experiment=inside,
         hash_used=False,
         hash_attribute=attribute,
-        hash_value=value,
+        hash_value=visitor.attributes[attribute] if value else "",
         key=meta.get("key") or str(index),
         feature=feature,
         name=meta.get("name"),

@@ -17,7 +17,7 @@ from typing import Any, Self
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 
@@ -224,6 +224,16 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def counted(self) -> Self:
         """What counts in reports: neither hidden nor spam."""
         return self.current().exclude(state__in=(Feedback.State.HIDDEN, Feedback.State.SPAM))
+
+    def to_review(self) -> Self:
+        """Texts, and corrections of undeclared labels, that fewer than two people have judged."""
+        undeclared = Q(kind=Feedback.Kind.CORRECTION, flags__contains=["undeclared"])
+        return (
+            self.filter(Q(kind=Feedback.Kind.TEXT) | undeclared)
+            .filter(state__in=(Feedback.State.PENDING, Feedback.State.OK), withdrawn=False)
+            .annotate(judged=Count("reviews"))
+            .filter(judged__lt=2)
+        )
 
 
 class Feedback(models.Model):

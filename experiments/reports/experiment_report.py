@@ -10,7 +10,7 @@ from django.utils import timezone
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
-from experiments.reports.verdict import Verdict, describe_lift, percent, verdict_of
+from experiments.reports.verdict import Verdict, describe_lift, interval_name, percent, verdict_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -366,6 +366,7 @@ def _metric_rows(experiment: Experiment, look: Look | None) -> list[MetricRow]:
     if look is None:
         return []
     roles = {role.metric.key: role for role in experiment.roles.select_related("metric")}
+    names = {primary: interval_name(experiment, primary=primary) for primary in (True, False)}
     rows = []
     for row in look.result["comparisons"]:
         effect, role = row["effect"], roles[row["metric"]]
@@ -382,7 +383,9 @@ def _metric_rows(experiment: Experiment, look: Look | None) -> list[MetricRow]:
                 lift_interval=row["lift_interval"],
                 shrunk=row["shrunk"],
                 probability_better=row.get("probability_better"),
-                described=describe_lift(row) if effect else row["why_not"],
+                described=describe_lift(row, names[role.role == "primary"])
+                if effect
+                else row["why_not"],
                 metric_key=row["metric"],
                 adjusted_p_value=row.get("adjusted_p_value"),
                 control_n=effect["control_n"] if effect else 0,

@@ -17,6 +17,14 @@ WORDS = {
 }
 
 
+INTERVALS = {
+    "fixed": "fixed-horizon",
+    "group_sequential": "group-sequential",
+    "always_valid": "always-valid",
+    "exact": "exact sequential",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of an experiment now.
@@ -25,7 +33,7 @@ class Verdict:
         action: of the decision, or of the last look, or `keep_running`.
         sentence: the verdict with effect and interval, or what is missing.
         effect: relative difference, or None.
-        interval: its sequential interval, or None.
+        interval: its interval under the policy's rule, or None.
         units: complete units that it rests on.
     """
 
@@ -88,8 +96,9 @@ def _sentence(
         if _is_mean(experiment)
         else str(experiment.primary.metric)
     )
-    said = f"{word} {variant.model_version}" if action in {"ship", "roll_back"} else word
-    numbers = f"{what} {describe_lift(comparison)}"
+    named = variant.model_version or variant.key  # a variant of a flag has a value, and no version
+    said = f"{word} {named}" if action in {"ship", "roll_back"} else word
+    numbers = f"{what} {describe_lift(comparison, interval_name(experiment, primary=True))}"
     tail = f" ({decision.reason if decision else reason})"
     return f"{said}: {numbers}{tail}."
 
@@ -98,17 +107,33 @@ def _is_mean(experiment: Experiment) -> bool:
     return experiment.primary.metric.kind == "mean"
 
 
-def describe_lift(comparison: dict[str, Any]) -> str:
-    """Return an effect with its interval, relative where the control allows it."""
+def interval_name(experiment: Experiment, *, primary: bool) -> str:
+    """Return what the intervals of an experiment are called: their rule and their level.
+
+    The primary's treatments share alpha (Bonferroni), so its intervals are the wider ones.
+    """
+    policy = experiment.parsed_policy
+    treatments = max(sum(not variant.is_control for variant in experiment.variants.all()), 1)
+    level = 1 - policy.alpha / (treatments if primary else 1)
+    return f"{INTERVALS[policy.rule]} {100 * level:.4g} % interval"
+
+
+def describe_lift(comparison: dict[str, Any], interval: str) -> str:
+    """Return an effect with its interval, relative where the control allows it.
+
+    Args:
+        comparison: of a stored look.
+        interval: what its interval is called.
+    """
     low_high = comparison.get("lift_interval")
     if comparison.get("lift") is not None and low_high:
         low, high = (percent(value) for value in low_high)
-        return f"{percent(comparison['lift'])}, sequential 95 % interval {low} to {high}"
+        return f"{percent(comparison['lift'])}, {interval} {low} to {high}"
     estimate = comparison["effect"]["estimate"]
     if comparison["interval"] is None:
         return f"{estimate:+.4g}, no interval yet: {comparison['why_not']}"
     low, high = ("open" if end is None else f"{end:+.4g}" for end in comparison["interval"])
-    return f"{estimate:+.4g}, sequential 95 % interval {low} to {high}"
+    return f"{estimate:+.4g}, {interval} {low} to {high}"
 
 
 def percent(share: float) -> str:

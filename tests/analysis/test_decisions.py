@@ -77,6 +77,36 @@ def test_the_better_model_is_promoted(shop, experiment):
     assert verdict.units == 400
 
 
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"rule": "fixed", "alpha": 0.1}, "fixed-horizon 90 % interval"),
+        ({"rule": "always_valid"}, "always-valid 95 % interval"),
+        (
+            {"rule": "group_sequential", "alpha": 0.01, "reserve": 0.001},
+            "group-sequential 99 % interval",
+        ),
+    ],
+)
+def test_the_verdict_names_the_rule_and_the_level_of_its_interval(shop, policy, words):
+    experiment = shop.run_experiment(**POLICY, **policy)
+    visit(shop, experiment, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=experiment.pk)
+    experiment.refresh_from_db()
+    assert words in verdict_of(experiment).sentence
+    assert words in report_on(experiment).metrics[0].described
+
+
+def test_the_verdict_on_a_flag_names_its_variant(shop):
+    """A variant of a flag has a value and no version."""
+    experiment = shop.run_experiment(**POLICY)
+    visit(shop, experiment, {"control": 2, "treatment": 1})
+    look_at_experiment(experiment_id=experiment.pk)
+    experiment.variants.update(model_version=None)
+    experiment.refresh_from_db()
+    assert verdict_of(experiment).sentence.startswith("Roll back treatment: clicks per unit")
+
+
 def test_serving_confirms_the_promotion(lane, shop, experiment):
     visit(shop, experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)

@@ -100,7 +100,9 @@ def test_pdf_without_its_libraries_says_what_is_missing(shop, decided, monkeypat
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     answer = person(shop.project).get(address(shop, decided, "report.pdf"))
     assert answer.status_code == 501
-    assert "PDF needs WeasyPrint and its libraries (Pango)" in answer.content.decode()
+    advice = answer.content.decode()
+    assert "PDF needs WeasyPrint and its libraries (Pango): pip install weasyprint," in advice
+    assert "bakeoff[" not in advice  # no index has a package of that name of ours
 
 
 def test_an_experiment_without_a_look_has_no_notebook(shop):

@@ -6,11 +6,14 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 from uuid_utils import uuid7
 
 from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import EventRow, Rows
+from experiments.models import Feedback
 from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
 
@@ -204,3 +207,25 @@ def test_health_names_open_breakers_and_lags(lane, shop):
     finally:
         breaker.succeeded()
         lane.gateway._remote._breakers.clear()
+
+
+def test_home_counts_what_the_queue_of_feedback_shows(shop):
+    """A flagged thumb has no review; a flagged text has two, and waits for each person once."""
+    slate = builders.make_slate(shop, "u1")
+    rows = [
+        builders.feedback_row(shop, slate, kind=kind, text=text, state=state, item_id=f"i{n}")
+        for n, (kind, text, state) in enumerate(
+            [("thumb", "", "ok"), ("text", "buy now", "pending"), ("text", "buy here", "pending"),
+             ("text", "gone", "spam")]
+        )
+    ]  # fmt: skip
+    builders.write(Rows(feedback=rows))
+    Feedback.objects.filter(project=shop.project).update(flags=["burst"])
+    analyst = person(shop.project)
+    name = User.objects.get(pk=analyst.session["_auth_user_id"]).get_username()
+    home = f"/?project={shop.project.slug}"
+    assert analyst.get(home).context["flagged"] == 2
+    assert analyst.get(reverse("feedback", args=[shop.project.slug])).context["waiting"] == 2
+    text = Feedback.objects.get(project=shop.project, text="buy now")
+    review_feedback(feedback=text, state="ok", reason="", by=name)
+    assert analyst.get(home).context["flagged"] == 1  # the other person's turn

@@ -82,6 +82,20 @@ def test_a_flag_answers_the_values_of_its_variants(lane, shop, page):
     assert found == {"control": 1.5, "treatment": {"size": 3}}
 
 
+def test_numbers_of_a_flag_are_of_one_kind(lane, shop, page):
+    """OpenFeature's providers take 0 for an integer, and refuse it to who asks for a float."""
+    run(shop, page, "rate", values=(0, 1.5))
+    run(shop, page, "count", values=(0, 3))
+    shipped = ship_experiment(
+        experiment=run(shop, page, "fee", values=(0.5, 2)), variant="treatment", by="a test"
+    )
+    assert shipped
+    lane.refresh()
+    kinds = {ask(lane, shop, key, unit=unit).text.split('"value":')[1].split(",")[0].rstrip("}")
+             for key in ("rate", "count", "fee") for unit in UNITS[:20]}  # fmt: skip
+    assert kinds == {"0.0", "1.5", "0", "3", "2.0"}
+
+
 def test_the_errors_are_ofreps(lane, shop, page):
     run(shop, page)
     lane.refresh()

@@ -165,7 +165,8 @@ _EPOCHS = """SELECT p.experiment_id, p.number, p.started_at, p.allocation, p.wei
     FROM experiments_epoch AS p JOIN experiments_experiment AS e ON e.id = p.experiment_id
     WHERE e.state = 'running' ORDER BY p.experiment_id, p.number"""
 # A flag of an experiment that was never started, or has ended without a winner, answers nothing.
-_RESTING = """SELECT e.project_id, e.key, e.shipped_variant, v.value
+_RESTING = """SELECT e.project_id, e.key, e.shipped_variant, v.value, (SELECT jsonb_agg(o.value)
+        FROM experiments_variant AS o WHERE o.experiment_id = e.id) AS all_values
     FROM experiments_experiment AS e LEFT JOIN experiments_variant AS v
         ON v.experiment_id = e.id AND v.key = e.shipped_variant
     WHERE e.state <> 'running'"""
@@ -253,7 +254,7 @@ def _experiment(
     Raises:
         Exception: its rule cannot be followed, or not be sent to clients; of whatever type.
     """
-    row = rows[0]
+    row, values = rows[0], like_numbers([r["value"] for r in rows])
     check_writable(
         row["condition"], row["prerequisites"], row["forced_units"], [r["value"] for r in rows]
     )
@@ -271,7 +272,8 @@ def _experiment(
         salt=row["salt"],
         allocation=row["allocation"],
         variants=tuple(
-            VariantRule(r["variant"], row["weights"].get(r["variant"], 0.0), r["value"]) for r in rows
+            VariantRule(r["variant"], row["weights"].get(r["variant"], 0.0), value)
+            for r, value in zip(rows, values, strict=True)
         ),
         hashing=row["hashing"],
         checks=_checks(row, holdout, groups),
@@ -293,6 +295,15 @@ def _experiment(
         reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
         epochs=_epochs(rule, epochs),
     )
+
+
+def like_numbers(values: Sequence[Any]) -> list[Any]:
+    """Return a flag's values with numbers of one kind: 0 beside 1.5 is 0.0.
+
+    OpenFeature asks for a flag's value as an integer or as a float, and takes a 0 for the former.
+    """
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
+    return [float(one) for one in values] if numbers and float in map(type, values) else list(values)
 
 
 def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[LiveEpoch, ...]:
@@ -371,11 +382,11 @@ def _read_flags(
     last: Mapping[int, LiveFlags],
 ) -> dict[int, LiveFlags]:
     resting: dict[int, dict[str, RestingFlag]] = {}
-    for project, key, variant, value in connection.execute(_RESTING):
+    for project, key, variant, value, values in connection.execute(_RESTING):
         flag = reader.read(
             project,
             f"flag {key}",
-            partial(_resting, key, variant, value),
+            partial(_resting, key, variant, value, values or []),
             last.get(project, NO_FLAGS).resting.get(key),
         )
         if flag is not None:
@@ -386,8 +397,8 @@ def _read_flags(
     }
 
 
-def _resting(key: str, variant: str, value: Any) -> RestingFlag:
-    answer = variant if value is None else value
+def _resting(key: str, variant: str, value: Any, values: Sequence[Any]) -> RestingFlag:
+    answer = variant if value is None else like_numbers([value, *values])[0]
     check_writable(answer)
     return RestingFlag(key, variant, answer)
 

@@ -74,8 +74,11 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "drafts": Experiment.objects.filter(
             project__in=projects, state="draft", archived_at=None
         ).select_related("project", "surface")[:SHOWN],
-        "flagged": Feedback.objects.filter(project__in=projects, reviewed_at=None)
+        # What the page of feedback would show this person, and no more.
+        "flagged": Feedback.objects.filter(project__in=projects)
+        .to_review()
         .exclude(flags=[])
+        .exclude(reviews__reviewer=request.user.get_username())
         .count(),
         "troubles": [trouble for project in projects[:50] for trouble in troubles_of(project)],
         "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:SHOWN]),

@@ -9,7 +9,7 @@ import redis.exceptions
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -28,6 +28,7 @@ from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
 LATEST = 30
@@ -85,19 +86,9 @@ def _lock_key(feedback: int) -> str:
     return f"review:{feedback}"
 
 
-def _waiting(project: Project) -> Any:
-    """Return texts, and corrections of undeclared labels, that fewer than two people have judged.
-
-    Flagged ones come first.
-    """
-    undeclared = Q(kind=Feedback.Kind.CORRECTION, flags__contains=["undeclared"])
-    return (
-        Feedback.objects.filter(Q(kind=Feedback.Kind.TEXT) | undeclared, project=project)
-        .filter(state__in=(Feedback.State.PENDING, Feedback.State.OK), withdrawn=False)
-        .annotate(judged=Count("reviews"))
-        .filter(judged__lt=2)
-        .order_by("-flags", "id")
-    )
+def _waiting(project: Project) -> QuerySet[Feedback]:
+    """Return what waits for a review, flagged ones first."""
+    return Feedback.objects.filter(project=project).to_review().order_by("-flags", "id")
 
 
 def _next_to_review(project: Project, person: str) -> Feedback | None:

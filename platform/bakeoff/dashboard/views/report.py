@@ -115,7 +115,8 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
     except (ImportError, OSError) as error:
         return HttpResponse(
             _(
-                "PDF needs WeasyPrint and its libraries (Pango): pip install 'bakeoff[pdf]', then install Pango. "
+                "PDF needs WeasyPrint and its libraries (Pango): pip install weasyprint, and on Debian apt install "
+                "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0. "
                 "Meanwhile print the page: your browser writes a PDF. (%(error)s)"
             )
             % {"error": str(error)[:200]},
