@@ -12,6 +12,7 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 SOCKET_PATH_LIMIT = 90  # sun_path holds 108 bytes; ".s.PGSQL.5432" must still fit
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "redis+socket")
+# Far above what a shop sends, so that only a flood meets them.
+DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
+    {"key": 6_000_000, "address": 3_000_000, "unit": 6_000}
+)
 
 
 class SettingError(ValueError):
@@ -45,6 +50,7 @@ class Environment:
         allowed_hosts: that a request may name.
         public: where visitors see the platform; None: where it listens.
         trusted_proxies: whose word about a visitor's address is believed.
+        rates: rows a minute that one key, address and unit may send; 0: no limit.
         pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
     """
 
@@ -60,6 +66,7 @@ class Environment:
     debug: bool
     public: PublicUrl | None = None
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    rates: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATES)
     pooled: bool = False
 
     @property
@@ -130,8 +137,19 @@ def read_environment() -> Environment:
         debug=env.get("BAKEOFF_DEBUG", "") == "1",
         public=public,
         trusted_proxies=proxies,
+        rates={
+            kind: _count(f"BAKEOFF_{kind.upper()}_RATE", env, default)
+            for kind, default in DEFAULT_RATES.items()
+        },
         pooled=env.get("BAKEOFF_POOLED", "") == "1",
     )
+
+
+def _count(name: str, env: Mapping[str, str], default: int) -> int:
+    text = env.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()):
+        raise SettingError(f"{name} == '{text}', must be a whole number of at least 0.")
+    return int(text)
 
 
 def _home_of(env: Mapping[str, str]) -> Path:

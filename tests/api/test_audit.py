@@ -126,6 +126,15 @@ CALLS = {
     ("patch", "/v1/project"): at("/v1/project", {"timezone": "Europe/Berlin"}),
     ("put", "/v1/layers"): at("/v1/layers", {"key": "home"}),
     ("put", "/v1/holdout"): at("/v1/holdout", {"share": 0.1}),
+    ("post", "/v1/keys"): at("/v1/keys", {"kind": "pk", "name": "a test"}),
+    ("patch", "/v1/keys/{key_id}"): lambda s: (
+        f"/v1/keys/{s.project.api_keys.get(kind='pk').pk}",
+        {"allowed_origins": ["https://shop.example"]},
+    ),
+    ("post", "/v1/keys/{key_id}/revoke"): lambda s: (
+        f"/v1/keys/{s.project.api_keys.get(kind='pk').pk}/revoke",
+        None,
+    ),
     ("put", "/v1/groups"): at("/v1/groups", {"key": "staff", "values": ["u1"]}),
 }
 
@@ -157,7 +166,7 @@ def test_one_audit_entry_each(lane, shop, operation):
 @pytest.mark.parametrize("operation", CALLS, ids=" ".join)
 def test_a_public_key_changes_nothing(lane, shop, operation):
     method, path = operation
-    address = path.format(key="x", run_id=1, name="x", number=1, feedback_id=1)
+    address = path.format(key="x", run_id=1, name="x", number=1, feedback_id=1, key_id=1)
     headers = {"Authorization": f"Bearer {shop.public}"}
     answer = lane.client.request(method, address, json={}, headers=headers)
     assert answer.status_code in {401, 403}, answer.text

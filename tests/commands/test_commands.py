@@ -217,6 +217,12 @@ def test_keys_from_a_shell(lane, shop):
     assert text.startswith("pk_")
     key = shop.project.api_keys.order_by("-id").first()
     assert text[:8] in run("keys", "list", *slug)
+    said = run(
+        "keys", "change", str(key.pk), "--scope", "ingest", "--origin", "https://a.example", *slug
+    )
+    assert "may ingest, from https://a.example" in " ".join(said.split())
+    key.refresh_from_db()
+    assert (key.scopes, key.allowed_origins) == (["ingest"], ["https://a.example"])
     run("keys", "revoke", str(key.pk), *slug)
     lane.refresh()
     assert lane.post("/v1/recommend", {"surface": "home-feed", "unit_id": "u"}, text).status_code == 401

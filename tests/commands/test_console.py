@@ -90,7 +90,11 @@ ONLINE = [
     (["units", "erase", "u1", "--yes"], 0, "deleted"),
     (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels are in labels.csv"),
     (["keys", "make", "--kind", "secret", "--name", "a test"], 0, "sk_"),
+    (["keys", "make", "--scope", "serve", "--origin", "https://shop.example"], 0, "pk_"),
+    (["keys", "make", "--scope", "admin"], 2, "scope == 'admin', must be one of ['serve', 'ingest']"),
     (["keys", "list"], 0, "a test"),
+    (["keys", "change", "9999999", "--any-origin"], 2, "key == 9999999, not found"),
+    (["keys", "change", "1"], 2, "give --scope, --origin or --any-origin"),
     (["keys", "revoke", "9999999"], 2, "key == 9999999, not found"),
     (["simulate", "--from-events", "nope", "--days", "1"], 2, "metric == 'nope', must be one of ['clicks']"),
 ]  # fmt: skip

@@ -102,6 +102,15 @@ def revoke_key(shop):
     return address, {}, lambda: ApiKey.objects.get(pk=key.pk).revoked_at is not None
 
 
+def change_key(shop):
+    key, _ = ApiKey.make(shop.project, "sk", name="old")
+    body = {"scopes": ["serve"], "origins": "https://a.example https://b.example"}
+    changed = ApiKey.objects.filter(
+        pk=key.pk, scopes=["serve"], allowed_origins=["https://a.example", "https://b.example"]
+    )
+    return f"/p/{shop.project.slug}/team/keys/{key.pk}/", body, changed.exists
+
+
 def set_member(shop):
     person = User.objects.create_user(f"new-{uuid7()}")
     body = {"username": person.username, "role": "analyst"}
@@ -121,6 +130,7 @@ VERBS = {
     "revoke share": revoke_share,
     "make metric": make_metric,
     "make key": make_key,
+    "change key": change_key,
     "revoke key": revoke_key,
     "set member": set_member,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -181,3 +183,16 @@ def test_a_draft_is_edited_whole_and_keeps_its_salt(place):
     assert after.condition == {"country": "DE"}
     page = client.get(address).content.decode()
     assert 'value="900"' in page
+
+
+def test_a_key_that_is_shown_once_is_in_no_cookie(shop):
+    client = Client()
+    person = User.objects.create_superuser(f"admin-{uuid7()}")
+    client.force_login(person)
+    answer = client.post(f"/p/{shop.project.slug}/team/keys/", {"name": "k", "kind": "sk"})
+    assert "messages" not in answer.cookies
+    page = client.get(f"/p/{shop.project.slug}/team/")
+    assert re.search(r"sk_[\w-]{32}", page.content.decode())
+    assert "no-store" in page["Cache-Control"]
+    again = client.get(f"/p/{shop.project.slug}/team/").content.decode()
+    assert not re.search(r"sk_[\w-]{32}", again)

@@ -10,11 +10,22 @@ import hashlib
 import secrets
 
 PUBLIC, SECRET = "pk", "sk"
+SERVE, INGEST, MANAGE, EXPORT, ADMIN = "serve", "ingest", "manage", "export", "admin"
+# What a key may do: ask for answers and flags; record events and feedback; the management API; hand a
+# person's data out; erase, change the project and its keys.
+SCOPES = (SERVE, INGEST, MANAGE, EXPORT, ADMIN)
+# Everybody can read a public key.
+PUBLIC_SCOPES = (SERVE, INGEST)
 
 
 def make_key(kind: str) -> str:
     """Return a new key, `pk_…` or `sk_…`, with 192 random bits."""
     return f"{kind}_{secrets.token_urlsafe(24)}"
+
+
+def scopes_of(kind: str) -> list[str]:
+    """Return the most that a kind of key may do."""
+    return list(PUBLIC_SCOPES if kind == PUBLIC else SCOPES)
 
 
 def digest_of(key: str) -> str:

@@ -8,12 +8,14 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from bakeoff.accounts.keys import PUBLIC, SECRET, digest_of, make_key
+from bakeoff.accounts.keys import PUBLIC, PUBLIC_SCOPES, SECRET, digest_of, make_key, scopes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 
@@ -92,23 +94,52 @@ class ApiKey(models.Model):
     kind = models.CharField(max_length=2, choices=Kind.choices)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
-    scopes = models.JSONField(default=list, blank=True)
-    allowed_origins = models.JSONField(default=list, blank=True)
+    scopes: models.JSONField[list[str]] = models.JSONField(
+        default=list, blank=True, help_text="What it may do: serve, ingest, manage, export, admin."
+    )
+    allowed_origins: models.JSONField[list[str]] = models.JSONField(
+        default=list, blank=True, help_text="Origins of pages that may use it; empty: every page."
+    )
     created_at = models.DateTimeField(db_default=Now())
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     objects = ApiKeyQuerySet.as_manager()
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(kind=PUBLIC) | Q(scopes__contained_by=list(PUBLIC_SCOPES)),
+                name="a_public_key_serves_and_ingests",
+            )
+        ]
+
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
     @classmethod
-    def make(cls, project: Project, kind: str, *, name: str) -> tuple[ApiKey, str]:
-        """Create a key; return it with its text, which is known only now."""
+    def make(
+        cls,
+        project: Project,
+        kind: str,
+        *,
+        name: str,
+        scopes: Sequence[str] | None = None,
+        origins: Sequence[str] = (),
+    ) -> tuple[ApiKey, str]:
+        """Create a key; return it with its text, which is known only now.
+
+        Without scopes it may do all that its kind may.
+        """
         text = make_key(kind)
         key = cls.objects.create(
-            project=project, name=name, kind=kind, prefix=text[:8], digest=digest_of(text)
+            project=project,
+            name=name,
+            kind=kind,
+            prefix=text[:8],
+            digest=digest_of(text),
+            scopes=scopes_of(kind) if scopes is None else list(scopes),
+            allowed_origins=list(origins),
         )
         return key, text
 

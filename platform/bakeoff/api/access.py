@@ -1,14 +1,27 @@
-"""Who asks: a secret key, which names its project."""
+"""Who asks: a secret key, which names its project, and what it may do."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import cast
 
+from django.db.models import Q
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja.security import HttpBearer
 
-from bakeoff.accounts.keys import SECRET, digest_of
+from bakeoff.accounts.keys import ADMIN, EXPORT, MANAGE, SCOPES, SECRET, digest_of
 from bakeoff.accounts.models import ApiKey, Project
+from bakeoff.api.errors import Problem
+
+USE_WRITTEN_EVERY = timedelta(minutes=1)
+# What needs more than `manage`: by method, or any, and the beginning of the path.
+_NEEDED = (
+    ("POST", "/v1/units/erase", ADMIN),
+    ("POST", "/v1/units/export", EXPORT),
+    ("PATCH", "/v1/project", ADMIN),
+    ("", "/v1/keys", ADMIN),
+)
 
 
 class SecretKey(HttpBearer):
@@ -20,14 +33,44 @@ class SecretKey(HttpBearer):
             return self.authenticate(request, given)
         return cast("ApiKey | None", super().__call__(request))
 
-    def authenticate(self, request: HttpRequest, token: str) -> ApiKey | None:  # noqa: ARG002
-        """Find a usable secret key."""
-        return (
-            ApiKey.objects.usable()
-            .filter(kind=SECRET, digest=digest_of(token))
-            .select_related("project")
-            .first()
-        )
+    def authenticate(self, request: HttpRequest, token: str) -> ApiKey | None:
+        """Find a usable secret key.
+
+        Raises:
+            Problem: 403, it may not do this.
+        """
+        keys = ApiKey.objects.usable().filter(kind=SECRET, digest=digest_of(token))
+        key = keys.select_related("project").first()
+        if key is None:
+            return None
+        scopes, needed = key.scopes or list(SCOPES), _needed(request)
+        if needed not in scopes:
+            raise Problem(
+                403, "scope_needed", f"scopes == {scopes}, must hold '{needed}' for this.", "scopes"
+            )
+        _note_use(key)
+        return key
+
+
+def _needed(request: HttpRequest) -> str:
+    """Return the scope of an operation."""
+    return next(
+        (
+            scope
+            for method, path, scope in _NEEDED
+            if method in {"", request.method} and request.path_info.startswith(path)
+        ),
+        MANAGE,
+    )
+
+
+def _note_use(key: ApiKey) -> None:
+    """Write when a key was used, at most once a minute: of several at once, one writes."""
+    now = timezone.now()
+    before = now - USE_WRITTEN_EVERY
+    if key.last_used_at is None or key.last_used_at < before:
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=before)
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
 
 
 def project_of(request: HttpRequest) -> Project:

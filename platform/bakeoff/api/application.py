@@ -16,6 +16,7 @@ from bakeoff.api.errors import Problem
 from bakeoff.api.experiments import router as experiments
 from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
+from bakeoff.api.keys import router as keys
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
 from bakeoff.api.sharing import router as sharing
@@ -38,6 +39,7 @@ api.add_router("/v1", experiments)
 api.add_router("/v1", models)
 api.add_router("/v1", feedback)
 api.add_router("/v1", units)
+api.add_router("/v1", keys)
 api.add_router("/v1", sharing)
 
 

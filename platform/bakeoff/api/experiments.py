@@ -14,6 +14,7 @@ from ninja import Field, Router, Schema, Status
 from bakeoff.accounts.models import Project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.surfaces import KEY
 from bakeoff.rules import link_of
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares, switch
@@ -182,11 +183,14 @@ def _find(request: HttpRequest, key: str) -> Experiment:
 
 @router.get("/experiments", response={200: list[ExperimentOut], **REFUSALS})
 def list_experiments(
-    request: HttpRequest, state: Literal["draft", "running", "ended"] | None = None
+    request: HttpRequest,
+    state: Literal["draft", "running", "ended"] | None = None,
+    limit: Limit = ROWS,
+    offset: Offset = 0,
 ) -> Any:
     """List the project's experiments, newest first."""
     found = Experiment.objects.filter(project=project_of(request)).select_related("surface", "layer")
-    return found.filter(state=state) if state else found
+    return page_of(found.filter(state=state) if state else found, limit=limit, offset=offset)
 
 
 @router.post("/experiments", response={201: ExperimentOut, **REFUSALS})

@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
@@ -108,15 +109,16 @@ def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVer
 
 
 @router.get("/surfaces/{key}/models", response={200: list[VersionOut], **REFUSALS})
-def list_versions(request: HttpRequest, key: str) -> Any:
+def list_versions(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the versions of a surface, newest first."""
-    return _surface(request, key).versions.all()
+    return page_of(_surface(request, key).versions.all(), limit=limit, offset=offset)
 
 
 @router.get("/surfaces/{key}/training-runs", response={200: list[RunOut], **REFUSALS})
-def list_runs(request: HttpRequest, key: str) -> Any:
+def list_runs(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the training runs of a surface, newest first."""
-    return _surface(request, key).training_runs.select_related("version")[:100]
+    rows = _surface(request, key).training_runs.select_related("version")
+    return page_of(rows, limit=limit, offset=offset)
 
 
 @router.post("/surfaces/{key}/training-runs", response={202: RunOut, **REFUSALS})

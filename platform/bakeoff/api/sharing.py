@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.surfaces import KEY
 from bakeoff.rules import assignments_of
 from experiments.actions.put_group import put_group as write_group
@@ -53,9 +54,10 @@ class LayerOut(LayerIn):
 
 
 @router.get("/layers", response={200: list[LayerOut], **REFUSALS})
-def list_layers(request: HttpRequest) -> Any:
+def list_layers(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's layers with their ranges."""
-    return Layer.objects.filter(project=project_of(request)).order_by("key")
+    rows = Layer.objects.filter(project=project_of(request)).order_by("key")
+    return page_of(rows, limit=limit, offset=offset)
 
 
 @router.put("/layers", response={200: LayerOut, **REFUSALS})
@@ -95,9 +97,10 @@ class GroupIn(Schema):
 
 
 @router.get("/groups", response={200: list[GroupIn], **REFUSALS})
-def list_groups(request: HttpRequest) -> Any:
+def list_groups(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's saved groups."""
-    return SavedGroup.objects.filter(project=project_of(request)).order_by("key")
+    rows = SavedGroup.objects.filter(project=project_of(request)).order_by("key")
+    return page_of(rows, limit=limit, offset=offset)
 
 
 @router.put("/groups", response={200: GroupIn, **REFUSALS})

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.change_surface import (
     CannotChangeSurfaceError,
     KindIsFixedError,
@@ -104,9 +105,10 @@ class SurfaceOut(SurfaceIn):
 
 
 @router.get("/surfaces", response={200: list[SurfaceOut], **REFUSALS})
-def list_surfaces(request: HttpRequest) -> Any:
+def list_surfaces(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's surfaces."""
-    return Surface.objects.filter(project=project_of(request)).order_by("key")
+    rows = Surface.objects.filter(project=project_of(request)).order_by("key")
+    return page_of(rows, limit=limit, offset=offset)
 
 
 @router.get("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
@@ -213,9 +215,10 @@ class MetricIn(Schema):
 
 
 @router.get("/metrics", response={200: list[MetricIn], **REFUSALS})
-def list_metrics(request: HttpRequest) -> Any:
+def list_metrics(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's metrics."""
-    return Metric.objects.filter(project=project_of(request)).order_by("key")
+    rows = Metric.objects.filter(project=project_of(request)).order_by("key")
+    return page_of(rows, limit=limit, offset=offset)
 
 
 @router.post("/metrics", response={201: MetricIn, **REFUSALS})

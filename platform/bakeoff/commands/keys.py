@@ -1,32 +1,54 @@
-"""`bakeoff keys`: make, list and revoke API keys."""
+"""`bakeoff keys`: make, list, change and revoke API keys."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
+from bakeoff.accounts.keys import SCOPES
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import console, say
+
+if TYPE_CHECKING:
+    from bakeoff.accounts.models import ApiKey
+
+BY = "shell"
+scope_option = click.option(
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True,
+    help="What it may do; again for several. Without it: all that its kind may.",
+)  # fmt: skip
+origin_option = click.option(
+    "--origin", "origins", multiple=True,
+    help="Origin of pages that may use it, such as https://shop.example; again for several.",
+)  # fmt: skip
 
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys."""
+    """Make, list, change and revoke API keys."""
 
 
 @keys.command()
 @click.option("--kind", type=click.Choice(["public", "secret"]), default="public", show_default=True)
 @click.option("--name", default="made from a shell", show_default=True)
+@scope_option
+@origin_option
 @project_option
-def make(kind: str, name: str, slug: str | None) -> None:
+def make(
+    kind: str, name: str, scopes: tuple[str, ...], origins: tuple[str, ...], slug: str | None
+) -> None:
     """Make a key; its text is shown once."""
     project = find_project(slug)
-    from bakeoff.accounts.models import ApiKey
-    from inference.cache import cache_client
-    from inference.serving.changes import announce_change
+    from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError, make_key
 
-    _, text = ApiKey.make(project, "pk" if kind == "public" else "sk", name=name)
-    announce_change(cache_client())
+    draft = KeyDraft("pk" if kind == "public" else "sk", name, scopes or None, origins)
+    try:
+        _, text = make_key(project=project, draft=draft, by=BY)
+    except KeyRuleError as error:
+        raise click.UsageError(str(error)) from error
+    _announce()
     say(text)
 
 
@@ -34,12 +56,49 @@ def make(kind: str, name: str, slug: str | None) -> None:
 @project_option
 def list_keys(slug: str | None) -> None:
     """List the project's keys."""
-    table = Table("id", "name", "key", "made at", "revoked at")
+    table = Table("id", "name")
+    table.add_column("key", no_wrap=True)
+    for column in ("scopes", "origins", "made", "last used", "revoked"):
+        table.add_column(column)
     for key in find_project(slug).api_keys.order_by("id"):
-        made = f"{key.created_at:%Y-%m-%d %H:%M}"
-        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
-        table.add_row(str(key.pk), key.name, f"{key.prefix}…", made, revoked)
+        times = (key.created_at, key.last_used_at, key.revoked_at)
+        made, used, revoked = (f"{at:%Y-%m-%d}" if at else "" for at in times)
+        may, where = " ".join(key.scopes), " ".join(key.allowed_origins)
+        table.add_row(str(key.pk), key.name, f"{key.prefix}…", may, where, made, used, revoked)
     console.print(table)
+
+
+@keys.command()
+@click.argument("key_id", type=int)
+@scope_option
+@origin_option
+@click.option("--any-origin", is_flag=True, help="Let every page use it.")
+@project_option
+def change(
+    key_id: int,
+    scopes: tuple[str, ...],
+    origins: tuple[str, ...],
+    *,
+    any_origin: bool,
+    slug: str | None,
+) -> None:
+    """Change what a key may do, or the pages that may use it."""
+    if not (scopes or origins or any_origin):
+        raise click.UsageError("give --scope, --origin or --any-origin.")
+    if origins and any_origin:
+        raise click.UsageError("give one of --origin and --any-origin.")
+    key = _find(key_id, slug)
+    from bakeoff.accounts.edit_keys import KeyRuleError, change_key
+
+    try:
+        changed = change_key(
+            key=key, by=BY, scopes=scopes or None, origins=origins if origins or any_origin else None
+        )
+    except KeyRuleError as error:
+        raise click.UsageError(str(error)) from error
+    _announce()
+    where = ", ".join(changed.allowed_origins) or "every page"
+    say(f"{changed} may {', '.join(changed.scopes)}, from {where}.")
 
 
 @keys.command()
@@ -47,12 +106,23 @@ def list_keys(slug: str | None) -> None:
 @project_option
 def revoke(key_id: int, slug: str | None) -> None:
     """Make a key useless from now on."""
+    key = _find(key_id, slug)
+    from bakeoff.accounts.edit_keys import revoke_key
+
+    revoke_key(key=key, by=BY)
+    _announce()
+    say(f"{key} is revoked.")
+
+
+def _find(key_id: int, slug: str | None) -> ApiKey:
     key = find_project(slug).api_keys.filter(pk=key_id).first()
     if key is None:
         raise click.UsageError(f"key == {key_id}, not found in this project.")
+    return key
+
+
+def _announce() -> None:
     from inference.cache import cache_client
     from inference.serving.changes import announce_change
 
-    key.revoke()
     announce_change(cache_client())
-    say(f"{key} is revoked.")

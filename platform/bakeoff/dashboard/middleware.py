@@ -19,7 +19,7 @@ WITH_INLINE_SCRIPTS = ("/admin/", "/docs")
 
 
 class ContentSecurityPolicy:
-    """Sets the policy on every answer that has none."""
+    """Sets the policy, and who may keep a copy, on every answer that does not say."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         """Remember what answers."""
@@ -31,4 +31,6 @@ class ContentSecurityPolicy:
         looser = request.path_info.startswith(WITH_INLINE_SCRIPTS)
         response.headers.setdefault("Content-Security-Policy", LOOSER if looser else POLICY)
         response.headers.setdefault("Referrer-Policy", "same-origin")
+        # Pages, files and answers of the API are somebody's own; what is for all says so itself.
+        response.headers.setdefault("Cache-Control", "private, no-store")
         return response

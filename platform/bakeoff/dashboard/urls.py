@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from bakeoff.dashboard.signing_in import SignIn
-from bakeoff.dashboard.views import embed, experiments, home, people, registry, report
+from bakeoff.dashboard.views import embed, experiments, home, keys, people, registry, report
 
 of_experiment = [
     path("", report.show_report, name="report"),
@@ -30,8 +30,9 @@ of_project = [
     path("events/", people.show_events, name="events"),
     path("feedback/", people.show_feedback, name="feedback"),
     path("team/", people.show_team, name="team"),
-    path("team/keys/", people.make_key, name="team-make-key"),
-    path("team/keys/<int:key_id>/revoke/", people.revoke_key, name="team-revoke-key"),
+    path("team/keys/", keys.make_key, name="team-make-key"),
+    path("team/keys/<int:key_id>/", keys.change_key, name="team-change-key"),
+    path("team/keys/<int:key_id>/revoke/", keys.revoke_key, name="team-revoke-key"),
     path("team/members/", people.set_member, name="team-set-member"),
 ]
 urlpatterns = [

@@ -32,16 +32,17 @@ def key_text(request: Request) -> str:
     return public if public.startswith("pk_") else ""
 
 
-def authenticate(request: Request, live: Live) -> LiveKey:
+def authenticate(request: Request, live: Live, scope: str) -> LiveKey:
     """Return the key of a request.
 
     Raises:
-        ApiError: 401 without a known key, 403 from an origin that it does not allow.
+        ApiError: 401 without a known key, 403 without the scope or from an origin that it does not
+            allow.
     """
-    return authenticate_as(key_text(request), request, live)
+    return authenticate_as(key_text(request), request, live, scope)
 
 
-def authenticate_as(given: str, request: Request, live: Live) -> LiveKey:
+def authenticate_as(given: str, request: Request, live: Live, scope: str) -> LiveKey:
     """Return the key of this text.
 
     Raises:
@@ -57,6 +58,10 @@ def authenticate_as(given: str, request: Request, live: Live) -> LiveKey:
     if origin and key.origins and origin not in key.origins:
         raise ApiError(
             403, "origin_not_allowed", f"origin == '{origin}', must be one of the key's origins."
+        )
+    if scope not in key.scopes:
+        raise ApiError(
+            403, "scope_needed", f"scopes == {sorted(key.scopes)}, must hold '{scope}' for this."
         )
     return key
 

@@ -209,6 +209,7 @@ class Recorder:
         context = fields.mapping(data, "context")
         check(context, "context", max_bytes=MOST_CONTEXT_BYTES)
         consent = Consent.of(data, caller)
+        caller.spend_on([ids])
         (unit,) = await self.identity.units(
             live,
             caller.key.project_id,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
-from bakeoff.accounts.keys import SECRET, digest_of
+from bakeoff.accounts.keys import INGEST, SECRET, SERVE, digest_of
 from bakeoff.gateway.access import authenticate, authenticate_as, key_text
 from bakeoff.gateway.answering import Recorder
 from bakeoff.gateway.aside import Aside
@@ -35,9 +35,11 @@ from bakeoff.gateway.http import (
 )
 from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
+from bakeoff.gateway.key_use import KeyUse
 from bakeoff.gateway.live import Live, LiveConfiguration
 from bakeoff.gateway.live_stream import happenings, read_ticket
 from bakeoff.gateway.probing import probe
+from bakeoff.gateway.rates import Rates
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.recommend import Recommender
@@ -99,6 +101,8 @@ class Gateway:
         self._live.open_breakers = self._remote.open_breakers
         self._live.prober = partial(probe, remote=self._remote)
         self._units = UnitBook(connector)
+        self._key_use = KeyUse(connector)
+        self._rates = Rates(environment.rates, self._cache)
         sub_path = environment.public.path if environment.public is not None else ""
         self._flags = Flags(self._identity, self._units, sub_path=sub_path)
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)
@@ -197,6 +201,8 @@ class Gateway:
             if message["type"] == "lifespan.startup":
                 await self._live.start()
                 await self._writer.start()
+                self._supervisor.start("use of keys", self._key_use.run)
+                self._supervisor.start("rates", self._rates.run)
                 # What was loaded so far lives as long as the process: collecting it again and
                 # again, with Django in it, stopped every request for a tenth of a second.
                 gc.collect()
@@ -210,6 +216,7 @@ class Gateway:
     async def _shut_down(self) -> None:
         """End every part; one that fails or hangs must not keep the process from ending."""
         for stop in (
+            self._key_use.write,
             self._remote.stop,
             self._writer.stop,
             self._identity.stop,
@@ -227,42 +234,46 @@ class Gateway:
                 logger.exception("a part did not end")
         self._aside.stop()
 
-    def _caller(self, request: Request) -> tuple[Live, Caller]:
+    def _caller(self, request: Request, scope: str) -> tuple[Live, Caller]:
         live = self._live.current
-        return live, Caller.of(request, authenticate(request, live))
+        key = authenticate(request, live, scope)
+        self._key_use.note(key.digest)
+        caller = Caller.of(request, key, self._rates)
+        caller.spend(1)
+        return live, caller
 
     async def _answer_recommend(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, SERVE)
         return 200, await self._recommend.answer(live, caller, await request.json())
 
     async def _answer_classify(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, SERVE)
         return 200, await self._classify.answer(live, caller, await request.json())
 
     async def _answer_compare(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, SERVE)
         return 200, await self._recommend.compare(live, caller, await request.json())
 
     async def _answer_events(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, INGEST)
         return 202, await self._intake.events(live, caller, await request.json(rows="events"))
 
     async def _answer_segment(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, INGEST)
         path = request.path
         return 200, await self._intake.segment(live, caller, path, await request.json(rows="batch"))
 
     async def _answer_feedback(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, INGEST)
         return 202, await self._intake.feedback(live, caller, await request.json())
 
     async def _answer_flag(self, request: Request) -> Answered:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, SERVE)
         flag = unquote(request.path.rpartition("/")[2])
         return await self._flags.evaluate(live, caller.key, flag, await request.body())
 
     async def _answer_flags(self, request: Request) -> Answered:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, SERVE)
         given = key_text(request)
         return await self._flags.evaluate_all(
             live,
@@ -273,7 +284,7 @@ class Gateway:
         )
 
     async def _answer_rules(self, request: Request) -> Answered:
-        live, caller = self._caller(request)
+        live, caller = self._caller(request, SERVE)
         return self._flags.rules(live, caller.key, request.header(b"if-none-match"))
 
     def _named(self, request: Request) -> LiveKey:
@@ -284,7 +295,9 @@ class Gateway:
         """
         given = request.path.rpartition("/")[2]
         public = given if given.startswith("pk_") else ""
-        return authenticate_as(public, request, self._live.current)
+        key = authenticate_as(public, request, self._live.current, SERVE)
+        self._key_use.note(key.digest)
+        return key
 
     async def _answer_payload(self, request: Request) -> Answered:
         payload = self._flags.payload(self._live.current, self._named(request))
@@ -294,8 +307,8 @@ class Gateway:
         return self._flags.payloads(self._live, self._named(request))
 
     async def _stream_refetches(self, request: Request) -> AsyncIterator[bytes]:
-        _, caller = self._caller(request)
-        return self._flags.refetches(self._live, caller.key.project_id)
+        _, caller = self._caller(request, SERVE)
+        return self._flags.refetches(self._live, caller.key)
 
     async def _stream_happenings(self, request: Request) -> AsyncIterator[bytes]:
         return happenings(self._listening, read_ticket(self._secret, request.query("ticket")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,15 @@ from crawleruseragents import is_crawler
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.gateway import fields
+from bakeoff.gateway.rates import ADDRESS, KEY, UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bakeoff.gateway.http import Request
+    from bakeoff.gateway.identity import Ids
     from bakeoff.gateway.live import LiveKey
+    from bakeoff.gateway.rates import Rates
 
 MOST_USER_AGENT = 512
 
@@ -28,14 +32,18 @@ class Caller:
         key: its key.
         user_agent: of the visitor's browser; empty when a server calls.
         opted_out: whether the browser sent Global Privacy Control.
+        address: where it comes from.
+        rates: what it may send.
     """
 
     key: LiveKey
     user_agent: str
     opted_out: bool
+    address: str = ""
+    rates: Rates | None = None
 
     @classmethod
-    def of(cls, request: Request, key: LiveKey) -> Caller:
+    def of(cls, request: Request, key: LiveKey, rates: Rates | None = None) -> Caller:
         """Read the headers.
 
         A secret key is a server's, whose user agent says nothing of the visitor, and neither does
@@ -46,7 +54,32 @@ class Caller:
             key=key,
             user_agent=agent if agent.startswith("Mozilla/") else "",
             opted_out=request.header(b"sec-gpc").strip() == "1",
+            address=request.address,
+            rates=rates,
         )
+
+    def spend(self, rows: int) -> None:
+        """Count a request, or rows of it, against its key and, of a public one, its address.
+
+        Raises:
+            ApiError: 429.
+        """
+        if self.rates is None:
+            return
+        self.rates.take(KEY, self.key.digest, rows)
+        if self.key.kind == PUBLIC:
+            self.rates.take(ADDRESS, self.address, rows)
+
+    def spend_on(self, several: Iterable[Ids]) -> None:
+        """Count what a public key says of units, one each time that it names one.
+
+        Raises:
+            ApiError: 429.
+        """
+        if self.rates is None or self.key.kind != PUBLIC:
+            return
+        for (anonymous, user), count in Counter(several).items():
+            self.rates.take(UNIT, f"{self.key.project_id}:{user or anonymous}", count)
 
     def is_bot(self, said: object = None) -> bool:
         """Whether the visitor is a crawler: a server says so in the body, a page's key by the header.

@@ -192,9 +192,9 @@ class Flags:
         }
         return 200, orjson.dumps(body), headers
 
-    async def refetches(self, live: LiveConfiguration, project: int) -> AsyncIterator[bytes]:
-        """Yield OFREP's refetch events, one whenever a project's flags change."""
-        async for etag in changes(live, project):
+    async def refetches(self, live: LiveConfiguration, key: LiveKey) -> AsyncIterator[bytes]:
+        """Yield OFREP's refetch events, one whenever the flags of the key's project change."""
+        async for etag in changes(live, key):
             if etag is None:
                 yield b": still here\n\n"
                 continue
@@ -205,7 +205,7 @@ class Flags:
         """Yield GrowthBook's payload now and whenever it changes."""
         sent = self.payload(live.current, key)
         yield b"event: features\ndata: %s\n\n" % sent
-        async for etag in changes(live, key.project_id):
+        async for etag in changes(live, key):
             now = self.payload(live.current, key)
             if etag is None or now == sent:
                 yield b": still here\n\n"
@@ -220,17 +220,20 @@ def matches(header: str, etag: str) -> bool:
     return etag in named or "*" in named
 
 
-async def changes(live: LiveConfiguration, project: int) -> AsyncIterator[str | None]:
-    """Yield the etag of a project's flags whenever it changes, and None to keep a connection alive."""
-    before = live.current.flags.get(project, NO_FLAGS).etag
-    while True:
+async def changes(live: LiveConfiguration, key: LiveKey) -> AsyncIterator[str | None]:
+    """Yield the etag of a project's flags whenever it changes, and None to keep a connection alive.
+
+    Ends when the key is usable no more.
+    """
+    before = live.current.flags.get(key.project_id, NO_FLAGS).etag
+    while key.digest in live.current.keys:
         reloaded = live.reloaded
         try:
             await asyncio.wait_for(reloaded.wait(), HEARTBEAT_SECONDS)
         except TimeoutError:
             yield None
             continue
-        etag = live.current.flags.get(project, NO_FLAGS).etag
+        etag = live.current.flags.get(key.project_id, NO_FLAGS).etag
         if etag != before:
             before = etag
             yield etag

@@ -23,6 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 READ_INLINE_BYTES = 16 * 1024
 _JSON = (b"content-type", b"application/json")
+# A browser must not take JSON that quotes somebody for a page.
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class Request:
     def path(self) -> str:
         """The path, decoded."""
         return str(self.scope["path"])
+
+    @property
+    def address(self) -> str:
+        """Where the visitor comes from; empty behind a socket file."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
 
     def check_headers(self) -> None:
         """Refuse headers of which no honest client has so many.
@@ -115,7 +123,7 @@ async def send_json(
     send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     """Send an answer."""
-    fixed = [_JSON, (b"content-length", str(len(body)).encode())]
+    fixed = [_JSON, _NOSNIFF, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": fixed + (headers or [])})
     await send({"type": "http.response.body", "body": body})
 
@@ -132,6 +140,7 @@ async def send_events(
     """Send server-sent events until the client goes away."""
     fixed = [
         (b"content-type", b"text/event-stream"),
+        _NOSNIFF,
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),  # nginx would hold events back until its buffer is full
     ]

@@ -90,6 +90,7 @@ class Intake:
         """
         single = "events" not in data
         entries = _entries([data] if single else data["events"], "events")
+        caller.spend(len(entries) - 1)  # the request itself was counted at the door
         clock = fields.Clock.of(datetime.now(UTC), fields.moment(data, "sent_at"))
         default = None if single else data.get("consent")
 
@@ -102,7 +103,7 @@ class Intake:
             _read_event(draft, live, caller, entry, clock, agent=entry.get("user_agent"))
 
         draft = await self._read_all(live, caller.key, entries, read, alone=single)
-        return orjson.dumps(await self._keep(live, caller.key, draft))
+        return orjson.dumps(await self._keep(live, caller, draft))
 
     async def segment(self, live: Live, caller: Caller, path: str, data: dict[str, Any]) -> bytes:
         """Keep Segment's messages: one, or a batch of them.
@@ -112,6 +113,7 @@ class Intake:
         """
         single = path != "/v1/batch"
         entries = _entries([data] if single else data.get("batch"), "batch")
+        caller.spend(len(entries) - 1)
         clock = fields.Clock.of(datetime.now(UTC), fields.moment(data, "sentAt"))
 
         def read(draft: _Draft, message: Any) -> None:
@@ -129,7 +131,7 @@ class Intake:
                 raise segment.unsupported(kind)
 
         draft = await self._read_all(live, caller.key, entries, read, alone=single)
-        return orjson.dumps({"success": True, **await self._keep(live, caller.key, draft)})
+        return orjson.dumps({"success": True, **await self._keep(live, caller, draft)})
 
     async def feedback(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
         """Keep one piece of feedback, bound to its slate.
@@ -144,6 +146,7 @@ class Intake:
             return orjson.dumps(
                 {"accepted": 0, "duplicates": 0, "redacted": [], "durability": "committed"}
             )
+        caller.spend_on([fields.ids(data)])
         if row.kind == "text":  # a long one takes a tenth of a second
             row.text, row.redacted = await self._aside.run(partial(redact, row.text))
         (row.unit_id,) = await self._identity.units(
@@ -215,8 +218,10 @@ class Intake:
                 await show(self._cache, key.project_id, [_seen(entries[0], refused)])
             raise
 
-    async def _keep(self, live: Live, key: LiveKey, draft: _Draft) -> dict[str, Any]:
+    async def _keep(self, live: Live, caller: Caller, draft: _Draft) -> dict[str, Any]:
         """Commit a draft and say what was new."""
+        key = caller.key
+        caller.spend_on(draft.ids)
         rows = await self._settle(live, key, draft)
         outcome: Outcome | None = None
         if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):

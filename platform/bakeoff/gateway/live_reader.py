@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from bakeoff.accounts.keys import scopes_of
 from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
 from bakeoff.gateway.patience import shut_down
 from bakeoff.gateway.row_isolation import ConfigurationIssue, RowReader, isolate_json, texts
@@ -34,6 +35,8 @@ class LiveKey:
     project: str
     kind: str
     origins: tuple[str, ...]
+    scopes: frozenset[str] = frozenset()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Live:
     loaded: bool = False
 
 
-_KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins
+_KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.scopes
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
@@ -249,11 +252,11 @@ class LiveReader:
 
 def _read_keys(connection: psycopg.Connection, reader: RowReader, last: Live) -> dict[str, LiveKey]:
     keys = {}
-    for digest, project_id, slug, kind, origins in connection.execute(_KEYS):
+    for digest, project_id, slug, kind, origins, scopes in connection.execute(_KEYS):
         key = reader.read(
             project_id,
             f"key {digest[:8]}…",
-            partial(_key, project_id, slug, kind, origins),
+            partial(_key, digest, project_id, slug, kind, origins, scopes),
             last.keys.get(digest),
         )
         if key is not None:
@@ -261,8 +264,10 @@ def _read_keys(connection: psycopg.Connection, reader: RowReader, last: Live) ->
     return keys
 
 
-def _key(project_id: int, slug: str, kind: str, origins: Any) -> LiveKey:
-    return LiveKey(project_id, slug, kind, texts(origins, "allowed_origins"))
+def _key(digest: str, project_id: int, slug: str, kind: str, origins: Any, scopes: Any) -> LiveKey:
+    # Before scopes counted, keys had none and could do all that their kind can.
+    may = texts(scopes, "scopes") or scopes_of(kind)
+    return LiveKey(project_id, slug, kind, texts(origins, "allowed_origins"), frozenset(may), digest)
 
 
 def _read_credited(

@@ -14,10 +14,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.accounts.keys import PUBLIC, SECRET
-from bakeoff.accounts.models import ApiKey, Membership, Project
+from bakeoff.accounts.keys import SCOPES
+from bakeoff.accounts.models import Membership, Project
 from bakeoff.accounts.set_role import LastAdminError, set_role
-from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of, write_down
+from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of
 from bakeoff.dashboard.health import platform_health, troubles_of
 from bakeoff.dashboard.paging import page_of
 from bakeoff.gateway.watching import seen_key, watch_key
@@ -187,38 +187,10 @@ def show_team(request: HttpRequest, project: str) -> HttpResponse:
         "keys": found.api_keys.order_by("-id"),
         "members": found.memberships.select_related("user").order_by("user__username"),
         "roles": Membership.Role.choices,
+        "scopes": SCOPES,
         "page": page_of(request, found.audit_entries.all()),
     }
     return render(request, "dashboard/team.html", context)
-
-
-@require_POST
-@login_required
-def make_key(request: HttpRequest, project: str) -> HttpResponse:
-    """Make a key; its text is shown once."""
-    found = project_for(request, project, ADMIN)
-    kind, name = request.POST.get("kind", ""), request.POST.get("name", "").strip()[:100]
-    if kind not in {PUBLIC, SECRET} or not name:
-        messages.error(request, _("A key needs a name, and a kind: public or secret."))
-        return redirect("team", project)
-    key, text = ApiKey.make(found, kind, name=name)
-    announce_change(cache_client())
-    write_down(request, found, "make key", str(key))
-    messages.success(request, _("Copy it now, it is shown once: %(key)s") % {"key": text})
-    return redirect("team", project)
-
-
-@require_POST
-@login_required
-def revoke_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
-    """Make a key useless at once."""
-    found = project_for(request, project, ADMIN)
-    key = get_object_or_404(ApiKey, pk=key_id, project=found)
-    key.revoke()
-    announce_change(cache_client())
-    write_down(request, found, "revoke key", str(key))
-    messages.success(request, _("Revoked: %(key)s answers nobody any more.") % {"key": key})
-    return redirect("team", project)
 
 
 @require_POST

@@ -1,0 +1,140 @@
+"""Make a key, change what it may do and where, and make it useless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.keys import PUBLIC, SECRET, scopes_of
+from bakeoff.accounts.models import ApiKey, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_ORIGINS = 50
+MAX_NAME = 100
+
+
+class KeyRuleError(ValueError):
+    """A key would break a rule; `field` names where."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        """Keep the field beside the message."""
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDraft:
+    """A key to be.
+
+    Attributes:
+        kind: pk or sk.
+        name: what it is for.
+        scopes: what it may do; None: all that its kind may.
+        origins: of pages that may use it; empty: every page.
+    """
+
+    kind: str
+    name: str
+    scopes: Sequence[str] | None = None
+    origins: Sequence[str] = ()
+
+
+def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str]:
+    """Make a key; return it with its text, which is known only now.
+
+    Raises:
+        KeyRuleError: kind, name, scopes or origins break a rule.
+    """
+    if draft.kind not in {PUBLIC, SECRET}:
+        raise KeyRuleError(f"kind == '{draft.kind}', must be pk or sk.", field="kind")
+    name = draft.name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise KeyRuleError(f"name == '{name[:40]}', must be 1 to {MAX_NAME} characters.", field="name")
+    scopes = scopes_of(draft.kind) if draft.scopes is None else _scopes(draft.kind, draft.scopes)
+    origins = _origins(draft.origins)
+    with transaction.atomic():
+        key, text = ApiKey.make(project, draft.kind, name=name, scopes=scopes, origins=origins)
+        detail = {"scopes": key.scopes, "origins": key.allowed_origins}
+        record_audit(project.pk, actor=by, action="make key", subject=str(key), detail=detail)
+    return key, text
+
+
+def change_key(
+    *,
+    key: ApiKey,
+    by: str,
+    scopes: Sequence[str] | None = None,
+    origins: Sequence[str] | None = None,
+) -> ApiKey:
+    """Change what a key may do, or the pages that may use it; None leaves it as it is.
+
+    Raises:
+        KeyRuleError: scopes or origins break a rule.
+    """
+    with transaction.atomic():
+        locked = ApiKey.objects.select_for_update().get(pk=key.pk)
+        if scopes is not None:
+            locked.scopes = _scopes(locked.kind, scopes)
+        if origins is not None:
+            locked.allowed_origins = _origins(origins)
+        locked.save(update_fields=["scopes", "allowed_origins"])
+        detail = {"scopes": locked.scopes, "origins": locked.allowed_origins}
+        record_audit(
+            locked.project_id, actor=by, action="change key", subject=str(locked), detail=detail
+        )
+    return locked
+
+
+def revoke_key(*, key: ApiKey, by: str) -> ApiKey:
+    """Make a key useless from now on; once is enough."""
+    with transaction.atomic():
+        locked = ApiKey.objects.select_for_update().get(pk=key.pk)
+        if locked.revoked_at is None:
+            locked.revoke()
+            record_audit(locked.project_id, actor=by, action="revoke key", subject=str(locked))
+    return locked
+
+
+def _scopes(kind: str, scopes: Sequence[str]) -> list[str]:
+    """Return scopes in their order, each once."""
+    possible = scopes_of(kind)
+    for scope in scopes:
+        if scope not in possible:
+            raise KeyRuleError(
+                f"scope == '{scope}', must be one of {possible} for a {kind}_ key.", field="scopes"
+            )
+    if not scopes:
+        raise KeyRuleError(f"scopes == [], must have one of {possible}.", field="scopes")
+    return [scope for scope in possible if scope in scopes]
+
+
+def _origins(origins: Sequence[str]) -> list[str]:
+    """Return origins as browsers send them."""
+    if len(origins) > MAX_ORIGINS:
+        raise KeyRuleError(
+            f"origins == {len(origins)}, must be at most {MAX_ORIGINS}.", field="allowed_origins"
+        )
+    return list(dict.fromkeys(_origin(text) for text in origins))
+
+
+def _origin(text: str) -> str:
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in {"http", "https"} or not parts.hostname or extra:
+        raise KeyRuleError(
+            f"origin == '{text[:80]}', must be scheme and host, such as https://shop.example.",
+            field="allowed_origins",
+        )
+    default = {"http": 80, "https": 443}[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in {None, default} else f":{port}")

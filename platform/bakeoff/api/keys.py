@@ -1,0 +1,98 @@
+"""Keys of the project: made, changed and revoked by a key with the scope `admin`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Field, Router, Schema
+from ninja.responses import Status
+
+from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError, change_key, make_key, revoke_key
+from bakeoff.accounts.models import ApiKey
+from bakeoff.api.access import actor_of, project_of
+from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
+
+router = Router(tags=["keys"])
+
+
+class KeyIn(Schema):
+    """A key to be; without scopes it may do all that its kind may."""
+
+    kind: Literal["pk", "sk"]
+    name: str = Field(min_length=1, max_length=100)
+    scopes: list[str] | None = Field(None, max_length=10)
+    allowed_origins: list[str] = Field(default_factory=list, max_length=50)
+
+
+class KeyChange(Schema):
+    """What changes; what is not named stays."""
+
+    scopes: list[str] | None = Field(None, max_length=10)
+    allowed_origins: list[str] | None = Field(None, max_length=50)
+
+
+class KeyOut(Schema):
+    """A key; its text is known only when it is made."""
+
+    id: int
+    kind: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    allowed_origins: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """A key with its text, which is shown this once."""
+
+    key: str
+
+
+@router.get("/keys", response={200: list[KeyOut], **REFUSALS})
+def list_keys(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
+    """List the project's keys, revoked ones too."""
+    return page_of(project_of(request).api_keys.order_by("id"), limit=limit, offset=offset)
+
+
+@router.post("/keys", response={201: NewKeyOut, **REFUSALS})
+def write_key(request: HttpRequest, payload: KeyIn) -> Any:
+    """Make a key. Its text is in this answer and nowhere else."""
+    draft = KeyDraft(payload.kind, payload.name, payload.scopes, payload.allowed_origins)
+    try:
+        key, text = make_key(project=project_of(request), draft=draft, by=actor_of(request))
+    except KeyRuleError as error:
+        raise Problem(422, "cannot_make", str(error), error.field) from error
+    announce_change(cache_client())
+    return Status(201, NewKeyOut(**KeyOut.from_orm(key).dict(), key=text))
+
+
+@router.patch("/keys/{key_id}", response={200: KeyOut, **REFUSALS})
+def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
+    """Change what a key may do, or the origins of pages that may use it."""
+    key = get_object_or_404(ApiKey, pk=key_id, project=project_of(request))
+    try:
+        changed = change_key(
+            key=key, by=actor_of(request), scopes=payload.scopes, origins=payload.allowed_origins
+        )
+    except KeyRuleError as error:
+        raise Problem(422, "cannot_change", str(error), error.field) from error
+    announce_change(cache_client())
+    return changed
+
+
+@router.post("/keys/{key_id}/revoke", response={200: KeyOut, **REFUSALS})
+def end_key(request: HttpRequest, key_id: int) -> Any:
+    """Make a key useless from now on."""
+    key = get_object_or_404(ApiKey, pk=key_id, project=project_of(request))
+    revoked = revoke_key(key=key, by=actor_of(request))
+    announce_change(cache_client())
+    return revoked

@@ -1,0 +1,75 @@
+"""Keys of a project: made, changed and revoked by its administrators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from bakeoff.accounts import edit_keys
+from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
+from bakeoff.accounts.models import ApiKey
+from bakeoff.dashboard.access import ADMIN, project_for
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+@require_POST
+@login_required
+def make_key(request: HttpRequest, project: str) -> HttpResponse:
+    """Make a key; its text is shown once."""
+    found = project_for(request, project, ADMIN)
+    draft = KeyDraft(
+        kind=request.POST.get("kind", ""),
+        name=request.POST.get("name", ""),
+        scopes=request.POST.getlist("scopes") or None,
+        origins=request.POST.get("origins", "").split(),
+    )
+    try:
+        _key, text = edit_keys.make_key(project=found, draft=draft, by=str(request.user))
+    except KeyRuleError as error:
+        messages.error(request, str(error))
+        return redirect("team", project)
+    announce_change(cache_client())
+    messages.success(request, _("Copy it now, it is shown once: %(key)s") % {"key": text})
+    return redirect("team", project)
+
+
+@require_POST
+@login_required
+def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
+    """Change what a key may do, and the pages that may use it."""
+    found = project_for(request, project, ADMIN)
+    key = get_object_or_404(ApiKey, pk=key_id, project=found)
+    try:
+        changed = edit_keys.change_key(
+            key=key,
+            by=str(request.user),
+            scopes=request.POST.getlist("scopes"),
+            origins=request.POST.get("origins", "").split(),
+        )
+    except KeyRuleError as error:
+        messages.error(request, str(error))
+        return redirect("team", project)
+    announce_change(cache_client())
+    messages.success(request, _("Done: %(what)s.") % {"what": changed})
+    return redirect("team", project)
+
+
+@require_POST
+@login_required
+def revoke_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
+    """Make a key useless at once."""
+    found = project_for(request, project, ADMIN)
+    key = get_object_or_404(ApiKey, pk=key_id, project=found)
+    edit_keys.revoke_key(key=key, by=str(request.user))
+    announce_change(cache_client())
+    messages.success(request, _("Revoked: %(key)s answers nobody any more.") % {"key": key})
+    return redirect("team", project)

@@ -1,0 +1,165 @@
+"""Keys over the API: what each may do, from where, and when it was last used."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from bakeoff.accounts.models import ApiKey
+from inference.models import Surface
+
+ASK = {"surface": "home-feed", "unit_id": "u1"}
+EVENT = {"name": "click", "unit_id": "u1"}
+# Scope, method, path, body: each answers 403 without its scope.
+OPERATIONS = [
+    ("serve", "POST", "/v1/recommend", ASK),
+    ("serve", "GET", "/v1/flags", None),
+    ("serve", "POST", "/ofrep/v1/evaluate/flags", {"context": {"targetingKey": "u1"}}),
+    ("ingest", "POST", "/v1/events", EVENT),
+    ("ingest", "POST", "/v1/track", {"userId": "u1", "event": "click"}),
+    ("manage", "GET", "/v1/experiments", None),
+    ("manage", "POST", "/v1/surfaces/home-feed/models/popularity/1/promote", {}),
+    ("manage", "POST", "/v1/surfaces/home-feed/training-runs", {"recommender": "x"}),
+    ("export", "POST", "/v1/units/export", {"unit_id": "u1"}),
+    ("admin", "POST", "/v1/units/erase", {"unit_id": "u1"}),
+    ("admin", "PATCH", "/v1/project", {}),
+    ("admin", "GET", "/v1/keys", None),
+]
+
+
+def call(lane, key, method, path, body=None, **headers):
+    headers = {"Authorization": f"Bearer {key}", **headers}
+    return lane.client.request(method, path, json=body, headers=headers)
+
+
+def make(lane, shop, **body):
+    answer = call(lane, shop.secret, "POST", "/v1/keys", {"kind": "sk", "name": "a test", **body})
+    lane.refresh()
+    return answer
+
+
+@pytest.mark.parametrize(("scope", "method", "path", "body"), OPERATIONS)
+def test_a_key_does_what_its_scopes_say_and_nothing_else(lane, shop, scope, method, path, body):
+    others = [one for one in ("serve", "ingest", "manage", "export", "admin") if one != scope]
+    without = make(lane, shop, scopes=others).json()["key"]
+    refused = call(lane, without, method, path, body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_needed")
+    alone = make(lane, shop, scopes=[scope]).json()["key"]
+    assert call(lane, alone, method, path, body).status_code not in {401, 403}
+
+
+def test_keys_of_before_keep_what_they_could_do(lane, shop):
+    ApiKey.objects.filter(project=shop.project).update(scopes=[])
+    lane.refresh()
+    assert call(lane, shop.public, "POST", "/v1/events", EVENT).status_code == 202
+    assert call(lane, shop.secret, "GET", "/v1/keys").status_code == 200
+
+
+def test_a_public_key_never_manages(lane, shop):
+    answer = make(lane, shop, kind="pk", scopes=["serve", "manage"])
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "scopes")
+    assert "scope == 'manage', must be one of" in answer.json()["error"]["message"]
+    key = shop.project.api_keys.filter(kind="pk").first()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ApiKey.objects.filter(pk=key.pk).update(scopes=["manage"])
+
+
+def test_origins_of_a_key_are_changed_and_hold_at_once(lane, shop):
+    made = make(lane, shop, kind="pk", allowed_origins=["https://Shop.example:443/"]).json()
+    assert made["allowed_origins"] == ["https://shop.example"]
+    origin = {"Origin": "https://other.example"}
+    assert call(lane, made["key"], "POST", "/v1/events", EVENT, **origin).status_code == 403
+    changed = call(
+        lane, shop.secret, "PATCH", f"/v1/keys/{made['id']}", {"allowed_origins": [origin["Origin"]]}
+    )
+    assert changed.json()["allowed_origins"] == [origin["Origin"]]
+    assert changed.json()["scopes"] == ["serve", "ingest"]
+    lane.refresh()
+    assert call(lane, made["key"], "POST", "/v1/events", EVENT, **origin).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "origin", ["shop.example", "https://a/path", "ftp://a", "https://u@a", "*", ""]
+)
+def test_what_is_no_origin_is_named(lane, shop, origin):
+    answer = make(lane, shop, allowed_origins=[origin])
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "allowed_origins")
+
+
+def test_a_revoked_key_answers_nobody_and_its_stream_ends(lane, shop):
+    made = make(lane, shop, kind="pk").json()
+    with lane.client.stream("GET", f"/ofrep/v1/stream?key={made['key']}") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": hello"
+        assert call(lane, shop.secret, "POST", f"/v1/keys/{made['id']}/revoke").json()["revoked_at"]
+        lane.refresh()
+        assert not [line for line in lines if line.startswith("data")]  # it comes to its end
+    assert call(lane, made["key"], "POST", "/v1/events", EVENT).status_code == 401
+
+
+def test_another_projects_keys_are_not_there(lane, shop):
+    from tests import builders
+
+    other = builders.make_shop()
+    key = other.project.api_keys.first()
+    for method, path in (("PATCH", f"/v1/keys/{key.pk}"), ("POST", f"/v1/keys/{key.pk}/revoke")):
+        assert call(lane, shop.secret, method, path, {}).status_code == 404
+    listed = call(lane, shop.secret, "GET", "/v1/keys").json()
+    assert {one["id"] for one in listed} == set(shop.project.api_keys.values_list("pk", flat=True))
+    assert "key" not in listed[0]
+
+
+def last_use(shop, kind):
+    return shop.project.api_keys.get(kind=kind, name__in=("public", "secret")).last_used_at
+
+
+def write_use(lane):
+    asyncio.run_coroutine_threadsafe(lane.gateway._key_use.write(), lane.loop).result(20)
+
+
+def test_the_last_use_is_written_at_most_once_a_minute(lane, shop):
+    call(lane, shop.public, "POST", "/v1/events", EVENT)
+    call(lane, shop.secret, "GET", "/v1/experiments")
+    write_use(lane)
+    first = {kind: last_use(shop, kind) for kind in ("pk", "sk")}
+    assert all(timezone.now() - at < timedelta(minutes=1) for at in first.values())
+    call(lane, shop.public, "POST", "/v1/events", EVENT)
+    call(lane, shop.secret, "GET", "/v1/experiments")
+    write_use(lane)
+    assert {kind: last_use(shop, kind) for kind in ("pk", "sk")} == first
+    old = timezone.now() - timedelta(minutes=2)
+    ApiKey.objects.filter(project=shop.project).update(last_used_at=old)
+    call(lane, shop.public, "POST", "/v1/events", EVENT)
+    call(lane, shop.secret, "GET", "/v1/experiments")
+    write_use(lane)
+    assert all(last_use(shop, kind) > old for kind in ("pk", "sk"))
+
+
+def test_lists_come_in_pages(lane, shop):
+    Surface.objects.bulk_create(
+        Surface(project=shop.project, key=f"s{n:03}", static_list=[]) for n in range(120)
+    )
+    found = []
+    for offset in (0, 100):
+        page = call(lane, shop.secret, "GET", f"/v1/surfaces?offset={offset}").json()
+        found += [one["key"] for one in page]
+    assert len(found) == len(set(found)) == 121
+    assert len(call(lane, shop.secret, "GET", "/v1/surfaces?limit=7").json()) == 7
+    for bad in ("limit=0", "limit=1001", "offset=-1", "limit=x"):
+        assert call(lane, shop.secret, "GET", f"/v1/surfaces?{bad}").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/v1/experiments", "/v1/keys", "/", "/sign-in/", "/v1/nowhere"])
+def test_nobody_else_keeps_a_copy(lane, shop, path):
+    answer = call(lane, shop.secret, "GET", path)
+    assert "no-store" in answer.headers["cache-control"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/flags", "/v1/nothing/of/it"])
+def test_no_answer_is_sniffed(lane, shop, path):
+    assert call(lane, shop.public, "GET", path).headers["x-content-type-options"] == "nosniff"
