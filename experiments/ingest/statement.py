@@ -34,6 +34,7 @@ _FEEDBACK_COLUMNS = """project_id bigint, feedback_id text, recommendation_id uu
     unit_id text, kind text, value float8, text text, tags text[], redacted text[],
     withdrawn boolean, trainable boolean, state text, received_at timestamptz,
     trusted boolean"""
+_FEEDBACK_OF_SLATE = "variant_id, model_version_id, position, propensity"
 _EXCLUSION_COLUMNS = "project_id bigint, unit_id text, reason text"
 _QUARANTINED_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
     unit_id text, exposed_at timestamptz, reason text"""
@@ -50,6 +51,8 @@ def _names(columns: str, values: Mapping[str, str] | None = None) -> str:
     return ", ".join((values or {}).get(name, name) for name in names)
 
 
+_FEEDBACK_TAKEN = f"{_names(_FEEDBACK_COLUMNS)}, {_FEEDBACK_OF_SLATE}"
+_FEEDBACK_EXCLUDED = ", ".join(f"EXCLUDED.{name}" for name in _FEEDBACK_TAKEN.split(", "))
 # Whether a row of a public key would leave out a unit of which something is known already.
 _IS_MET = """(EXISTS (SELECT 1 FROM experiments_event AS met
         WHERE met.project_id = r.project_id AND met.unit_id = r.unit_id)
@@ -130,12 +133,16 @@ _PARTS = {
         LEFT JOIN LATERAL jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, rank)
             ON slot.value ->> 0 = r.item_id),
     feedback AS (
-        INSERT INTO experiments_feedback ({_names(_FEEDBACK_COLUMNS)}, variant_id,
+        INSERT INTO experiments_feedback AS known ({_names(_FEEDBACK_COLUMNS)}, variant_id,
             model_version_id, position, propensity, state_reason, reviewed_by, flags)
-        SELECT {_names(_FEEDBACK_COLUMNS, {"value": _PREFERENCE, **_TRUSTED})}, variant_id,
+        SELECT DISTINCT ON (project_id, feedback_id)
+            {_names(_FEEDBACK_COLUMNS, {"value": _PREFERENCE, **_TRUSTED})}, variant_id,
             model_version_id, position, propensity, '', '', '{{}}'
-        FROM said ORDER BY project_id, feedback_id
-        ON CONFLICT DO NOTHING
+        FROM said ORDER BY project_id, feedback_id, said.trusted DESC NULLS LAST
+        -- As of events, but an id names one row: the word of a secret key takes its place.
+        ON CONFLICT (project_id, feedback_id) DO UPDATE
+            SET ({_FEEDBACK_TAKEN}) = ({_FEEDBACK_EXCLUDED}), xid = pg_current_xact_id()
+            WHERE EXCLUDED.trusted AND NOT known.trusted
         RETURNING project_id, feedback_id)""",
     "exclusions": f"""exclusions AS (
         INSERT INTO experiments_excludedunit ({_names(_EXCLUSION_COLUMNS)})

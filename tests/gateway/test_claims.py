@@ -15,12 +15,14 @@ from experiments.models import (
     Event,
     ExcludedUnit,
     Exposure,
+    Feedback,
     Metric,
     Observation,
     QuarantinedExposure,
     Unit,
 )
 from experiments.reports.experiment_report import report_on
+from tests import builders
 
 _numbers = itertools.count()
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -229,3 +231,15 @@ def test_a_pages_key_says_who_logged_in_and_a_secret_key_anything(lane, shop):
     lane.post("/v1/identify", {"anonymousId": "b1", "userId": "ben"}, shop.public)
     alias(lane, shop.secret, "ben", "benjamin")
     assert seen_as(shop, lane, "benjamin") == "ben"
+
+
+def test_a_claimed_id_of_feedback_gives_way_to_a_servers(lane, shop):
+    slate = builders.make_slate(shop, "u1")
+    about = {"feedback_id": "f1", "recommendation_id": slate, "unit_id": "u1", "kind": "rating"}
+    lane.post("/v1/feedback", about | {"value": 1}, shop.public)
+    for accepted in (1, 0):
+        answer = lane.post("/v1/feedback", about | {"value": 5}, shop.secret)
+        assert answer.json()["accepted"] == accepted
+    assert lane.post("/v1/feedback", about | {"value": 2}, shop.public).json()["duplicates"] == 1
+    stored = Feedback.objects.get(project=shop.project)
+    assert (stored.value, stored.trusted) == (5, True)
