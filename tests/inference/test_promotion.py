@@ -8,13 +8,11 @@ from functools import partial
 import numpy as np
 import orjson
 import pytest
-import redis.asyncio
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
 from bakeoff.accounts.models import AuditEntry
-from bakeoff.environment import read_environment
 from bakeoff.gateway.live import LiveConfiguration
 from bakeoff.gateway.probing import probe
 from experiments.actions.look_at_experiment import look_at_experiment
@@ -25,6 +23,7 @@ from inference.models import ModelVersion
 from inference.serving.artifact import Draft, save_artifact
 from inference.serving.keys import serving_key
 from inference.serving.probes import CannotServeError, probe_version
+from inference.supervision import Supervisor
 from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
 from tests.conftest import test_database_url
@@ -84,8 +83,10 @@ def test_a_process_without_the_artifact_refuses_for_all(lane, shop, rival, tmp_p
     """Its disk is another one, as in a second machine."""
 
     async def start() -> LiveConfiguration:
-        cache = redis.asyncio.Redis.from_url(read_environment().redis_url)
-        other = LiveConfiguration(test_database_url(), cache, tmp_path)
+        mine = lane.gateway
+        other = LiveConfiguration(
+            test_database_url(), mine._store, mine._listening, tmp_path, Supervisor()
+        )
         other.process = "other:1"
         other.prober = partial(probe, remote=lane.gateway._remote)
         await other.start()
