@@ -7,12 +7,14 @@ from functools import partial
 
 import numpy as np
 import orjson
+import psycopg
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
 from bakeoff.accounts.models import AuditEntry
+from bakeoff.commands.doctor import check_champions
 from bakeoff.gateway.live import LiveConfiguration
 from bakeoff.gateway.probing import probe
 from experiments.actions.look_at_experiment import look_at_experiment
@@ -77,6 +79,23 @@ def test_a_version_that_cannot_be_loaded_is_refused_in_a_sentence(lane, shop, ri
     assert shop.surface.versions.champions().get() == shop.champion
     assert not Decision.objects.filter(project=shop.project).exists()
     assert not AuditEntry.objects.filter(project=shop.project).exists()
+
+
+def test_a_champion_that_is_lost_is_seen_by_health_and_doctor(lane, shop, rival):
+    promote(lane, shop, rival)
+    lose(rival)
+    ModelVersion.objects.filter(pk=rival.pk).update(artifact_sha256=f"{rival.pk:064}")
+    lane.refresh()
+    try:
+        ready = lane.client.get("/readyz").json()
+        assert (ready["ready"], ready["models"]) == (True, False)
+        with psycopg.connect(test_database_url()) as connection:
+            lines = list(check_champions(connection))
+        assert lines[0][0] is False
+        mine = [line for well, line in lines[1:] if not well and "is missing" in line]
+        assert any(line.startswith(f"{rival.label} of surface 'home-feed'") for line in mine)
+    finally:
+        ModelVersion.objects.filter(pk=rival.pk).update(alias="rejected")
 
 
 def test_a_process_without_the_artifact_refuses_for_all(lane, shop, rival, tmp_path):

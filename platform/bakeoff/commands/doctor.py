@@ -101,11 +101,11 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
     if there:
         yield from _partitions(connection)
-        yield from _champions(connection)
+        yield from check_champions(connection)
 
 
-def _champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
-    """Load what serves, as a web process does when it starts."""
+def check_champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
+    """Load what serves, as a web process does when it starts; yield whether it is well, and a line."""
     from inference.serving.artifact import ArtifactError
     from inference.serving.models import open_model
 

@@ -194,7 +194,7 @@ class LiveConfiguration:
             {
                 # A champion that could not be loaded is not served: the static list is.
                 "champion": {str(s): one.version_id for s, one in champions.items() if one.model},
-                "unserved": self._unserved(surfaces),
+                "unserved": self.unserved,
                 "breakers": self.open_breakers(),
                 "work": [status.as_json() for status in self._supervisor.statuses],
                 "issues": [asdict(issue) for issue in self.current.issues],
@@ -205,8 +205,10 @@ class LiveConfiguration:
             }
         )
 
-    def _unserved(self, surfaces: Sequence[LiveSurface]) -> list[int]:
-        """Return champions and variants that cannot be loaded here, by id."""
+    @property
+    def unserved(self) -> list[int]:
+        """Champions and variants that cannot be loaded here, by id."""
+        surfaces = [s for by_key in self.current.surfaces.values() for s in by_key.values()]
         serving = [surface.champion for surface in surfaces]
         serving += [
             variant.version

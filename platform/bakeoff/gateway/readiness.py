@@ -84,6 +84,8 @@ class Readiness:
         body = {
             "ready": ready,
             **checks,
+            # A list answers for what cannot be loaded: named, and no reason to send traffic elsewhere.
+            "models": not self.live.unserved,
             "no_spill": stores.no_spill,
             "tasks": [
                 {"name": one.name, "alive": one.alive, "failures": one.failures}
