@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from experiments.actions.drop_treatment import reject_version
 from experiments.actions.promote_version import confirm_champion, promotion_evidence
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment, Look
@@ -109,6 +110,9 @@ def _check_servable(experiment: Experiment, verdict: Verdict) -> dict[str, float
 
 def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
     worse = verdict.action == Decision.Action.ROLL_BACK
+    leaving = verdict.look.result.get("leaving", {}) if verdict.look is not None else {}
+    for variant, reason in leaving.items():
+        reject_version(experiment, variant, by=by, reason=reason)
     losers = ModelVersion.objects.filter(
         pk__in=experiment.treatments.values("model_version_id"),
         alias__in=(ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.CANDIDATE),

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from bakeoff.accounts.audit import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.analysis.look_input import gather, input_to_json, result_to_json
 from experiments.analysis.roll_up import roll_up
 from experiments.analysis.serving import serving_of
@@ -65,6 +66,11 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             "batch": experiment.batches,
         }
         experiment.save(update_fields=["sequential_state"])
+        if result.action == "keep_running":
+            # In the look's own transaction: harm that was seen is harm that has ended.
+            for variant, reason in result.leaving.items():
+                harm = Harm(variant=variant, reason=reason, look=look)
+                drop_treatment(experiment=experiment, harm=harm, by=PLATFORM)
     announce_live(cache_client(), experiment.project_id, "looks")
     if is_pending(experiment, look):
         try:
@@ -113,7 +119,12 @@ def is_due(experiment: Experiment, now: datetime) -> bool:
 
 
 def is_pending(experiment: Experiment, look: Look) -> bool:
-    """Whether the last look of a running experiment says something that the platform must carry out."""
+    """Whether the last look of a running experiment says something that the platform must carry out.
+
+    A gain may be left to a person; a loss waits for nobody.
+    """
+    if look.action == Decision.Action.ROLL_BACK:
+        return True
     return look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote
 
 

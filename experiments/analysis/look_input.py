@@ -51,7 +51,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     for total in experiment.exposure_totals.all():
         # A unit counts in the split where it came first: that it is met again in another variant, as
         # all units of a treatment that left are, says nothing about who is sent where.
-        units = total.units - total.doubled if not total.segment else total.units
+        units = total.units if total.segment else max(total.units - total.doubled, 0)
         counts[total.segment][total.epoch][variants[total.variant_id]] = units
         if total.epoch not in moved:
             doubled += total.doubled

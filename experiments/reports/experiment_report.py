@@ -232,7 +232,9 @@ def _warnings(experiment: Experiment, look: Look | None) -> list[str]:
     """Return what makes the numbers doubtful without stopping the experiment."""
     if look is None:
         return []
-    found = []
+    found = [
+        f"'{key}' takes no traffic any more: {reason}" for key, reason in _left(experiment).items()
+    ]
     shares = {
         key: row["fallback"] for key, row in look.serving.items() if row["slates"] >= LEAST_SLATES
     }
@@ -249,6 +251,16 @@ def _warnings(experiment: Experiment, look: Look | None) -> list[str]:
             "stands still"
         )
     return found
+
+
+def _left(experiment: Experiment) -> dict[str, str]:
+    """Return the treatments that left a running experiment, and why."""
+    decisions = experiment.decisions.filter(action=experiment.decisions.model.Action.ROLL_BACK)
+    return {
+        decision.evidence["variant"]: decision.reason.partition(": ")[2]
+        for decision in decisions
+        if "variant" in decision.evidence
+    }
 
 
 def _serving_rows(looks: list[Look]) -> list[ServingRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scipy.optimize import brentq
@@ -59,7 +59,7 @@ class Effect:
     df: float = math.inf
     unadjusted: float = 0.0
     variance_reduction: float | None = None
-    strata: tuple[Stratum, ...] = ()
+    strata: tuple[Stratum, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def log_se(self) -> float | None:

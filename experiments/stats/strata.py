@@ -190,7 +190,7 @@ class MeanStratum:
         return apart * apart / (n - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Steps:
     """A distribution from a sketch: units below a value, linear within each bucket.
 
