@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
+from django.db import InterfaceError, OperationalError
+from django.test import RequestFactory
 from django.utils import timezone
+from redis.exceptions import RedisError
 
+from bakeoff.api.application import api
 from bakeoff.dashboard.health import troubles_of
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from experiments.actions.reconcile import reconcile
@@ -132,6 +137,15 @@ def test_a_training_and_a_start_are_accepted_while_the_broker_and_the_cache_are_
     assert reconcile() == 1
     assert messages("train") == [[trained.json()["id"]]]
     assert cache_client().sismember(dirty_key(shop.surface.pk), "u1")
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("server closed"), RedisError("away"), InterfaceError("closed")]
+)
+def test_a_server_that_is_away_is_said_in_the_one_error_shape(error):
+    answer = api.on_exception(RequestFactory().get("/v1/surfaces"), error)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert json.loads(answer.content)["error"]["code"] == "unavailable"
 
 
 def test_units_are_marked_again_when_the_cache_was_lost(shop):
