@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from experiments.models import Metric
     from experiments.stats.effects import Kind
 
+_LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
 SERVED = "slate"  # denominator: served answers of the experiment
 SAID = "feedback."  # an event's name that begins so is a kind of feedback
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
@@ -216,7 +217,13 @@ class MetricSpec:
 
         Raises:
             MetricError: a field breaks a rule or is unknown.
+
+        A window from before there was a maximum is cut to it: what runs must be looked at.
         """
+        data = {
+            name: min(value, MAX_SECONDS) if name in _LENGTHS and value is not None else value
+            for name, value in data.items()
+        }
         known = {column.name for column in fields(cls)} - {"names"}
         if unknown := set(data) - known:
             name = min(unknown)

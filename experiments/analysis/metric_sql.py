@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from experiments.analysis.metric_spec import SERVED, Filter, MetricSpec, is_said
+from experiments.bounds import MAX_VALUE
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST
 
@@ -138,6 +139,10 @@ _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
     WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s OFFSET 0)"""
 
 
+# Values from before there was a bound: one of 1e308 would end every look. `roll_up` names them.
+_SUMMABLE = f"CASE WHEN abs(e.value) <= {MAX_VALUE!r} THEN e.value END"
+
+
 def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
     if spec.kind == "funnel":
         return f"({_funnel(spec, span, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
@@ -148,8 +153,8 @@ def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
         return f"EXISTS (SELECT 1 {where})::int::float8"
     value = {
         "count": "count(*)::float8",
-        "sum": "coalesce(sum(e.value), 0)",
-        "max": "coalesce(max(e.value), 0)",
+        "sum": f"coalesce(sum({_SUMMABLE}), 0)",
+        "max": f"coalesce(max({_SUMMABLE}), 0)",
         "items": "count(DISTINCT e.item_id)::float8",
     }[spec.value]
     return f"(SELECT {value} {where})"

@@ -15,6 +15,7 @@ that turns out to be a bot is taken out of them again.
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -34,12 +35,15 @@ from experiments.analysis.roll_up_sql import (
 )
 from experiments.analysis.take_out import take_out_excluded
 from experiments.analysis.watermark import NEW, Span, read_watermark, span_parameters
+from experiments.bounds import MAX_VALUE
 from experiments.models import Experiment, ExperimentMetric
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
 
+logger = logging.getLogger(__name__)
+MAX_NAMED = 5
 MAX_SECONDS = 600  # of one statement; a first roll-up reads all that came before it
 
 
@@ -59,6 +63,7 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
         take_out_excluded(cursor, experiment, roles, span)
         _observe_new_units(cursor, experiment, roles, span)
         _count_exposures(cursor, experiment, roles, span)
+        _name_set_aside(cursor, experiment, roles, span)
         batch, closed = experiment.batches + 1, False
         for role in roles:
             spec = spec_of(role, experiment)
@@ -69,6 +74,24 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     experiment.watermark = span.upper
     experiment.save(update_fields=["watermark", "batches"])
     return experiment
+
+
+def _name_set_aside(
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
+) -> None:
+    """Log which new events have values that no metric can sum, so that a person can mend them."""
+    names = {name for role in roles for name in spec_of(role, experiment).names}
+    cursor.execute(
+        f"""SELECT event_id, value FROM experiments_event
+        WHERE project_id = %(project)s AND {NEW} AND name = ANY(%(names)s)
+            AND NOT abs(value) <= %(bound)s LIMIT {MAX_NAMED}""",
+        span_parameters(experiment, span) | {"names": sorted(names), "bound": MAX_VALUE},
+    )
+    for event_id, value in cursor.fetchall():
+        logger.warning(
+            "%s: event '%s' is counted without its value: value == %g, must be at most %g either way.",
+            experiment, event_id, value, MAX_VALUE,
+        )  # fmt: skip
 
 
 def _count_exposures(

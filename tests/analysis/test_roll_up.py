@@ -420,3 +420,42 @@ def test_a_definition_survives_json():
         assert MetricSpec.from_json(spec.as_json()) == spec
     with pytest.raises(MetricError, match="metric field 'colour' is unknown"):
         MetricSpec.from_json({"key": "m", "kind": "mean", "event": "e", "colour": "red"})
+
+
+def test_what_cannot_be_summed_is_set_aside_and_named(tables, caplog):
+    """Rows from before there were bounds: a value of 1e308, not a number, a window of ages."""
+    shop = builders.make_shop()
+    metric = Metric.objects.create(
+        project=shop.project, key="spend", kind="mean", event_name="click", value="sum"
+    )
+    experiment = shop.run_experiment(window_seconds=WINDOW)
+    experiment.roles.create(metric=metric, role="secondary")
+    long = experiment.roles.create(
+        metric=Metric.objects.create(project=shop.project, key="ever", kind="mean", event_name="click"),
+        role="secondary",
+    )
+    frozen = MetricSpec.of(long.metric, default_window_seconds=WINDOW).as_json()
+    long.spec = frozen | {"window_seconds": 1e300, "delay_seconds": 1e18}
+    long.save()
+    control = experiment.control
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO experiments_exposure
+                (project_id, experiment_id, variant_id, epoch, unit_id, unit_type, exposed_at)
+            VALUES (%s, %s, %s, 1, 'u', 'unit', now() - interval '1 hour')""",
+            [shop.project.pk, experiment.pk, control.pk],
+        )
+        for event_id, value in (("huge", "1e308"), ("none", "NaN"), ("fine", "3")):
+            cursor.execute(
+                """INSERT INTO experiments_event (project_id, event_id, name, unit_id, item_known,
+                    value, occurred_at, properties, source)
+                VALUES (%s, %s, 'click', 'u', true, %s::float8, now() - interval '59 minutes 30 s',
+                    '{}', 'live')""",
+                [shop.project.pk, event_id, value],
+            )
+    roll(experiment, builders.now())
+    total = experiment.totals.get(metric=metric, segment="")
+    assert (total.n, total.sum_y) == (1, 3.0)
+    assert "event 'huge' is counted without its value: value == 1e+308" in caplog.text
+    assert "event 'none'" in caplog.text
+    assert "event 'fine'" not in caplog.text
