@@ -103,9 +103,17 @@ def _freeze(surface: Surface, rows: Likes | Examples | Answers) -> Snapshot:
             times = rows.labelled_at
         case Answers():
             times = rows.served_at
+    folder = settings.BAKEOFF.snapshots
+    try:
+        digest = write_snapshot(folder, rows)
+    except OSError as error:
+        why = error.strerror or error
+        raise CannotTrainError(
+            f"the snapshot of surface '{surface}' cannot be written to {folder}: {why}."
+        ) from error
     snapshot, _ = Snapshot.objects.get_or_create(
         surface=surface,
-        sha256=write_snapshot(settings.BAKEOFF.snapshots, rows),
+        sha256=digest,
         defaults={
             "rows": len(rows.unit_ids),
             "units": len(set(rows.unit_ids)),

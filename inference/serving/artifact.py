@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
+
+
+# Of all files of one artifact. Larger than any model that answers within a request's deadline.
+MAX_BYTES = 8_000_000_000
 
 
 class ArtifactError(Exception):
@@ -123,24 +128,62 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
         ArtifactError: it is missing, damaged, or holds what its manifest does not name.
     """
     folder = root / digest
+    _check_entries(folder, digest[:12])
     try:
         manifest = (folder / "manifest.json").read_bytes()
     except OSError as error:
         raise ArtifactError(f"artifact {digest[:12]} is missing from {root}.") from error
     if hashlib.sha256(manifest).hexdigest() != digest:
         raise ArtifactError(f"manifest of artifact {digest[:12]} was changed.")
-    content: Mapping[str, Any] = json.loads(manifest)
-    for name, expected in content["files"].items():
+    content, files = _parse_manifest(manifest, digest[:12])
+    for name, expected in files.items():
         if Path(name).name != name:
             raise ArtifactError(f"file '{name}' of artifact {digest[:12]} lies outside of it.")
         if not (folder / name).is_file() or _sha256(folder / name) != expected:
             raise ArtifactError(f"file {name} of artifact {digest[:12]} was changed.")
-    strangers = {path.name for path in folder.iterdir()} - set(content["files"]) - {"manifest.json"}
+    strangers = {path.name for path in folder.iterdir()} - set(files) - {"manifest.json"}
     if strangers:
         raise ArtifactError(
             f"artifact {digest[:12]} holds {sorted(strangers)}, which its manifest does not name."
         )
     return folder, content
+
+
+def _check_entries(folder: Path, name: str) -> None:
+    """Refuse what must not be read, before a byte of it is: by what the file system says of it.
+
+    A sparse file of terabytes takes no disk and an hour to hash; a link leads out of the artifact, to
+    what may change when it has been checked.
+    """
+    size = 0
+    try:
+        for path in folder.iterdir():
+            about = path.lstat()
+            if not stat.S_ISREG(about.st_mode):
+                raise ArtifactError(f"'{path.name}' of artifact {name} is not a plain file.")
+            size += about.st_size
+    except OSError as error:
+        raise ArtifactError(f"artifact {name} is missing from {folder.parent}.") from error
+    if size > MAX_BYTES:
+        raise ArtifactError(f"bytes of artifact {name} == {size}, must be at most {MAX_BYTES}.")
+
+
+def _parse_manifest(manifest: bytes, name: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Return a manifest and the hashes of its files.
+
+    Raises:
+        ArtifactError: it is no JSON object with hashes by name.
+    """
+    try:
+        content = json.loads(manifest)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"manifest of artifact {name} is not JSON: {error}.") from error
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+        raise ArtifactError(
+            f"manifest of artifact {name} must be an object with 'files', the SHA-256 of each by name."
+        )
+    return content, files
 
 
 def form_of(manifest: Mapping[str, Any]) -> str:

@@ -157,7 +157,11 @@ def holds_any(file: Path, unit_ids: Sequence[str]) -> bool:
 
 
 def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
-    """Write rows and return the hash of their content, which is the file's name."""
+    """Write rows and return the hash of their content, which is the file's name.
+
+    Raises:
+        OSError: the folder cannot be written; nothing of it is left there.
+    """
     # Web processes import this module for its dataclasses; they have no use for pyarrow.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -179,8 +183,11 @@ def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
     if not target.exists():
         handle, name = tempfile.mkstemp(dir=folder)
         os.close(handle)
-        pq.write_table(table, name)
-        Path(name).replace(target)
+        try:
+            pq.write_table(table, name)
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)  # half a snapshot on a full disk would keep it full
     return digest
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -78,6 +79,40 @@ def test_a_changed_file_is_found(tmp_path, file):
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ArtifactError, match="was changed"):
         Ranker(tmp_path, digest)
+
+
+def put_manifest(root, content: str) -> str:
+    """Write a folder whose name is right for whatever its manifest says."""
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    (root / digest).mkdir()
+    (root / digest / "manifest.json").write_text(content)
+    return digest
+
+
+def test_a_link_in_an_artifact_is_refused(tmp_path):
+    digest = save_artifact(tmp_path, draft())
+    file = tmp_path / digest / "bias.npy"
+    file.rename(tmp_path / "elsewhere.npy")
+    file.symlink_to(tmp_path / "elsewhere.npy")
+    with pytest.raises(ArtifactError, match=r"'bias\.npy' .* is not a plain file"):
+        check_artifact(tmp_path, digest)
+
+
+def test_a_file_of_terabytes_is_refused_before_it_is_read(tmp_path):
+    """It is sparse: it takes no disk, and would be hashed for an hour."""
+    digest = put_manifest(tmp_path, '{"form": "vectors", "files": {"huge": "00"}}')
+    with (tmp_path / digest / "huge").open("wb") as file:
+        file.truncate(2**42)
+    with pytest.raises(ArtifactError, match=r"bytes of artifact .* must be at most 8000000000"):
+        check_artifact(tmp_path, digest)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", "{", "{}", '{"files": []}', '{"files": {"a": 1}}', "[" * 100_000]
+)
+def test_a_manifest_of_another_shape_is_refused(tmp_path, content):
+    with pytest.raises(ArtifactError, match="manifest of artifact"):
+        check_artifact(tmp_path, put_manifest(tmp_path, content))
 
 
 def test_a_missing_artifact_is_named(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import Any
 
@@ -24,6 +25,7 @@ from bakeoff.api.surfaces import router as surfaces
 from bakeoff.api.units import router as units
 
 logger = logging.getLogger(__name__)
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 api = BothLanes(
     title="Bakeoff",
@@ -99,6 +101,15 @@ def _on_outage(request: HttpRequest, error: Exception) -> HttpResponse:
     )
     answer["Retry-After"] = "2"
     return answer
+
+
+@api.exception_handler(OSError)
+def _on_disk(request: HttpRequest, error: OSError) -> HttpResponse:
+    """A folder of the platform that cannot be written: a person has to make room."""
+    if error.errno not in _NO_ROOM:
+        raise error
+    logger.error("a folder cannot be written: %s", error)
+    return _answer(request, 507, "no_space", f"{error.strerror}: {error.filename or 'a folder'}.")
 
 
 @api.exception_handler(DataError)

@@ -20,6 +20,7 @@ from bakeoff.environment import read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bakeoff.environment import Environment
 
@@ -49,9 +50,25 @@ def _home(environment: Environment) -> Iterator[tuple[bool, str]]:
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     writable = os.access(existing, os.W_OK)
     yield writable, f"home {home}" + ("" if writable else ": not writable, set BAKEOFF_HOME")
-    free = shutil.disk_usage(existing).free
-    enough = free >= FREE_BYTES_NEEDED
-    yield enough, f"disk: {free // 2**20} MiB free" + ("" if enough else ": free some space")
+    yield from _disks(environment)
+
+
+def _disks(environment: Environment) -> Iterator[tuple[bool, str]]:
+    """Measure every folder that is written: each may be a volume of its own, or a link to one."""
+    home = environment.home
+    written = [home, environment.run_folder, environment.artifacts, environment.snapshots]
+    written += [environment.logs, home / "cache", home / "postgres", home / "valkey"]
+    devices: dict[int, Path] = {}
+    for folder in written:
+        existing = next(one for one in (folder, *folder.parents) if one.exists())
+        devices.setdefault(existing.stat().st_dev, existing)
+    for folder in devices.values():
+        free = shutil.disk_usage(folder).free
+        # A disk can be full of small files: then it has bytes and nowhere to put them.
+        space = os.statvfs(folder)
+        enough = free >= FREE_BYTES_NEEDED and (not space.f_files or space.f_favail > 0)
+        line = f"disk of {folder}: {free // 2**20} MiB free"
+        yield enough, line + ("" if enough else ": free some space")
 
 
 def _postgres(environment: Environment) -> Iterator[tuple[bool, str]]:
