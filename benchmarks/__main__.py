@@ -26,6 +26,7 @@ NAMES = (
     "off_policy",
     "pages",
     "faults",
+    "hostile",
 )
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx2
@@ -52,6 +52,7 @@ class PlatformUnderTest:
         disk_megabytes: int = SMALL_DISK,
         own_disk: bool = True,
         variables: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         """Prepare a home.
 
@@ -60,9 +61,10 @@ class PlatformUnderTest:
             disk_megabytes: how large its disk is.
             own_disk: whether it gets a small disk of its own, which can be filled.
             variables: settings beside the home; DATABASE_URL and the like of this process do not count.
+            arguments: of `bakeoff up`, beside the port.
         """
         self.home, self.port, self.disk_megabytes = home, free_port(), disk_megabytes
-        self.variables = dict(variables or {})
+        self.variables, self.arguments = dict(variables or {}), arguments
         self.url = f"http://127.0.0.1:{self.port}"
         self.said = home.with_suffix(".said")
         self.holder: subprocess.Popen | None = None
@@ -99,6 +101,7 @@ class PlatformUnderTest:
                 "--preserve-credentials",
             ]
         command = [*enter, sys.executable, "-m", "bakeoff", "up", "--port", str(self.port)]
+        command += self.arguments
         variables = {**os.environ, "BAKEOFF_HOME": str(self.home), "BAKEOFF_TICK_SECONDS": "0.5"}
         for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
             variables.pop(name, None)
