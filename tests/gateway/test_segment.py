@@ -30,9 +30,9 @@ def message(kind="track", **fields):
     }
 
 
-def send(lane, shop, *messages, path="/v1/batch", **envelope):
+def send(lane, shop, *messages, path="/v1/batch", key="", **envelope):
     body = {"batch": list(messages), **envelope} if path == "/v1/batch" else messages[0] | envelope
-    return lane.client.post(path, json=body, headers=basic(shop.public))
+    return lane.client.post(path, json=body, headers=basic(key or shop.public))
 
 
 def test_a_batch_is_kept_and_answered_with_200(lane, shop):
@@ -102,7 +102,8 @@ def test_experiment_viewed_is_an_exposure(lane, shop):
     unknown = message(
         event="Experiment Viewed", properties={"experiment_id": "other", "variation_id": "treatment"}
     )
-    answer = send(lane, shop, viewed, unknown)
+    # With a public key it would have to be the variant that the rule gives.
+    answer = send(lane, shop, viewed, unknown, key=shop.secret)
     assert answer.json()["rejected"][0]["code"] == "unknown_experiment"
     met = Exposure.objects.get(project=shop.project)
     assert (met.unit_id, met.variant.key) == ("u1", "treatment")
@@ -145,3 +146,81 @@ def test_gzip_and_its_refusals(lane, shop, rows):
 @pytest.mark.parametrize("body", [{}, {"batch": []}, {"batch": "x"}, {"batch": [message()] * 1001}])
 def test_an_envelope_wants_1_to_1000_messages(lane, shop, body):
     assert lane.client.post("/v1/batch", json=body, headers=basic(shop.public)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "column"),
+    [
+        ({"properties": {"value": "dark"}}, "value", "value"),
+        ({"properties": {"value": True}}, "value", "value"),
+        ({"properties": {"value": ""}}, "value", "value"),
+        ({"properties": {"value": "$19.99"}}, "value", "value"),
+        ({"properties": {"value": "1_000"}}, "value", "value"),
+        ({"properties": {"revenue": 1e16}}, "revenue", "value"),
+        ({"properties": {"item_id": ["a", "b"]}}, "item_id", "item_id"),
+        ({"properties": {"product_id": "x" * 201}}, "product_id", "item_id"),
+        ({"properties": {"recommendation_id": "theirs"}}, "recommendation_id", "recommendation_id"),
+        ({"properties": {"recommendation_id": 7}}, "recommendation_id", "recommendation_id"),
+    ],
+)
+def test_what_does_not_fit_is_left_out_and_named(lane, shop, fields, field, column):
+    answer = send(lane, shop, message(messageId="before"), message(**fields)).json()
+    assert (answer["accepted"], answer["rejected"]) == (2, [])
+    (warning,) = answer["warnings"]
+    assert (warning["index"], warning["field"], warning["code"]) == (1, field, "left_out")
+    assert f"{field} == " in warning["message"]
+    stored = Event.objects.get(project=shop.project, event_id="m1")
+    assert getattr(stored, column) is None
+    assert stored.properties == fields["properties"]
+
+
+def test_a_value_that_fits_beside_one_that_does_not_counts(lane, shop):
+    answer = send(lane, shop, message(properties={"value": "dark", "revenue": "9.5"})).json()
+    assert "warnings" not in answer
+    assert Event.objects.get(project=shop.project).value == 9.5
+
+
+@pytest.mark.parametrize("fields", [{"properties": "none"}, {"properties": [1]}, {"context": "none"}])
+def test_an_object_that_is_none_is_left_out(lane, shop, fields):
+    answer = send(lane, shop, message(**fields)).json()
+    assert answer["accepted"] == 1
+    assert answer["warnings"][0]["field"] in fields
+
+
+@pytest.mark.parametrize(("user", "unit"), [(42, "42"), (42.0, "42"), ("u", "u")])
+def test_ids_may_be_numbers(lane, shop, user, unit):
+    assert send(lane, shop, message(userId=user, messageId=7)).json()["accepted"] == 1
+    stored = Event.objects.get(project=shop.project)
+    assert (stored.unit_id, stored.event_id) == (unit, "7")
+
+
+@pytest.mark.parametrize("sent", ["yesterday", 1700000000, {}, "9999-99-99"])
+def test_a_bad_sent_at_is_not_read(lane, shop, sent):
+    answer = send(lane, shop, message(), sentAt=sent).json()
+    assert answer["accepted"] == 1
+    assert [(w["index"], w["field"]) for w in answer["warnings"]] == [(None, "sentAt")]
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "sent"),
+    [
+        ("1970-01-01T00:00:10Z", None),  # a clock that was never set
+        ("1970-01-01T00:00:10Z", "1970-01-01T00:00:20Z"),  # corrected, as any clock
+        (None, "1970-01-01T00:00:20Z"),  # the sender's clock was set in between
+        ("soon", None),
+        (1700000000, None),
+    ],
+)
+def test_a_clock_that_makes_no_sense_keeps_the_event(lane, shop, timestamp, sent):
+    body = message() | ({"timestamp": timestamp} if timestamp is not None else {})
+    answer = send(lane, shop, body, **({"sentAt": sent} if sent else {})).json()
+    assert (answer["accepted"], answer["rejected"]) == (1, [])
+    stored = Event.objects.get(project=shop.project)
+    assert abs((stored.occurred_at - datetime.now(UTC)).total_seconds()) < 120
+
+
+def test_warnings_of_what_is_refused_are_not_given_beside_it(lane, shop):
+    body = message(event="", properties={"value": "dark"})
+    answer = send(lane, shop, body).json()
+    assert [row["code"] for row in answer["rejected"]] == ["invalid_value"]
+    assert "warnings" not in answer

@@ -10,7 +10,7 @@ import pytest
 
 from tests.hostile.siege import Siege
 
-CASES = 200
+CASES = 150
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ class _Draft:
         links: ids that came together and nothing else.
         bots: ids of visitors that are crawlers.
         rejected: index, code and message of what is not kept.
+        index: of the entry that is read.
     """
 
     events: list[tuple[Ids, EventRow]] = field(default_factory=list)
@@ -64,6 +65,7 @@ class _Draft:
     links: list[Ids] = field(default_factory=list)
     bots: list[Ids] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    index: int = 0
 
     @property
     def ids(self) -> list[Ids]:
@@ -100,7 +102,8 @@ class Intake:
             _check_entry(entry, "event")
             if default is not None:
                 entry = {"consent": default, **entry}
-            _read_event(draft, live, caller, entry, clock, agent=entry.get("user_agent"))
+            times = clock.occurred(entry, "occurred_at")
+            _read_event(draft, live, caller, entry, times, agent=entry.get("user_agent"))
 
         draft = await self._read_all(live, caller.key, entries, read, alone=single)
         return orjson.dumps(await self._keep(live, caller, draft))
@@ -114,24 +117,28 @@ class Intake:
         single = path != "/v1/batch"
         entries = _entries([data] if single else data.get("batch"), "batch")
         caller.spend(len(entries) - 1)
-        clock = fields.Clock.of(datetime.now(UTC), fields.moment(data, "sentAt"))
+        reading = segment.Reading.of(data, datetime.now(UTC))
 
         def read(draft: _Draft, message: Any) -> None:
+            reading.index = draft.index
             kind = segment.kind_of(message, path)
             _check_entry(message, "message")
             if kind in {"identify", "alias"}:
                 draft.links.append(fields.ids(segment.ids_of(message, kind)))
             elif kind == "track" and message.get("event") == segment.EXPOSED:
-                _read_exposure(draft, live, caller, message, clock)
+                _read_exposure(draft, live, caller, message, reading)
             elif kind in {"track", "page", "screen"}:
-                event = segment.as_event(message, kind)
+                event = segment.as_event(message, kind, reading)
                 agent = segment.user_agent_of(message)
-                _read_event(draft, live, caller, event, clock, agent=agent)
+                _read_event(draft, live, caller, event, reading.occurred(message), agent=agent)
             else:
                 raise segment.unsupported(kind)
 
         draft = await self._read_all(live, caller.key, entries, read, alone=single)
-        return orjson.dumps({"success": True, **await self._keep(live, caller, draft)})
+        answer = {"success": True, **await self._keep(live, caller, draft)}
+        if warnings := reading.warnings_beside(draft.rejected):
+            answer["warnings"] = warnings
+        return orjson.dumps(answer)
 
     async def feedback(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
         """Keep one piece of feedback, bound to its slate.
@@ -329,13 +336,13 @@ def _read_all(
 ) -> _Draft:
     """Read each entry; what is wrong with one is its own, unless it came alone."""
     draft = _Draft()
-    for index, entry in enumerate(entries):
+    for draft.index, entry in enumerate(entries):
         try:
             read(draft, entry)
         except (ApiError, BoundsError) as error:
             if refuse_alone and error.code != "no_consent":
                 raise
-            draft.rejected.append({"index": index, "code": error.code, "message": error.message})
+            draft.rejected.append({"index": draft.index, "code": error.code, "message": error.message})
     return draft
 
 
@@ -344,12 +351,12 @@ def _read_event(
     live: Live,
     caller: Caller,
     entry: dict[str, Any],
-    clock: fields.Clock,
+    times: tuple[datetime, datetime | None],
     *,
     agent: object,
 ) -> None:
     key = caller.key
-    at, claimed = clock.occurred(entry, "occurred_at")
+    at, claimed = times
     name = fields.text(entry, "name", most=MAX_NAME)
     item = fields.optional_text(entry, "item_id")
     ids = fields.ids(entry)
@@ -363,7 +370,7 @@ def _read_event(
         recommendation_id=fields.uuid(entry, "recommendation_id"),
         value=fields.number(entry, "value"),
         occurred_at=at.isoformat(),
-        received_at=clock.received.isoformat(),
+        received_at=datetime.now(UTC).isoformat(),
         properties=fields.mapping(entry, "properties"),
         source="live",
         claimed_at=claimed.isoformat() if claimed else None,
@@ -379,7 +386,7 @@ def _read_event(
 
 
 def _read_exposure(
-    draft: _Draft, live: Live, caller: Caller, message: dict[str, Any], clock: fields.Clock
+    draft: _Draft, live: Live, caller: Caller, message: dict[str, Any], reading: segment.Reading
 ) -> None:
     """Read an "Experiment Viewed": a client that evaluated by itself says what it showed."""
     name, variant = segment.exposure_of(message)
@@ -390,8 +397,7 @@ def _read_exposure(
     if variant not in experiment.variants:
         raise invalid("variation_id", variant, f"one of {sorted(experiment.variants)}")
     ids = fields.ids(segment.ids_of(message, "track"))
-    when = "originalTimestamp" if message.get("originalTimestamp") else "timestamp"
-    at, _ = clock.occurred(message, when)
+    at, _ = reading.occurred(message)
     claim = Claim(experiment, variant, at, trusted=caller.key.kind == SECRET)
     draft.exposures.append(
         (
