@@ -1,0 +1,108 @@
+"""What the pages of docs say to type is typed: scripts in a browser, Python, requests, commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from bakeoff.cli import main as cli
+from experiments.models import Event
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(*languages: str) -> list[tuple[str, str]]:
+    """Return the name and text of each block of code in some languages."""
+    found = []
+    for page in PAGES:
+        for number, block in enumerate(re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL)):
+            if block[0] in languages:
+                found.append((f"{page.relative_to(ROOT)}-{number}", block[1]))
+    return found
+
+
+def cases(*languages: str):
+    return [pytest.param(text, id=name) for name, text in blocks(*languages)]
+
+
+@pytest.mark.parametrize("text", cases("html"))
+def test_a_page_runs_as_it_stands(chromium, lane, shop, text):
+    text = re.sub(r"https?://[\w.:-]+/sdk", "/sdk", text).replace("pk_…", shop.public)
+    text = text.replace("timeout: 300", "timeout: 30_000")  # a busy machine is no missing platform
+    context = chromium.new_context()
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    body = f"<!doctype html><body><ul id='films'></ul>{text}"
+    page.route("**/host", lambda route: route.fulfill(body=body, content_type="text/html"))
+    with page.expect_response("**/v1/recommend") as asked:
+        page.goto(f"{lane.url}/host")
+    assert asked.value.status == 200
+    if "bakeoff.track" in text:
+        page.locator("#films li").nth(1).click()
+        page.evaluate("() => bakeoff.flush()")
+        assert Event.objects.filter(project=shop.project, name="click").count() == 1
+    assert errors == []
+    context.close()
+
+
+PYTHON = [
+    case for case in cases("python") if not case.values[0].startswith(">>>")
+]  # tests/stats has those
+
+
+@pytest.mark.parametrize("text", PYTHON)
+def test_python_runs(text, lane, shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = text.replace("http://localhost:8000", lane.url).replace("pk_…", shop.public)
+    text = text.replace('HTTPServer(("127.0.0.1", 9000), Model).serve_forever()', "Model")
+    names = {"json": json}
+    exec(compile(text, "a page of docs", "exec"), names)
+    if "flags" in names:
+        names["flags"].close()  # ends its thread
+
+
+def requests() -> list:
+    """Return path and body of the first block of JSON below each heading that is a request."""
+    found = []
+    for title, text in re.findall(r"^## POST (/v1/\w+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/http.md").read_text(), re.DOTALL | re.MULTILINE):  # fmt: skip
+        if body := re.search(r"```json\n(.*?)```", text, re.DOTALL):
+            found.append(pytest.param(title, json.loads(body[1]), id=title))
+    return found
+
+
+@pytest.mark.parametrize(("path", "body"), requests())
+def test_a_request_of_the_page_is_understood(lane, shop, path, body):
+    answer = lane.post(path, body, shop.public)
+    # A surface of labels is not there: all else was read before.
+    assert answer.status_code == 200 or answer.json()["error"]["code"] == "unknown_surface", answer.text
+    assert answer.status_code == 200 or path == "/v1/classify"
+
+
+def commands() -> list:
+    """Return every line of a shell block that calls bakeoff."""
+    found = []
+    for name, text in blocks("sh", "bash", "console"):
+        calls = re.findall(r"^\s*(?:\S*/)?bakeoff (.*)", text.replace("\\\n", " "), re.MULTILINE)
+        found += [pytest.param(call, id=f"{name}: {call[:40]}") for call in calls]
+    return found
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_pages_is_one(line):
+    words = shlex.split(line, comments=True)
+    command: click.Command = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group):
+        name = words.pop(0)
+        command = command.get_command(context, name)
+        assert command is not None, f"{name} is no command"
+    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+    assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
