@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from experiments.assignment import hashed_variant
 from experiments.models import Event, Exposure, Link
 
 NOW = datetime.now(UTC)
@@ -95,9 +96,11 @@ def test_identify_links_and_what_we_do_not_keep_is_named(lane, shop, rows):
 def test_experiment_viewed_is_an_exposure(lane, shop):
     experiment = shop.run_experiment()
     lane.refresh()
+    rule = lane.gateway._live.current.flags[shop.project.pk].rules[experiment.key]
+    variant = hashed_variant(rule, "u1")
     viewed = message(
         event="Experiment Viewed",
-        properties={"experiment_id": experiment.key, "variation_id": "treatment"},
+        properties={"experiment_id": experiment.key, "variation_id": variant},
     )
     unknown = message(
         event="Experiment Viewed", properties={"experiment_id": "other", "variation_id": "treatment"}
@@ -106,7 +109,7 @@ def test_experiment_viewed_is_an_exposure(lane, shop):
     answer = send(lane, shop, viewed, unknown, key=shop.secret)
     assert answer.json()["rejected"][0]["code"] == "unknown_experiment"
     met = Exposure.objects.get(project=shop.project)
-    assert (met.unit_id, met.variant.key) == ("u1", "treatment")
+    assert (met.unit_id, met.variant.key) == ("u1", variant)
 
 
 def test_consent_of_the_envelope_is_honoured(lane, shop):
