@@ -9,11 +9,13 @@ import numpy as np
 import orjson
 import psycopg
 import pytest
+from click.testing import CliRunner
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
 from bakeoff.accounts.models import AuditEntry
+from bakeoff.cli import main
 from bakeoff.commands.doctor import check_champions
 from bakeoff.gateway.live import LiveConfiguration
 from bakeoff.gateway.probing import probe
@@ -200,3 +202,29 @@ def test_a_promotion_against_the_gate_says_so_everywhere(lane, shop):
     entry = AuditEntry.objects.get(project=shop.project, action="promote")
     assert "ndcg may be as low as" in entry.detail["gate_refusal"]
     assert "Promoted against its gate" in client.get(page).content.decode()
+
+
+def test_the_shell_and_the_page_refuse_alike(lane, shop, rival):
+    lose(rival)
+    for verb in ("promote", "rollback"):
+        arguments = [verb, "home-feed", rival.label, "--project", shop.project.slug]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 1
+        assert f"{rival.label} cannot be served: artifact" in " ".join(result.output.split())
+    client = Client()
+    client.force_login(User.objects.create_superuser(f"page-{rival.pk}", password="x"))
+    page = client.post(f"/p/{shop.project.slug}/models/{rival.pk}/promote/", {"reason": "why not"})
+    assert page.status_code == 409
+    assert f"{rival.label} cannot be served: artifact" in page.content.decode()
+    assert shop.surface.versions.champions().get() == shop.champion
+
+
+def test_the_shell_says_what_it_promotes_against(lane, shop):
+    refused = builders.make_version(shop.surface, [1] * 10, alias="rejected")
+    result = CliRunner().invoke(
+        main, ["promote", "home-feed", refused.label, "--project", shop.project.slug]
+    )
+    output = " ".join(result.output.split())
+    assert result.exit_code == 0, output
+    assert f"Against the gate: {refused.label} was refused by its gate" in output
+    assert "serving confirmed: it answered in every web process" in output
