@@ -299,16 +299,20 @@ def _write_reason(error: Exception) -> None:
     sys.stderr.write(f"{sentence}\n")
 
 
+# SQLSTATE of what passes: lost connections, a primary that was demoted, a deadlock, resources that
+# are used up, a lock that is held, a server that goes down or has trouble with its disk.
+_PASSING = ("08", "25006", "40", "53", "55P03", "57P", "58")
+
+
 def _is_outage(error: Exception) -> bool:
-    """Whether a connection was lost or could not be made; a statement that fails would fail again."""
-    from django.db import InterfaceError, OperationalError
+    """Whether a server was away, or could not do it now; any other statement would fail again."""
+    from django.db import Error, InterfaceError, OperationalError
     from redis.exceptions import RedisError
 
     state = getattr(error.__cause__, "sqlstate", None) or ""
-    lost = not state or state.startswith(("08", "57P"))
-    return isinstance(error, RedisError) or (
-        isinstance(error, OperationalError | InterfaceError) and lost
-    )
+    if isinstance(error, Error) and state:
+        return state.startswith(_PASSING)
+    return isinstance(error, RedisError | OperationalError | InterfaceError)
 
 
 if __name__ == "__main__":
