@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 
 from experiments.ingest.spill import REFUSED
+from tests.faults.clock import Clock
 from tests.faults.load import ITEMS, KINDS, Ledger, Load
 from tests.faults.platform import LARGE_DISK, SMALL_DISK, PlatformUnderTest
 from tests.faults.queued import QueuedWork
@@ -106,11 +107,17 @@ def faults_of(
         kill("worker"),
         ("kill -9 postgres under a statement", 1, platform.kill_under_a_statement),
         ("log folder gone, kill -9 web", 1, platform.lose_logs),
-        ("freeze postgres", 0, lambda: platform.freeze(3 + pause)),  # longer than a commit may take
+        # Longer than a commit, and than the sync of a spill, may take.
+        ("freeze postgres", 0, lambda: platform.freeze(3 + pause)),
+        ("freeze valkey", 0, lambda: platform.freeze(4 + pause, "valkey")),
+        ("read-only primary", 0, lambda: platform.refuse_writes(1 + pause)),
+        ("missing table", 0, lambda: platform.miss_a_table(1 + pause)),
         kill("postgres", "valkey"),
         kill("postgres", "worker"),
         kill("web", "worker", "postgres", "valkey"),
     ]
+    if platform.clock is not None:
+        found.append(("clock jump", 0, lambda: platform.jump_clock(1 + pause)))
     if platform.has_disk:
         found.append(("fill the disk", 0, lambda: platform.fill_disk(3 + pause)))
     return [*found, ("restart", 0, platform.restart)]
@@ -126,6 +133,8 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         clients: how many visitors.
     """
     platform = PlatformUnderTest(home, disk_megabytes=LARGE_DISK if seconds else SMALL_DISK)
+    if Clock.available():
+        platform.clock = Clock(home.with_suffix(".clock"))
     report = Report()
     try:
         platform.start()

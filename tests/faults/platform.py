@@ -20,6 +20,7 @@ import psycopg
 import redis
 
 from experiments.ingest.spill import STREAM
+from tests.faults.clock import Clock
 
 # Memory while it is full: 40 seconds of load fit into the small one; in ten minutes PostgreSQL's log
 # of changes alone takes four thousand.
@@ -69,6 +70,7 @@ class PlatformUnderTest:
         self.said = home.with_suffix(".said")
         self.holder: subprocess.Popen | None = None
         self.has_disk = own_disk and self._hold_disk()
+        self.clock: Clock | None = None  # a test that wants one sets it before the start
         self.supervisor: subprocess.Popen | None = None
         self.public = self.secret = ""
 
@@ -106,6 +108,8 @@ class PlatformUnderTest:
         for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
             variables.pop(name, None)
         variables |= self.variables
+        if self.clock is not None:
+            variables |= self.clock.variables
         with self.said.open("ab") as said:
             self.supervisor = subprocess.Popen(
                 command, env=variables, stdout=said, stderr=said, stdin=subprocess.DEVNULL
@@ -192,6 +196,35 @@ class PlatformUnderTest:
                 process.suspend()
         return frozen
 
+    def refuse_writes(self, seconds: float) -> None:
+        """Take no writes for a while, on open connections, too: as a primary that was demoted."""
+        with self.database() as connection:
+            connection.autocommit = True
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            connection.execute("SELECT pg_reload_conf()")
+            try:
+                time.sleep(seconds)
+            finally:
+                connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+                connection.execute("SELECT pg_reload_conf()")
+
+    def miss_a_table(self, seconds: float) -> None:
+        """Lack a table for a while, as between a new web process and its migration."""
+        with self.database() as connection:
+            connection.autocommit = True
+            connection.execute("ALTER TABLE experiments_eventid RENAME TO elsewhere")
+            try:
+                time.sleep(seconds)
+            finally:
+                connection.execute("ALTER TABLE elsewhere RENAME TO experiments_eventid")
+
+    def jump_clock(self, seconds: float) -> None:
+        """Be an hour ahead for a while, then an hour behind."""
+        for offset in (3600, -3600, 0):
+            self.clock.jump(offset)
+            time.sleep(seconds / 2 if offset else 0)
+
     @property
     def folder(self) -> Path:
         """The home, as it is seen from outside its namespace."""
@@ -245,3 +278,4 @@ class PlatformUnderTest:
             self.holder.wait()
         shutil.rmtree(self.home, ignore_errors=True)
         self.said.unlink(missing_ok=True)
+        shutil.rmtree(self.home.with_suffix(".clock"), ignore_errors=True)

@@ -27,4 +27,4 @@ def test_what_was_acknowledged_is_there_once_and_what_was_queued_gets_done(home,
     assert report.runs_queued == 1
     assert report.runs_ended_well == 1, report.runs_ended
     bit = {fault["fault"] for fault in report.faults if fault["spilled"] + fault["refused"]}
-    assert {"kill -9 web", "freeze postgres"} <= bit, report
+    assert {"kill -9 web", "freeze postgres", "read-only primary", "missing table"} <= bit, report

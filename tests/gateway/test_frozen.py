@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,10 +12,12 @@ from dataclasses import replace
 import httpx2
 import orjson
 import pytest
+import redis
 from django.db import connection
 
 from bakeoff.accounts.models import ApiKey
 from bakeoff.environment import read_environment
+from bakeoff.gateway.cache import listening_client, subscribe
 from experiments.ingest.spill import STREAM, why_unfit
 from experiments.models import Experiment, SavedGroup
 from experiments.tasks import drain_spilled_rows
@@ -35,6 +38,26 @@ def test_a_frozen_redis_holds_nobody_up(outage, shop, rows):
     assert (ready.status_code, ready.json()["redis"]) == (200, False)
     outage.redis.thaw()
     eventually(lambda: outage.lane.client.get("/readyz?strict").status_code == 200)
+
+
+def test_nobody_waits_for_ever_to_subscribe_at_a_frozen_redis(outage):
+    outage.redis.freeze()
+
+    async def listen() -> Exception | None:
+        client = listening_client(outage.environment.redis_url)
+        try:
+            await anext(subscribe(client, "a-channel"))
+        except (redis.RedisError, OSError) as error:
+            return error
+        return None
+
+    async def listen_in_time() -> Exception | None:
+        async with asyncio.timeout(60) as limit:
+            error = await listen()
+        assert not limit.expired()
+        return error
+
+    assert asyncio.run(listen_in_time()) is not None
 
 
 def test_a_frozen_postgres_is_an_outage(outage, shop, rows):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HOT_SECONDS = 0.25  # on the way of a request: without the cache it is answered, too
 STORE_SECONDS = SYNC_TIMEOUT_MS / 1000 + 1.0  # where rows are put that must not be lost
 QUIET_SECONDS = 5.0
+CONNECT_SECONDS = 2.0
 MAX_SILENT = 2
 
 
@@ -78,7 +79,9 @@ def _too_late(seconds: float) -> redis.exceptions.TimeoutError:
 
 def listening_client(url: str) -> redis.asyncio.Redis:
     """Return a client for subscriptions and blocking reads, whose waits the caller bounds."""
-    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(url, socket_connect_timeout=2)
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+        url, socket_connect_timeout=CONNECT_SECONDS
+    )
     return client
 
 
@@ -91,10 +94,12 @@ async def subscribe(
         redis.exceptions.RedisError, OSError: Redis is away, or gives no sign of life any more.
     """
     async with client.pubsub() as pubsub:
-        await pubsub.subscribe(channel)
+        async with asyncio.timeout(CONNECT_SECONDS):  # a frozen server lets everybody connect
+            await pubsub.subscribe(channel)
         silent = 0
         while True:
-            message = await pubsub.get_message(timeout=quiet_seconds)
+            async with asyncio.timeout(quiet_seconds + CONNECT_SECONDS):  # it may connect anew
+                message = await pubsub.get_message(timeout=quiet_seconds)
             if message is None:
                 # A server that is frozen, or gone without a word, looks like one with no news.
                 silent += 1
