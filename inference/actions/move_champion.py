@@ -10,6 +10,10 @@ class CannotPromoteError(Exception):
     """A version that cannot become champion; the message says why."""
 
 
+class CannotAskError(CannotPromoteError):
+    """Nobody knows whether it can: the servers by which processes are asked are away for a moment."""
+
+
 def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> ModelVersion | None:
     """Move the alias, inside the caller's transaction; return the version that it was taken from.
 

@@ -6,6 +6,8 @@ from django.views.generic import RedirectView
 
 from bakeoff.api import api
 
+handler500 = "bakeoff.dashboard.failures.show_failure"
+
 urlpatterns = [
     # One way in, which is slowed down for whoever guesses.
     path("admin/login/", RedirectView.as_view(pattern_name="sign-in", query_string=True)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+from http import HTTPStatus
 from typing import Any
 
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg.errors import QueryCanceled
@@ -49,7 +50,10 @@ def _answer(
     request: HttpRequest, status: int, code: str, message: str, field: str | None = None
 ) -> HttpResponse:
     error = {"code": code, "message": message, "field": field}
-    return api.create_response(request, {"error": error}, status=status)
+    answer = api.create_response(request, {"error": error}, status=status)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer["Retry-After"] = "2"
+    return answer
 
 
 @api.exception_handler(Problem)
@@ -83,7 +87,9 @@ def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return _answer(request, error.status_code, "bad_request", f"{error.message}.")
 
 
-@api.exception_handler(OperationalError)
+# Every error of the database but the two below says that it cannot do its work now: away, read only
+# while another takes over, or without a table while a release rolls out.
+@api.exception_handler(DatabaseError)
 @api.exception_handler(InterfaceError)
 @api.exception_handler(RedisError)
 def _on_outage(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -96,18 +102,23 @@ def _on_outage(request: HttpRequest, error: Exception) -> HttpResponse:
             "too_slow",
             "The answer takes too long to compute; ask for less.",
         )
-    answer = _answer(
+    return _answer(
         request, 503, "unavailable", "A server of the platform does not answer; try again in a moment."
     )
-    answer["Retry-After"] = "2"
-    return answer
+
+
+@api.exception_handler(Exception)
+def _on_failure(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A defect of ours, as the fast lane answers it: the traceback goes to the log alone."""
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _answer(request, 503, "failed", "The request could not be answered.")
 
 
 @api.exception_handler(OSError)
 def _on_disk(request: HttpRequest, error: OSError) -> HttpResponse:
     """A folder of the platform that cannot be written: a person has to make room."""
     if error.errno not in _NO_ROOM:
-        raise error
+        return _on_failure(request, error)
     logger.error("a folder cannot be written: %s", error)
     return _answer(request, 507, "no_space", f"{error.strerror}: {error.filename or 'a folder'}.")
 

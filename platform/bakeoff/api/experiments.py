@@ -31,7 +31,7 @@ from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment, Layer, Metric
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
-from inference.actions.move_champion import CannotPromoteError
+from inference.actions.move_champion import CannotAskError, CannotPromoteError
 from inference.models import ModelVersion, Surface
 
 router = Router(tags=["experiments"])
@@ -428,6 +428,8 @@ def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
         )
     except WrongStateError as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
+    except CannotAskError as error:
+        raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
         raise Problem(409, "cannot_promote", str(error)) from error
 
