@@ -14,10 +14,9 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from experiments.assignment.memory import NOTHING_RECALLED, Recall
-
 from .conditions import compile_condition
 from .hashing import buckets_of, growthbook_bucket
+from .memory import NOTHING_RECALLED, Recall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
