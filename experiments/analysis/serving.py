@@ -25,7 +25,8 @@ _SERVED = """
             AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
         ORDER BY recommendation_id DESC LIMIT %(most)s)
     SELECT variant_id, count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms),
-        count(*) FILTER (WHERE fallback IS NOT NULL),
+        count(*) FILTER (WHERE fallback NOT IN ('nearline', 'default_list')),
+        count(*) FILTER (WHERE fallback = 'default_list'),
         count(*) FILTER (WHERE fallback IN ('timeout', 'model_error', 'breaker_open',
             'model_unavailable')),
         (SELECT count(DISTINCT slot.value ->> 0) FROM lately AS mine,
@@ -36,6 +37,9 @@ _SERVED = """
 
 def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dict[str, Any]:
     """Return, by variant: slates, 95th percentile of latency, fallbacks, errors, items, sample slates.
+
+    A fallback is a list that is not the version's own. That a newcomer without history gets the
+    version's own order is none: it counts as a cold start.
 
     Args:
         experiment: whose slates.
@@ -61,11 +65,12 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dic
             "slates": count,
             "latency_p95_ms": p95,
             "fallback": fallbacks / count,
+            "cold": cold / count,
             "errors": errors / count,
             "items": items,
             "samples": [[slot[0] for slot in slate[:5]] for slate in _parsed(samples)],
         }
-        for variant, count, p95, fallbacks, errors, items, samples in rows
+        for variant, count, p95, fallbacks, cold, errors, items, samples in rows
         if variant in keys
     }
 

@@ -91,6 +91,7 @@ class ServingRow:
     errors: float
     items: int
     samples: list[list[str]]
+    cold: float = 0.0  # share of answers to units without history; looks of before do not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,11 +141,20 @@ def check_sample_ratio(
         p_value = min(smallest_before, math.exp(-max(mean_log_e, 0.0)))
     return SampleRatio(
         p_value=p_value,
-        expected={key: value / units for key, value in expected.items()},
+        expected={key: value / units for key, value in expected.items()}
+        if any(expected.values())
+        else _planned(epochs),
         observed={key: value / units for key, value in observed.items()},
         leaks=leaks,
         healthy=p_value >= alpha and not leaks,
     )
+
+
+def _planned(
+    epochs: Sequence[tuple[Mapping[str, int], Mapping[str, float]]],
+) -> dict[str, float]:
+    """Return what is expected before anybody came: the shares of the last epoch."""
+    return _used(epochs[-1][1]) if epochs else {}
 
 
 def _used(weights: Mapping[str, float]) -> dict[str, float]:

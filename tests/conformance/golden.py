@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtrc
+from scipy.special import bdtr, betaln, chdtrc
 
 from experiments.stats import confidence_sequence as sequences
 from experiments.stats import lifts, power
@@ -26,6 +26,9 @@ from experiments.stats.effect import Effect
 from experiments.stats.effects import compare, critical_value, newcombe_interval, stratify
 from experiments.stats.exact import Batch, ExactState, add_batches, block_log_e_values, log_e_value
 from experiments.stats.group_sequential import SPENDING, bounds_at, classic_constant
+from experiments.stats.guardrails import judge_noninferiority
+from experiments.stats.multiplicity import benjamini_hochberg, bonferroni, holm
+from experiments.stats.preference import wilson, win_rate
 from experiments.stats.srm import chi_square, log_bayes_factor
 from experiments.stats.totals import Moments, Totals
 from inference.evaluation.off_policy import doubly_robust_value, weighted_value
@@ -375,6 +378,102 @@ def _stratified(given: Given, _: Given) -> Output:
     }
 
 
+def _first(given: Given, *names: str, default: Any = None) -> Any:
+    """Return the first of several names that the inputs use."""
+    return next((given[name] for name in names if name in given), default)
+
+
+def _adjusted(given: Given, _: Given) -> Output:
+    """p-values by each procedure; which one a case means stands in its canonical output."""
+    p_values = _first(given, "p_values", "p", "pvalues", "raw")
+    found: Output = {
+        "bonferroni": bonferroni(p_values),
+        "holm": holm(p_values),
+        "benjamini_hochberg": benjamini_hochberg(p_values),
+    }
+    found |= {"fdr_bh": found["benjamini_hochberg"], "bh": found["benjamini_hochberg"]}
+    procedure = str(_first(given, "procedure", "method", "adjustment", default="")).lower()
+    chosen = {"b": "bonferroni", "h": "holm", "f": "fdr_bh"}.get(procedure[:1], "")
+    if "hochberg" in procedure or procedure == "bh":
+        chosen = "fdr_bh"
+    if chosen:
+        found |= dict.fromkeys(("adjusted", "p_adjusted", "adjusted_p", "p"), found[chosen])
+    alpha = given.get("alpha")
+    if chosen and alpha is not None:
+        found["reject"] = [p <= alpha for p in found[chosen]]
+    return found
+
+
+def _noninferiority(given: Given, _: Given) -> Output:
+    """A proportion that may lose up to a margin: one-sided, variances not pooled."""
+    control, treatment = (
+        Totals.of_proportion(given[f"x_{side}"], given[f"n_{side}"])
+        for side in ("control", "treatment")
+    )
+    effect = compare("proportion", control, treatment)
+    margin = _first(given, "margin", "absolute_margin")
+    if margin is None:
+        margin = given["relative_margin"] * effect.control
+    up = bool(_first(given, "increase_is_good", "higher_is_better", default=True))
+    alpha = _first(given, "alpha", default=0.05)
+    one_sided = critical_value(2 * alpha) if given.get("sides", 1) == 1 else critical_value(alpha)
+    good = effect.estimate if up else -effect.estimate
+    z, bound = (good + margin) / effect.se, good - one_sided * effect.se
+    judged = judge_noninferiority(
+        effect, relative_margin=margin / effect.control, increase_is_good=up, critical=one_sided
+    )
+    p = 0.5 * math.erfc(z / math.sqrt(2))
+    return {
+        "diff": effect.estimate, "se": effect.se, "margin": margin, "z": z, "statistic": z, "p": p,
+        "p_value": p, "bound": bound, "lower": bound, "lower_bound": bound, "ci_lower": bound,
+        "score_bound": judged.bound, "non_inferior": bound > -margin, "holds": judged.holds,
+    }  # fmt: skip
+
+
+def _success_split(given: Given, _: Given) -> Output:
+    """How successes fall on the variants against the planned shares, after each batch."""
+    shares = _first(given, "weights", "shares", "p0")
+    if shares is None:
+        share = _first(given, "share", "treatment_share", default=0.5)
+        shares = [1 - share, share]
+    rows = _first(given, "daily_successes", "successes", "daily_counts", "counts", "batches")
+    if rows is None:
+        rows = [[given["x_control"], given["x_treatment"]]]
+    if not isinstance(rows[0], list):
+        rows = [rows]
+    concentration = _first(given, "concentration", "prior_concentration", default=sum(shares) * 100)
+    total, log_e, p, least = np.zeros(len(shares)), [], [], 1.0
+    for row in rows:
+        total += row
+        log_e.append(log_bayes_factor(total, shares, concentration=concentration))
+        least = min(least, math.exp(-max(log_e[-1], 0.0)))
+        p.append(least)
+    if len(rows) == 1:
+        return {"log_e": log_e[0], "log_bayes_factor": log_e[0], "e": math.exp(log_e[0]), "p": p[0]}
+    return {"log_e": log_e, "log_bayes_factor": log_e, "p": p}
+
+
+def _interleaving(given: Given, _: Given) -> Output:
+    """Wins of one ranking over another, a unit each: sign test, Wilson, and a beta-mixture e-process."""
+    wins = int(_first(given, "wins_treatment", "wins_b", "wins"))
+    losses = int(_first(given, "wins_control", "wins_a", "losses"))
+    ties = int(_first(given, "ties", default=0))
+    n, alpha = wins + losses, _first(given, "alpha", default=0.05)
+    prior = float(_first(given, "prior", "concentration", default=1.0))
+    tail = float(bdtr(min(wins, losses), n, 0.5))
+    log_e = float(betaln(prior + wins, prior + losses) - betaln(prior, prior)) + n * math.log(2)
+    p = min(2 * tail, 1.0)
+    preferred = win_rate([1.0] * wins + [0.0] * losses + [0.5] * ties, alpha=alpha)
+    z = (wins - losses) / math.sqrt(n)
+    return {
+        "n": n, "share": wins / n, "win_rate": wins / n, "preference": preferred.rate,
+        "delta_ab": (wins + 0.5 * ties) / (n + ties) - 0.5, "p": p, "p_value": p, "p_sign": p,
+        "p_exact": p, "z": z, "p_z": _normal_p(z), "log_e": log_e, "e": math.exp(min(log_e, 700.0)),
+        "p_anytime": math.exp(-max(log_e, 0.0)), "ci_wilson": wilson(wins / n, n, alpha=alpha),
+        "ci": wilson(wins / n, n, alpha=alpha),
+    }  # fmt: skip
+
+
 METHODS: dict[str, Callable[[Given, Given], Output]] = {
     "two_proportion_z": _two_proportions,
     "welch_t_from_summary": _welch_summary,
@@ -400,6 +499,10 @@ METHODS: dict[str, Callable[[Given, Given], Output]] = {
     "anytime_exact_conditional_binomial": _exact,
     "anytime_grow_batched": _grow,
     "epoch_stratified_difference": _stratified,
+    "p_value_adjustment": _adjusted,
+    "non_inferiority_proportion": _noninferiority,
+    "anytime_success_split": _success_split,
+    "interleaving_preference": _interleaving,
 }
 
 

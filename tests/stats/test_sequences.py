@@ -69,3 +69,11 @@ def test_a_leak_is_not_a_mismatch_but_no_less_unhealthy():
 def test_sequence_refuses_impossible_settings(alpha, planned):
     with pytest.raises(StatisticsError, match="must be"):
         mixture_scale(alpha, planned)
+
+
+def test_before_anybody_came_the_planned_shares_are_expected():
+    planned = {"old": 0.75, "new": 0.25}
+    ratio = check_sample_ratio([({}, planned)], alpha=0.001)
+    assert ratio.expected == planned
+    assert ratio.observed == {"old": 0.0, "new": 0.0}
+    assert ratio.healthy
