@@ -114,9 +114,18 @@ def debian_postgres(folder: Path) -> Server:
     ]  # fmt: skip
     server = Server("postgres", command, folder, port)
     server.start()
+    wait_until(lambda: _takes_connections(server), "PostgreSQL has started up")
     with psycopg.connect(postgres_url(server, "postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE bakeoff")
     return server
+
+
+def _takes_connections(server: Server) -> bool:
+    """Whether it does more than listen: while it starts up it refuses everybody."""
+    with contextlib.suppress(psycopg.OperationalError):
+        psycopg.connect(postgres_url(server, "postgres")).close()
+        return True
+    return False
 
 
 def postgres_url(server: Server, database: str = "bakeoff") -> str:
