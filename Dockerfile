@@ -18,4 +18,5 @@ RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorc
 USER bakeoff
 VOLUME /var/lib/bakeoff
 EXPOSE 8000
-CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers"]
+# Open streams end ten seconds after SIGTERM; a start-up that fails ends the container.
+CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "on", "--timeout-graceful-shutdown", "10"]

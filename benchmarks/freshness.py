@@ -25,13 +25,14 @@ def run(size: str, home: str) -> None:
         import django
 
         django.setup()
-        rows = _measure(sizes)
+        new = [1_000, 10_000, 100_000, 1_000_000] if size == "full" else [1_000, 10_000]
+        rows = _measure_new(new) + _measure(sizes)
     finally:
         platform.stop()
     notes = (
         f"Five metrics (two proportions, a mean with a covariate, a ratio, a retention), {EVENTS_PER_UNIT} events a unit, "
         "stored by SQL; then new events of the same units come in and the roll-up and the look are timed. "
-        "Peer: the same refresh at the smallest size; flat means a ratio near 1."
+        "Peer: the same at the smallest size; flat means a ratio near 1."
     )
     write_result("freshness", size, rows, notes)
 
@@ -64,10 +65,37 @@ def _measure(sizes: list[int]) -> list[Row]:
     return rows
 
 
+def _measure_new(sizes: list[int]) -> list[Row]:
+    """Time the first look of an experiment of which the tables' statistics know nothing."""
+    rows, base = [], 0.0
+    for units in sizes:
+        experiment = _define(f"new-{units}", units)
+        _expose(experiment, units)
+        seconds = _refresh(experiment)
+        base = base or seconds * 1e6 / units
+        rows.append(Row(f"a look after {units:,} new exposures", seconds, "s", higher_is_better=False))
+        rows.append(
+            Row(f"per new exposure, of {units:,}", seconds * 1e6 / units, "µs", base, None,
+                "ratio_to_peer >= 0.5", higher_is_better=False)
+        )  # fmt: skip
+    return rows
+
+
 def _build(events: int):
     """An experiment with its exposures and events, written by SQL."""
     from django.db import connection
 
+    units = events // EVENTS_PER_UNIT
+    experiment = _define(str(events), units)
+    _expose(experiment, units)
+    with connection.cursor() as cursor:
+        cursor.execute(_EVENTS, [experiment.project_id, events, units, "stored"])
+        cursor.execute("ANALYZE experiments_event; ANALYZE experiments_exposure")
+    return experiment
+
+
+def _define(label: str, units: int):
+    """A running experiment of five metrics."""
     from bakeoff.accounts.models import Project
     from experiments.actions.define_experiment import (
         ExperimentDraft,
@@ -78,13 +106,17 @@ def _build(events: int):
     from experiments.actions.start_experiment import start_experiment
     from experiments.models import Metric
     from inference.models import ModelVersion, Surface
+    from tests.builders import make_popularity
 
-    units = events // EVENTS_PER_UNIT
-    project = Project.objects.create(slug=f"bench-{events}", name="Bench")
+    project = Project.objects.create(slug=f"bench-{label}", name="Bench")
     surface = Surface.objects.create(project=project, key="home-feed")
     versions = [
         ModelVersion.objects.create(
-            surface=surface, name="bench", number=n, alias=alias, artifact_sha256=f"{events}-{n}"
+            surface=surface,
+            name="bench",
+            number=n,
+            alias=alias,
+            artifact_sha256=make_popularity(["i1"], [1], version=f"{label}-{n}"),
         )
         for n, alias in enumerate(("champion", "challenger"), 1)
     ]
@@ -118,7 +150,12 @@ def _build(events: int):
         [RoleDraft(m, "primary" if n == 0 else "secondary") for n, m in enumerate(metrics)],
         policy={"planned_units": 4 * units, "futility": False},
     )
-    experiment = start_experiment(experiment=define_experiment(draft), by="bench")
+    return start_experiment(experiment=define_experiment(draft), by="bench")
+
+
+def _expose(experiment, units: int) -> None:
+    from django.db import connection
+
     control, treatment = experiment.variants.order_by("id")
     with connection.cursor() as cursor:
         cursor.execute(
@@ -126,11 +163,8 @@ def _build(events: int):
                 (project_id, experiment_id, variant_id, epoch, unit_id, unit_type, exposed_at)
             SELECT %s, %s, CASE WHEN n %% 2 = 0 THEN %s ELSE %s END, 1, 'u' || n, 'unit',
                 now() - interval '2 days' FROM generate_series(1, %s) AS n""",
-            [project.pk, experiment.pk, control.pk, treatment.pk, units],
+            [experiment.project_id, experiment.pk, control.pk, treatment.pk, units],
         )
-        cursor.execute(_EVENTS, [project.pk, events, units, "stored"])
-        cursor.execute("ANALYZE experiments_event; ANALYZE experiments_exposure")
-    return experiment
 
 
 _EVENTS = """INSERT INTO experiments_event (project_id, event_id, name, unit_id, item_known, value,

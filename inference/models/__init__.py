@@ -4,9 +4,11 @@ from inference.models.catalogue import Item, ItemVector, Surface
 from inference.models.examples import Example
 from inference.models.monitoring import DriftReport, ShadowAnswer
 from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
+from inference.models.store import ArtifactStore
 
 __all__ = [
     "AliasMove",
+    "ArtifactStore",
     "DriftReport",
     "Example",
     "Item",

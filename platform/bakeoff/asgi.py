@@ -12,6 +12,7 @@ from bakeoff.environment import read_environment
 from bakeoff.gateway.app import Gateway
 from bakeoff.gateway.pools import Pools
 from bakeoff.gateway.rest import API_PREFIXES
+from bakeoff.own_store import exit_on_foreign_store
 from bakeoff.self_probe import SelfProbing
 from bakeoff.statement_timeouts import WEB_SECONDS, limit_statements
 
@@ -26,6 +27,7 @@ environment = read_environment()
 environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before the settings want its key
 django_application = get_wsgi_application()
 limit_statements(WEB_SECONDS)
+exit_on_foreign_store(environment)
 application = SelfProbing(
     Gateway(
         environment,

@@ -10,12 +10,13 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 from bakeoff.environment import read_environment
 from bakeoff.heartbeat import beat_for_worker
+from bakeoff.own_store import exit_on_foreign_store
 from bakeoff.statement_timeouts import limit_tasks
 
 environment = read_environment()
@@ -74,6 +75,12 @@ app.conf.update(
 app.autodiscover_tasks(["experiments", "inference"])
 beat_for_worker(environment.redis_url)
 limit_tasks()
+
+
+@worker_init.connect
+def refuse_foreign_store(**_: Any) -> None:
+    """End a worker whose artifacts nobody else would find."""
+    exit_on_foreign_store(environment)
 
 
 @worker_ready.connect

@@ -13,6 +13,7 @@ from bakeoff.outages import outage_sentence
 
 COMMANDS = {
     "up": "up:up",
+    "migrate": "migrate:migrate",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",
     "replay": "replay:replay",
@@ -24,6 +25,7 @@ COMMANDS = {
     "register": "models:register",
     "compress": "models:compress",
     "models": "models:models",
+    "artifacts": "artifacts:artifacts",
     "shadow": "models:shadow",
     "promote": "models:promote",
     "rollback": "models:rollback",

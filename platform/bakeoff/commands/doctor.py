@@ -118,6 +118,7 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
     if there:
         yield from _partitions(connection)
+        yield from _store()
         yield from check_champions(connection)
 
 
@@ -139,6 +140,18 @@ def check_champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]
             broken.append(f"{label} of surface '{surface}' cannot be served: {error}")
     yield not broken, f"champions load: {len(rows) - len(broken)} of {len(rows)}"
     yield from ((False, sentence) for sentence in broken)
+
+
+def _store() -> Iterator[tuple[bool, str]]:
+    from inference.serving.store import ForeignStoreError, check_store
+
+    environment = read_environment()
+    try:
+        check_store(environment.database_url, environment.artifacts, claim=False)
+    except ForeignStoreError as error:
+        yield False, str(error)
+    else:
+        yield True, "artifacts are those of the database"
 
 
 def _partitions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING
-
 import click
 
+from bakeoff.commands.first_run import first_run
 from bakeoff.commands.terminal import fail, say
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate
 from bakeoff.environment import read_environment
-
-if TYPE_CHECKING:
-    from bakeoff.environment import Environment
 
 
 @click.command()
@@ -27,7 +22,7 @@ def up(host: str, port: int, web: int) -> None:
     platform = Platform(environment, host=host, port=port, web_processes=web, tell=say)
     try:
         platform.start_servers()
-        first = _first_run(environment)
+        first = first_run(environment)
         platform.start_processes()
         address = environment.public or platform.url
         say(f"Bakeoff is ready at {address} (home {environment.home}). Ctrl-C stops it.")
@@ -41,34 +36,3 @@ def up(host: str, port: int, web: int) -> None:
         say("Stopping …")
     finally:
         platform.stop()
-
-
-def _first_run(environment: Environment) -> list[str]:
-    """Make an administrator, a project and its keys on the first run; return what to show once."""
-    stamp = environment.home / "first_run"
-    if environment.bundled_postgres and stamp.exists():
-        return []
-    import django
-
-    django.setup()
-    from django.contrib.auth.models import User
-
-    from bakeoff.accounts.keys import PUBLIC, SECRET
-    from bakeoff.accounts.models import ApiKey, Membership, Project
-
-    if User.objects.exists():
-        return []
-    password = secrets.token_urlsafe(12)
-    admin = User.objects.create_superuser("admin", password=password)
-    project = Project.objects.create(slug="default", name="Default project")
-    Membership.objects.create(user=admin, project=project, role=Membership.Role.ADMIN)
-    _, public = ApiKey.make(project, PUBLIC, name="first public key")
-    _, secret = ApiKey.make(project, SECRET, name="first secret key")
-    stamp.touch()
-    return [
-        "First run. This is shown once:",
-        f"  login       admin / {password}",
-        f"  project     {project.slug}",
-        f"  public key  {public}",
-        f"  secret key  {secret}",
-    ]

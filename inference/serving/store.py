@@ -1,0 +1,89 @@
+"""Whether the artifacts here are those of the database.
+
+Guarantees: the first process that starts on a database makes its store known there; one that starts on
+another folder is told so. Without this two homes on one database train and promote what the other
+cannot find. A copy of a store has the same identity: it holds the same artifacts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import psycopg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID_FILE = "store_id"
+CONNECT_SECONDS = 5
+
+
+class ForeignStoreError(Exception):
+    """The folder is not the store of this database; the message is one sentence with the remedy."""
+
+
+def check_store(database_url: str, artifacts: Path, *, claim: bool = True) -> None:
+    """Compare the folder with the database.
+
+    Nothing while the database is away or has no tables yet: whoever starts later compares.
+
+    Args:
+        database_url: a libpq URL.
+        artifacts: the folder.
+        claim: whether to make it the store of a database that has none yet.
+
+    Raises:
+        ForeignStoreError: it is another's, or the folder cannot be written.
+    """
+    try:
+        with psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS) as connection:
+            if claim:
+                _claim(connection, artifacts)
+            row = connection.execute("SELECT store_id FROM inference_artifactstore").fetchone()
+    except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        return
+    mine, theirs = read_store_id(artifacts), UUID(str(row[0])) if row is not None else None
+    if theirs is not None and mine != theirs:
+        raise ForeignStoreError(
+            f"Artifacts in {artifacts} are not those of this database "
+            f"(id == {mine or 'none'}, must be {theirs}): set BAKEOFF_HOME to the home that belongs to "
+            "it, or take this one with `bakeoff artifacts --adopt`."
+        )
+
+
+def read_store_id(artifacts: Path) -> UUID | None:
+    """Return a store's identity, or None where it has none that can be read."""
+    try:
+        return UUID((artifacts / ID_FILE).read_text().strip())
+    except (OSError, ValueError):
+        return None
+
+
+def make_store_id(artifacts: Path) -> UUID:
+    """Return a store's identity, which it gets if it has none.
+
+    Raises:
+        ForeignStoreError: the folder cannot be written.
+    """
+    if found := read_store_id(artifacts):
+        return found
+    made = uuid4()
+    try:
+        artifacts.mkdir(parents=True, exist_ok=True)
+        new = artifacts / f".{made}"
+        new.write_text(f"{made}\n")
+        new.replace(artifacts / ID_FILE)
+    except OSError as error:
+        raise ForeignStoreError(f"Artifacts in {artifacts} cannot be written: {error}.") from error
+    # Two that start at once: the last file stands.
+    return read_store_id(artifacts) or made
+
+
+def _claim(connection: psycopg.Connection, artifacts: Path) -> None:
+    if connection.execute("SELECT 1 FROM inference_artifactstore").fetchone() is None:
+        # Of two homes that start at once on a new database, one is first.
+        connection.execute(
+            "INSERT INTO inference_artifactstore (id, store_id) VALUES (1, %s) ON CONFLICT DO NOTHING",
+            [make_store_id(artifacts)],
+        )

@@ -1,0 +1,35 @@
+"""`bakeoff artifacts`: whose artifacts these are, and how many of the database's are missing."""
+
+from __future__ import annotations
+
+import click
+
+from bakeoff.commands.terminal import fail, say
+from bakeoff.environment import read_environment
+
+
+@click.command()
+@click.option("--adopt", is_flag=True, help="Make this home's artifacts the database's store.")
+def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
+    """Say whether this home's artifacts are the database's; exit status 1 if they are not."""
+    import django
+
+    django.setup()
+    from inference.actions.adopt_store import adopt_store
+    from inference.models import ModelVersion
+    from inference.serving.store import ForeignStoreError, check_store
+
+    environment = read_environment()
+    folder = environment.artifacts
+    try:
+        if adopt:
+            adopt_store(artifacts=folder, by="bakeoff artifacts")
+        check_store(environment.database_url, folder)
+    except ForeignStoreError as error:
+        raise fail(str(error)) from error
+    digests = ModelVersion.objects.exclude(artifact_sha256="").values_list("artifact_sha256", flat=True)
+    named = set(digests)
+    missing = sorted(digest for digest in named if not (folder / digest).is_dir())
+    say(f"{folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions name.")
+    for digest in missing:
+        say(f"missing: {digest}")

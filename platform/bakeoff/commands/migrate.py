@@ -1,0 +1,30 @@
+"""`bakeoff migrate`: bring separate servers up to date, before anything works with them."""
+
+from __future__ import annotations
+
+import click
+import psycopg
+
+from bakeoff.commands.first_run import first_run
+from bakeoff.commands.terminal import fail, say
+from bakeoff.embedded.migrate import migrate as bring_up_to_date
+from bakeoff.environment import read_environment
+from inference.serving.store import ForeignStoreError, check_store
+
+
+@click.command()
+def migrate() -> None:
+    """Make tables and months, check the artifacts; on the first run an administrator and a project."""
+    environment = read_environment()
+    try:
+        environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        bring_up_to_date(environment)
+        check_store(environment.database_url, environment.artifacts)
+        lines = first_run(environment)
+    except psycopg.OperationalError as error:
+        raise fail(f"PostgreSQL does not answer: {error}.") from error
+    except ForeignStoreError as error:
+        raise fail(str(error)) from error
+    say("The database is up to date.")
+    for line in lines:
+        say(line)

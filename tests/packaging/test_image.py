@@ -1,0 +1,139 @@
+"""The image's and the composition's own command lines, run without an engine on bundled servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+import yaml
+from psycopg.conninfo import conninfo_to_dict
+
+from bakeoff.environment import read_environment
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+WEB = next(
+    json.loads(line.removeprefix("CMD "))
+    for line in (ROOT / "Dockerfile").read_text().splitlines()
+    if line.startswith("CMD ")
+)
+
+
+def run(command: list[str], environment: dict[str, str], port: int = 8000) -> subprocess.Popen:
+    """Start a command of the files on another port, with this interpreter."""
+    command = [part.replace("8000", str(port)) for part in command]
+    return subprocess.Popen(
+        [sys.executable, *command[1:]],
+        env=environment, cwd=environment["BAKEOFF_HOME"], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def container(tmp_path):
+    """What a container sees: a database of its own, an empty home."""
+    base = read_environment()
+    name = f"image_{time.time_ns()}"
+    admin = base.database_url.replace("///bakeoff?", "///postgres?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    home = tmp_path / "home"
+    home.mkdir()
+    return {
+        **os.environ,
+        "BAKEOFF_HOME": str(home),
+        "DATABASE_URL": base.database_url.replace("///bakeoff?", f"///{name}?"),
+        "REDIS_URL": base.redis_url,
+        "BROKER_URL": base.broker_url,
+    }
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=10).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_streams(container):
+    migrate = COMPOSE["services"]["migrate"]["command"]
+    done = run(migrate, container)
+    first, _ = done.communicate(timeout=120)
+    assert done.returncode == 0, first
+    public = re.search(r"public key\s+(pk_\S+)", first)[1]
+    again = run(migrate, container)
+    assert "public key" not in again.communicate(timeout=120)[0]
+    assert again.returncode == 0
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    at = WEB.index("--timeout-graceful-shutdown") + 1
+    assert 0 < int(WEB[at]) < 60  # less than the composition gives it
+    web = run([*WEB[:at], "1", *WEB[at + 1 :]], container, port)
+    check = COMPOSE["services"]["web"]["healthcheck"]["test"][1:]
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: is_ready(url))
+        assert run(check, container, port).wait(60) == 0
+        with httpx2.stream("GET", f"{url}/sub/{public}", timeout=60) as stream:
+            assert stream.status_code == 200
+            web.send_signal(signal.SIGTERM)
+            output, _ = web.communicate(timeout=60)  # although the stream is open
+        assert web.returncode in {0, -signal.SIGTERM}, output
+    finally:
+        web.kill()
+
+    # Another home on the same database: web and worker end with one sentence.
+    other = container | {"BAKEOFF_HOME": str(Path(container["BAKEOFF_HOME"]).parent)}
+    for command in (WEB, COMPOSE["services"]["worker-loop"]["command"]):
+        refused = run(command, other, port)
+        lines = refused.communicate(timeout=60)[0].strip().splitlines()
+        assert refused.returncode == 1, lines
+        assert "are not those of this database (id == none, must be " in lines[-1]
+        assert "Traceback" not in "".join(lines)
+    adopted = run(["python", "-m", "bakeoff", "artifacts", "--adopt"], other)
+    assert adopted.communicate(timeout=60)[0].endswith("holds 0 of 0 artifacts that versions name.\n")
+    assert adopted.returncode == 0
+    refused = run(["python", "-m", "bakeoff", "artifacts"], container)
+    assert "bakeoff artifacts --adopt" in refused.communicate(timeout=60)[0]
+    assert refused.returncode == 1
+    with psycopg.connect(container["DATABASE_URL"]) as connection:
+        entries = connection.execute("SELECT action FROM accounts_auditentry").fetchall()
+    assert ("adopt",) in entries
+
+
+def test_no_password_stands_in_an_address():
+    """It may have any character."""
+    for name, service in COMPOSE["services"].items():
+        environment = service.get("environment", {})
+        for variable, value in environment.items():
+            if "PASSWORD}" in value or "PASSWORD:" in value:
+                assert variable in {"PGPASSWORD", "POSTGRES_PASSWORD"}, name
+        if url := environment.get("DATABASE_URL"):
+            assert conninfo_to_dict(url)["dbname"] == "bakeoff"
+
+
+def test_everything_waits_for_the_migrations_and_has_time_to_stop():
+    for name, service in COMPOSE["services"].items():
+        if "DATABASE_URL" in service.get("environment", {}):
+            assert service["stop_grace_period"] == "60s", name
+            waits = service["depends_on"].get("migrate", {}).get("condition")
+            assert waits == "service_completed_successfully" or name == "migrate"
