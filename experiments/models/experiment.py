@@ -246,6 +246,9 @@ class Experiment(models.Model):
         except PolicyError as error:
             raise ValidationError({"policy": str(error)}) from error
 
+    # Whether every web process serves the change that was just made; of this object, not stored.
+    confirmed: bool | None = None
+
     @property
     def parsed_policy(self) -> Policy:
         """The decision rule that was fixed at the start."""

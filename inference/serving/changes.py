@@ -12,14 +12,47 @@ import redis.exceptions
 from inference.serving.keys import serving_key
 
 CHANNEL = "bakeoff:configuration"
+CHANGES = "bakeoff:configuration:changes"  # how many were announced
 READ_BACK_SECONDS = 5.0
 POLL_SECONDS = 0.05
 
 
 def announce_change(client: redis.Redis) -> None:
-    """Tell every serving process to read the configuration again; without the cache they poll."""
+    """Tell every serving process to read the configuration again; without the cache they poll.
+
+    Called after the change is committed: who reads the counter first and the tables next has it.
+    """
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
+        client.incr(CHANGES)
         client.publish(CHANNEL, b"changed")
+
+
+def wait_until_read(client: redis.Redis, *, seconds: float = READ_BACK_SECONDS) -> list[str]:
+    """Wait until every serving process has read what was announced so far.
+
+    So that who changes something and then asks meets the change (read-your-writes). A process says in
+    its heartbeat how many changes it has read.
+
+    Returns:
+        The processes that have not read it in time; empty when all have, or when nobody serves. A
+        cache that is away has nobody to wait for: processes poll then.
+    """
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(redis.exceptions.RedisError, OSError):
+        announced = int(client.get(CHANGES) or 0)
+        while True:
+            heartbeats = {
+                key: client.get(key) for key in client.scan_iter(serving_key("*"), count=1000)
+            }
+            late = [
+                key.decode().removeprefix(serving_key(""))
+                for key, said in heartbeats.items()
+                if said is not None and orjson.loads(said).get("changes", 0) < announced
+            ]
+            if not late or time.monotonic() > deadline:
+                return sorted(late)
+            time.sleep(POLL_SECONDS)
+    return []
 
 
 def read_back(

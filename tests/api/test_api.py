@@ -44,6 +44,7 @@ def test_an_experiment_is_defined_started_looked_at_and_stopped(api, shop):
     assert made.json()["state"] == "draft"
     started = api("POST", "/experiments/new-model/start").json()
     assert started["state"] == "running"
+    assert started["confirmed"] is True
     assert len(started["policy_sha256"]) == 64
     report = api("GET", "/experiments/new-model/report.json").json()
     assert report["verdict"]["sentence"] == "No look was taken yet."

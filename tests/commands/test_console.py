@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 
 from bakeoff.cli import main
+from experiments.actions.advance_challenger import advance_challenger
 from inference.actions.cancel_training import cancel_training
 from inference.models import Snapshot, TrainingRun
 from tests import builders
@@ -37,6 +38,8 @@ OFFLINE = [
       "--variant", "variant", "--control", "control", "--plot", "effects.svg"], 0, "Decision"),
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--look", "week", "--method", "group_sequential",
       "--planned", "5000", "--policy", '{"futility": false}'], 0, "look"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--exclude", "other", "--dates", "day-first", "--decimal", ".",
+      "--thousands", ",", "--encoding", "utf-8"], 2, "exclude == 'other', not found"),
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--unit", "pre"], 2, "units in two variants"),
     (["analyze", "totals.csv", "--metric", "m:proportion", "--totals", "--look", "look", "--cumulative"], 0, "3,800|1,900"),
     (["analyze", "rows.csv", "--events", "no.parquet", "--slates", "no.parquet", "--metrics-file", "no.json"], 2, "no.json|cannot be read|does not exist"),
@@ -62,7 +65,7 @@ ONLINE = [
     (["models", "home-feed"], 0, "popularity@1"),
     (["models", "nowhere"], 2, "surface == 'nowhere', must be one of"),
     (["promote", "home-feed", "popularity@2", "--reason", "a test"], 0, "popularity@2 is the champion"),
-    (["rollback", "home-feed", "popularity@1", "--reason", "a test"], 0, "popularity@1 is the champion"),
+    (["rollback", "home-feed", "popularity@1", "--reason", "a test", "--stop-experiment"], 0, "popularity@1 is the champion"),
     (["shadow", "home-feed", "popularity@2", "--reason", "a test"], 0, "unseen"),
     (["shadow", "home-feed", "popularity@9"], 2, "version == 'popularity@9'"),
     (["train", "home-feed", "--recommender", "two-tower", "--params", "[]"], 2, "must be a JSON object"),
@@ -94,6 +97,7 @@ ONLINE = [
     (["keys", "make", "--scope", "admin"], 2, "scope == 'admin', must be one of ['serve', 'ingest']"),
     (["keys", "list"], 0, "a test"),
     (["keys", "change", "9999999", "--any-origin"], 2, "key == 9999999, not found"),
+    (["keys", "change", "9999999", "--scope", "serve", "--origin", "https://shop.example"], 2, "key == 9999999, not found"),
     (["keys", "change", "1"], 2, "give --scope, --origin or --any-origin"),
     (["keys", "revoke", "9999999"], 2, "key == 9999999, not found"),
     (["simulate", "--from-events", "nope", "--days", "1"], 2, "metric == 'nope', must be one of ['clicks']"),
@@ -186,6 +190,25 @@ def test_compress_starts_and_follows_a_run_in_every_form(console, trained):
         assert "cancelled" in done.stdout.lower()
 
 
+def test_a_training_returns_when_its_version_is_champion(console, trained):
+    """A surface's first version serves when the command ends: who asks next gets an answer of it."""
+    trained.surface.versions.update(alias="retired")
+    call, run = compress(console, trained, "--int8")
+    version = builders.make_version(trained.surface, [1] * 10)
+    TrainingRun.objects.filter(pk=run.pk).update(state="passed", version=version, message="It passed.")
+    advance_challenger(surface=trained.surface)  # as the loop does at its next tick
+    done = console.finish(call)
+    assert done.status == 0, done.stderr
+    assert "popularity@2 is the champion of 'home-feed'." in done.stdout
+
+
+def test_a_training_says_what_its_version_waits_for(console, trained):
+    call, run = compress(console, trained, "--int8")
+    version = builders.make_version(trained.surface, [1] * 10)
+    TrainingRun.objects.filter(pk=run.pk).update(state="passed", version=version, message="It passed.")
+    assert "popularity@2 waits for its experiment" in console.finish(call).stdout
+
+
 def test_every_option_is_called_here():
     calls = [call for call, *_ in [*OFFLINE, *ONLINE]]
     calls += [["compress", how] for how in ("--int8", "--distil", "--prune", "--project", "--in")]
@@ -194,9 +217,7 @@ def test_every_option_is_called_here():
     for path, command in commands():
         used = {word for call in calls if tuple(call[: len(path)]) == path for word in call}
         options = {one.opts[0] for one in command.params if isinstance(one, click.Option)}
-        missing = (
-            options - used - {"--project", "--futility", "--features"}
-        )  # the last two by their --no-
+        missing = options - used - {"--project", "--futility", "--features"}  # two by their --no-
         assert path in elsewhere or (used and not missing), f"{path} is never called with {missing}"
 
 

@@ -327,6 +327,14 @@ def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
     visit(shop, experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     page.locator(".verdict").filter(has_text="clicks per unit").wait_for(timeout=5000)
+    # What is opened in it stays open, and the keyboard stays where it is, when it is fetched anew.
+    summary = page.locator("#report details summary").last
+    summary.click()
+    summary.focus()
+    page.evaluate("document.getElementById('report').dataset.old = 1")
+    page.evaluate("htmx.trigger(document.body, 'live-looks')")
+    page.locator("#report:not([data-old])").wait_for(state="attached", timeout=20_000)
+    page.locator("#report details[open] summary:focus").wait_for(timeout=20_000)
     page.goto(f"/p/{shop.project.slug}/events/")
     lane.refresh()  # the process learns that somebody watches
     page.wait_for_timeout(500)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+import orjson
 import pytest
 from django.conf import settings
 from django.utils import timezone
@@ -28,7 +29,10 @@ from experiments.actions.define_experiment import (
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Exposure, Holdout, Layer, SavedGroup, Slate, Unit
+from inference.cache import cache_client
 from inference.models import Surface
+from inference.serving.changes import wait_until_read
+from inference.serving.keys import serving_key
 from tests import builders
 
 UNITS = [f"u{n}" for n in range(60)]
@@ -80,6 +84,31 @@ def test_a_flag_answers_the_values_of_its_variants(lane, shop, page):
         assert body["reason"] == "SPLIT"
         found[body["variant"]] = body["value"]
     assert found == {"control": 1.5, "treatment": {"size": 3}}
+
+
+def test_who_starts_a_flag_and_asks_meets_it(lane, shop, page):
+    """Each change by the management API is served when its answer arrives, without a pause."""
+    key = {"X-API-Key": shop.secret}
+    for n in range(5):
+        define_experiment(draft(shop, page, f"flag-{n}", values=("off", "on")))
+        answer = lane.client.post(f"/v1/experiments/flag-{n}/start", headers=key)
+        assert answer.json()["confirmed"] is True, answer.text
+        assert ask(lane, shop, f"flag-{n}").json()["value"] in {"off", "on"}
+        lane.client.post(f"/v1/experiments/flag-{n}/switch", json={"enabled": False}, headers=key)
+        assert ask(lane, shop, f"flag-{n}").json()["reason"] != "SPLIT"
+
+
+def test_a_process_that_reads_nothing_is_said(tables):
+    cache = cache_client()
+    cache.set(
+        serving_key("frozen:1"),
+        orjson.dumps({"changes": -1, "champion": {}, "experiment": {}, "unserved": []}),
+        ex=60,
+    )
+    try:
+        assert "frozen:1" in wait_until_read(cache, seconds=0.2)
+    finally:
+        cache.delete(serving_key("frozen:1"))
 
 
 def test_numbers_of_a_flag_are_of_one_kind(lane, shop, page):

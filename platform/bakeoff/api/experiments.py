@@ -32,7 +32,9 @@ from experiments.models import Experiment, Layer, Metric
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
 from inference.actions.move_champion import CannotAskError, CannotPromoteError
+from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
+from inference.serving.changes import wait_until_read
 
 router = Router(tags=["experiments"])
 
@@ -102,7 +104,7 @@ class ExperimentPatch(ExperimentIn):
 
 
 class ExperimentOut(Schema):
-    """An experiment."""
+    """An experiment; `confirmed` is of a change: whether every web process serves it by now."""
 
     key: str
     surface: str
@@ -125,6 +127,7 @@ class ExperimentOut(Schema):
     policy_sha256: str
     started_at: datetime | None
     ended_at: datetime | None
+    confirmed: bool | None = None
 
     @staticmethod
     def resolve_surface(experiment: Experiment) -> str:
@@ -318,11 +321,21 @@ def show_experiment(request: HttpRequest, key: str) -> Any:
 
 @router.post("/experiments/{key}/start", response={200: ExperimentOut, **REFUSALS})
 def start(request: HttpRequest, key: str) -> Any:
-    """Start it: the rule is fixed, traffic is split."""
+    """Start it: the rule is fixed, traffic is split.
+
+    The answer waits until every web process serves it, or says `"confirmed": false` after seconds.
+    """
     try:
-        return start_experiment(experiment=_find(request, key), by=actor_of(request))
+        experiment = start_experiment(experiment=_find(request, key), by=actor_of(request))
     except (WrongStateError, CannotStartError) as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
+    return _confirm(experiment)
+
+
+def _confirm(experiment: Experiment) -> Experiment:
+    """Wait until web processes serve a change: who asks next must meet it."""
+    experiment.confirmed = not wait_until_read(cache_client())
+    return experiment
 
 
 class ChangeIn(Schema):
@@ -347,7 +360,7 @@ def ramp(request: HttpRequest, key: str, payload: ChangeIn) -> Any:
         raise Problem(409, "would_reshuffle", str(error), "accept_moves") from error
     except ValueError as error:
         raise Problem(422, "invalid_value", str(error), "weights") from error
-    return _find(request, key)
+    return _confirm(_find(request, key))
 
 
 class SwitchIn(Schema):
@@ -363,7 +376,7 @@ def turn(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
         switch(experiment=_find(request, key), enabled=payload.enabled, by=actor_of(request))
     except WrongStateError as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
-    return _find(request, key)
+    return _confirm(_find(request, key))
 
 
 class LinkIn(Schema):
@@ -401,11 +414,13 @@ def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
 def stop(request: HttpRequest, key: str, payload: Why) -> Any:
     """Stop it without a verdict; the champion stays."""
     try:
-        return stop_experiment(
+        decision = stop_experiment(
             experiment=_find(request, key), by=actor_of(request), reason=payload.reason
         )
     except WrongStateError as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
+    wait_until_read(cache_client())
+    return decision
 
 
 @router.post("/experiments/{key}/ship", response={200: DecisionOut, **REFUSALS})

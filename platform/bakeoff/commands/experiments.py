@@ -105,7 +105,11 @@ def start(key: str, slug: str | None) -> None:
         start_experiment(experiment=experiment, by=OPERATOR)
     except (CannotStartError, WrongStateError) as error:
         raise fail(f"{error}.") from error
-    say(f"{key} runs.")
+    from inference.cache import cache_client
+    from inference.serving.changes import wait_until_read
+
+    late = wait_until_read(cache_client())
+    say(f"{key} runs{f', but {late} did not confirm it in time' if late else ''}.")
 
 
 @experiments.command()

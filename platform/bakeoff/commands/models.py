@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion, Surface, TrainingRun
 
 POLL_SECONDS = 0.3
+NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 OPERATOR = "operator"
 DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 
@@ -139,6 +140,33 @@ def _follow(run: TrainingRun) -> None:
     say(run.message)
     if run.state != run.State.PASSED:
         raise SystemExit(1)
+    if run.version is not None:
+        _say_what_comes_next(run.version)
+
+
+def _say_what_comes_next(version: ModelVersion) -> None:
+    """Wait for the loop to take a version up, and say what it is then, or what it waits for.
+
+    A surface's first version becomes its champion at the loop's next tick: who asks for an answer
+    after this command gets one of it.
+    """
+    from inference.cache import cache_client
+    from inference.serving.changes import wait_until_read
+
+    deadline = time.monotonic() + NEXT_STEP_SECONDS
+    surface = version.surface
+    while version.alias == version.Alias.CHALLENGER and not surface.versions.champions().exists():
+        if time.monotonic() > deadline:
+            say(f"{version.label} waits for the worker to make it champion: does one run?")
+            return
+        time.sleep(POLL_SECONDS)
+        version.refresh_from_db()
+    if version.alias == version.Alias.CHAMPION:
+        late = wait_until_read(cache_client())
+        confirmed = f"; {', '.join(late)} did not confirm it in time" if late else ""
+        say(f"{version.label} is the champion of '{surface.key}'{confirmed}.")
+    elif version.alias == version.Alias.CHALLENGER:
+        say(f"{version.label} waits for its experiment: `bakeoff experiments list` shows it.")
 
 
 def _show_gate(version: ModelVersion) -> None:

@@ -23,7 +23,7 @@ import redis.exceptions
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.live_reader import Live, LiveKey, LiveReader, LiveSurface
 from bakeoff.gateway.watching import watched_projects
-from inference.serving.changes import CHANNEL
+from inference.serving.changes import CHANGES, CHANNEL
 from inference.serving.keys import PROBES, serving_key
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class LiveConfiguration:
         self._reader = LiveReader(database_url, artifacts)
         self._cache, self._listening, self._supervisor = cache, listening, supervisor
         self._read_at = 0.0
+        self._changes = 0  # announced before the last reload began
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self.open_breakers: Callable[[], list[int]] = list  # of whoever asks models elsewhere
         # Answers a question with a version that does not serve yet.
@@ -134,10 +135,11 @@ class LiveConfiguration:
     async def _reload(self) -> None:
         async with self._one_at_a_time:  # an older answer must not come after a newer one
             wanted = await self._wanted_probes()
+            changes = await self._count_changes()  # before the tables: no more is claimed than read
             try:
                 watched = await watched_projects(self._cache)
                 self.current = replace(await self._read_in_time(list(wanted)), watched=watched)
-                self._read_at = time.monotonic()
+                self._read_at, self._changes = time.monotonic(), changes
                 done, self.reloaded = self.reloaded, asyncio.Event()
                 done.set()
             except psycopg.Error as error:
@@ -168,6 +170,13 @@ class LiveConfiguration:
         except (redis.exceptions.RedisError, OSError):
             return {}
         return {int(v): nonce.decode() for v, nonce in wanted.items() if v.isdigit()}
+
+    async def _count_changes(self) -> int:
+        """Return how many changes were announced so far."""
+        try:
+            return int(await self._cache.get(CHANGES) or 0)
+        except (redis.exceptions.RedisError, OSError):
+            return self._changes
 
     def _start_probes(self, wanted: Mapping[int, str]) -> None:
         """Try versions beside the reload: an answer may take as long as its deadline."""
@@ -201,6 +210,7 @@ class LiveConfiguration:
                 "experiment": {
                     str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
                 },
+                "changes": self._changes,
                 "probes": {str(v): one.as_json() for v, one in self._probe_results.items()},
             }
         )

@@ -11,6 +11,22 @@
   reachable();
   addEventListener("resize", reachable);
   document.addEventListener("htmx:afterSettle", reachable);
+  // A part that is fetched anew keeps what a person opened in it, and where they are.
+  const seen = {};
+  const nth = (root, node) => [...root.querySelectorAll(node.tagName)].indexOf(node);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const root = event.detail.target, at = document.activeElement;
+    if (!root.id) return;
+    const open = [...root.querySelectorAll("details")].map((one) => one.open);
+    seen[root.id] = { open, focus: at !== root && root.contains(at) ? [at.tagName, nth(root, at)] : null };
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const root = document.getElementById(event.detail.target.id), was = root && seen[root.id];
+    if (!was) return;
+    delete seen[root.id];
+    root.querySelectorAll("details").forEach((one, n) => (one.open = was.open[n] ?? one.open));
+    if (was.focus) root.querySelectorAll(was.focus[0])[was.focus[1]]?.focus({ preventScroll: true });
+  });
   // The fast lane says when something happened; a part of the page that cares asks for itself anew.
   const ticket = document.querySelector('meta[name="live"]');
   if (ticket && window.EventSource && document.querySelector('[hx-trigger*="live-"]')) {
