@@ -14,7 +14,9 @@ from django.views.decorators.http import require_safe
 from bakeoff.dashboard.access import projects_of
 from inference.models import Surface
 
-SDK = settings.BASE_DIR.parents[1] / "clients" / "js" / "bakeoff.js"
+# A wheel has it beside the package, a working copy where it is built.
+IN_WHEEL = settings.BASE_DIR / "bakeoff.js"
+SDK = IN_WHEEL if IN_WHEEL.exists() else settings.BASE_DIR.parents[1] / "clients" / "js" / "bakeoff.js"
 
 
 @require_safe
