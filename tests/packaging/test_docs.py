@@ -1,0 +1,43 @@
+"""What the pages of docs promise about themselves: numbers, links, and that no setting is missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SOURCES = [
+    path for room in ("platform", "experiments", "inference") for path in (ROOT / room).rglob("*.py")
+]
+
+
+def test_decisions_are_numbered_without_gaps():
+    assert [path.name[:4] for path in DECISIONS] == [f"{n:04}" for n in range(1, len(DECISIONS) + 1)]
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_has_its_number_and_three_parts(path):
+    text = path.read_text()
+    assert text.startswith(f"# {path.name[:4]}: ")
+    assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == [
+        "Context",
+        "Decision",
+        "Consequences",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    targets = re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text())
+    files = [target for target in targets if "://" not in target and not target.startswith("/")]
+    assert [target for target in files if not (page.parent / target).exists()] == []
+
+
+def test_every_setting_is_documented():
+    names = {name for path in SOURCES for name in re.findall(r"\bBAKEOFF_[A-Z_]+\b", path.read_text())}
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", page)) == []
