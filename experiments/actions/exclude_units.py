@@ -34,13 +34,18 @@ def exclude_units(*, project_id: int, unit_ids: Sequence[str], by: str) -> int:
 
 
 def exclude_busy_units() -> int:
-    """Leave out units that sent more events within a minute than their project allows a person."""
+    """Leave out units that sent more events within a minute than their project allows a person.
+
+    Only what a secret key sent counts: whoever has the public key could send them in any unit's name,
+    and to be left out is for good. What public keys send is bounded by their rates.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO experiments_excludedunit (project_id, unit_id, reason)
             SELECT event.project_id, event.unit_id, 'rate' FROM experiments_event AS event
             JOIN accounts_project AS project ON project.id = event.project_id
             WHERE event.received_at > now() - interval '1 minute' AND event.source = 'live'
+                AND event.trusted
             GROUP BY event.project_id, event.unit_id, project.most_events_per_minute
             HAVING count(*) > project.most_events_per_minute
             ORDER BY 1, 2 ON CONFLICT DO NOTHING"""

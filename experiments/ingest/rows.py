@@ -108,7 +108,6 @@ class ExclusionRow:
     project_id: int
     unit_id: str
     reason: str
-    unmet_only: bool = False  # no column: whether only a unit of which nothing is known is left out
 
 
 @dataclass(slots=True)

@@ -53,15 +53,6 @@ def _names(columns: str, values: Mapping[str, str] | None = None) -> str:
 
 _FEEDBACK_TAKEN = f"{_names(_FEEDBACK_COLUMNS)}, {_FEEDBACK_OF_SLATE}"
 _FEEDBACK_EXCLUDED = ", ".join(f"EXCLUDED.{name}" for name in _FEEDBACK_TAKEN.split(", "))
-# Whether a row of a public key would leave out a unit of which something is known already.
-_IS_MET = """(EXISTS (SELECT 1 FROM experiments_event AS met
-        WHERE met.project_id = r.project_id AND met.unit_id = r.unit_id)
-    OR EXISTS (SELECT 1 FROM experiments_slate AS met
-        WHERE met.project_id = r.project_id AND met.unit_id = r.unit_id)
-    OR EXISTS (SELECT 1 FROM experiments_exposure AS met
-        JOIN experiments_experiment AS running ON running.id = met.experiment_id
-        WHERE running.project_id = r.project_id AND running.state = 'running'
-            AND met.unit_id = r.unit_id))"""
 
 
 # The unit's last slate that held the item, within its surface's window.
@@ -147,8 +138,7 @@ _PARTS = {
     "exclusions": f"""exclusions AS (
         INSERT INTO experiments_excludedunit ({_names(_EXCLUSION_COLUMNS)})
         SELECT {_names(_EXCLUSION_COLUMNS)}
-        FROM json_to_recordset(%s::json) AS r({_EXCLUSION_COLUMNS}, unmet_only boolean)
-        WHERE NOT coalesce(r.unmet_only, false) OR NOT {_IS_MET}
+        FROM json_to_recordset(%s::json) AS r({_EXCLUSION_COLUMNS})
         ORDER BY project_id, unit_id
         ON CONFLICT DO NOTHING)""",
     "quarantined": f"""quarantined AS (

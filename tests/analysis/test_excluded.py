@@ -55,26 +55,6 @@ def test_bots_in_equal_shares_are_left_out_and_nothing_else_happens(shop):
     }  # fmt: skip
 
 
-def test_whoever_sends_more_than_a_person_can_is_left_out(shop):
-    shop.project.most_events_per_minute = 30
-    shop.project.save()
-    now = builders.now().isoformat()
-
-    def events(unit, count):
-        return [
-            EventRow(
-                shop.project.pk, f"{unit}{n}", "click", unit, None, None, None, now, now, {}, "live"
-            )
-            for n in range(count)
-        ]
-
-    builders.write(Rows(events=[*events("busy", 31), *events("person", 30)]))
-    exclude_busy_units()
-    exclude_busy_units()
-    assert ExcludedUnit.objects.get(project=shop.project).unit_id == "busy"
-    assert ExcludedUnit.objects.get(project=shop.project).reason == "rate"
-
-
 def test_a_list_is_taken_in_once_and_written_into_the_audit_trail(shop, lane):
     assert exclude_units(project_id=shop.project.pk, unit_ids=["a", "b", "a"], by="a test") == 2
     answer = lane.client.post(
@@ -119,3 +99,18 @@ def test_days_and_weeks_are_the_projects_own(shop, lane):
     right = lane.client.patch("/v1/project", json={"timezone": "Asia/Shanghai"}, headers=headers)
     assert right.json()["timezone"] == "Asia/Shanghai"
     assert lane.client.get("/v1/activity?per=week", headers=headers).json() == []
+
+
+def test_a_flood_leaves_out_a_unit_only_when_a_secret_key_sends_it(shop):
+    shop.project.most_events_per_minute = 30
+    shop.project.save()
+
+    def events(unit, count, *, trusted):
+        return [builders.event_row(shop, unit=unit, trusted=trusted) for _ in range(count)]
+
+    robot, person = events("robot", 31, trusted=True), events("person", 30, trusted=True)
+    builders.write(Rows(events=[*robot, *person, *events("victim", 31, trusted=False)]))
+    exclude_busy_units()
+    exclude_busy_units()
+    excluded = ExcludedUnit.objects.filter(project=shop.project)
+    assert [(row.unit_id, row.reason) for row in excluded] == [("robot", "rate")]

@@ -24,13 +24,31 @@ def post(lane, shop, path, body, key=None, **headers):
     return lane.client.post(path, json=body, headers=headers)
 
 
-@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/events"])
-def test_a_crawlers_unit_is_left_out_once(lane, shop, path):
-    body = {"surface": "home-feed", "unit_id": "u1"} if path == "/v1/recommend" else event()
-    for _ in range(2):
-        assert post(lane, shop, path, body, **{"User-Agent": BOT}).is_success
-    excluded = ExcludedUnit.objects.get(project=shop.project)
-    assert (excluded.unit_id, excluded.reason) == ("u1", "bot")
+def test_a_crawler_is_answered_and_nothing_of_it_is_recorded(lane, shop, rows):
+    shop.run_experiment()
+    lane.refresh()
+    bot = {"User-Agent": BOT}
+    ask = {"surface": "home-feed", "unit_id": "u1"}
+    answer = post(lane, shop, "/v1/recommend", ask, **bot).json()
+    assert answer["items"]
+    assert answer["recorded"] is False
+    alone = post(lane, shop, "/v1/events", event(), **bot)
+    assert (alone.status_code, alone.json()["accepted"]) == (202, 0)
+    assert alone.json()["rejected"][0]["code"] == "crawler"
+    several = {"batch": [{"type": "track", "event": "click", "userId": "u1", "messageId": "m1"}]}
+    assert post(lane, shop, "/v1/batch", several, **bot).json()["rejected"][0]["code"] == "crawler"
+    link = {"userId": "u1", "anonymousId": "a1"}
+    assert post(lane, shop, "/v1/identify", link, **bot).json()["rejected"][0]["code"] == "crawler"
+    for table in ("slate", "exposure", "event", "link"):
+        assert rows(table, shop.project) == 0, table
+
+
+def test_a_crawlers_user_agent_with_a_public_key_leaves_nobody_out(lane, shop, rows):
+    for unit in ("u1", "never seen"):
+        post(lane, shop, "/v1/events", event(unit_id=unit), **{"User-Agent": BOT})
+    assert not ExcludedUnit.objects.filter(project=shop.project).exists()
+    post(lane, shop, "/v1/events", event(), **{"User-Agent": PERSON})
+    assert rows("event", shop.project) == 1
 
 
 def test_a_person_a_server_and_a_library_are_not_crawlers(lane, shop):

@@ -52,7 +52,8 @@ class Visitor:
 
     Attributes:
         context: what the product says of the request.
-        bot: whether the visitor is a crawler.
+        excluded: whether a server says that the visitor is a crawler, to be left out of analysis.
+        recorded: whether the answer may be kept: with the visitor's consent, and not of a crawler.
         consent: whether the answer may be kept, and models may learn from it.
     """
 
@@ -60,7 +61,8 @@ class Visitor:
     surface: LiveSurface
     unit: str
     context: dict[str, Any]
-    bot: bool
+    excluded: bool
+    recorded: bool
     consent: Consent
 
 
@@ -214,7 +216,7 @@ class Recorder:
             live,
             caller.key.project_id,
             [ids],
-            may_link=consent.analytics,
+            may_link=consent.analytics and not caller.is_crawler,
             trusted=caller.key.kind == SECRET,
         )
         return Visitor(
@@ -222,7 +224,8 @@ class Recorder:
             surface=surface,
             unit=unit,
             context=context,
-            bot=caller.is_bot(context.get("user_agent")),
+            excluded=caller.names_crawler(context.get("user_agent")),
+            recorded=consent.analytics and not caller.is_crawler,
             consent=consent,
         )
 
@@ -234,7 +237,7 @@ class Recorder:
 
     async def record(self, visitor: Visitor, route: Route, slate: SlateRow) -> bool:
         """Commit the slate, and the exposure if it is the first; return whether it was kept."""
-        if not visitor.consent.analytics:
+        if not visitor.recorded:
             return False
         rows = Rows(slates=[slate])
         # With its epoch: what a sticky experiment forgot is kept from the next meeting on.
@@ -243,7 +246,7 @@ class Recorder:
             met = (route.experiment.experiment_id, visitor.unit, route.variant, route.experiment.epoch)
             if met not in self._exposed:
                 rows.exposures.append(_exposure_row(visitor, route.experiment, route.variant, slate))
-        if visitor.bot:
+        if visitor.excluded:
             rows.exclusions = self.intake.exclusions(visitor.key, [visitor.unit])
         try:
             await self.writer.commit(rows)

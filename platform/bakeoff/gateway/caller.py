@@ -11,6 +11,7 @@ from crawleruseragents import is_crawler
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.gateway import fields
+from bakeoff.gateway.errors import ApiError
 from bakeoff.gateway.rates import ADDRESS, KEY, UNIT
 
 if TYPE_CHECKING:
@@ -81,14 +82,32 @@ class Caller:
         for (anonymous, user), count in Counter(several).items():
             self.rates.take(UNIT, f"{self.key.project_id}:{user or anonymous}", count)
 
-    def is_bot(self, said: object = None) -> bool:
-        """Whether the visitor is a crawler: a server says so in the body, a page's key by the header.
+    @property
+    def is_crawler(self) -> bool:
+        """Whether the request itself comes from a crawler's browser.
 
-        Whoever has a public key could put any unit's name beside a crawler's user agent.
+        It is answered, and nothing of it is recorded. It leaves out no unit: whoever has a public key
+        could put any unit's name beside a crawler's user agent.
         """
-        from_server = isinstance(said, str) and self.key.kind == SECRET
-        agent = str(said) if from_server else self.user_agent
-        return bool(agent) and _is_crawler(agent[:MOST_USER_AGENT])
+        return bool(self.user_agent) and _is_crawler(self.user_agent[:MOST_USER_AGENT])
+
+    def refuse_crawler(self) -> None:
+        """Refuse to record what a crawler does.
+
+        Raises:
+            ApiError: the request comes from a crawler's browser.
+        """
+        if self.is_crawler:
+            shown = self.user_agent[:80]
+            raise ApiError(
+                400, "crawler", f"user-agent == '{shown}', is a crawler's: nothing of it is recorded."
+            )
+
+    def names_crawler(self, user_agent: object) -> bool:
+        """Whether a server says in the body that its visitor is a crawler; a page's key cannot."""
+        if self.key.kind != SECRET or not isinstance(user_agent, str):
+            return False
+        return _is_crawler(user_agent[:MOST_USER_AGENT])
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ MOST_EVENTS = 1000
 # Unit, item or none, name, value.
 _Happened = tuple[str, str | None, str, float | None]
 EXCLUSIONS_REMEMBERED = 50_000
+# Codes of entries that are in order and not kept: no error, also when one comes alone.
+NOT_RECORDED = frozenset({"no_consent", "crawler"})
 
 
 @dataclass(slots=True)
@@ -100,6 +102,7 @@ class Intake:
             if not isinstance(entry, dict):
                 raise invalid("event", entry, "an object")
             _check_entry(entry, "event")
+            caller.refuse_crawler()
             if default is not None:
                 entry = {"consent": default, **entry}
             times = clock.occurred(entry, "occurred_at")
@@ -123,6 +126,7 @@ class Intake:
             reading.index = draft.index
             kind = segment.kind_of(message, path)
             _check_entry(message, "message")
+            caller.refuse_crawler()
             if kind in {"identify", "alias"}:
                 draft.links.append(fields.ids(segment.ids_of(message, kind)))
             elif kind == "track" and message.get("event") == segment.EXPOSED:
@@ -149,7 +153,7 @@ class Intake:
         key = caller.key
         consent = Consent.of(data, caller)
         row = feedback_row(key, data, trainable=consent.training)
-        if not consent.analytics:
+        if not consent.analytics or caller.is_crawler:
             return orjson.dumps(
                 {"accepted": 0, "duplicates": 0, "redacted": [], "durability": "committed"}
             )
@@ -188,8 +192,7 @@ class Intake:
     def exclusions(self, key: LiveKey, units: Sequence[str]) -> list[ExclusionRow]:
         """Return the rows that leave crawlers out of analysis; one that was written is not again."""
         return [
-            # A page's key may leave out a visitor at its first request, never one who was met before.
-            ExclusionRow(key.project_id, unit, "bot", unmet_only=key.kind != SECRET)
+            ExclusionRow(key.project_id, unit, "bot")
             for unit in dict.fromkeys(units)
             if (key.project_id, unit) not in self._excluded
         ]
@@ -197,8 +200,6 @@ class Intake:
     def remember(self, exclusions: Sequence[ExclusionRow]) -> None:
         """Note that these are written."""
         for row in exclusions:
-            if row.unmet_only:  # it may not have been written, and a secret key may say so again
-                continue
             self._excluded[row.project_id, row.unit_id] = None
             if len(self._excluded) > EXCLUSIONS_REMEMBERED:
                 self._excluded.popitem(last=False)
@@ -340,7 +341,7 @@ def _read_all(
         try:
             read(draft, entry)
         except (ApiError, BoundsError) as error:
-            if refuse_alone and error.code != "no_consent":
+            if refuse_alone and error.code not in NOT_RECORDED:
                 raise
             draft.rejected.append({"index": draft.index, "code": error.code, "message": error.message})
     return draft
@@ -381,7 +382,7 @@ def _read_event(
     if not consent.analytics:
         raise ApiError(400, "no_consent", "consent.analytics == false, so the event is not kept.")
     draft.events.append((ids, row))
-    if caller.is_bot(agent):
+    if caller.names_crawler(agent):
         draft.bots.append(ids)
 
 
@@ -415,7 +416,7 @@ def _read_exposure(
             claim,
         )
     )
-    if caller.is_bot(segment.user_agent_of(message)):
+    if caller.names_crawler(segment.user_agent_of(message)):
         draft.bots.append(ids)
 
 
