@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import Literal
 
-import orjson
 import redis
 import redis.exceptions
 
+from inference.serving.heartbeats import read_heartbeats
 from inference.serving.keys import serving_key
 
 CHANNEL = "bakeoff:configuration"
@@ -41,23 +42,17 @@ def wait_until_read(client: redis.Redis, *, seconds: float = READ_BACK_SECONDS) 
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
         announced = int(client.get(CHANGES) or 0)
         while True:
-            heartbeats = {
-                key: client.get(key) for key in client.scan_iter(serving_key("*"), count=1000)
-            }
-            late = [
-                key.decode().removeprefix(serving_key(""))
-                for key, said in heartbeats.items()
-                if said is not None and orjson.loads(said).get("changes", 0) < announced
-            ]
+            heartbeats = read_heartbeats(client).items()
+            late = [process for process, one in heartbeats if one.changes < announced]
             if not late or time.monotonic() > deadline:
-                return sorted(late)
+                return late
             time.sleep(POLL_SECONDS)
     return []
 
 
 def read_back(
     client: redis.Redis,
-    what: str,
+    what: Literal["champion", "experiment"],
     surface_id: int,
     wanted_id: int,
     *,
@@ -80,11 +75,12 @@ def read_back(
     confirmed: dict[str, float | None] = {}
     while True:
         waiting = False
-        for key in client.scan_iter(match=serving_key("*"), count=1000):
-            name, said = key.decode(), client.get(key)
-            if said is None or confirmed.get(name) is not None:
+        for process, heartbeat in read_heartbeats(client).items():
+            name = serving_key(process)
+            if confirmed.get(name) is not None:
                 continue
-            serves = orjson.loads(said)[what].get(str(surface_id))
+            serving = heartbeat.champion if what == "champion" else heartbeat.experiment
+            serves = serving.get(str(surface_id))
             confirmed[name] = round(time.monotonic() - start, 3) if serves == wanted_id else None
             waiting = waiting or confirmed[name] is None
         if not waiting or time.monotonic() - start > seconds:
@@ -95,10 +91,8 @@ def read_back(
 def read_unserved(client: redis.Redis) -> dict[int, list[str]]:
     """Return versions that serve and that web processes cannot load: their ids, and which processes."""
     unserved: dict[int, list[str]] = {}
-    for key in client.scan_iter(match=serving_key("*"), count=1000):
-        heartbeat = client.get(key)
-        process = key.decode().removeprefix(serving_key(""))
-        for version_id in orjson.loads(heartbeat)["unserved"] if heartbeat is not None else ():
+    for process, heartbeat in read_heartbeats(client).items():
+        for version_id in heartbeat.unserved:
             unserved.setdefault(version_id, []).append(process)
     return unserved
 

@@ -43,10 +43,11 @@ def marked_key(surface_id: int) -> str:
 
 
 def serving_key(process: str) -> str:
-    """What one web process serves now: a JSON object of surface id to champion id."""
+    """What one web process serves now: a `ServingHeartbeat` as JSON."""
     return f"serving:{process}"
 
 
+SERVING = "serving"  # set of the processes that have a heartbeat, or had one a moment ago
 PROBES = "probes"  # hash of version id to nonce: what web processes are to load and to try
 
 

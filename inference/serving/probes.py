@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import orjson
-
 from inference.serving.changes import CHANNEL
-from inference.serving.keys import PROBES, serving_key
+from inference.serving.heartbeats import read_heartbeats
+from inference.serving.keys import PROBES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,15 +95,10 @@ def probe_version(
 def _read_results(client: redis.Redis, version_id: int, nonce: str) -> dict[str, ProbeResult | None]:
     """Return what each live process says to this probe; None of one that has not answered yet."""
     results: dict[str, ProbeResult | None] = {}
-    for key in client.scan_iter(match=serving_key("*"), count=1000):
-        heartbeat = cast("bytes | None", client.get(key))
-        if heartbeat is None:  # it expired between the two calls
-            continue
-        probes: Mapping[str, list[object]] = orjson.loads(heartbeat).get("probes", {})
-        fields = probes.get(str(version_id))
-        name = key.decode().removeprefix(serving_key(""))
-        result = ProbeResult(*fields) if fields is not None else None  # type: ignore[arg-type]
-        results[name] = result if result is not None and result.nonce == nonce else None
+    for process, heartbeat in read_heartbeats(client).items():
+        fields = heartbeat.probes.get(str(version_id))
+        result = ProbeResult(*fields) if fields is not None else None
+        results[process] = result if result is not None and result.nonce == nonce else None
     return results
 
 

@@ -32,7 +32,7 @@ from experiments.models import Exposure, Holdout, Layer, SavedGroup, Slate, Unit
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import wait_until_read
-from inference.serving.keys import serving_key
+from inference.serving.keys import SERVING, serving_key
 from tests import builders
 
 UNITS = [f"u{n}" for n in range(60)]
@@ -100,11 +100,8 @@ def test_who_starts_a_flag_and_asks_meets_it(lane, shop, page):
 
 def test_a_process_that_reads_nothing_is_said(tables):
     cache = cache_client()
-    cache.set(
-        serving_key("frozen:1"),
-        orjson.dumps({"changes": -1, "champion": {}, "experiment": {}, "unserved": []}),
-        ex=60,
-    )
+    cache.sadd(SERVING, "frozen:1")
+    cache.set(serving_key("frozen:1"), orjson.dumps({"changes": -1}), ex=60)
     try:
         assert "frozen:1" in wait_until_read(cache, seconds=0.2)
     finally:

@@ -25,7 +25,7 @@ from experiments.models import Decision, Experiment
 from inference.cache import cache_client
 from inference.models import ModelVersion
 from inference.serving.artifact import Draft, save_artifact
-from inference.serving.keys import serving_key
+from inference.serving.keys import SERVING, serving_key
 from inference.serving.probes import CannotServeError, probe_version
 from inference.supervision import Supervisor
 from tests import builders
@@ -132,7 +132,8 @@ def test_a_process_without_the_artifact_refuses_for_all(lane, shop, rival, tmp_p
 
 
 def test_a_process_that_is_silent_is_waited_for_and_named(lane, shop, rival):
-    cache_client().set(serving_key("frozen:1"), b'{"champion":{},"experiment":{}}', ex=60)
+    cache_client().sadd(SERVING, "frozen:1")
+    cache_client().set(serving_key("frozen:1"), b"{}", ex=60)
     try:
         with pytest.raises(CannotServeError, match="web process frozen:1 did not load it and answer"):
             probe_version(cache_client(), rival.pk, rival.label, seconds=1)

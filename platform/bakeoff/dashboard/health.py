@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import redis.exceptions
 from django.conf import settings
 from django.db import connection
@@ -24,14 +23,16 @@ from inference.isolation import read_failures
 from inference.models import ModelVersion, TrainingRun
 from inference.process_issues import read_background
 from inference.serving.asking import ASKS
+from inference.serving.heartbeats import read_heartbeats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from django.db.models import QuerySet
 
     from bakeoff.accounts.models import Project
     from experiments.models import Look
+    from inference.serving.heartbeats import ServingHeartbeat
 
 logger = logging.getLogger(__name__)
 FULL_SHARE = 0.9
@@ -56,9 +57,8 @@ def troubles_of(project: Project) -> list[Trouble]:
     for experiment in Experiment.objects.running().filter(project=project):
         try:
             found += _troubles_of_experiment(experiment)
-        except (
-            Exception
-        ) as error:  # this page is where a broken row is looked for: it must not fail by it
+        # This page is where a broken row is looked for: it must not fail by it.
+        except Exception as error:
             logger.exception("experiment '%s' cannot be judged", experiment)
             what = f"it cannot be read: {type(error).__name__}: {error}"
             found.append(Trouble(experiment.key, what, "Correct its row, or end it."))
@@ -199,28 +199,19 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
     try:
         info: Any = cache.info("memory")
         background = read_background(cache)
-        processes = []
-        for key in cache.scan_iter("serving:*", count=500):
-            said: Any = cache.get(key)
-            if said:
-                parsed = orjson.loads(said)
-                mine = ModelVersion.objects.filter(surface__project__in=projects)
-                versions = mine.filter(pk__in=parsed.get("breakers", []))
-                unserved = mine.filter(pk__in=parsed.get("unserved", []))
-                processes.append(
-                    {
-                        "name": key.decode().partition(":")[2],
-                        "work": parsed.get("work", []),
-                        "issues": parsed.get("issues", []),
-                        "surfaces": len(parsed["champion"]),
-                        "breakers": [
-                            f"{v.surface}: {v.label}" for v in versions.select_related("surface")
-                        ],
-                        "unserved": [
-                            f"{v.surface}: {v.label}" for v in unserved.select_related("surface")
-                        ],
-                    }
-                )
+        heartbeats = read_heartbeats(cache)
+        labels = _labels_of(heartbeats.values(), projects)
+        processes: list[dict[str, Any]] = [
+            {
+                "name": name,
+                "work": one.work,
+                "issues": one.issues,
+                "surfaces": len(one.champion),
+                "breakers": [labels[pk] for pk in one.breakers if pk in labels],
+                "unserved": [labels[pk] for pk in one.unserved if pk in labels],
+            }
+            for name, one in heartbeats.items()
+        ]
         return {
             "cache": True,
             "cache_memory": info["used_memory"],
@@ -246,6 +237,13 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "spilled": 0,
             "troubles": [trouble],
         }
+
+
+def _labels_of(heartbeats: Iterable[ServingHeartbeat], projects: QuerySet[Project]) -> dict[int, str]:
+    """Return surface and label of the versions that heartbeats name, those of other projects left out."""
+    named = {pk for one in heartbeats for pk in (*one.breakers, *one.unserved)}
+    versions = ModelVersion.objects.filter(pk__in=named, surface__project__in=projects)
+    return {v.pk: f"{v.surface}: {v.label}" for v in versions.select_related("surface")}
 
 
 def _work_troubles(processes: Sequence[Mapping[str, Any]]) -> list[Trouble]:

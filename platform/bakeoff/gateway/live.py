@@ -24,7 +24,8 @@ from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.live_reader import Live, LiveKey, LiveReader, LiveSurface
 from bakeoff.gateway.watching import watched_projects
 from inference.serving.changes import CHANGES, CHANNEL
-from inference.serving.keys import PROBES, serving_key
+from inference.serving.heartbeats import ServingHeartbeat
+from inference.serving.keys import PROBES, SERVING, serving_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -149,7 +150,11 @@ class LiveConfiguration:
 
     async def _publish(self) -> None:
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
-            await self._cache.set(serving_key(self.process), self._said(), ex=HEARTBEAT_TTL_SECONDS)
+            pipe = self._cache.pipeline(transaction=False)
+            pipe.sadd(SERVING, self.process)
+            body = orjson.dumps(self._heartbeat())
+            pipe.set(serving_key(self.process), body, ex=HEARTBEAT_TTL_SECONDS)
+            await pipe.execute()
 
     async def _read_in_time(self, probed_ids: Sequence[int]) -> Live:
         """Read in a thread; a server that gives no answer is hung up on.
@@ -195,24 +200,21 @@ class LiveConfiguration:
             self._probe_results[version_id] = await self.prober(version, problem, nonce)
             await self._publish()
 
-    def _said(self) -> bytes:
-        """Say what this process serves, for whoever reads a change back."""
+    def _heartbeat(self) -> ServingHeartbeat:
         surfaces = [s for by_key in self.current.surfaces.values() for s in by_key.values()]
         champions = {s.surface_id: s.champion for s in surfaces if s.champion is not None}
-        return orjson.dumps(
-            {
-                # A champion that could not be loaded is not served: the static list is.
-                "champion": {str(s): one.version_id for s, one in champions.items() if one.model},
-                "unserved": self.unserved,
-                "breakers": self.open_breakers(),
-                "work": [status.as_json() for status in self._supervisor.statuses],
-                "issues": [asdict(issue) for issue in self.current.issues],
-                "experiment": {
-                    str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
-                },
-                "changes": self._changes,
-                "probes": {str(v): one.as_json() for v, one in self._probe_results.items()},
-            }
+        return ServingHeartbeat(
+            # A champion that could not be loaded is not served: the static list is.
+            champion={str(s): one.version_id for s, one in champions.items() if one.model},
+            experiment={
+                str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
+            },
+            unserved=self.unserved,
+            breakers=self.open_breakers(),
+            changes=self._changes,
+            probes={str(v): one.as_json() for v, one in self._probe_results.items()},
+            work=[status.as_json() for status in self._supervisor.statuses],
+            issues=[asdict(issue) for issue in self.current.issues],
         )
 
     @property
