@@ -30,6 +30,8 @@ MAX_TEXT = 20_000
 MAX_PROPERTIES_BYTES = 32 * 1024
 # Sums of squares of a billion such values stay far below the largest double.
 MAX_VALUE = 1e15
+# What is nearer to 0 counts as 0: PostgreSQL refuses a product that is too small for a double.
+MIN_MAGNITUDE = 1e-100
 MAX_COUNT = 10**12
 MAX_SECONDS = 10 * 365.25 * 86_400.0
 # Live events: what clients spool comes late, and clocks are a little fast.
@@ -41,11 +43,13 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _MAX_SHOWN = 80
 # Cut where a parser would end: what is left is still too deep for `check`.
 _CUT_DEPTH = MAX_DEPTH + 8
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Whatever is sent is read once from left to right: a text that does not end, ends with the body, and
+# nothing is tried again. `re` holds the interpreter, so a pattern that goes back stops the process.
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]{1,4})?")
 
 
 class BoundsError(ValueError):
@@ -202,7 +206,8 @@ def _find_fault(value: Any, field: str, level: int) -> BoundsError | None:
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, entry in entries:
             fault = _text_fault(key, field) if isinstance(key, str) else None
-            path = f"{field}.{key}" if level > 1 or field != "body" else str(key)
+            name = str(key)[:_MAX_SHOWN]  # whole, a long one would be copied for each of its entries
+            path = f"{field}.{name}" if level > 1 or field != "body" else name
             fault = fault or _find_fault(entry, path, level + 1)
             if fault is not None:
                 return fault

@@ -149,3 +149,29 @@ def test_a_log_has_times_of_many_kinds(value, at):
 def test_a_time_that_is_none_is_refused_and_not_guessed(value):
     with pytest.raises(BoundsError, match=r"occurred_at == .*, must be ISO 8601 or seconds"):
         bounds.past_moment(value, "occurred_at", now=NOW)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        # Each took from half a minute to hours, and no thread could do anything meanwhile.
+        lambda: bounds.read_json(b"[" * 3000 + b'"' + b'\\"' * 500_000),
+        lambda: bounds.read_json(b"[" * 3000 + b'"' * 999_999),
+        lambda: bounds.decimal("1" * 500_000 + "x", "value"),
+        lambda: bounds.decimal("1" * 500_000 + "." + "1" * 500_000 + "e", "value"),
+        lambda: bounds.check({"k" * 500_000: [*range(250_000), math.nan, bounds.Unfit("NaN")]}, "body"),
+    ],
+)
+def test_no_input_takes_longer_than_its_length(hostile):
+    """The body of a mebibyte ends in a moment, so that a faster machine changes nothing here."""
+    with pytest.raises((bounds.NotJsonError, BoundsError)) as refused:
+        hostile()
+    assert len(str(refused.value)) < 500
+
+
+def test_what_is_too_deep_is_found_behind_texts_with_brackets_and_quotes():
+    raw = b'{"a": ["x\\"]]\\\\", ' + b"[" * 3000 + b'"\\\\"' + b"]" * 3000 + b'], "b": "}"}'
+    data = bounds.read_json(raw)
+    assert (data["a"][0], data["b"]) == ('x"]]\\', "}")
+    with pytest.raises(BoundsError, match="nested at most 32 levels deep"):
+        bounds.check(data, "body")

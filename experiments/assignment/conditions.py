@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -310,7 +309,9 @@ def _reader(path: str) -> Callable[[Any], Any]:
 def _of_list(values: list[Any], step: str) -> Any:
     if step == "length":
         return len(values)
-    return values[int(step)] if step.isdecimal() and int(step) < len(values) else None
+    return (
+        values[int(step)] if step.isdecimal() and len(step) < 10 and int(step) < len(values) else None
+    )
 
 
 def type_of(value: Any) -> str:
@@ -379,14 +380,11 @@ def _order(*signs: int) -> Callable[[Any], Predicate]:
     return made
 
 
-_BUILD = re.compile(r"^v|\+.*$")
-
-
 def _version(value: Any) -> str:
     """Return a version so that versions sort as text: numbers padded, releases after pre-releases."""
     text = f"{value:g}" if type_of(value) == "number" else value
     text = text if isinstance(text, str) and text else "0"
-    parts = re.split(r"[-.]", _BUILD.sub("", text))
+    parts = text.removeprefix("v").partition("+")[0].replace("-", ".").split(".")
     if len(parts) == 3:
         parts.append("~")
     return "-".join(part.rjust(5) if part.isdigit() else part for part in parts)
