@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from experiments.analysis.metric_spec import SERVED, Filter, MetricSpec, is_said
-from experiments.bounds import MAX_VALUE
+from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST
 
@@ -80,7 +80,7 @@ def _parameters(spec: MetricSpec) -> dict[str, Any]:
         "delay": timedelta(seconds=spec.delay_seconds),
         "window": timedelta(seconds=spec.window_seconds),
         "lookback": timedelta(seconds=spec.lookback_seconds or 0.0),
-        "cap": math.inf if spec.cap is None else spec.cap,
+        "cap": math.inf if spec.cap is None else max(spec.cap, MIN_MAGNITUDE),
     }
     for n, one in enumerate(spec.filters):
         parameters[f"filter_{n}_field"] = one.field.removeprefix("properties.")
@@ -139,8 +139,10 @@ _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
     WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s OFFSET 0)"""
 
 
-# Values from before there was a bound: one of 1e308 would end every look. `roll_up` names them.
-_SUMMABLE = f"CASE WHEN abs(e.value) <= {MAX_VALUE!r} THEN e.value END"
+# One value of 1e308 would end every look, and so would one of 1e-200, whose square is too small. The
+# former are from before there was a bound; `roll_up` names them.
+_SUMMABLE = f"""CASE WHEN abs(e.value) < {MIN_MAGNITUDE!r} THEN 0
+    WHEN abs(e.value) <= {MAX_VALUE!r} THEN e.value END"""
 
 
 def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:

@@ -459,3 +459,34 @@ def test_what_cannot_be_summed_is_set_aside_and_named(tables, caplog):
     assert "event 'huge' is counted without its value: value == 1e+308" in caplog.text
     assert "event 'none'" in caplog.text
     assert "event 'fine'" not in caplog.text
+
+
+@pytest.mark.parametrize("fields", [{}, {"cap": 1e-320}, {"covariate_seconds": 3600}])
+def test_a_value_whose_square_is_too_small_stops_no_look(tables, fields):
+    """One event of 1e-200 with a page's key would end every look: out of range, underflow."""
+    shop = builders.make_shop()
+    metric = Metric.objects.create(
+        project=shop.project, key="spend", kind="mean", event_name="click", value="sum", **fields
+    )
+    experiment = shop.run_experiment(window_seconds=WINDOW)
+    experiment.roles.create(metric=metric, role="secondary")
+    control = experiment.control
+    with connection.cursor() as cursor:
+        for unit, value in (("tiny", 1e-200), ("smallest", -5e-324), ("plain", 3.0)):
+            cursor.execute(
+                """INSERT INTO experiments_exposure
+                    (project_id, experiment_id, variant_id, epoch, unit_id, unit_type, exposed_at)
+                VALUES (%s, %s, %s, 1, %s, 'unit', now() - interval '1 hour')""",
+                [shop.project.pk, experiment.pk, control.pk, unit],
+            )
+            for when in ("before", "after"):
+                cursor.execute(
+                    """INSERT INTO experiments_event (project_id, event_id, name, unit_id, item_known,
+                        value, occurred_at, properties, source)
+                    VALUES (%s, %s, 'click', %s, true, %s,
+                        now() - interval '1 hour' + make_interval(secs => %s), '{}', 'live')""",
+                    [shop.project.pk, f"{unit} {when}", unit, value, 30 if when == "after" else -30],
+                )
+    roll(experiment, builders.now())
+    total = experiment.totals.get(metric=metric, segment="")
+    assert (total.n, total.sum_u, total.nonzero) == (3, 3.0, 1)
