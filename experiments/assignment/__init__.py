@@ -18,6 +18,7 @@ from .allocation import (
 from .conditions import ConditionError, compile_condition
 from .hashing import buckets_of, growthbook_bucket
 from .memory import NO_MEMORY, Memory, PastExposure, Recall, recall
+from .named_groups import named_groups
 from .personal import personal_rules
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "growthbook_bucket",
     "hashed_variant",
     "lay_out",
+    "named_groups",
     "personal_rules",
     "recall",
 ]

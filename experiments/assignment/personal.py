@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 _GROUPS = frozenset({"$savedGroup", "$inGroup", "$notInGroup"})
 _IDENTIFYING = frozenset(
-    {"id", "unitid", "userid", "anonymousid", "deviceid", "customerid", "email", "phone", "phonenumber"}
+    {
+        *("id", "uid", "uuid", "guid", "unitid", "user", "userid", "username", "login", "anonymousid"),
+        *("deviceid", "visitorid", "sessionid", "profileid", "externalid", "account", "accountid"),
+        *("customer", "customerid", "member", "memberid", "email", "emailaddress", "mail", "phone"),
+        *("phonenumber", "mobile", "fullname", "firstname", "lastname", "nickname", "surname"),
+        *("address", "ip", "ipaddress"),
+    }
 )
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.assignment import ExperimentRule, Prerequisite, Targeting, VariantRule, personal_rules
+from experiments.assignment import (
+    ExperimentRule,
+    Prerequisite,
+    Targeting,
+    VariantRule,
+    named_groups,
+    personal_rules,
+)
 
 
 def rule(key="a", condition=None, prerequisites=(), groups=None, **fields):
@@ -18,6 +25,8 @@ def rule(key="a", condition=None, prerequisites=(), groups=None, **fields):
     [
         {"id": {"$in": ["u1"]}},
         {"user.e_mail": "x"},
+        {"user": {"login": "ann"}},
+        {"account_id": {"$in": ["a1"]}},
         {"$or": [{"country": "DE"}, {"$not": {"userId": "u1"}}]},
         {"who": {"$in": ["ann@example.com"]}},
         {"who": {"$regex": "@example[.]com$"}},
@@ -56,3 +65,15 @@ def test_forced_units_and_whoever_waits_for_such_a_rule():
         "other": rule("other", prerequisites=["missing"]),
     }
     assert personal_rules(rules) == {"forced", "child", "grandchild"}
+
+
+def test_a_condition_goes_with_the_groups_that_it_names_and_no_others():
+    groups = {
+        "a": {"type": "list", "attributeKey": "id", "values": ["u1"]},
+        "b": {"type": "condition", "condition": {"$or": [{"x": {"$notInGroup": "a"}}]}},
+        "c": {"type": "condition", "condition": {"$savedGroup": {"id": "c"}}},
+        "other": {"type": "list", "attributeKey": "id", "values": ["u2"]},
+    }
+    assert named_groups({"$not": {"$savedGroup": {"id": "b"}}}, groups).keys() == {"a", "b"}
+    assert named_groups({"x": {"$inGroup": "c"}, "y": {"$inGroup": "gone"}}, groups).keys() == {"c"}
+    assert named_groups({"country": "other", "$savedGroup": "other"}, groups) == {}

@@ -521,6 +521,7 @@ def test_no_public_payload_names_people(lane, shop, page):
     ]
     run(shop, page, "child", prerequisites=[{"experiment": "forced", "variants": ["treatment"]}])
     run(shop, page, "plain", **theirs)
+    targeted = run(shop, page, "targeted", condition={"country": "DE"})  # beside a group, not with it
     lane.refresh()
 
     def read(path, key=shop.public):
@@ -535,6 +536,7 @@ def test_no_public_payload_names_people(lane, shop, page):
     assert [key for key, rule in rules.items() if rule == {"key": key, "remote": True}] == [
         "forced", "grouped", "listed", "child",
     ]  # fmt: skip
+    assert rules["targeted"]["salt"] == targeted.salt
     features = read(f"/api/features/{shop.public}").json()["features"]
     assert features["forced"] == {"defaultValue": None}
     assert features["plain"]["rules"]

@@ -23,6 +23,7 @@ from experiments.assignment import (
     Targeting,
     VariantRule,
     assign,
+    named_groups,
     personal_rules,
 )
 from experiments.assignment.conditions import MAX_LEVELS, levels_of
@@ -255,6 +256,7 @@ def _experiment(
         Exception: its rule cannot be followed, or not be sent to clients; of whatever type.
     """
     row, values = rows[0], like_numbers([r["value"] for r in rows])
+    groups = named_groups(row["condition"], groups)  # a rule is sent to clients with its groups
     check_writable(
         row["condition"], row["prerequisites"], row["forced_units"], [r["value"] for r in rows]
     )
