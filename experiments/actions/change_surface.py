@@ -28,8 +28,6 @@ EDITABLE = (
     "attribution_seconds", "labels", "retrain_recommender", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first",
 )  # fmt: skip
-
-
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
 
 

@@ -28,7 +28,6 @@ from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
 from experiments.analysis.roll_up_sql import (
     ADD,
     COUNT_BUCKETS,
-    IS_EXCLUDED,
     SUMS,
     TOTAL_OF_CHANGE,
     observation_of,
@@ -37,6 +36,7 @@ from experiments.analysis.take_out import take_out_excluded
 from experiments.analysis.watermark import NEW, Span, read_watermark, span_parameters
 from experiments.bounds import MAX_VALUE
 from experiments.models import Experiment, ExperimentMetric
+from experiments.sql import is_excluded
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -79,7 +79,7 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
 def _name_set_aside(
     cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
 ) -> None:
-    """Log which new events have values that no metric can sum, so that a person can mend them."""
+    """Log which new events have values that no metric can sum, so that a person can correct them."""
     names = {name for role in roles for name in spec_of(role, experiment).names}
     cursor.execute(
         f"""SELECT event_id, value FROM experiments_event
@@ -104,7 +104,7 @@ def _count_exposures(
             SELECT variant_id, epoch, unit_id FROM experiments_exposure
             WHERE experiment_id = %(experiment)s AND {NEW}
         ), judged AS (
-            SELECT seen.variant_id, seen.epoch, {IS_EXCLUDED} AS excluded,
+            SELECT seen.variant_id, seen.epoch, {is_excluded("seen", by_upper=True)} AS excluded,
                 coalesce(first.variant_id <> seen.variant_id, false) AS doubled
             FROM seen LEFT JOIN LATERAL ({observation_of("seen.unit_id")}) AS first ON true
         )
@@ -147,7 +147,7 @@ def _observe_new_units(
         WITH first AS (
             SELECT DISTINCT ON (unit_id) project_id, variant_id, epoch, unit_id, exposed_at
             FROM experiments_exposure AS seen WHERE experiment_id = %(experiment)s AND {NEW}
-                AND NOT {IS_EXCLUDED}
+                AND NOT {is_excluded("seen", by_upper=True)}
             ORDER BY unit_id, exposed_at, id
         ),
         new AS (

@@ -13,10 +13,6 @@ from experiments.analysis.metric_sql import TERMS
 SUMS = ", ".join(TERMS)
 ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)
 
-IS_EXCLUDED = """EXISTS (SELECT 1 FROM experiments_excludedunit AS out
-    WHERE out.project_id = %(project)s AND out.unit_id = seen.unit_id
-        AND (out.xid < %(upper)s::text::xid8) IS TRUE OFFSET 0)"""
-
 
 def observation_of(unit: str) -> str:
     """SQL of the unit's one observation of a metric: at most one row."""

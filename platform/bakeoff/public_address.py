@@ -21,7 +21,7 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PublicUrl:
-    """Scheme, host and sub-path of the platform as its visitors see it.
+    """Scheme, host and sub-path of the platform, or of a page that asks it, as visitors see it.
 
     Attributes:
         scheme: http or https.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.keys import PUBLIC, SECRET, scopes_of
 from bakeoff.accounts.models import ApiKey, Project
+from bakeoff.public_address import AddressError, PublicUrl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,16 +125,12 @@ def _origins(origins: Sequence[str]) -> list[str]:
 
 def _origin(text: str) -> str:
     try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in {"http", "https"} or not parts.hostname or extra:
+        url = PublicUrl.parse(text)
+    except AddressError:
+        url = None
+    if url is None or url.path:
         raise KeyRuleError(
             f"origin == '{text[:80]}', must be scheme and host, such as https://shop.example.",
             field="allowed_origins",
         )
-    default = {"http": 80, "https": 443}[parts.scheme]
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + ("" if port in {None, default} else f":{port}")
+    return url.origin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import psycopg
 
 from bakeoff.commands.first_run import first_run
 from bakeoff.commands.terminal import fail, say
@@ -21,8 +20,6 @@ def migrate() -> None:
         bring_up_to_date(environment)
         check_store(environment.database_url, environment.artifacts)
         lines = first_run(environment)
-    except psycopg.OperationalError as error:
-        raise fail(f"PostgreSQL does not answer: {error}.") from error
     except ForeignStoreError as error:
         raise fail(str(error)) from error
     say("The database is up to date.")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from bakeoff.gateway.rest import is_api
 from bakeoff.outages import outage_sentence
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 RETRY_SECONDS = "2"
-API_PATHS = ("/v1/", "/ofrep/", "/api/")
 
 
 def show_failure(request: HttpRequest) -> HttpResponse:
@@ -27,7 +27,7 @@ def show_failure(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]  # Django calls this while it handles the exception
     is_outage = error is not None and outage_sentence(error) is not None
     status = HTTPStatus.SERVICE_UNAVAILABLE if is_outage else HTTPStatus.INTERNAL_SERVER_ERROR
-    if request.path_info.startswith(API_PATHS):
+    if is_api(request.path_info):
         code = "unavailable" if is_outage else "failed"
         message = (
             "A server of the platform does not answer; try again in a moment."

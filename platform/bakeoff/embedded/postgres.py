@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from bakeoff.embedded.errors import StartError
-from bakeoff.embedded.processes import Child, end_servers_of, is_running, package_folder
+from bakeoff.embedded.processes import (
+    Child,
+    end_servers_of,
+    ended_unless_ready,
+    is_running,
+    package_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,13 +72,8 @@ def start_postgres(
         environment=os.environ,
         stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown: roll back, checkpoint, end
     )  # fmt: skip
-    child.start()
-    try:
+    with ended_unless_ready(child, ORPHAN_SECONDS):
         _wait_until_ready(child, environment, is_cancelled)
-    except BaseException:
-        child.ask_to_stop()
-        child.wait_or_kill(ORPHAN_SECONDS)
-        raise
     return child
 
 

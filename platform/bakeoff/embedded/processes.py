@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 KILL_SECONDS = 5.0
@@ -88,6 +88,23 @@ class Child:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
         except OSError:
             return ""
+
+
+@contextlib.contextmanager
+def ended_unless_ready(child: Child, seconds: float) -> Iterator[None]:
+    """Start a child for a block that waits for it; if the block fails, or is cancelled, end it.
+
+    Args:
+        child: that is started.
+        seconds: how long it may take to end before it is killed.
+    """
+    child.start()
+    try:
+        yield
+    except BaseException:
+        child.ask_to_stop()
+        child.wait_or_kill(seconds)
+        raise
 
 
 def _open_log(path: Path) -> IO[bytes]:

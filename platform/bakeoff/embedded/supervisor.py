@@ -137,7 +137,7 @@ class Platform:
             pass
 
     def stop(self) -> None:
-        """Stop everything that was started and give the home back, within `STOP_SECONDS`.
+        """Stop everything that was started and give the home back, within a minute.
 
         What was asked twice to stop stops once: from here on the signals are not heard.
         """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from bakeoff.embedded.errors import StartError
-from bakeoff.embedded.processes import Child, end_servers_of, package_folder
+from bakeoff.embedded.processes import Child, end_servers_of, ended_unless_ready, package_folder
 from experiments.ingest.spill import why_unfit
 
 if TYPE_CHECKING:
@@ -101,13 +101,8 @@ def _start(environment: Environment, data: Path, is_cancelled: Callable[[], bool
         log=environment.logs / "valkey.log",
         environment=os.environ,
     )  # fmt: skip
-    child.start()
-    try:
+    with ended_unless_ready(child, ORPHAN_SECONDS):
         _wait_until_ready(child, environment, is_cancelled)
-    except BaseException:
-        child.ask_to_stop()
-        child.wait_or_kill(ORPHAN_SECONDS)
-        raise
     return child
 
 

@@ -17,6 +17,7 @@ from bakeoff.gateway import fields
 from bakeoff.gateway.answering import find_surface, head_of, read_override, slate_row
 from bakeoff.gateway.errors import invalid
 from bakeoff.gateway.remote import RemoteError
+from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE
 from experiments.ingest.redact import redact
 from inference.serving.ladder import Served, Slot
@@ -119,10 +120,7 @@ def _served(labels: Sequence[str], scores: Sequence[float], fallback: str | None
 
 def _text(data: dict[str, Any]) -> str:
     """Return the text; it may be empty where features say all."""
-    value = data.get("text", "")
-    if not isinstance(value, str) or len(value) > MAX_TEXT or "\0" in value:
-        shown = f"{len(value)} characters" if isinstance(value, str) else value
-        raise invalid("text", shown, f"a text of at most {MAX_TEXT} characters, without NUL")
+    value = bounds.text(data.get("text", ""), "text", max_length=MAX_TEXT, min_length=0)
     if not value.strip() and not data.get("features"):
         raise invalid("text", value, "a text, unless features say all")
     return value
@@ -133,10 +131,10 @@ def _features(data: dict[str, Any]) -> dict[str, Any]:
     if len(found) > MOST_FEATURES:
         raise invalid("features", f"{len(found)} of them", f"at most {MOST_FEATURES}")
     for name, value in found.items():
-        if not 1 <= len(name) <= MAX_ID or "\0" in name:
-            raise invalid("features", name, f"named by 1 to {MAX_ID} characters, without NUL")
+        if not 1 <= len(name) <= MAX_ID:
+            raise invalid("features", name, f"named by 1 to {MAX_ID} characters")
         if isinstance(value, str):
-            good = len(value) <= MAX_ID and "\0" not in value
+            good = len(value) <= MAX_ID
         else:
             good = value is None or (isinstance(value, bool | int | float) and abs(value) <= MAX_VALUE)
         if not good:
