@@ -283,7 +283,7 @@ def _run(run_id: int, lease: int) -> int:
 def _write_reason(error: Exception) -> None:
     """Write why a run failed; the last line becomes its message.
 
-    What a person can mend is a sentence of its own; of anything else the class is named, without the
+    What a person can correct is one sentence; of anything else the class is named, without the
     path of its module, and the traceback stands above.
     """
     from inference.actions.register_version import LostLeaseError
@@ -299,19 +299,16 @@ def _write_reason(error: Exception) -> None:
     sys.stderr.write(f"{sentence}\n")
 
 
-# SQLSTATE of what passes: lost connections, a primary that was demoted, a deadlock, resources that
-# are used up, a lock that is held, a server that goes down or has trouble with its disk.
-_PASSING = ("08", "25006", "40", "53", "55P03", "57P", "58")
-
-
 def _is_outage(error: Exception) -> bool:
     """Whether a server was away, or could not do it now; any other statement would fail again."""
     from django.db import Error, InterfaceError, OperationalError
     from redis.exceptions import RedisError
 
+    from inference.sqlstates import MAY_PASS
+
     state = getattr(error.__cause__, "sqlstate", None) or ""
     if isinstance(error, Error) and state:
-        return state.startswith(_PASSING)
+        return state.startswith(MAY_PASS)
     return isinstance(error, RedisError | OperationalError | InterfaceError)
 
 

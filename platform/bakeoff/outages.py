@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bakeoff.environment import SettingError
+from inference.sqlstates import AWAY, CANCELLED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-from bakeoff.environment import SettingError
 
 POSTGRES_AWAY = "PostgreSQL does not answer ({reason}). {remedy}"
 REDIS_AWAY = "Redis does not answer ({reason}). {remedy}"
 DOCTOR = "`bakeoff doctor` says what to do."
-# Classes of SQLSTATE that speak of the server's state, not of the statement: connection lost, out of
-# resources, shut down by an operator, system error; and a transaction that may only read (fail-over).
-AWAY = ("08", "53", "57", "58", "25006")
 MISSING_TABLE = "42P01"
 
 
@@ -46,7 +44,7 @@ def _postgres_sentence(error: BaseException) -> str | None:
     names = {kind.__name__ for kind in type(error).__mro__}
     # Without a state the driver speaks itself: it could not connect, or its connection broke.
     broken = state is None and names & {"OperationalError", "InterfaceError"}
-    if broken or (state or "").startswith(AWAY):
+    if broken or (state or "").startswith((*AWAY, CANCELLED)):
         return POSTGRES_AWAY.format(reason=_reason(error), remedy=DOCTOR)
     return None
 
