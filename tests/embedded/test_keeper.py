@@ -21,15 +21,9 @@ from bakeoff.embedded.processes import Child
 from bakeoff.environment import read_environment
 from bakeoff.self_probe import SelfProbing
 from inference.serving.beats import Beat, forget_beat, write_beat
+from tests.waiting import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-
-
-def until(holds) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -70,7 +64,7 @@ def test_it_comes_back_without_its_log_folder_and_after_failed_starts(sleeper, k
     shutil.rmtree(tmp_path / "logs")
     (tmp_path / "logs").write_text("a file where the folder was")
     psutil.Process(first).kill()
-    until(lambda: sleeper.pid not in {None, first})
+    wait_until(lambda: sleeper.pid not in {None, first})
     assert not failures
     assert any("No space left on device" in line for line in lines)
     assert any("is started again" in line for line in lines)
@@ -87,7 +81,7 @@ def test_what_hangs_is_ended_and_started_again(sleeper, keep):
         return {first: "gave no answer"} if child.pid == first else {}
 
     _, lines = keep(sleeper, start, find_hung)
-    until(lambda: sleeper.pid not in {None, first})
+    wait_until(lambda: sleeper.pid not in {None, first})
     assert any(f"process {first} gave no answer" in line for line in lines)
 
 
@@ -100,7 +94,7 @@ def test_a_stop_ends_what_does_not_listen(tmp_path):
     ]
     child = Child("deaf", deaf, tmp_path / "deaf.log", os.environ)
     child.start()
-    until(lambda: "deaf" in child.last_lines())
+    wait_until(lambda: "deaf" in child.last_lines())
     stop_all([Keeper(child, child.start, threading.Event(), print)], 0.5)
     assert not child.alive
 
@@ -119,11 +113,11 @@ def test_a_web_process_that_touches_its_file_no_more_hangs(sleeper, beats, tmp_p
     path = web_beat(tmp_path / "run", sleeper.pid)
     path.touch()
     assert beats.hung_web_processes(sleeper) == {}
-    until(lambda: sleeper.pid in beats.hung_web_processes(sleeper))
+    wait_until(lambda: sleeper.pid in beats.hung_web_processes(sleeper))
     os.utime(path)  # it answers again, whatever time the file bears
     assert beats.hung_web_processes(sleeper) == {}
     path.unlink()  # never a sign: the longer limit
-    until(lambda: sleeper.pid in beats.hung_web_processes(sleeper))
+    wait_until(lambda: sleeper.pid in beats.hung_web_processes(sleeper))
 
 
 def test_a_worker_hangs_when_its_beat_stands_still_or_its_loop_does(sleeper, beats):
@@ -135,7 +129,7 @@ def test_a_worker_hangs_when_its_beat_stands_still_or_its_loop_does(sleeper, bea
 
         beat(1)
         assert beats.hung_workers(sleeper) == {}
-        until(lambda: "no sign of life" in beats.hung_workers(sleeper).get(sleeper.pid, ""))
+        wait_until(lambda: "no sign of life" in beats.hung_workers(sleeper).get(sleeper.pid, ""))
         for count, fields, hangs in (
             (2, {}, False),
             (3, {"busy": 9.0}, True),  # waits for work, and its loop does not turn

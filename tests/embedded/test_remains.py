@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import is_running
 from bakeoff.embedded.valkey import start_valkey
 from bakeoff.environment import read_environment, run_folder_of
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -47,13 +47,6 @@ def backends_of(child) -> list[psutil.Process]:
     return psutil.Process(child.pid).children(recursive=True)
 
 
-def until(holds) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_postgres_starts_after_its_postmaster_was_killed_under_a_statement(environment):
     first = start_postgres(environment)
     connection = psycopg.connect(environment.database_url, autocommit=True)
@@ -61,14 +54,14 @@ def test_postgres_starts_after_its_postmaster_was_killed_under_a_statement(envir
     busy = connection.info.backend_pid
     # It computes, so that it does not notice that its postmaster is gone.
     connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 100000000000)")
-    until(lambda: psutil.Process(busy).cpu_percent(0.05) > 0)
+    wait_until(lambda: psutil.Process(busy).cpu_percent(0.05) > 0)
     family = backends_of(first)
     first.process.kill()
     first.process.wait()
     assert is_running(busy)
     second = start_postgres(environment)
     connection.close()
-    until(lambda: not any(is_running(one.pid) for one in family))
+    wait_until(lambda: not any(is_running(one.pid) for one in family))
     with psycopg.connect(environment.database_url) as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 

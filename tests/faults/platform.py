@@ -21,6 +21,7 @@ import redis
 
 from experiments.ingest.spill import STREAM
 from tests.faults.clock import Clock
+from tests.waiting import wait_until
 
 # Memory while it is full: 40 seconds of load fit into the small one; in ten minutes PostgreSQL's log
 # of changes alone takes four thousand.
@@ -142,10 +143,7 @@ class PlatformUnderTest:
         self.until(drained, "what was spilled is drained")
 
     def until(self, holds: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-            time.sleep(0.1)
+        wait_until(holds, what, seconds=seconds)
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The processes of one kind that the supervisor started itself."""

@@ -26,7 +26,8 @@ from inference.models import Surface
 from tests import builders
 from tests.conftest import FastLane, test_database_url
 from tests.faults.platform import free_port
-from tests.outages import ASK, click, eventually
+from tests.outages import ASK, click
+from tests.waiting import wait_until
 
 
 def test_a_frozen_redis_holds_nobody_up(outage, shop, rows):
@@ -37,7 +38,7 @@ def test_a_frozen_redis_holds_nobody_up(outage, shop, rows):
     ready = outage.lane.client.get("/readyz")
     assert (ready.status_code, ready.json()["redis"]) == (200, False)
     outage.redis.thaw()
-    eventually(lambda: outage.lane.client.get("/readyz?strict").status_code == 200)
+    wait_until(lambda: outage.lane.client.get("/readyz?strict").status_code == 200)
 
 
 def test_nobody_waits_for_ever_to_subscribe_at_a_frozen_redis(outage):
@@ -80,8 +81,8 @@ def test_what_was_said_not_to_be_kept_is_not_drained_later(outage, shop, rows):
     answer = outage.lane.post("/v1/events", event, shop.public)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "cannot_commit")
     outage.redis.thaw()
-    eventually(lambda: cache_client().xlen(STREAM) == 1)
-    eventually(lambda: bool(list(cache_client().scan_iter("bakeoff:spill:taken-back:*"))))
+    wait_until(lambda: cache_client().xlen(STREAM) == 1)
+    wait_until(lambda: bool(list(cache_client().scan_iter("bakeoff:spill:taken-back:*"))))
     outage.postgres.mend()
     drain_spilled_rows()
     assert (rows("event", shop.project), cache_client().xlen(STREAM)) == (0, 0)
@@ -144,7 +145,7 @@ def test_sigterm_ends_a_process_whose_servers_are_frozen(outage, shop):
                 except httpx2.HTTPError:
                     return False
 
-            eventually(ready, 60)
+            wait_until(ready)
             outage.postgres.freeze()
             outage.redis.freeze()
             headers = {"Authorization": f"Bearer {shop.public}"}

@@ -7,7 +7,8 @@ from django.db import connection
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
-from tests.outages import ASK, click, eventually
+from tests.outages import ASK, click
+from tests.waiting import wait_until
 
 
 def test_postgres_away_events_spill_and_drain_once(outage, shop, rows):
@@ -55,7 +56,7 @@ def test_both_away_events_are_refused_and_recommendations_say_so(outage, shop, r
     assert outage.lane.client.get("/readyz").status_code == 503
     outage.postgres.mend()
     outage.redis.mend()
-    eventually(lambda: outage.lane.post("/v1/events", click(1), shop.public).status_code == 202)
+    wait_until(lambda: outage.lane.post("/v1/events", click(1), shop.public).status_code == 202)
     drain_spilled_rows()  # PostgreSQL may have been mended a moment after Redis
     assert rows("event", shop.project) == 1
 

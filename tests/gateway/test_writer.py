@@ -16,7 +16,8 @@ from experiments.ingest.spill import REFUSED, STREAM
 from experiments.ingest.statement import Payload
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
-from tests.outages import ASK, click, eventually
+from tests.outages import ASK, click
+from tests.waiting import wait_until
 
 
 def deep(body: dict, name: str, depth: int) -> str:
@@ -111,7 +112,7 @@ def test_a_primary_that_became_read_only_is_an_outage(outage, shop, rows):
         cursor.execute(READ_ONLY[0])
         try:
             cursor.execute("SELECT pg_reload_conf()")
-            eventually(lambda: not outage.lane.client.get("/readyz").json()["postgres"])
+            wait_until(lambda: not outage.lane.client.get("/readyz").json()["postgres"])
             answers = [outage.lane.post("/v1/events", click(n), shop.public) for n in range(1, 6)]
             slate = outage.lane.post("/v1/recommend", ASK, shop.public)
         finally:
@@ -126,7 +127,7 @@ def test_a_primary_that_became_read_only_is_an_outage(outage, shop, rows):
         answer = outage.lane.post("/v1/events", click(9), shop.public)
         return answer.json()["durability"] == "committed"
 
-    eventually(committed)
+    wait_until(committed)
     drain_spilled_rows()
     assert (rows("event", shop.project), rows("slate", shop.project)) == (7, 1)
     assert cache_client().xlen(REFUSED) == 0

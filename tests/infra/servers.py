@@ -11,15 +11,14 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import redis
 
-START_SECONDS = 60
+from tests.waiting import wait_until
+
 POSTGRES_BINARIES = Path("/usr/lib/postgresql/15/bin")
 AS_NOBODY = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
 
@@ -36,14 +35,6 @@ def binary(name: str, package: str) -> str:
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:{POSTGRES_BINARIES}")
     assert found, f"{name} is not installed: apt-get install {package} (.ci/run does)."
     return found
-
-
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
-    """Poll until a condition holds; fail with what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
 
 
 def answers(port: int) -> bool:

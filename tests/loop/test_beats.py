@@ -23,13 +23,7 @@ from inference.serving.beats import BEATS, Beat, forget_beat, read_beats, write_
 from inference.tasks import run_training
 from tests.dashboard.test_pages import person
 from tests.loop.broker import broker, lose_messages
-
-
-def until(holds) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from tests.waiting import wait_until
 
 
 def last(name: str):
@@ -40,7 +34,7 @@ def test_a_heart_beats_says_what_it_is_in_and_leaves_nothing_behind():
     heart = Heart(read_environment().redis_url, "worker-x@here", ["train"])
     heart.turn("a.task")
     heart.start()
-    until(lambda: last("worker-x@here"))
+    wait_until(lambda: last("worker-x@here"))
     found = last("worker-x@here")
     assert (found.beat.task, found.beat.queues, found.silent) == ("a.task", ("train",), False)
     assert abs(found.clock_error_seconds) < 30
@@ -67,7 +61,7 @@ def test_beat_measures_by_a_clock_that_only_goes_forward(monkeypatch):
     assert 0 <= pause <= 0.5
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 3600)  # the clock was an hour fast, and is set
-    until(lambda: scheduler.tick() and broker().llen("default") > sent)
+    wait_until(lambda: scheduler.tick() and broker().llen("default") > sent)
     lose_messages()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 
 import psutil
@@ -20,6 +19,7 @@ from inference.models import Surface, TrainingRun
 from inference.tasks import run_training
 from tests.inference.test_runs import learner  # noqa: F401
 from tests.loop.broker import lose_messages, messages
+from tests.waiting import wait_until
 
 PAUSE = timedelta(days=1)
 
@@ -33,10 +33,7 @@ def begin(run: TrainingRun) -> tuple[threading.Thread, psutil.Process]:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 60
-    while not train_in_child._children:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: train_in_child._children, "the child has started")
     return thread, psutil.Process(train_in_child._children[0].pid)
 
 

@@ -19,6 +19,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import read_environment
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -65,13 +66,6 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def until(holds) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_streams(container):
     migrate = COMPOSE["services"]["migrate"]["command"]
     done = run(migrate, container)
@@ -91,7 +85,7 @@ def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_strea
     check = COMPOSE["services"]["web"]["healthcheck"]["test"][1:]
     try:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: is_ready(url))
+        wait_until(lambda: is_ready(url))
         assert run(check, container, port).wait(60) == 0
         with httpx2.stream("GET", f"{url}/sub/{public}", timeout=60) as stream:
             assert stream.status_code == 200
