@@ -156,7 +156,7 @@ def _limit_threads() -> None:
     """One thread: beside other work, two OpenMP threads were many times slower than one."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS", "1")))
+    torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
 
 
 def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
@@ -175,7 +175,7 @@ def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
             artifacts=settings.BAKEOFF.artifacts,
             checkpoints=settings.BAKEOFF.home / "checkpoints" / f"run-{run.pk}",
             encoder=encoder[0],
-            device=os.environ.get("BAKEOFF_DEVICE", "auto"),
+            device=os.environ.get("BAKEOFF_DEVICE") or "auto",
         ),
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder[1]},
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inference.encoders.trained import TrainedEncoder
     from inference.options import FitOptions
 
-CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS", "20"))
+CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS") or 20)
 CURVE_POINTS = 200
 METHODS = ("full", "lora", "adalora")
 

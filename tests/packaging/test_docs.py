@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff.environment import read_environment
+
 ROOT = Path(__file__).parents[2]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -41,3 +43,19 @@ def test_every_setting_is_documented():
     names = {name for path in SOURCES for name in re.findall(r"\bBAKEOFF_[A-Z_]+\b", path.read_text())}
     page = (ROOT / "docs" / "settings.md").read_text()
     assert sorted(name for name in names if not re.search(rf"\b{name}\b", page)) == []
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    page = (ROOT / "docs" / "settings.md").read_text().partition("## Behind a proxy")[0]
+    names = {
+        name
+        for row in re.findall(r"^\| ([A-Z_, ]+) \|", page, re.MULTILINE)
+        for name in row.split(", ")
+    }
+    assert "BAKEOFF_TICK_SECONDS" in names
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    unset = read_environment()
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert read_environment() == unset

@@ -31,10 +31,6 @@ class ErrorAnswer(Schema):
     error: ErrorBody
 
 
-REFUSALS = {
-    400: ErrorAnswer,
-    401: ErrorAnswer,
-    404: ErrorAnswer,
-    409: ErrorAnswer,
-    422: ErrorAnswer,
-}
+# What any operation may answer; 408, 413, 415, 429 and 431 come from the door of both lanes.
+STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 503, 507)
+REFUSALS = dict.fromkeys(STATUSES, ErrorAnswer)

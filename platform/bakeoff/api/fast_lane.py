@@ -12,8 +12,8 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 SOURCE = Path(__file__).with_name("fast_lane.yaml")
-# What any route may answer; 405, 413 and 415 come before a body is read.
-REFUSALS = ("400", "401", "403", "404", "405", "413", "415", "429", "503")
+# What any route may answer; 405, 408, 413, 415 and 431 come before a body is read.
+REFUSALS = ("400", "401", "403", "404", "405", "408", "413", "415", "429", "431", "503")
 
 
 @cache
