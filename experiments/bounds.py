@@ -37,7 +37,7 @@ MAX_SECONDS = 10 * 365.25 * 86_400.0
 # Live events: what clients spool comes late, and clocks are a little fast.
 PAST = timedelta(days=30)
 FUTURE = timedelta(minutes=5)
-# Of a log that is loaded. An earlier time is no time but a number that looks like one (20261101).
+# Of a log that is loaded. An earlier one is a number that looks like a time (20261101).
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 _MAX_SHOWN = 80
@@ -94,9 +94,9 @@ class Unfit:
 
 def shown(value: object) -> str:
     """Return a value for a message: one line that is well-formed and not long."""
-    said = repr(value[: _MAX_SHOWN * 2] if isinstance(value, str | list | tuple) else value)
-    said = said.encode("utf-8", "backslashreplace").decode()
-    return said if len(said) <= _MAX_SHOWN else f"{said[: _MAX_SHOWN - 3]}…"
+    written = repr(value[: _MAX_SHOWN * 2] if isinstance(value, str | list | tuple) else value)
+    written = written.encode("utf-8", "backslashreplace").decode()
+    return written if len(written) <= _MAX_SHOWN else f"{written[: _MAX_SHOWN - 3]}…"
 
 
 def read_json(raw: bytes) -> Any:
@@ -240,7 +240,7 @@ def text(value: Any, field: str, *, max_length: int = MAX_ID, min_length: int = 
     """Return a text of some length, of characters that can be stored.
 
     Raises:
-        BoundsError: it is none.
+        BoundsError: it is not such a text.
     """
     if not isinstance(value, str) or not min_length <= len(value) <= max_length:
         long = isinstance(value, str) and len(value) > max_length
@@ -258,7 +258,7 @@ def number(value: Any, field: str, *, low: float = -MAX_VALUE, high: float = MAX
     """Return a number within bounds, both included.
 
     Raises:
-        BoundsError: it is none; true and false are none.
+        BoundsError: it is not a number in bounds; true and false are not numbers.
     """
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if not plain or not low <= value <= high:  # NaN is within no bounds
@@ -275,7 +275,7 @@ def decimal(value: Any, field: str) -> float:
     """Return a number that a file holds, as a number or as plain decimal digits.
 
     Raises:
-        BoundsError: it is none: "1_000", "1,000", "nan" and a blank are none.
+        BoundsError: it is not a number; nor are "1_000", "1,000", "nan" and a blank.
     """
     if isinstance(value, str):
         value = float(value) if is_decimal(value) else value
@@ -302,7 +302,7 @@ def past_moment(value: Any, field: str, *, now: datetime) -> datetime:
     """Return a time of a log: a date and time, ISO 8601, or seconds since 1970.
 
     Raises:
-        BoundsError: it is none, or before 1990, or after now: as 20261101 and milliseconds are.
+        BoundsError: it is not a time, or before 1990, or after now: as 20261101 and milliseconds are.
     """
     try:
         at = _as_moment(value, field)

@@ -1,6 +1,6 @@
 """The one way out: requests that the platform makes to addresses which people have written down.
 
-Guarantees, whatever the address says and whoever answers:
+Guarantees, for every address and every answer:
 
 - only public addresses are connected to: a name is resolved, every address it has is judged, and the
   connection goes to a judged address, so that a name cannot change its mind in between. Loopback,
@@ -78,7 +78,7 @@ class Allowed:
         """Read addresses, networks and names, by commas or blanks.
 
         Raises:
-            AllowError: one is none of these.
+            AllowError: a word is not one of these.
         """
         networks, hosts = [], set()
         for word in text.replace(",", " ").split():
@@ -147,8 +147,8 @@ class _Judging(httpcore2.AsyncNetworkBackend):
             OutgoingError: no address of the host may be asked.
         """
         rule = allowed()
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
         # One that is refused refuses all: a name that has both is made to be tried again and again.
         if not addresses or not all(rule.permits(host, address) for address in addresses):
             raise OutgoingError(f"{host} is {addresses}, which {ALLOW} does not allow")

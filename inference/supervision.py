@@ -2,8 +2,8 @@
 
 Guarantees: work that raises, or returns, starts again after a pause that doubles up to
 `MAX_PAUSE_SECONDS`; its traceback is logged and its failures are counted; work that hangs is seen
-by the age of its last beat. Does not guarantee that work which hangs is started again: whoever
-watches the process reads `alive` and decides.
+by the age of its last beat. Does not guarantee that work which hangs is started again: a
+supervisor of the process reads `alive` and decides.
 """
 
 from __future__ import annotations

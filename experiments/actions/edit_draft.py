@@ -155,8 +155,8 @@ def _write_changes(experiment: Experiment, before: ExperimentDraft, after: Exper
     for name in changed:
         setattr(experiment, name, new[name])
     experiment.save(update_fields=changed)
-    # One control and one primary metric are unique indexes, checked row by row: whoever loses the
-    # place gives it up before another takes it.
+    # One control and one primary metric are unique indexes, checked row by row: the
+    # old one gives its place up before the new one takes it.
     experiment.variants.exclude(key__in=[v.key for v in after.variants]).delete()
     for variant in sorted(after.variants, key=lambda v: v.is_control):
         if variant not in before.variants:

@@ -53,7 +53,7 @@ def mark_all_units(*, surface: Surface) -> int:
         for units in units_of(surface):
             client.sadd(dirty_key(surface.pk), *units)
             count += len(units)
-    # Only now: a process that dies before leaves the surface to whoever looks next. A version that
+    # Only now: a process that dies before leaves the surface to the next look. A version that
     # serves no more is forgotten, since its candidates grow old.
     with client.pipeline() as pipe:
         pipe.delete(marked_key(surface.pk))

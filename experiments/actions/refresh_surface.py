@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 UNITS_PER_BATCH = 500
 UNITS_PER_HAND_OUT = 200  # times hundreds of surfaces: Redis answers nobody else meanwhile
 LEASE_SECONDS = 120.0  # a batch takes a second; a machine that pages takes longer
-# Taken and noted in one step: whoever dies after it leaves them where the next one finds them.
+# Taken and noted in one step: a process that dies after it leaves them where the next one finds them.
 _TAKE = """local units = redis.call('SPOP', KEYS[1], ARGV[1])
     if #units > 0 then redis.call('SADD', KEYS[2], unpack(units)) end
     return units"""

@@ -1,4 +1,4 @@
-"""Retrain a surface when it is due: once, whoever asks, and however often at the same time.
+"""Retrain a surface when it is due: once, however many processes ask at the same time.
 
 Guarantees: who asks claims the surface by a conditional update; a claim whose process died is free
 after `CLAIM`. A surface that was retrained, or had nothing to learn, is due again after its pause.
@@ -53,7 +53,7 @@ def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> Train
 
 
 def _claim(surface: Surface, pause: timedelta) -> bool:
-    """Take the surface for a while; the database's clock decides, and a time in its future is none."""
+    """Take the surface for a while; the database's clock decides, and ignores a time in its future."""
     free = Q(retraining_until__isnull=True) | Q(retraining_until__lt=Now())
     far_ahead = Q(retraining_until__gt=Now() + CLAIM + CLOCK_ERROR)
     due = (

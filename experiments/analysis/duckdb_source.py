@@ -92,7 +92,7 @@ def _parsed(word: str, form: TextFormat) -> str:
     """Return SQL of a text as a number.
 
     A mark of thousands must stand before each three digits: 1,23 is no number, not 123. An
-    underscore is none either, although DuckDB reads past it.
+    underscore is no mark either, although DuckDB reads past it.
     """
     plain = f"CASE WHEN contains({word}, '_') THEN NULL ELSE TRY_CAST({{}} AS DOUBLE) END"
     if form.is_plain:

@@ -112,11 +112,11 @@ def _yearless_reader(form: str) -> Callable[[str], datetime]:
 
 def _parts_reader(order: str) -> Callable[[str], tuple[date, str]]:
     def read(label: str) -> tuple[date, str]:
-        found = _PARTS.fullmatch(label)
-        if found is None:
+        parts = _PARTS.fullmatch(label)
+        if parts is None:
             raise ValueError(label)
-        first, second, year = int(found[1]), int(found[3]), int(found[4])
+        first, second, year = int(parts[1]), int(parts[3]), int(parts[4])
         day, month = (first, second) if order == DAY_FIRST else (second, first)
-        return date(year if year >= 100 else 2000 + year, month, day), found[5]
+        return date(year if year >= 100 else 2000 + year, month, day), parts[5]
 
     return read

@@ -39,7 +39,7 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dic
     """Return, by variant: slates, 95th percentile of latency, fallbacks, errors, items, sample slates.
 
     A fallback is a list that is not the version's own. That a newcomer without history gets the
-    version's own order is none: it counts as a cold start.
+    version's own order is not a fallback but a cold start.
 
     Args:
         experiment: whose slates.

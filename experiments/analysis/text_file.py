@@ -67,7 +67,7 @@ def _start_of(path: Path) -> bytes:
         with gzip.open(path) as unpacked:
             return unpacked.read(4)
     except OSError:
-        return b""  # whoever reads it says what is wrong with it
+        return b""  # its reader says what is wrong with it
 
 
 def _recode(path: Path, encoding: str, copy: IO[bytes]) -> None:

@@ -95,7 +95,7 @@ def continue_clock() -> None:
         if not state.moved:
             return
         cursor.execute("SET LOCAL statement_timeout = 0")  # half done it would be done again
-        # Whoever writes waits, so that no row gets an id by the old offset after we have looked.
+        # Writers wait, so that no row gets an id by the old offset after we have looked.
         cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS EXCLUSIVE MODE")
         cursor.execute("SELECT pg_current_xact_id()::text::bigint")
         current = int(cursor.fetchone()[0])

@@ -145,27 +145,27 @@ class UnitRows:
     def _check(self, types: Mapping[str, str]) -> None:
         """Refuse what no metric can be made of, in one pass."""
         words = ", ".join(text(word) for word in MISSING)
-        asked = {
+        aggregates = {
             "rows": "count(*)",
             "unassigned": "count(*) FILTER (variant IS NULL)",
             "no_unit": "count(*) FILTER (unit IS NULL AND variant IS NOT NULL)",
             "no_look": "count(*) FILTER (look IS NULL)",
         }
         for column, place in self._numbered():
-            asked[f"infinite_{place}"] = f"count(*) FILTER (isinf({place}))"
-            asked[f"gaps_{place}"] = f"count(*) - count({place})"
+            aggregates[f"infinite_{place}"] = f"count(*) FILTER (isinf({place}))"
+            aggregates[f"gaps_{place}"] = f"count(*) - count({place})"
             if is_text(types[column]):
                 group, _, n = place.partition("_")
                 raw = f"{group}_text_{n}"
                 bad = f"{place} IS NULL AND {raw} IS NOT NULL AND lower(trim({raw})) NOT IN ({words})"
-                asked[f"texts_{place}"] = f"count(*) FILTER ({bad})"
-                asked[f"text_{place}"] = f"min({raw}) FILTER ({bad})"
+                aggregates[f"texts_{place}"] = f"count(*) FILTER ({bad})"
+                aggregates[f"text_{place}"] = f"min({raw}) FILTER ({bad})"
         for metric in self._question.metrics:
             if metric.kind in PROPORTIONS:
                 place = self.place(metric.value)
-                asked[f"wrong_{place}"] = f"min({place}) FILTER ({place} NOT IN (0, 1))"
-        (row,) = self.query(f"SELECT {', '.join(asked.values())} FROM loaded")
-        checks = dict(zip(asked, row, strict=True))
+                aggregates[f"wrong_{place}"] = f"min({place}) FILTER ({place} NOT IN (0, 1))"
+        (row,) = self.query(f"SELECT {', '.join(aggregates.values())} FROM loaded")
+        checks = dict(zip(aggregates, row, strict=True))
         self._refuse_rows(checks)
         self._refuse_values(checks)
         self.gaps = {column for column in self.columns if checks[f"gaps_{self.place(column)}"]}
@@ -208,10 +208,10 @@ class UnitRows:
         """
         if rows > MAX_ROWS_COMPARED:
             return
-        ((distinct, least, most),) = self.query(
+        ((distinct, fewest, largest),) = self.query(
             "SELECT count(*), min(n), max(n) FROM (SELECT count(*) AS n FROM loaded GROUP BY row_hash)"
         )
-        doubled = least == most > 1 and distinct >= MIN_ROWS_TWICE
+        doubled = fewest == largest > 1 and distinct >= MIN_ROWS_TWICE
         if doubled or (self._question.unit and distinct < rows):
             self._remarks.append(
                 f"{rows - distinct} rows are identical to another one: was the file joined or written "
@@ -252,16 +252,16 @@ class UnitRows:
         columns = [f"value_{n}" for n in range(len(self.columns))]
         segments = [f"segment_{n}" for n in range(len(question.segments))]
         excluded = [f"variant <> {text(variant)}" for variant in question.excluded]
-        kept = " AND ".join(["variant IS NOT NULL", *excluded])
+        conditions = " AND ".join(["variant IS NOT NULL", *excluded])
         if not question.unit:
             names = ["unit", "look", "variant", *segments, *columns, *self._covariate_columns("{}")]
             self._engine.execute(
                 f"""CREATE VIEW units AS SELECT {", ".join(names)}, true AS is_new
-                FROM entries WHERE {kept}"""
+                FROM entries WHERE {conditions}"""
             )
             return
         self._sum_to_units(segments)
-        outside = f"unit NOT IN (SELECT unit FROM doubled) AND {kept}"
+        outside = f"unit NOT IN (SELECT unit FROM doubled) AND {conditions}"
         if not question.look:
             names = ["unit", "look", "variant", *segments, *columns, *self._covariate_columns("{}")]
             self._engine.execute(

@@ -260,7 +260,7 @@ def hashed_variant(rule: ExperimentRule, unit_id: str) -> str | None:
     """Return the variant that a unit's hashes alone allow, or None where they leave it out.
 
     Layer, holdout, gate and bucket are checked; conditions over attributes and prerequisites are taken
-    to hold, since whoever asks does not know what the client saw.
+    to hold, since the caller does not know what the client saw.
     """
     for check in rule.checks:
         if isinstance(check, Span) and not check.passes(unit_id, NOTHING, NOTHING):

@@ -73,11 +73,11 @@ def recall(memory: Memory, past: PastExposure | None, variants: Container[str]) 
             blocked=True,
             why=f"met it in epoch {past.first_epoch}, blocked before epoch {memory.blocked_before}",
         )
-    met = f"met {past.variant} in epoch {past.last_epoch}"
+    history = f"met {past.variant} in epoch {past.last_epoch}"
     if not memory.sticky:
-        return Recall(why=f"{met}; not sticky")
+        return Recall(why=f"{history}; not sticky")
     if past.last_epoch < memory.since:
-        return Recall(why=f"{met}, forgotten before epoch {memory.since}")
+        return Recall(why=f"{history}, forgotten before epoch {memory.since}")
     if past.variant not in variants:
-        return Recall(why=f"{met}, which is gone")
-    return Recall(variant=past.variant, why=met)
+        return Recall(why=f"{history}, which is gone")
+    return Recall(variant=past.variant, why=history)

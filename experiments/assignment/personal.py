@@ -29,10 +29,12 @@ _IDENTIFYING = frozenset(
 
 def personal_rules(rules: Mapping[str, ExperimentRule]) -> frozenset[str]:
     """Return the keys of the rules that name people, or wait for one that does."""
-    found = {key for key, rule in rules.items() if _names_people(rule)}
-    while more := {key for key, rule in rules.items() if key not in found and _waits_for(rule) & found}:
-        found |= more
-    return frozenset(found)
+    personal = {key for key, rule in rules.items() if _names_people(rule)}
+    while more := {
+        key for key, rule in rules.items() if key not in personal and _waits_for(rule) & personal
+    }:
+        personal |= more
+    return frozenset(personal)
 
 
 def _names_people(rule: ExperimentRule) -> bool:

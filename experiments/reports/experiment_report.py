@@ -91,7 +91,7 @@ class ServingRow:
     errors: float
     items: int
     samples: list[list[str]]
-    cold: float = 0.0  # share of answers to units without history; looks of before do not say
+    cold: float = 0.0  # share of answers to units without history; older looks do not have it
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ Interval = tuple[float | None, float | None]
 # nearer ones have one by inverting the test; a control nearer than CLEAR has none.
 WELL_AWAY = 10.0
 CLEAR = 4.0
-FARTHEST_RATIO = 1e6  # an end of the lift beyond it is none
+FARTHEST_RATIO = 1e6  # a lift beyond it has no end
 FAR = 1e4  # a statistic beyond it is as good as infinite, and a search can work with it
 PRECISION, SMALLEST_STEP = 1e-12, 1e-15  # of an end, relative and absolute
 

@@ -26,7 +26,7 @@ class ForeignStoreError(Exception):
 def check_store(database_url: str, artifacts: Path, *, claim: bool = True) -> None:
     """Compare the folder with the database.
 
-    Nothing while the database is away or has no tables yet: whoever starts later compares.
+    Does nothing while the database is away or has no tables yet: a process that starts later compares.
 
     Args:
         database_url: a libpq URL.
@@ -66,8 +66,8 @@ def make_store_id(artifacts: Path) -> UUID:
     Raises:
         ForeignStoreError: the folder cannot be written.
     """
-    if found := read_store_id(artifacts):
-        return found
+    if known := read_store_id(artifacts):
+        return known
     made = uuid4()
     try:
         artifacts.mkdir(parents=True, exist_ok=True)

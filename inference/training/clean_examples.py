@@ -75,19 +75,19 @@ def clean_examples(rows: Sequence[RawExample], declared: Sequence[str], *, lates
         [row.label for row in dated if row.trusted],
         [row.label for row in dated if row.approved],
     )
-    kept = [row for row in dated if fold_label(row.label) in known]
-    if len(kept) < len(dated):
+    learnable = [row for row in dated if fold_label(row.label) in known]
+    if len(learnable) < len(dated):
         strange = Counter(
             " ".join(row.label.split()) for row in dated if fold_label(row.label) not in known
         )
         notes.append(
-            f"{len(dated) - len(kept)} examples have labels that are not declared and are set aside: "
-            f"{_names(strange)}. Declare them on the surface, or approve the feedback."
+            f"{len(dated) - len(learnable)} examples have labels that are not declared and are set "
+            f"aside: {_names(strange)}. Declare them on the surface, or approve the feedback."
         )
-    spelling = choose_spellings((row.label for row in kept), declared)
-    labels = [spelling[fold_label(row.label)] for row in kept]
+    spelling = choose_spellings((row.label for row in learnable), declared)
+    labels = [spelling[fold_label(row.label)] for row in learnable]
     learnt = _choose_labels(labels, notes)
-    pairs = [(row, label) for row, label in zip(kept, labels, strict=True) if label in learnt]
+    pairs = [(row, label) for row, label in zip(learnable, labels, strict=True) if label in learnt]
     _note_contradictions(pairs, notes)
     _note_missing(declared, learnt, notes)
     return Examples(
@@ -125,7 +125,7 @@ def _note_contradictions(pairs: Sequence[tuple[RawExample, str]], notes: list[st
     labels: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row, label in pairs:
         labels[said_of(row.text, row.features)].add(label)
-    torn = sum(len(found) > 1 for found in labels.values())
+    torn = sum(len(several) > 1 for several in labels.values())
     if torn:
         notes.append(
             f"{torn} texts stand with more than one label: no model can get all of them right."

@@ -31,15 +31,15 @@ def check_labels_kept(rival: Rival, ours: Scores, held: LabelledData) -> Finding
     )
     right, theirs = ours.per_unit["accuracy"] > 0, rival.scores.per_unit["accuracy"] > 0
     fallen = find_label_falls(right, theirs, held.truth)
-    said = f"macro recall {macro.challenger:.4f}, {rival.name} {macro.other:.4f}"
-    reasons = [said] if macro.fell else []
+    summary = f"macro recall {macro.challenger:.4f}, {rival.name} {macro.other:.4f}"
+    reasons = [summary] if macro.fell else []
     for label in fallen[:MAX_NAMED]:
         mine = held.truth == label
         reasons.append(
             f"recall of label '{held.labels[label]}' == {right[mine].mean():.2f} on {mine.sum()} "
             f"examples, {rival.name} {theirs[mine].mean():.2f}"
         )
-    return Finding(CHECK, said, "; ".join(reasons))
+    return Finding(CHECK, summary, "; ".join(reasons))
 
 
 def notes_on_recall(scores: Scores, held: LabelledData) -> list[str]:

@@ -53,12 +53,12 @@ class Finding:
 
     Attributes:
         check: its name, for people.
-        said: its result in words.
+        summary: its result in words.
         reason: why it refuses the version; empty when it does not.
     """
 
     check: str
-    said: str
+    summary: str
     reason: str = ""
 
 
@@ -67,7 +67,7 @@ def apply_findings(gate: GateResult, findings: Sequence[Finding]) -> GateResult:
     for finding in findings:
         if finding.reason:
             gate = gate.refused_for(finding.reason)
-    checks = [*gate.about.get("checks", ()), *({"check": f.check, "said": f.said} for f in findings)]
+    checks = [*gate.about.get("checks", ()), *({"check": f.check, "said": f.summary} for f in findings)]
     return replace(gate, about={**gate.about, "checks": checks})
 
 
@@ -76,12 +76,12 @@ def check_export(rule: GateRule, seeds: Sequence[Scores], exported: Scores) -> F
     judged = np.mean([scores.per_unit[rule.primary] for scores in seeds], axis=0)
     ours = exported.per_unit[rule.primary]
     fall = compare_fall(rule.primary, ours, judged, margin=rule.margin, on="the held-out rows")
-    said = f"{fall.metric} {fall.challenger:.4f}, judged {fall.other:.4f}"
+    summary = f"{fall.metric} {fall.challenger:.4f}, judged {fall.other:.4f}"
     reason = (
-        f"{said}: the last fit, on all rows, has lost what the judged fit knew; look at the dates and "
-        "the values of the latest rows"
+        f"{summary}: the last fit, on all rows, has lost what the judged fit knew; look at the dates "
+        "and the values of the latest rows"
     )
-    return Finding(EXPORT, said, reason if fall.fell else "")
+    return Finding(EXPORT, summary, reason if fall.fell else "")
 
 
 def check_served_ranking(
@@ -209,6 +209,8 @@ def _finding(plan: Plan, served: Served, ours: NDArray[Any], theirs: NDArray[Any
     fall: Fall = compare_fall(
         plan.rule.primary, ours, theirs, margin=plan.rule.margin, on=on, random_seed=plan.seed
     )
-    said = f"{fall.metric} {fall.challenger:.4f}, {served.label} {fall.other:.4f} on {fall.units} {on}"
+    summary = (
+        f"{fall.metric} {fall.challenger:.4f}, {served.label} {fall.other:.4f} on {fall.units} {on}"
+    )
     low, high = fall.interval
-    return Finding(SERVING, said, f"{said} ({low:+.4f} to {high:+.4f})" if fall.fell else "")
+    return Finding(SERVING, summary, f"{summary} ({low:+.4f} to {high:+.4f})" if fall.fell else "")

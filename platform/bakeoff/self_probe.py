@@ -1,4 +1,4 @@
-"""A web process asks itself whether it answers, and touches a file for whoever watches it.
+"""A web process asks itself whether it answers, and touches a file for its supervisor.
 
 The question goes the way of every request, through the application's own /healthz: a loop that
 hangs, or long-lived work that ended, shows itself as a file that grows old.

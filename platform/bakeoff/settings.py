@@ -16,7 +16,7 @@ BAKEOFF = read_environment()
 
 
 SECRET_KEY = read_key(BAKEOFF.home)
-# Keys of before: what they signed stays valid while a new one is brought in.
+# Older keys: what they signed stays valid while a new one is brought in.
 SECRET_KEY_FALLBACKS = os.environ.get("SECRET_KEY_FALLBACKS", "").replace(",", " ").split()
 DEBUG = BAKEOFF.debug
 PUBLIC = BAKEOFF.public
@@ -79,7 +79,7 @@ def _database(url: str) -> dict[str, object]:
     """Translate a libpq URL, which psycopg itself parses, into Django's words.
 
     Raises:
-        SettingError: it is none; the driver's own message would show its password.
+        SettingError: it is not a libpq URL; the driver's own message would show its password.
     """
     try:
         found = conninfo_to_dict(url)

@@ -166,7 +166,7 @@ class Events:
         """Send events, in halves where they are too large or refused together.
 
         Raises:
-            BakeoffError: a refusal that is none of the events', or no answer.
+            BakeoffError: a refusal that no single event caused, or no answer.
         """
         if not events:
             return

@@ -14,7 +14,7 @@ from inference.cache import cache_client
 
 
 class SlowedForm(AuthenticationForm):
-    """Refuses whoever failed too often, for a quarter of an hour."""
+    """Refuses a name or address that failed too often, for a quarter of an hour."""
 
     def clean(self) -> dict[str, Any]:
         """Check the password, unless there were too many failures.

@@ -54,9 +54,9 @@ class Limits:
     task_seconds: float = 3600.0
     read_every_seconds: float = 1.0
 
-    def of_sign(self, *, given: bool) -> float:
+    def of_sign(self, *, has_signed: bool) -> float:
         """Return the limit for a process that has given a sign before, or none yet."""
-        return self.silent_seconds if given else self.first_sign_seconds
+        return self.silent_seconds if has_signed else self.first_sign_seconds
 
     def of_work(self, beat: Beat) -> float:
         """Return how long a worker may be at what it does."""
@@ -87,7 +87,7 @@ class Beats:
         hung = {}
         for process in _serving(web):
             sign = _modified(web_beat(self._run_folder, process.pid))
-            limit = self._limits.of_sign(given=sign is not None)
+            limit = self._limits.of_sign(has_signed=sign is not None)
             if self._unchanged_seconds(process.pid, sign) > limit:
                 hung[process.pid] = f"gave no answer for {limit:g} s"
         return hung
@@ -99,7 +99,7 @@ class Beats:
             self._seen.pop(pid or 0, None)
             return {}
         beat = self._workers.get(pid)
-        limit = self._limits.of_sign(given=beat is not None)
+        limit = self._limits.of_sign(has_signed=beat is not None)
         if self._unchanged_seconds(pid, beat and beat.count) > limit:
             return {pid: f"gave no sign of life for {limit:g} s"}
         if beat is not None and beat.busy_seconds > self._limits.of_work(beat):

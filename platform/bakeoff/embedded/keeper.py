@@ -47,7 +47,7 @@ class Keeper:
             child: the process.
             start: starts another in its place; takes `is_cancelled` by keyword.
             stopping: set when the platform stops.
-            tell: says what happened to whoever sits at the terminal.
+            tell: prints what happened on the terminal.
             find_hung: which of its processes hang; without it only its end is noticed.
         """
         self.child = child
@@ -104,13 +104,13 @@ class Keeper:
 def stop_all(keepers: Sequence[Keeper], seconds: float) -> None:
     """Stop children in the reverse order of their start; none lives after that many seconds."""
     deadline = time.monotonic() + seconds
-    asked = [keeper.child for keeper in reversed(keepers)]
-    for child in asked:
+    children = [keeper.child for keeper in reversed(keepers)]
+    for child in children:
         child.ask_to_stop()
     for keeper in keepers:
         keeper.join(deadline - time.monotonic())
     for keeper in keepers:  # one may have been about to start another child
-        if keeper.child not in asked:
+        if keeper.child not in children:
             keeper.child.ask_to_stop()
     descendants = [one for keeper in keepers for one in _descendants(keeper.child)]
     for keeper in reversed(keepers):

@@ -117,7 +117,7 @@ class Lookup:
         """Return what the work on the connection returns, or None while PostgreSQL is away."""
         loop = asyncio.get_running_loop()
         try:
-            # Whoever waits behind slow questions does without: an answer without this is better.
+            # A request that waits behind slow questions does without: an answer without this is better.
             async with asyncio.timeout(QUESTION_SECONDS):
                 await self._one_at_a_time.acquire()
         except TimeoutError:

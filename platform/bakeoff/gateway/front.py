@@ -47,10 +47,10 @@ class Front:
         if not self._path:
             return application
 
-        async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        async def below_sub_path(scope: Scope, receive: Receive, send: Send) -> None:
             await application({**scope, "path": f"{self._path}{scope['path']}"}, receive, send)
 
-        return asked
+        return below_sub_path
 
     def _believe(self, scope: Scope, peer: str) -> None:
         """Take address and scheme from the proxy, and the host from the setting."""
@@ -58,8 +58,8 @@ class Front:
         hops = b",".join(value for name, value in headers if name == b"x-forwarded-for")
         address = self._proxies.client_of(peer, hops.decode("latin-1"))
         scope["client"] = (address, 0)
-        said = [value for name, value in headers if name == b"x-forwarded-proto"]
-        scheme = said[-1].decode("latin-1").strip().lower() if said else ""
+        schemes = [value for name, value in headers if name == b"x-forwarded-proto"]
+        scheme = schemes[-1].decode("latin-1").strip().lower() if schemes else ""
         if scheme in {"http", "https"}:
             scope["scheme"] = scheme
         elif self._public is not None:

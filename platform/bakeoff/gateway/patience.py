@@ -44,7 +44,7 @@ async def within(
 
 
 def shut_down(connection: psycopg.AsyncConnection | psycopg.Connection) -> None:
-    """Hang up: whoever waits for the connection, in any thread, gets an error at once."""
+    """Hang up: every thread that waits for the connection gets an error at once."""
     with (
         contextlib.suppress(OSError, ValueError, psycopg.Error),
         socket.socket(fileno=os.dup(connection.fileno())) as wire,

@@ -136,17 +136,17 @@ class Rates:
         if not names:
             return
         pipe = self._cache.pipeline(transaction=False)
-        told = []
+        reported = []
         for name in names:
             bucket = self._buckets[name]
-            told.append(bucket.taken)
+            reported.append(bucket.taken)
             key = f"rate:{name[0]}:{name[1]}"
             pipe.eval(_TAKE, 1, key, str(bucket.capacity), str(bucket.taken))
         try:
             left = await pipe.execute()
         except (redis.exceptions.RedisError, OSError):
             return  # each process goes on by itself
-        for name, taken, tokens in zip(names, told, left, strict=True):
+        for name, taken, tokens in zip(names, reported, left, strict=True):
             if (after := self._buckets.get(name)) is not None:
                 after.taken -= taken  # more may have been taken meanwhile
                 after.tokens = min(after.tokens, float(tokens) - after.taken)

@@ -64,7 +64,7 @@ class Readiness:
             strict: whether everything must be well: both stores, and every row of the configuration.
         """
         if self._looking is None or self._looking.done():
-            # Anybody may ask, and ask often: whoever asks meanwhile gets the same answer.
+            # Anybody may ask, and often: all who ask meanwhile get the same answer.
             self._looking = asyncio.create_task(self._look())
         stores = await self._looking
         # While PostgreSQL is away the last configuration is as fresh as any can be.

@@ -57,7 +57,9 @@ class Rest:
         sending = asyncio.create_task(outgoing.run())
         try:
             with bodies.holding(len(body)):
-                await self._application(_whole(scope, len(body)), _given(body, receive), outgoing.put)
+                await self._application(
+                    _whole(scope, len(body)), _receive_of(body, receive), outgoing.put
+                )
         finally:
             outgoing.end()
             await sending
@@ -82,7 +84,7 @@ def _whole(scope: Scope, length: int) -> Scope:
     return {**scope, "headers": headers, "query_string": query, "method": method}
 
 
-def _given(body: bytes, receive: Receive) -> Receive:
+def _receive_of(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives the body at once."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -93,7 +95,7 @@ def _given(body: bytes, receive: Receive) -> Receive:
 
 
 class _Outgoing:
-    """An answer on its way to a client that may be slow: whoever makes it does not wait."""
+    """An answer on its way to a client that may be slow: its maker does not wait."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

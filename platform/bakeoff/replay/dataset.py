@@ -339,7 +339,7 @@ def as_feature(value: Any) -> Any:
         return value
     written = value.isoformat() if isinstance(value, datetime) else str(value)
     if not is_decimal(written):
-        # What a file writes for a number that is missing is none either.
+        # What a file writes for a missing number is not a number either.
         return None if written.lower() in {"nan", "inf", "-inf"} else written[:MAX_ID].replace("\0", "")
     number = float(written)
     return number if abs(number) <= MAX_VALUE else None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @login_required
 def make_key(request: HttpRequest, project: str) -> HttpResponse:
     """Make a key; its text is shown once."""
-    found = project_for(request, project, ADMIN)
+    owner = project_for(request, project, ADMIN)
     draft = KeyDraft(
         kind=request.POST.get("kind", ""),
         name=request.POST.get("name", ""),
@@ -33,7 +33,7 @@ def make_key(request: HttpRequest, project: str) -> HttpResponse:
         origins=request.POST.get("origins", "").split(),
     )
     try:
-        _key, text = edit_keys.make_key(project=found, draft=draft, by=str(request.user))
+        _key, text = edit_keys.make_key(project=owner, draft=draft, by=str(request.user))
     except KeyRuleError as error:
         messages.error(request, str(error))
         return redirect("team", project)
@@ -46,8 +46,8 @@ def make_key(request: HttpRequest, project: str) -> HttpResponse:
 @login_required
 def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
     """Change what a key may do, and the pages that may use it."""
-    found = project_for(request, project, ADMIN)
-    key = get_object_or_404(ApiKey, pk=key_id, project=found)
+    owner = project_for(request, project, ADMIN)
+    key = get_object_or_404(ApiKey, pk=key_id, project=owner)
     try:
         changed = edit_keys.change_key(
             key=key,
@@ -67,8 +67,8 @@ def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
 @login_required
 def revoke_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
     """Make a key useless at once."""
-    found = project_for(request, project, ADMIN)
-    key = get_object_or_404(ApiKey, pk=key_id, project=found)
+    owner = project_for(request, project, ADMIN)
+    key = get_object_or_404(ApiKey, pk=key_id, project=owner)
     edit_keys.revoke_key(key=key, by=str(request.user))
     announce_change(cache_client())
     messages.success(request, _("Revoked: %(key)s answers nobody any more.") % {"key": key})
