@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
-
-from bakeoff.accounts.audit import record_audit
-from inference.actions.queue_training import CannotTrainError
+from inference.actions.queue_training import CannotTrainError, queue_run
 from inference.compression import COMPRESSIONS
 from inference.models import TrainingRun
-from inference.sending import send
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion
@@ -44,20 +39,4 @@ def queue_compression(*, version: ModelVersion, how: str, size: int, trigger: st
         snapshot=version.snapshot,
         compresses=version,
     )
-    try:
-        with transaction.atomic():
-            run.save()
-            record_audit(
-                version.surface.project_id,
-                actor=trigger,
-                action="compress",
-                subject=f"{version.label} by {how} for {version.surface}",
-                detail={"run": run.pk},
-            )
-            # The task lives beside this file's package; importing it here avoids a cycle.
-            from inference.tasks import run_training  # noqa: PLC0415
-
-            transaction.on_commit(partial(send, run_training, run.pk))
-    except IntegrityError as error:
-        raise CannotTrainError(f"a {run.recommender} run is active already.") from error
-    return run
+    return queue_run(run, action="compress", subject=f"{version.label} by {how} for {version.surface}")

@@ -73,14 +73,28 @@ def queue_training(
         run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
         run.save()
         return run
+    return queue_run(run, action="train", subject=f"{recommender} for {surface}")
+
+
+def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
+    """Save a run with its audit entry, and hurry it to a worker once both are committed.
+
+    Args:
+        run: to be saved.
+        action: for the audit trail.
+        subject: likewise.
+
+    Raises:
+        CannotTrainError: a run of this recommender is active on the surface.
+    """
     try:
         with transaction.atomic():
             run.save()
             record_audit(
-                surface.project_id,
-                actor=trigger,
-                action="train",
-                subject=f"{recommender} for {surface}",
+                run.surface.project_id,
+                actor=run.trigger,
+                action=action,
+                subject=subject,
                 detail={"run": run.pk},
             )
             # The task lives beside this file's package; importing it here avoids a cycle.
@@ -89,7 +103,7 @@ def queue_training(
             transaction.on_commit(partial(send, run_training, run.pk))
     except IntegrityError as error:
         raise CannotTrainError(
-            f"a {recommender} run for surface '{surface}' is active already."
+            f"a {run.recommender} run for surface '{run.surface}' is active already."
         ) from error
     return run
 

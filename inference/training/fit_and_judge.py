@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from inference.evaluation.gate import GateResult, GateRule
     from inference.training.answers_view import Log
+    from inference.training.serving_checks import Finding
     from inference.training.snapshot import Likes
 
 LEAST_JUDGED = 20
@@ -129,15 +130,22 @@ def fit_and_judge(
             "off_policy": seeds[0].off_policy,
         },
     )
-    findings = []
-    if plan.recipe.model not in ASKED:  # what is asked elsewhere has nothing that the last fit learnt
-        exported = JudgedRankings(final, split, judged, plan)
-        findings = [
-            check_export(plan.rule, [one.scores for one in seeds], exported.scores),
-            check_served_ranking(plan, split, judged, seeds, exported),
-        ]
+    findings = _findings(plan, final, split, judged, seeds)
     gate = apply_findings(_bounded(_finite(gate), seeds[0].off_policy), findings)
     return RunResult(artifact_sha256=digest, gate=replace(gate, about={**gate.about, "notes": notes}))
+
+
+def _findings(
+    plan: Plan, final: Draft, split: SplitData, judged: list[int], seeds: list[JudgedRankings]
+) -> list[Finding]:
+    """Return what the checks beside the gate's rule say of the export."""
+    if plan.recipe.model in ASKED:  # what is asked elsewhere has nothing that the last fit learnt
+        return []
+    exported = JudgedRankings(final, split, judged, plan)
+    return [
+        check_export(plan.rule, [one.scores for one in seeds], exported.scores),
+        check_served_ranking(plan, split, judged, seeds, exported),
+    ]
 
 
 def _bounded(gate: GateResult, value: Mapping[str, Any] | None) -> GateResult:

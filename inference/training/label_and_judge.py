@@ -33,6 +33,7 @@ from inference.training.split import split_examples
 
 if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
+    from inference.training.serving_checks import Finding
     from inference.training.snapshot import Examples
 
 LEAST_JUDGED = 20
@@ -94,14 +95,21 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
             "notes": _notes(plan, draft, everything, judged[0], held),
         },
     )
-    correct = np.mean([one.scores.per_unit["accuracy"] for one in judged], axis=0)
-    findings = [
-        check_export(plan.rule, [one.scores for one in judged], exported.scores),
-        check_served_labels(plan, held, correct, exported.scores.per_unit["accuracy"]),
-    ]
+    findings = _findings(plan, held, judged, exported)
     if rival is not prior:
         findings.append(check_labels_kept(rival, judged[0].scores, held))
     return RunResult(artifact_sha256=digest, gate=apply_findings(gate, findings))
+
+
+def _findings(
+    plan: Plan, held: LabelledData, judged: list[_Judged], exported: _Judged
+) -> list[Finding]:
+    """Return what the checks beside the gate's rule say of the export."""
+    correct = np.mean([one.scores.per_unit["accuracy"] for one in judged], axis=0)
+    return [
+        check_export(plan.rule, [one.scores for one in judged], exported.scores),
+        check_served_labels(plan, held, correct, exported.scores.per_unit["accuracy"]),
+    ]
 
 
 def _notes(
