@@ -189,9 +189,6 @@ def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
     return {"written": len(ids)}
 
 
-DAY = 86_400.0
-
-
 class MetricIn(Schema):
     """A metric to be."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
-from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.models import Membership, Project
 from experiments.models import Experiment
 
@@ -60,17 +59,6 @@ def require(request: HttpRequest, project: Project, needed: str) -> None:
         raise PermissionDenied(
             f"This takes the role '{needed}' in project '{project}', or a higher one."
         )
-
-
-def write_down(
-    request: HttpRequest,
-    project: Project,
-    action: str,
-    subject: str,
-    detail: dict[str, Any] | None = None,
-) -> None:
-    """Keep in the audit trail what a person did."""
-    record_audit(project.pk, actor=str(request.user), action=action, subject=subject, detail=detail)
 
 
 def experiment_for(request: HttpRequest, project: str, key: str, needed: str = VIEWER) -> Experiment:
