@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 
-def analyze(file: Path, *arguments: str) -> dict:
-    done = subprocess.run(
-        ["bakeoff", "analyze", str(file), *arguments, "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def analyze(console):
+    def analyze(file: Path, *arguments: str) -> dict:
+        return json.loads(console("analyze", file, *arguments, "--format", "json").stdout)
+
+    return analyze
 
 
 def write(path: Path, header: str, rows) -> Path:
@@ -32,7 +28,7 @@ def excludes_zero(interval) -> bool:
 
 
 @pytest.mark.parametrize("rule", ["group_sequential", "always_valid", "exact"])
-def test_a_treatment_that_converts_nobody_is_rolled_back_at_once(tmp_path, rule):
+def test_a_treatment_that_converts_nobody_is_rolled_back_at_once(tmp_path, rule, analyze):
     rng = np.random.default_rng(25)
     rows = [
         (day, variant, int(variant == "control" and rng.random() < 0.1))
@@ -49,7 +45,7 @@ def test_a_treatment_that_converts_nobody_is_rolled_back_at_once(tmp_path, rule)
 
 
 @pytest.mark.parametrize("rule", ["group_sequential", "always_valid", "exact", "fixed"])
-def test_a_guardrail_with_a_clean_control_is_rolled_back_by_name(tmp_path, rule):
+def test_a_guardrail_with_a_clean_control_is_rolled_back_by_name(tmp_path, rule, analyze):
     rng = np.random.default_rng(24)
     rows = [
         (day, variant, int(rng.random() < 0.1), int(variant == "test" and rng.random() < 0.04))
@@ -67,7 +63,7 @@ def test_a_guardrail_with_a_clean_control_is_rolled_back_by_name(tmp_path, rule)
     assert len(found["looks"]) == 1
 
 
-def test_few_conversions_in_control_among_millions_are_no_reason_to_wait(tmp_path):
+def test_few_conversions_in_control_among_millions_are_no_reason_to_wait(tmp_path, analyze):
     rows = [("control", "m", 2_000_000, 20), ("test", "m", 2_000_000, 4000)]
     file = write(tmp_path / "rate.csv", "variant,metric,n,sum", rows)
     better = analyze(file, "--totals", "--metric", "m:proportion")
@@ -76,7 +72,7 @@ def test_few_conversions_in_control_among_millions_are_no_reason_to_wait(tmp_pat
     assert worse["decision"]["action"] == "roll_back"
 
 
-def test_latencies_in_steps_of_10_ms_do_not_differ_by_chance(tmp_path):
+def test_latencies_in_steps_of_10_ms_do_not_differ_by_chance(tmp_path, analyze):
     """The seed is one at which the density formula said p < .01."""
     rng = np.random.default_rng(26)
     rows = [
@@ -92,7 +88,7 @@ def test_latencies_in_steps_of_10_ms_do_not_differ_by_chance(tmp_path):
 
 
 @pytest.mark.parametrize("treated", [54, 53, 52])
-def test_in_an_unequal_split_interval_p_value_and_verdict_agree(tmp_path, treated):
+def test_in_an_unequal_split_interval_p_value_and_verdict_agree(tmp_path, treated, analyze):
     """2 % of 18,000 against 2.7, 2.65 and 2.6 % of 2,000: the first two are significant, pooled."""
     rows = [("control", "m", 18_000, 360), ("test", "m", 2000, treated)]
     file = write(tmp_path / "pooled.csv", "variant,metric,n,sum", rows)
@@ -103,7 +99,7 @@ def test_in_an_unequal_split_interval_p_value_and_verdict_agree(tmp_path, treate
     assert excludes_zero(row["relative"]["ci"]) == shipped
 
 
-def test_one_whale_does_not_promise_a_lift(tmp_path):
+def test_one_whale_does_not_promise_a_lift(tmp_path, analyze):
     rng = np.random.default_rng(14)
     rows = [
         (variant, round(spent, 2)) for variant in ("control", "test") for spent in rng.gamma(2, 6, 3000)
@@ -115,7 +111,7 @@ def test_one_whale_does_not_promise_a_lift(tmp_path):
     assert row["relative"]["ci"][0] < 0 < row["relative"]["ci"][1]
 
 
-def test_43_stores_have_students_interval_and_a_verdict(tmp_path):
+def test_43_stores_have_students_interval_and_a_verdict(tmp_path, analyze):
     rng = np.random.default_rng(1)
     rows = [("control", x) for x in rng.normal(100, 8, 22)] + [
         ("test", x) for x in rng.normal(92, 8, 21)
@@ -135,7 +131,7 @@ def test_43_stores_have_students_interval_and_a_verdict(tmp_path):
     assert "must be at least" in row["why_not"]  # marked: too few for a ship
 
 
-def test_below_the_gate_there_is_no_interval_but_its_reason(tmp_path):
+def test_below_the_gate_there_is_no_interval_but_its_reason(tmp_path, analyze):
     rows = [("control", "m", 200, 12), ("test", "m", 200, 15)]
     file = write(tmp_path / "few.csv", "variant,metric,n,sum", rows)
     found = analyze(file, "--totals", "--metric", "m:proportion", "--method", "always_valid")
