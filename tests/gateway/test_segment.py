@@ -12,8 +12,6 @@ import pytest
 from experiments.assignment import hashed_variant
 from experiments.models import Event, Exposure, Link
 
-NOW = datetime.now(UTC)
-
 
 def basic(key: str) -> dict:
     return {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}

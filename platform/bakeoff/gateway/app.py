@@ -109,7 +109,14 @@ class Gateway:
         shadows = Shadows(self._cache)
         self._recommend = Recommender(recorder, GroupRead(self._cache), self._remote, shadows)
         self._classify = Classifier(recorder, self._remote, shadows, self._aside)
-        self._routes = {
+        self._routes = self._table()
+        self._with_key = {
+            path[: -len("{key}")]: path for path in self._routes if path.endswith("{key}")
+        }
+
+    def _table(self) -> dict[str, tuple[str, Handler]]:
+        """Return method and handler of each path; `{key}` is the rest of one."""
+        return {
             "/v1/recommend": ("POST", self._answer_recommend),
             "/v1/classify": ("POST", self._answer_classify),
             "/v1/compare": ("POST", self._answer_compare),
@@ -125,9 +132,6 @@ class Gateway:
             "/v1/live": ("GET", self._stream_happenings),
             "/healthz": ("GET", self._answer_health),
             "/readyz": ("GET", self._answer_readiness),
-        }
-        self._with_key = {
-            path[: -len("{key}")]: path for path in self._routes if path.endswith("{key}")
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
