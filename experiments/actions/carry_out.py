@@ -62,6 +62,7 @@ def end_by_verdict(
     Raises:
         WrongStateError: it does not run.
     """
+    # A look and a person may end it at once: one of them finds that it runs no more.
     locked = (
         Experiment.objects.select_for_update(of=("self",))
         .select_related("surface__project")

@@ -78,6 +78,7 @@ def put_surface(
         CannotChangeSurfaceError: a value breaks a rule.
     """
     with transaction.atomic():
+        # What would be reset is judged on the row that is written, not on one that changes meanwhile.
         surface = Surface.objects.select_for_update().filter(project=project, key=key).first()
         if surface is None:
             surface = Surface(project=project, key=key, **values)

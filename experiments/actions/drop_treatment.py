@@ -45,6 +45,7 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
         WrongStateError: it does not run, or the treatment takes no traffic.
     """
     with transaction.atomic():
+        # Shares are computed from those that are stored: no other change may come in between.
         locked = (
             Experiment.objects.select_for_update(of=("self",))
             .select_related("surface__project")

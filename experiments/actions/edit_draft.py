@@ -116,6 +116,7 @@ def discard_draft(*, experiment: Experiment, by: str) -> None:
         WrongStateError: it was started.
     """
     with transaction.atomic():
+        # Against a start: what runs is not deleted.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         _require_draft(locked)
         detail = {"draft": _as_json(draft_of(locked))}

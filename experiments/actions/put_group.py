@@ -32,6 +32,7 @@ def put_group(
         ValidationError: the condition is malformed.
     """
     with transaction.atomic():
+        # Two writers follow each other, so that no group is half of one and half of the other.
         group = SavedGroup.objects.select_for_update().filter(project=project, key=key).first()
         group = group or SavedGroup(project=project, key=key)
         group.attribute, group.values = attribute, list(values)

@@ -28,6 +28,7 @@ def share_report(*, experiment: Experiment, page: str, until: datetime, by: str)
 @transaction.atomic
 def revoke_share(*, share: ReportShare, by: str) -> None:
     """End a link at once; revoked already, nothing changes."""
+    # Of two that revoke at once, one writes the audit entry.
     locked = ReportShare.objects.select_for_update().select_related("experiment").get(pk=share.pk)
     if locked.revoked_at is not None:
         return

@@ -27,6 +27,7 @@ TOTAL_OF_CHANGE = """change CROSS JOIN LATERAL (SELECT id FROM experiments_total
             AND one.variant_id = change.variant_id AND one.epoch = change.epoch
             AND one.batch = change.batch AND one.segment = change.segment LIMIT 1) AS of_change
     WHERE t.id = of_change.id"""
+# Late values correct a bucket that is there: the units of a change may be negative.
 COUNT_BUCKETS = """
     INSERT INTO experiments_quantilecount AS kept
         (experiment_id, metric_id, variant_id, epoch, segment, bucket, units)

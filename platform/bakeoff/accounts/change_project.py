@@ -20,6 +20,7 @@ def change_project(*, project: Project, changes: Mapping[str, str | int], by: st
         ValidationError: a value breaks its rule; nothing is changed.
     """
     with transaction.atomic():
+        # Fields that another request changes meanwhile are validated, and kept, as they are.
         locked = Project.objects.select_for_update().get(pk=project.pk)
         for name, value in changes.items():
             setattr(locked, name, value)

@@ -78,6 +78,7 @@ def change_key(
         KeyRuleError: scopes or origins break a rule.
     """
     with transaction.atomic():
+        # Scopes and origins may be changed by two people: neither writes back what it read before.
         locked = ApiKey.objects.select_for_update().get(pk=key.pk)
         if scopes is not None:
             locked.scopes = _scopes(locked.kind, scopes)
@@ -94,6 +95,7 @@ def change_key(
 def revoke_key(*, key: ApiKey, by: str) -> ApiKey:
     """Make a key useless from now on; once is enough."""
     with transaction.atomic():
+        # Of two that revoke at once, one writes the audit entry.
         locked = ApiKey.objects.select_for_update().get(pk=key.pk)
         if locked.revoked_at is None:
             locked.revoke()
