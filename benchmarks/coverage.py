@@ -99,7 +99,7 @@ def measure_coverage(runs: int, rng: np.random.Generator) -> list[Coverage]:
                     _summary(population, rng, round(UNITS * part), factor)
                     for part, factor in ((1 - share, 1.0), (share, 1 + LIFT))
                 ]
-                effect = compare(population.kind, *sides)
+                effect = compare(population.kind, *sides, cautious=True)
                 critical = critical_value(0.05, effect.df)
                 low, high = effect.interval(critical)
                 truth = LIFT * population.level

@@ -35,8 +35,11 @@ def linearise(kind, t):
     return n, r, variance, rx, squares, (yx - rx * yw - r * dx + r * rx * dw) / (d * w)
 
 
-def compare(kind, control, treatment):
-    """One epoch: Welch's difference, CUPED where a covariate varies (one slope for both variants)."""
+def compare(kind, control, treatment, cautious):
+    """One epoch: Welch's difference, CUPED where a covariate varies (one slope for both variants).
+
+    Cautious: from 60/40 on, the pooled variance of means and ratios where its standard error is larger.
+    """
     c, t = linearise(kind, control), linearise(kind, treatment)
     both, apart = c[0] * t[0] / (c[0] + t[0]), t[3] - c[3]
     if kind == "ratio":
@@ -58,6 +61,9 @@ def compare(kind, control, treatment):
         levels = [s[1] - theta * (s[3] - centre) for s in (c, t)]
         variances = [max(s[2] - (2 * theta * s[5] - theta**2 * s[4]) / (s[0] - 1), 0) for s in (c, t)]
     parts = [variances[0] / c[0], variances[1] / t[0]]
+    if cautious and test_se is None and max(c[0], t[0]) >= 1.5 * min(c[0], t[0]):
+        pooled = ((c[0] - 1) * variances[0] + (t[0] - 1) * variances[1]) / (c[0] + t[0] - 2)
+        parts = max(parts, [pooled / c[0], pooled / t[0]], key=sum)
     se = math.sqrt(sum(parts))
     estimate = levels[1] - levels[0]
     return {"control": levels[0], "treatment": levels[1], "estimate": estimate, "se": se,
@@ -112,7 +118,7 @@ for stored in data["comparisons"]:
     if stored["effect"] is None or metric["kind"] == "quantile":
         continue
     epochs = [e for e in metric["epochs"] if data["control"] in e and stored["variant"] in e]
-    effects = [compare(metric["kind"], e[data["control"]], e[stored["variant"]]) for e in epochs
+    effects = [compare(metric["kind"], e[data["control"]], e[stored["variant"]], data["schema"] > 1) for e in epochs
                if min(e[data["control"]]["n"], e[stored["variant"]]["n"]) >= 2]
     found = stratify(effects)
     for name in ("control", "treatment", "estimate", "se", "statistic"):

@@ -52,7 +52,13 @@ def effect_of(metric: MetricInput, control: str, treatment: str) -> tuple[Effect
             continue
         try:
             effects.append(
-                compare(metric.kind, epoch[control], epoch[treatment], quantile=metric.quantile)
+                compare(
+                    metric.kind,
+                    epoch[control],
+                    epoch[treatment],
+                    quantile=metric.quantile,
+                    cautious=True,
+                )
             )
         except StatisticsError as error:
             why = str(error)

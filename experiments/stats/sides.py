@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.stats.effects import PROPORTIONS
+from experiments.stats.effects import PROPORTIONS, UNEQUAL
 from experiments.stats.metric_input import gate_of
 from experiments.stats.simulate import Paths
 from experiments.stats.small_counts import exact_statistic
@@ -146,6 +146,9 @@ def compare_sides(kind: str, c: Side, t: Side) -> Part:
         n, weight = c.n + t.n, c.n * t.n / (c.n + t.n)
         squares = var_c * c.n * (c.n - 1) + var_t * t.n * (t.n - 1)
         pooled = squares / (n - 2) / weight
+        unequal = np.maximum(c.n, t.n) >= UNEQUAL * np.minimum(c.n, t.n)
+        larger, one = unequal & (pooled > var_c + var_t), squares / (n - 2)
+        var_c, var_t = np.where(larger, one / c.n, var_c), np.where(larger, one / t.n, var_t)
         variance, spread = var_c + var_t, var_c**2 / (c.n - 1) + var_t**2 / (t.n - 1)
         if kind in PROPORTIONS:
             share = (c.nonzero + t.nonzero) / n

@@ -242,3 +242,40 @@ def test_a_control_that_is_not_clear_of_zero_has_no_relative_interval():
     found, why_not = compare("mean", *sides).relative(1.96)
     assert found is None
     assert "must be at least 4 standard errors above 0" in why_not
+
+
+@pytest.mark.parametrize("kind", ["mean", "ratio", "covariate"])
+def test_a_small_variant_without_a_whale_is_no_more_certain_than_the_large_one(kind):
+    rng = np.random.default_rng(3)
+    control = rng.exponential(1, 900) * np.where(rng.random(900) < 0.01, 100.0, 1.0)
+    quiet = rng.exponential(1, 100)
+    sides = [
+        Totals.of(
+            y.tolist(),
+            (rng.poisson(3, len(y)) + 1.0).tolist() if kind == "ratio" else None,
+            rng.normal(0, 1, len(y)).tolist() if kind == "covariate" else None,
+        )
+        for y in (control, quiet)
+    ]
+    plain_kind = "ratio" if kind == "ratio" else "mean"
+    welch, tested = (compare(plain_kind, *sides, cautious=cautious) for cautious in (False, True))
+    assert tested.se > 2 * welch.se
+    assert math.hypot(tested.control_se, tested.treatment_se) == pytest.approx(tested.se)
+    assert tested.statistic == pytest.approx(tested.estimate / tested.se)
+    if kind == "mean":
+        student = stats.ttest_ind(quiet, control)
+        assert tested.statistic == pytest.approx(student.statistic)
+    # The other way round, the spread of the small variant is the larger one: Welch's stands.
+    loud = compare(plain_kind, Totals.of((control / 10).tolist()), Totals.of((quiet * 90).tolist()),
+                   cautious=True)  # fmt: skip
+    assert (
+        loud.se
+        == compare(plain_kind, Totals.of((control / 10).tolist()), Totals.of((quiet * 90).tolist())).se
+    )
+
+
+def test_about_half_and_half_is_welchs_whatever_the_spreads():
+    rng = np.random.default_rng(4)
+    a, b = rng.exponential(9, 590), rng.exponential(1, 410)
+    found = compare("mean", Totals.of(a.tolist()), Totals.of(b.tolist()), cautious=True)
+    assert found.p_value == pytest.approx(stats.ttest_ind(b, a, equal_var=False).pvalue)

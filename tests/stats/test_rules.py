@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.stats.effects import compare
 from experiments.stats.exact import (
     Batch,
     ExactState,
@@ -18,8 +19,9 @@ from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import RuleState
 from experiments.stats.scenarios import Epoch, Scenario, draw_paths, permuted_paths
+from experiments.stats.sides import compare_sides, draw_side
 from experiments.stats.simulate import apply_rule, merge_outcomes, naive_outcomes
-from experiments.stats.totals import StatisticsError, Totals
+from experiments.stats.totals import Moments, StatisticsError, Totals
 
 OPEN = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0}
 
@@ -120,6 +122,33 @@ def test_a_ramp_with_drift_is_stratified():
     policy = policy_of("group_sequential", planned_units=20_000, overrun=1.0)
     scenario = Scenario("proportion", level=0.2, epochs=ramp)
     assert simulate(scenario, policy, per=400, act=False).rate()[0] <= 0.07
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("rule", ["group_sequential", "always_valid", "fixed"])
+def test_whales_in_an_unequal_split_are_not_an_effect(rule, share):
+    """By Welch's error alone a fifth of these A/A tests failed at 90/10 (seed fixed)."""
+    policy = policy_of(rule, planned_units=10_000, reserve=0.0, overrun=1.0)
+    scenario = Scenario("whales", level=0.2, epochs=[Epoch(50, share)])
+    assert simulate(scenario, policy, per=200, experiments=400, act=False).rate()[0] <= 0.065
+
+
+@pytest.mark.parametrize("kind", ["mean", "revenue", "whales"])
+def test_the_fast_moments_are_those_of_a_comparison(kind):
+    """At 90/10, where the pooled variance may be the larger one."""
+    rng = np.random.default_rng(12)
+    scenario = Scenario(kind, level=0.2)
+    for seed in range(6):
+        sides = [draw_side(scenario, (1, 1, n), 1.0, rng) for n in (900, 100)]
+        part = compare_sides(kind, *sides)
+        moments = [
+            Moments(int(s.n[0, 0]), int(s.nonzero[0, 0]), s.level[0, 0],
+                    yy=s.variance[0, 0] * (s.n[0, 0] - 1))
+            for s in sides
+        ]  # fmt: skip
+        effect = compare("mean", *moments, cautious=True)
+        assert part.variance[0, 0] == pytest.approx(effect.se**2), seed
+        assert part.variance[0, 0] ** 2 / part.spread[0, 0] == pytest.approx(effect.df)
 
 
 def test_peeking_without_a_rule_is_wrong_often():
