@@ -428,8 +428,8 @@ def write_more(
     lines = [
         "\n## Coverage\n\n95 % intervals of one look at 10,000 units, the treatment 10 % better. `none` is the share of "
         "runs without a relative interval, because the control is not clear of zero. Means of whales are no "
-        "normal means at this size: the level is kept, but their intervals are wide and may miss a truth that the few "
-        "whales of a variant do not show. Cap such a metric (`cap`, `cap_quantile`).\n\n"
+        "normal means at this size: the level is kept, but in an unequal split by an interval as wide as the larger "
+        "variance makes it. Cap such a metric (`cap`, `cap_quantile`).\n\n"
         "| population and split | difference | lift | none | ± |\n|---|---|---|---|---|\n"
     ]
     lines += [

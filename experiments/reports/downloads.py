@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "metric", "role", "variant", "control_mean", "treatment_mean", "absolute", "absolute_low",
-    "absolute_high", "lift", "lift_low", "lift_high", "adjusted_p_value", "shrunk",
-    "probability_better", "control_units", "treatment_units",
+    "absolute_high", "lift", "lift_low", "lift_high", "p_value", "level",
+    "adjusted_p_value", "shrunk", "probability_better", "control_units", "treatment_units",
 )  # fmt: skip
 # A cell that begins so is a formula to a spreadsheet; a name that a person chose must not be one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -35,8 +35,9 @@ def _rows(report: ExperimentReport) -> list[list[Any]]:
         rows.append(
             [
                 _text(row.metric), row.role, _text(row.variant), row.control_mean, row.treatment_mean,
-                row.absolute, low, high, row.lift, lift_low, lift_high, row.adjusted_p_value,
-                row.shrunk, row.probability_better, row.control_n, row.treatment_n,
+                row.absolute, low, high, row.lift, lift_low, lift_high, row.p_value,
+                row.level, row.adjusted_p_value, row.shrunk, row.probability_better,
+                row.control_n, row.treatment_n,
             ]
         )  # fmt: skip
     return rows

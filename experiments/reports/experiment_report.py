@@ -53,6 +53,8 @@ class MetricRow:
     probability_better: float | None
     described: str
     metric_key: str = ""
+    p_value: float | None = None  # of the rule at this look, to be held against level
+    level: float | None = None
     adjusted_p_value: float | None = None
     control_n: int = 0
     treatment_n: int = 0
@@ -400,6 +402,9 @@ def _metric_rows(experiment: Experiment, look: Look | None) -> list[MetricRow]:
                 if effect
                 else row["why_not"],
                 metric_key=row["metric"],
+                # Looks of before have no level, and a p-value that is held against nothing.
+                p_value=row.get("p_value") if row.get("level") is not None else None,
+                level=row.get("level"),
                 adjusted_p_value=row.get("adjusted_p_value"),
                 control_n=effect["control_n"] if effect else 0,
                 treatment_n=effect["treatment_n"] if effect else 0,

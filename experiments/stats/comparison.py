@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from experiments.stats.bayes import compare_proportions, shrink
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
+from experiments.stats.effect import MIN_P
 from experiments.stats.effects import PROPORTIONS, critical_value
 from experiments.stats.guardrails import judge_noninferiority, weigh_harm
 from experiments.stats.metric_input import MetricInput, effect_of, why_too_few
@@ -44,7 +46,8 @@ class Comparison:
         shrunk: estimate drawn towards zero, as an early stop overstates it.
         p_value: of this look, under the rule's way of looking.
         level: what p_value must not exceed for a verdict; None when the look does not test.
-        adjusted_p_value: by Holm, over the treatments of a primary, over all secondary comparisons.
+        adjusted_p_value: to be held against the policy's alpha. Of a primary p_value · alpha / level,
+            which says what the verdict says; by Holm over all secondary comparisons.
         probability_better: for display only, as is
         expected_loss: of choosing the treatment.
         uncapped: the difference without the cap.
@@ -138,7 +141,7 @@ def describe(ground: Ground, metric: MetricInput, effect: Effect | None, why_not
         variant=treatment,
         effect=effect,
         shrunk=shrink(effect.estimate, effect.se, detectable),
-        p_value=judged.p_value,
+        p_value=max(judged.p_value, MIN_P),
         level=judged.level,
         probability_better=better,
         expected_loss=loss,
@@ -150,7 +153,11 @@ def describe(ground: Ground, metric: MetricInput, effect: Effect | None, why_not
     # One look at a few units has Student's interval, marked as what it is; else there is none yet.
     marked = policy.rule == "fixed" and tested.is_linear
     if waits or (too_few and not marked):
-        return replace(row, why_not=waits or too_few, lift_why_not=waits or too_few)
+        why = waits or too_few
+        # A loss is judged all the same, a gain is not: its p-value is held against nothing.
+        judges_loss = not waits and (effect.estimate < 0) == metric.increase_is_good
+        level = judged.level if metric.role == "guardrail" or judges_loss else None
+        return replace(row, why_not=why, lift_why_not=why, level=level)
     lift, no_lift = _relative(policy, metric, tested, judged)
     return replace(
         row,
@@ -259,12 +266,33 @@ def _uncapped(metric: MetricInput, control: str, treatment: str) -> float | None
     return effect.estimate if effect else None
 
 
-def adjust(metrics: Sequence[MetricInput], comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Adjust p-values by Holm: over the treatments on the primary, over all secondary comparisons."""
+def adjust(
+    metrics: Sequence[MetricInput], comparisons: Sequence[Comparison], *, alpha: float
+) -> list[Comparison]:
+    """Adjust p-values so that they are held against alpha.
+
+    On the primary the treatments and the looks have shared alpha already (Holm's step of one look,
+    equal parts else): what is left is the scale, so that the adjusted p-value says what the verdict
+    says. Over all secondary comparisons, which decide nothing, it is Holm's.
+    """
     roles = {metric.key: metric.role for metric in metrics}
-    adjusted = list(comparisons)
-    for role in ("primary", "secondary"):
-        places = [n for n, row in enumerate(comparisons) if roles[row.metric] == role]
-        for n, p in zip(places, holm([comparisons[n].p_value for n in places]), strict=True):
-            adjusted[n] = replace(comparisons[n], adjusted_p_value=p)
+    adjusted = [
+        replace(row, adjusted_p_value=_on_scale_of(alpha, row))
+        if roles[row.metric] == "primary"
+        else row
+        for row in comparisons
+    ]
+    places = [n for n, row in enumerate(comparisons) if roles[row.metric] == "secondary"]
+    for n, p in zip(places, holm([comparisons[n].p_value for n in places]), strict=True):
+        adjusted[n] = replace(comparisons[n], adjusted_p_value=p)
     return adjusted
+
+
+def _on_scale_of(alpha: float, row: Comparison) -> float | None:
+    """Return p · alpha / level, on its side of alpha whatever the last digits are."""
+    if row.p_value is None or not row.level:
+        return None
+    scaled = min(row.p_value * (alpha / row.level), 1.0)
+    if row.p_value <= row.level:
+        return min(scaled, alpha)
+    return max(scaled, math.nextafter(alpha, 1.0))

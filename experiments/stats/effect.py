@@ -22,6 +22,7 @@ Interval = tuple[float | None, float | None]
 WELL_AWAY = 10.0
 CLEAR = 4.0
 FARTHEST_RATIO = 1e6  # a lift beyond it has no end
+MIN_P = 5e-324  # the smallest float: a p-value below it is as good as this
 FAR = 1e4  # a statistic beyond it is as good as infinite, and a search can work with it
 PRECISION, SMALLEST_STEP = 1e-12, 1e-15  # of an end, relative and absolute
 
@@ -70,9 +71,9 @@ class Effect:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of one fixed look."""
+        """Two-sided p-value of one fixed look; never zero, which no p is."""
         z = -abs(self.statistic)
-        return float(2 * (ndtr(z) if math.isinf(self.df) else stdtr(self.df, z)))
+        return max(float(2 * (ndtr(z) if math.isinf(self.df) else stdtr(self.df, z))), MIN_P)
 
     @property
     def z(self) -> float:

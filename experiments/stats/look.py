@@ -171,7 +171,7 @@ def take_look(given: LookInput) -> LookResult:
         reason=reason,
         information=units / policy.planned_units,
         sample_ratio=ratio,
-        comparisons=adjust(given.metrics, comparisons),
+        comparisons=adjust(given.metrics, comparisons, alpha=policy.alpha),
         states=states,
         crossed=[t for t in given.treatments if verdicts[t].crossed],
         segments=compare_segments(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import ndtr
 
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
+from experiments.stats.effect import MIN_P
 from experiments.stats.effects import PROPORTIONS, critical_value
 from experiments.stats.exact import (
     Batch,
@@ -244,7 +245,7 @@ def weigh(
         )
     critical = bound.critical if fixed else effect.of_statistic(bound.critical)
     interval = effect.interval(critical)
-    p_value, level = _p_and_level(policy, effect, standing, bound.critical)
+    p_value, level = _p_and_level(policy, effect, standing, bound.critical, beyond=beyond)
     words = f"z = {statistic:.2f} {'beyond' if beyond else 'within'} ±{bound.critical:.2f}"
     return Evidence(
         state=bound.state,
@@ -253,7 +254,7 @@ def weigh(
         said=bound.waits or bound.spent or words,
         interval=interval if bound.tested else hold_open(interval),
         p_value=p_value,
-        level=level if bound.tested else None,
+        level=level if bound.tested and not math.isinf(bound.critical) else None,
         waits=bound.waits,
         futile=futile,
         exhausted=bound.exhausted,
@@ -261,16 +262,21 @@ def weigh(
 
 
 def _p_and_level(
-    policy: Policy, effect: Effect, standing: Standing, critical: float
+    policy: Policy, effect: Effect, standing: Standing, critical: float, *, beyond: bool
 ) -> tuple[float, float]:
-    """Return the p-value of this look and what it must not exceed for a verdict."""
+    """Return the p-value of this look and what it must not exceed for a verdict.
+
+    Of bounds so far out that floats have no p-value for them, both are as small as floats go.
+    """
     if policy.rule == "fixed":
         return effect.p_value, policy.alpha / standing.treatments
     if policy.rule == "group_sequential":
-        return float(2 * ndtr(-abs(effect.z))), float(2 * ndtr(-critical))
+        p_value = max(float(2 * ndtr(-abs(effect.z))), MIN_P)
+        level = max(float(2 * ndtr(-critical)), MIN_P)
+        return (p_value if beyond or p_value > level else math.nextafter(level, 1.0)), level
     alpha = policy.alpha / standing.treatments
     p_value = sequential_p_value(effect.z, standing.units, alpha=alpha, planned_n=policy.planned_units)
-    return p_value, alpha
+    return max(p_value, MIN_P), alpha
 
 
 def hold_open(interval: Interval) -> Interval:
@@ -297,7 +303,7 @@ def _exact(
         critical=half_width_in_se(max(standing.units, 1), alpha=alpha, planned_n=policy.planned_units),
         said=f"e = {math.exp(min(log_e, 50.0)):.3g} {'reached' if beyond else 'below'} {1 / alpha:g}",
         interval=interval,
-        p_value=math.exp(-max(log_e, 0.0)),
+        p_value=max(math.exp(-max(log_e, 0.0)), MIN_P),
         level=alpha,
         waits="" if standing.healthy else "the experiment is not healthy",
     )

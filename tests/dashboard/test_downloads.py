@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -83,6 +84,35 @@ def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):  # noqa: F811
     assert book.sheetnames == ["Verdict", "Metrics", "Variants", "Looks", "Decisions"]
     assert book["Metrics"]["I2"].value == pytest.approx(2 / 3)
     assert book["Variants"].max_row == 3
+
+
+@pytest.mark.parametrize("action", ["ship", "roll_back", "keep_running"])
+def test_every_form_of_a_report_shows_the_p_value_that_decided(shop, action):
+    clicks = {"ship": (1, 2), "roll_back": (2, 1), "keep_running": (1, 1)}[action]
+    experiment = shop.run_experiment(**POLICY)
+    visit(shop, experiment, dict(zip(("control", "treatment"), clicks, strict=True)))
+    assert look_at_experiment(experiment_id=experiment.pk).result["action"] == action
+    client = person(shop.project)
+    page, data, table, book = (
+        client.get(address(shop, experiment, tail))
+        for tail in ("", "report.json", "report.csv", "report.xlsx")
+    )
+    (row,) = data.json()["metrics"]
+    low, high = row["interval"]
+    decides = row["p_value"] <= row["level"]
+    assert decides == (low > 0 or high < 0) == (action in {"ship", "roll_back"})
+    assert decides == (row["adjusted_p_value"] <= experiment.parsed_policy.alpha)
+    text = page.content.decode().replace("−", "-")
+    shown = re.search(r'<td class="number">(?:&lt; )?([\d.e-]+) (≤|>|&gt;) ([\d.e-]+)</td>', text)
+    assert (shown[2] == "≤") == decides
+    assert float(shown[1]) == pytest.approx(row["p_value"], rel=0.01, abs=1.1e-300)
+    assert float(shown[3]) == pytest.approx(row["level"], rel=0.01)
+    (line,) = csv.DictReader(io.StringIO(table.content.decode()))
+    sheet = load_workbook(io.BytesIO(book.content))["Metrics"]
+    cells = dict(zip(*sheet.iter_rows(values_only=True), strict=True))
+    for name in ("p_value", "level", "adjusted_p_value"):
+        assert float(line[name]) == pytest.approx(row[name])
+        assert cells[name] == pytest.approx(row[name])
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet(shop, decided):  # noqa: F811

@@ -190,9 +190,21 @@ def _check(given: LookInput, result: LookResult, tally: Tally) -> None:
             tally.wrong.append(f"a loss that the interval denies, or the reverse: {given.policy} {row}")
 
 
+def _problems_of_p(given: LookInput, row: Comparison, role: str) -> list[str]:
+    problems = []
+    if row.p_value is None or row.p_value <= 0:
+        problems.append("a p-value of zero or none")
+    if role == "primary" and row.level is not None and row.p_value is not None:
+        adjusted = row.adjusted_p_value
+        if adjusted is None or (adjusted <= given.policy.alpha) != (row.p_value <= row.level):
+            problems.append("adjusted p and p")
+    return problems
+
+
 def _problems(given: LookInput, row: Comparison, role: str) -> list[str]:
     assert row.interval is not None
-    problems, side = [], _excludes_zero(row.interval)
+    side = _excludes_zero(row.interval)
+    problems = _problems_of_p(given, row, role)
     significant = row.level is not None and row.p_value is not None and row.p_value <= row.level
     if significant != bool(side):
         problems.append("p and interval")

@@ -48,6 +48,13 @@ def _p(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}" if value >= SMALLEST_P else f"< {SMALLEST_P:g}"
 
 
+def _against_level(p_value: float | None, level: float | None) -> str:
+    """Write the p-value that decides beside what it must not exceed; nothing where none is tested."""
+    if p_value is None or level is None:
+        return "–"
+    return f"{_p(p_value)} {'≤' if p_value <= level else '>'} {_p(level)}"
+
+
 def show(card: Scorecard) -> None:
     """Print the scorecard as tables."""
     result, question = card.last.result, card.question
@@ -101,7 +108,7 @@ def _effects(card: Scorecard) -> Table:
             _plain(effect.treatment),
             _share(effect.lift) if relative else f"{effect.estimate:+.5g}",
             f"[{colour}]{interval}[/]" if colour else interval,
-            _p(effect.p_value),
+            _against_level(row.p_value, row.level),
             _p(row.adjusted_p_value),
             _signed(row.probability_better, lambda v: f"{v:.1%}"),
         )

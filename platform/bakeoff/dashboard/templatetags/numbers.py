@@ -13,6 +13,7 @@ from experiments.reports.verdict import WORDS, percent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.reports.experiment_report import MetricRow
     from experiments.reports.verdict import Verdict
 
 register = template.Library()
@@ -43,6 +44,14 @@ def p_value(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3g}".replace("-", "−") if value >= SMALLEST_P else "< 1e−300"
+
+
+@register.filter
+def against_level(row: MetricRow) -> str:
+    """Write the p-value that decides beside what it must not exceed; nothing where none is tested."""
+    if row.p_value is None or row.level is None:
+        return "–"
+    return f"{p_value(row.p_value)} {'≤' if row.p_value <= row.level else '>'} {p_value(row.level)}"
 
 
 @register.filter
