@@ -55,8 +55,12 @@ def report_feedback(experiment: Experiment) -> dict[str, Any]:
         },
         "preference": {
             "units": preferred.units,
+            "wins": preferred.wins,
+            "losses": preferred.losses,
+            "ties": preferred.ties,
             "treatment_win_rate": preferred.rate,
             "interval": list(preferred.interval),
+            "p_value": preferred.p_value,
         },
     }
 

@@ -1,9 +1,11 @@
 """How often the treatment is preferred, from answers of units that saw both sides.
 
-Reference:
-    Wilson, Journal of the American Statistical Association 22 (1927): the score interval. A unit's
-    mean answer lies in [0, 1], where no distribution varies more than a coin of the same mean, so the
-    interval of as many coins as units covers at least as often.
+A tie is no half of a win: it says nothing about which side is better, and is reported beside. The rate,
+its interval and its p-value are those of the units that decided, and one test.
+
+References:
+    Dixon & Mood (1946), The statistical sign test, JASA 41. Clopper & Pearson (1934), Biometrika 26.
+    Wilson (1927), JASA 22: the score interval of other rates.
 """
 
 from __future__ import annotations
@@ -12,40 +14,67 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.special import ndtri
+from scipy.special import bdtr, betaincinv, ndtri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+TIE = 0.5
+NEAR = 1e-9  # a mean of answers is a tie in spite of its last digits
+
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """Share of preferences for the treatment.
+    """Share of the deciding units that prefer the treatment.
 
     Attributes:
         units: how many answered; a unit that answered often is one.
-        rate: mean over units, ties as one half; None without any.
-        interval: of the confidence asked for; (0, 1) without any unit.
+        wins: of them those that prefer the treatment more often than not.
+        losses: those that prefer the control.
+        ties: those that prefer neither; they are in no rate.
+        rate: wins / (wins + losses); None where nobody decided.
+        interval: Clopper and Pearson's; (0, 1) where nobody decided.
+        p_value: of the two-sided sign test; 1 where nobody decided. It is at most alpha exactly where
+            the interval excludes one half.
     """
 
     units: int
+    wins: int
+    losses: int
+    ties: int
     rate: float | None
     interval: tuple[float, float]
+    p_value: float
 
 
 def win_rate(unit_means: Sequence[float], *, alpha: float = 0.05) -> WinRate:
-    """Return the rate and its Wilson interval.
+    """Return the rate with its exact interval and test.
+
+    Assumption: units are independent. Each counts once, as a win, a loss or a tie.
 
     Args:
         unit_means: each unit's mean answer in [0, 1]: 1 for the treatment, 1/2 for a tie.
         alpha: 1 − confidence.
     """
-    n = len(unit_means)
-    if not n:
-        return WinRate(0, None, (0.0, 1.0))
-    rate = math.fsum(unit_means) / n
-    low, high = wilson(rate, n, alpha=alpha)
-    return WinRate(n, rate, (low, high))
+    wins = sum(mean > TIE + NEAR for mean in unit_means)
+    losses = sum(mean < TIE - NEAR for mean in unit_means)
+    decided = wins + losses
+    return WinRate(
+        units=len(unit_means),
+        wins=wins,
+        losses=losses,
+        ties=len(unit_means) - decided,
+        rate=wins / decided if decided else None,
+        interval=clopper_pearson(wins, decided, alpha=alpha),
+        p_value=min(2 * float(bdtr(min(wins, losses), decided, 0.5)), 1.0) if decided else 1.0,
+    )
+
+
+def clopper_pearson(wins: int, n: int, *, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the exact interval of a share: what neither one-sided test at alpha / 2 rejects."""
+    low = float(betaincinv(wins, n - wins + 1, alpha / 2)) if wins else 0.0
+    high = float(betaincinv(wins + 1, n - wins, 1 - alpha / 2)) if wins < n else 1.0
+    return low, high
 
 
 def wilson(rate: float, n: int, *, alpha: float = 0.05) -> tuple[float, float]:

@@ -466,7 +466,7 @@ def _interleaving(given: Given, _: Given) -> Output:
     preferred = win_rate([1.0] * wins + [0.0] * losses + [0.5] * ties, alpha=alpha)
     z = (wins - losses) / math.sqrt(n)
     return {
-        "n": n, "share": wins / n, "win_rate": wins / n, "preference": preferred.rate,
+        "n": n, "share": wins / n, "win_rate": preferred.rate, "preference": (wins + 0.5 * ties) / (n + ties),
         "delta_ab": (wins + 0.5 * ties) / (n + ties) - 0.5, "p": p, "p_value": p, "p_sign": p,
         "p_exact": p, "z": z, "p_z": _normal_p(z), "log_e": log_e, "e": math.exp(min(log_e, 700.0)),
         "p_anytime": math.exp(-max(log_e, 0.0)), "ci_wilson": wilson(wins / n, n, alpha=alpha),

@@ -132,8 +132,10 @@ def test_a_comparison_hides_the_sides_and_counts_for_the_treatment(lane, shop):
     report = lane.client.get(
         f"/v1/experiments/{experiment.key}/feedback", headers={"X-API-Key": shop.secret}
     ).json()["preference"]
-    assert (report["units"], report["treatment_win_rate"]) == (24, pytest.approx((20 + 4 * 0.5) / 24))
-    assert 0.7 < report["interval"][0] < report["treatment_win_rate"] < report["interval"][1] <= 1
+    assert [report[name] for name in ("units", "wins", "losses", "ties")] == [24, 20, 0, 4]
+    assert report["treatment_win_rate"] == 1.0
+    assert report["interval"] == pytest.approx([0.025 ** (1 / 20), 1.0])
+    assert report["p_value"] == pytest.approx(2 * 0.5**20)
 
 
 def test_a_comparison_needs_an_experiment(lane, shop):
