@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.consistency import measure_contradictions
 from benchmarks.coverage import Coverage, measure_coverage, units_until_rolled_back
 from benchmarks.results import PAGE, Row, write_result
 from experiments.stats.policy import Policy
@@ -22,7 +23,7 @@ from experiments.stats.simulate import (
     merge_outcomes,
     naive_outcomes,
 )
-from tests.stats.random_looks import Tally, contradictions
+from tests.stats.random_looks import Tally
 
 LOOKS = 100
 FOLDER = PAGE.parent / "statistics"
@@ -243,7 +244,7 @@ def run(size: str, home: str) -> None:
         rule: units_until_rolled_back(rule, 200 if full else 20, proof.rng)
         for rule in ("group_sequential", "always_valid", "exact")
     }
-    tally = contradictions(100_000 if full else 3000)
+    tally = measure_contradictions(100_000)
     rows = [
         Row(f"{line.scenario}: {line.what}, {line.rule}", line.share, "share", None, None,
             _target(line), spread=f"± {line.error:.4f}", higher_is_better=line.what == "power")

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from experiments.stats.effects import PROPORTIONS
 from experiments.stats.look import LookInput, take_look
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import RULES, Policy
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from experiments.stats.comparison import Comparison
     from experiments.stats.look import LookResult
 
-KINDS = ("proportion", "retention", "mean", "ratio", "quantile", "mean with covariate",
+KINDS = ("proportion", "retention", "funnel", "mean", "ratio", "quantile", "mean with covariate",
          "proportion with covariate", "ratio with covariate")  # fmt: skip
 SPLITS = (0.5, 0.5, 0.33, 0.2, 0.1, 0.05, 0.01)
 CONTROL = "control"
@@ -38,6 +39,12 @@ class Tally:
     decided: int = 0
     wrong: list[str] = field(default_factory=list)
     by_kind: Counter[tuple[str, str]] = field(default_factory=Counter)
+    by_split: Counter[str] = field(default_factory=Counter)
+
+    def __iadd__(self, other: Tally) -> Self:
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        return self
 
 
 class Draws:
@@ -48,7 +55,7 @@ class Draws:
 
     def sides(self, kind: str, sizes: dict[str, int]) -> dict[str, Any]:
         plain = kind.removesuffix(" with covariate")
-        if plain in {"proportion", "retention"} and plain == kind:
+        if plain in PROPORTIONS and plain == kind:
             return self._proportions(sizes)
         if plain == "quantile":
             return self._sketches(sizes)
@@ -104,20 +111,27 @@ class Draws:
         return found
 
 
-def contradictions(count: int, seed: int = 0) -> Tally:
-    """Take so many looks at random totals and note everything that contradicts itself."""
+def contradictions(count: int, seed: int = 0, *, exact: float = 0.25) -> Tally:
+    """Take so many looks at random totals and note everything that contradicts itself.
+
+    Args:
+        count: of the looks.
+        seed: of the draws.
+        exact: share of the looks under rule `exact`, which are slow.
+    """
     draws, tally = Draws(seed), Tally()
     for _ in range(count):
-        given = _random_input(draws)
+        given = _random_input(draws, exact)
         result = take_look(given)
         _check(given, result, tally)
     return tally
 
 
-def _random_input(draws: Draws) -> LookInput:
+def _random_input(draws: Draws, exact: float) -> LookInput:
     rng = draws.rng
-    rule = str(rng.choice(RULES))
-    kind = str(rng.choice(["proportion", "retention"] if rule == "exact" else KINDS))
+    others = [rule for rule in RULES if rule != "exact"]
+    rule = "exact" if rng.random() < exact else str(rng.choice(others))
+    kind = str(rng.choice(sorted(PROPORTIONS) if rule == "exact" else KINDS))
     treatments = [f"t{n}" for n in range(int(rng.choice([1, 1, 1, 2, 3])))]
     units, share = int(10 ** rng.uniform(1.2, 4.5)), float(rng.choice(SPLITS))
     sizes = {CONTROL: max(round(units * (1 - share)), 2)}
@@ -165,6 +179,8 @@ def _excludes_zero(interval: tuple[float | None, float | None]) -> int:
 
 def _check(given: LookInput, result: LookResult, tally: Tally) -> None:
     tally.looks += 1
+    sizes = [totals.n for totals in given.metrics[0].epochs[0].values()]
+    tally.by_split[_name_of_split(min(sizes) / (min(sizes) + max(sizes)))] += 1
     roles = {metric.key: metric for metric in given.metrics}
     harmed = {row.variant for row in result.comparisons if row.harmed}
     losses = set(result.leaving) | (set(given.treatments) if result.action == "roll_back" else set())
@@ -188,6 +204,12 @@ def _check(given: LookInput, result: LookResult, tally: Tally) -> None:
             tally.wrong.append(f"a gain that the interval denies, or the reverse: {given.policy} {row}")
         if (side < 0) != (row.variant in losses):
             tally.wrong.append(f"a loss that the interval denies, or the reverse: {given.policy} {row}")
+
+
+def _name_of_split(share: float) -> str:
+    """Return the range that the smaller of two variants' share lies in."""
+    bounds = (0.015, 0.06, 0.12, 0.25, 0.4)
+    return next((f"up to {bound:.1%}" for bound in bounds if share <= bound), "about half")
 
 
 def _problems_of_p(given: LookInput, row: Comparison, role: str) -> list[str]:
