@@ -212,8 +212,9 @@ def test_a_training_says_what_its_version_waits_for(console, trained):
 def test_every_option_is_called_here():
     calls = [call for call, *_ in [*OFFLINE, *ONLINE]]
     calls += [["compress", how] for how in ("--int8", "--distil", "--prune", "--project", "--in")]
-    # `make demo` runs the demonstration whole; the doctor is called below and has no option.
-    elsewhere = {("demo",), ("doctor",)}
+    # `make demo` runs the demonstration whole; the doctor is called below and has no option; the two of
+    # a deployment have homes and servers of their own in tests/packaging/test_image.py.
+    elsewhere = {("demo",), ("doctor",), ("migrate",), ("artifacts",)}
     for path, command in commands():
         used = {word for call in calls if tuple(call[: len(path)]) == path for word in call}
         options = {one.opts[0] for one in command.params if isinstance(one, click.Option)}
@@ -230,6 +231,7 @@ NEEDS_DATABASE = [
     ["load", "items", "items.csv"],
     ["experiments", "list"],
     ["up", "--port", "18"],
+    ["migrate"],
 ]
 
 
