@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MEMORY = "450MB"
 FRESH = "fresh"  # Σy of the units that are new at a look
 ILL_CONDITIONED = 1e4  # |mean| / sd beyond which sums are taken about the mean
+WHALE, FEW = 0.5, 20  # share of a spread that one unit must not have, from so many units on
 
 
 def read_units(given: UnitFile) -> FileTotals:
@@ -99,7 +100,7 @@ class UnitReader:
             unassigned=source.unassigned,
             excluded=excluded,
             imputed=source.imputed_units(),
-            remarks=source.remarks(),
+            remarks=[*source.remarks(), *self._remarks_on_whales()],
             segments=self._segment_totals(),
             segment_units=self._segment_units(),
         )
@@ -116,6 +117,26 @@ class UnitReader:
         for place, mean, sd in zip(places, row[0::2], row[1::2], strict=True):
             if mean is not None and sd and abs(mean) > ILL_CONDITIONED * sd:
                 self._shifts[place] = mean
+
+    def _remarks_on_whales(self) -> list[str]:
+        """Say of which means one unit makes most of a variant's spread: no mean is normal there."""
+        remarks = []
+        metrics = [m for m in self._given.metrics if m.kind == "mean" and m.cap is None]
+        for metric in [] if self._several else metrics:  # of several rows of a unit none is its value
+            place = self._source.place(metric.value)
+            farthest = f"greatest(max({place}) - avg({place}), avg({place}) - min({place}))"
+            rows = self._rows(
+                f"SELECT variant, {farthest} ** 2 / (var_pop({place}) * count({place})) FROM units "
+                f"GROUP BY variant HAVING count({place}) >= {FEW} AND var_pop({place}) > 0 "
+                "ORDER BY variant"
+            )
+            remarks += [
+                f"One unit makes {share:.0%} of the spread of '{metric.name}' in '{variant}': its mean "
+                f"is that unit's. Cap it (--cap {metric.name}=VALUE, settled before the start)."
+                for variant, share in rows
+                if share > WHALE
+            ]
+        return remarks
 
     def _count_units(self) -> dict[tuple[Any, str], int]:
         rows = self._rows(

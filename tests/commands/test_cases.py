@@ -109,6 +109,10 @@ def test_one_whale_does_not_promise_a_lift(tmp_path, analyze):
     (row,) = found["metrics"][0]["variants"]
     assert row["absolute"]["p_value"] == pytest.approx(0.317, abs=0.01)
     assert row["relative"]["ci"][0] < 0 < row["relative"]["ci"][1]
+    (note,) = [note for note in found["notes"] if "spread" in note]
+    assert note.startswith("One unit makes 100% of the spread of 'revenue' in 'test'")
+    capped = analyze(tmp_path / "whale.csv", "--metric", "revenue:mean", "--cap", "revenue=100")
+    assert not [note for note in capped["notes"] if "spread" in note]
 
 
 def test_43_stores_have_students_interval_and_a_verdict(tmp_path, analyze):
