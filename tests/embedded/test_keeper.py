@@ -17,7 +17,7 @@ import redis
 
 from bakeoff.embedded.beats import Beats, Limits, web_beat
 from bakeoff.embedded.keeper import Keeper, stop_all
-from bakeoff.embedded.processes import Child
+from bakeoff.embedded.processes import Child, is_running
 from bakeoff.environment import read_environment
 from bakeoff.self_probe import SelfProbing
 from inference.serving.beats import Beat, forget_beat, write_beat
@@ -68,6 +68,33 @@ def test_it_comes_back_without_its_log_folder_and_after_failed_starts(sleeper, k
     assert not failures
     assert any("No space left on device" in line for line in lines)
     assert any("is started again" in line for line in lines)
+
+
+def test_what_a_killed_process_left_behind_ends_before_another_starts(keep, tmp_path):
+    """The workers of a web process that was killed held its port: no other could start."""
+    parent = "import subprocess, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); "
+    command = [sys.executable, "-c", parent + "time.sleep(600)"]
+    child = Child("parent", command, tmp_path / "parent.log", os.environ)
+    left_at_start = []
+
+    def start(*, is_cancelled):
+        left_at_start.append(is_running(worker))
+        child.start()
+        return child
+
+    child.start()
+    until(lambda: child.last_lines() != "")
+    worker, first = int(child.last_lines()), child.pid
+    keep(child, start)
+    psutil.Process(first).kill()
+    until(lambda: child.pid not in {None, first} and len(child.last_lines().split()) == 2)
+    assert left_at_start == [False]
+    # So it is when the platform stops while its parent is dead.
+    worker = int(child.last_lines().split()[1])
+    child.process.kill()
+    child.process.wait()
+    stop_all([Keeper(child, child.start, threading.Event(), print)], 5)
+    assert not is_running(worker)
 
 
 def test_what_hangs_is_ended_and_started_again(sleeper, keep):

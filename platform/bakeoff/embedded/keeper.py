@@ -86,6 +86,7 @@ class Keeper:
         self._say(f"{self.child.name} ended and is started again (see {self.child.log}).")
         self._failures += 1
         self._started_at = time.monotonic()
+        self.child.end_remains()
         self.child = self._start(is_cancelled=self._stopping.is_set)
 
     def _end_hung(self) -> None:
@@ -115,6 +116,7 @@ def stop_all(keepers: Sequence[Keeper], seconds: float) -> None:
     descendants = [one for keeper in keepers for one in _descendants(keeper.child)]
     for keeper in reversed(keepers):
         keeper.child.wait_or_kill(deadline - time.monotonic())
+        keeper.child.end_remains()
     for process in descendants:  # what a child that ended left behind
         with contextlib.suppress(psutil.Error):
             process.kill()

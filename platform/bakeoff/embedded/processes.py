@@ -82,6 +82,16 @@ class Child:
             kill_tree(self.process.pid)
             self.process.wait()
 
+    def end_remains(self) -> None:
+        """End what it left behind when it was killed: workers of a web process would hold its port."""
+        if self.process is None or self.alive:
+            return
+        left = [pid for pid in psutil.pids() if _session_of(pid) == self.process.pid]
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until_gone(left, KILL_SECONDS)
+
     def last_lines(self, count: int = 5) -> str:
         """Return the end of the log, for a message."""
         try:
@@ -115,6 +125,19 @@ def _open_log(path: Path) -> IO[bytes]:
         return Path(os.devnull).open("ab")
 
 
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _lost_its_parent(process: psutil.Process) -> bool:
+    """Whether it is a process of Python's multiprocessing that was left behind."""
+    spawned = any("multiprocessing.spawn" in part for part in process.cmdline())
+    return spawned and _session_of(process.ppid()) != _session_of(process.pid)
+
+
 def kill_tree(pid: int) -> None:
     """Kill a process and everything below it."""
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -134,7 +157,7 @@ def end_orphans(home: Path) -> None:
     killed = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            ours = any(part in _OURS for part in process.cmdline())
+            ours = any(part in _OURS for part in process.cmdline()) or _lost_its_parent(process)
             if ours and process.environ().get("BAKEOFF_HOME") == str(home):
                 kill_tree(process.pid)
                 killed.append(process.pid)
