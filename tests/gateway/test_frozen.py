@@ -240,6 +240,24 @@ def test_a_group_that_is_nested_too_deep_touches_nobody(lane, shop, other):
     assert lane.client.get("/v1/flags", headers={"X-API-Key": other.secret}).status_code == 200
 
 
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01"])
+def test_a_time_that_python_has_not_touches_no_other_project(lane, shop, other, moment):
+    experiment = shop.run_experiment()
+    lane.refresh()
+    first = lane.post("/v1/recommend", ASK, shop.public).json()
+    write(
+        "UPDATE experiments_epoch SET started_at = %s WHERE experiment_id = %s", moment, experiment.pk
+    )
+    Surface.objects.filter(project=other.project).update(static_list=["i5"])
+    lane.refresh()
+    live = lane.gateway._live.current
+    assert {s.static_list for s in live.surfaces[other.project.pk].values()} == {("i5",)}
+    assert lane.post("/v1/recommend", ASK, shop.public).json()["variant"] == first["variant"]
+    assert {shop.project.pk, other.project.pk} & {i.project_id for i in live.issues} == {
+        shop.project.pk
+    }
+
+
 def test_a_process_starts_beside_a_malformed_row(tables, shop, other):
     shop.run_experiment()
     write("UPDATE experiments_experiment SET condition = '5' WHERE project_id = %s", shop.project.pk)

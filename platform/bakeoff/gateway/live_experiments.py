@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from psycopg.rows import dict_row
 
-from bakeoff.gateway.row_isolation import RowReader, check_writable
+from bakeoff.gateway.row_isolation import RowReader, check_writable, moment
 from experiments.assignment import (
     NO_MEMORY,
     ConditionError,
@@ -313,7 +313,7 @@ def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[Li
     return tuple(
         LiveEpoch(
             row["number"],
-            row["started_at"],
+            moment(row["started_at"], "started_at"),
             replace(
                 rule,
                 allocation=row["allocation"],

@@ -16,7 +16,7 @@ import psycopg
 from bakeoff.accounts.keys import scopes_of
 from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
 from bakeoff.gateway.patience import shut_down
-from bakeoff.gateway.row_isolation import ConfigurationIssue, RowReader, isolate_json, texts
+from bakeoff.gateway.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
 from experiments.ingest.likes import LikeRule, history_name, parse_rules
 from inference.serving.models import Model, open_model
 
@@ -139,7 +139,7 @@ class LiveReader:
         try:
             with connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                isolate_json(connection)
+                isolate_values(connection)
                 return self._read_all(connection, last, probed_ids)
         finally:
             self._connection = None

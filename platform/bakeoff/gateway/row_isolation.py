@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
+from psycopg import DataError
+from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
 if TYPE_CHECKING:
@@ -59,22 +62,36 @@ class RowReader:
 
 
 class _Malformed:
-    """Stands for JSON that cannot be read; no rule takes it for a value."""
+    """Stands for what cannot be read; no rule takes it for a value."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __repr__(self) -> str:
-        return "JSON that is nested too deep"
+        return self._what
 
 
-def isolate_json(connection: psycopg.Connection) -> None:
-    """Let JSON that cannot be read fail where its row is parsed, not where rows are fetched."""
+def isolate_values(connection: psycopg.Connection) -> None:
+    """Let what cannot be read fail where its row is parsed, not where rows are fetched."""
     set_json_loads(_loads, connection)
+    connection.adapters.register_loader("timestamptz", _TimeLoader)
+
+
+class _TimeLoader(TimestamptzLoader):
+    """PostgreSQL knows times that Python does not: infinity, and years of five digits."""
+
+    def load(self, data: Any) -> Any:
+        try:
+            return super().load(data)
+        except DataError as error:
+            return _Malformed(str(error))
 
 
 def _loads(data: str | bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _Malformed()
+        return _Malformed("JSON that is nested too deep")
 
 
 def texts(value: Any, name: str) -> tuple[str, ...]:
@@ -86,6 +103,17 @@ def texts(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"{name} == {value!r:.80}, must be a list of texts.")
     return tuple(value)
+
+
+def moment(value: Any, name: str) -> datetime:
+    """Return a time.
+
+    Raises:
+        ValueError: it is one that Python has not.
+    """
+    if not isinstance(value, datetime):
+        raise ValueError(f"{name} == {value!r:.80}, must be a time.")  # noqa: TRY004
+    return value
 
 
 def check_writable(*values: Any) -> None:
