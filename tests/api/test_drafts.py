@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
+from django.db import connection, transaction
 
 from bakeoff.accounts.models import AuditEntry
 from experiments.actions.start_experiment import start_experiment
@@ -149,6 +153,32 @@ def test_a_draft_is_discarded_with_a_copy_in_the_trail(lane, shop, draft):
     assert not Experiment.objects.filter(pk=draft.pk).exists()
     entry = AuditEntry.objects.get(project=shop.project, action="discard")
     assert entry.detail["draft"]["forced_units"] == {"me": "new"}
+
+
+def test_a_draft_that_is_deleted_under_a_change_is_gone(lane, shop, draft):
+    """The change found it, and waits for its lock while somebody deletes it."""
+    answers = []
+    change = threading.Thread(
+        target=lambda: answers.append(patch(lane, "careful", shop.secret, {"hypothesis": "Late."}))
+    )
+    with transaction.atomic():
+        draft.delete()
+        change.start()
+        deadline = time.monotonic() + 60
+        while not _waits_for_a_lock():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    change.join(60)
+    assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (404, "not_found")
+
+
+def _waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0] > 0
 
 
 def test_another_tenants_draft_does_not_exist(lane, shop, draft):

@@ -7,6 +7,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -78,6 +79,12 @@ def _on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.exception_handler(Http404)
 def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
     return _answer(request, 404, "not_found", str(error) or "Not found in this project.")
+
+
+@api.exception_handler(ObjectDoesNotExist)
+def _on_gone(request: HttpRequest, error: ObjectDoesNotExist) -> HttpResponse:  # noqa: ARG001
+    """Found, and deleted by somebody else before it was locked: to ask again would not help."""
+    return _answer(request, 404, "not_found", "It was deleted meanwhile.")
 
 
 @api.exception_handler(HttpError)
