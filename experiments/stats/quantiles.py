@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.bounds import MAX_COUNT
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -126,9 +127,11 @@ class Sketch:
         """
         step = Z95 * math.sqrt(q * (1 - q) / self.n) if self.n else 1.0
         if q - step <= 0 or q + step >= 1:
-            least = math.ceil(Z95 * Z95 * max(q / (1 - q), (1 - q) / q))
+            # As a float: of a quantile of 1e-320 it is infinite, and no number of units is enough.
+            least = Z95 * Z95 * max(q / (1 - q), (1 - q) / q)
+            shown = f"{math.ceil(least)}" if least < MAX_COUNT else f"{least:g}"
             raise StatisticsError(
-                f"units == {self.n}, must be more than {least} for the interval of the quantile {q:g}."
+                f"units == {self.n}, must be more than {shown} for the interval of the quantile {q:g}."
             )
 
     def standard_error(self, q: float) -> float:

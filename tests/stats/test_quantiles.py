@@ -57,6 +57,7 @@ def test_a_shift_of_the_median_is_found():
     [
         ([1.0, 2.0], 0.5, "units == 2, must be more than 4"),
         (list(range(100)), 0.99, "must be more than 381"),
+        (list(range(100)), 1e-320, "must be more than inf"),
         (list(range(100)), 1.5, r"quantile == 1.5, must be in \(0, 1\)"),
         ([], 0.5, "units == 0"),
     ],
