@@ -83,11 +83,11 @@ def test_what_a_killed_process_left_behind_ends_before_another_starts(keep, tmp_
         return child
 
     child.start()
-    until(lambda: child.last_lines() != "")
+    wait_until(lambda: child.last_lines() != "")
     worker, first = int(child.last_lines()), child.pid
     keep(child, start)
     psutil.Process(first).kill()
-    until(lambda: child.pid not in {None, first} and len(child.last_lines().split()) == 2)
+    wait_until(lambda: child.pid not in {None, first} and len(child.last_lines().split()) == 2)
     assert left_at_start == [False]
     # So it is when the platform stops while its parent is dead.
     worker = int(child.last_lines().split()[1])
