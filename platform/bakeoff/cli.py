@@ -55,15 +55,24 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; a server that is away is one sentence and exit status 1.
 
-        Here and nowhere else: a command that meets an outage cannot forget to say so.
+        Here and nowhere else: a command that meets an outage cannot forget to say so. The same goes
+        for a file that cannot be read or written, and for an argument that is no text.
         """
         try:
             return super().invoke(ctx)
+        except UnicodeEncodeError as error:  # bytes of the shell that are no UTF-8 are lone surrogates
+            raise click.UsageError(f"{error.object!a:.100} is not well-formed text.") from error
         except Exception as error:
-            sentence = outage_sentence(error)
+            sentence = outage_sentence(error) or _file_sentence(error)
             if sentence is None:
                 raise
             raise click.ClickException(sentence) from error
+
+
+def _file_sentence(error: Exception) -> str | None:
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    return f"{error.strerror}: '{error.filename}'." if error.filename else f"{error.strerror}."
 
 
 @click.group(cls=LazyGroup)

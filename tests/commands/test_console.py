@@ -92,6 +92,8 @@ ONLINE = [
     (["units", "exclude", "u2", "u3"], 0, "2 units are left out"),
     (["units", "erase", "u1", "--yes"], 0, "deleted"),
     (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels are in labels.csv"),
+    (["feedback", "export", "nowhere/labels.parquet"], 1, "No such file or directory"),
+    (["models", "home\udcff"], 2, "'home\\udcff' is not well-formed text."),
     (["keys", "make", "--kind", "secret", "--name", "a test"], 0, "sk_"),
     (["keys", "make", "--scope", "serve", "--origin", "https://shop.example"], 0, "pk_"),
     (["keys", "make", "--scope", "admin"], 2, "scope == 'admin', must be one of ['serve', 'ingest']"),
