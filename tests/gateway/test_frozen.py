@@ -38,7 +38,8 @@ def test_a_frozen_redis_holds_nobody_up(outage, shop, rows):
     ready = outage.lane.client.get("/readyz")
     assert (ready.status_code, ready.json()["redis"]) == (200, False)
     outage.redis.thaw()
-    wait_until(lambda: outage.lane.client.get("/readyz?strict").status_code == 200)
+    # Not `?strict`: malformed rows that other tests left in this database would keep it at 503.
+    wait_until(lambda: outage.lane.client.get("/readyz").json()["redis"])
 
 
 def test_nobody_waits_for_ever_to_subscribe_at_a_frozen_redis(outage):

@@ -24,23 +24,22 @@ def post(lane, shop, path, body, key=None, **headers):
     return lane.client.post(path, json=body, headers=headers)
 
 
-def test_a_crawler_is_answered_and_nothing_of_it_is_recorded(lane, shop, rows):
+def test_a_crawler_is_answered_and_is_no_visitor(lane, shop, rows):
     shop.run_experiment()
     lane.refresh()
     bot = {"User-Agent": BOT}
     ask = {"surface": "home-feed", "unit_id": "u1"}
-    answer = post(lane, shop, "/v1/recommend", ask, **bot).json()
-    assert answer["items"]
-    assert answer["recorded"] is False
-    alone = post(lane, shop, "/v1/events", event(), **bot)
-    assert (alone.status_code, alone.json()["accepted"]) == (202, 0)
-    assert alone.json()["rejected"][0]["code"] == "crawler"
-    several = {"batch": [{"type": "track", "event": "click", "userId": "u1", "messageId": "m1"}]}
-    assert post(lane, shop, "/v1/batch", several, **bot).json()["rejected"][0]["code"] == "crawler"
+    both = {"surface": "home-feed", "unit_id": "u2", "anonymous_id": "a2"}
+    for body in (ask, both):
+        answer = post(lane, shop, "/v1/recommend", body, **bot).json()
+        assert answer["variant"] in {"control", "treatment"}
+    assert post(lane, shop, "/v1/events", event(), **bot).json()["accepted"] == 1
     link = {"userId": "u1", "anonymousId": "a1"}
     assert post(lane, shop, "/v1/identify", link, **bot).json()["rejected"][0]["code"] == "crawler"
-    for table in ("slate", "exposure", "event", "link"):
-        assert rows(table, shop.project) == 0, table
+    assert [rows(table, shop.project) for table in ("slate", "event")] == [2, 1]
+    assert [rows(table, shop.project) for table in ("exposure", "link")] == [0, 0]
+    assert not Event.objects.get(project=shop.project).trainable
+    assert not Slate.objects.filter(project=shop.project, trainable=True).exists()
 
 
 def test_a_crawlers_user_agent_with_a_public_key_leaves_nobody_out(lane, shop, rows):

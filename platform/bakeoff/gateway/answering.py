@@ -53,7 +53,7 @@ class Visitor:
     Attributes:
         context: what the product says of the request.
         excluded: whether a server says that the visitor is a crawler, to be left out of analysis.
-        recorded: whether the answer may be kept: with the visitor's consent, and not of a crawler.
+        exposed: whether it counts as a visitor: a crawler by its own header does not.
         consent: whether the answer may be kept, and models may learn from it.
     """
 
@@ -62,7 +62,7 @@ class Visitor:
     unit: str
     context: dict[str, Any]
     excluded: bool
-    recorded: bool
+    exposed: bool
     consent: Consent
 
 
@@ -225,7 +225,7 @@ class Recorder:
             unit=unit,
             context=context,
             excluded=caller.names_crawler(context.get("user_agent")),
-            recorded=consent.analytics and not caller.is_crawler,
+            exposed=not caller.is_crawler,
             consent=consent,
         )
 
@@ -237,12 +237,13 @@ class Recorder:
 
     async def record(self, visitor: Visitor, route: Route, slate: SlateRow) -> bool:
         """Commit the slate, and the exposure if it is the first; return whether it was kept."""
-        if not visitor.recorded:
+        if not visitor.consent.analytics:
             return False
         rows = Rows(slates=[slate])
         # With its epoch: what a sticky experiment forgot is kept from the next meeting on.
         met: tuple[int, str, str, int] | None = None
-        if route.experiment is not None and route.variant is not None and not route.forced:
+        counts = visitor.exposed and not route.forced
+        if route.experiment is not None and route.variant is not None and counts:
             met = (route.experiment.experiment_id, visitor.unit, route.variant, route.experiment.epoch)
             if met not in self._exposed:
                 rows.exposures.append(_exposure_row(visitor, route.experiment, route.variant, slate))

@@ -86,13 +86,14 @@ class Caller:
     def is_crawler(self) -> bool:
         """Whether the request itself comes from a crawler's browser.
 
-        It is answered, and nothing of it is recorded. It leaves out no unit: whoever has a public key
-        could put any unit's name beside a crawler's user agent.
+        What it does is kept, but it is no exposure, links no ids, and no model learns from it: the
+        crawler is in no comparison. It leaves out no unit: whoever has a public key could put any
+        unit's name beside a crawler's user agent.
         """
         return bool(self.user_agent) and _is_crawler(self.user_agent[:MOST_USER_AGENT])
 
     def refuse_crawler(self) -> None:
-        """Refuse to record what a crawler does.
+        """Refuse to count a crawler as a visitor.
 
         Raises:
             ApiError: the request comes from a crawler's browser.
@@ -100,7 +101,7 @@ class Caller:
         if self.is_crawler:
             shown = self.user_agent[:80]
             raise ApiError(
-                400, "crawler", f"user-agent == '{shown}', is a crawler's: nothing of it is recorded."
+                400, "crawler", f"user-agent == '{shown}', is a crawler's: it is no visitor."
             )
 
     def names_crawler(self, user_agent: object) -> bool:
@@ -132,7 +133,8 @@ class Consent:
         said = fields.mapping(data, "consent")
         return cls(
             analytics=fields.flag(said, "analytics", default=True),
-            training=fields.flag(said, "training", default=True) and not caller.opted_out,
+            training=fields.flag(said, "training", default=True)
+            and not (caller.opted_out or caller.is_crawler),
         )
 
 

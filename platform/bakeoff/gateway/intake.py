@@ -102,7 +102,6 @@ class Intake:
             if not isinstance(entry, dict):
                 raise invalid("event", entry, "an object")
             _check_entry(entry, "event")
-            caller.refuse_crawler()
             if default is not None:
                 entry = {"consent": default, **entry}
             times = clock.occurred(entry, "occurred_at")
@@ -126,10 +125,11 @@ class Intake:
             reading.index = draft.index
             kind = segment.kind_of(message, path)
             _check_entry(message, "message")
-            caller.refuse_crawler()
             if kind in {"identify", "alias"}:
+                caller.refuse_crawler()
                 draft.links.append(fields.ids(segment.ids_of(message, kind)))
             elif kind == "track" and message.get("event") == segment.EXPOSED:
+                caller.refuse_crawler()
                 _read_exposure(draft, live, caller, message, reading)
             elif kind in {"track", "page", "screen"}:
                 event = segment.as_event(message, kind, reading)
@@ -153,7 +153,7 @@ class Intake:
         key = caller.key
         consent = Consent.of(data, caller)
         row = feedback_row(key, data, trainable=consent.training)
-        if not consent.analytics or caller.is_crawler:
+        if not consent.analytics:
             return orjson.dumps(
                 {"accepted": 0, "duplicates": 0, "redacted": [], "durability": "committed"}
             )

@@ -101,7 +101,6 @@ class Recommender:
                 field="surface",
             )
         asked = await self._read_question(live, caller, surface, data)
-        caller.refuse_crawler()
         if not asked.visitor.consent.analytics:
             raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
         control, *treatments = experiment.variants.values()
