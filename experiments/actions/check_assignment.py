@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from experiments.assignment import AllocationError, ConditionError, Span, compile_condition
 from experiments.models import Experiment, groups_of
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_FORCED = 1000
 MOST_STEPS = 50
+MAX_CONDITION_BYTES = 256 * 1024  # every web process reads all of them again and again
 
 
 class CannotAssignError(Exception):
@@ -32,6 +35,12 @@ def check_condition(project_id: int, condition: Mapping[str, Any]) -> None:
     Raises:
         CannotAssignError: with what is wrong.
     """
+    size = len(orjson.dumps(condition))
+    if size > MAX_CONDITION_BYTES:
+        raise CannotAssignError(
+            f"condition == {size} bytes of JSON, must be at most {MAX_CONDITION_BYTES}.",
+            field="condition",
+        )
     try:
         compile_condition(dict(condition), groups_of(project_id))
     except ConditionError as error:

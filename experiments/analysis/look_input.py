@@ -45,6 +45,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     metrics = [_metric_input(experiment, role, variants, numbers) for role in roles]
     counts: dict[str, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     excluded: dict[int, dict[str, int]] = defaultdict(dict)
+    claimed: dict[int, dict[str, int]] = defaultdict(dict)
     left = {key for key in treatments if epochs and epochs[-1].weights.get(key, 0.0) <= 0}
     moved = {epoch.number for epoch in epochs if any(epoch.weights.get(key, 0.0) <= 0 for key in left)}
     doubled = 0
@@ -57,6 +58,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
             doubled += total.doubled
         if not total.segment:
             excluded[total.epoch][variants[total.variant_id]] = total.excluded
+            claimed[total.epoch][variants[total.variant_id]] = total.claimed
     primary = next(role for role in roles if role.role == role.Role.PRIMARY)
     started = experiment.started_at or now
     return LookInput(
@@ -78,6 +80,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         excluded=[(excluded[epoch.number], epoch.weights) for epoch in epochs],
         split=_count_split_people(experiment, primary),
         left=sorted(left),
+        claimed=[claimed[epoch.number] for epoch in epochs],
     )
 
 
@@ -275,6 +278,7 @@ def input_to_json(given: LookInput) -> dict[str, Any]:
         "excluded": [[dict(counts), dict(weights)] for counts, weights in given.excluded],
         "split": given.split,
         "left": list(given.left),
+        "claimed": [dict(counts) for counts in given.claimed],
     }
 
 

@@ -101,21 +101,24 @@ def _count_exposures(
     cursor.execute(
         f"""
         WITH seen AS (
-            SELECT variant_id, epoch, unit_id FROM experiments_exposure
+            SELECT variant_id, epoch, unit_id, source FROM experiments_exposure
             WHERE experiment_id = %(experiment)s AND {NEW}
         ), judged AS (
-            SELECT seen.variant_id, seen.epoch, {is_excluded("seen", by_upper=True)} AS excluded,
+            SELECT seen.variant_id, seen.epoch, seen.source = 'public' AS claimed,
+                {is_excluded("seen", by_upper=True)} AS excluded,
                 coalesce(first.variant_id <> seen.variant_id, false) AS doubled
             FROM seen LEFT JOIN LATERAL ({observation_of("seen.unit_id")}) AS first ON true
         )
         INSERT INTO experiments_exposuretotal AS total
-            (experiment_id, variant_id, epoch, segment, units, doubled, excluded)
+            (experiment_id, variant_id, epoch, segment, units, doubled, excluded, claimed)
         SELECT %(experiment)s, variant_id, epoch, '', count(*) FILTER (WHERE NOT excluded),
-            count(*) FILTER (WHERE doubled), count(*) FILTER (WHERE excluded)
+            count(*) FILTER (WHERE doubled), count(*) FILTER (WHERE excluded),
+            count(*) FILTER (WHERE claimed AND NOT excluded)
         FROM judged GROUP BY variant_id, epoch
         ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
             units = total.units + EXCLUDED.units, doubled = total.doubled + EXCLUDED.doubled,
-            excluded = total.excluded + EXCLUDED.excluded
+            excluded = total.excluded + EXCLUDED.excluded,
+            claimed = total.claimed + EXCLUDED.claimed
         """,
         span_parameters(experiment, span) | {"metric": roles[0].metric_id},
     )

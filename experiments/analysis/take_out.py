@@ -32,24 +32,26 @@ def take_out_excluded(
         WITH {gone},
         counted AS (
             SELECT seen.variant_id, seen.epoch, first.variant_id AS first_variant,
-                first.epoch AS first_epoch, first.segments
+                first.epoch AS first_epoch, first.segments, seen.source = 'public' AS claimed
             FROM gone CROSS JOIN LATERAL (
-                SELECT variant_id, epoch FROM experiments_exposure AS one
+                SELECT variant_id, epoch, source FROM experiments_exposure AS one
                 WHERE one.experiment_id = %(experiment)s AND one.unit_id = gone.unit_id
                     AND (one.xid < %(lower)s::text::xid8) IS TRUE OFFSET 0) AS seen
             LEFT JOIN LATERAL ({observation_of("gone.unit_id")}) AS first ON true
         ), change AS (
             SELECT variant_id, epoch, '' AS segment, count(*) AS units,
-                count(*) FILTER (WHERE first_variant <> variant_id) AS doubled, count(*) AS excluded
+                count(*) FILTER (WHERE first_variant <> variant_id) AS doubled, count(*) AS excluded,
+                count(*) FILTER (WHERE claimed) AS claimed
             FROM counted GROUP BY variant_id, epoch
             UNION ALL
-            SELECT variant_id, epoch, segment, count(*), 0, 0
+            SELECT variant_id, epoch, segment, count(*), 0, 0, 0
             FROM counted CROSS JOIN unnest(segments) AS segment
             WHERE (first_variant, first_epoch) = (variant_id, epoch)
             GROUP BY variant_id, epoch, segment
         )
         UPDATE experiments_exposuretotal AS t SET units = t.units - change.units,
-            doubled = t.doubled - change.doubled, excluded = t.excluded + change.excluded
+            doubled = t.doubled - change.doubled, excluded = t.excluded + change.excluded,
+            claimed = t.claimed - change.claimed
         FROM change CROSS JOIN LATERAL (SELECT id FROM experiments_exposuretotal AS one
             WHERE one.experiment_id = %(experiment)s AND one.variant_id = change.variant_id
                 AND one.epoch = change.epoch AND one.segment = change.segment LIMIT 1) AS of_change

@@ -132,6 +132,9 @@ class ExposureTotal(models.Model):
     excluded = models.BigIntegerField(
         default=0, help_text="Beside these, units that are left out: bots and internal traffic."
     )
+    claimed = models.BigIntegerField(
+        db_default=0, help_text="Of these, units whose exposure a public key claims."
+    )
 
     class Meta:
         constraints = [

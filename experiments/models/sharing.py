@@ -5,12 +5,15 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+import orjson
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from experiments.assignment import ConditionError, compile_condition
+
+MAX_GROUP_BYTES = 1024 * 1024  # every web process reads all of them again and again
 
 
 def new_salt() -> str:
@@ -75,6 +78,11 @@ class SavedGroup(models.Model):
 
     def clean(self) -> None:
         """Check the condition, with the project's other groups."""
+        size = len(orjson.dumps(self.as_json()))
+        if size > MAX_GROUP_BYTES:
+            raise ValidationError(
+                {"values": f"group == {size} bytes of JSON, must be at most {MAX_GROUP_BYTES}."}
+            )
         groups = groups_of(self.project_id) | {self.key: self.as_json()}
         try:
             compile_condition({"$savedGroup": {"id": self.key}}, groups)

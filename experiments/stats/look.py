@@ -60,6 +60,7 @@ class LookInput:
         excluded: as exposures, of the bots and internal units that are left out of all else.
         split: people who met two variants under two ids, which nothing could know before.
         left: treatments that take no traffic any more; they are shown and decide nothing.
+        claimed: per epoch, those of the units whose exposure a public key claims.
     """
 
     policy: Policy
@@ -78,6 +79,7 @@ class LookInput:
     excluded: Sequence[tuple[Mapping[str, int], Mapping[str, float]]] = ()
     split: int = 0
     left: Sequence[str] = ()
+    claimed: Sequence[Mapping[str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def take_look(given: LookInput) -> LookResult:
     )
     units = sum(totals.n for epoch in primary.epochs for totals in epoch.values())
     sick = _why_unhealthy(given, ratio)
+    doubt = "" if sick else _why_doubtful(given, ratio)
     effects = {
         t: {m.key: effect_of(m, given.control, t) for m in given.metrics} for t in given.treatments
     }
@@ -152,19 +155,21 @@ def take_look(given: LookInput) -> LookResult:
             standing = Standing(
                 units,
                 shares[treatment],
-                healthy=not sick,
+                healthy=not (sick or doubt),
                 gated=bool(one.too_few),
                 batches=given.batches,
             )
             evidence = weigh(policy, before, one.effect, standing, pair=(given.control, treatment))
         states[treatment] = evidence.state if evidence else before
-        ground = Ground(policy, given.control, treatment, units, evidence, sick)
+        ground = Ground(policy, given.control, treatment, units, evidence, sick or doubt)
         described = [describe(ground, m, *effects[treatment][m.key]) for m in given.metrics]
         comparisons += described
         verdicts[treatment] = _judge(given, primary, described, one, evidence, units)
     action, variant, reason, leaving = _combine(given, verdicts, comparisons)
     if sick:
         action, variant, reason, leaving = "halt", None, sick, {}
+    elif doubt:
+        action, variant, reason, leaving = "keep_running", None, doubt, {}
     return LookResult(
         action=action,
         variant=variant,
@@ -244,11 +249,8 @@ def _shares_of_alpha(given: LookInput, effects: Mapping[str, Effect | None]) -> 
 def _why_unhealthy(given: LookInput, ratio: SampleRatio) -> str:
     if ratio.leaks:
         return f"units leaked into variants of weight zero: {ratio.leaks}"
-    if not ratio.healthy:
-        return (
-            f"sample ratio mismatch: p = {ratio.p_value:.2g} < {given.policy.srm_alpha:g}, observed "
-            f"{_shares(ratio.observed)}, expected {_shares(ratio.expected)}"
-        )
+    if not ratio.healthy and not _is_claimed(given):
+        return _mismatch(given, ratio)
     units = sum(sum(counts.values()) for counts, _ in given.exposures)
     if units and given.doubled / units > given.policy.most_doubled:
         return (
@@ -256,6 +258,40 @@ def _why_unhealthy(given: LookInput, ratio: SampleRatio) -> str:
             f"{given.policy.most_doubled:g}"
         )
     return _why_excluded_unequally(given)
+
+
+def _mismatch(given: LookInput, ratio: SampleRatio) -> str:
+    return (
+        f"sample ratio mismatch: p = {ratio.p_value:.2g} < {given.policy.srm_alpha:g}, observed "
+        f"{_shares(ratio.observed)}, expected {_shares(ratio.expected)}"
+    )
+
+
+def _is_claimed(given: LookInput) -> bool:
+    """Whether the split is as asked for without the exposures that public keys claim.
+
+    Whoever reads a page has its key, and can claim one variant for units whose hash gives it: such a
+    mismatch must not end an experiment. The p-values of earlier looks are not taken along, because
+    claims went into them.
+    """
+    if not any(sum(counts.values()) for counts in given.claimed):
+        return False
+    served = [
+        ({key: max(count - claimed.get(key, 0), 0) for key, count in counts.items()}, weights)
+        for (counts, weights), claimed in zip(given.exposures, given.claimed, strict=True)
+    ]
+    one_look = given.policy.rule == "fixed"
+    return check_sample_ratio(served, alpha=given.policy.srm_alpha, one_look=one_look).healthy
+
+
+def _why_doubtful(given: LookInput, ratio: SampleRatio) -> str:
+    """Say why no verdict is given although the experiment goes on."""
+    if ratio.healthy:
+        return ""
+    return (
+        f"{_mismatch(given, ratio)}: only among exposures that public keys claim, so it runs on and no "
+        "verdict is given; send exposures with a secret key, or stop it"
+    )
 
 
 def _why_excluded_unequally(given: LookInput) -> str:

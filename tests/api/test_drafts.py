@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from bakeoff.accounts.models import AuditEntry
 from experiments.actions.start_experiment import start_experiment
-from experiments.models import Experiment, Metric
+from experiments.models import Experiment, Metric, SavedGroup
 from tests import builders
 
 
@@ -119,6 +119,7 @@ def test_nothing_changed_writes_nothing(lane, shop, draft):
             "variants",
         ),
         ({"forced_units": {"me": "nobody"}}, 422, "forced_units"),
+        ({"condition": {"country": "x" * 300_000}}, 422, "condition"),
         ({"ramp": [{"after_seconds": 60, "allocation": 0.05}]}, 422, "ramp"),
     ],
 )
@@ -187,3 +188,11 @@ def test_another_tenants_draft_does_not_exist(lane, shop, draft):
     headers = {"Authorization": f"Bearer {stranger.secret}"}
     assert patch(lane, "careful", stranger.secret, {"hypothesis": "mine"}).status_code == 404
     assert lane.client.delete("/v1/experiments/careful", headers=headers).status_code == 404
+
+
+def test_a_group_of_a_megabyte_is_refused(lane, shop):
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    body = {"key": "all", "values": [f"{n}" + "x" * 900 for n in range(1500)]}
+    answer = lane.client.put("/v1/groups", json=body, headers=headers)
+    assert answer.status_code in {400, 413, 422}, answer.text
+    assert not SavedGroup.objects.filter(project=shop.project).exists()
