@@ -24,6 +24,7 @@ from experiments.ingest.statement import (
     is_refusal,
     statement_for,
 )
+from inference.sqlstates import OF_THE_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +158,7 @@ def _commit(connection: Connection, payload: Payload) -> list[tuple[Payload, str
     try:
         committed = _try(connection, payload)
     except psycopg.Error as error:
-        if not is_refusal(error) and not _is_of_the_rows(connection, payload):
+        if not is_refusal(error) and not _is_of_the_rows(connection, payload, error):
             raise
         halves = payload.halves()
         if halves is None:
@@ -167,19 +168,22 @@ def _commit(connection: Connection, payload: Payload) -> list[tuple[Payload, str
     return [(unbound, "feedback of unknown slates")] if unbound else []
 
 
-def _is_of_the_rows(connection: Connection, payload: Payload) -> bool:
+def _is_of_the_rows(connection: Connection, payload: Payload, error: psycopg.Error) -> bool:
     """Whether rows go on failing while the same statement without rows commits."""
     for _ in range(MAX_TRIES - 1):
+        if (error.sqlstate or "").startswith(OF_THE_SERVER):
+            return False
         try:
             connection.execute(WRITE_PROBE, WRITE_PROBE_PARAMETERS)
         except psycopg.Error:
             return False
         try:
             _try(connection, payload)
-        except psycopg.Error:
+        except psycopg.Error as again:
+            error = again
             continue
         return False
-    return True
+    return not (error.sqlstate or "").startswith(OF_THE_SERVER)
 
 
 def _try(connection: Connection, payload: Payload) -> Committed:

@@ -7,8 +7,9 @@ import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from bakeoff.gateway.errors import ApiError
 from experiments.ingest.rows import ExclusionRow, Rows
@@ -192,6 +193,20 @@ def test_such_rows_hold_up_no_spilled_ones(outage, shop, rows):
     ((_, kept),) = cache_client().xrange(REFUSED)
     assert b"poison" in kept[b"events"]
     assert b"54000" in kept[b"why"] or b"2704" in kept[b"why"]
+
+
+def test_a_full_disk_is_nobodys_fault_although_small_writes_still_work(outage, shop, rows):
+    before = cache_client().xlen(REFUSED)
+    full = POISON.replace("54000", "53100").replace("'poison'", "'large'")
+    with altered(full, NO_POISON):
+        answer = outage.lane.post("/v1/events", {**click(1), "name": "large"}, shop.public)
+        assert (answer.status_code, answer.json()["durability"]) == (202, "spilled")
+        with contextlib.suppress(DatabaseError, psycopg.Error):
+            drain_spilled_rows()  # it cannot be written now, and stays where it is
+        assert cache_client().xlen(STREAM) == 1
+    drain_spilled_rows()
+    assert rows("event", shop.project) == 1
+    assert cache_client().xlen(REFUSED) == before
 
 
 def test_an_entry_of_the_spill_that_is_none_of_ours_is_put_aside(outage, shop):

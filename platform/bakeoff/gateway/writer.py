@@ -25,6 +25,7 @@ from bakeoff.gateway.patience import within
 from bakeoff.gateway.spill_doubts import SpillDoubts, next_of
 from experiments.ingest.spill import MAX_TRIES, REFUSED, STREAM, CannotSpillError, spill
 from experiments.ingest.statement import Committed, Payload, is_refusal, statement_for
+from inference.sqlstates import OF_THE_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -281,6 +282,7 @@ class _Writer:
             if (
                 not isinstance(error, psycopg.Error)
                 or error.sqlstate is None
+                or error.sqlstate.startswith(OF_THE_SERVER)
                 or not await self._answers()
             ):
                 return await self._start_spilling(batch, error)
