@@ -31,9 +31,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'platform/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-# Two workers, each with servers of its own; a file's tests stay together, because they share fixtures.
+# Each worker has servers of its own, and waits for them often: three keep two cores busy. A file's
+# tests stay together, because they share fixtures.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/infra $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/infra $(ARGS)
 
 # Needs Debian's nginx, PgBouncer, Redis 7.0 and PostgreSQL 15; .ci/run installs them.
 test-infra: $(VENV)/.installed-dev
