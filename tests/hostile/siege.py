@@ -193,7 +193,8 @@ class Siege:
                 continue  # its id is no longer ours
             if row in refused and name in stored:
                 self.report.wrongly_stored.append(f"{case} {name}"[:1000])
-            is_event = case.rows_name == "events" or entry.get("type") in {"track", "page", "screen"}
+            # A tuple: what is sent as a type may be a list, which no set can be asked for.
+            is_event = case.rows_name == "events" or entry.get("type") in ("track", "page", "screen")
             exposure = entry.get("event") == "Experiment Viewed"
             if row not in refused and is_event and not exposure and name not in stored:
                 self.report.lost.append(f"{case} {name}"[:1000])
