@@ -11,7 +11,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.stats.random_looks import Tally, contradictions
+from tests.support.random_looks import Tally, contradictions
 
 PART = 500  # looks of one seed: the draws do not depend on how many processes share them
 RARELY_EXACT = 0.08  # share of rule `exact`, whose likelihood costs ten times the others

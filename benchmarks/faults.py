@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.results import FOLDER, Row, write_result
-from tests.faults.conductor import Report, conduct
+from tests.support.faults.conductor import Report, conduct
 
 
 def run(size: str, home: str) -> None:

@@ -106,7 +106,7 @@ def _define(label: str, units: int):
     from experiments.actions.start_experiment import start_experiment
     from experiments.models import Metric
     from inference.models import ModelVersion, Surface
-    from tests.builders import make_popularity
+    from tests.support.builders import make_popularity
 
     project = Project.objects.create(slug=f"bench-{label}", name="Bench")
     surface = Surface.objects.create(project=project, key="home-feed")

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.results import FOLDER, Row, write_result
-from tests.hostile.siege import Report, Siege
+from tests.support.hostile.siege import Report, Siege
 
 SECONDS = {"small": 60, "full": 600}
 ROUND = 200
@@ -44,6 +44,6 @@ def _tell(report: Report) -> str:
     return (
         f"{report.seconds:.0f} s on two web processes, beside 6 visitors and 32 connections that send a byte now and "
         "then. A case is a request with one or more things wrong: nesting, half emoji, NUL, NaN, 1e400, huge numbers, "
-        "gzip that is none or a bomb, chunks, half bodies, methods, paths, headers (tests/hostile/grammar.py). Answers "
+        "gzip that is none or a bomb, chunks, half bodies, methods, paths, headers (tests/support/hostile/grammar.py). Answers "
         f"by status (0: none, as the case hung up): {statuses}."
     )

@@ -71,7 +71,7 @@ def _fill(project_id: int, count: int):
     from experiments.ingest.rows import EventRow, ExposureRow, Rows
     from experiments.models import Experiment, ExperimentMetric, Look, Metric, Variant
     from inference.models import Surface
-    from tests.builders import write
+    from tests.support.builders import write
 
     project = Project.objects.get(pk=project_id)
     surface = Surface.objects.get(project=project, key="home-feed")

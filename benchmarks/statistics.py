@@ -23,7 +23,7 @@ from experiments.stats.simulate import (
     merge_outcomes,
     naive_outcomes,
 )
-from tests.stats.random_looks import Tally
+from tests.support.random_looks import Tally
 
 LOOKS = 100
 FOLDER = PAGE.parent / "statistics"

@@ -17,10 +17,10 @@ from django.test.utils import setup_databases
 
 from bakeoff.environment import read_environment
 from experiments.ingest.partitions import make_partitions
-from tests import builders
-from tests.browser import chromium  # noqa: F401  a fixture
-from tests.console import Console
-from tests.tiny_bert import make_tiny_bert
+from tests.support import builders
+from tests.support.browser import chromium  # noqa: F401  a fixture
+from tests.support.console import Console
+from tests.support.tiny_bert import make_tiny_bert
 
 from dataclasses import replace  # isort: skip
 

@@ -21,7 +21,7 @@ from inference.cache import cache_client
 from inference.models import Snapshot
 from inference.serving.keys import recent_key
 from inference.training.snapshot import Likes, SnapshotDestroyedError, read_snapshot, write_snapshot
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

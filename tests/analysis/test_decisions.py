@@ -25,8 +25,8 @@ from experiments.reports.verdict import verdict_of
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.models import ModelVersion
-from tests import builders
 from tests.analysis.test_roll_up import write
+from tests.support import builders
 
 POLICY = {
     "planned_units": 400,

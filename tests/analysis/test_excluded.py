@@ -9,7 +9,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from experiments.models import Decision, ExcludedUnit
 from experiments.reports.activity import read_activity
-from tests import builders
+from tests.support import builders
 
 
 def expose(shop, experiment, units: dict[str, str]) -> None:

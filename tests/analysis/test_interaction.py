@@ -8,8 +8,8 @@ import pytest
 from experiments.models import Exposure, Observation
 from experiments.reports.interaction import interactions_of
 from inference.models import Surface
-from tests import builders
 from tests.gateway.test_flags import run
+from tests.support import builders
 
 
 @pytest.mark.parametrize("interaction", [0.0, 1.5])

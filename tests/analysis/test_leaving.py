@@ -26,7 +26,7 @@ from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict import verdict_of
 from experiments.stats.look import take_look
 from inference.models import ModelVersion
-from tests import builders
+from tests.support import builders
 
 POLICY = {
     "planned_units": 6000,

@@ -12,7 +12,7 @@ from experiments.reports.experiment_report import report_on
 from experiments.reports.notebook import notebook_of
 from experiments.reports.verdict import verdict_of
 from experiments.stats.look import take_look
-from tests import builders
+from tests.support import builders
 
 SUMS = ("n", "nonzero", "sum_y", "sum_yy", "sum_d", "sum_dd", "sum_yd", "sum_x", "sum_xx", "sum_yx",
         "sum_w", "sum_ww", "sum_yw", "sum_dx", "sum_dw", "sum_xw")  # fmt: skip

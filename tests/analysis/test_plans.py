@@ -19,7 +19,7 @@ from experiments.models import Experiment, Metric
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.interaction import interactions_of
 from inference.models import Surface
-from tests import builders
+from tests.support import builders
 
 # What grows with traffic.
 LARGE = {"exposure", "observation", "event", "slate", "feedback", "excludedunit", "unit", "link"}

@@ -20,8 +20,8 @@ from bakeoff.embedded.postgres import BINARIES, start_postgres
 from bakeoff.environment import run_folder_of
 from experiments.analysis.roll_up import roll_up
 from experiments.analysis.transaction_clock import read_clock
-from tests import builders
 from tests.conftest import test_database_url
+from tests.support import builders
 
 EXPOSE = """INSERT INTO experiments_exposure
         (project_id, experiment_id, variant_id, epoch, unit_id, unit_type, exposed_at)

@@ -22,7 +22,7 @@ from experiments.ingest.statement import Payload, statement_for
 from experiments.models import Experiment, Metric, Unit
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Totals
-from tests import builders
+from tests.support import builders
 
 WINDOW = 60.0
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from experiments.analysis.serving import serving_of
 from experiments.models import Experiment, Slate
 from experiments.reports.experiment_report import report_on
-from tests import builders
+from tests.support import builders
 
 
 def test_a_newcomer_is_no_fallback_and_nobody_is_expected_in_nothing(lane, shop):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from inference.models import Item, ModelVersion
-from tests import builders
+from tests.support import builders
 
 
 class Api:

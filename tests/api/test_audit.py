@@ -8,7 +8,7 @@ from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
 from experiments.models import Experiment, Feedback
 from inference.models import Snapshot, TrainingRun
-from tests import builders
+from tests.support import builders
 
 FAST_LANE = {"fast lane", "Segment", "flags"}  # what visitors do is recorded as rows of its own
 # What they read is large or private, so it is asked for in a body; nothing is changed.

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from bakeoff.accounts.models import AuditEntry
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric, SavedGroup
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_a_revoked_key_answers_nobody_and_its_stream_ends(lane, shop):
 
 
 def test_another_projects_keys_are_not_there(lane, shop):
-    from tests import builders
+    from tests.support import builders
 
     other = builders.make_shop()
     key = other.project.api_keys.first()

@@ -9,7 +9,7 @@ from django.test import Client
 
 from experiments.ingest.load_events import PastEvent, load_events
 from inference.models import TrainingRun
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

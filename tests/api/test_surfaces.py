@@ -10,7 +10,7 @@ from django.test import Client
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.cli import main
 from inference.models import Surface
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from experiments.models import Event, Slate
-from tests.browser import CHROMIUM
-from tests.npm import install
+from tests.support.browser import CHROMIUM
+from tests.support.npm import install
 
 QUIET = [
     "--headless",

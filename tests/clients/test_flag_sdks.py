@@ -21,7 +21,7 @@ from experiments.actions.change_shares import Change, change_shares, switch
 from experiments.actions.stop_experiment import ship_experiment
 from experiments.models import Exposure, Holdout, Layer, SavedGroup
 from tests.gateway.test_flags import page, run  # noqa: F401
-from tests.npm import install
+from tests.support.npm import install
 
 # "make test" asks about some thousands; BAKEOFF_TEST_UNITS=100000 is the full proof.
 UNITS = int(os.environ.get("BAKEOFF_TEST_UNITS", "4000"))

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from bakeoff.cli import main
-from tests.files import write_columns as write
+from tests.support.files import write_columns as write
 
 USUAL = ("--variant", "group", "--control", "a", "--format", "json")
 

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.analysis.look_order import order_looks
 from experiments.analysis.unit_file import FileError, TextFormat
-from tests.files import write_columns as write
+from tests.support.files import write_columns as write
 
 
 @pytest.fixture

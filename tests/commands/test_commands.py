@@ -17,7 +17,7 @@ from bakeoff.replay.dataset import Columns, DatasetError, by_unit, read_dataset
 from bakeoff.replay.plan import make_plan
 from experiments.models import Event, Unit
 from inference.models import Item
-from tests import builders
+from tests.support import builders
 
 
 def run(*arguments, status=0):

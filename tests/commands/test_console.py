@@ -15,8 +15,8 @@ from bakeoff.cli import main
 from experiments.actions.advance_challenger import advance_challenger
 from inference.actions.cancel_training import cancel_training
 from inference.models import Snapshot, TrainingRun
-from tests import builders
-from tests.console import SCRIPT
+from tests.support import builders
+from tests.support.console import SCRIPT
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "postgresql://nobody:hidden@127.0.0.1:1/none"

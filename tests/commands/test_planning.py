@@ -13,7 +13,7 @@ from django.db import connection
 from bakeoff.cli import main
 from experiments.ingest.rows import EventRow, Rows
 from experiments.ingest.statement import Payload, statement_for
-from tests import builders
+from tests.support import builders
 
 
 def run(*arguments: str):

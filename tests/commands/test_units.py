@@ -10,8 +10,8 @@ import pytest
 
 from experiments.ingest.rows import Rows
 from experiments.models import ExcludedUnit, Slate
-from tests import builders
 from tests.commands.test_commands import run
+from tests.support import builders
 
 
 @pytest.fixture

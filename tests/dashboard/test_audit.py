@@ -11,7 +11,7 @@ from bakeoff.accounts.models import ApiKey, AuditEntry, Membership
 from experiments.actions.share_report import share_report
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Metric, ReportShare
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

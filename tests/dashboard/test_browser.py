@@ -16,9 +16,9 @@ from uuid_utils import uuid7
 from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review
-from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
-from tests.npm import install
+from tests.support import builders
+from tests.support.npm import install
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
 AXE = "axe-core@4.14.1"

@@ -15,8 +15,8 @@ from experiments.actions.define_experiment import (
     define_experiment,
 )
 from experiments.models import Experiment, ExperimentMetric, Metric
-from tests import builders
-from tests.dashboard.form_reader import read_form
+from tests.support import builders
+from tests.support.form_reader import read_form
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
 

@@ -14,8 +14,8 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import EventRow, Rows
 from experiments.models import Feedback
-from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
+from tests.support import builders
 
 
 def person(project=None, **fields) -> Client:

@@ -18,7 +18,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.models import Experiment, Feedback
 from inference.models import ModelVersion
-from tests import builders
+from tests.support import builders
 
 RANKS = ["nobody", "stranger", "viewer", "analyst", "operator", "admin"]
 READ, ANALYSE, OPERATE, ADMINISTER = "viewer", "analyst", "operator", "admin"

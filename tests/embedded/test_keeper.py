@@ -21,7 +21,7 @@ from bakeoff.embedded.processes import Child, is_running
 from bakeoff.environment import read_environment
 from bakeoff.self_probe import SelfProbing
 from inference.serving.beats import Beat, forget_beat, write_beat
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 

@@ -17,7 +17,7 @@ from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import is_running
 from bakeoff.embedded.valkey import start_valkey
 from bakeoff.environment import read_environment, run_folder_of
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conductor import conduct
+from tests.support.faults.conductor import conduct
 
 
 @pytest.fixture

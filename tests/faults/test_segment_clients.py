@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conductor import prepare
-from tests.faults.platform import PlatformUnderTest
-from tests.npm import install
+from tests.support.faults.conductor import prepare
+from tests.support.faults.platform import PlatformUnderTest
+from tests.support.npm import install
 
 EVENTS = 10_000
 NODE = """

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.ingest.spill import REFUSED, STREAM
 from inference.cache import cache_client
-from tests.outages import Outage
+from tests.support.outages import Outage
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from experiments.models import (
     Unit,
 )
 from experiments.reports.experiment_report import report_on
-from tests import builders
+from tests.support import builders
 
 _numbers = itertools.count()
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"

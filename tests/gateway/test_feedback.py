@@ -7,7 +7,7 @@ import pytest
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.analysis.interactions import likes_of
 from experiments.models import Exposure, Feedback, Slate
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import wait_until_read
 from inference.serving.keys import SERVING, serving_key
-from tests import builders
+from tests.support import builders
 
 UNITS = [f"u{n}" for n in range(60)]
 

@@ -23,11 +23,11 @@ from experiments.models import Experiment, SavedGroup
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
 from inference.models import Surface
-from tests import builders
 from tests.conftest import FastLane, test_database_url
-from tests.faults.platform import free_port
-from tests.outages import ASK, click
-from tests.waiting import wait_until
+from tests.support import builders
+from tests.support.faults.platform import free_port
+from tests.support.outages import ASK, click
+from tests.support.waiting import wait_until
 
 
 def test_a_frozen_redis_holds_nobody_up(outage, shop, rows):

@@ -88,7 +88,7 @@ def test_many_logins_at_once_make_no_chains(shop, lane, visit):
 
 
 def test_projects_do_not_share_ids(shop, lane, visit):
-    from tests import builders
+    from tests.support import builders
 
     visit(anonymous_id="a", unit_id="u")
     other = builders.make_shop()

@@ -10,7 +10,7 @@ from experiments.actions.mark_units import history_of
 from experiments.models import Event, Feedback
 from inference.cache import cache_client
 from inference.serving.keys import active_key
-from tests import builders
+from tests.support import builders
 
 PATHS = [
     "recommend",

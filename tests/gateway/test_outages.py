@@ -7,8 +7,8 @@ from django.db import connection
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
-from tests.outages import ASK, click
-from tests.waiting import wait_until
+from tests.support.outages import ASK, click
+from tests.support.waiting import wait_until
 
 
 def test_postgres_away_events_spill_and_drain_once(outage, shop, rows):

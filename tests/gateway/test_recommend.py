@@ -9,7 +9,7 @@ from experiments.actions.mark_units import history_of
 from experiments.models import Exposure, Slate
 from inference.cache import cache_client
 from inference.serving.keys import candidates_key, recent_key
-from tests import builders
+from tests.support import builders
 
 
 def ask(lane, shop, **body):

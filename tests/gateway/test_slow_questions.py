@@ -14,8 +14,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from bakeoff.gateway.pools import Pools
-from tests import builders
 from tests.conftest import test_database_url
+from tests.support import builders
 
 LIMITED = """
 import django; django.setup()

@@ -17,8 +17,8 @@ from experiments.ingest.spill import REFUSED, STREAM
 from experiments.ingest.statement import Payload
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
-from tests.outages import ASK, click
-from tests.waiting import wait_until
+from tests.support.outages import ASK, click
+from tests.support.waiting import wait_until
 
 
 def deep(body: dict, name: str, depth: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.siege import Siege
+from tests.support.hostile.siege import Siege
 
 CASES = 150
 

@@ -15,8 +15,8 @@ from inference.actions.queue_training import CannotTrainError
 from inference.answering import shared_answerer, start_answering
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.tasks import run_training
-from tests import builders
 from tests.conftest import test_database_url
+from tests.support import builders
 
 WORDS = {
     "billing": ["heat", "rain", "sun"],

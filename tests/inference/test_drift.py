@@ -10,8 +10,8 @@ from experiments.actions.measure_drift import measure_drift
 from inference.evaluation.drift import compare_numbers, compare_words
 from inference.models import Surface
 from inference.tasks import run_training
-from tests import builders
 from tests.inference.test_runs import learner  # noqa: F401
+from tests.support import builders
 
 
 def test_psi_by_hand_and_ks_by_scipy():

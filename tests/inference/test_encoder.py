@@ -9,7 +9,7 @@ from inference.encoders.item_vectors import embed_missing, vectors_of
 from inference.encoders.locate import NotFoundError, locate_encoder, sha256_of_encoder
 from inference.encoders.text_encoder import TextEncoder
 from inference.models import Item, ItemVector
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture(scope="module")

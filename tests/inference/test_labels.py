@@ -25,7 +25,7 @@ from inference.actions.queue_training import CannotTrainError
 from inference.models import Example, Surface
 from inference.training.clean_examples import RawExample, clean_examples
 from inference.training.label_names import LabelsError, check_labels, choose_spellings, fold_label
-from tests import builders
+from tests.support import builders
 
 NOW = 1_800_000_000.0
 

@@ -20,8 +20,8 @@ from inference.cache import cache_client
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import Draft, save_artifact
 from inference.serving.endpoint import WrongAnswerError, check_scores, encode_question, read_scores
-from tests import builders
 from tests.inference.test_runs import learner, train  # noqa: F401
+from tests.support import builders
 
 
 class Endpoint:

@@ -22,9 +22,9 @@ from inference.actions.register_version import LostLeaseError, register_version
 from inference.models import Surface, TrainingRun
 from inference.serving.explore import draw_slate
 from inference.tasks import run_training
-from tests import builders
 from tests.conftest import test_database_url
 from tests.inference.test_training import GROUPS, ITEMS, QUICK, make_likes
+from tests.support import builders
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.infra import servers
+from tests.support import debian_servers as servers
 
 
 @pytest.fixture

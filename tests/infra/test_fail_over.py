@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from bakeoff.gateway.database import Connector
-from tests.infra.servers import debian_postgres, postgres_url
+from tests.support.debian_servers import debian_postgres, postgres_url
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 import psycopg
 
-from tests.faults.platform import PlatformUnderTest
-from tests.infra.servers import postgres_url
+from tests.support.debian_servers import postgres_url
+from tests.support.faults.platform import PlatformUnderTest
 
 
 def test_a_platform_on_postgres_15_keeps_events(folder, postgres15):

@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 import httpx2
 import pytest
 
-from tests.faults.platform import PlatformUnderTest
-from tests.infra.servers import free_port, nginx
+from tests.support.debian_servers import free_port, nginx
+from tests.support.faults.platform import PlatformUnderTest
 
 ADDRESS = "203.0.113.7"  # what the proxy says of every visitor
 

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from experiments.ingest.spill import REFUSED, STREAM
-from tests import builders
-from tests.outages import Outage, click
+from tests.support import builders
+from tests.support.outages import Outage, click
 
 SENTENCE = "redis_version == 7.0.15, must be 7.2 or later (or any Valkey): it lacks WAITAOF."
 

@@ -14,9 +14,9 @@ import pytest
 
 from bakeoff.gateway.database import Connector
 from experiments.ingest.spill import REFUSED
-from tests.faults.load import Load
-from tests.faults.platform import PlatformUnderTest
-from tests.infra.servers import postgres_url
+from tests.support.debian_servers import postgres_url
+from tests.support.faults.load import Load
+from tests.support.faults.platform import PlatformUnderTest
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from experiments.ingest.partitions import (
 )
 from experiments.ingest.rows import EventRow, Rows
 from experiments.models import Event, EventId, Slate
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

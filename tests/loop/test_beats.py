@@ -22,8 +22,8 @@ from inference.sending import send
 from inference.serving.beats import BEATS, Beat, forget_beat, read_beats, write_beat
 from inference.tasks import run_training
 from tests.dashboard.test_pages import person
-from tests.loop.broker import broker, lose_messages
-from tests.waiting import wait_until
+from tests.support.broker import broker, lose_messages
+from tests.support.waiting import wait_until
 
 
 def last(name: str):

@@ -17,7 +17,7 @@ from inference.isolation import FAILURES, for_each
 from inference.lease import lease
 from inference.models import Surface
 from inference.serving.keys import candidates_key, dirty_key, marked_key, recent_key, taken_key
-from tests.builders import make_popularity, make_shop, make_version
+from tests.support.builders import make_popularity, make_shop, make_version
 
 
 def test_a_lost_verdict_and_work_that_fails_are_issues_of_their_project(shop):

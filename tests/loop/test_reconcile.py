@@ -22,8 +22,8 @@ from inference.models import Item, TrainingRun
 from inference.queues import read_queues
 from inference.serving.keys import dirty_key, marked_key
 from inference.tasks import embed_items
-from tests.builders import make_version
-from tests.loop.broker import broker, full_broker, lose_messages, messages
+from tests.support.broker import broker, full_broker, lose_messages, messages
+from tests.support.builders import make_version
 
 AGO = timedelta(minutes=5)
 
@@ -149,7 +149,7 @@ def test_a_server_that_is_away_is_said_in_the_one_error_shape(error):
 
 
 def test_units_are_marked_again_when_the_cache_was_lost(shop):
-    from tests.builders import make_slate
+    from tests.support.builders import make_slate
 
     make_slate(shop, "u1")
     _click(shop, "u1")
@@ -186,7 +186,7 @@ def test_queues_are_those_of_the_broker_with_their_age(shop):
 
 def _click(shop, unit: str) -> None:
     from experiments.ingest.rows import EventRow, Rows
-    from tests.builders import now, write
+    from tests.support.builders import now, write
 
     at = now().isoformat()
     name = f"{unit}-click"

@@ -8,7 +8,7 @@ from experiments.actions.advance_challenger import advance_challenger
 from experiments.models import Experiment
 from experiments.tasks import retrain_due_surfaces
 from inference.models import ModelVersion, Surface
-from tests import builders
+from tests.support import builders
 
 
 @pytest.fixture

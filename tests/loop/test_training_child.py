@@ -18,8 +18,8 @@ from inference.actions.train_in_child import MAX_ATTEMPTS, claim_training, stop_
 from inference.models import Surface, TrainingRun
 from inference.tasks import run_training
 from tests.inference.test_runs import learner  # noqa: F401
-from tests.loop.broker import lose_messages, messages
-from tests.waiting import wait_until
+from tests.support.broker import lose_messages, messages
+from tests.support.waiting import wait_until
 
 PAUSE = timedelta(days=1)
 

@@ -18,10 +18,10 @@ from experiments.reports.verdict import verdict_of
 from experiments.tasks import halt_unservable_experiments, take_due_look, take_due_looks
 from inference.cache import cache_client
 from inference.serving.changes import read_unserved
-from tests import builders
 from tests.analysis.test_decisions import POLICY, visit
 from tests.conftest import test_database_url
-from tests.loop.broker import lose_messages, messages
+from tests.support import builders
+from tests.support.broker import lose_messages, messages
 
 # The process dies between the look's commit and its carrying out.
 DIE = """

@@ -19,7 +19,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import read_environment
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

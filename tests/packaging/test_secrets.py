@@ -13,7 +13,7 @@ import pytest
 from bakeoff.embedded.home import prepare_home
 from bakeoff.environment import read_environment
 from bakeoff.secret_key import read_key
-from tests.packaging.tracked_secrets import ROOT, secrets_among, tracked
+from tests.support.tracked_secrets import ROOT, secrets_among, tracked
 
 
 def test_no_tracked_file_is_a_secret():

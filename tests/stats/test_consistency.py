@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.stats.random_looks import KINDS, contradictions
+from tests.support.random_looks import KINDS, contradictions
 
 
 def test_verdict_interval_and_p_value_agree():

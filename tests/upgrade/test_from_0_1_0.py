@@ -19,7 +19,7 @@ import pytest
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
 from experiments.ingest.spill import STREAM
-from tests.faults.platform import PlatformUnderTest
+from tests.support.faults.platform import PlatformUnderTest
 
 OLD = Path(__file__).parent / "home_0_1_0"
 EXPECTED = json.loads((OLD / "expected.json").read_text())

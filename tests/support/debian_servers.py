@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 POSTGRES_BINARIES = Path("/usr/lib/postgresql/15/bin")
 AS_NOBODY = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]

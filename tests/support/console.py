@@ -46,8 +46,8 @@ class Console:
     def __init__(self, **variables: str) -> None:
         self.variables = variables
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.console"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
+            [sys.executable, "-m", "tests.support.console"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
         )  # fmt: skip
 
     def start(self, *arguments: object, stdin: bytes = b"", cwd: Path | str = "/", **variables: str):

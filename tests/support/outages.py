@@ -12,7 +12,7 @@ from django.conf import settings
 
 from bakeoff.environment import read_environment
 from tests.conftest import FastLane
-from tests.proxy import Wire
+from tests.support.proxy import Wire
 
 ASK = {"surface": "home-feed", "unit_id": "u1", "k": 3}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 
 from inference.serving.beats import read_beats
-from tests.faults.platform import PlatformUnderTest
+from tests.support.faults.platform import PlatformUnderTest
 
 BEATING = {"beat", *(f"worker-{name}" for name in ("loop", "analysis", "embed", "answer", "train"))}
 

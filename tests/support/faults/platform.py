@@ -20,8 +20,8 @@ import psycopg
 import redis
 
 from experiments.ingest.spill import STREAM
-from tests.faults.clock import Clock
-from tests.waiting import wait_until
+from tests.support.faults.clock import Clock
+from tests.support.waiting import wait_until
 
 # Memory while it is full: 40 seconds of load fit into the small one; in ten minutes PostgreSQL's log
 # of changes alone takes four thousand.

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx2
 
 from experiments.ingest.spill import REFUSED
-from tests.faults.clock import Clock
-from tests.faults.load import ITEMS, KINDS, Ledger, Load
-from tests.faults.platform import LARGE_DISK, SMALL_DISK, PlatformUnderTest
-from tests.faults.queued import QueuedWork
+from tests.support.faults.clock import Clock
+from tests.support.faults.load import ITEMS, KINDS, Ledger, Load
+from tests.support.faults.platform import LARGE_DISK, SMALL_DISK, PlatformUnderTest
+from tests.support.faults.queued import QueuedWork
 
 TABLES = {
     "events": ("experiments_event", "event_id"),

@@ -18,10 +18,10 @@ import hypothesis
 import psutil
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.faults.conductor import prepare
-from tests.faults.load import Load
-from tests.faults.platform import PlatformUnderTest
-from tests.hostile.grammar import Case, cases, wire_of
+from tests.support.faults.conductor import prepare
+from tests.support.faults.load import Load
+from tests.support.faults.platform import PlatformUnderTest
+from tests.support.hostile.grammar import Case, cases, wire_of
 
 ANSWER_SECONDS = 10.0
 STALL_SECONDS = 1.0
