@@ -13,8 +13,8 @@ from psycopg.conninfo import make_conninfo
 
 from bakeoff.gateway.live_experiments import NO_FLAGS, read_experiments
 from bakeoff.gateway.row_isolation import RowReader
-from bakeoff.qa_links import QaLink, write_link
 from experiments.assignment import PastExposure, assign, explain, recall
+from experiments.assignment.qa_links import QaLink, write_link
 from experiments.ingest.past_exposures import PAST_EXPOSURES
 from experiments.models import Experiment, Exposure, Unit
 

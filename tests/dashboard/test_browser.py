@@ -347,7 +347,7 @@ def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
 
 
 def test_a_stream_wants_a_ticket_of_its_own(lane, shop):
-    from bakeoff.qa_links import QaLink, write_link
+    from experiments.assignment.qa_links import QaLink, write_link
 
     assert lane.client.get("/v1/live").status_code == 401
     link = write_link(settings.SECRET_KEY, QaLink(shop.project.pk, "trial", "treatment", 2**40))

@@ -10,7 +10,6 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from bakeoff.qa_links import QaLink, write_link
 from bakeoff.rules import assignments_of
 from experiments.actions.change_shares import (
     Change,
@@ -28,6 +27,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
+from experiments.assignment.qa_links import QaLink, write_link
 from experiments.models import Exposure, Holdout, Layer, SavedGroup, Slate, Unit
 from inference.cache import cache_client
 from inference.models import Surface

@@ -14,8 +14,8 @@ from bakeoff.gateway import fields
 from bakeoff.gateway.access import require_secret
 from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.errors import ApiError, invalid, not_found
-from bakeoff.qa_links import LinkError, read_link
 from experiments.assignment import Assignment, ExperimentRule, assign, recall
+from experiments.assignment.qa_links import LinkError, read_link
 from experiments.bounds import check
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 

@@ -13,7 +13,7 @@ import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.errors import ApiError
-from bakeoff.qa_links import LinkError, QaLink, read_link, write_link
+from experiments.assignment.qa_links import LinkError, QaLink, read_link, write_link
 from inference.serving.changes import live_channel
 
 if TYPE_CHECKING:
