@@ -196,7 +196,7 @@ def _refresh(experiment) -> float:
 
 
 def _look(experiment) -> float:
-    from experiments.analysis.look_input import gather
+    from experiments.looks.look_input import gather
     from experiments.models import Experiment
     from experiments.stats.look import take_look
 

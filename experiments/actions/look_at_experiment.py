@@ -13,9 +13,9 @@ from django.utils import timezone
 from bakeoff.accounts.audit import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.drop_treatment import Harm, drop_treatment
-from experiments.analysis.look_input import gather, input_to_json, result_to_json
-from experiments.analysis.roll_up import roll_up
-from experiments.analysis.serving import serving_of
+from experiments.looks.look_input import gather, input_to_json, result_to_json
+from experiments.looks.roll_up import roll_up
+from experiments.looks.serving_quality import serving_of
 from experiments.models import Decision, Experiment, Look
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError

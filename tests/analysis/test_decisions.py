@@ -16,8 +16,8 @@ from experiments.actions.promote_version import promote_version
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
-from experiments.analysis.look_input import input_from_json, result_to_json
 from experiments.ingest.rows import EventRow, ExposureRow, Rows
+from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on

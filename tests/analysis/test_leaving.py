@@ -18,8 +18,8 @@ from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import start_experiment
-from experiments.analysis.look_input import input_from_json, result_to_json
 from experiments.ingest.rows import EventRow, ExposureRow, Rows
+from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on

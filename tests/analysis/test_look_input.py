@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.analysis.look_input import input_from_json, input_to_json, result_to_json
+from experiments.looks.look_input import input_from_json, input_to_json, result_to_json
 from experiments.stats.look import LookInput, take_look
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from experiments.actions.record_decision import DecisionDraft, hash_of, record_decision
-from experiments.analysis.look_input import input_from_json, result_to_json
+from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.reports.experiment_report import report_on
 from experiments.reports.notebook import notebook_of
 from experiments.reports.verdict import verdict_of

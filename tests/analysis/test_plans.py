@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from experiments.actions.exclude_units import exclude_units
 from experiments.analysis.examples import examples_of
 from experiments.analysis.interactions import likes_of
-from experiments.analysis.look_input import gather
-from experiments.analysis.roll_up import roll_up
+from experiments.looks.look_input import gather
+from experiments.looks.roll_up import roll_up
 from experiments.models import Experiment, Metric
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.interaction import interactions_of

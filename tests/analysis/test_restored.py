@@ -18,8 +18,8 @@ from django.db import connection, transaction
 
 from bakeoff.embedded.postgres import BINARIES, start_postgres
 from bakeoff.environment import run_folder_of
-from experiments.analysis.roll_up import roll_up
 from experiments.analysis.transaction_clock import read_clock
+from experiments.looks.roll_up import roll_up
 from tests.conftest import test_database_url
 from tests.support import builders
 
@@ -31,7 +31,7 @@ ROLL_UP = """
 import sys, django; django.setup()
 from django.db import connection, transaction
 from django.utils import timezone
-from experiments.analysis.roll_up import roll_up
+from experiments.looks.roll_up import roll_up
 experiment, expose = int(sys.argv[1]), sys.argv[2]
 counted = []
 for turn in range(2):

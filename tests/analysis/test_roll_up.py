@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.analysis.freeze_metrics import spec_of
-from experiments.analysis.look_input import gather
 from experiments.analysis.metric_spec import Filter, MetricError, MetricSpec
-from experiments.analysis.roll_up import roll_up
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from experiments.ingest.statement import Payload, statement_for
+from experiments.looks.look_input import gather
+from experiments.looks.roll_up import roll_up
 from experiments.models import Experiment, Metric, Unit
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Totals

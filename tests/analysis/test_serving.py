@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from experiments.analysis.serving import serving_of
+from experiments.looks.serving_quality import serving_of
 from experiments.models import Experiment, Slate
 from experiments.reports.experiment_report import report_on
 from tests.support import builders

@@ -8,7 +8,7 @@ import httpx2
 import orjson
 
 from bakeoff.commands.terminal import say
-from experiments.analysis.look_input import input_from_json, result_to_json
+from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Event, Exposure, Feedback, Slate
 from experiments.stats.look import take_look
 

@@ -25,16 +25,16 @@ from django.db import connection, transaction
 from experiments.analysis.freeze_metrics import spec_of
 from experiments.analysis.metric_spec import SERVED, MetricSpec, is_said
 from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
-from experiments.analysis.roll_up_sql import (
+from experiments.analysis.watermark import NEW, Span, read_watermark, span_parameters
+from experiments.bounds import MAX_VALUE
+from experiments.looks.roll_up_sql import (
     ADD,
     COUNT_BUCKETS,
     SUMS,
     TOTAL_OF_CHANGE,
     observation_of,
 )
-from experiments.analysis.take_out import take_out_excluded
-from experiments.analysis.watermark import NEW, Span, read_watermark, span_parameters
-from experiments.bounds import MAX_VALUE
+from experiments.looks.take_out import take_out_excluded
 from experiments.models import Experiment, ExperimentMetric
 from experiments.sql import is_excluded
 
