@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
-from experiments.analysis.metric_spec import MetricError, MetricSpec
+from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Metric
 
 DAY_SECONDS = 86_400.0

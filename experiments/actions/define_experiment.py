@@ -17,7 +17,7 @@ from experiments.actions.check_assignment import (
     check_ramp,
     check_slot,
 )
-from experiments.analysis.metric_spec import MetricError, MetricSpec
+from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import require_kind

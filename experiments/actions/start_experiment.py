@@ -7,9 +7,9 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
 from experiments.actions.mark_units import mark_soon
-from experiments.analysis.freeze_metrics import freeze_metrics
-from experiments.analysis.metric_spec import MetricError
-from experiments.analysis.watermark import read_watermark
+from experiments.metrics.freeze import freeze_metrics
+from experiments.metrics.spec import MetricError
+from experiments.metrics.watermark import read_watermark
 from experiments.models import Experiment, Layer
 from experiments.models.experiment import WrongStateError
 from inference.actions.check_servable import check_artifact_of

@@ -27,7 +27,6 @@ import duckdb
 
 from experiments.analysis.duckdb_source import PLAIN, first_line, source_of
 from experiments.analysis.look_order import order_looks
-from experiments.analysis.metric_spec import KINDS
 from experiments.analysis.unit_file import (
     FileError,
     FileLook,
@@ -35,6 +34,7 @@ from experiments.analysis.unit_file import (
     MetricColumn,
     TextFormat,
 )
+from experiments.metrics.spec import KINDS
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.totals import TOTALS, Totals
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from experiments.analysis.duckdb_source import text
-from experiments.analysis.metric_sql import BUCKET, TERMS
 from experiments.analysis.unit_file import FileLook, FileTotals
 from experiments.analysis.unit_rows import UnitRows
+from experiments.metrics.sql import BUCKET, TERMS
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Moments, Totals

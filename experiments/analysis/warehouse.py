@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 from ibis import _
 
-from experiments.analysis.metric_spec import SERVED, Filter, MetricError, MetricSpec
+from experiments.metrics.spec import SERVED, Filter, MetricError, MetricSpec
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST, Sketch
 from experiments.stats.totals import Totals

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db import connection
 from django.db.models import Sum
 
-from experiments.analysis.freeze_metrics import spec_of
+from experiments.metrics.freeze import spec_of
 from experiments.stats.look import LookInput, LookResult
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy

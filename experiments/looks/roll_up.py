@@ -22,10 +22,6 @@ from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 
-from experiments.analysis.freeze_metrics import spec_of
-from experiments.analysis.metric_spec import SERVED, MetricSpec, is_said
-from experiments.analysis.metric_sql import BUCKET, TERMS, compile_metric
-from experiments.analysis.watermark import NEW, Span, read_watermark, span_parameters
 from experiments.bounds import MAX_VALUE
 from experiments.looks.roll_up_sql import (
     ADD,
@@ -35,6 +31,10 @@ from experiments.looks.roll_up_sql import (
     observation_of,
 )
 from experiments.looks.take_out import take_out_excluded
+from experiments.metrics.freeze import spec_of
+from experiments.metrics.spec import SERVED, MetricSpec, is_said
+from experiments.metrics.sql import BUCKET, TERMS, compile_metric
+from experiments.metrics.watermark import NEW, Span, read_watermark, span_parameters
 from experiments.models import Experiment, ExperimentMetric
 from experiments.sql import is_excluded
 

@@ -8,7 +8,7 @@ an EXISTS a subquery; `(xid < …) IS TRUE` keeps a look-up by unit off the inde
 
 from __future__ import annotations
 
-from experiments.analysis.metric_sql import TERMS
+from experiments.metrics.sql import TERMS
 
 SUMS = ", ".join(TERMS)
 ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)

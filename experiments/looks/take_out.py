@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.analysis.freeze_metrics import spec_of
-from experiments.analysis.metric_sql import BUCKET, TERMS
-from experiments.analysis.watermark import NEW, Span, span_parameters
 from experiments.looks.roll_up_sql import ADD, COUNT_BUCKETS, TOTAL_OF_CHANGE, observation_of
+from experiments.metrics.freeze import spec_of
+from experiments.metrics.sql import BUCKET, TERMS
+from experiments.metrics.watermark import NEW, Span, span_parameters
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper

@@ -224,7 +224,7 @@ class Decision(models.Model):
 class TransactionClock(models.Model):
     """How ids of transactions go on from those of the cluster that the rows were restored from.
 
-    One row; `experiments.analysis.transaction_clock` keeps it.
+    One row; `experiments.metrics.transaction_clock` keeps it.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1, editable=False)

@@ -12,8 +12,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.assignment import lay_out
+from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.stats.policy import Policy, PolicyError
 
 if TYPE_CHECKING:

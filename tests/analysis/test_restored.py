@@ -18,8 +18,8 @@ from django.db import connection, transaction
 
 from bakeoff.embedded.postgres import BINARIES, start_postgres
 from bakeoff.environment import run_folder_of
-from experiments.analysis.transaction_clock import read_clock
 from experiments.looks.roll_up import roll_up
+from experiments.metrics.transaction_clock import read_clock
 from tests.conftest import test_database_url
 from tests.support import builders
 

@@ -13,12 +13,12 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.analysis.freeze_metrics import spec_of
-from experiments.analysis.metric_spec import Filter, MetricError, MetricSpec
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from experiments.ingest.statement import Payload, statement_for
 from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
+from experiments.metrics.freeze import spec_of
+from experiments.metrics.spec import Filter, MetricError, MetricSpec
 from experiments.models import Experiment, Metric, Unit
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Totals

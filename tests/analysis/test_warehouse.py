@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from experiments.analysis.metric_spec import MetricError, MetricSpec
 from experiments.analysis.warehouse import open_parquet, totals_of
+from experiments.metrics.spec import MetricError, MetricSpec
 from tests.analysis.test_roll_up import Story, roll
 
 

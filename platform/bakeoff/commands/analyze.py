@@ -128,10 +128,10 @@ def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # f
     bakeoff analyze days.parquet --unit user --metric ctr:ratio:clicks/views --covariate ctr=pre
     bakeoff analyze looks.csv --look day --method group_sequential --metric bought:proportion
     """  # noqa: D301  click reads the control character
-    from experiments.analysis.metric_spec import MetricError
     from experiments.analysis.scorecard import judge, scorecard_to_json
     from experiments.analysis.text_file import as_utf8
     from experiments.analysis.unit_file import FileError
+    from experiments.metrics.spec import MetricError
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 
@@ -255,8 +255,8 @@ def parse_metrics(given: dict[str, Any]) -> list[MetricColumn]:
 
 
 def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> MetricColumn:
-    from experiments.analysis.metric_spec import KINDS as ALL_KINDS
     from experiments.analysis.unit_file import FileError, MetricColumn
+    from experiments.metrics.spec import KINDS as ALL_KINDS
     from experiments.stats.effects import PROPORTIONS
 
     name, _, rest = text.partition(":")

@@ -228,7 +228,7 @@ def _on_events(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, 
     project = find_project(given["slug"])
     import numpy as np
 
-    from experiments.analysis.past_units import read_past_units
+    from experiments.metrics.past_units import read_past_units
     from experiments.stats.scenarios import permuted_paths
     from experiments.stats.simulate import apply_rule, merge_outcomes
     from experiments.stats.totals import StatisticsError

@@ -32,8 +32,8 @@ def migrate(environment: Environment) -> None:
     call_command("migrate", verbosity=0, interactive=False)
     from django.db import connection, connections  # noqa: PLC0415
 
-    from experiments.analysis.transaction_clock import continue_clock  # noqa: PLC0415
     from experiments.ingest.partitions import make_partitions  # noqa: PLC0415
+    from experiments.metrics.transaction_clock import continue_clock  # noqa: PLC0415
 
     connection.ensure_connection()
     make_partitions(connection.connection, datetime.now(UTC).date())

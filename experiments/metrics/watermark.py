@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
-from experiments.analysis.transaction_clock import continue_clock, read_clock
+from experiments.metrics.transaction_clock import continue_clock, read_clock
 
 if TYPE_CHECKING:
     from experiments.models import Experiment

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from experiments.analysis.metric_spec import SERVED, Filter, MetricSpec, is_said
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
+from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_said
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.db import connection
 
-from experiments.analysis.metric_spec import SERVED, MetricSpec
-from experiments.analysis.metric_sql import compile_metric
-from experiments.analysis.watermark import read_watermark
+from experiments.metrics.spec import SERVED, MetricSpec
+from experiments.metrics.sql import compile_metric
+from experiments.metrics.watermark import read_watermark
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from experiments.analysis.metric_spec import MetricSpec
-from experiments.analysis.metric_sql import compile_metric
-from experiments.analysis.watermark import read_watermark
+from experiments.metrics.spec import MetricSpec
+from experiments.metrics.sql import compile_metric
+from experiments.metrics.watermark import read_watermark
 
 if TYPE_CHECKING:
     from experiments.models import Experiment, ExperimentMetric

@@ -1,0 +1,1 @@
+"""What metrics count: their definition, its SQL, and what a running experiment froze of it."""
