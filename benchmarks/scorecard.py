@@ -27,9 +27,9 @@ def run(size: str, home: str) -> None:
     _write(file, units)
     peers = _peers(file)
     limit = _one_pass(file, home)
-    from experiments.analysis.scorecard import Question, judge
-    from experiments.analysis.unit_file import MetricColumn, UnitFile
-    from experiments.analysis.unit_reader import read_units
+    from experiments.scorecards.scorecard import Question, judge
+    from experiments.scorecards.unit_file import MetricColumn, UnitFile
+    from experiments.scorecards.unit_reader import read_units
     from experiments.stats.effects import compare, critical_value
     from experiments.stats.policy import Policy
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from experiments.analysis.warehouse import open_parquet, totals_of
 from experiments.metrics.spec import MetricError, MetricSpec
+from experiments.scorecards.warehouse import open_parquet, totals_of
 from tests.analysis.test_roll_up import Story, roll
 
 

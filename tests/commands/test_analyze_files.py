@@ -9,8 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from experiments.analysis.look_order import order_looks
-from experiments.analysis.unit_file import FileError, TextFormat
+from experiments.scorecards.look_order import order_looks
+from experiments.scorecards.unit_file import FileError, TextFormat
 from tests.support.files import write_columns as write
 
 

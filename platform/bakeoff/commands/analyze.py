@@ -21,8 +21,8 @@ from bakeoff.commands.terminal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from experiments.analysis.scorecard import Question
-    from experiments.analysis.unit_file import FileTotals, MetricColumn, TextFormat
+    from experiments.scorecards.scorecard import Question
+    from experiments.scorecards.unit_file import FileTotals, MetricColumn, TextFormat
     from experiments.stats.policy import Policy
 
 METHODS = ("fixed", "group_sequential", "always_valid", "exact")
@@ -128,10 +128,10 @@ def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # f
     bakeoff analyze days.parquet --unit user --metric ctr:ratio:clicks/views --covariate ctr=pre
     bakeoff analyze looks.csv --look day --method group_sequential --metric bought:proportion
     """  # noqa: D301  click reads the control character
-    from experiments.analysis.scorecard import judge, scorecard_to_json
-    from experiments.analysis.text_file import as_utf8
-    from experiments.analysis.unit_file import FileError
     from experiments.metrics.spec import MetricError
+    from experiments.scorecards.scorecard import judge, scorecard_to_json
+    from experiments.scorecards.text_file import as_utf8
+    from experiments.scorecards.unit_file import FileError
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 
@@ -169,8 +169,8 @@ def _local(file: str) -> Iterator[Path]:
 
 
 def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
-    from experiments.analysis.unit_file import FileError, UnitFile
-    from experiments.analysis.unit_reader import read_units
+    from experiments.scorecards.unit_file import FileError, UnitFile
+    from experiments.scorecards.unit_reader import read_units
 
     metrics = parse_metrics(given)
     if not metrics:
@@ -194,7 +194,7 @@ def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[Metr
 
 
 def _read_totals(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
-    from experiments.analysis.totals_file import kinds_in, read_totals
+    from experiments.scorecards.totals_file import kinds_in, read_totals
 
     form = _text_format(given)
     metrics = parse_metrics(given) or kinds_in(path, form)
@@ -211,14 +211,14 @@ def _read_totals(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[Me
 
 
 def _text_format(given: dict[str, Any]) -> TextFormat:
-    from experiments.analysis.unit_file import TextFormat
+    from experiments.scorecards.unit_file import TextFormat
 
     return TextFormat(given["decimal"], given["thousands"] or "", given["dates"])
 
 
 def _read_warehouse(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
-    from experiments.analysis.unit_file import FileError
-    from experiments.analysis.warehouse_totals import read_warehouse
+    from experiments.scorecards.unit_file import FileError
+    from experiments.scorecards.warehouse_totals import read_warehouse
 
     if not given["metrics_file"]:
         raise FileError("metrics_file is missing, must name a JSON list of metric definitions.")
@@ -236,7 +236,7 @@ def parse_metrics(given: dict[str, Any]) -> list[MetricColumn]:
     Raises:
         FileError: one of them is not of its form, or names a metric that is not there.
     """
-    from experiments.analysis.unit_file import FileError
+    from experiments.scorecards.unit_file import FileError
 
     caps = {name: _number(value, f"cap of '{name}'") for name, value in map(_pair, given["caps"])}
     covariates = dict(_pair(one) if "=" in one else ("", one) for one in given["covariates"])
@@ -255,8 +255,8 @@ def parse_metrics(given: dict[str, Any]) -> list[MetricColumn]:
 
 
 def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> MetricColumn:
-    from experiments.analysis.unit_file import FileError, MetricColumn
     from experiments.metrics.spec import KINDS as ALL_KINDS
+    from experiments.scorecards.unit_file import FileError, MetricColumn
     from experiments.stats.effects import PROPORTIONS
 
     name, _, rest = text.partition(":")
@@ -303,7 +303,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _number(text: str, what: str) -> float:
-    from experiments.analysis.unit_file import FileError
+    from experiments.scorecards.unit_file import FileError
 
     try:
         number = float(text)
@@ -315,8 +315,8 @@ def _number(text: str, what: str) -> float:
 
 
 def _question(totals: FileTotals, metrics: list[MetricColumn], given: dict[str, Any]) -> Question:
-    from experiments.analysis.scorecard import Question
-    from experiments.analysis.unit_file import FileError
+    from experiments.scorecards.scorecard import Question
+    from experiments.scorecards.unit_file import FileError
 
     variants = sorted(totals.looks[-1].units)
     if not variants:
@@ -362,7 +362,7 @@ def parse_shares(text: str | None, variants: list[str]) -> dict[str, float] | No
     Raises:
         FileError: they do not sum to 1 or 100, are not as many as the variants, or are no shares.
     """
-    from experiments.analysis.unit_file import FileError
+    from experiments.scorecards.unit_file import FileError
 
     if text is None:
         return None

@@ -12,7 +12,7 @@ from rich.table import Table
 from bakeoff.commands.terminal import Refusal, console, say
 
 if TYPE_CHECKING:
-    from experiments.analysis.plan import Plan
+    from experiments.scorecards.plan import Plan
 
 KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
 RULES = ("group_sequential", "always_valid", "exact", "fixed")
@@ -77,7 +77,7 @@ def power(form: str, **given: Any) -> None:  # fmt: skip
     bakeoff power --kind mean --baseline 20 --sd 35 --mde 1 --absolute --correlation 0.6
     bakeoff power --baseline 0.1 --units 20000
     """  # noqa: D301  click reads the control character
-    from experiments.analysis.plan import plan
+    from experiments.scorecards.plan import plan
     from experiments.stats.totals import StatisticsError
 
     if (given["mde"] is None) == (given["units"] is None):

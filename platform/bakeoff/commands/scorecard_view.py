@@ -14,7 +14,7 @@ from bakeoff.commands.terminal import console, say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from experiments.analysis.scorecard import Scorecard
+    from experiments.scorecards.scorecard import Scorecard
 
 COLOURS = {"ship": "green", "roll_back": "red", "halt": "red"}
 SMALLEST_P = 1e-300  # near the smallest double

@@ -125,7 +125,7 @@ def _policy(rule: str, given: dict[str, Any], planned: int) -> Policy:
 
 def _on_draws(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, Any]]:
     """Simulate A/A, the effect, and half of it under each rule."""
-    from experiments.analysis.plan import plan
+    from experiments.scorecards.plan import plan
 
     lift = given["lift"]
     if lift is None:

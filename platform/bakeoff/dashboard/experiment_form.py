@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy
 
 from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
 from experiments.actions.edit_draft import draft_of, fingerprint_of
-from experiments.analysis.plan import plan
 from experiments.models import Experiment, ExperimentMetric, Layer, Metric
+from experiments.scorecards.plan import plan
 from experiments.stats.totals import StatisticsError
 from inference.models import ModelVersion, Surface
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.analysis.duckdb_source import (
+from experiments.scorecards.duckdb_source import (
     as_number,
     first_line,
     is_number,
@@ -21,14 +21,14 @@ from experiments.analysis.duckdb_source import (
     source_of,
     text,
 )
-from experiments.analysis.look_order import order_looks
-from experiments.analysis.unit_file import FileError
+from experiments.scorecards.look_order import order_looks
+from experiments.scorecards.unit_file import FileError
 from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.analysis.unit_file import UnitFile
+    from experiments.scorecards.unit_file import UnitFile
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 MAX_ROWS_COMPARED = 2_000_000  # beyond, finding identical rows would cost more than the reading

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from experiments.analysis.unit_file import FileError
+from experiments.scorecards.unit_file import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from experiments.analysis.unit_file import FileError
+from experiments.scorecards.unit_file import FileError
 from experiments.stats.look import LookInput, take_look
 from experiments.stats.metric_input import MetricInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.analysis.unit_file import FileLook, FileTotals, MetricColumn
+    from experiments.scorecards.unit_file import FileLook, FileTotals, MetricColumn
     from experiments.stats.comparison import Comparison
     from experiments.stats.look import LookResult
     from experiments.stats.metric_input import Role

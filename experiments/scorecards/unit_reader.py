@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.analysis.duckdb_source import text
-from experiments.analysis.unit_file import FileLook, FileTotals
-from experiments.analysis.unit_rows import UnitRows
 from experiments.metrics.sql import BUCKET, TERMS
+from experiments.scorecards.duckdb_source import text
+from experiments.scorecards.unit_file import FileLook, FileTotals
+from experiments.scorecards.unit_rows import UnitRows
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Moments, Totals
@@ -26,7 +26,7 @@ from experiments.stats.totals import TOTALS, Moments, Totals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from experiments.analysis.unit_file import MetricColumn, UnitFile
+    from experiments.scorecards.unit_file import MetricColumn, UnitFile
     from experiments.stats.effects import Summary
 
 MEMORY = "450MB"

@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from experiments.analysis.unit_file import FileError
+from experiments.scorecards.unit_file import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

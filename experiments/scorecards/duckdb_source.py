@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from experiments.analysis.unit_file import FileError, TextFormat
+from experiments.scorecards.unit_file import FileError, TextFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from experiments.analysis.unit_file import FileError, FileLook, FileTotals, MetricColumn
-from experiments.analysis.warehouse import first_exposures, open_parquet, totals_of
 from experiments.metrics.spec import MetricError, MetricSpec
+from experiments.scorecards.unit_file import FileError, FileLook, FileTotals, MetricColumn
+from experiments.scorecards.warehouse import first_exposures, open_parquet, totals_of
 
 if TYPE_CHECKING:
     from pathlib import Path

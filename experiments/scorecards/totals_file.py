@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.analysis.duckdb_source import PLAIN, first_line, source_of
-from experiments.analysis.look_order import order_looks
-from experiments.analysis.unit_file import (
+from experiments.metrics.spec import KINDS
+from experiments.scorecards.duckdb_source import PLAIN, first_line, source_of
+from experiments.scorecards.look_order import order_looks
+from experiments.scorecards.unit_file import (
     FileError,
     FileLook,
     FileTotals,
     MetricColumn,
     TextFormat,
 )
-from experiments.metrics.spec import KINDS
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.totals import TOTALS, Totals
 

@@ -1,0 +1,1 @@
+"""Experiments that ran elsewhere: files and warehouses of units or totals, judged by our rules."""
