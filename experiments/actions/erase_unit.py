@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.mark_units import history_names
-from experiments.analysis.person import ids_of_person
 from experiments.ingest.spill import REFUSED, STREAM, drain
 from experiments.models import (
     Event,
@@ -26,6 +25,7 @@ from experiments.models import (
     Slate,
     Unit,
 )
+from experiments.training_data.personal_data import ids_of_person
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import connection
 
-from experiments.analysis.examples import labels_of_surface
+from experiments.training_data.examples import labels_of_surface
 from inference.models import Surface
 from inference.training.label_names import fold_label
 

@@ -14,8 +14,8 @@ from django.db import OperationalError
 from django.db.models import Q
 from redis.exceptions import RedisError
 
-from experiments.analysis.interactions import units_of
 from experiments.ingest.likes import LikeRuleError, history_name, parse_rules
+from experiments.training_data.interactions import units_of
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.keys import dirty_key, histories_key, marked_key

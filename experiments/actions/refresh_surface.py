@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 
 from experiments.actions.mark_units import history_names, history_of, versions_in_use
-from experiments.analysis.interactions import histories_of
+from experiments.training_data.interactions import histories_of
 from inference.cache import cache_client
 from inference.lease import lease
 from inference.models import Surface

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.analysis.examples import examples_of
-from experiments.analysis.interactions import answers_of, likes_of
+from experiments.training_data.examples import examples_of
+from experiments.training_data.interactions import answers_of, likes_of
 from inference.actions.queue_training import queue_training
 from inference.models import Surface
 

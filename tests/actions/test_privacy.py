@@ -12,11 +12,11 @@ from django.db import connection
 from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.mark_units import history_of
-from experiments.analysis.interactions import likes_of
 from experiments.ingest.spill import STREAM
 from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Event, EventId, Exposure, Link, Observation, Slate
 from experiments.stats.look import take_look
+from experiments.training_data.interactions import likes_of
 from inference.cache import cache_client
 from inference.models import Snapshot
 from inference.serving.keys import recent_key

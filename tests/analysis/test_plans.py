@@ -11,13 +11,13 @@ import pytest
 from django.db import connection, transaction
 
 from experiments.actions.exclude_units import exclude_units
-from experiments.analysis.examples import examples_of
-from experiments.analysis.interactions import likes_of
 from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.models import Experiment, Metric
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.interaction import interactions_of
+from experiments.training_data.examples import examples_of
+from experiments.training_data.interactions import likes_of
 from inference.models import Surface
 from tests.support import builders
 

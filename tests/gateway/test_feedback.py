@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from experiments.actions.flag_feedback import flag_feedback
-from experiments.analysis.interactions import likes_of
 from experiments.models import Exposure, Feedback, Slate
+from experiments.training_data.interactions import likes_of
 from tests.support import builders
 
 

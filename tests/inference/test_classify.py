@@ -8,8 +8,8 @@ import pytest
 from bakeoff.gateway.breaker import FAILURES_IN_A_ROW
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.analysis.examples import examples_of
 from experiments.models import Feedback
+from experiments.training_data.examples import examples_of
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.answering import shared_answerer, start_answering

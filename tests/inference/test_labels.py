@@ -15,11 +15,11 @@ from bakeoff.cli import main
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.review_feedback import review_feedback
-from experiments.analysis.examples import examples_of
-from experiments.analysis.interactions import likes_of
 from experiments.ingest.load_events import PastEvent, load_events
 from experiments.ingest.rows import Rows
 from experiments.models import Feedback
+from experiments.training_data.examples import examples_of
+from experiments.training_data.interactions import likes_of
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import Example, Surface

@@ -29,7 +29,7 @@ def export(out: Path, kinds: tuple[str, ...], slug: str | None) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    from experiments.analysis.labels import COLUMNS, labels_of
+    from experiments.training_data.labels import COLUMNS, labels_of
 
     rows = []
     with progress("Reading feedback", None) as advance:
