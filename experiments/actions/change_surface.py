@@ -11,8 +11,8 @@ from bakeoff.accounts.audit import record_audit
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
+from inference.algorithms import learners_of
 from inference.cache import cache_client
-from inference.learners import learners_of
 from inference.models import Surface
 from inference.serving.changes import announce_change
 from inference.training.label_names import LabelsError, check_labels

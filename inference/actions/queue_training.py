@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
-from inference.learners import learners_of
+from inference.algorithms import learners_of
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.sending import send
 from inference.training.snapshot import Answers, Examples, Likes, write_snapshot

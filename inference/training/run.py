@@ -80,8 +80,8 @@ def _beat(run_id: int, lease: int) -> None:
 
 def _encoder_of(run: TrainingRun) -> tuple[str, str]:
     """Return where the encoder lies and its hash; nothing when neither side reads one."""
+    from inference.algorithms import learners_of
     from inference.encoders.item_vectors import encoder_path, encoder_sha256
-    from inference.learners import learners_of
 
     learners = learners_of(run.surface.kind)
     champion = run.surface.versions.champions().first()
@@ -97,7 +97,7 @@ def _encoder_of(run: TrainingRun) -> tuple[str, str]:
 
 
 def _reads_vectors(run: TrainingRun, names: list[str]) -> bool:
-    from inference.learners import learners_of
+    from inference.algorithms import learners_of
 
     learners = learners_of(run.surface.kind)
     return any("vectors" in getattr(learners.get(name), "reads", frozenset()) for name in names)

@@ -27,7 +27,7 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
-from inference.learners import learners_of
+from inference.algorithms import learners_of
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
 
