@@ -1,8 +1,8 @@
 """Classifiers of texts, one file each behind one protocol; `CLASSIFIERS` names them."""
 
 from inference.classifiers.bert import Bert
+from inference.classifiers.custom_model import Endpoint, Python
 from inference.classifiers.frozen_head import FrozenHead
-from inference.classifiers.own_model import Endpoint, Python
 from inference.classifiers.protocol import Classifier, LabelledData
 from inference.classifiers.tfidf import Tfidf
 
