@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.classifiers.protocol import LabelledData, about_labels
 from inference.options import FitOptions, read_params
-from inference.recommenders.own_model import PythonParams, check_deadline, read_endpoint
+from inference.recommenders.custom_model import PythonParams, check_deadline, read_endpoint
 from inference.serving.artifact import Draft
 from inference.serving.features import FeatureTable
 from inference.serving.models import ENDPOINT, PYTHON

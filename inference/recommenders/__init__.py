@@ -1,10 +1,10 @@
 """Recommenders, one file each behind one protocol; `RECOMMENDERS` names them."""
 
 from inference.recommenders.als import Als
+from inference.recommenders.custom_model import Endpoint, Python
 from inference.recommenders.ease import Ease
 from inference.recommenders.frozen_text import FrozenText
 from inference.recommenders.item_knn import ItemKnn
-from inference.recommenders.own_model import Endpoint, Python
 from inference.recommenders.popularity import Popularity
 from inference.recommenders.protocol import Recommender, TrainingData
 from inference.recommenders.tuned_text import BertItems, TunedTwoTower
