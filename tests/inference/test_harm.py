@@ -13,11 +13,11 @@ from inference.evaluation.falls import compare_fall, find_label_falls
 from inference.evaluation.gate import GateRule
 from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
+from inference.runs.fit_and_judge import Catalogue, fit_and_judge
+from inference.runs.label_and_judge import label_and_judge
+from inference.runs.outcome import Plan, Progress, Recipe, RunError, Served, Workplace
 from inference.serving.answerer import open_answering
 from inference.serving.artifact import load_draft, save_artifact
-from inference.training.fit_and_judge import Catalogue, fit_and_judge
-from inference.training.label_and_judge import label_and_judge
-from inference.training.outcome import Plan, Progress, Recipe, RunError, Served, Workplace
 from inference.training.snapshot import Examples, Likes
 
 WORDS = [f"word{n}" for n in range(60)]

@@ -14,8 +14,8 @@ from inference.evaluation.off_policy import (
     value_by_position,
     weighted_value,
 )
+from inference.runs.off_policy_view import Log, value_of_answers
 from inference.serving.explore import draw_slate
-from inference.training.answers_view import Log, value_of_answers
 from inference.training.snapshot import Answers, Likes
 from inference.training.split import split_by_time
 

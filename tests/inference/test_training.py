@@ -13,8 +13,8 @@ from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
-from inference.training.fit_and_judge import Catalogue, fit_and_judge
-from inference.training.outcome import Plan, Progress, Recipe, RunError, Workplace
+from inference.runs.fit_and_judge import Catalogue, fit_and_judge
+from inference.runs.outcome import Plan, Progress, Recipe, RunError, Workplace
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
 

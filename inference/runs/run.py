@@ -1,4 +1,4 @@
-"""The training subprocess: `python -m inference.training.run RUN LEASE`.
+"""The training subprocess: `python -m inference.runs.run RUN LEASE`.
 
 It may be killed at any moment: checkpoints let the next attempt go on, and the lease keeps an
 attempt that was given up, or cancelled, from publishing.
@@ -20,9 +20,9 @@ import django
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion, TrainingRun
-    from inference.training.answers_view import Log
-    from inference.training.fit_and_judge import Catalogue
-    from inference.training.outcome import Plan, Progress, RunResult
+    from inference.runs.fit_and_judge import Catalogue
+    from inference.runs.off_policy_view import Log
+    from inference.runs.outcome import Plan, Progress, RunResult
 
 REPORT_SECONDS = 1.0
 BEAT_SECONDS = 2.0
@@ -118,17 +118,17 @@ def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> Run
 
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     if run.compresses is not None:
-        from inference.training.compress_and_judge import Parent, compress_and_judge
+        from inference.runs.compress_and_judge import Parent, compress_and_judge
 
         parent = Parent(run.compresses.label, run.compresses.artifact_sha256)
         how = (run.params["how"], run.params["size"])
         return compress_and_judge(plan, parent, rows(Examples if classifies else Likes), how, progress)
     if classifies:
-        from inference.training.label_and_judge import label_and_judge
+        from inference.runs.label_and_judge import label_and_judge
 
         plan = _with_served(run, plan, Examples)
         return label_and_judge(plan, rows(Examples), progress)
-    from inference.training.fit_and_judge import fit_and_judge
+    from inference.runs.fit_and_judge import fit_and_judge
 
     plan = _with_served(run, plan, Likes)
     gap = run.surface.attribution_seconds
@@ -140,7 +140,7 @@ def _log_of(run: TrainingRun) -> Log | None:
     """Return what was served, unless the surface does not explore or a unit in it was erased."""
     from django.conf import settings
 
-    from inference.training.answers_view import Log
+    from inference.runs.off_policy_view import Log
     from inference.training.snapshot import Answers, SnapshotDestroyedError, read_snapshot
 
     if run.answers is None or run.surface.exploration <= 0:
@@ -163,7 +163,7 @@ def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
     from django.conf import settings
 
     from inference.evaluation.gate import GateRule
-    from inference.training.outcome import Plan, Recipe, Workplace
+    from inference.runs.outcome import Plan, Recipe, Workplace
 
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     champion = run.surface.versions.champions().first()
@@ -185,7 +185,7 @@ def _with_served(run: TrainingRun, plan: Plan, kind: type[Any]) -> Plan:
     """Return the plan with what serves now, and what that has learnt from if its snapshot is there."""
     from django.conf import settings
 
-    from inference.training.outcome import Served
+    from inference.runs.outcome import Served
     from inference.training.snapshot import SnapshotDestroyedError, read_snapshot
 
     champion = run.surface.versions.champions().select_related("snapshot").first()
@@ -200,7 +200,7 @@ def _with_served(run: TrainingRun, plan: Plan, kind: type[Any]) -> Plan:
 
 
 def _recipe_of(version: ModelVersion) -> Any:
-    from inference.training.outcome import Recipe
+    from inference.runs.outcome import Recipe
 
     return Recipe(version.recipe, version.params, version.label)
 
@@ -208,7 +208,7 @@ def _recipe_of(version: ModelVersion) -> Any:
 def _catalogue(run: TrainingRun, plan: Plan) -> Catalogue:
     from inference.encoders.item_vectors import own_vectors_of, vectors_of
     from inference.models import Item
-    from inference.training.fit_and_judge import Catalogue
+    from inference.runs.fit_and_judge import Catalogue
 
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
     names = [plan.recipe.model, *([plan.champion.model] if plan.champion else [])]
@@ -224,7 +224,7 @@ class _Reporter:
     """Writes progress and heartbeat at most once a second, and stops a run that lost its lease."""
 
     def __init__(self, run: TrainingRun, lease: int) -> None:
-        from inference.training.outcome import Progress
+        from inference.runs.outcome import Progress
 
         self._run_id, self._lease, self._last = run.pk, lease, 0.0
         self._project_id = run.surface.project_id
@@ -287,8 +287,8 @@ def _write_reason(error: Exception) -> None:
     path of its module, and the traceback stands above.
     """
     from inference.actions.register_version import LostLeaseError
+    from inference.runs.outcome import RunError
     from inference.serving.artifact import ArtifactError
-    from inference.training.outcome import RunError
     from inference.training.snapshot import SnapshotDestroyedError
 
     told = (RunError, LostLeaseError, ArtifactError, SnapshotDestroyedError, ValueError)

@@ -13,11 +13,7 @@ from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.ranking import recall_of_items
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
-from inference.serving.answerer import open_answering
-from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
-from inference.serving.models import DEADLINE_MS
-from inference.serving.ranker import Ranker
-from inference.training.outcome import (
+from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
     Plan,
@@ -26,8 +22,12 @@ from inference.training.outcome import (
     RunError,
     RunResult,
 )
-from inference.training.rankings import JudgedRankings
-from inference.training.serving_checks import apply_findings, check_export, check_served_ranking
+from inference.runs.rankings import JudgedRankings
+from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
+from inference.serving.answerer import open_answering
+from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.models import DEADLINE_MS
+from inference.serving.ranker import Ranker
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.evaluation.gate import GateResult, GateRule
-    from inference.training.answers_view import Log
-    from inference.training.serving_checks import Finding
+    from inference.runs.off_policy_view import Log
+    from inference.runs.serving_checks import Finding
     from inference.training.snapshot import Likes
 
 LEAST_JUDGED = 20

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.evaluation.ranking import score_rankings
+from inference.runs.off_policy_view import value_of_answers
+from inference.runs.outcome import RunError
 from inference.serving.answerer import open_answering
 from inference.serving.artifact import save_artifact
 from inference.serving.endpoint import check_scores
 from inference.serving.ranker import Ranker
-from inference.training.answers_view import value_of_answers
-from inference.training.outcome import RunError
 
 if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
+    from inference.runs.off_policy_view import Log
+    from inference.runs.outcome import Plan
     from inference.serving.artifact import Draft, Indices
-    from inference.training.answers_view import Log
-    from inference.training.outcome import Plan
     from inference.training.split import SplitData
 
 UNITS_AT_ONCE = 1000

@@ -17,10 +17,10 @@ from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.labelling import score_labels
 from inference.evaluation.ranking import score_rankings
 from inference.options import FitOptions
+from inference.runs.outcome import RunResult
 from inference.serving.answerer import open_answering
 from inference.serving.artifact import artifact_bytes, load_draft, save_artifact
 from inference.serving.ranker import Ranker
-from inference.training.outcome import RunResult
 from inference.training.snapshot import Examples, Likes
 from inference.training.split import split_by_time, split_examples
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.evaluation.scores import Scores
-    from inference.training.outcome import Plan, Progress
+    from inference.runs.outcome import Plan, Progress
 
 LEAST_SPEED_UP = 1.05
 TIMED = 100

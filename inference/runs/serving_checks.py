@@ -19,12 +19,12 @@ import numpy as np
 
 from inference.evaluation.falls import Fall, compare_fall
 from inference.evaluation.ranking import score_rankings
+from inference.runs.rankings import rank_units
 from inference.serving.answerer import open_answering
 from inference.serving.artifact import ArtifactError
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
 from inference.training.label_names import fold_label
-from inference.training.rankings import rank_units
 from inference.training.snapshot import Examples, Likes
 from inference.training.split import UnitLikes, said_of
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from inference.classifiers import LabelledData
     from inference.evaluation.gate import GateResult, GateRule
     from inference.evaluation.scores import Scores
+    from inference.runs.outcome import Plan, Served
+    from inference.runs.rankings import JudgedRankings
     from inference.serving.artifact import Indices
-    from inference.training.outcome import Plan, Served
-    from inference.training.rankings import JudgedRankings
     from inference.training.split import SplitData
 
 MIN_COMPARED = 20

@@ -15,11 +15,8 @@ from inference.encoders.text_length import notes_on_length
 from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
-from inference.serving.answerer import open_answering
-from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
-from inference.training.label_checks import check_labels_kept, notes_on_recall
-from inference.training.label_names import MAX_LABELS
-from inference.training.outcome import (
+from inference.runs.label_checks import check_labels_kept, notes_on_recall
+from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
     Plan,
@@ -28,12 +25,15 @@ from inference.training.outcome import (
     RunError,
     RunResult,
 )
-from inference.training.serving_checks import apply_findings, check_export, check_served_labels
+from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
+from inference.serving.answerer import open_answering
+from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
-    from inference.training.serving_checks import Finding
+    from inference.runs.serving_checks import Finding
     from inference.training.snapshot import Examples
 
 LEAST_JUDGED = 20

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.evaluation.falls import compare_fall, find_label_falls
-from inference.training.serving_checks import Finding
+from inference.runs.serving_checks import Finding
 
 if TYPE_CHECKING:
     from inference.classifiers import LabelledData

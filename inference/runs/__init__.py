@@ -1,0 +1,1 @@
+"""Training runs: what conducts split, fit, gate and export, in a process of its own."""
