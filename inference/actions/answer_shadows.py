@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from inference.answering import shared_answerer
 from inference.models import ModelVersion, ShadowAnswer, Surface
 from inference.serving.keys import MOST_SHADOWED, shadow_key
 from inference.serving.models import open_model
+from inference.worker_threads import shared_answerer
 
 if TYPE_CHECKING:
     from pathlib import Path

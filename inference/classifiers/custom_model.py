@@ -9,9 +9,9 @@ from inference.classifiers.protocol import LabelledData, about_labels
 from inference.options import FitOptions, read_params
 from inference.recommenders.custom_model import PythonParams, check_deadline, read_endpoint
 from inference.serving.artifact import Draft
+from inference.serving.custom_artifact import fit_python
 from inference.serving.features import FeatureTable
 from inference.serving.models import ENDPOINT, PYTHON
-from inference.serving.own_files import fit_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

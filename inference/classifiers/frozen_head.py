@@ -10,7 +10,7 @@ from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData,
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import Draft
 from inference.serving.features import FeatureTable
-from inference.serving.labellers import ENCODER
+from inference.serving.text_classifiers import ENCODER
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData,
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import Draft
 from inference.serving.features import FeatureTable
-from inference.serving.labellers import TERMS, terms_of
+from inference.serving.text_classifiers import TERMS, terms_of
 
 if TYPE_CHECKING:
     from typing import Any

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inference.compression.project_vectors import project_vectors
 from inference.compression.quantise import quantise
-from inference.serving.labellers import ENCODER
+from inference.serving.text_classifiers import ENCODER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import TrainingData, default_order
 from inference.serving.artifact import Draft
+from inference.serving.custom_artifact import fit_python
 from inference.serving.endpoint import PROTOCOLS
 from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
-from inference.serving.own_files import fit_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

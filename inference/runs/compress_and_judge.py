@@ -18,8 +18,8 @@ from inference.evaluation.labelling import score_labels
 from inference.evaluation.ranking import score_rankings
 from inference.options import FitOptions
 from inference.runs.outcome import RunResult
-from inference.serving.answerer import open_answering
 from inference.serving.artifact import artifact_bytes, load_draft, save_artifact
+from inference.serving.model_worker import open_answering
 from inference.serving.ranker import Ranker
 from inference.training.snapshot import Examples, Likes
 from inference.training.split import split_by_time, split_examples

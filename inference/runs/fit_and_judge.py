@@ -24,8 +24,8 @@ from inference.runs.outcome import (
 )
 from inference.runs.rankings import JudgedRankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
-from inference.serving.answerer import open_answering
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.model_worker import open_answering
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time

@@ -26,8 +26,8 @@ from inference.runs.outcome import (
     RunResult,
 )
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
-from inference.serving.answerer import open_answering
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.model_worker import open_answering
 from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 

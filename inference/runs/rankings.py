@@ -11,9 +11,9 @@ import numpy as np
 from inference.evaluation.ranking import score_rankings
 from inference.runs.off_policy_view import value_of_answers
 from inference.runs.outcome import RunError
-from inference.serving.answerer import open_answering
 from inference.serving.artifact import save_artifact
 from inference.serving.endpoint import check_scores
+from inference.serving.model_worker import open_answering
 from inference.serving.ranker import Ranker
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import numpy as np
 from inference.evaluation.falls import Fall, compare_fall
 from inference.evaluation.ranking import score_rankings
 from inference.runs.rankings import rank_units
-from inference.serving.answerer import open_answering
 from inference.serving.artifact import ArtifactError
+from inference.serving.model_worker import open_answering
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
 from inference.training.label_names import fold_label

@@ -3,7 +3,7 @@
 An artifact is a folder of numpy arrays and plain files with a manifest that holds the SHA-256 of each;
 its name is the SHA-256 of the manifest. It is checked when loaded, and never holds a pickle or code.
 The manifest's `form` says how it answers: `inference.serving.scorers` has the recommenders' forms,
-`inference.serving.labellers` the classifiers'.
+`inference.serving.text_classifiers` the classifiers'.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.serving.artifact import check_artifact, form_of
-from inference.serving.labellers import ENCODER, TERMS, Labeller
 from inference.serving.ranker import Ranker
+from inference.serving.text_classifiers import ENCODER, TERMS, Labeller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

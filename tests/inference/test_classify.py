@@ -12,9 +12,9 @@ from experiments.models import Feedback
 from experiments.training_data.examples import examples_of
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.queue_training import CannotTrainError
-from inference.answering import shared_answerer, start_answering
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.tasks import run_training
+from inference.worker_threads import shared_answerer, start_answering
 from tests.conftest import test_database_url
 from tests.support import builders
 

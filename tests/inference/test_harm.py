@@ -16,8 +16,8 @@ from inference.options import FitOptions
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
 from inference.runs.outcome import Plan, Progress, Recipe, RunError, Served, Workplace
-from inference.serving.answerer import open_answering
 from inference.serving.artifact import load_draft, save_artifact
+from inference.serving.model_worker import open_answering
 from inference.training.snapshot import Examples, Likes
 
 WORDS = [f"word{n}" for n in range(60)]

@@ -305,7 +305,7 @@ def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch)
     import os
     import sys
 
-    from inference.serving.answerer import Answerer
+    from inference.serving.model_worker import Answerer
 
     (tmp_path / "my_nearest.py").write_text(PACKAGE)
     info = tmp_path / "my_nearest-1.0.dist-info"

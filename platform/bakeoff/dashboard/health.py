@@ -22,8 +22,8 @@ from inference.cache import cache_client
 from inference.isolation import read_failures
 from inference.models import ModelVersion, TrainingRun
 from inference.process_issues import read_background
-from inference.serving.asking import ASKS
 from inference.serving.heartbeats import read_heartbeats
+from inference.serving.model_rpc import ASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

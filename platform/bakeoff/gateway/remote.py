@@ -18,7 +18,6 @@ import redis.exceptions
 
 from bakeoff.gateway.breaker import Breaker
 from inference.outgoing import OutgoingClient
-from inference.serving.asking import ASKS, MOST_WAITING, encode_ask, replies_key
 from inference.serving.endpoint import (
     HEADERS,
     WrongAnswerError,
@@ -26,6 +25,7 @@ from inference.serving.endpoint import (
     encode_question,
     read_scores,
 )
+from inference.serving.model_rpc import ASKS, MOST_WAITING, encode_ask, replies_key
 from inference.serving.models import ENDPOINT
 
 if TYPE_CHECKING:

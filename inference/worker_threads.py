@@ -18,9 +18,9 @@ from django.db import Error, connection
 from django.db.models import Q
 
 from inference.models import ModelVersion
-from inference.serving.answerer import Answerer, ServedElsewhereError
 from inference.serving.artifact import ArtifactError
-from inference.serving.asking import answer_waiting
+from inference.serving.model_rpc import answer_waiting
+from inference.serving.model_worker import Answerer, ServedElsewhereError
 from inference.supervision import WorkStatus, keep_thread_running
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.serving.artifact import ArtifactError, Floats, check_artifact
+from inference.serving.custom_artifact import find_python
 from inference.serving.endpoint import ask_endpoint
-from inference.serving.labellers import ENCODER, TERMS, Labeller
 from inference.serving.models import ENDPOINT, PYTHON, Elsewhere
-from inference.serving.own_files import find_python
+from inference.serving.text_classifiers import ENCODER, TERMS, Labeller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
