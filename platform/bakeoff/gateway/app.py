@@ -37,8 +37,8 @@ from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.key_use import KeyUse
 from bakeoff.gateway.live import Live, LiveConfiguration
-from bakeoff.gateway.live_stream import happenings, read_ticket
 from bakeoff.gateway.probing import probe
+from bakeoff.gateway.project_events import happenings, read_ticket
 from bakeoff.gateway.rates import Rates
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.readiness import Readiness

@@ -22,9 +22,9 @@ from bakeoff.gateway import fields, segment
 from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.claims import Claim
 from bakeoff.gateway.errors import ApiError, invalid, not_found
+from bakeoff.gateway.event_inspector import show
 from bakeoff.gateway.live_experiments import NO_FLAGS
 from bakeoff.gateway.said import feedback_row
-from bakeoff.gateway.watching import show
 from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, check
 from experiments.ingest.likes import is_liked
 from experiments.ingest.redact import redact

@@ -21,8 +21,8 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
+from bakeoff.gateway.event_inspector import watched_projects
 from bakeoff.gateway.live_reader import Live, LiveKey, LiveReader, LiveSurface
-from bakeoff.gateway.watching import watched_projects
 from inference.serving.changes import CHANGES, CHANNEL
 from inference.serving.heartbeats import ServingHeartbeat
 from inference.serving.keys import PROBES, SERVING, serving_key

@@ -20,7 +20,7 @@ from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of
 from bakeoff.dashboard.health import platform_health, troubles_of
 from bakeoff.dashboard.paging import page_of
-from bakeoff.gateway.watching import seen_key, watch_key
+from bakeoff.gateway.event_inspector import seen_key, watch_key
 from bakeoff.rules import assignments_of
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
 from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Review, Slate, Unit
