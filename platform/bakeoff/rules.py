@@ -11,8 +11,8 @@ from django.db.models import Min
 from psycopg import connect
 from psycopg.conninfo import make_conninfo
 
-from bakeoff.gateway.live_experiments import NO_FLAGS, read_experiments
-from bakeoff.gateway.row_isolation import RowReader
+from bakeoff.gateway.config.row_isolation import RowReader
+from bakeoff.gateway.config.running_experiments import NO_FLAGS, read_experiments
 from experiments.assignment import PastExposure, assign, explain, recall
 from experiments.assignment.qa_links import QaLink, write_link
 from experiments.ingest.past_exposures import PAST_EXPOSURES

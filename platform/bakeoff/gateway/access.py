@@ -10,8 +10,8 @@ from bakeoff.accounts.keys import SECRET, digest_of
 from bakeoff.gateway.errors import ApiError
 
 if TYPE_CHECKING:
+    from bakeoff.gateway.config.serving_config import Live, LiveKey
     from bakeoff.gateway.http import Request
-    from bakeoff.gateway.live import Live, LiveKey
 
 
 def key_text(request: Request) -> str:

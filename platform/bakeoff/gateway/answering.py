@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakeoff.gateway.caller import Caller
+    from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveVersion
+    from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
     from bakeoff.gateway.identity import IdentityBook
     from bakeoff.gateway.intake import Intake
-    from bakeoff.gateway.live import Live, LiveKey, LiveSurface
-    from bakeoff.gateway.live_experiments import LiveExperiment, LiveVersion
     from bakeoff.gateway.unit_book import Known, UnitBook
     from bakeoff.gateway.writer import GroupCommit
     from inference.serving.ladder import Served

@@ -19,6 +19,7 @@ from bakeoff.gateway.bodies import BodyReader
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
 from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.classify import Classifier
+from bakeoff.gateway.config.serving_config import Live, LiveConfiguration
 from bakeoff.gateway.database import Connector
 from bakeoff.gateway.errors import ApiError, of_bounds
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
@@ -36,7 +37,6 @@ from bakeoff.gateway.http import (
 from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
 from bakeoff.gateway.key_use import KeyUse
-from bakeoff.gateway.live import Live, LiveConfiguration
 from bakeoff.gateway.probing import probe
 from bakeoff.gateway.project_events import happenings, read_ticket
 from bakeoff.gateway.rates import Rates
@@ -53,7 +53,7 @@ from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
-    from bakeoff.gateway.live import LiveKey
+    from bakeoff.gateway.config.serving_config import LiveKey
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Any]]

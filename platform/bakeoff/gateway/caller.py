@@ -17,9 +17,9 @@ from bakeoff.gateway.rates import ADDRESS, KEY, UNIT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bakeoff.gateway.config.serving_config import LiveKey
     from bakeoff.gateway.http import Request
     from bakeoff.gateway.identity import Ids
-    from bakeoff.gateway.live import LiveKey
     from bakeoff.gateway.rates import Rates
 
 MOST_USER_AGENT = 512

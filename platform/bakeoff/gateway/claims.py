@@ -17,7 +17,7 @@ from experiments.assignment import hashed_variant
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bakeoff.gateway.live_experiments import LiveExperiment
+    from bakeoff.gateway.config.running_experiments import LiveExperiment
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.answering import Recorder
     from bakeoff.gateway.aside import Aside
     from bakeoff.gateway.caller import Caller
-    from bakeoff.gateway.live import Live, LiveSurface
-    from bakeoff.gateway.live_experiments import LiveVersion
+    from bakeoff.gateway.config.running_experiments import LiveVersion
+    from bakeoff.gateway.config.serving_config import Live, LiveSurface
     from bakeoff.gateway.remote import Remote
     from bakeoff.gateway.shadow import Shadows
 

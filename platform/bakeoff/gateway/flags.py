@@ -12,7 +12,7 @@ import orjson
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.answering import decide
-from bakeoff.gateway.live_experiments import NO_FLAGS, LiveExperiment
+from bakeoff.gateway.config.running_experiments import NO_FLAGS, LiveExperiment
 from bakeoff.gateway.unit_book import NOTHING_KNOWN
 from experiments.assignment.payload import feature_of
 from experiments.assignment.snapshot import rule_to_json
@@ -21,9 +21,9 @@ from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_js
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from bakeoff.gateway.config.running_experiments import LiveFlags, RestingFlag
+    from bakeoff.gateway.config.serving_config import Live, LiveConfiguration, LiveKey
     from bakeoff.gateway.identity import IdentityBook
-    from bakeoff.gateway.live import Live, LiveConfiguration, LiveKey
-    from bakeoff.gateway.live_experiments import LiveFlags, RestingFlag
     from bakeoff.gateway.unit_book import Known, UnitBook
     from experiments.assignment import Assignment
 

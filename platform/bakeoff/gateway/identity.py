@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from bakeoff.gateway.live import Live
+    from bakeoff.gateway.config.serving_config import Live
 
     _Together = Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]]
 

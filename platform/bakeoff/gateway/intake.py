@@ -21,9 +21,9 @@ from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway import fields, segment
 from bakeoff.gateway.caller import Consent
 from bakeoff.gateway.claims import Claim
+from bakeoff.gateway.config.running_experiments import NO_FLAGS
 from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.gateway.event_inspector import show
-from bakeoff.gateway.live_experiments import NO_FLAGS
 from bakeoff.gateway.said import feedback_row
 from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, check
 from experiments.ingest.likes import is_liked
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.aside import Aside
     from bakeoff.gateway.caller import Caller
+    from bakeoff.gateway.config.running_experiments import LiveExperiment
+    from bakeoff.gateway.config.serving_config import Live, LiveKey
     from bakeoff.gateway.identity import IdentityBook, Ids
-    from bakeoff.gateway.live import Live, LiveKey
-    from bakeoff.gateway.live_experiments import LiveExperiment
     from bakeoff.gateway.writer import GroupCommit, Outcome
 
 MOST_EVENTS = 1000

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import redis.exceptions
 
-from bakeoff.gateway.live import MAX_AGE_SECONDS
+from bakeoff.gateway.config.serving_config import MAX_AGE_SECONDS
 from experiments.ingest.spill import MOST_ENTRIES, STREAM, why_unfit
 
 if TYPE_CHECKING:
     from bakeoff.gateway.cache import BoundedRedis
+    from bakeoff.gateway.config.serving_config import LiveConfiguration
     from bakeoff.gateway.database import Connector
-    from bakeoff.gateway.live import LiveConfiguration
     from inference.supervision import Supervisor
 
 SPILL_SECONDS = 1.0

@@ -15,7 +15,7 @@ from experiments.bounds import MAX_ID
 from experiments.ingest.rows import FeedbackRow
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.live import LiveKey
+    from bakeoff.gateway.config.serving_config import LiveKey
 
 NUMBERS = {"thumb": (-1, 1), "rating": (1, 2, 3, 4, 5)}
 KINDS = (*NUMBERS, "reasons", "text", "hide", "correction", "pairwise")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from psycopg.rows import dict_row
 
-from bakeoff.gateway.row_isolation import RowReader, check_writable, moment
+from bakeoff.gateway.config.row_isolation import RowReader, check_writable, moment
 from experiments.assignment import (
     NO_MEMORY,
     ConditionError,

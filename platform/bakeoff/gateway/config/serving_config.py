@@ -21,8 +21,8 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
+from bakeoff.gateway.config.config_reader import Live, LiveKey, LiveReader, LiveSurface
 from bakeoff.gateway.event_inspector import watched_projects
-from bakeoff.gateway.live_reader import Live, LiveKey, LiveReader, LiveSurface
 from inference.serving.changes import CHANGES, CHANNEL
 from inference.serving.heartbeats import ServingHeartbeat
 from inference.serving.keys import PROBES, SERVING, serving_key
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from bakeoff.gateway.live_experiments import LiveVersion
+    from bakeoff.gateway.config.running_experiments import LiveVersion
     from inference.serving.probes import ProbeResult
     from inference.supervision import Supervisor, WorkStatus
 

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from bakeoff.accounts.keys import scopes_of
-from bakeoff.gateway.live_experiments import LiveExperiment, LiveFlags, LiveVersion, read_experiments
+from bakeoff.gateway.config.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
+from bakeoff.gateway.config.running_experiments import (
+    LiveExperiment,
+    LiveFlags,
+    LiveVersion,
+    read_experiments,
+)
 from bakeoff.gateway.patience import shut_down
-from bakeoff.gateway.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
 from experiments.ingest.likes import LikeRule, history_name, parse_rules
 from inference.serving.models import Model, open_model
 

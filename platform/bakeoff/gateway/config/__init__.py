@@ -1,0 +1,1 @@
+"""What requests read: the configuration of every project, as one frozen value."""
