@@ -9,7 +9,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import SettingError, read_environment
-from bakeoff.gateway.bodies import MAX_BULK_BODY
+from bakeoff.gateway.http.bodies import MAX_BULK_BODY
 from bakeoff.secret_key import read_key
 
 BAKEOFF = read_environment()

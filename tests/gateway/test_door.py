@@ -221,7 +221,7 @@ def test_readers_who_do_not_read_hold_no_thread(lane, shop):
 
 
 def test_a_body_that_does_not_end_is_given_up(lane, shop, monkeypatch):
-    from bakeoff.gateway import bodies
+    from bakeoff.gateway.http import bodies
 
     monkeypatch.setattr(bodies, "PROMPT_SECONDS", 0.1)
     monkeypatch.setattr(bodies.FAST_LANE.__class__, "deadline_seconds", 0.3, raising=False)
@@ -235,7 +235,7 @@ def test_a_body_that_does_not_end_is_given_up(lane, shop, monkeypatch):
 
 
 def test_one_address_has_a_limit_of_slow_bodies(lane, shop, monkeypatch):
-    from bakeoff.gateway import bodies
+    from bakeoff.gateway.http import bodies
 
     monkeypatch.setattr(bodies, "PROMPT_SECONDS", 0.1)
     monkeypatch.setattr(bodies, "MAX_SLOW_PER_ADDRESS", 0)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bakeoff.environment import read_environment
-from bakeoff.gateway.front import Front
+from bakeoff.gateway.http.proxies import Front
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 
 PUBLIC = PublicUrl.parse("https://example.com/bakeoff/")

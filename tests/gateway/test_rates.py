@@ -9,8 +9,8 @@ import redis.asyncio
 from uuid_utils import uuid7
 
 from bakeoff.environment import DEFAULT_RATES, SettingError, read_environment
-from bakeoff.gateway.errors import ApiError
-from bakeoff.gateway.rates import ADDRESS, KEY, UNIT, Rates
+from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT, Rates
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection
 
-from bakeoff.gateway.pools import Pools
+from bakeoff.gateway.http.thread_pools import Pools
 from tests.conftest import test_database_url
 from tests.support import builders
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection
 
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.errors import ApiError
 from experiments.ingest.rows import ExclusionRow, Rows
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.ingest.statement import Payload

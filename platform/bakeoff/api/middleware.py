@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bakeoff.gateway.rest import is_api
+from bakeoff.gateway.http.to_django import is_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
-from bakeoff.gateway.rest import is_api
+from bakeoff.gateway.http.to_django import is_api
 from bakeoff.outages import outage_sentence
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway import fields
-from bakeoff.gateway.access import require_secret
-from bakeoff.gateway.caller import Consent
-from bakeoff.gateway.errors import ApiError, invalid, not_found
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.access import require_secret
+from bakeoff.gateway.http.caller import Consent
+from bakeoff.gateway.http.errors import ApiError, invalid, not_found
 from experiments.assignment import Assignment, ExperimentRule, assign, recall
 from experiments.assignment.qa_links import LinkError, read_link
 from experiments.bounds import check
@@ -22,9 +22,9 @@ from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
+    from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.identity import IdentityBook
     from bakeoff.gateway.intake import Intake
     from bakeoff.gateway.unit_book import Known, UnitBook

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from bakeoff.accounts.keys import INGEST, SECRET, SERVE, digest_of
-from bakeoff.gateway.access import authenticate, authenticate_as, key_text
 from bakeoff.gateway.answering import Recorder
-from bakeoff.gateway.aside import Aside
-from bakeoff.gateway.bodies import BodyReader
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
-from bakeoff.gateway.caller import Caller
 from bakeoff.gateway.classify import Classifier
 from bakeoff.gateway.config.serving_config import Live, LiveConfiguration
 from bakeoff.gateway.database import Connector
-from bakeoff.gateway.errors import ApiError, of_bounds
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
-from bakeoff.gateway.front import Front
-from bakeoff.gateway.http import (
+from bakeoff.gateway.http.access import authenticate, authenticate_as, key_text
+from bakeoff.gateway.http.bodies import BodyReader
+from bakeoff.gateway.http.caller import Caller
+from bakeoff.gateway.http.errors import ApiError, of_bounds
+from bakeoff.gateway.http.key_use import KeyUse
+from bakeoff.gateway.http.proxies import Front
+from bakeoff.gateway.http.rate_limits import Rates
+from bakeoff.gateway.http.request import (
     Receive,
     Request,
     Scope,
@@ -34,17 +35,16 @@ from bakeoff.gateway.http import (
     send_events,
     send_json,
 )
+from bakeoff.gateway.http.text_threads import Aside
+from bakeoff.gateway.http.to_django import Rest, is_api
 from bakeoff.gateway.identity import IdentityBook
 from bakeoff.gateway.intake import Intake
-from bakeoff.gateway.key_use import KeyUse
 from bakeoff.gateway.probing import probe
 from bakeoff.gateway.project_events import happenings, read_ticket
-from bakeoff.gateway.rates import Rates
 from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
-from bakeoff.gateway.rest import Rest, is_api
 from bakeoff.gateway.shadow import Shadows
 from bakeoff.gateway.unit_book import UnitBook
 from bakeoff.gateway.writer import GroupCommit

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from bakeoff.gateway import fields
 from bakeoff.gateway.answering import find_surface, head_of, read_override, slate_row
-from bakeoff.gateway.errors import invalid
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.errors import invalid
 from bakeoff.gateway.remote import RemoteError
 from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.gateway.answering import Recorder
-    from bakeoff.gateway.aside import Aside
-    from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.config.running_experiments import LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveSurface
+    from bakeoff.gateway.http.caller import Caller
+    from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.remote import Remote
     from bakeoff.gateway.shadow import Shadows
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bakeoff.gateway.patience import within
+from bakeoff.gateway.http.timeouts import within
 from experiments.ingest.statement import WRITE_PROBE, WRITE_PROBE_PARAMETERS
 
 if TYPE_CHECKING:

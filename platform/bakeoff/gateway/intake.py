@@ -18,12 +18,13 @@ import redis.exceptions
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway import fields, segment
-from bakeoff.gateway.caller import Consent
+from bakeoff.gateway import segment
 from bakeoff.gateway.claims import Claim
 from bakeoff.gateway.config.running_experiments import NO_FLAGS
-from bakeoff.gateway.errors import ApiError, invalid, not_found
 from bakeoff.gateway.event_inspector import show
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.caller import Consent
+from bakeoff.gateway.http.errors import ApiError, invalid, not_found
 from bakeoff.gateway.said import feedback_row
 from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, check
 from experiments.ingest.likes import is_liked
@@ -34,10 +35,10 @@ from inference.serving.keys import RECENT_KEPT, active_key, recent_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bakeoff.gateway.aside import Aside
-    from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.config.running_experiments import LiveExperiment
     from bakeoff.gateway.config.serving_config import Live, LiveKey
+    from bakeoff.gateway.http.caller import Caller
+    from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.identity import IdentityBook, Ids
     from bakeoff.gateway.writer import GroupCommit, Outcome
 

@@ -12,7 +12,7 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.errors import ApiError
 from experiments.assignment.qa_links import LinkError, QaLink, read_link, write_link
 from inference.serving.changes import live_channel
 

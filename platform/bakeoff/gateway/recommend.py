@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from bakeoff.gateway import fields
 from bakeoff.gateway.answering import (
     Route,
     Visitor,
@@ -18,7 +17,8 @@ from bakeoff.gateway.answering import (
     read_override,
     slate_row,
 )
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.reader import NOTHING, GroupRead, UnitState
 from bakeoff.gateway.remote import RemoteError
 from experiments.ingest.rows import Rows
@@ -27,9 +27,9 @@ from inference.serving.ladder import Ask, Served, fill_slate, find_candidates, s
 
 if TYPE_CHECKING:
     from bakeoff.gateway.answering import Recorder
-    from bakeoff.gateway.caller import Caller
     from bakeoff.gateway.config.running_experiments import LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveSurface
+    from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.remote import Remote
     from bakeoff.gateway.shadow import Shadows
 

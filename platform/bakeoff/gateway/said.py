@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway import fields
-from bakeoff.gateway.errors import invalid
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.errors import invalid
 from experiments.bounds import MAX_ID
 from experiments.ingest.rows import FeedbackRow
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from bakeoff.gateway.errors import ApiError, invalid
-from bakeoff.gateway.fields import Clock
+from bakeoff.gateway.http.errors import ApiError, invalid
+from bakeoff.gateway.http.fields import Clock
 from experiments import bounds
 from experiments.bounds import EARLIEST, BoundsError, shown
 

@@ -21,7 +21,7 @@ from bakeoff.gateway.config.running_experiments import (
     LiveVersion,
     read_experiments,
 )
-from bakeoff.gateway.patience import shut_down
+from bakeoff.gateway.http.timeouts import shut_down
 from experiments.ingest.likes import LikeRule, history_name, parse_rules
 from inference.serving.models import Model, open_model
 

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bakeoff.gateway.http import Receive, Scope
+    from bakeoff.gateway.http.request import Receive, Scope
 
 MAX_BODY = 1024 * 1024
 MAX_FORM = 5 * MAX_BODY // 2  # of pages, as Django has it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bakeoff.gateway.http import Receive, Scope, Send
+    from bakeoff.gateway.http.request import Receive, Scope, Send
     from bakeoff.public_address import PublicUrl, TrustedProxies
 
     Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]

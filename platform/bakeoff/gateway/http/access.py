@@ -7,11 +7,11 @@ import binascii
 from typing import TYPE_CHECKING
 
 from bakeoff.accounts.keys import SECRET, digest_of
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import Live, LiveKey
-    from bakeoff.gateway.http import Request
+    from bakeoff.gateway.http.request import Request
 
 
 def key_text(request: Request) -> str:

@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

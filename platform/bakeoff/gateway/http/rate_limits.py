@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import redis.asyncio
 import redis.exceptions
 
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

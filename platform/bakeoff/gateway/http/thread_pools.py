@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakeoff.gateway.app import Asgi
-    from bakeoff.gateway.http import Receive, Scope, Send
+    from bakeoff.gateway.http.request import Receive, Scope, Send
 
 
 class Pools:

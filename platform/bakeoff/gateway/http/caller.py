@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from crawleruseragents import is_crawler
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
-from bakeoff.gateway import fields
-from bakeoff.gateway.errors import ApiError
-from bakeoff.gateway.rates import ADDRESS, KEY, UNIT
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bakeoff.gateway.config.serving_config import LiveKey
-    from bakeoff.gateway.http import Request
+    from bakeoff.gateway.http.rate_limits import Rates
+    from bakeoff.gateway.http.request import Request
     from bakeoff.gateway.identity import Ids
-    from bakeoff.gateway.rates import Rates
 
 MOST_USER_AGENT = 512
 

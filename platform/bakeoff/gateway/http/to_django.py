@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from bakeoff.gateway.bodies import BULK, FORM, BodyLimits, BodyReader
+from bakeoff.gateway.http.bodies import BULK, FORM, BodyLimits, BodyReader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bakeoff.gateway.http import Message, Receive, Scope, Send
+    from bakeoff.gateway.http.request import Message, Receive, Scope, Send
 
 API_PREFIXES = ("/v1/", "/ofrep/", "/api/", "/sub/")
 # A client that takes none of an answer for this long is not waited for.

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from bakeoff.gateway.bodies import MAX_HEADER_BYTES, BodyReader
-from bakeoff.gateway.errors import ApiError
+from bakeoff.gateway.http.bodies import MAX_HEADER_BYTES, BodyReader
+from bakeoff.gateway.http.errors import ApiError
 from experiments.bounds import NotJsonError, check, read_json, shown
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.aside import Aside
+    from bakeoff.gateway.http.text_threads import Aside
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bakeoff.gateway.patience import within
+from bakeoff.gateway.http.timeouts import within
 
 if TYPE_CHECKING:
     from bakeoff.gateway.database import Connector

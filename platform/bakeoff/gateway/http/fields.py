@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from bakeoff.gateway.errors import ApiError, invalid
+from bakeoff.gateway.http.errors import ApiError, invalid
 from experiments import bounds
 from experiments.bounds import FUTURE, MAX_ID, PAST
 
