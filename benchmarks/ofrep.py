@@ -190,7 +190,7 @@ def _routing(count: int) -> Row:
     from bakeoff.gateway.answering import Visitor, choose_route
     from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveFlags, LiveVariant
     from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
-    from bakeoff.gateway.unit_book import NOTHING_KNOWN
+    from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
     from experiments.assignment import ExperimentRule, Span, VariantRule
 
     experiments = []

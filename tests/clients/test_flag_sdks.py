@@ -16,7 +16,7 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
 from bakeoff.gateway.answering import decide
-from bakeoff.gateway.unit_book import NOTHING_KNOWN
+from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
 from experiments.actions.change_shares import Change, change_shares, switch
 from experiments.actions.stop_experiment import ship_experiment
 from experiments.models import Exposure, Holdout, Layer, SavedGroup

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
     from bakeoff.gateway.http.caller import Caller
-    from bakeoff.gateway.identity import IdentityBook
-    from bakeoff.gateway.intake import Intake
-    from bakeoff.gateway.unit_book import Known, UnitBook
-    from bakeoff.gateway.writer import GroupCommit
+    from bakeoff.gateway.intake.group_commit import GroupCommit
+    from bakeoff.gateway.intake.identity_resolver import IdentityBook
+    from bakeoff.gateway.intake.intake import Intake
+    from bakeoff.gateway.intake.unit_lookup import Known, UnitBook
     from inference.serving.ladder import Served
 
 MOST_CONTEXT_BYTES = 8192

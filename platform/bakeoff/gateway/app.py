@@ -37,8 +37,10 @@ from bakeoff.gateway.http.request import (
 )
 from bakeoff.gateway.http.text_threads import Aside
 from bakeoff.gateway.http.to_django import Rest, is_api
-from bakeoff.gateway.identity import IdentityBook
-from bakeoff.gateway.intake import Intake
+from bakeoff.gateway.intake.group_commit import GroupCommit
+from bakeoff.gateway.intake.identity_resolver import IdentityBook
+from bakeoff.gateway.intake.intake import Intake
+from bakeoff.gateway.intake.unit_lookup import UnitBook
 from bakeoff.gateway.probing import probe
 from bakeoff.gateway.project_events import happenings, read_ticket
 from bakeoff.gateway.reader import GroupRead
@@ -46,8 +48,6 @@ from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.recommend import Recommender
 from bakeoff.gateway.remote import Remote
 from bakeoff.gateway.shadow import Shadows
-from bakeoff.gateway.unit_book import UnitBook
-from bakeoff.gateway.writer import GroupCommit
 from experiments.bounds import BoundsError
 from inference.supervision import Supervisor
 

@@ -13,7 +13,7 @@ import orjson
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.answering import decide
 from bakeoff.gateway.config.running_experiments import NO_FLAGS, LiveExperiment
-from bakeoff.gateway.unit_book import NOTHING_KNOWN
+from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
 from experiments.assignment.payload import feature_of
 from experiments.assignment.snapshot import rule_to_json
 from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_json
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.config.running_experiments import LiveFlags, RestingFlag
     from bakeoff.gateway.config.serving_config import Live, LiveConfiguration, LiveKey
-    from bakeoff.gateway.identity import IdentityBook
-    from bakeoff.gateway.unit_book import Known, UnitBook
+    from bakeoff.gateway.intake.identity_resolver import IdentityBook
+    from bakeoff.gateway.intake.unit_lookup import Known, UnitBook
     from experiments.assignment import Assignment
 
 STREAM_PATH = "/ofrep/v1/stream"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import LiveKey
     from bakeoff.gateway.http.rate_limits import Rates
     from bakeoff.gateway.http.request import Request
-    from bakeoff.gateway.identity import Ids
+    from bakeoff.gateway.intake.identity_resolver import Ids
 
 MOST_USER_AGENT = 512
 

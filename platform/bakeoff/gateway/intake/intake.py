@@ -18,14 +18,14 @@ import redis.exceptions
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway import segment
-from bakeoff.gateway.claims import Claim
 from bakeoff.gateway.config.running_experiments import NO_FLAGS
 from bakeoff.gateway.event_inspector import show
 from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.caller import Consent
 from bakeoff.gateway.http.errors import ApiError, invalid, not_found
-from bakeoff.gateway.said import feedback_row
+from bakeoff.gateway.intake import segment
+from bakeoff.gateway.intake.claims import Claim
+from bakeoff.gateway.intake.feedback_fields import feedback_row
 from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, check
 from experiments.ingest.likes import is_liked
 from experiments.ingest.redact import redact
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import Live, LiveKey
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
-    from bakeoff.gateway.identity import IdentityBook, Ids
-    from bakeoff.gateway.writer import GroupCommit, Outcome
+    from bakeoff.gateway.intake.group_commit import GroupCommit, Outcome
+    from bakeoff.gateway.intake.identity_resolver import IdentityBook, Ids
 
 MOST_EVENTS = 1000
 # Unit, item or none, name, value.

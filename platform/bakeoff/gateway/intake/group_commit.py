@@ -22,7 +22,7 @@ import redis.exceptions
 from bakeoff.gateway.database import FAULTS, Connector, close
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.http.timeouts import within
-from bakeoff.gateway.spill_doubts import SpillDoubts, next_of
+from bakeoff.gateway.intake.spill_doubts import SpillDoubts, next_of
 from experiments.ingest.spill import MAX_TRIES, REFUSED, STREAM, CannotSpillError, spill
 from experiments.ingest.statement import Committed, Payload, is_refusal, statement_for
 from inference.sqlstates import OF_THE_SERVER

@@ -1,0 +1,1 @@
+"""Events and feedback: checked, resolved to units, committed."""
