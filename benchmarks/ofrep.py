@@ -187,10 +187,10 @@ def _unleash(stage, home: Path):
 
 
 def _routing(count: int) -> Row:
-    from bakeoff.gateway.answering import Visitor, choose_route
     from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveFlags, LiveVariant
     from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
     from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
+    from bakeoff.gateway.slates.recorder import Visitor, choose_route
     from experiments.assignment import ExperimentRule, Span, VariantRule
 
     experiments = []

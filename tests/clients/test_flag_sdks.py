@@ -15,8 +15,8 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from bakeoff.gateway.answering import decide
 from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
+from bakeoff.gateway.slates.recorder import decide
 from experiments.actions.change_shares import Change, change_shares, switch
 from experiments.actions.stop_experiment import ship_experiment
 from experiments.models import Exposure, Holdout, Layer, SavedGroup

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bakeoff.gateway.breaker import FAILURES_IN_A_ROW
+from bakeoff.gateway.slates.breaker import FAILURES_IN_A_ROW
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.models import Feedback

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 
-from bakeoff.gateway.breaker import FAILURES_IN_A_ROW, Breaker
+from bakeoff.gateway.slates.breaker import FAILURES_IN_A_ROW, Breaker
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
 from experiments.models import Exposure
 from inference.actions.answer_shadows import answer_shadows, spearman
@@ -147,7 +147,7 @@ def test_a_model_that_takes_ten_seconds_is_broken_off_and_then_left_alone(shop, 
 
 def test_a_breaker_tries_again_after_a_pause_that_grows(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("bakeoff.gateway.breaker.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("bakeoff.gateway.slates.breaker.time.monotonic", lambda: clock[0])
     breaker = Breaker()
     for _ in range(FAILURES_IN_A_ROW):
         assert breaker.lets_through()

@@ -18,7 +18,7 @@ from bakeoff.accounts.models import AuditEntry
 from bakeoff.cli import main
 from bakeoff.commands.doctor import check_champions
 from bakeoff.gateway.config.serving_config import LiveConfiguration
-from bakeoff.gateway.probing import probe
+from bakeoff.gateway.slates.probing import probe
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.start_experiment import CannotStartError
 from experiments.models import Decision, Experiment

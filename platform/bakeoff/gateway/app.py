@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from bakeoff.accounts.keys import INGEST, SECRET, SERVE, digest_of
-from bakeoff.gateway.answering import Recorder
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
-from bakeoff.gateway.classify import Classifier
 from bakeoff.gateway.config.serving_config import Live, LiveConfiguration
 from bakeoff.gateway.database import Connector
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
@@ -41,13 +39,15 @@ from bakeoff.gateway.intake.group_commit import GroupCommit
 from bakeoff.gateway.intake.identity_resolver import IdentityBook
 from bakeoff.gateway.intake.intake import Intake
 from bakeoff.gateway.intake.unit_lookup import UnitBook
-from bakeoff.gateway.probing import probe
 from bakeoff.gateway.project_events import happenings, read_ticket
-from bakeoff.gateway.reader import GroupRead
 from bakeoff.gateway.readiness import Readiness
-from bakeoff.gateway.recommend import Recommender
-from bakeoff.gateway.remote import Remote
-from bakeoff.gateway.shadow import Shadows
+from bakeoff.gateway.slates.cache_reader import GroupRead
+from bakeoff.gateway.slates.classify import Classifier
+from bakeoff.gateway.slates.probing import probe
+from bakeoff.gateway.slates.recommend import Recommender
+from bakeoff.gateway.slates.recorder import Recorder
+from bakeoff.gateway.slates.remote_scorer import Remote
+from bakeoff.gateway.slates.shadow import Shadows
 from experiments.bounds import BoundsError
 from inference.supervision import Supervisor
 

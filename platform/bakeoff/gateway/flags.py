@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.answering import decide
 from bakeoff.gateway.config.running_experiments import NO_FLAGS, LiveExperiment
 from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
+from bakeoff.gateway.slates.recorder import decide
 from experiments.assignment.payload import feature_of
 from experiments.assignment.snapshot import rule_to_json
 from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_json

@@ -17,7 +17,7 @@ import redis.exceptions
 from inference.serving.keys import MOST_SHADOWED, shadow_key
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.answering import Route, Visitor
+    from bakeoff.gateway.slates.recorder import Route, Visitor
     from experiments.ingest.rows import SlateRow
     from inference.serving.ladder import Ask
 

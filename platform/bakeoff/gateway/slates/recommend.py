@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from bakeoff.gateway.answering import (
+from bakeoff.gateway.http import fields
+from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
+from bakeoff.gateway.slates.recorder import (
     Route,
     Visitor,
     find_surface,
@@ -17,21 +20,18 @@ from bakeoff.gateway.answering import (
     read_override,
     slate_row,
 )
-from bakeoff.gateway.http import fields
-from bakeoff.gateway.http.errors import ApiError
-from bakeoff.gateway.reader import NOTHING, GroupRead, UnitState
-from bakeoff.gateway.remote import RemoteError
+from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments.ingest.rows import Rows
 from inference.serving.keys import RECENT_KEPT, candidates_key, recent_key
 from inference.serving.ladder import Ask, Served, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.answering import Recorder
     from bakeoff.gateway.config.running_experiments import LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveSurface
     from bakeoff.gateway.http.caller import Caller
-    from bakeoff.gateway.remote import Remote
-    from bakeoff.gateway.shadow import Shadows
+    from bakeoff.gateway.slates.recorder import Recorder
+    from bakeoff.gateway.slates.remote_scorer import Remote
+    from bakeoff.gateway.slates.shadow import Shadows
 
 KIND = "recommend"
 MOST_K = 100

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from bakeoff.gateway.answering import find_surface, head_of, read_override, slate_row
 from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.errors import invalid
-from bakeoff.gateway.remote import RemoteError
+from bakeoff.gateway.slates.recorder import find_surface, head_of, read_override, slate_row
+from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE
 from experiments.ingest.redact import redact
@@ -25,13 +25,13 @@ from inference.serving.ladder import Served, Slot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.gateway.answering import Recorder
     from bakeoff.gateway.config.running_experiments import LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveSurface
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
-    from bakeoff.gateway.remote import Remote
-    from bakeoff.gateway.shadow import Shadows
+    from bakeoff.gateway.slates.recorder import Recorder
+    from bakeoff.gateway.slates.remote_scorer import Remote
+    from bakeoff.gateway.slates.shadow import Shadows
 
 KIND = "classify"
 MOST_FEATURES = 500

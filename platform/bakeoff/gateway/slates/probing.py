@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff.gateway.remote import Remote, RemoteError
+from bakeoff.gateway.slates.remote_scorer import Remote, RemoteError
 from inference.serving.ladder import Ask, serve
 from inference.serving.probes import ProbeResult
 

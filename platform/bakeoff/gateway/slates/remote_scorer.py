@@ -16,7 +16,7 @@ import orjson
 import redis.asyncio
 import redis.exceptions
 
-from bakeoff.gateway.breaker import Breaker
+from bakeoff.gateway.slates.breaker import Breaker
 from inference.outgoing import OutgoingClient
 from inference.serving.endpoint import (
     HEADERS,

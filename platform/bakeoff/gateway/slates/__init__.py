@@ -1,0 +1,1 @@
+"""Answers of models: assigned, ranked or classified, recorded."""
