@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review
-from tests.analysis.test_decisions import POLICY, visit
+from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
 from tests.support.npm import install
 

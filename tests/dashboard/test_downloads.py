@@ -16,8 +16,8 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import EventRow, ExposureRow, Rows
 from experiments.models import Experiment, Metric
 from experiments.reports.notebook import notebook_of
-from tests.analysis.test_decisions import POLICY, visit
 from tests.dashboard.test_pages import address, decided, person  # noqa: F401
+from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
 
 

@@ -14,7 +14,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import EventRow, Rows
 from experiments.models import Feedback
-from tests.analysis.test_decisions import POLICY, visit
+from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
 
 

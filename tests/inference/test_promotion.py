@@ -28,9 +28,9 @@ from inference.serving.artifact import Draft, save_artifact
 from inference.serving.keys import SERVING, serving_key
 from inference.serving.probes import CannotServeError, probe_version
 from inference.supervision import Supervisor
-from tests.analysis.test_decisions import POLICY, visit
 from tests.conftest import test_database_url
 from tests.inference.test_own_models import endpoint  # noqa: F401
+from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
 
 

@@ -18,8 +18,8 @@ from experiments.reports.verdict import verdict_of
 from experiments.tasks import halt_unservable_experiments, take_due_look, take_due_looks
 from inference.cache import cache_client
 from inference.serving.changes import read_unserved
-from tests.analysis.test_decisions import POLICY, visit
 from tests.conftest import test_database_url
+from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
 from tests.support.broker import lose_messages, messages
 

@@ -25,7 +25,7 @@ from experiments.reports.verdict import verdict_of
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.models import ModelVersion
-from tests.analysis.test_roll_up import write
+from tests.looks.test_roll_up import write
 from tests.support import builders
 
 POLICY = {

@@ -8,7 +8,7 @@ from experiments.actions.exclude_units import exclude_units
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import ExposureRow, Rows
 from experiments.models import ExposureTotal
-from tests.analysis.test_decisions import POLICY
+from tests.looks.test_decisions import POLICY
 from tests.support import builders
 
 
