@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 from celery import shared_task
-from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
@@ -16,11 +15,11 @@ from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.halt_unservable import halt_unservable
 from experiments.actions.look_at_experiment import attend_experiment, is_due
+from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.measure_drift import measure_drift
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import retrain_if_due
-from experiments.ingest.partitions import drop_expired, make_partitions
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
 from inference.cache import cache_client
@@ -31,7 +30,6 @@ from inference.serving.changes import read_unserved
 
 logger = logging.getLogger(__name__)
 DRIFT_PAUSE = timedelta(minutes=30)
-MAX_RETENTION_DAYS = 36_500  # beyond it a date would not exist
 
 
 @shared_task
@@ -148,22 +146,8 @@ def flag_recent_feedback() -> None:
 
 @shared_task
 def keep_partitions() -> None:
-    """Make the months ahead, and let go of what no project keeps any more."""
-    connection.ensure_connection()
-    now = timezone.now()
-    if made := make_partitions(connection.connection, now.astimezone(UTC).date()):
-        logger.info("partitions made: %s", ", ".join(made))
-    projects = apps.get_model("accounts", "Project").objects
-    dropped = drop_expired(
-        connection.connection,
-        {
-            pk: min(days, MAX_RETENTION_DAYS)
-            for pk, days in projects.values_list("pk", "retention_days")
-        },
-        now,
-    )
-    if dropped.partitions or dropped.rows:
-        logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
+    """Make the partitions of the months ahead, and drop rows older than each project keeps."""
+    maintain_partitions(timezone.now())
 
 
 @shared_task

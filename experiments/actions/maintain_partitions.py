@@ -1,0 +1,34 @@
+"""Make the partitions of months ahead; drop rows older than their project keeps."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from bakeoff.accounts.models import Project
+from experiments.ingest.partitions import drop_expired, make_partitions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+logger = logging.getLogger(__name__)
+
+MAX_RETENTION_DAYS = 36_500  # beyond it a date would not exist
+
+
+def maintain_partitions(now: datetime) -> None:
+    """Make the partitions of the months ahead, and drop rows older than each project keeps."""
+    connection.ensure_connection()
+    if created := make_partitions(connection.connection, now.astimezone(UTC).date()):
+        logger.info("partitions made: %s", ", ".join(created))
+    # A number of days that no date can hold would stop the clean-up of every project.
+    retention = {
+        pk: min(days, MAX_RETENTION_DAYS)
+        for pk, days in Project.objects.values_list("pk", "retention_days")
+    }
+    dropped = drop_expired(connection.connection, retention, now)
+    if dropped.partitions or dropped.rows:
+        logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
