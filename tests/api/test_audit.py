@@ -42,7 +42,7 @@ def liked(shop):
     builders.write(
         builders.Rows(
             events=[
-                builders.event_row(shop, unit=f"u{n}", name="click", item_id=f"i{n % 5}")
+                builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}")
                 for n in range(40)
             ]
         )
@@ -54,7 +54,7 @@ def liked(shop):
 
 def feedback(shop):
     slate = builders.make_slate(shop, "u1")
-    row = builders.feedback_row(shop, slate, kind="text", text="good")
+    row = builders.feedback(shop, slate, kind="text", text="good")
     builders.write(builders.Rows(feedback=[row]))
     return Feedback.objects.get(project=shop.project).feedback_id
 

@@ -20,7 +20,7 @@ from bakeoff.gateway.slates.recorder import decide
 from experiments.actions.change_shares import Change, change_shares, switch
 from experiments.actions.stop_experiment import ship_experiment
 from experiments.models import Exposure, Holdout, Layer, SavedGroup
-from tests.gateway.test_flags import page, run  # noqa: F401
+from tests.support import builders
 from tests.support.npm import install
 
 # "make test" asks about some thousands; BAKEOFF_TEST_UNITS=100000 is the full proof.
@@ -102,30 +102,32 @@ def node(tmp_path_factory):
 
 
 @pytest.fixture
-def world(lane, shop, page):  # noqa: F811
+def world(lane, shop, page):
     """Experiments with every rule that GrowthBook's clients must follow."""
     layer = Layer.objects.create(project=shop.project, key="layer")
     Holdout.objects.create(project=shop.project, share=0.05)
     theirs = {"hashing": "growthbook_v2"}
-    run(shop, page, "plain", **theirs)
-    reweighed = run(shop, page, "reweighed", weights=(0.5, 0.5), allocation=0.6, **theirs)
+    builders.experiment(shop, page, "plain", **theirs)
+    reweighed = builders.experiment(
+        shop, page, "reweighed", weights=(0.5, 0.5), allocation=0.6, **theirs
+    )
     change_shares(
         experiment=reweighed,
         change=Change(weights={"control": 0.2, "treatment": 0.8}, accept_moves=True),
         by="a test",
     )
     for key, slot in (("low", (0.0, 0.4)), ("high", (0.4, 1.0))):
-        run(shop, page, key, layer=layer, slot=slot, **theirs)
+        builders.experiment(shop, page, key, layer=layer, slot=slot, **theirs)
     condition = {
         "$or": [{"country": {"$in": ["DE", "日本"]}}, {"age": {"$gte": 40}}],
         "version": {"$vgte": "2.10.0"},
         "name": {"$regex": "^[a-m]"},
         "tags": {"$elemMatch": {"$eq": "beta"}},
     }
-    run(shop, page, "targeted", condition=condition, **theirs)
+    builders.experiment(shop, page, "targeted", condition=condition, **theirs)
     child = [{"experiment": "plain", "variants": ["treatment"]}]
-    run(shop, page, "child", prerequisites=child, values=({"a": 1}, {"a": 2}), **theirs)
-    switch(experiment=run(shop, page, "off", **theirs), enabled=False, by="a test")
+    builders.experiment(shop, page, "child", prerequisites=child, values=({"a": 1}, {"a": 2}), **theirs)
+    switch(experiment=builders.experiment(shop, page, "off", **theirs), enabled=False, by="a test")
     lane.refresh()
     return ["plain", "reweighed", "low", "high", "targeted", "child", "off"]
 
@@ -173,10 +175,10 @@ def test_growthbooks_python_client_agrees(lane, shop, world):
     assert ("off", "control") not in seen
 
 
-def test_rules_that_name_people_are_asked_of_the_platform(lane, shop, page):  # noqa: F811
+def test_rules_that_name_people_are_asked_of_the_platform(lane, shop, page):
     """GrowthBook's client, which cannot ask, keeps the code's default."""
     SavedGroup.objects.create(project=shop.project, key="staff", attribute="id", values=["u1", "u2"])
-    run(
+    builders.experiment(
         shop,
         page,
         "grouped",
@@ -219,12 +221,14 @@ def test_openfeatures_web_provider_reads_our_flags(lane, shop, world, node):
             assert (error == "FLAG_NOT_FOUND") == (flag == "nobody")
 
 
-def test_openfeatures_python_provider_reads_our_flags(lane, shop, page):  # noqa: F811
-    run(shop, page, "rate", values=(10.0, 12.5))
-    run(shop, page, "size", values=({"w": 1}, {"w": 2}))
-    run(shop, page, "on", values=(True, False))
+def test_openfeatures_python_provider_reads_our_flags(lane, shop, page):
+    builders.experiment(shop, page, "rate", values=(10.0, 12.5))
+    builders.experiment(shop, page, "size", values=({"w": 1}, {"w": 2}))
+    builders.experiment(shop, page, "on", values=(True, False))
     ship_experiment(
-        experiment=run(shop, page, "count", values=(3, 4)), variant="treatment", by="a test"
+        experiment=builders.experiment(shop, page, "count", values=(3, 4)),
+        variant="treatment",
+        by="a test",
     )
     lane.refresh()
     openfeature.set_provider(

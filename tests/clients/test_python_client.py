@@ -14,7 +14,7 @@ from openfeature.exception import ErrorCode
 from experiments.actions.change_shares import switch
 from experiments.actions.stop_experiment import ship_experiment
 from experiments.models import Event, Exposure, Feedback, Unit
-from tests.gateway.test_flags import page, run  # noqa: F401
+from tests.support import builders
 
 
 def test_it_asks_and_tells(lane, shop):
@@ -50,12 +50,16 @@ def test_nobody_answers():
     assert refused.value.status == 0
 
 
-def test_flags_are_evaluated_here_as_there(lane, shop, page):  # noqa: F811
+def test_flags_are_evaluated_here_as_there(lane, shop, page):
     condition = {"country": {"$in": ["DE", "FR"]}}
-    run(shop, page, condition=condition, values=(1, 2))
-    run(shop, page, "theirs", hashing="growthbook_v2", allocation=0.5)
-    run(shop, page, "child", prerequisites=[{"experiment": "button", "variants": ["control"]}])
-    ship_experiment(experiment=run(shop, page, "done"), variant="treatment", by="a test")
+    builders.experiment(shop, page, condition=condition, values=(1, 2))
+    builders.experiment(shop, page, "theirs", hashing="growthbook_v2", allocation=0.5)
+    builders.experiment(
+        shop, page, "child", prerequisites=[{"experiment": "button", "variants": ["control"]}]
+    )
+    ship_experiment(
+        experiment=builders.experiment(shop, page, "done"), variant="treatment", by="a test"
+    )
     lane.refresh()
     client = Client(lane.url, shop.public)
     flags = Flags(client, poll_seconds=0)
@@ -73,8 +77,8 @@ def test_flags_are_evaluated_here_as_there(lane, shop, page):  # noqa: F811
     flags.close()
 
 
-def test_rules_are_read_again_only_when_they_changed(lane, shop, page):  # noqa: F811
-    experiment = run(shop, page)
+def test_rules_are_read_again_only_when_they_changed(lane, shop, page):
+    experiment = builders.experiment(shop, page)
     lane.refresh()
     client = Client(lane.url, shop.public)
     flags = Flags(client, poll_seconds=0)
@@ -86,17 +90,17 @@ def test_rules_are_read_again_only_when_they_changed(lane, shop, page):  # noqa:
     assert flags.evaluate("button", unit_id="u1").reason == "DISABLED"
 
 
-def test_what_only_the_platform_knows_is_asked_of_it(lane, shop, page):  # noqa: F811
+def test_what_only_the_platform_knows_is_asked_of_it(lane, shop, page):
     Unit.objects.create(project=shop.project, unit_id="u1", attributes={"plan": "pro"})
-    run(shop, page, condition={"unit.plan": "pro"})
+    builders.experiment(shop, page, condition={"unit.plan": "pro"})
     lane.refresh()
     flags = Flags(Client(lane.url, shop.public), poll_seconds=0)
     assert flags.variant("button", unit_id="u1") is not None
     assert flags.evaluate("button", unit_id="u2").reason == "DEFAULT"
 
 
-def test_exposures_and_events_arrive_in_batches(lane, shop, page, tmp_path):  # noqa: F811
-    experiment = run(shop, page)
+def test_exposures_and_events_arrive_in_batches(lane, shop, page, tmp_path):
+    experiment = builders.experiment(shop, page)
     lane.refresh()
     client = Client(lane.url, shop.public)
     with Events(client, spool=tmp_path / "spool", flush_seconds=0.05) as events:
@@ -126,8 +130,8 @@ def test_events_survive_an_outage_and_a_restart(lane, shop, tmp_path):
     assert spool.read_text() == ""
 
 
-def test_our_openfeature_provider_evaluates_here(lane, shop, page):  # noqa: F811
-    run(shop, page, "rate", values=(10.0, 12.5))
+def test_our_openfeature_provider_evaluates_here(lane, shop, page):
+    builders.experiment(shop, page, "rate", values=(10.0, 12.5))
     lane.refresh()
     openfeature.set_provider(BakeoffProvider(Flags(Client(lane.url, shop.public), poll_seconds=0)))
     client = openfeature.get_client()

@@ -8,22 +8,15 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
-from bakeoff.cli import main
 from bakeoff.replay.dataset import Columns, DatasetError, by_unit, read_dataset
 from bakeoff.replay.plan import make_plan
 from experiments.models import Event, Unit
 from inference.models import Item
 from tests.support import builders
-
-
-def run(*arguments, status=0):
-    result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
-    assert result.exit_code == status, result.output
-    return result.output
+from tests.support.commands import run
 
 
 def write_csv(path, rows):

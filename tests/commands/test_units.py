@@ -10,14 +10,14 @@ import pytest
 
 from experiments.ingest.rows import Rows
 from experiments.models import ExcludedUnit, Slate
-from tests.commands.test_commands import run
 from tests.support import builders
+from tests.support.commands import run
 
 
 @pytest.fixture
 def said(shop):
     slate = builders.make_slate(shop, "ann")
-    say = lambda **fields: builders.feedback_row(shop, slate, unit_id="ann", **fields)  # noqa: E731
+    say = lambda **fields: builders.feedback(shop, slate, unit_id="ann", **fields)  # noqa: E731
     rows = [
         say(kind="correction", value=None, text="refund"),
         say(kind="correction", value=None, text="billing"),  # supersedes

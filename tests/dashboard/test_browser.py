@@ -16,8 +16,8 @@ from uuid_utils import uuid7
 from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review
-from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
+from tests.support.builders import QUICK_POLICY, visits
 from tests.support.npm import install
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
@@ -73,8 +73,8 @@ def member(project, role="admin") -> User:
 @pytest.fixture
 def story(lane, shop):
     """A project in which something has happened."""
-    done = shop.run_experiment(**POLICY)
-    visit(shop, done, {"control": 1, "treatment": 2})
+    done = shop.run_experiment(**QUICK_POLICY)
+    visits(done, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=done.pk)
     running = shop.run_experiment(planned_units=5000, minimum_run_seconds=0)
     lane.refresh()
@@ -214,7 +214,7 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     assert {"click", "view"} <= names
     assert Exposure.objects.filter(experiment=experiment).count() == 1
 
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     page.goto(f"/experiments/{shop.project.slug}/first-try/")
     assert "clicks per unit" in page.inner_text(".verdict")
@@ -317,14 +317,14 @@ def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, 
 
 def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
     """By the stream, long before it would ask by itself; and what arrives is shown as it arrives."""
-    experiment = shop.run_experiment(**POLICY, promote=False)
+    experiment = shop.run_experiment(**QUICK_POLICY, promote=False)
     lane.refresh()
     seen = Visit(chromium, lane, member(shop.project))
     page = seen.page
     page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
     assert "No look" in page.inner_text("main")
     page.wait_for_timeout(500)  # until the stream is open
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     page.locator(".verdict").filter(has_text="clicks per unit").wait_for(timeout=5000)
     # What is opened in it stays open, and the keyboard stays where it is, when it is fetched anew.

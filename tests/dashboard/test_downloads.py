@@ -16,9 +16,9 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import EventRow, ExposureRow, Rows
 from experiments.models import Experiment, Metric
 from experiments.reports.notebook import notebook_of
-from tests.dashboard.test_pages import address, decided, person  # noqa: F401
-from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
+from tests.support.builders import QUICK_POLICY, visits
+from tests.support.dashboard import report_path, sign_in
 
 
 def execute(notebook) -> str:
@@ -33,8 +33,8 @@ def execute(notebook) -> str:
     return out.getvalue()
 
 
-def test_the_notebook_recomputes_the_report(shop, decided):  # noqa: F811
-    answer = person(shop.project).get(address(shop, decided, "report.ipynb"))
+def test_the_notebook_recomputes_the_report(shop, decided):
+    answer = sign_in(shop.project).get(report_path(decided, "report.ipynb"))
     notebook = json.loads(answer.content)
     assert notebook["nbformat"] == 4
     assert "1 comparisons recomputed: equal to the report" in execute(notebook)
@@ -43,8 +43,8 @@ def test_the_notebook_recomputes_the_report(shop, decided):  # noqa: F811
 
 
 def test_the_notebook_holds_over_two_epochs(shop):
-    experiment = shop.run_experiment(**POLICY, promote=False)
-    visit(shop, experiment, {"control": 1, "treatment": 2}, units=120)
+    experiment = shop.run_experiment(**QUICK_POLICY, promote=False)
+    visits(experiment, {"control": 1, "treatment": 2}, units=120)
     change = Change(weights={"control": 0.3, "treatment": 0.7}, accept_moves=True)
     change_shares(experiment=experiment, change=change, by="a test")
     at = (builders.now() - timedelta(minutes=5)).isoformat()
@@ -66,21 +66,21 @@ def test_the_notebook_holds_over_two_epochs(shop):
     assert "1 comparisons recomputed: equal to the report" in execute(notebook_of(experiment, look))
 
 
-def test_a_notebook_whose_numbers_were_changed_says_so(shop, decided):  # noqa: F811
+def test_a_notebook_whose_numbers_were_changed_says_so(shop, decided):
     look = decided.looks.last()
     look.result["comparisons"][0]["effect"]["estimate"] += 0.001
     with pytest.raises(AssertionError, match="estimate"):
         execute(notebook_of(decided, look))
 
 
-def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):  # noqa: F811
-    client = person(shop.project)
+def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):
+    client = sign_in(shop.project)
     rows = list(
-        csv.DictReader(io.StringIO(client.get(address(shop, decided, "report.csv")).content.decode()))
+        csv.DictReader(io.StringIO(client.get(report_path(decided, "report.csv")).content.decode()))
     )
     assert float(rows[0]["lift"]) == pytest.approx(2 / 3)
     assert float(rows[0]["lift_low"]) < 2 / 3 < float(rows[0]["lift_high"])
-    book = load_workbook(io.BytesIO(client.get(address(shop, decided, "report.xlsx")).content))
+    book = load_workbook(io.BytesIO(client.get(report_path(decided, "report.xlsx")).content))
     assert book.sheetnames == ["Verdict", "Metrics", "Variants", "Looks", "Decisions"]
     assert book["Metrics"]["I2"].value == pytest.approx(2 / 3)
     assert book["Variants"].max_row == 3
@@ -89,12 +89,12 @@ def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):  # noqa: F811
 @pytest.mark.parametrize("action", ["ship", "roll_back", "keep_running"])
 def test_every_form_of_a_report_shows_the_p_value_that_decided(shop, action):
     clicks = {"ship": (1, 2), "roll_back": (2, 1), "keep_running": (1, 1)}[action]
-    experiment = shop.run_experiment(**POLICY)
-    visit(shop, experiment, dict(zip(("control", "treatment"), clicks, strict=True)))
+    experiment = shop.run_experiment(**QUICK_POLICY)
+    visits(experiment, dict(zip(("control", "treatment"), clicks, strict=True)))
     assert look_at_experiment(experiment_id=experiment.pk).result["action"] == action
-    client = person(shop.project)
+    client = sign_in(shop.project)
     page, data, table, book = (
-        client.get(address(shop, experiment, tail))
+        client.get(report_path(experiment, tail))
         for tail in ("", "report.json", "report.csv", "report.xlsx")
     )
     (row,) = data.json()["metrics"]
@@ -115,20 +115,20 @@ def test_every_form_of_a_report_shows_the_p_value_that_decided(shop, action):
         assert cells[name] == pytest.approx(row[name])
 
 
-def test_a_name_is_no_formula_in_a_spreadsheet(shop, decided):  # noqa: F811
+def test_a_name_is_no_formula_in_a_spreadsheet(shop, decided):
     Metric.objects.filter(pk=shop.metric.pk).update(name='=HYPERLINK("http://evil")')
-    client = person(shop.project)
-    said = client.get(address(shop, decided, "report.csv")).content.decode()
+    client = sign_in(shop.project)
+    said = client.get(report_path(decided, "report.csv")).content.decode()
     assert "'=HYPERLINK" in said
-    book = load_workbook(io.BytesIO(client.get(address(shop, decided, "report.xlsx")).content))
+    book = load_workbook(io.BytesIO(client.get(report_path(decided, "report.xlsx")).content))
     assert book["Metrics"]["A2"].value.startswith("'=")
 
 
-def test_pdf_without_its_libraries_says_what_is_missing(shop, decided, monkeypatch):  # noqa: F811
+def test_pdf_without_its_libraries_says_what_is_missing(shop, decided, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "weasyprint", None)
-    answer = person(shop.project).get(address(shop, decided, "report.pdf"))
+    answer = sign_in(shop.project).get(report_path(decided, "report.pdf"))
     assert answer.status_code == 501
     advice = answer.content.decode()
     assert "PDF needs WeasyPrint and its libraries (Pango): pip install weasyprint," in advice
@@ -137,21 +137,21 @@ def test_pdf_without_its_libraries_says_what_is_missing(shop, decided, monkeypat
 
 def test_an_experiment_without_a_look_has_no_notebook(shop):
     experiment = shop.run_experiment()
-    assert person(shop.project).get(address(shop, experiment, "report.ipynb")).status_code == 404
+    assert sign_in(shop.project).get(report_path(experiment, "report.ipynb")).status_code == 404
 
 
-def test_the_report_asks_a_fixed_number(shop, decided, django_assert_max_num_queries):  # noqa: F811
-    client = person(shop.project)
+def test_the_report_asks_a_fixed_number(shop, decided, django_assert_max_num_queries):
+    client = sign_in(shop.project)
     look = decided.looks.last()
     for number in range(2, 60):
         look.pk, look.number = None, number
         look.save()
     with django_assert_max_num_queries(40):
-        client.get(address(shop, decided))
+        client.get(report_path(decided))
 
 
-def test_lists_ask_a_fixed_number_of_questions(shop, decided, django_assert_max_num_queries):  # noqa: F811
-    client = person(shop.project)
+def test_lists_ask_a_fixed_number_of_questions(shop, decided, django_assert_max_num_queries):
+    client = sign_in(shop.project)
     for n in range(60):
         Experiment.objects.create(project=shop.project, surface=shop.surface, key=f"e{n}", salt=str(n))
     with django_assert_max_num_queries(15 + 30 * 6):

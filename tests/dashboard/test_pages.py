@@ -14,33 +14,13 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import EventRow, Rows
 from experiments.models import Feedback
-from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
-
-
-def person(project=None, **fields) -> Client:
-    user = User.objects.create_user(f"p-{uuid7()}", **fields)
-    if project is not None:
-        Membership.objects.create(user=user, project=project, role="viewer")
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def decided(shop):
-    experiment = shop.run_experiment(**POLICY)
-    visit(shop, experiment, {"control": 1, "treatment": 2})
-    look_at_experiment(experiment_id=experiment.pk)
-    return experiment
-
-
-def address(shop, experiment, tail=""):
-    return f"/experiments/{shop.project.slug}/{experiment.key}/{tail}"
+from tests.support.builders import QUICK_POLICY, visits
+from tests.support.dashboard import report_path, sign_in
 
 
 def test_the_report_says_the_verdict_in_words_and_draws_the_path(shop, decided):
-    page = person(shop.project).get(address(shop, decided)).content.decode()
+    page = sign_in(shop.project).get(report_path(decided)).content.decode()
     assert "Ship popularity@2: clicks per unit +67 %" in page
     assert "<svg" in page
     assert "anytime-valid p = 1" in page
@@ -48,7 +28,7 @@ def test_the_report_says_the_verdict_in_words_and_draws_the_path(shop, decided):
 
 
 def test_the_json_holds_the_same_numbers(shop, decided):
-    data = person(shop.project).get(address(shop, decided, "report.json")).json()
+    data = sign_in(shop.project).get(report_path(decided, "report.json")).json()
     assert data["verdict"]["action"] == "ship"
     assert data["verdict"]["effect"] == pytest.approx(2 / 3, rel=1e-6)
     assert [row["units"] for row in data["variants"]] == [200, 200]
@@ -57,54 +37,54 @@ def test_the_json_holds_the_same_numbers(shop, decided):
 
 def test_an_experiment_without_looks_says_what_comes_next(shop):
     experiment = shop.run_experiment()
-    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert "No look yet: the platform looks every 60 s" in page
 
 
 def test_an_unhealthy_experiment_is_greyed(shop):
-    experiment = shop.run_experiment(**{**POLICY, "most_doubled": 0.0})
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    experiment = shop.run_experiment(**{**QUICK_POLICY, "most_doubled": 0.0})
+    visits(experiment, {"control": 1, "treatment": 2})
     experiment.exposure_totals.all()
     from experiments.models import ExposureTotal
 
     variant = experiment.variants.first()
     ExposureTotal.objects.create(experiment=experiment, variant=variant, epoch=1, units=0, doubled=5)
     look_at_experiment(experiment_id=experiment.pk)
-    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert 'role="alert"' in page
     assert "seen in two variants" in page
 
 
 def test_home_lists_what_is_mine(shop, decided):
-    page = person(shop.project).get("/").content.decode()
+    page = sign_in(shop.project).get("/").content.decode()
     assert decided.key in page
     assert "popularity@2" in page
 
 
 def test_home_of_a_newcomer_says_what_to_do(tables):
-    page = person(builders.make_project()).get("/").content.decode()
+    page = sign_in(builders.make_project()).get("/").content.decode()
     assert "bakeoff load items FILE" in page
     assert "No surface yet" in page
 
 
 @pytest.mark.parametrize("tail", ["", "report.json"])
 def test_a_strangers_experiment_is_not_found(shop, decided, tail):
-    assert person(builders.make_project()).get(address(shop, decided, tail)).status_code == 404
+    assert sign_in(builders.make_project()).get(report_path(decided, tail)).status_code == 404
 
 
 def test_pages_want_a_login(shop, decided):
-    for path in ("/", address(shop, decided), "/demo/"):
+    for path in ("/", report_path(decided), "/demo/"):
         answer = Client().get(path)
         assert answer.status_code == 302
         assert "/sign-in/" in answer["Location"]
 
 
 def test_pages_are_read_only(shop, decided):
-    assert person(shop.project).post(address(shop, decided)).status_code == 405
+    assert sign_in(shop.project).post(report_path(decided)).status_code == 405
 
 
 def test_the_film_site_asks_for_a_key_and_embeds(shop):
-    client = person(shop.project)
+    client = sign_in(shop.project)
     assert "Paste a public key" in client.get("/demo/").content.decode()
     page = client.get(
         f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}"
@@ -117,13 +97,13 @@ def test_what_a_user_wrote_is_escaped(shop):
     experiment = shop.run_experiment()
     experiment.hypothesis = "<script>alert(1)</script>"
     experiment.save()
-    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert "<script>alert" not in page
 
 
 def test_no_page_asks_another_host(shop, decided, lane):
-    client = person(shop.project)
-    for path in ("/", address(shop, decided), "/demo/"):
+    client = sign_in(shop.project)
+    for path in ("/", report_path(decided), "/demo/"):
         page = client.get(path).content.decode()
         for link in re.findall(r'(?:src|href)="([^"]+)"', page):
             assert not link.startswith(("http:", "https:", "//")), link
@@ -172,7 +152,7 @@ def test_the_calculator_plans_from_last_weeks_traffic(shop):
         ]
         if rows:
             builders.write(Rows(events=rows))
-    client = person(shop.project)
+    client = sign_in(shop.project)
     Membership.objects.filter(project=shop.project).update(role="analyst")
     said = {"surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "5000"}
     page = client.post(f"/p/{shop.project.slug}/experiments/plan/", said).content.decode()
@@ -188,7 +168,7 @@ def test_unequal_fallbacks_and_old_numbers_are_said(shop, decided):
     row = {"slates": 100, "latency_p95_ms": 1.0, "errors": 0.0, "items": 9, "samples": [["i1", "i2"]]}
     look.serving = {"control": {**row, "fallback": 0.01}, "treatment": {**row, "fallback": 0.4}}
     look.save()
-    page = person(shop.project).get(address(shop, experiment)).content.decode()
+    page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert "&#x27;treatment&#x27; fell back on other lists in 40% of its answers" in page
     assert "nothing new was counted for 2 days" in page
     assert "Item i1" in page
@@ -201,7 +181,7 @@ def test_health_names_open_breakers_and_lags(lane, shop):
         for _ in range(3):
             breaker.failed()
         lane.refresh()
-        page = person(shop.project).get("/health/").content.decode()
+        page = sign_in(shop.project).get("/health/").content.decode()
         assert f"{shop.surface}: {shop.champion.label}" in page
         assert experiment.key in page
     finally:
@@ -213,7 +193,7 @@ def test_home_counts_what_the_queue_of_feedback_shows(shop):
     """A flagged thumb has no review; a flagged text has two, and waits for each person once."""
     slate = builders.make_slate(shop, "u1")
     rows = [
-        builders.feedback_row(shop, slate, kind=kind, text=text, state=state, item_id=f"i{n}")
+        builders.feedback(shop, slate, kind=kind, text=text, state=state, item_id=f"i{n}")
         for n, (kind, text, state) in enumerate(
             [("thumb", "", "ok"), ("text", "buy now", "pending"), ("text", "buy here", "pending"),
              ("text", "gone", "spam")]
@@ -221,7 +201,7 @@ def test_home_counts_what_the_queue_of_feedback_shows(shop):
     ]  # fmt: skip
     builders.write(Rows(feedback=rows))
     Feedback.objects.filter(project=shop.project).update(flags=["burst"])
-    analyst = person(shop.project)
+    analyst = sign_in(shop.project)
     name = User.objects.get(pk=analyst.session["_auth_user_id"]).get_username()
     home = f"/?project={shop.project.slug}"
     assert analyst.get(home).context["flagged"] == 2

@@ -84,9 +84,7 @@ def place(shop):
         )
     )
     slate = builders.make_slate(shop, "u1")
-    builders.write(
-        builders.Rows(feedback=[builders.feedback_row(shop, slate, kind="text", text="good")])
-    )
+    builders.write(builders.Rows(feedback=[builders.feedback(shop, slate, kind="text", text="good")]))
     said = Feedback.objects.get(project=shop.project)
     return {
         "p": shop.project.slug,

@@ -20,50 +20,18 @@ from experiments.actions.change_shares import (
 )
 from experiments.actions.define_experiment import (
     CannotDefineError,
-    ExperimentDraft,
-    RoleDraft,
-    VariantDraft,
     define_experiment,
 )
-from experiments.actions.start_experiment import CannotStartError, start_experiment
+from experiments.actions.start_experiment import CannotStartError
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.assignment.qa_links import QaLink, write_link
 from experiments.models import Exposure, Holdout, Layer, SavedGroup, Slate, Unit
 from inference.cache import cache_client
-from inference.models import Surface
 from inference.serving.changes import wait_until_read
 from inference.serving.keys import SERVING, serving_key
 from tests.support import builders
 
 UNITS = [f"u{n}" for n in range(60)]
-
-
-@pytest.fixture
-def page(shop) -> Surface:
-    """A place that asks for flags."""
-    return Surface.objects.create(project=shop.project, key="page", kind="flag")
-
-
-def draft(shop, surface, key="button", *, values=("blue", "green"), weights=(0.5, 0.5), **fields):
-    models = [None, None]
-    if surface.kind != "flag":
-        models = [shop.champion, builders.make_version(surface, list(range(1, 11)))]
-        values = (None, None)
-    return ExperimentDraft(
-        surface=surface,
-        key=key,
-        variants=[
-            VariantDraft("control", models[0], weights[0], is_control=True, value=values[0]),
-            VariantDraft("treatment", models[1], weights[1], value=values[1]),
-        ],
-        roles=[RoleDraft(shop.metric)],
-        **fields,
-    )
-
-
-def run(shop, surface, key="button", **fields):
-    made = define_experiment(draft(shop, surface, key, **fields))
-    return start_experiment(experiment=made, by="a test")
 
 
 def ask(lane, shop, key="button", *, context=None, unit="u1"):
@@ -76,7 +44,7 @@ def variants(lane, shop, key="button", units=UNITS, **context):
 
 
 def test_a_flag_answers_the_values_of_its_variants(lane, shop, page):
-    run(shop, page, values=(1.5, {"size": 3}))
+    builders.experiment(shop, page, values=(1.5, {"size": 3}))
     lane.refresh()
     found = {}
     for unit in UNITS:
@@ -90,7 +58,7 @@ def test_who_starts_a_flag_and_asks_meets_it(lane, shop, page):
     """Each change by the management API is served when its answer arrives, without a pause."""
     key = {"X-API-Key": shop.secret}
     for n in range(5):
-        define_experiment(draft(shop, page, f"flag-{n}", values=("off", "on")))
+        define_experiment(builders.draft(shop, page, f"flag-{n}", values=("off", "on")))
         answer = lane.client.post(f"/v1/experiments/flag-{n}/start", headers=key)
         assert answer.json()["confirmed"] is True, answer.text
         assert ask(lane, shop, f"flag-{n}").json()["value"] in {"off", "on"}
@@ -110,10 +78,12 @@ def test_a_process_that_reads_nothing_is_said(tables):
 
 def test_numbers_of_a_flag_are_of_one_kind(lane, shop, page):
     """OpenFeature's providers take 0 for an integer, and refuse it to who asks for a float."""
-    run(shop, page, "rate", values=(0, 1.5))
-    run(shop, page, "count", values=(0, 3))
+    builders.experiment(shop, page, "rate", values=(0, 1.5))
+    builders.experiment(shop, page, "count", values=(0, 3))
     shipped = ship_experiment(
-        experiment=run(shop, page, "fee", values=(0.5, 2)), variant="treatment", by="a test"
+        experiment=builders.experiment(shop, page, "fee", values=(0.5, 2)),
+        variant="treatment",
+        by="a test",
     )
     assert shipped
     lane.refresh()
@@ -123,7 +93,7 @@ def test_numbers_of_a_flag_are_of_one_kind(lane, shop, page):
 
 
 def test_the_errors_are_ofreps(lane, shop, page):
-    run(shop, page)
+    builders.experiment(shop, page)
     lane.refresh()
     missing = ask(lane, shop, "buton")
     assert (missing.status_code, missing.json()["errorCode"]) == (404, "FLAG_NOT_FOUND")
@@ -146,7 +116,7 @@ def test_the_errors_are_ofreps(lane, shop, page):
 
 
 def test_a_killed_flag_needs_no_unit_and_gives_no_value(lane, shop, page):
-    experiment = run(shop, page)
+    experiment = builders.experiment(shop, page)
     lane.refresh()
     before = dict(zip(UNITS, variants(lane, shop), strict=True))
     switch(experiment=experiment, enabled=False, by="a test")
@@ -160,9 +130,9 @@ def test_a_killed_flag_needs_no_unit_and_gives_no_value(lane, shop, page):
 
 
 def test_all_flags_at_once_with_an_etag_of_rules_and_context(lane, shop, page):
-    run(shop, page)
-    run(shop, page, "headline", values=(True, False))
-    define_experiment(draft(shop, page, "later"))
+    builders.experiment(shop, page)
+    builders.experiment(shop, page, "headline", values=(True, False))
+    define_experiment(builders.draft(shop, page, "later"))
     lane.refresh()
 
     def bulk(etag="", **context):
@@ -181,7 +151,7 @@ def test_all_flags_at_once_with_an_etag_of_rules_and_context(lane, shop, page):
     assert bulk(etag).status_code == 304
     assert bulk(etag).content == b""
     assert bulk(etag, country="DE").status_code == 200
-    run(shop, page, "third")
+    builders.experiment(shop, page, "third")
     lane.refresh()
     assert bulk(etag).status_code == 200
     nobody = lane.post("/ofrep/v1/evaluate/flags", {"context": {}}, shop.public).json()
@@ -189,8 +159,8 @@ def test_all_flags_at_once_with_an_etag_of_rules_and_context(lane, shop, page):
 
 
 def test_a_shipped_variant_stays_and_a_stopped_one_gives_the_codes_default(lane, shop, page):
-    ship_experiment(experiment=run(shop, page), variant="treatment", by="a test")
-    stop_experiment(experiment=run(shop, page, "headline"), by="a test")
+    ship_experiment(experiment=builders.experiment(shop, page), variant="treatment", by="a test")
+    stop_experiment(experiment=builders.experiment(shop, page, "headline"), by="a test")
     lane.refresh()
     shipped = lane.post("/ofrep/v1/evaluate/flags/button", {"context": {}}, shop.public).json()
     assert (shipped["reason"], shipped["value"]) == ("STATIC", "green")
@@ -201,7 +171,7 @@ def test_a_shipped_variant_stays_and_a_stopped_one_gives_the_codes_default(lane,
 def test_targeting_reads_context_stored_attributes_and_groups(lane, shop, page):
     SavedGroup.objects.create(project=shop.project, key="staff", attribute="id", values=["u3"])
     condition = {"country": "DE", "unit.plan": "pro", "$not": {"$savedGroup": {"id": "staff"}}}
-    run(shop, page, condition=condition)
+    builders.experiment(shop, page, condition=condition)
     for unit in ("u1", "u3"):
         Unit.objects.create(project=shop.project, unit_id=unit, attributes={"plan": "pro"})
     lane.refresh()
@@ -213,16 +183,16 @@ def test_targeting_reads_context_stored_attributes_and_groups(lane, shop, page):
 
 def test_layers_of_one_surface_and_their_refusals(lane, shop):
     layer = Layer.objects.create(project=shop.project, key="home")
-    first = run(shop, shop.surface, "first", layer=layer, slot=(0.0, 0.5))
+    first = builders.experiment(shop, shop.surface, "first", layer=layer, slot=(0.0, 0.5))
     with pytest.raises(
         CannotStartError, match=r"slot == \[0.4, 1\) of layer 'home' overlaps \[0, 0.5\) of 'first'"
     ):
-        run(shop, shop.surface, "second", layer=layer, slot=(0.4, 1.0))
+        builders.experiment(shop, shop.surface, "second", layer=layer, slot=(0.4, 1.0))
     with pytest.raises(CannotStartError, match="has a running experiment, 'first': one at a time"):
-        run(shop, shop.surface, "third")
+        builders.experiment(shop, shop.surface, "third")
     with pytest.raises(CannotDefineError, match="must be of a layer"):
-        define_experiment(draft(shop, shop.surface, "fourth", slot=(0.0, 0.5)))
-    second = run(shop, shop.surface, "fifth", layer=layer, slot=(0.5, 1.0))
+        define_experiment(builders.draft(shop, shop.surface, "fourth", slot=(0.0, 0.5)))
+    second = builders.experiment(shop, shop.surface, "fifth", layer=layer, slot=(0.5, 1.0))
     lane.refresh()
     met = set()
     for unit in UNITS:
@@ -241,7 +211,7 @@ def test_layers_of_one_surface_and_their_refusals(lane, shop):
 
 def test_a_holdout_is_served_the_champion(lane, shop):
     Holdout.objects.create(project=shop.project, share=0.5)
-    experiment = run(shop, shop.surface, "trial")
+    experiment = builders.experiment(shop, shop.surface, "trial")
     lane.refresh()
     for unit in UNITS:
         lane.post("/v1/recommend", {"surface": "home-feed", "unit_id": unit}, shop.public)
@@ -251,8 +221,10 @@ def test_a_holdout_is_served_the_champion(lane, shop):
 
 
 def test_prerequisites_and_their_cycles(lane, shop, page):
-    run(shop, page, "parent")
-    run(shop, page, "child", prerequisites=[{"experiment": "parent", "variants": ["treatment"]}])
+    builders.experiment(shop, page, "parent")
+    builders.experiment(
+        shop, page, "child", prerequisites=[{"experiment": "parent", "variants": ["treatment"]}]
+    )
     lane.refresh()
     for unit in UNITS[:30]:
         parent, child = (
@@ -266,21 +238,23 @@ def test_prerequisites_and_their_cycles(lane, shop, page):
     ]
     for prerequisites, message in wrong:
         with pytest.raises(CannotDefineError, match=message):
-            define_experiment(draft(shop, page, "self", prerequisites=prerequisites))
-    define_experiment(draft(shop, page, "a"))
+            define_experiment(builders.draft(shop, page, "self", prerequisites=prerequisites))
+    define_experiment(builders.draft(shop, page, "a"))
     b = define_experiment(
-        draft(shop, page, "b", prerequisites=[{"experiment": "a", "variants": ["control"]}])
+        builders.draft(shop, page, "b", prerequisites=[{"experiment": "a", "variants": ["control"]}])
     )
     b.project.experiments.filter(key="a").update(
         prerequisites=[{"experiment": "c", "variants": ["control"]}]
     )
     with pytest.raises(CannotDefineError, match="wait for each other: c → b → a → c"):
         define_experiment(
-            draft(shop, page, "c", prerequisites=[{"experiment": "b", "variants": ["control"]}])
+            builders.draft(
+                shop, page, "c", prerequisites=[{"experiment": "b", "variants": ["control"]}]
+            )
         )
     with pytest.raises(CannotDefineError, match="must be growthbook_v2 too"):
         define_experiment(
-            draft(
+            builders.draft(
                 shop,
                 page,
                 "d",
@@ -291,7 +265,9 @@ def test_prerequisites_and_their_cycles(lane, shop, page):
 
 
 def test_forced_by_list_by_link_and_by_secret_key_never_counts(lane, shop):
-    experiment = run(shop, shop.surface, "trial", forced_units={"qa": "treatment"}, weights=(1.0, 0.0))
+    experiment = builders.experiment(
+        shop, shop.surface, "trial", forced_units={"qa": "treatment"}, weights=(1.0, 0.0)
+    )
     lane.refresh()
     token = write_link(
         settings.SECRET_KEY, QaLink(shop.project.pk, "trial", "treatment", int(time.time()) + 60)
@@ -325,7 +301,7 @@ def test_forced_by_list_by_link_and_by_secret_key_never_counts(lane, shop):
     ],
 )
 def test_links_that_do_not_hold_are_refused(lane, shop, made, message):
-    run(shop, shop.surface, "trial")
+    builders.experiment(shop, shop.surface, "trial")
     lane.refresh()
     body = {"surface": "home-feed", "unit_id": "u1", "force": made(shop.project.pk)}
     answer = lane.post("/v1/recommend", body, shop.public)
@@ -335,7 +311,7 @@ def test_links_that_do_not_hold_are_refused(lane, shop, made, message):
 
 
 def test_a_ramp_adds_units_and_a_cut_is_refused(lane, shop):
-    experiment = run(shop, shop.surface, "trial", allocation=0.3)
+    experiment = builders.experiment(shop, shop.surface, "trial", allocation=0.3)
     with pytest.raises(WouldReshuffleError, match="units that are in would leave"):
         change_shares(experiment=experiment, change=Change(allocation=0.2), by="a test")
     with pytest.raises(WouldReshuffleError, match=r"would move 40\.0% of the units"):
@@ -364,7 +340,7 @@ def test_a_ramp_adds_units_and_a_cut_is_refused(lane, shop):
 
 def test_steps_of_a_ramp_come_in_time_and_harm_holds_them(shop):
     ramp = [{"after_seconds": 60, "allocation": 0.2}, {"after_seconds": 120, "allocation": 1.0}]
-    experiment = run(shop, shop.surface, "trial", allocation=0.05, ramp=ramp)
+    experiment = builders.experiment(shop, shop.surface, "trial", allocation=0.05, ramp=ramp)
     assert step_ramp(experiment) is None
     experiment.started_at = timezone.now() - timedelta(seconds=70)
     assert step_ramp(experiment).allocation == 0.2
@@ -391,11 +367,11 @@ def test_steps_of_a_ramp_come_in_time_and_harm_holds_them(shop):
         [{"after_seconds": 0, "allocation": 0.5}],
     ):
         with pytest.raises(CannotDefineError, match="must be above"):
-            define_experiment(draft(shop, shop.surface, "other", allocation=0.05, ramp=wrong))
+            define_experiment(builders.draft(shop, shop.surface, "other", allocation=0.05, ramp=wrong))
 
 
 def test_a_sticky_experiment_keeps_what_units_met(lane, shop):
-    experiment = run(shop, shop.surface, "trial", sticky=True)
+    experiment = builders.experiment(shop, shop.surface, "trial", sticky=True)
     lane.refresh()
 
     def ask_all(units=UNITS):
@@ -423,7 +399,7 @@ def test_a_sticky_experiment_keeps_what_units_met(lane, shop):
 
 
 def test_what_was_forgotten_is_kept_anew_from_the_next_meeting_on(lane, shop):
-    experiment = run(shop, shop.surface, "trial", sticky=True)
+    experiment = builders.experiment(shop, shop.surface, "trial", sticky=True)
     lane.refresh()
 
     def ask_all():
@@ -454,8 +430,8 @@ def test_what_was_forgotten_is_kept_anew_from_the_next_meeting_on(lane, shop):
 
 def test_a_unit_is_told_what_it_is_in_and_why(lane, shop, page):
     layer = Layer.objects.create(project=shop.project, key="home")
-    run(shop, page, condition={"country": "DE"})
-    run(shop, shop.surface, "trial", layer=layer, slot=(0.0, 0.001))
+    builders.experiment(shop, page, condition={"country": "DE"})
+    builders.experiment(shop, shop.surface, "trial", layer=layer, slot=(0.0, 0.001))
     Holdout.objects.create(project=shop.project, share=0.0)
     rows = {row.experiment: row for row in assignments_of(shop.project.pk, "u1", {"country": "FR"})}
     assert rows["button"].variant is None
@@ -470,7 +446,7 @@ def test_a_unit_is_told_what_it_is_in_and_why(lane, shop, page):
 
 def test_conditions_are_refused_when_saved(lane, shop, page):
     with pytest.raises(CannotDefineError, match="operator '\\$gr' is unknown"):
-        define_experiment(draft(shop, page, condition={"age": {"$gr": 3}}))
+        define_experiment(builders.draft(shop, page, condition={"age": {"$gr": 3}}))
     answer = lane.client.put(
         "/v1/groups",
         json={"key": "loop", "condition": {"$savedGroup": {"id": "loop"}}},
@@ -488,7 +464,7 @@ def test_streams_say_when_flags_change(lane, shop, page):
     ):
         said, sent = refetches.iter_lines(), payloads.iter_lines()
         assert next(said) == ": hello"
-        run(shop, page, hashing="growthbook_v2")
+        builders.experiment(shop, page, hashing="growthbook_v2")
         lane.refresh()
         assert any("refetchEvaluation" in next(said) for _ in range(6))
         data = [next(sent) for _ in range(8)]
@@ -497,9 +473,11 @@ def test_streams_say_when_flags_change(lane, shop, page):
 
 
 def test_the_payload_holds_what_growthbooks_clients_can_follow(lane, shop, page):
-    run(shop, page)
-    run(shop, page, "theirs", hashing="growthbook_v2")
-    ship_experiment(experiment=run(shop, page, "done"), variant="treatment", by="a test")
+    builders.experiment(shop, page)
+    builders.experiment(shop, page, "theirs", hashing="growthbook_v2")
+    ship_experiment(
+        experiment=builders.experiment(shop, page, "done"), variant="treatment", by="a test"
+    )
     lane.refresh()
     answer = lane.client.get(f"/api/features/{shop.public}")
     assert answer.headers["x-sse-support"] == "enabled"
@@ -515,13 +493,21 @@ def test_no_public_payload_names_people(lane, shop, page):
     SavedGroup.objects.create(project=shop.project, key="staff", attribute="id", values=values)
     theirs = {"hashing": "growthbook_v2"}
     salts = [
-        run(shop, page, "forced", forced_units={"qa-0041": "treatment"}, **theirs).salt,
-        run(shop, page, "grouped", condition={"$savedGroup": {"id": "staff"}}, **theirs).salt,
-        run(shop, page, "listed", condition={"email": {"$in": ["eve@example.com"]}}).salt,
+        builders.experiment(shop, page, "forced", forced_units={"qa-0041": "treatment"}, **theirs).salt,
+        builders.experiment(
+            shop, page, "grouped", condition={"$savedGroup": {"id": "staff"}}, **theirs
+        ).salt,
+        builders.experiment(
+            shop, page, "listed", condition={"email": {"$in": ["eve@example.com"]}}
+        ).salt,
     ]
-    run(shop, page, "child", prerequisites=[{"experiment": "forced", "variants": ["treatment"]}])
-    run(shop, page, "plain", **theirs)
-    targeted = run(shop, page, "targeted", condition={"country": "DE"})  # beside a group, not with it
+    builders.experiment(
+        shop, page, "child", prerequisites=[{"experiment": "forced", "variants": ["treatment"]}]
+    )
+    builders.experiment(shop, page, "plain", **theirs)
+    targeted = builders.experiment(
+        shop, page, "targeted", condition={"country": "DE"}
+    )  # beside a group, not with it
     lane.refresh()
 
     def read(path, key=shop.public):

@@ -23,8 +23,8 @@ from experiments.models import Experiment, SavedGroup
 from experiments.tasks import drain_spilled_rows
 from inference.cache import cache_client
 from inference.models import Surface
-from tests.conftest import FastLane, test_database_url
 from tests.support import builders
+from tests.support.fast_lane import FastLane, test_database_url
 from tests.support.faults.platform import free_port
 from tests.support.outages import ASK, click
 from tests.support.waiting import wait_until

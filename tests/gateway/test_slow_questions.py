@@ -14,8 +14,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from bakeoff.gateway.http.thread_pools import Pools
-from tests.conftest import test_database_url
 from tests.support import builders
+from tests.support.fast_lane import test_database_url
 
 LIMITED = """
 import django; django.setup()

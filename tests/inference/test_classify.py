@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from bakeoff.gateway.slates.breaker import FAILURES_IN_A_ROW
@@ -10,60 +9,11 @@ from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.models import Feedback
 from experiments.training_data.examples import examples_of
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.load_examples import load_examples
 from inference.actions.queue_training import CannotTrainError
-from inference.models import ModelVersion, Surface, TrainingRun
-from inference.tasks import run_training
+from inference.models import ModelVersion, TrainingRun
 from inference.worker_threads import shared_answerer, start_answering
-from tests.conftest import test_database_url
-from tests.support import builders
-
-WORDS = {
-    "billing": ["heat", "rain", "sun"],
-    "delivery": ["night", "toy", "story"],
-    "account": ["love", "war", "king"],
-}
-
-
-def make_examples(each=40, seed=0, shuffled=False, features=False) -> list[ExampleDraft]:
-    """Texts of words that mostly go with a label."""
-    rng = np.random.default_rng(seed)
-    drafts = []
-    labels = [label for label in WORDS for _ in range(each)]
-    for n, label in enumerate(labels):
-        words = (
-            rng.choice(WORDS[label], 3).tolist()
-            + rng.choice([word for words in WORDS.values() for word in words], 1).tolist()
-        )
-        known = {"amount": float(n % 7), "channel": "web" if label == "billing" else "shop"}
-        drafts.append(ExampleDraft(f"e{n}", " ".join(words), label, known if features else {}))
-    if shuffled:
-        dealt = rng.permutation(labels)
-        drafts = [
-            ExampleDraft(d.example_id, d.text, str(label))
-            for d, label in zip(drafts, dealt, strict=True)
-        ]
-    return drafts
-
-
-@pytest.fixture
-def desk(tables, lane, tiny_bert, monkeypatch):
-    """A project whose surface labels texts, with examples."""
-    monkeypatch.setenv("DATABASE_URL", test_database_url())
-    shop = builders.make_shop()
-    shop.surface = Surface.objects.create(
-        project=shop.project, key="intents", kind="classify", static_list=["other"]
-    )
-    load_examples(surface_id=shop.surface.pk, examples=make_examples())
-    lane.refresh()
-    return shop
-
-
-def train(surface, model, **params) -> TrainingRun:
-    run = retrain_surface(surface=surface, recommender=model, trigger="a test", params=params)
-    run_training(run.pk)
-    run.refresh_from_db()
-    return run
+from tests.support.learning import WORDS, make_examples, train
 
 
 def crown(surface, run, lane) -> None:

@@ -9,7 +9,7 @@ from inference.actions.queue_training import CannotTrainError
 from inference.models import TrainingRun
 from inference.serving.artifact import check_artifact, load_draft, save_artifact
 from inference.tasks import run_training
-from tests.inference.test_classify import desk, train  # noqa: F401
+from tests.support.learning import train
 
 from django.conf import settings  # isort: skip
 
@@ -22,7 +22,7 @@ def compress(version, how, size=0) -> TrainingRun:
 
 
 @pytest.mark.parametrize(("how", "size"), [("int8", 0), ("distil", 1), ("prune", 1)])
-def test_each_way_makes_a_version_with_its_parent(desk, how, size):  # noqa: F811
+def test_each_way_makes_a_version_with_its_parent(desk, how, size):
     parent = train(desk.surface, "frozen-head").version
     run = compress(parent, how, size)
     assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
@@ -40,7 +40,7 @@ def test_each_way_makes_a_version_with_its_parent(desk, how, size):  # noqa: F81
     assert ("model.safetensors" in files) == (how == "distil")
 
 
-def test_what_was_compressed_without_its_weights_is_not_distilled(desk):  # noqa: F811
+def test_what_was_compressed_without_its_weights_is_not_distilled(desk):
     parent = train(desk.surface, "frozen-head").version
     small = compress(parent, "int8").version
     run = compress(small, "distil", 1)
@@ -48,7 +48,7 @@ def test_what_was_compressed_without_its_weights_is_not_distilled(desk):  # noqa
     assert "holds no float32 weights" in run.message
 
 
-def test_what_does_not_encode_is_not_quantised(desk):  # noqa: F811
+def test_what_does_not_encode_is_not_quantised(desk):
     parent = train(desk.surface, "tfidf").version
     run = compress(parent, "int8")
     assert run.state == TrainingRun.State.FAILED
@@ -57,7 +57,7 @@ def test_what_does_not_encode_is_not_quantised(desk):  # noqa: F811
         queue_compression(version=parent, how="zip", size=0, trigger="a test")
 
 
-def test_a_draft_is_read_back_as_it_was_saved(desk):  # noqa: F811
+def test_a_draft_is_read_back_as_it_was_saved(desk):
     digest = train(desk.surface, "tfidf").version.artifact_sha256
     root = settings.BAKEOFF.artifacts
     assert save_artifact(root, load_draft(root, digest)) == digest

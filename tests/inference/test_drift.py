@@ -10,7 +10,6 @@ from experiments.actions.measure_drift import measure_drift
 from inference.evaluation.drift import compare_numbers, compare_words
 from inference.models import Surface
 from inference.tasks import run_training
-from tests.inference.test_runs import learner  # noqa: F401
 from tests.support import builders
 
 
@@ -69,7 +68,7 @@ def test_a_surface_that_moved_is_retrained_and_promotes_nothing(shop):
     assert champion == shop.champion
 
 
-def test_a_surface_that_moved_queues_a_run_and_not_a_second_one(learner):  # noqa: F811
+def test_a_surface_that_moved_queues_a_run_and_not_a_second_one(learner):
     now = builders.now()
     shop = SimpleNamespace(project=learner.project, surface=learner, champion=SimpleNamespace(pk=None))
     for n in range(500):

@@ -19,7 +19,7 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.models import TrainingRun
 from inference.serving.artifact import check_artifact
 from inference.tasks import run_training
-from tests.inference.test_classify import desk, train  # noqa: F401
+from tests.support.learning import train
 
 # "make test" kills once; BAKEOFF_TEST_KILLS=20 is the full proof.
 KILLS = int(os.environ.get("BAKEOFF_TEST_KILLS", "1"))
@@ -42,7 +42,7 @@ def artifacts() -> set[str]:
 
 
 @pytest.mark.parametrize("method", ["full", "adalora"])
-def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):  # noqa: F811
+def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):
     params = {"method": method, "epochs": 10.0 * KILLS, "batch": 16, "rate": 1e-3}
     monkeypatch.setenv("BAKEOFF_CHECKPOINT_SECONDS", "0.2")
     whole = train(desk.surface, "bert", **params).version
@@ -72,7 +72,7 @@ def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch): 
         assert run.version.gate["rows"][metric] == whole.gate["rows"][metric]
 
 
-def test_a_cancelled_run_ends_and_publishes_nothing(desk):  # noqa: F811
+def test_a_cancelled_run_ends_and_publishes_nothing(desk):
     run = retrain_surface(
         surface=desk.surface,
         recommender="bert",

@@ -211,7 +211,7 @@ def test_nothing_but_strangers_labels_is_nothing_to_learn(lane, desk):
 @pytest.mark.parametrize(("count", "flagged"), [(99, False), (101, True)])
 def test_bursts_outside_of_experiments_are_flagged(shop, count, flagged):
     slate = builders.make_slate(shop, "u")
-    rows = [builders.feedback_row(shop, slate, unit_id=f"u{n}") for n in range(count)]
+    rows = [builders.feedback(shop, slate, unit_id=f"u{n}") for n in range(count)]
     builders.write(Rows(feedback=rows))
     flag_feedback()
     found = Feedback.objects.filter(project=shop.project, flags__contains=["burst"]).count()

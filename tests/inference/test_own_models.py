@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -20,43 +18,8 @@ from inference.cache import cache_client
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import Draft, save_artifact
 from inference.serving.endpoint import WrongAnswerError, check_scores, encode_question, read_scores
-from tests.inference.test_runs import learner, train  # noqa: F401
 from tests.support import builders
-
-
-class Endpoint:
-    """A real HTTP server; what it does may be changed while it runs."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict] = []
-        self.behave = lambda asked: {"scores": [float(len(c)) for c in asked["candidates"]]}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.asked.append(asked)
-                body = outer.behave(asked)
-                body = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/rank"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def endpoint():
-    made = Endpoint()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+from tests.support.learning import train
 
 
 def crown_endpoint(shop, lane, url, **about) -> ModelVersion:
@@ -173,7 +136,7 @@ def test_half_of_all_failing_opens_a_breaker():
     assert breaker.is_open
 
 
-def test_an_endpoint_goes_through_the_gate_like_any_other(learner, endpoint):  # noqa: F811
+def test_an_endpoint_goes_through_the_gate_like_any_other(learner, endpoint):
     train(learner, "popularity")
     endpoint.behave = lambda asked: {"scores": [-float(n) for n in range(len(asked["candidates"]))]}
     run = train(learner, "endpoint", url=endpoint.url)
@@ -196,13 +159,13 @@ def test_an_endpoint_goes_through_the_gate_like_any_other(learner, endpoint):  #
         ({"adress": "http://x"}, "parameter == 'adress', must be one of"),
     ],
 )
-def test_an_endpoint_that_cannot_be_asked_is_refused(learner, params, said):  # noqa: F811
+def test_an_endpoint_that_cannot_be_asked_is_refused(learner, params, said):
     run = train(learner, "endpoint", **params)
     assert run.state == TrainingRun.State.FAILED
     assert said in run.message
 
 
-def test_a_class_that_nobody_installed_is_named(learner):  # noqa: F811
+def test_a_class_that_nobody_installed_is_named(learner):
     run = train(learner, "python", entry_point="nearest")
     assert run.state == TrainingRun.State.FAILED
     assert "entry_point == 'nearest', must be one of" in run.message
@@ -301,7 +264,7 @@ class Nearest:
 '''
 
 
-def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch):  # noqa: F811
+def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch):
     import os
     import sys
 

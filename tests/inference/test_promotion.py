@@ -28,10 +28,9 @@ from inference.serving.artifact import Draft, save_artifact
 from inference.serving.keys import SERVING, serving_key
 from inference.serving.probes import CannotServeError, probe_version
 from inference.supervision import Supervisor
-from tests.conftest import test_database_url
-from tests.inference.test_own_models import endpoint  # noqa: F401
-from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
+from tests.support.builders import QUICK_POLICY, visits
+from tests.support.fast_lane import test_database_url
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ def test_a_process_that_is_silent_is_waited_for_and_named(lane, shop, rival):
         cache_client().delete(serving_key("frozen:1"))
 
 
-def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):  # noqa: F811
+def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):
     draft = Draft(
         form="endpoint",
         arrays={"default_order": np.arange(10, dtype=np.int32)},
@@ -163,8 +162,8 @@ def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):  
 
 
 def test_a_winner_that_cannot_be_served_is_not_shipped(lane, shop):
-    experiment = shop.run_experiment(**POLICY)
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    experiment = shop.run_experiment(**QUICK_POLICY)
+    visits(experiment, {"control": 1, "treatment": 2})
     winner = experiment.variants.get(key="treatment").model_version
     digest = builders.make_popularity(shop.items, list(range(1, 11)), project=shop.project.slug)
     ModelVersion.objects.filter(pk=winner.pk).update(artifact_sha256=digest)

@@ -15,50 +15,14 @@ from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.ingest.load_events import PastEvent, load_events
 from experiments.tasks import retrain_due_surfaces
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.models import Surface, TrainingRun
 from inference.serving.explore import draw_slate
 from inference.tasks import run_training
-from tests.conftest import test_database_url
-from tests.inference.test_training import GROUPS, ITEMS, QUICK, make_likes
 from tests.support import builders
-
-
-@pytest.fixture
-def learner(tables, tiny_bert, monkeypatch) -> Surface:
-    """A surface without a champion, with likes to learn from."""
-    from django.db import connection
-
-    from inference.actions.load_items import ItemDraft, load_items
-
-    monkeypatch.setenv("DATABASE_URL", test_database_url())
-    project = builders.make_project()
-    names = ["heat", "rain", "sun", "night"]
-    load_items(
-        project_id=project.pk,
-        items=[ItemDraft(i, f"{names[n * GROUPS // len(ITEMS)]} {n}") for n, i in enumerate(ITEMS)],
-    )
-    likes = make_likes(units=60)
-    now = timezone.now()
-    events = [
-        PastEvent(f"e{n}", "rating", unit, item, 5.0, now - timedelta(days=1) + timedelta(seconds=at))
-        for n, (unit, item, at) in enumerate(
-            zip(likes.unit_ids, likes.item_ids, likes.liked_at, strict=True)
-        )
-    ]
-    connection.ensure_connection()
-    load_events(connection.connection, project.pk, events)
-    return Surface.objects.create(project=project, key="home-feed", liked_events=["rating>=4"])
-
-
-def train(surface, recommender, **params) -> TrainingRun:
-    run = retrain_surface(surface=surface, recommender=recommender, trigger="a test", params=params)
-    run_training(run.pk)
-    run.refresh_from_db()
-    return run
+from tests.support.learning import ITEMS, QUICK, make_likes, train
 
 
 def test_a_run_makes_a_version_that_takes_the_empty_throne(learner):

@@ -2,42 +2,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from inference.serving.artifact import ArtifactError, Draft, check_artifact, save_artifact
+from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
 from inference.serving.explore import draw_slate
 from inference.serving.keys import candidates_key, recent_key
 from inference.serving.ladder import Ask, serve
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import History, refresh_units
-from inference.serving.scorers import draft_vectors
-
-
-def draft(items=6, width=4, seed=0, **fields) -> Draft:
-    rng = np.random.default_rng(seed)
-
-    def array(*shape):
-        return rng.normal(size=shape).astype(np.float32)
-
-    drawn = draft_vectors(
-        item_ids=[f"i{n}" for n in range(items)],
-        item_vectors=array(items, width),
-        context_vectors=array(items, width),
-        bias=array(items),
-        attention=array(width),
-        recency=array(3),
-        default_order=np.arange(items, dtype=np.int32),
-        about={"recommender": "a test"},
-    )
-    return replace(drawn, arrays=drawn.arrays | fields)
+from tests.support.artifacts import draft_artifact
 
 
 @pytest.fixture
 def ranker(tmp_path) -> Ranker:
-    return Ranker(tmp_path, save_artifact(tmp_path, draft()))
+    return Ranker(tmp_path, save_artifact(tmp_path, draft_artifact()))
 
 
 def ask(**fields) -> Ask:
@@ -53,20 +33,20 @@ def answer(ranker, **fields):
 
 
 def test_the_same_draft_has_the_same_name(tmp_path):
-    assert save_artifact(tmp_path, draft()) == save_artifact(tmp_path, draft())
-    assert save_artifact(tmp_path, draft(seed=1)) != save_artifact(tmp_path, draft())
+    assert save_artifact(tmp_path, draft_artifact()) == save_artifact(tmp_path, draft_artifact())
+    assert save_artifact(tmp_path, draft_artifact(seed=1)) != save_artifact(tmp_path, draft_artifact())
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".new-")]
 
 
 def test_a_number_that_is_not_finite_is_no_model(tmp_path):
     for wrong in (np.nan, np.inf):
         with pytest.raises(ArtifactError, match="'bias' holds a number that is not finite"):
-            save_artifact(tmp_path, draft(bias=np.array([0, wrong, 0, 0, 0, 0], np.float32)))
+            save_artifact(tmp_path, draft_artifact(bias=np.array([0, wrong, 0, 0, 0, 0], np.float32)))
     assert not any(tmp_path.iterdir())
 
 
 def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path):
-    digest = save_artifact(tmp_path, draft())
+    digest = save_artifact(tmp_path, draft_artifact())
     (tmp_path / digest / "model.pkl").write_bytes(b"\x80\x04.")
     with pytest.raises(ArtifactError, match=r"holds \['model.pkl'\]"):
         Ranker(tmp_path, digest)
@@ -74,7 +54,7 @@ def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path):
 
 @pytest.mark.parametrize("file", ["bias.npy", "items.json", "manifest.json"])
 def test_a_changed_file_is_found(tmp_path, file):
-    digest = save_artifact(tmp_path, draft())
+    digest = save_artifact(tmp_path, draft_artifact())
     path = tmp_path / digest / file
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ArtifactError, match="was changed"):
@@ -90,7 +70,7 @@ def put_manifest(root, content: str) -> str:
 
 
 def test_a_link_in_an_artifact_is_refused(tmp_path):
-    digest = save_artifact(tmp_path, draft())
+    digest = save_artifact(tmp_path, draft_artifact())
     file = tmp_path / digest / "bias.npy"
     file.rename(tmp_path / "elsewhere.npy")
     file.symlink_to(tmp_path / "elsewhere.npy")
@@ -121,7 +101,7 @@ def test_a_missing_artifact_is_named(tmp_path):
 
 
 def test_no_array_is_a_pickle(tmp_path):
-    digest = save_artifact(tmp_path, draft())
+    digest = save_artifact(tmp_path, draft_artifact())
     for path in (tmp_path / digest).glob("*.npy"):
         np.load(path, allow_pickle=False)
     json.loads((tmp_path / digest / "manifest.json").read_bytes())
@@ -129,7 +109,7 @@ def test_no_array_is_a_pickle(tmp_path):
 
 def test_scores_follow_the_documented_formula(ranker):
     recent, items = [4, 1], np.array([0, 2, 5], dtype=np.int32)
-    d = draft().arrays
+    d = draft_artifact().arrays
     logits = d["context_vectors"][recent] @ d["attention"] + d["recency"][:2]
     weights = np.exp(logits) / np.exp(logits).sum()
     unit = weights @ d["context_vectors"][recent]
@@ -168,9 +148,13 @@ def test_cold_units_get_the_default_list_without_what_they_met(ranker):
 
 def test_popularity_needs_no_vectors(tmp_path):
     nothing = np.zeros((6, 0), dtype=np.float32)
-    flat = draft(item_vectors=nothing, context_vectors=nothing, attention=np.zeros(0, np.float32))
+    flat = draft_artifact(
+        item_vectors=nothing, context_vectors=nothing, attention=np.zeros(0, np.float32)
+    )
     ranker = Ranker(tmp_path, save_artifact(tmp_path, flat))
-    assert ranker.score(np.array([1], dtype=np.int32), [2]) == pytest.approx(draft().arrays["bias"][1])
+    assert ranker.score(np.array([1], dtype=np.int32), [2]) == pytest.approx(
+        draft_artifact().arrays["bias"][1]
+    )
 
 
 def test_propensities_are_those_of_the_draw():

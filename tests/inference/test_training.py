@@ -17,21 +17,8 @@ from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.outcome import Plan, Progress, Recipe, RunError, Workplace
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
-
-GROUPS, PER_GROUP = 4, 10
-ITEMS = [f"i{n}" for n in range(GROUPS * PER_GROUP)]
-QUICK = {"epochs": 8, "hidden": 16, "width": 8, "history": 10}
-
-
-def make_likes(units=80, each=8, seed=0) -> Likes:
-    """Each unit likes items of one group: a taste that popularity cannot see."""
-    rng = np.random.default_rng(seed)
-    rows = [
-        (f"u{unit:03}", f"i{(unit % GROUPS) * PER_GROUP + item}", float(at))
-        for unit in range(units)
-        for at, item in enumerate(rng.permutation(PER_GROUP)[:each])
-    ]
-    return Likes(*map(list, zip(*rows, strict=True)))
+from tests.support.artifacts import draft_artifact
+from tests.support.learning import GROUPS, ITEMS, PER_GROUP, QUICK, make_likes
 
 
 def vectors(seed=0) -> np.ndarray:
@@ -210,10 +197,8 @@ def test_the_gate_lets_an_equal_pass_and_does_not_call_it_better():
 
 def test_projection_keeps_the_scores_of_a_low_rank_model():
     rng = np.random.default_rng(0)
-    from tests.inference.test_serving import draft
-
     low = rng.normal(size=(6, 2)).astype(np.float32) @ rng.normal(size=(2, 4)).astype(np.float32)
-    full = draft(item_vectors=low, context_vectors=low)
+    full = draft_artifact(item_vectors=low, context_vectors=low)
     small, attention = project_vectors(full, 2).arrays, full.arrays["attention"]
     assert small["item_vectors"].shape == (6, 2)
     assert small["item_vectors"] @ small["context_vectors"].T == pytest.approx(low @ low.T, abs=1e-4)

@@ -8,8 +8,8 @@ from experiments.actions.exclude_units import exclude_units
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import ExposureRow, Rows
 from experiments.models import ExposureTotal
-from tests.looks.test_decisions import POLICY
 from tests.support import builders
+from tests.support.builders import QUICK_POLICY
 
 
 def expose(shop, experiment, counts, source):
@@ -26,7 +26,7 @@ def expose(shop, experiment, counts, source):
 
 
 def test_forged_claims_withhold_the_verdict_and_the_experiment_runs_on(shop):
-    experiment = shop.run_experiment(**POLICY)
+    experiment = shop.run_experiment(**QUICK_POLICY)
     expose(shop, experiment, {"control": 100, "treatment": 100}, "served")
     expose(shop, experiment, {"treatment": 200}, "public")
     look = look_at_experiment(experiment_id=experiment.pk)
@@ -37,21 +37,21 @@ def test_forged_claims_withhold_the_verdict_and_the_experiment_runs_on(shop):
 
 
 def test_a_split_that_the_platform_served_wrong_still_halts(shop):
-    experiment = shop.run_experiment(**POLICY)
+    experiment = shop.run_experiment(**QUICK_POLICY)
     expose(shop, experiment, {"control": 100, "treatment": 250}, "served")
     expose(shop, experiment, {"control": 50, "treatment": 50}, "public")
     assert look_at_experiment(experiment_id=experiment.pk).action == "halt"
 
 
 def test_claims_of_clients_that_split_as_asked_are_in_order(shop):
-    experiment = shop.run_experiment(**POLICY)
+    experiment = shop.run_experiment(**QUICK_POLICY)
     expose(shop, experiment, {"control": 100, "treatment": 104}, "public")
     look = look_at_experiment(experiment_id=experiment.pk)
     assert "sample ratio" not in look.result["reason"]
 
 
 def test_a_claimed_unit_that_is_left_out_leaves_the_claims_too(shop):
-    experiment = shop.run_experiment(**POLICY)
+    experiment = shop.run_experiment(**QUICK_POLICY)
     expose(shop, experiment, {"control": 3, "treatment": 2}, "public")
     look_at_experiment(experiment_id=experiment.pk)
     exclude_units(project_id=shop.project.pk, unit_ids=["public-control-0"], by="a test")

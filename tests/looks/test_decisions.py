@@ -16,7 +16,7 @@ from experiments.actions.promote_version import promote_version
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
-from experiments.ingest.rows import EventRow, ExposureRow, Rows
+from experiments.ingest.rows import ExposureRow, Rows
 from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
@@ -25,43 +25,17 @@ from experiments.reports.verdict import verdict_of
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.models import ModelVersion
-from tests.looks.test_roll_up import write
 from tests.support import builders
-
-POLICY = {
-    "planned_units": 400,
-    "minimum_nonzero": 10,
-    "minimum_run_seconds": 0.0,
-    "window_seconds": 60.0,
-    "twyman_limit": 0.0,
-}
-
-
-def visit(shop, experiment, clicks: dict[str, int], units: int = 200) -> None:
-    """Each variant's units click that often, give or take one."""
-    at = (builders.now() - timedelta(minutes=5)).isoformat()
-    rows = Rows()
-    for variant in experiment.variants.all():
-        for n in range(units):
-            unit = f"{variant.key}-{n}"
-            rows.exposures.append(
-                ExposureRow(shop.project.pk, experiment.pk, variant.pk, 1, unit, "unit", at)
-            )
-            for click in range(clicks[variant.key] + n % 2):
-                name = f"{experiment.key}-{unit}-{click}"
-                rows.events.append(
-                    EventRow(shop.project.pk, name, "click", unit, "i1", None, None, at, at, {}, "live")
-                )
-    write(rows)
+from tests.support.builders import QUICK_POLICY, visits
 
 
 @pytest.fixture
 def experiment(shop):
-    return shop.run_experiment(**POLICY)
+    return shop.run_experiment(**QUICK_POLICY)
 
 
 def test_the_better_model_is_promoted(shop, experiment):
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    visits(experiment, {"control": 1, "treatment": 2})
     look = look_at_experiment(experiment_id=experiment.pk)
     assert look.action == "ship"
     decision = experiment.decisions.get()
@@ -89,8 +63,8 @@ def test_the_better_model_is_promoted(shop, experiment):
     ],
 )
 def test_the_verdict_names_the_rule_and_the_level_of_its_interval(shop, policy, words):
-    experiment = shop.run_experiment(**POLICY, **policy)
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    experiment = shop.run_experiment(**QUICK_POLICY, **policy)
+    visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     experiment.refresh_from_db()
     assert words in verdict_of(experiment).sentence
@@ -99,8 +73,8 @@ def test_the_verdict_names_the_rule_and_the_level_of_its_interval(shop, policy, 
 
 def test_the_verdict_on_a_flag_names_its_variant(shop):
     """A variant of a flag has a value and no version."""
-    experiment = shop.run_experiment(**POLICY)
-    visit(shop, experiment, {"control": 2, "treatment": 1})
+    experiment = shop.run_experiment(**QUICK_POLICY)
+    visits(experiment, {"control": 2, "treatment": 1})
     look_at_experiment(experiment_id=experiment.pk)
     experiment.variants.update(model_version=None)
     experiment.refresh_from_db()
@@ -108,7 +82,7 @@ def test_the_verdict_on_a_flag_names_its_variant(shop):
 
 
 def test_serving_confirms_the_promotion(lane, shop, experiment):
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     confirmed = experiment.decisions.get().read_back
     assert confirmed
@@ -118,7 +92,7 @@ def test_serving_confirms_the_promotion(lane, shop, experiment):
 
 
 def test_the_worse_model_is_rolled_back(shop, experiment):
-    visit(shop, experiment, {"control": 2, "treatment": 1})
+    visits(experiment, {"control": 2, "treatment": 1})
     assert look_at_experiment(experiment_id=experiment.pk).action == "roll_back"
     assert shop.surface.versions.champions().get() == shop.champion
     loser = experiment.variants.get(key="treatment").model_version
@@ -126,7 +100,7 @@ def test_the_worse_model_is_rolled_back(shop, experiment):
 
 
 def test_a_look_can_be_recomputed_from_its_record(shop, experiment):
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     evidence = Decision.objects.get(experiment=experiment).evidence
     again = take_look(input_from_json(evidence["inputs"]))
@@ -147,22 +121,22 @@ def test_decisions_are_chained_by_hash(shop, experiment):
 
 
 def test_nothing_is_decided_from_an_unhealthy_experiment(shop, experiment):
-    visit(shop, experiment, {"control": 1, "treatment": 2}, units=200)
+    visits(experiment, {"control": 1, "treatment": 2}, units=200)
     control = experiment.variants.get(key="control")
     at = builders.now().isoformat()
     extra = [
         ExposureRow(shop.project.pk, experiment.pk, control.pk, 1, f"extra-{n}", "unit", at)
         for n in range(300)
     ]
-    write(Rows(exposures=extra))
+    builders.write(Rows(exposures=extra))
     assert look_at_experiment(experiment_id=experiment.pk).action == "halt"
     assert shop.surface.versions.champions().get() == shop.champion
     assert not report_on(Experiment.objects.get(pk=experiment.pk)).healthy
 
 
 def test_approve_only_proposes_and_a_person_ships(shop):
-    experiment = shop.run_experiment(**POLICY, promote=False)
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    experiment = shop.run_experiment(**QUICK_POLICY, promote=False)
+    visits(experiment, {"control": 1, "treatment": 2})
     assert look_at_experiment(experiment_id=experiment.pk).action == "ship"
     assert not experiment.decisions.exists()
     ship_experiment(experiment=experiment, variant="treatment", by="a person")
@@ -184,7 +158,7 @@ def test_looks_are_due_as_the_policy_says(shop, experiment):
 def test_a_look_at_the_same_totals_is_not_stored_again(shop, experiment):
     assert look_at_experiment(experiment_id=experiment.pk).number == 1
     assert look_at_experiment(experiment_id=experiment.pk) is None
-    visit(shop, experiment, {"control": 1, "treatment": 1}, units=20)
+    visits(experiment, {"control": 1, "treatment": 1}, units=20)
     assert look_at_experiment(experiment_id=experiment.pk).number == 2
 
 

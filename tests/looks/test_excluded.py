@@ -106,7 +106,7 @@ def test_a_flood_leaves_out_a_unit_only_when_a_secret_key_sends_it(shop):
     shop.project.save()
 
     def events(unit, count, *, trusted):
-        return [builders.event_row(shop, unit=unit, trusted=trusted) for _ in range(count)]
+        return [builders.event(shop.project, unit=unit, trusted=trusted) for _ in range(count)]
 
     robot, person = events("robot", 31, trusted=True), events("person", 30, trusted=True)
     builders.write(Rows(events=[*robot, *person, *events("victim", 31, trusted=False)]))

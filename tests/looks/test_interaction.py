@@ -8,14 +8,13 @@ import pytest
 from experiments.models import Exposure, Observation
 from experiments.reports.interaction import interactions_of
 from inference.models import Surface
-from tests.gateway.test_flags import run
 from tests.support import builders
 
 
 @pytest.mark.parametrize("interaction", [0.0, 1.5])
 def test_an_interaction_is_found_where_there_is_one(shop, interaction):
     page = Surface.objects.create(project=shop.project, key="page", kind="flag")
-    first, second = run(shop, page, "first"), run(shop, page, "second")
+    first, second = builders.experiment(shop, page, "first"), builders.experiment(shop, page, "second")
     rng = np.random.default_rng(0)
     observations, exposures = [], []
     for n in range(1200):
@@ -60,6 +59,6 @@ def test_an_interaction_is_found_where_there_is_one(shop, interaction):
 
 def test_few_shared_units_say_nothing(shop):
     page = Surface.objects.create(project=shop.project, key="page", kind="flag")
-    run(shop, page, "first")
-    run(shop, page, "second")
+    builders.experiment(shop, page, "first")
+    builders.experiment(shop, page, "second")
     assert interactions_of(shop.project.pk) == []

@@ -20,8 +20,8 @@ from bakeoff.embedded.postgres import BINARIES, start_postgres
 from bakeoff.environment import run_folder_of
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.transaction_clock import read_clock
-from tests.conftest import test_database_url
 from tests.support import builders
+from tests.support.fast_lane import test_database_url
 
 EXPOSE = """INSERT INTO experiments_exposure
         (project_id, experiment_id, variant_id, epoch, unit_id, unit_type, exposed_at)

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.scorecards.warehouse import open_parquet, totals_of
-from tests.looks.test_roll_up import Story, roll
+from tests.support.story import Story, roll
 
 
 def export(story: Story, folder) -> tuple[str, str, str]:

@@ -21,8 +21,8 @@ from inference.queues import QUEUES
 from inference.sending import send
 from inference.serving.beats import BEATS, Beat, forget_beat, read_beats, write_beat
 from inference.tasks import run_training
-from tests.dashboard.test_pages import person
 from tests.support.broker import broker, lose_messages
+from tests.support.dashboard import sign_in
 from tests.support.waiting import wait_until
 
 
@@ -149,12 +149,12 @@ def test_the_health_page_shows_true_queues_and_who_beats(lane, shop, nobody):
     TrainingRun.objects.filter(state="queued").update(state="failed")
     run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="t")
     send(run_training, run.pk)
-    page = person(shop.project).get("/health/").content.decode()
+    page = sign_in(shop.project).get("/health/").content.decode()
     row = re.search(r"Queue train</th><td>(.*?)</td>", page)[1]
     assert row.startswith("1 waiting, oldest ")
     assert "<code>worker-loop@here</code></th><td>last beat" in page
     silence("worker-loop@here", 45)
-    page = person(shop.project).get("/health/").content.decode()
+    page = sign_in(shop.project).get("/health/").content.decode()
     assert "<strong>worker-loop@here</strong>: has given no sign of life for " in page
 
 

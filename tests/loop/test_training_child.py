@@ -17,7 +17,6 @@ from inference.actions import train_in_child
 from inference.actions.train_in_child import MAX_ATTEMPTS, claim_training, stop_child
 from inference.models import Surface, TrainingRun
 from inference.tasks import run_training
-from tests.inference.test_runs import learner  # noqa: F401
 from tests.support.broker import lose_messages, messages
 from tests.support.waiting import wait_until
 
@@ -41,7 +40,7 @@ def queue(surface: Surface) -> TrainingRun:
     return retrain_surface(surface=surface, recommender="popularity", trigger="a test")
 
 
-def test_a_killed_child_is_taken_up_again_and_its_run_ends_well(learner):  # noqa: F811
+def test_a_killed_child_is_taken_up_again_and_its_run_ends_well(learner):
     lose_messages()
     run = queue(learner)
     lose_messages()
@@ -57,7 +56,7 @@ def test_a_killed_child_is_taken_up_again_and_its_run_ends_well(learner):  # noq
     assert (run.state, run.attempts) == (TrainingRun.State.PASSED, 2), run.message
 
 
-def test_a_worker_that_is_asked_to_stop_gives_its_run_back(learner):  # noqa: F811
+def test_a_worker_that_is_asked_to_stop_gives_its_run_back(learner):
     run = queue(learner)
     thread, _ = begin(run)
     stop_child()
@@ -66,7 +65,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_run_back(learner):  # noqa: F8
     assert (run.state, run.attempts) == (TrainingRun.State.QUEUED, 0)
 
 
-def test_a_frozen_child_is_killed_and_its_run_taken_up_again(learner, monkeypatch):  # noqa: F811
+def test_a_frozen_child_is_killed_and_its_run_taken_up_again(learner, monkeypatch):
     monkeypatch.setattr(train_in_child, "CHECK_SECONDS", 0.1)
     run = queue(learner)
     thread, child = begin(run)
@@ -80,7 +79,7 @@ def test_a_frozen_child_is_killed_and_its_run_taken_up_again(learner, monkeypatc
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
-def test_a_run_that_kills_its_process_again_and_again_fails_with_the_reason(learner, state):  # noqa: F811
+def test_a_run_that_kills_its_process_again_and_again_fails_with_the_reason(learner, state):
     run = queue(learner)
     stale = timezone.now() - timedelta(minutes=5)
     TrainingRun.objects.filter(pk=run.pk).update(state=state, attempts=MAX_ATTEMPTS, heartbeat_at=stale)
@@ -90,14 +89,14 @@ def test_a_run_that_kills_its_process_again_and_again_fails_with_the_reason(lear
     assert run.message.startswith("its process died 3 times")
 
 
-def test_a_run_is_claimed_once(learner):  # noqa: F811
+def test_a_run_is_claimed_once(learner):
     run = queue(learner)
     assert claim_training(run.pk) == 1
     assert claim_training(run.pk) is None
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "skipped"])
-def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, state):  # noqa: F811
+def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, state):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state=state)
     Surface.objects.filter(pk=learner.pk).update(retrain_recommender="popularity")
@@ -107,7 +106,7 @@ def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, s
     assert (last.state, last.trigger) == (TrainingRun.State.QUEUED, "schedule")
 
 
-def test_the_schedule_trains_again_with_other_parameters(learner):  # noqa: F811
+def test_the_schedule_trains_again_with_other_parameters(learner):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state="passed")
     Surface.objects.filter(pk=learner.pk).update(
@@ -123,13 +122,13 @@ def due(surface: Surface, trigger: str = "schedule"):
     return retrain_if_due(surface=surface, trigger=trigger, pause=PAUSE)
 
 
-def test_drift_and_schedule_queue_one_run(learner):  # noqa: F811
+def test_drift_and_schedule_queue_one_run(learner):
     assert due(learner, "drift") is not None
     TrainingRun.objects.update(state="failed")
     assert due(learner, "schedule") is None
 
 
-def test_a_surface_that_another_process_claimed_is_left_alone_until_the_claim_is_old(learner):  # noqa: F811
+def test_a_surface_that_another_process_claimed_is_left_alone_until_the_claim_is_old(learner):
     now = timezone.now()
     Surface.objects.filter(pk=learner.pk).update(retraining_until=now + CLAIM)
     assert due(learner) is None
@@ -137,7 +136,7 @@ def test_a_surface_that_another_process_claimed_is_left_alone_until_the_claim_is
     assert due(learner) is not None
 
 
-def test_a_clock_that_was_fast_does_not_stop_the_schedule(learner):  # noqa: F811
+def test_a_clock_that_was_fast_does_not_stop_the_schedule(learner):
     ahead = timezone.now() + timedelta(hours=1)
     Surface.objects.filter(pk=learner.pk).update(last_retrained_at=ahead)
     assert due(learner) is not None

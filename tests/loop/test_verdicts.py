@@ -18,10 +18,10 @@ from experiments.reports.verdict import verdict_of
 from experiments.tasks import halt_unservable_experiments, take_due_look, take_due_looks
 from inference.cache import cache_client
 from inference.serving.changes import read_unserved
-from tests.conftest import test_database_url
-from tests.looks.test_decisions import POLICY, visit
 from tests.support import builders
 from tests.support.broker import lose_messages, messages
+from tests.support.builders import QUICK_POLICY, visits
+from tests.support.fast_lane import test_database_url
 
 # The process dies between the look's commit and its carrying out.
 DIE = """
@@ -35,7 +35,7 @@ module.look_at_experiment(experiment_id={})
 
 @pytest.fixture
 def experiment(shop):
-    return shop.run_experiment(**POLICY, look_every_seconds=3600.0)
+    return shop.run_experiment(**QUICK_POLICY, look_every_seconds=3600.0)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def experiment(shop):
     [({"control": 1, "treatment": 2}, "ship"), ({"control": 2, "treatment": 1}, "roll_back")],
 )
 def test_a_verdict_whose_process_was_killed_is_carried_out(shop, experiment, clicks, action):
-    visit(shop, experiment, clicks)
+    visits(experiment, clicks)
     variables = {**os.environ, "DATABASE_URL": test_database_url()}
     done = subprocess.run([sys.executable, "-c", DIE.format(experiment.pk)], env=variables, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -62,8 +62,8 @@ def test_a_verdict_whose_process_was_killed_is_carried_out(shop, experiment, cli
 
 
 def test_a_proposal_waits_for_a_person(shop):
-    experiment = shop.run_experiment(**POLICY, promote=False, look_every_seconds=3600.0)
-    visit(shop, experiment, {"control": 1, "treatment": 2})
+    experiment = shop.run_experiment(**QUICK_POLICY, promote=False, look_every_seconds=3600.0)
+    visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     take_due_look(experiment.pk)
     experiment.refresh_from_db()
@@ -71,7 +71,7 @@ def test_a_proposal_waits_for_a_person(shop):
 
 
 def test_a_look_of_a_clock_that_was_fast_holds_up_no_other(shop, experiment):
-    visit(shop, experiment, {"control": 1, "treatment": 1}, units=20)
+    visits(experiment, {"control": 1, "treatment": 1}, units=20)
     now = timezone.now()
     look_at_experiment(experiment_id=experiment.pk, now=now)
     assert not is_due(experiment, now)
@@ -87,7 +87,7 @@ def test_a_variant_that_cannot_serve_ends_its_experiment_by_name(lane, shop, los
             shop.items, list(range(1, 11)), of=f"{shop.project.slug} {version.pk}"
         )
         version.save()
-    experiment = shop.define(challenger, **POLICY, promote=False)
+    experiment = shop.define(challenger, **QUICK_POLICY, promote=False)
     answer = lane.client.post(
         f"/v1/experiments/{experiment.key}/start", headers={"X-API-Key": shop.secret}
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import test_database_url
+from tests.support.fast_lane import test_database_url
 
 ROOT = Path(__file__).parents[2]
 PROBE = """

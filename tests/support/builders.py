@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from django.conf import settings
@@ -20,9 +20,9 @@ from experiments.actions.define_experiment import (
     define_experiment,
 )
 from experiments.actions.start_experiment import start_experiment
-from experiments.ingest.rows import EventRow, FeedbackRow, Rows, SlateRow
+from experiments.ingest.rows import EventRow, ExposureRow, FeedbackRow, Rows, SlateRow
 from experiments.ingest.statement import Payload, statement_for
-from experiments.models import Experiment, Metric
+from experiments.models import Experiment, Metric, Variant
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion, Surface
 from inference.options import FitOptions
@@ -30,6 +30,15 @@ from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.serving.artifact import save_artifact
 
 _numbers = itertools.count(1)
+
+# A rule under which a few hundred visits of a moment ago decide.
+QUICK_POLICY = {
+    "planned_units": 400,
+    "minimum_nonzero": 10,
+    "minimum_run_seconds": 0.0,
+    "window_seconds": 60.0,
+    "twyman_limit": 0.0,
+}
 
 
 def make_project() -> Project:
@@ -142,7 +151,7 @@ def make_slate(shop: Shop, unit: str, items: tuple[str, ...] = ("i0", "i1"), **f
     return (row | fields)["recommendation_id"]
 
 
-def feedback_row(shop: Shop, recommendation_id: str, **fields) -> FeedbackRow:
+def feedback(shop: Shop, recommendation_id: str, **fields) -> FeedbackRow:
     row = {
         "project_id": shop.project.pk,
         "feedback_id": str(uuid7()),
@@ -162,19 +171,90 @@ def feedback_row(shop: Shop, recommendation_id: str, **fields) -> FeedbackRow:
     return FeedbackRow(**row | fields)
 
 
-def event_row(shop: Shop, *, unit: str = "u1", name: str = "click", **fields) -> EventRow:
-    """A live event of a moment ago."""
+def event(
+    project: Project, *, unit: str = "u1", name: str = "click", at: str = "", **fields
+) -> EventRow:
+    """A live event, of a moment ago unless `at` says when."""
+    at = at or now().isoformat()
     row = {
-        "project_id": shop.project.pk,
+        "project_id": project.pk,
         "event_id": str(uuid7()),
         "name": name,
         "unit_id": unit,
         "item_id": None,
         "recommendation_id": None,
         "value": None,
-        "occurred_at": now().isoformat(),
-        "received_at": now().isoformat(),
+        "occurred_at": at,
+        "received_at": at,
         "properties": {},
         "source": "live",
     }
     return EventRow(**row | fields)
+
+
+def minutes_ago(minutes: float) -> str:
+    return (now() - timedelta(minutes=minutes)).isoformat()
+
+
+def exposure(variant: Variant, *, unit: str = "u1", at: str = "", **fields) -> ExposureRow:
+    """An exposure to a variant, of five minutes ago unless `at` says when."""
+    row = {
+        "project_id": variant.experiment.project_id,
+        "experiment_id": variant.experiment_id,
+        "variant_id": variant.pk,
+        "epoch": 1,
+        "unit_id": unit,
+        "unit_type": "unit",
+        "exposed_at": at or minutes_ago(5),
+    }
+    return ExposureRow(**row | fields)
+
+
+def visits(
+    experiment: Experiment,
+    clicks: dict[str, int],
+    *,
+    units: int | dict[str, range] = 200,
+    unit_id: str = "{variant}-{n}",
+    epoch: int = 1,
+) -> None:
+    """Commit visits of five minutes ago: unit n of a variant clicks clicks[variant] + n % 2 times."""
+    at, rows = minutes_ago(5), Rows()
+    ranges = units if isinstance(units, dict) else dict.fromkeys(clicks, range(units))
+    for variant in experiment.variants.filter(key__in=ranges).select_related("experiment"):
+        for n in ranges[variant.key]:
+            unit = unit_id.format(variant=variant.key, n=n)
+            rows.exposures.append(exposure(variant, unit=unit, at=at, epoch=epoch))
+            for click in range(clicks[variant.key] + n % 2):
+                name = f"{experiment.key}-{epoch}-{unit}-{click}"
+                rows.events.append(
+                    event(experiment.project, unit=unit, at=at, event_id=name, item_id="i1")
+                )
+    write(rows)
+
+
+def draft(
+    shop: Shop, surface: Surface, key: str = "button", *, values=("blue", "green"), weights=(0.5, 0.5),
+    **fields,
+) -> ExperimentDraft:  # fmt: skip
+    """Draft an experiment of two: of values on a surface for flags, else of versions."""
+    models = [None, None]
+    if surface.kind != "flag":
+        models = [shop.champion, make_version(surface, list(range(1, 11)))]
+        values = (None, None)
+    return ExperimentDraft(
+        surface=surface,
+        key=key,
+        variants=[
+            VariantDraft("control", models[0], weights[0], is_control=True, value=values[0]),
+            VariantDraft("treatment", models[1], weights[1], value=values[1]),
+        ],
+        roles=[RoleDraft(shop.metric)],
+        **fields,
+    )
+
+
+def experiment(shop: Shop, surface: Surface, key: str = "button", **fields) -> Experiment:
+    """Start an experiment as `draft` drafts it."""
+    defined = define_experiment(draft(shop, surface, key, **fields))
+    return start_experiment(experiment=defined, by="a test")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from django.conf import settings
 
 from bakeoff.environment import read_environment
-from tests.conftest import FastLane
+from tests.support.fast_lane import FastLane
 from tests.support.proxy import Wire
 
 ASK = {"surface": "home-feed", "unit_id": "u1", "k": 3}
