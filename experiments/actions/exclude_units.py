@@ -46,8 +46,8 @@ def exclude_busy_units() -> int:
             JOIN accounts_project AS project ON project.id = event.project_id
             WHERE event.received_at > now() - interval '1 minute' AND event.source = 'live'
                 AND event.trusted
-            GROUP BY event.project_id, event.unit_id, project.most_events_per_minute
-            HAVING count(*) > project.most_events_per_minute
+            GROUP BY event.project_id, event.unit_id, project.max_events_per_minute
+            HAVING count(*) > project.max_events_per_minute
             ORDER BY 1, 2 ON CONFLICT DO NOTHING"""
         )
         return int(cursor.rowcount)

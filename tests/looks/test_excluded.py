@@ -102,7 +102,7 @@ def test_days_and_weeks_are_the_projects_own(shop, lane):
 
 
 def test_a_flood_leaves_out_a_unit_only_when_a_secret_key_sends_it(shop):
-    shop.project.most_events_per_minute = 30
+    shop.project.max_events_per_minute = 30
     shop.project.save()
 
     def events(unit, count, *, trusted):

@@ -40,7 +40,7 @@ class Project(models.Model):
     retention_days = models.PositiveIntegerField(
         default=396, help_text="Slates, events and feedback are kept this long; 13 months unless said."
     )
-    most_events_per_minute = models.PositiveIntegerField(
+    max_events_per_minute = models.PositiveIntegerField(
         default=300, help_text="A unit that sends more is left out of analysis."
     )
     created_at = models.DateTimeField(db_default=Now())

@@ -13,6 +13,7 @@ from ninja import Field, Query, Router, Schema
 from bakeoff.accounts.change_project import change_project as save_project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.renamed import OldName, RenamedSchema
 from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
 from experiments.actions.exclude_units import exclude_units
 from experiments.reports.activity import read_activity
@@ -49,21 +50,28 @@ class ErasureOut(Schema):
     kept: list[str]
 
 
-class ProjectOut(Schema):
+_OLD_NAMES = (OldName("most_events_per_minute", "max_events_per_minute"),)
+
+
+class ProjectOut(RenamedSchema):
     """What holds for the whole project."""
+
+    old_names = _OLD_NAMES
 
     slug: str
     timezone: str
     retention_days: int
-    most_events_per_minute: int
+    max_events_per_minute: int
 
 
-class ProjectIn(Schema):
+class ProjectIn(RenamedSchema):
     """What is to change."""
+
+    old_names = _OLD_NAMES
 
     timezone: str | None = Field(None, max_length=64)
     retention_days: int | None = Field(None, ge=31, le=36_500)
-    most_events_per_minute: int | None = Field(None, ge=1, le=1_000_000)
+    max_events_per_minute: int | None = Field(None, ge=1, le=1_000_000)
 
 
 class ActivityAsked(Schema):
