@@ -13,7 +13,7 @@ from django.test.utils import setup_databases
 
 from bakeoff.environment import read_environment
 from experiments.ingest.partitions import make_partitions
-from inference.models import Surface
+from inference.models import ModelVersion, Surface
 from tests.support import builders
 from tests.support.browser import chromium  # noqa: F401  a fixture
 from tests.support.console import Console
@@ -109,3 +109,10 @@ def learner(tables, tiny_bert, monkeypatch) -> Surface:
     """A surface without a champion, with ratings to learn from."""
     monkeypatch.setenv("DATABASE_URL", test_database_url())
     return make_rated_surface()
+
+
+@pytest.fixture
+def empty_schedule(tables):
+    """Nothing that tests before left behind is due: the schedule would wait for each, one by one."""
+    ModelVersion.objects.filter(alias__in=["challenger", "shadow"]).update(alias="retired")
+    Surface.objects.update(retrain_recommender="")

@@ -87,6 +87,7 @@ def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
     assert learner.versions.champions().get() == champion
 
 
+@pytest.mark.usefixtures("empty_schedule")
 def test_the_schedule_skips_what_has_not_changed(learner):
     train(learner, "popularity")
     Surface.objects.filter(pk=learner.pk).update(retrain_recommender="popularity")

@@ -47,6 +47,7 @@ def test_a_version_that_cannot_serve_leaves_the_experiment_running(lane, shop, t
     assert tested.state == Experiment.State.RUNNING
 
 
+@pytest.mark.usefixtures("empty_schedule")
 @pytest.mark.parametrize("seed", ["", "s" * 60])
 def test_long_names_make_a_key_that_fits(shop, seed):
     Surface.objects.filter(pk=shop.surface.pk).update(key="k" * 64, seed=seed)

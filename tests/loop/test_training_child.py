@@ -95,6 +95,7 @@ def test_a_run_is_claimed_once(learner):
     assert claim_training(run.pk) is None
 
 
+@pytest.mark.usefixtures("empty_schedule")
 @pytest.mark.parametrize("state", ["failed", "cancelled", "skipped"])
 def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, state):
     first = queue(learner)
@@ -106,6 +107,7 @@ def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, s
     assert (last.state, last.trigger) == (TrainingRun.State.QUEUED, "schedule")
 
 
+@pytest.mark.usefixtures("empty_schedule")
 def test_the_schedule_trains_again_with_other_parameters(learner):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state="passed")
