@@ -27,7 +27,7 @@ from inference.serving.changes import announce_change
 MAX_KEY, MAX_SALT = 100, 64
 HASH_LENGTH = 16
 IN_SHADOW = "before its experiment"
-MOST_ERRORS = 0.01  # share of its answers in shadow that a challenger may fail
+MAX_ERROR_SHARE = 0.01  # share of its answers in shadow that a challenger may fail
 
 
 def advance_challenger(*, surface: Surface) -> Experiment | None:
@@ -95,13 +95,13 @@ def _judge_shadow(surface: Surface) -> None:
         said = summarise_shadow(version)
         if said.answers < surface.shadow_first:
             continue
-        fails = said.errors > MOST_ERRORS * said.answers
+        fails = said.errors > MAX_ERROR_SHARE * said.answers
         with transaction.atomic():
             move_alias(
                 version=version,
                 to=ModelVersion.Alias.REJECTED if fails else ModelVersion.Alias.CHALLENGER,
                 by=PLATFORM,
                 reason=f"in shadow: {said}"
-                + (f"; errors must be at most {MOST_ERRORS:.0%} of the answers" if fails else ""),
+                + (f"; errors must be at most {MAX_ERROR_SHARE:.0%} of the answers" if fails else ""),
             )
         announce_change(cache_client())

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from experiments.models import Layer
     from inference.models import Surface
 
-MOST_FORCED = 1000
-MOST_STEPS = 50
+MAX_FORCED = 1000
+MAX_STEPS = 50
 MAX_CONDITION_BYTES = 256 * 1024  # every web process reads all of them again and again
 
 
@@ -113,9 +113,9 @@ def check_forced(forced: Mapping[str, Any], variants: Sequence[str]) -> None:
     Raises:
         CannotAssignError: with what is wrong.
     """
-    if len(forced) > MOST_FORCED:
+    if len(forced) > MAX_FORCED:
         raise CannotAssignError(
-            f"forced_units == {len(forced)} units, must be at most {MOST_FORCED}.", field="forced_units"
+            f"forced_units == {len(forced)} units, must be at most {MAX_FORCED}.", field="forced_units"
         )
     for unit, variant in forced.items():
         if variant not in variants or not 1 <= len(unit) <= 200:
@@ -131,9 +131,9 @@ def check_ramp(allocation: float, ramp: Sequence[Mapping[str, float]]) -> None:
     Raises:
         CannotAssignError: with what is wrong.
     """
-    if len(ramp) > MOST_STEPS:
+    if len(ramp) > MAX_STEPS:
         raise CannotAssignError(
-            f"ramp == {len(ramp)} steps, must be at most {MOST_STEPS}.", field="ramp"
+            f"ramp == {len(ramp)} steps, must be at most {MAX_STEPS}.", field="ramp"
         )
     after, share = 0.0, allocation
     for number, step in enumerate(ramp):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from experiments.models import Layer
 
 
-MOST_SEGMENTS = 10
+MAX_SEGMENTS = 10
 
 
 class CannotDefineError(Exception):
@@ -134,9 +134,9 @@ def check_draft(draft: ExperimentDraft) -> None:
         _check_value(variant)
     _check_metrics(draft, policy)
     _check_assignment(draft)
-    if len(draft.segments) > MOST_SEGMENTS or not all(0 < len(name) <= 39 for name in draft.segments):
+    if len(draft.segments) > MAX_SEGMENTS or not all(0 < len(name) <= 39 for name in draft.segments):
         raise CannotDefineError(
-            f"segments == {list(draft.segments)}, must be at most {MOST_SEGMENTS} names of attributes.",
+            f"segments == {list(draft.segments)}, must be at most {MAX_SEGMENTS} names of attributes.",
             field="segments",
         )
 
@@ -172,7 +172,7 @@ def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
             raise CannotDefineError(f"metric '{role.metric.key}': {error}", field="metrics") from error
         except (PolicyError, StatisticsError) as error:
             raise CannotDefineError(str(error), field="policy") from error
-        run = policy.shortest_run_seconds
+        run = policy.required_run_seconds
         if run and spec.complete_after_seconds > run:
             raise CannotDefineError(
                 f"metric '{spec.key}': window ends {spec.complete_after_seconds:g} s after exposure, "

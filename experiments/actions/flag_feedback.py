@@ -15,7 +15,7 @@ UNITS_WITH_ONE_TEXT = 3
 UNIT_PER_TEN_MINUTES = 20
 # A variant's last ten minutes against its mean ten minutes of the day before them.
 BURST_TIMES = 5
-LEAST_IN_BURST = 20
+MIN_IN_BURST = 20
 
 _DUPLICATES = """
     WITH copied AS (
@@ -37,14 +37,14 @@ _BURSTS = """
         GROUP BY 1, 2 HAVING count(*) > %(unit)s
     ), variant AS (
         SELECT variant_id FROM recent WHERE variant_id IS NOT NULL GROUP BY 1
-        HAVING count(*) FILTER (WHERE late) >= %(least)s
+        HAVING count(*) FILTER (WHERE late) >= %(minimum)s
             AND count(*) FILTER (WHERE late) > %(times)s * count(*) FILTER (WHERE NOT late) / 143.0
             AND count(*) FILTER (WHERE NOT late) > 0
     ), outside AS (  -- of any experiment: a quiet project has no mean yet, so the bar is higher
         SELECT project_id, model_version_id, kind FROM recent WHERE variant_id IS NULL GROUP BY 1, 2, 3
         HAVING count(*) FILTER (WHERE late) > %(times)s * CASE WHEN count(*) FILTER (WHERE NOT late) > 0
-                THEN greatest(%(least)s / %(times)s, count(*) FILTER (WHERE NOT late) / 143.0)
-                ELSE %(least)s END
+                THEN greatest(%(minimum)s / %(times)s, count(*) FILTER (WHERE NOT late) / 143.0)
+                ELSE %(minimum)s END
     )
     UPDATE experiments_feedback AS f SET flags = f.flags || '{burst}'::varchar[]
     FROM recent
@@ -71,7 +71,7 @@ def flag_feedback() -> int:
         flagged = int(cursor.rowcount)
         cursor.execute(
             _BURSTS,
-            {"unit": UNIT_PER_TEN_MINUTES, "least": LEAST_IN_BURST, "times": BURST_TIMES},
+            {"unit": UNIT_PER_TEN_MINUTES, "minimum": MIN_IN_BURST, "times": BURST_TIMES},
         )
         flagged += int(cursor.rowcount)
     for surface in Surface.objects.filter(kind=Surface.Kind.CLASSIFY):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inference.evaluation.drift import Moved
 
 RECENT, EARLIER = timedelta(days=2), timedelta(days=14)
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 # What is served and what it is served for, newest first; a sample is enough for shares.
 _SERVED = """
     SELECT served_at >= %(recent)s, (slots -> 0 ->> 1)::float8, slots -> 0 ->> 0, candidate_count,
@@ -28,12 +28,12 @@ _SERVED = """
     FROM experiments_slate
     WHERE project_id = %(project)s AND surface_id = %(surface)s AND served_at >= %(earlier)s
         AND served_at < %(now)s AND NOT forced
-    ORDER BY served_at DESC LIMIT %(most)s"""
+    ORDER BY served_at DESC LIMIT %(limit)s"""
 _HAPPENED = """
     SELECT occurred_at >= %(recent)s, name, value FROM experiments_event
     WHERE project_id = %(project)s AND occurred_at >= %(earlier)s AND occurred_at < %(now)s
         AND source = 'live'
-    ORDER BY occurred_at DESC LIMIT %(most)s"""
+    ORDER BY occurred_at DESC LIMIT %(limit)s"""
 
 
 def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
@@ -69,7 +69,7 @@ def _gather(surface: Surface, now: datetime) -> dict[str, tuple[list[Any], list[
         "recent": now - RECENT,
         "earlier": now - EARLIER,
         "now": now,
-        "most": MOST_ROWS,
+        "limit": MAX_ROWS,
     }
     classifies = surface.kind == Surface.Kind.CLASSIFY
     with connection.cursor() as cursor:

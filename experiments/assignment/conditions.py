@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     Predicate = Callable[[Any], bool]
     Groups = Mapping[str, Any]
 
-MOST_DEPTH = 20
+MAX_DEPTH = 20
 MAX_LEVELS = 64  # of the JSON: twenty conditions in each other, and the values in the innermost
 MAX_PARTS = 10_000  # conditions and tests, those of saved groups counted wherever they are named
-MOST_PATTERN = 1000
+MAX_PATTERN = 1000
 TYPES = ("string", "number", "boolean", "array", "object", "null")
 
 
@@ -72,10 +72,10 @@ class _Budget:
             raise _TooLargeError
 
 
-def levels_of(value: Any, most: int = MAX_LEVELS) -> int:
-    """Return how deep lists and objects are nested in a value, or `most` + 1 for anything deeper."""
+def levels_of(value: Any, max_levels: int = MAX_LEVELS) -> int:
+    """Return how deep lists and objects are nested in a value; `max_levels` + 1 if deeper."""
     level, inside = 0, [value]
-    while inside and level <= most:
+    while inside and level <= max_levels:
         level += 1
         inside = [
             one
@@ -124,8 +124,8 @@ class _Compiler:
         self._budget.take()
         if not isinstance(condition, dict):
             return self.refuse(f"condition == {_short(condition)}, must be an object.")
-        if depth > MOST_DEPTH:
-            return self.refuse(f"condition is nested deeper than {MOST_DEPTH}.")
+        if depth > MAX_DEPTH:
+            return self.refuse(f"condition is nested deeper than {MAX_DEPTH}.")
         parts = [self._entry(key, value, depth) for key, value in condition.items()]
         if len(parts) == 1:
             return parts[0]
@@ -266,9 +266,9 @@ class _Compiler:
         return self._pattern(wanted, folded=False, found=True)
 
     def _pattern(self, wanted: Any, *, folded: bool, found: bool) -> Predicate:
-        if not isinstance(wanted, str) or len(wanted) > MOST_PATTERN:
+        if not isinstance(wanted, str) or len(wanted) > MAX_PATTERN:
             return self.refuse(
-                f"pattern == {_short(wanted)}, must be at most {MOST_PATTERN} characters."
+                f"pattern == {_short(wanted)}, must be at most {MAX_PATTERN} characters."
             )
         try:
             pattern = _compile_pattern(("(?i)" if folded else "") + wanted)

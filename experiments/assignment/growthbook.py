@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Range = tuple[float, float]
-LEAST_WEIGHT_SUM, MOST_WEIGHT_SUM = 0.99, 1.01
+MIN_WEIGHT_SUM, MAX_WEIGHT_SUM = 0.99, 1.01
 FALLBACK_LEAF = -1  # of a contextual bandit none of whose contexts holds
 
 
@@ -404,7 +404,7 @@ def _are_weights(weights: Any, count: int) -> bool:
         isinstance(weights, list | tuple)
         and len(weights) == count
         and all(isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights)
-        and LEAST_WEIGHT_SUM <= sum(weights) <= MOST_WEIGHT_SUM
+        and MIN_WEIGHT_SUM <= sum(weights) <= MAX_WEIGHT_SUM
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 DEFAULT = ("click", "conversion")
-_RULE = re.compile(r"(?P<name>[^<>=]+?)(?:\s*>=\s*(?P<least>-?\d+(?:\.\d+)?))?")
+_RULE = re.compile(r"(?P<name>[^<>=]+?)(?:\s*>=\s*(?P<minimum>-?\d+(?:\.\d+)?))?")
 
 
 class LikeRuleError(ValueError):
@@ -23,7 +23,7 @@ class LikeRule:
     """Events of one name whose value reaches a bound, if there is one."""
 
     name: str
-    least: float | None = None
+    minimum: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> LikeRule:
@@ -35,14 +35,14 @@ class LikeRule:
         found = _RULE.fullmatch(text.strip())
         if found is None:
             raise LikeRuleError(f"liked event == '{text}', must be NAME or NAME>=NUMBER.")
-        least = found["least"]
-        return cls(name=found["name"], least=float(least) if least is not None else None)
+        minimum = found["minimum"]
+        return cls(name=found["name"], minimum=float(minimum) if minimum is not None else None)
 
     def matches(self, name: str, value: float | None) -> bool:
         """Whether an event says so."""
         if name != self.name:
             return False
-        return self.least is None or (value is not None and value >= self.least)
+        return self.minimum is None or (value is not None and value >= self.minimum)
 
 
 def parse_rules(texts: Sequence[str]) -> tuple[LikeRule, ...]:
@@ -52,7 +52,7 @@ def parse_rules(texts: Sequence[str]) -> tuple[LikeRule, ...]:
 
 def history_name(project_id: int, rules: Iterable[LikeRule]) -> str:
     """Return the name of what units of a project liked by some rules, in whatever order they stand."""
-    told = sorted(f"{rule.name}>={rule.least}" for rule in rules)
+    told = sorted(f"{rule.name}>={rule.minimum}" for rule in rules)
     return f"{project_id}-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}"
 
 

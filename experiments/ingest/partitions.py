@@ -44,7 +44,7 @@ class _Table:
 
     def bound(self, moment: datetime) -> datetime | UUID:
         """Return the smallest key of a moment."""
-        return smallest_uuid7(moment) if self.by_uuid else moment
+        return min_uuid7(moment) if self.by_uuid else moment
 
 
 EVENTS = _Table("experiments_event", "occurred_at")
@@ -57,7 +57,7 @@ SLATES = _Table(
 TABLES = (EVENTS, SLATES)
 
 
-def smallest_uuid7(moment: datetime) -> UUID:
+def min_uuid7(moment: datetime) -> UUID:
     """Return the UUID below every UUIDv7 that is made from a moment on."""
     return UUID(int=round(moment.timestamp() * 1000) << 80)
 
@@ -185,7 +185,7 @@ def _delete_expired(connection: Connection, project: int, before: datetime) -> i
     for table, column, bound in (
         ("experiments_event", "received_at", before),
         ("experiments_eventid", "received_at", before),
-        ("experiments_slate", "recommendation_id", smallest_uuid7(before)),
+        ("experiments_slate", "recommendation_id", min_uuid7(before)),
         ("experiments_feedback", "received_at", before),
         ("experiments_quarantinedexposure", "received_at", before),
     ):

@@ -38,7 +38,7 @@ REFUSED = "bakeoff:spill:refused"
 TAKEN_BACK = "bakeoff:spill:taken-back:"
 logger = logging.getLogger(__name__)
 SYNC_TIMEOUT_MS = 3_000
-MOST_ENTRIES = 100_000
+MAX_ENTRIES = 100_000
 MAX_TRIES = 3
 TAKEN_BACK_SECONDS = 24 * 3600
 MIN_REDIS = (7, 2)  # the first with WAITAOF
@@ -95,10 +95,10 @@ async def spill(client: redis.asyncio.Redis, payload: Payload, *, stream: str = 
         length, entry, synced = await pipe.execute(raise_on_error=False)
         if isinstance(entry, Exception):  # out of memory, say: nothing was added
             raise CannotSpillError(str(entry))
-        if isinstance(synced, Exception) or length >= MOST_ENTRIES or synced[0] < 1:
+        if isinstance(synced, Exception) or length >= MAX_ENTRIES or synced[0] < 1:
             await client.xdel(stream, entry)
             raise CannotSpillError(
-                f"entries == {length}, must be below {MOST_ENTRIES}; synced == {synced}, must be 1."
+                f"entries == {length}, must be below {MAX_ENTRIES}; synced == {synced}, must be 1."
             )
     except (RedisError, OSError, TimeoutError) as error:
         raise CannotSpillError(str(error), doubtful=token) from error
@@ -112,7 +112,7 @@ async def take_back(client: redis.asyncio.Redis, token: str) -> None:
     await client.set(TAKEN_BACK + token, b"", ex=TAKEN_BACK_SECONDS)
 
 
-def drain(client: redis.Redis, connection: Connection, *, most: int = 1000) -> int:
+def drain(client: redis.Redis, connection: Connection, *, limit: int = 1000) -> int:
     """Move spilled rows into PostgreSQL; return how many entries were moved.
 
     Raises:
@@ -120,7 +120,7 @@ def drain(client: redis.Redis, connection: Connection, *, most: int = 1000) -> i
     """
     moved = 0
     # The client decodes nothing, so keys and values are bytes.
-    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(STREAM, count=most))
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(STREAM, count=limit))
     for entry, fields in entries:
         token = fields.pop(b"token", b"").decode()
         if not (token and client.exists(TAKEN_BACK + token)):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from experiments.models import Experiment
 
-MOST_SLATES = 20_000
+MAX_SLATES = 20_000
 SAMPLE = 2
 
 # Slates are found by their id, a UUIDv7 that begins with the time.
@@ -23,7 +23,7 @@ _SERVED = """
         SELECT recommendation_id, variant_id, latency_ms, fallback, slots FROM experiments_slate
         WHERE project_id = %(project)s AND recommendation_id >= %(since)s
             AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
-        ORDER BY recommendation_id DESC LIMIT %(most)s)
+        ORDER BY recommendation_id DESC LIMIT %(limit)s)
     SELECT variant_id, count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms),
         count(*) FILTER (WHERE fallback NOT IN ('nearline', 'default_list')),
         count(*) FILTER (WHERE fallback = 'default_list'),
@@ -43,7 +43,7 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dic
 
     Args:
         experiment: whose slates.
-        since: from when on; of more than `MOST_SLATES`, the latest.
+        since: from when on; of more than `MAX_SLATES`, the latest.
         now: until when.
     """
     keys = {variant.pk: variant.key for variant in experiment.variants.all()}
@@ -55,7 +55,7 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dic
                 "experiment": experiment.pk,
                 "since": _first_id(since),
                 "now": _first_id(now + timedelta(milliseconds=1)),
-                "most": MOST_SLATES,
+                "limit": MAX_SLATES,
                 "sample": SAMPLE,
             },
         )

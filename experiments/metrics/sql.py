@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
 from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_said
 from experiments.stats.effects import PROPORTIONS
-from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST
+from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ TERMS = {
     "sum_dx": "d * x", "sum_dw": "d * w", "sum_xw": "x * w",
     "sum_u": "u", "sum_uu": "u * u",
 }  # fmt: skip
-BUCKET = f"""CASE WHEN abs(y) <= {SMALLEST} THEN 0
+BUCKET = f"""CASE WHEN abs(y) <= {MIN_NONZERO} THEN 0
     ELSE (sign(y) * (ceil(ln(abs(y)) / {LOG_GAMMA!r}) + {OFFSET}))::int END"""
 
 

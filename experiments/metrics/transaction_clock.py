@@ -31,7 +31,7 @@ TABLES = (
 _MAY_READ = "SELECT has_function_privilege('pg_control_system()', 'execute')"
 _CLUSTER = "SELECT system_identifier::text FROM pg_control_system()"
 # Ids that rows already bear, but for those that this cluster gave (`_NATIVE`).
-_LARGEST = " UNION ALL ".join(
+_MAX_XID = " UNION ALL ".join(
     f"""SELECT max(xid::text::bigint) FROM {table} WHERE NOT (xmin::text = ANY(%(native)s)
         AND (xid::text::bigint - %(offset)s) %% 4294967296 = xmin::text::bigint)"""
     for table in TABLES
@@ -101,7 +101,7 @@ def continue_clock() -> None:
         current = int(cursor.fetchone()[0])
         cursor.execute(_NATIVE, {"offset": state.offset})
         native = [int(row[0]) for row in cursor.fetchall()]
-        offset = max(_read_largest(cursor, native, state.offset) + 1 - min([current, *native]), 0)
+        offset = max(_read_max_xid(cursor, native, state.offset) + 1 - min([current, *native]), 0)
         for table in TABLES:
             cursor.execute(
                 f"""UPDATE {table} SET xid = (xid::text::bigint - %s + %s)::text::xid8
@@ -118,10 +118,10 @@ def continue_clock() -> None:
         clock.save()
 
 
-def _read_largest(cursor: CursorWrapper, native: list[int], offset: int) -> int:
+def _read_max_xid(cursor: CursorWrapper, native: list[int], offset: int) -> int:
     """Return the largest id that came with the restored rows, or was counted up to."""
     cursor.execute(
-        f"""SELECT coalesce(max(one), 0) FROM ({_LARGEST} UNION ALL
+        f"""SELECT coalesce(max(one), 0) FROM ({_MAX_XID} UNION ALL
             SELECT max(watermark) FROM experiments_experiment) AS ids(one)""",
         {"native": [str(one) for one in native], "offset": offset},
     )

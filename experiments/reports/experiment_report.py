@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.models import Decision, Experiment, Look
 
 HALTED = "halt"
-LEAST_SLATES = 50  # of a variant, before shares of them are compared
+MIN_SLATES = 50  # of a variant, before shares of them are compared
 UNEQUAL_FALLBACK = 0.05
 LATE_SECONDS = 6 * 3600
 Z80 = 0.8416  # of the standard normal: 80 % power
@@ -238,9 +238,7 @@ def _warnings(experiment: Experiment, look: Look | None) -> list[str]:
     found = [
         f"'{key}' takes no traffic any more: {reason}" for key, reason in _left(experiment).items()
     ]
-    shares = {
-        key: row["fallback"] for key, row in look.serving.items() if row["slates"] >= LEAST_SLATES
-    }
+    shares = {key: row["fallback"] for key, row in look.serving.items() if row["slates"] >= MIN_SLATES}
     if shares and max(shares.values()) - min(shares.values()) > UNEQUAL_FALLBACK:
         most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
         found.append(
@@ -327,7 +325,7 @@ def _remaining(experiment: Experiment, look: Look | None) -> str:
     if experiment.state != experiment.State.RUNNING or experiment.started_at is None:
         return ""
     policy = experiment.parsed_policy
-    planned, minimum = policy.planned_units, policy.shortest_run_seconds
+    planned, minimum = policy.planned_units, policy.required_run_seconds
     if look is None:
         return f"{planned:,} complete units are planned; none is complete yet."
     done = round(look.information * planned)

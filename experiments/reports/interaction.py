@@ -17,7 +17,7 @@ from django.db import connection
 from experiments.models import Experiment
 from experiments.sql import is_excluded
 
-LEAST_UNITS = 50  # in each of the four cells
+MIN_UNITS = 50  # in each of the four cells
 Z95 = 1.959964
 
 # Values of complete units by the variants that they have met in both experiments; who met two of
@@ -97,7 +97,7 @@ def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[
     found = []
     for a, b in cells:
         four = [cells.get(cell) for cell in ((a, b), (control, b), (a, against), (control, against))]
-        if a == control or b == against or any(c is None or c[0] < LEAST_UNITS for c in four):
+        if a == control or b == against or any(c is None or c[0] < MIN_UNITS for c in four):
             continue
         parts = [cell for cell in four if cell is not None]
         signs = (1, -1, -1, 1)

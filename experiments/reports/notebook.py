@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from experiments.models import Experiment, Look
 
-KEPT = ("metric", "variant", "effect", "critical", "ends", "interval", "lift")
+SHOWN_FIELDS = ("metric", "variant", "effect", "critical", "ends", "interval", "lift")
 FORMULAS = '''import math
 from scipy.optimize import brentq
 
@@ -162,7 +162,7 @@ def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
         ],
         "comparisons": [
             {"role": roles[row["metric"]], "why_not": row.get("why_not", "")}
-            | {name: row[name] for name in KEPT if name in row}
+            | {name: row[name] for name in SHOWN_FIELDS if name in row}
             for row in result["comparisons"]
         ],
     }

@@ -143,7 +143,7 @@ def _take_looks(
             given,
             states=result.states,
             crossed=result.crossed,
-            smallest_srm_p=result.sample_ratio.p_value,
+            min_srm_p=result.sample_ratio.p_value,
         )
     return taken
 

@@ -49,7 +49,7 @@ _COLUMNS = {
     "sum_denominator": "sum_d", "sum_squares_denominator": "sum_dd", "sum_products": "sum_yd",
     "sum_covariate": "sum_x", "sum_squares_covariate": "sum_xx", "sum_products_covariate": "sum_yx",
 }  # fmt: skip
-MOST_ROWS = 1_000_000
+MAX_ROWS = 1_000_000
 
 
 def read_totals(
@@ -136,7 +136,7 @@ def _read_rows(
                 if column not in columns and _COLUMNS.get(column) not in columns:
                     raise FileError(f"column == '{column}', not found; the file has {columns}.")
             source = source_of(path, texts=names, form=form)
-            found = engine.execute(f"SELECT * FROM {source} LIMIT {MOST_ROWS}")
+            found = engine.execute(f"SELECT * FROM {source} LIMIT {MAX_ROWS}")
             rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
     except duckdb.Error as error:
         raise FileError(f"file == '{path}', cannot be read: {first_line(error)}.") from error

@@ -289,7 +289,7 @@ class UnitRows:
         places = range(len(self.covariates))
         values = [f"{self._total(c)}(value_{n}) AS value_{n}" for n, c in enumerate(self.columns)]
         values += [f"min({s}) AS {s}" for s in segments]
-        values += [f"min(before_{n}) AS before_{n}, max(before_{n}) AS most_{n}" for n in places]
+        values += [f"min(before_{n}) AS before_{n}, max(before_{n}) AS max_{n}" for n in places]
         self._engine.execute(
             f"""CREATE TABLE summed AS SELECT unit, look, min(variant) AS variant,
             max(variant) AS other, {", ".join(values)}
@@ -307,7 +307,7 @@ class UnitRows:
         """A covariate is known before exposure: a unit has one, which may stand in each of its rows."""
         ((units, unit),) = self.query(
             f"""SELECT count(*), min(unit) FROM (SELECT unit FROM summed GROUP BY unit
-            HAVING min(before_{n}) <> max(most_{n}))"""
+            HAVING min(before_{n}) <> max(max_{n}))"""
         )
         if units:
             raise FileError(

@@ -24,7 +24,7 @@ from ibis import _
 
 from experiments.metrics.spec import SERVED, Filter, MetricError, MetricSpec
 from experiments.stats.effects import PROPORTIONS
-from experiments.stats.quantiles import LOG_GAMMA, OFFSET, SMALLEST, Sketch
+from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET, Sketch
 from experiments.stats.totals import Totals
 
 if TYPE_CHECKING:
@@ -273,5 +273,5 @@ def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapp
 def _bucket_counts(complete: Table) -> Table:
     size = complete.y.abs()
     bucket = (complete.y.sign() * ((size.ln() / LOG_GAMMA).ceil() + OFFSET)).cast("int64")
-    rows = complete.mutate(bucket=ibis.cases((size <= SMALLEST, 0), else_=bucket))
+    rows = complete.mutate(bucket=ibis.cases((size <= MIN_NONZERO, 0), else_=bucket))
     return rows.group_by("variant", "epoch", "bucket").agg(units=rows.count())

@@ -24,7 +24,7 @@ CLEAR = 4.0
 FARTHEST_RATIO = 1e6  # a lift beyond it has no end
 MIN_P = 5e-324  # the smallest float: a p-value below it is as good as this
 FAR = 1e4  # a statistic beyond it is as good as infinite, and a search can work with it
-PRECISION, SMALLEST_STEP = 1e-12, 1e-15  # of an end, relative and absolute
+PRECISION, MIN_STEP = 1e-12, 1e-15  # of an end, relative and absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,4 +297,4 @@ def _find_end(excess: Callable[[float], float], low: float, high: float) -> floa
         return high
     if (at_low > 0) == (at_high > 0):
         return None
-    return float(brentq(excess, low, high, xtol=SMALLEST_STEP, rtol=PRECISION))
+    return float(brentq(excess, low, high, xtol=MIN_STEP, rtol=PRECISION))

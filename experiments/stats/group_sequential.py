@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID = 24  # r of Jennison & Turnbull: 12 r − 3 points, bounds good to about 1e-6
-SMALLEST_STEP = 0.005  # below it the transition kernel is narrower than the grid
+MIN_STEP = 0.005  # below it the transition kernel is narrower than the grid
 _FARTHEST = 37.0  # standard errors: beyond it a normal tail is no longer a number
 _EDGE = 12.0  # where the grid ends: beyond it lies 1e-33
 
@@ -115,7 +115,7 @@ def take_step(
 ) -> SequentialState:
     """Spend the alpha due at information fraction t and return the new state with its bound.
 
-    A look that adds less than `SMALLEST_STEP` of the planned information spends nothing: it returns
+    A look that adds less than `MIN_STEP` of the planned information spends nothing: it returns
     the state as it was, and its caller keeps the last bound. Only the look that reaches the planned
     information spends what is left after a step of any size, its bound then good to the grid's
     spacing (0.03).
@@ -136,7 +136,7 @@ def take_step(
     if t < state.t - 1e-12:
         raise StatisticsError(f"information fraction == {t:g}, was {state.t:g}: it cannot shrink.")
     reaches_the_end = state.t < 1 <= t  # what is left must be spent, however small the step
-    if t - state.t < SMALLEST_STEP and not reaches_the_end:
+    if t - state.t < MIN_STEP and not reaches_the_end:
         return state
     step = math.sqrt(t - state.t)
     points, density = np.array(state.points), np.array(state.density)

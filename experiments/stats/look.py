@@ -51,7 +51,7 @@ class LookInput:
         exposures: per epoch, units per variant and weight per variant.
         doubled: units seen in two variants.
         elapsed_seconds: since the start.
-        smallest_srm_p: of the looks before.
+        min_srm_p: of the looks before.
         states: where the rule stands, by treatment.
         crossed: treatments whose upper bound was crossed at an earlier look.
         batches: rule `exact`: the primary's totals of each batch that is new since the look before.
@@ -70,7 +70,7 @@ class LookInput:
     exposures: Sequence[tuple[Mapping[str, int], Mapping[str, float]]]
     doubled: int
     elapsed_seconds: float
-    smallest_srm_p: float = 1.0
+    min_srm_p: float = 1.0
     states: Mapping[str, RuleState] = field(default_factory=dict)
     crossed: Sequence[str] = ()
     batches: Sequence[Mapping[str, Totals]] = ()
@@ -135,7 +135,7 @@ def take_look(given: LookInput) -> LookResult:
     ratio = check_sample_ratio(
         given.exposures,
         alpha=policy.srm_alpha,
-        smallest_before=given.smallest_srm_p,
+        min_p_before=given.min_srm_p,
         one_look=policy.rule == "fixed",
     )
     units = sum(totals.n for epoch in primary.epochs for totals in epoch.values())
@@ -352,11 +352,11 @@ def _shippable(
 ) -> _Verdict:
     """The bound was crossed on the good side, now or before: is anything else in the way?"""
     policy = given.policy
-    if given.elapsed_seconds < policy.shortest_run_seconds:
+    if given.elapsed_seconds < policy.required_run_seconds:
         return _Verdict(
             "keep_running",
             f"better ({evidence.said}), waiting for the minimum run: {given.elapsed_seconds:.0f} s of "
-            f"{policy.shortest_run_seconds:.0f} s",
+            f"{policy.required_run_seconds:.0f} s",
             crossed=True,
         )
     for comparison in described:

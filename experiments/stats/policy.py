@@ -98,19 +98,19 @@ class Policy:
         )
         self._require(0 < self.log_odds_spread <= 10, "log_odds_spread", "positive, at most 10")
 
-    def require_attainable(self, kind: str, smallest_weight: float) -> None:
+    def require_attainable(self, kind: str, min_weight: float) -> None:
         """Refuse a plan that ends before its own count gate can be passed.
 
         Args:
             kind: of the primary metric.
-            smallest_weight: the smallest share of a variant.
+            min_weight: the smallest share of a variant.
 
         Raises:
             PolicyError: the planned units of the smallest variant are fewer than the gate.
         """
         proportion = kind in PROPORTIONS
         gate = self.minimum_conversions if proportion else self.minimum_nonzero
-        have = self.planned_units * smallest_weight * self.overrun
+        have = self.planned_units * min_weight * self.overrun
         if have < gate:
             raise PolicyError(
                 f"planned_units == {self.planned_units}, gives the smallest variant {have:g} units by "
@@ -153,7 +153,7 @@ class Policy:
         return self.alpha - self.reserve if self.rule == "group_sequential" else self.alpha
 
     @property
-    def shortest_run_seconds(self) -> float:
+    def required_run_seconds(self) -> float:
         """No ship before: from a week on in full weeks, so that every day of the week counts alike."""
         if self.minimum_run_seconds < WEEK:
             return self.minimum_run_seconds

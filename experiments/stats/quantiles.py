@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 GAMMA = 1.005
 LOG_GAMMA = math.log(GAMMA)
-SMALLEST = 1e-9  # closer to zero than this is zero
+MIN_NONZERO = 1e-9  # closer to zero than this is zero
 Z95 = 1.96
 # Buckets of positive values lie above OFFSET, of negative ones below −OFFSET, zero in between: one
 # integer per bucket, in the order of the values.
@@ -41,7 +41,7 @@ OFFSET = 100_000
 
 def bucket_of(value: float) -> int:
     """Return the bucket of a value."""
-    if abs(value) <= SMALLEST:
+    if abs(value) <= MIN_NONZERO:
         return 0
     index = math.ceil(math.log(abs(value)) / LOG_GAMMA) + OFFSET
     return index if value > 0 else -index
@@ -114,8 +114,8 @@ class Sketch:
         """
         used = np.array(sorted(bucket for bucket, count in self.counts.items() if count > 0))
         outer = np.exp((np.abs(used) - OFFSET) * LOG_GAMMA)
-        low = np.where(used > 0, outer / GAMMA, np.where(used < 0, -outer, -SMALLEST))
-        high = np.where(used > 0, outer, np.where(used < 0, -outer / GAMMA, SMALLEST))
+        low = np.where(used > 0, outer / GAMMA, np.where(used < 0, -outer, -MIN_NONZERO))
+        high = np.where(used > 0, outer, np.where(used < 0, -outer / GAMMA, MIN_NONZERO))
         counts = np.array([self.counts[bucket] for bucket in used.tolist()], dtype=np.float64)
         return low, high, counts
 

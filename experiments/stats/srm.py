@@ -95,7 +95,7 @@ def check_sample_ratio(
     epochs: Sequence[tuple[Mapping[str, int], Mapping[str, float]]],
     *,
     alpha: float,
-    smallest_before: float = 1.0,
+    min_p_before: float = 1.0,
     one_look: bool = False,
 ) -> SampleRatio:
     """Test the counts of all epochs against their weights.
@@ -106,7 +106,7 @@ def check_sample_ratio(
     Args:
         epochs: (units per variant, weight per variant) of each epoch.
         alpha: level below which the experiment is unhealthy.
-        smallest_before: the smallest p-value of earlier looks.
+        min_p_before: the smallest p-value of earlier looks.
         one_look: the chi-square test of one look that was planned, in place of the sequential one.
 
     Raises:
@@ -138,7 +138,7 @@ def check_sample_ratio(
     if one_look:
         p_value = float(chdtrc(freedom, statistic)) if freedom else 1.0
     else:
-        p_value = min(smallest_before, math.exp(-max(mean_log_e, 0.0)))
+        p_value = min(min_p_before, math.exp(-max(mean_log_e, 0.0)))
     return SampleRatio(
         p_value=p_value,
         expected={key: value / units for key, value in expected.items()}

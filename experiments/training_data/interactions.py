@@ -51,7 +51,7 @@ _STOOD = """
         AND slate.project_id = %(project)s AND slot.value ->> 0 = happened.item_id LIMIT 1"""
 # How often an item of a rank stood at a position of this surface, and was acted on there.
 _PLACES = """
-    SELECT least((slot.value ->> 2)::int, %(most)s), slot.position::int, count(*), count(acted.one)
+    SELECT least((slot.value ->> 2)::int, %(limit)s), slot.position::int, count(*), count(acted.one)
     FROM experiments_slate AS slate,
         jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, position)
     LEFT JOIN LATERAL (
@@ -62,9 +62,9 @@ _PLACES = """
             AND event.occurred_at >= slate.served_at
         LIMIT 1) AS acted ON true
     WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
-        AND slate.exploration > 0 AND slot.position <= %(most)s
+        AND slate.exploration > 0 AND slot.position <= %(limit)s
     GROUP BY 1, 2"""
-MOST_POSITIONS = 50
+MAX_POSITIONS = 50
 # The latest answers that exploration drew, with what became of each slot.
 _ANSWERS = f"""
     SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots,
@@ -78,15 +78,15 @@ _ANSWERS = f"""
     WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
         AND slate.trainable AND slate.exploration > 0 AND slate.model_version_id IS NOT NULL
         AND NOT {is_excluded("slate")}
-    ORDER BY slate.served_at DESC, slate.recommendation_id LIMIT %(most)s"""
-MOST_ANSWERS = 20_000
+    ORDER BY slate.served_at DESC, slate.recommendation_id LIMIT %(limit)s"""
+MAX_ANSWERS = 20_000
 
 
 def examination_of(surface: Surface) -> Sequence[float] | None:
     """Return how likely each position is examined; None when the surface explores too little."""
     if surface.exploration <= 0:
         return None
-    shown = np.zeros((MOST_POSITIONS, MOST_POSITIONS))
+    shown = np.zeros((MAX_POSITIONS, MAX_POSITIONS))
     clicked = np.zeros_like(shown)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -94,7 +94,7 @@ def examination_of(surface: Surface) -> Sequence[float] | None:
             {
                 "project": surface.project_id,
                 "surface": surface.pk,
-                "most": MOST_POSITIONS,
+                "limit": MAX_POSITIONS,
                 "names": [rule.name for rule in parse_rules(surface.liked_events)],
             },
         )
@@ -168,7 +168,7 @@ def answers_of(surface: Surface) -> Answers:
             {
                 "project": surface.project_id,
                 "surface": surface.pk,
-                "most": MOST_ANSWERS,
+                "limit": MAX_ANSWERS,
                 "names": [rule.name for rule in rules],
             },
         )

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from inference.models import ModelVersion, ShadowAnswer, Surface
-from inference.serving.keys import MOST_SHADOWED, shadow_key
+from inference.serving.keys import MAX_SHADOWED, shadow_key
 from inference.serving.models import open_model
 from inference.worker_threads import shared_answerer
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from inference.serving.models import Model
     from inference.serving.ranker import Ranker
 
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 
 
 def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) -> int:
-    """Answer what waits for a surface, at most `MOST_AT_ONCE` requests; return how many there were."""
-    waiting = client.lpop(shadow_key(surface.pk), MOST_AT_ONCE)
+    """Answer what waits for a surface, at most `MAX_AT_ONCE` requests; return how many there were."""
+    waiting = client.lpop(shadow_key(surface.pk), MAX_AT_ONCE)
     requests = [orjson.loads(one) for one in waiting] if isinstance(waiting, list) else []
     if not requests:
         return 0
@@ -37,7 +37,7 @@ def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) ->
     except Exception:
         # What was taken is given back: an answer that is there already is kept once.
         client.rpush(shadow_key(surface.pk), *(orjson.dumps(one) for one in requests))
-        client.ltrim(shadow_key(surface.pk), -MOST_SHADOWED, -1)
+        client.ltrim(shadow_key(surface.pk), -MAX_SHADOWED, -1)
         raise
     return len(requests)
 

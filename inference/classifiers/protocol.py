@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CLASS_WEIGHTS = ("none", "balanced")
 MAX_STEPS = 1000
 TOLERANCE = 0.01  # of the rarest label's share
-LEAST_TOLERANCE = 1e-9  # below it double precision cannot tell progress from rounding
+MIN_TOLERANCE = 1e-9  # below it double precision cannot tell progress from rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def fit_head(rows: Any, truth: NDArray[np.int64], labels: int, options: HeadOpti
     model = LogisticRegression(
         C=options.inverse_l2,
         max_iter=options.max_steps,
-        tol=max(TOLERANCE * float(rarest), LEAST_TOLERANCE),
+        tol=max(TOLERANCE * float(rarest), MIN_TOLERANCE),
         class_weight="balanced" if balanced else None,
     )
     # In single precision the gradient of a rare label is lost in rounding, and the line search fails.

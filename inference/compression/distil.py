@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inference.options import FitOptions
     from inference.serving.artifact import Draft
 
-BATCH, EPOCHS, MOST_STEPS, RATE = 32, 3.0, 1500, 1e-4
+BATCH, EPOCHS, MAX_STEPS, RATE = 32, 3.0, 1500, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _learn(teacher: Teacher, model: Any, options: FitOptions, *, keeps_weights: 
     wanted = torch.from_numpy(teacher.encoder.encode(texts)).to(teacher.encoder.device)
     student = teacher.encoder.with_model(model)
     tokens = student.tokens(texts)
-    steps = min(MOST_STEPS, int(EPOCHS * len(texts) / BATCH) + 1)
+    steps = min(MAX_STEPS, int(EPOCHS * len(texts) / BATCH) + 1)
 
     def loss_of(rng: np.random.Generator) -> torch.Tensor:
         chosen = rng.choice(len(texts), min(BATCH, len(texts)), replace=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 TOKENS_PER_BATCH = 2048
-MOST_TOKENS = 128
+MAX_TOKENS = 128
 
 
 class TextEncoder:
@@ -44,7 +44,7 @@ class TextEncoder:
         Texts are packed by tokens, not by count: sorted by length, a batch holds about
         `TOKENS_PER_BATCH` of them with little padding.
         """
-        tokens = self._tokenizer(list(texts), truncation=True, max_length=MOST_TOKENS)["input_ids"]
+        tokens = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         batch: list[int] = []

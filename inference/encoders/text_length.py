@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.serving.onnx_text import MOST_TOKENS
+from inference.serving.onnx_text import MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +22,11 @@ def notes_on_length(encoder: str, texts: Sequence[str]) -> list[str]:
     some = texts[:: max(1, len(texts) // MAX_MEASURED)]
     if not some:
         return []
-    ids = AutoTokenizer.from_pretrained(encoder)(
-        list(some), truncation=True, max_length=MOST_TOKENS + 1
-    )
-    cut = float(np.mean([len(one) > MOST_TOKENS for one in ids["input_ids"]]))
+    ids = AutoTokenizer.from_pretrained(encoder)(list(some), truncation=True, max_length=MAX_TOKENS + 1)
+    cut = float(np.mean([len(one) > MAX_TOKENS for one in ids["input_ids"]]))
     if cut <= 0.5:
         return []
     return [
-        f"{cut:.0%} of the texts are longer than the {MOST_TOKENS} tokens that the encoder reads: "
+        f"{cut:.0%} of the texts are longer than the {MAX_TOKENS} tokens that the encoder reads: "
         "what stands after them is not learnt."
     ]

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from inference.encoders.onnx_export import Pooled, export_onnx
-from inference.serving.onnx_text import MOST_TOKENS, pack
+from inference.serving.onnx_text import MAX_TOKENS, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ class TrainedEncoder:
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids."""
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=MOST_TOKENS)[
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)[
             "input_ids"
         ]
         return ids

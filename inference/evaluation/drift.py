@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BINS = 10
-MOST_WORDS = 20
-LEAST_VALUES = 200
-MOST_PSI = 0.25
-LEAST_P = 0.001
+MAX_WORDS = 20
+MIN_VALUES = 200
+MAX_PSI = 0.25
+MIN_P = 0.001
 SMALL = 0.5  # added to each count: an empty bin has no logarithm
 
 
@@ -56,7 +56,7 @@ def compare_numbers(name: str, earlier: Sequence[float], recent: Sequence[float]
     """Compare numbers; None when there are too few on either side."""
     from scipy.stats import ks_2samp  # noqa: PLC0415  web processes do without it
 
-    if min(len(earlier), len(recent)) < LEAST_VALUES:
+    if min(len(earlier), len(recent)) < MIN_VALUES:
         return None
     edges = np.unique(np.quantile(earlier, np.linspace(0, 1, BINS + 1)[1:-1]))
     counts = [
@@ -71,12 +71,12 @@ def compare_words(name: str, earlier: Sequence[str], recent: Sequence[str]) -> M
     """Compare words by their shares, the rarer ones together; None when there are too few."""
     from scipy.stats import chi2_contingency  # noqa: PLC0415  web processes do without it
 
-    if min(len(earlier), len(recent)) < LEAST_VALUES:
+    if min(len(earlier), len(recent)) < MIN_VALUES:
         return None
     names, sizes = np.unique([*earlier, *recent], return_counts=True)
-    kept = {word: i for i, word in enumerate(names[np.argsort(-sizes)][:MOST_WORDS])}
+    kept = {word: i for i, word in enumerate(names[np.argsort(-sizes)][:MAX_WORDS])}
     counts = [
-        np.bincount([kept.get(word, MOST_WORDS) for word in words], minlength=MOST_WORDS + 1)
+        np.bincount([kept.get(word, MAX_WORDS) for word in words], minlength=MAX_WORDS + 1)
         for words in (earlier, recent)
     ]
     occurs = (counts[0] + counts[1]) > 0
@@ -97,5 +97,5 @@ def _moved(name: str, before: np.ndarray, now: np.ndarray, ks: float | None, p_v
         earlier=int(before.sum()),
         recent=int(now.sum()),
         shares=[(float(b), float(n)) for b, n in zip(q, p, strict=True)],
-        drifted=psi >= MOST_PSI and p_value < LEAST_P,
+        drifted=psi >= MAX_PSI and p_value < MIN_P,
     )

@@ -16,27 +16,27 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_SWAPS = 500
+MIN_SWAPS = 500
 ROUNDS = 200
-LEAST_CHANCE = 0.05
+MIN_CHANCE = 0.05
 
 
 def examination_by_position(
     shown: NDArray[np.float64], clicked: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """Return θ of each position, the first one's 1, in [`LEAST_CHANCE`, 1].
+    """Return θ of each position, the first one's 1, in [`MIN_CHANCE`, 1].
 
     Args:
         shown: how often an item of a rank stood at a position, (ranks, positions).
         clicked: how often it was clicked there, the same shape.
 
     Returns:
-        θ (positions,), never rising with the position; None when fewer than `LEAST_SWAPS` items stood
+        θ (positions,), never rising with the position; None when fewer than `MIN_SWAPS` items stood
         elsewhere than at their rank, or nothing was clicked.
     """
     positions = shown.shape[1]
     swaps = shown.sum() - sum(shown[k, k] for k in range(min(shown.shape)))
-    if swaps < LEAST_SWAPS or not clicked.sum():
+    if swaps < MIN_SWAPS or not clicked.sum():
         return None
     theta = np.ones(positions)
     for _ in range(ROUNDS):
@@ -44,4 +44,4 @@ def examination_by_position(
         theta = clicked.sum(0) / np.maximum((shown * liked[:, None]).sum(0), 1e-9)
         theta /= max(theta[0], 1e-9)
     # Nobody looks at the end of a list more than at its head: what says so is noise.
-    return np.clip(np.minimum.accumulate(np.minimum(theta, 1.0)), LEAST_CHANCE, 1.0)
+    return np.clip(np.minimum.accumulate(np.minimum(theta, 1.0)), MIN_CHANCE, 1.0)

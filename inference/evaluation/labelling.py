@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 10
-LEAST_PROBABILITY = 1e-6
+MIN_PROBABILITY = 1e-6
 
 
 def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> Scores:
@@ -31,7 +31,7 @@ def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -
     rows = np.arange(len(truth))
     best = probabilities.argmax(1)
     correct = best == truth
-    said = np.maximum(probabilities[rows, truth], LEAST_PROBABILITY)
+    said = np.maximum(probabilities[rows, truth], MIN_PROBABILITY)
     labels = probabilities.shape[1]
     hits = np.bincount(truth[correct], minlength=labels)
     real = np.bincount(truth, minlength=labels)

@@ -136,7 +136,7 @@ def doubly_robust_value(
     )
 
 
-LEAST_EFFECTIVE = 100.0
+MIN_EFFECTIVE_SIZE = 100.0
 
 
 def refuse_without_support(value: WeightedValue) -> None:
@@ -148,10 +148,10 @@ def refuse_without_support(value: WeightedValue) -> None:
     Raises:
         OffPolicyError: the log holds too little of what the other policy would do.
     """
-    if value.effective_size < LEAST_EFFECTIVE:
+    if value.effective_size < MIN_EFFECTIVE_SIZE:
         raise OffPolicyError(
             f"effective sample size == {value.effective_size:.1f}, must be at least "
-            f"{LEAST_EFFECTIVE:g}: the log holds too few answers that the other policy would give."
+            f"{MIN_EFFECTIVE_SIZE:g}: the log holds too few answers that the other policy would give."
         )
 
 

@@ -51,10 +51,10 @@ class Item(models.Model):
         """What the text tower reads: title, text and properties, or the id when all are missing."""
         fields = [f"{name}: {_said(value)}" for name, value in sorted(self.properties.items())]
         parts = [part for part in (self.title, self.text, *fields) if part]
-        return ". ".join(parts)[:MOST_TEXT] or self.item_id
+        return ". ".join(parts)[:MAX_TEXT] or self.item_id
 
 
-MOST_TEXT = 4000
+MAX_TEXT = 4000
 
 
 def _said(value: Any) -> str:

@@ -89,7 +89,7 @@ class Als:
             "gram": gram.astype(np.float32),
             "alpha": np.array([params.alpha], dtype=np.float32),
             "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),
-            "default_order": default_order(data.popularity, most=n),
+            "default_order": default_order(data.popularity, limit=n),
         }
         about = {"recommender": self.name, "params": asdict(params), "seed": options.seed}
         return Draft(form=FACTORS, arrays=arrays, item_ids=data.item_ids, about=about)

@@ -117,7 +117,7 @@ def _draft(
     params: dict[str, Any],
     files: dict[str, bytes] | None = None,
 ) -> Draft:
-    order = default_order(data.popularity, most=len(data.item_ids))
+    order = default_order(data.popularity, limit=len(data.item_ids))
     return Draft(
         form=form,
         arrays={"default_order": order},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from inference.serving.artifact import Draft
 
-MOST_ITEMS = 30_000
+MAX_ITEMS = 30_000
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Ease:
 
         params = read_params(EaseParams, options.params)
         n = len(data.item_ids)
-        if n > MOST_ITEMS:
-            raise ValueError(f"items == {n}, must be at most {MOST_ITEMS} for 'ease': use 'item-knn'.")
+        if n > MAX_ITEMS:
+            raise ValueError(f"items == {n}, must be at most {MAX_ITEMS} for 'ease': use 'item-knn'.")
         units, items = data.pairs
         liked = sparse.csr_matrix((np.ones(len(items)), (units, items)), (len(data.liked), n))
         liked.data[:] = 1.0
@@ -72,7 +72,7 @@ class Ease:
             similarity=weights.astype(np.float32),
             keep=params.keep,
             bias=(1e-6 * np.log1p(data.popularity)).astype(np.float32),
-            default_order=default_order(data.popularity, most=n),
+            default_order=default_order(data.popularity, limit=n),
             about={"recommender": self.name, "params": asdict(params)},
         )
 

@@ -79,7 +79,7 @@ class ItemKnn:
             "nearest": np.concatenate(nearest),
             "weights": np.concatenate(weights),
             "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
-            "default_order": default_order(data.popularity, most=n),
+            "default_order": default_order(data.popularity, limit=n),
         }
         about = {"recommender": self.name, "params": asdict(params)}
         return Draft(form=NEIGHBOURS, arrays=arrays, item_ids=data.item_ids, about=about)

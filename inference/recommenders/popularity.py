@@ -50,6 +50,6 @@ class Popularity:
             item_vectors=empty,
             context_vectors=empty,
             bias=np.log1p(likes).astype(np.float32),
-            default_order=default_order(likes, most=len(data.item_ids)),
+            default_order=default_order(likes, limit=len(data.item_ids)),
             about={"recommender": self.name, "params": asdict(params)},
         )

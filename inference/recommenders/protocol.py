@@ -55,10 +55,10 @@ class TrainingData:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """What each like counts: 1 / chance, at most `MOST_WEIGHT`, one unit after another."""
+        """What each like counts: 1 / chance, at most `MAX_WEIGHT`, one unit after another."""
         if self.chance is None:
             return np.ones(sum(map(len, self.liked)))
-        return np.minimum(1 / _joined(self.chance, np.float64), MOST_WEIGHT)
+        return np.minimum(1 / _joined(self.chance, np.float64), MAX_WEIGHT)
 
     @property
     def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -67,7 +67,7 @@ class TrainingData:
         return units, _joined(self.liked, np.int64)
 
 
-MOST_WEIGHT = 10.0
+MAX_WEIGHT = 10.0
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
@@ -96,12 +96,12 @@ class Recommender(Protocol):
         ...
 
 
-def default_order(popularity: NDArray[Any], most: int = 1000) -> Indices:
+def default_order(popularity: NDArray[Any], limit: int = 1000) -> Indices:
     """Return the most liked items, for a unit of whom nothing is known."""
-    return np.argsort(-popularity, kind="stable")[:most].astype(np.int32)
+    return np.argsort(-popularity, kind="stable")[:limit].astype(np.int32)
 
 
-def nearest_by_text(data: TrainingData, most: int = 20) -> tuple[Indices, Indices, Floats] | None:
+def nearest_by_text(data: TrainingData, limit: int = 20) -> tuple[Indices, Indices, Floats] | None:
     """Return for each cold item the warm items whose texts are nearest.
 
     A cold item is one that nobody liked yet: behaviour says nothing of it, its text may.
@@ -117,13 +117,13 @@ def nearest_by_text(data: TrainingData, most: int = 20) -> tuple[Indices, Indice
     unit = data.item_vectors / np.maximum(
         np.linalg.norm(data.item_vectors, axis=1, keepdims=True), 1e-9
     )
-    most = min(most, len(warm))
-    nearest = np.empty((len(cold), most), dtype=np.int32)
-    cosines = np.empty((len(cold), most), dtype=np.float32)
+    limit = min(limit, len(warm))
+    nearest = np.empty((len(cold), limit), dtype=np.int32)
+    cosines = np.empty((len(cold), limit), dtype=np.float32)
     for start in range(0, len(cold), 1024):
         some = cold[start : start + 1024]
         close = unit[some] @ unit[warm].T
-        top = np.argpartition(-close, most - 1, axis=1)[:, :most]
+        top = np.argpartition(-close, limit - 1, axis=1)[:, :limit]
         nearest[start : start + len(some)] = warm[top]
         cosines[start : start + len(some)] = np.maximum(np.take_along_axis(close, top, axis=1), 0)
     return cold.astype(np.int32), nearest, cosines

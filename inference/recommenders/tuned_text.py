@@ -190,6 +190,6 @@ class BertItems:
             item_vectors=head.weight.detach().cpu().numpy().copy(),
             context_vectors=encoder.encode(list(data.item_texts or [])),
             bias=head.bias.detach().cpu().numpy().copy(),
-            default_order=default_order(data.popularity, most=len(data.item_ids)),
+            default_order=default_order(data.popularity, limit=len(data.item_ids)),
             about={"recommender": self.name, "params": asdict(params), "seed": options.seed},
         )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
     from inference.runs.outcome import Plan, Progress
 
-LEAST_SPEED_UP = 1.05
+MIN_SPEED_UP = 1.05
 TIMED = 100
 
 
@@ -108,8 +108,8 @@ def compress_and_judge(
     )
     gate.rows["latency_p95_ms"]["champion"] = float(np.quantile(times[0], 0.95))
     gate.rows["bytes"]["champion"] = sizes[0]
-    if speed_up < LEAST_SPEED_UP:
-        reason = f"speed-up == {speed_up:.2f}, must be at least {LEAST_SPEED_UP}: it is not faster"
+    if speed_up < MIN_SPEED_UP:
+        reason = f"speed-up == {speed_up:.2f}, must be at least {MIN_SPEED_UP}: it is not faster"
         gate = gate.refused_for(reason)
     return RunResult(artifact_sha256=digest, gate=gate)
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from inference.runs.serving_checks import Finding
     from inference.training.snapshot import Likes
 
-LEAST_JUDGED = 20
-MOST_JUDGED_BY_ASKING = 300
+MIN_JUDGED = 20
+MAX_JUDGED_REMOTELY = 300
 COLD_UNIT, COLD_ITEM = 5, 2
 PROBE = "item-knn"
 ASKED = ("endpoint", "python")
@@ -93,7 +93,7 @@ def fit_and_judge(
     split = _split(likes, catalogue, gap_seconds)
     judged = split.judged
     if plan.recipe.model in ASKED:
-        judged = judged[:: max(1, -(-len(judged) // MOST_JUDGED_BY_ASKING))]
+        judged = judged[:: max(1, -(-len(judged) // MAX_JUDGED_REMOTELY))]
     data = _data(catalogue, split.past)
     notes = _notes(plan, likes, catalogue)
     checks = _checks(plan, split, data, judged)
@@ -194,9 +194,9 @@ def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
             f"{len(catalogue.item_ids)} items. Load items of these ids with `bakeoff load items` or "
             "PUT /v1/items."
         )
-    if len(split.judged) < LEAST_JUDGED:
+    if len(split.judged) < MIN_JUDGED:
         raise RunError(
-            f"units with held-out likes == {len(split.judged)}, must be at least {LEAST_JUDGED}."
+            f"units with held-out likes == {len(split.judged)}, must be at least {MIN_JUDGED}."
         )
     return split
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from inference.runs.serving_checks import Finding
     from inference.training.snapshot import Examples
 
-LEAST_JUDGED = 20
+MIN_JUDGED = 20
 PROBE = "tfidf"
 PROBE_PARAMS = {"max_steps": 50}
 
@@ -54,8 +54,8 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
     classifier = CLASSIFIERS[plan.recipe.model]
     everything = _data(examples)
     earlier, later = split_examples(examples)
-    if len(later) < LEAST_JUDGED:
-        raise RunError(f"held-out examples == {len(later)}, must be at least {LEAST_JUDGED}.")
+    if len(later) < MIN_JUDGED:
+        raise RunError(f"held-out examples == {len(later)}, must be at least {MIN_JUDGED}.")
     data, held = everything.rows(earlier), everything.rows(later)
     prior = Rival("the labels' shares", _prior(data, held), beaten="log_score")
     checks = _checks(plan, data, held, prior.scores)

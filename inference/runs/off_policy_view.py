@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.evaluation.off_policy import (
-    LEAST_EFFECTIVE,
+    MIN_EFFECTIVE_SIZE,
     OffPolicyError,
     refuse_without_support,
     value_by_position,
@@ -109,7 +109,7 @@ def value_of_answers(
     if not supported:
         return view | {
             "refused": f"effective sample size at position 1 == {values[1].effective_size:.1f}, "
-            f"must be at least {LEAST_EFFECTIVE:g}: what was served is too unlike."
+            f"must be at least {MIN_EFFECTIVE_SIZE:g}: what was served is too unlike."
         }
     return view | _compare([slot for slot in slots if slot.position <= supported], values, margin)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inference.training.split import SplitData
 
 UNITS_AT_ONCE = 1000
-MAX_ASKED = 1000  # candidates of a model that is asked
+MAX_REMOTE_CANDIDATES = 1000  # candidates of a model that is asked
 
 
 class JudgedRankings:
@@ -83,7 +83,7 @@ def ask_units(ranker: Ranker, model: Any, split: SplitData, judged: list[int], k
     lists = []
     for unit in judged:
         liked = split.past[unit].items
-        rest = ranker.default_order[~np.isin(ranker.default_order, liked)][:MAX_ASKED]
+        rest = ranker.default_order[~np.isin(ranker.default_order, liked)][:MAX_REMOTE_CANDIDATES]
         recent = [ranker.item_ids[i] for i in liked[::-1][:50]]
         try:
             scores = list(model.rank(f"unit-{unit}", recent, [ranker.item_ids[i] for i in rest], {}))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 BINS = 10
-MOST_VALUES = 50
+MAX_VALUES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class FeatureTable:
                 for value in values:
                     counts[str(value)] = counts.get(str(value), 0) + 1
                 ordered = sorted(counts, key=lambda value: (-counts[value], value))
-                words.append(WordColumn(name, ordered[:MOST_VALUES]))
+                words.append(WordColumn(name, ordered[:MAX_VALUES]))
         return cls(numbers, words)
 
 

@@ -1,6 +1,6 @@
 """Names of what the cache holds. All of it can be rebuilt from PostgreSQL."""
 
-RECENT_KEPT = 50
+MAX_RECENT = 50
 CANDIDATES_TTL_SECONDS = 7 * 86_400
 
 
@@ -51,7 +51,7 @@ SERVING = "serving"  # set of the processes that have a heartbeat, or had one a 
 PROBES = "probes"  # hash of version id to nonce: what web processes are to load and to try
 
 
-MOST_SHADOWED = 2000
+MAX_SHADOWED = 2000
 
 
 def shadow_key(surface_id: int) -> str:

@@ -34,7 +34,7 @@ class Ask:
         exclude: item ids that may not be shown.
         only: rank just these items, or None for all.
         static_list: the surface's list for when no model can answer.
-        most_candidates: how many candidates are re-ranked.
+        max_candidates: how many candidates are re-ranked.
         temperature: of the draw.
     """
 
@@ -44,7 +44,7 @@ class Ask:
     exclude: Collection[str]
     only: Sequence[str] | None
     static_list: Sequence[str]
-    most_candidates: int
+    max_candidates: int
     temperature: float
 
 
@@ -140,9 +140,9 @@ def find_candidates(ranker: Ranker, ask: Ask) -> Candidates:
     elif ask.precomputed is not None:
         found = np.frombuffer(ask.precomputed, dtype=np.int32)
     elif recent and ranker.reads_history:
-        found, fallback = ranker.nearline(recent, ask.most_candidates), "nearline"
+        found, fallback = ranker.nearline(recent, ask.max_candidates), "nearline"
     else:
-        found = ranker.default_order[: ask.most_candidates]
+        found = ranker.default_order[: ask.max_candidates]
         fallback = None if ranker.asked else "default_list"
     # What is asked for by name is ranked even if the unit has met it.
     banned = set(ranker.indices_of(ask.exclude))

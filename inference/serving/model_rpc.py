@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import redis
 
 ASKS = "asks"
-MOST_WAITING = 10_000
-MOST_AT_ONCE = 32
+MAX_WAITING = 10_000
+MAX_AT_ONCE = 32
 REPLIES_TTL_SECONDS = 30
 WAIT_SECONDS = 1.0
 
@@ -59,7 +59,7 @@ def answer_waiting(
     first = cast("tuple[bytes, bytes] | None", client.blpop([ASKS], timeout=WAIT_SECONDS))
     if first is None:
         return 0
-    more = cast("list[bytes] | None", client.lpop(ASKS, MOST_AT_ONCE - 1)) or []
+    more = cast("list[bytes] | None", client.lpop(ASKS, MAX_AT_ONCE - 1)) or []
     now = time.time()
     asks = [ask for ask in map(orjson.loads, [first[1], *more]) if ask[3] > now]
     by_artifact: dict[str, list[Any]] = defaultdict(list)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-MOST_LOADED = 8
+MAX_LOADED = 8
 
 
 class ServedElsewhereError(ArtifactError):
@@ -45,7 +45,7 @@ class Answerer:
             if digest not in self._loaded:
                 self._loaded[digest] = open_answering(self._root, digest)
             self._loaded.move_to_end(digest)
-            while len(self._loaded) > MOST_LOADED:
+            while len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
             return self._loaded[digest]
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 TOKENS_PER_BATCH = 512
-MOST_TOKENS = 128
+MAX_TOKENS = 128
 
 
 class OnnxText:
     """An exported encoder and its tokenizer."""
 
-    def __init__(self, model: Path, tokenizer: Path, most_tokens: int = MOST_TOKENS) -> None:
+    def __init__(self, model: Path, tokenizer: Path, max_tokens: int = MAX_TOKENS) -> None:
         """Load both."""
         # Only workers and training come here; a web process never loads the runtime.
         import onnxruntime  # noqa: PLC0415
@@ -32,7 +32,7 @@ class OnnxText:
             str(model), options, providers=["CPUExecutionProvider"]
         )
         self._tokenizer: Any = Tokenizer.from_file(str(tokenizer))
-        self._tokenizer.enable_truncation(most_tokens)
+        self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
         self.width: int = self._session.get_outputs()[0].shape[-1]
 
@@ -53,12 +53,12 @@ class OnnxText:
         return vectors
 
 
-def pack(lengths: Sequence[int], most: int) -> list[list[int]]:
-    """Return batches of indices of like length, each of about `most` tokens, padding included."""
+def pack(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Return batches of indices of like length, each of about `max_tokens` tokens, padding included."""
     batches: list[list[int]] = []
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * lengths[i] > most:
+        if batch and (len(batch) + 1) * lengths[i] > max_tokens:
             batches.append(batch)
             batch = []
         batch.append(i)

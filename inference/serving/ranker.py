@@ -42,24 +42,24 @@ class Ranker:
         index = self.index
         return [index[item_id] for item_id in item_ids if item_id in index]
 
-    def nearline(self, recent: Sequence[int], most: int) -> Indices:
+    def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
         if len(self.item_ids) > FULL_SCAN_LIMIT or not self.reads_history or not len(recent):
-            return self.default_order[:most]
-        return _best(self.scorer.score_all([recent])[0], most)
+            return self.default_order[:limit]
+        return _best(self.scorer.score_all([recent])[0], limit)
 
     def candidates(
-        self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], most: int
+        self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], limit: int
     ) -> list[Indices]:
         """Return the best unseen items of many units.
 
         Args:
             histories: per unit, indices of liked items, newest first.
             seen: per unit, indices that may not be recommended.
-            most: candidates a unit.
+            limit: candidates a unit.
 
         Returns:
-            Per unit, at most `most` indices, best first.
+            Per unit, at most `limit` indices, best first.
         """
         known = [row for row, history in enumerate(histories) if self.reads_history and len(history)]
         scored: dict[int, Floats] = {}
@@ -71,17 +71,17 @@ class Ranker:
             if row in scored:
                 line = scored[row]
                 line[list(excluded)] = -np.inf
-                best = _best(line, most)
+                best = _best(line, limit)
                 result.append(best[np.isfinite(line[best])])
             else:
                 rest = self.default_order[~np.isin(self.default_order, list(excluded))]
-                result.append(rest[:most])
+                result.append(rest[:limit])
         return result
 
 
-def _best(scores: Floats, most: int) -> Indices:
+def _best(scores: Floats, limit: int) -> Indices:
     """Return the indices of the highest scores, best first."""
-    if most < len(scores):
-        top = np.argpartition(-scores, most)[:most]
+    if limit < len(scores):
+        top = np.argpartition(-scores, limit)[:limit]
         return top[np.argsort(-scores[top], kind="stable")].astype(np.int32)
     return np.argsort(-scores, kind="stable").astype(np.int32)

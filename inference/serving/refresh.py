@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inference.serving.keys import (
     CANDIDATES_TTL_SECONDS,
-    RECENT_KEPT,
+    MAX_RECENT,
     candidates_key,
     recent_key,
 )
@@ -56,10 +56,10 @@ def refresh_units(
         key = recent_key(history, unit)
         pipe.delete(key)
         if past.liked:
-            pipe.rpush(key, *past.liked[:RECENT_KEPT])
+            pipe.rpush(key, *past.liked[:MAX_RECENT])
     for version_id, ranker in versions.items():
         lists = ranker.candidates(
-            [ranker.indices_of(histories[unit].liked[:RECENT_KEPT]) for unit in units],
+            [ranker.indices_of(histories[unit].liked[:MAX_RECENT]) for unit in units],
             [ranker.indices_of(histories[unit].seen) for unit in units],
             candidates,
         )

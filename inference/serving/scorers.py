@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VECTORS, NEIGHBOURS, FACTORS = "vectors", "neighbours", "factors"
-LONGEST_HISTORY = 50
+MAX_HISTORY = 50
 
 
 class Scorer(Protocol):
@@ -94,7 +94,7 @@ class Neighbours:
         self.bias: Floats = np.array(load_array(folder, "bias"))
 
     def _line(self, recent: Sequence[int]) -> Floats:
-        spans = [slice(self.starts[j], self.starts[j + 1]) for j in recent[:LONGEST_HISTORY]]
+        spans = [slice(self.starts[j], self.starts[j + 1]) for j in recent[:MAX_HISTORY]]
         if not spans:
             return self.bias
         items = np.concatenate([self.nearest[span] for span in spans])
@@ -127,7 +127,7 @@ class Factors:
     def unit_factors(self, recent: Sequence[int]) -> Floats:
         """Return the unit's factors (d,)."""
         # An item that was liked twice is one like: the fit saw it so.
-        liked = self.item_factors[np.unique(np.asarray(recent[:LONGEST_HISTORY]))]
+        liked = self.item_factors[np.unique(np.asarray(recent[:MAX_HISTORY]))]
         left = self.gram + self.alpha * liked.T @ liked
         unit: Floats = np.linalg.solve(left, (1 + self.alpha) * liked.sum(0)).astype(np.float32)
         return unit
@@ -212,7 +212,7 @@ def draft_vectors(
         "context_vectors": context_vectors,
         "bias": bias,
         "attention": np.zeros(width, np.float32) if attention is None else attention,
-        "recency": np.zeros(LONGEST_HISTORY, np.float32) if recency is None else recency,
+        "recency": np.zeros(MAX_HISTORY, np.float32) if recency is None else recency,
         "default_order": default_order,
     }
     return Draft(form=VECTORS, arrays=arrays, item_ids=item_ids, about=about)

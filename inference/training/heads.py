@@ -201,13 +201,13 @@ def _train_epoch(
 def _hide(
     units: list[tuple[np.ndarray, np.ndarray]],
     chosen: np.ndarray,
-    most: int,
+    max_items: int,
     items: int,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Split each unit's items at random into a history, newest first, and what is asked for."""
-    history = np.zeros((len(chosen), most), dtype=np.int64)
-    known = np.zeros((len(chosen), most), dtype=bool)
+    history = np.zeros((len(chosen), max_items), dtype=np.int64)
+    known = np.zeros((len(chosen), max_items), dtype=bool)
     targets = np.zeros((len(chosen), items), dtype=np.float32)
     for row, unit in enumerate(chosen):
         liked, weights = units[unit]
@@ -215,7 +215,7 @@ def _hide(
         keep[rng.integers(len(liked))] = True
         hidden = rng.integers(len(liked))
         keep[hidden] = False
-        shown = liked[keep][-most:][::-1] if keep.any() else liked[:1]
+        shown = liked[keep][-max_items:][::-1] if keep.any() else liked[:1]
         history[row, : len(shown)] = shown
         known[row, : len(shown)] = True
         # A like where few look says more than one where all look.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Examples, Likes
 
 HELD_OUT = 0.2
-LEAST_LIKES = 5
+MIN_LIKES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def split_by_time(
     item_ids: Sequence[str],
     *,
     held_out: float = HELD_OUT,
-    least: int = LEAST_LIKES,
+    min_likes: int = MIN_LIKES,
     gap_seconds: float = 0.0,
 ) -> SplitData:
     """Hold out each unit's last likes.
@@ -113,7 +113,7 @@ def split_by_time(
         likes: ordered by unit and time.
         item_ids: the catalogue; likes of other items are left out.
         held_out: share of a unit's likes that is held out.
-        least: units with fewer likes are only learnt from.
+        min_likes: units with fewer likes are only learnt from.
         gap_seconds: live likes this close before the first held-out one are not learnt from: they may
             come from the same slate.
     """
@@ -121,7 +121,7 @@ def split_by_time(
     past, later = [], []
     for unit in whole:
         n = len(unit.items)
-        cut = n - max(1, int(n * held_out)) if n >= least else n
+        cut = n - max(1, int(n * held_out)) if n >= min_likes else n
         first = np.arange(n) < cut
         if cut < n and gap_seconds:
             first &= ~(unit.live & (unit.at > unit.at[cut] - gap_seconds))

@@ -101,7 +101,7 @@ class FixedRanker:
     def __init__(self, order):
         self.item_ids = list(order)
 
-    def candidates(self, _histories, seen, _most):
+    def candidates(self, _histories, seen, _limit):
         return [np.arange(len(self.item_ids)) for _ in seen]
 
 

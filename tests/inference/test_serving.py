@@ -23,7 +23,7 @@ def ranker(tmp_path) -> Ranker:
 def ask(**fields) -> Ask:
     defaults = {
         "k": 3, "recent": [], "precomputed": None, "exclude": (), "only": None,
-        "static_list": ["s1", "s2"], "most_candidates": 200, "temperature": 0.0,
+        "static_list": ["s1", "s2"], "max_candidates": 200, "temperature": 0.0,
     }  # fmt: skip
     return Ask(**{**defaults, **fields})
 

@@ -15,9 +15,9 @@ from experiments.ingest.partitions import (
     _add_months,
     drop_expired,
     make_partitions,
+    min_uuid7,
     missing_partitions,
     partitions_of,
-    smallest_uuid7,
 )
 from experiments.ingest.rows import EventRow, Rows
 from experiments.models import Event, EventId, Slate
@@ -90,7 +90,7 @@ def test_retention_drops_months_and_deletes_what_one_project_keeps_shorter(datab
         for age in ages:
             happen(shop.project, now - timedelta(days=age), f"{age} days")
             moment = now - timedelta(days=age)
-            served = UUID(int=smallest_uuid7(moment).int + shop.project.pk)
+            served = UUID(int=min_uuid7(moment).int + shop.project.pk)
             builders.make_slate(shop, "u", recommendation_id=str(served), served_at=moment.isoformat())
     dropped = drop_expired(database, {shop.project.pk: days for days, shop in shops.items()}, now)
     assert {"experiments_event_2034_12", "experiments_slate_2034_12"} <= set(dropped.partitions)
@@ -129,7 +129,7 @@ def test_a_uuid_lies_between_the_bounds_of_its_moment():
         before = builders.now() - timedelta(milliseconds=1)
         made = UUID(str(uuid7()))
         after = builders.now() + timedelta(milliseconds=1)
-        assert smallest_uuid7(before) <= made < smallest_uuid7(after)
+        assert min_uuid7(before) <= made < min_uuid7(after)
 
 
 @given(st.dates(date(1990, 1, 1), date(2100, 1, 1)), st.integers(-200, 200))

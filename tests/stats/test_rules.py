@@ -255,6 +255,6 @@ def test_a_plan_that_cannot_pass_its_own_gate_is_refused():
 
 
 def test_a_week_or_more_is_counted_in_full_weeks():
-    assert Policy().shortest_run_seconds == 7 * 86_400
-    assert Policy(minimum_run_seconds=8 * 86_400).shortest_run_seconds == 14 * 86_400
-    assert Policy(minimum_run_seconds=3600).shortest_run_seconds == 3600
+    assert Policy().required_run_seconds == 7 * 86_400
+    assert Policy(minimum_run_seconds=8 * 86_400).required_run_seconds == 14 * 86_400
+    assert Policy(minimum_run_seconds=3600).required_run_seconds == 3600

@@ -51,7 +51,7 @@ def test_looking_always_raises_few_false_alarms():
         for _ in range(30):
             a, n = a + rng.binomial(100, 0.5), n + 100
             epochs = [({"a": a, "b": n - a}, {"a": 0.5, "b": 0.5})]
-            smallest = check_sample_ratio(epochs, alpha=0.05, smallest_before=smallest).p_value
+            smallest = check_sample_ratio(epochs, alpha=0.05, min_p_before=smallest).p_value
         alarms += smallest < 0.05
     assert alarms / 300 <= 0.05
 

@@ -41,7 +41,7 @@ from inference.training.label_names import MAX_LABEL, MAX_LABELS
 
 router = Router(tags=["surfaces"])
 KEY = r"^[-a-zA-Z0-9_]+$"
-MOST_ITEMS = 1000
+MAX_ITEMS = 1000
 Id = Annotated[str, Field(max_length=MAX_ID)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 
@@ -168,7 +168,7 @@ class ItemIn(Schema):
 class ItemsIn(Schema):
     """Items, at most 1,000 at once."""
 
-    items: list[ItemIn] = Field(min_length=1, max_length=MOST_ITEMS)
+    items: list[ItemIn] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
 class Written(Schema):

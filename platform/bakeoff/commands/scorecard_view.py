@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from experiments.scorecards.scorecard import Scorecard
 
 COLOURS = {"ship": "green", "roll_back": "red", "halt": "red"}
-SMALLEST_P = 1e-300  # near the smallest double
+MIN_P = 1e-300  # near the smallest double
 # A pipe has no width of its own: wide enough that no cell of a scorecard is cut.
 wide = console if console.is_terminal else Console(highlight=False, width=140)
 
@@ -45,7 +45,7 @@ def _plain(value: float | None) -> str:
 
 def _p(value: float | None) -> str:
     """Write a p-value; no p is zero, so what a float cannot hold is a bound."""
-    return "–" if value is None else f"{value:.3g}" if value >= SMALLEST_P else f"< {SMALLEST_P:g}"
+    return "–" if value is None else f"{value:.3g}" if value >= MIN_P else f"< {MIN_P:g}"
 
 
 def _against_level(p_value: float | None, level: float | None) -> str:

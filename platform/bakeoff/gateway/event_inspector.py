@@ -11,8 +11,8 @@ import redis.exceptions
 
 from inference.serving.changes import live_channel
 
-KEPT = 100
-KEPT_SECONDS = 120
+MAX_SEEN = 100
+SEEN_SECONDS = 120
 SCAN_SECONDS = 1.0
 
 
@@ -40,9 +40,9 @@ async def show(cache: redis.asyncio.Redis, project: int, rows: list[dict[str, An
     """Keep rows for who watches; without a cache nobody watches."""
     try:
         async with cache.pipeline(transaction=False) as pipe:
-            pipe.lpush(seen_key(project), *[orjson.dumps(row) for row in rows[-KEPT:]])
-            pipe.ltrim(seen_key(project), 0, KEPT - 1)
-            pipe.expire(seen_key(project), KEPT_SECONDS)
+            pipe.lpush(seen_key(project), *[orjson.dumps(row) for row in rows[-MAX_SEEN:]])
+            pipe.ltrim(seen_key(project), 0, MAX_SEEN - 1)
+            pipe.expire(seen_key(project), SEEN_SECONDS)
             pipe.publish(live_channel(project), b"events")
             await pipe.execute()
     except (redis.exceptions.RedisError, OSError):

@@ -14,7 +14,7 @@ import orjson
 import redis.exceptions
 
 from bakeoff.gateway.config.serving_config import MAX_AGE_SECONDS
-from experiments.ingest.spill import MOST_ENTRIES, STREAM, why_unfit
+from experiments.ingest.spill import MAX_ENTRIES, STREAM, why_unfit
 
 if TYPE_CHECKING:
     from bakeoff.gateway.cache import BoundedRedis
@@ -107,6 +107,6 @@ class Readiness:
                 waiting = await self.cache.xlen(STREAM)
         except (redis.exceptions.RedisError, OSError):
             return False, "Redis gives no answer."
-        if waiting >= MOST_ENTRIES:
-            return True, f"spilled entries == {waiting}, must be below {MOST_ENTRIES}."
+        if waiting >= MAX_ENTRIES:
+            return True, f"spilled entries == {waiting}, must be below {MAX_ENTRIES}."
         return True, why_unfit(info)

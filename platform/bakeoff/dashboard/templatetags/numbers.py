@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from experiments.reports.verdict import Verdict
 
 register = template.Library()
-SMALLEST_P = 1e-300  # near the smallest double
+MIN_P = 1e-300  # near the smallest double
 
 
 @register.filter
@@ -43,7 +43,7 @@ def p_value(value: float | None) -> str:
     """Write a p-value with three digits; no p is zero, so what a float cannot hold is a bound."""
     if value is None:
         return "–"
-    return f"{value:.3g}".replace("-", "−") if value >= SMALLEST_P else "< 1e−300"
+    return f"{value:.3g}".replace("-", "−") if value >= MIN_P else "< 1e−300"
 
 
 @register.filter

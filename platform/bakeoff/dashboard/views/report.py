@@ -29,7 +29,7 @@ from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MOST_DAYS = 90
+MAX_DAYS = 90
 QUOTES = 3
 
 
@@ -136,11 +136,11 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
         days = float(request.POST.get("days", "14"))
     except ValueError:
         days = 0.0
-    if not 0 < days <= MOST_DAYS:
+    if not 0 < days <= MAX_DAYS:
         messages.error(
             request,
             _("days == '%(days)s', must be above 0 and at most %(most)s.")
-            % {"days": request.POST.get("days", "")[:40], "most": MOST_DAYS},
+            % {"days": request.POST.get("days", "")[:40], "most": MAX_DAYS},
         )
         return redirect("report", project, key)
     with timezone.override(experiment.project.timezone):

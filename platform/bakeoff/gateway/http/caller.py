@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.request import Request
     from bakeoff.gateway.intake.identity_resolver import Ids
 
-MOST_USER_AGENT = 512
+MAX_USER_AGENT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Caller:
         crawler is in no comparison. It leaves out no unit: whoever has a public key could put any
         unit's name beside a crawler's user agent.
         """
-        return bool(self.user_agent) and _is_crawler(self.user_agent[:MOST_USER_AGENT])
+        return bool(self.user_agent) and _is_crawler(self.user_agent[:MAX_USER_AGENT])
 
     def refuse_crawler(self) -> None:
         """Refuse to count a crawler as a visitor.
@@ -108,7 +108,7 @@ class Caller:
         """Whether a server says in the body that its visitor is a crawler; a page's key cannot."""
         if self.key.kind != SECRET or not isinstance(user_agent, str):
             return False
-        return _is_crawler(user_agent[:MOST_USER_AGENT])
+        return _is_crawler(user_agent[:MAX_USER_AGENT])
 
 
 @dataclass(frozen=True, slots=True)

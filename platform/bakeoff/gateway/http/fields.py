@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
-MOST_LIST = 1000
+MAX_LIST = 1000
 
 
-def text(data: Mapping[str, Any], name: str, *, most: int = MAX_ID) -> str:
-    """Return a required text of 1 to `most` characters."""
-    return bounds.text(data.get(name), name, max_length=most)
+def text(data: Mapping[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
+    """Return a required text of 1 to `max_length` characters."""
+    return bounds.text(data.get(name), name, max_length=max_length)
 
 
-def optional_text(data: Mapping[str, Any], name: str, *, most: int = MAX_ID) -> str | None:
+def optional_text(data: Mapping[str, Any], name: str, *, max_length: int = MAX_ID) -> str | None:
     """Return a text, or None when it is missing or null."""
-    return None if data.get(name) is None else text(data, name, most=most)
+    return None if data.get(name) is None else text(data, name, max_length=max_length)
 
 
 def ids(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -48,13 +48,15 @@ def flag(data: Mapping[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def whole_number(data: Mapping[str, Any], name: str, default: int, *, least: int, most: int) -> int:
+def whole_number(
+    data: Mapping[str, Any], name: str, default: int, *, min_value: int, max_value: int
+) -> int:
     """Return a whole number within bounds."""
     value = data.get(name)
     if value is None:
         return default
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise invalid(name, value, f"a whole number in [{least}, {most}]")
+    if not isinstance(value, int) or isinstance(value, bool) or not min_value <= value <= max_value:
+        raise invalid(name, value, f"a whole number in [{min_value}, {max_value}]")
     return value
 
 
@@ -69,8 +71,8 @@ def texts(data: Mapping[str, Any], name: str) -> list[str] | None:
     value = data.get(name)
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) > MOST_LIST:
-        raise invalid(name, value, f"a list of at most {MOST_LIST} ids")
+    if not isinstance(value, list) or len(value) > MAX_LIST:
+        raise invalid(name, value, f"a list of at most {MAX_LIST} ids")
     for entry in value:
         if not isinstance(entry, str) or not 1 <= len(entry) <= MAX_ID:
             raise invalid(name, entry, f"a text of 1 to {MAX_ID} characters")

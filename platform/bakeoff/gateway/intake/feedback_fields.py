@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 NUMBERS = {"thumb": (-1, 1), "rating": (1, 2, 3, 4, 5)}
 KINDS = (*NUMBERS, "reasons", "text", "hide", "correction", "pairwise")
 ANSWERS = ("a", "b", "tie", "neither")
-MOST_TEXT = 4000
-MOST_TAGS = 20
-MOST_TAG = 64
+MAX_TEXT = 4000
+MAX_TAGS = 20
+MAX_TAG = 64
 # Tab, line feed and carriage return are writing; the others are not, nor are bidirectional overrides.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -67,7 +67,7 @@ def _read_value(row: FeedbackRow, data: dict[str, Any]) -> None:
     elif row.kind == "reasons":
         row.tags = _tags(value)
     elif row.kind == "text":
-        row.text = _text(value, MOST_TEXT)
+        row.text = _text(value, MAX_TEXT)
     elif row.kind == "correction":
         row.text = _text(value, MAX_ID)
     elif row.kind == "pairwise":
@@ -84,20 +84,24 @@ def _number(kind: str, data: dict[str, Any]) -> float:
     return value
 
 
-def _text(value: Any, most: int) -> str:
-    if not isinstance(value, str) or not 1 <= len(value.strip()) <= most or len(value) > 2 * most:
+def _text(value: Any, max_length: int) -> str:
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value.strip()) <= max_length
+        or len(value) > 2 * max_length
+    ):
         shown = f"{len(value)} characters" if isinstance(value, str) else value
-        raise invalid("value", shown, f"a text of 1 to {most} characters")
+        raise invalid("value", shown, f"a text of 1 to {max_length} characters")
     if found := _CONTROL.search(value):
         raise invalid("value", f"U+{ord(found.group()):04X}", "a text without control characters")
     return value.strip()
 
 
 def _tags(value: Any) -> list[str]:
-    rule = f"a list of 1 to {MOST_TAGS} tags of 1 to {MOST_TAG} characters"
-    if not isinstance(value, list) or not 1 <= len(value) <= MOST_TAGS:
+    rule = f"a list of 1 to {MAX_TAGS} tags of 1 to {MAX_TAG} characters"
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_TAGS:
         raise invalid("value", value, rule)
     for tag in value:
-        if not isinstance(tag, str) or not 1 <= len(tag) <= MOST_TAG or _CONTROL.search(tag):
+        if not isinstance(tag, str) or not 1 <= len(tag) <= MAX_TAG or _CONTROL.search(tag):
             raise invalid("value", tag, rule)
     return list(dict.fromkeys(value))

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from inference.supervision import Supervisor, WorkStatus
 
 logger = logging.getLogger(__name__)
-MOST_WAITING = 5_000
+MAX_WAITING = 5_000
 MAX_WAITING_BYTES = 256 * 2**20
-MOST_PER_COMMIT = 512
+MAX_PER_COMMIT = 512
 MAX_BYTES_PER_COMMIT = 8 * 2**20  # PostgreSQL reads it as one value, Redis keeps it as one entry
 COMMIT_TIMEOUT_SECONDS = 3.0
-MOST_SPILLING = 32
+MAX_SPILLING = 32
 RECONNECT_SECONDS = 0.25
 # How long the first batch of an outage waits for a new connection; the later ones spill at once.
 RECONNECT_PATIENCE_SECONDS = 0.5
@@ -80,7 +80,7 @@ class GroupCommit:
     ) -> None:
         """Remember where to write, and who keeps the writer alive."""
         self._cache, self._supervisor = cache, supervisor
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MOST_WAITING)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._waiting_bytes = 0
         self._doubts = SpillDoubts(cache)
         self._writer = _Writer(connector, cache, self._queue, self._doubts)
@@ -120,7 +120,7 @@ class GroupCommit:
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
-            raise _too_busy(f"requests waiting == {MOST_WAITING}, must be fewer") from None
+            raise _too_busy(f"requests waiting == {MAX_WAITING}, must be fewer") from None
         self._waiting_bytes += payload.size
         try:
             return await waiting.done
@@ -179,7 +179,7 @@ class _Writer:
         self._status: WorkStatus | None = None
         self._following: _Waiting | None = None
         self._spilling: set[asyncio.Task[None]] = set()
-        self._room_to_spill = asyncio.Semaphore(MOST_SPILLING)
+        self._room_to_spill = asyncio.Semaphore(MAX_SPILLING)
 
     async def run(self, status: WorkStatus) -> None:
         self._status = status
@@ -207,7 +207,7 @@ class _Writer:
         if first is None:
             return []
         batch, size = [first], first.payload.size
-        while len(batch) < MOST_PER_COMMIT and not self._queue.empty():
+        while len(batch) < MAX_PER_COMMIT and not self._queue.empty():
             following = self._queue.get_nowait()
             size += following.payload.size
             if size > MAX_BYTES_PER_COMMIT:

@@ -30,7 +30,7 @@ from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, chec
 from experiments.ingest.likes import is_liked
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, QuarantinedRow, Rows
-from inference.serving.keys import RECENT_KEPT, active_key, recent_key
+from inference.serving.keys import MAX_RECENT, active_key, recent_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.intake.group_commit import GroupCommit, Outcome
     from bakeoff.gateway.intake.identity_resolver import IdentityBook, Ids
 
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 # Unit, item or none, name, value.
 _Happened = tuple[str, str | None, str, float | None]
 EXCLUSIONS_REMEMBERED = 50_000
@@ -292,7 +292,7 @@ class Intake:
                 if item and is_liked(liked, name, value):
                     recent = recent_key(history, unit)
                     pipe.lpush(recent, item)
-                    pipe.ltrim(recent, 0, RECENT_KEPT - 1)
+                    pipe.ltrim(recent, 0, MAX_RECENT - 1)
                     pipe.sadd(active_key(history), unit)
         if not len(pipe):
             return
@@ -328,8 +328,8 @@ def _check_entry(entry: dict[str, Any], name: str) -> None:
 
 
 def _entries(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MOST_EVENTS:
-        raise invalid(name, value, f"a list of 1 to {MOST_EVENTS} entries")
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_EVENTS:
+        raise invalid(name, value, f"a list of 1 to {MAX_EVENTS} entries")
     return value
 
 
@@ -359,7 +359,7 @@ def _read_event(
 ) -> None:
     key = caller.key
     at, claimed = times
-    name = fields.text(entry, "name", most=MAX_NAME)
+    name = fields.text(entry, "name", max_length=MAX_NAME)
     item = fields.optional_text(entry, "item_id")
     ids = fields.ids(entry)
     consent = Consent.of(entry, caller)

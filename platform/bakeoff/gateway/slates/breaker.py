@@ -10,7 +10,7 @@ REMEMBERED = 20
 FAILURES_IN_A_ROW = 3
 FAILURES_OF_REMEMBERED = 10
 FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -50,6 +50,6 @@ class Breaker:
         in_a_row = len(recent) >= FAILURES_IN_A_ROW and not any(recent[-FAILURES_IN_A_ROW:])
         if self.trying or in_a_row or recent.count(False) >= FAILURES_OF_REMEMBERED:
             if self.is_open:
-                self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
+                self.pause = min(2 * self.pause, MAX_PAUSE_SECONDS)
             self.open_until, self.trying = time.monotonic() + self.pause, False
             self.outcomes.clear()

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-MOST_PER_TRIP = 256
+MAX_PER_TRIP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class GroupRead:
         self._waiting: list[tuple[str, str, int, asyncio.Future[UnitState]]] = []
         self._trips: set[asyncio.Task[None]] = set()
 
-    async def read(self, candidates: str, recent: str, most: int) -> UnitState:
-        """Read a unit's candidates and its newest `most` items; never raises."""
+    async def read(self, candidates: str, recent: str, limit: int) -> UnitState:
+        """Read a unit's candidates and its newest `limit` items; never raises."""
         done: asyncio.Future[UnitState] = asyncio.get_running_loop().create_future()
-        self._waiting.append((candidates, recent, most, done))
+        self._waiting.append((candidates, recent, limit, done))
         if len(self._waiting) == 1:
             # Runs after every request that is ready now has put its read beside this one.
             asyncio.get_running_loop().call_soon(self._depart)
@@ -54,7 +54,7 @@ class GroupRead:
 
     def _depart(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_PER_TRIP], self._waiting[MOST_PER_TRIP:]
+            batch, self._waiting = self._waiting[:MAX_PER_TRIP], self._waiting[MAX_PER_TRIP:]
             trip = asyncio.create_task(self._travel(batch))
             self._trips.add(trip)
             trip.add_done_callback(self._trips.discard)
@@ -62,8 +62,8 @@ class GroupRead:
     async def _travel(self, batch: list[tuple[str, str, int, asyncio.Future[UnitState]]]) -> None:
         pipe = self._cache.pipeline(transaction=False)
         pipe.mget([candidates for candidates, _, _, _ in batch])
-        for _, recent, most, _ in batch:
-            pipe.lrange(recent, 0, most - 1)
+        for _, recent, limit, _ in batch:
+            pipe.lrange(recent, 0, limit - 1)
         try:
             found, *lists = await pipe.execute()
         except (RedisError, OSError):

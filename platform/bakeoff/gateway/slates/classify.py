@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.shadow import Shadows
 
 KIND = "classify"
-MOST_FEATURES = 500
-MOST_LABELS = 100
+MAX_FEATURES = 500
+MAX_LABELS = 100
 
 
 class Classifier:
@@ -56,7 +56,7 @@ class Classifier:
         surface = find_surface(live, caller.key, data, KIND)
         forced = read_override(surface, caller.key, data, self._recorder.secret)
         text, features = _text(data), _features(data)
-        k = fields.whole_number(data, "k", 5, least=1, most=MOST_LABELS)
+        k = fields.whole_number(data, "k", 5, min_value=1, max_value=MAX_LABELS)
         visitor = await self._recorder.read_visitor(live, caller, surface, data)
         route = await self._recorder.route(live, visitor, forced)
         served = await self._label(surface, route.version, text, features, k)
@@ -128,8 +128,8 @@ def _text(data: dict[str, Any]) -> str:
 
 def _features(data: dict[str, Any]) -> dict[str, Any]:
     found = fields.mapping(data, "features")
-    if len(found) > MOST_FEATURES:
-        raise invalid("features", f"{len(found)} of them", f"at most {MOST_FEATURES}")
+    if len(found) > MAX_FEATURES:
+        raise invalid("features", f"{len(found)} of them", f"at most {MAX_FEATURES}")
     for name, value in found.items():
         if not 1 <= len(name) <= MAX_ID:
             raise invalid("features", name, f"named by 1 to {MAX_ID} characters")

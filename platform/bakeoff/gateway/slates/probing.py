@@ -81,7 +81,7 @@ async def _rank(model: Model, ranker: Ranker, remote: Remote) -> None:
             exclude=(),
             only=None,
             static_list=(),
-            most_candidates=200,
+            max_candidates=200,
             temperature=0.0,
         )
         served = await asyncio.to_thread(

@@ -22,7 +22,7 @@ from bakeoff.gateway.slates.recorder import (
 )
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments.ingest.rows import Rows
-from inference.serving.keys import RECENT_KEPT, candidates_key, recent_key
+from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import Ask, Served, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.shadow import Shadows
 
 KIND = "recommend"
-MOST_K = 100
+MAX_K = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Recommender:
     async def _read_question(
         self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
     ) -> _Question:
-        k = fields.whole_number(data, "k", 10, least=1, most=MOST_K)
+        k = fields.whole_number(data, "k", 10, min_value=1, max_value=MAX_K)
         only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
         visitor = await self._recorder.read_visitor(live, caller, surface, data)
         return _Question(visitor=visitor, k=k, only=only, exclude=exclude or [])
@@ -152,7 +152,7 @@ class Recommender:
             exclude=asked.exclude,
             only=asked.only,
             static_list=surface.static_list,
-            most_candidates=surface.candidates,
+            max_candidates=surface.candidates,
             temperature=surface.exploration,
         )
         if version is not None and version.model is not None and version.model.elsewhere is not None:
@@ -196,7 +196,7 @@ class Recommender:
         return await self._reader.read(
             candidates_key(version.version_id, unit),
             recent_key(surface.history, unit),
-            RECENT_KEPT,
+            MAX_RECENT,
         )
 
 

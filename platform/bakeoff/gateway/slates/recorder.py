@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.intake.unit_lookup import Known, UnitBook
     from inference.serving.ladder import Served
 
-MOST_CONTEXT_BYTES = 8192
+MAX_CONTEXT_BYTES = 8192
 EXPOSURES_REMEMBERED = 200_000
 
 
@@ -73,7 +73,7 @@ def find_surface(live: Live, key: LiveKey, data: dict[str, Any], kind: str) -> L
         ApiError: 400 without a name, 404 when the key's project has no such surface, 422 when it is
             asked in another way.
     """
-    name = fields.text(data, "surface", most=64)
+    name = fields.text(data, "surface", max_length=64)
     surfaces = live.surfaces.get(key.project_id, {})
     surface = surfaces.get(name)
     if surface is None:
@@ -99,7 +99,7 @@ def read_override(
     overrides = fields.mapping(data, "overrides")
     if overrides:
         require_secret(key, "overrides")
-    token = fields.optional_text(data, "force", most=1000)
+    token = fields.optional_text(data, "force", max_length=1000)
     if token is not None:
         try:
             link = read_link(secret, token, key.project_id)
@@ -209,7 +209,7 @@ class Recorder:
         """
         ids = fields.ids(data)
         context = fields.mapping(data, "context")
-        check(context, "context", max_bytes=MOST_CONTEXT_BYTES)
+        check(context, "context", max_bytes=MAX_CONTEXT_BYTES)
         consent = Consent.of(data, caller)
         caller.spend_on([ids])
         (unit,) = await self.identity.units(

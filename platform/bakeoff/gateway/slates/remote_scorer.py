@@ -25,7 +25,7 @@ from inference.serving.endpoint import (
     encode_question,
     read_scores,
 )
-from inference.serving.model_rpc import ASKS, MOST_WAITING, encode_ask, replies_key
+from inference.serving.model_rpc import ASKS, MAX_WAITING, encode_ask, replies_key
 from inference.serving.models import ENDPOINT
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Remote:
         try:
             pipe = self._cache.pipeline(transaction=False)
             pipe.rpush(ASKS, encode_ask(number, self._process, asked.digest, until, question))
-            pipe.ltrim(ASKS, -MOST_WAITING, -1)
+            pipe.ltrim(ASKS, -MAX_WAITING, -1)
             await pipe.execute()
             return await answer
         finally:

@@ -14,7 +14,7 @@ import orjson
 import redis.asyncio
 import redis.exceptions
 
-from inference.serving.keys import MOST_SHADOWED, shadow_key
+from inference.serving.keys import MAX_SHADOWED, shadow_key
 
 if TYPE_CHECKING:
     from bakeoff.gateway.slates.recorder import Route, Visitor
@@ -82,7 +82,7 @@ class Shadows:
         try:
             pipe = self._cache.pipeline(transaction=False)
             pipe.rpush(shadow_key(surface_id), body)
-            pipe.ltrim(shadow_key(surface_id), -MOST_SHADOWED, -1)
+            pipe.ltrim(shadow_key(surface_id), -MAX_SHADOWED, -1)
             await pipe.execute()
         except (redis.exceptions.RedisError, OSError) as error:
             logger.debug("a request is not shadowed: %s", error)
