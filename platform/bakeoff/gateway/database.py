@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bakeoff.gateway.http.timeouts import within
+from bakeoff.gateway.http.timeouts import run_with_timeout
 from experiments.ingest.statement import WRITE_PROBE, WRITE_PROBE_PARAMETERS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Connector:
         )
         try:
             # A server that is going down or coming up may greet and not serve.
-            await within(PROBE_SECONDS, connection, self._look(connection, writes=writes))
+            await run_with_timeout(PROBE_SECONDS, connection, self._look(connection, writes=writes))
         except BaseException:
             await close(connection)
             raise
@@ -138,7 +138,7 @@ class Lookup:
     async def _ask(self, work: Callable[[psycopg.AsyncConnection], Coroutine[Any, Any, T]]) -> T:
         if self._connection is None or self._connection.closed:
             self._connection = await self._connector.connect(writes=self._writes)
-        return await within(QUESTION_SECONDS, self._connection, work(self._connection))
+        return await run_with_timeout(QUESTION_SECONDS, self._connection, work(self._connection))
 
     async def stop(self) -> None:
         """Close the connection."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bakeoff.gateway.http.timeouts import within
+from bakeoff.gateway.http.timeouts import run_with_timeout
 
 if TYPE_CHECKING:
     from bakeoff.gateway.database import Connector
@@ -52,7 +52,9 @@ class KeyUse:
         try:
             connection = await self._connector.connect(writes=True)
             async with connection:
-                await within(TIMEOUT_SECONDS, connection, connection.execute(_WRITE, [list(used)]))
+                await run_with_timeout(
+                    TIMEOUT_SECONDS, connection, connection.execute(_WRITE, [list(used)])
+                )
         except (psycopg.Error, TimeoutError, OSError) as error:
             logger.info("last use of keys is not written: %s", error)
             self._used |= used

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def within(
+async def run_with_timeout(
     seconds: float, connection: psycopg.AsyncConnection, work: Coroutine[Any, Any, T]
 ) -> T:
     """Return what the work on a connection returns, or break the connection.

@@ -21,7 +21,7 @@ import redis.exceptions
 
 from bakeoff.gateway.database import FAULTS, Connector, close
 from bakeoff.gateway.http.errors import ApiError
-from bakeoff.gateway.http.timeouts import within
+from bakeoff.gateway.http.timeouts import run_with_timeout
 from bakeoff.gateway.intake.spill_doubts import SpillDoubts, next_of
 from experiments.ingest.spill import MAX_TRIES, REFUSED, STREAM, CannotSpillError, spill
 from experiments.ingest.statement import Committed, Payload, is_refusal, statement_for
@@ -334,7 +334,7 @@ class _Writer:
 
     async def _insert(self, payload: Payload) -> Outcome:
         connection = await self._connected()
-        row = await within(COMMIT_TIMEOUT_SECONDS, connection, _execute(connection, payload))
+        row = await run_with_timeout(COMMIT_TIMEOUT_SECONDS, connection, _execute(connection, payload))
         return Outcome("committed", Committed.from_row(row))
 
     async def _start_spilling(
