@@ -189,7 +189,7 @@ def _unleash(stage, home: Path):
 def _routing(count: int) -> Row:
     from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveFlags, LiveVariant
     from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
-    from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
+    from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
     from bakeoff.gateway.slates.recorder import Visitor, choose_route
     from experiments.assignment import ExperimentRule, Span, VariantRule
 
@@ -210,7 +210,7 @@ def _routing(count: int) -> Row:
     for _ in range(5):
         start = time.perf_counter()
         for visitor in visitors:
-            choose_route(live, visitor, {}, NOTHING_KNOWN)
+            choose_route(live, visitor, {}, UNKNOWN_UNIT)
         times.append((time.perf_counter() - start) / len(visitors) * 1000)
     middle, spread = median_of(times)
     return Row(f"routing among {count} running experiments", middle, "ms", None, None, "ours <= 0.1",

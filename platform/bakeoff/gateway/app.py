@@ -36,9 +36,9 @@ from bakeoff.gateway.http.request import (
 from bakeoff.gateway.http.text_threads import Aside
 from bakeoff.gateway.http.to_django import Rest, is_api
 from bakeoff.gateway.intake.group_commit import GroupCommit
-from bakeoff.gateway.intake.identity_resolver import IdentityBook
+from bakeoff.gateway.intake.identity_resolver import IdentityResolver
 from bakeoff.gateway.intake.intake import Intake
-from bakeoff.gateway.intake.unit_lookup import UnitBook
+from bakeoff.gateway.intake.unit_lookup import UnitLookup
 from bakeoff.gateway.project_events import happenings, read_ticket
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.slates.cache_reader import GroupRead
@@ -95,12 +95,12 @@ class Gateway:
         )
         self._readiness = Readiness(connector, self._store, self._live, self._supervisor)
         self._writer = GroupCommit(connector, self._store, self._supervisor)
-        self._identity = IdentityBook(connector, self._store)
+        self._identity = IdentityResolver(connector, self._store)
         self._intake = Intake(self._writer, self._cache, self._identity, self._aside)
         self._remote = Remote(self._cache, self._listening, self._live.process, self._supervisor)
         self._live.open_breakers = self._remote.open_breakers
         self._live.prober = partial(probe, remote=self._remote)
-        self._units = UnitBook(connector)
+        self._units = UnitLookup(connector)
         self._key_use = KeyUse(connector)
         self._rates = Rates(environment.rates, self._cache)
         sub_path = environment.public.path if environment.public is not None else ""

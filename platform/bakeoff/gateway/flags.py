@@ -12,7 +12,7 @@ import orjson
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.config.running_experiments import NO_FLAGS, LiveExperiment
-from bakeoff.gateway.intake.unit_lookup import NOTHING_KNOWN
+from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
 from bakeoff.gateway.slates.recorder import decide
 from experiments.assignment.payload import feature_of
 from experiments.assignment.snapshot import rule_to_json
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.config.running_experiments import LiveFlags, RestingFlag
     from bakeoff.gateway.config.serving_config import Live, LiveConfiguration, LiveKey
-    from bakeoff.gateway.intake.identity_resolver import IdentityBook
-    from bakeoff.gateway.intake.unit_lookup import Known, UnitBook
+    from bakeoff.gateway.intake.identity_resolver import IdentityResolver
+    from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
     from experiments.assignment import Assignment
 
 STREAM_PATH = "/ofrep/v1/stream"
@@ -57,7 +57,7 @@ class _Context:
 class Flags:
     """The handlers; one in a process."""
 
-    def __init__(self, identity: IdentityBook, units: UnitBook, *, sub_path: str = "") -> None:
+    def __init__(self, identity: IdentityResolver, units: UnitLookup, *, sub_path: str = "") -> None:
         """Remember where units are looked up, and below which path clients see the platform."""
         self._identity, self._units, self._sub_path = identity, units, sub_path
 
@@ -136,10 +136,10 @@ class Flags:
             (unit,) = await self._identity.units(live, key.project_id, [(None, unit)], may_link=False)
         return _Context(unit, {**context, "id": unit})
 
-    async def _known(self, key: LiveKey, context: _Context, asked: list[LiveExperiment]) -> Known:
+    async def _known(self, key: LiveKey, context: _Context, asked: list[LiveExperiment]) -> UnitRecord:
         if not context.unit:
-            return NOTHING_KNOWN
-        return await self._units.known(key.project_id, context.unit, asked)
+            return UNKNOWN_UNIT
+        return await self._units.find(key.project_id, context.unit, asked)
 
     def payload(self, live: Live, key: LiveKey) -> bytes:
         """Return GrowthBook's payload: experiments that are hashed its way, and what was shipped."""
@@ -240,7 +240,7 @@ async def changes(live: LiveConfiguration, key: LiveKey) -> AsyncIterator[str | 
 
 
 def _evaluate(
-    flags: LiveFlags, flag: LiveExperiment | RestingFlag, context: _Context, known: Known
+    flags: LiveFlags, flag: LiveExperiment | RestingFlag, context: _Context, known: UnitRecord
 ) -> _Said:
     """Return one flag's evaluation, or its failure."""
     if not isinstance(flag, LiveExperiment):

@@ -32,7 +32,7 @@ REMEMBERED = 200_000
 Ids = tuple[str | None, str | None]
 
 
-class IdentityBook:
+class IdentityResolver:
     """Answers which unit some ids are; one in a process."""
 
     def __init__(self, connector: Connector, cache: redis.asyncio.Redis) -> None:

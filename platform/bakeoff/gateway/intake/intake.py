@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.intake.group_commit import GroupCommit, Outcome
-    from bakeoff.gateway.intake.identity_resolver import IdentityBook, Ids
+    from bakeoff.gateway.intake.identity_resolver import IdentityResolver, Ids
 
 MAX_EVENTS = 1000
 # Unit, item or none, name, value.
@@ -80,7 +80,7 @@ class Intake:
     """The handlers; one in a process."""
 
     def __init__(
-        self, writer: GroupCommit, cache: redis.asyncio.Redis, identity: IdentityBook, aside: Aside
+        self, writer: GroupCommit, cache: redis.asyncio.Redis, identity: IdentityResolver, aside: Aside
     ) -> None:
         """Remember where to write and whom to ask."""
         self._writer, self._cache, self._identity = writer, cache, identity

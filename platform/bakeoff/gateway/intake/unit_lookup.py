@@ -28,35 +28,35 @@ _ATTRIBUTES = "SELECT attributes FROM experiments_unit WHERE project_id = %s AND
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class UnitRecord:
     """What is known of a unit.
 
     Attributes:
         attributes: that the product stored.
-        met: by experiment, what the unit met.
+        exposures: by experiment, what the unit met.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    met: Mapping[int, PastExposure] = field(default_factory=dict)
+    exposures: Mapping[int, PastExposure] = field(default_factory=dict)
 
 
-NOTHING_KNOWN = Known()
+UNKNOWN_UNIT = UnitRecord()
 
 
-class UnitBook:
+class UnitLookup:
     """Answers what is known of a unit; one in a process."""
 
     def __init__(self, connector: Connector) -> None:
         """Remember where to ask."""
         self._lookup = Lookup(connector, "units", writes=False)
         self._attributes: OrderedDict[tuple[int, str], tuple[float, Mapping[str, Any]]] = OrderedDict()
-        self._met: OrderedDict[tuple[int, str], PastExposure] = OrderedDict()
+        self._exposures: OrderedDict[tuple[int, str], PastExposure] = OrderedDict()
 
     async def stop(self) -> None:
         """Close the connection."""
         await self._lookup.stop()
 
-    async def known(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> Known:
+    async def find(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> UnitRecord:
         """Return what these experiments need to know of a unit."""
         # What was met before an experiment's memory begins may have been met again since.
         keeping = {
@@ -66,10 +66,12 @@ class UnitBook:
         }
         reads = any(experiment.reads_unit for experiment in experiments)
         if not keeping and not reads:
-            return NOTHING_KNOWN
+            return UNKNOWN_UNIT
         attributes = await self._read_attributes(project, unit) if reads else {}
-        met = await self._read_met(keeping, unit) if keeping else {}
-        return Known(attributes, met) if attributes is not None and met is not None else NOTHING_KNOWN
+        met = await self._read_exposures(keeping, unit) if keeping else {}
+        return (
+            UnitRecord(attributes, met) if attributes is not None and met is not None else UNKNOWN_UNIT
+        )
 
     async def _read_attributes(self, project: int, unit: str) -> Mapping[str, Any] | None:
         now = asyncio.get_running_loop().time()
@@ -85,7 +87,9 @@ class UnitBook:
             self._attributes.popitem(last=False)
         return found
 
-    async def _read_met(self, keeping: Mapping[int, int], unit: str) -> dict[int, PastExposure] | None:
+    async def _read_exposures(
+        self, keeping: Mapping[int, int], unit: str
+    ) -> dict[int, PastExposure] | None:
         """Return what the unit met; what it has met is remembered, what it has not is asked again.
 
         Args:
@@ -93,9 +97,9 @@ class UnitBook:
             unit: who.
         """
         found = {
-            e: self._met[e, unit]
+            e: self._exposures[e, unit]
             for e, since in keeping.items()
-            if (e, unit) in self._met and self._met[e, unit].last_epoch >= since
+            if (e, unit) in self._exposures and self._exposures[e, unit].last_epoch >= since
         }
         missing = [experiment for experiment in keeping if experiment not in found]
         if missing:
@@ -103,9 +107,9 @@ class UnitBook:
             if rows is None:
                 return None
             for experiment, *past in rows:
-                found[experiment] = self._met[experiment, unit] = PastExposure(*past)
-            while len(self._met) > REMEMBERED:
-                self._met.popitem(last=False)
+                found[experiment] = self._exposures[experiment, unit] = PastExposure(*past)
+            while len(self._exposures) > REMEMBERED:
+                self._exposures.popitem(last=False)
         return found
 
     async def _ask(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.intake.group_commit import GroupCommit
-    from bakeoff.gateway.intake.identity_resolver import IdentityBook
+    from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.intake import Intake
-    from bakeoff.gateway.intake.unit_lookup import Known, UnitBook
+    from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
     from inference.serving.ladder import Served
 
 MAX_CONTEXT_BYTES = 8192
@@ -122,17 +122,17 @@ def decide(
     unit: str,
     attributes: Mapping[str, Any],
     rules: Mapping[str, ExperimentRule],
-    known: Known,
+    known: UnitRecord,
 ) -> Assignment:
     """Return a unit's variant in one experiment."""
-    past = known.met.get(experiment.experiment_id)
+    past = known.exposures.get(experiment.experiment_id)
     recalled = recall(experiment.memory, past, experiment.variants)
     if experiment.reads_unit:
         attributes = {**attributes, "unit": known.attributes}
     return assign(experiment.rule, unit, attributes, others=rules, recalled=recalled)
 
 
-def choose_route(live: Live, visitor: Visitor, forced: Mapping[str, str], known: Known) -> Route:
+def choose_route(live: Live, visitor: Visitor, forced: Mapping[str, str], known: UnitRecord) -> Route:
     """Return which version answers: that of the first experiment which the unit is in.
 
     Experiments of one surface exclude each other by their layer.
@@ -193,9 +193,9 @@ class Recorder:
     """Reads who asks and commits what was answered; one in a process."""
 
     writer: GroupCommit
-    identity: IdentityBook
+    identity: IdentityResolver
     intake: Intake
-    units: UnitBook
+    units: UnitLookup
     secret: str = ""
     _exposed: OrderedDict[tuple[int, str, str, int], None] = field(default_factory=OrderedDict)
 
@@ -232,7 +232,7 @@ class Recorder:
     async def route(self, live: Live, visitor: Visitor, forced: Mapping[str, str]) -> Route:
         """Return which version answers."""
         surface = visitor.surface
-        known = await self.units.known(visitor.key.project_id, visitor.unit, surface.experiments)
+        known = await self.units.find(visitor.key.project_id, visitor.unit, surface.experiments)
         return choose_route(live, visitor, forced, known)
 
     async def record(self, visitor: Visitor, route: Route, slate: SlateRow) -> bool:
