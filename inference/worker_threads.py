@@ -19,8 +19,8 @@ from django.db.models import Q
 
 from inference.models import ModelVersion
 from inference.serving.artifact import ArtifactError
-from inference.serving.model_rpc import answer_waiting
-from inference.serving.model_worker import Answerer, ServedElsewhereError
+from inference.serving.model_rpc import answer_requests
+from inference.serving.model_worker import ModelWorker, ServedByWebError
 from inference.supervision import WorkStatus, keep_thread_running
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,12 @@ LOOK_SECONDS = 1.0
 
 
 @cache
-def shared_answerer() -> Answerer:
+def shared_model_worker() -> ModelWorker:
     """Return this process's models."""
-    return Answerer(settings.BAKEOFF.artifacts)
+    return ModelWorker(settings.BAKEOFF.artifacts)
 
 
-def start_answering() -> threading.Event:
+def start_worker_threads() -> threading.Event:
     """Start both threads; they end when the event that is returned is set, or with the process."""
     stopping = threading.Event()
     for name, work in (("answers", _answer), ("models", _load_ahead)):
@@ -54,7 +54,7 @@ def _answer(stopping: threading.Event, status: WorkStatus) -> None:
     while not stopping.is_set():
         status.beat()
         try:
-            answer_waiting(client, shared_answerer().answer)
+            answer_requests(client, shared_model_worker().answer)
         except (redis.exceptions.RedisError, OSError) as error:
             logger.warning("no asks are answered: %s", error)
             stopping.wait(RETRY_SECONDS)
@@ -75,8 +75,8 @@ def _load_ahead(stopping: threading.Event, status: WorkStatus) -> None:
 
 def _load(digest: str, retry_at: dict[str, float]) -> None:
     try:
-        shared_answerer().load(digest)
-    except ServedElsewhereError:
+        shared_model_worker().load(digest)
+    except ServedByWebError:
         retry_at[digest] = math.inf
     except (ArtifactError, OSError, ValueError) as error:
         # A folder that is shared may be away for a while: not for ever, and not at each look.

@@ -12,7 +12,7 @@ import orjson
 from inference.models import ModelVersion, ShadowAnswer, Surface
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 from inference.serving.models import open_model
-from inference.worker_threads import shared_answerer
+from inference.worker_threads import shared_model_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,9 @@ def _compare_labels(
         question = request["question"]
         scores = model.labels.labeller.probabilities([question["text"]], [question["features"]])[0]
     else:
-        scores = np.asarray(shared_answerer().answer(version.artifact_sha256, [request["question"]])[0])
+        scores = np.asarray(
+            shared_model_worker().answer(version.artifact_sha256, [request["question"]])[0]
+        )
     answer.latency_ms = (time.perf_counter() - start) * 1000
     named = dict(zip(model.labels.labels, scores.tolist(), strict=True))
     shown = request["served"]
@@ -150,9 +152,9 @@ def _scores(
     """Return a model's scores of candidates; an item that it does not know comes last."""
     ranker = model.ranker
     assert ranker is not None  # noqa: S101  both callers have looked
-    if model.elsewhere is not None:
+    if model.remote is not None:
         asked = {**question, "candidates": pool}
-        return np.asarray(shared_answerer().answer(version.artifact_sha256, [asked])[0])
+        return np.asarray(shared_model_worker().answer(version.artifact_sha256, [asked])[0])
     known = [n for n, item in enumerate(pool) if item in ranker.index]
     scores = np.full(len(pool), -np.inf)
     if known:

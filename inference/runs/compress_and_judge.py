@@ -19,7 +19,7 @@ from inference.evaluation.ranking import score_rankings
 from inference.options import FitOptions
 from inference.runs.outcome import RunResult
 from inference.serving.artifact import artifact_bytes, load_draft, save_artifact
-from inference.serving.model_worker import open_answering
+from inference.serving.model_worker import open_worker_model
 from inference.serving.ranker import Ranker
 from inference.training.snapshot import Examples, Likes
 from inference.training.split import split_by_time, split_examples
@@ -128,7 +128,7 @@ def _judge(root: Path, digest: str, rows: Likes | Examples, plan: Plan) -> _Judg
 
 
 def _judge_labels(root: Path, digest: str, rows: Examples) -> _Judged:
-    labeller = open_answering(root, digest)
+    labeller = open_worker_model(root, digest)
     _, later = split_examples(rows)
     index = {label: i for i, label in enumerate(labeller.labels)}
     later = np.array([i for i in later if rows.labels[i] in index], dtype=np.int64)

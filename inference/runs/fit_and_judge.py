@@ -25,7 +25,7 @@ from inference.runs.outcome import (
 from inference.runs.rankings import JudgedRankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
-from inference.serving.model_worker import open_answering
+from inference.serving.model_worker import open_worker_model
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
@@ -43,7 +43,7 @@ MIN_JUDGED = 20
 MAX_JUDGED_REMOTELY = 300
 COLD_UNIT, COLD_ITEM = 5, 2
 PROBE = "item-knn"
-ASKED = ("endpoint", "python")
+REMOTE = ("endpoint", "python")
 TEXTUAL = frozenset({"texts", "vectors"})
 
 
@@ -92,7 +92,7 @@ def fit_and_judge(
     recommender = RECOMMENDERS[plan.recipe.model]
     split = _split(likes, catalogue, gap_seconds)
     judged = split.judged
-    if plan.recipe.model in ASKED:
+    if plan.recipe.model in REMOTE:
         judged = judged[:: max(1, -(-len(judged) // MAX_JUDGED_REMOTELY))]
     data = _data(catalogue, split.past)
     notes = _notes(plan, likes, catalogue)
@@ -139,7 +139,7 @@ def _findings(
     plan: Plan, final: Draft, split: SplitData, judged: list[int], seeds: list[JudgedRankings]
 ) -> list[Finding]:
     """Return what the checks beside the gate's rule say of the export."""
-    if plan.recipe.model in ASKED:  # what is asked elsewhere has nothing that the last fit learnt
+    if plan.recipe.model in REMOTE:  # what is asked elsewhere has nothing that the last fit learnt
         return []
     exported = JudgedRankings(final, split, judged, plan)
     return [
@@ -161,7 +161,7 @@ def _bounded(gate: GateResult, value: Mapping[str, Any] | None) -> GateResult:
 
 def _rule(plan: Plan) -> GateRule:
     """Return the gate's rule: a model that is asked may take as long as its deadline."""
-    if plan.recipe.model not in ASKED:
+    if plan.recipe.model not in REMOTE:
         return plan.rule
     return replace(plan.rule, most_latency_ms=float(plan.recipe.params.get("deadline_ms", DEADLINE_MS)))
 
@@ -345,7 +345,7 @@ def _learning(
     plan: Plan, catalogue: Catalogue, split: SplitData, whole: JudgedRankings, judged: list[int]
 ) -> list[dict[str, float]]:
     """Return the primary metric of fits on growing shares of the units: does more data still help?"""
-    if plan.recipe.model in ASKED or whole.fit_seconds > CHEAP_SECONDS:
+    if plan.recipe.model in REMOTE or whole.fit_seconds > CHEAP_SECONDS:
         return []
     quiet = replace(plan, place=replace(plan.place, checkpoints=None))
     dealt = np.random.default_rng(plan.seed).permutation(len(split.past))
@@ -364,7 +364,7 @@ def _measure(ranker: Ranker, root: Path, split: SplitData, judged: list[int]) ->
     """Time what a request does: score 200 candidates for one unit."""
     candidates = ranker.default_order[:200]
     times = []
-    model = open_answering(root, ranker.folder.name) if ranker.asked else None
+    model = open_worker_model(root, ranker.folder.name) if ranker.is_remote else None
     names = [ranker.item_ids[i] for i in candidates]
     for i in judged[:200]:
         history = split.past[i].items[::-1][:50].tolist()

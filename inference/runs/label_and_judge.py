@@ -27,7 +27,7 @@ from inference.runs.outcome import (
 )
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
 from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
-from inference.serving.model_worker import open_answering
+from inference.serving.model_worker import open_worker_model
 from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 
@@ -148,7 +148,7 @@ class _Judged:
     def __init__(self, draft: Draft, held: LabelledData, fit_seconds: float = 0.0) -> None:
         self.fit_seconds = fit_seconds
         with tempfile.TemporaryDirectory() as scratch:
-            labeller = open_answering(Path(scratch), save_artifact(Path(scratch), draft))
+            labeller = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
             found = labeller.probabilities(held.texts, held.features)
             self.probabilities: Floats = check_probabilities(found)
         self.scores: Scores = score_labels(self.probabilities, held.truth)
@@ -221,7 +221,7 @@ def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -
 
 def _measure(plan: Plan, digest: str, held: LabelledData) -> Serving:
     """Time what a request does: label one text."""
-    labeller = open_answering(plan.place.artifacts, digest)
+    labeller = open_worker_model(plan.place.artifacts, digest)
     times = []
     for i in range(min(100, len(held.texts))):
         start = time.perf_counter()

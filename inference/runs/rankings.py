@@ -13,7 +13,7 @@ from inference.runs.off_policy_view import value_of_answers
 from inference.runs.outcome import RunError
 from inference.serving.artifact import save_artifact
 from inference.serving.endpoint import check_scores
-from inference.serving.model_worker import open_answering
+from inference.serving.model_worker import open_worker_model
 from inference.serving.ranker import Ranker
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class JudgedRankings:
             root = Path(scratch)
             digest = save_artifact(root, draft)
             ranker = Ranker(root, digest)
-            if ranker.asked:
-                self.ranked = ask_units(ranker, open_answering(root, digest), split, judged, self.k)
+            if ranker.is_remote:
+                self.ranked = ask_units(ranker, open_worker_model(root, digest), split, judged, self.k)
             else:
                 self.ranked = rank_units(ranker, split, judged, self.k)
                 if log is not None:

@@ -21,7 +21,7 @@ from inference.evaluation.falls import Fall, compare_fall
 from inference.evaluation.ranking import score_rankings
 from inference.runs.rankings import rank_units
 from inference.serving.artifact import ArtifactError
-from inference.serving.model_worker import open_answering
+from inference.serving.model_worker import open_worker_model
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
 from inference.training.label_names import fold_label
@@ -99,7 +99,7 @@ def check_served_ranking(
         ranker = Ranker(plan.place.artifacts, served.digest)
     except (ArtifactError, OSError, ValueError) as error:
         return Finding(SERVING, f"not judged: {error}")
-    if ranker.asked:
+    if ranker.is_remote:
         return Finding(SERVING, f"not judged: {served.label} is asked elsewhere")
     ranked = _rank_served(ranker, split, judged, plan.rule.k)
     unseen = _unseen_likes(served, split, judged)
@@ -173,7 +173,7 @@ def check_served_labels(
     if served.model in {ENDPOINT, PYTHON}:
         return Finding(SERVING, f"not judged: {served.label} is asked elsewhere")
     try:
-        labeller = open_answering(plan.place.artifacts, served.digest)
+        labeller = open_worker_model(plan.place.artifacts, served.digest)
     except (ArtifactError, OSError, ValueError) as error:
         return Finding(SERVING, f"not judged: {error}")
     best = labeller.probabilities(held.texts, held.features).argmax(1)

@@ -16,7 +16,7 @@ from inference.outgoing import MAX_ANSWER_BYTES, post_and_wait
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from inference.serving.models import Elsewhere
+    from inference.serving.models import RemoteModel
 
 HEADERS = {"content-type": "application/json"}
 PROTOCOLS = ("json", "v2")
@@ -74,7 +74,7 @@ def check_scores(scores: Sequence[Any], count: int) -> None:
             raise WrongAnswerError(f"a score == {score!r}, must be a finite number.")
 
 
-def ask_endpoint(asked: Elsewhere, question: Mapping[str, Any], count: int) -> list[float]:
+def ask_endpoint(model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
     """Ask and wait: for gates and shadows, not for requests.
 
     Raises:
@@ -82,11 +82,11 @@ def ask_endpoint(asked: Elsewhere, question: Mapping[str, Any], count: int) -> l
         OutgoingError: there is none within the deadline, or the address may not be asked.
     """
     answer = post_and_wait(
-        asked.url,
-        content=encode_question(question, asked.protocol),
+        model.url,
+        content=encode_question(question, model.protocol),
         headers=HEADERS,
-        seconds=asked.deadline_ms / 1000,
+        seconds=model.deadline_ms / 1000,
     )
-    scores = read_scores(answer.status, answer.content, asked.protocol)
+    scores = read_scores(answer.status, answer.content, model.protocol)
     check_scores(scores, count)
     return scores

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SlateRequest:
     """One request for a slate.
 
     Attributes:
@@ -84,38 +84,38 @@ class Candidates:
     fallback: str | None
 
 
-def serve(ranker: Ranker | None, ask: Ask, *, rng: Generator, without: str) -> Served:
+def serve(ranker: Ranker | None, request: SlateRequest, *, rng: Generator, without: str) -> Served:
     """Answer a request.
 
     Args:
         ranker: the version to serve, or None when there is none that works.
-        ask: the request.
+        request: the request.
         rng: source of the draw.
         without: the reason to log when there is no ranker.
     """
     if ranker is None:
-        return _serve_static(ask, without)
-    found = find_candidates(ranker, ask)
+        return _serve_static(request, without)
+    found = find_candidates(ranker, request)
     if not len(found.items):
-        return _serve_static(ask, "static_list")
-    return fill_slate(ranker, ask, found, ranker.score(found.items, found.recent), rng=rng)
+        return _serve_static(request, "static_list")
+    return fill_slate(ranker, request, found, ranker.score(found.items, found.recent), rng=rng)
 
 
 def fill_slate(
-    ranker: Ranker, ask: Ask, found: Candidates, scores: Floats, *, rng: Generator
+    ranker: Ranker, request: SlateRequest, found: Candidates, scores: Floats, *, rng: Generator
 ) -> Served:
     """Draw a slate from scored candidates.
 
     Args:
         ranker: whose items they are.
-        ask: the request.
+        request: the request.
         found: at least one candidate.
         scores: of the candidates, (m,).
         rng: source of the draw.
     """
     candidates = found.items
     order = np.argsort(-scores, kind="stable")
-    drawn = draw_slate(len(candidates), ask.k, temperature=ask.temperature, rng=rng)
+    drawn = draw_slate(len(candidates), request.k, temperature=request.temperature, rng=rng)
     best = order[[rank for rank, _ in drawn]]
     slots = [
         Slot(ranker.item_ids[item], score, rank + 1, propensity, rank != position)
@@ -131,22 +131,22 @@ def fill_slate(
     )
 
 
-def find_candidates(ranker: Ranker, ask: Ask) -> Candidates:
+def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     """Return the candidates after all filters, the unit's history, and the reason of a fallback."""
-    recent = ranker.indices_of(ask.recent)
+    recent = ranker.indices_of(request.recent)
     fallback = None
-    if ask.only is not None:
-        found = np.array(ranker.indices_of(ask.only), dtype=np.int32)
-    elif ask.precomputed is not None:
-        found = np.frombuffer(ask.precomputed, dtype=np.int32)
+    if request.only is not None:
+        found = np.array(ranker.indices_of(request.only), dtype=np.int32)
+    elif request.precomputed is not None:
+        found = np.frombuffer(request.precomputed, dtype=np.int32)
     elif recent and ranker.reads_history:
-        found, fallback = ranker.nearline(recent, ask.max_candidates), "nearline"
+        found, fallback = ranker.nearline(recent, request.max_candidates), "nearline"
     else:
-        found = ranker.default_order[: ask.max_candidates]
-        fallback = None if ranker.asked else "default_list"
+        found = ranker.default_order[: request.max_candidates]
+        fallback = None if ranker.is_remote else "default_list"
     # What is asked for by name is ranked even if the unit has met it.
-    banned = set(ranker.indices_of(ask.exclude))
-    if ask.only is None:
+    banned = set(ranker.indices_of(request.exclude))
+    if request.only is None:
         banned.update(recent)
     if banned:
         keep = [i for i in found.tolist() if i not in banned]
@@ -154,16 +154,16 @@ def find_candidates(ranker: Ranker, ask: Ask) -> Candidates:
     return Candidates(found, recent, fallback)
 
 
-def _serve_static(ask: Ask, reason: str) -> Served:
-    allowed = set(ask.only) if ask.only is not None else None
+def _serve_static(request: SlateRequest, reason: str) -> Served:
+    allowed = set(request.only) if request.only is not None else None
     items = [
         item_id
-        for item_id in ask.static_list
-        if item_id not in ask.exclude and (allowed is None or item_id in allowed)
+        for item_id in request.static_list
+        if item_id not in request.exclude and (allowed is None or item_id in allowed)
     ]
     slots = [
         Slot(item_id=item_id, score=0.0, rank=rank, propensity=1.0, explored=False)
-        for rank, item_id in enumerate(items[: ask.k], start=1)
+        for rank, item_id in enumerate(items[: request.k], start=1)
     ]
     if not slots and reason == "static_list":
         reason = "empty"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import redis
 
-ASKS = "asks"
+REQUESTS = "asks"
 MAX_WAITING = 10_000
 MAX_AT_ONCE = 32
 REPLIES_TTL_SECONDS = 30
@@ -30,7 +30,7 @@ def replies_key(process: str) -> str:
     return f"replies:{process}"
 
 
-def encode_ask(
+def encode_request(
     number: int, process: str, digest: str, until: float, question: Mapping[str, Any]
 ) -> bytes:
     """Return an ask as it travels.
@@ -45,7 +45,7 @@ def encode_ask(
     return orjson.dumps([number, process, digest, until, question])
 
 
-def answer_waiting(
+def answer_requests(
     client: redis.Redis,
     answer: Callable[[str, Sequence[Mapping[str, Any]]], Sequence[Sequence[float]]],
 ) -> int:
@@ -56,10 +56,10 @@ def answer_waiting(
         answer: called with an artifact's digest and the questions to it; returns scores of each.
             What it raises is told to who asked.
     """
-    first = cast("tuple[bytes, bytes] | None", client.blpop([ASKS], timeout=WAIT_SECONDS))
+    first = cast("tuple[bytes, bytes] | None", client.blpop([REQUESTS], timeout=WAIT_SECONDS))
     if first is None:
         return 0
-    more = cast("list[bytes] | None", client.lpop(ASKS, MAX_AT_ONCE - 1)) or []
+    more = cast("list[bytes] | None", client.lpop(REQUESTS, MAX_AT_ONCE - 1)) or []
     now = time.time()
     asks = [ask for ask in map(orjson.loads, [first[1], *more]) if ask[3] > now]
     by_artifact: dict[str, list[Any]] = defaultdict(list)

@@ -12,7 +12,7 @@ import numpy as np
 from inference.serving.artifact import ArtifactError, Floats, check_artifact
 from inference.serving.custom_artifact import find_python
 from inference.serving.endpoint import ask_endpoint
-from inference.serving.models import ENDPOINT, PYTHON, Elsewhere
+from inference.serving.models import ENDPOINT, PYTHON, RemoteModel
 from inference.serving.text_classifiers import ENCODER, TERMS, Labeller
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 MAX_LOADED = 8
 
 
-class ServedElsewhereError(ArtifactError):
+class ServedByWebError(ArtifactError):
     """An artifact that a worker has no part in."""
 
 
-class Answerer:
+class ModelWorker:
     """Loads by digest, keeps the last ones, answers in batches."""
 
     def __init__(self, root: Path) -> None:
@@ -43,7 +43,7 @@ class Answerer:
         """
         with self._lock:
             if digest not in self._loaded:
-                self._loaded[digest] = open_answering(self._root, digest)
+                self._loaded[digest] = open_worker_model(self._root, digest)
             self._loaded.move_to_end(digest)
             while len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
@@ -66,7 +66,7 @@ class Answerer:
         ]
 
 
-def open_answering(root: Path, digest: str) -> Any:
+def open_worker_model(root: Path, digest: str) -> Any:
     """Return what answers for an artifact: it labels texts, or ranks candidates.
 
     Raises:
@@ -78,21 +78,21 @@ def open_answering(root: Path, digest: str) -> Any:
     if manifest["form"] == PYTHON:
         return open_python(folder, manifest["about"])
     if manifest["form"] == ENDPOINT:
-        return OwnEndpoint(Elsewhere.of(digest, ENDPOINT, manifest["about"]), manifest["about"])
-    raise ServedElsewhereError(f"form == '{manifest['form']}' is served by web processes.")
+        return CustomEndpoint(RemoteModel.of(digest, ENDPOINT, manifest["about"]), manifest["about"])
+    raise ServedByWebError(f"form == '{manifest['form']}' is served by web processes.")
 
 
-class OwnEndpoint:
+class CustomEndpoint:
     """A user's endpoint, asked one by one and waited for: by gates and shadows, never by requests."""
 
-    def __init__(self, asked: Elsewhere, about: Mapping[str, Any]) -> None:
+    def __init__(self, model: RemoteModel, about: Mapping[str, Any]) -> None:
         """Remember where it is."""
-        self._asked, self._labels = asked, about.get("labels", ())
+        self._model, self._labels = model, about.get("labels", ())
 
     def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Floats:
         """Return what it says of each label, float32 (texts, labels)."""
         rows = [
-            ask_endpoint(self._asked, {"text": text, "features": dict(known)}, len(self._labels))
+            ask_endpoint(self._model, {"text": text, "features": dict(known)}, len(self._labels))
             for text, known in zip(texts, features, strict=True)
         ]
         return np.array(rows, dtype=np.float32)
@@ -111,7 +111,7 @@ class OwnEndpoint:
             "candidates": list(candidates),
             "context": dict(context),
         }
-        return ask_endpoint(self._asked, question, len(candidates))
+        return ask_endpoint(self._model, question, len(candidates))
 
 
 def open_python(folder: Path, about: Mapping[str, Any]) -> Any:

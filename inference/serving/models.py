@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON, ENDPOINT = "python", "endpoint"
-ELSEWHERE = (ENCODER, PYTHON, ENDPOINT)
+REMOTE_FORMS = (ENCODER, PYTHON, ENDPOINT)
 DEADLINE_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class RemoteModel:
     """A version that is asked.
 
     Attributes:
@@ -42,7 +42,7 @@ class Elsewhere:
     protocol: str = "json"
 
     @classmethod
-    def of(cls, digest: str, form: str, about: Mapping[str, Any]) -> Elsewhere:
+    def of(cls, digest: str, form: str, about: Mapping[str, Any]) -> RemoteModel:
         """Read what a manifest says."""
         return cls(
             digest=digest,
@@ -75,12 +75,12 @@ class Model:
     Attributes:
         ranker: of a recommender.
         labels: of a classifier.
-        elsewhere: whom to ask for scores; None when this process has them.
+        remote: whom to ask for scores; None when this process has them.
     """
 
     ranker: Ranker | None = None
     labels: Labels | None = None
-    elsewhere: Elsewhere | None = None
+    remote: RemoteModel | None = None
 
 
 def open_model(root: Path, digest: str) -> Model:
@@ -91,12 +91,12 @@ def open_model(root: Path, digest: str) -> Model:
     """
     _, manifest = check_artifact(root, digest)
     form, about = form_of(manifest), manifest["about"]
-    elsewhere = Elsewhere.of(digest, form, about) if form in ELSEWHERE else None
+    remote = RemoteModel.of(digest, form, about) if form in REMOTE_FORMS else None
     if "labels" in about:
         labels = Labels(
             labels=about["labels"],
             prior=about["prior"],
             labeller=Labeller(root, digest) if form == TERMS else None,
         )
-        return Model(labels=labels, elsewhere=elsewhere)
-    return Model(ranker=Ranker(root, digest), elsewhere=elsewhere)
+        return Model(labels=labels, remote=remote)
+    return Model(ranker=Ranker(root, digest), remote=remote)

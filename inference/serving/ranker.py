@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.serving.artifact import Floats, Indices, check_artifact, form_of, load_array
-from inference.serving.scorers import Asked, load_scorer
+from inference.serving.scorers import CandidateOrder, load_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ class Ranker:
         self.scorer = load_scorer(form_of(manifest), folder)
         self.default_order: Indices = np.array(load_array(folder, "default_order"))
         self.reads_history = self.scorer.reads_history
-        self.asked = isinstance(self.scorer, Asked)
+        self.is_remote = isinstance(self.scorer, CandidateOrder)
         self.score = self.scorer.score
 
     def indices_of(self, item_ids: Iterable[str]) -> list[int]:

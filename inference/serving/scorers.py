@@ -144,7 +144,7 @@ class Factors:
         return scores
 
 
-class Asked:
+class CandidateOrder:
     """Of a model that is asked elsewhere nothing is known here; every item scores alike."""
 
     reads_history = False
@@ -166,8 +166,8 @@ SCORERS: Mapping[str, Any] = {
     VECTORS: Vectors,
     NEIGHBOURS: Neighbours,
     FACTORS: Factors,
-    "python": Asked,
-    "endpoint": Asked,
+    "python": CandidateOrder,
+    "endpoint": CandidateOrder,
 }
 
 

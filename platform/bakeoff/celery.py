@@ -87,6 +87,6 @@ def refuse_foreign_store(**_: Any) -> None:
 def answer_web_processes(sender: Any, **_: Any) -> None:
     """Let a worker of the queue `answers` answer what web processes ask, beside its tasks."""
     if ANSWERS in sender.app.amqp.queues.consume_from:
-        from inference.worker_threads import start_answering  # noqa: PLC0415  after Django is set up
+        from inference.worker_threads import start_worker_threads  # noqa: PLC0415  after Django is set up
 
-        start_answering()
+        start_worker_threads()

@@ -12,7 +12,7 @@ from experiments.training_data.examples import examples_of
 from inference.actions.load_examples import load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion, TrainingRun
-from inference.worker_threads import shared_answerer, start_answering
+from inference.worker_threads import shared_model_worker, start_worker_threads
 from tests.support.learning import WORDS, make_examples, train
 
 
@@ -85,9 +85,9 @@ def test_corrections_and_thumbs_become_examples_and_a_metric(desk, lane):
 def test_an_encoder_is_served_by_the_worker_and_falls_back_without_it(desk, lane):
     run = train(desk.surface, "frozen-head")
     crown(desk.surface, run, lane)
-    stopping = start_answering()
+    stopping = start_worker_threads()
     try:
-        shared_answerer().load(run.version.artifact_sha256)  # as it does by itself, a second later
+        shared_model_worker().load(run.version.artifact_sha256)  # as it does by itself, a second later
         answer = ask(lane, desk, "rain sun heat").json()
         assert answer["fallback"] is None
         assert answer["labels"][0]["label"] == "billing"

@@ -17,7 +17,7 @@ from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
 from inference.runs.outcome import Plan, Progress, Recipe, RunError, Served, Workplace
 from inference.serving.artifact import load_draft, save_artifact
-from inference.serving.model_worker import open_answering
+from inference.serving.model_worker import open_worker_model
 from inference.training.snapshot import Examples, Likes
 
 WORDS = [f"word{n}" for n in range(60)]
@@ -64,7 +64,7 @@ def test_a_rare_label_is_learnt(tmp_path):
     assert result.gate.passed
     assert result.gate.rows["recall"]["challenger"] == 1.0
     assert result.gate.about["notes"] == []
-    labeller = open_answering(tmp_path / "artifacts", result.artifact_sha256)
+    labeller = open_worker_model(tmp_path / "artifacts", result.artifact_sha256)
     assert labeller.about["fit"]["converged"] is True
 
 
@@ -73,14 +73,14 @@ def test_one_in_five_hundred_is_learnt(tmp_path):
     truth = np.array([label == "fraud" for label in examples.labels], dtype=np.int64)
     data = LabelledData(examples.texts, examples.features, truth, ["fine", "fraud"])
     digest = save_artifact(tmp_path, Tfidf().fit(data, FitOptions()))
-    probabilities = open_answering(tmp_path, digest).probabilities(data.texts, data.features)
+    probabilities = open_worker_model(tmp_path, digest).probabilities(data.texts, data.features)
     assert score_labels(probabilities, truth).mean("recall") == 1.0
 
 
 def test_seven_hundred_labels_are_learnt(tmp_path):
     data = many_labels()
     digest = save_artifact(tmp_path, Tfidf().fit(data, FitOptions()))
-    probabilities = open_answering(tmp_path, digest).probabilities(data.texts, data.features)
+    probabilities = open_worker_model(tmp_path, digest).probabilities(data.texts, data.features)
     assert score_labels(probabilities, data.truth).mean("recall") == 1.0
 
 

@@ -268,7 +268,7 @@ def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch)
     import os
     import sys
 
-    from inference.serving.model_worker import Answerer
+    from inference.serving.model_worker import ModelWorker
 
     (tmp_path / "my_nearest.py").write_text(PACKAGE)
     info = tmp_path / "my_nearest-1.0.dist-info"
@@ -282,7 +282,7 @@ def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch)
     assert run.state == TrainingRun.State.PASSED, run.message
     assert run.version.gate["units"] > 20
     question = {"unit_id": "u", "recent": ["i12"], "candidates": ["i3", "i11", "i30"], "context": {}}
-    answerer = Answerer(settings.BAKEOFF.artifacts)
+    answerer = ModelWorker(settings.BAKEOFF.artifacts)
     (scores,) = answerer.answer(run.version.artifact_sha256, [question])
     assert scores == [-9, -1, -18]
 

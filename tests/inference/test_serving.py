@@ -9,7 +9,7 @@ import pytest
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
 from inference.serving.explore import draw_slate
 from inference.serving.keys import candidates_key, recent_key
-from inference.serving.ladder import Ask, serve
+from inference.serving.ladder import SlateRequest, serve
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import History, refresh_units
 from tests.support.artifacts import draft_artifact
@@ -20,12 +20,12 @@ def ranker(tmp_path) -> Ranker:
     return Ranker(tmp_path, save_artifact(tmp_path, draft_artifact()))
 
 
-def ask(**fields) -> Ask:
+def ask(**fields) -> SlateRequest:
     defaults = {
         "k": 3, "recent": [], "precomputed": None, "exclude": (), "only": None,
         "static_list": ["s1", "s2"], "max_candidates": 200, "temperature": 0.0,
     }  # fmt: skip
-    return Ask(**{**defaults, **fields})
+    return SlateRequest(**{**defaults, **fields})
 
 
 def answer(ranker, **fields):

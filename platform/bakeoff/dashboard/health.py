@@ -23,7 +23,7 @@ from inference.isolation import read_failures
 from inference.models import ModelVersion, TrainingRun
 from inference.process_issues import read_background
 from inference.serving.heartbeats import read_heartbeats
-from inference.serving.model_rpc import ASKS
+from inference.serving.model_rpc import REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -222,7 +222,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
                 *_row_troubles(processes, projects),
                 *_refused_troubles(cache),
             ],
-            "asks": cache.llen(ASKS),
+            "asks": cache.llen(REQUESTS),
             "spilled": cache.xlen(STREAM),
             "processes": processes,
             "broken": [name for process in processes for name in process["breakers"]],

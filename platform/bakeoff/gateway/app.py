@@ -46,7 +46,7 @@ from bakeoff.gateway.slates.classify import Classifier
 from bakeoff.gateway.slates.probing import probe
 from bakeoff.gateway.slates.recommend import Recommender
 from bakeoff.gateway.slates.recorder import Recorder
-from bakeoff.gateway.slates.remote_scorer import Remote
+from bakeoff.gateway.slates.remote_scorer import RemoteScorer
 from bakeoff.gateway.slates.shadow import Shadows
 from experiments.bounds import BoundsError
 from inference.supervision import Supervisor
@@ -97,7 +97,7 @@ class Gateway:
         self._writer = GroupCommit(connector, self._store, self._supervisor)
         self._identity = IdentityResolver(connector, self._store)
         self._intake = Intake(self._writer, self._cache, self._identity, self._aside)
-        self._remote = Remote(self._cache, self._listening, self._live.process, self._supervisor)
+        self._remote = RemoteScorer(self._cache, self._listening, self._live.process, self._supervisor)
         self._live.open_breakers = self._remote.open_breakers
         self._live.prober = partial(probe, remote=self._remote)
         self._units = UnitLookup(connector)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.slates.recorder import Recorder
-    from bakeoff.gateway.slates.remote_scorer import Remote
+    from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.shadow import Shadows
 
 KIND = "classify"
@@ -41,7 +41,9 @@ MAX_LABELS = 100
 class Classifier:
     """The handler; one in a process."""
 
-    def __init__(self, recorder: Recorder, remote: Remote, shadows: Shadows, aside: Aside) -> None:
+    def __init__(
+        self, recorder: Recorder, remote: RemoteScorer, shadows: Shadows, aside: Aside
+    ) -> None:
         """Remember where to ask and write."""
         self._recorder, self._remote, self._shadows = recorder, remote, shadows
         self._aside = aside
@@ -94,11 +96,11 @@ class Classifier:
         scores, fallback = labels.prior, None
         if labels.labeller is not None:
             scores = labels.labeller.probabilities([text], [features])[0].tolist()
-        elif version.model.elsewhere is not None:
+        elif version.model.remote is not None:
             try:
                 scores = await self._remote.scores(
                     version.version_id,
-                    version.model.elsewhere,
+                    version.model.remote,
                     {"text": text, "features": features},
                     len(labels.labels),
                 )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff.gateway.slates.remote_scorer import Remote, RemoteError
-from inference.serving.ladder import Ask, serve
+from bakeoff.gateway.slates.remote_scorer import RemoteError, RemoteScorer
+from inference.serving.ladder import SlateRequest, serve
 from inference.serving.probes import ProbeResult
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class NoAnswerError(Exception):
     """A version that was loaded and gave no answer; the message says why."""
 
 
-async def probe(version: LiveVersion, problem: str, nonce: str, remote: Remote) -> ProbeResult:
+async def probe(version: LiveVersion, problem: str, nonce: str, remote: RemoteScorer) -> ProbeResult:
     """Let a version answer one question.
 
     Args:
@@ -53,10 +53,10 @@ async def probe(version: LiveVersion, problem: str, nonce: str, remote: Remote) 
     return ProbeResult(nonce, milliseconds=(time.perf_counter() - start) * 1000)
 
 
-async def _label(model: Model, labels: Labels, remote: Remote) -> None:
-    if model.elsewhere is not None:
+async def _label(model: Model, labels: Labels, remote: RemoteScorer) -> None:
+    if model.remote is not None:
         question: Mapping[str, Any] = {"text": TEXT, "features": {}}
-        await remote.probe(model.elsewhere, question, len(labels.labels))
+        await remote.probe(model.remote, question, len(labels.labels))
         return
     if labels.labeller is None:
         raise NoAnswerError("nothing labels here")
@@ -65,16 +65,16 @@ async def _label(model: Model, labels: Labels, remote: Remote) -> None:
         raise NoAnswerError(f"probabilities == {len(row)} numbers, must be {len(labels.labels)} finite")
 
 
-async def _rank(model: Model, ranker: Ranker, remote: Remote) -> None:
+async def _rank(model: Model, ranker: Ranker, remote: RemoteScorer) -> None:
     recent = [ranker.item_ids[i] for i in ranker.default_order[:2].tolist()]
-    if model.elsewhere is not None:
+    if model.remote is not None:
         names = [ranker.item_ids[i] for i in ranker.default_order.tolist()][:200]
         question = {"unit_id": UNIT, "recent": recent, "candidates": names, "context": {}}
-        await remote.probe(model.elsewhere, question, len(names))
+        await remote.probe(model.remote, question, len(names))
         return
     # A unit with a history and one without take different steps of the ladder: both must work.
     for history in ([], recent):
-        ask = Ask(
+        slate_request = SlateRequest(
             k=K,
             recent=history,
             precomputed=None,
@@ -85,7 +85,7 @@ async def _rank(model: Model, ranker: Ranker, remote: Remote) -> None:
             temperature=0.0,
         )
         served = await asyncio.to_thread(
-            serve, ranker, ask, rng=np.random.default_rng(0), without="model_unavailable"
+            serve, ranker, slate_request, rng=np.random.default_rng(0), without="model_unavailable"
         )
         if not served.slots and not history:
             raise NoAnswerError("its slate is empty")

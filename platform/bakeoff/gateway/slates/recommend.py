@@ -23,14 +23,14 @@ from bakeoff.gateway.slates.recorder import (
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments.ingest.rows import Rows
 from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
-from inference.serving.ladder import Ask, Served, fill_slate, find_candidates, serve
+from inference.serving.ladder import Served, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.running_experiments import LiveVersion
     from bakeoff.gateway.config.serving_config import Live, LiveSurface
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.slates.recorder import Recorder
-    from bakeoff.gateway.slates.remote_scorer import Remote
+    from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.shadow import Shadows
 
 KIND = "recommend"
@@ -38,7 +38,7 @@ MAX_K = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _RecommendRequest:
     """What a request asks, checked."""
 
     visitor: Visitor
@@ -54,7 +54,9 @@ class _Question:
 class Recommender:
     """The handlers; one in a process."""
 
-    def __init__(self, recorder: Recorder, reader: GroupRead, remote: Remote, shadows: Shadows) -> None:
+    def __init__(
+        self, recorder: Recorder, reader: GroupRead, remote: RemoteScorer, shadows: Shadows
+    ) -> None:
         """Remember where to read, ask and write."""
         self._recorder, self._reader = recorder, reader
         self._remote, self._shadows = remote, shadows
@@ -69,15 +71,15 @@ class Recommender:
         started = time.perf_counter()
         surface = find_surface(live, caller.key, data, KIND)
         forced = read_override(surface, caller.key, data, self._recorder.secret)
-        asked = await self._read_question(live, caller, surface, data)
-        route = await self._recorder.route(live, asked.visitor, forced)
-        served, ask = await self._serve(asked, route.version)
+        request = await self._read_request(live, caller, surface, data)
+        route = await self._recorder.route(live, request.visitor, forced)
+        served, slate_request = await self._serve(request, route.version)
         latency_ms = (time.perf_counter() - started) * 1000
-        slate = slate_row(asked.visitor, route, served, latency_ms, surface.exploration)
-        recorded = await self._recorder.record(asked.visitor, route, slate)
+        slate = slate_row(request.visitor, route, served, latency_ms, surface.exploration)
+        recorded = await self._recorder.record(request.visitor, route, slate)
         if recorded and surface.shadow_share:
-            self._shadows.ask_ranking(asked.visitor, route, slate, ask)
-        answer = {**head_of(route, slate, surface), "items": _items(live, asked, served)}
+            self._shadows.ask_ranking(request.visitor, route, slate, slate_request)
+        answer = {**head_of(route, slate, surface), "items": _items(live, request, served)}
         if not recorded:
             answer["recorded"] = False
         return orjson.dumps(answer)
@@ -100,13 +102,13 @@ class Recommender:
                 f"surface '{surface.key}' has no running experiment, must have one.",
                 field="surface",
             )
-        asked = await self._read_question(live, caller, surface, data)
-        if not asked.visitor.consent.analytics:
+        request = await self._read_request(live, caller, surface, data)
+        if not request.visitor.consent.analytics:
             raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
         control, *treatments = experiment.variants.values()
         treatment = treatments[self._rng.integers(len(treatments))]
         sides = [control, treatment] if self._rng.random() < 0.5 else [treatment, control]
-        served = [(await self._serve(asked, variant.version))[0] for variant in sides]
+        served = [(await self._serve(request, variant.version))[0] for variant in sides]
         pair = {
             "experiment_id": experiment.experiment_id,
             "treatment": "ab"[sides.index(treatment)],
@@ -121,71 +123,73 @@ class Recommender:
         nothing = Served(slots=(), fallback=None, candidate_count=0, candidate_hash="")
         route = Route(None, None, None, "PAIRWISE", forced=True)
         latency_ms = (time.perf_counter() - started) * 1000
-        row = slate_row(asked.visitor, route, nothing, latency_ms, surface.exploration)
+        row = slate_row(request.visitor, route, nothing, latency_ms, surface.exploration)
         row.pair = pair
         await self._recorder.writer.commit(Rows(slates=[row]))
         answer = {
             "recommendation_id": row.recommendation_id,
             "surface": surface.key,
             **{
-                side: {"items": _items(live, asked, slate)}
+                side: {"items": _items(live, request, slate)}
                 for side, slate in zip("ab", served, strict=True)
             },
         }
         return orjson.dumps(answer)
 
-    async def _read_question(
+    async def _read_request(
         self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
-    ) -> _Question:
+    ) -> _RecommendRequest:
         k = fields.whole_number(data, "k", 10, min_value=1, max_value=MAX_K)
         only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
         visitor = await self._recorder.read_visitor(live, caller, surface, data)
-        return _Question(visitor=visitor, k=k, only=only, exclude=exclude or [])
+        return _RecommendRequest(visitor=visitor, k=k, only=only, exclude=exclude or [])
 
-    async def _serve(self, asked: _Question, version: LiveVersion | None) -> tuple[Served, Ask]:
-        surface = asked.surface
-        state = await self._read_cache(surface, version, asked.visitor.unit)
-        ask = Ask(
-            k=asked.k,
+    async def _serve(
+        self, request: _RecommendRequest, version: LiveVersion | None
+    ) -> tuple[Served, SlateRequest]:
+        surface = request.surface
+        state = await self._read_cache(surface, version, request.visitor.unit)
+        slate_request = SlateRequest(
+            k=request.k,
             recent=state.recent,
             precomputed=state.precomputed,
-            exclude=asked.exclude,
-            only=asked.only,
+            exclude=request.exclude,
+            only=request.only,
             static_list=surface.static_list,
             max_candidates=surface.candidates,
             temperature=surface.exploration,
         )
-        if version is not None and version.model is not None and version.model.elsewhere is not None:
-            return await self._serve_elsewhere(asked, version, ask), ask
+        if version is not None and version.model is not None and version.model.remote is not None:
+            return await self._serve_remote(request, version, slate_request), slate_request
         ranker = version.ranker if version is not None else None
         without = "no_champion" if version is None else "model_unavailable"
-        return serve(ranker, ask, rng=self._rng, without=without), ask
+        return serve(ranker, slate_request, rng=self._rng, without=without), slate_request
 
-    async def _serve_elsewhere(self, asked: _Question, version: LiveVersion, ask: Ask) -> Served:
+    async def _serve_remote(
+        self, request: _RecommendRequest, version: LiveVersion, slate_request: SlateRequest
+    ) -> Served:
         """Let somebody else's model score the candidates; its own default order stands in for it."""
         ranker, model = version.ranker, version.model
-        if ranker is None or model is None or model.elsewhere is None:
-            return serve(None, ask, rng=self._rng, without="model_unavailable")
-        found = find_candidates(ranker, ask)
+        if ranker is None or model is None or model.remote is None:
+            return serve(None, slate_request, rng=self._rng, without="model_unavailable")
+        found = find_candidates(ranker, slate_request)
         if not len(found.items):
-            return serve(ranker, ask, rng=self._rng, without="static_list")
+            return serve(ranker, slate_request, rng=self._rng, without="static_list")
         question = {
-            "unit_id": asked.visitor.unit,
-            "recent": list(ask.recent),
+            "unit_id": request.visitor.unit,
+            "recent": list(slate_request.recent),
             "candidates": [ranker.item_ids[i] for i in found.items.tolist()],
-            "context": asked.visitor.context,
+            "context": request.visitor.context,
         }
         try:
             scores = np.array(
-                await self._remote.scores(
-                    version.version_id, model.elsewhere, question, len(found.items)
-                ),
+                await self._remote.scores(version.version_id, model.remote, question, len(found.items)),
                 dtype=np.float32,
             )
         except RemoteError as error:
             found = replace(found, fallback=str(error))
             scores = ranker.score(found.items, found.recent)
-        return fill_slate(ranker, ask, found, scores, rng=self._rng)
+        return fill_slate(ranker, slate_request, found, scores, rng=self._rng)
 
     async def _read_cache(
         self, surface: LiveSurface, version: LiveVersion | None, unit: str
@@ -200,8 +204,8 @@ class Recommender:
         )
 
 
-def _items(live: Live, asked: _Question, served: Served) -> list[dict[str, Any]]:
-    titles = live.titles.get(asked.visitor.key.project_id, {})
+def _items(live: Live, request: _RecommendRequest, served: Served) -> list[dict[str, Any]]:
+    titles = live.titles.get(request.visitor.key.project_id, {})
     return [
         {
             "item_id": slot.item_id,

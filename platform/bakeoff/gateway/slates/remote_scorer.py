@@ -25,13 +25,13 @@ from inference.serving.endpoint import (
     encode_question,
     read_scores,
 )
-from inference.serving.model_rpc import ASKS, MAX_WAITING, encode_ask, replies_key
+from inference.serving.model_rpc import MAX_WAITING, REQUESTS, encode_request, replies_key
 from inference.serving.models import ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inference.serving.models import Elsewhere
+    from inference.serving.models import RemoteModel
     from inference.supervision import Supervisor, WorkStatus
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RemoteError(Exception):
     """No answer; the message is the fallback's reason."""
 
 
-class Remote:
+class RemoteScorer:
     """All that is asked elsewhere by one process."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Remote:
         self._cache, self._waiting, self._process = cache, waiting, process
         self._supervisor = supervisor
         self._numbers = itertools.count()
-        self._asked: dict[int, asyncio.Future[list[float]]] = {}
+        self._pending: dict[int, asyncio.Future[list[float]]] = {}
         self._breakers: dict[int, Breaker] = {}
         self._http: OutgoingClient | None = None
 
@@ -86,7 +86,7 @@ class Remote:
         return [version for version, breaker in self._breakers.items() if breaker.is_open]
 
     async def scores(
-        self, version_id: int, asked: Elsewhere, question: Mapping[str, Any], count: int
+        self, version_id: int, model: RemoteModel, question: Mapping[str, Any], count: int
     ) -> list[float]:
         """Return `count` finite scores.
 
@@ -97,7 +97,7 @@ class Remote:
         if not breaker.lets_through():
             raise RemoteError(OPEN)
         try:
-            scores = await self._ask(asked, question, count)
+            scores = await self._ask(model, question, count)
         except TimeoutError:
             breaker.failed()
             raise RemoteError(TIMEOUT) from None
@@ -111,40 +111,40 @@ class Remote:
         breaker.succeeded()
         return scores
 
-    async def probe(self, asked: Elsewhere, question: Mapping[str, Any], count: int) -> None:
+    async def probe(self, model: RemoteModel, question: Mapping[str, Any], count: int) -> None:
         """Ask once, past the breaker: a version that does not serve yet must not open it.
 
         Raises:
             RemoteError: there is no answer in time, or it is wrong; the message says so.
         """
         try:
-            await self._ask(asked, question, count)
+            await self._ask(model, question, count)
         except TimeoutError:
-            raise RemoteError(f"no answer within {asked.deadline_ms} ms") from None
+            raise RemoteError(f"no answer within {model.deadline_ms} ms") from None
         except FAULTS as error:
             raise RemoteError(f"a wrong answer: {error}") from error
 
-    async def _ask(self, asked: Elsewhere, question: Mapping[str, Any], count: int) -> list[float]:
-        ask = self._ask_endpoint if asked.form == ENDPOINT else self._ask_worker
-        async with asyncio.timeout(asked.deadline_ms / 1000):
-            scores = await ask(asked, question)
+    async def _ask(self, model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
+        ask = self._ask_endpoint if model.form == ENDPOINT else self._ask_worker
+        async with asyncio.timeout(model.deadline_ms / 1000):
+            scores = await ask(model, question)
         check_scores(scores, count)
         return scores
 
-    async def _ask_worker(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:
+    async def _ask_worker(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
         self._supervisor.start(LISTENER, self._listen)
         number = next(self._numbers)
         answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
-        until = time.time() + asked.deadline_ms / 1000
+        self._pending[number] = answer
+        until = time.time() + model.deadline_ms / 1000
         try:
             pipe = self._cache.pipeline(transaction=False)
-            pipe.rpush(ASKS, encode_ask(number, self._process, asked.digest, until, question))
-            pipe.ltrim(ASKS, -MAX_WAITING, -1)
+            pipe.rpush(REQUESTS, encode_request(number, self._process, model.digest, until, question))
+            pipe.ltrim(REQUESTS, -MAX_WAITING, -1)
             await pipe.execute()
             return await answer
         finally:
-            del self._asked[number]
+            del self._pending[number]
 
     async def _listen(self, status: WorkStatus) -> None:
         """Hand answers to who asked."""
@@ -169,7 +169,7 @@ class Remote:
         except (ValueError, TypeError) as error:  # it answers nobody, and the next one must be heard
             logger.warning("an answer is no answer: %s", error)
             return
-        answer = self._asked.get(number)
+        answer = self._pending.get(number)
         if answer is None or answer.done():
             return
         if error is None:
@@ -177,14 +177,14 @@ class Remote:
         else:
             answer.set_exception(WrongAnswerError(error))
 
-    async def _ask_endpoint(self, asked: Elsewhere, question: Mapping[str, Any]) -> list[float]:
+    async def _ask_endpoint(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
         if self._http is None:
             self._http = OutgoingClient()
         answer = await self._http.post(
-            asked.url,
-            content=encode_question(question, asked.protocol),
+            model.url,
+            content=encode_question(question, model.protocol),
             headers=HEADERS,
             # The deadline around this call comes first, and tells a late answer from none.
-            seconds=2 * asked.deadline_ms / 1000,
+            seconds=2 * model.deadline_ms / 1000,
         )
-        return read_scores(answer.status, answer.content, asked.protocol)
+        return read_scores(answer.status, answer.content, model.protocol)

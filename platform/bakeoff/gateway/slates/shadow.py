@@ -19,7 +19,7 @@ from inference.serving.keys import MAX_SHADOWED, shadow_key
 if TYPE_CHECKING:
     from bakeoff.gateway.slates.recorder import Route, Visitor
     from experiments.ingest.rows import SlateRow
-    from inference.serving.ladder import Ask
+    from inference.serving.ladder import SlateRequest
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,9 @@ class Shadows:
         self._random = random.Random()  # noqa: S311  a sample, no secret
         self._sending: set[asyncio.Task[None]] = set()
 
-    def ask_ranking(self, visitor: Visitor, route: Route, slate: SlateRow, ask: Ask) -> None:
+    def ask_ranking(
+        self, visitor: Visitor, route: Route, slate: SlateRow, slate_request: SlateRequest
+    ) -> None:
         """Pass a recommendation on: the same history, the same candidates."""
         if not self._chosen(visitor, route):
             return
@@ -43,10 +45,12 @@ class Shadows:
             route,
             {
                 "unit_id": visitor.unit,
-                "recent": list(ask.recent),
-                "only": None if ask.only is None else list(ask.only),
-                "exclude": list(ask.exclude),
-                "precomputed": None if ask.precomputed is None else ask.precomputed.hex(),
+                "recent": list(slate_request.recent),
+                "only": None if slate_request.only is None else list(slate_request.only),
+                "exclude": list(slate_request.exclude),
+                "precomputed": None
+                if slate_request.precomputed is None
+                else slate_request.precomputed.hex(),
                 "context": visitor.context,
             },
         )
