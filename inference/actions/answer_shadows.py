@@ -107,9 +107,9 @@ def _compare_labels(
     if model.labels is None:
         raise ValueError(f"{version.label} does not label.")
     start = time.perf_counter()
-    if model.labels.labeller is not None:
+    if model.labels.classifier is not None:
         question = request["question"]
-        scores = model.labels.labeller.probabilities([question["text"]], [question["features"]])[0]
+        scores = model.labels.classifier.probabilities([question["text"]], [question["features"]])[0]
     else:
         scores = np.asarray(
             shared_model_worker().answer(version.artifact_sha256, [request["question"]])[0]

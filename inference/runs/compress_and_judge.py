@@ -128,15 +128,15 @@ def _judge(root: Path, digest: str, rows: Likes | Examples, plan: Plan) -> _Judg
 
 
 def _judge_labels(root: Path, digest: str, rows: Examples) -> _Judged:
-    labeller = open_worker_model(root, digest)
+    classifier = open_worker_model(root, digest)
     _, later = split_examples(rows)
-    index = {label: i for i, label in enumerate(labeller.labels)}
+    index = {label: i for i, label in enumerate(classifier.labels)}
     later = np.array([i for i in later if rows.labels[i] in index], dtype=np.int64)
     texts, features = [rows.texts[i] for i in later], [rows.features[i] for i in later]
     truth = np.array([index[rows.labels[i]] for i in later], dtype=np.int64)
     return _Judged(
-        score_labels(labeller.probabilities(texts, features), truth),
-        lambda n: labeller.probabilities([texts[n % len(texts)]], [features[n % len(texts)]]),
+        score_labels(classifier.probabilities(texts, features), truth),
+        lambda n: classifier.probabilities([texts[n % len(texts)]], [features[n % len(texts)]]),
     )
 
 

@@ -148,8 +148,8 @@ class _Judged:
     def __init__(self, draft: Draft, held: LabelledData, fit_seconds: float = 0.0) -> None:
         self.fit_seconds = fit_seconds
         with tempfile.TemporaryDirectory() as scratch:
-            labeller = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
-            found = labeller.probabilities(held.texts, held.features)
+            classifier = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
+            found = classifier.probabilities(held.texts, held.features)
             self.probabilities: Floats = check_probabilities(found)
         self.scores: Scores = score_labels(self.probabilities, held.truth)
 
@@ -221,11 +221,11 @@ def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -
 
 def _measure(plan: Plan, digest: str, held: LabelledData) -> Serving:
     """Time what a request does: label one text."""
-    labeller = open_worker_model(plan.place.artifacts, digest)
+    classifier = open_worker_model(plan.place.artifacts, digest)
     times = []
     for i in range(min(100, len(held.texts))):
         start = time.perf_counter()
-        labeller.probabilities([held.texts[i]], [held.features[i]])
+        classifier.probabilities([held.texts[i]], [held.features[i]])
         times.append((time.perf_counter() - start) * 1000)
     return Serving(
         latency_p95_ms=float(np.quantile(times, 0.95)),

@@ -173,11 +173,11 @@ def check_served_labels(
     if served.model in {ENDPOINT, PYTHON}:
         return Finding(SERVING, f"not judged: {served.label} is asked elsewhere")
     try:
-        labeller = open_worker_model(plan.place.artifacts, served.digest)
+        classifier = open_worker_model(plan.place.artifacts, served.digest)
     except (ArtifactError, OSError, ValueError) as error:
         return Finding(SERVING, f"not judged: {error}")
-    best = labeller.probabilities(held.texts, held.features).argmax(1)
-    names = [fold_label(label) for label in labeller.labels]
+    best = classifier.probabilities(held.texts, held.features).argmax(1)
+    names = [fold_label(label) for label in classifier.labels]
     truth = [fold_label(held.labels[i]) for i in held.truth]
     theirs = np.array([names[i] == label for i, label in zip(best, truth, strict=True)], dtype=float)
     unseen = _unseen_examples(served, held, truth)

@@ -13,7 +13,7 @@ from inference.serving.artifact import ArtifactError, Floats, check_artifact
 from inference.serving.custom_artifact import find_python
 from inference.serving.endpoint import ask_endpoint
 from inference.serving.models import ENDPOINT, PYTHON, RemoteModel
-from inference.serving.text_classifiers import ENCODER, TERMS, Labeller
+from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ def open_worker_model(root: Path, digest: str) -> Any:
     """
     folder, manifest = check_artifact(root, digest)
     if manifest["form"] in (ENCODER, TERMS):
-        return Labeller(root, digest)
+        return TextClassifier(root, digest)
     if manifest["form"] == PYTHON:
         return open_python(folder, manifest["about"])
     if manifest["form"] == ENDPOINT:
@@ -118,10 +118,10 @@ def open_python(folder: Path, about: Mapping[str, Any]) -> Any:
     """Return a user's model, loaded by its own class from its own files."""
     model = find_python(about["entry_point"]).load(folder)
     labels = about.get("labels")
-    return model if labels is None else _PythonLabeller(model, labels)
+    return model if labels is None else _PythonClassifier(model, labels)
 
 
-class _PythonLabeller:
+class _PythonClassifier:
     """Checks that a user's model answers with one probability a label."""
 
     def __init__(self, model: Any, labels: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """Open whatever a version is: what serves here, and what is asked elsewhere.
 
-A recommender ranks by a `Ranker`, a classifier labels by a `Labeller`. Forms that do not fit a web
-process are asked: `encoder` and `python` of a worker, `endpoint` over HTTP; of those the web process
-knows the items or labels, and what to answer when they do not.
+A recommender ranks by a `Ranker`, a classifier labels by a `TextClassifier`. Forms that do not fit a
+web process are asked: `encoder` and `python` of a worker, `endpoint` over HTTP; of those the web
+process knows the items or labels, and what to answer when they do not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.serving.artifact import check_artifact, form_of
 from inference.serving.ranker import Ranker
-from inference.serving.text_classifiers import ENCODER, TERMS, Labeller
+from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,12 +60,12 @@ class Labels:
     Attributes:
         labels: in the order of scores.
         prior: each label's share of what was learnt from: the answer when there is no other.
-        labeller: labels here, or None when the model is asked elsewhere.
+        classifier: labels here, or None when the model is asked elsewhere.
     """
 
     labels: Sequence[str]
     prior: Sequence[float]
-    labeller: Labeller | None
+    classifier: TextClassifier | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def open_model(root: Path, digest: str) -> Model:
         labels = Labels(
             labels=about["labels"],
             prior=about["prior"],
-            labeller=Labeller(root, digest) if form == TERMS else None,
+            classifier=TextClassifier(root, digest) if form == TERMS else None,
         )
         return Model(labels=labels, remote=remote)
     return Model(ranker=Ranker(root, digest), remote=remote)

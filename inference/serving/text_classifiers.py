@@ -42,7 +42,7 @@ def softmax(logits: Floats) -> Floats:
     return probabilities
 
 
-class Labeller:
+class TextClassifier:
     """One version: its labels, and what they are read from."""
 
     def __init__(self, root: Path, digest: str) -> None:

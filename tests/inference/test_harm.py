@@ -64,8 +64,8 @@ def test_a_rare_label_is_learnt(tmp_path):
     assert result.gate.passed
     assert result.gate.rows["recall"]["challenger"] == 1.0
     assert result.gate.about["notes"] == []
-    labeller = open_worker_model(tmp_path / "artifacts", result.artifact_sha256)
-    assert labeller.about["fit"]["converged"] is True
+    classifier = open_worker_model(tmp_path / "artifacts", result.artifact_sha256)
+    assert classifier.about["fit"]["converged"] is True
 
 
 def test_one_in_five_hundred_is_learnt(tmp_path):

@@ -42,9 +42,9 @@ from bakeoff.gateway.intake.unit_lookup import UnitLookup
 from bakeoff.gateway.project_events import happenings, read_ticket
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.slates.cache_reader import GroupRead
-from bakeoff.gateway.slates.classify import Classifier
+from bakeoff.gateway.slates.classify import ClassifyHandler
 from bakeoff.gateway.slates.probing import probe
-from bakeoff.gateway.slates.recommend import Recommender
+from bakeoff.gateway.slates.recommend import RecommendHandler
 from bakeoff.gateway.slates.recorder import Recorder
 from bakeoff.gateway.slates.remote_scorer import RemoteScorer
 from bakeoff.gateway.slates.shadow import Shadows
@@ -107,8 +107,8 @@ class Gateway:
         self._flags = Flags(self._identity, self._units, sub_path=sub_path)
         recorder = Recorder(self._writer, self._identity, self._intake, self._units, secret)
         shadows = Shadows(self._cache)
-        self._recommend = Recommender(recorder, GroupRead(self._cache), self._remote, shadows)
-        self._classify = Classifier(recorder, self._remote, shadows, self._aside)
+        self._recommend = RecommendHandler(recorder, GroupRead(self._cache), self._remote, shadows)
+        self._classify = ClassifyHandler(recorder, self._remote, shadows, self._aside)
         self._routes = self._table()
         self._with_key = {
             path[: -len("{key}")]: path for path in self._routes if path.endswith("{key}")

@@ -38,7 +38,7 @@ MAX_FEATURES = 500
 MAX_LABELS = 100
 
 
-class Classifier:
+class ClassifyHandler:
     """The handler; one in a process."""
 
     def __init__(
@@ -94,8 +94,8 @@ class Classifier:
         if labels is None or version.model is None:
             return _served(surface.static_list[:k], [0.0] * k, "model_unavailable", 0)
         scores, fallback = labels.prior, None
-        if labels.labeller is not None:
-            scores = labels.labeller.probabilities([text], [features])[0].tolist()
+        if labels.classifier is not None:
+            scores = labels.classifier.probabilities([text], [features])[0].tolist()
         elif version.model.remote is not None:
             try:
                 scores = await self._remote.scores(

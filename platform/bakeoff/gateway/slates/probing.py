@@ -58,9 +58,9 @@ async def _label(model: Model, labels: Labels, remote: RemoteScorer) -> None:
         question: Mapping[str, Any] = {"text": TEXT, "features": {}}
         await remote.probe(model.remote, question, len(labels.labels))
         return
-    if labels.labeller is None:
+    if labels.classifier is None:
         raise NoAnswerError("nothing labels here")
-    (row,) = await asyncio.to_thread(labels.labeller.probabilities, [TEXT], [{}])
+    (row,) = await asyncio.to_thread(labels.classifier.probabilities, [TEXT], [{}])
     if len(row) != len(labels.labels) or not np.isfinite(row).all():
         raise NoAnswerError(f"probabilities == {len(row)} numbers, must be {len(labels.labels)} finite")
 

@@ -51,7 +51,7 @@ class _RecommendRequest:
         return self.visitor.surface
 
 
-class Recommender:
+class RecommendHandler:
     """The handlers; one in a process."""
 
     def __init__(
