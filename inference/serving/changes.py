@@ -97,7 +97,7 @@ def read_unserved(client: redis.Redis) -> dict[int, list[str]]:
     return unserved
 
 
-def live_channel(project: int) -> str:
+def project_events_channel(project: int) -> str:
     """Where pages of a project hear that something happened."""
     return f"live:{project}"
 
@@ -105,4 +105,4 @@ def live_channel(project: int) -> str:
 def announce_live(cache: redis.Redis, project: int, topic: str) -> None:
     """Tell open pages that `looks`, `runs` or `events` have moved; without a cache they poll."""
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
-        cache.publish(live_channel(project), topic)
+        cache.publish(project_events_channel(project), topic)

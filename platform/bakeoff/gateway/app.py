@@ -39,7 +39,7 @@ from bakeoff.gateway.intake.group_commit import GroupCommit
 from bakeoff.gateway.intake.identity_resolver import IdentityResolver
 from bakeoff.gateway.intake.intake import Intake
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
-from bakeoff.gateway.project_events import happenings, read_ticket
+from bakeoff.gateway.project_events import read_ticket, stream_project_events
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.slates.cache_reader import GroupRead
 from bakeoff.gateway.slates.classify import ClassifyHandler
@@ -129,7 +129,7 @@ class Gateway:
             "/api/features/{key}": ("GET", self._answer_payload),
             "/sub/{key}": ("GET", self._stream_payloads),
             "/v1/flags": ("GET", self._answer_rules),
-            "/v1/live": ("GET", self._stream_happenings),
+            "/v1/live": ("GET", self._stream_project_events),
             "/healthz": ("GET", self._answer_health),
             "/readyz": ("GET", self._answer_readiness),
         }
@@ -314,8 +314,10 @@ class Gateway:
         _, caller = self._caller(request, SERVE)
         return self._flags.refetches(self._live, caller.key)
 
-    async def _stream_happenings(self, request: Request) -> AsyncIterator[bytes]:
-        return happenings(self._listening, read_ticket(self._secret, request.query("ticket")))
+    async def _stream_project_events(self, request: Request) -> AsyncIterator[bytes]:
+        return stream_project_events(
+            self._listening, read_ticket(self._secret, request.query("ticket"))
+        )
 
     async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002
         return self._readiness.health()

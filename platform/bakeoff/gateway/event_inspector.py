@@ -9,7 +9,7 @@ import orjson
 import redis.asyncio
 import redis.exceptions
 
-from inference.serving.changes import live_channel
+from inference.serving.changes import project_events_channel
 
 MAX_SEEN = 100
 SEEN_SECONDS = 120
@@ -36,14 +36,16 @@ async def watched_projects(cache: redis.asyncio.Redis) -> frozenset[int]:
     return frozenset(int(key.rpartition(b":")[2]) for key in keys)
 
 
-async def show(cache: redis.asyncio.Redis, project: int, rows: list[dict[str, Any]]) -> None:
+async def show_in_inspector(
+    cache: redis.asyncio.Redis, project: int, rows: list[dict[str, Any]]
+) -> None:
     """Keep rows for who watches; without a cache nobody watches."""
     try:
         async with cache.pipeline(transaction=False) as pipe:
             pipe.lpush(seen_key(project), *[orjson.dumps(row) for row in rows[-MAX_SEEN:]])
             pipe.ltrim(seen_key(project), 0, MAX_SEEN - 1)
             pipe.expire(seen_key(project), SEEN_SECONDS)
-            pipe.publish(live_channel(project), b"events")
+            pipe.publish(project_events_channel(project), b"events")
             await pipe.execute()
     except (redis.exceptions.RedisError, OSError):
         return

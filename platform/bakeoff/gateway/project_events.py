@@ -14,7 +14,7 @@ import redis.exceptions
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.http.errors import ApiError
 from experiments.assignment.qa_links import LinkError, QaLink, read_link, write_link
-from inference.serving.changes import live_channel
+from inference.serving.changes import project_events_channel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,10 +44,12 @@ def read_ticket(secret: str, ticket: str) -> int:
     return link.project_id
 
 
-async def happenings(cache: redis.asyncio.Redis, project: int) -> AsyncIterator[bytes]:
+async def stream_project_events(cache: redis.asyncio.Redis, project: int) -> AsyncIterator[bytes]:
     """Yield a word whenever something happens; ends when the cache goes away, and the page polls."""
     try:
-        async for word in subscribe(cache, live_channel(project), quiet_seconds=HEARTBEAT_SECONDS):
+        async for word in subscribe(
+            cache, project_events_channel(project), quiet_seconds=HEARTBEAT_SECONDS
+        ):
             yield b": still here\n\n" if word is None else b"data: %s\n\n" % word
     except (redis.exceptions.RedisError, OSError):
         return

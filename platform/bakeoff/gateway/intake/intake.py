@@ -19,7 +19,7 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.config.running_experiments import NO_FLAGS
-from bakeoff.gateway.event_inspector import show
+from bakeoff.gateway.event_inspector import show_in_inspector
 from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.caller import Consent
 from bakeoff.gateway.http.errors import ApiError, invalid, not_found
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MAX_EVENTS = 1000
 # Unit, item or none, name, value.
-_Happened = tuple[str, str | None, str, float | None]
+_ItemAction = tuple[str, str | None, str, float | None]
 EXCLUSIONS_REMEMBERED = 50_000
 # Codes of entries that are in order and not kept: no error, also when one comes alone.
 NOT_RECORDED = frozenset({"no_consent", "crawler"})
@@ -224,7 +224,7 @@ class Intake:
         except (ApiError, BoundsError) as error:
             if key.project_id in live.watched:
                 refused = {"index": 0, "code": error.code, "message": error.message}
-                await show(self._cache, key.project_id, [_seen(entries[0], refused)])
+                await show_in_inspector(self._cache, key.project_id, [_seen(entries[0], refused)])
             raise
 
     async def _keep(self, live: Live, caller: Caller, draft: _Draft) -> dict[str, Any]:
@@ -261,7 +261,7 @@ class Intake:
         ]
         kept += [_seen({"name": "exposure", "unit_id": e.unit_id}) for _, e, _ in draft.exposures]
         refused = [_seen(row.get("entry"), row) for row in draft.rejected]
-        await show(self._cache, key.project_id, kept + refused)
+        await show_in_inspector(self._cache, key.project_id, kept + refused)
 
     async def _settle(self, live: Live, key: LiveKey, draft: _Draft) -> Rows:
         """Put the units into the rows."""
@@ -282,13 +282,13 @@ class Intake:
                 rows.exposures.append(exposure)
         return rows
 
-    async def _tell_serving(self, live: Live, key: LiveKey, happened: Sequence[_Happened]) -> None:
+    async def _tell_serving(self, live: Live, key: LiveKey, actions: Sequence[_ItemAction]) -> None:
         """Let the next request see what was liked, and have the unit's candidates refreshed."""
         pipe = self._cache.pipeline(transaction=False)
         # By rules and not by surface: a project may have hundreds of surfaces, and most count the same.
         rules = {s.history: s.liked for s in live.surfaces.get(key.project_id, {}).values()}
         for history, liked in rules.items():
-            for unit, item, name, value in happened:
+            for unit, item, name, value in actions:
                 if item and is_liked(liked, name, value):
                     recent = recent_key(history, unit)
                     pipe.lpush(recent, item)
