@@ -187,8 +187,12 @@ def _unleash(stage, home: Path):
 
 
 def _routing(count: int) -> Row:
-    from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveFlags, LiveVariant
-    from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
+    from bakeoff.gateway.config.running_experiments import (
+        ProjectFlags,
+        RunningExperiment,
+        RunningVariant,
+    )
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
     from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
     from bakeoff.gateway.slates.recorder import Visitor, choose_route
     from experiments.assignment import ExperimentRule, Span, VariantRule
@@ -199,12 +203,12 @@ def _routing(count: int) -> Row:
             f"e{n}", f"salt-{n}", 1.0, (VariantRule("control", 0.5), VariantRule("treatment", 0.5)),
             checks=(Span("layer", "layer-salt", n / count, (n + 1) / count),) if count > 1 else (),
         )  # fmt: skip
-        variants = {key: LiveVariant(1, key, 0.5, None) for key in ("control", "treatment")}
-        experiments.append(LiveExperiment(n, f"e{n}", "home", 1, rule, variants))
-    surface = LiveSurface(1, "home", "recommend", (), 200, 0.0, (), None, tuple(experiments))
+        variants = {key: RunningVariant(1, key, 0.5, None) for key in ("control", "treatment")}
+        experiments.append(RunningExperiment(n, f"e{n}", "home", 1, rule, variants))
+    surface = SurfaceConfig(1, "home", "recommend", (), 200, 0.0, (), None, tuple(experiments))
     rules = {e.key: e.rule for e in experiments}
-    live = Live(flags={1: LiveFlags({}, rules, {}, {}, "")})
-    key = LiveKey(1, "shop", "pk", ())
+    live = ServingConfig(flags={1: ProjectFlags({}, rules, {}, {}, "")})
+    key = KeyConfig(1, "shop", "pk", ())
     visitors = [Visitor(key, surface, f"user-{n}", {}, False, None) for n in range(2000)]
     times = []
     for _ in range(5):

@@ -17,7 +17,7 @@ from django.test import Client
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.cli import main
 from bakeoff.commands.doctor import check_champions
-from bakeoff.gateway.config.serving_config import LiveConfiguration
+from bakeoff.gateway.config.serving_config import ServingConfigWatcher
 from bakeoff.gateway.slates.probing import probe
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.start_experiment import CannotStartError
@@ -102,9 +102,9 @@ def test_a_champion_that_is_lost_is_seen_by_health_and_doctor(lane, shop, rival)
 def test_a_process_without_the_artifact_refuses_for_all(lane, shop, rival, tmp_path):
     """Its disk is another one, as in a second machine."""
 
-    async def start() -> LiveConfiguration:
+    async def start() -> ServingConfigWatcher:
         mine = lane.gateway
-        other = LiveConfiguration(
+        other = ServingConfigWatcher(
             test_database_url(), mine._store, mine._listening, tmp_path, Supervisor()
         )
         other.process = "other:1"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from bakeoff.accounts.keys import INGEST, SECRET, SERVE, digest_of
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
-from bakeoff.gateway.config.serving_config import Live, LiveConfiguration
+from bakeoff.gateway.config.serving_config import ServingConfig, ServingConfigWatcher
 from bakeoff.gateway.database import Connector
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
 from bakeoff.gateway.http.access import authenticate, authenticate_as, key_text
@@ -53,7 +53,7 @@ from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
-    from bakeoff.gateway.config.serving_config import LiveKey
+    from bakeoff.gateway.config.serving_config import KeyConfig
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Any]]
@@ -86,20 +86,22 @@ class Gateway:
         self._store = BoundedRedis.of(environment.redis_url, STORE_SECONDS)
         self._listening = listening_client(environment.redis_url)
         connector = Connector(environment.database_url, pooled=environment.pooled)
-        self._live = LiveConfiguration(
+        self._config = ServingConfigWatcher(
             environment.database_url,
             self._store,
             self._listening,
             environment.artifacts,
             self._supervisor,
         )
-        self._readiness = Readiness(connector, self._store, self._live, self._supervisor)
+        self._readiness = Readiness(connector, self._store, self._config, self._supervisor)
         self._writer = GroupCommit(connector, self._store, self._supervisor)
         self._identity = IdentityResolver(connector, self._store)
         self._intake = Intake(self._writer, self._cache, self._identity, self._aside)
-        self._remote = RemoteScorer(self._cache, self._listening, self._live.process, self._supervisor)
-        self._live.open_breakers = self._remote.open_breakers
-        self._live.prober = partial(probe, remote=self._remote)
+        self._remote = RemoteScorer(
+            self._cache, self._listening, self._config.process, self._supervisor
+        )
+        self._config.open_breakers = self._remote.open_breakers
+        self._config.prober = partial(probe, remote=self._remote)
         self._units = UnitLookup(connector)
         self._key_use = KeyUse(connector)
         self._rates = Rates(environment.rates, self._cache)
@@ -188,7 +190,7 @@ class Gateway:
 
     async def _answer_by_the_rest(self, request: Request, send: Send) -> None:
         given = key_text(request)
-        key = self._live.current.keys.get(digest_of(given)) if given else None
+        key = self._config.current.keys.get(digest_of(given)) if given else None
         trusted = key is not None and key.kind == SECRET
         await self._django.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
 
@@ -203,7 +205,7 @@ class Gateway:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self._live.start()
+                await self._config.start()
                 await self._writer.start()
                 self._supervisor.start("use of keys", self._key_use.run)
                 self._supervisor.start("rates", self._rates.run)
@@ -225,7 +227,7 @@ class Gateway:
             self._writer.stop,
             self._identity.stop,
             self._units.stop,
-            self._live.stop,
+            self._config.stop,
             self._supervisor.stop,
             self._cache.aclose,
             self._store.aclose,
@@ -238,49 +240,49 @@ class Gateway:
                 logger.exception("a part did not end")
         self._aside.stop()
 
-    def _caller(self, request: Request, scope: str) -> tuple[Live, Caller]:
-        live = self._live.current
-        key = authenticate(request, live, scope)
+    def _caller(self, request: Request, scope: str) -> tuple[ServingConfig, Caller]:
+        config = self._config.current
+        key = authenticate(request, config, scope)
         self._key_use.note(key.digest)
         caller = Caller.of(request, key, self._rates)
         caller.spend(1)
-        return live, caller
+        return config, caller
 
     async def _answer_recommend(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request, SERVE)
-        return 200, await self._recommend.answer(live, caller, await request.json())
+        config, caller = self._caller(request, SERVE)
+        return 200, await self._recommend.answer(config, caller, await request.json())
 
     async def _answer_classify(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request, SERVE)
-        return 200, await self._classify.answer(live, caller, await request.json())
+        config, caller = self._caller(request, SERVE)
+        return 200, await self._classify.answer(config, caller, await request.json())
 
     async def _answer_compare(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request, SERVE)
-        return 200, await self._recommend.compare(live, caller, await request.json())
+        config, caller = self._caller(request, SERVE)
+        return 200, await self._recommend.compare(config, caller, await request.json())
 
     async def _answer_events(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request, INGEST)
-        return 202, await self._intake.events(live, caller, await request.json(rows="events"))
+        config, caller = self._caller(request, INGEST)
+        return 202, await self._intake.events(config, caller, await request.json(rows="events"))
 
     async def _answer_segment(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request, INGEST)
+        config, caller = self._caller(request, INGEST)
         path = request.path
-        return 200, await self._intake.segment(live, caller, path, await request.json(rows="batch"))
+        return 200, await self._intake.segment(config, caller, path, await request.json(rows="batch"))
 
     async def _answer_feedback(self, request: Request) -> tuple[int, bytes]:
-        live, caller = self._caller(request, INGEST)
-        return 202, await self._intake.feedback(live, caller, await request.json())
+        config, caller = self._caller(request, INGEST)
+        return 202, await self._intake.feedback(config, caller, await request.json())
 
     async def _answer_flag(self, request: Request) -> Answered:
-        live, caller = self._caller(request, SERVE)
+        config, caller = self._caller(request, SERVE)
         flag = unquote(request.path.rpartition("/")[2])
-        return await self._flags.evaluate(live, caller.key, flag, await request.body())
+        return await self._flags.evaluate(config, caller.key, flag, await request.body())
 
     async def _answer_flags(self, request: Request) -> Answered:
-        live, caller = self._caller(request, SERVE)
+        config, caller = self._caller(request, SERVE)
         given = key_text(request)
         return await self._flags.evaluate_all(
-            live,
+            config,
             caller.key,
             await request.body(),
             known_etag=request.header(b"if-none-match"),
@@ -288,10 +290,10 @@ class Gateway:
         )
 
     async def _answer_rules(self, request: Request) -> Answered:
-        live, caller = self._caller(request, SERVE)
-        return self._flags.rules(live, caller.key, request.header(b"if-none-match"))
+        config, caller = self._caller(request, SERVE)
+        return self._flags.rules(config, caller.key, request.header(b"if-none-match"))
 
-    def _named(self, request: Request) -> LiveKey:
+    def _named(self, request: Request) -> KeyConfig:
         """Return the public key that the path names, as GrowthBook's SDKs do.
 
         Raises:
@@ -299,20 +301,20 @@ class Gateway:
         """
         given = request.path.rpartition("/")[2]
         public = given if given.startswith("pk_") else ""
-        key = authenticate_as(public, request, self._live.current, SERVE)
+        key = authenticate_as(public, request, self._config.current, SERVE)
         self._key_use.note(key.digest)
         return key
 
     async def _answer_payload(self, request: Request) -> Answered:
-        payload = self._flags.payload(self._live.current, self._named(request))
+        payload = self._flags.payload(self._config.current, self._named(request))
         return 200, payload, [(b"x-sse-support", b"enabled"), (b"cache-control", b"no-cache")]
 
     async def _stream_payloads(self, request: Request) -> AsyncIterator[bytes]:
-        return self._flags.payloads(self._live, self._named(request))
+        return self._flags.payloads(self._config, self._named(request))
 
     async def _stream_refetches(self, request: Request) -> AsyncIterator[bytes]:
         _, caller = self._caller(request, SERVE)
-        return self._flags.refetches(self._live, caller.key)
+        return self._flags.refetches(self._config, caller.key)
 
     async def _stream_project_events(self, request: Request) -> AsyncIterator[bytes]:
         return stream_project_events(

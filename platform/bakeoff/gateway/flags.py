@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.config.running_experiments import NO_FLAGS, LiveExperiment
+from bakeoff.gateway.config.running_experiments import NO_FLAGS, RunningExperiment
 from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
 from bakeoff.gateway.slates.recorder import decide
 from experiments.assignment.payload import feature_of
@@ -21,8 +21,8 @@ from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_js
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from bakeoff.gateway.config.running_experiments import LiveFlags, RestingFlag
-    from bakeoff.gateway.config.serving_config import Live, LiveConfiguration, LiveKey
+    from bakeoff.gateway.config.running_experiments import ProjectFlags, RestingFlag
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, ServingConfigWatcher
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
     from experiments.assignment import Assignment
@@ -61,11 +61,11 @@ class Flags:
         """Remember where units are looked up, and below which path clients see the platform."""
         self._identity, self._units, self._sub_path = identity, units, sub_path
 
-    async def evaluate(self, live: Live, key: LiveKey, flag: str, raw: bytes) -> Answered:
+    async def evaluate(self, config: ServingConfig, key: KeyConfig, flag: str, raw: bytes) -> Answered:
         """Answer OFREP's single evaluation."""
         try:
-            flags = live.flags.get(key.project_id, NO_FLAGS)
-            context = await self._context(live, key, raw, flag)
+            flags = config.flags.get(key.project_id, NO_FLAGS)
+            context = await self._context(config, key, raw, flag)
             running = flags.running.get(flag)
             if running is None and flag not in flags.resting:
                 raise FlagError(404, "FLAG_NOT_FOUND", f"flag '{flag[:80]}' was not found", flag)
@@ -76,24 +76,27 @@ class Flags:
         return (400 if found.failed else 200), found.raw, []
 
     async def evaluate_all(
-        self, live: Live, key: LiveKey, raw: bytes, *, known_etag: str, public: str
+        self, config: ServingConfig, key: KeyConfig, raw: bytes, *, known_etag: str, public: str
     ) -> Answered:
         """Answer OFREP's bulk evaluation; 304 when neither rules nor context have changed.
 
         Args:
-            live: the configuration.
+            config: the configuration.
             key: whose flags.
             raw: the body.
             known_etag: what the client has.
             public: the public key that the client sent, for the address of its stream.
         """
         try:
-            flags = live.flags.get(key.project_id, NO_FLAGS)
-            context = await self._context(live, key, raw, None)
+            flags = config.flags.get(key.project_id, NO_FLAGS)
+            context = await self._context(config, key, raw, None)
         except FlagError as error:
             return error.status, orjson.dumps(error.body), []
         known = await self._known(key, context, list(flags.running.values()))
-        every: list[LiveExperiment | RestingFlag] = [*flags.running.values(), *flags.resting.values()]
+        every: list[RunningExperiment | RestingFlag] = [
+            *flags.running.values(),
+            *flags.resting.values(),
+        ]
         body: dict[str, Any] = {
             "flags": [_evaluate(flags, flag, context, known).packed for flag in every],
             "metadata": {"version": flags.etag},
@@ -111,7 +114,9 @@ class Flags:
             return 304, b"", headers
         return 200, packed, headers
 
-    async def _context(self, live: Live, key: LiveKey, raw: bytes, flag: str | None) -> _Context:
+    async def _context(
+        self, config: ServingConfig, key: KeyConfig, raw: bytes, flag: str | None
+    ) -> _Context:
         """Read a request's context.
 
         Raises:
@@ -133,17 +138,19 @@ class Flags:
             rule = f"targetingKey must be a text of at most {MAX_ID} characters"
             raise FlagError(400, "INVALID_CONTEXT", rule, flag)
         if unit:
-            (unit,) = await self._identity.units(live, key.project_id, [(None, unit)], may_link=False)
+            (unit,) = await self._identity.units(config, key.project_id, [(None, unit)], may_link=False)
         return _Context(unit, {**context, "id": unit})
 
-    async def _known(self, key: LiveKey, context: _Context, asked: list[LiveExperiment]) -> UnitRecord:
+    async def _known(
+        self, key: KeyConfig, context: _Context, asked: list[RunningExperiment]
+    ) -> UnitRecord:
         if not context.unit:
             return UNKNOWN_UNIT
         return await self._units.find(key.project_id, context.unit, asked)
 
-    def payload(self, live: Live, key: LiveKey) -> bytes:
+    def payload(self, config: ServingConfig, key: KeyConfig) -> bytes:
         """Return GrowthBook's payload: experiments that are hashed its way, and what was shipped."""
-        flags = live.flags.get(key.project_id, NO_FLAGS)
+        flags = config.flags.get(key.project_id, NO_FLAGS)
         features = {
             name: feature_of(
                 experiment.rule,
@@ -165,12 +172,12 @@ class Flags:
         }
         return orjson.dumps({"status": 200, "features": features, "savedGroups": {}})
 
-    def rules(self, live: Live, key: LiveKey, known_etag: str) -> Answered:
+    def rules(self, config: ServingConfig, key: KeyConfig, known_etag: str) -> Answered:
         """Return all rules, for our own clients; 304 when they have not changed.
 
         A public key learns of a rule that names people only that it must ask.
         """
-        flags = live.flags.get(key.project_id, NO_FLAGS)
+        flags = config.flags.get(key.project_id, NO_FLAGS)
         hidden = frozenset() if key.kind == SECRET else flags.personal
         etag = f'"{flags.etag}{"" if hidden else "-all"}"'
         headers = [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
@@ -192,21 +199,21 @@ class Flags:
         }
         return 200, orjson.dumps(body), headers
 
-    async def refetches(self, live: LiveConfiguration, key: LiveKey) -> AsyncIterator[bytes]:
+    async def refetches(self, config: ServingConfigWatcher, key: KeyConfig) -> AsyncIterator[bytes]:
         """Yield OFREP's refetch events, one whenever the flags of the key's project change."""
-        async for etag in changes(live, key):
+        async for etag in changes(config, key):
             if etag is None:
                 yield b": still here\n\n"
                 continue
             said = {"type": "refetchEvaluation", "etag": etag, "lastModified": int(time.time())}
             yield b"id: %s\ndata: %s\n\n" % (etag.encode(), orjson.dumps(said))
 
-    async def payloads(self, live: LiveConfiguration, key: LiveKey) -> AsyncIterator[bytes]:
+    async def payloads(self, config: ServingConfigWatcher, key: KeyConfig) -> AsyncIterator[bytes]:
         """Yield GrowthBook's payload now and whenever it changes."""
-        sent = self.payload(live.current, key)
+        sent = self.payload(config.current, key)
         yield b"event: features\ndata: %s\n\n" % sent
-        async for etag in changes(live, key):
-            now = self.payload(live.current, key)
+        async for etag in changes(config, key):
+            now = self.payload(config.current, key)
             if etag is None or now == sent:
                 yield b": still here\n\n"
                 continue
@@ -220,46 +227,46 @@ def matches(header: str, etag: str) -> bool:
     return etag in named or "*" in named
 
 
-async def changes(live: LiveConfiguration, key: LiveKey) -> AsyncIterator[str | None]:
+async def changes(config: ServingConfigWatcher, key: KeyConfig) -> AsyncIterator[str | None]:
     """Yield the etag of a project's flags whenever it changes, and None to keep a connection alive.
 
     Ends when the key is usable no more.
     """
-    before = live.current.flags.get(key.project_id, NO_FLAGS).etag
-    while key.digest in live.current.keys:
-        reloaded = live.reloaded
+    before = config.current.flags.get(key.project_id, NO_FLAGS).etag
+    while key.digest in config.current.keys:
+        reloaded = config.reloaded
         try:
             await asyncio.wait_for(reloaded.wait(), HEARTBEAT_SECONDS)
         except TimeoutError:
             yield None
             continue
-        etag = live.current.flags.get(key.project_id, NO_FLAGS).etag
+        etag = config.current.flags.get(key.project_id, NO_FLAGS).etag
         if etag != before:
             before = etag
             yield etag
 
 
 def _evaluate(
-    flags: LiveFlags, flag: LiveExperiment | RestingFlag, context: _Context, known: UnitRecord
-) -> _Said:
+    flags: ProjectFlags, flag: RunningExperiment | RestingFlag, context: _Context, known: UnitRecord
+) -> _Evaluation:
     """Return one flag's evaluation, or its failure."""
-    if not isinstance(flag, LiveExperiment):
-        return _said(_resting(flag))
+    if not isinstance(flag, RunningExperiment):
+        return _evaluation(_resting(flag))
     if not context.unit and flag.rule.enabled:
         rule = f"flag '{flag.key}' needs context.targetingKey to find a variant"
-        return _said(
+        return _evaluation(
             {"key": flag.key, "errorCode": "TARGETING_KEY_MISSING", "errorDetails": rule}, failed=True
         )
     found = decide(flag, context.unit, context.attributes, flags.rules, known)
     # A flag says one of a few things: each is written once for as long as the flag stays as it is.
-    said = flag.said.get(found)
+    said = flag.evaluations.get(found)
     if said is None:
-        said = flag.said[found] = _said(_running(flag, found))
+        said = flag.evaluations[found] = _evaluation(_running(flag, found))
     return said
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Evaluation:
     """An evaluation, packed."""
 
     packed: orjson.Fragment
@@ -267,12 +274,12 @@ class _Said:
     failed: bool
 
 
-def _said(body: dict[str, Any], *, failed: bool = False) -> _Said:
+def _evaluation(body: dict[str, Any], *, failed: bool = False) -> _Evaluation:
     raw = orjson.dumps(body)
-    return _Said(orjson.Fragment(raw), raw, failed)
+    return _Evaluation(orjson.Fragment(raw), raw, failed)
 
 
-def _running(flag: LiveExperiment, found: Assignment) -> dict[str, Any]:
+def _running(flag: RunningExperiment, found: Assignment) -> dict[str, Any]:
     """Return what the flag of a running experiment says."""
     metadata = {"experiment": flag.key, "epoch": flag.epoch, "hashing": flag.rule.hashing}
     if found.variant is None:

@@ -18,7 +18,7 @@ from experiments.ingest.spill import MAX_ENTRIES, STREAM, why_unfit
 
 if TYPE_CHECKING:
     from bakeoff.gateway.cache import BoundedRedis
-    from bakeoff.gateway.config.serving_config import LiveConfiguration
+    from bakeoff.gateway.config.serving_config import ServingConfigWatcher
     from bakeoff.gateway.database import Connector
     from inference.supervision import Supervisor
 
@@ -46,7 +46,7 @@ class Readiness:
 
     connector: Connector
     cache: BoundedRedis
-    live: LiveConfiguration
+    config: ServingConfigWatcher
     supervisor: Supervisor
     _looking: asyncio.Task[_Stores] | None = field(default=None, init=False)
 
@@ -68,9 +68,9 @@ class Readiness:
             self._looking = asyncio.create_task(self._look())
         stores = await self._looking
         # While PostgreSQL is away the last configuration is as fresh as any can be.
-        fresh = not stores.postgres or self.live.age_seconds <= MAX_AGE_SECONDS
+        fresh = not stores.postgres or self.config.age_seconds <= MAX_AGE_SECONDS
         checks: dict[str, Any] = {
-            "configuration": self.live.current.loaded and fresh,
+            "configuration": self.config.current.loaded and fresh,
             "postgres": stores.postgres,
             "redis": stores.redis,
             "spill": not stores.no_spill,
@@ -79,13 +79,13 @@ class Readiness:
         keeps = stores.postgres or not stores.no_spill
         ready = checks["configuration"] and keeps and checks["work"]
         if strict:
-            checks["rows"] = not self.live.current.issues
+            checks["rows"] = not self.config.current.issues
             ready = all(checks.values())
         body = {
             "ready": ready,
             **checks,
             # A list answers for what cannot be loaded: named, and no reason to send traffic elsewhere.
-            "models": not self.live.unserved,
+            "models": not self.config.unserved,
             "no_spill": stores.no_spill,
             "tasks": [
                 {"name": one.name, "alive": one.alive, "failures": one.failures}

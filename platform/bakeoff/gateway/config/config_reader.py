@@ -16,9 +16,9 @@ import psycopg
 from bakeoff.accounts.keys import scopes_of
 from bakeoff.gateway.config.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
 from bakeoff.gateway.config.running_experiments import (
-    LiveExperiment,
-    LiveFlags,
-    LiveVersion,
+    ProjectFlags,
+    RunningExperiment,
+    ServingVersion,
     read_experiments,
 )
 from bakeoff.gateway.http.timeouts import shut_down
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class LiveKey:
+class KeyConfig:
     """A key that may be used."""
 
     project_id: int
@@ -45,7 +45,7 @@ class LiveKey:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveSurface:
+class SurfaceConfig:
     """A surface and who serves it now."""
 
     surface_id: int
@@ -55,14 +55,14 @@ class LiveSurface:
     candidates: int
     exploration: float
     liked: tuple[LikeRule, ...]
-    champion: LiveVersion | None
-    experiments: tuple[LiveExperiment, ...] = ()
+    champion: ServingVersion | None
+    experiments: tuple[RunningExperiment, ...] = ()
     shadow_share: float = 0.0
     history: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class ServingConfig:
     """Everything that a request needs to know.
 
     Attributes:
@@ -77,16 +77,16 @@ class Live:
         issues: rows that cannot be followed.
     """
 
-    keys: Mapping[str, LiveKey] = field(default_factory=lambda: MappingProxyType({}))
-    surfaces: Mapping[int, Mapping[str, LiveSurface]] = field(
+    keys: Mapping[str, KeyConfig] = field(default_factory=lambda: MappingProxyType({}))
+    surfaces: Mapping[int, Mapping[str, SurfaceConfig]] = field(
         default_factory=lambda: MappingProxyType({})
     )
     titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     linked: frozenset[int] = frozenset()
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
-    flags: Mapping[int, LiveFlags] = field(default_factory=lambda: MappingProxyType({}))
+    flags: Mapping[int, ProjectFlags] = field(default_factory=lambda: MappingProxyType({}))
     watched: frozenset[int] = frozenset()
-    probed: Mapping[int, LiveVersion] = field(default_factory=lambda: MappingProxyType({}))
+    probed: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
     issues: tuple[ConfigurationIssue, ...] = ()
     loaded: bool = False
 
@@ -112,7 +112,7 @@ _CATALOGUE = "SELECT count(*), coalesce(max(updated_at)::text, '') FROM inferenc
 _TITLES = "SELECT project_id, item_id, title FROM inference_item"
 
 
-class LiveReader:
+class ServingConfigReader:
     """Reads the configuration, and keeps the models that are open from one reading to the next."""
 
     def __init__(self, database_url: str, artifacts: Path) -> None:
@@ -129,7 +129,7 @@ class LiveReader:
         if self._connection is not None:
             shut_down(self._connection)
 
-    def read(self, last: Live, probed_ids: Sequence[int] = ()) -> Live:
+    def read(self, last: ServingConfig, probed_ids: Sequence[int] = ()) -> ServingConfig:
         """Read everything in one snapshot; blocks.
 
         Args:
@@ -149,12 +149,14 @@ class LiveReader:
         finally:
             self._connection = None
 
-    def _read_all(self, connection: psycopg.Connection, last: Live, probed_ids: Sequence[int]) -> Live:
+    def _read_all(
+        self, connection: psycopg.Connection, last: ServingConfig, probed_ids: Sequence[int]
+    ) -> ServingConfig:
         self._used.clear()
         reader = RowReader()
         keys = _read_keys(connection, reader, last)
         experiments, flags = read_experiments(connection, self._version, reader, last.flags)
-        surfaces: dict[int, dict[str, LiveSurface]] = {}
+        surfaces: dict[int, dict[str, SurfaceConfig]] = {}
         for row in connection.execute(_SURFACES):
             mine = [e for e in experiments.get(row[1], ()) if e.surface == row[2]]
             surface = self._surface(row, mine, reader, last)
@@ -178,7 +180,7 @@ class LiveReader:
         if issues != last.issues:  # said when it changes, and not at every reload
             for issue in issues:
                 logger.error("project %s, %s: %s", issue.project_id, issue.subject, issue.message)
-        return Live(
+        return ServingConfig(
             keys=keys,
             surfaces=surfaces,
             titles=titles,
@@ -199,10 +201,10 @@ class LiveReader:
     def _surface(
         self,
         row: tuple[Any, ...],
-        experiments: Sequence[LiveExperiment],
+        experiments: Sequence[RunningExperiment],
         reader: RowReader,
-        before: Live,
-    ) -> LiveSurface:
+        before: ServingConfig,
+    ) -> SurfaceConfig:
         (
             surface_id,
             project,
@@ -220,7 +222,7 @@ class LiveReader:
             project, f"surface {key}", lambda: parse_rules(liked), last.liked if last else ()
         )
         # Field by field: a malformed list must not hold up the champion, nor who leaves a trial.
-        return LiveSurface(
+        return SurfaceConfig(
             surface_id=surface_id,
             key=key,
             kind=kind,
@@ -241,7 +243,7 @@ class LiveReader:
 
     def _version(
         self, version_id: int | None, label: str | None, digest: str | None
-    ) -> LiveVersion | None:
+    ) -> ServingVersion | None:
         if version_id is None or label is None or digest is None:
             return None
         self._used.add(digest)
@@ -252,10 +254,12 @@ class LiveReader:
             except Exception as error:  # noqa: BLE001  whatever an artifact holds, others must load
                 logger.error("version %s cannot be served: %s", label, error)  # noqa: TRY400
                 self._models[digest], self.problems[digest] = None, str(error)
-        return LiveVersion(version_id, label, self._models[digest], digest)
+        return ServingVersion(version_id, label, self._models[digest], digest)
 
 
-def _read_keys(connection: psycopg.Connection, reader: RowReader, last: Live) -> dict[str, LiveKey]:
+def _read_keys(
+    connection: psycopg.Connection, reader: RowReader, last: ServingConfig
+) -> dict[str, KeyConfig]:
     keys = {}
     for digest, project_id, slug, kind, origins, scopes in connection.execute(_KEYS):
         key = reader.read(
@@ -269,14 +273,14 @@ def _read_keys(connection: psycopg.Connection, reader: RowReader, last: Live) ->
     return keys
 
 
-def _key(digest: str, project_id: int, slug: str, kind: str, origins: Any, scopes: Any) -> LiveKey:
+def _key(digest: str, project_id: int, slug: str, kind: str, origins: Any, scopes: Any) -> KeyConfig:
     # Before scopes counted, keys had none and could do all that their kind can.
     may = texts(scopes, "scopes") or scopes_of(kind)
-    return LiveKey(project_id, slug, kind, texts(origins, "allowed_origins"), frozenset(may), digest)
+    return KeyConfig(project_id, slug, kind, texts(origins, "allowed_origins"), frozenset(may), digest)
 
 
 def _read_credited(
-    connection: psycopg.Connection, reader: RowReader, last: Live
+    connection: psycopg.Connection, reader: RowReader, last: ServingConfig
 ) -> dict[int, frozenset[str]]:
     credited: dict[int, frozenset[str]] = {}
     for project, surface, names in connection.execute(_CREDITED):

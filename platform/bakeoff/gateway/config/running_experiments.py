@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveVersion:
+class ServingVersion:
     """A version that can serve; the model is None when its artifact cannot be loaded."""
 
     version_id: int
@@ -54,17 +54,17 @@ class LiveVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveVariant:
+class RunningVariant:
     """One side of a running experiment."""
 
     variant_id: int
     key: str
     weight: float
-    version: LiveVersion | None
+    version: ServingVersion | None
 
 
 @dataclass(frozen=True, slots=True)
-class LiveEpoch:
+class RunningEpoch:
     """A stretch of an experiment in which its shares stay the same, past or present.
 
     Attributes:
@@ -79,7 +79,7 @@ class LiveEpoch:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveExperiment:
+class RunningExperiment:
     """A running experiment.
 
     Attributes:
@@ -94,7 +94,7 @@ class LiveExperiment:
         memory: what it does with units that met it before.
         reads_unit: whether its condition asks for attributes that the product stored of units.
         epochs: all of them, in order: exposures may come long after they happened.
-        said: what its flag has said already, by assignment.
+        evaluations: what its flag has said already, by assignment.
     """
 
     experiment_id: int
@@ -102,13 +102,13 @@ class LiveExperiment:
     surface: str
     epoch: int
     rule: ExperimentRule
-    variants: Mapping[str, LiveVariant]
+    variants: Mapping[str, RunningVariant]
     condition: Mapping[str, Any] = field(default_factory=dict)
     prerequisites: tuple[Mapping[str, Any], ...] = ()
     memory: Memory = NO_MEMORY
     reads_unit: bool = False
-    epochs: tuple[LiveEpoch, ...] = ()
-    said: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    epochs: tuple[RunningEpoch, ...] = ()
+    evaluations: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def needs_lookup(self) -> bool:
@@ -126,7 +126,7 @@ class RestingFlag:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveFlags:
+class ProjectFlags:
     """What clients of a project's flags can ask for.
 
     Attributes:
@@ -138,7 +138,7 @@ class LiveFlags:
         etag: changes when any of this does.
     """
 
-    running: Mapping[str, LiveExperiment]
+    running: Mapping[str, RunningExperiment]
     rules: Mapping[str, ExperimentRule]
     resting: Mapping[str, RestingFlag]
     groups: Mapping[str, Any]
@@ -146,7 +146,7 @@ class LiveFlags:
     personal: frozenset[str] = frozenset()
 
 
-NO_FLAGS = LiveFlags({}, {}, {}, {}, "none")
+NO_FLAGS = ProjectFlags({}, {}, {}, {}, "none")
 
 
 _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.key, e.salt, e.hashing,
@@ -175,15 +175,15 @@ _GROUPS = "SELECT project_id, key, attribute, values, condition FROM experiments
 _HOLDOUTS = "SELECT project_id, salt, share FROM experiments_holdout WHERE share > 0"
 
 
-VersionOf = Callable[[int | None, str | None, str | None], LiveVersion | None]
+VersionOf = Callable[[int | None, str | None, str | None], ServingVersion | None]
 
 
 def read_experiments(
     connection: psycopg.Connection,
     version_of: VersionOf,
     reader: RowReader,
-    last: Mapping[int, LiveFlags],
-) -> tuple[dict[int, list[LiveExperiment]], dict[int, LiveFlags]]:
+    last: Mapping[int, ProjectFlags],
+) -> tuple[dict[int, list[RunningExperiment]], dict[int, ProjectFlags]]:
     """Return the running experiments of each project, oldest first, and the flags of each.
 
     Args:
@@ -202,8 +202,8 @@ def _read_running(
     groups: Mapping[int, Mapping[str, Any]],
     version_of: VersionOf,
     reader: RowReader,
-    last: Mapping[int, LiveFlags],
-) -> dict[int, list[LiveExperiment]]:
+    last: Mapping[int, ProjectFlags],
+) -> dict[int, list[RunningExperiment]]:
     """Return the running experiments of each project, oldest first."""
     holdouts = {project: (salt, share) for project, salt, share in connection.execute(_HOLDOUTS)}
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -211,7 +211,7 @@ def _read_running(
         epochs: dict[int, list[dict[str, Any]]] = {}
         for row in cursor.execute(_EPOCHS):
             epochs.setdefault(row["experiment_id"], []).append(row)
-    experiments: dict[int, list[LiveExperiment]] = {}
+    experiments: dict[int, list[RunningExperiment]] = {}
     for experiment_id, several in groupby(rows, key=lambda row: row["id"]):
         variants = list(several)
         project, key = variants[0]["project_id"], variants[0]["key"]
@@ -237,10 +237,10 @@ def _read_running(
     return experiments
 
 
-def _switched(experiment: LiveExperiment | None, *, enabled: bool) -> LiveExperiment | None:
+def _switched(experiment: RunningExperiment | None, *, enabled: bool) -> RunningExperiment | None:
     if experiment is None or experiment.rule.enabled == enabled:
         return experiment
-    return replace(experiment, rule=replace(experiment.rule, enabled=enabled), said={})
+    return replace(experiment, rule=replace(experiment.rule, enabled=enabled), evaluations={})
 
 
 def _experiment(
@@ -249,7 +249,7 @@ def _experiment(
     groups: Mapping[str, Any],
     version_of: VersionOf,
     epochs: Sequence[Mapping[str, Any]],
-) -> LiveExperiment:
+) -> RunningExperiment:
     """Make one experiment of its rows, one a variant.
 
     Raises:
@@ -261,7 +261,7 @@ def _experiment(
         row["condition"], row["prerequisites"], row["forced_units"], [r["value"] for r in rows]
     )
     variants = {
-        r["variant"]: LiveVariant(
+        r["variant"]: RunningVariant(
             r["variant_id"],
             r["variant"],
             row["weights"].get(r["variant"], 0.0),
@@ -284,7 +284,7 @@ def _experiment(
         layout=tuple((key, width) for key, width in row["layout"]),
     )
     assign(replace(rule, enabled=True), "a unit")  # what cannot be evaluated must fail here
-    return LiveExperiment(
+    return RunningExperiment(
         experiment_id=row["id"],
         key=row["key"],
         surface=row["surface"],
@@ -308,10 +308,10 @@ def like_numbers(values: Sequence[Any]) -> list[Any]:
     return [float(one) for one in values] if numbers and float in map(type, values) else list(values)
 
 
-def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[LiveEpoch, ...]:
+def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[RunningEpoch, ...]:
     """Return the epochs of an experiment, each with the rule of its time: shares alone ever change."""
     return tuple(
-        LiveEpoch(
+        RunningEpoch(
             row["number"],
             moment(row["started_at"], "started_at"),
             replace(
@@ -348,7 +348,7 @@ def _checks(
 
 
 def _read_groups(
-    connection: psycopg.Connection, reader: RowReader, last: Mapping[int, LiveFlags]
+    connection: psycopg.Connection, reader: RowReader, last: Mapping[int, ProjectFlags]
 ) -> dict[int, dict[str, Any]]:
     groups: dict[int, dict[str, Any]] = {}
     for project, key, attribute, values, condition in connection.execute(_GROUPS):
@@ -378,11 +378,11 @@ def _group(attribute: str, values: Any, condition: Any) -> dict[str, Any]:
 
 def _read_flags(
     connection: psycopg.Connection,
-    experiments: Mapping[int, Sequence[LiveExperiment]],
+    experiments: Mapping[int, Sequence[RunningExperiment]],
     groups: Mapping[int, Mapping[str, Any]],
     reader: RowReader,
-    last: Mapping[int, LiveFlags],
-) -> dict[int, LiveFlags]:
+    last: Mapping[int, ProjectFlags],
+) -> dict[int, ProjectFlags]:
     resting: dict[int, dict[str, RestingFlag]] = {}
     for project, key, variant, value, values in connection.execute(_RESTING):
         flag = reader.read(
@@ -406,14 +406,14 @@ def _resting(key: str, variant: str, value: Any, values: Sequence[Any]) -> Resti
 
 
 def _flags(
-    experiments: Sequence[LiveExperiment],
+    experiments: Sequence[RunningExperiment],
     resting: Mapping[str, RestingFlag],
     groups: Mapping[str, Any],
-) -> LiveFlags:
+) -> ProjectFlags:
     running = {experiment.key: experiment for experiment in experiments}
     said = repr(([(e.rule, e.condition, e.epoch) for e in experiments], resting, groups))
     rules = {key: experiment.rule for key, experiment in running.items()}
-    return LiveFlags(
+    return ProjectFlags(
         running=running,
         rules=rules,
         resting=resting,

@@ -21,7 +21,12 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
-from bakeoff.gateway.config.config_reader import Live, LiveKey, LiveReader, LiveSurface
+from bakeoff.gateway.config.config_reader import (
+    KeyConfig,
+    ServingConfig,
+    ServingConfigReader,
+    SurfaceConfig,
+)
 from bakeoff.gateway.event_inspector import watched_projects
 from inference.serving.changes import CHANGES, CHANNEL
 from inference.serving.heartbeats import ServingHeartbeat
@@ -31,12 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from bakeoff.gateway.config.running_experiments import LiveVersion
+    from bakeoff.gateway.config.running_experiments import ServingVersion
     from inference.serving.probes import ProbeResult
     from inference.supervision import Supervisor, WorkStatus
 
 
-__all__ = ["Live", "LiveConfiguration", "LiveKey", "LiveSurface"]
+__all__ = ["KeyConfig", "ServingConfig", "ServingConfigWatcher", "SurfaceConfig"]
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 HEARTBEAT_TTL_SECONDS = 8
@@ -45,7 +50,7 @@ MAX_AGE_SECONDS = 30.0
 READER, LISTENER, HEARTBEAT = "configuration", "announcements", "heartbeat"
 
 
-class LiveConfiguration:
+class ServingConfigWatcher:
     """Keeps `current` up to date in the background."""
 
     def __init__(
@@ -65,15 +70,15 @@ class LiveConfiguration:
             artifacts: folder of the models.
             supervisor: keeps the background work alive.
         """
-        self.current = Live()
-        self._reader = LiveReader(database_url, artifacts)
+        self.current = ServingConfig()
+        self._reader = ServingConfigReader(database_url, artifacts)
         self._cache, self._listening, self._supervisor = cache, listening, supervisor
         self._read_at = 0.0
         self._changes = 0  # announced before the last reload began
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self.open_breakers: Callable[[], list[int]] = list  # of whoever asks models elsewhere
         # Answers a question with a version that does not serve yet.
-        self.prober: Callable[[LiveVersion, str, str], Awaitable[ProbeResult]] | None = None
+        self.prober: Callable[[ServingVersion, str, str], Awaitable[ProbeResult]] | None = None
         self._probe_results: dict[int, ProbeResult] = {}
         self._probing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -156,7 +161,7 @@ class LiveConfiguration:
             pipe.set(serving_key(self.process), body, ex=HEARTBEAT_TTL_SECONDS)
             await pipe.execute()
 
-    async def _read_in_time(self, probed_ids: Sequence[int]) -> Live:
+    async def _read_in_time(self, probed_ids: Sequence[int]) -> ServingConfig:
         """Read in a thread; a server that gives no answer is hung up on.
 
         Raises:

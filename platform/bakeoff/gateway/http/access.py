@@ -10,7 +10,7 @@ from bakeoff.accounts.keys import SECRET, digest_of
 from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.config.serving_config import Live, LiveKey
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.http.request import Request
 
 
@@ -32,25 +32,25 @@ def key_text(request: Request) -> str:
     return public if public.startswith("pk_") else ""
 
 
-def authenticate(request: Request, live: Live, scope: str) -> LiveKey:
+def authenticate(request: Request, config: ServingConfig, scope: str) -> KeyConfig:
     """Return the key of a request.
 
     Raises:
         ApiError: 401 without a known key, 403 without the scope or from an origin that it does not
             allow.
     """
-    return authenticate_as(key_text(request), request, live, scope)
+    return authenticate_as(key_text(request), request, config, scope)
 
 
-def authenticate_as(given: str, request: Request, live: Live, scope: str) -> LiveKey:
+def authenticate_as(given: str, request: Request, config: ServingConfig, scope: str) -> KeyConfig:
     """Return the key of this text.
 
     Raises:
         ApiError: as of `authenticate`.
     """
-    key = live.keys.get(digest_of(given)) if given else None
+    key = config.keys.get(digest_of(given)) if given else None
     if key is None:
-        if not live.loaded:
+        if not config.loaded:
             raise ApiError(503, "starting", "No configuration has been read yet.", retry_after=2)
         message = "The key is not known." if given else "A key is missing."
         raise ApiError(401, "no_valid_key", f"{message} Send Authorization: Bearer KEY.")
@@ -66,7 +66,7 @@ def authenticate_as(given: str, request: Request, live: Live, scope: str) -> Liv
     return key
 
 
-def require_secret(key: LiveKey, what: str) -> None:
+def require_secret(key: KeyConfig, what: str) -> None:
     """Refuse a public key.
 
     Raises:

@@ -17,7 +17,7 @@ from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bakeoff.gateway.config.serving_config import LiveKey
+    from bakeoff.gateway.config.serving_config import KeyConfig
     from bakeoff.gateway.http.rate_limits import Rates
     from bakeoff.gateway.http.request import Request
     from bakeoff.gateway.intake.identity_resolver import Ids
@@ -37,14 +37,14 @@ class Caller:
         rates: what it may send.
     """
 
-    key: LiveKey
+    key: KeyConfig
     user_agent: str
     opted_out: bool
     address: str = ""
     rates: Rates | None = None
 
     @classmethod
-    def of(cls, request: Request, key: LiveKey, rates: Rates | None = None) -> Caller:
+    def of(cls, request: Request, key: KeyConfig, rates: Rates | None = None) -> Caller:
         """Read the headers.
 
         A secret key is a server's, whose user agent says nothing of the visitor, and neither does

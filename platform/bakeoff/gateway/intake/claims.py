@@ -17,7 +17,7 @@ from experiments.assignment import hashed_variant
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bakeoff.gateway.config.running_experiments import LiveExperiment
+    from bakeoff.gateway.config.running_experiments import RunningExperiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Claim:
         trusted: whether a secret key says so, which is believed.
     """
 
-    experiment: LiveExperiment
+    experiment: RunningExperiment
     variant: str
     at: datetime
     trusted: bool

@@ -15,7 +15,7 @@ from experiments.bounds import MAX_ID
 from experiments.ingest.rows import FeedbackRow
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.config.serving_config import LiveKey
+    from bakeoff.gateway.config.serving_config import KeyConfig
 
 NUMBERS = {"thumb": (-1, 1), "rating": (1, 2, 3, 4, 5)}
 KINDS = (*NUMBERS, "reasons", "text", "hide", "correction", "pairwise")
@@ -27,7 +27,7 @@ MAX_TAG = 64
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def feedback_row(key: LiveKey, data: dict[str, Any], *, trainable: bool) -> FeedbackRow:
+def feedback_row(key: KeyConfig, data: dict[str, Any], *, trainable: bool) -> FeedbackRow:
     """Return the row, whose unit is still to be found, and whose free text to be redacted.
 
     Raises:

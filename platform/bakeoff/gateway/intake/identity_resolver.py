@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from bakeoff.gateway.config.serving_config import Live
+    from bakeoff.gateway.config.serving_config import ServingConfig
 
     _Together = Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]]
 
@@ -45,13 +45,13 @@ class IdentityResolver:
         """Close the connection."""
         await self._lookup.stop()
 
-    def needs_asking(self, live: Live, project: int, ids: Ids) -> bool:
+    def needs_asking(self, config: ServingConfig, project: int, ids: Ids) -> bool:
         """Whether the unit is more than the id itself."""
-        return None not in ids or project in live.linked or project in self._linking
+        return None not in ids or project in config.linked or project in self._linking
 
     async def units(
         self,
-        live: Live,
+        config: ServingConfig,
         project: int,
         asked: Sequence[Ids],
         *,
@@ -61,7 +61,7 @@ class IdentityResolver:
         """Return the unit of each pair of ids, in order.
 
         Args:
-            live: the configuration.
+            config: the configuration.
             project: whose ids they are.
             asked: the ids.
             may_link: whether ids that come together for the first time are linked; a request that
@@ -71,7 +71,7 @@ class IdentityResolver:
         While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
         anonymous id if there is one, so that nobody's variant changes at a login.
         """
-        if not any(self.needs_asking(live, project, ids) for ids in asked):
+        if not any(self.needs_asking(config, project, ids) for ids in asked):
             return [ids[1] or ids[0] or "" for ids in asked]
         missing = [ids for ids in dict.fromkeys(asked) if (project, ids) not in self._known]
         found: dict[Ids, str] = {}

@@ -35,8 +35,8 @@ from inference.serving.keys import MAX_RECENT, active_key, recent_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bakeoff.gateway.config.running_experiments import LiveExperiment
-    from bakeoff.gateway.config.serving_config import Live, LiveKey
+    from bakeoff.gateway.config.running_experiments import RunningExperiment
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.intake.group_commit import GroupCommit, Outcome
@@ -87,7 +87,7 @@ class Intake:
         self._aside = aside
         self._excluded: OrderedDict[tuple[int, str], None] = OrderedDict()
 
-    async def events(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+    async def events(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
         """Keep the good events of a request and name the bad ones.
 
         Raises:
@@ -106,12 +106,14 @@ class Intake:
             if default is not None:
                 entry = {"consent": default, **entry}
             times = clock.occurred(entry, "occurred_at")
-            _read_event(draft, live, caller, entry, times, agent=entry.get("user_agent"))
+            _read_event(draft, config, caller, entry, times, agent=entry.get("user_agent"))
 
-        draft = await self._read_all(live, caller.key, entries, read, alone=single)
-        return orjson.dumps(await self._keep(live, caller, draft))
+        draft = await self._read_all(config, caller.key, entries, read, alone=single)
+        return orjson.dumps(await self._keep(config, caller, draft))
 
-    async def segment(self, live: Live, caller: Caller, path: str, data: dict[str, Any]) -> bytes:
+    async def segment(
+        self, config: ServingConfig, caller: Caller, path: str, data: dict[str, Any]
+    ) -> bytes:
         """Keep Segment's messages: one, or a batch of them.
 
         Raises:
@@ -131,21 +133,21 @@ class Intake:
                 draft.links.append(fields.ids(segment.ids_of(message, kind)))
             elif kind == "track" and message.get("event") == segment.EXPOSED:
                 caller.refuse_crawler()
-                _read_exposure(draft, live, caller, message, reading)
+                _read_exposure(draft, config, caller, message, reading)
             elif kind in {"track", "page", "screen"}:
                 event = segment.as_event(message, kind, reading)
                 agent = segment.user_agent_of(message)
-                _read_event(draft, live, caller, event, reading.occurred(message), agent=agent)
+                _read_event(draft, config, caller, event, reading.occurred(message), agent=agent)
             else:
                 raise segment.unsupported(kind)
 
-        draft = await self._read_all(live, caller.key, entries, read, alone=single)
-        answer = {"success": True, **await self._keep(live, caller, draft)}
+        draft = await self._read_all(config, caller.key, entries, read, alone=single)
+        answer = {"success": True, **await self._keep(config, caller, draft)}
         if warnings := reading.warnings_beside(draft.rejected):
             answer["warnings"] = warnings
         return orjson.dumps(answer)
 
-    async def feedback(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+    async def feedback(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
         """Keep one piece of feedback, bound to its slate.
 
         Raises:
@@ -162,7 +164,7 @@ class Intake:
         if row.kind == "text":  # a long one takes a tenth of a second
             row.text, row.redacted = await self._aside.run(partial(redact, row.text))
         (row.unit_id,) = await self._identity.units(
-            live, key.project_id, [fields.ids(data)], may_link=False
+            config, key.project_id, [fields.ids(data)], may_link=False
         )
         rows, name = Rows(feedback=[row]), (row.project_id, row.feedback_id)
         outcome = await self._writer.commit(rows)
@@ -180,7 +182,7 @@ class Intake:
                 )
             accepted = int(name in outcome.committed.feedback)
         said = (row.unit_id, row.item_id, f"feedback.{row.kind}", row.value)
-        await self._tell_serving(live, key, [said])
+        await self._tell_serving(config, key, [said])
         return orjson.dumps(
             {
                 "accepted": accepted,
@@ -190,7 +192,7 @@ class Intake:
             }
         )
 
-    def exclusions(self, key: LiveKey, units: Sequence[str]) -> list[ExclusionRow]:
+    def exclusions(self, key: KeyConfig, units: Sequence[str]) -> list[ExclusionRow]:
         """Return the rows that leave crawlers out of analysis; one that was written is not again."""
         return [
             ExclusionRow(key.project_id, unit, "bot")
@@ -207,8 +209,8 @@ class Intake:
 
     async def _read_all(
         self,
-        live: Live,
-        key: LiveKey,
+        config: ServingConfig,
+        key: KeyConfig,
         entries: list[Any],
         read: Callable[[_Draft, Any], None],
         *,
@@ -222,23 +224,23 @@ class Intake:
         try:
             return _read_all(entries, read, refuse_alone=alone)
         except (ApiError, BoundsError) as error:
-            if key.project_id in live.watched:
+            if key.project_id in config.watched:
                 refused = {"index": 0, "code": error.code, "message": error.message}
                 await show_in_inspector(self._cache, key.project_id, [_seen(entries[0], refused)])
             raise
 
-    async def _keep(self, live: Live, caller: Caller, draft: _Draft) -> dict[str, Any]:
+    async def _keep(self, config: ServingConfig, caller: Caller, draft: _Draft) -> dict[str, Any]:
         """Commit a draft and say what was new."""
         key = caller.key
         caller.spend_on(draft.ids)
-        rows = await self._settle(live, key, draft)
+        rows = await self._settle(config, key, draft)
         outcome: Outcome | None = None
         if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):
             outcome = await self._writer.commit(rows)
             self.remember(rows.exclusions)
             liked = [(row.unit_id, row.item_id, row.name, row.value) for row in rows.events]
-            await self._tell_serving(live, key, liked)
-        if key.project_id in live.watched:
+            await self._tell_serving(config, key, liked)
+        if key.project_id in config.watched:
             await self._show(key, draft)
         others = len(draft.exposures) + len(draft.links)
         accepted = len(rows.events)
@@ -254,7 +256,7 @@ class Intake:
             answer["quarantined"] = len(rows.quarantined)
         return answer
 
-    async def _show(self, key: LiveKey, draft: _Draft) -> None:
+    async def _show(self, key: KeyConfig, draft: _Draft) -> None:
         """Let who watches see what was kept and what was not."""
         kept = [
             _seen({"name": e.name, "unit_id": e.unit_id, "item_id": e.item_id}) for _, e in draft.events
@@ -263,10 +265,10 @@ class Intake:
         refused = [_seen(row.get("entry"), row) for row in draft.rejected]
         await show_in_inspector(self._cache, key.project_id, kept + refused)
 
-    async def _settle(self, live: Live, key: LiveKey, draft: _Draft) -> Rows:
+    async def _settle(self, config: ServingConfig, key: KeyConfig, draft: _Draft) -> Rows:
         """Put the units into the rows."""
         asked = draft.ids
-        units = await self._identity.units(live, key.project_id, asked, trusted=key.kind == SECRET)
+        units = await self._identity.units(config, key.project_id, asked, trusted=key.kind == SECRET)
         found = dict(zip(asked, units, strict=True))
         for ids, event in draft.events:
             event.unit_id = found[ids]
@@ -282,11 +284,13 @@ class Intake:
                 rows.exposures.append(exposure)
         return rows
 
-    async def _tell_serving(self, live: Live, key: LiveKey, actions: Sequence[_ItemAction]) -> None:
+    async def _tell_serving(
+        self, config: ServingConfig, key: KeyConfig, actions: Sequence[_ItemAction]
+    ) -> None:
         """Let the next request see what was liked, and have the unit's candidates refreshed."""
         pipe = self._cache.pipeline(transaction=False)
         # By rules and not by surface: a project may have hundreds of surfaces, and most count the same.
-        rules = {s.history: s.liked for s in live.surfaces.get(key.project_id, {}).values()}
+        rules = {s.history: s.liked for s in config.surfaces.get(key.project_id, {}).values()}
         for history, liked in rules.items():
             for unit, item, name, value in actions:
                 if item and is_liked(liked, name, value):
@@ -350,7 +354,7 @@ def _read_all(
 
 def _read_event(
     draft: _Draft,
-    live: Live,
+    config: ServingConfig,
     caller: Caller,
     entry: dict[str, Any],
     times: tuple[datetime, datetime | None],
@@ -378,7 +382,7 @@ def _read_event(
         claimed_at=claimed.isoformat() if claimed else None,
         trainable=consent.training,
         trusted=key.kind == SECRET,
-        credit=item is not None and name in live.credited.get(key.project_id, ()),
+        credit=item is not None and name in config.credited.get(key.project_id, ()),
     )
     if not consent.analytics:
         raise ApiError(400, "no_consent", "consent.analytics == false, so the event is not kept.")
@@ -388,11 +392,15 @@ def _read_event(
 
 
 def _read_exposure(
-    draft: _Draft, live: Live, caller: Caller, message: dict[str, Any], reading: segment.Reading
+    draft: _Draft,
+    config: ServingConfig,
+    caller: Caller,
+    message: dict[str, Any],
+    reading: segment.Reading,
 ) -> None:
     """Read an "Experiment Viewed": a client that evaluated by itself says what it showed."""
     name, variant = segment.exposure_of(message)
-    running = _running(live, caller.key)
+    running = _running(config, caller.key)
     experiment = running.get(name)
     if experiment is None:
         raise not_found("experiment", name, caller.key.project, running)
@@ -434,8 +442,8 @@ def _set_aside(exposure: ExposureRow, reason: str) -> QuarantinedRow:
     )
 
 
-def _running(live: Live, key: LiveKey) -> Mapping[str, LiveExperiment]:
-    return live.flags.get(key.project_id, NO_FLAGS).running
+def _running(config: ServingConfig, key: KeyConfig) -> Mapping[str, RunningExperiment]:
+    return config.flags.get(key.project_id, NO_FLAGS).running
 
 
 def _count_new(rows: Sequence[EventRow], new: set[tuple[int, str]] | None) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from bakeoff.gateway.config.running_experiments import LiveExperiment
+    from bakeoff.gateway.config.running_experiments import RunningExperiment
 
 REMEMBERED = 100_000
 ATTRIBUTES_SECONDS = 30.0  # how long stored attributes are taken to be what they were
@@ -56,7 +56,9 @@ class UnitLookup:
         """Close the connection."""
         await self._lookup.stop()
 
-    async def find(self, project: int, unit: str, experiments: Sequence[LiveExperiment]) -> UnitRecord:
+    async def find(
+        self, project: int, unit: str, experiments: Sequence[RunningExperiment]
+    ) -> UnitRecord:
         """Return what these experiments need to know of a unit."""
         # What was met before an experiment's memory begins may have been met again since.
         keeping = {

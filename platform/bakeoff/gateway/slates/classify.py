@@ -25,8 +25,8 @@ from inference.serving.ladder import Served, Slot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.gateway.config.running_experiments import LiveVersion
-    from bakeoff.gateway.config.serving_config import Live, LiveSurface
+    from bakeoff.gateway.config.running_experiments import ServingVersion
+    from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.slates.recorder import Recorder
@@ -48,19 +48,19 @@ class ClassifyHandler:
         self._recorder, self._remote, self._shadows = recorder, remote, shadows
         self._aside = aside
 
-    async def answer(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+    async def answer(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
         """Answer one request.
 
         Raises:
             ApiError: the request breaks a rule.
         """
         started = time.perf_counter()
-        surface = find_surface(live, caller.key, data, KIND)
+        surface = find_surface(config, caller.key, data, KIND)
         forced = read_override(surface, caller.key, data, self._recorder.secret)
         text, features = _text(data), _features(data)
         k = fields.whole_number(data, "k", 5, min_value=1, max_value=MAX_LABELS)
-        visitor = await self._recorder.read_visitor(live, caller, surface, data)
-        route = await self._recorder.route(live, visitor, forced)
+        visitor = await self._recorder.read_visitor(config, caller, surface, data)
+        route = await self._recorder.route(config, visitor, forced)
         served = await self._label(surface, route.version, text, features, k)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = slate_row(visitor, route, served, latency_ms, 0.0)
@@ -81,8 +81,8 @@ class ClassifyHandler:
 
     async def _label(
         self,
-        surface: LiveSurface,
-        version: LiveVersion | None,
+        surface: SurfaceConfig,
+        version: ServingVersion | None,
         text: str,
         features: dict[str, Any],
         k: int,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from bakeoff.gateway.config.running_experiments import LiveVersion
+    from bakeoff.gateway.config.running_experiments import ServingVersion
     from inference.serving.models import Labels, Model
     from inference.serving.ranker import Ranker
 
@@ -29,7 +29,7 @@ class NoAnswerError(Exception):
     """A version that was loaded and gave no answer; the message says why."""
 
 
-async def probe(version: LiveVersion, problem: str, nonce: str, remote: RemoteScorer) -> ProbeResult:
+async def probe(version: ServingVersion, problem: str, nonce: str, remote: RemoteScorer) -> ProbeResult:
     """Let a version answer one question.
 
     Args:

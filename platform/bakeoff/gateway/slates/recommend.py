@@ -26,8 +26,8 @@ from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import Served, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.config.running_experiments import LiveVersion
-    from bakeoff.gateway.config.serving_config import Live, LiveSurface
+    from bakeoff.gateway.config.running_experiments import ServingVersion
+    from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
@@ -47,7 +47,7 @@ class _RecommendRequest:
     exclude: list[str]
 
     @property
-    def surface(self) -> LiveSurface:
+    def surface(self) -> SurfaceConfig:
         return self.visitor.surface
 
 
@@ -62,29 +62,29 @@ class RecommendHandler:
         self._remote, self._shadows = remote, shadows
         self._rng = np.random.default_rng()
 
-    async def answer(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+    async def answer(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
         """Answer one request.
 
         Raises:
             ApiError: the request breaks a rule.
         """
         started = time.perf_counter()
-        surface = find_surface(live, caller.key, data, KIND)
+        surface = find_surface(config, caller.key, data, KIND)
         forced = read_override(surface, caller.key, data, self._recorder.secret)
-        request = await self._read_request(live, caller, surface, data)
-        route = await self._recorder.route(live, request.visitor, forced)
+        request = await self._read_request(config, caller, surface, data)
+        route = await self._recorder.route(config, request.visitor, forced)
         served, slate_request = await self._serve(request, route.version)
         latency_ms = (time.perf_counter() - started) * 1000
         slate = slate_row(request.visitor, route, served, latency_ms, surface.exploration)
         recorded = await self._recorder.record(request.visitor, route, slate)
         if recorded and surface.shadow_share:
             self._shadows.ask_ranking(request.visitor, route, slate, slate_request)
-        answer = {**head_of(route, slate, surface), "items": _items(live, request, served)}
+        answer = {**head_of(route, slate, surface), "items": _items(config, request, served)}
         if not recorded:
             answer["recorded"] = False
         return orjson.dumps(answer)
 
-    async def compare(self, live: Live, caller: Caller, data: dict[str, Any]) -> bytes:
+    async def compare(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
         """Answer with the slates of control and treatment, on sides that the server draws.
 
         Never an exposure: who sees both sides is in no variant.
@@ -93,7 +93,7 @@ class RecommendHandler:
             ApiError: the request breaks a rule, or no experiment runs on the surface.
         """
         started = time.perf_counter()
-        surface = find_surface(live, caller.key, data, KIND)
+        surface = find_surface(config, caller.key, data, KIND)
         experiment = surface.experiments[0] if surface.experiments else None
         if experiment is None:
             raise ApiError(
@@ -102,7 +102,7 @@ class RecommendHandler:
                 f"surface '{surface.key}' has no running experiment, must have one.",
                 field="surface",
             )
-        request = await self._read_request(live, caller, surface, data)
+        request = await self._read_request(config, caller, surface, data)
         if not request.visitor.consent.analytics:
             raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
         control, *treatments = experiment.variants.values()
@@ -130,22 +130,22 @@ class RecommendHandler:
             "recommendation_id": row.recommendation_id,
             "surface": surface.key,
             **{
-                side: {"items": _items(live, request, slate)}
+                side: {"items": _items(config, request, slate)}
                 for side, slate in zip("ab", served, strict=True)
             },
         }
         return orjson.dumps(answer)
 
     async def _read_request(
-        self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
+        self, config: ServingConfig, caller: Caller, surface: SurfaceConfig, data: dict[str, Any]
     ) -> _RecommendRequest:
         k = fields.whole_number(data, "k", 10, min_value=1, max_value=MAX_K)
         only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
-        visitor = await self._recorder.read_visitor(live, caller, surface, data)
+        visitor = await self._recorder.read_visitor(config, caller, surface, data)
         return _RecommendRequest(visitor=visitor, k=k, only=only, exclude=exclude or [])
 
     async def _serve(
-        self, request: _RecommendRequest, version: LiveVersion | None
+        self, request: _RecommendRequest, version: ServingVersion | None
     ) -> tuple[Served, SlateRequest]:
         surface = request.surface
         state = await self._read_cache(surface, version, request.visitor.unit)
@@ -166,7 +166,7 @@ class RecommendHandler:
         return serve(ranker, slate_request, rng=self._rng, without=without), slate_request
 
     async def _serve_remote(
-        self, request: _RecommendRequest, version: LiveVersion, slate_request: SlateRequest
+        self, request: _RecommendRequest, version: ServingVersion, slate_request: SlateRequest
     ) -> Served:
         """Let somebody else's model score the candidates; its own default order stands in for it."""
         ranker, model = version.ranker, version.model
@@ -192,7 +192,7 @@ class RecommendHandler:
         return fill_slate(ranker, slate_request, found, scores, rng=self._rng)
 
     async def _read_cache(
-        self, surface: LiveSurface, version: LiveVersion | None, unit: str
+        self, surface: SurfaceConfig, version: ServingVersion | None, unit: str
     ) -> UnitState:
         """Read candidates and recent items in one round trip."""
         if version is None or version.ranker is None:
@@ -204,8 +204,8 @@ class RecommendHandler:
         )
 
 
-def _items(live: Live, request: _RecommendRequest, served: Served) -> list[dict[str, Any]]:
-    titles = live.titles.get(request.visitor.key.project_id, {})
+def _items(config: ServingConfig, request: _RecommendRequest, served: Served) -> list[dict[str, Any]]:
+    titles = config.titles.get(request.visitor.key.project_id, {})
     return [
         {
             "item_id": slot.item_id,

@@ -22,8 +22,8 @@ from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bakeoff.gateway.config.running_experiments import LiveExperiment, LiveVersion
-    from bakeoff.gateway.config.serving_config import Live, LiveKey, LiveSurface
+    from bakeoff.gateway.config.running_experiments import RunningExperiment, ServingVersion
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.intake.group_commit import GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
@@ -39,8 +39,8 @@ EXPOSURES_REMEMBERED = 200_000
 class Route:
     """Which version answers a unit, and why."""
 
-    version: LiveVersion | None
-    experiment: LiveExperiment | None
+    version: ServingVersion | None
+    experiment: RunningExperiment | None
     variant: str | None
     reason: str
     forced: bool = False
@@ -57,8 +57,8 @@ class Visitor:
         consent: whether the answer may be kept, and models may learn from it.
     """
 
-    key: LiveKey
-    surface: LiveSurface
+    key: KeyConfig
+    surface: SurfaceConfig
     unit: str
     context: dict[str, Any]
     excluded: bool
@@ -66,7 +66,9 @@ class Visitor:
     consent: Consent
 
 
-def find_surface(live: Live, key: LiveKey, data: dict[str, Any], kind: str) -> LiveSurface:
+def find_surface(
+    config: ServingConfig, key: KeyConfig, data: dict[str, Any], kind: str
+) -> SurfaceConfig:
     """Return the surface that a request names.
 
     Raises:
@@ -74,7 +76,7 @@ def find_surface(live: Live, key: LiveKey, data: dict[str, Any], kind: str) -> L
             asked in another way.
     """
     name = fields.text(data, "surface", max_length=64)
-    surfaces = live.surfaces.get(key.project_id, {})
+    surfaces = config.surfaces.get(key.project_id, {})
     surface = surfaces.get(name)
     if surface is None:
         raise not_found("surface", name, key.project, surfaces)
@@ -89,7 +91,7 @@ def find_surface(live: Live, key: LiveKey, data: dict[str, Any], kind: str) -> L
 
 
 def read_override(
-    surface: LiveSurface, key: LiveKey, data: dict[str, Any], secret: str
+    surface: SurfaceConfig, key: KeyConfig, data: dict[str, Any], secret: str
 ) -> dict[str, str]:
     """Return the variants that a request forces, by experiment: with a secret key, or by a signed link.
 
@@ -118,7 +120,7 @@ def read_override(
 
 
 def decide(
-    experiment: LiveExperiment,
+    experiment: RunningExperiment,
     unit: str,
     attributes: Mapping[str, Any],
     rules: Mapping[str, ExperimentRule],
@@ -132,7 +134,9 @@ def decide(
     return assign(experiment.rule, unit, attributes, others=rules, recalled=recalled)
 
 
-def choose_route(live: Live, visitor: Visitor, forced: Mapping[str, str], known: UnitRecord) -> Route:
+def choose_route(
+    config: ServingConfig, visitor: Visitor, forced: Mapping[str, str], known: UnitRecord
+) -> Route:
     """Return which version answers: that of the first experiment which the unit is in.
 
     Experiments of one surface exclude each other by their layer.
@@ -145,7 +149,7 @@ def choose_route(live: Live, visitor: Visitor, forced: Mapping[str, str], known:
         if variant is not None:
             version = experiment.variants[variant].version
             return Route(version, experiment, variant, "STATIC", forced=True)
-    rules = live.flags[visitor.key.project_id].rules
+    rules = config.flags[visitor.key.project_id].rules
     reason = "DEFAULT"
     for experiment in surface.experiments:
         assigned = decide(experiment, visitor.unit, visitor.context, rules, known)
@@ -200,7 +204,7 @@ class Recorder:
     _exposed: OrderedDict[tuple[int, str, str, int], None] = field(default_factory=OrderedDict)
 
     async def read_visitor(
-        self, live: Live, caller: Caller, surface: LiveSurface, data: dict[str, Any]
+        self, config: ServingConfig, caller: Caller, surface: SurfaceConfig, data: dict[str, Any]
     ) -> Visitor:
         """Return who asks.
 
@@ -213,7 +217,7 @@ class Recorder:
         consent = Consent.of(data, caller)
         caller.spend_on([ids])
         (unit,) = await self.identity.units(
-            live,
+            config,
             caller.key.project_id,
             [ids],
             may_link=consent.analytics and not caller.is_crawler,
@@ -229,11 +233,11 @@ class Recorder:
             consent=consent,
         )
 
-    async def route(self, live: Live, visitor: Visitor, forced: Mapping[str, str]) -> Route:
+    async def route(self, config: ServingConfig, visitor: Visitor, forced: Mapping[str, str]) -> Route:
         """Return which version answers."""
         surface = visitor.surface
         known = await self.units.find(visitor.key.project_id, visitor.unit, surface.experiments)
-        return choose_route(live, visitor, forced, known)
+        return choose_route(config, visitor, forced, known)
 
     async def record(self, visitor: Visitor, route: Route, slate: SlateRow) -> bool:
         """Commit the slate, and the exposure if it is the first; return whether it was kept."""
@@ -267,7 +271,7 @@ class Recorder:
 
 
 def _exposure_row(
-    visitor: Visitor, experiment: LiveExperiment, variant: str, slate: SlateRow
+    visitor: Visitor, experiment: RunningExperiment, variant: str, slate: SlateRow
 ) -> ExposureRow:
     return ExposureRow(
         project_id=visitor.key.project_id,
@@ -280,7 +284,7 @@ def _exposure_row(
     )
 
 
-def head_of(route: Route, slate: SlateRow, surface: LiveSurface) -> dict[str, Any]:
+def head_of(route: Route, slate: SlateRow, surface: SurfaceConfig) -> dict[str, Any]:
     """Return the fields that every answer has."""
     return {
         "recommendation_id": slate.recommendation_id,
