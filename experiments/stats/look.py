@@ -139,8 +139,8 @@ def take_look(given: LookInput) -> LookResult:
         one_look=policy.rule == "fixed",
     )
     units = sum(totals.n for epoch in primary.epochs for totals in epoch.values())
-    sick = _why_unhealthy(given, ratio)
-    doubt = "" if sick else _why_doubtful(given, ratio)
+    unhealthy_reason = _why_unhealthy(given, ratio)
+    doubt = "" if unhealthy_reason else _why_doubtful(given, ratio)
     effects = {
         t: {m.key: effect_of(m, given.control, t) for m in given.metrics} for t in given.treatments
     }
@@ -155,19 +155,19 @@ def take_look(given: LookInput) -> LookResult:
             standing = Standing(
                 units,
                 shares[treatment],
-                healthy=not (sick or doubt),
+                healthy=not (unhealthy_reason or doubt),
                 gated=bool(one.too_few),
                 batches=given.batches,
             )
             evidence = weigh(policy, before, one.effect, standing, pair=(given.control, treatment))
         states[treatment] = evidence.state if evidence else before
-        ground = Ground(policy, given.control, treatment, units, evidence, sick or doubt)
+        ground = Ground(policy, given.control, treatment, units, evidence, unhealthy_reason or doubt)
         described = [describe(ground, m, *effects[treatment][m.key]) for m in given.metrics]
         comparisons += described
         verdicts[treatment] = _judge(given, primary, described, one, evidence, units)
     action, variant, reason, leaving = _combine(given, verdicts, comparisons)
-    if sick:
-        action, variant, reason, leaving = "halt", None, sick, {}
+    if unhealthy_reason:
+        action, variant, reason, leaving = "halt", None, unhealthy_reason, {}
     elif doubt:
         action, variant, reason, leaving = "keep_running", None, doubt, {}
     return LookResult(

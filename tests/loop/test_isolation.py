@@ -8,7 +8,7 @@ import orjson
 from django.conf import settings
 from django.utils import timezone
 
-from bakeoff.dashboard.health import troubles_of
+from bakeoff.dashboard.health import health_issues
 from experiments.actions.mark_units import history_of, mark_all_units, surfaces_to_mark
 from experiments.models import Experiment, Look
 from experiments.tasks import refresh_dirty_units
@@ -26,7 +26,7 @@ def test_a_lost_verdict_and_work_that_fails_are_issues_of_their_project(shop):
         experiment=experiment, number=1, taken_at=timezone.now() - timedelta(minutes=5), batch=1,
         information=1.0, inputs={}, result={}, action="ship", reason="better",
     )  # fmt: skip
-    found = {trouble.what for trouble in troubles_of(shop.project)}
+    found = {issue.what for issue in health_issues(shop.project)}
     assert "its look says 'ship', which could not be carried out" in found
     look.delete()
 
@@ -53,13 +53,13 @@ def test_work_that_fails_for_one_holds_up_no_other_rests_and_is_an_issue(shop):
         wake(f"trial:{shop.surface.pk}")
         everywhere()
     assert "trial failed 3 times in a row: ValueError: broken" in {
-        trouble.what for trouble in troubles_of(shop.project)
+        issue.what for issue in health_issues(shop.project)
     }
-    assert not troubles_of(other.project)
+    assert not health_issues(other.project)
     broken = False
     wake(f"trial:{shop.surface.pk}")
     assert everywhere() == 0
-    assert not troubles_of(shop.project)
+    assert not health_issues(shop.project)
 
 
 def wake(field: str) -> None:
@@ -136,6 +136,6 @@ def test_the_health_of_a_project_survives_an_experiment_that_cannot_be_read(shop
         inputs={}, result={}, action="ship", reason="better",
     )  # fmt: skip
     Experiment.objects.filter(pk=experiment.pk).update(policy={"alpha": "much"})
-    whats = [trouble.what for trouble in troubles_of(shop.project)]
+    whats = [issue.what for issue in health_issues(shop.project)]
     assert any(what.startswith("it cannot be read: PolicyError") for what in whats), whats
     Experiment.objects.filter(pk=experiment.pk).update(state="ended")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from bakeoff.api.application import api
-from bakeoff.dashboard.health import troubles_of
+from bakeoff.dashboard.health import health_issues
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from experiments.actions.reconcile import reconcile
 from inference.actions.load_items import ItemDraft, load_items
@@ -93,7 +93,7 @@ def test_items_that_nobody_can_embed_are_asked_for_less_and_less_often_and_named
         assert (
             timedelta(minutes=min(minutes, 60) - 2) < pause <= timedelta(minutes=min(minutes, 60) + 1)
         )
-    whats = [trouble.what for trouble in troubles_of(shop.project)]
+    whats = [issue.what for issue in health_issues(shop.project)]
     assert "the texts of 1 items wait to be embedded for more than 10 minutes" in whats
 
 

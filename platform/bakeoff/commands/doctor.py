@@ -31,12 +31,12 @@ OLDEST_POSTGRES = 150_000
 def doctor() -> None:
     """Say what is missing or unwell, one line each; exit status 1 if anything is."""
     environment = read_environment()
-    unwell = 0
+    unhealthy = 0
     for check in (_python, _home, _postgres, _redis, _packages):
         for well, line in check(environment):
             say(f"{'ok     ' if well else 'UNWELL '} {line}")
-            unwell += not well
-    if unwell:
+            unhealthy += not well
+    if unhealthy:
         raise SystemExit(1)
 
 

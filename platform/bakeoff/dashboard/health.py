@@ -41,7 +41,7 @@ LATE_LOOKS = 10  # times the pause between looks
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class HealthIssue:
     """Something that is unwell: where, what, and what to do."""
 
     where: str
@@ -50,23 +50,23 @@ class Trouble:
     link: str = ""
 
 
-def troubles_of(project: Project) -> list[Trouble]:
+def health_issues(project: Project) -> list[HealthIssue]:
     """Return what is unwell in a project."""
     now = timezone.now()
     found = []
     for experiment in Experiment.objects.running().filter(project=project):
         try:
-            found += _troubles_of_experiment(experiment)
+            found += _experiment_issues(experiment)
         # This page is where a broken row is looked for: it must not fail by it.
         except Exception as error:
             logger.exception("experiment '%s' cannot be judged", experiment)
             what = f"it cannot be read: {type(error).__name__}: {error}"
-            found.append(Trouble(experiment.key, what, "Correct its row, or end it."))
+            found.append(HealthIssue(experiment.key, what, "Correct its row, or end it."))
     runs = TrainingRun.objects.filter(
         surface__project=project, state=TrainingRun.State.FAILED, queued_at__gt=now - timedelta(days=2)
     )
     found += [
-        Trouble(
+        HealthIssue(
             f"run {run.pk}",
             run.message[:200],
             "See the run's page, then train again.",
@@ -77,7 +77,7 @@ def troubles_of(project: Project) -> list[Trouble]:
     for version in ModelVersion.objects.champions().filter(surface__project=project):
         if not (settings.BAKEOFF.artifacts / version.artifact_sha256).exists():
             found.append(
-                Trouble(
+                HealthIssue(
                     str(version.surface),
                     f"the artifact of {version.label} is gone",
                     "Promote another version, or train anew.",
@@ -86,20 +86,22 @@ def troubles_of(project: Project) -> list[Trouble]:
     return [*found, *_texts_without_vectors(project), *_failed_work(project)]
 
 
-def _troubles_of_experiment(experiment: Experiment) -> list[Trouble]:
+def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
     now, found = timezone.now(), []
     link = reverse("report", args=[experiment.project.slug, experiment.key])
     look = experiment.looks.last()
     if look is not None and look.action == "halt":
         found.append(
-            Trouble(experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link)
+            HealthIssue(
+                experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link
+            )
         )
     found += _forged_exposures(experiment, link)
     found += _waiting_verdict(experiment, look, link)
     pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
     if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
         found.append(
-            Trouble(
+            HealthIssue(
                 experiment.key,
                 f"nothing new since {look.taken_at:%Y-%m-%d %H:%M}",
                 "Either nobody comes, or the worker stands still: see the health page.",
@@ -109,7 +111,7 @@ def _troubles_of_experiment(experiment: Experiment) -> list[Trouble]:
     for variant, served in (look.serving if look is not None else {}).items():
         if served["errors"] > 0.05:
             found.append(
-                Trouble(
+                HealthIssue(
                     experiment.key,
                     f"{served['errors']:.0%} of the answers of '{variant}' failed",
                     "Its model breaks: switch the experiment off, or roll the model back.",
@@ -119,18 +121,18 @@ def _troubles_of_experiment(experiment: Experiment) -> list[Trouble]:
     return found
 
 
-def _texts_without_vectors(project: Project) -> list[Trouble]:
+def _texts_without_vectors(project: Project) -> list[HealthIssue]:
     late = timezone.now() - EMBED_WITHIN
     items = project.items.filter(vector_due_at__isnull=False, updated_at__lt=late).count()
     if not items:
         return []
     what = f"the texts of {items} items wait to be embedded for more than 10 minutes"
-    return [Trouble("embed", what, "See the log of the embed worker: the encoder may be missing.")]
+    return [HealthIssue("embed", what, "See the log of the embed worker: the encoder may be missing.")]
 
 
-def _failed_work(project: Project) -> list[Trouble]:
+def _failed_work(project: Project) -> list[HealthIssue]:
     return [
-        Trouble(
+        HealthIssue(
             failure.subject,
             f"{failure.work} failed {failure.count} times in a row: {failure.error}",
             "It is tried again, less and less often; the worker's log has the traceback.",
@@ -139,20 +141,20 @@ def _failed_work(project: Project) -> list[Trouble]:
     ]
 
 
-def _waiting_verdict(experiment: Experiment, look: Look | None, link: str) -> list[Trouble]:
+def _waiting_verdict(experiment: Experiment, look: Look | None, link: str) -> list[HealthIssue]:
     """Name a verdict that the platform should have carried out by now."""
     if look is None or not is_pending(experiment, look):
         return []
     if timezone.now() - look.taken_at < CARRY_OUT_WITHIN:
         return []
     what = f"its look says '{look.action}', which could not be carried out"
-    return [Trouble(experiment.key, what, "It is tried again; the worker's log says why.", link)]
+    return [HealthIssue(experiment.key, what, "It is tried again; the worker's log says why.", link)]
 
 
-def _forged_exposures(experiment: Experiment, link: str) -> list[Trouble]:
+def _forged_exposures(experiment: Experiment, link: str) -> list[HealthIssue]:
     why = describe_quarantined(count_quarantined(experiment))
     remedy = "Somebody forges them, or a client hashes another id or caches old rules: docs/flags.md."
-    return [Trouble(experiment.key, why, remedy, link)] if why else []
+    return [HealthIssue(experiment.key, why, remedy, link)] if why else []
 
 
 def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:
@@ -216,11 +218,11 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "cache": True,
             "cache_memory": info["used_memory"],
             "background": background,
-            "troubles": [
-                *(Trouble(one.where, one.what, one.remedy) for one in background.issues),
-                *_work_troubles(processes),
-                *_row_troubles(processes, projects),
-                *_refused_troubles(cache),
+            "health_issues": [
+                *(HealthIssue(one.where, one.what, one.remedy) for one in background.issues),
+                *_work_issues(processes),
+                *_row_issues(processes, projects),
+                *_refused_issues(cache),
             ],
             "asks": cache.llen(REQUESTS),
             "spilled": cache.xlen(STREAM),
@@ -229,13 +231,13 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "unserved": sorted({name for process in processes for name in process["unserved"]}),
         }
     except redis.exceptions.RedisError as error:
-        trouble = Trouble("cache", f"it does not answer: {error}", "Start it, or check REDIS_URL.")
+        issue = HealthIssue("cache", f"it does not answer: {error}", "Start it, or check REDIS_URL.")
         return {
             "cache": False,
             "cache_error": str(error),
             "processes": [],
             "spilled": 0,
-            "troubles": [trouble],
+            "health_issues": [issue],
         }
 
 
@@ -246,10 +248,10 @@ def _labels_of(heartbeats: Iterable[ServingHeartbeat], projects: QuerySet[Projec
     return {v.pk: f"{v.surface}: {v.label}" for v in versions.select_related("surface")}
 
 
-def _work_troubles(processes: Sequence[Mapping[str, Any]]) -> list[Trouble]:
+def _work_issues(processes: Sequence[Mapping[str, Any]]) -> list[HealthIssue]:
     """Name the long-lived work of web processes that hangs, or that failed and went on."""
     return [
-        Trouble(
+        HealthIssue(
             process["name"],
             f"'{work['name']}' failed {work['failures']} times, the last time: {work['last_error']}"
             if work["alive"]
@@ -264,7 +266,9 @@ def _work_troubles(processes: Sequence[Mapping[str, Any]]) -> list[Trouble]:
     ]
 
 
-def _row_troubles(processes: Sequence[Mapping[str, Any]], projects: QuerySet[Project]) -> list[Trouble]:
+def _row_issues(
+    processes: Sequence[Mapping[str, Any]], projects: QuerySet[Project]
+) -> list[HealthIssue]:
     """Name rows of these projects that web processes cannot follow, each once."""
     slugs = dict(projects.values_list("pk", "slug"))
     rows = {
@@ -274,7 +278,7 @@ def _row_troubles(processes: Sequence[Mapping[str, Any]], projects: QuerySet[Pro
         if row["project_id"] in slugs
     }
     return [
-        Trouble(
+        HealthIssue(
             f"{slug}: {subject}",
             f"what is stored cannot be followed, and what was there before serves on: {message}",
             "Save it anew.",
@@ -283,9 +287,9 @@ def _row_troubles(processes: Sequence[Mapping[str, Any]], projects: QuerySet[Pro
     ]
 
 
-def _refused_troubles(cache: redis.Redis) -> list[Trouble]:
+def _refused_issues(cache: redis.Redis) -> list[HealthIssue]:
     refused = cache.xlen(REFUSED)
     if not refused:
         return []
     what = f"{refused} commits cannot be written and are put aside"
-    return [Trouble("facts", what, f"Look at them and their reasons: XRANGE {REFUSED} - +")]
+    return [HealthIssue("facts", what, f"Look at them and their reasons: XRANGE {REFUSED} - +")]

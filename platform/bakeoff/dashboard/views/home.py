@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
-from bakeoff.dashboard.health import troubles_of
+from bakeoff.dashboard.health import health_issues
 from experiments.models import Decision, Experiment, Feedback, Look
 from experiments.reports.verdict import Verdict, verdict_of
 from inference.models import DriftReport, Surface, TrainingRun
@@ -80,7 +80,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         .exclude(flags=[])
         .exclude(reviews__reviewer=request.user.get_username())
         .count(),
-        "troubles": [trouble for project in projects[:50] for trouble in troubles_of(project)],
+        "health_issues": [issue for project in projects[:50] for issue in health_issues(project)],
         "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:SHOWN]),
         "decisions": decisions[:SHOWN],
         "surfaces": _with_champions(Surface.objects.filter(project__in=projects)[:SHOWN]),

@@ -18,7 +18,7 @@ from bakeoff.accounts.keys import SCOPES
 from bakeoff.accounts.models import Membership, Project
 from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of
-from bakeoff.dashboard.health import platform_health, troubles_of
+from bakeoff.dashboard.health import health_issues, platform_health
 from bakeoff.dashboard.paging import page_of
 from bakeoff.gateway.event_inspector import seen_key, watch_key
 from bakeoff.rules import assignments_of
@@ -226,9 +226,9 @@ def show_health(request: HttpRequest) -> HttpResponse:
     health = platform_health(projects)
     context = {
         "health": health,
-        "troubles": [
-            *health["troubles"],
-            *(trouble for project in projects[:50] for trouble in troubles_of(project)),
+        "health_issues": [
+            *health["health_issues"],
+            *(issue for project in projects[:50] for issue in health_issues(project)),
         ],
     }
     if request.headers.get("HX-Request"):
