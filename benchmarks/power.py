@@ -138,7 +138,7 @@ def _experiment(control, treatment, units, policy: Policy, salt: str) -> tuple[s
                 exposures=[
                     ({k: len(v) for k, v in groups.items()}, {"control": 0.5, "treatment": 0.5})
                 ],
-                doubled=0,
+                crossover_units=0,
                 elapsed_seconds=1.0,
                 states=states,
             )

@@ -48,14 +48,14 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     claimed: dict[int, dict[str, int]] = defaultdict(dict)
     left = {key for key in treatments if epochs and epochs[-1].weights.get(key, 0.0) <= 0}
     moved = {epoch.number for epoch in epochs if any(epoch.weights.get(key, 0.0) <= 0 for key in left)}
-    doubled = 0
+    crossover_units = 0
     for total in experiment.exposure_totals.all():
         # A unit counts in the split where it came first: that it is met again in another variant, as
         # all units of a treatment that left are, says nothing about who is sent where.
         units = total.units if total.segment else max(total.units - total.doubled, 0)
         counts[total.segment][total.epoch][variants[total.variant_id]] = units
         if total.epoch not in moved:
-            doubled += total.doubled
+            crossover_units += total.doubled
         if not total.segment:
             excluded[total.epoch][variants[total.variant_id]] = total.excluded
             claimed[total.epoch][variants[total.variant_id]] = total.claimed
@@ -67,7 +67,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         treatments=treatments,
         metrics=metrics,
         exposures=[(counts[""][epoch.number], epoch.weights) for epoch in epochs],
-        doubled=doubled,
+        crossover_units=crossover_units,
         elapsed_seconds=(now - started).total_seconds(),
         min_srm_p=last.result["sample_ratio"]["p_value"] if last is not None else 1.0,
         states={key: RuleState.from_json(one) for key, one in state.get("states", {}).items()},
@@ -78,13 +78,13 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
             segment: _sum_counts(by_epoch.values()) for segment, by_epoch in counts.items() if segment
         },
         excluded=[(excluded[epoch.number], epoch.weights) for epoch in epochs],
-        split=_count_split_people(experiment, primary),
+        cross_id_conflicts=_count_cross_id_conflicts(experiment, primary),
         left=sorted(left),
         claimed=[claimed[epoch.number] for epoch in epochs],
     )
 
 
-def _count_split_people(experiment: Experiment, role: ExperimentMetric) -> int:
+def _count_cross_id_conflicts(experiment: Experiment, role: ExperimentMetric) -> int:
     """Count people whose two units, met before they logged in, are in different variants."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -267,7 +267,7 @@ def input_to_json(given: LookInput) -> dict[str, Any]:
             for metric in given.metrics
         ],
         "exposures": [[dict(counts), dict(weights)] for counts, weights in given.exposures],
-        "doubled": given.doubled,
+        "doubled": given.crossover_units,
         "elapsed_seconds": given.elapsed_seconds,
         "smallest_srm_p": given.min_srm_p,
         "states": {key: state.as_json() for key, state in given.states.items()},
@@ -276,7 +276,7 @@ def input_to_json(given: LookInput) -> dict[str, Any]:
         "segments": {name: _epochs_to_json(epochs) for name, epochs in given.segments.items()},
         "segment_exposures": {name: dict(counts) for name, counts in given.segment_exposures.items()},
         "excluded": [[dict(counts), dict(weights)] for counts, weights in given.excluded],
-        "split": given.split,
+        "split": given.cross_id_conflicts,
         "left": list(given.left),
         "claimed": [dict(counts) for counts in given.claimed],
     }

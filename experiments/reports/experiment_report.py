@@ -109,8 +109,8 @@ class ExperimentReport:
     looks: list[Look]
     srm_p_value: float | None
     healthy: bool
-    doubled: int
-    split: int
+    crossover_units: int
+    cross_id_conflicts: int
     excluded: int
     quarantined: dict[str, int]
     planned_units: int
@@ -151,8 +151,8 @@ class ExperimentReport:
             },
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
             "units": {
-                "in_two_variants": self.doubled,
-                "people_in_two_variants": self.split,
+                "in_two_variants": self.crossover_units,
+                "people_in_two_variants": self.cross_id_conflicts,
                 "excluded": self.excluded,
                 "quarantined": self.quarantined,
             },
@@ -211,8 +211,8 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         looks=looks,
         srm_p_value=ratio["p_value"] if ratio else None,
         healthy=look is None or look.action != HALTED,
-        doubled=look.inputs["doubled"] if look else 0,
-        split=look.inputs.get("split", 0) if look else 0,
+        crossover_units=look.inputs["doubled"] if look else 0,
+        cross_id_conflicts=look.inputs.get("split", 0) if look else 0,
         excluded=_count_excluded(look) if look else 0,
         quarantined=quarantined,
         planned_units=policy.planned_units,

@@ -121,7 +121,7 @@ def _take_looks(
         treatments=treatments,
         metrics=[],
         exposures=[],
-        doubled=file.doubled,
+        crossover_units=file.crossover_units,
         elapsed_seconds=float("inf"),
         segments={name: [totals] for name, totals in file.segments.items()},
         segment_exposures=file.segment_units,
@@ -173,8 +173,8 @@ def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str
     notes = []
     if file.unassigned:
         notes.append(f"{file.unassigned} rows without a variant are left out.")
-    if file.doubled:
-        notes.append(f"{file.doubled} units in two variants are left out.")
+    if file.crossover_units:
+        notes.append(f"{file.crossover_units} units in two variants are left out.")
     notes += [
         f"{units} units of the variant '{variant}' are left out, as --exclude asks."
         for variant, units in file.excluded.items()
@@ -255,11 +255,11 @@ def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
         },
         "looks": [_look_to_json(look, question) for look in card.looks],
         "stopped_at": last.label if result.action != "keep_running" and last.label else None,
-        "doubled": card.file.doubled,
+        "doubled": card.file.crossover_units,
         "missing": card.file.missing,
         "left_out": {
             "rows_without_variant": card.file.unassigned,
-            "units_in_two_variants": card.file.doubled,
+            "units_in_two_variants": card.file.crossover_units,
             "excluded_variants": card.file.excluded,
             "units_without_value": card.file.missing,
         },

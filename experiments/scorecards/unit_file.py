@@ -109,7 +109,7 @@ class FileTotals:
 
     Attributes:
         looks: in order, at least one.
-        doubled: units that the file shows in two variants; they are left out.
+        crossover_units: units that the file shows in two variants; they are left out.
         missing: units without a value, by metric and variant.
         unassigned: rows without a variant; they are left out.
         excluded: units of variants that the question leaves out, by variant.
@@ -120,7 +120,7 @@ class FileTotals:
     """
 
     looks: list[FileLook]
-    doubled: int = 0
+    crossover_units: int = 0
     missing: dict[str, dict[str, int]] = field(default_factory=dict)
     unassigned: int = 0
     excluded: dict[str, int] = field(default_factory=dict)

@@ -95,7 +95,7 @@ class UnitReader:
         added = self._sum_all()
         return FileTotals(
             looks=list(self._accumulate(units, added)),
-            doubled=source.doubled,
+            crossover_units=source.crossover_units,
             missing=self._missing(),
             unassigned=source.unassigned,
             excluded=excluded,

@@ -45,7 +45,7 @@ class UnitRows:
         gaps: columns in which a value is missing.
         labels: names of all looks, in order: a row's `look` is its place among them.
         unassigned: rows without a variant.
-        doubled: units in two variants.
+        crossover_units: units in two variants.
     """
 
     def __init__(self, engine: duckdb.DuckDBPyConnection, question: UnitFile) -> None:
@@ -55,7 +55,7 @@ class UnitRows:
         self.covariates = list(dict.fromkeys(c for metric in metrics for c in metric.covariates))
         self.gaps: set[str] = set()
         self.labels: list[str] = []
-        self.unassigned = self.doubled = 0
+        self.unassigned = self.crossover_units = 0
         self._remarks: list[str] = []
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -285,7 +285,7 @@ class UnitRows:
         return "max" if any(m.value == column and m.kind in PROPORTIONS for m in metrics) else "sum"
 
     def _sum_to_units(self, segments: Sequence[str]) -> None:
-        """Make `summed` (per unit and look) and `doubled` (units in two variants)."""
+        """Make `summed` (per unit and look) and `crossover_units` (units in two variants)."""
         places = range(len(self.covariates))
         values = [f"{self._total(c)}(value_{n}) AS value_{n}" for n, c in enumerate(self.columns)]
         values += [f"min({s}) AS {s}" for s in segments]
@@ -301,7 +301,7 @@ class UnitRows:
             """CREATE TABLE doubled AS SELECT unit FROM summed GROUP BY unit
             HAVING min(variant) <> max(other)"""
         )
-        ((self.doubled,),) = self.query("SELECT count(*) FROM doubled")
+        ((self.crossover_units,),) = self.query("SELECT count(*) FROM doubled")
 
     def _refuse_changing_covariate(self, n: int) -> None:
         """A covariate is known before exposure: a unit has one, which may stand in each of its rows."""

@@ -49,7 +49,7 @@ class LookInput:
         treatments: names of the treatments.
         metrics: with exactly one primary among them.
         exposures: per epoch, units per variant and weight per variant.
-        doubled: units seen in two variants.
+        crossover_units: units seen in two variants.
         elapsed_seconds: since the start.
         min_srm_p: of the looks before.
         states: where the rule stands, by treatment.
@@ -58,7 +58,7 @@ class LookInput:
         segments: the primary's totals by variant, one mapping an epoch, by `attribute=value`.
         segment_exposures: units per variant by `attribute=value`.
         excluded: as exposures, of the bots and internal units that are left out of all else.
-        split: people who met two variants under two ids, which nothing could know before.
+        cross_id_conflicts: people who met two variants under two ids, which nothing could know before.
         left: treatments that take no traffic any more; they are shown and decide nothing.
         claimed: per epoch, those of the units whose exposure a public key claims.
     """
@@ -68,7 +68,7 @@ class LookInput:
     treatments: Sequence[str]
     metrics: Sequence[MetricInput]
     exposures: Sequence[tuple[Mapping[str, int], Mapping[str, float]]]
-    doubled: int
+    crossover_units: int
     elapsed_seconds: float
     min_srm_p: float = 1.0
     states: Mapping[str, RuleState] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class LookInput:
     segments: Mapping[str, Sequence[Mapping[str, Summary]]] = field(default_factory=dict)
     segment_exposures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     excluded: Sequence[tuple[Mapping[str, int], Mapping[str, float]]] = ()
-    split: int = 0
+    cross_id_conflicts: int = 0
     left: Sequence[str] = ()
     claimed: Sequence[Mapping[str, int]] = ()
 
@@ -252,10 +252,10 @@ def _why_unhealthy(given: LookInput, ratio: SampleRatio) -> str:
     if not ratio.healthy and not _is_claimed(given):
         return _mismatch(given, ratio)
     units = sum(sum(counts.values()) for counts, _ in given.exposures)
-    if units and given.doubled / units > given.policy.most_doubled:
+    if units and given.crossover_units / units > given.policy.most_doubled:
         return (
-            f"share of units seen in two variants == {given.doubled / units:.3f}, must be at most "
-            f"{given.policy.most_doubled:g}"
+            f"share of units seen in two variants == {given.crossover_units / units:.3f}, "
+            f"must be at most {given.policy.most_doubled:g}"
         )
     return _why_excluded_unequally(given)
 

@@ -54,7 +54,15 @@ def units_until_rolled_back(rule: str, planned: int, rates=(0.3, 0.0), per_look:
 
 
 def _fields(given: LookInput) -> dict:
-    names = ("policy", "control", "treatments", "metrics", "exposures", "doubled", "elapsed_seconds")
+    names = (
+        "policy",
+        "control",
+        "treatments",
+        "metrics",
+        "exposures",
+        "crossover_units",
+        "elapsed_seconds",
+    )
     return {name: getattr(given, name) for name in names}
 
 

@@ -36,7 +36,7 @@ def look(control=1.0, treatment=1.0, n=500, planned=1000, **changes) -> LookInpu
         treatments=["treatment"],
         metrics=[metric],
         exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
-        doubled=0,
+        crossover_units=0,
         elapsed_seconds=100.0,
     )
     return replace(given, **changes)
@@ -92,7 +92,7 @@ def test_it_halts_on_a_sample_ratio_mismatch():
 
 
 def test_it_halts_on_doubled_units():
-    assert take_look(look(1.0, 1.5, doubled=50)).action == "halt"
+    assert take_look(look(1.0, 1.5, crossover_units=50)).action == "halt"
 
 
 def test_a_gain_waits_for_the_minimum_run_and_is_not_forgotten():
@@ -198,7 +198,7 @@ def test_false_positives_of_the_whole_rule():
                     treatments=["treatment"],
                     metrics=[MetricInput("m", "mean", "primary", True, 0.05, [dict(sums)])],
                     exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
-                    doubled=0,
+                    crossover_units=0,
                     elapsed_seconds=1.0,
                     states=states,
                 )

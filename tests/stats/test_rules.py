@@ -66,7 +66,7 @@ def test_the_fast_simulation_decides_as_the_look_does(rule):
                     treatments=["treatment"],
                     metrics=[MetricInput("m", "proportion", "primary", True, 0.0, [dict(sums)])],
                     exposures=[({"control": 50, "treatment": 50}, {"control": 0.5, "treatment": 0.5})],
-                    doubled=0,
+                    crossover_units=0,
                     elapsed_seconds=1.0,
                     states=states,
                     batches=[new],

@@ -320,7 +320,9 @@ def _question(totals: FileTotals, metrics: list[MetricColumn], given: dict[str, 
 
     variants = sorted(totals.looks[-1].units)
     if not variants:
-        raise FileError(f"units in two variants == {totals.doubled}, that is every one of the file.")
+        raise FileError(
+            f"units in two variants == {totals.crossover_units}, that is every one of the file."
+        )
     control = given["control"] or ("control" if "control" in variants else None)
     if control is None:
         raise FileError(f"control is not named, must be one of {variants}: --control NAME.")
