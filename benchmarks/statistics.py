@@ -363,7 +363,7 @@ def draw_sample_path(colours: dict[str, str]) -> None:
     """One experiment with an effect, and the bounds that it meets."""
     from matplotlib import pyplot as plt
 
-    from experiments.stats.rules import RuleState, Standing, bound_at
+    from experiments.stats.rules import Progress, RuleState, bound_at
 
     figure, axis = plt.subplots(figsize=(7.2, 3.6))
     planned = 10_000
@@ -376,7 +376,7 @@ def draw_sample_path(colours: dict[str, str]) -> None:
     for rule in ("group_sequential", "always_valid"):
         policy, state, bounds = policy_of(rule, planned, reserve=0.0), RuleState(), []
         for units in paths.units:
-            bound = bound_at(policy, state, Standing(int(units)))
+            bound = bound_at(policy, state, Progress(int(units)))
             state = bound.state
             bounds.append(bound.critical)
         for sign in (1, -1):

@@ -10,10 +10,10 @@ from experiments.stats.bayes import compare_proportions, shrink
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
 from experiments.stats.effect import MIN_P
 from experiments.stats.effects import PROPORTIONS, critical_value
-from experiments.stats.guardrails import judge_noninferiority, weigh_harm
+from experiments.stats.guardrails import evaluate_harm, judge_noninferiority
 from experiments.stats.metric_input import MetricInput, effect_of, why_too_few
 from experiments.stats.multiplicity import holm
-from experiments.stats.rules import PLANNED_POWER, Evidence
+from experiments.stats.rules import PLANNED_POWER, RuleOutcome
 from experiments.stats.small_counts import guard
 from experiments.stats.totals import Totals
 
@@ -92,7 +92,7 @@ class Ground:
     control: str
     treatment: str
     units: int
-    evidence: Evidence | None
+    evidence: RuleOutcome | None
     unhealthy: str = ""
 
 
@@ -193,7 +193,7 @@ def _judge_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Ju
     open: nobody tests a guardrail for being better.
     """
     up = metric.increase_is_good
-    harm = weigh_harm(effect, increase_is_good=up, units=max(ground.units, 1), policy=ground.policy)
+    harm = evaluate_harm(effect, increase_is_good=up, units=max(ground.units, 1), policy=ground.policy)
     critical = ground.evidence.critical if ground.evidence else harm.width
     safety = judge_noninferiority(
         effect, relative_margin=metric.margin, increase_is_good=up, critical=critical

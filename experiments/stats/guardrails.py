@@ -82,7 +82,7 @@ def judge_noninferiority(
     return NonInferiority(margin, bound, (good + margin) / effect.se, bound >= -margin)
 
 
-def weigh_harm(effect: Effect, *, increase_is_good: bool, units: int, policy: Policy) -> HarmTest:
+def evaluate_harm(effect: Effect, *, increase_is_good: bool, units: int, policy: Policy) -> HarmTest:
     """Hold a guardrail against no harm: that may be done after every batch, for ever.
 
     Args:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments.stats.comparison import Comparison, Ground, adjust, describe
 from experiments.stats.metric_input import MetricInput, effect_of, why_too_few
-from experiments.stats.rules import Evidence, RuleState, Standing, require_kind, weigh
+from experiments.stats.rules import Progress, RuleOutcome, RuleState, evaluate_rule, require_kind
 from experiments.stats.segments import SegmentEffect, compare_segments
 from experiments.stats.small_counts import guard
 from experiments.stats.srm import SampleRatio, SegmentRatio, check_sample_ratio, explain_mismatch
@@ -152,14 +152,16 @@ def take_look(given: LookInput) -> LookResult:
     for treatment, one in tested.items():
         before, evidence = given.states.get(treatment, RuleState()), None
         if one.effect is not None:
-            standing = Standing(
+            progress = Progress(
                 units,
                 shares[treatment],
                 healthy=not (unhealthy_reason or doubt),
                 gated=bool(one.too_few),
                 batches=given.batches,
             )
-            evidence = weigh(policy, before, one.effect, standing, pair=(given.control, treatment))
+            evidence = evaluate_rule(
+                policy, before, one.effect, progress, pair=(given.control, treatment)
+            )
         states[treatment] = evidence.state if evidence else before
         ground = Ground(policy, given.control, treatment, units, evidence, unhealthy_reason or doubt)
         described = [describe(ground, m, *effects[treatment][m.key]) for m in given.metrics]
@@ -317,7 +319,7 @@ def _judge(
     metric: MetricInput,
     described: Sequence[Comparison],
     tested: _Tested,
-    evidence: Evidence | None,
+    evidence: RuleOutcome | None,
     units: int,
 ) -> _Verdict:
     """Judge one treatment: harm first, whatever the counts are."""
@@ -339,7 +341,7 @@ def _judge(
     return _Verdict("keep_running", said, crossed=remembered)
 
 
-def _why_ended(policy: Policy, evidence: Evidence | None, units: int, said: str) -> str:
+def _why_ended(policy: Policy, evidence: RuleOutcome | None, units: int, said: str) -> str:
     if evidence is not None and evidence.exhausted:
         return f"{evidence.exhausted}: {said}"
     if units >= policy.overrun * policy.planned_units:
@@ -348,7 +350,7 @@ def _why_ended(policy: Policy, evidence: Evidence | None, units: int, said: str)
 
 
 def _shippable(
-    given: LookInput, described: Sequence[Comparison], effect: Effect | None, evidence: Evidence
+    given: LookInput, described: Sequence[Comparison], effect: Effect | None, evidence: RuleOutcome
 ) -> _Verdict:
     """The bound was crossed on the good side, now or before: is anything else in the way?"""
     policy = given.policy

@@ -77,7 +77,7 @@ class RuleState:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RuleOutcome:
     """What a rule says of one treatment now.
 
     `crossed`, an interval without 0, and p_value ≤ level are one and the same statement.
@@ -108,7 +108,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """Where an experiment stands when its rule is asked.
 
     Attributes:
@@ -150,30 +150,30 @@ class Bound:
     exhausted: str = ""
 
 
-def bound_at(policy: Policy, before: RuleState, standing: Standing, df: float = math.inf) -> Bound:
+def bound_at(policy: Policy, before: RuleState, progress: Progress, df: float = math.inf) -> Bound:
     """Return the bound of a rule that holds a statistic against one; `exact` has none.
 
     Args:
         policy: the rule and its settings.
         before: what the look before handed on.
-        standing: where the experiment stands.
+        progress: where the experiment stands.
         df: degrees of freedom of the statistic, which one fixed look can take into account.
     """
-    if not standing.healthy:
+    if not progress.healthy:
         return Bound(before, math.inf, tested=False, waits="the experiment is not healthy")
     if policy.rule == "fixed":
-        return _fixed(policy, before, standing, df)
+        return _fixed(policy, before, progress, df)
     if policy.rule == "group_sequential":
-        return _group_sequential(policy, before, standing)
-    alpha = policy.alpha / standing.treatments
-    width = half_width_in_se(standing.units, alpha=alpha, planned_n=policy.planned_units)
+        return _group_sequential(policy, before, progress)
+    alpha = policy.alpha / progress.treatments
+    width = half_width_in_se(progress.units, alpha=alpha, planned_n=policy.planned_units)
     return Bound(before, width, tested=True)
 
 
-def _group_sequential(policy: Policy, before: RuleState, standing: Standing) -> Bound:
+def _group_sequential(policy: Policy, before: RuleState, progress: Progress) -> Bound:
     """Spend alpha up to the plan; after it, the reserve's confidence sequence runs on."""
-    alpha = policy.sequential_alpha / standing.treatments
-    information, old = standing.units / policy.planned_units, before.sequential
+    alpha = policy.sequential_alpha / progress.treatments
+    information, old = progress.units / policy.planned_units, before.sequential
     new = old
     if old.t < 1 and information >= old.t:
         new = take_step(old, information, alpha=alpha)
@@ -181,7 +181,7 @@ def _group_sequential(policy: Policy, before: RuleState, standing: Standing) -> 
     reserve = math.inf
     if new.t >= 1 and policy.reserve:
         reserve = half_width_in_se(
-            standing.units, alpha=policy.reserve / standing.treatments, planned_n=policy.planned_units
+            progress.units, alpha=policy.reserve / progress.treatments, planned_n=policy.planned_units
         )
     if not stepped:  # nothing new to spend before the plan, or the reserve after it
         spent = "" if old.t >= 1 else "too little is new since the last look"
@@ -202,38 +202,38 @@ def _group_sequential(policy: Policy, before: RuleState, standing: Standing) -> 
     )
 
 
-def _fixed(policy: Policy, before: RuleState, standing: Standing, df: float) -> Bound:
+def _fixed(policy: Policy, before: RuleState, progress: Progress, df: float) -> Bound:
     """Look once, at the planned units; while counts are too few for a ship, only for a loss."""
-    critical, taken = critical_value(policy.alpha / standing.treatments, df), "the one look was taken"
+    critical, taken = critical_value(policy.alpha / progress.treatments, df), "the one look was taken"
     if before.looked:
         return Bound(before, critical, tested=False, spent=taken, exhausted=taken)
-    if standing.units < policy.planned_units:
-        waits = f"the one look is at {policy.planned_units} units, {standing.units} are complete"
+    if progress.units < policy.planned_units:
+        waits = f"the one look is at {policy.planned_units} units, {progress.units} are complete"
         return Bound(before, critical, tested=False, waits=waits)
-    if standing.gated:
+    if progress.gated:
         return Bound(before, critical, tested=True)
     return Bound(replace(before, looked=True), critical, tested=True, exhausted=taken)
 
 
-def weigh(
-    policy: Policy, before: RuleState, effect: Effect, standing: Standing, *, pair: tuple[str, str]
-) -> Evidence:
+def evaluate_rule(
+    policy: Policy, before: RuleState, effect: Effect, progress: Progress, *, pair: tuple[str, str]
+) -> RuleOutcome:
     """Ask the policy's rule about one treatment.
 
     Args:
         policy: the rule and its settings.
         before: what the look before handed on.
         effect: of the primary metric, treatment − control, over the complete units.
-        standing: where the experiment stands.
+        progress: where the experiment stands.
         pair: names of control and treatment in the batches.
 
     Raises:
         StatisticsError: `exact` is asked about something that is not a proportion.
     """
     if policy.rule == "exact":
-        return _exact(policy, before, effect, standing, pair)
+        return _exact(policy, before, effect, progress, pair)
     fixed = policy.rule == "fixed"
-    bound = bound_at(policy, before, standing, effect.df)
+    bound = bound_at(policy, before, progress, effect.df)
     # The bound of one look is Student's own; the others are made for a normal statistic.
     statistic = effect.statistic if fixed else effect.z
     beyond = bound.tested and abs(statistic) >= bound.critical
@@ -245,9 +245,9 @@ def weigh(
         )
     critical = bound.critical if fixed else effect.of_statistic(bound.critical)
     interval = effect.interval(critical)
-    p_value, level = _p_and_level(policy, effect, standing, bound.critical, beyond=beyond)
+    p_value, level = _p_and_level(policy, effect, progress, bound.critical, beyond=beyond)
     words = f"z = {statistic:.2f} {'beyond' if beyond else 'within'} ±{bound.critical:.2f}"
-    return Evidence(
+    return RuleOutcome(
         state=bound.state,
         crossed=(1 if statistic > 0 else -1) if beyond else 0,
         critical=critical,
@@ -262,20 +262,20 @@ def weigh(
 
 
 def _p_and_level(
-    policy: Policy, effect: Effect, standing: Standing, critical: float, *, beyond: bool
+    policy: Policy, effect: Effect, progress: Progress, critical: float, *, beyond: bool
 ) -> tuple[float, float]:
     """Return the p-value of this look and what it must not exceed for a verdict.
 
     Of bounds so far out that floats have no p-value for them, both are as small as floats go.
     """
     if policy.rule == "fixed":
-        return effect.p_value, policy.alpha / standing.treatments
+        return effect.p_value, policy.alpha / progress.treatments
     if policy.rule == "group_sequential":
         p_value = max(float(2 * ndtr(-abs(effect.z))), MIN_P)
         level = max(float(2 * ndtr(-critical)), MIN_P)
         return (p_value if beyond or p_value > level else math.nextafter(level, 1.0)), level
-    alpha = policy.alpha / standing.treatments
-    p_value = sequential_p_value(effect.z, standing.units, alpha=alpha, planned_n=policy.planned_units)
+    alpha = policy.alpha / progress.treatments
+    p_value = sequential_p_value(effect.z, progress.units, alpha=alpha, planned_n=policy.planned_units)
     return max(p_value, MIN_P), alpha
 
 
@@ -286,26 +286,26 @@ def hold_open(interval: Interval) -> Interval:
 
 
 def _exact(
-    policy: Policy, before: RuleState, effect: Effect, standing: Standing, pair: tuple[str, str]
-) -> Evidence:
+    policy: Policy, before: RuleState, effect: Effect, progress: Progress, pair: tuple[str, str]
+) -> RuleOutcome:
     """Add the new batches to the e-process; each is read once, as it was when it closed."""
-    alpha, spread = policy.alpha / standing.treatments, policy.log_odds_spread
-    new = [batch for totals in standing.batches if (batch := _batch_of(totals, pair)) is not None]
+    alpha, spread = policy.alpha / progress.treatments, policy.log_odds_spread
+    new = [batch for totals in progress.batches if (batch := _batch_of(totals, pair)) is not None]
     exact = add_batches(before.exact, new, spread=spread)
     log_e = log_e_value(exact, spread=spread)
-    beyond = standing.healthy and log_e >= math.log(1 / alpha)
+    beyond = progress.healthy and log_e >= math.log(1 / alpha)
     low, high = log_odds_interval(exact, alpha=alpha, spread=spread)
     interval = _difference((low, high), effect)
-    return Evidence(
+    return RuleOutcome(
         state=replace(before, exact=exact),
         # Which side is read off the likelihood itself: the totals may lean the other way.
         crossed=(1 if low is not None and low > 0 else -1) if beyond else 0,
-        critical=half_width_in_se(max(standing.units, 1), alpha=alpha, planned_n=policy.planned_units),
+        critical=half_width_in_se(max(progress.units, 1), alpha=alpha, planned_n=policy.planned_units),
         said=f"e = {math.exp(min(log_e, 50.0)):.3g} {'reached' if beyond else 'below'} {1 / alpha:g}",
         interval=interval,
         p_value=max(math.exp(-max(log_e, 0.0)), MIN_P),
         level=alpha,
-        waits="" if standing.healthy else "the experiment is not healthy",
+        waits="" if progress.healthy else "the experiment is not healthy",
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from experiments.stats.exact import log_mean_exp, quadrature
-from experiments.stats.rules import RuleState, Standing, bound_at
+from experiments.stats.rules import Progress, RuleState, bound_at
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _beyond_bound(policy: Policy, paths: Paths) -> tuple[NDArray[np.bool_], NDAr
     beyond, futile = np.zeros(size.shape, bool), np.zeros(size.shape, bool)
     state = RuleState()
     for look, units in enumerate(paths.units.tolist()):
-        bound = bound_at(policy, state, Standing(units))
+        bound = bound_at(policy, state, Progress(units))
         state = bound.state
         if bound.tested:
             ready = paths.ready[:, look]
