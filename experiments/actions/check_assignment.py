@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.assignment import AllocationError, ConditionError, Span, compile_condition
+from experiments.assignment import AllocationError, ConditionError, HashRange, compile_condition
 from experiments.models import Experiment, groups_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def check_slot(layer: Layer | None, low: float, high: float) -> None:
         CannotAssignError: with what is wrong.
     """
     try:
-        Span("slot", "", low, high)
+        HashRange("slot", "", low, high)
     except AllocationError as error:
         raise CannotAssignError(str(error), field="slot") from error
     if layer is None and (low, high) != (0.0, 1.0):

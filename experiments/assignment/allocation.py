@@ -54,7 +54,7 @@ class Check(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class HashRange:
     """A range of the units of a layer, or those outside a holdout.
 
     Layers and holdouts are shared by experiments of either hashing, so they are hashed in the one way
@@ -156,8 +156,8 @@ class ExperimentRule:
     forced: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
     layout: tuple[tuple[str, float], ...] = ()
-    edges: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    owners: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    boundaries: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    range_variants: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.allocation <= 1:
@@ -174,15 +174,15 @@ class ExperimentRule:
         # that no bucket falls past it into a variant of weight zero.
         last = max(i for i, (_, width) in enumerate(layout) if width > 0)
         upper[last:] = [1.0] * (len(upper) - last)
-        object.__setattr__(self, "edges", tuple(upper))
-        object.__setattr__(self, "owners", tuple(key for key, _ in layout))
+        object.__setattr__(self, "boundaries", tuple(upper))
+        object.__setattr__(self, "range_variants", tuple(key for key, _ in layout))
 
     def ranges(self) -> list[tuple[float, float]]:
         """Return the buckets of each part under GrowthBook's hashing: its first `allocation`."""
-        lows = (0.0, *self.edges[:-1])
+        lows = (0.0, *self.boundaries[:-1])
         return [
             (low, low + self.allocation * (high - low))
-            for low, high in zip(lows, self.edges, strict=True)
+            for low, high in zip(lows, self.boundaries, strict=True)
         ]
 
     def value_of(self, variant: str) -> Any:
@@ -263,7 +263,7 @@ def hashed_variant(rule: ExperimentRule, unit_id: str) -> str | None:
     to hold, since the caller does not know what the client saw.
     """
     for check in rule.checks:
-        if isinstance(check, Span) and not check.passes(unit_id, NOTHING, NOTHING):
+        if isinstance(check, HashRange) and not check.passes(unit_id, NOTHING, NOTHING):
             return None
     return _bucket(rule, unit_id)
 
@@ -272,11 +272,15 @@ def _bucket(rule: ExperimentRule, unit_id: str) -> str | None:
     """Return the variant of a unit that passed every check, or None beyond the allocation."""
     if rule.hashing == "sha256":
         gate, bucket = buckets_of(rule.salt, unit_id)
-        return None if gate >= rule.allocation else rule.owners[bisect_right(rule.edges, bucket)]
+        return (
+            None
+            if gate >= rule.allocation
+            else rule.range_variants[bisect_right(rule.boundaries, bucket)]
+        )
     found = growthbook_bucket(rule.salt, unit_id, 2)
     if found is None:
         return None
-    for (low, high), owner in zip(rule.ranges(), rule.owners, strict=True):
+    for (low, high), owner in zip(rule.ranges(), rule.range_variants, strict=True):
         if low <= found < high:
             return owner
     return None
@@ -313,14 +317,14 @@ def explain(
 
 
 def _said(check: Check) -> str:
-    if isinstance(check, Span):
+    if isinstance(check, HashRange):
         return f"{check.low:g} to {check.high:g}"
     if isinstance(check, Prerequisite):
         return f"{check.experiment} in {sorted(check.variants)}"
     return ""
 
 
-def lay_out(
+def reallocate(
     layout: Sequence[tuple[str, float]], weights: Mapping[str, float]
 ) -> tuple[tuple[str, float], ...]:
     """Return the layout of other weights that moves as few units as possible.

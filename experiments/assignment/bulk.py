@@ -31,7 +31,7 @@ def assign_many(rule: ExperimentRule, unit_ids: Iterable[str]) -> NDArray[np.int
         Array of shape (n,): the index of each unit's variant in `rule.variants`, or -1 outside.
     """
     keys = [variant.key for variant in rule.variants]
-    owners = np.array([keys.index(owner) for owner in rule.owners], dtype=np.int16)
+    owners = np.array([keys.index(owner) for owner in rule.range_variants], dtype=np.int16)
     if rule.hashing == "growthbook_v2":
         return _assign_by_fnv(rule, owners, unit_ids)
     # Hashing the salt once and copying its state saves its share of every digest.
@@ -44,7 +44,7 @@ def assign_many(rule: ExperimentRule, unit_ids: Iterable[str]) -> NDArray[np.int
     words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
     gate = (words[:, 0] >> np.uint64(11)) * _SCALE
     bucket = (words[:, 1] >> np.uint64(11)) * _SCALE
-    variant = owners[np.searchsorted(np.array(rule.edges), bucket, side="right")]
+    variant = owners[np.searchsorted(np.array(rule.boundaries), bucket, side="right")]
     variant[gate >= rule.allocation] = OUTSIDE
     return variant
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .allocation import ExperimentRule, Prerequisite, Span, Targeting
+from .allocation import ExperimentRule, HashRange, Prerequisite, Targeting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,8 @@ def feature_of(
             "hashAttribute": "id",
             "hashVersion": 2,
             # One variation a part of the layout: a variant may hold several.
-            "variations": [rule.value_of(owner) for owner in rule.owners],
-            "meta": [{"key": owner} for owner in rule.owners],
+            "variations": [rule.value_of(owner) for owner in rule.range_variants],
+            "meta": [{"key": owner} for owner in rule.range_variants],
             "ranges": [list(span) for span in rule.ranges()],
             "phase": str(phase),
             "disableStickyBucketing": sticky is None,
@@ -58,7 +58,7 @@ def feature_of(
 def _checks(rule: ExperimentRule, others: Mapping[str, ExperimentRule]) -> dict[str, Any]:
     filters, conditions, parents = [], [], []
     for check in rule.checks:
-        if isinstance(check, Span):
+        if isinstance(check, HashRange):
             filters.append(
                 {
                     "seed": check.salt,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .allocation import ExperimentRule, Prerequisite, Span, Targeting, VariantRule
+from .allocation import ExperimentRule, HashRange, Prerequisite, Targeting, VariantRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,16 +45,16 @@ def rule_from_json(data: Mapping[str, Any]) -> ExperimentRule:
 
 
 def _check_to_json(check: Any) -> dict[str, Any]:
-    if isinstance(check, Span):
+    if isinstance(check, HashRange):
         return {"span": check.name, "salt": check.salt, "low": check.low, "high": check.high}
     if isinstance(check, Targeting):
         return {"condition": check.condition, "groups": check.groups}
     return {"prerequisite": check.experiment, "variants": sorted(check.variants)}
 
 
-def _check_from_json(data: Mapping[str, Any]) -> Span | Targeting | Prerequisite:
+def _check_from_json(data: Mapping[str, Any]) -> HashRange | Targeting | Prerequisite:
     if "span" in data:
-        return Span(data["span"], data["salt"], data["low"], data["high"])
+        return HashRange(data["span"], data["salt"], data["low"], data["high"])
     if "condition" in data:
         return Targeting(data["condition"], data["groups"])
     return Prerequisite(data["prerequisite"], frozenset(data["variants"]))

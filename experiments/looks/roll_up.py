@@ -34,7 +34,7 @@ from experiments.looks.take_out import take_out_excluded
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.spec import SERVED, MetricSpec, is_said
 from experiments.metrics.sql import BUCKET, TERMS, compile_metric
-from experiments.metrics.watermark import NEW, Span, read_watermark, span_parameters
+from experiments.metrics.watermark import NEW, TransactionRange, range_parameters, read_watermark
 from experiments.models import Experiment, ExperimentMetric
 from experiments.sql import is_excluded
 
@@ -55,7 +55,7 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("roll_up needs a transaction.")
     experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
-    span = Span(lower=experiment.watermark, upper=read_watermark())
+    span = TransactionRange(lower=experiment.watermark, upper=read_watermark())
     with connection.cursor() as cursor:
         # These statements are short and many: compiling them would take longer than running them.
         cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{MAX_SECONDS}s'")
@@ -77,7 +77,7 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
 
 
 def _name_set_aside(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
 ) -> None:
     """Log which new events have values that no metric can sum, so that a person can correct them."""
     names = {name for role in roles for name in spec_of(role, experiment).names}
@@ -85,7 +85,7 @@ def _name_set_aside(
         f"""SELECT event_id, value FROM experiments_event
         WHERE project_id = %(project)s AND {NEW} AND name = ANY(%(names)s)
             AND NOT abs(value) <= %(bound)s LIMIT {MAX_NAMED}""",
-        span_parameters(experiment, span) | {"names": sorted(names), "bound": MAX_VALUE},
+        range_parameters(experiment, span) | {"names": sorted(names), "bound": MAX_VALUE},
     )
     for event_id, value in cursor.fetchall():
         logger.warning(
@@ -95,7 +95,7 @@ def _name_set_aside(
 
 
 def _count_exposures(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
 ) -> None:
     """Add new exposures to the counts; of a unit in two variants, the later one is doubled."""
     cursor.execute(
@@ -120,7 +120,7 @@ def _count_exposures(
             excluded = total.excluded + EXCLUDED.excluded,
             claimed = total.claimed + EXCLUDED.claimed
         """,
-        span_parameters(experiment, span) | {"metric": roles[0].metric_id},
+        range_parameters(experiment, span) | {"metric": roles[0].metric_id},
     )
 
 
@@ -141,7 +141,7 @@ _UNIT = """
 
 
 def _observe_new_units(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
     broken_down = bool(experiment.segments)
@@ -172,7 +172,7 @@ def _observe_new_units(
         ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
             units = total.units + EXCLUDED.units
         """,
-        span_parameters(experiment, span)
+        range_parameters(experiment, span)
         | {
             "metrics": [role.metric_id for role in roles],
             "attributes": list(experiment.segments),
@@ -207,7 +207,7 @@ def _update_values(
     experiment: Experiment,
     role: ExperimentMetric,
     spec: MetricSpec,
-    span: Span,
+    span: TransactionRange,
 ) -> None:
     """Recompute the values of touched units, and correct the totals of those already counted."""
     metric = compile_metric(spec)
@@ -239,7 +239,7 @@ def _update_values(
         UPDATE experiments_total AS t SET {ADD}, corrections = t.corrections + change.units
         FROM {TOTAL_OF_CHANGE}
         """,
-        dict(metric.parameters) | span_parameters(experiment, span) | {"metric": role.metric_id},
+        dict(metric.parameters) | range_parameters(experiment, span) | {"metric": role.metric_id},
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.looks.roll_up_sql import ADD, COUNT_BUCKETS, TOTAL_OF_CHANGE, observation_of
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.sql import BUCKET, TERMS
-from experiments.metrics.watermark import NEW, Span, span_parameters
+from experiments.metrics.watermark import NEW, TransactionRange, range_parameters
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -19,10 +19,10 @@ _GONE = """gone AS MATERIALIZED (
 
 
 def take_out_excluded(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: Span
+    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
 ) -> None:
     """Take units that are excluded now out of all that they were counted in, in every variant alike."""
-    parameters = span_parameters(experiment, span) | {"metric": roles[0].metric_id}
+    parameters = range_parameters(experiment, span) | {"metric": roles[0].metric_id}
     gone = _GONE.format(new=NEW)
     cursor.execute(f"WITH {gone} SELECT 1 FROM gone LIMIT 1", parameters)
     if cursor.fetchone() is None:

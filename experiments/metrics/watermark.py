@@ -16,7 +16,7 @@ NEW = "xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TransactionRange:
     """The transactions of one roll-up: ids in [lower, upper)."""
 
     lower: int
@@ -38,7 +38,7 @@ def read_watermark() -> int:
         return int(cursor.fetchone()[0])
 
 
-def span_parameters(experiment: Experiment, span: Span) -> dict[str, Any]:
+def range_parameters(experiment: Experiment, span: TransactionRange) -> dict[str, Any]:
     """Return what a statement over a span names: experiment, project, lower and upper."""
     return {
         "experiment": experiment.pk,

@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from experiments.assignment import lay_out
+from experiments.assignment import reallocate
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.stats.policy import Policy, PolicyError
 
@@ -328,7 +328,7 @@ class Experiment(models.Model):
             number=last.number + 1,
             allocation=allocation,
             weights=weights,
-            layout=[list(part) for part in lay_out(last.parts, weights)],
+            layout=[list(part) for part in reallocate(last.parts, weights)],
             started_at=at,
         )
 

@@ -93,11 +93,11 @@ def unit_values(spec: MetricSpec, records: Records) -> Table:
             field="trusted_only",
         )
     units = first_exposures(records)
-    after = _Span(spec.delay_seconds, spec.delay_seconds + spec.window_seconds, live=True)
+    after = _EventWindow(spec.delay_seconds, spec.delay_seconds + spec.window_seconds, live=True)
     parts = {"u": _numerator(spec, records, units, after, attributed=spec.attributed_only)}
     parts["d"] = _denominator(spec, records, units, after)
     if spec.lookback_seconds is not None:
-        before = _Span(-spec.lookback_seconds, 0.0, live=False)
+        before = _EventWindow(-spec.lookback_seconds, 0.0, live=False)
         parts["x"] = _numerator(spec, records, units, before, attributed=False)
         parts["w"] = _denominator(spec, records, units, before)
     for name, part in parts.items():
@@ -118,7 +118,7 @@ def unit_values(spec: MetricSpec, records: Records) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class _EventWindow:
     """Seconds from exposure in which events count, and whether live ones alone do."""
 
     start: float
@@ -131,7 +131,7 @@ def _shift(column: Any, seconds: float) -> Any:
     return column + moved if seconds >= 0 else column - moved
 
 
-def _within(rows: Table, units: Table, span: _Span, at: str) -> Table:
+def _within(rows: Table, units: Table, span: _EventWindow, at: str) -> Table:
     """Return the rows of each unit that lie in its span."""
     joined = rows.inner_join(units.select("unit_id", "exposed_at"), "unit_id")
     return joined.filter(
@@ -140,7 +140,7 @@ def _within(rows: Table, units: Table, span: _Span, at: str) -> Table:
     )
 
 
-def _events(records: Records, span: _Span) -> Table:
+def _events(records: Records, span: _EventWindow) -> Table:
     events = records.events
     return (
         events.filter(events.source == "live") if span.live and "source" in events.columns else events
@@ -148,7 +148,7 @@ def _events(records: Records, span: _Span) -> Table:
 
 
 def _numerator(
-    spec: MetricSpec, records: Records, units: Table, span: _Span, *, attributed: bool
+    spec: MetricSpec, records: Records, units: Table, span: _EventWindow, *, attributed: bool
 ) -> Table:
     events = _events(records, span)
     if spec.kind == "funnel":
@@ -186,7 +186,7 @@ def _funnel(spec: MetricSpec, rows: Table) -> Table:
     return reached.select("unit_id", total=ibis.literal(1.0))
 
 
-def _denominator(spec: MetricSpec, records: Records, units: Table, span: _Span) -> Table | None:
+def _denominator(spec: MetricSpec, records: Records, units: Table, span: _EventWindow) -> Table | None:
     if spec.kind != "ratio" or (spec.denominator == SERVED and not span.live):
         return None
     if spec.denominator == SERVED:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from experiments.assignment import (
     ExperimentRule,
+    HashRange,
     Memory,
     PastExposure,
-    Span,
     Targeting,
     VariantRule,
     assign,
@@ -68,8 +68,8 @@ rules = st.builds(
     checks=st.sampled_from(
         [
             (),
-            (Span("layer", "l", 0.0, 0.5),),
-            (Targeting({"country": "DE"}, {}), Span("l", "x", 0.2, 1.0)),
+            (HashRange("layer", "l", 0.0, 0.5),),
+            (Targeting({"country": "DE"}, {}), HashRange("l", "x", 0.2, 1.0)),
         ]
     ),
     forced=st.sampled_from([{}, {"u1": "b"}]),

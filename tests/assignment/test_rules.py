@@ -14,15 +14,15 @@ from experiments.assignment import (
     AllocationError,
     ConditionError,
     ExperimentRule,
+    HashRange,
     Prerequisite,
     Recall,
-    Span,
     Targeting,
     VariantRule,
     assign,
     explain,
     growthbook_bucket,
-    lay_out,
+    reallocate,
 )
 from experiments.assignment.bulk import OUTSIDE, assign_many
 
@@ -36,7 +36,7 @@ def rule(weights=(0.5, 0.5), *, key="e", salt="salt", allocation=1.0, **fields) 
 
 
 def reweighed(before: ExperimentRule, weights: dict[str, float]) -> ExperimentRule:
-    layout = lay_out(before.layout or [(v.key, v.weight) for v in before.variants], weights)
+    layout = reallocate(before.layout or [(v.key, v.weight) for v in before.variants], weights)
     variants = tuple(replace(v, weight=weights[v.key]) for v in before.variants)
     return replace(before, variants=variants, layout=layout)
 
@@ -66,7 +66,7 @@ def test_a_layout_holds_its_weights_and_moves_the_least(start, changes):
         if not sum(change[:n]):
             continue
         weights = {"abcde"[i]: w / sum(change[:n]) for i, w in enumerate(change[:n])}
-        following = lay_out(layout, weights)
+        following = reallocate(layout, weights)
         held = {key: sum(w for k, w in following if k == key) for key in weights}
         assert held == pytest.approx(weights, abs=1e-6)
         old = {key: sum(w for k, w in layout if k == key) for key in weights}
@@ -103,7 +103,7 @@ def test_the_bulk_twin_agrees_under_growthbooks_hashing_too(unit, allocation, we
 
 
 def test_layers_exclude_each_other():
-    layer = [Span("layer home", "layer-salt", low, low + 0.25) for low in (0.0, 0.25, 0.5, 0.75)]
+    layer = [HashRange("layer home", "layer-salt", low, low + 0.25) for low in (0.0, 0.25, 0.5, 0.75)]
     rules = [rule(key=f"e{i}", salt=f"s{i}", checks=(span,)) for i, span in enumerate(layer)]
     taken = np.array([[assign(one, unit).variant is not None for one in rules] for unit in UNITS])
     assert (taken.sum(axis=1) == 1).all()
@@ -114,7 +114,7 @@ def test_layers_exclude_each_other():
 
 
 def test_a_holdout_is_out_of_every_experiment():
-    outside = Span("holdout", "holdout-salt", 0.1, 1.0)
+    outside = HashRange("holdout", "holdout-salt", 0.1, 1.0)
     rules = [
         rule(salt=f"s{i}", checks=(outside,), hashing=h)
         for i, h in enumerate(["sha256", "growthbook_v2"])
@@ -165,8 +165,8 @@ def test_explain_tells_every_outcome_and_agrees_with_assign():
     one = rule(
         key="child",
         checks=(
-            Span("holdout", "h", 0.1, 1.0),
-            Span("layer x", "l", 0.0, 0.5),
+            HashRange("holdout", "h", 0.1, 1.0),
+            HashRange("layer x", "l", 0.0, 0.5),
             Targeting({"country": "DE"}),
             Prerequisite("parent", frozenset("a")),
         ),
@@ -229,6 +229,6 @@ def test_rules_that_cannot_be_followed_are_refused():
     with pytest.raises(AllocationError, match=r"sum of weights == 0.9, must be 1"):
         rule((0.5, 0.4))
     with pytest.raises(AllocationError, match=r"layer x: range == \[0.5, 0.5\)"):
-        Span("layer x", "s", 0.5, 0.5)
+        HashRange("layer x", "s", 0.5, 0.5)
     with pytest.raises(ConditionError, match="operator '\\$gr' is unknown"):
         Targeting({"a": {"$gr": 1}})

@@ -17,9 +17,9 @@ from experiments.assignment import (
     NO_MEMORY,
     ConditionError,
     ExperimentRule,
+    HashRange,
     Memory,
     Prerequisite,
-    Span,
     Targeting,
     VariantRule,
     assign,
@@ -329,15 +329,15 @@ def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[Ru
 
 def _checks(
     row: Mapping[str, Any], holdout: tuple[str, float] | None, groups: Mapping[str, Any]
-) -> tuple[Span | Targeting | Prerequisite, ...]:
+) -> tuple[HashRange | Targeting | Prerequisite, ...]:
     """Return what a unit must pass, in the order of `experiments.assignment`."""
-    checks: list[Span | Targeting | Prerequisite] = []
+    checks: list[HashRange | Targeting | Prerequisite] = []
     if holdout is not None:
         salt, share = holdout
-        checks.append(Span("holdout", salt, share, 1.0))
+        checks.append(HashRange("holdout", salt, share, 1.0))
     if row["layer"] is not None:
         checks.append(
-            Span(f"layer {row['layer']}", row["layer_salt"], row["slot_low"], row["slot_high"])
+            HashRange(f"layer {row['layer']}", row["layer_salt"], row["slot_low"], row["slot_high"])
         )
     if row["condition"]:
         checks.append(Targeting(row["condition"], groups))
