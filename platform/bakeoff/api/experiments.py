@@ -152,13 +152,13 @@ class ExperimentOut(Schema):
         return "the API, OFREP and our clients"
 
 
-class Why(Schema):
+class ReasonIn(Schema):
     """A person's reason."""
 
     reason: str = Field("", max_length=1000)
 
 
-class ShipIn(Why):
+class ShipIn(ReasonIn):
     """What is shipped, and why."""
 
     variant: str
@@ -370,7 +370,7 @@ class SwitchIn(Schema):
 
 
 @router.post("/experiments/{key}/switch", response={200: ExperimentOut, **REFUSALS})
-def turn(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
+def set_enabled(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
     """Switch it off for everybody at once, or on again; its variants stay as they were dealt."""
     try:
         switch(experiment=_find(request, key), enabled=payload.enabled, by=actor_of(request))
@@ -411,7 +411,7 @@ def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
 
 
 @router.post("/experiments/{key}/stop", response={200: DecisionOut, **REFUSALS})
-def stop(request: HttpRequest, key: str, payload: Why) -> Any:
+def stop(request: HttpRequest, key: str, payload: ReasonIn) -> Any:
     """Stop it without a verdict; the champion stays."""
     try:
         decision = stop_experiment(

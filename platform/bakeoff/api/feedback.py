@@ -70,7 +70,7 @@ class ReviewIn(Schema):
     reason: str = Field("", max_length=200)
 
 
-class FeedbackAsked(Schema):
+class FeedbackQuery(Schema):
     """Which feedback: of each unit what it says now, or with `current=false` all of its history."""
 
     state: State | None = None
@@ -82,21 +82,21 @@ class FeedbackAsked(Schema):
 
 
 @router.get("/feedback", response={200: FeedbackPage, **REFUSALS})
-def list_feedback(request: HttpRequest, asked: Query[FeedbackAsked]) -> Any:
+def list_feedback(request: HttpRequest, query: Query[FeedbackQuery]) -> Any:
     """List feedback, newest first."""
-    found = Feedback.objects.current() if asked.current else Feedback.objects.all()
+    found = Feedback.objects.current() if query.current else Feedback.objects.all()
     found = found.filter(project=project_of(request)).select_related("variant", "model_version")
-    if asked.state is not None:
-        found = found.filter(state=asked.state)
-    if asked.kind is not None:
-        found = found.filter(kind=asked.kind)
-    if asked.flag is not None:
-        found = found.filter(flags__contains=[asked.flag])
-    if asked.before is not None:
-        found = found.filter(id__lt=asked.before)
-    rows = list(found.order_by("-id")[: asked.limit + 1])
-    more = len(rows) > asked.limit
-    return {"items": rows[: asked.limit], "next": rows[asked.limit - 1].pk if more else None}
+    if query.state is not None:
+        found = found.filter(state=query.state)
+    if query.kind is not None:
+        found = found.filter(kind=query.kind)
+    if query.flag is not None:
+        found = found.filter(flags__contains=[query.flag])
+    if query.before is not None:
+        found = found.filter(id__lt=query.before)
+    rows = list(found.order_by("-id")[: query.limit + 1])
+    more = len(rows) > query.limit
+    return {"items": rows[: query.limit], "next": rows[query.limit - 1].pk if more else None}
 
 
 @router.patch("/feedback/{feedback_id}", response={200: FeedbackOut, **REFUSALS})

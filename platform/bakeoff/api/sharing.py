@@ -30,7 +30,7 @@ class LayerIn(Schema):
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
 
 
-class SlotOut(Schema):
+class LayerSlotOut(Schema):
     """A range that an experiment takes."""
 
     experiment: str
@@ -42,7 +42,7 @@ class SlotOut(Schema):
 class LayerOut(LayerIn):
     """A layer and who stands where in it."""
 
-    slots: list[SlotOut]
+    slots: list[LayerSlotOut]
 
     @staticmethod
     def resolve_slots(layer: Layer) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def list_interactions(request: HttpRequest) -> Any:
     return interactions_of(project_of(request).pk)
 
 
-class AskIn(Schema):
+class AssignmentQuery(Schema):
     """Whose assignments, and what a request would say."""
 
     unit_id: str = Field(min_length=1, max_length=200)
@@ -159,6 +159,6 @@ class AssignmentOut(Schema):
 
 
 @router.post("/units/assignments", response={200: list[AssignmentOut], **REFUSALS})
-def explain_unit(request: HttpRequest, payload: AskIn) -> Any:
+def explain_unit(request: HttpRequest, payload: AssignmentQuery) -> Any:
     """Tell which running experiments a unit is in, since when, and why or why not."""
     return assignments_of(project_of(request).pk, payload.unit_id, payload.context)

@@ -171,13 +171,13 @@ class ItemsIn(Schema):
     items: list[ItemIn] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-class Written(Schema):
+class ItemsWritten(Schema):
     """How many were written."""
 
     written: int
 
 
-@router.put("/items", response={200: Written, **REFUSALS})
+@router.put("/items", response={200: ItemsWritten, **REFUSALS})
 def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
     """Add items or change them; their texts are embedded in a worker."""
     with transaction.atomic():

@@ -33,7 +33,7 @@ class UnitsIn(Schema):
     unit_ids: list[str] = Field(min_length=1, max_length=1000)
 
 
-class Excluded(Schema):
+class UnitsExcluded(Schema):
     """How many were not left out before."""
 
     excluded: int
@@ -74,7 +74,7 @@ class ProjectIn(RenamedSchema):
     max_events_per_minute: int | None = Field(None, ge=1, le=1_000_000)
 
 
-class ActivityAsked(Schema):
+class ActivityQuery(Schema):
     """Days or weeks, and how many days back."""
 
     per: Literal["day", "week"] = "day"
@@ -92,7 +92,7 @@ class ActivityOut(Schema):
     excluded_units: int
 
 
-@router.post("/units/exclude", response={200: Excluded, **REFUSALS})
+@router.post("/units/exclude", response={200: UnitsExcluded, **REFUSALS})
 def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
     """Leave units out of analysis, such as your own staff; for good, and in every variant."""
     if wrong := [unit for unit in payload.unit_ids if not 1 <= len(unit) <= 200]:
@@ -132,15 +132,15 @@ def show_project(request: HttpRequest) -> Any:
 
 
 @router.get("/activity", response={200: list[ActivityOut], **REFUSALS})
-def show_activity(request: HttpRequest, asked: Query[ActivityAsked]) -> Any:
+def show_activity(request: HttpRequest, query: Query[ActivityQuery]) -> Any:
     """Show what came in, by day or week of the project's time zone."""
     project = project_of(request)
     return read_activity(
         project_id=project.pk,
         zone=project.timezone,
-        per=asked.per,
+        per=query.per,
         now=timezone.now(),
-        back=timedelta(days=asked.days),
+        back=timedelta(days=query.days),
     )
 
 
