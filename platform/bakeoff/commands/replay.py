@@ -149,7 +149,7 @@ def _platform(flags: RunFlags) -> Iterator[Platform]:
     if flags.json_file is not None and not flags.json_file.absolute().parent.is_dir():
         raise click.UsageError(f"folder of '{flags.json_file}' does not exist.")
     environment = with_tick(read_environment(), TICK_SECONDS)
-    platform = Platform(environment, port=flags.port or _free_port(), tell=say)
+    platform = Platform(environment, port=flags.port or _free_port(), log=say)
     try:
         platform.start_servers()
         import django

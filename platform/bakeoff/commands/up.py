@@ -19,7 +19,7 @@ def up(host: str, port: int, web: int) -> None:
     """Start the platform: bundled servers unless DATABASE_URL / REDIS_URL are set."""
     stop_on_terminate()
     environment = read_environment()
-    platform = Platform(environment, host=host, port=port, web_processes=web, tell=say)
+    platform = Platform(environment, host=host, port=port, web_processes=web, log=say)
     try:
         platform.start_servers()
         first = first_run(environment)

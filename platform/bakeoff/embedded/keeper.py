@@ -38,7 +38,7 @@ class Keeper:
         child: Child,
         start: Callable[..., Child],
         stopping: threading.Event,
-        tell: Callable[[str], None],
+        log: Callable[[str], None],
         find_hung: HangTest | None = None,
     ) -> None:
         """Take over a child that runs.
@@ -47,11 +47,11 @@ class Keeper:
             child: the process.
             start: starts another in its place; takes `is_cancelled` by keyword.
             stopping: set when the platform stops.
-            tell: prints what happened on the terminal.
+            log: prints what happened on the terminal.
             find_hung: which of its processes hang; without it only its end is noticed.
         """
         self.child = child
-        self._start, self._stopping, self._tell, self._find_hung = start, stopping, tell, find_hung
+        self._start, self._stopping, self._log, self._find_hung = start, stopping, log, find_hung
         self._failures, self._started_at = 0, time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"keep {child.name}", daemon=True)
 
@@ -99,7 +99,7 @@ class Keeper:
 
     def _say(self, line: str) -> None:
         with contextlib.suppress(Exception):  # nobody may be there to hear it
-            self._tell(line)
+            self._log(line)
 
 
 def stop_all(keepers: Sequence[Keeper], seconds: float) -> None:

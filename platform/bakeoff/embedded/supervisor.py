@@ -53,7 +53,7 @@ class Platform:
     host: str = "127.0.0.1"
     port: int = 8000
     web_processes: int = 1
-    tell: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     servers: list[Keeper] = field(default_factory=list, init=False)
     processes: list[Keeper] = field(default_factory=list, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
@@ -93,7 +93,7 @@ class Platform:
 
     def _keep(self, start: Callable[..., Child], hang: HangTest | None = None) -> Keeper:
         child = start(is_cancelled=self._stopping.is_set)
-        return Keeper(child, start, self._stopping, self.tell, hang)
+        return Keeper(child, start, self._stopping, self.log, hang)
 
     def start_processes(self) -> None:
         """Start web, workers and beat, and wait until web is ready.
