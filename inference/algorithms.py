@@ -22,7 +22,7 @@ GROUPS = {"recommend": "bakeoff.recommenders", "classify": "bakeoff.classifiers"
 
 
 @cache
-def learners_of(kind: str) -> Mapping[str, Any]:
+def algorithms_of(kind: str) -> Mapping[str, Any]:
     """Return what can be trained for surfaces of a kind, by name: a flag's answer needs no model."""
     if kind not in GROUPS:
         return {}
@@ -30,10 +30,10 @@ def learners_of(kind: str) -> Mapping[str, Any]:
     for entry in entry_points(group=GROUPS[kind]):
         try:
             found = entry.load()
-            learner = found() if isinstance(found, type) else found
+            algorithm = found() if isinstance(found, type) else found
         except Exception:
             # Somebody else's package must not keep the platform's own models from being trained.
             logger.exception("entry point %s of %s cannot be loaded", entry.name, entry.value)
             continue
-        known[entry.name] = learner
+        known[entry.name] = algorithm
     return known

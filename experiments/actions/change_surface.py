@@ -11,7 +11,7 @@ from bakeoff.accounts.audit import record_audit
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
-from inference.algorithms import learners_of
+from inference.algorithms import algorithms_of
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import announce_change
@@ -168,11 +168,11 @@ def _check(surface: Surface) -> None:
             field="labels",
             code="invalid_labels",
         )
-    learners = learners_of(surface.kind)
-    if surface.retrain_recommender and surface.retrain_recommender not in learners:
+    algorithms = algorithms_of(surface.kind)
+    if surface.retrain_recommender and surface.retrain_recommender not in algorithms:
         raise CannotChangeSurfaceError(
             f"retrain_recommender == '{surface.retrain_recommender}', must be one of "
-            f"{sorted(learners)} on a surface of kind '{surface.kind}'.",
+            f"{sorted(algorithms)} on a surface of kind '{surface.kind}'.",
             field="retrain_recommender",
             code="unknown_recommender",
         )

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
-from inference.algorithms import learners_of
+from inference.algorithms import algorithms_of
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.sending import send
 from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
@@ -48,10 +48,10 @@ def queue_training(
     Raises:
         CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
     """
-    learners = learners_of(surface.kind)
-    if recommender not in learners:
+    algorithms = algorithms_of(surface.kind)
+    if recommender not in algorithms:
         raise CannotTrainError(
-            f"recommender == '{recommender}', must be one of {sorted(learners)} on a surface "
+            f"recommender == '{recommender}', must be one of {sorted(algorithms)} on a surface "
             f"of kind '{surface.kind}'."
         )
     if not rows.unit_ids:

@@ -80,15 +80,15 @@ def _beat(run_id: int, lease: int) -> None:
 
 def _encoder_of(run: TrainingRun) -> tuple[str, str]:
     """Return where the encoder lies and its hash; nothing when neither side reads one."""
-    from inference.algorithms import learners_of
+    from inference.algorithms import algorithms_of
     from inference.encoders.item_vectors import encoder_path, encoder_sha256
 
-    learners = learners_of(run.surface.kind)
+    algorithms = algorithms_of(run.surface.kind)
     champion = run.surface.versions.champions().first()
     names = [run.recommender, *([champion.recipe] if champion else [])]
     reads = any(
-        getattr(learners.get(name), "reads_encoder", False)
-        or getattr(learners.get(name), "reads", frozenset()) & {"texts"}
+        getattr(algorithms.get(name), "reads_encoder", False)
+        or getattr(algorithms.get(name), "reads", frozenset()) & {"texts"}
         for name in names
     )
     if not reads and not _reads_vectors(run, names):
@@ -97,10 +97,10 @@ def _encoder_of(run: TrainingRun) -> tuple[str, str]:
 
 
 def _reads_vectors(run: TrainingRun, names: list[str]) -> bool:
-    from inference.algorithms import learners_of
+    from inference.algorithms import algorithms_of
 
-    learners = learners_of(run.surface.kind)
-    return any("vectors" in getattr(learners.get(name), "reads", frozenset()) for name in names)
+    algorithms = algorithms_of(run.surface.kind)
+    return any("vectors" in getattr(algorithms.get(name), "reads", frozenset()) for name in names)
 
 
 def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> RunResult:

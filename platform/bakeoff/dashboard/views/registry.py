@@ -27,7 +27,7 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
-from inference.algorithms import learners_of
+from inference.algorithms import algorithms_of
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
 
@@ -155,7 +155,7 @@ def show_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
         )[:30],
         "experiments": Experiment.objects.filter(surface=surface)[:10],
         "versions": surface.versions.order_by("-id")[:20],
-        "learners": sorted(learners_of(surface.kind)),
+        "algorithms": sorted(algorithms_of(surface.kind)),
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
     }
