@@ -13,7 +13,7 @@ import numpy as np
 
 from bakeoff.commands.demo import MOVIELENS
 from bakeoff.replay.dataset import by_unit, read_movielens
-from bakeoff.replay.plan import EXPLORATION, make_plan, policy_of
+from bakeoff.replay.plan import EXPLORATION, make_replay_plan, policy_of
 from benchmarks.results import Row, write_result
 from experiments.assignment import ExperimentRule, VariantRule
 from experiments.assignment.bulk import assign_many
@@ -49,7 +49,7 @@ def run(size: str, home: str) -> None:
     rankers = None
     for split in range(1, splits + 1):
         rng = np.random.default_rng(split)
-        plan = make_plan(dataset, seed=split, most_users=5000)
+        plan = make_replay_plan(dataset, seed=split, most_users=5000)
         past = by_unit(plan.past)
         if rankers is None:  # the past is the same for every seed
             rankers = _fit(root, dataset, ids, index, vectors, past)

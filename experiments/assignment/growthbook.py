@@ -23,7 +23,7 @@ FALLBACK_LEAF = -1  # of a contextual bandit none of whose contexts holds
 
 
 @dataclass(slots=True)
-class Visitor:
+class EvaluationContext:
     """Who is evaluated, and by which payload.
 
     Attributes:
@@ -49,7 +49,9 @@ class Visitor:
     sticky: dict[str, dict[str, Any]] | None = None
 
     @classmethod
-    def of(cls, context: Mapping[str, Any], sticky: dict[str, dict[str, Any]] | None = None) -> Visitor:
+    def of(
+        cls, context: Mapping[str, Any], sticky: dict[str, dict[str, Any]] | None = None
+    ) -> EvaluationContext:
         """Read a context of the SDKs."""
         return cls(
             attributes=context.get("attributes", {}),
@@ -79,7 +81,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExperimentResult:
     """What an experiment gives.
 
     Attributes:
@@ -114,13 +116,13 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureOutcome:
+class FeatureResult:
     """What a feature gives: its value and where that comes from."""
 
     value: Any
     source: str
     experiment: Mapping[str, Any] | None = None
-    outcome: Outcome | None = None
+    outcome: ExperimentResult | None = None
     rule: str = ""
 
     @property
@@ -130,8 +132,8 @@ class FeatureOutcome:
 
 
 def evaluate_feature(
-    visitor: Visitor, key: str, visited: frozenset[str] = frozenset()
-) -> FeatureOutcome:
+    visitor: EvaluationContext, key: str, visited: frozenset[str] = frozenset()
+) -> FeatureResult:
     """Evaluate a feature.
 
     Args:
@@ -141,35 +143,35 @@ def evaluate_feature(
     """
     feature = visitor.features.get(key)
     if feature is None:
-        return FeatureOutcome(None, "unknownFeature")
+        return FeatureResult(None, "unknownFeature")
     if key in visited:
-        return FeatureOutcome(None, "cyclicPrerequisite")
+        return FeatureResult(None, "cyclicPrerequisite")
     for rule in feature.get("rules") or ():
         found = _follow(visitor, key, rule, visited | {key})
         if found is not None:
             return found
-    return FeatureOutcome(feature.get("defaultValue"), "defaultValue")
+    return FeatureResult(feature.get("defaultValue"), "defaultValue")
 
 
 def _follow(
-    visitor: Visitor, key: str, rule: Mapping[str, Any], visited: frozenset[str]
-) -> FeatureOutcome | None:
+    visitor: EvaluationContext, key: str, rule: Mapping[str, Any], visited: frozenset[str]
+) -> FeatureResult | None:
     """Follow one rule; None goes on to the next."""
     source = _prerequisites(visitor, rule.get("parentConditions"), visited)
     if source in {"prerequisite", "cyclicPrerequisite"}:
-        return FeatureOutcome(None, source)
+        return FeatureResult(None, source)
     if source or not _lets_in(visitor, rule):
         return None
     if rule.get("force") is not None:
         if not _in_rollout(visitor, key, rule):
             return None
-        return FeatureOutcome(rule["force"], "force", rule=rule.get("id") or "")
+        return FeatureResult(rule["force"], "force", rule=rule.get("id") or "")
     return _try_experiment(visitor, key, rule, visited)
 
 
 def _try_experiment(
-    visitor: Visitor, key: str, rule: Mapping[str, Any], visited: frozenset[str]
-) -> FeatureOutcome | None:
+    visitor: EvaluationContext, key: str, rule: Mapping[str, Any], visited: frozenset[str]
+) -> FeatureResult | None:
     """Run a rule's experiment; None for who takes no part, or goes on all the same."""
     variations = rule.get("contextualVariations", rule.get("variations"))
     if variations is None:
@@ -180,17 +182,17 @@ def _try_experiment(
         return None
     if outcome.bandit:
         experiment |= {"contextualBandit": bandit}
-    return FeatureOutcome(outcome.value, "experiment", experiment, outcome, rule.get("id") or "")
+    return FeatureResult(outcome.value, "experiment", experiment, outcome, rule.get("id") or "")
 
 
-def _lets_in(visitor: Visitor, rule: Mapping[str, Any]) -> bool:
+def _lets_in(visitor: EvaluationContext, rule: Mapping[str, Any]) -> bool:
     condition, filters = rule.get("condition"), rule.get("filters")
     if condition and not visitor.matches(condition):
         return False
     return not filters or _passes(visitor, filters)
 
 
-def _prerequisites(visitor: Visitor, parents: Any, visited: frozenset[str]) -> str:
+def _prerequisites(visitor: EvaluationContext, parents: Any, visited: frozenset[str]) -> str:
     """Return why the rule is not followed: a source that ends the feature, "skip", or nothing."""
     for parent in parents or ():
         found = evaluate_feature(visitor, parent.get("id", ""), visited)
@@ -202,7 +204,7 @@ def _prerequisites(visitor: Visitor, parents: Any, visited: frozenset[str]) -> s
     return ""
 
 
-def _in_rollout(visitor: Visitor, key: str, rule: Mapping[str, Any]) -> bool:
+def _in_rollout(visitor: EvaluationContext, key: str, rule: Mapping[str, Any]) -> bool:
     """Whether the visitor is in the share that a forced value is for."""
     span, coverage = rule.get("range"), rule.get("coverage")
     if span is None and coverage is None:
@@ -227,7 +229,7 @@ _COPIED = (
 
 
 def _experiment_of(
-    visitor: Visitor, key: str, rule: Mapping[str, Any], variations: Sequence[Any]
+    visitor: EvaluationContext, key: str, rule: Mapping[str, Any], variations: Sequence[Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the experiment that a rule runs, and what its contextual bandit says."""
     experiment = {name: rule[name] for name in _COPIED if rule.get(name) is not None}
@@ -250,13 +252,13 @@ def _experiment_of(
 
 
 def run_experiment(
-    visitor: Visitor,
+    visitor: EvaluationContext,
     experiment: Mapping[str, Any],
     *,
     feature: str | None = None,
     bandit: Mapping[str, Any] | None = None,
     visited: frozenset[str] = frozenset(),
-) -> Outcome:
+) -> ExperimentResult:
     """Run one experiment.
 
     Args:
@@ -291,7 +293,7 @@ class _Choice:
 
 
 def _choose(
-    visitor: Visitor, experiment: Mapping[str, Any], value: str, visited: frozenset[str]
+    visitor: EvaluationContext, experiment: Mapping[str, Any], value: str, visited: frozenset[str]
 ) -> _Choice:
     """Choose a variation for a hashed value."""
     kept, blocked = _remembered(visitor, experiment)
@@ -309,7 +311,7 @@ def _choose(
     return _Choice(chosen, bucket, sticky=kept >= 0)
 
 
-def _forced(visitor: Visitor, experiment: Mapping[str, Any]) -> int | None:
+def _forced(visitor: EvaluationContext, experiment: Mapping[str, Any]) -> int | None:
     """Return the variation that the page or the product forces."""
     count = len(experiment["variations"])
     if count < 2 or not visitor.enabled:
@@ -323,7 +325,7 @@ def _forced(visitor: Visitor, experiment: Mapping[str, Any]) -> int | None:
     return visitor.forced.get(experiment["key"])
 
 
-def _is_open(visitor: Visitor, experiment: Mapping[str, Any]) -> bool:
+def _is_open(visitor: EvaluationContext, experiment: Mapping[str, Any]) -> bool:
     return (
         len(experiment["variations"]) >= 2
         and visitor.enabled
@@ -333,7 +335,7 @@ def _is_open(visitor: Visitor, experiment: Mapping[str, Any]) -> bool:
 
 
 def _is_meant(
-    visitor: Visitor, experiment: Mapping[str, Any], value: str, visited: frozenset[str]
+    visitor: EvaluationContext, experiment: Mapping[str, Any], value: str, visited: frozenset[str]
 ) -> bool:
     """Whether filters, namespace, condition and prerequisites let the visitor in."""
     filters, namespace = experiment.get("filters"), experiment.get("namespace")
@@ -348,7 +350,7 @@ def _is_meant(
     return not _prerequisites(visitor, experiment.get("parentConditions"), visited)
 
 
-def _passes(visitor: Visitor, filters: Sequence[Mapping[str, Any]]) -> bool:
+def _passes(visitor: EvaluationContext, filters: Sequence[Mapping[str, Any]]) -> bool:
     for one in filters:
         _, value = visitor.hashed(one.get("attribute"))
         bucket = growthbook_bucket(one.get("seed", ""), value, one.get("hashVersion", 2))
@@ -413,15 +415,15 @@ def _usable_weights(count: int, weights: Any) -> list[float]:
 
 
 def _outcome(
-    visitor: Visitor, experiment: Mapping[str, Any], feature: str | None, variation: int
-) -> Outcome:
+    visitor: EvaluationContext, experiment: Mapping[str, Any], feature: str | None, variation: int
+) -> ExperimentResult:
     """Return the outcome of a variation; of the first, without taking part, if there is none such."""
     variations = experiment["variations"]
     inside = 0 <= variation < len(variations)
     index = variation if inside else 0
     meta: Mapping[str, Any] = dict(enumerate(experiment.get("meta") or ())).get(index) or {}
     attribute, value = _hashed(visitor, experiment)
-    return Outcome(
+    return ExperimentResult(
         value=variations[index] if variations else None,
         variation=index,
         in_experiment=inside,
@@ -435,14 +437,14 @@ def _outcome(
     )
 
 
-def _hashed(visitor: Visitor, experiment: Mapping[str, Any]) -> tuple[str, str]:
+def _hashed(visitor: EvaluationContext, experiment: Mapping[str, Any]) -> tuple[str, str]:
     """Return what is hashed: the fallback only where it is remembered."""
     remembers = visitor.sticky is not None and not experiment.get("disableStickyBucketing")
     fallback = experiment.get("fallbackAttribute") if remembers else None
     return visitor.hashed(experiment.get("hashAttribute"), fallback)
 
 
-def _remembered(visitor: Visitor, experiment: Mapping[str, Any]) -> tuple[int, bool]:
+def _remembered(visitor: EvaluationContext, experiment: Mapping[str, Any]) -> tuple[int, bool]:
     """Return the variation of an earlier visit or -1, and whether an older version blocks it."""
     if visitor.sticky is None or experiment.get("disableStickyBucketing"):
         return -1, False
@@ -460,7 +462,7 @@ def _remembered(visitor: Visitor, experiment: Mapping[str, Any]) -> tuple[int, b
 
 
 def _remember(
-    visitor: Visitor, experiment: Mapping[str, Any], attribute: str, value: str, key: str
+    visitor: EvaluationContext, experiment: Mapping[str, Any], attribute: str, value: str, key: str
 ) -> None:
     if visitor.sticky is None or experiment.get("disableStickyBucketing"):
         return

@@ -10,7 +10,13 @@ from django.utils import timezone
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
-from experiments.reports.verdict import Verdict, describe_lift, interval_name, percent, verdict_of
+from experiments.reports.verdict import (
+    VerdictSummary,
+    describe_lift,
+    interval_name,
+    percent,
+    summarise_verdict,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,7 +107,7 @@ class ExperimentReport:
     """What the page shows."""
 
     experiment: Experiment
-    verdict: Verdict
+    verdict: VerdictSummary
     look: Look | None
     variants: list[VariantRow]
     metrics: list[MetricRow]
@@ -203,7 +209,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     quarantined = count_quarantined(experiment)
     return ExperimentReport(
         experiment=experiment,
-        verdict=verdict_of(experiment),
+        verdict=summarise_verdict(experiment),
         look=look,
         variants=_variant_rows(experiment, ratio),
         metrics=metrics,

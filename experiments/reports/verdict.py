@@ -26,7 +26,7 @@ INTERVALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerdictSummary:
     """What is known of an experiment now.
 
     Attributes:
@@ -44,7 +44,7 @@ class Verdict:
     units: int
 
 
-def verdict_of(experiment: Experiment) -> Verdict:
+def summarise_verdict(experiment: Experiment) -> VerdictSummary:
     """Return the verdict of an experiment from its decision and its last look."""
     decision = experiment.decisions.first()
     if experiment.state == Experiment.State.RUNNING:
@@ -52,18 +52,18 @@ def verdict_of(experiment: Experiment) -> Verdict:
     look = experiment.looks.last()
     if look is None and decision is not None:  # ended by a person, or halted, before the first look
         sentence = f"{WORDS[decision.action]}: {decision.reason}."
-        return Verdict(decision.action, sentence, None, None, 0)
+        return VerdictSummary(decision.action, sentence, None, None, 0)
     if look is None:
         sentence = (
             "Not started." if experiment.state == Experiment.State.DRAFT else "No look was taken yet."
         )
-        return Verdict("keep_running", sentence, None, None, 0)
+        return VerdictSummary("keep_running", sentence, None, None, 0)
     action = decision.action if decision is not None else look.action
     comparison = _primary_comparison(experiment, look.result)
     units = round(look.information * experiment.parsed_policy.planned_units)
     effect = comparison.get("lift") if comparison else None
     interval = comparison.get("lift_interval") if comparison else None
-    return Verdict(
+    return VerdictSummary(
         action=action,
         sentence=_sentence(experiment, action, comparison, decision, look.reason),
         effect=effect,

@@ -97,7 +97,7 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _IntervalTest:
     """An interval with its test."""
 
     critical: float
@@ -170,23 +170,23 @@ def describe(ground: Ground, metric: MetricInput, effect: Effect | None, why_not
     )
 
 
-def _judge(ground: Ground, metric: MetricInput, effect: Effect) -> _Judged:
+def _judge(ground: Ground, metric: MetricInput, effect: Effect) -> _IntervalTest:
     """Return the test that the metric's role asks for, with its interval."""
     policy, evidence, units = ground.policy, ground.evidence, max(ground.units, 1)
     if metric.role == "primary" and evidence is not None:
-        return _Judged(evidence.critical, evidence.interval, evidence.p_value, evidence.level)
+        return _IntervalTest(evidence.critical, evidence.interval, evidence.p_value, evidence.level)
     if metric.role == "guardrail":
         return _judge_guardrail(ground, metric, effect)
     if policy.rule == "fixed":
         critical = critical_value(policy.alpha, effect.df)
-        return _Judged(critical, effect.interval(critical), effect.p_value, policy.alpha)
+        return _IntervalTest(critical, effect.interval(critical), effect.p_value, policy.alpha)
     given = {"alpha": policy.alpha, "planned_n": policy.planned_units}
     critical = effect.of_statistic(half_width_in_se(units, **given))
     p_value = sequential_p_value(effect.z, units, **given)
-    return _Judged(critical, effect.interval(critical), p_value, policy.alpha)
+    return _IntervalTest(critical, effect.interval(critical), p_value, policy.alpha)
 
 
-def _judge_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Judged:
+def _judge_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _IntervalTest:
     """Return the interval whose one end decides on harm and whose other end decides on safety.
 
     Where it would exclude 0 on the good side on the strength of the test of safety alone, it is held
@@ -202,7 +202,7 @@ def _judge_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Ju
     worst, best = (narrow[0], wide[1]) if up else (narrow[1], wide[0])
     if worst is not None and (worst > 0) == up:
         worst = 0.0
-    return _Judged(
+    return _IntervalTest(
         critical=critical,
         interval=(worst, best) if up else (best, worst),
         apart=(critical, harm.width) if up else (harm.width, critical),
@@ -214,7 +214,7 @@ def _judge_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Ju
 
 
 def _relative(
-    policy: Policy, metric: MetricInput, effect: Effect, judged: _Judged
+    policy: Policy, metric: MetricInput, effect: Effect, judged: _IntervalTest
 ) -> tuple[tuple[float, float] | None, str]:
     """Return the relative interval that agrees with the absolute one, or why there is none."""
     if metric.role == "primary" and policy.rule == "exact":

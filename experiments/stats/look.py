@@ -114,7 +114,7 @@ class LookResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _TreatmentVerdict:
     """What one treatment's own evidence says, before the experiment decides."""
 
     action: Action
@@ -146,7 +146,7 @@ def take_look(given: LookInput) -> LookResult:
     }
     tested = {t: _tested(given, primary, t, effects[t][primary.key]) for t in given.treatments}
     shares = _shares_of_alpha(given, {t: one.effect for t, one in tested.items()})
-    verdicts: dict[str, _Verdict] = {}
+    verdicts: dict[str, _TreatmentVerdict] = {}
     states: dict[str, RuleState] = {}
     comparisons: list[Comparison] = []
     for treatment, one in tested.items():
@@ -321,24 +321,24 @@ def _judge(
     tested: _Tested,
     evidence: RuleOutcome | None,
     units: int,
-) -> _Verdict:
+) -> _TreatmentVerdict:
     """Judge one treatment: harm first, whatever the counts are."""
     policy, treatment = given.policy, described[0].variant
     if harmed := next((row for row in described if row.harmed), None):
         p_value = f"p = {harmed.p_value:.2g}" if harmed.p_value is not None else ""
-        return _Verdict("roll_back", f"guardrail '{harmed.metric}' is harmed ({p_value})")
+        return _TreatmentVerdict("roll_back", f"guardrail '{harmed.metric}' is harmed ({p_value})")
     direction = 0
     if evidence is not None:
         direction = evidence.crossed if metric.increase_is_good else -evidence.crossed
         if direction < 0:
-            return _Verdict("roll_back", f"worse: {evidence.said}")
+            return _TreatmentVerdict("roll_back", f"worse: {evidence.said}")
         if not tested.too_few and (direction > 0 or treatment in given.crossed):
             return _shippable(given, described, tested.raw, evidence)
     said = tested.too_few or (evidence.said if evidence else "")
     remembered = treatment in given.crossed
     if ended := _why_ended(policy, evidence, units, said):
-        return _Verdict("stop_inconclusive", ended, crossed=remembered)
-    return _Verdict("keep_running", said, crossed=remembered)
+        return _TreatmentVerdict("stop_inconclusive", ended, crossed=remembered)
+    return _TreatmentVerdict("keep_running", said, crossed=remembered)
 
 
 def _why_ended(policy: Policy, evidence: RuleOutcome | None, units: int, said: str) -> str:
@@ -351,11 +351,11 @@ def _why_ended(policy: Policy, evidence: RuleOutcome | None, units: int, said: s
 
 def _shippable(
     given: LookInput, described: Sequence[Comparison], effect: Effect | None, evidence: RuleOutcome
-) -> _Verdict:
+) -> _TreatmentVerdict:
     """The bound was crossed on the good side, now or before: is anything else in the way?"""
     policy = given.policy
     if given.elapsed_seconds < policy.required_run_seconds:
-        return _Verdict(
+        return _TreatmentVerdict(
             "keep_running",
             f"better ({evidence.said}), waiting for the minimum run: {given.elapsed_seconds:.0f} s of "
             f"{policy.required_run_seconds:.0f} s",
@@ -364,24 +364,24 @@ def _shippable(
     for comparison in described:
         if comparison.safe is False:
             why = f": {comparison.why_not}" if comparison.why_not else ""
-            return _Verdict(
+            return _TreatmentVerdict(
                 "keep_running",
                 f"better, but guardrail '{comparison.metric}' is not yet shown to be safe{why}",
                 crossed=True,
             )
     lift = effect.lift if effect is not None else None
     if lift is not None and policy.twyman_limit and abs(lift) > policy.twyman_limit:
-        return _Verdict(
+        return _TreatmentVerdict(
             "keep_running",
             f"better, but a lift of {lift:+.0%} beyond ±{policy.twyman_limit:.0%} is too good to be "
             "believed unseen: a person must ship it",
             crossed=True,
         )
-    return _Verdict("ship", f"better: {evidence.said}", crossed=True)
+    return _TreatmentVerdict("ship", f"better: {evidence.said}", crossed=True)
 
 
 def _combine(
-    given: LookInput, verdicts: Mapping[str, _Verdict], comparisons: Sequence[Comparison]
+    given: LookInput, verdicts: Mapping[str, _TreatmentVerdict], comparisons: Sequence[Comparison]
 ) -> tuple[Action, str | None, str, Mapping[str, str]]:
     """Turn the treatments' verdicts into one: the best that ships, else wait for the undecided.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from inference.classifiers.protocol import HeadOptions, LabelledData, about_labels, fit_head
 from inference.options import FitOptions, read_params
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
 
@@ -52,7 +52,7 @@ class Bert:
     seeds = 1
     refits = False
 
-    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+    def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Fit the head, then the encoder and the head together."""
         # torch enters the training subprocess alone, when it gets here.
         import torch  # noqa: PLC0415
@@ -94,7 +94,7 @@ class Bert:
 
         tune(encoder, head, schedule, loss_of, options)
         merge_adapters(encoder, schedule)
-        return Draft(
+        return ArtifactDraft(
             form=ENCODER,
             arrays={
                 "weights": head.weight.detach().cpu().numpy().T.copy(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inference.classifiers.protocol import LabelledData, about_labels
 from inference.options import FitOptions, read_params
 from inference.recommenders.custom_model import PythonParams, check_deadline, read_endpoint
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
 from inference.serving.features import FeatureTable
 from inference.serving.models import ENDPOINT, PYTHON
@@ -25,7 +25,7 @@ class Endpoint:
     seeds = 1
     refits = False
 
-    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+    def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Note where it is.
 
         Raises:
@@ -43,7 +43,7 @@ class Python:
     seeds = 1
     refits = True
 
-    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+    def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Let the class learn, if it does, and keep its files.
 
         Raises:
@@ -62,6 +62,6 @@ def _draft(
     params: Mapping[str, Any],
     seed: int,
     files: dict[str, bytes],
-) -> Draft:
+) -> ArtifactDraft:
     about = {**about_labels(name, params, data, FeatureTable(), seed), **params}
-    return Draft(form=form, arrays={}, about=about, files=files)
+    return ArtifactDraft(form=form, arrays={}, about=about, files=files)

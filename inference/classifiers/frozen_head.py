@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData, about_labels, fit_head
 from inference.options import FitOptions, read_params
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
 
@@ -36,7 +36,7 @@ class FrozenHead:
     seeds = 1
     refits = True
 
-    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+    def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Encode, then fit the head."""
         # torch enters the training subprocess alone, when it gets here.
         from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415
@@ -60,7 +60,7 @@ class FrozenHead:
             HeadOptions(params.inverse_l2, params.class_weight, params.max_steps),
         )
         options.report(1.0, "fitted")
-        return Draft(
+        return ArtifactDraft(
             form=ENCODER,
             arrays={"weights": head.weights, "offset": head.offset},
             about=about_labels(self.name, asdict(params), data, table, options.seed, head),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.options import FitOptions
-    from inference.serving.artifact import Draft, Floats
+    from inference.serving.artifact import ArtifactDraft, Floats
     from inference.serving.features import FeatureTable
 
 CLASS_WEIGHTS = ("none", "balanced")
@@ -64,7 +64,7 @@ class Classifier(Protocol):
     seeds: int
     refits: bool
 
-    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+    def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Learn and return what is to be exported.
 
         Raises:

@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData, about_labels, fit_head
 from inference.options import FitOptions, read_params
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import TERMS, terms_of
 
@@ -46,7 +46,7 @@ class Tfidf:
     seeds = 1
     refits = True
 
-    def fit(self, data: LabelledData, options: FitOptions) -> Draft:
+    def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Count terms, then fit the head."""
         from scipy import sparse  # noqa: PLC0415  web processes know classifiers by name alone
 
@@ -71,7 +71,7 @@ class Tfidf:
             HeadOptions(params.inverse_l2, params.class_weight, params.max_steps),
         )
         options.report(1.0, "fitted")
-        return Draft(
+        return ArtifactDraft(
             form=TERMS,
             arrays={"weights": head.weights, "offset": head.offset, "rarity": rarity},
             about=about_labels(self.name, asdict(params), data, table, options.seed, head),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inference.options import FitOptions
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 BATCH, EPOCHS, MAX_STEPS, RATE = 32, 3.0, 1500, 1e-4
 
@@ -33,11 +33,11 @@ class Teacher:
     """The parent's encoder, its draft, and the texts that it was trained on."""
 
     encoder: TrainedEncoder
-    draft: Draft
+    draft: ArtifactDraft
     texts: Sequence[str]
 
 
-def read_teacher(draft: Draft, texts: Sequence[str], options: FitOptions) -> Teacher:
+def read_teacher(draft: ArtifactDraft, texts: Sequence[str], options: FitOptions) -> Teacher:
     """Load the parent's weights.
 
     Raises:
@@ -54,7 +54,7 @@ def read_teacher(draft: Draft, texts: Sequence[str], options: FitOptions) -> Tea
     return Teacher(encoder, draft, texts)
 
 
-def distil_layers(teacher: Teacher, layers: int, options: FitOptions) -> Draft:
+def distil_layers(teacher: Teacher, layers: int, options: FitOptions) -> ArtifactDraft:
     """Return a draft whose encoder has fewer layers, evenly chosen from the parent's.
 
     Raises:
@@ -71,7 +71,7 @@ def distil_layers(teacher: Teacher, layers: int, options: FitOptions) -> Draft:
     return _learn(teacher, student, options, keeps_weights=True)
 
 
-def prune_heads(teacher: Teacher, heads: int, options: FitOptions) -> Draft:
+def prune_heads(teacher: Teacher, heads: int, options: FitOptions) -> ArtifactDraft:
     """Return a draft whose encoder has `heads` fewer attention heads in each layer.
 
     Raises:
@@ -112,7 +112,7 @@ def _rows(linear: torch.nn.Linear, places: torch.Tensor) -> torch.nn.Linear:
     return smaller
 
 
-def _learn(teacher: Teacher, model: Any, options: FitOptions, *, keeps_weights: bool) -> Draft:
+def _learn(teacher: Teacher, model: Any, options: FitOptions, *, keeps_weights: bool) -> ArtifactDraft:
     """Train the student on the teacher's vectors and export it."""
     texts = list(dict.fromkeys(text for text in teacher.texts if text.strip())) or ["."]
     options.report(0.0, f"encoding {len(texts)} texts with the parent")

@@ -14,10 +14,10 @@ import numpy as np
 from inference.serving.scorers import VECTORS
 
 if TYPE_CHECKING:
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 
-def project_vectors(draft: Draft, width: int) -> Draft:
+def project_vectors(draft: ArtifactDraft, width: int) -> ArtifactDraft:
     """Return a draft whose vectors have `width` dimensions.
 
     The attention, which reads context vectors, is carried over exactly only within the kept space.

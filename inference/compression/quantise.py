@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 
-def quantise(draft: Draft) -> Draft:
+def quantise(draft: ArtifactDraft) -> ArtifactDraft:
     """Return a draft whose encoder computes in int8; its float32 weights are left behind."""
     from inference.encoders.onnx_export import quantise_onnx  # noqa: PLC0415  torch comes with it
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import FACTORS
 
 
@@ -40,7 +40,7 @@ class Als:
     reads = frozenset({"vectors"})
     seeds = 3
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Alternate."""
         from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
 
@@ -92,4 +92,4 @@ class Als:
             "default_order": default_order(data.popularity, limit=n),
         }
         about = {"recommender": self.name, "params": asdict(params), "seed": options.seed}
-        return Draft(form=FACTORS, arrays=arrays, item_ids=data.item_ids, about=about)
+        return ArtifactDraft(form=FACTORS, arrays=arrays, item_ids=data.item_ids, about=about)

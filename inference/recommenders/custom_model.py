@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import TrainingData, default_order
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
 from inference.serving.endpoint import PROTOCOLS
 from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
@@ -80,7 +80,7 @@ class Endpoint:
     reads: frozenset[str] = frozenset()
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Note where it is.
 
         Raises:
@@ -98,7 +98,7 @@ class Python:
     reads = frozenset({"texts"})
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Let the class learn, if it does, and keep its files.
 
         Raises:
@@ -116,9 +116,9 @@ def _draft(
     data: TrainingData,
     params: dict[str, Any],
     files: dict[str, bytes] | None = None,
-) -> Draft:
+) -> ArtifactDraft:
     order = default_order(data.popularity, limit=len(data.item_ids))
-    return Draft(
+    return ArtifactDraft(
         form=form,
         arrays={"default_order": order},
         item_ids=data.item_ids,

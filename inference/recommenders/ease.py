@@ -17,7 +17,7 @@ from inference.serving.scorers import draft_neighbours
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 MAX_ITEMS = 30_000
 
@@ -44,7 +44,7 @@ class Ease:
     reads = frozenset({"vectors"})
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Solve.
 
         Raises:

@@ -12,7 +12,7 @@ from inference.serving.scorers import draft_vectors
 if TYPE_CHECKING:
     from inference.options import FitOptions
     from inference.recommenders.protocol import TrainingData
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 
 class FrozenText:
@@ -22,7 +22,7 @@ class FrozenText:
     reads = frozenset({"vectors"})
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Export the encoder's vectors as they are.
 
         Raises:

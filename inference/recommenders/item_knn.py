@@ -12,7 +12,7 @@ import numpy as np
 
 from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import NEIGHBOURS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ItemKnn:
     reads = frozenset({"vectors"})
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Count which items are liked together, some rows at a time."""
         from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
 
@@ -82,7 +82,7 @@ class ItemKnn:
             "default_order": default_order(data.popularity, limit=n),
         }
         about = {"recommender": self.name, "params": asdict(params)}
-        return Draft(form=NEIGHBOURS, arrays=arrays, item_ids=data.item_ids, about=about)
+        return ArtifactDraft(form=NEIGHBOURS, arrays=arrays, item_ids=data.item_ids, about=about)
 
 
 def _cold_rows(data: TrainingData, weight: float) -> dict[int, tuple[np.ndarray, Floats]]:

@@ -12,7 +12,7 @@ from inference.recommenders.protocol import TrainingData, default_order
 from inference.serving.scorers import draft_vectors
 
 if TYPE_CHECKING:
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 DAY = 86_400.0
 
@@ -35,7 +35,7 @@ class Popularity:
     reads: frozenset[str] = frozenset()
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Count likes."""
         params = read_params(PopularityParams, options.params)
         counts = data.weights

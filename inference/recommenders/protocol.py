@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.options import FitOptions
-    from inference.serving.artifact import Draft, Floats, Indices
+    from inference.serving.artifact import ArtifactDraft, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Recommender(Protocol):
     reads: frozenset[str]
     seeds: int
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Learn and return what is to be exported.
 
         Raises:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.encoders.trained import TrainedEncoder
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 TEMPERATURE = 0.05
 
@@ -109,7 +109,7 @@ class TunedTwoTower:
     reads = frozenset({"vectors", "texts"})
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train the encoder, embed the catalogue, train the heads.
 
         Raises:
@@ -157,7 +157,7 @@ class BertItems:
     reads = frozenset({"texts"})
     seeds = 1
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train encoder and head by cross-entropy.
 
         Raises:

@@ -17,7 +17,7 @@ from inference.serving.scorers import draft_vectors
 if TYPE_CHECKING:
     from inference.options import FitOptions
     from inference.recommenders.protocol import TrainingData
-    from inference.serving.artifact import Draft
+    from inference.serving.artifact import ArtifactDraft
 
 
 class TwoTower:
@@ -27,7 +27,7 @@ class TwoTower:
     reads = frozenset({"vectors"})
     seeds = 3
 
-    def fit(self, data: TrainingData, options: FitOptions) -> Draft:
+    def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train the heads.
 
         Raises:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.evaluation.scores import Scores
-    from inference.runs.outcome import Plan, Progress
+    from inference.runs.outcome import Progress, RunPlan
 
 MIN_SPEED_UP = 1.05
 TIMED = 100
@@ -44,7 +44,7 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _ArtifactScore:
     """How one artifact is scored and timed."""
 
     scores: Scores
@@ -52,7 +52,7 @@ class _Judged:
 
 
 def compress_and_judge(
-    plan: Plan,
+    plan: RunPlan,
     parent: Parent,
     rows: Likes | Examples,
     how: tuple[str, int],
@@ -121,33 +121,33 @@ def _learnt_texts(rows: Likes | Examples) -> list[str]:
     return [rows.texts[i] for i in earlier]
 
 
-def _judge(root: Path, digest: str, rows: Likes | Examples, plan: Plan) -> _Judged:
+def _judge(root: Path, digest: str, rows: Likes | Examples, plan: RunPlan) -> _ArtifactScore:
     if isinstance(rows, Examples):
         return _judge_labels(root, digest, rows)
     return _judge_rankings(root, digest, rows, plan)
 
 
-def _judge_labels(root: Path, digest: str, rows: Examples) -> _Judged:
+def _judge_labels(root: Path, digest: str, rows: Examples) -> _ArtifactScore:
     classifier = open_worker_model(root, digest)
     _, later = split_examples(rows)
     index = {label: i for i, label in enumerate(classifier.labels)}
     later = np.array([i for i in later if rows.labels[i] in index], dtype=np.int64)
     texts, features = [rows.texts[i] for i in later], [rows.features[i] for i in later]
     truth = np.array([index[rows.labels[i]] for i in later], dtype=np.int64)
-    return _Judged(
+    return _ArtifactScore(
         score_labels(classifier.probabilities(texts, features), truth),
         lambda n: classifier.probabilities([texts[n % len(texts)]], [features[n % len(texts)]]),
     )
 
 
-def _judge_rankings(root: Path, digest: str, rows: Likes, plan: Plan) -> _Judged:
+def _judge_rankings(root: Path, digest: str, rows: Likes, plan: RunPlan) -> _ArtifactScore:
     ranker = Ranker(root, digest)
     split = split_by_time(rows, ranker.item_ids)
     judged = split.judged
     past = [split.past[i].items.tolist() for i in judged]
     ranked = ranker.candidates([liked[::-1] for liked in past], past, plan.rule.k)
     candidates = ranker.default_order[:200]
-    return _Judged(
+    return _ArtifactScore(
         score_rankings(
             ranked, [split.later[i] for i in judged], k=plan.rule.k, items=len(ranker.item_ids)
         ),
@@ -155,7 +155,7 @@ def _judge_rankings(root: Path, digest: str, rows: Likes, plan: Plan) -> _Judged
     )
 
 
-def _time_in_turn(*judges: _Judged) -> list[list[float]]:
+def _time_in_turn(*judges: _ArtifactScore) -> list[list[float]]:
     times: list[list[float]] = [[] for _ in judges]
     for n in range(TIMED):
         for mine, one in zip(times, judges, strict=True):

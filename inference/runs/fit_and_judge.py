@@ -16,15 +16,15 @@ from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
-    Plan,
     Progress,
     Recipe,
     RunError,
+    RunPlan,
     RunResult,
 )
 from inference.runs.rankings import JudgedRankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
-from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.artifact import ArtifactDraft, Floats, artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
@@ -65,7 +65,7 @@ class Catalogue:
 
 
 def fit_and_judge(
-    plan: Plan,
+    plan: RunPlan,
     likes: Likes,
     catalogue: Catalogue,
     progress: Progress,
@@ -136,7 +136,11 @@ def fit_and_judge(
 
 
 def _findings(
-    plan: Plan, final: Draft, split: SplitData, judged: list[int], seeds: list[JudgedRankings]
+    plan: RunPlan,
+    final: ArtifactDraft,
+    split: SplitData,
+    judged: list[int],
+    seeds: list[JudgedRankings],
 ) -> list[Finding]:
     """Return what the checks beside the gate's rule say of the export."""
     if plan.recipe.model in REMOTE:  # what is asked elsewhere has nothing that the last fit learnt
@@ -159,14 +163,14 @@ def _bounded(gate: GateResult, value: Mapping[str, Any] | None) -> GateResult:
     )
 
 
-def _rule(plan: Plan) -> GateRule:
+def _rule(plan: RunPlan) -> GateRule:
     """Return the gate's rule: a model that is asked may take as long as its deadline."""
     if plan.recipe.model not in REMOTE:
         return plan.rule
     return replace(plan.rule, most_latency_ms=float(plan.recipe.params.get("deadline_ms", DEADLINE_MS)))
 
 
-def _notes(plan: Plan, likes: Likes, catalogue: Catalogue) -> list[str]:
+def _notes(plan: RunPlan, likes: Likes, catalogue: Catalogue) -> list[str]:
     """Return what a person should know of the data."""
     notes = []
     known = set(catalogue.item_ids)
@@ -201,7 +205,9 @@ def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
     return split
 
 
-def _fit(plan: Plan, recipe: Recipe, data: TrainingData, seed: int, progress: Progress) -> Draft:
+def _fit(
+    plan: RunPlan, recipe: Recipe, data: TrainingData, seed: int, progress: Progress
+) -> ArtifactDraft:
     options = plan.options(recipe, seed, sum(map(len, data.liked)), progress)
     return RECOMMENDERS[recipe.model].fit(data, options)
 
@@ -219,7 +225,7 @@ def _data(catalogue: Catalogue, units: list[UnitLikes]) -> TrainingData:
 
 
 def _checks(
-    plan: Plan, split: SplitData, data: TrainingData, judged: list[int]
+    plan: RunPlan, split: SplitData, data: TrainingData, judged: list[int]
 ) -> list[dict[str, str]]:
     """Fail a run that would be judged on what it learnt from; return what was checked.
 
@@ -250,7 +256,7 @@ def _checks(
 
 
 def _shuffled(
-    plan: Plan, split: SplitData, data: TrainingData, judged: list[int]
+    plan: RunPlan, split: SplitData, data: TrainingData, judged: list[int]
 ) -> tuple[float, float]:
     """Return a probe's hit rate after likes were dealt anew, and the most that chance allows."""
     rng = np.random.default_rng(plan.seed)
@@ -320,7 +326,7 @@ def _slices(
     return rows
 
 
-def _cold_view(plan: Plan, likes: Likes, catalogue: Catalogue) -> dict[str, Any]:
+def _cold_view(plan: RunPlan, likes: Likes, catalogue: Catalogue) -> dict[str, Any]:
     """Return how models without randomness do after one date for all: shown, never gated."""
     split = split_at_date(likes, catalogue.item_ids)
     warm = split.judged
@@ -342,7 +348,7 @@ def _cold_view(plan: Plan, likes: Likes, catalogue: Catalogue) -> dict[str, Any]
 
 
 def _learning(
-    plan: Plan, catalogue: Catalogue, split: SplitData, whole: JudgedRankings, judged: list[int]
+    plan: RunPlan, catalogue: Catalogue, split: SplitData, whole: JudgedRankings, judged: list[int]
 ) -> list[dict[str, float]]:
     """Return the primary metric of fits on growing shares of the units: does more data still help?"""
     if plan.recipe.model in REMOTE or whole.fit_seconds > CHEAP_SECONDS:

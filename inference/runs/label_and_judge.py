@@ -19,14 +19,14 @@ from inference.runs.label_checks import check_labels_kept, notes_on_recall
 from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
-    Plan,
     Progress,
     Recipe,
     RunError,
+    RunPlan,
     RunResult,
 )
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
-from inference.serving.artifact import Draft, Floats, artifact_bytes, save_artifact
+from inference.serving.artifact import ArtifactDraft, Floats, artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
 from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
@@ -41,7 +41,7 @@ PROBE = "tfidf"
 PROBE_PARAMS = {"max_steps": 50}
 
 
-def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunResult:
+def label_and_judge(plan: RunPlan, examples: Examples, progress: Progress) -> RunResult:
     """Run.
 
     The champion's recipe is fitted on the same earlier examples as the challenger, so that neither has
@@ -64,7 +64,7 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
     if plan.champion is not None:
         told = progress.part(0, parts, f"the champion ({plan.champion.label})")
         rival = Rival(
-            plan.champion.label, _Judged(_fit(plan, plan.champion, data, 0, told), held).scores
+            plan.champion.label, _FitScore(_fit(plan, plan.champion, data, 0, told), held).scores
         )
     first = int(plan.champion is not None)
     judged, draft = [], None
@@ -72,12 +72,12 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
         start = time.perf_counter()
         draft = _fit(plan, plan.recipe, data, seed, progress.part(first + seed, parts, f"seed {seed}"))
         fit_seconds = time.perf_counter() - start
-        judged.append(_Judged(draft, held, fit_seconds))
+        judged.append(_FitScore(draft, held, fit_seconds))
     exported = judged[-1]
     if classifier.refits or draft is None:
         last = progress.part(parts - 1, parts, "on all")
         draft = _fit(plan, plan.recipe, everything, plan.seed, last)
-        exported = _Judged(draft, held)
+        exported = _FitScore(draft, held)
     digest = save_artifact(plan.place.artifacts, replace(draft, about={**draft.about, **plan.about}))
     gate = judge(
         rival,
@@ -102,7 +102,7 @@ def label_and_judge(plan: Plan, examples: Examples, progress: Progress) -> RunRe
 
 
 def _findings(
-    plan: Plan, held: LabelledData, judged: list[_Judged], exported: _Judged
+    plan: RunPlan, held: LabelledData, judged: list[_FitScore], exported: _FitScore
 ) -> list[Finding]:
     """Return what the checks beside the gate's rule say of the export."""
     correct = np.mean([one.scores.per_unit["accuracy"] for one in judged], axis=0)
@@ -113,7 +113,7 @@ def _findings(
 
 
 def _notes(
-    plan: Plan, draft: Draft, data: LabelledData, judged: _Judged, held: LabelledData
+    plan: RunPlan, draft: ArtifactDraft, data: LabelledData, judged: _FitScore, held: LabelledData
 ) -> list[str]:
     """Return what a person should know of the fit, in sentences."""
     notes = []
@@ -137,15 +137,17 @@ def _data(examples: Examples) -> LabelledData:
     return LabelledData(examples.texts, examples.features, truth, labels)
 
 
-def _fit(plan: Plan, recipe: Recipe, data: LabelledData, seed: int, progress: Progress) -> Draft:
+def _fit(
+    plan: RunPlan, recipe: Recipe, data: LabelledData, seed: int, progress: Progress
+) -> ArtifactDraft:
     options = plan.options(recipe, seed, len(data.texts), progress)
     return CLASSIFIERS[recipe.model].fit(data, options)
 
 
-class _Judged:
+class _FitScore:
     """A model's probabilities of the held-out examples, as serving would give them."""
 
-    def __init__(self, draft: Draft, held: LabelledData, fit_seconds: float = 0.0) -> None:
+    def __init__(self, draft: ArtifactDraft, held: LabelledData, fit_seconds: float = 0.0) -> None:
         self.fit_seconds = fit_seconds
         with tempfile.TemporaryDirectory() as scratch:
             classifier = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
@@ -155,7 +157,7 @@ class _Judged:
 
 
 def _learning(
-    plan: Plan, data: LabelledData, held: LabelledData, whole: _Judged
+    plan: RunPlan, data: LabelledData, held: LabelledData, whole: _FitScore
 ) -> list[dict[str, float]]:
     """Return the primary metric of fits on growing shares of the examples, whole labels kept."""
     if whole.fit_seconds > CHEAP_SECONDS:
@@ -169,7 +171,7 @@ def _learning(
     points = []
     for share in LEARNING_SHARES:
         part = data.rows(np.sort(order[: max(len(first), round(share * len(order)))]))
-        scores = _Judged(_fit(quiet, plan.recipe, part, plan.seed, Progress()), held).scores
+        scores = _FitScore(_fit(quiet, plan.recipe, part, plan.seed, Progress()), held).scores
         points.append({"rows": len(part.texts), primary: scores.mean(primary)})
     return [*points, {"rows": len(data.texts), primary: whole.scores.mean(primary)}]
 
@@ -193,7 +195,9 @@ def _prior(data: LabelledData, held: LabelledData) -> Scores:
     return score_labels(np.tile(shares, (len(held.truth), 1)), held.truth)
 
 
-def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -> list[dict[str, str]]:
+def _checks(
+    plan: RunPlan, data: LabelledData, held: LabelledData, prior: Scores
+) -> list[dict[str, str]]:
     """Fail a run whose held-out labels can be read from elsewhere; return what was checked.
 
     Raises:
@@ -202,7 +206,7 @@ def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -
     dealt = np.random.default_rng(plan.seed).permutation(data.truth)
     # Labels without a meaning are learnt slowly; whether they leak shows long before the end.
     probe = CLASSIFIERS[PROBE].fit(replace(data, truth=dealt), FitOptions(params=PROBE_PARAMS))
-    share = _Judged(probe, held).scores.mean("accuracy")
+    share = _FitScore(probe, held).scores.mean("accuracy")
     chance = max(prior.mean("accuracy"), 1 / len(data.labels))
     most = chance + 5 * float(np.sqrt(max(chance * (1 - chance), 0.01) / len(held.truth)))
     if share > most:
@@ -219,7 +223,7 @@ def _checks(plan: Plan, data: LabelledData, held: LabelledData, prior: Scores) -
     ]
 
 
-def _measure(plan: Plan, digest: str, held: LabelledData) -> Serving:
+def _measure(plan: RunPlan, digest: str, held: LabelledData) -> Serving:
     """Time what a request does: label one text."""
     classifier = open_worker_model(plan.place.artifacts, digest)
     times = []
@@ -244,7 +248,7 @@ def _window(examples: Examples, data: LabelledData, held: LabelledData) -> dict[
     }
 
 
-def _slices(judged: _Judged, held: LabelledData, data: LabelledData) -> list[dict[str, Any]]:
+def _slices(judged: _FitScore, held: LabelledData, data: LabelledData) -> list[dict[str, Any]]:
     """Return the labels that the challenger gets wrong most, and how often they were learnt from."""
     correct = judged.scores.per_unit["accuracy"]
     learnt = np.bincount(data.truth, minlength=len(data.labels))

@@ -45,7 +45,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class _LoggedSlot:
     """One logged slot: its position from 1, both policies' chance of the slots up to it, the like."""
 
     answer: int
@@ -114,7 +114,7 @@ def value_of_answers(
     return view | _compare([slot for slot in slots if slot.position <= supported], values, margin)
 
 
-def _compare(slots: Sequence[_Slot], values: dict[int, Any], margin: float) -> dict[str, Any]:
+def _compare(slots: Sequence[_LoggedSlot], values: dict[int, Any], margin: float) -> dict[str, Any]:
     """Return the difference to the log's own clicks, answer by answer, with self-normalised weights."""
     answers = np.unique([slot.answer for slot in slots], return_inverse=True)[1]
     ours, theirs = np.zeros(answers.max() + 1), np.zeros(answers.max() + 1)
@@ -137,7 +137,7 @@ def _compare(slots: Sequence[_Slot], values: dict[int, Any], margin: float) -> d
     }
 
 
-def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_Slot], int]:
+def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_LoggedSlot], int]:
     """Return the logged slots with both policies' chances, and of how many answers they are."""
     index = {unit.unit_id: i for i, unit in enumerate(split.whole)}
     asked: list[tuple[int, list[int]]] = []
@@ -148,7 +148,7 @@ def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_Slot], int
         past, whole = split.past[place], split.whole[place]
         if len(split.later[place]) and not (past.at >= at).any():
             asked.append((row, whole.items[whole.at < at].tolist()))
-    slots: list[_Slot] = []
+    slots: list[_LoggedSlot] = []
     for start in range(0, len(asked), AT_ONCE):
         part = asked[start : start + AT_ONCE]
         most = max(pool_of(len(log.answers.slots[row])) for row, _ in part)
@@ -158,13 +158,13 @@ def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_Slot], int
     return slots, len(asked)
 
 
-def _chances(row: int, log: Log, ranked: Sequence[str]) -> list[_Slot]:
+def _chances(row: int, log: Log, ranked: Sequence[str]) -> list[_LoggedSlot]:
     drawn = log.answers.slots[row]
     rank = {item: i for i, item in enumerate(ranked)}
     ranks = [rank.get(item) for item, _, _ in drawn]
     wanted = propensities_of(ranks, len(ranked), len(drawn), temperature=log.temperature)
     return [
-        _Slot(row, position, logged, ours, liked)
+        _LoggedSlot(row, position, logged, ours, liked)
         for position, (logged, ours, (_, _, liked)) in enumerate(
             zip(np.cumprod([p for _, p, _ in drawn]), np.cumprod(wanted), drawn, strict=True), start=1
         )

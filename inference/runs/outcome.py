@@ -67,7 +67,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a run is to do, apart from its data.
 
     Attributes:

@@ -19,8 +19,8 @@ from inference.serving.ranker import Ranker
 if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
     from inference.runs.off_policy_view import Log
-    from inference.runs.outcome import Plan
-    from inference.serving.artifact import Draft, Indices
+    from inference.runs.outcome import RunPlan
+    from inference.serving.artifact import ArtifactDraft, Indices
     from inference.training.split import SplitData
 
 UNITS_AT_ONCE = 1000
@@ -32,10 +32,10 @@ class JudgedRankings:
 
     def __init__(
         self,
-        draft: Draft,
+        draft: ArtifactDraft,
         split: SplitData,
         judged: list[int],
-        plan: Plan,
+        plan: RunPlan,
         log: Log | None = None,
     ) -> None:
         """Rank and score.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion, TrainingRun
     from inference.runs.fit_and_judge import Catalogue
     from inference.runs.off_policy_view import Log
-    from inference.runs.outcome import Plan, Progress, RunResult
+    from inference.runs.outcome import Progress, RunPlan, RunResult
 
 REPORT_SECONDS = 1.0
 BEAT_SECONDS = 2.0
@@ -159,15 +159,15 @@ def _limit_threads() -> None:
     torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
 
 
-def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
+def _plan(run: TrainingRun, encoder: tuple[str, str]) -> RunPlan:
     from django.conf import settings
 
     from inference.evaluation.gate import GateRule
-    from inference.runs.outcome import Plan, Recipe, Workplace
+    from inference.runs.outcome import Recipe, RunPlan, Workplace
 
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     champion = run.surface.versions.champions().first()
-    return Plan(
+    return RunPlan(
         recipe=Recipe(run.recommender, run.params),
         champion=_recipe_of(champion) if champion is not None else None,
         rule=GateRule.for_labels() if classifies else GateRule(),
@@ -181,7 +181,7 @@ def _plan(run: TrainingRun, encoder: tuple[str, str]) -> Plan:
     )
 
 
-def _with_served(run: TrainingRun, plan: Plan, kind: type[Any]) -> Plan:
+def _with_served(run: TrainingRun, plan: RunPlan, kind: type[Any]) -> RunPlan:
     """Return the plan with what serves now, and what that has learnt from if its snapshot is there."""
     from django.conf import settings
 
@@ -205,7 +205,7 @@ def _recipe_of(version: ModelVersion) -> Any:
     return Recipe(version.recipe, version.params, version.label)
 
 
-def _catalogue(run: TrainingRun, plan: Plan) -> Catalogue:
+def _catalogue(run: TrainingRun, plan: RunPlan) -> Catalogue:
     from inference.encoders.item_vectors import own_vectors_of, vectors_of
     from inference.models import Item
     from inference.runs.fit_and_judge import Catalogue

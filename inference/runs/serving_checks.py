@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from inference.classifiers import LabelledData
     from inference.evaluation.gate import GateResult, GateRule
     from inference.evaluation.scores import Scores
-    from inference.runs.outcome import Plan, Served
+    from inference.runs.outcome import RunPlan, Served
     from inference.runs.rankings import JudgedRankings
     from inference.serving.artifact import Indices
     from inference.training.split import SplitData
@@ -85,7 +85,7 @@ def check_export(rule: GateRule, seeds: Sequence[Scores], exported: Scores) -> F
 
 
 def check_served_ranking(
-    plan: Plan,
+    plan: RunPlan,
     split: SplitData,
     judged: list[int],
     seeds: Sequence[JudgedRankings],
@@ -120,7 +120,7 @@ def check_served_ranking(
 
 
 def _score(
-    plan: Plan, lists: Sequence[Indices], wanted: Sequence[NDArray[np.int64]], split: SplitData
+    plan: RunPlan, lists: Sequence[Indices], wanted: Sequence[NDArray[np.int64]], split: SplitData
 ) -> NDArray[Any]:
     scores = score_rankings(lists, wanted, k=plan.rule.k, items=len(split.item_ids))
     return scores.per_unit[plan.rule.primary]
@@ -154,7 +154,7 @@ def _unseen_likes(served: Served, split: SplitData, judged: list[int]) -> list[N
 
 
 def check_served_labels(
-    plan: Plan,
+    plan: RunPlan,
     held: LabelledData,
     judged: NDArray[Any],
     exported: NDArray[Any],
@@ -205,7 +205,9 @@ def _unseen_examples(served: Served, held: LabelledData, truth: Sequence[str]) -
     )
 
 
-def _finding(plan: Plan, served: Served, ours: NDArray[Any], theirs: NDArray[Any], on: str) -> Finding:
+def _finding(
+    plan: RunPlan, served: Served, ours: NDArray[Any], theirs: NDArray[Any], on: str
+) -> Finding:
     fall: Fall = compare_fall(
         plan.rule.primary, ours, theirs, margin=plan.rule.margin, on=on, random_seed=plan.seed
     )

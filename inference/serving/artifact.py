@@ -37,7 +37,7 @@ class ArtifactError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class ArtifactDraft:
     """What training hands over to be exported.
 
     Attributes:
@@ -55,7 +55,7 @@ class Draft:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def save_artifact(root: Path, draft: Draft) -> str:
+def save_artifact(root: Path, draft: ArtifactDraft) -> str:
     """Write an artifact and return its SHA-256; the same draft gives the same name.
 
     Raises:
@@ -78,7 +78,7 @@ def save_artifact(root: Path, draft: Draft) -> str:
     return digest
 
 
-def _fill(folder: Path, draft: Draft) -> bytes:
+def _fill(folder: Path, draft: ArtifactDraft) -> bytes:
     files: dict[str, str] = {}
 
     def add(name: str, data: bytes) -> None:
@@ -208,7 +208,7 @@ def load_array(folder: Path, name: str) -> NDArray[Any]:
     return array.view(np.ndarray) if array.size else np.zeros(array.shape, array.dtype)
 
 
-def load_draft(root: Path, digest: str) -> Draft:
+def load_draft(root: Path, digest: str) -> ArtifactDraft:
     """Return an artifact as what it was saved from.
 
     Raises:
@@ -217,7 +217,7 @@ def load_draft(root: Path, digest: str) -> Draft:
     folder, manifest = check_artifact(root, digest)
     arrays = [name for name in manifest["files"] if name.endswith(".npy")]
     plain = [name for name in manifest["files"] if name not in {*arrays, "items.json"}]
-    return Draft(
+    return ArtifactDraft(
         form=form_of(manifest),
         arrays={name[:-4]: np.array(load_array(folder, name[:-4])) for name in arrays},
         about=manifest["about"],

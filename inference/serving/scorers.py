@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from inference.serving.artifact import ArtifactError, Draft, Floats, Indices, load_array
+from inference.serving.artifact import ArtifactDraft, ArtifactError, Floats, Indices, load_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -193,7 +193,7 @@ def draft_vectors(
     about: Mapping[str, Any],
     attention: Floats | None = None,
     recency: Floats | None = None,
-) -> Draft:
+) -> ArtifactDraft:
     """Return a draft of the form `vectors`; without attention all recent items weigh alike.
 
     Args:
@@ -215,7 +215,7 @@ def draft_vectors(
         "recency": np.zeros(MAX_HISTORY, np.float32) if recency is None else recency,
         "default_order": default_order,
     }
-    return Draft(form=VECTORS, arrays=arrays, item_ids=item_ids, about=about)
+    return ArtifactDraft(form=VECTORS, arrays=arrays, item_ids=item_ids, about=about)
 
 
 def draft_neighbours(
@@ -226,7 +226,7 @@ def draft_neighbours(
     bias: Floats,
     default_order: Indices,
     about: Mapping[str, Any],
-) -> Draft:
+) -> ArtifactDraft:
     """Return a draft of the form `neighbours` from a dense matrix.
 
     Args:
@@ -254,4 +254,4 @@ def draft_neighbours(
         "bias": bias,
         "default_order": default_order,
     }
-    return Draft(form=NEIGHBOURS, arrays=arrays, item_ids=item_ids, about=about)
+    return ArtifactDraft(form=NEIGHBOURS, arrays=arrays, item_ids=item_ids, about=about)

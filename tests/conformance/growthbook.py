@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.assignment.conditions import compile_condition
 from experiments.assignment.growthbook import (
-    Visitor,
+    EvaluationContext,
     bucket_ranges,
     choose_variation,
     equal_weights,
@@ -80,7 +80,7 @@ def weights_case(count: int, wanted: Any) -> bool:
 
 
 def feature_case(_name: str, context: Any, key: str, wanted: Any) -> bool:
-    found = evaluate_feature(Visitor.of(context), key)
+    found = evaluate_feature(EvaluationContext.of(context), key)
     said: dict[str, Any] = {
         "value": found.value,
         "on": found.on,
@@ -94,7 +94,7 @@ def feature_case(_name: str, context: Any, key: str, wanted: Any) -> bool:
 
 
 def run_case(_name: str, context: Any, experiment: Any, *wanted: Any) -> bool:
-    found = run_experiment(Visitor.of(context), experiment)
+    found = run_experiment(EvaluationContext.of(context), experiment)
     return _close([found.value, found.in_experiment, found.hash_used], list(wanted))
 
 
@@ -102,7 +102,7 @@ def sticky_case(_name: str, context: Any, docs: Any, key: str, wanted: Any, kept
     sticky = {f"{doc['attributeName']}||{doc['attributeValue']}": dict(doc) for doc in docs}
     for name, doc in (context.get("stickyBucketAssignmentDocs") or {}).items():
         sticky[name] = dict(doc)
-    found = evaluate_feature(Visitor.of(context, sticky), key)
+    found = evaluate_feature(EvaluationContext.of(context, sticky), key)
     result = _result_json(found.outcome) if found.outcome is not None else None
     same = _close(result, wanted) if wanted is not None else result is None
     return same and _close(sticky, kept)

@@ -15,7 +15,7 @@ from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
-from inference.runs.outcome import Plan, Progress, Recipe, RunError, Served, Workplace
+from inference.runs.outcome import Progress, Recipe, RunError, RunPlan, Served, Workplace
 from inference.serving.artifact import load_draft, save_artifact
 from inference.serving.model_worker import open_worker_model
 from inference.training.snapshot import Examples, Likes
@@ -43,8 +43,8 @@ def many_labels(labels=700, each=2, seed=0) -> LabelledData:
     return LabelledData(texts, [{}] * len(texts), truth, [f"l{n}" for n in range(labels)])
 
 
-def plan_of(tmp_path, model, rule, champion=None, served=None, **params) -> Plan:
-    return Plan(
+def plan_of(tmp_path, model, rule, champion=None, served=None, **params) -> RunPlan:
+    return RunPlan(
         recipe=Recipe(model, params),
         champion=champion,
         rule=rule,

@@ -16,14 +16,14 @@ from inference.actions.answer_shadows import answer_shadows, spearman
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface, TrainingRun
-from inference.serving.artifact import Draft, save_artifact
+from inference.serving.artifact import ArtifactDraft, save_artifact
 from inference.serving.endpoint import WrongAnswerError, check_scores, encode_question, read_scores
 from tests.support import builders
 from tests.support.learning import train
 
 
 def crown_endpoint(shop, lane, url, **about) -> ModelVersion:
-    draft = Draft(
+    draft = ArtifactDraft(
         form="endpoint",
         arrays={"default_order": np.arange(10, dtype=np.int32)},
         item_ids=shop.items,

@@ -24,7 +24,7 @@ from experiments.actions.start_experiment import CannotStartError
 from experiments.models import Decision, Experiment
 from inference.cache import cache_client
 from inference.models import ModelVersion
-from inference.serving.artifact import Draft, save_artifact
+from inference.serving.artifact import ArtifactDraft, save_artifact
 from inference.serving.keys import SERVING, serving_key
 from inference.serving.probes import CannotServeError, probe_version
 from inference.supervision import Supervisor
@@ -141,7 +141,7 @@ def test_a_process_that_is_silent_is_waited_for_and_named(lane, shop, rival):
 
 
 def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):
-    draft = Draft(
+    draft = ArtifactDraft(
         form="endpoint",
         arrays={"default_order": np.arange(10, dtype=np.int32)},
         item_ids=shop.items,

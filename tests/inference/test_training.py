@@ -14,7 +14,7 @@ from inference.evaluation.scores import Scores
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
-from inference.runs.outcome import Plan, Progress, Recipe, RunError, Workplace
+from inference.runs.outcome import Progress, Recipe, RunError, RunPlan, Workplace
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
 from tests.support.artifacts import draft_artifact
@@ -29,7 +29,7 @@ def vectors(seed=0) -> np.ndarray:
 
 
 def run(tmp_path, recommender="two-tower", *, progress=None, likes=None, item_vectors=None, **fields):
-    plan = Plan(
+    plan = RunPlan(
         recipe=Recipe(recommender, QUICK if recommender == "two-tower" else {}),
         champion=Recipe("popularity", {}, "popularity@1"),
         rule=GateRule(k=5, least_coverage=0.0),
@@ -218,7 +218,7 @@ def test_a_transformer_learns_from_behaviour(tmp_path, tiny_bert, recommender, m
     texts = [f"{NAMES[n // PER_GROUP]} {n}" for n in range(len(ITEMS))]
     rate = 1e-3 if method == "full" else 1e-4
     params = {"method": method, "steps": 60, "batch": 16, "history": 2, "rate": rate}
-    plan = Plan(
+    plan = RunPlan(
         recipe=Recipe(recommender, params),
         champion=Recipe("popularity", {}, "popularity@1"),
         rule=GateRule(k=5, least_coverage=0.0),
@@ -283,7 +283,7 @@ def test_vectors_of_the_users_own_are_fused(tmp_path):
     noise = np.random.default_rng(3).normal(size=(len(ITEMS), 6)).astype(np.float32)
     seen = np.repeat(np.eye(GROUPS), PER_GROUP, axis=0).astype(np.float32)
     params = QUICK | {"own": 0.0}
-    plan = Plan(
+    plan = RunPlan(
         recipe=Recipe("two-tower", params),
         champion=None,
         rule=GateRule(k=5),

@@ -21,7 +21,7 @@ from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
-from experiments.reports.verdict import verdict_of
+from experiments.reports.verdict import summarise_verdict
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.models import ModelVersion
@@ -46,7 +46,7 @@ def test_the_better_model_is_promoted(shop, experiment):
     assert shop.champion.alias == ModelVersion.Alias.RETIRED
     experiment.refresh_from_db()
     assert experiment.state == Experiment.State.ENDED
-    verdict = verdict_of(experiment)
+    verdict = summarise_verdict(experiment)
     assert verdict.sentence.startswith("Ship popularity@2: clicks per unit +67 %")
     assert verdict.units == 400
 
@@ -67,7 +67,7 @@ def test_the_verdict_names_the_rule_and_the_level_of_its_interval(shop, policy, 
     visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     experiment.refresh_from_db()
-    assert words in verdict_of(experiment).sentence
+    assert words in summarise_verdict(experiment).sentence
     assert words in report_on(experiment).metrics[0].described
 
 
@@ -78,7 +78,7 @@ def test_the_verdict_on_a_flag_names_its_variant(shop):
     look_at_experiment(experiment_id=experiment.pk)
     experiment.variants.update(model_version=None)
     experiment.refresh_from_db()
-    assert verdict_of(experiment).sentence.startswith("Roll back treatment: clicks per unit")
+    assert summarise_verdict(experiment).sentence.startswith("Roll back treatment: clicks per unit")
 
 
 def test_serving_confirms_the_promotion(lane, shop, experiment):

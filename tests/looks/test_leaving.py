@@ -23,7 +23,7 @@ from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
-from experiments.reports.verdict import verdict_of
+from experiments.reports.verdict import summarise_verdict
 from experiments.stats.look import take_look
 from inference.models import ModelVersion
 from tests.support import builders
@@ -120,7 +120,7 @@ def test_those_who_saw_it_come_back_to_the_control_and_nothing_halts(shop, start
     assert experiment.decisions.count() == 1
     report = report_on(Experiment.objects.get(pk=experiment.pk))
     assert any("'bad' takes no traffic any more: worse" in warning for warning in report.warnings)
-    assert verdict_of(Experiment.objects.get(pk=experiment.pk)).action == "keep_running"
+    assert summarise_verdict(Experiment.objects.get(pk=experiment.pk)).action == "keep_running"
 
 
 def test_the_last_one_that_does_harm_ends_it(shop, start):

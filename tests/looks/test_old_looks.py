@@ -10,7 +10,7 @@ from experiments.actions.record_decision import DecisionDraft, hash_of, record_d
 from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.reports.experiment_report import report_on
 from experiments.reports.notebook import notebook_of
-from experiments.reports.verdict import verdict_of
+from experiments.reports.verdict import summarise_verdict
 from experiments.stats.look import take_look
 from tests.support import builders
 
@@ -68,7 +68,7 @@ def experiment(shop):
 def test_pages_show_an_old_look_as_it_was(experiment):
     report = report_on(experiment)
     assert report.metrics[0].interval == pytest.approx([0.1 - 3.0 * SE, 0.1 + 3.0 * SE])
-    assert "95 % interval −3.0 % to +18 %" in verdict_of(experiment).sentence
+    assert "95 % interval −3.0 % to +18 %" in summarise_verdict(experiment).sentence
     notebook = notebook_of(experiment, experiment.looks.get())
     space: dict = {}
     for cell in notebook["cells"]:

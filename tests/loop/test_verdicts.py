@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from experiments.actions.look_at_experiment import is_due, look_at_experiment
 from experiments.models import Experiment, Look
-from experiments.reports.verdict import verdict_of
+from experiments.reports.verdict import summarise_verdict
 from experiments.tasks import halt_unservable_experiments, take_due_look, take_due_looks
 from inference.cache import cache_client
 from inference.serving.changes import read_unserved
@@ -109,4 +109,4 @@ def test_a_variant_that_cannot_serve_ends_its_experiment_by_name(lane, shop, los
     assert decision.reason.startswith(
         f"variant '{lost}' cannot serve: {version.label} cannot be loaded"
     )
-    assert verdict_of(experiment).sentence.startswith(f"Halt: variant '{lost}' cannot serve")
+    assert summarise_verdict(experiment).sentence.startswith(f"Halt: variant '{lost}' cannot serve")

@@ -23,11 +23,11 @@ def experiments() -> None:
 def list_experiments(slug: str | None) -> None:
     """List the project's experiments with their verdicts."""
     project = find_project(slug)
-    from experiments.reports.verdict import verdict_of
+    from experiments.reports.verdict import summarise_verdict
 
     table = Table("experiment", "state", "verdict")
     for experiment in project.experiments.all():
-        table.add_row(experiment.key, experiment.state, verdict_of(experiment).sentence)
+        table.add_row(experiment.key, experiment.state, summarise_verdict(experiment).sentence)
     if table.row_count:
         console.print(table)
     else:

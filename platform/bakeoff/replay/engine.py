@@ -19,8 +19,8 @@ from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.checks import check_champion, check_decision, check_ledger
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow, follow_run, wait_until
-from bakeoff.replay.plan import EXPLORATION, Plan, make_plan, policy_of
-from bakeoff.replay.visitors import Ledger, Traffic, Visitor, send_visitors
+from bakeoff.replay.plan import EXPLORATION, ReplayPlan, make_replay_plan, policy_of
+from bakeoff.replay.visitors import Ledger, SimulatedVisitor, Traffic, send_visitors
 from experiments.actions.change_surface import put_surface
 from experiments.actions.define_experiment import (
     ExperimentDraft,
@@ -34,7 +34,7 @@ from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.ingest.load_events import PastEvent, load_events
 from experiments.models import Experiment, Metric
-from experiments.reports.verdict import Verdict, verdict_of
+from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
@@ -79,7 +79,7 @@ class ReplayResult:
 
     project: str
     champion: str
-    experiments: list[tuple[Experiment, Verdict]] = field(default_factory=list)
+    experiments: list[tuple[Experiment, VerdictSummary]] = field(default_factory=list)
     refused: list[ModelVersion] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     public_key: str = ""
@@ -110,7 +110,9 @@ class Replay:
     def __init__(self, dataset: Dataset, options: ReplayOptions) -> None:
         """Fix the plan."""
         self._dataset, self._options = dataset, options
-        self._plan: Plan = make_plan(dataset, seed=options.seed, most_users=options.most_users)
+        self._plan: ReplayPlan = make_replay_plan(
+            dataset, seed=options.seed, most_users=options.most_users
+        )
         if len(self._plan.first) < 2:
             raise ReplayError(
                 f"units with a past and a future == {len(self._plan.first)}, must be at least 2."
@@ -299,8 +301,8 @@ class Replay:
         return start_experiment(experiment=experiment, by=OPERATOR)
 
     def _compete(
-        self, experiment: Experiment, visitors: Sequence[Visitor]
-    ) -> tuple[Experiment, Verdict]:
+        self, experiment: Experiment, visitors: Sequence[SimulatedVisitor]
+    ) -> tuple[Experiment, VerdictSummary]:
         """Send the visitors through an experiment and wait for its verdict."""
         self._settle(experiment)
         traffic = Traffic(
@@ -322,7 +324,7 @@ class Replay:
                 experiment=experiment, by=OPERATOR, reason="all visitors came, without a verdict"
             )
         experiment.refresh_from_db()
-        verdict = verdict_of(experiment)
+        verdict = summarise_verdict(experiment)
         say(f"{experiment}: {verdict.sentence}")
         self._differences += check_decision(experiment)
         return experiment, verdict

@@ -24,7 +24,7 @@ from experiments.actions.change_surface import put_surface
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Metric
-from experiments.reports.verdict import verdict_of
+from experiments.reports.verdict import summarise_verdict
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.move_alias import move_alias
 from inference.actions.queue_compression import queue_compression
@@ -219,7 +219,7 @@ class LabelledReplay:
                 experiment=experiment, by="operator", reason="all visitors came, without a verdict"
             )
         experiment.refresh_from_db()
-        verdict = verdict_of(experiment)
+        verdict = summarise_verdict(experiment)
         say(f"{experiment}: {verdict.sentence}")
         result.differences += check_decision(experiment)
         result.experiments.append(

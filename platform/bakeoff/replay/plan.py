@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.replay.dataset import Dataset, Interaction, by_unit
-from bakeoff.replay.visitors import Visitor
+from bakeoff.replay.visitors import SimulatedVisitor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ FIRST_SHARE = 0.7  # of the held-out likes; the second experiment's loss is plai
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReplayPlan:
     """A dataset divided into past and future.
 
     Attributes:
@@ -28,11 +28,11 @@ class Plan:
     """
 
     past: Sequence[Interaction]
-    first: Sequence[Visitor]
-    second: Sequence[Visitor]
+    first: Sequence[SimulatedVisitor]
+    second: Sequence[SimulatedVisitor]
 
 
-def make_plan(dataset: Dataset, *, seed: int, most_users: int) -> Plan:
+def make_replay_plan(dataset: Dataset, *, seed: int, most_users: int) -> ReplayPlan:
     """Divide a dataset.
 
     The first 80 % of each unit's interactions are past. Its later likes are divided between the two
@@ -40,7 +40,7 @@ def make_plan(dataset: Dataset, *, seed: int, most_users: int) -> Plan:
     """
     units = by_unit(dataset.interactions)
     past: list[Interaction] = []
-    visitors: list[tuple[float, Visitor, Visitor]] = []
+    visitors: list[tuple[float, SimulatedVisitor, SimulatedVisitor]] = []
     for unit, interactions in units.items():
         cut = int(len(interactions) * PAST_SHARE)
         past += interactions[:cut]
@@ -52,10 +52,12 @@ def make_plan(dataset: Dataset, *, seed: int, most_users: int) -> Plan:
                 part = first if _share(seed, unit, interaction.item_id) < FIRST_SHARE else second
                 part[interaction.item_id] = interaction.rating
         if cut and later:
-            visitors.append((later[0].at, Visitor(unit, first), Visitor(unit, second)))
+            visitors.append(
+                (later[0].at, SimulatedVisitor(unit, first), SimulatedVisitor(unit, second))
+            )
     visitors.sort(key=lambda entry: (entry[0], entry[1].unit_id))
     visitors = visitors[:most_users]
-    return Plan(
+    return ReplayPlan(
         past=past,
         first=[first for _, first, _ in visitors],
         second=[second for _, _, second in visitors],
@@ -67,7 +69,7 @@ def _share(seed: int, unit: str, item: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def policy_of(plan: Plan) -> dict[str, Any]:
+def policy_of(plan: ReplayPlan) -> dict[str, Any]:
     """Return the decision policy of a replay: the default rule at the pace of a demonstration."""
     return {
         "rule": "group_sequential",

@@ -18,7 +18,7 @@ RATES_ONE_IN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class SimulatedVisitor:
     """A unit and what it will click, with the ratings it gave."""
 
     unit_id: str
@@ -59,7 +59,10 @@ class Traffic:
 
 
 async def send_visitors(
-    traffic: Traffic, visitors: Sequence[Visitor], ledger: Ledger, progress: Callable[[int], None]
+    traffic: Traffic,
+    visitors: Sequence[SimulatedVisitor],
+    ledger: Ledger,
+    progress: Callable[[int], None],
 ) -> None:
     """Let the visitors come in their order, a few at a time.
 
@@ -81,7 +84,7 @@ async def send_visitors(
 
 
 async def _visit(
-    client: httpx2.AsyncClient, traffic: Traffic, visitor: Visitor, ledger: Ledger
+    client: httpx2.AsyncClient, traffic: Traffic, visitor: SimulatedVisitor, ledger: Ledger
 ) -> None:
     shown: list[str] = []
     for _ in range(traffic.visits):
@@ -107,7 +110,7 @@ async def _visit(
 async def _tell(
     client: httpx2.AsyncClient,
     traffic: Traffic,
-    visitor: Visitor,
+    visitor: SimulatedVisitor,
     recommendation: str,
     clicked: Sequence[str],
     ledger: Ledger,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from experiments.reports.experiment_report import MetricRow
-    from experiments.reports.verdict import Verdict
+    from experiments.reports.verdict import VerdictSummary
 
 register = template.Library()
 MIN_P = 1e-300  # near the smallest double
@@ -77,7 +77,7 @@ def verdict_mark(action: str) -> str:
 
 
 @register.filter
-def effect_with_interval(verdict: Verdict | None) -> str:
+def effect_with_interval(verdict: VerdictSummary | None) -> str:
     """Write an effect with its interval, never without."""
     if verdict is None or verdict.effect is None or verdict.interval is None:
         return ""

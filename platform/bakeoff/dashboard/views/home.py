@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.health import health_issues
 from experiments.models import Decision, Experiment, Feedback, Look
-from experiments.reports.verdict import Verdict, verdict_of
+from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.models import DriftReport, Surface, TrainingRun
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Card:
     """An experiment as a list shows it."""
 
     experiment: Experiment
-    verdict: Verdict
+    verdict: VerdictSummary
     look: Look | None
     waits: bool
 
@@ -48,7 +48,7 @@ def cards_of(experiments: Iterable[Experiment]) -> list[Card]:
             and look is not None
             and look.action != Decision.Action.KEEP_RUNNING
         )
-        found.append(Card(experiment, verdict_of(experiment), look, waits))
+        found.append(Card(experiment, summarise_verdict(experiment), look, waits))
     return found
 
 
@@ -95,8 +95,10 @@ def show_home(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/home.html", context)
 
 
-def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, Verdict | None]]:
-    return [(d, verdict_of(d.experiment) if d.experiment is not None else None) for d in decisions]
+def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, VerdictSummary | None]]:
+    return [
+        (d, summarise_verdict(d.experiment) if d.experiment is not None else None) for d in decisions
+    ]
 
 
 def _with_champions(surfaces: Iterable[Surface]) -> list[tuple[Surface, Any]]:

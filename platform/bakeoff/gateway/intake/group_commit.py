@@ -49,7 +49,7 @@ Durability = Literal["committed", "spilled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommitResult:
     """How durable the rows are, and what was new among them; None when that is not known yet."""
 
     durability: Durability
@@ -59,7 +59,7 @@ class Outcome:
 @dataclass(slots=True)
 class _Waiting:
     payload: Payload
-    done: asyncio.Future[Outcome]
+    done: asyncio.Future[CommitResult]
 
 
 def unavailable() -> ApiError:
@@ -102,7 +102,7 @@ class GroupCommit:
             _fail(self._queue.get_nowait(), unavailable())
         await self._writer.stop()
 
-    async def commit(self, rows: Rows) -> Outcome:
+    async def commit(self, rows: Rows) -> CommitResult:
         """Wait until the rows are durable.
 
         Raises:
@@ -111,7 +111,7 @@ class GroupCommit:
         """
         return await self._commit(_payload_of(rows))
 
-    async def _commit(self, payload: Payload) -> Outcome:
+    async def _commit(self, payload: Payload) -> CommitResult:
         waiting = _Waiting(payload, asyncio.get_running_loop().create_future())
         if self._waiting_bytes > MAX_WAITING_BYTES:
             raise _too_busy(
@@ -127,7 +127,7 @@ class GroupCommit:
         finally:
             self._waiting_bytes -= payload.size
 
-    async def commit_in_order(self, rows: Rows) -> Outcome:
+    async def commit_in_order(self, rows: Rows) -> CommitResult:
         """Put rows behind those that are spilled and may be needed first, if there are any.
 
         Raises:
@@ -143,7 +143,7 @@ class GroupCommit:
             raise unavailable() from None
         except (redis.exceptions.RedisError, OSError):
             raise unavailable() from None
-        return Outcome("spilled", None)
+        return CommitResult("spilled", None)
 
 
 def _payload_of(rows: Rows) -> Payload:
@@ -332,10 +332,10 @@ class _Writer:
             return
         await self._keep([waiting], stream=REFUSED, error=error)
 
-    async def _insert(self, payload: Payload) -> Outcome:
+    async def _insert(self, payload: Payload) -> CommitResult:
         connection = await self._connected()
         row = await run_with_timeout(COMMIT_TIMEOUT_SECONDS, connection, _execute(connection, payload))
-        return Outcome("committed", Committed.from_row(row))
+        return CommitResult("committed", Committed.from_row(row))
 
     async def _start_spilling(
         self, batch: Sequence[_Waiting], error: BaseException
@@ -357,7 +357,7 @@ class _Writer:
                 _fail(waiting, unavailable())
             return
         for waiting in batch:
-            _finish(waiting, Outcome("spilled", None))
+            _finish(waiting, CommitResult("spilled", None))
 
 
 async def _execute(connection: psycopg.AsyncConnection, payload: Payload) -> tuple[Any, ...]:
@@ -369,7 +369,7 @@ async def _execute(connection: psycopg.AsyncConnection, payload: Payload) -> tup
     return row
 
 
-def _finish(waiting: _Waiting, outcome: Outcome) -> None:
+def _finish(waiting: _Waiting, outcome: CommitResult) -> None:
     if not waiting.done.done():
         waiting.done.set_result(outcome)
 

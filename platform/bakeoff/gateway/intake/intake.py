@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
-    from bakeoff.gateway.intake.group_commit import GroupCommit, Outcome
+    from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver, Ids
 
 MAX_EVENTS = 1000
@@ -51,7 +51,7 @@ NOT_RECORDED = frozenset({"no_consent", "crawler"})
 
 
 @dataclass(slots=True)
-class _Draft:
+class _RequestRows:
     """The rows of one request; their units are found when all are read.
 
     Attributes:
@@ -99,7 +99,7 @@ class Intake:
         clock = fields.Clock.of(datetime.now(UTC), fields.moment(data, "sent_at"))
         default = None if single else data.get("consent")
 
-        def read(draft: _Draft, entry: Any) -> None:
+        def read(draft: _RequestRows, entry: Any) -> None:
             if not isinstance(entry, dict):
                 raise invalid("event", entry, "an object")
             _check_entry(entry, "event")
@@ -124,7 +124,7 @@ class Intake:
         caller.spend(len(entries) - 1)
         reading = segment.Reading.of(data, datetime.now(UTC))
 
-        def read(draft: _Draft, message: Any) -> None:
+        def read(draft: _RequestRows, message: Any) -> None:
             reading.index = draft.index
             kind = segment.kind_of(message, path)
             _check_entry(message, "message")
@@ -212,10 +212,10 @@ class Intake:
         config: ServingConfig,
         key: KeyConfig,
         entries: list[Any],
-        read: Callable[[_Draft, Any], None],
+        read: Callable[[_RequestRows, Any], None],
         *,
         alone: bool,
-    ) -> _Draft:
+    ) -> _RequestRows:
         """Read each entry; who watches sees what a request of one entry is refused for.
 
         Raises:
@@ -229,12 +229,12 @@ class Intake:
                 await show_in_inspector(self._cache, key.project_id, [_seen(entries[0], refused)])
             raise
 
-    async def _keep(self, config: ServingConfig, caller: Caller, draft: _Draft) -> dict[str, Any]:
+    async def _keep(self, config: ServingConfig, caller: Caller, draft: _RequestRows) -> dict[str, Any]:
         """Commit a draft and say what was new."""
         key = caller.key
         caller.spend_on(draft.ids)
         rows = await self._settle(config, key, draft)
-        outcome: Outcome | None = None
+        outcome: CommitResult | None = None
         if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):
             outcome = await self._writer.commit(rows)
             self.remember(rows.exclusions)
@@ -256,7 +256,7 @@ class Intake:
             answer["quarantined"] = len(rows.quarantined)
         return answer
 
-    async def _show(self, key: KeyConfig, draft: _Draft) -> None:
+    async def _show(self, key: KeyConfig, draft: _RequestRows) -> None:
         """Let who watches see what was kept and what was not."""
         kept = [
             _seen({"name": e.name, "unit_id": e.unit_id, "item_id": e.item_id}) for _, e in draft.events
@@ -265,7 +265,7 @@ class Intake:
         refused = [_seen(row.get("entry"), row) for row in draft.rejected]
         await show_in_inspector(self._cache, key.project_id, kept + refused)
 
-    async def _settle(self, config: ServingConfig, key: KeyConfig, draft: _Draft) -> Rows:
+    async def _settle(self, config: ServingConfig, key: KeyConfig, draft: _RequestRows) -> Rows:
         """Put the units into the rows."""
         asked = draft.ids
         units = await self._identity.units(config, key.project_id, asked, trusted=key.kind == SECRET)
@@ -338,10 +338,10 @@ def _entries(value: Any, name: str) -> list[Any]:
 
 
 def _read_all(
-    entries: Sequence[Any], read: Callable[[_Draft, Any], None], *, refuse_alone: bool
-) -> _Draft:
+    entries: Sequence[Any], read: Callable[[_RequestRows, Any], None], *, refuse_alone: bool
+) -> _RequestRows:
     """Read each entry; what is wrong with one is its own, unless it came alone."""
-    draft = _Draft()
+    draft = _RequestRows()
     for draft.index, entry in enumerate(entries):
         try:
             read(draft, entry)
@@ -353,7 +353,7 @@ def _read_all(
 
 
 def _read_event(
-    draft: _Draft,
+    draft: _RequestRows,
     config: ServingConfig,
     caller: Caller,
     entry: dict[str, Any],
@@ -392,7 +392,7 @@ def _read_event(
 
 
 def _read_exposure(
-    draft: _Draft,
+    draft: _RequestRows,
     config: ServingConfig,
     caller: Caller,
     message: dict[str, Any],
