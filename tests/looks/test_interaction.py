@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.models import Exposure, Observation
-from experiments.reports.interaction import interactions_of
+from experiments.reports.interaction_effect import interaction_effects
 from inference.models import Surface
 from tests.support import builders
 
@@ -46,7 +46,7 @@ def test_an_interaction_is_found_where_there_is_one(shop, interaction):
             )
     Exposure.objects.bulk_create(exposures)
     Observation.objects.bulk_create(observations)
-    rows = interactions_of(shop.project.pk)
+    rows = interaction_effects(shop.project.pk)
     assert [(row.experiment, row.other) for row in rows] in (
         [("first", "second"), ("second", "first")],
         [("second", "first"), ("first", "second")],
@@ -61,4 +61,4 @@ def test_few_shared_units_say_nothing(shop):
     page = Surface.objects.create(project=shop.project, key="page", kind="flag")
     builders.experiment(shop, page, "first")
     builders.experiment(shop, page, "second")
-    assert interactions_of(shop.project.pk) == []
+    assert interaction_effects(shop.project.pk) == []

@@ -15,7 +15,7 @@ from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.models import Experiment, Metric
 from experiments.reports.feedback_report import report_feedback
-from experiments.reports.interaction import interactions_of
+from experiments.reports.interaction_effect import interaction_effects
 from experiments.training_data.examples import examples_of
 from experiments.training_data.interactions import likes_of
 from inference.models import Surface
@@ -140,7 +140,7 @@ def test_every_heavy_statement_finds_its_rows_by_key(experiment):
     def read_reports():
         with plans_checked() as checked:
             report_feedback(experiment)
-            interactions_of(experiment.project_id)
+            interaction_effects(experiment.project_id)
             likes_of(experiment.surface)
             examples_of(experiment.surface)
         return checked

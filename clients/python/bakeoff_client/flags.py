@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff_client.assignment import AllocationError, ConditionError, assign
-from bakeoff_client.assignment.snapshot import rule_from_json
+from bakeoff_client.assignment.rules_payload import rule_from_json
 from bakeoff_client.client import BakeoffError
 
 if TYPE_CHECKING:

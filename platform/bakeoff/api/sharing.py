@@ -19,7 +19,7 @@ from experiments.actions.put_holdout import put_holdout as change_holdout
 from experiments.actions.put_layer import put_layer as make_layer
 from experiments.models import Experiment, Holdout, Layer, SavedGroup
 from experiments.models.experiment import WrongStateError
-from experiments.reports.interaction import interactions_of
+from experiments.reports.interaction_effect import interaction_effects
 
 router = Router(tags=["assignment"])
 
@@ -112,7 +112,7 @@ def put_group(request: HttpRequest, payload: GroupIn) -> Any:
         raise Problem(422, "invalid_condition", error.messages[0], "condition") from error
 
 
-class InteractionOut(Schema):
+class InteractionEffectOut(Schema):
     """How much the effect of one experiment depends on another."""
 
     experiment: str
@@ -126,10 +126,10 @@ class InteractionOut(Schema):
     p_value: float
 
 
-@router.get("/interactions", response={200: list[InteractionOut], **REFUSALS})
+@router.get("/interactions", response={200: list[InteractionEffectOut], **REFUSALS})
 def list_interactions(request: HttpRequest) -> Any:
     """Compare every two running experiments that share units."""
-    return interactions_of(project_of(request).pk)
+    return interaction_effects(project_of(request).pk)
 
 
 class AssignmentQuery(Schema):

@@ -15,7 +15,7 @@ from bakeoff.gateway.config.running_experiments import NO_FLAGS, RunningExperime
 from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
 from bakeoff.gateway.slates.recorder import decide
 from experiments.assignment.payload import feature_of
-from experiments.assignment.snapshot import rule_to_json
+from experiments.assignment.rules_payload import rule_to_json
 from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_json
 
 if TYPE_CHECKING:

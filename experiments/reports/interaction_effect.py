@@ -38,7 +38,7 @@ Cells = dict[tuple[int, int], tuple[int, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Interaction:
+class InteractionEffect:
     """One contrast.
 
     Attributes:
@@ -64,10 +64,10 @@ class Interaction:
     p_value: float
 
 
-def interactions_of(project_id: int) -> list[Interaction]:
+def interaction_effects(project_id: int) -> list[InteractionEffect]:
     """Compare every two running experiments that share units, the smallest p-value first."""
     running = list(Experiment.objects.running().filter(project=project_id).prefetch_related("variants"))
-    found: list[Interaction] = []
+    found: list[InteractionEffect] = []
     for experiment, other in permutations(running, 2):
         found += _contrasts(experiment, other, _read(experiment, other))
     return sorted(
@@ -89,7 +89,7 @@ def _read(experiment: Experiment, other: Experiment) -> Cells:
         return {(a, b): (n, mean, variance) for a, b, n, mean, variance in cursor.fetchall()}
 
 
-def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[Interaction]:
+def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[InteractionEffect]:
     keys = {v.pk: v.key for one in (experiment, other) for v in one.variants.all()}
     control, against = (
         next(v.pk for v in e.variants.all() if v.is_control) for e in (experiment, other)
@@ -104,7 +104,7 @@ def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[
         contrast = sum(sign * mean for sign, (_, mean, _) in zip(signs, parts, strict=True))
         error = math.sqrt(sum(variance / n for n, _, variance in parts))
         found.append(
-            Interaction(
+            InteractionEffect(
                 experiment=experiment.key,
                 treatment=keys[a],
                 other=other.key,
@@ -119,5 +119,5 @@ def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[
     return found
 
 
-def _corrected(one: Interaction, count: int) -> Interaction:
+def _corrected(one: InteractionEffect, count: int) -> InteractionEffect:
     return replace(one, p_value=min(1.0, one.p_value * count))
