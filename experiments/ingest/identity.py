@@ -35,7 +35,7 @@ _KNOWN = """SELECT unit_id FROM experiments_link
     WHERE project_id = %(project)s AND anonymous_id = %(anonymous)s AND user_id = %(user)s"""
 
 
-def _is_met(name: str) -> str:
+def _is_known(name: str) -> str:
     """SQL: whether anything is known of an id, or another id stands for it."""
     return f"""(EXISTS (SELECT 1 FROM experiments_event
             WHERE project_id = %(project)s AND unit_id = %({name})s)
@@ -65,7 +65,7 @@ _IS_ANOTHERS = """EXISTS (SELECT 1 FROM experiments_link
 _LINK = f"""
     WITH known AS (
         SELECT {_unit_of("anonymous")} AS anonymous_unit, {_unit_of("user")} AS user_unit,
-            {_is_met("anonymous")} AS anonymous_met, {_is_met("user")} AS user_met,
+            {_is_known("anonymous")} AS anonymous_met, {_is_known("user")} AS user_met,
             EXISTS (SELECT 1 FROM experiments_link WHERE project_id = %(project)s
                 AND anonymous_id = %(anonymous)s AND user_id <> %(user)s) AS shared,
             NOT %(trusted)s AND ({_IS_ANOTHERS}) AS refused

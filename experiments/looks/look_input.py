@@ -247,12 +247,12 @@ def _epochs_from_json(data: Epochs) -> list[dict[str, Any]]:
     return [{key: _summary_from_json(one) for key, one in epoch.items()} for epoch in data]
 
 
-def input_to_json(given: LookInput) -> dict[str, Any]:
+def input_to_json(inputs: LookInput) -> dict[str, Any]:
     """Return a look's input as plain values, to be stored with it."""
     return {
-        "policy": given.policy.as_json(),
-        "control": given.control,
-        "treatments": list(given.treatments),
+        "policy": inputs.policy.as_json(),
+        "control": inputs.control,
+        "treatments": list(inputs.treatments),
         "metrics": [
             {
                 "key": metric.key,
@@ -264,21 +264,21 @@ def input_to_json(given: LookInput) -> dict[str, Any]:
                 "epochs": _epochs_to_json(metric.epochs),
                 "uncapped": _epochs_to_json(metric.uncapped),
             }
-            for metric in given.metrics
+            for metric in inputs.metrics
         ],
-        "exposures": [[dict(counts), dict(weights)] for counts, weights in given.exposures],
-        "doubled": given.crossover_units,
-        "elapsed_seconds": given.elapsed_seconds,
-        "smallest_srm_p": given.min_srm_p,
-        "states": {key: state.as_json() for key, state in given.states.items()},
-        "crossed": list(given.crossed),
-        "batches": _epochs_to_json(given.batches),
-        "segments": {name: _epochs_to_json(epochs) for name, epochs in given.segments.items()},
-        "segment_exposures": {name: dict(counts) for name, counts in given.segment_exposures.items()},
-        "excluded": [[dict(counts), dict(weights)] for counts, weights in given.excluded],
-        "split": given.cross_id_conflicts,
-        "left": list(given.left),
-        "claimed": [dict(counts) for counts in given.claimed],
+        "exposures": [[dict(counts), dict(weights)] for counts, weights in inputs.exposures],
+        "doubled": inputs.crossover_units,
+        "elapsed_seconds": inputs.elapsed_seconds,
+        "smallest_srm_p": inputs.min_srm_p,
+        "states": {key: state.as_json() for key, state in inputs.states.items()},
+        "crossed": list(inputs.crossed),
+        "batches": _epochs_to_json(inputs.batches),
+        "segments": {name: _epochs_to_json(epochs) for name, epochs in inputs.segments.items()},
+        "segment_exposures": {name: dict(counts) for name, counts in inputs.segment_exposures.items()},
+        "excluded": [[dict(counts), dict(weights)] for counts, weights in inputs.excluded],
+        "split": inputs.cross_id_conflicts,
+        "left": list(inputs.left),
+        "claimed": [dict(counts) for counts in inputs.claimed],
     }
 
 

@@ -32,7 +32,7 @@ from experiments.looks.roll_up_sql import (
 )
 from experiments.looks.take_out import take_out_excluded
 from experiments.metrics.freeze import spec_of
-from experiments.metrics.spec import SERVED, MetricSpec, is_said
+from experiments.metrics.spec import SERVED, MetricSpec, is_feedback
 from experiments.metrics.sql import BUCKET, TERMS, compile_metric
 from experiments.metrics.watermark import NEW, TransactionRange, range_parameters, read_watermark
 from experiments.models import Experiment, ExperimentMetric
@@ -192,7 +192,7 @@ def _dirty_sql(spec: MetricSpec) -> str:
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
             AND name = ANY(%(names)s) AND {NEW}
         {slates if spec.denominator == SERVED else ""}
-        {said if any(is_said(name) for name in spec.names) else ""}
+        {said if any(is_feedback(name) for name in spec.names) else ""}
     """
 
 

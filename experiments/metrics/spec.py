@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
 SERVED = "slate"  # denominator: served answers of the experiment
-SAID = "feedback."  # an event's name that begins so is a kind of feedback
+FEEDBACK_PREFIX = "feedback."  # an event's name that begins so is a kind of feedback
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
 VALUES = ("count", "sum", "max", "items")
 KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
@@ -44,9 +44,9 @@ class MetricError(ValueError):
         self.field = field
 
 
-def is_said(name: str) -> bool:
+def is_feedback(name: str) -> bool:
     """Whether an event's name stands for a kind of feedback: `feedback.thumb`."""
-    return name.startswith(SAID)
+    return name.startswith(FEEDBACK_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
-from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_said
+from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_feedback
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
 
@@ -112,7 +112,7 @@ def _span(start: str, end: str, *, live: bool, trusted: bool) -> str:
 
 # What a unit said, as events of the name `feedback.KIND`: its last words alone, unless it took them
 # back, or a person hid them.
-_SAID = """(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
+_FEEDBACK = """(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
         f.trusted, 'feedback.' || f.kind AS name, f.value,
         nullif(f.item_id, '') AS item_id, f.recommendation_id,
         jsonb_build_object('text', f.text, 'tags', to_jsonb(f.tags), 'position', f.position)
@@ -130,9 +130,9 @@ _LATER_TRUSTED = " AND later.trusted"
 
 def _from(span: str, name: str, *, trusted: bool) -> str:
     """Put the rows of a name into a span: what was said, or else what was done."""
-    if not is_said(name):
+    if not is_feedback(name):
         return span.format(source="experiments_event")
-    return span.format(source=_SAID.format(later=_LATER_TRUSTED if trusted else ""))
+    return span.format(source=_FEEDBACK.format(later=_LATER_TRUSTED if trusted else ""))
 
 
 _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s

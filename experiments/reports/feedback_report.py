@@ -24,7 +24,7 @@ _PROMPTED = """
             AND one.experiment_id = %s LIMIT 1) AS slate
     WHERE event.project_id = %s AND event.name = ANY(%s) AND event.occurred_at >= %s
     GROUP BY 1, 2"""
-_SAID = """
+_COUNTS = """
     SELECT variant_id, kind, count(*), avg(value), count(*) FILTER (WHERE value > 0),
         count(DISTINCT unit_id), count(*) FILTER (WHERE flags <> '{{}}')
     FROM ({counted}) AS said GROUP BY 1, 2"""
@@ -96,7 +96,7 @@ def _summarise(experiment: Experiment) -> dict[int, dict[str, Any]]:
     sql, parameters = counted.values(*fields).query.sql_with_params()
     found: dict[int, dict[str, Any]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_SAID.format(counted=sql), parameters)
+        cursor.execute(_COUNTS.format(counted=sql), parameters)
         for variant, kind, count, mean, positive, units, flagged in cursor.fetchall():
             summary = {"count": count, "units": units, "flagged": flagged}
             if mean is not None:

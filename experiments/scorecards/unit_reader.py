@@ -35,7 +35,7 @@ ILL_CONDITIONED = 1e4  # |mean| / sd beyond which sums are taken about the mean
 WHALE, FEW = 0.5, 20  # share of a spread that one unit must not have, from so many units on
 
 
-def read_units(given: UnitFile) -> FileTotals:
+def read_units(unit_file: UnitFile) -> FileTotals:
     """Read a file of units.
 
     Raises:
@@ -49,7 +49,7 @@ def read_units(given: UnitFile) -> FileTotals:
         engine.execute(f"SET temp_directory = {text(folder)}")
         engine.execute("SET preserve_insertion_order = false")
         engine.execute("SET threads = 2")
-        return UnitReader(engine, given).read()
+        return UnitReader(engine, unit_file).read()
 
 
 def needed(metric: MetricColumn) -> list[str]:
@@ -78,12 +78,12 @@ def complete(found: Mapping[str, float], n: int) -> dict[str, float]:
 class UnitReader:
     """One reading of a file: each step a table or a query of its engine."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, given: UnitFile) -> None:
-        self._given = given
-        self._source = UnitRows(engine, given)
+    def __init__(self, engine: duckdb.DuckDBPyConnection, unit_file: UnitFile) -> None:
+        self._unit_file = unit_file
+        self._source = UnitRows(engine, unit_file)
         self._rows = self._source.query
         self._shifts: dict[str, float] = {}  # by the name of a column's place
-        self._several = bool(given.unit and given.look)  # whether a unit may have several rows left
+        self._several = bool(unit_file.unit and unit_file.look)  # a unit may have several rows
 
     def read(self) -> FileTotals:
         """Read, check and sum."""
@@ -107,7 +107,7 @@ class UnitReader:
 
     def _measure_shifts(self) -> None:
         """Find the columns whose spread sums would lose: they are summed about their mean."""
-        metrics = [m for m in self._given.metrics if m.kind == "mean" and m.cap is None]
+        metrics = [m for m in self._unit_file.metrics if m.kind == "mean" and m.cap is None]
         places = [self._source.place(m.value) for m in metrics]
         places += [self._source.before(m.covariate) for m in metrics if m.covariate]
         if not places:
@@ -121,7 +121,7 @@ class UnitReader:
     def _remarks_on_whales(self) -> list[str]:
         """Say of which means one unit makes most of a variant's spread: no mean is normal there."""
         remarks = []
-        metrics = [m for m in self._given.metrics if m.kind == "mean" and m.cap is None]
+        metrics = [m for m in self._unit_file.metrics if m.kind == "mean" and m.cap is None]
         for metric in [] if self._several else metrics:  # of several rows of a unit none is its value
             place = self._source.place(metric.value)
             farthest = f"greatest(max({place}) - avg({place}), avg({place}) - min({place}))"
@@ -176,7 +176,7 @@ class UnitReader:
 
     def _sum_all(self) -> dict[str, dict[Any, dict[str, dict[Any, Any]]]]:
         """Return what each look adds to each metric, by variant: sums, or counts of buckets."""
-        metrics = self._given.metrics
+        metrics = self._unit_file.metrics
         sketches = {m.name: self._sum_buckets(m) for m in metrics if m.kind == "quantile"}
         summed = [m for m in metrics if m.kind != "quantile"]
         if self._several:
@@ -258,14 +258,14 @@ class UnitReader:
         """Yield what is known at each look."""
         counts: dict[str, int] = defaultdict(int)
         sums: dict[str, dict[str, dict[Any, float]]] = {
-            m.name: defaultdict(lambda: defaultdict(float)) for m in self._given.metrics
+            m.name: defaultdict(lambda: defaultdict(float)) for m in self._unit_file.metrics
         }
         for place, label in self._source.looks():
             for (look, variant), count in units.items():
                 if look == place:
                     counts[variant] += count
             batch: dict[str, dict[str, Totals]] = {}
-            for metric in self._given.metrics:
+            for metric in self._unit_file.metrics:
                 new = added[metric.name].get(place, {})
                 for variant, values in new.items():
                     for name, value in values.items():
@@ -281,11 +281,11 @@ class UnitReader:
                 units=dict(counts),
                 summaries={
                     m.name: {v: self._summary(m, values) for v, values in sums[m.name].items()}
-                    for m in self._given.metrics
+                    for m in self._unit_file.metrics
                 },
                 uncapped={
                     m.name: {v: _uncapped(values) for v, values in sums[m.name].items()}
-                    for m in self._given.metrics
+                    for m in self._unit_file.metrics
                     if m.cap is not None and m.kind == "mean"
                 },
                 batch=batch,
@@ -310,7 +310,7 @@ class UnitReader:
     def _missing(self) -> dict[str, dict[str, int]]:
         """Count the units without a value: at their last look, if they have several."""
         latest = "QUALIFY row_number() OVER (PARTITION BY unit ORDER BY look DESC) = 1"
-        metrics = self._given.metrics
+        metrics = self._unit_file.metrics
         if not self._source.gaps:
             return {}
         counts = ", ".join(f"count(*) FILTER (NOT ({self._valid(m)}))" for m in metrics)
@@ -326,7 +326,7 @@ class UnitReader:
 
     def _by_segment(self, query: str) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
         """Run a query for each segment column, with {segment} in place of its SQL."""
-        for n, column in enumerate(self._given.segments):
+        for n, column in enumerate(self._unit_file.segments):
             place = f"coalesce({text(column + '=')} || segment_{n}, {text(column + '=')})"
             yield column, self._rows(query.replace("{segment}", place))
 
@@ -340,8 +340,8 @@ class UnitReader:
 
     def _segment_totals(self) -> dict[str, dict[str, Summary]]:
         """Return the first metric's totals by segment; series of looks are not broken down."""
-        metric = self._given.metrics[0]
-        if self._given.look or metric.kind == "quantile":
+        metric = self._unit_file.metrics[0]
+        if self._unit_file.look or metric.kind == "quantile":
             return {}
         totals = ", ".join(f"sum({product.replace('::int', '::DOUBLE')})" for product in TERMS.values())
         found: dict[str, dict[str, Summary]] = defaultdict(dict)

@@ -59,13 +59,13 @@ class _Linear(NamedTuple):
     products: float
 
 
-def _linearise(kind: Kind, given: Totals | Moments) -> _Linear:
+def _linearise(kind: Kind, summary: Totals | Moments) -> _Linear:
     """Write a mean or a ratio as a mean of contributions.
 
     A ratio r = Σy / Σd contributes (y − r d) / d̄ per unit (the delta method); its covariate, where it
     has a denominator that varies, likewise.
     """
-    m = given.moments()
+    m = summary.moments()
     if m.n < 2:
         raise StatisticsError(f"n == {m.n}, must be at least 2.")
     if kind != "ratio":

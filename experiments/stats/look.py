@@ -122,52 +122,52 @@ class _TreatmentVerdict:
     crossed: bool = False
 
 
-def take_look(given: LookInput) -> LookResult:
+def take_look(inputs: LookInput) -> LookResult:
     """Apply the rule to the totals.
 
     Raises:
         StatisticsError: there is no primary metric, or not exactly one, or it is of a kind that the
             rule cannot judge.
     """
-    primary = primary_of(given)
-    policy = given.policy
+    primary = primary_of(inputs)
+    policy = inputs.policy
     require_kind(policy, primary.kind)
     ratio = check_sample_ratio(
-        given.exposures,
+        inputs.exposures,
         alpha=policy.srm_alpha,
-        min_p_before=given.min_srm_p,
+        min_p_before=inputs.min_srm_p,
         one_look=policy.rule == "fixed",
     )
     units = sum(totals.n for epoch in primary.epochs for totals in epoch.values())
-    unhealthy_reason = _why_unhealthy(given, ratio)
-    doubt = "" if unhealthy_reason else _why_doubtful(given, ratio)
+    unhealthy_reason = _why_unhealthy(inputs, ratio)
+    doubt = "" if unhealthy_reason else _why_doubtful(inputs, ratio)
     effects = {
-        t: {m.key: effect_of(m, given.control, t) for m in given.metrics} for t in given.treatments
+        t: {m.key: effect_of(m, inputs.control, t) for m in inputs.metrics} for t in inputs.treatments
     }
-    tested = {t: _tested(given, primary, t, effects[t][primary.key]) for t in given.treatments}
-    shares = _shares_of_alpha(given, {t: one.effect for t, one in tested.items()})
+    tested = {t: _tested(inputs, primary, t, effects[t][primary.key]) for t in inputs.treatments}
+    shares = _shares_of_alpha(inputs, {t: one.effect for t, one in tested.items()})
     verdicts: dict[str, _TreatmentVerdict] = {}
     states: dict[str, RuleState] = {}
     comparisons: list[Comparison] = []
     for treatment, one in tested.items():
-        before, evidence = given.states.get(treatment, RuleState()), None
+        before, evidence = inputs.states.get(treatment, RuleState()), None
         if one.effect is not None:
             progress = Progress(
                 units,
                 shares[treatment],
                 healthy=not (unhealthy_reason or doubt),
                 gated=bool(one.too_few),
-                batches=given.batches,
+                batches=inputs.batches,
             )
             evidence = evaluate_rule(
-                policy, before, one.effect, progress, pair=(given.control, treatment)
+                policy, before, one.effect, progress, pair=(inputs.control, treatment)
             )
         states[treatment] = evidence.state if evidence else before
-        ground = Ground(policy, given.control, treatment, units, evidence, unhealthy_reason or doubt)
-        described = [describe(ground, m, *effects[treatment][m.key]) for m in given.metrics]
+        ground = Ground(policy, inputs.control, treatment, units, evidence, unhealthy_reason or doubt)
+        described = [describe(ground, m, *effects[treatment][m.key]) for m in inputs.metrics]
         comparisons += described
-        verdicts[treatment] = _judge(given, primary, described, one, evidence, units)
-    action, variant, reason, leaving = _combine(given, verdicts, comparisons)
+        verdicts[treatment] = _judge(inputs, primary, described, one, evidence, units)
+    action, variant, reason, leaving = _combine(inputs, verdicts, comparisons)
     if unhealthy_reason:
         action, variant, reason, leaving = "halt", None, unhealthy_reason, {}
     elif doubt:
@@ -178,19 +178,19 @@ def take_look(given: LookInput) -> LookResult:
         reason=reason,
         information=units / policy.planned_units,
         sample_ratio=ratio,
-        comparisons=adjust(given.metrics, comparisons, alpha=policy.alpha),
+        comparisons=adjust(inputs.metrics, comparisons, alpha=policy.alpha),
         states=states,
-        crossed=[t for t in given.treatments if verdicts[t].crossed],
+        crossed=[t for t in inputs.treatments if verdicts[t].crossed],
         segments=compare_segments(
             primary,
-            given.segments,
-            control=given.control,
-            treatments=given.treatments,
+            inputs.segments,
+            control=inputs.control,
+            treatments=inputs.treatments,
             alpha=policy.alpha,
         ),
         mismatch=[]
         if ratio.healthy
-        else explain_mismatch(given.segment_exposures, ratio.expected, alpha=policy.srm_alpha),
+        else explain_mismatch(inputs.segment_exposures, ratio.expected, alpha=policy.srm_alpha),
         leaving=leaving,
     )
 
@@ -211,101 +211,101 @@ class _Tested:
 
 
 def _tested(
-    given: LookInput, primary: MetricInput, treatment: str, effect_or_why: tuple[Effect | None, str]
+    inputs: LookInput, primary: MetricInput, treatment: str, effect_or_why: tuple[Effect | None, str]
 ) -> _Tested:
     effect, why_not = effect_or_why
     if effect is None:
         return _Tested(None, None, why_not)
-    too_few = why_too_few(given.policy, primary, given.control, treatment)
+    too_few = why_too_few(inputs.policy, primary, inputs.control, treatment)
     return _Tested(guard(effect) if too_few else effect, effect, too_few)
 
 
-def primary_of(given: LookInput) -> MetricInput:
+def primary_of(inputs: LookInput) -> MetricInput:
     """Return the metric that decides.
 
     Raises:
         StatisticsError: there is not exactly one.
     """
-    primary = [metric for metric in given.metrics if metric.role == "primary"]
+    primary = [metric for metric in inputs.metrics if metric.role == "primary"]
     if len(primary) != 1:
         raise StatisticsError(f"primary metrics == {len(primary)}, must be 1.")
     return primary[0]
 
 
-def _shares_of_alpha(given: LookInput, effects: Mapping[str, Effect | None]) -> dict[str, int]:
+def _shares_of_alpha(inputs: LookInput, effects: Mapping[str, Effect | None]) -> dict[str, int]:
     """Return by what each treatment's alpha is divided: by their number, or in one look by Holm's step.
 
     Holm tests the smallest p at α / k, the next at α / (k − 1), and stops at the first that fails.
     """
-    k = len(given.treatments)
-    shares = dict.fromkeys(given.treatments, k)
-    if given.policy.rule == "fixed":
+    k = len(inputs.treatments)
+    shares = dict.fromkeys(inputs.treatments, k)
+    if inputs.policy.rule == "fixed":
         ranked = sorted((e.p_value, t) for t, e in effects.items() if e is not None)
         for rank, (p_value, treatment) in enumerate(ranked):
-            if p_value > given.policy.alpha / (k - rank):
+            if p_value > inputs.policy.alpha / (k - rank):
                 break
             shares[treatment] = k - rank
     return shares
 
 
-def _why_unhealthy(given: LookInput, ratio: SampleRatio) -> str:
+def _why_unhealthy(inputs: LookInput, ratio: SampleRatio) -> str:
     if ratio.leaks:
         return f"units leaked into variants of weight zero: {ratio.leaks}"
-    if not ratio.healthy and not _is_claimed(given):
-        return _mismatch(given, ratio)
-    units = sum(sum(counts.values()) for counts, _ in given.exposures)
-    if units and given.crossover_units / units > given.policy.most_doubled:
+    if not ratio.healthy and not _is_claimed(inputs):
+        return _mismatch(inputs, ratio)
+    units = sum(sum(counts.values()) for counts, _ in inputs.exposures)
+    if units and inputs.crossover_units / units > inputs.policy.most_doubled:
         return (
-            f"share of units seen in two variants == {given.crossover_units / units:.3f}, "
-            f"must be at most {given.policy.most_doubled:g}"
+            f"share of units seen in two variants == {inputs.crossover_units / units:.3f}, "
+            f"must be at most {inputs.policy.most_doubled:g}"
         )
-    return _why_excluded_unequally(given)
+    return _why_excluded_unequally(inputs)
 
 
-def _mismatch(given: LookInput, ratio: SampleRatio) -> str:
+def _mismatch(inputs: LookInput, ratio: SampleRatio) -> str:
     return (
-        f"sample ratio mismatch: p = {ratio.p_value:.2g} < {given.policy.srm_alpha:g}, observed "
+        f"sample ratio mismatch: p = {ratio.p_value:.2g} < {inputs.policy.srm_alpha:g}, observed "
         f"{_shares(ratio.observed)}, expected {_shares(ratio.expected)}"
     )
 
 
-def _is_claimed(given: LookInput) -> bool:
+def _is_claimed(inputs: LookInput) -> bool:
     """Whether the split is as asked for without the exposures that public keys claim.
 
     Whoever reads a page has its key, and can claim one variant for units whose hash gives it: such a
     mismatch must not end an experiment. The p-values of earlier looks are not taken along, because
     claims went into them.
     """
-    if not any(sum(counts.values()) for counts in given.claimed):
+    if not any(sum(counts.values()) for counts in inputs.claimed):
         return False
     served = [
         ({key: max(count - claimed.get(key, 0), 0) for key, count in counts.items()}, weights)
-        for (counts, weights), claimed in zip(given.exposures, given.claimed, strict=True)
+        for (counts, weights), claimed in zip(inputs.exposures, inputs.claimed, strict=True)
     ]
-    one_look = given.policy.rule == "fixed"
-    return check_sample_ratio(served, alpha=given.policy.srm_alpha, one_look=one_look).healthy
+    one_look = inputs.policy.rule == "fixed"
+    return check_sample_ratio(served, alpha=inputs.policy.srm_alpha, one_look=one_look).healthy
 
 
-def _why_doubtful(given: LookInput, ratio: SampleRatio) -> str:
+def _why_doubtful(inputs: LookInput, ratio: SampleRatio) -> str:
     """Say why no verdict is given although the experiment goes on."""
     if ratio.healthy:
         return ""
     return (
-        f"{_mismatch(given, ratio)}: only among exposures that public keys claim, so it runs on and no "
-        "verdict is given; send exposures with a secret key, or stop it"
+        f"{_mismatch(inputs, ratio)}: only among exposures that public keys claim, so it runs on and "
+        "no verdict is given; send exposures with a secret key, or stop it"
     )
 
 
-def _why_excluded_unequally(given: LookInput) -> str:
+def _why_excluded_unequally(inputs: LookInput) -> str:
     """Say so when a variant makes more of its units look like bots: what is left is no fair half."""
-    if not any(sum(counts.values()) for counts, _ in given.excluded):
+    if not any(sum(counts.values()) for counts, _ in inputs.excluded):
         return ""
-    ratio = check_sample_ratio(given.excluded, alpha=given.policy.srm_alpha)
+    ratio = check_sample_ratio(inputs.excluded, alpha=inputs.policy.srm_alpha)
     if ratio.healthy:
         return ""
     return (
         f"excluded units (bots, internal) differ between variants: p = {ratio.p_value:.2g} < "
-        f"{given.policy.srm_alpha:g}, observed {_shares(ratio.observed)}, expected "
+        f"{inputs.policy.srm_alpha:g}, observed {_shares(ratio.observed)}, expected "
         f"{_shares(ratio.expected)}"
     )
 
@@ -315,7 +315,7 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 
 def _judge(
-    given: LookInput,
+    inputs: LookInput,
     metric: MetricInput,
     described: Sequence[Comparison],
     tested: _Tested,
@@ -323,7 +323,7 @@ def _judge(
     units: int,
 ) -> _TreatmentVerdict:
     """Judge one treatment: harm first, whatever the counts are."""
-    policy, treatment = given.policy, described[0].variant
+    policy, treatment = inputs.policy, described[0].variant
     if harmed := next((row for row in described if row.harmed), None):
         p_value = f"p = {harmed.p_value:.2g}" if harmed.p_value is not None else ""
         return _TreatmentVerdict("roll_back", f"guardrail '{harmed.metric}' is harmed ({p_value})")
@@ -332,10 +332,10 @@ def _judge(
         direction = evidence.crossed if metric.increase_is_good else -evidence.crossed
         if direction < 0:
             return _TreatmentVerdict("roll_back", f"worse: {evidence.said}")
-        if not tested.too_few and (direction > 0 or treatment in given.crossed):
-            return _shippable(given, described, tested.raw, evidence)
+        if not tested.too_few and (direction > 0 or treatment in inputs.crossed):
+            return _shippable(inputs, described, tested.raw, evidence)
     said = tested.too_few or (evidence.said if evidence else "")
-    remembered = treatment in given.crossed
+    remembered = treatment in inputs.crossed
     if ended := _why_ended(policy, evidence, units, said):
         return _TreatmentVerdict("stop_inconclusive", ended, crossed=remembered)
     return _TreatmentVerdict("keep_running", said, crossed=remembered)
@@ -350,14 +350,14 @@ def _why_ended(policy: Policy, evidence: RuleOutcome | None, units: int, said: s
 
 
 def _shippable(
-    given: LookInput, described: Sequence[Comparison], effect: Effect | None, evidence: RuleOutcome
+    inputs: LookInput, described: Sequence[Comparison], effect: Effect | None, evidence: RuleOutcome
 ) -> _TreatmentVerdict:
     """The bound was crossed on the good side, now or before: is anything else in the way?"""
-    policy = given.policy
-    if given.elapsed_seconds < policy.required_run_seconds:
+    policy = inputs.policy
+    if inputs.elapsed_seconds < policy.required_run_seconds:
         return _TreatmentVerdict(
             "keep_running",
-            f"better ({evidence.said}), waiting for the minimum run: {given.elapsed_seconds:.0f} s of "
+            f"better ({evidence.said}), waiting for the minimum run: {inputs.elapsed_seconds:.0f} s of "
             f"{policy.required_run_seconds:.0f} s",
             crossed=True,
         )
@@ -381,19 +381,19 @@ def _shippable(
 
 
 def _combine(
-    given: LookInput, verdicts: Mapping[str, _TreatmentVerdict], comparisons: Sequence[Comparison]
+    inputs: LookInput, verdicts: Mapping[str, _TreatmentVerdict], comparisons: Sequence[Comparison]
 ) -> tuple[Action, str | None, str, Mapping[str, str]]:
     """Turn the treatments' verdicts into one: the best that ships, else wait for the undecided.
 
     A treatment that does harm leaves as soon as it is known, although others are undecided.
     """
-    primary = primary_of(given)
+    primary = primary_of(inputs)
     gains = {
         row.variant: row.effect.statistic * (1 if primary.increase_is_good else -1)
         for row in comparisons
         if row.metric == primary.key and row.effect is not None
     }
-    present = [t for t in given.treatments if t not in given.left]
+    present = [t for t in inputs.treatments if t not in inputs.left]
     if not present:
         return "keep_running", None, "no treatment takes traffic", {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import redis.exceptions
 from django.conf import settings
 
-from inference.actions.move_champion import CannotAskError, CannotPromoteError
+from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.cache import cache_client
 from inference.serving.artifact import ArtifactError
 from inference.serving.models import open_model
@@ -26,7 +26,7 @@ def check_servable(version: ModelVersion) -> dict[str, float]:
     Raises:
         CannotPromoteError: the artifact is missing or damaged, a web process cannot load it, or it
             gives no answer in time.
-        CannotAskError: the cache by which processes are asked is away.
+        ProcessesUnreachableError: the cache by which processes are asked is away.
     """
     check_artifact_of(version)
     try:
@@ -34,7 +34,7 @@ def check_servable(version: ModelVersion) -> dict[str, float]:
     except CannotServeError as error:
         raise CannotPromoteError(str(error)) from error
     except (redis.exceptions.RedisError, OSError) as error:
-        raise CannotAskError(
+        raise ProcessesUnreachableError(
             f"{version.label} is not promoted: the cache does not answer, so web processes cannot be "
             f"asked whether they have loaded it ({error})."
         ) from error

@@ -10,7 +10,7 @@ class CannotPromoteError(Exception):
     """A version that cannot become champion; the message says why."""
 
 
-class CannotAskError(CannotPromoteError):
+class ProcessesUnreachableError(CannotPromoteError):
     """Nobody knows whether it can: the servers by which processes are asked are away for a moment."""
 
 

@@ -102,7 +102,7 @@ def vectors_of(items: Sequence[Item]) -> Floats:
     return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys])
 
 
-def own_vectors_of(items: Sequence[Item]) -> Floats | None:
+def custom_vectors_of(items: Sequence[Item]) -> Floats | None:
     """Return the vectors that the user supplied, float32 (n, width), each of length 1.
 
     Zeros where there is none; None when no item has one. The most frequent width counts.

@@ -28,8 +28,8 @@ class TrainingData:
         liked_at: per unit, when, in seconds; None when nothing is known of time.
         chance: per unit, how likely the item was examined where it stood, in (0, 1]; None for 1.
         item_texts: the texts themselves, for models that read them; None for the others.
-        own_vectors: vectors that the user supplied for items (of an image, say), float32 (n, o), zeros
-            where there is none; None when there are none at all.
+        custom_vectors: vectors that the user supplied for items (of an image, say), float32 (n, o),
+            zeros where there is none; None when there are none at all.
     """
 
     item_ids: Sequence[str]
@@ -38,7 +38,7 @@ class TrainingData:
     liked_at: Sequence[NDArray[np.float64]] | None = None
     chance: Sequence[NDArray[np.float64]] | None = None
     item_texts: Sequence[str] | None = None
-    own_vectors: Floats | None = None
+    custom_vectors: Floats | None = None
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:

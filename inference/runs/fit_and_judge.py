@@ -55,13 +55,13 @@ class Catalogue:
         item_ids: n of them.
         vectors: of their texts, float32 (n, e), or None.
         texts: of them, or None.
-        own_vectors: that the user supplied, float32 (n, o), or None.
+        custom_vectors: that the user supplied, float32 (n, o), or None.
     """
 
     item_ids: list[str]
     vectors: Floats | None = None
     texts: list[str] | None = None
-    own_vectors: Floats | None = None
+    custom_vectors: Floats | None = None
 
 
 def fit_and_judge(
@@ -217,7 +217,7 @@ def _data(catalogue: Catalogue, units: list[UnitLikes]) -> TrainingData:
         item_ids=catalogue.item_ids,
         item_vectors=catalogue.vectors,
         item_texts=catalogue.texts,
-        own_vectors=catalogue.own_vectors,
+        custom_vectors=catalogue.custom_vectors,
         liked=[unit.items for unit in units],
         liked_at=[unit.at for unit in units],
         chance=[unit.chance for unit in units],

@@ -15,7 +15,7 @@ from inference.encoders.text_length import notes_on_length
 from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
-from inference.runs.label_checks import check_labels_kept, notes_on_recall
+from inference.runs.label_checks import check_labels_preserved, notes_on_recall
 from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
@@ -97,7 +97,7 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: Progress) -> Ru
     )
     findings = _findings(plan, held, judged, exported)
     if rival is not prior:
-        findings.append(check_labels_kept(rival, judged[0].scores, held))
+        findings.append(check_labels_preserved(rival, judged[0].scores, held))
     return RunResult(artifact_sha256=digest, gate=apply_findings(gate, findings))
 
 

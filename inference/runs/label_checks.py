@@ -20,7 +20,7 @@ LOW_RECALL, MIN_JUDGED = 0.2, 5
 MAX_NAMED = 5
 
 
-def check_labels_kept(rival: Rival, ours: Scores, held: LabelledData) -> Finding:
+def check_labels_preserved(rival: Rival, ours: Scores, held: LabelledData) -> Finding:
     """Refuse a version that gives up labels: accuracy hides a rare one."""
     macro = compare_fall(
         "recall",

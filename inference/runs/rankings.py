@@ -55,7 +55,9 @@ class JudgedRankings:
             digest = save_artifact(root, draft)
             ranker = Ranker(root, digest)
             if ranker.is_remote:
-                self.ranked = ask_units(ranker, open_worker_model(root, digest), split, judged, self.k)
+                self.ranked = rank_remotely(
+                    ranker, open_worker_model(root, digest), split, judged, self.k
+                )
             else:
                 self.ranked = rank_units(ranker, split, judged, self.k)
                 if log is not None:
@@ -74,7 +76,9 @@ def rank_units(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> l
     return lists
 
 
-def ask_units(ranker: Ranker, model: Any, split: SplitData, judged: list[int], k: int) -> list[Indices]:
+def rank_remotely(
+    ranker: Ranker, model: Any, split: SplitData, judged: list[int], k: int
+) -> list[Indices]:
     """Return lists of a model that is asked, for the items that traffic would offer it.
 
     Raises:

@@ -206,7 +206,7 @@ def _recipe_of(version: ModelVersion) -> Any:
 
 
 def _catalogue(run: TrainingRun, plan: RunPlan) -> Catalogue:
-    from inference.encoders.item_vectors import own_vectors_of, vectors_of
+    from inference.encoders.item_vectors import custom_vectors_of, vectors_of
     from inference.models import Item
     from inference.runs.fit_and_judge import Catalogue
 
@@ -216,7 +216,7 @@ def _catalogue(run: TrainingRun, plan: RunPlan) -> Catalogue:
         item_ids=[item.item_id for item in items],
         vectors=vectors_of(items) if _reads_vectors(run, names) else None,
         texts=[item.text_to_embed for item in items],
-        own_vectors=own_vectors_of(items),
+        custom_vectors=custom_vectors_of(items),
     )
 
 

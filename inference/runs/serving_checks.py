@@ -26,7 +26,7 @@ from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
 from inference.training.label_names import fold_label
 from inference.training.snapshot import Examples, Likes
-from inference.training.split import UnitLikes, said_of
+from inference.training.split import UnitLikes, question_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,14 +192,14 @@ def _unseen_examples(served: Served, held: LabelledData, truth: Sequence[str]) -
     if not isinstance(served.seen, Examples):
         return np.zeros(len(truth), dtype=bool)
     seen = {
-        (said_of(text, features), fold_label(label))
+        (question_key(text, features), fold_label(label))
         for text, features, label in zip(
             served.seen.texts, served.seen.features, served.seen.labels, strict=True
         )
     }
     return np.array(
         [
-            (said_of(text, features), label) not in seen
+            (question_key(text, features), label) not in seen
             for text, features, label in zip(held.texts, held.features, truth, strict=True)
         ]
     )

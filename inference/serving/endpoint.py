@@ -74,7 +74,7 @@ def check_scores(scores: Sequence[Any], count: int) -> None:
             raise WrongAnswerError(f"a score == {score!r}, must be a finite number.")
 
 
-def ask_endpoint(model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
+def call_endpoint(model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
     """Ask and wait: for gates and shadows, not for requests.
 
     Raises:

@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.serving.artifact import ArtifactError, Floats, check_artifact
 from inference.serving.custom_artifact import find_python
-from inference.serving.endpoint import ask_endpoint
+from inference.serving.endpoint import call_endpoint
 from inference.serving.models import ENDPOINT, PYTHON, RemoteModel
 from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
 
@@ -92,7 +92,7 @@ class CustomEndpoint:
     def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Floats:
         """Return what it says of each label, float32 (texts, labels)."""
         rows = [
-            ask_endpoint(self._model, {"text": text, "features": dict(known)}, len(self._labels))
+            call_endpoint(self._model, {"text": text, "features": dict(known)}, len(self._labels))
             for text, known in zip(texts, features, strict=True)
         ]
         return np.array(rows, dtype=np.float32)
@@ -111,7 +111,7 @@ class CustomEndpoint:
             "candidates": list(candidates),
             "context": dict(context),
         }
-        return ask_endpoint(self._model, question, len(candidates))
+        return call_endpoint(self._model, question, len(candidates))
 
 
 def open_python(folder: Path, about: Mapping[str, Any]) -> Any:

@@ -28,7 +28,7 @@ PROBE_TTL_SECONDS = 60
 # Loading a large encoder takes seconds; a process that needs longer would serve nobody meanwhile.
 PROBE_SECONDS = 20.0
 POLL_SECONDS = 0.05
-ASK_AGAIN_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ def probe_version(
     Raises:
         CannotServeError: a process cannot load it, it gave no answer, or the time is over.
     """
-    nonce, start, asked_at = uuid4().hex, time.monotonic(), -ASK_AGAIN_SECONDS
+    nonce, start, asked_at = uuid4().hex, time.monotonic(), -RETRY_SECONDS
     while True:
         now = time.monotonic() - start
-        if now - asked_at >= ASK_AGAIN_SECONDS:
+        if now - asked_at >= RETRY_SECONDS:
             # Again and again: a worker may have to load the model before it can answer.
             client.hset(PROBES, str(version_id), nonce)
             client.expire(PROBES, PROBE_TTL_SECONDS)

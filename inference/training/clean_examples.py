@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inference.training.label_names import MAX_LABELS, choose_spellings, fold_label
 from inference.training.snapshot import Examples
-from inference.training.split import said_of
+from inference.training.split import question_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,7 +124,7 @@ def _choose_labels(labels: Sequence[str], notes: list[str]) -> set[str]:
 def _note_contradictions(pairs: Sequence[tuple[RawExample, str]], notes: list[str]) -> None:
     labels: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row, label in pairs:
-        labels[said_of(row.text, row.features)].add(label)
+        labels[question_key(row.text, row.features)].add(label)
     torn = sum(len(several) > 1 for several in labels.values())
     if torn:
         notes.append(

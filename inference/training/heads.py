@@ -141,8 +141,8 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
     device = pick_device(options.device)
     assert data.item_vectors is not None  # noqa: S101  the caller has checked it
     read = np.array(data.item_vectors)
-    if data.own_vectors is not None:  # a vector of the user's stands beside the text's; heads fuse them
-        read = np.concatenate([read, data.own_vectors], axis=1)
+    if data.custom_vectors is not None:  # a user's vector stands beside the text's; heads fuse them
+        read = np.concatenate([read, data.custom_vectors], axis=1)
     text = torch.from_numpy(read).to(device)
     liked = torch.from_numpy(data.popularity.astype(np.float32)).to(device)
     model = Heads(text, liked, params).to(device)

@@ -164,11 +164,13 @@ def split_examples(
         cut = len(mine) - max(1, int(len(mine) * held_out)) if len(mine) > 1 else 1
         earlier += mine[:cut]
         later += mine[cut:]
-    known = {said_of(examples.texts[row], examples.features[row]) for row in earlier}
-    later = [row for row in later if said_of(examples.texts[row], examples.features[row]) not in known]
+    known = {question_key(examples.texts[row], examples.features[row]) for row in earlier}
+    later = [
+        row for row in later if question_key(examples.texts[row], examples.features[row]) not in known
+    ]
     return np.array(sorted(earlier), np.int64), np.array(sorted(later), np.int64)
 
 
-def said_of(text: str, features: Mapping[str, Any]) -> tuple[str, str]:
+def question_key(text: str, features: Mapping[str, Any]) -> tuple[str, str]:
     """Return what makes two examples the same question: case and blanks do not."""
     return " ".join(text.lower().split()), str(sorted(features.items()))

@@ -69,7 +69,7 @@ def assignments_of(
     unit = Unit.objects.filter(project_id=project_id, unit_id=unit_id).first()
     stored = unit.attributes if unit is not None else {}
     attributes = {**(context or {}), "unit": stored}
-    since = _first_met(ids, unit_id)
+    since = _first_exposures(ids, unit_id)
     rows = []
     for key, experiment in found.running.items():
         met = past.get(experiment.experiment_id)
@@ -96,7 +96,7 @@ def _address() -> str:
     return make_conninfo(**{key: given[name] for key, name in named.items() if given[name]})
 
 
-def _first_met(experiments: Sequence[int], unit_id: str) -> dict[int, datetime]:
+def _first_exposures(experiments: Sequence[int], unit_id: str) -> dict[int, datetime]:
     """Return when the unit met each experiment first."""
     exposures = Exposure.objects.filter(unit_id=unit_id, experiment_id__in=experiments)
     first = exposures.values("experiment_id").annotate(at=Min("exposed_at"))

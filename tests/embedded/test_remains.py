@@ -70,7 +70,7 @@ def test_postgres_starts_after_its_postmaster_was_killed_under_a_statement(envir
     psutil.Process(second.pid).suspend()
     third = start_postgres(environment)
     assert not second.alive
-    third.ask_to_stop()
+    third.request_stop()
     third.wait_or_kill(30)
 
 
@@ -81,7 +81,7 @@ def test_an_interrupted_initdb_is_begun_again(environment):
     (begun / "PG_VERSION").write_text("18\n")
     child = start_postgres(environment)
     assert not begun.exists()
-    child.ask_to_stop()
+    child.request_stop()
     child.wait_or_kill(30)
 
 

@@ -55,7 +55,7 @@ def elsewhere():
     url = f"postgresql:///bakeoff?host={run}&user=bakeoff"
     child = start_postgres(replace(settings.BAKEOFF, home=home, database_url=url))
     yield url
-    child.ask_to_stop()
+    child.request_stop()
     child.wait_or_kill(30)
     shutil.rmtree(home, ignore_errors=True)
 

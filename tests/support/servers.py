@@ -58,7 +58,7 @@ def pytest_sessionstart(session):
 
 def pytest_sessionfinish():
     for child in reversed(_started[1:]):
-        child.ask_to_stop()
+        child.request_stop()
         child.wait_or_kill(30)
     if _started:
         _started[0].close()

@@ -31,7 +31,7 @@ from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment, Layer, Metric
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
-from inference.actions.move_champion import CannotAskError, CannotPromoteError
+from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import wait_until_read
@@ -443,7 +443,7 @@ def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
         )
     except WrongStateError as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
-    except CannotAskError as error:
+    except ProcessesUnreachableError as error:
         raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
         raise Problem(409, "cannot_promote", str(error)) from error

@@ -17,7 +17,7 @@ from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
 from experiments.actions.stop_and_promote import stop_and_promote
 from inference.actions.cancel_training import CannotCancelError, cancel_training
-from inference.actions.move_champion import CannotAskError, CannotPromoteError
+from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion, Surface, TrainingRun
@@ -187,7 +187,7 @@ def promote(request: HttpRequest, key: str, name: str, number: int, payload: Pro
             by=actor_of(request),
             reason=payload.reason or "promoted by a person",
         )
-    except CannotAskError as error:
+    except ProcessesUnreachableError as error:
         raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
         raise Problem(409, "cannot_promote", f"{error}") from error

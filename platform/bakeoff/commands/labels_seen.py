@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from inference.training.label_names import fold_label
-from inference.training.split import said_of
+from inference.training.split import question_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ class LabelsSeen:
 
     def add(self, text: str, features: Mapping[str, Any], label: str) -> None:
         """Look at one example."""
-        folded, question = fold_label(label), hash(said_of(text, features))
+        folded, question = fold_label(label), hash(question_key(text, features))
         if self._first.setdefault(question, folded) != folded:
             self._torn.add(question)
         if self._declared and folded not in self._declared:

@@ -69,7 +69,7 @@ RULES = ("group_sequential", "always_valid", "exact", "fixed")
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-def power(form: str, **given: Any) -> None:  # fmt: skip
+def power(form: str, **options: Any) -> None:  # fmt: skip
     """Plan an experiment: its size and duration, or what it can detect.
 
     \b
@@ -80,20 +80,20 @@ def power(form: str, **given: Any) -> None:  # fmt: skip
     from experiments.scorecards.plan import plan
     from experiments.stats.totals import StatisticsError
 
-    if (given["mde"] is None) == (given["units"] is None):
+    if (options["mde"] is None) == (options["units"] is None):
         raise Refusal("mde and units: exactly one of --mde and --units must be given.")
     try:
-        shares = [float(part) for part in given.pop("split").split("/")]
+        shares = [float(part) for part in options.pop("split").split("/")]
         traffic = (
-            [float(part) for part in given.pop("traffic").split(",")] if given["traffic"] else None
+            [float(part) for part in options.pop("traffic").split(",")] if options["traffic"] else None
         )
     except ValueError as error:
         raise Refusal(
             f"{error}: split and traffic must be numbers, as 50/50 and 1000 or 7 with commas."
         ) from error
-    given.pop("traffic", None)
+    options.pop("traffic", None)
     try:
-        found = plan(shares=shares, traffic=traffic, **given)
+        found = plan(shares=shares, traffic=traffic, **options)
     except StatisticsError as error:
         raise Refusal(str(error)) from error
     if form == "json":

@@ -55,24 +55,24 @@ TICK_SECONDS = 0.5
 @click.option("--port", type=int, help=f"Port; {FAVOURITE_PORT} or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
 @click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")
-def replay(**given: Any) -> None:
+def replay(**options: Any) -> None:
     """Would this have helped me? Replay your own log as live traffic."""
-    flags = RunFlags.take_from(given)
-    if given["labelled"] is not None:
-        _replay_labelled(given, flags)
+    flags = RunFlags.take_from(options)
+    if options["labelled"] is not None:
+        _replay_labelled(options, flags)
         return
-    if given["items"] is None or given["interactions"] is None:
+    if options["items"] is None or options["interactions"] is None:
         raise click.UsageError("give --items and --interactions, or --labelled.")
     columns = Columns(
-        item_id=given["item_id"],
-        text=given["text"],
-        user_id=given["user_id"],
-        rating=given["rating"],
-        timestamp=given["timestamp"],
+        item_id=options["item_id"],
+        text=options["text"],
+        user_id=options["user_id"],
+        rating=options["rating"],
+        timestamp=options["timestamp"],
     )
     try:
         dataset = read_dataset(
-            given["items"], given["interactions"], columns, positive=given["positive"]
+            options["items"], options["interactions"], columns, positive=options["positive"]
         )
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
@@ -81,24 +81,24 @@ def replay(**given: Any) -> None:
             wait()
 
 
-def _replay_labelled(given: dict[str, Any], flags: RunFlags) -> None:
+def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
     """Replay labelled texts."""
-    text, label = (given["text"] or ("text",))[0], given["label"] or "label"
+    text, label = (options["text"] or ("text",))[0], options["label"] or "label"
     try:
-        past = read_labelled(given["labelled"], text, label)
-        visitors = read_labelled(given["visitors"], text, label) if given["visitors"] else []
+        past = read_labelled(options["labelled"], text, label)
+        visitors = read_labelled(options["visitors"], text, label) if options["visitors"] else []
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
     if not visitors:
         rows = random.Random(flags.seed).sample(past, len(past))  # noqa: S311  a split, no secret
         past, visitors = rows[: 2 * len(rows) // 3], rows[2 * len(rows) // 3 :]
-    if given["shuffle_labels"]:
+    if options["shuffle_labels"]:
         past = shuffle_labels(past, flags.seed)
     with _platform(flags) as platform:
         from bakeoff.replay.labelled import LabelledReplay
 
         result = LabelledReplay(
-            past, visitors, url=platform.url, challenger=given["challenger"], seed=flags.seed
+            past, visitors, url=platform.url, challenger=options["challenger"], seed=flags.seed
         ).run()
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
@@ -121,9 +121,9 @@ class RunFlags:
     most_users: int = 5000
 
     @classmethod
-    def take_from(cls, given: dict[str, Any]) -> RunFlags:
+    def take_from(cls, options: dict[str, Any]) -> RunFlags:
         """Read the options of a command."""
-        return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
+        return cls(**{f.name: options[f.name] for f in fields(cls) if f.name in options})
 
 
 @contextmanager

@@ -68,7 +68,7 @@ REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero
     help="Draw false positives against the number of looks.",
 )
 @project_option
-def simulate(form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
+def simulate(form: str, plot: Path | None, **options: Any) -> None:  # fmt: skip
     """False positives, power and length of a policy, looked at again and again.
 
     \b
@@ -79,79 +79,81 @@ def simulate(form: str, plot: Path | None, **given: Any) -> None:  # fmt: skip
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 
-    rules = given.pop("rules") or ("group_sequential",)
+    rules = options.pop("rules") or ("group_sequential",)
     rules = RULES if "all" in rules else rules
     try:
-        _check(given)
-        rows = _on_events(rules, given) if given["metric"] else _on_draws(rules, given)
+        _check(options)
+        rows = _on_events(rules, options) if options["metric"] else _on_draws(rules, options)
     except (StatisticsError, PolicyError) as error:
         raise Refusal(str(error)) from error
     if plot is not None:
         from experiments.reports.rate_chart import draw_rates
 
         plot.write_text(
-            draw_rates({row["rule"]: row["false_positives_by_look"] for row in rows}, given["alpha"])
+            draw_rates({row["rule"]: row["false_positives_by_look"] for row in rows}, options["alpha"])
         )
     if form == "json":
         click.echo(
-            json.dumps({"replications": given["replications"], "rows": rows}, indent=1, allow_nan=False)
+            json.dumps(
+                {"replications": options["replications"], "rows": rows}, indent=1, allow_nan=False
+            )
         )
     else:
-        _show(rows, given)
+        _show(rows, options)
 
 
-def _check(given: dict[str, Any]) -> None:
+def _check(options: dict[str, Any]) -> None:
     from experiments.stats.totals import StatisticsError
 
     for name, least in (("replications", 100), ("looks", 1), ("units", 4)):
-        if given[name] < least:
-            raise StatisticsError(f"{name} == {given[name]}, must be at least {least}.")
-    if given["baseline"] == 0 and given["metric"] is None:  # a lift is relative to it
+        if options[name] < least:
+            raise StatisticsError(f"{name} == {options[name]}, must be at least {least}.")
+    if options["baseline"] == 0 and options["metric"] is None:  # a lift is relative to it
         raise StatisticsError("baseline == 0, must not be zero: the lift is a share of it.")
-    if given["overrun"] < 1:
-        raise StatisticsError(f"overrun == {given['overrun']:g}, must be at least 1.")
+    if options["overrun"] < 1:
+        raise StatisticsError(f"overrun == {options['overrun']:g}, must be at least 1.")
 
 
-def _policy(rule: str, given: dict[str, Any], planned: int) -> Policy:
+def _policy(rule: str, options: dict[str, Any], planned: int) -> Policy:
     return read_policy(
-        given["policy"],
+        options["policy"],
         rule=rule,
-        alpha=given["alpha"],
+        alpha=options["alpha"],
         planned_units=planned,
-        overrun=given["overrun"],
+        overrun=options["overrun"],
         **REAL_LIMITS,
     )
 
 
-def _on_draws(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, Any]]:
+def _on_draws(rules: tuple[str, ...], options: dict[str, Any]) -> list[dict[str, Any]]:
     """Simulate A/A, the effect, and half of it under each rule."""
     from experiments.scorecards.plan import plan
 
-    lift = given["lift"]
+    lift = options["lift"]
     if lift is None:
-        kind, level = given["kind"], given["baseline"]
+        kind, level = options["kind"], options["baseline"]
         lift = plan(
             kind="proportion" if kind == "proportion" else "mean",
             baseline=_level_of(kind, level),
-            sd=_spread_of(kind, level, given["sd"]),
-            units=given["units"],
+            sd=_spread_of(kind, level, options["sd"]),
+            units=options["units"],
             shares=[0.5, 0.5],
-            alpha=given["alpha"],
+            alpha=options["alpha"],
             rule="fixed",
         ).mde_relative  # fmt: skip
-    usable = [rule for rule in rules if rule != "exact" or given["kind"] == "proportion"]
+    usable = [rule for rule in rules if rule != "exact" or options["kind"] == "proportion"]
     if not usable:
         from experiments.stats.totals import StatisticsError
 
-        raise StatisticsError(f"rule == 'exact', kind is {given['kind']}: must be a proportion.")
+        raise StatisticsError(f"rule == 'exact', kind is {options['kind']}: must be a proportion.")
     rows = []
-    with progress("Simulating experiments", 3 * given["replications"] * len(usable)) as advance:
+    with progress("Simulating experiments", 3 * options["replications"] * len(usable)) as advance:
         for rule in usable:
-            policy = _policy(rule, given, given["units"])
-            policy.require_attainable(given["kind"], 0.5)
+            policy = _policy(rule, options, options["units"])
+            policy.require_attainable(options["kind"], 0.5)
             outcomes = {}
             for name, factor in (("none", 0.0), ("effect", 1.0), ("half", 0.5)):
-                outcomes[name] = _simulate(policy, given, lift * factor, advance)
+                outcomes[name] = _simulate(policy, options, lift * factor, advance)
             rows.append(_row(rule, policy, outcomes, lift))
     return rows
 
@@ -171,21 +173,21 @@ def _spread_of(kind: str, level: float, sd: float) -> float:
     return sd * (0.714 if kind == "covariate" else 1.0)
 
 
-def _simulate(policy: Policy, given: dict[str, Any], lift: float, advance: Any) -> Outcomes:
+def _simulate(policy: Policy, options: dict[str, Any], lift: float, advance: Any) -> Outcomes:
     import numpy as np
 
     from experiments.stats.scenarios import Scenario, draw_paths
     from experiments.stats.simulate import apply_rule, merge_outcomes
 
-    per_look = max(round(given["units"] / given["looks"]), 4)
+    per_look = max(round(options["units"] / options["looks"]), 4)
     parts = []
     for paths in draw_paths(
-        Scenario(given["kind"], level=given["baseline"], lift=lift, sd=given["sd"]),
-        looks=max(round(given["looks"] * given["overrun"]), 1),
+        Scenario(options["kind"], level=options["baseline"], lift=lift, sd=options["sd"]),
+        looks=max(round(options["looks"] * options["overrun"]), 1),
         units_per_look=per_look,
-        experiments=given["replications"],
+        experiments=options["replications"],
         policy=policy,
-        rng=np.random.default_rng(given["seed"]),
+        rng=np.random.default_rng(options["seed"]),
     ):
         parts.append(apply_rule(policy, paths, act_on_futility=policy.futility and lift != 0))
         advance(len(parts[-1].stop))
@@ -221,11 +223,11 @@ def _row(
     return row
 
 
-def _on_events(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, Any]]:
+def _on_events(rules: tuple[str, ...], options: dict[str, Any]) -> list[dict[str, Any]]:
     """Split past units at random under each rule."""
     from bakeoff.commands.project import find_project
 
-    project = find_project(given["slug"])
+    project = find_project(options["slug"])
     import numpy as np
 
     from experiments.metrics.past_units import read_past_units
@@ -233,19 +235,19 @@ def _on_events(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, 
     from experiments.stats.simulate import apply_rule, merge_outcomes
     from experiments.stats.totals import StatisticsError
 
-    metric = project.metrics.filter(key=given["metric"]).first()
+    metric = project.metrics.filter(key=options["metric"]).first()
     if metric is None:
         known = sorted(project.metrics.values_list("key", flat=True))
-        raise StatisticsError(f"metric == '{given['metric']}', must be one of {known}.")
-    past = read_past_units(metric, days=given["days"])
+        raise StatisticsError(f"metric == '{options['metric']}', must be one of {known}.")
+    past = read_past_units(metric, days=options["days"])
     rows = []
-    with progress("Splitting past units", given["replications"] * len(rules)) as advance:
+    with progress("Splitting past units", options["replications"] * len(rules)) as advance:
         for rule in rules:
-            policy = _policy(rule, given, max(len(past.y), 2))
+            policy = _policy(rule, options, max(len(past.y), 2))
             parts = []
             for paths in permuted_paths(
-                past.y, past.d, looks=given["looks"], experiments=given["replications"], policy=policy,
-                kind=metric.kind, rng=np.random.default_rng(given["seed"]),
+                past.y, past.d, looks=options["looks"], experiments=options["replications"],
+                policy=policy, kind=metric.kind, rng=np.random.default_rng(options["seed"]),
             ):  # fmt: skip
                 parts.append(apply_rule(policy, paths, act_on_futility=False))
                 advance(len(parts[-1].stop))
@@ -253,9 +255,11 @@ def _on_events(rules: tuple[str, ...], given: dict[str, Any]) -> list[dict[str, 
     return rows
 
 
-def _show(rows: list[dict[str, Any]], given: dict[str, Any]) -> None:
+def _show(rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
     table = Table(
-        "rule", "false positives", title=f"{given['replications']} experiments, {given['looks']} looks"
+        "rule",
+        "false positives",
+        title=f"{options['replications']} experiments, {options['looks']} looks",
     )
     found = "power" in rows[0]
     if found:
@@ -272,5 +276,5 @@ def _show(rows: list[dict[str, Any]], given: dict[str, Any]) -> None:
             ]
         table.add_row(*cells)
     console.print(table)
-    say(f"alpha {given['alpha']:g}; ± is one Monte-Carlo standard error.")
+    say(f"alpha {options['alpha']:g}; ± is one Monte-Carlo standard error.")
     say("Futility is not acted on where there is no effect: it could only lower the first column.")

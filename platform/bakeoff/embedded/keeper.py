@@ -107,12 +107,12 @@ def stop_all(keepers: Sequence[Keeper], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     children = [keeper.child for keeper in reversed(keepers)]
     for child in children:
-        child.ask_to_stop()
+        child.request_stop()
     for keeper in keepers:
         keeper.join(deadline - time.monotonic())
     for keeper in keepers:  # one may have been about to start another child
         if keeper.child not in children:
-            keeper.child.ask_to_stop()
+            keeper.child.request_stop()
     descendants = [one for keeper in keepers for one in _descendants(keeper.child)]
     for keeper in reversed(keepers):
         keeper.child.wait_or_kill(deadline - time.monotonic())

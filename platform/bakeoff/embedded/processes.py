@@ -67,7 +67,7 @@ class Child:
         """Whether it was started and has not ended."""
         return self.process is not None and self.process.poll() is None
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Send the signal that lets it finish what it holds."""
         if self.process is not None and self.alive:
             self.process.send_signal(self.stop_signal)
@@ -112,7 +112,7 @@ def ended_unless_ready(child: Child, seconds: float) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        child.ask_to_stop()
+        child.request_stop()
         child.wait_or_kill(seconds)
         raise
 

@@ -25,8 +25,8 @@ def key_text(request: Request) -> str:
             return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
         except (binascii.Error, UnicodeDecodeError):
             return ""
-    if given := request.header(b"x-api-key"):
-        return given
+    if token := request.header(b"x-api-key"):
+        return token
     public = request.query("key") if request.scope.get("query_string") else ""
     # A secret key has no place in an address, which ends in logs.
     return public if public.startswith("pk_") else ""
@@ -42,17 +42,17 @@ def authenticate(request: Request, config: ServingConfig, scope: str) -> KeyConf
     return authenticate_as(key_text(request), request, config, scope)
 
 
-def authenticate_as(given: str, request: Request, config: ServingConfig, scope: str) -> KeyConfig:
+def authenticate_as(token: str, request: Request, config: ServingConfig, scope: str) -> KeyConfig:
     """Return the key of this text.
 
     Raises:
         ApiError: as of `authenticate`.
     """
-    key = config.keys.get(digest_of(given)) if given else None
+    key = config.keys.get(digest_of(token)) if token else None
     if key is None:
         if not config.loaded:
             raise ApiError(503, "starting", "No configuration has been read yet.", retry_after=2)
-        message = "The key is not known." if given else "A key is missing."
+        message = "The key is not known." if token else "A key is missing."
         raise ApiError(401, "no_valid_key", f"{message} Send Authorization: Bearer KEY.")
     origin = request.header(b"origin")
     if origin and key.origins and origin not in key.origins:

@@ -45,7 +45,7 @@ class IdentityResolver:
         """Close the connection."""
         await self._lookup.stop()
 
-    def needs_asking(self, config: ServingConfig, project: int, ids: Ids) -> bool:
+    def needs_lookup(self, config: ServingConfig, project: int, ids: Ids) -> bool:
         """Whether the unit is more than the id itself."""
         return None not in ids or project in config.linked or project in self._linking
 
@@ -71,7 +71,7 @@ class IdentityResolver:
         While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
         anonymous id if there is one, so that nobody's variant changes at a login.
         """
-        if not any(self.needs_asking(config, project, ids) for ids in asked):
+        if not any(self.needs_lookup(config, project, ids) for ids in asked):
             return [ids[1] or ids[0] or "" for ids in asked]
         missing = [ids for ids in dict.fromkeys(asked) if (project, ids) not in self._known]
         found: dict[Ids, str] = {}

@@ -70,7 +70,7 @@ class ClassifyHandler:
             slate.context["redacted"] = found
         recorded = await self._recorder.record(visitor, route, slate)
         if recorded and surface.shadow_share:
-            self._shadows.ask_labels(visitor, route, slate, text)
+            self._shadows.shadow_labels(visitor, route, slate, text)
         answer = {
             **head_of(route, slate, surface),
             "labels": [{"label": slot.item_id, "score": slot.score} for slot in served.slots],

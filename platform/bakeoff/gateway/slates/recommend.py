@@ -78,7 +78,7 @@ class RecommendHandler:
         slate = slate_row(request.visitor, route, served, latency_ms, surface.exploration)
         recorded = await self._recorder.record(request.visitor, route, slate)
         if recorded and surface.shadow_share:
-            self._shadows.ask_ranking(request.visitor, route, slate, slate_request)
+            self._shadows.shadow_ranking(request.visitor, route, slate, slate_request)
         answer = {**head_of(route, slate, surface), "items": _items(config, request, served)}
         if not recorded:
             answer["recorded"] = False

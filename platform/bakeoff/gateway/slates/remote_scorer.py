@@ -125,13 +125,13 @@ class RemoteScorer:
             raise RemoteError(f"a wrong answer: {error}") from error
 
     async def _ask(self, model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
-        ask = self._ask_endpoint if model.form == ENDPOINT else self._ask_worker
+        ask = self._call_endpoint if model.form == ENDPOINT else self._call_worker
         async with asyncio.timeout(model.deadline_ms / 1000):
             scores = await ask(model, question)
         check_scores(scores, count)
         return scores
 
-    async def _ask_worker(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
+    async def _call_worker(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
         self._supervisor.start(LISTENER, self._listen)
         number = next(self._numbers)
         answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
@@ -177,7 +177,7 @@ class RemoteScorer:
         else:
             answer.set_exception(WrongAnswerError(error))
 
-    async def _ask_endpoint(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
+    async def _call_endpoint(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
         if self._http is None:
             self._http = OutgoingClient()
         answer = await self._http.post(

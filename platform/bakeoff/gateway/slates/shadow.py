@@ -33,7 +33,7 @@ class Shadows:
         self._random = random.Random()  # noqa: S311  a sample, no secret
         self._sending: set[asyncio.Task[None]] = set()
 
-    def ask_ranking(
+    def shadow_ranking(
         self, visitor: Visitor, route: Route, slate: SlateRow, slate_request: SlateRequest
     ) -> None:
         """Pass a recommendation on: the same history, the same candidates."""
@@ -55,7 +55,7 @@ class Shadows:
             },
         )
 
-    def ask_labels(self, visitor: Visitor, route: Route, slate: SlateRow, text: str) -> None:
+    def shadow_labels(self, visitor: Visitor, route: Route, slate: SlateRow, text: str) -> None:
         """Pass a text on."""
         if self._chosen(visitor, route):
             features = slate.context["features"]
