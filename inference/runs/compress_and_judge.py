@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.evaluation.scores import Scores
-    from inference.runs.outcome import Progress, RunPlan
+    from inference.runs.outcome import RunPlan, RunProgress
 
 MIN_SPEED_UP = 1.05
 TIMED = 100
@@ -56,7 +56,7 @@ def compress_and_judge(
     parent: Parent,
     rows: Likes | Examples,
     how: tuple[str, int],
-    progress: Progress,
+    progress: RunProgress,
 ) -> RunResult:
     """Run.
 

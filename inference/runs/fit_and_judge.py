@@ -16,10 +16,10 @@ from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
-    Progress,
     Recipe,
     RunError,
     RunPlan,
+    RunProgress,
     RunResult,
 )
 from inference.runs.rankings import JudgedRankings
@@ -68,7 +68,7 @@ def fit_and_judge(
     plan: RunPlan,
     likes: Likes,
     catalogue: Catalogue,
-    progress: Progress,
+    progress: RunProgress,
     *,
     gap_seconds: float = 0.0,
     log: Log | None = None,
@@ -89,10 +89,10 @@ def fit_and_judge(
     Raises:
         RunError: too little data, or a leak.
     """
-    recommender = RECOMMENDERS[plan.recipe.model]
+    recommender = RECOMMENDERS[plan.recipe.algorithm]
     split = _split(likes, catalogue, gap_seconds)
     judged = split.judged
-    if plan.recipe.model in REMOTE:
+    if plan.recipe.algorithm in REMOTE:
         judged = judged[:: max(1, -(-len(judged) // MAX_JUDGED_REMOTELY))]
     data = _data(catalogue, split.past)
     notes = _notes(plan, likes, catalogue)
@@ -101,7 +101,7 @@ def fit_and_judge(
     if plan.champion is not None:
         progress.report(0.0, f"scoring the champion ({plan.champion.label}) on {len(judged)} units")
         rival = JudgedRankings(
-            _fit(plan, plan.champion, data, plan.seed, Progress()), split, judged, plan
+            _fit(plan, plan.champion, data, plan.seed, RunProgress()), split, judged, plan
         )
     seeds = []
     parts = recommender.seeds + 1
@@ -143,7 +143,7 @@ def _findings(
     seeds: list[JudgedRankings],
 ) -> list[Finding]:
     """Return what the checks beside the gate's rule say of the export."""
-    if plan.recipe.model in REMOTE:  # what is asked elsewhere has nothing that the last fit learnt
+    if plan.recipe.algorithm in REMOTE:  # what is asked elsewhere has nothing that the last fit learnt
         return []
     exported = JudgedRankings(final, split, judged, plan)
     return [
@@ -165,7 +165,7 @@ def _bounded(gate: GateResult, value: Mapping[str, Any] | None) -> GateResult:
 
 def _rule(plan: RunPlan) -> GateRule:
     """Return the gate's rule: a model that is asked may take as long as its deadline."""
-    if plan.recipe.model not in REMOTE:
+    if plan.recipe.algorithm not in REMOTE:
         return plan.rule
     return replace(plan.rule, most_latency_ms=float(plan.recipe.params.get("deadline_ms", DEADLINE_MS)))
 
@@ -180,7 +180,7 @@ def _notes(plan: RunPlan, likes: Likes, catalogue: Catalogue) -> list[str]:
             f"{unknown} of {len(likes.item_ids)} likes are of items that are not in the catalogue: "
             "they are not learnt."
         )
-    if catalogue.texts and plan.place.encoder and RECOMMENDERS[plan.recipe.model].reads & TEXTUAL:
+    if catalogue.texts and plan.place.encoder and RECOMMENDERS[plan.recipe.algorithm].reads & TEXTUAL:
         notes += notes_on_length(plan.place.encoder, catalogue.texts)
     return notes
 
@@ -206,10 +206,10 @@ def _split(likes: Likes, catalogue: Catalogue, gap_seconds: float) -> SplitData:
 
 
 def _fit(
-    plan: RunPlan, recipe: Recipe, data: TrainingData, seed: int, progress: Progress
+    plan: RunPlan, recipe: Recipe, data: TrainingData, seed: int, progress: RunProgress
 ) -> ArtifactDraft:
     options = plan.options(recipe, seed, sum(map(len, data.liked)), progress)
-    return RECOMMENDERS[recipe.model].fit(data, options)
+    return RECOMMENDERS[recipe.algorithm].fit(data, options)
 
 
 def _data(catalogue: Catalogue, units: list[UnitLikes]) -> TrainingData:
@@ -332,14 +332,14 @@ def _cold_view(plan: RunPlan, likes: Likes, catalogue: Catalogue) -> dict[str, A
     warm = split.judged
     cold = [i for i, later in enumerate(split.later) if len(later) and not len(split.past[i].items)]
     view: dict[str, Any] = {"units_known_before": len(warm), "units_new": len(cold)}
-    if RECOMMENDERS[plan.recipe.model].seeds > 1 or not (warm or cold):
+    if RECOMMENDERS[plan.recipe.algorithm].seeds > 1 or not (warm or cold):
         return view
     draft = _fit(
         replace(plan, place=replace(plan.place, checkpoints=None)),
         plan.recipe,
         _data(catalogue, split.past),
         plan.seed,
-        Progress(),
+        RunProgress(),
     )
     for name, units in (("ndcg_known_before", warm), ("ndcg_new", cold)):
         if units:
@@ -351,14 +351,14 @@ def _learning(
     plan: RunPlan, catalogue: Catalogue, split: SplitData, whole: JudgedRankings, judged: list[int]
 ) -> list[dict[str, float]]:
     """Return the primary metric of fits on growing shares of the units: does more data still help?"""
-    if plan.recipe.model in REMOTE or whole.fit_seconds > CHEAP_SECONDS:
+    if plan.recipe.algorithm in REMOTE or whole.fit_seconds > CHEAP_SECONDS:
         return []
     quiet = replace(plan, place=replace(plan.place, checkpoints=None))
     dealt = np.random.default_rng(plan.seed).permutation(len(split.past))
     points = []
     for share in LEARNING_SHARES:
         past = [split.past[i] for i in np.sort(dealt[: max(1, round(share * len(dealt)))])]
-        draft = _fit(quiet, plan.recipe, _data(catalogue, past), plan.seed, Progress())
+        draft = _fit(quiet, plan.recipe, _data(catalogue, past), plan.seed, RunProgress())
         points.append((past, JudgedRankings(draft, split, judged, plan)))
     return [
         {"rows": sum(len(u.items) for u in past), plan.rule.primary: one.scores.mean(plan.rule.primary)}

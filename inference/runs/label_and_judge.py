@@ -19,10 +19,10 @@ from inference.runs.label_checks import check_labels_preserved, notes_on_recall
 from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
-    Progress,
     Recipe,
     RunError,
     RunPlan,
+    RunProgress,
     RunResult,
 )
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
@@ -41,7 +41,7 @@ PROBE = "tfidf"
 PROBE_PARAMS = {"max_steps": 50}
 
 
-def label_and_judge(plan: RunPlan, examples: Examples, progress: Progress) -> RunResult:
+def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) -> RunResult:
     """Run.
 
     The champion's recipe is fitted on the same earlier examples as the challenger, so that neither has
@@ -51,7 +51,7 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: Progress) -> Ru
     Raises:
         RunError: too little data, or a leak.
     """
-    classifier = CLASSIFIERS[plan.recipe.model]
+    classifier = CLASSIFIERS[plan.recipe.algorithm]
     everything = _data(examples)
     earlier, later = split_examples(examples)
     if len(later) < MIN_JUDGED:
@@ -123,7 +123,7 @@ def _notes(
             f"the regression has not converged in {fit['steps']} steps: raise max_steps, or lower "
             "inverse_l2."
         )
-    if CLASSIFIERS[plan.recipe.model].reads_encoder:
+    if CLASSIFIERS[plan.recipe.algorithm].reads_encoder:
         notes += notes_on_length(plan.place.encoder, data.texts)
     return notes + notes_on_recall(judged.scores, held)
 
@@ -138,10 +138,10 @@ def _data(examples: Examples) -> LabelledData:
 
 
 def _fit(
-    plan: RunPlan, recipe: Recipe, data: LabelledData, seed: int, progress: Progress
+    plan: RunPlan, recipe: Recipe, data: LabelledData, seed: int, progress: RunProgress
 ) -> ArtifactDraft:
     options = plan.options(recipe, seed, len(data.texts), progress)
-    return CLASSIFIERS[recipe.model].fit(data, options)
+    return CLASSIFIERS[recipe.algorithm].fit(data, options)
 
 
 class _FitScore:
@@ -171,7 +171,7 @@ def _learning(
     points = []
     for share in LEARNING_SHARES:
         part = data.rows(np.sort(order[: max(len(first), round(share * len(order)))]))
-        scores = _FitScore(_fit(quiet, plan.recipe, part, plan.seed, Progress()), held).scores
+        scores = _FitScore(_fit(quiet, plan.recipe, part, plan.seed, RunProgress()), held).scores
         points.append({"rows": len(part.texts), primary: scores.mean(primary)})
     return [*points, {"rows": len(data.texts), primary: whole.scores.mean(primary)}]
 

@@ -27,7 +27,7 @@ class RunError(Exception):
 class Recipe:
     """How a version is made: by which model, with which parameters."""
 
-    model: str
+    algorithm: str
     params: Mapping[str, Any]
     label: str = ""
 
@@ -50,19 +50,19 @@ class Workplace:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedVersion:
     """The artifact that serves the surface now.
 
     Attributes:
         label: the version's.
         digest: of its artifact.
-        model: by which algorithm it was made.
+        algorithm: by which algorithm it was made.
         seen: what it has learnt from, or None when nobody knows any more.
     """
 
     label: str
     digest: str
-    model: str
+    algorithm: str
     seen: Likes | Examples | None = None
 
 
@@ -84,11 +84,11 @@ class RunPlan:
     champion: Recipe | None
     rule: GateRule
     place: Workplace
-    served: Served | None = None
+    served: ServedVersion | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
-    def options(self, recipe: Recipe, seed: int, rows: int, progress: Progress) -> FitOptions:
+    def options(self, recipe: Recipe, seed: int, rows: int, progress: RunProgress) -> FitOptions:
         """Return how one fit is done; its checkpoints are its own.
 
         Args:
@@ -103,14 +103,14 @@ class RunPlan:
             params=recipe.params,
             report=progress.report,
             curve=lambda step, loss: progress.curve("", step, loss),
-            checkpoint=folder and folder / f"{recipe.model}-seed-{seed}-rows-{rows}",
+            checkpoint=folder and folder / f"{recipe.algorithm}-seed-{seed}-rows-{rows}",
             device=self.place.device,
             encoder=self.place.encoder,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """Who is told how a run goes on.
 
     Attributes:
@@ -121,9 +121,9 @@ class Progress:
     report: Callable[[float, str], None] = lambda _share, _line: None
     curve: Callable[[str, int, float], None] = lambda _fit, _step, _loss: None
 
-    def part(self, index: int, parts: int, name: str) -> Progress:
+    def part(self, index: int, parts: int, name: str) -> RunProgress:
         """Return what fills one part of the whole."""
-        return Progress(
+        return RunProgress(
             report=lambda share, line: self.report((index + share) / parts, f"{name}: {line}"),
             curve=lambda _fit, step, loss: self.curve(name, step, loss),
         )

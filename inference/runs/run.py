@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion, TrainingRun
     from inference.runs.fit_and_judge import Catalogue
     from inference.runs.off_policy_view import Log
-    from inference.runs.outcome import Progress, RunPlan, RunResult
+    from inference.runs.outcome import RunPlan, RunProgress, RunResult
 
 REPORT_SECONDS = 1.0
 BEAT_SECONDS = 2.0
@@ -103,7 +103,7 @@ def _reads_vectors(run: TrainingRun, names: list[str]) -> bool:
     return any("vectors" in getattr(algorithms.get(name), "reads", frozenset()) for name in names)
 
 
-def _work(run: TrainingRun, encoder: tuple[str, str], progress: Progress) -> RunResult:
+def _work(run: TrainingRun, encoder: tuple[str, str], progress: RunProgress) -> RunResult:
     """Do what the surface's kind asks for."""
     _limit_threads()
     from django.conf import settings
@@ -185,7 +185,7 @@ def _with_served(run: TrainingRun, plan: RunPlan, kind: type[Any]) -> RunPlan:
     """Return the plan with what serves now, and what that has learnt from if its snapshot is there."""
     from django.conf import settings
 
-    from inference.runs.outcome import Served
+    from inference.runs.outcome import ServedVersion
     from inference.training.snapshot import SnapshotDestroyedError, read_snapshot
 
     champion = run.surface.versions.champions().select_related("snapshot").first()
@@ -195,7 +195,7 @@ def _with_served(run: TrainingRun, plan: RunPlan, kind: type[Any]) -> RunPlan:
     if champion.snapshot is not None:
         with contextlib.suppress(SnapshotDestroyedError):
             seen = read_snapshot(settings.BAKEOFF.snapshots, champion.snapshot.sha256, kind)
-    served = Served(champion.label, champion.artifact_sha256, champion.recipe, seen)
+    served = ServedVersion(champion.label, champion.artifact_sha256, champion.recipe, seen)
     return replace(plan, served=served)
 
 
@@ -211,7 +211,7 @@ def _catalogue(run: TrainingRun, plan: RunPlan) -> Catalogue:
     from inference.runs.fit_and_judge import Catalogue
 
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
-    names = [plan.recipe.model, *([plan.champion.model] if plan.champion else [])]
+    names = [plan.recipe.algorithm, *([plan.champion.algorithm] if plan.champion else [])]
     return Catalogue(
         item_ids=[item.item_id for item in items],
         vectors=vectors_of(items) if _reads_vectors(run, names) else None,
@@ -224,13 +224,13 @@ class _Reporter:
     """Writes progress and heartbeat at most once a second, and stops a run that lost its lease."""
 
     def __init__(self, run: TrainingRun, lease: int) -> None:
-        from inference.runs.outcome import Progress
+        from inference.runs.outcome import RunProgress
 
         self._run_id, self._lease, self._last = run.pk, lease, 0.0
         self._project_id = run.surface.project_id
         # An attempt that goes on draws on: what an earlier one saw beyond its checkpoint is seen again.
         self._curve = {(fit, step): loss for fit, step, loss in run.curve}
-        self.progress = Progress(self._report, self._add)
+        self.progress = RunProgress(self._report, self._add)
 
     def _add(self, fit: str, step: int, loss: float) -> None:
         self._curve[fit, step] = round(loss, 5)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from inference.classifiers import LabelledData
     from inference.evaluation.gate import GateResult, GateRule
     from inference.evaluation.scores import Scores
-    from inference.runs.outcome import RunPlan, Served
+    from inference.runs.outcome import RunPlan, ServedVersion
     from inference.runs.rankings import JudgedRankings
     from inference.serving.artifact import Indices
     from inference.training.split import SplitData
@@ -112,7 +112,7 @@ def check_served_ranking(
 
         ours = np.mean([score(one.ranked) for one in seeds], axis=0)
         return _finding(plan, served, ours, score(ranked), UNSEEN)
-    if served.model != plan.recipe.model:
+    if served.algorithm != plan.recipe.algorithm:
         return Finding(SERVING, f"not judged: {len(rows)} units with likes that neither has seen")
     wanted = [split.later[unit] for unit in judged]
     theirs = _score(plan, ranked, wanted, split)
@@ -139,7 +139,9 @@ def _rank_served(ranker: Ranker, split: SplitData, judged: list[int], k: int) ->
     return [back[best] for best in lists]
 
 
-def _unseen_likes(served: Served, split: SplitData, judged: list[int]) -> list[NDArray[np.int64]]:
+def _unseen_likes(
+    served: ServedVersion, split: SplitData, judged: list[int]
+) -> list[NDArray[np.int64]]:
     """Return per judged unit the held-out items that what serves has not learnt from."""
     if not isinstance(served.seen, Likes):  # nobody knows what it has seen: all of it, perhaps
         return [np.zeros(0, np.int64) for _ in judged]
@@ -170,7 +172,7 @@ def check_served_labels(
     served = plan.served
     if served is None:
         return Finding(SERVING, "nothing serves")
-    if served.model in {ENDPOINT, PYTHON}:
+    if served.algorithm in {ENDPOINT, PYTHON}:
         return Finding(SERVING, f"not judged: {served.label} is asked elsewhere")
     try:
         classifier = open_worker_model(plan.place.artifacts, served.digest)
@@ -183,12 +185,14 @@ def check_served_labels(
     unseen = _unseen_examples(served, held, truth)
     if unseen.sum() >= MIN_COMPARED:
         return _finding(plan, served, judged[unseen], theirs[unseen], UNSEEN)
-    if served.model != plan.recipe.model:
+    if served.algorithm != plan.recipe.algorithm:
         return Finding(SERVING, f"not judged: {int(unseen.sum())} examples that neither has seen")
     return _finding(plan, served, exported, theirs, SEEN)
 
 
-def _unseen_examples(served: Served, held: LabelledData, truth: Sequence[str]) -> NDArray[np.bool_]:
+def _unseen_examples(
+    served: ServedVersion, held: LabelledData, truth: Sequence[str]
+) -> NDArray[np.bool_]:
     if not isinstance(served.seen, Examples):
         return np.zeros(len(truth), dtype=bool)
     seen = {
@@ -206,7 +210,7 @@ def _unseen_examples(served: Served, held: LabelledData, truth: Sequence[str]) -
 
 
 def _finding(
-    plan: RunPlan, served: Served, ours: NDArray[Any], theirs: NDArray[Any], on: str
+    plan: RunPlan, served: ServedVersion, ours: NDArray[Any], theirs: NDArray[Any], on: str
 ) -> Finding:
     fall: Fall = compare_fall(
         plan.rule.primary, ours, theirs, margin=plan.rule.margin, on=on, random_seed=plan.seed

@@ -60,7 +60,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedSlate:
     """A slate and how it came about."""
 
     slots: Sequence[Slot]
@@ -84,7 +84,7 @@ class Candidates:
     fallback: str | None
 
 
-def serve(ranker: Ranker | None, request: SlateRequest, *, rng: Generator, without: str) -> Served:
+def serve(ranker: Ranker | None, request: SlateRequest, *, rng: Generator, without: str) -> ServedSlate:
     """Answer a request.
 
     Args:
@@ -103,7 +103,7 @@ def serve(ranker: Ranker | None, request: SlateRequest, *, rng: Generator, witho
 
 def fill_slate(
     ranker: Ranker, request: SlateRequest, found: Candidates, scores: Floats, *, rng: Generator
-) -> Served:
+) -> ServedSlate:
     """Draw a slate from scored candidates.
 
     Args:
@@ -123,7 +123,7 @@ def fill_slate(
             zip(candidates[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
         )
     ]
-    return Served(
+    return ServedSlate(
         slots=slots,
         fallback=found.fallback,
         candidate_count=len(candidates),
@@ -154,7 +154,7 @@ def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     return Candidates(found, recent, fallback)
 
 
-def _serve_static(request: SlateRequest, reason: str) -> Served:
+def _serve_static(request: SlateRequest, reason: str) -> ServedSlate:
     allowed = set(request.only) if request.only is not None else None
     items = [
         item_id
@@ -167,4 +167,4 @@ def _serve_static(request: SlateRequest, reason: str) -> Served:
     ]
     if not slots and reason == "static_list":
         reason = "empty"
-    return Served(slots=slots, fallback=reason, candidate_count=len(items), candidate_hash="")
+    return ServedSlate(slots=slots, fallback=reason, candidate_count=len(items), candidate_hash="")

@@ -15,7 +15,7 @@ from inference.evaluation.labelling import score_labels
 from inference.options import FitOptions
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
-from inference.runs.outcome import Progress, Recipe, RunError, RunPlan, Served, Workplace
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, ServedVersion, Workplace
 from inference.serving.artifact import load_draft, save_artifact
 from inference.serving.model_worker import open_worker_model
 from inference.training.snapshot import Examples, Likes
@@ -59,7 +59,7 @@ def checks_of(gate) -> dict[str, str]:
 
 def test_a_rare_label_is_learnt(tmp_path):
     result = label_and_judge(
-        plan_of(tmp_path, "tfidf", GateRule.for_labels()), rare_label(), Progress()
+        plan_of(tmp_path, "tfidf", GateRule.for_labels()), rare_label(), RunProgress()
     )
     assert result.gate.passed
     assert result.gate.rows["recall"]["challenger"] == 1.0
@@ -102,7 +102,7 @@ def test_the_fit_stops_where_the_gradient_is_small():
 
 def test_a_fit_that_ran_out_of_steps_says_so(tmp_path):
     plan = plan_of(tmp_path, "tfidf", GateRule.for_labels(), max_steps=2)
-    result = label_and_judge(plan, rare_label(), Progress())
+    result = label_and_judge(plan, rare_label(), RunProgress())
     assert any("has not converged in 2 steps" in note for note in result.gate.about["notes"])
 
 
@@ -129,7 +129,7 @@ def test_labels_that_are_never_found_are_named(tmp_path):
         for n, label in enumerate(examples.labels)
     ]
     plan = plan_of(tmp_path, "tfidf", GateRule.for_labels(), inverse_l2=0.1)
-    result = label_and_judge(plan, replace(examples, texts=texts), Progress())
+    result = label_and_judge(plan, replace(examples, texts=texts), RunProgress())
     (note,) = result.gate.about["notes"]
     assert note.startswith("labels that are hardly ever found: 'fraud' (")
 
@@ -138,7 +138,7 @@ def test_a_version_that_gives_up_a_label_is_refused(tmp_path):
     """Accuracy falls by one in a hundred and may; the label is gone."""
     champion = Recipe("tfidf", {}, "tfidf@1")
     plan = plan_of(tmp_path, "tfidf", GateRule.for_labels(), champion, max_steps=1, inverse_l2=1e-6)
-    gate = label_and_judge(plan, rare_label(count=3000), Progress()).gate
+    gate = label_and_judge(plan, rare_label(count=3000), RunProgress()).gate
     assert gate.rows["accuracy"]["challenger"] == pytest.approx(0.99)
     assert not gate.passed
     assert any("macro recall 0.5000, tfidf@1 1.0000" in reason for reason in gate.reasons)
@@ -184,7 +184,7 @@ def poison(likes: Likes) -> Likes:
 def run_popularity(tmp_path, likes, champion=None, served=None, **fields):
     rule = GateRule(least_coverage=0.0)
     plan = plan_of(tmp_path, "popularity", rule, champion, served, **fields)
-    return fit_and_judge(plan, likes, Catalogue(ITEMS), Progress())
+    return fit_and_judge(plan, likes, Catalogue(ITEMS), RunProgress())
 
 
 def test_an_export_that_has_lost_what_was_judged_is_refused(tmp_path):
@@ -199,7 +199,7 @@ def test_the_artifact_that_serves_is_judged_too(tmp_path):
     clean = popular_likes()
     first = run_popularity(tmp_path, clean)
     champion = Recipe("popularity", {}, "popularity@1")
-    served = Served("popularity@1", first.artifact_sha256, "popularity", clean)
+    served = ServedVersion("popularity@1", first.artifact_sha256, "popularity", clean)
     again = run_popularity(tmp_path, clean, champion, served).gate
     assert again.passed
     assert "that both have seen" in checks_of(again)["no fall against the artifact that serves now"]
@@ -214,13 +214,13 @@ def test_the_artifact_that_serves_is_judged_too(tmp_path):
 def test_rows_that_neither_has_seen_decide_where_there_are_enough(tmp_path):
     old, new = popular_likes(), popular_likes(seed=1)
     first = run_popularity(tmp_path, old)
-    served = Served("popularity@1", first.artifact_sha256, "popularity", old)
+    served = ServedVersion("popularity@1", first.artifact_sha256, "popularity", old)
     gate = run_popularity(tmp_path, new, Recipe("popularity", {}, "popularity@1"), served).gate
     assert "that neither has seen" in checks_of(gate)["no fall against the artifact that serves now"]
 
 
 def test_a_serving_artifact_that_is_lost_stops_no_run(tmp_path):
-    served = Served("popularity@1", "0" * 64, "popularity", None)
+    served = ServedVersion("popularity@1", "0" * 64, "popularity", None)
     gate = run_popularity(tmp_path, popular_likes(), None, served).gate
     assert gate.passed
     assert "is missing" in checks_of(gate)["no fall against the artifact that serves now"]
@@ -230,17 +230,19 @@ def test_a_classifier_is_judged_against_what_serves(tmp_path):
     """The labels of half of the new examples were dealt anew: the champion's recipe suffers alike."""
     clean = rare_label(count=600, every=3)
     rule = GateRule.for_labels()
-    first = label_and_judge(plan_of(tmp_path, "tfidf", rule), clean, Progress())
-    served = Served("tfidf@1", first.artifact_sha256, "tfidf", clean)
+    first = label_and_judge(plan_of(tmp_path, "tfidf", rule), clean, RunProgress())
+    served = ServedVersion("tfidf@1", first.artifact_sha256, "tfidf", clean)
     champion = Recipe("tfidf", {}, "tfidf@1")
     fresh = rare_label(count=600, every=3, seed=5)
-    good = label_and_judge(plan_of(tmp_path, "tfidf", rule, champion, served), fresh, Progress()).gate
+    good = label_and_judge(
+        plan_of(tmp_path, "tfidf", rule, champion, served), fresh, RunProgress()
+    ).gate
     assert good.passed, good.reasons
     labels = list(fresh.labels)
     for n in range(300):  # the earlier half says the contrary
         labels[n] = "fine" if labels[n] == "fraud" else "fraud"
     bad = replace(fresh, labels=labels)
-    gate = label_and_judge(plan_of(tmp_path, "tfidf", rule, champion, served), bad, Progress()).gate
+    gate = label_and_judge(plan_of(tmp_path, "tfidf", rule, champion, served), bad, RunProgress()).gate
     assert not gate.passed
     assert any("tfidf@1" in r and "that neither has seen" in r for r in gate.reasons), gate.reasons
 

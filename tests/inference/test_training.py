@@ -14,7 +14,7 @@ from inference.evaluation.scores import Scores
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS, TrainingData
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
-from inference.runs.outcome import Progress, Recipe, RunError, RunPlan, Workplace
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Workplace
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
 from tests.support.artifacts import draft_artifact
@@ -38,7 +38,7 @@ def run(tmp_path, recommender="two-tower", *, progress=None, likes=None, item_ve
     )
     catalogue = Catalogue(ITEMS, vectors() if item_vectors is None else item_vectors)
     given = likes or make_likes()
-    return fit_and_judge(replace(plan, **fields), given, catalogue, progress or Progress())
+    return fit_and_judge(replace(plan, **fields), given, catalogue, progress or RunProgress())
 
 
 def test_two_towers_learn_what_popularity_cannot(tmp_path):
@@ -79,7 +79,7 @@ def test_the_same_run_makes_the_same_artifact(tmp_path):
 
 def test_progress_goes_from_nothing_to_all(tmp_path):
     shares = []
-    run(tmp_path, progress=Progress(report=lambda share, _line: shares.append(share)))
+    run(tmp_path, progress=RunProgress(report=lambda share, _line: shares.append(share)))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -225,7 +225,7 @@ def test_a_transformer_learns_from_behaviour(tmp_path, tiny_bert, recommender, m
         place=Workplace(tmp_path / "artifacts", encoder=str(tiny_bert)),
     )
     losses = []
-    progress = Progress(curve=lambda fit, step, loss: losses.append((fit, step, loss)))
+    progress = RunProgress(curve=lambda fit, step, loss: losses.append((fit, step, loss)))
     gate = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, vectors(), texts), progress).gate
     assert gate.passed, gate.reasons
     assert gate.rows["ndcg"]["challenger"] > gate.rows["ndcg"]["champion"]
@@ -291,7 +291,7 @@ def test_vectors_of_the_users_own_are_fused(tmp_path):
     )
 
     def ndcg(own) -> float:
-        made = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, noise, None, own), Progress())
+        made = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, noise, None, own), RunProgress())
         return made.gate.rows["ndcg"]["challenger"]
 
     assert ndcg(seen) > ndcg(None)

@@ -20,7 +20,7 @@ from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE
 from experiments.ingest.redact import redact
-from inference.serving.ladder import Served, Slot
+from inference.serving.ladder import ServedSlate, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ class ClassifyHandler:
         text: str,
         features: dict[str, Any],
         k: int,
-    ) -> Served:
+    ) -> ServedSlate:
         """Label, or answer with the version's prior, or with the surface's list, and say why."""
         if version is None:
             return _served(surface.static_list[:k], [0.0] * k, "no_champion", 0)
@@ -112,12 +112,14 @@ class ClassifyHandler:
         )
 
 
-def _served(labels: Sequence[str], scores: Sequence[float], fallback: str | None, count: int) -> Served:
+def _served(
+    labels: Sequence[str], scores: Sequence[float], fallback: str | None, count: int
+) -> ServedSlate:
     slots = [
         Slot(item_id=label, score=round(float(score), 6), rank=rank, propensity=1.0, explored=False)
         for rank, (label, score) in enumerate(zip(labels, scores, strict=False), start=1)
     ]
-    return Served(slots=slots, fallback=fallback, candidate_count=count, candidate_hash="")
+    return ServedSlate(slots=slots, fallback=fallback, candidate_count=count, candidate_hash="")
 
 
 def _text(data: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from bakeoff.gateway.slates.recorder import (
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments.ingest.rows import Rows
 from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
-from inference.serving.ladder import Served, SlateRequest, fill_slate, find_candidates, serve
+from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.running_experiments import ServingVersion
@@ -120,7 +120,7 @@ class RecommendHandler:
                 for side, variant, slate in zip("ab", sides, served, strict=True)
             },
         }
-        nothing = Served(slots=(), fallback=None, candidate_count=0, candidate_hash="")
+        nothing = ServedSlate(slots=(), fallback=None, candidate_count=0, candidate_hash="")
         route = Route(None, None, None, "PAIRWISE", forced=True)
         latency_ms = (time.perf_counter() - started) * 1000
         row = slate_row(request.visitor, route, nothing, latency_ms, surface.exploration)
@@ -146,7 +146,7 @@ class RecommendHandler:
 
     async def _serve(
         self, request: _RecommendRequest, version: ServingVersion | None
-    ) -> tuple[Served, SlateRequest]:
+    ) -> tuple[ServedSlate, SlateRequest]:
         surface = request.surface
         state = await self._read_cache(surface, version, request.visitor.unit)
         slate_request = SlateRequest(
@@ -167,7 +167,7 @@ class RecommendHandler:
 
     async def _serve_remote(
         self, request: _RecommendRequest, version: ServingVersion, slate_request: SlateRequest
-    ) -> Served:
+    ) -> ServedSlate:
         """Let somebody else's model score the candidates; its own default order stands in for it."""
         ranker, model = version.ranker, version.model
         if ranker is None or model is None or model.remote is None:
@@ -204,7 +204,9 @@ class RecommendHandler:
         )
 
 
-def _items(config: ServingConfig, request: _RecommendRequest, served: Served) -> list[dict[str, Any]]:
+def _items(
+    config: ServingConfig, request: _RecommendRequest, served: ServedSlate
+) -> list[dict[str, Any]]:
     titles = config.titles.get(request.visitor.key.project_id, {})
     return [
         {

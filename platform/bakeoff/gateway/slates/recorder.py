@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.intake import Intake
     from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
-    from inference.serving.ladder import Served
+    from inference.serving.ladder import ServedSlate
 
 MAX_CONTEXT_BYTES = 8192
 EXPOSURES_REMEMBERED = 200_000
@@ -161,7 +161,7 @@ def choose_route(
 
 
 def slate_row(
-    visitor: Visitor, route: Route, served: Served, latency_ms: float, exploration: float
+    visitor: Visitor, route: Route, served: ServedSlate, latency_ms: float, exploration: float
 ) -> SlateRow:
     """Return what is kept of an answer."""
     experiment = route.experiment
