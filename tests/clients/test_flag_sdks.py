@@ -147,7 +147,7 @@ def people(count):
 
 def ours(lane, shop, person, flags):
     """What the server says: forced units have no experiment in GrowthBook's words."""
-    live = lane.gateway._live.current.flags[shop.project.pk]
+    live = lane.gateway._config.current.flags[shop.project.pk]
     found = []
     for flag in flags:
         attributes = {name: value for name, value in person.items() if name != "id"}

@@ -30,7 +30,7 @@ def health(shop):
 
 
 def publish(lane) -> None:
-    asyncio.run_coroutine_threadsafe(lane.gateway._live._publish(), lane.loop).result(20)
+    asyncio.run_coroutine_threadsafe(lane.gateway._config._publish(), lane.loop).result(20)
 
 
 def test_work_that_failed_is_named_with_its_error(lane, shop, health):

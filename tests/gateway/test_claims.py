@@ -37,7 +37,7 @@ def trial(lane, shop):
 
 
 def live(lane, trial):
-    return lane.gateway._live.current.flags[trial.project_id].running[trial.key]
+    return lane.gateway._config.current.flags[trial.project_id].running[trial.key]
 
 
 def given(lane, trial, unit) -> str:

@@ -163,7 +163,7 @@ def test_sigterm_ends_a_process_whose_servers_are_frozen(outage, shop):
 
 
 def heartbeat(lane) -> dict:
-    return orjson.loads(cache_client().get(f"serving:{lane.gateway._live.process}"))
+    return orjson.loads(cache_client().get(f"serving:{lane.gateway._config.process}"))
 
 
 def write(statement: str, *values) -> None:
@@ -206,7 +206,7 @@ def test_a_malformed_list_of_a_surface_keeps_its_last_value(lane, shop, other):
             f"UPDATE inference_surface SET {column} = %s WHERE project_id = %s", value, shop.project.pk
         )
     lane.refresh()
-    surface = lane.gateway._live.current.surfaces[shop.project.pk]["home-feed"]
+    surface = lane.gateway._config.current.surfaces[shop.project.pk]["home-feed"]
     assert surface.static_list == tuple(shop.items[-3:])
     assert [rule.name for rule in surface.liked] == ["click", "conversion"]
     assert lane.post("/v1/recommend", ASK, shop.public).status_code == 200
@@ -237,7 +237,7 @@ def test_a_group_that_is_nested_too_deep_touches_nobody(lane, shop, other):
     )
     Surface.objects.filter(pk=shop.surface.pk).update(static_list=["i5"])
     lane.refresh()
-    assert lane.gateway._live.current.surfaces[shop.project.pk]["home-feed"].static_list == ("i5",)
+    assert lane.gateway._config.current.surfaces[shop.project.pk]["home-feed"].static_list == ("i5",)
     assert lane.client.get("/v1/flags", headers={"X-API-Key": other.secret}).status_code == 200
 
 
@@ -251,7 +251,7 @@ def test_a_time_that_python_has_not_touches_no_other_project(lane, shop, other, 
     )
     Surface.objects.filter(project=other.project).update(static_list=["i5"])
     lane.refresh()
-    live = lane.gateway._live.current
+    live = lane.gateway._config.current
     assert {s.static_list for s in live.surfaces[other.project.pk].values()} == {("i5",)}
     assert lane.post("/v1/recommend", ASK, shop.public).json()["variant"] == first["variant"]
     assert {shop.project.pk, other.project.pk} & {i.project_id for i in live.issues} == {

@@ -94,7 +94,7 @@ def test_identify_links_and_what_we_do_not_keep_is_named(lane, shop, rows):
 def test_experiment_viewed_is_an_exposure(lane, shop):
     experiment = shop.run_experiment()
     lane.refresh()
-    rule = lane.gateway._live.current.flags[shop.project.pk].rules[experiment.key]
+    rule = lane.gateway._config.current.flags[shop.project.pk].rules[experiment.key]
     variant = hashed_variant(rule, "u1")
     viewed = message(
         event="Experiment Viewed",

@@ -64,7 +64,7 @@ def test_a_promotion_is_confirmed_by_processes_that_answered(lane, shop, rival):
     answer = promote(lane, shop, rival).json()
     assert (answer["alias"], answer["confirmed"], answer["promoted_against"]) == ("champion", True, "")
     decision = Decision.objects.get(promoted=rival)
-    assert set(decision.evidence["answered_ms"]) == {lane.gateway._live.process}
+    assert set(decision.evidence["answered_ms"]) == {lane.gateway._config.process}
     assert all(milliseconds > 0 for milliseconds in decision.evidence["answered_ms"].values())
     served = lane.post("/v1/recommend", {"surface": "home-feed", "unit_id": "u1"}, shop.public).json()
     assert (served["model"], served["fallback"]) == (rival.label, "default_list")

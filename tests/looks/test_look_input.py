@@ -45,7 +45,7 @@ def test_a_stored_look_is_recomputed_to_the_last_bit(rule):
             for kind, role in zip(kinds, roles, strict=True)
         ],
         exposures=[({"a": 400, "b": 400}, {"a": 0.5, "b": 0.5})],
-        doubled=0,
+        crossover_units=0,
         elapsed_seconds=60.0,
         batches=[totals["proportion"]],
         segments={"country=DE": [totals["proportion"]]},

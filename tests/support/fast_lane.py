@@ -59,7 +59,7 @@ class FastLane:
 
     def refresh(self) -> None:
         """Read the configuration now, as an announced change makes it do."""
-        asyncio.run_coroutine_threadsafe(self.gateway._live._reload(), self.loop).result(20)
+        asyncio.run_coroutine_threadsafe(self.gateway._config._reload(), self.loop).result(20)
 
     def post(self, path: str, body, key: str | None = None, **options):
         headers = {"Authorization": f"Bearer {key}"} if key else {}
