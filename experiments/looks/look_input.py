@@ -282,6 +282,14 @@ def input_to_json(inputs: LookInput) -> dict[str, Any]:
     }
 
 
+# Stored inputs are hashed and keep the names they were written with.
+_ATTRIBUTES = {
+    "doubled": "crossover_units",
+    "smallest_srm_p": "min_srm_p",
+    "split": "cross_id_conflicts",
+}
+
+
 def input_from_json(data: Mapping[str, Any]) -> LookInput:
     """Read what `input_to_json` wrote."""
     parsed = {
@@ -302,7 +310,8 @@ def input_from_json(data: Mapping[str, Any]) -> LookInput:
         "batches": _epochs_from_json(data["batches"]),
         "segments": {name: _epochs_from_json(epochs) for name, epochs in data["segments"].items()},
     }
-    return LookInput(**{**data, **parsed})
+    named = {_ATTRIBUTES.get(key, key): value for key, value in data.items()}
+    return LookInput(**{**named, **parsed})
 
 
 def result_to_json(result: LookResult) -> dict[str, Any]:
