@@ -14,20 +14,13 @@ from inference.models import Surface
 
 ASK = {"surface": "home-feed", "unit_id": "u1"}
 EVENT = {"name": "click", "unit_id": "u1"}
-# Scope, method, path, body: each answers 403 without its scope.
+# Scope, method, path, body: each answers 403 without its scope; test_operations.py has the management API's.
 OPERATIONS = [
     ("serve", "POST", "/v1/recommend", ASK),
     ("serve", "GET", "/v1/flags", None),
     ("serve", "POST", "/ofrep/v1/evaluate/flags", {"context": {"targetingKey": "u1"}}),
     ("ingest", "POST", "/v1/events", EVENT),
     ("ingest", "POST", "/v1/track", {"userId": "u1", "event": "click"}),
-    ("manage", "GET", "/v1/experiments", None),
-    ("manage", "POST", "/v1/surfaces/home-feed/models/popularity/1/promote", {}),
-    ("manage", "POST", "/v1/surfaces/home-feed/training-runs", {"recommender": "x"}),
-    ("export", "POST", "/v1/units/export", {"unit_id": "u1"}),
-    ("admin", "POST", "/v1/units/erase", {"unit_id": "u1"}),
-    ("admin", "PATCH", "/v1/project", {}),
-    ("admin", "GET", "/v1/keys", None),
 ]
 
 
