@@ -15,26 +15,30 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.accounts.keys import SCOPES
-from bakeoff.accounts.models import Membership, Project
+from bakeoff.accounts.models import Membership
 from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of
 from bakeoff.dashboard.health import health_issues, platform_health
 from bakeoff.dashboard.paging import page_of
 from bakeoff.gateway.event_inspector import seen_key, watch_key
 from bakeoff.rules import assignments_of
-from experiments.actions.review_feedback import CannotReviewError, review_feedback
-from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Review, Slate, Unit
+from experiments.actions.claim_review import (
+    ClaimedByAnotherError,
+    claim_next_review,
+    feedback_to_review,
+    review_claimed,
+)
+from experiments.actions.review_feedback import CannotReviewError
+from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Slate, Unit
+from experiments.reports.reviewers_agreement import reviewers_agreement
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
 LATEST = 30
 WATCHED_SECONDS = 20
-LOCK_SECONDS = 300
-AGREE_OVER = 500  # pieces of feedback that two people judged
 
 
 @require_safe
@@ -82,58 +86,6 @@ def show_events(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "dashboard/events.html", context)
 
 
-def _lock_key(feedback: int) -> str:
-    return f"review:{feedback}"
-
-
-def _waiting(project: Project) -> QuerySet[Feedback]:
-    """Return what waits for a review, flagged ones first."""
-    return Feedback.objects.filter(project=project).to_review().order_by("-flags", "id")
-
-
-def _next_to_review(project: Project, person: str) -> Feedback | None:
-    """Return the first text that nobody else holds, and hold it."""
-    cache = cache_client()
-    found: Feedback
-    for found in _waiting(project).exclude(reviews__reviewer=person)[:50]:
-        name = _lock_key(found.pk)
-        if (
-            cache.set(name, person.encode(), nx=True, ex=LOCK_SECONDS)
-            or cache.get(name) == person.encode()
-        ):
-            return found
-    return None
-
-
-def agreement_of(project: Project) -> dict[str, Any]:
-    """Return how often two reviewers said the same of one piece of feedback, and Cohen's kappa."""
-    twice = (
-        Review.objects.filter(feedback__project=project)
-        .values("feedback")
-        .annotate(n=Count("id"))
-        .filter(n__gte=2)
-        .values_list("feedback", flat=True)[:AGREE_OVER]
-    )
-    pairs: dict[int, list[str]] = {}
-    for feedback, state in (
-        Review.objects.filter(feedback__in=list(twice))
-        .order_by("id")
-        .values_list("feedback_id", "state")
-    ):
-        pairs.setdefault(feedback, []).append(state)
-    both = [tuple(states[:2]) for states in pairs.values()]
-    if not both:
-        return {"pairs": 0}
-    same = sum(a == b for a, b in both) / len(both)
-    chance = 0.0
-    for state in {state for pair in both for state in pair}:
-        first = sum(a == state for a, _b in both) / len(both)
-        second = sum(b == state for _a, b in both) / len(both)
-        chance += first * second
-    kappa = (same - chance) / (1 - chance) if chance < 1 else None
-    return {"pairs": len(both), "same": same, "kappa": kappa}
-
-
 @require_http_methods(["GET", "POST"])
 @login_required
 def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
@@ -142,21 +94,17 @@ def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
     person = str(request.user)
     if request.method == "POST":
         feedback = get_object_or_404(Feedback, pk=request.POST.get("feedback") or 0, project=found)
-        held: Any = cache_client().get(_lock_key(feedback.pk))
-        if held is not None and held != person.encode():
-            messages.error(request, _("Somebody else reviews this one now."))
-            return redirect("feedback", project)
         try:
-            review_feedback(
+            review_claimed(
                 feedback=feedback,
                 state=request.POST.get("state", ""),
                 reason=request.POST.get("reason", ""),
                 by=person,
             )
+        except ClaimedByAnotherError:
+            messages.error(request, _("Somebody else reviews this one now."))
         except CannotReviewError as error:
             messages.error(request, str(error))
-        else:
-            cache_client().delete(_lock_key(feedback.pk))
         return redirect("feedback", project)
     counts = (
         Feedback.objects.counted()
@@ -169,9 +117,9 @@ def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
     context = {
         "project": found,
         "counts": counts,
-        "review": _next_to_review(found, person) if reviews else None,
-        "waiting": _waiting(found).count(),
-        "agreement": agreement_of(found),
+        "review": claim_next_review(project=found, reviewer=person) if reviews else None,
+        "waiting": feedback_to_review(found).count(),
+        "agreement": reviewers_agreement(found.pk),
         "reviews": reviews,
     }
     return render(request, "dashboard/feedback.html", context)
