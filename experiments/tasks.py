@@ -16,7 +16,7 @@ from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.halt_unservable import halt_unservable
 from experiments.actions.look_at_experiment import attend_experiment, is_due
 from experiments.actions.maintain_partitions import maintain_partitions
-from experiments.actions.measure_drift import measure_drift
+from experiments.actions.measure_drift import measure_drift_if_due
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import retrain_if_due
@@ -29,7 +29,6 @@ from inference.sending import send
 from inference.serving.changes import read_unserved
 
 logger = logging.getLogger(__name__)
-DRIFT_PAUSE = timedelta(minutes=30)
 
 
 @shared_task
@@ -132,10 +131,7 @@ def measure_drift_everywhere() -> None:
 
 
 def _measure(surface: Surface) -> None:
-    now = timezone.now()
-    # Beat asks at its start too, however often it is started.
-    if not surface.drift.filter(measured_at__range=(now - DRIFT_PAUSE, now)).exists():
-        measure_drift(surface=surface, now=now)
+    measure_drift_if_due(surface=surface, now=timezone.now())
 
 
 @shared_task

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inference.evaluation.drift import Moved
 
 RECENT, EARLIER = timedelta(days=2), timedelta(days=14)
+PAUSE = timedelta(minutes=30)  # beat asks hourly, and at each start
 MAX_ROWS = 20_000
 # What is served and what it is served for, newest first; a sample is enough for shares.
 _SERVED = """
@@ -34,6 +35,14 @@ _HAPPENED = """
     WHERE project_id = %(project)s AND occurred_at >= %(earlier)s AND occurred_at < %(now)s
         AND source = 'live'
     ORDER BY occurred_at DESC LIMIT %(limit)s"""
+
+
+def measure_drift_if_due(*, surface: Surface, now: datetime) -> DriftReport | None:
+    """Measure unless there is a report of the last half hour: beat asks at its start too."""
+    # A report from a clock that ran ahead does not count: it would hold measuring up until then.
+    if surface.drift.filter(measured_at__range=(now - PAUSE, now)).exists():
+        return None
+    return measure_drift(surface=surface, now=now)
 
 
 def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
