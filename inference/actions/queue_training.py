@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MAX_TRIGGER = 32  # as the column is wide
+
+
 class CannotTrainError(Exception):
     """A run that cannot be queued; the message says why."""
 
@@ -87,12 +90,14 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
     Raises:
         CannotTrainError: a run of this recommender is active on the surface.
     """
+    actor = run.trigger  # the trail names a person in full
+    run.trigger = actor[:MAX_TRIGGER]
     try:
         with transaction.atomic():
             run.save()
             record_audit(
                 run.surface.project_id,
-                actor=run.trigger,
+                actor=actor,
                 action=action,
                 subject=subject,
                 detail={"run": run.pk},

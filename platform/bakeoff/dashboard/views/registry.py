@@ -172,7 +172,7 @@ def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
         run = retrain_surface(
             surface=surface,
             recommender=request.POST.get("recommender", ""),
-            trigger=str(request.user)[:32],
+            trigger=str(request.user),
         )
     except CannotTrainError as error:
         messages.error(request, str(error))
