@@ -6,7 +6,7 @@ import hashlib
 
 from django.db import transaction
 
-from bakeoff.accounts.audit import PLATFORM
+from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     RoleDraft,

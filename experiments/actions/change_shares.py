@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from bakeoff.accounts.audit import PLATFORM, record_audit
+from bakeoff.accounts.actors import PLATFORM
+from bakeoff.accounts.audit import record_audit
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
-from bakeoff.accounts.audit import PLATFORM, record_audit
+from bakeoff.accounts.actors import PLATFORM
+from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import (
     CannotAssignError,
     check_condition,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakeoff.accounts.audit import PLATFORM
+from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.models import Decision
 

@@ -10,7 +10,7 @@ import orjson
 from django.db import transaction
 from django.utils import timezone
 
-from bakeoff.accounts.audit import PLATFORM
+from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.looks.look_input import gather, input_to_json, result_to_json

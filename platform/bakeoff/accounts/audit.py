@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_SUBJECT = 200
-PLATFORM = "platform"  # the actor of what nobody asked for
 
 
 def record_audit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.terminal import fail, say
 from bakeoff.environment import read_environment
 
@@ -23,7 +24,7 @@ def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
     folder = environment.artifacts
     try:
         if adopt:
-            adopt_store(artifacts=folder, by="bakeoff artifacts")
+            adopt_store(artifacts=folder, by=OPERATOR)
         check_store(environment.database_url, folder)
     except ForeignStoreError as error:
         raise fail(str(error)) from error

@@ -7,10 +7,9 @@ import json
 import click
 from rich.table import Table
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, fail, say
-
-OPERATOR = "operator"
 
 
 @click.group()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.keys import SCOPES
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import console, say
@@ -14,7 +15,6 @@ from bakeoff.commands.terminal import console, say
 if TYPE_CHECKING:
     from bakeoff.accounts.models import ApiKey
 
-BY = "shell"
 scope_option = click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True,
     help="What it may do; again for several. Without it: all that its kind may.",
@@ -45,7 +45,7 @@ def make(
 
     draft = KeyDraft("pk" if kind == "public" else "sk", name, scopes or None, origins)
     try:
-        _, text = make_key(project=project, draft=draft, by=BY)
+        _, text = make_key(project=project, draft=draft, by=OPERATOR)
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error
     _announce()
@@ -92,7 +92,10 @@ def change(
 
     try:
         changed = change_key(
-            key=key, by=BY, scopes=scopes or None, origins=origins if origins or any_origin else None
+            key=key,
+            by=OPERATOR,
+            scopes=scopes or None,
+            origins=origins if origins or any_origin else None,
         )
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error
@@ -109,7 +112,7 @@ def revoke(key_id: int, slug: str | None) -> None:
     key = _find(key_id, slug)
     from bakeoff.accounts.edit_keys import revoke_key
 
-    revoke_key(key=key, by=BY)
+    revoke_key(key=key, by=OPERATOR)
     _announce()
     say(f"{key} is revoked.")
 

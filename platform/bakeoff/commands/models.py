@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, fail, progress, say
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.3
 NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
-OPERATOR = "operator"
 DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import secrets
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.terminal import fail, say
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
@@ -186,7 +186,7 @@ def _free_port() -> int:
 
 def _print_result(platform: Platform, result: ReplayResult) -> None:
     project = result.project
-    login = _make_login()
+    login = _reset_login(project)
     say("")
     for experiment, verdict in result.experiments:
         say(f"Verdict on {experiment.key}: {verdict.sentence}")
@@ -198,14 +198,9 @@ def _print_result(platform: Platform, result: ReplayResult) -> None:
         say(f"NOT EQUAL: {difference}")
 
 
-def _make_login() -> str:
-    """Give the demonstration's person a new password."""
-    from django.contrib.auth.models import User
+def _reset_login(slug: str) -> str:
+    from bakeoff.accounts.models import Project
+    from bakeoff.accounts.reset_login import reset_login
 
-    password = secrets.token_urlsafe(9)
-    person, _ = User.objects.get_or_create(
-        username="demo", defaults={"is_staff": True, "is_superuser": True}
-    )
-    person.set_password(password)
-    person.save()
-    return f"demo / {password}"
+    project = Project.objects.get(slug=slug)
+    return f"demo / {reset_login(username='demo', project=project, by=OPERATOR)}"

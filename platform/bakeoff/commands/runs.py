@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import console, fail, say
-
-OPERATOR = "operator"
 
 
 @click.group()

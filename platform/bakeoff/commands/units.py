@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 import orjson
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import fail, say
-
-SHELL = "a shell"
 
 
 @click.group()
@@ -48,7 +47,7 @@ def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  c
     if not yes:
         click.confirm(f"Erase '{unit_id}' of project '{project}' for good?", abort=True)
     try:
-        erased = erase_unit(project_id=project.pk, unit_id=unit_id, by=SHELL)
+        erased = erase_unit(project_id=project.pk, unit_id=unit_id, by=OPERATOR)
     except CannotEraseError as error:
         raise fail(str(error)) from error
     for name, count in erased.rows.items():
@@ -70,5 +69,5 @@ def exclude(unit_ids: tuple[str, ...], slug: str | None) -> None:
         raise click.UsageError(f"unit_id == '{wrong[0][:40]}', must be a text of 1 to 200 characters.")
     from experiments.actions.exclude_units import exclude_units
 
-    added = exclude_units(project_id=project.pk, unit_ids=unit_ids, by=SHELL)
+    added = exclude_units(project_id=project.pk, unit_ids=unit_ids, by=OPERATOR)
     say(f"{added} units are left out from now on, {len(unit_ids) - added} were before.")
