@@ -1,4 +1,4 @@
-"""Load what a product says of its units."""
+"""Load attributes of units from a person's file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from experiments.actions.record_load import record_load
 from experiments.models import Unit
 
 if TYPE_CHECKING:
@@ -19,10 +20,28 @@ def load_units(
     *,
     project_id: int,
     units: Iterable[tuple[str, Mapping[str, Any]]],
+    by: str,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
-    """Write (unit id, attributes) pairs; return how many."""
+    """Load (unit id, attributes) pairs from a person's file; return how many were written.
+
+    Args:
+        project_id: whose units.
+        units: in any order; the last of several with one id in a chunk counts.
+        by: who loads.
+        progress: is called with the number of units of each chunk, after its commit.
+    """
+    with record_load(project_id, by=by, what="users", progress=progress) as count:
+        return _write(project_id, units, count)
+
+
+def _write(
+    project_id: int,
+    units: Iterable[tuple[str, Mapping[str, Any]]],
+    progress: Callable[[int], None],
+) -> int:
     rows, total = iter(units), 0
+    # One statement may not touch a row twice, so a chunk is a dict: the last of an id counts.
     while chunk := dict(islice(rows, CHUNK)):
         Unit.objects.bulk_create(
             [

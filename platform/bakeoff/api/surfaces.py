@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
-from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
@@ -22,6 +20,7 @@ from experiments.actions.change_surface import (
     put_surface,
 )
 from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
+from experiments.actions.load_catalogue import write_items
 from experiments.bounds import (
     MAX_ID,
     MAX_NAME,
@@ -33,10 +32,8 @@ from experiments.bounds import (
     check,
 )
 from experiments.models import Metric
-from inference.actions.load_items import ItemDraft, load_items
+from inference.actions.load_items import ItemDraft
 from inference.models import Surface
-from inference.sending import send
-from inference.tasks import embed_items
 from inference.training.label_names import MAX_LABEL, MAX_LABELS
 
 router = Router(tags=["surfaces"])
@@ -180,13 +177,8 @@ class ItemsWritten(Schema):
 @router.put("/items", response={200: ItemsWritten, **REFUSALS})
 def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
     """Add items or change them; their texts are embedded in a worker."""
-    with transaction.atomic():
-        ids = load_items(
-            project_id=project_of(request).pk,
-            items=[ItemDraft(**item.dict()) for item in payload.items],
-        )
-        transaction.on_commit(partial(send, embed_items, ids))
-    return {"written": len(ids)}
+    items = [ItemDraft(**item.dict()) for item in payload.items]
+    return {"written": write_items(project_id=project_of(request).pk, items=items)}
 
 
 class MetricIn(Schema):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.dataset import DatasetError, as_feature, stream_rows
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from experiments.ingest.load_events import PastEvent
     from inference.actions.load_items import ItemDraft
 
-OPERATOR = "operator"
 T = TypeVar("T")
 
 
@@ -53,11 +53,8 @@ def load() -> None:
 def items(file: Path, slug: str | None) -> None:
     """Columns: item_id; title, text and any other are optional."""
     project = find_project(slug)
-    from inference.actions.load_items import ItemDraft, load_items
-    from inference.cache import cache_client
-    from inference.sending import send
-    from inference.serving.changes import announce_change
-    from inference.tasks import embed_items
+    from experiments.actions.load_catalogue import load_catalogue
+    from inference.actions.load_items import ItemDraft
 
     def draft(row: dict[str, Any]) -> ItemDraft:
         known = ("item_id", "title", "text")
@@ -67,10 +64,7 @@ def items(file: Path, slug: str | None) -> None:
         return ItemDraft(_id(row, "item_id"), title, text, rest)
 
     with _read(file, draft) as (rows, advance):
-        ids = load_items(project_id=project.pk, items=rows, progress=advance)
-    for start in range(0, len(ids), 500):
-        send(embed_items, ids[start : start + 500])
-    announce_change(cache_client())
+        ids = load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
     say(f"{len(ids)} items are in; their texts are embedded by the worker.")
 
 
@@ -89,7 +83,7 @@ def users(file: Path, slug: str | None) -> None:
         return _id(row, name), attributes
 
     with _read(file, unit) as (rows, advance):
-        total = load_units(project_id=project.pk, units=rows, progress=advance)
+        total = load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
     say(f"{total} users are in.")
 
 
@@ -99,9 +93,8 @@ def users(file: Path, slug: str | None) -> None:
 def events(file: Path, slug: str | None) -> None:
     """Columns: event_id, name, unit_id, occurred_at; item_id, value and properties are optional."""
     project = find_project(slug)
-    from django.db import connection
-
-    from experiments.ingest.load_events import PastEvent, load_events
+    from experiments.actions.load_past_events import load_past_events
+    from experiments.ingest.load_events import PastEvent
 
     now = datetime.now(UTC)
 
@@ -117,9 +110,8 @@ def events(file: Path, slug: str | None) -> None:
             properties=_properties(row.get("properties")),
         )
 
-    connection.ensure_connection()
     with _read(file, event, resume=True) as (rows, advance):
-        loaded = load_events(connection.connection, project.pk, rows, progress=advance)
+        loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
     say(f"{loaded.new} events are new, {loaded.known} were there already.")
     if loaded.unknown:
         every = "every one" if loaded.unknown == loaded.with_item else str(loaded.unknown)
@@ -152,7 +144,8 @@ def labelled(
     project = find_project(slug)
     from bakeoff.commands.labels_seen import LabelsSeen
     from experiments.actions.change_surface import put_surface
-    from inference.actions.load_examples import ExampleDraft, load_examples
+    from experiments.actions.load_labelled_texts import load_labelled_texts
+    from inference.actions.load_examples import ExampleDraft
     from inference.models import Surface
 
     surface = Surface.objects.filter(project=project, key=key).first()
@@ -179,11 +172,7 @@ def labelled(
         return draft
 
     with _read(file, example) as (rows, advance):
-        loaded = load_examples(surface_id=surface.pk, examples=rows, progress=advance)
-    from inference.cache import cache_client
-    from inference.serving.changes import announce_change
-
-    announce_change(cache_client())
+        loaded = load_labelled_texts(surface=surface, examples=rows, by=OPERATOR, progress=advance)
     say(
         f"{loaded.total} labelled examples are in{f', and surface {key} is made' if made else ''}"
         + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")

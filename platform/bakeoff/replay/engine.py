@@ -12,46 +12,43 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
-
+from bakeoff.accounts.actors import OPERATOR
+from bakeoff.accounts.create_project import create_numbered_project
+from bakeoff.accounts.edit_keys import KeyDraft, make_key
 from bakeoff.accounts.keys import PUBLIC
-from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.checks import check_champion, check_decision, check_ledger
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow, follow_run, wait_until
 from bakeoff.replay.plan import EXPLORATION, ReplayPlan, make_replay_plan, policy_of
 from bakeoff.replay.visitors import Ledger, SimulatedVisitor, Traffic, send_visitors
-from experiments.actions.change_surface import put_surface
+from experiments.actions.change_surface import patch_surface, put_surface
+from experiments.actions.create_metric import create_metric
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     RoleDraft,
     VariantDraft,
     define_experiment,
 )
+from experiments.actions.load_catalogue import load_catalogue
+from experiments.actions.load_past_events import load_past_events
 from experiments.actions.load_units import load_units
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.ingest.load_events import PastEvent, load_events
+from experiments.ingest.load_events import PastEvent
 from experiments.models import Experiment, Metric
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
-from inference.actions.load_items import ItemDraft, load_items
+from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
 from inference.models import Item, ModelVersion, Surface
-from inference.sending import send
 from inference.serving.changes import announce_change, read_back
 from inference.serving.keys import candidates_key
-from inference.tasks import embed_items
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.replay.dataset import Dataset, Interaction
-
-
-EMBED_CHUNK = 200
-OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +125,10 @@ class Replay:
             ReplayError: it stopped; the message says where and why.
         """
         self._print_plan()
-        self._project = self._make_project()
-        _, self._key = ApiKey.make(self._project, PUBLIC, name="visitors")
+        # A project of its own: what an earlier replay recorded must not be learnt from.
+        self._project = create_numbered_project(prefix="replay", name=self._dataset.name, by=OPERATOR)
+        draft = KeyDraft(PUBLIC, "visitors")
+        _, self._key = make_key(project=self._project, draft=draft, by=OPERATOR)
         self._load()
         self._surface = self._make_surface()
         self._crown_popularity()
@@ -167,26 +166,28 @@ class Replay:
         )
         say(f"Policy, fixed beforehand: {self._policy}")
 
-    def _make_project(self) -> Project:
-        """Make a project of its own: what an earlier replay recorded must not be learnt from."""
-        number = Project.objects.filter(slug__startswith="replay-").count() + 1
-        return Project.objects.create(slug=f"replay-{number}", name=self._dataset.name)
-
     def _load(self) -> None:
         project, dataset = self._project, self._dataset
+        # Before the items: the worker that embeds them would fetch it at the same time.
+        with progress("Fetching the encoder, once a home", 1) as advance:
+            encoder_path()
+            advance(1)
         with progress("Loading the catalogue", len(dataset.items)) as advance:
-            ids = load_items(
+            ids = load_catalogue(
                 project_id=project.pk,
                 items=(ItemDraft(item.item_id, item.title, item.text) for item in dataset.items),
+                by=OPERATOR,
                 progress=advance,
             )
         units = {i.unit_id: dataset.users.get(i.unit_id, {}) for i in self._plan.past}
         with progress("Loading the users", len(units)) as advance:
-            load_units(project_id=project.pk, units=units.items(), progress=advance)
-        connection.ensure_connection()
-        with progress("Loading past events", len(self._plan.past)) as advance:
-            load_events(connection.connection, project.pk, self._past_events(), progress=advance)
-        self._embed(ids)
+            load_units(project_id=project.pk, units=units.items(), by=OPERATOR, progress=advance)
+        events = self._past_events()
+        with progress("Loading past events", len(events)) as advance:
+            load_past_events(project_id=project.pk, events=events, by=OPERATOR, progress=advance)
+        items = list(Item.objects.filter(pk__in=ids))
+        with progress("Embedding the texts in a worker", len(items)) as advance:
+            follow(lambda: count_embedded(items), len(items), advance, "embedding")
 
     def _past_events(self) -> Sequence[PastEvent]:
         """Return the past as a product's events, moved in time so that it ends an hour ago."""
@@ -206,29 +207,20 @@ class Replay:
 
         return [event(number, past) for number, past in enumerate(self._plan.past)]
 
-    def _embed(self, ids: Sequence[int]) -> None:
-        with progress("Fetching the encoder, once a home", 1) as advance:
-            encoder_path()
-            advance(1)
-        items = list(Item.objects.filter(pk__in=ids))
-        for start in range(0, len(ids), EMBED_CHUNK):
-            send(embed_items, list(ids)[start : start + EMBED_CHUNK])
-        with progress("Embedding the texts in a worker", len(items)) as advance:
-            follow(lambda: count_embedded(items), len(items), advance, "embedding")
-
     def _make_surface(self) -> Surface:
         liked = (
             [f"rating>={self._dataset.positive:g}", "click"]
             if self._dataset.has_ratings
             else ["interaction", "click"]
         )
-        Metric.objects.create(
+        clicks = Metric(
             project=self._project,
             key="clicks-per-unit",
             name="clicks",
             kind=Metric.Kind.MEAN,
             event_name="click",
         )
+        create_metric(metric=clicks, by=OPERATOR)
         values = {
             "liked_events": liked,
             "static_list": [item.item_id for item in self._dataset.items[:10]],
@@ -254,7 +246,8 @@ class Replay:
 
     def _wait_for_schedule(self) -> ModelVersion:
         """Turn the schedule on and wait for the run that it starts."""
-        Surface.objects.filter(pk=self._surface.pk).update(retrain_recommender="two-tower")
+        schedule = {"retrain_recommender": "two-tower"}
+        patch_surface(surface=self._surface, changes=schedule, by=OPERATOR)
         say("The schedule is on: two-tower is retrained on what was recorded.")
         runs = self._surface.training_runs.filter(recommender="two-tower")
         wait_until(runs.exists, "the scheduled run")

@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from bakeoff.accounts.actors import OPERATOR
+from bakeoff.accounts.create_project import create_numbered_project
+from bakeoff.accounts.edit_keys import KeyDraft, make_key
 from bakeoff.accounts.keys import PUBLIC
-from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.commands.terminal import progress, say
 from bakeoff.replay.checks import check_decision
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow_run, wait_until
-from experiments.actions.change_surface import put_surface
+from experiments.actions.change_surface import patch_surface, put_surface
+from experiments.actions.create_metric import create_metric
+from experiments.actions.load_labelled_texts import load_labelled_texts
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Metric
 from experiments.reports.verdict import summarise_verdict
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.load_examples import ExampleDraft
 from inference.actions.move_alias import move_alias
 from inference.actions.queue_compression import queue_compression
 from inference.cache import cache_client
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
 
 BASELINE = "tfidf"
 CONNECTIONS = 8
-OPERATOR = "operator"
 WINDOW_SECONDS = 5.0
 
 
@@ -104,9 +107,9 @@ class LabelledReplay:
         Raises:
             ReplayError: it stopped; the message says where and why.
         """
-        number = Project.objects.filter(slug__startswith="labelled-").count() + 1
-        self._project = Project.objects.create(slug=f"labelled-{number}", name="Labelled texts")
-        _, self._key = ApiKey.make(self._project, PUBLIC, name="visitors")
+        self._project = create_numbered_project(prefix="labelled", name="Labelled texts", by=OPERATOR)
+        draft = KeyDraft(PUBLIC, "visitors")
+        _, self._key = make_key(project=self._project, draft=draft, by=OPERATOR)
         self._make_surface()
         result = LabelledResult(self._project.slug)
         baseline = self._train(BASELINE, result)
@@ -116,7 +119,7 @@ class LabelledReplay:
         challenger = self._train(self._challenger, result)
         if challenger.passed_gate and baseline.passed_gate:
             # Only now: the experiment of the challenger's parent would be in the way.
-            Surface.objects.filter(pk=self._surface.pk).update(start_experiments=True)
+            patch_surface(surface=self._surface, changes={"start_experiments": True}, by=OPERATOR)
             found = Experiment.objects.filter(variants__model_version=challenger)
             wait_until(found.exists, f"the experiment of {challenger}")
             self._compete(found.get(), result)
@@ -151,7 +154,7 @@ class LabelledReplay:
         self._surface = put_surface(
             project=self._project, key="labels", values=values, replace=False, by=OPERATOR
         )
-        Metric.objects.create(
+        accuracy = Metric(
             project=self._project,
             key="accuracy",
             name="accuracy against corrections",
@@ -160,25 +163,27 @@ class LabelledReplay:
             value=Metric.Value.SUM,
             denominator_event="feedback.correction",
         )
+        create_metric(metric=accuracy, by=OPERATOR)
         with progress("Loading labelled texts", len(self._past)) as advance:
-            load_examples(
-                surface_id=self._surface.pk,
+            load_labelled_texts(
+                surface=self._surface,
                 examples=(
                     ExampleDraft(f"past:{n}", row.text, row.label, row.features)
                     for n, row in enumerate(self._past)
                 ),
+                by=OPERATOR,
                 progress=advance,
             )
 
     def _train(self, model: str, result: LabelledResult) -> ModelVersion:
         """Train, compress what has an encoder, and say what the gate said."""
         version = follow_run(
-            retrain_surface(surface=self._surface, recommender=model, trigger="operator")
+            retrain_surface(surface=self._surface, recommender=model, trigger=OPERATOR)
         )
         self._say_gate(version)
         if version.passed_gate and version.encoder_sha256 and model != BASELINE:
             version = follow_run(
-                queue_compression(version=version, how="int8", size=0, trigger="operator")
+                queue_compression(version=version, how="int8", size=0, trigger=OPERATOR)
             )
             self._say_gate(version)
             self._stand_back(version.parent)
@@ -192,7 +197,7 @@ class LabelledReplay:
             move_alias(
                 version=parent,
                 to=parent.Alias.CANDIDATE,
-                by="operator",
+                by=OPERATOR,
                 reason="its compressed version competes",
             )
 
@@ -216,7 +221,7 @@ class LabelledReplay:
             time.sleep(POLL_SECONDS)
         if self._is_running(experiment):
             stop_experiment(
-                experiment=experiment, by="operator", reason="all visitors came, without a verdict"
+                experiment=experiment, by=OPERATOR, reason="all visitors came, without a verdict"
             )
         experiment.refresh_from_db()
         verdict = summarise_verdict(experiment)

@@ -1,0 +1,59 @@
+"""Load a catalogue: items are written, their texts embedded by workers, and serving told."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from experiments.actions.record_load import record_load
+from inference.actions.load_items import ItemDraft, load_items
+from inference.cache import cache_client
+from inference.sending import send
+from inference.serving.changes import announce_change
+from inference.tasks import embed_items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+EMBED_CHUNK = 500  # items per message: a worker that stops loses no more than seconds of work
+
+
+def load_catalogue(
+    *,
+    project_id: int,
+    items: Iterable[ItemDraft],
+    by: str,
+    progress: Callable[[int], None] = lambda _count: None,
+) -> list[int]:
+    """Load a file of items, add new ones and change known ones; return their database ids.
+
+    Args:
+        project_id: whose catalogue.
+        items: in any order; the last of several with one id counts.
+        by: who loads.
+        progress: is called with the number of items of each chunk, after its commit.
+    """
+    with record_load(project_id, by=by, what="items", progress=progress) as count:
+        ids = load_items(project_id=project_id, items=items, progress=count)
+    _embed(ids)
+    announce_change(cache_client())
+    return ids
+
+
+def write_items(*, project_id: int, items: Sequence[ItemDraft]) -> int:
+    """Write a few items that a product sends; return how many.
+
+    They are data like events, sent by the thousand: the audit trail does not list them.
+    """
+    with transaction.atomic():
+        ids = load_items(project_id=project_id, items=items)
+        # A worker that reads before the commit would find no item.
+        transaction.on_commit(partial(_embed, ids))
+    return len(ids)
+
+
+def _embed(ids: Sequence[int]) -> None:
+    for start in range(0, len(ids), EMBED_CHUNK):
+        send(embed_items, ids[start : start + EMBED_CHUNK])
