@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import URLResolver
 from uuid_utils import uuid7
 
 from bakeoff.accounts.models import ApiKey, AuditEntry, Membership
+from bakeoff.dashboard.urls import urlpatterns
+from bakeoff.dashboard.views.experiments import ACTS
+from bakeoff.dashboard.views.registry import VERSION_ACTS
 from experiments.actions.share_report import share_report
+from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.models import Experiment, Metric, ReportShare
+from experiments.models import Experiment, Feedback, Metric, ReportShare
+from inference.models import ModelVersion, Surface, TrainingRun
 from tests.support import builders
 
 
@@ -118,29 +124,160 @@ def set_member(shop):
     return f"/p/{shop.project.slug}/team/members/", body, given.exists
 
 
+def define(shop):
+    challenger = builders.make_version(shop.surface, list(range(1, 11)))
+    body = {
+        "surface": shop.surface.pk, "key": "trial", "control": shop.champion.pk,
+        "treatment": challenger.pk, "treatment_share": 50, "allocation": 100, "primary": shop.metric.pk,
+        "margin": 5, "rule": "always_valid", "planned_units": 100, "minimum_days": 0, "window_hours": 24,
+    }  # fmt: skip
+    return f"/p/{shop.project.slug}/experiments/new/", body, shop.project.experiments.exists
+
+
+def edit(shop):
+    experiment = draft(shop)
+    _, body, _ = define(shop)
+    challenger = experiment.treatments[0].model_version_id
+    body |= {"key": experiment.key, "treatment": challenger, "hypothesis": "Better."}
+    changed = Experiment.objects.filter(pk=experiment.pk, hypothesis="Better.")
+    return f"/experiments/{shop.project.slug}/{experiment.key}/edit/", body, changed.exists
+
+
+def ship(shop):
+    experiment = shop.run_experiment()
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/act/ship/"
+    champion = experiment.treatments[0].model_version_id
+    shipped = shop.surface.versions.champions().filter(pk=champion)
+    return address, {"variant": "treatment"}, shipped.exists
+
+
+def ramp(shop):
+    experiment = shop.define(builders.make_version(shop.surface, list(range(1, 11))))
+    Experiment.objects.filter(pk=experiment.pk).update(allocation=0.2)
+    start_experiment(experiment=experiment, by="a test")
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/act/ramp/"
+    ramped = Experiment.objects.filter(pk=experiment.pk, allocation=0.5)
+    return address, {"allocation": "50"}, ramped.exists
+
+
+def turned_off(shop):
+    experiment = shop.run_experiment()
+    Experiment.objects.filter(pk=experiment.pk).update(enabled=False)
+    return experiment
+
+
+SURFACE = {
+    "static_list": "[]", "labels": "[]", "liked_events": '["click"]', "exploration": "0.1",
+    "retrain_recommender": "", "retrain_every_seconds": "86400", "shadow_first": "0",
+}  # fmt: skip
+
+
+def make_surface(shop):
+    made = shop.project.surfaces.filter(key="sidebar", exploration=0.1)
+    body = {**SURFACE, "key": "sidebar", "kind": "recommend"}
+    return f"/p/{shop.project.slug}/surfaces/", body, made.exists
+
+
+def change_surface(shop):
+    changed = shop.project.surfaces.filter(key="home-feed", exploration=0.1)
+    return f"/p/{shop.project.slug}/surfaces/home-feed/edit/", SURFACE, changed.exists
+
+
+def train(shop):
+    clicks = [
+        builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}") for n in range(40)
+    ]
+    builders.write(builders.Rows(events=clicks))
+    Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["click"])
+    address = f"/p/{shop.project.slug}/surfaces/home-feed/train/"
+    return address, {"recommender": "popularity"}, shop.surface.training_runs.exists
+
+
+def cancel_run(shop):
+    run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+    cancelled = TrainingRun.objects.filter(pk=run.pk, state="cancelled")
+    return f"/runs/{run.pk}/cancel/", {}, cancelled.exists
+
+
+def act_on_version(verb, alias):
+    def call(shop):
+        version = builders.make_version(shop.surface, list(range(1, 11)))
+        moved = ModelVersion.objects.filter(pk=version.pk, alias=alias)
+        return f"/p/{shop.project.slug}/models/{version.pk}/{verb}/", {}, moved.exists
+
+    return call
+
+
+def review(shop):
+    slate = builders.make_slate(shop, "u1")
+    builders.write(builders.Rows(feedback=[builders.feedback(shop, slate, kind="text", text="good")]))
+    row = Feedback.objects.get(project=shop.project)
+    reviewed = Feedback.objects.filter(pk=row.pk, state="ok")
+    body = {"feedback": row.pk, "state": "ok"}
+    return f"/p/{shop.project.slug}/feedback/", body, reviewed.exists
+
+
+# The name of an address, with the verb where one address serves several.
 VERBS = {
-    "start": act(draft, "start", state="running"),
-    "stop": act(lambda s: s.run_experiment(), "stop", state="ended"),
-    "turn off": act(lambda s: s.run_experiment(), "turn-off", enabled=False),
-    "learn": act(ended, "learn", {"lesson": "Titles matter."}, lesson="Titles matter."),
-    "restore": act(archived, "restore", archived_at=None),
-    "archive": archive,
-    "discard": discard,
+    "act start": act(draft, "start", state="running"),
+    "act stop": act(lambda s: s.run_experiment(), "stop", state="ended"),
+    "act ship": ship,
+    "act ramp": ramp,
+    "act turn-off": act(lambda s: s.run_experiment(), "turn-off", enabled=False),
+    "act turn-on": act(turned_off, "turn-on", enabled=True),
+    "act learn": act(ended, "learn", {"lesson": "Titles matter."}, lesson="Titles matter."),
+    "act restore": act(archived, "restore", archived_at=None),
+    "act archive": archive,
+    "act discard": discard,
+    "experiments-new": define,
+    "edit": edit,
     "share": share,
-    "revoke share": revoke_share,
-    "make metric": make_metric,
-    "make key": make_key,
-    "change key": change_key,
-    "revoke key": revoke_key,
-    "set member": set_member,
+    "revoke-share": revoke_share,
+    "metrics": make_metric,
+    "surfaces": make_surface,
+    "surface-edit": change_surface,
+    "surface-train": train,
+    "cancel-run": cancel_run,
+    "version-act promote": act_on_version("promote", "champion"),
+    "version-act shadow": act_on_version("shadow", "shadow"),
+    "feedback": review,
+    "team-make-key": make_key,
+    "team-change-key": change_key,
+    "team-revoke-key": revoke_key,
+    "team-set-member": set_member,
 }
+READS = {
+    "report", "download", "experiments", "experiments-plan", "surface", "models", "version", "units",
+    "events", "team", "home", "shared", "run", "health", "demo", "sdk",
+}  # fmt: skip
+# They change the person's session and belong to no project.
+SESSION = {"sign-in", "sign-out", "set_language"}
+
+
+def verbs(patterns=urlpatterns):
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from verbs(pattern.url_patterns)
+        elif pattern.name in SEVERAL:
+            yield from (f"{pattern.name} {verb}" for verb in SEVERAL[pattern.name])
+        else:
+            yield pattern.name
+
+
+SEVERAL = {"act": ACTS, "version-act": VERSION_ACTS}
+
+
+def test_the_table_names_every_address_and_verb():
+    assert set(verbs()) == set(VERBS) | READS | SESSION
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_one_entry_and_the_effect(shop, admin, verb):
+def test_one_entry_and_the_effect(shop, lane, admin, verb):
     address, body, has_effect = VERBS[verb](shop)
+    lane.refresh()
     before = set(AuditEntry.objects.filter(project=shop.project).values_list("pk", flat=True))
-    assert admin.post(address, body).status_code == 302
+    response = admin.post(address, body)
+    assert response.status_code == 302, response.content.decode()
     assert has_effect()
     (entry,) = AuditEntry.objects.filter(project=shop.project).exclude(pk__in=before)
     assert entry.actor == admin.name

@@ -1,0 +1,172 @@
+"""Every command that changes something writes one audit entry, in the name of the operator."""
+
+from __future__ import annotations
+
+import csv
+import threading
+
+import click
+import pytest
+from click.testing import CliRunner
+from django.db import connection
+
+from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.cli import main
+from experiments.actions.stop_experiment import stop_experiment
+from inference.models import Snapshot, Surface, TrainingRun
+from tests.support import builders
+from tests.support.waiting import wait_until
+
+READS = {
+    "doctor", "analyze", "power", "simulate", "models", "runs list", "experiments list", "units export",
+    "feedback export", "keys list",
+}  # fmt: skip
+# They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
+# that has users.
+SERVERS = {"up", "migrate"}
+# They conduct the whole loop by actions, each with an entry of its own, in a project of their own.
+CONDUCTORS = {"demo", "replay"}
+# One store serves every project, and each has the entry: tests/packaging/test_image.py adopts another.
+STORE = {"artifacts"}
+
+
+def csv_of(folder, **row):
+    file = folder / "rows.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, fieldnames=list(row))
+        writer.writeheader()
+        writer.writerow(row)
+    return file
+
+
+def draft(shop):
+    return shop.define(builders.make_version(shop.surface, list(range(1, 11))))
+
+
+def challenger(shop):
+    snapshot = Snapshot.objects.create(surface=shop.surface, sha256="0" * 64, rows=1, units=1)
+    return builders.make_version(shop.surface, list(range(1, 11)), snapshot=snapshot)
+
+
+def after_experiment(shop):
+    """A champion's rival whose experiment has ended."""
+    experiment = shop.run_experiment()
+    stop_experiment(experiment=experiment, by="a test")
+    return experiment.treatments[0].model_version.label
+
+
+def liked(shop):
+    builders.write(
+        builders.Rows(
+            events=[
+                builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}")
+                for n in range(40)
+            ]
+        )
+    )
+    Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["click"])
+
+
+def queued(shop):
+    return TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+
+
+def classify(shop):
+    return Surface.objects.create(project=shop.project, key="desk", kind=Surface.Kind.CLASSIFY)
+
+
+def key(shop):
+    return str(ApiKey.make(shop.project, "pk", name="old")[0].pk)
+
+
+def train(shop, folder):
+    liked(shop)
+    return ["home-feed", "--recommender", "popularity"]
+
+
+def register(shop, folder):
+    liked(shop)
+    return ["home-feed", "--endpoint", "http://127.0.0.1:9/rank"]
+
+
+def define(shop, folder):
+    version = challenger(shop).label
+    return [
+        "trial", "--surface", "home-feed", "--control", shop.champion.label, "--treatment", version,
+        "--metric", "clicks",
+    ]  # fmt: skip
+
+
+def load_labelled(shop, folder):
+    classify(shop)
+    return [csv_of(folder, text="my card is lost", label="card"), "--surface", "desk"]
+
+
+# Command → what makes its arguments; all but the project.
+CALLS = {
+    "load items": lambda _shop, folder: [csv_of(folder, item_id="a", title="Heat")],
+    "load users": lambda _shop, folder: [csv_of(folder, user_id="u1", country="DE")],
+    "load events": lambda _shop, folder: [
+        csv_of(folder, event_id="1", name="click", unit_id="u1", occurred_at="2020-01-01")
+    ],
+    "load labelled": load_labelled,
+    "train": train,
+    "register": register,
+    "compress": lambda shop, _: [challenger(shop).label, "--project", "8"],
+    "shadow": lambda shop, _: ["home-feed", challenger(shop).label],
+    "promote": lambda shop, _: ["home-feed", challenger(shop).label],
+    "rollback": lambda shop, _: ["home-feed", after_experiment(shop)],
+    "runs cancel": lambda shop, _: [str(queued(shop).pk)],
+    "experiments define": define,
+    "experiments start": lambda shop, _: [draft(shop).key],
+    "experiments stop": lambda shop, _: [shop.run_experiment().key],
+    "units erase": lambda _shop, _: ["u1", "--yes"],
+    "units exclude": lambda _shop, _: ["u1"],
+    "keys make": lambda _shop, _: ["--kind", "secret"],
+    "keys change": lambda shop, _: [key(shop), "--any-origin"],
+    "keys revoke": lambda shop, _: [key(shop)],
+}
+# They follow the run that they queue; no worker of these tests would take it.
+FOLLOWED = {"train", "register", "compress"}
+
+
+def commands(group=main, path=()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name))
+
+
+def test_the_table_names_every_command():
+    assert set(commands()) == set(CALLS) | READS | SERVERS | CONDUCTORS | STORE
+
+
+def fail_run_of(surface):
+    """End the run that a command follows, as a worker whose training failed does."""
+    runs = TrainingRun.objects.filter(surface=surface, state=TrainingRun.State.QUEUED)
+    try:
+        wait_until(lambda: runs.update(state=TrainingRun.State.FAILED, message="no worker runs"))
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_one_audit_entry_each(shop, lane, tmp_path, command):
+    arguments = [str(one) for one in CALLS[command](shop, tmp_path)]
+    lane.refresh()
+    before = set(AuditEntry.objects.filter(project=shop.project).values_list("pk", flat=True))
+    worker = threading.Thread(target=fail_run_of, args=(shop.surface,))
+    if command in FOLLOWED:
+        worker.start()
+    project = "--in" if command == "compress" else "--project"
+    result = CliRunner().invoke(
+        main, [*command.split(), *arguments, project, shop.project.slug], catch_exceptions=False
+    )
+    if command in FOLLOWED:
+        worker.join()
+    assert result.exit_code == int(command in FOLLOWED), result.output
+    (entry,) = AuditEntry.objects.filter(project=shop.project).exclude(pk__in=before)
+    assert entry.actor == "operator"
