@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.stats.effects import compare, critical_value
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
 from experiments.stats.quantiles import Sketch

@@ -17,7 +17,8 @@ from bakeoff.replay.plan import EXPLORATION, make_replay_plan, policy_of
 from benchmarks.results import Row, write_result
 from experiments.assignment import ExperimentRule, VariantRule
 from experiments.assignment.bulk import assign_many
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
 from experiments.stats.totals import Totals

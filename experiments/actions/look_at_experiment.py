@@ -13,7 +13,7 @@ from django.utils import timezone
 from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.drop_treatment import Harm, drop_treatment
-from experiments.looks.look_input import gather, input_to_json, result_to_json
+from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.looks.serving_quality import serving_of
 from experiments.models import Decision, Experiment, Look
@@ -41,19 +41,19 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         if experiment.state != Experiment.State.RUNNING:
             return None
         last = experiment.looks.last()
-        given = gather(experiment, now)
-        inputs = input_to_json(given)
-        if last is not None and not given.crossed and _says_the_same(inputs, last.inputs):
+        inputs = gather(experiment, now)
+        stored = inputs.as_json()
+        if last is not None and not inputs.crossed and _says_the_same(stored, last.inputs):
             return None
-        result = take_look(given)
+        result = take_look(inputs)
         look = Look.objects.create(
             experiment=experiment,
             number=(last.number if last else 0) + 1,
             taken_at=now,
             batch=experiment.batches,
             information=result.information,
-            inputs=inputs,
-            result=result_to_json(result),
+            inputs=stored,
+            result=result.as_json(),
             action=result.action,
             reason=result.reason,
             serving=serving_of(

@@ -1,19 +1,16 @@
-"""What a look reads, from the database or from a stored look."""
+"""What a look reads, from the database."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db import connection
 from django.db.models import Sum
 
 from experiments.metrics.freeze import spec_of
-from experiments.stats.look import LookInput, LookResult
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
-from experiments.stats.policy import Policy
 from experiments.stats.quantiles import Sketch
 from experiments.stats.rules import RuleState
 from experiments.stats.totals import TOTALS, Totals
@@ -25,11 +22,8 @@ if TYPE_CHECKING:
     from experiments.models import Experiment, ExperimentMetric
     from experiments.stats.effects import Summary
     from experiments.stats.metric_input import Role
-    from experiments.stats.segments import SegmentEffect
 
 Epochs = list[dict[str, Any]]
-# 1: intervals of the estimate ± critical · se; 2: by inverting the test, null below the gates.
-SCHEMA = 2
 _UNCAPPED = ("sum_u", "sum_uu")
 
 
@@ -69,7 +63,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         exposures=[(counts[""][epoch.number], epoch.weights) for epoch in epochs],
         crossover_units=crossover_units,
         elapsed_seconds=(now - started).total_seconds(),
-        min_srm_p=last.result["sample_ratio"]["p_value"] if last is not None else 1.0,
+        min_srm_p=last.parsed_result.sample_ratio.p_value if last is not None else 1.0,
         states={key: RuleState.from_json(one) for key, one in state.get("states", {}).items()},
         crossed=state.get("crossed", []),
         batches=_new_batches(experiment, primary, variants, state.get("batch", 0)),
@@ -225,139 +219,3 @@ def _sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for key, units in one.items():
             total[key] = total.get(key, 0) + units
     return total
-
-
-def _summary_to_json(summary: Summary) -> dict[str, Any]:
-    if isinstance(summary, Sketch):
-        return {"counts": {str(bucket): units for bucket, units in sorted(summary.counts.items())}}
-    return asdict(cast("Totals", summary))
-
-
-def _summary_from_json(data: Mapping[str, Any]) -> Summary:
-    if "counts" in data:
-        return Sketch({int(bucket): units for bucket, units in data["counts"].items()})
-    return Totals(**data)
-
-
-def _epochs_to_json(epochs: Sequence[Mapping[str, Summary]]) -> Epochs:
-    return [{key: _summary_to_json(one) for key, one in epoch.items()} for epoch in epochs]
-
-
-def _epochs_from_json(data: Epochs) -> list[dict[str, Any]]:
-    return [{key: _summary_from_json(one) for key, one in epoch.items()} for epoch in data]
-
-
-def input_to_json(inputs: LookInput) -> dict[str, Any]:
-    """Return a look's input as plain values, to be stored with it."""
-    return {
-        "policy": inputs.policy.as_json(),
-        "control": inputs.control,
-        "treatments": list(inputs.treatments),
-        "metrics": [
-            {
-                "key": metric.key,
-                "kind": metric.kind,
-                "role": metric.role,
-                "increase_is_good": metric.increase_is_good,
-                "margin": metric.margin,
-                "quantile": metric.quantile,
-                "epochs": _epochs_to_json(metric.epochs),
-                "uncapped": _epochs_to_json(metric.uncapped),
-            }
-            for metric in inputs.metrics
-        ],
-        "exposures": [[dict(counts), dict(weights)] for counts, weights in inputs.exposures],
-        "doubled": inputs.crossover_units,
-        "elapsed_seconds": inputs.elapsed_seconds,
-        "smallest_srm_p": inputs.min_srm_p,
-        "states": {key: state.as_json() for key, state in inputs.states.items()},
-        "crossed": list(inputs.crossed),
-        "batches": _epochs_to_json(inputs.batches),
-        "segments": {name: _epochs_to_json(epochs) for name, epochs in inputs.segments.items()},
-        "segment_exposures": {name: dict(counts) for name, counts in inputs.segment_exposures.items()},
-        "excluded": [[dict(counts), dict(weights)] for counts, weights in inputs.excluded],
-        "split": inputs.cross_id_conflicts,
-        "left": list(inputs.left),
-        "claimed": [dict(counts) for counts in inputs.claimed],
-    }
-
-
-# Stored inputs are hashed and keep the names they were written with.
-_ATTRIBUTES = {
-    "doubled": "crossover_units",
-    "smallest_srm_p": "min_srm_p",
-    "split": "cross_id_conflicts",
-}
-
-
-def input_from_json(data: Mapping[str, Any]) -> LookInput:
-    """Read what `input_to_json` wrote."""
-    parsed = {
-        "policy": Policy.parse(data["policy"]),
-        "metrics": [
-            MetricInput(
-                **metric
-                | {
-                    "epochs": _epochs_from_json(metric["epochs"]),
-                    "uncapped": _epochs_from_json(metric["uncapped"]),
-                }
-            )
-            for metric in data["metrics"]
-        ],
-        "exposures": [(counts, weights) for counts, weights in data["exposures"]],
-        "excluded": [(counts, weights) for counts, weights in data.get("excluded", ())],
-        "states": {key: RuleState.from_json(state) for key, state in data["states"].items()},
-        "batches": _epochs_from_json(data["batches"]),
-        "segments": {name: _epochs_from_json(epochs) for name, epochs in data["segments"].items()},
-    }
-    named = {_ATTRIBUTES.get(key, key): value for key, value in data.items()}
-    return LookInput(**{**named, **parsed})
-
-
-def result_to_json(result: LookResult) -> dict[str, Any]:
-    """Return a look's result as plain values; what follows from the numbers is spelled out."""
-    comparisons = []
-    for comparison in result.comparisons:
-        effect = comparison.effect
-        derived = {} if effect is None else {"lift": effect.lift, "p_value_fixed": effect.p_value}
-        row = asdict(comparison) | derived
-        if effect is not None:
-            del row["effect"]["strata"]  # they follow from the totals
-            row["effect"]["df"] = None if math.isinf(effect.df) else effect.df  # JSON has no infinity
-        if row["critical"] is not None and math.isinf(max(row["ends"])):
-            row["critical"] = row["ends"] = None
-        comparisons.append(row)
-    return {
-        "schema": SCHEMA,
-        "action": result.action,
-        "variant": result.variant,
-        "reason": result.reason,
-        "leaving": dict(result.leaving),
-        "information": result.information,
-        "sample_ratio": asdict(result.sample_ratio),
-        "comparisons": comparisons,
-        "segments": [_segment_to_json(row) for row in result.segments],
-        "mismatch": [asdict(row) for row in result.mismatch],
-        "bounds": {
-            key: {
-                "t": state.sequential.t,
-                "bound": state.sequential.as_json()["bound"],
-                "spent": state.sequential.spent,
-            }
-            for key, state in result.states.items()
-        },
-    }
-
-
-def _segment_to_json(row: SegmentEffect) -> dict[str, Any]:
-    effect = row.effect
-    return {
-        "segment": row.segment,
-        "variant": row.variant,
-        "units": 0 if effect is None else effect.control_n + effect.treatment_n,
-        "estimate": None if effect is None else effect.estimate,
-        "lift": None if effect is None else effect.lift,
-        "interval": row.interval,
-        "adjusted_p_value": row.adjusted_p_value,
-        "why_not": row.why_not,
-    }

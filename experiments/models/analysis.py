@@ -7,6 +7,10 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
+
+from experiments.stats.look_input import LookInput
+from experiments.stats.look_result import LookResult
 
 
 class Observation(models.Model):
@@ -174,6 +178,16 @@ class Look(models.Model):
 
     def __str__(self) -> str:
         return f"look {self.number} of {self.experiment}"
+
+    @cached_property
+    def parsed_result(self) -> LookResult:
+        """What came out, as the type that pages, files and actions read."""
+        return LookResult.from_json(self.result)
+
+    @cached_property
+    def parsed_inputs(self) -> LookInput:
+        """What went in."""
+        return LookInput.from_json(self.inputs)
 
 
 class Decision(models.Model):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from experiments.scorecards.unit_file import FileError
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from experiments.scorecards.unit_file import FileLook, FileTotals, MetricColumn
     from experiments.stats.comparison import Comparison
-    from experiments.stats.look import LookResult
+    from experiments.stats.look_result import LookResult
     from experiments.stats.metric_input import Role
     from experiments.stats.policy import Policy
 
@@ -240,7 +241,7 @@ def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
             {
                 "segment": row.segment,
                 "variant": row.variant,
-                "estimate": row.effect.estimate if row.effect else None,
+                "estimate": row.estimate,
                 "ci": row.interval,
                 "adjusted_p_value": row.adjusted_p_value,
                 "why_not": row.why_not or None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtr
@@ -12,7 +12,7 @@ from scipy.special import ndtr, stdtr
 from experiments.stats.strata import MeanStratum, QuantileStratum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from experiments.stats.strata import Distance, Stratum
 
@@ -25,6 +25,11 @@ FARTHEST_RATIO = 1e6  # a lift beyond it has no end
 MIN_P = 5e-324  # the smallest float: a p-value below it is as good as this
 FAR = 1e4  # a statistic beyond it is as good as infinite, and a search can work with it
 PRECISION, MIN_STEP = 1e-12, 1e-15  # of an end, relative and absolute
+
+
+def parse_interval(ends: Sequence[float | None] | None) -> Interval | None:
+    """Read an interval from JSON, which knows no tuples."""
+    return None if ends is None else (ends[0], ends[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,16 @@ class Effect:
     unadjusted: float = 0.0
     variance_reduction: float | None = None
     strata: tuple[Stratum, ...] = field(default=(), compare=False, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field but the strata, which follow from the totals."""
+        data = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "strata"}
+        return data | {"df": None if math.isinf(self.df) else self.df}  # JSON has no infinity
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Effect:
+        """Read what `as_json` wrote. Without strata it is shown, and never tested anew."""
+        return cls(**{**data, "df": math.inf if data["df"] is None else data["df"]})
 
     @property
     def log_se(self) -> float | None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from experiments.stats.effects import PROPORTIONS, Kind, Summary, compare, stratify
-from experiments.stats.totals import StatisticsError, Totals
+from experiments.stats.quantiles import Sketch
+from experiments.stats.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.stats.effect import Effect
-    from experiments.stats.policy import Policy
+    from experiments.stats.effects import Kind, Summary
 
 Role = Literal["primary", "secondary", "guardrail"]
-NO_UNITS = "no unit has completed its window yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class MetricInput:
         role: primary, secondary or guardrail.
         increase_is_good: direction.
         margin: guardrail: the relative loss that is still accepted.
-        epochs: totals by variant, or sketches of a quantile, one mapping an epoch.
+        epochs: totals by variant, or sketches of a quantile, one mapping per epoch.
         quantile: which, of kind quantile.
         uncapped: totals of the same units without the cap, where values are capped.
     """
@@ -43,63 +40,44 @@ class MetricInput:
     quantile: float = 0.5
     uncapped: Sequence[Mapping[str, Totals]] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """Return every field as plain values."""
+        return {
+            "key": self.key,
+            "kind": self.kind,
+            "role": self.role,
+            "increase_is_good": self.increase_is_good,
+            "margin": self.margin,
+            "quantile": self.quantile,
+            "epochs": epochs_to_json(self.epochs),
+            "uncapped": epochs_to_json(self.uncapped),
+        }
 
-def effect_of(metric: MetricInput, control: str, treatment: str) -> tuple[Effect | None, str]:
-    """Return the effect, stratified over the epochs that can be compared, or why there is none."""
-    effects, why = [], NO_UNITS
-    for epoch in metric.epochs:
-        if control not in epoch or treatment not in epoch:
-            continue
-        try:
-            effects.append(
-                compare(
-                    metric.kind,
-                    epoch[control],
-                    epoch[treatment],
-                    quantile=metric.quantile,
-                    cautious=True,
-                )
-            )
-        except StatisticsError as error:
-            why = str(error)
-    return (stratify(effects), "") if effects else (None, why)
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MetricInput:
+        """Read what `as_json` wrote."""
+        read = {name: epochs_from_json(data[name]) for name in ("epochs", "uncapped")}
+        return cls(**{**data, **read})
 
 
-def why_too_few(policy: Policy, metric: MetricInput, control: str, treatment: str) -> str:
-    """Say what is missing before a ship: small counts make every normal approximation wrong.
-
-    What counts is what each variant would be expected to have if they did not differ, from both
-    together: a variant that converts nobody does not hide behind its own zero. The exact rule, whose
-    likelihood is right for any counts, waits for none on the metric that it judges.
-    """
-    if policy.rule == "exact" and metric.role == "primary":
-        return ""
-    word = "conversions" if metric.kind in PROPORTIONS else "units with a value"
-    pairs = [
-        (epoch[control], epoch[treatment])
-        for epoch in metric.epochs
-        if control in epoch and treatment in epoch and epoch[control].n + epoch[treatment].n
-    ]
-    shares = [(c.nonzero + t.nonzero) / (c.n + t.n) for c, t in pairs]
-    units = [sum(pair[side].n for pair in pairs) for side in (0, 1)]
-    least = gate_of(policy, metric.kind, *units)
-    for side, variant in enumerate((control, treatment)):
-        expected = sum(share * pair[side].n for share, pair in zip(shares, pairs, strict=True))
-        if expected < least:
-            return (
-                f"expected {word} in '{variant}' == {expected:.4g}, must be at least {least} before "
-                "a ship"
-            )
-    return ""
+def epochs_to_json(epochs: Sequence[Mapping[str, Summary]]) -> list[dict[str, Any]]:
+    """Return totals or sketches by variant, one mapping per epoch, as plain values."""
+    return [{key: _summary_to_json(one) for key, one in epoch.items()} for epoch in epochs]
 
 
-def gate_of(policy: Policy, kind: str, control_n: int, treatment_n: int) -> int:
-    """Return the conversions, or units with a value, that each variant must be expected to have.
+def epochs_from_json(data: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Read what `epochs_to_json` wrote."""
+    return [{key: _summary_from_json(one) for key, one in epoch.items()} for epoch in data]
 
-    The skewness of values cancels in the difference of two equal groups and does not in unequal ones:
-    the gate of a mean grows with the root of their ratio (docs/decisions/0008).
-    """
-    if kind in PROPORTIONS:
-        return policy.minimum_conversions
-    smaller, larger = sorted((max(control_n, 1), max(treatment_n, 1)))
-    return math.ceil(policy.minimum_nonzero * math.sqrt(larger / smaller) - 1e-9)
+
+def _summary_to_json(summary: Summary) -> dict[str, Any]:
+    if isinstance(summary, Sketch):
+        # JSON has no integers as keys.
+        return {"counts": {str(bucket): units for bucket, units in sorted(summary.counts.items())}}
+    return asdict(cast("Totals", summary))
+
+
+def _summary_from_json(data: Mapping[str, Any]) -> Summary:
+    if "counts" in data:
+        return Sketch({int(bucket): units for bucket, units in data["counts"].items()})
+    return Totals(**data)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from experiments.stats.effect import parse_interval
 from experiments.stats.effects import Summary, critical_value
-from experiments.stats.metric_input import MetricInput, effect_of
+from experiments.stats.estimates import effect_of
 from experiments.stats.multiplicity import benjamini_hochberg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from experiments.stats.effect import Effect, Interval
+    from experiments.stats.metric_input import MetricInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +24,35 @@ class SegmentEffect:
     Attributes:
         segment: such as `country=DE`.
         variant: the treatment.
-        effect: the difference, or None.
-        why_not: why there is none.
-        interval: of one look at the given level.
+        units: of both variants; 0 without an effect.
+        control: the control's level; None without an effect, and in looks that did not store it.
+        treatment: the treatment's, likewise.
+        estimate: the difference, in the metric's unit; None without an effect.
+        lift: the relative difference; None without one.
+        interval: of the difference, of one look at the given level.
         adjusted_p_value: by Benjamini and Hochberg over all segments and treatments.
+        why_not: why there is no effect, or nothing.
     """
 
     segment: str
     variant: str
-    effect: Effect | None
-    why_not: str = ""
+    units: int = 0
+    control: float | None = None
+    treatment: float | None = None
+    estimate: float | None = None
+    lift: float | None = None
     interval: Interval | None = None
     adjusted_p_value: float | None = None
+    why_not: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SegmentEffect:
+        """Read what `as_json` wrote, now or in an older version, which stored fewer fields."""
+        return cls(**{**data, "interval": parse_interval(data["interval"])})
 
 
 def compare_segments(
@@ -51,17 +70,34 @@ def compare_segments(
 
     Args:
         metric: which, with its kind; its own totals are not read.
-        segments: totals by variant, one mapping an epoch, by the name of the segment.
+        segments: totals by variant, one mapping per epoch, by the name of the segment.
         control: name of the control.
         treatments: names of the treatments.
         alpha: level of the intervals.
     """
-    rows = []
+    rows, p_values = [], []
     for name, epochs in segments.items():
         within = replace(metric, epochs=epochs)
         for treatment in treatments:
             effect, why_not = effect_of(within, control, treatment)
-            interval = effect.interval(critical_value(alpha, effect.df)) if effect else None
-            rows.append(SegmentEffect(name, treatment, effect, why_not, interval))
-    adjusted = benjamini_hochberg([row.effect.p_value if row.effect else None for row in rows])
+            rows.append(_describe(name, treatment, effect, why_not, alpha))
+            p_values.append(effect.p_value if effect else None)
+    adjusted = benjamini_hochberg(p_values)
     return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
+
+
+def _describe(
+    segment: str, variant: str, effect: Effect | None, why_not: str, alpha: float
+) -> SegmentEffect:
+    if effect is None:
+        return SegmentEffect(segment, variant, why_not=why_not)
+    return SegmentEffect(
+        segment=segment,
+        variant=variant,
+        units=effect.control_n + effect.treatment_n,
+        control=effect.control,
+        treatment=effect.treatment,
+        estimate=effect.estimate,
+        lift=effect.lift,
+        interval=effect.interval(critical_value(alpha, effect.df)),
+    )

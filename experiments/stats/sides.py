@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from experiments.stats.count_gate import gate_of
 from experiments.stats.effects import PROPORTIONS, UNEQUAL
-from experiments.stats.metric_input import gate_of
 from experiments.stats.simulate import Paths
 from experiments.stats.small_counts import exact_statistic
 from experiments.stats.strata import ProportionStratum

@@ -9,8 +9,8 @@ Reference:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import chdtrc, gammaln
@@ -42,6 +42,15 @@ class SampleRatio:
     observed: dict[str, float]
     leaks: dict[str, int]
     healthy: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SampleRatio:
+        """Read what `as_json` wrote."""
+        return cls(**data)
 
 
 def log_bayes_factor(counts: Sequence[int], weights: Sequence[float], *, concentration: float) -> float:
@@ -180,6 +189,15 @@ class SegmentRatio:
     counts: dict[str, int]
     p_value: float
     rest_p_value: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SegmentRatio:
+        """Read what `as_json` wrote."""
+        return cls(**data)
 
 
 def explain_mismatch(

@@ -13,9 +13,9 @@ from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.mark_units import history_of
 from experiments.ingest.spill import STREAM
-from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Event, EventId, Exposure, Link, Observation, Slate
 from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.training_data.interactions import likes_of
 from inference.cache import cache_client
 from inference.models import Snapshot
@@ -86,7 +86,7 @@ def test_totals_stay_and_the_look_can_still_be_recomputed(past, shop):
     erase_unit(project_id=shop.project.pk, unit_id="ann", by="a test")
     assert {t.pk: (t.n, t.sum_y) for t in past.totals.all()} == before
     look = past.looks.last()
-    again = result_to_json(take_look(input_from_json(look.inputs)))
+    again = take_look(LookInput.from_json(look.inputs)).as_json()
     assert json.loads(json.dumps(again)) == look.result
     look_at_experiment(experiment_id=past.pk, now=builders.now() + timedelta(minutes=2))
     assert {t.pk: (t.n, t.sum_y) for t in past.totals.all()} == before

@@ -17,12 +17,12 @@ from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.ingest.rows import ExposureRow, Rows
-from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict import summarise_verdict
 from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from inference.actions.move_champion import CannotPromoteError
 from inference.models import ModelVersion
 from tests.support import builders
@@ -103,8 +103,8 @@ def test_a_look_can_be_recomputed_from_its_record(shop, experiment):
     visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     evidence = Decision.objects.get(experiment=experiment).evidence
-    again = take_look(input_from_json(evidence["inputs"]))
-    assert orjson.loads(orjson.dumps(result_to_json(again))) == evidence["result"]
+    again = take_look(LookInput.from_json(evidence["inputs"]))
+    assert orjson.loads(orjson.dumps(again.as_json())) == evidence["result"]
 
 
 def test_decisions_are_chained_by_hash(shop, experiment):

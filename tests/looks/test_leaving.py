@@ -19,12 +19,12 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import EventRow, ExposureRow, Rows
-from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict import summarise_verdict
 from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from inference.models import ModelVersion
 from tests.support import builders
 
@@ -97,8 +97,8 @@ def test_the_others_run_on_and_the_control_has_its_share(shop, start):
     decision = experiment.decisions.get()
     assert (decision.action, decision.evidence["variant"]) == ("roll_back", "bad")
     assert hash_of(decision) == decision.sha256
-    again = take_look(input_from_json(decision.evidence["inputs"]))
-    assert orjson.loads(orjson.dumps(result_to_json(again))) == decision.evidence["result"]
+    again = take_look(LookInput.from_json(decision.evidence["inputs"]))
+    assert orjson.loads(orjson.dumps(again.as_json())) == decision.evidence["result"]
     entry = AuditEntry.objects.get(project=shop.project, action="roll_back")
     assert "'bad' leaves the traffic" in entry.detail["reason"]
     alias = {v.key: v.model_version.alias for v in experiment.variants.select_related("model_version")}

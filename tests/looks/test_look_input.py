@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments.looks.look_input import input_from_json, input_to_json, result_to_json
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
 from experiments.stats.quantiles import Sketch
@@ -52,13 +52,13 @@ def test_a_stored_look_is_recomputed_to_the_last_bit(rule):
         segment_exposures={"country=DE": {"a": 200, "b": 200}},
     )
     result = take_look(given)
-    stored = json.loads(json.dumps(input_to_json(given), allow_nan=False))
-    again = take_look(input_from_json(stored))
+    stored = json.loads(json.dumps(given.as_json(), allow_nan=False))
+    again = take_look(LookInput.from_json(stored))
     assert again == result
-    said = json.loads(json.dumps(result_to_json(result), allow_nan=False))
-    assert said == json.loads(json.dumps(result_to_json(again), allow_nan=False))
+    said = json.loads(json.dumps(result.as_json(), allow_nan=False))
+    assert said == json.loads(json.dumps(again.as_json(), allow_nan=False))
     assert said["segments"][0]["segment"] == "country=DE"
     following = take_look(
-        input_from_json(stored | {"states": {k: s.as_json() for k, s in result.states.items()}})
+        LookInput.from_json(stored | {"states": {k: s.as_json() for k, s in result.states.items()}})
     )
     assert following.information == result.information

@@ -7,11 +7,11 @@ import pytest
 from django.db import transaction
 
 from experiments.actions.record_decision import DecisionDraft, hash_of, record_decision
-from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.reports.experiment_report import report_on
 from experiments.reports.notebook import notebook_of
 from experiments.reports.verdict import summarise_verdict
 from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from tests.support import builders
 
 SUMS = ("n", "nonzero", "sum_y", "sum_yy", "sum_d", "sum_dd", "sum_yd", "sum_x", "sum_xx", "sum_yx",
@@ -78,7 +78,7 @@ def test_pages_show_an_old_look_as_it_was(experiment):
 
 
 def test_an_old_look_is_judged_again(experiment):
-    again = result_to_json(take_look(input_from_json(experiment.looks.get().inputs)))
+    again = take_look(LookInput.from_json(experiment.looks.get().inputs)).as_json()
     orjson.dumps(again)
     assert again["action"] in {"keep_running", "stop_inconclusive"}
     assert again["comparisons"][0]["effect"]["estimate"] == pytest.approx(0.1)

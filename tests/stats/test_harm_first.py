@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from experiments.stats.effects import compare, stratify
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
 from experiments.stats.rules import RuleState

@@ -14,7 +14,8 @@ from experiments.stats.exact import (
     log_likelihood_ratios,
     log_odds_interval,
 )
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import RuleState

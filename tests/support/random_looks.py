@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from experiments.stats.effects import PROPORTIONS
-from experiments.stats.look import LookInput, take_look
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import RULES, Policy
 from experiments.stats.quantiles import Sketch
@@ -20,7 +21,7 @@ from experiments.stats.totals import Moments, Totals
 
 if TYPE_CHECKING:
     from experiments.stats.comparison import Comparison
-    from experiments.stats.look import LookResult
+    from experiments.stats.look_result import LookResult
 
 KINDS = ("proportion", "retention", "funnel", "mean", "ratio", "quantile", "mean with covariate",
          "proportion with covariate", "ratio with covariate")  # fmt: skip
@@ -121,13 +122,13 @@ def contradictions(count: int, seed: int = 0, *, exact: float = 0.25) -> Tally:
     """
     draws, tally = Draws(seed), Tally()
     for _ in range(count):
-        given = _random_input(draws, exact)
+        given = random_input(draws, exact)
         result = take_look(given)
         _check(given, result, tally)
     return tally
 
 
-def _random_input(draws: Draws, exact: float) -> LookInput:
+def random_input(draws: Draws, exact: float) -> LookInput:
     rng = draws.rng
     others = [rule for rule in RULES if rule != "exact"]
     rule = "exact" if rng.random() < exact else str(rng.choice(others))

@@ -8,9 +8,9 @@ import httpx2
 import orjson
 
 from bakeoff.commands.terminal import say
-from experiments.looks.look_input import input_from_json, result_to_json
 from experiments.models import Event, Exposure, Feedback, Slate
 from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -45,7 +45,7 @@ def check_decision(experiment: Experiment) -> list[str]:
     evidence = experiment.decisions.get().evidence
     if "inputs" not in evidence:
         return []
-    again = result_to_json(take_look(input_from_json(evidence["inputs"])))
+    again = take_look(LookInput.from_json(evidence["inputs"])).as_json()
     equal = orjson.loads(orjson.dumps(again)) == evidence["result"]
     say(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
     return [] if equal else [f"decision on {experiment}: recomputed otherwise"]

@@ -1,0 +1,133 @@
+"""What a look reads, and its stored form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from experiments.stats.metric_input import MetricInput, epochs_from_json, epochs_to_json
+from experiments.stats.policy import Policy
+from experiments.stats.rules import RuleState
+from experiments.stats.totals import StatisticsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from experiments.stats.effects import Summary
+    from experiments.stats.totals import Totals
+
+# Attributes whose names in stored looks are older than they are; decisions hash those.
+_STORED_NAMES = {
+    "crossover_units": "doubled",
+    "cross_id_conflicts": "split",
+    "min_srm_p": "smallest_srm_p",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LookInput:
+    """All that a look reads.
+
+    Attributes:
+        policy: the rule.
+        control: name of the control.
+        treatments: names of the treatments.
+        metrics: with exactly one primary among them.
+        exposures: per epoch, units per variant and weight per variant.
+        crossover_units: units seen in two variants.
+        elapsed_seconds: since the start.
+        min_srm_p: of the looks before.
+        states: where the rule stands, by treatment.
+        crossed: treatments whose upper bound was crossed at an earlier look.
+        batches: rule `exact`: the primary's totals of each batch that is new since the look before.
+        segments: the primary's totals by variant, one mapping per epoch, by `attribute=value`.
+        segment_exposures: units per variant by `attribute=value`.
+        excluded: as exposures, of the bots and internal units that are left out of all else.
+        cross_id_conflicts: people who met two variants under two ids, which nothing could know before.
+        left: treatments that take no traffic any more; they are shown and decide nothing.
+        claimed: per epoch, those of the units whose exposure a public key claims.
+    """
+
+    policy: Policy
+    control: str
+    treatments: Sequence[str]
+    metrics: Sequence[MetricInput]
+    exposures: Sequence[tuple[Mapping[str, int], Mapping[str, float]]]
+    crossover_units: int
+    elapsed_seconds: float
+    min_srm_p: float = 1.0
+    states: Mapping[str, RuleState] = field(default_factory=dict)
+    crossed: Sequence[str] = ()
+    batches: Sequence[Mapping[str, Totals]] = ()
+    segments: Mapping[str, Sequence[Mapping[str, Summary]]] = field(default_factory=dict)
+    segment_exposures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    excluded: Sequence[tuple[Mapping[str, int], Mapping[str, float]]] = ()
+    cross_id_conflicts: int = 0
+    left: Sequence[str] = ()
+    claimed: Sequence[Mapping[str, int]] = ()
+
+    @property
+    def primary(self) -> MetricInput:
+        """The metric that decides.
+
+        Raises:
+            StatisticsError: there is not exactly one.
+        """
+        primary = [metric for metric in self.metrics if metric.role == "primary"]
+        if len(primary) != 1:
+            raise StatisticsError(f"primary metrics == {len(primary)}, must be 1.")
+        return primary[0]
+
+    @property
+    def units(self) -> int:
+        """Complete units of the primary metric, over all variants and epochs."""
+        return sum(totals.n for epoch in self.primary.epochs for totals in epoch.values())
+
+    @property
+    def excluded_units(self) -> int:
+        """Bots and internal units that are left out, over all variants and epochs."""
+        return sum(sum(counts.values()) for counts, _ in self.excluded)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field as plain values: stored with the look, and hashed with its decision."""
+        data = {
+            "policy": self.policy.as_json(),
+            "control": self.control,
+            "treatments": list(self.treatments),
+            "metrics": [metric.as_json() for metric in self.metrics],
+            "exposures": [[dict(counts), dict(weights)] for counts, weights in self.exposures],
+            "crossover_units": self.crossover_units,
+            "elapsed_seconds": self.elapsed_seconds,
+            "min_srm_p": self.min_srm_p,
+            "states": {key: state.as_json() for key, state in self.states.items()},
+            "crossed": list(self.crossed),
+            "batches": epochs_to_json(self.batches),
+            "segments": {name: epochs_to_json(epochs) for name, epochs in self.segments.items()},
+            "segment_exposures": {name: dict(one) for name, one in self.segment_exposures.items()},
+            "excluded": [[dict(counts), dict(weights)] for counts, weights in self.excluded],
+            "cross_id_conflicts": self.cross_id_conflicts,
+            "left": list(self.left),
+            "claimed": [dict(counts) for counts in self.claimed],
+        }
+        return {_STORED_NAMES.get(name, name): value for name, value in data.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LookInput:
+        """Read what `as_json` wrote, now or in an older version.
+
+        Raises:
+            PolicyError: a field of the policy is unknown or breaks its rule.
+        """
+        names = {stored: name for name, stored in _STORED_NAMES.items()}
+        plain = {names.get(name, name): value for name, value in data.items()}
+        parsed = {
+            "policy": Policy.parse(data["policy"]),
+            "metrics": [MetricInput.from_json(metric) for metric in data["metrics"]],
+            "exposures": [(counts, weights) for counts, weights in data["exposures"]],
+            # Looks of 0.1.0 know no excluded units, nor what left or was claimed.
+            "excluded": [(counts, weights) for counts, weights in data.get("excluded", ())],
+            "states": {key: RuleState.from_json(state) for key, state in data["states"].items()},
+            "batches": epochs_from_json(data["batches"]),
+            "segments": {name: epochs_from_json(one) for name, one in data["segments"].items()},
+        }
+        return cls(**{**plain, **parsed})
