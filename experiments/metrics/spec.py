@@ -16,7 +16,7 @@ With a covariate, x and w are the same numbers over [exposed − lookback, expos
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
 from experiments.stats.effects import PROPORTIONS
@@ -24,7 +24,6 @@ from experiments.stats.effects import PROPORTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from experiments.models import Metric
     from experiments.stats.effects import Kind
 
 _LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
@@ -93,6 +92,30 @@ class Filter:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_VALUE
+
+
+class MetricDefinition(Protocol):
+    """What `MetricSpec.of` reads of a declared metric: the columns of `experiments.models.Metric`.
+
+    This module lies below the models, which check themselves with it.
+    """
+
+    key: str
+    kind: str
+    event_name: str
+    value: str
+    filters: Any
+    denominator_event: str
+    steps: Any
+    quantile: float
+    delay_seconds: float
+    window_seconds: float | None
+    cap: float | None
+    cap_quantile: float | None
+    covariate_seconds: float | None
+    attributed_only: bool
+    trusted_only: bool
+    increase_is_good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +196,7 @@ class MetricSpec:
         return self.delay_seconds + self.window_seconds
 
     @classmethod
-    def of(cls, metric: Metric, *, default_window_seconds: float) -> MetricSpec:
+    def of(cls, metric: MetricDefinition, *, default_window_seconds: float) -> MetricSpec:
         """Read a declared metric.
 
         Raises:
