@@ -96,7 +96,7 @@ def test_segments_are_adjusted_for_their_number():
     found = {row.segment: row for row in rows}
     assert found["s=real"].adjusted_p_value < 1e-10
     assert found["s=real"].interval[0] > 0
-    assert found["s=empty"].effect is None
+    assert found["s=empty"].estimate is None
     assert (
         sum(
             row.adjusted_p_value < 0.05

@@ -77,7 +77,7 @@ def power(form: str, **options: Any) -> None:  # fmt: skip
     bakeoff power --kind mean --baseline 20 --sd 35 --mde 1 --absolute --correlation 0.6
     bakeoff power --baseline 0.1 --units 20000
     """  # noqa: D301  click reads the control character
-    from experiments.scorecards.plan import plan
+    from experiments.scorecards.plan import PlanQuestion, plan
     from experiments.stats.totals import StatisticsError
 
     if (options["mde"] is None) == (options["units"] is None):
@@ -93,29 +93,29 @@ def power(form: str, **options: Any) -> None:  # fmt: skip
         ) from error
     options.pop("traffic", None)
     try:
-        found = plan(shares=shares, traffic=traffic, **options)
+        result = plan(PlanQuestion(shares=shares, traffic=traffic, **options))
     except StatisticsError as error:
         raise Refusal(str(error)) from error
     if form == "json":
-        click.echo(json.dumps(found.as_json(), indent=1, allow_nan=False))
+        click.echo(json.dumps(result.as_json(), indent=1, allow_nan=False))
     else:
-        _show(found)
+        _show(result)
 
 
-def _show(found: Plan) -> None:
-    table = Table("what", "value", title=f"Plan ({found.rule})", show_header=False)
-    for name, units in zip(["control", *found.treatments], found.units_per_variant, strict=True):
+def _show(result: Plan) -> None:
+    table = Table("what", "value", title=f"Plan ({result.rule})", show_header=False)
+    for name, units in zip(["control", *result.treatments], result.units_per_variant, strict=True):
         table.add_row(f"units, {name}", f"{units:,}")
-    table.add_row("units, all variants (planned_units)", f"{found.units:,}")
-    table.add_row("of these for looks, reserve and futility", f"{found.inflation - 1:+.1%}")
-    relative = "–" if found.mde_relative is None else f"{found.mde_relative:.3%}"
+    table.add_row("units, all variants (planned_units)", f"{result.units:,}")
+    table.add_row("of these for looks, reserve and futility", f"{result.inflation - 1:+.1%}")
+    relative = "–" if result.mde_relative is None else f"{result.mde_relative:.3%}"
     table.add_row("smallest effect, relative", relative)
-    table.add_row("smallest effect, absolute", f"{found.mde_absolute:.5g}")
+    table.add_row("smallest effect, absolute", f"{result.mde_absolute:.5g}")
     table.add_row(
-        "mean length without an effect / with it", f"{found.stop_null:.0%} / {found.stop_effect:.0%}"
+        "mean length without an effect / with it", f"{result.stop_null:.0%} / {result.stop_effect:.0%}"
     )
-    if found.days is not None:
-        table.add_row("days, window included", f"{found.days}")
-        table.add_row("in full weeks", f"{math.ceil(found.days / 7)}")
+    if result.days is not None:
+        table.add_row("days, window included", f"{result.days}")
+        table.add_row("in full weeks", f"{math.ceil(result.days / 7)}")
     console.print(table)
-    say(f"alpha {found.alpha:g} two-sided, power {found.power:.1%} for the primary metric.")
+    say(f"alpha {result.alpha:g} two-sided, power {result.power:.1%} for the primary metric.")

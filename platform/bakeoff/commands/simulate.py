@@ -127,12 +127,12 @@ def _policy(rule: str, options: dict[str, Any], planned: int) -> Policy:
 
 def _on_draws(rules: tuple[str, ...], options: dict[str, Any]) -> list[dict[str, Any]]:
     """Simulate A/A, the effect, and half of it under each rule."""
-    from experiments.scorecards.plan import plan
+    from experiments.scorecards.plan import PlanQuestion, plan
 
     lift = options["lift"]
     if lift is None:
         kind, level = options["kind"], options["baseline"]
-        lift = plan(
+        question = PlanQuestion(
             kind="proportion" if kind == "proportion" else "mean",
             baseline=_level_of(kind, level),
             sd=_spread_of(kind, level, options["sd"]),
@@ -140,7 +140,8 @@ def _on_draws(rules: tuple[str, ...], options: dict[str, Any]) -> list[dict[str,
             shares=[0.5, 0.5],
             alpha=options["alpha"],
             rule="fixed",
-        ).mde_relative  # fmt: skip
+        )
+        lift = plan(question).mde_relative
     usable = [rule for rule in rules if rule != "exact" or options["kind"] == "proportion"]
     if not usable:
         from experiments.stats.totals import StatisticsError

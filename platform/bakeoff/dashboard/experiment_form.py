@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from django import forms
-from django.db import connection
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.models import Experiment, ExperimentMetric, Layer, Metric
-from experiments.scorecards.plan import plan
+from experiments.scorecards.traffic_plan import (
+    Design,
+    NoTrafficError,
+    WeekOfTraffic,
+    plan_from_traffic,
+)
 from experiments.stats.totals import StatisticsError
 from inference.models import ModelVersion, Surface
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from bakeoff.accounts.models import Project
 
-WEEK = timedelta(days=7)
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
 RULES = (
     ("group_sequential", gettext_lazy("group sequential: look at will, a planned number of units")),
@@ -410,62 +411,46 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
     }
 
 
-# Units of a surface and their values of an event in the last week.
-_TRAFFIC = """SELECT count(DISTINCT unit_id) FROM experiments_slate
-    WHERE project_id = %s AND surface_id = %s AND served_at > %s"""
-_VALUES = """SELECT count(*), avg(value), stddev_samp(value) FROM (
-    SELECT unit_id, count(*)::float8 AS value FROM experiments_event
-    WHERE project_id = %s AND name = %s AND occurred_at > %s GROUP BY unit_id) AS units"""
-
-
-def plan_in_words(project: Project, form: ExperimentForm) -> dict[str, Any]:
+def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
     """Return what the experiment would take at the last week's traffic, or what is missing to say so."""
-    said = getattr(form, "cleaned_data", {}) if form.is_bound else {}
-    surface, metric = said.get("surface"), said.get("primary")
+    filled = getattr(form, "cleaned_data", {}) if form.is_bound else {}
+    surface, metric = filled.get("surface"), filled.get("primary")
     if surface is None or metric is None:
         return {
             "missing": _("Choose a surface and a primary metric: the calculator needs their traffic.")
         }
-    since = timezone.now() - WEEK
-    with connection.cursor() as cursor:
-        cursor.execute(_TRAFFIC, [project.pk, surface.pk, since])
-        visitors = (cursor.fetchone() or (0,))[0]
-        cursor.execute(_VALUES, [project.pk, metric.event_name, since])
-        values: Any = cursor.fetchone()
-    doing, mean, deviation = values[0], float(values[1] or 0), float(values[2] or 0)
-    if visitors < 2 or not doing:
-        return {
-            "missing": _(
-                "No traffic to plan from: in the last week '%(surface)s' had %(units)s units, and "
-                "'%(event)s' was seen of %(doing)s. Send events first, or choose the units by hand."
-            )
-            % {
-                "surface": surface.key,
-                "units": visitors,
-                "event": metric.event_name,
-                "doing": doing,
-            }
-        }
-    share = min(doing / visitors, 1.0)
-    proportion = metric.kind in {"proportion", "retention", "funnel"}
-    baseline = share if proportion else share * mean
-    # Units who did nothing count as 0.
-    spread = (
-        share * (float(deviation or 0) ** 2 + float(mean) ** 2) - (share * float(mean)) ** 2
-    ) ** 0.5
-    treated = (said.get("treatment_share") or 50) / 100
     try:
-        found = plan(
-            kind="proportion" if proportion else "mean",
-            baseline=baseline,
-            shares=[1 - treated, treated],
-            units=float(said.get("planned_units") or 10_000),
-            sd=None if proportion else max(spread, 1e-9),
-            rule=said.get("rule") or "group_sequential",
-            guardrails=len(said.get("guardrails") or ()),
-            traffic=[visitors / 7],
-            allocation=(said.get("allocation") or 100) / 100,
-        )
+        result = plan_from_traffic(surface, metric, _design(filled))
+    except NoTrafficError as error:
+        return {"missing": _no_traffic(surface, metric, error.traffic)}
     except StatisticsError as error:
         return {"missing": str(error)}
-    return {"found": found, "visitors": visitors / 7, "baseline": baseline, "metric": metric}
+    return {
+        "found": result.plan,
+        "visitors": result.visitors_per_day,
+        "baseline": result.baseline,
+        "metric": metric,
+    }
+
+
+def _design(filled: dict[str, Any]) -> Design:
+    """Return what was filled in so far; the rest as a new experiment has it."""
+    return Design(
+        treatment_share=(filled.get("treatment_share") or 50) / 100,
+        planned_units=filled.get("planned_units") or 10_000,
+        rule=filled.get("rule") or "group_sequential",
+        guardrails=len(filled.get("guardrails") or ()),
+        allocation=(filled.get("allocation") or 100) / 100,
+    )
+
+
+def _no_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
+    return _(
+        "No traffic to plan from: in the last week '%(surface)s' had %(units)s units, and "
+        "'%(event)s' was seen of %(doing)s. Send events first, or choose the units by hand."
+    ) % {
+        "surface": surface.key,
+        "units": traffic.visitors,
+        "event": metric.event_name,
+        "doing": traffic.active,
+    }

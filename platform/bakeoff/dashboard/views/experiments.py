@@ -73,7 +73,7 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
         else:
             messages.success(request, _("Defined. It takes no traffic before it is started."))
             return redirect("report", found.slug, experiment.key)
-    context = {"form": form, "project": found, "plan": plan_in_words(found, form)}
+    context = {"form": form, "project": found, "plan": plan_in_words(form)}
     status = 422 if form.errors else 200
     return render(request, "dashboard/experiment_form.html", context, status=status)
 
@@ -106,7 +106,7 @@ def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
     context = {
         "form": form,
         "project": draft.project,
-        "plan": plan_in_words(draft.project, form),
+        "plan": plan_in_words(form),
         "edits": draft,
     }
     return render(
@@ -121,7 +121,7 @@ def preview_plan(request: HttpRequest, project: str) -> HttpResponse:
     found = project_for(request, project, ANALYST)
     form = ExperimentForm(found, request.POST)
     form.is_valid()
-    return render(request, "dashboard/plan.html", {"plan": plan_in_words(found, form)})
+    return render(request, "dashboard/plan.html", {"plan": plan_in_words(form)})
 
 
 @dataclass(frozen=True, slots=True)
