@@ -1,14 +1,11 @@
 """Whether two running experiments get in each other's way: does the effect of one depend on the other?
 
-For every two experiments that share units, and every treatment of both, the contrast
-(ȳ_tt − ȳ_ct) − (ȳ_tc − ȳ_cc) of the first one's primary metric, with Welch's standard error; it is
-0 when effects add up. P-values are corrected by Bonferroni for all contrasts that were looked at.
-Source: Kohavi, Tang, Xu (2020), Trustworthy Online Controlled Experiments, ch. 4 (interactions).
+For every two experiments that share units, and every treatment of both, the contrast of the first one's
+primary metric (`stats.interaction`). P-values are corrected by Bonferroni for all contrasts.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from itertools import permutations
 
@@ -16,9 +13,8 @@ from django.db import connection
 
 from experiments.models import Experiment
 from experiments.sql import is_excluded
-
-MIN_UNITS = 50  # in each of the four cells
-Z95 = 1.959964
+from experiments.stats.interaction import MIN_UNITS, Cell, contrast_of
+from experiments.stats.multiplicity import bonferroni
 
 # Values of complete units by the variants that they have met in both experiments; who met two of
 # the other's variants is left out, as is who was excluded.
@@ -33,8 +29,8 @@ _CELLS = f"""
         AND NOT {is_excluded("mine")}
     GROUP BY 1, 2"""
 
-# Units, mean and variance by (variant of the first, variant of the other).
-Cells = dict[tuple[int, int], tuple[int, float, float]]
+# By (variant of the first experiment, variant of the other).
+Cells = dict[tuple[int, int], Cell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +63,13 @@ class InteractionEffect:
 def interaction_effects(project_id: int) -> list[InteractionEffect]:
     """Compare every two running experiments that share units, the smallest p-value first."""
     running = list(Experiment.objects.running().filter(project=project_id).prefetch_related("variants"))
-    found: list[InteractionEffect] = []
+    effects: list[InteractionEffect] = []
     for experiment, other in permutations(running, 2):
-        found += _contrasts(experiment, other, _read(experiment, other))
+        effects += _contrasts(experiment, other, _read(experiment, other))
+    corrected = bonferroni([one.p_value for one in effects])
     return sorted(
-        (_corrected(one, len(found)) for one in found), key=lambda one: (one.p_value, one.experiment)
+        (replace(one, p_value=p or 0.0) for one, p in zip(effects, corrected, strict=True)),
+        key=lambda one: (one.p_value, one.experiment),
     )
 
 
@@ -86,7 +84,7 @@ def _read(experiment: Experiment, other: Experiment) -> Cells:
                 "project": experiment.project_id,
             },
         )
-        return {(a, b): (n, mean, variance) for a, b, n, mean, variance in cursor.fetchall()}
+        return {(a, b): Cell(n, mean, variance) for a, b, n, mean, variance in cursor.fetchall()}
 
 
 def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[InteractionEffect]:
@@ -94,30 +92,24 @@ def _contrasts(experiment: Experiment, other: Experiment, cells: Cells) -> list[
     control, against = (
         next(v.pk for v in e.variants.all() if v.is_control) for e in (experiment, other)
     )
-    found = []
+    effects = []
     for a, b in cells:
-        four = [cells.get(cell) for cell in ((a, b), (control, b), (a, against), (control, against))]
-        if a == control or b == against or any(c is None or c[0] < MIN_UNITS for c in four):
+        four = [cells.get(key) for key in ((a, b), (control, b), (a, against), (control, against))]
+        full = [cell for cell in four if cell is not None and cell.n >= MIN_UNITS]
+        if a == control or b == against or len(full) < len(four):
             continue
-        parts = [cell for cell in four if cell is not None]
-        signs = (1, -1, -1, 1)
-        contrast = sum(sign * mean for sign, (_, mean, _) in zip(signs, parts, strict=True))
-        error = math.sqrt(sum(variance / n for n, _, variance in parts))
-        found.append(
+        contrast = contrast_of(*full)
+        effects.append(
             InteractionEffect(
                 experiment=experiment.key,
                 treatment=keys[a],
                 other=other.key,
                 other_treatment=keys[b],
                 metric=experiment.primary.metric.key,
-                units=sum(n for n, _, _ in cells.values()),
-                contrast=contrast,
-                interval=(contrast - Z95 * error, contrast + Z95 * error),
-                p_value=math.erfc(abs(contrast) / error / math.sqrt(2)) if error > 0 else 1.0,
+                units=sum(cell.n for cell in cells.values()),
+                contrast=contrast.estimate,
+                interval=contrast.interval,
+                p_value=contrast.p_value,
             )
         )
-    return found
-
-
-def _corrected(one: InteractionEffect, count: int) -> InteractionEffect:
-    return replace(one, p_value=min(1.0, one.p_value * count))
+    return effects
