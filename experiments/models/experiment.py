@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from bakeoff.accounts.readable_times import times_are_readable
 from experiments.assignment import reallocate
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.stats.policy import Policy, PolicyError
@@ -102,6 +103,7 @@ class Metric(models.Model):
             models.CheckConstraint(
                 condition=Q(quantile__gt=0) & Q(quantile__lt=1), name="a_quantile_is_a_share"
             ),
+            times_are_readable("metric_times_are_readable", "created_at"),
         ]
 
     def __str__(self) -> str:
@@ -233,6 +235,9 @@ class Experiment(models.Model):
             models.CheckConstraint(
                 condition=Q(slot_low__gte=0) & Q(slot_low__lt=F("slot_high")) & Q(slot_high__lte=1),
                 name="a_slot_is_a_range",
+            ),
+            times_are_readable(
+                "experiment_times_are_readable", "created_at", "started_at", "ended_at", "archived_at"
             ),
         ]
 
@@ -440,6 +445,7 @@ class Epoch(models.Model):
             models.UniqueConstraint(
                 fields=["experiment"], condition=Q(ended_at__isnull=True), name="one_open_epoch"
             ),
+            times_are_readable("epoch_times_are_readable", "started_at", "ended_at"),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from bakeoff.accounts.readable_times import times_are_readable
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -46,6 +48,9 @@ class ReportShare(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            times_are_readable("share_times_are_readable", "created_at", "expires_at", "revoked_at")
+        ]
 
     def __str__(self) -> str:
         return f"{self.experiment} until {self.expires_at:%Y-%m-%d}"

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from bakeoff.accounts.readable_times import times_are_readable
 from experiments.assignment import ConditionError, compile_condition
 
 MAX_GROUP_BYTES = 1024 * 1024  # every web process reads all of them again and again
@@ -30,7 +31,10 @@ class Layer(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "key"], name="layer_key_is_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key"], name="layer_key_is_unique"),
+            times_are_readable("layer_times_are_readable", "created_at"),
+        ]
 
     def __str__(self) -> str:
         return self.key
@@ -71,7 +75,10 @@ class SavedGroup(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "key"], name="group_key_is_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key"], name="group_key_is_unique"),
+            times_are_readable("group_times_are_readable", "created_at"),
+        ]
 
     def __str__(self) -> str:
         return self.key

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
 
+from bakeoff.accounts.readable_times import times_are_readable
+
 
 class Item(models.Model):
     """One thing of a project's catalogue that a slate can hold."""
@@ -178,6 +180,9 @@ class Surface(models.Model):
             models.CheckConstraint(
                 condition=Q(shadow_share__gte=0) & Q(shadow_share__lte=1),
                 name="shadow_share_is_a_share",
+            ),
+            times_are_readable(
+                "surface_times_are_readable", "last_retrained_at", "retraining_until", "created_at"
             ),
         ]
 

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
 
+from bakeoff.accounts.readable_times import times_are_readable
+
 
 class Snapshot(models.Model):
     """The frozen training data of one run, named by the hash of its content."""
@@ -76,6 +78,7 @@ class ModelVersion(models.Model):
                 condition=Q(alias="champion"),
                 name="at_most_one_champion_per_surface",
             ),
+            times_are_readable("version_times_are_readable", "created_at"),
         ]
 
     def __str__(self) -> str:
@@ -222,6 +225,9 @@ class TrainingRun(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(progress__gte=0) & Q(progress__lte=1), name="progress_is_a_share"
+            ),
+            times_are_readable(
+                "run_times_are_readable", "heartbeat_at", "queued_at", "started_at", "ended_at"
             ),
         ]
 

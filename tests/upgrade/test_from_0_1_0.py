@@ -29,6 +29,18 @@ TABLES = {
     "Decision": "decision", "Event": "event", "Exposure": "exposure", "Feedback": "feedback",
     "Slate": "slate",
 }  # fmt: skip
+# What that version let anybody with psql write, and what no version since can read.
+UNREADABLE = (
+    "UPDATE accounts_project SET created_at = '-infinity'",
+    "UPDATE inference_modelversion SET created_at = 'infinity' WHERE id = (SELECT min(id) FROM inference_modelversion)",
+    *(
+        "INSERT INTO accounts_apikey (project_id, name, kind, prefix, digest, scopes, allowed_origins, created_at) "
+        f"SELECT id, 'old', 'pk', 'pk_old', 'digest{n}', '[]', '{origins}', now() FROM accounts_project LIMIT 1"
+        for n, origins in enumerate(
+            ("5", '["nonsense"]', '["https://a.example", "b", {"c": ["https://d"]}]', "[]")
+        )
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +61,8 @@ def database():
     with psycopg.connect(url, autocommit=True) as connection:
         # The dump grows older than a project keeps its facts.
         connection.execute("UPDATE accounts_project SET retention_days = 36500")
+        for statement in UNREADABLE:
+            connection.execute(statement)
     return url
 
 
@@ -130,3 +144,18 @@ def test_an_old_spill_entry_drains_and_the_experiment_counts_on(upgraded, ask, d
 
     upgraded.until(lambda: units() >= wanted, "the look after the upgrade counted everything")
     assert units() == wanted
+
+
+def test_rows_that_could_not_be_read_can_be_and_no_key_opens_itself(upgraded, database):
+    with psycopg.connect(database) as connection:
+        origins = connection.execute(
+            "SELECT allowed_origins FROM accounts_apikey WHERE name = 'old' ORDER BY digest"
+        ).fetchall()
+        assert [row[0] for row in origins] == [
+            ["https://origin.invalid"], ["https://origin.invalid"], ["https://a.example"], [],
+        ]  # fmt: skip
+        years = connection.execute(
+            "SELECT extract(year FROM max(v.created_at)), extract(year FROM min(p.created_at)) "
+            "FROM inference_modelversion v, accounts_project p"
+        ).fetchone()
+        assert years == (9999, 1)

@@ -8,11 +8,12 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.keys import PUBLIC, PUBLIC_SCOPES, SECRET, digest_of, make_key, scopes_of
+from bakeoff.accounts.readable_times import times_are_readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,16 @@ def require_timezone(name: str) -> None:
         raise ValidationError(f"timezone == '{name}', must be a name such as Europe/Berlin.")
 
 
+def _is_list_of_origins(column: str) -> models.Func:
+    """Return whether JSON is a list of origins: scheme and host, as browsers send them."""
+    return models.Func(
+        F(column),
+        template="""(jsonb_typeof(%(expressions)s) = 'array' AND NOT jsonb_path_exists(%(expressions)s,
+            '$[*] ? (@.type() != "string" || !(@ like_regex "^https?://[^/?#@[:space:]]+$"))'))""",
+        output_field=models.BooleanField(),
+    )
+
+
 class Project(models.Model):
     """The tenant: owns keys, items, surfaces, experiments and events."""
 
@@ -41,9 +52,14 @@ class Project(models.Model):
         default=396, help_text="Slates, events and feedback are kept this long; 13 months unless said."
     )
     max_events_per_minute = models.PositiveIntegerField(
-        default=300, help_text="A unit that sends more is left out of analysis."
+        default=300,
+        help_text="A unit with more events per minute is left out of analysis. Only events that a "
+        "secret key sent count: with a public key anybody could have anybody left out.",
     )
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [times_are_readable("project_times_are_readable", "created_at")]
 
     def __str__(self) -> str:
         return self.slug
@@ -111,7 +127,11 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 condition=~Q(kind=PUBLIC) | Q(scopes__contained_by=list(PUBLIC_SCOPES)),
                 name="a_public_key_serves_and_ingests",
-            )
+            ),
+            models.CheckConstraint(
+                condition=_is_list_of_origins("allowed_origins"), name="allowed_origins_are_origins"
+            ),
+            times_are_readable("key_times_are_readable", "created_at", "revoked_at", "last_used_at"),
         ]
 
     def __str__(self) -> str:
