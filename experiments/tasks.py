@@ -40,7 +40,7 @@ def take_due_looks() -> None:
     if waiting := cache_client().xlen(STREAM):
         logger.warning("no look is taken: spilled commits waiting == %s", waiting)
         return
-    for_each(Experiment.objects.running(), _send_if_due, work="due look", project=_project_of)
+    for_each(Experiment.objects.running(), _send_if_due, work="due look")
 
 
 def _send_if_due(experiment: Experiment) -> None:
@@ -52,7 +52,7 @@ def _send_if_due(experiment: Experiment) -> None:
 def take_due_look(experiment_id: int) -> None:
     """Look at one experiment, so that trouble with it is its own; asked twice, it looks once."""
     experiments = Experiment.objects.running().filter(pk=experiment_id)
-    for_each(experiments, _attend, work="look", project=_project_of)
+    for_each(experiments, _attend, work="look", depends_on=("metrics", "variants"))
 
 
 def _attend(experiment: Experiment) -> None:
@@ -70,7 +70,7 @@ def halt_unservable_experiments() -> None:
     def halt(experiment: Experiment) -> None:
         halt_unservable(experiment=experiment, unserved=unserved)
 
-    for_each(broken, halt, work="halt", project=_project_of)
+    for_each(broken, halt, work="halt")
 
 
 @shared_task
@@ -84,13 +84,13 @@ def reconcile_rows() -> None:
 def step_ramps() -> None:
     """Take the steps of ramps that are due."""
     ramping = Experiment.objects.running().exclude(ramp=[])
-    for_each(ramping, step_ramp, work="ramp", project=_project_of)
+    for_each(ramping, step_ramp, work="ramp")
 
 
 @shared_task
 def refresh_dirty_units() -> None:
     """Recompute the candidates of units that did something, until none is left."""
-    for_each(surfaces_with_dirty_units(), _refresh, work="refresh", project=_project_of)
+    for_each(surfaces_with_dirty_units(), _refresh, work="refresh")
 
 
 def _refresh(surface: Surface) -> None:
@@ -100,9 +100,9 @@ def _refresh(surface: Surface) -> None:
 @shared_task
 def retrain_due_surfaces() -> None:
     """Queue the runs that the schedule asks for, and send on what passed its gate."""
-    for_each(Surface.objects.all(), _advance, work="challenger", project=_project_of)
+    for_each(Surface.objects.all(), _advance, work="challenger")
     scheduled = Surface.objects.exclude(retrain_recommender="")
-    for_each(scheduled, _retrain, work="retrain", project=_project_of)
+    for_each(scheduled, _retrain, work="retrain")
 
 
 def _advance(surface: Surface) -> None:
@@ -114,10 +114,6 @@ def _retrain(surface: Surface) -> None:
     retrain_if_due(surface=surface, trigger="schedule", pause=pause)
 
 
-def _project_of(owned: Surface | Experiment) -> int:
-    return owned.project_id
-
-
 @shared_task
 def exclude_busy_units_everywhere() -> None:
     """Leave out of analysis whoever sends more events than a person can."""
@@ -127,7 +123,7 @@ def exclude_busy_units_everywhere() -> None:
 @shared_task
 def measure_drift_everywhere() -> None:
     """Compare each surface's last days with the weeks before."""
-    for_each(Surface.objects.all(), _measure, work="drift", project=_project_of)
+    for_each(Surface.objects.all(), _measure, work="drift")
 
 
 def _measure(surface: Surface) -> None:

@@ -1,7 +1,8 @@
-"""Do the same to many, so that trouble with one is its own.
+"""Do the same to many rows, so that trouble with one is its own.
 
-Guarantees: every item is tried unless it failed moments ago; a failure is logged with its traceback,
-counted and kept for the health page; one that keeps failing is tried less and less often.
+Guarantees: every row is tried unless it failed moments ago; a failure is logged with its traceback,
+counted and kept for the health page; one that keeps failing is tried less and less often, until it is
+changed. A row that cannot even be read, such as one with a time that Python does not have, fails alone.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import orjson
 from django.db import DatabaseError, connection
+from django.db.models.expressions import RawSQL
 from redis.exceptions import RedisError
 
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from django.db.models import Model
+    from django.db.models import ForeignObjectRel, Model, QuerySet
 
 logger = logging.getLogger(__name__)
 FAILURES = "bakeoff:failures"
@@ -41,6 +43,7 @@ class Failure:
         count: how often in a row.
         error: the last error.
         at: when it failed last, in seconds of the epoch.
+        version: of its rows as they were then; another version is tried at once.
     """
 
     work: str
@@ -49,6 +52,7 @@ class Failure:
     count: int
     error: str
     at: float
+    version: str = ""
 
     @property
     def is_resting(self) -> bool:
@@ -58,36 +62,73 @@ class Failure:
 
 
 def for_each(
-    items: Iterable[Item], act: Callable[[Item], object], *, work: str, project: Callable[[Item], int]
+    rows: QuerySet[Item],
+    act: Callable[[Item], object],
+    *,
+    work: str,
+    depends_on: Sequence[str] = (),
 ) -> int:
-    """Do something to each item; return for how many it failed.
+    """Do something to each row; return for how many it failed.
 
     Args:
-        items: rows.
+        rows: of a table with `project_id`; each is read by itself, when its turn comes.
         act: what is done to one.
         work: its name on the health page.
-        project: the id of an item's project.
+        depends_on: relations of a row, such as `metrics`; a change of one of their rows ends the rest
+            of a failed row, as a change of itself does.
     """
     failures, failed = _read_failures(), 0
-    for item in items:
-        field = f"{work}:{item.pk}"
+    # Ids first: a row that cannot be read would end the loop for all that come after it.
+    for pk, project_id in list(rows.values_list("pk", "project_id")):
+        field = f"{work}:{pk}"
         before = failures.get(field)
-        if before is not None and before.is_resting:
+        if before and before.is_resting and before.version == _version(rows, pk, depends_on):
             continue
+        subject = f"{rows.model.__name__} {pk}"
         try:
+            if (item := rows.filter(pk=pk).first()) is None:
+                continue  # it is no longer one of them
+            subject = str(item)
             act(item)
         except Exception as error:
             failed += 1
             count = (before.count if before else 0) + 1
-            logger.exception("%s of '%s' failed, %d in a row", work, item, count)
+            logger.exception("%s of '%s' failed, %d in a row", work, subject, count)
             line = f"{type(error).__name__}: {error}"[:300]
-            _keep(field, Failure(work, str(item), project(item), count, line, time.time()))
             if isinstance(error, DatabaseError):
                 connection.close_if_unusable_or_obsolete()  # the next one must not fail with it
+            version = _version(rows, pk, depends_on)
+            _keep(field, Failure(work, subject, project_id, count, line, time.time(), version))
         else:
             if before is not None:
                 _forget(field)
     return failed
+
+
+def _version(rows: QuerySet[Item], pk: int, depends_on: Sequence[str]) -> str:
+    """Return what changes with every change of a row and of the rows that it depends on.
+
+    PostgreSQL gives each version of a row the transaction that wrote it, which needs no column of ours
+    and can be read of a row that cannot be.
+    """
+    meta = rows.model._meta  # noqa: SLF001  documented by Django
+    try:
+        versions = [_xmins(rows.model, pk=pk)]
+        for name in depends_on:
+            relation = meta.get_field(name)
+            related = cast("type[Model]", relation.related_model)
+            back = cast("ForeignObjectRel", relation.remote_field).name
+            versions.append(_xmins(related, **{back: pk}))
+    except DatabaseError:  # the database is away: the failure is kept all the same
+        return ""
+    return " ".join(versions)
+
+
+def _xmins(model: type[Model], **where: int) -> str:
+    table = model._meta.db_table  # noqa: SLF001
+    xmin = RawSQL(f'"{table}"."xmin"::text', ())  # noqa: S611  the name of a table
+    rows = model._base_manager.filter(**where).order_by("pk")  # noqa: SLF001
+    return ",".join(rows.annotate(row_version=xmin).values_list("row_version", flat=True))
 
 
 def read_failures(project_ids: Iterable[int]) -> list[Failure]:

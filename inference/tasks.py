@@ -28,7 +28,7 @@ def embed_items(item_ids: list[int]) -> int:
 def answer_waiting_shadows() -> None:
     """Let versions in shadow answer what was passed on to them, until nothing waits."""
     surfaces = Surface.objects.filter(versions__alias=ModelVersion.Alias.SHADOW).distinct()
-    for_each(surfaces, _answer_all, work="shadow", project=lambda surface: surface.project_id)
+    for_each(surfaces, _answer_all, work="shadow")
 
 
 def _answer_all(surface: Surface) -> None:

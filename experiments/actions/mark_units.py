@@ -75,20 +75,21 @@ def mark_soon(*, surface: Surface) -> None:
         logger.warning("units of '%s' are marked later: %s", surface, error)
 
 
-def surfaces_to_mark() -> list[Surface]:
+def surfaces_to_mark() -> QuerySet[Surface]:
     """Return surfaces whose units are not marked for what serves them, or whose cache was lost."""
     used: dict[int, set[int]] = {}
     for surface_id, version_id in versions_in_use().values_list("surface_id", "pk"):
         used.setdefault(surface_id, set()).add(version_id)
     surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
     marked, names = _marked(surfaces), history_names(surfaces)
-    return [
-        surface
+    unmarked = [
+        surface.pk
         for surface in surfaces
         # One whose rules cannot be read is returned too: it fails alone, and is named.
         if surface not in names
         or {_mark(names[surface], pk) for pk in used.get(surface.pk, ())} != marked[surface]
     ]
+    return Surface.objects.filter(pk__in=unmarked)
 
 
 def history_of(surface: Surface) -> str:

@@ -39,7 +39,7 @@ def reconcile() -> int:
     Raises:
         BrokerError: the broker does not answer; there is nothing to send to.
     """
-    for_each(surfaces_to_mark(), _mark, work="mark", project=lambda surface: surface.project_id)
+    for_each(surfaces_to_mark(), _mark, work="mark")
     waiting = {queue.name: queue.waiting for queue in read_queues()}
     sent = 0
     # Where messages wait, a worker will come to them; only an empty queue can have lost some.

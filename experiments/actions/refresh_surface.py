@@ -24,6 +24,8 @@ from inference.serving.refresh import refresh_units
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django.db.models import QuerySet
+
 UNITS_PER_BATCH = 500
 UNITS_PER_HAND_OUT = 200  # times hundreds of surfaces: Redis answers nobody else meanwhile
 LEASE_SECONDS = 120.0  # a batch takes a second; a machine that pages takes longer
@@ -71,14 +73,15 @@ def refresh_surface(*, surface: Surface) -> int:
     return count
 
 
-def surfaces_with_dirty_units() -> list[Surface]:
+def surfaces_with_dirty_units() -> QuerySet[Surface]:
     """Tell surfaces which units liked something; return those with units to refresh."""
     surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
     _hand_out(surfaces)
     pipe = cache_client().pipeline(transaction=False)
     for surface in surfaces:
         pipe.exists(dirty_key(surface.pk), taken_key(surface.pk))
-    return [surface for surface, count in zip(surfaces, pipe.execute(), strict=True) if count]
+    dirty = [surface.pk for surface, count in zip(surfaces, pipe.execute(), strict=True) if count]
+    return Surface.objects.filter(pk__in=dirty)
 
 
 def _hand_out(surfaces: Sequence[Surface]) -> None:

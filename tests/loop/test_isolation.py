@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import orjson
+import pytest
 from django.conf import settings
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from bakeoff.dashboard.health import health_issues
@@ -42,7 +44,7 @@ def test_work_that_fails_for_one_holds_up_no_other_rests_and_is_an_issue(shop):
 
     def everywhere() -> int:
         surfaces = Surface.objects.filter(pk__in=[shop.surface.pk, other.surface.pk])
-        return for_each(surfaces.order_by("pk"), act, work="trial", project=lambda one: one.project_id)
+        return for_each(surfaces.order_by("pk"), act, work="trial")
 
     broken = True
     assert everywhere() == 1
@@ -60,6 +62,65 @@ def test_work_that_fails_for_one_holds_up_no_other_rests_and_is_an_issue(shop):
     wake(f"trial:{shop.surface.pk}")
     assert everywhere() == 0
     assert not health_issues(shop.project)
+
+
+UNREADABLE = '{"alpha": 1%s}' % ("0" * 5000)  # Python reads integers of 4,300 digits at most
+
+
+def test_a_row_that_cannot_be_read_fails_alone_and_is_an_issue(shop):
+    other = make_shop()
+    experiments = [shop.run_experiment(), other.run_experiment()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE experiments_experiment SET policy = %s WHERE id = %s",
+            [UNREADABLE, experiments[0].pk],
+        )
+    rows = Experiment.objects.filter(pk__in=[one.pk for one in experiments]).order_by("pk")
+    tried = []
+    for _ in range(3):
+        assert for_each(rows, lambda one: tried.append(one.pk), work="trial") == 1
+        wake(f"trial:{experiments[0].pk}")
+    assert tried == [experiments[1].pk] * 3
+    whats = {issue.what.partition(": Exceeds")[0] for issue in health_issues(shop.project)}
+    assert whats == {"trial failed 3 times in a row: ValueError", "it cannot be read: ValueError"}
+    Experiment.objects.filter(pk=experiments[0].pk).update(policy={})
+    assert for_each(rows, lambda one: tried.append(one.pk), work="trial") == 0
+    assert tried[3:] == [one.pk for one in experiments]
+    rows.update(state="ended")
+
+
+def test_a_change_of_a_row_or_of_what_it_depends_on_ends_its_rest(shop):
+    experiment = shop.run_experiment()
+    rows = Experiment.objects.filter(pk=experiment.pk)
+    metric = experiment.metrics.first()
+    tried = []
+
+    def fail(one) -> None:
+        tried.append(one.pk)
+        raise ValueError("broken")
+
+    def once_more() -> int:
+        return for_each(rows, fail, work="trial", depends_on=("metrics",))
+
+    assert [once_more(), once_more()] == [1, 0]  # it rests
+    rows.update(hypothesis="Another.")
+    assert [once_more(), once_more()] == [1, 0]
+    metric.name = "Renamed"
+    metric.save()
+    assert [once_more(), once_more()] == [1, 0]
+    assert len(tried) == 3
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_no_row_takes_a_time_that_python_does_not_have(shop, moment):
+    experiment = shop.run_experiment()
+    with (
+        pytest.raises(IntegrityError, match="experiment_times_are_readable"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "UPDATE experiments_experiment SET started_at = %s WHERE id = %s", [moment, experiment.pk]
+        )
 
 
 def wake(field: str) -> None:

@@ -24,6 +24,7 @@ from inference.models import ModelVersion, TrainingRun
 from inference.process_issues import read_background
 from inference.serving.heartbeats import read_heartbeats
 from inference.serving.model_rpc import REQUESTS
+from inference.unreadable_rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,8 +54,12 @@ class HealthIssue:
 def health_issues(project: Project) -> list[HealthIssue]:
     """Return what is unwell in a project."""
     now = timezone.now()
-    found = []
-    for experiment in Experiment.objects.running().filter(project=project):
+    running, unreadable = read_rows(Experiment.objects.running().filter(project=project))
+    found = [
+        HealthIssue(row.name, f"it cannot be read: {row.error}", "Correct its row, or end it.")
+        for row in unreadable
+    ]
+    for experiment in running:
         try:
             found += _experiment_issues(experiment)
         # This page is where a broken row is looked for: it must not fail by it.
