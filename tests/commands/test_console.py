@@ -88,6 +88,11 @@ ONLINE = [
     (["load", "users", "users.csv"], 0, "1 users are in"),
     (["load", "events", "events.csv"], 0, "1 events are new"),
     (["load", "labelled", "labelled.csv", "--surface", "inbox", "--text", "body", "--label", "kind", "--id", "no", "--no-features"], 0, "1 labelled examples are in"),
+    (["load", "labelled", "empty.csv", "--surface", "ghost"], 2, "has no row"),
+    (["load", "labelled", "blank.csv", "--surface", "ghost"], 2, "no rows|blank.csv"),
+    (["load", "labelled", "unlabelled.csv", "--surface", "ghost"], 2, "1 rows are rejected, the first because label|has no row that can be loaded"),
+    (["load", "labelled", "items.csv", "--surface", "ghost"], 2, "has no column 'label'"),
+    (["train", "ghost"], 2, "surface == 'ghost', "),
     (["units", "export", "u1", "--out", "u1.json"], 0, "rows are in u1.json"),
     (["units", "exclude", "u2", "u3"], 0, "2 units are left out"),
     (["units", "erase", "u1", "--yes"], 0, "deleted"),
@@ -113,6 +118,7 @@ def folder(tmp_path):
         "good.csv": RATINGS.replace("x", "1"), "users.csv": "user_id,country\nu1,DE\n",
         "events.csv": "event_id,name,unit_id,occurred_at\n1,click,u1,2026-01-01\n",
         "labelled.csv": "no,body,kind,more\n1,hello,greeting,2\n",
+        "empty.csv": "text,label\n", "blank.csv": "", "unlabelled.csv": "text,label\nhello,\n",
     }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_text(text)

@@ -8,6 +8,7 @@ import math
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -150,13 +151,10 @@ def labelled(
 
     surface = Surface.objects.filter(project=project, key=key).first()
     made = surface is None
-    if surface is None:
-        values = {"kind": Surface.Kind.CLASSIFY}
-        surface = put_surface(project=project, key=key, values=values, replace=False, by=OPERATOR)
-    if surface.kind != Surface.Kind.CLASSIFY:
+    if surface is not None and surface.kind != Surface.Kind.CLASSIFY:
         raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
     rest = {text_column, label_column, id_column}
-    labels = LabelsSeen(surface.labels)
+    labels = LabelsSeen(surface.labels if surface is not None else ())
 
     def example(row: dict[str, Any]) -> ExampleDraft:
         for name in (label_column, *([id_column] if id_column else [])):
@@ -172,7 +170,16 @@ def labelled(
         return draft
 
     with _read(file, example) as (rows, advance):
-        loaded = load_labelled_texts(surface=surface, examples=rows, by=OPERATOR, progress=advance)
+        first = next(rows, None)
+        if first is None:
+            advance(0)  # writes down why each row is rejected
+            raise DatasetError(f"file '{file}' has no row that can be loaded.")
+        if surface is None:  # not before: a file that holds nothing leaves nothing behind
+            values = {"kind": Surface.Kind.CLASSIFY}
+            surface = put_surface(project=project, key=key, values=values, replace=False, by=OPERATOR)
+        loaded = load_labelled_texts(
+            surface=surface, examples=chain([first], rows), by=OPERATOR, progress=advance
+        )
     say(
         f"{loaded.total} labelled examples are in{f', and surface {key} is made' if made else ''}"
         + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")
@@ -187,6 +194,7 @@ def _read(
     file: Path, parse: Callable[[dict[str, Any]], T], *, resume: bool = False
 ) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
     """Yield the good rows of a file and what is to be told of each commit."""
+    rejects: _Rejects | None = None
     try:
         stream = stream_rows(file)
         place = _Place(file, keeps=resume)
@@ -199,9 +207,10 @@ def _read(
             reading.advance(0)
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
+    finally:
+        if rejects is not None and rejects.count:
+            say(f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}")
     place.forget()
-    if rejects.count:
-        say(f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}")
 
 
 class _Reading(Generic[T]):
