@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+import time
+from typing import Any, cast
 
 import orjson
+import redis
 import redis.asyncio
 import redis.exceptions
 
@@ -13,27 +14,40 @@ from inference.serving.changes import project_events_channel
 
 MAX_SEEN = 100
 SEEN_SECONDS = 120
-SCAN_SECONDS = 1.0
+WATCHED_SECONDS = 20
+# One sorted set names every project that is watched, with the time until which it is: nobody walks
+# through a cache that holds lists of millions of units.
+WATCHED = "watched"
 
 
-def watch_key(project: int) -> str:
-    """Set while somebody watches a project."""
-    return f"watch:{project}"
+def watch(cache: redis.Redis, project: int) -> bool:
+    """Remember that somebody watches a project now; return whether nobody did a moment ago."""
+    now = time.time()
+    pipe = cache.pipeline()
+    pipe.zremrangebyscore(WATCHED, "-inf", now)
+    pipe.zadd(WATCHED, {str(project): now + WATCHED_SECONDS})
+    pipe.expire(WATCHED, 2 * WATCHED_SECONDS)
+    added: int = pipe.execute()[1]
+    return bool(added)
 
 
-def seen_key(project: int) -> str:
-    """What arrived lately in a project that is watched, newest first."""
+def read_seen(cache: redis.Redis, project: int) -> list[dict[str, Any]]:
+    """Return what arrived lately in a project that is watched, newest first."""
+    rows = cast("list[bytes]", cache.lrange(_seen_key(project), 0, MAX_SEEN - 1))
+    return [orjson.loads(row) for row in rows]
+
+
+def _seen_key(project: int) -> str:
     return f"seen:{project}"
 
 
 async def watched_projects(cache: redis.asyncio.Redis) -> frozenset[int]:
     """Return the projects that somebody watches now."""
     try:
-        async with asyncio.timeout(SCAN_SECONDS):  # each of many steps has a deadline of its own
-            keys = [key async for key in cache.scan_iter("watch:*", count=200)]
+        projects = cast("list[bytes]", await cache.zrangebyscore(WATCHED, time.time(), "+inf"))
     except (redis.exceptions.RedisError, OSError):
         return frozenset()
-    return frozenset(int(key.rpartition(b":")[2]) for key in keys)
+    return frozenset(map(int, projects))
 
 
 async def show_in_inspector(
@@ -42,9 +56,9 @@ async def show_in_inspector(
     """Keep rows for who watches; without a cache nobody watches."""
     try:
         async with cache.pipeline(transaction=False) as pipe:
-            pipe.lpush(seen_key(project), *[orjson.dumps(row) for row in rows[-MAX_SEEN:]])
-            pipe.ltrim(seen_key(project), 0, MAX_SEEN - 1)
-            pipe.expire(seen_key(project), SEEN_SECONDS)
+            pipe.lpush(_seen_key(project), *[orjson.dumps(row) for row in rows[-MAX_SEEN:]])
+            pipe.ltrim(_seen_key(project), 0, MAX_SEEN - 1)
+            pipe.expire(_seen_key(project), SEEN_SECONDS)
             pipe.publish(project_events_channel(project), b"events")
             await pipe.execute()
     except (redis.exceptions.RedisError, OSError):

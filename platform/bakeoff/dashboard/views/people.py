@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import redis.exceptions
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,7 +19,7 @@ from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_of
 from bakeoff.dashboard.health import health_issues, platform_health
 from bakeoff.dashboard.paging import page_of
-from bakeoff.gateway.event_inspector import seen_key, watch_key
+from bakeoff.gateway.event_inspector import read_seen, watch
 from bakeoff.rules import assignments_of
 from experiments.actions.claim_review import (
     ClaimedByAnotherError,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 LATEST = 30
-WATCHED_SECONDS = 20
 
 
 @require_safe
@@ -75,9 +73,9 @@ def show_events(request: HttpRequest, project: str) -> HttpResponse:
     away = ""
     try:
         cache = cache_client()
-        if not cache.set(watch_key(found.pk), b"1", ex=WATCHED_SECONDS, get=True):
+        if watch(cache, found.pk):
             announce_change(cache)  # processes look at once who is watched
-        rows = [orjson.loads(row) for row in cache.lrange(seen_key(found.pk), 0, 99)]
+        rows = read_seen(cache, found.pk)
     except redis.exceptions.RedisError as error:
         away = str(error)
     context = {"project": found, "rows": rows, "away": away}
