@@ -19,4 +19,4 @@ USER bakeoff
 VOLUME /var/lib/bakeoff
 EXPOSE 8000
 # Open streams end ten seconds after SIGTERM; a start-up that fails ends the container.
-CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "on", "--timeout-graceful-shutdown", "10"]
+CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "on", "--http", "bakeoff.gateway.http.connection:Connection", "--timeout-graceful-shutdown", "10"]

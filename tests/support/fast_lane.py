@@ -10,6 +10,7 @@ import uvicorn
 from django.conf import settings
 
 from bakeoff.environment import read_environment
+from bakeoff.gateway.http.connection import Connection
 
 
 def test_database_url() -> str:
@@ -35,7 +36,12 @@ class FastLane:
             secret=settings.SECRET_KEY,
         )
         config = uvicorn.Config(
-            self.gateway, port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
+            self.gateway,
+            port=0,
+            log_level="warning",
+            lifespan="on",
+            timeout_graceful_shutdown=2,
+            http=Connection,
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self._run, daemon=True)

@@ -37,6 +37,7 @@ def programs_of(environment: Environment, host: str, port: int, web_processes: i
         "web", "uvicorn", "bakeoff.asgi:application", "--host", host, "--port", str(port),
         "--workers", str(web_processes), "--no-access-log", "--log-level", "warning",
         "--timeout-graceful-shutdown", "10", "--no-server-header", "--no-proxy-headers",
+        "--http", "bakeoff.gateway.http.connection:Connection",
         # A start-up that fails ends the process, which is started again, instead of answering 503.
         "--lifespan", "on",
     )  # fmt: skip
