@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from experiments.bounds import MAX_COUNT, MAX_SECONDS, MAX_VALUE
 from experiments.stats.effects import PROPORTIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -123,12 +121,14 @@ class Policy:
             raise PolicyError(f"{name} == {getattr(self, name)!r}, must be {rule}.")
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Policy:
+    def parse(cls, data: object) -> Policy:
         """Read a policy from JSON; fields that are missing keep their defaults.
 
         Raises:
             PolicyError: an unknown field, a wrong type, or a value that breaks its rule.
         """
+        if not isinstance(data, Mapping):
+            raise PolicyError(f"policy == {data!r:.80}, must be an object.")
         known = {f.name: f for f in fields(cls)}
         values: dict[str, Any] = {}
         for name, value in data.items():

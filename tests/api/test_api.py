@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+import yaml
+from django.db import connection
 
+from bakeoff.api.fast_lane import SOURCE
 from inference.models import Item, ModelVersion
 from tests.support import builders
 
@@ -186,6 +190,94 @@ def test_what_is_anothers_is_not_found(lane, shop, method, path):
     experiment = shop.define(challenger)
     answer = Api(lane, key)(method, path.format(key=experiment.key), {} if method == "POST" else None)
     assert answer.status_code == 404
+
+
+def _addresses(lane):
+    """Return every management operation whose address names something that is not there."""
+    described = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))["paths"]
+    for path, methods in lane.client.get("/v1/openapi.json").json()["paths"].items():
+        for method in methods:
+            if "{" in path and method not in described.get(path, ()):
+                yield method, path
+
+
+# A body that each of them takes.
+ANY_BODY = {
+    "variant": "control",
+    "reason": "why",
+    "recommender": "ease",
+    "how": "int8",
+    "state": "hidden",
+    "allocation": 0.5,
+    "values": {},
+    "enabled": True,
+}
+
+
+def test_every_operation_says_what_is_not_there(lane, shop, api):
+    judged = 0
+    for method, path in _addresses(lane):
+        address = path.removeprefix("/v1")
+        address = (
+            address.replace("{run_id}", "987654").replace("{key_id}", "987654").replace("{number}", "7")
+        )
+        address = re.sub(r"{\w+}", "nowhere", address)
+        for body in (None, {}, ANY_BODY):
+            answer = api(method, address, body)
+            if answer.status_code not in {400, 422}:
+                break
+        assert answer.status_code == 404, f"{method} {path}: {answer.text}"
+        message = answer.json()["error"]["message"]
+        assert re.match(r"No [a-z ]+ '(nowhere|987654)' in this project\.$", message), (
+            f"{path}: {message}"
+        )
+        judged += 1
+    assert judged >= 25
+
+
+def test_a_404_names_the_nearest_there_is(api, shop):
+    api("POST", "/experiments", draft(shop))
+    answers = [
+        api("GET", path) for path in ("/experiments/new-modle", "/experimnts", "/experiments/x/strat")
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 3
+    assert [answer.json()["error"]["message"] for answer in answers] == [
+        "No experiment 'new-modle' in this project. Did you mean 'new-model'?",
+        "No such path. Did you mean /v1/experiments? /v1/openapi.json lists all.",
+        "No such path. Did you mean /v1/experiments/x/start? /v1/openapi.json lists all.",
+    ]
+
+
+def write(statement: str, *values) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+HUGE = '{"alpha": 1%s}' % ("0" * 5000)  # Python reads integers of 4,300 digits at most
+
+
+@pytest.mark.parametrize("policy", [HUGE, "5"])
+def test_an_experiment_that_cannot_be_read_hides_no_other(api, shop, policy):
+    api("POST", "/experiments", draft(shop))
+    api("POST", "/experiments", draft(shop, key="broken"))
+    write("UPDATE experiments_experiment SET policy = %s WHERE key = 'broken'", policy)
+    answer = api("GET", "/experiments")
+    assert answer.status_code == 200
+    assert [row["key"] for row in answer.json()] == ["new-model"]
+    assert answer.headers["Bakeoff-Unreadable"] == "broken"
+    for path in ("/experiments/broken", "/experiments/broken/report.json"):
+        one = api("GET", path)
+        assert (one.status_code, one.json()["error"]["code"]) == (503, "unreadable_row"), one.text
+    assert "Bakeoff-Unreadable" not in api("GET", "/surfaces").headers
+
+
+def test_a_group_that_makes_no_sense_hides_no_other(api):
+    for key in ("a", "b"):
+        assert api("PUT", "/groups", {"key": key, "values": ["u1"]}).status_code == 200
+    write("UPDATE experiments_savedgroup SET values = '5' WHERE key = 'a'")
+    answer = api("GET", "/groups")
+    assert [row["key"] for row in answer.json()] == ["b"]
+    assert answer.headers["Bakeoff-Unreadable"] == "a"
 
 
 @pytest.mark.parametrize(("method", "path"), [*PATHS, ("GET", "/surfaces"), ("PUT", "/items")])

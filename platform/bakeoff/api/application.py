@@ -7,6 +7,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+import pydantic
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -25,6 +26,8 @@ from bakeoff.api.parser import StrictParser
 from bakeoff.api.sharing import router as sharing
 from bakeoff.api.surfaces import router as surfaces
 from bakeoff.api.units import router as units
+from experiments.metrics.spec import MetricError
+from experiments.stats.policy import PolicyError
 
 logger = logging.getLogger(__name__)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -122,6 +125,17 @@ def _on_failure(request: HttpRequest, error: Exception) -> HttpResponse:
     """A defect of ours, as the fast lane answers it: the traceback goes to the log alone."""
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
     return _answer(request, 503, "failed", "The request could not be answered.")
+
+
+@api.exception_handler(pydantic.ValidationError)
+@api.exception_handler(PolicyError)
+@api.exception_handler(MetricError)
+def _on_unreadable_row(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A row that was written by other means than ours, and makes no sense: the answer says what."""
+    logger.error("%s %s cannot be answered", request.method, request.path, exc_info=error)
+    what = error.errors()[0] if isinstance(error, pydantic.ValidationError) else None
+    why = f"{'.'.join(map(str, what['loc']))}: {what['msg']}" if what else str(error)
+    return _answer(request, 503, "unreadable_row", f"What is stored makes no sense: {why[:300]}")
 
 
 @api.exception_handler(OSError)

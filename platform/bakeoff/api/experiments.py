@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.accounts.models import Project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.surfaces import KEY
 from bakeoff.rules import link_of
@@ -178,10 +178,8 @@ class DecisionOut(Schema):
 
 
 def _find(request: HttpRequest, key: str) -> Experiment:
-    found: Experiment = get_object_or_404(
-        Experiment.objects.select_related("surface", "layer"), project=project_of(request), key=key
-    )
-    return found
+    rows = Experiment.objects.filter(project=project_of(request)).select_related("surface", "layer")
+    return get_or_404(rows, "experiment", key=key)
 
 
 @router.get("/experiments", response={200: list[ExperimentOut], **REFUSALS})
@@ -193,7 +191,8 @@ def list_experiments(
 ) -> Any:
     """List the project's experiments, newest first."""
     found = Experiment.objects.filter(project=project_of(request)).select_related("surface", "layer")
-    return page_of(found.filter(state=state) if state else found, limit=limit, offset=offset)
+    rows = found.filter(state=state) if state else found
+    return page_of(request, rows, ExperimentOut, limit=limit, offset=offset)
 
 
 @router.post("/experiments", response={201: ExperimentOut, **REFUSALS})
@@ -273,8 +272,7 @@ def _draft_fields(surface: Surface, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _surface(project: Project, key: str) -> Surface:
-    found: Surface = get_object_or_404(Surface, project=project, key=key)
-    return found
+    return get_or_404(Surface.objects.filter(project=project), "surface", key=key)
 
 
 def _version(surface: Surface, label: str) -> ModelVersion:

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
+from bakeoff.api.paging import UNREADABLE
+
 SOURCE = Path(__file__).with_name("fast_lane.yaml")
+MAX_HEADER = 1000
 # What any route may answer; 405, 408, 413, 415 and 431 come before a body is read.
 REFUSALS = ("400", "401", "403", "404", "405", "408", "413", "415", "429", "431", "503")
 
@@ -42,3 +46,11 @@ class BothLanes(NinjaAPI):
         components.setdefault("responses", {}).update(described["responses"])
         components["schemas"].update(described["schemas"])
         return schema
+
+    def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:
+        """Answer; name the rows that a list leaves out."""
+        response = super().create_response(request, data, **options)
+        if unreadable := getattr(request, "unreadable_rows", None):
+            # Names may be long, and many: a proxy refuses headers of more than some KB.
+            response[UNREADABLE] = ", ".join(unreadable)[:MAX_HEADER]
+        return response

@@ -7,11 +7,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.lookup import get_or_404
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
 from experiments.models import Experiment, Feedback
 from experiments.reports.feedback_report import report_feedback
@@ -102,7 +102,8 @@ def list_feedback(request: HttpRequest, query: Query[FeedbackQuery]) -> Any:
 @router.patch("/feedback/{feedback_id}", response={200: FeedbackOut, **REFUSALS})
 def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
     """Say what a piece of feedback is worth; hidden and spam count nowhere any more."""
-    feedback = get_object_or_404(Feedback, project=project_of(request), feedback_id=feedback_id)
+    rows = Feedback.objects.filter(project=project_of(request))
+    feedback = get_or_404(rows, "feedback", feedback_id=feedback_id)
     try:
         return review_feedback(
             feedback=feedback, state=payload.state, reason=payload.reason, by=actor_of(request)
@@ -114,5 +115,6 @@ def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
 @router.get("/experiments/{key}/feedback", response={200: dict[str, Any], **REFUSALS})
 def show_feedback(request: HttpRequest, key: str) -> Any:
     """Show what units said by variant: response rate, counts, means, and the win rate of pairs."""
-    experiment = get_object_or_404(Experiment, project=project_of(request), key=key)
+    rows = Experiment.objects.filter(project=project_of(request))
+    experiment = get_or_404(rows, "experiment", key=key)
     return report_feedback(experiment)

@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 from ninja.responses import Status
 
 from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError, change_key, make_key, revoke_key
-from bakeoff.accounts.models import ApiKey
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
@@ -60,7 +59,8 @@ class NewKeyOut(KeyOut):
 @router.get("/keys", response={200: list[KeyOut], **REFUSALS})
 def list_keys(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's keys, revoked ones too."""
-    return page_of(project_of(request).api_keys.order_by("id"), limit=limit, offset=offset)
+    rows = project_of(request).api_keys.order_by("id")
+    return page_of(request, rows, KeyOut, limit=limit, offset=offset)
 
 
 @router.post("/keys", response={201: NewKeyOut, **REFUSALS})
@@ -78,7 +78,7 @@ def write_key(request: HttpRequest, payload: KeyIn) -> Any:
 @router.patch("/keys/{key_id}", response={200: KeyOut, **REFUSALS})
 def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
     """Change what a key may do, or the origins of pages that may use it."""
-    key = get_object_or_404(ApiKey, pk=key_id, project=project_of(request))
+    key = get_or_404(project_of(request).api_keys.all(), "key", pk=key_id)
     try:
         changed = change_key(
             key=key, by=actor_of(request), scopes=payload.scopes, origins=payload.allowed_origins
@@ -92,7 +92,7 @@ def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
 @router.post("/keys/{key_id}/revoke", response={200: KeyOut, **REFUSALS})
 def end_key(request: HttpRequest, key_id: int) -> Any:
     """Make a key useless from now on."""
-    key = get_object_or_404(ApiKey, pk=key_id, project=project_of(request))
+    key = get_or_404(project_of(request).api_keys.all(), "key", pk=key_id)
     revoked = revoke_key(key=key, by=actor_of(request))
     announce_change(cache_client())
     return revoked

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
@@ -97,28 +97,26 @@ class PromoteVersionIn(PromoteIn):
 
 
 def _surface(request: HttpRequest, key: str) -> Surface:
-    found: Surface = get_object_or_404(Surface, project=project_of(request), key=key)
-    return found
+    return get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
 
 
 def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVersion:
-    found: ModelVersion = get_object_or_404(
-        ModelVersion, surface=_surface(request, key), name=name, number=number
-    )
-    return found
+    rows = ModelVersion.objects.filter(surface=_surface(request, key))
+    return get_or_404(rows, "model version", name=name, number=number)
 
 
 @router.get("/surfaces/{key}/models", response={200: list[VersionOut], **REFUSALS})
 def list_versions(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the versions of a surface, newest first."""
-    return page_of(_surface(request, key).versions.all(), limit=limit, offset=offset)
+    rows = _surface(request, key).versions.all()
+    return page_of(request, rows, VersionOut, limit=limit, offset=offset)
 
 
 @router.get("/surfaces/{key}/training-runs", response={200: list[RunOut], **REFUSALS})
 def list_runs(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the training runs of a surface, newest first."""
     rows = _surface(request, key).training_runs.select_related("version")
-    return page_of(rows, limit=limit, offset=offset)
+    return page_of(request, rows, RunOut, limit=limit, offset=offset)
 
 
 @router.post("/surfaces/{key}/training-runs", response={202: RunOut, **REFUSALS})
@@ -139,7 +137,8 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
 @router.post("/training-runs/{run_id}/cancel", response={200: RunOut, **REFUSALS})
 def cancel(request: HttpRequest, run_id: int) -> Any:
     """Cancel a training run; its process ends within seconds and publishes nothing."""
-    run: TrainingRun = get_object_or_404(TrainingRun, surface__project=project_of(request), pk=run_id)
+    rows = TrainingRun.objects.filter(surface__project=project_of(request))
+    run = get_or_404(rows, "training run", pk=run_id)
     try:
         return cancel_training(run=run, by=actor_of(request))
     except CannotCancelError as error:

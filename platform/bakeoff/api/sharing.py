@@ -57,7 +57,7 @@ class LayerOut(LayerIn):
 def list_layers(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's layers with their ranges."""
     rows = Layer.objects.filter(project=project_of(request)).order_by("key")
-    return page_of(rows, limit=limit, offset=offset)
+    return page_of(request, rows, LayerOut, limit=limit, offset=offset)
 
 
 @router.put("/layers", response={200: LayerOut, **REFUSALS})
@@ -100,7 +100,7 @@ class GroupIn(Schema):
 def list_groups(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's saved groups."""
     rows = SavedGroup.objects.filter(project=project_of(request)).order_by("key")
-    return page_of(rows, limit=limit, offset=offset)
+    return page_of(request, rows, GroupIn, limit=limit, offset=offset)
 
 
 @router.put("/groups", response={200: GroupIn, **REFUSALS})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
 from pydantic import AfterValidator, ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.change_surface import (
     CannotChangeSurfaceError,
@@ -105,13 +105,13 @@ class SurfaceOut(SurfaceIn):
 def list_surfaces(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's surfaces."""
     rows = Surface.objects.filter(project=project_of(request)).order_by("key")
-    return page_of(rows, limit=limit, offset=offset)
+    return page_of(request, rows, SurfaceOut, limit=limit, offset=offset)
 
 
 @router.get("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
 def show_surface(request: HttpRequest, key: str) -> Any:
     """Show a surface."""
-    return get_object_or_404(Surface, project=project_of(request), key=key)
+    return get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
 
 
 @router.put("/surfaces", response={200: SurfaceOut, **REFUSALS})
@@ -136,7 +136,7 @@ def write_surface(request: HttpRequest, payload: SurfaceIn, *, replace: bool = F
 @router.patch("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
 def change_surface(request: HttpRequest, key: str, payload: SurfacePatch) -> Any:
     """Change the named fields of a surface; the others stay as they are."""
-    surface: Surface = get_object_or_404(Surface, project=project_of(request), key=key)
+    surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
     try:
         return patch_surface(
             surface=surface, changes=payload.dict(exclude_unset=True), by=actor_of(request)
@@ -207,7 +207,7 @@ class MetricIn(Schema):
 def list_metrics(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's metrics."""
     rows = Metric.objects.filter(project=project_of(request)).order_by("key")
-    return page_of(rows, limit=limit, offset=offset)
+    return page_of(request, rows, MetricIn, limit=limit, offset=offset)
 
 
 @router.post("/metrics", response={201: MetricIn, **REFUSALS})
@@ -225,4 +225,4 @@ def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
 @router.get("/metrics/{key}", response={200: MetricIn, **REFUSALS})
 def show_metric(request: HttpRequest, key: str) -> Any:
     """Show a metric."""
-    return get_object_or_404(Metric, project=project_of(request), key=key)
+    return get_or_404(Metric.objects.filter(project=project_of(request)), "metric", key=key)
