@@ -195,13 +195,13 @@ def _routing(count: int) -> Row:
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
     from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
     from bakeoff.gateway.slates.recorder import Visitor, choose_route
-    from experiments.assignment import ExperimentRule, Span, VariantRule
+    from experiments.assignment import ExperimentRule, HashRange, VariantRule
 
     experiments = []
     for n in range(count):
         rule = ExperimentRule(
             f"e{n}", f"salt-{n}", 1.0, (VariantRule("control", 0.5), VariantRule("treatment", 0.5)),
-            checks=(Span("layer", "layer-salt", n / count, (n + 1) / count),) if count > 1 else (),
+            checks=(HashRange("layer", "layer-salt", n / count, (n + 1) / count),) if count > 1 else (),
         )  # fmt: skip
         variants = {key: RunningVariant(1, key, 0.5, None) for key in ("control", "treatment")}
         experiments.append(RunningExperiment(n, f"e{n}", "home", 1, rule, variants))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from inference.serving.artifact import Draft
+from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import draft_vectors
 
 
-def draft_artifact(items=6, width=4, seed=0, **fields) -> Draft:
+def draft_artifact(items=6, width=4, seed=0, **fields) -> ArtifactDraft:
     rng = np.random.default_rng(seed)
 
     def array(*shape):
