@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import override
 
+from experiments.reports.chart_texts import translated
+from experiments.reports.code_names import name_of
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
+from experiments.reports.remaining import describe_remaining, describe_seconds
+from experiments.reports.stored_text import show_stored
 from experiments.reports.verdict import (
     VerdictSummary,
     describe_lift,
@@ -127,6 +133,7 @@ class ExperimentReport:
     serving: list[ServingRow]
     remaining: str
     warnings: list[str]
+    interval_name: str
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -154,6 +161,7 @@ class ExperimentReport:
                 "effect": self.verdict.effect,
                 "ci": self.verdict.interval,
                 "units": self.verdict.units,
+                "details": self.verdict.details,
             },
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
             "units": {
@@ -199,8 +207,14 @@ def _plain(row: VariantRow | MetricRow | SegmentRow | ServingRow) -> dict[str, A
     return {name: getattr(row, name) for name in row.__slots__}
 
 
+def report_for_programs(experiment: Experiment) -> dict[str, Any]:
+    """Return the report as JSON; its sentences are English whatever language the caller reads."""
+    with override("en"):
+        return report_on(experiment).as_json()
+
+
 def report_on(experiment: Experiment) -> ExperimentReport:
-    """Read the report of an experiment."""
+    """Read the report of an experiment, its sentences in the reader's language."""
     looks = list(experiment.looks.all())
     look = looks[-1] if looks else None
     ratio = look.result["sample_ratio"] if look else None
@@ -225,15 +239,17 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         chart=draw_path(
             _path(experiment, looks),
             planned_units=policy.planned_units,
-            label=f"Estimated difference over the looks of {experiment.key}",
+            label=_("Effect over time"),
             marks=_epoch_marks(experiment, looks),
+            texts=translated(),
         ),
         forest=_forest(metrics),
         segments=_segment_rows(experiment, look),
         mismatch=look.result.get("mismatch", []) if look else [],
         serving=_serving_rows(looks),
-        remaining=_remaining(experiment, look),
+        remaining=describe_remaining(experiment, look),
         warnings=[*filter(None, [describe_quarantined(quarantined)]), *_warnings(experiment, look)],
+        interval_name=interval_name(experiment, primary=True),
     )
 
 
@@ -242,20 +258,30 @@ def _warnings(experiment: Experiment, look: Look | None) -> list[str]:
     if look is None:
         return []
     found = [
-        f"'{key}' takes no traffic any more: {reason}" for key, reason in _left(experiment).items()
+        _("'%(variant)s' takes no traffic any more: %(reason)s")
+        % {"variant": key, "reason": show_stored(reason)}
+        for key, reason in _left(experiment).items()
     ]
     shares = {key: row["fallback"] for key, row in look.serving.items() if row["slates"] >= MIN_SLATES}
     if shares and max(shares.values()) - min(shares.values()) > UNEQUAL_FALLBACK:
         most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
         found.append(
-            f"'{most}' fell back on other lists in {shares[most]:.0%} of its answers, '{least}' in "
-            f"{shares[least]:.0%}: what is compared is not the models alone"
+            _(
+                "'%(high)s' used a fallback in %(high_share)s of its answers, '%(low)s' in "
+                "%(low_share)s: the comparison is not between the models alone"
+            )
+            % {
+                "high": most,
+                "high_share": f"{shares[most]:.0%}",
+                "low": least,
+                "low_share": f"{shares[least]:.0%}",
+            }
         )
     age = (timezone.now() - look.taken_at).total_seconds()
     if experiment.state == experiment.State.RUNNING and age > LATE_SECONDS:
         found.append(
-            f"nothing new was counted for {describe_seconds(age)}: nobody comes, or the worker "
-            "stands still"
+            _("no new data for %(duration)s: there is no traffic, or the worker has stopped")
+            % {"duration": describe_seconds(age)}
         )
     return found
 
@@ -290,7 +316,7 @@ def _epoch_marks(experiment: Experiment, looks: list[Look]) -> list[int]:
 def _forest(metrics: list[MetricRow]) -> str:
     rows = [
         ForestRow(
-            label=f"{row.metric} ({row.role}), {row.variant}",
+            label=f"{row.metric} ({name_of(row.role)}), {name_of(row.variant)}",
             estimate=row.lift,
             low=row.lift_interval[0] if row.lift_interval else None,
             high=row.lift_interval[1] if row.lift_interval else None,
@@ -300,7 +326,9 @@ def _forest(metrics: list[MetricRow]) -> str:
         )
         for row in metrics
     ]
-    return themed(draw_forest(rows, title="Relative difference, with its interval")) if rows else ""
+    return (
+        themed(draw_forest(rows, title=_("Change against control"), texts=translated())) if rows else ""
+    )
 
 
 def _segment_rows(experiment: Experiment, look: Look | None) -> list[SegmentRow]:
@@ -320,44 +348,10 @@ def _segment_rows(experiment: Experiment, look: Look | None) -> list[SegmentRow]
                 estimate=effect["estimate"] if effect else None,
                 interval=row["interval"],
                 adjusted_p_value=row["adjusted_p_value"],
-                why_not=row["why_not"],
+                why_not=show_stored(row["why_not"]),
             )
         )
     return sorted(rows, key=lambda row: (order.get(row.segment.partition("=")[0], 99), row.segment))
-
-
-def _remaining(experiment: Experiment, look: Look | None) -> str:
-    """Say what is missing, and for about how long; nothing when it does not run."""
-    if experiment.state != experiment.State.RUNNING or experiment.started_at is None:
-        return ""
-    policy = experiment.parsed_policy
-    planned, minimum = policy.planned_units, policy.required_run_seconds
-    if look is None:
-        return f"{planned:,} complete units are planned; none is complete yet."
-    done = round(look.information * planned)
-    run = (look.taken_at - experiment.started_at).total_seconds()
-    parts = []
-    if done < planned:
-        rest = planned - done
-        about = f", about {describe_seconds(rest * run / done)} at this pace" if done else ""
-        parts.append(f"{rest:,} of {planned:,} planned units are missing{about}")
-    if run < minimum:
-        parts.append(f"the minimum run ends in {describe_seconds(minimum - run)}")
-    return "; ".join(parts) + "." if parts else "The planned sample is complete."
-
-
-def describe_seconds(seconds: float) -> str:
-    """Return a duration in its largest fitting unit."""
-    for size, one, many in (
-        (86_400, "day", "days"),
-        (3600, "hour", "hours"),
-        (60, "minute", "minutes"),
-    ):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.0f} {many}"
-        if seconds >= size:
-            return f"1 {one}"
-    return f"{seconds:.0f} seconds"
 
 
 def _count_excluded(look: Look) -> int:
@@ -404,7 +398,7 @@ def _metric_rows(experiment: Experiment, look: Look | None) -> list[MetricRow]:
                 probability_better=row.get("probability_better"),
                 described=describe_lift(row, names[role.role == "primary"])
                 if effect
-                else row["why_not"],
+                else show_stored(row["why_not"]),
                 metric_key=row["metric"],
                 # Looks of before have no level, and a p-value that is held against nothing.
                 p_value=row.get("p_value") if row.get("level") is not None else None,

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from experiments.reports.chart_texts import ENGLISH
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from experiments.reports.chart_texts import ChartTexts
 
 WIDTH, ROW, LEFT, RIGHT, TOP = 760, 30, 260, 150, 44
 # Okabe and Ito: told apart by those who do not tell red from green.
@@ -44,7 +48,7 @@ def _colour(row: ForestRow) -> str:
     return BETTER if (row.low > 0) == row.increase_is_good else WORSE
 
 
-def draw_forest(rows: Sequence[ForestRow], *, title: str) -> str:
+def draw_forest(rows: Sequence[ForestRow], *, title: str, texts: ChartTexts = ENGLISH) -> str:
     """Return an SVG of the rows; an interval that leaves the picture ends in an arrow."""
     ends = [abs(v) for row in rows for v in (row.low, row.high, row.margin) if v is not None]
     points = [abs(row.estimate) for row in rows if row.estimate is not None]
@@ -63,7 +67,7 @@ def draw_forest(rows: Sequence[ForestRow], *, title: str) -> str:
         f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP - 8}" y2="{height - 30}" stroke="#1d2733"/>',
     ]
     for n, row in enumerate(rows):
-        parts += _draw_row(row, x, TOP + ROW * n + ROW / 2)
+        parts += _draw_row(row, x, TOP + ROW * n + ROW / 2, texts)
     for value in (-reach / 1.1, 0.0, reach / 1.1):
         parts.append(
             f'<text x="{x(value):.1f}" y="{height - 12}" text-anchor="middle" '
@@ -72,7 +76,7 @@ def draw_forest(rows: Sequence[ForestRow], *, title: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _draw_row(row: ForestRow, x: Callable[[float], float], y: float) -> list[str]:
+def _draw_row(row: ForestRow, x: Callable[[float], float], y: float, texts: ChartTexts) -> list[str]:
     colour = _colour(row)
     parts = [
         f'<text x="{LEFT - 14}" y="{y + 4:.1f}" text-anchor="end" style="{STYLE}">'
@@ -84,11 +88,14 @@ def _draw_row(row: ForestRow, x: Callable[[float], float], y: float) -> list[str
         at = x(-row.margin if row.increase_is_good else row.margin)
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 11:.1f}" y2="{y + 11:.1f}" stroke="{WORSE}" '
-            'stroke-dasharray="3 3"><title>margin of the guardrail</title></line>'
+            f'stroke-dasharray="3 3"><title>{escape(texts.margin)}</title></line>'
         )
     if row.estimate is None or row.low is None or row.high is None:
         return parts
     low, high, middle = x(row.low), x(row.high), x(row.estimate)
+    effect = texts.effect.format(
+        estimate=f"{row.estimate:+.2%}", low=f"{row.low:+.2%}", high=f"{row.high:+.2%}"
+    )
     parts += [
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" '
         'stroke-width="2.5"/>',
@@ -97,7 +104,7 @@ def _draw_row(row: ForestRow, x: Callable[[float], float], y: float) -> list[str
             for at in (low, high)
         ),
         f'<circle cx="{middle:.1f}" cy="{y:.1f}" r="5" fill="{colour}">'
-        f"<title>{row.estimate:+.2%} ({row.low:+.2%} to {row.high:+.2%})</title></circle>",
+        f"<title>{escape(effect)}</title></circle>",
     ]
     return parts
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
+
+from experiments.reports.chart_texts import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from experiments.reports.chart_texts import ChartTexts
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 260, 64, 34, 12
 
@@ -22,7 +27,12 @@ class PathPoint:
 
 
 def draw_path(
-    points: Sequence[PathPoint], *, planned_units: int, label: str, marks: Sequence[int] = ()
+    points: Sequence[PathPoint],
+    *,
+    planned_units: int,
+    label: str,
+    marks: Sequence[int] = (),
+    texts: ChartTexts = ENGLISH,
 ) -> str:
     """Return an SVG of estimates with the band of their intervals and the line of no effect.
 
@@ -55,22 +65,32 @@ def draw_path(
     )
     dots = "".join(
         f'<circle cx="{x(p.units):.1f}" cy="{y(p.estimate):.1f}" r="2.5">'
-        f"<title>{p.units} units: {p.estimate:+.4g} ({p.low:+.4g} to {p.high:+.4g})</title></circle>"
+        f"<title>{escape(_point_text(p, texts))}</title></circle>"
         for p in points
     )
     epochs = "".join(
         f'<line class="epoch" x1="{x(units):.1f}" x2="{x(units):.1f}" y1="{TOP}" '
         f'y2="{HEIGHT - BOTTOM}">'
-        f"<title>another epoch from {units} units on</title></line>"
+        f"<title>{escape(texts.epoch.format(units=f'{units:,}'))}</title></line>"
         for units in marks
     )
     return (
-        f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+        f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
         f'<line class="zero" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
         f'<line class="plan" x1="{x(planned_units):.1f}" x2="{x(planned_units):.1f}" '
         f'y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
         f'<polyline class="estimate" points="{line}"/>{dots}{ticks}{epochs}'
-        f'<text x="{LEFT}" y="{HEIGHT - 10}">0 units</text>'
-        f'<text x="{WIDTH - 12}" y="{HEIGHT - 10}" text-anchor="end">{most} units</text></svg>'
+        f'<text x="{LEFT}" y="{HEIGHT - 10}">0</text>'
+        f'<text x="{WIDTH - 12}" y="{HEIGHT - 10}" text-anchor="end">'
+        f"{escape(texts.units.format(units=f'{most:,}'))}</text></svg>"
+    )
+
+
+def _point_text(point: PathPoint, texts: ChartTexts) -> str:
+    return texts.point.format(
+        units=f"{point.units:,}",
+        estimate=f"{point.estimate:+.4g}",
+        low=f"{point.low:+.4g}",
+        high=f"{point.high:+.4g}",
     )

@@ -1,28 +1,28 @@
-"""The verdict in plain words."""
+"""The verdict in plain words: one sentence without statistics, and the statistics as details."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.models import Decision, Experiment
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from experiments.models import Experiment, Metric
+from experiments.reports.stored_text import end_sentence, show_stored
 
 WORDS = {
-    "ship": "Ship",
-    "roll_back": "Roll back",
-    "keep_running": "Keep running",
-    "stop_inconclusive": "No verdict",
-    "halt": "Halt",
-    "promote": "Promote",
+    "ship": gettext_noop("Ship"),
+    "roll_back": gettext_noop("Roll back"),
+    "keep_running": gettext_noop("Keep running"),
+    "stop_inconclusive": gettext_noop("No verdict"),
+    "halt": gettext_noop("Halt"),
+    "promote": gettext_noop("Promote"),
 }
-
-
-INTERVALS = {
-    "fixed": "fixed-horizon",
-    "group_sequential": "group-sequential",
-    "always_valid": "always-valid",
-    "exact": "exact sequential",
-}
+SHARES = {"proportion", "retention", "funnel"}
+# An interval whose near end is below this share of the estimate says "better", but not how much.
+UNCERTAIN_SIZE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,12 @@ class VerdictSummary:
 
     Attributes:
         action: of the decision, or of the last look, or `keep_running`.
-        sentence: the verdict with effect and interval, or what is missing.
+        sentence: what to do and what the treatment changed, without statistics.
         effect: relative difference, or None.
         interval: its interval under the policy's rule, or None.
         units: complete units that it rests on.
+        metric: name of the primary metric.
+        details: effect, interval and the rule's reason; empty before the first look.
     """
 
     action: str
@@ -42,6 +44,8 @@ class VerdictSummary:
     effect: float | None
     interval: tuple[float, float] | None
     units: int
+    metric: str = ""
+    details: str = ""
 
 
 def summarise_verdict(experiment: Experiment) -> VerdictSummary:
@@ -51,24 +55,27 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
         decision = None  # about a treatment that left; what is known now is what the last look says
     look = experiment.looks.last()
     if look is None and decision is not None:  # ended by a person, or halted, before the first look
-        sentence = f"{WORDS[decision.action]}: {decision.reason}."
+        sentence = _with_reason(decision.action, decision.reason)
         return VerdictSummary(decision.action, sentence, None, None, 0)
     if look is None:
-        sentence = (
-            "Not started." if experiment.state == Experiment.State.DRAFT else "No look was taken yet."
-        )
+        is_draft = experiment.state == Experiment.State.DRAFT
+        sentence = _("Not started.") if is_draft else _("No analysis yet.")
         return VerdictSummary("keep_running", sentence, None, None, 0)
     action = decision.action if decision is not None else look.action
+    reason = decision.reason if decision is not None else look.reason
     comparison = _primary_comparison(experiment, look.result)
-    units = round(look.information * experiment.parsed_policy.planned_units)
-    effect = comparison.get("lift") if comparison else None
+    has_effect = comparison is not None and comparison["effect"] is not None
     interval = comparison.get("lift_interval") if comparison else None
     return VerdictSummary(
         action=action,
-        sentence=_sentence(experiment, action, comparison, decision, look.reason),
-        effect=effect,
+        sentence=_sentence(experiment, action, comparison, reason)
+        if comparison is not None and has_effect
+        else _with_reason(action, reason),
+        effect=comparison.get("lift") if comparison else None,
         interval=(interval[0], interval[1]) if interval else None,
-        units=units,
+        units=round(look.information * experiment.parsed_policy.planned_units),
+        metric=measure_of(experiment.primary.metric),
+        details=_details(experiment, comparison, reason) if comparison is not None else "",
     )
 
 
@@ -80,42 +87,115 @@ def _primary_comparison(experiment: Experiment, result: dict[str, Any]) -> dict[
     return chosen[0] if chosen else None
 
 
-def _sentence(
-    experiment: Experiment,
-    action: str,
-    comparison: dict[str, Any] | None,
-    decision: Decision | None,
-    reason: str,
-) -> str:
-    word = WORDS[action]
-    if comparison is None or comparison["effect"] is None:
-        return f"{word}: {decision.reason if decision else reason}."
+def _sentence(experiment: Experiment, action: str, comparison: dict[str, Any], reason: str) -> str:
+    """Return what to do, and what the treatment changed."""
+    if action == "halt":
+        return _with_reason(action, reason)
+    word = _(WORDS[action])
     variant = experiment.variants.select_related("model_version").get(key=comparison["variant"])
-    what = (
-        f"{experiment.primary.metric} per unit"
-        if _is_mean(experiment)
-        else str(experiment.primary.metric)
+    label = str(variant.model_version or variant.key)  # a variant of a flag has no version
+    is_named = action in {"ship", "roll_back"}
+    head = (
+        _("%(action)s %(name)s.") % {"action": word, "name": label} if is_named else end_sentence(word)
     )
-    named = variant.model_version or variant.key  # a variant of a flag has a value, and no version
-    said = f"{word} {named}" if action in {"ship", "roll_back"} else word
-    numbers = f"{what} {describe_lift(comparison, interval_name(experiment, primary=True))}"
-    tail = f" ({decision.reason if decision else reason})"
-    return f"{said}: {numbers}{tail}."
+    parts = [head, _changed(experiment.primary.metric, comparison, _("It") if is_named else label)]
+    if harmed := re.search(r"guardrail '([^']+)' is harmed", reason):
+        parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
+    return " ".join(parts)
 
 
-def _is_mean(experiment: Experiment) -> bool:
-    return experiment.primary.metric.kind == "mean"
+def _changed(metric: Metric, comparison: dict[str, Any], name: str) -> str:
+    """Return what the treatment did to the primary metric, without statistics."""
+    effect = comparison["effect"]
+    values = {
+        "name": name,
+        "metric": measure_of(metric),
+        "treatment": _level(metric, effect["treatment"]),
+        "control": _level(metric, effect["control"]),
+    }
+    near, estimate = _near_end(comparison)
+    if near is None:
+        text = _("No clear difference in %(metric)s: %(treatment)s against %(control)s.")
+        return text % values
+    if abs(near) < UNCERTAIN_SIZE * abs(estimate):
+        is_better = (near > 0) == metric.increase_is_good
+        text = (
+            _(
+                "%(name)s is at least a little better in %(metric)s; the size is uncertain: "
+                "%(treatment)s against %(control)s."
+            )
+            if is_better
+            else _(
+                "%(name)s is at least a little worse in %(metric)s; the size is uncertain: "
+                "%(treatment)s against %(control)s."
+            )
+        )
+        return text % values
+    change = abs(estimate)
+    has_lift = comparison.get("lift") is not None
+    values["change"] = percent(change).lstrip("+") if has_lift else f"{change:.4g}"
+    text = (
+        _("%(name)s raised %(metric)s by %(change)s: %(treatment)s against %(control)s.")
+        if near > 0
+        else _("%(name)s lowered %(metric)s by %(change)s: %(treatment)s against %(control)s.")
+    )
+    return text % values
+
+
+def _near_end(comparison: dict[str, Any]) -> tuple[float | None, float]:
+    """Return the end of the interval that is nearer to 0, None when it holds 0, and the estimate."""
+    has_lift = comparison.get("lift") is not None and comparison.get("lift_interval")
+    ends = comparison["lift_interval"] if has_lift else comparison["interval"]
+    estimate = comparison["lift"] if has_lift else comparison["effect"]["estimate"]
+    low, high = ends or (None, None)
+    if low is not None and low > 0:
+        return low, estimate
+    if high is not None and high < 0:
+        return high, estimate
+    return None, estimate
+
+
+def measure_of(metric: Metric) -> str:
+    """Return what a metric measures, as pages name it."""
+    if metric.kind == Metric.Kind.MEAN:
+        return _("%(metric)s per user") % {"metric": metric}
+    return str(metric)
+
+
+def _level(metric: Metric, value: float) -> str:
+    if metric.kind in SHARES:
+        return f"{100 * value:.3g}%"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _details(experiment: Experiment, comparison: dict[str, Any], reason: str) -> str:
+    """Return the statistics: effect, interval, and the rule's reason."""
+    measure = measure_of(experiment.primary.metric)
+    if comparison["effect"] is None:
+        return end_sentence(show_stored(reason))
+    described = describe_lift(comparison, interval_name(experiment, primary=True))
+    parts = (f"{measure}: {described}", show_stored(reason))
+    return " ".join(map(end_sentence, parts))
+
+
+def _with_reason(action: str, reason: str) -> str:
+    return end_sentence(f"{_(WORDS[action])}: {show_stored(reason)}")
 
 
 def interval_name(experiment: Experiment, *, primary: bool) -> str:
-    """Return what the intervals of an experiment are called: their rule and their level.
+    """Return what the intervals of an experiment are called: their level, and when they hold.
 
     The primary's treatments share alpha (Bonferroni), so its intervals are the wider ones.
     """
     policy = experiment.parsed_policy
     treatments = max(sum(not variant.is_control for variant in experiment.variants.all()), 1)
-    level = 1 - policy.alpha / (treatments if primary else 1)
-    return f"{INTERVALS[policy.rule]} {100 * level:.4g} % interval"
+    level = 100 * (1 - policy.alpha / (treatments if primary else 1))
+    text = (
+        _("%(level)s%% CI, one fixed analysis")
+        if policy.rule == "fixed"
+        else _("%(level)s%% CI, valid at any time")
+    )
+    return text % {"level": f"{level:.4g}"}
 
 
 def describe_lift(comparison: dict[str, Any], interval: str) -> str:
@@ -128,15 +208,27 @@ def describe_lift(comparison: dict[str, Any], interval: str) -> str:
     low_high = comparison.get("lift_interval")
     if comparison.get("lift") is not None and low_high:
         low, high = (percent(value) for value in low_high)
-        return f"{percent(comparison['lift'])}, {interval} {low} to {high}"
-    estimate = comparison["effect"]["estimate"]
+        return _range(percent(comparison["lift"]), interval, low, high)
+    estimate = f"{comparison['effect']['estimate']:+.4g}"
     if comparison["interval"] is None:
-        return f"{estimate:+.4g}, no interval yet: {comparison['why_not']}"
-    low, high = ("open" if end is None else f"{end:+.4g}" for end in comparison["interval"])
-    return f"{estimate:+.4g}, {interval} {low} to {high}"
+        return _("%(estimate)s, no interval yet: %(why)s") % {
+            "estimate": estimate,
+            "why": show_stored(comparison["why_not"]),
+        }
+    low, high = (_("open") if end is None else f"{end:+.4g}" for end in comparison["interval"])
+    return _range(estimate, interval, low, high)
+
+
+def _range(estimate: str, interval: str, low: str, high: str) -> str:
+    return _("%(estimate)s (%(interval)s: %(low)s to %(high)s)") % {
+        "estimate": estimate,
+        "interval": interval,
+        "low": low,
+        "high": high,
+    }
 
 
 def percent(share: float) -> str:
     """Return a share as signed per cent, with a true minus."""
     digits = 0 if abs(share) >= 0.1 else 1
-    return f"{share * 100:+.{digits}f} %".replace("-", "−")
+    return f"{share * 100:+.{digits}f}%".replace("-", "−")

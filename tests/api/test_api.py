@@ -51,7 +51,7 @@ def test_an_experiment_is_defined_started_looked_at_and_stopped(api, shop):
     assert started["confirmed"] is True
     assert len(started["policy_sha256"]) == 64
     report = api("GET", "/experiments/new-model/report.json").json()
-    assert report["verdict"]["sentence"] == "No look was taken yet."
+    assert report["verdict"]["sentence"] == "No analysis yet."
     stopped = api("POST", "/experiments/new-model/stop", {"reason": "enough"}).json()
     assert (stopped["action"], stopped["reason"]) == ("stop_inconclusive", "enough")
     assert len(api("GET", "/experiments/new-model/decisions").json()) == 1

@@ -179,20 +179,20 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     page.get_by_label("Treatment", exact=True).select_option(value=str(challenger.pk))
     page.get_by_label("Primary metric").select_option(label="clicks")
     with page.expect_response("**/experiments/plan/"):
-        page.get_by_label("Planned units").fill("200")
-        page.get_by_label("Planned units").blur()
-    page.locator("#plan").filter(has_text="No traffic to plan from").wait_for()
-    page.get_by_label("Minimum run, days").fill("0")
-    page.get_by_label("Window, hours").fill("0.01")
-    page.get_by_role("button", name="Save as a draft").click()
+        page.get_by_label("Planned users").fill("200")
+        page.get_by_label("Planned users").blur()
+    page.locator("#plan").filter(has_text="Not enough traffic").wait_for()
+    page.get_by_label("Minimum duration (days)").fill("0")
+    page.get_by_label("Conversion window (hours)").fill("0.01")
+    page.get_by_role("button", name="Save draft").click()
     # The rule stands at the field, and what was typed is still there.
     assert page.locator(".field.wrong").count() == 1
     assert "letters, numbers, underscores or hyphens" in page.locator(".field.wrong").inner_text()
     assert page.get_by_label("Hypothesis").input_value() == "The other taste brings more clicks."
     page.get_by_label("Key", exact=True).fill("first-try")
-    page.get_by_role("button", name="Save as a draft").click()
+    page.get_by_role("button", name="Save draft").click()
     page.get_by_role("link", name="Start").click()
-    assert "The rule is fixed" in page.inner_text("main")
+    assert "can no longer be changed" in page.inner_text("main")
     page.get_by_role("button", name="Start").click()
     experiment = Experiment.objects.get(project=shop.project, key="first-try")
     assert experiment.state == "running"
@@ -217,7 +217,7 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     page.goto(f"/experiments/{shop.project.slug}/first-try/")
-    assert "clicks per unit" in page.inner_text(".verdict")
+    assert "clicks per user" in page.inner_text(".verdict")
     assert [error for error in seen.errors if "422" not in error] == []  # the form that was refused
     assert seen.elsewhere == []
     seen.close()
@@ -249,7 +249,7 @@ def test_the_host_shows_its_own_when_the_answer_is_late(chromium, lane, shop):
     seen = Visit(chromium, lane, member(shop.project))
     seen.page.route("**/v1/recommend", lambda _route: None)
     seen.page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
-    seen.page.get_by_text("Our editors recommend").wait_for(timeout=8000)
+    seen.page.get_by_text("Editors' picks").wait_for(timeout=8000)
     assert seen.page.locator("#slate > li").count() == 1
     seen.close()
 
@@ -259,7 +259,7 @@ def test_the_keyboard_is_enough(chromium, lane, shop, story):
     page = seen.page
     page.goto("/")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -272,7 +272,7 @@ def test_the_keyboard_is_enough(chromium, lane, shop, story):
         if "Stop without a verdict" in page.evaluate("document.activeElement.textContent"):
             break
     page.keyboard.press("Enter")
-    page.get_by_label("Why, for the record").focus()
+    page.get_by_label("Reason").focus()
     page.keyboard.type("no more need")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/{story['running']}/")
@@ -301,11 +301,11 @@ def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, 
     page = seen.page
     page.goto(f"/experiments/{shop.project.slug}/{story['done']}/")
     page.get_by_text("Share", exact=True).click()
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create link").click()
     address = page.locator(".note").inner_text().rpartition(" ")[2]
     stranger = Visit(chromium, lane)
     stranger.page.goto(address)
-    assert "clicks per unit" in stranger.page.inner_text("main")
+    assert "clicks per user" in stranger.page.inner_text("main")
     assert "u1" not in stranger.page.inner_text("main").split()
     assert stranger.elsewhere == []
     page.get_by_text("Share", exact=True).click()
@@ -322,11 +322,11 @@ def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
     seen = Visit(chromium, lane, member(shop.project))
     page = seen.page
     page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
-    assert "No look" in page.inner_text("main")
+    assert "No analysis" in page.inner_text("main")
     page.wait_for_timeout(500)  # until the stream is open
     visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
-    page.locator(".verdict").filter(has_text="clicks per unit").wait_for(timeout=5000)
+    page.locator(".verdict").filter(has_text="clicks per user").wait_for(timeout=5000)
     # What is opened in it stays open, and the keyboard stays where it is, when it is fetched anew.
     summary = page.locator("#report details summary").last
     summary.click()
@@ -340,7 +340,7 @@ def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
     page.wait_for_timeout(500)
     lane.post("/v1/events", {"event_id": "e1", "name": "click", "unit_id": "u1"}, shop.public)
     lane.post("/v1/events", {"event_id": "e2", "name": "", "unit_id": "u2"}, shop.public)
-    page.get_by_text("✓ kept").wait_for(timeout=4000)
+    page.get_by_text("✓ stored").wait_for(timeout=4000)
     page.get_by_text("name == ''", exact=False).wait_for(timeout=4000)
     assert seen.errors == []
     seen.close()

@@ -105,7 +105,7 @@ def test_three_variants_are_not_made_two(shop, analyst):
     _, variants, roles = everything_of(draft)
     address, fields = open_form(analyst, shop)
     page = analyst.get(address).content.decode()
-    assert "This draft has 3 variants: change them with PATCH /v1/experiments/careful." in page
+    assert "This draft has 3 variants: edit them with PATCH /v1/experiments/careful." in page
     # A hand-made request is no way round the closed fields.
     hostile = {"hypothesis": "Changed.", "treatment_share": "99", "treatment": "", "control": ""}
     assert analyst.post(address, fields | hostile).status_code == 302
@@ -121,7 +121,7 @@ def test_two_editors_do_not_overwrite_each_other_unseen(shop, analyst):
     assert analyst.post(address, theirs | {"hypothesis": "Theirs."}).status_code == 302
     refused = analyst.post(address, mine | {"segments": "age"})
     assert refused.status_code == 422
-    assert "Somebody else changed this draft meanwhile" in refused.content.decode()
+    assert "Someone else changed this draft in the meantime" in refused.content.decode()
     draft.refresh_from_db()
     assert (draft.hypothesis, draft.segments) == ("Theirs.", ["country"])
     again = read_form(refused.content.decode(), "definition")

@@ -57,7 +57,7 @@ def test_a_page_says_an_outage_and_when_to_come_back(shop, browser):
         answer = browser.get(f"/p/{shop.project.slug}/metrics/")
     assert (answer.status_code, answer["Retry-After"]) == (503, "2")
     page = answer.content.decode()
-    assert "The database does not answer" in page
+    assert "The database is unavailable" in page
     assert "Traceback" not in page
     assert browser.get(f"/p/{shop.project.slug}/metrics/").status_code == 200
 

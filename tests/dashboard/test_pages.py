@@ -21,7 +21,7 @@ from tests.support.dashboard import report_path, sign_in
 
 def test_the_report_says_the_verdict_in_words_and_draws_the_path(shop, decided):
     page = sign_in(shop.project).get(report_path(decided)).content.decode()
-    assert "Ship popularity@2: clicks per unit +67 %" in page
+    assert "Ship popularity@2. It raised clicks per user by 67%" in page
     assert "<svg" in page
     assert "anytime-valid p = 1" in page
     assert "popularity@1 → popularity@2" in page
@@ -35,10 +35,17 @@ def test_the_json_holds_the_same_numbers(shop, decided):
     assert data["decisions"][0]["promoted"] == "popularity@2"
 
 
+def test_the_json_is_english_whatever_the_reader_reads(shop, decided):
+    path = report_path(decided, "report.json")
+    data = sign_in(shop.project).get(path, headers={"accept-language": "zh-hans"}).json()
+    assert data["verdict"]["sentence"].startswith("Ship popularity@2. It raised clicks per user by")
+    assert "Significant: z = " in data["verdict"]["details"]
+
+
 def test_an_experiment_without_looks_says_what_comes_next(shop):
     experiment = shop.run_experiment()
     page = sign_in(shop.project).get(report_path(experiment)).content.decode()
-    assert "No look yet: the platform looks every 60 s" in page
+    assert "No analysis yet. While the experiment runs, it is analysed every 60 s" in page
 
 
 def test_an_unhealthy_experiment_is_greyed(shop):
@@ -52,7 +59,7 @@ def test_an_unhealthy_experiment_is_greyed(shop):
     look_at_experiment(experiment_id=experiment.pk)
     page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert 'role="alert"' in page
-    assert "seen in two variants" in page
+    assert "seen in both variants" in page
 
 
 def test_home_lists_what_is_mine(shop, decided):
@@ -64,7 +71,7 @@ def test_home_lists_what_is_mine(shop, decided):
 def test_home_of_a_newcomer_says_what_to_do(tables):
     page = sign_in(builders.make_project()).get("/").content.decode()
     assert "bakeoff load items FILE" in page
-    assert "No surface yet" in page
+    assert "No surfaces yet" in page
 
 
 @pytest.mark.parametrize("tail", ["", "report.json"])
@@ -169,8 +176,8 @@ def test_unequal_fallbacks_and_old_numbers_are_said(shop, decided):
     look.serving = {"control": {**row, "fallback": 0.01}, "treatment": {**row, "fallback": 0.4}}
     look.save()
     page = sign_in(shop.project).get(report_path(experiment)).content.decode()
-    assert "&#x27;treatment&#x27; fell back on other lists in 40% of its answers" in page
-    assert "nothing new was counted for 2 days" in page
+    assert "&#x27;treatment&#x27; used a fallback in 40% of its answers" in page
+    assert "no new data for 2 days" in page
     assert "Item i1" in page
 
 

@@ -90,7 +90,7 @@ def test_forged_claims_are_set_aside_counted_and_shown(lane, shop, trial):
     look_at_experiment(experiment_id=trial.pk)
     report = report_on(trial)
     assert report.as_json()["units"]["quarantined"] == {"other_variant": 40 - len(fit)}
-    assert "public keys claimed are set aside" in report.warnings[0]
+    assert "claimed by public keys are excluded" in report.warnings[0]
 
 
 def test_the_answer_says_how_many_were_set_aside(lane, shop, trial):

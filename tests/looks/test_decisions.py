@@ -47,18 +47,18 @@ def test_the_better_model_is_promoted(shop, experiment):
     experiment.refresh_from_db()
     assert experiment.state == Experiment.State.ENDED
     verdict = summarise_verdict(experiment)
-    assert verdict.sentence.startswith("Ship popularity@2: clicks per unit +67 %")
+    assert verdict.sentence.startswith("Ship popularity@2. It raised clicks per user by 67%: ")
     assert verdict.units == 400
 
 
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        ({"rule": "fixed", "alpha": 0.1}, "fixed-horizon 90 % interval"),
-        ({"rule": "always_valid"}, "always-valid 95 % interval"),
+        ({"rule": "fixed", "alpha": 0.1}, "90% CI, one fixed analysis"),
+        ({"rule": "always_valid"}, "95% CI, valid at any time"),
         (
             {"rule": "group_sequential", "alpha": 0.01, "reserve": 0.001},
-            "group-sequential 99 % interval",
+            "99% CI, valid at any time",
         ),
     ],
 )
@@ -67,7 +67,7 @@ def test_the_verdict_names_the_rule_and_the_level_of_its_interval(shop, policy, 
     visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     experiment.refresh_from_db()
-    assert words in summarise_verdict(experiment).sentence
+    assert words in summarise_verdict(experiment).details
     assert words in report_on(experiment).metrics[0].described
 
 
@@ -78,7 +78,9 @@ def test_the_verdict_on_a_flag_names_its_variant(shop):
     look_at_experiment(experiment_id=experiment.pk)
     experiment.variants.update(model_version=None)
     experiment.refresh_from_db()
-    assert summarise_verdict(experiment).sentence.startswith("Roll back treatment: clicks per unit")
+    assert summarise_verdict(experiment).sentence.startswith(
+        "Roll back treatment. It lowered clicks per user by "
+    )
 
 
 def test_serving_confirms_the_promotion(lane, shop, experiment):

@@ -119,7 +119,9 @@ def test_those_who_saw_it_come_back_to_the_control_and_nothing_halts(shop, start
     assert look.result["sample_ratio"]["healthy"]
     assert experiment.decisions.count() == 1
     report = report_on(Experiment.objects.get(pk=experiment.pk))
-    assert any("'bad' takes no traffic any more: worse" in warning for warning in report.warnings)
+    assert any(
+        "'bad' takes no traffic any more: Significantly worse" in warning for warning in report.warnings
+    )
     assert summarise_verdict(Experiment.objects.get(pk=experiment.pk)).action == "keep_running"
 
 

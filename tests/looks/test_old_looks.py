@@ -68,7 +68,7 @@ def experiment(shop):
 def test_pages_show_an_old_look_as_it_was(experiment):
     report = report_on(experiment)
     assert report.metrics[0].interval == pytest.approx([0.1 - 3.0 * SE, 0.1 + 3.0 * SE])
-    assert "95 % interval −3.0 % to +18 %" in summarise_verdict(experiment).sentence
+    assert "95% CI, valid at any time: −3.0% to +18%" in summarise_verdict(experiment).details
     notebook = notebook_of(experiment, experiment.looks.get())
     space: dict = {}
     for cell in notebook["cells"]:

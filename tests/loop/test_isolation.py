@@ -29,7 +29,7 @@ def test_a_lost_verdict_and_work_that_fails_are_issues_of_their_project(shop):
         information=1.0, inputs={}, result={}, action="ship", reason="better",
     )  # fmt: skip
     found = {issue.what for issue in health_issues(shop.project)}
-    assert "its look says 'ship', which could not be carried out" in found
+    assert "the verdict of its last analysis could not be carried out" in found
     look.delete()
 
 

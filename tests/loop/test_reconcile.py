@@ -94,7 +94,7 @@ def test_items_that_nobody_can_embed_are_asked_for_less_and_less_often_and_named
             timedelta(minutes=min(minutes, 60) - 2) < pause <= timedelta(minutes=min(minutes, 60) + 1)
         )
     whats = [issue.what for issue in health_issues(shop.project)]
-    assert "the texts of 1 items wait to be embedded for more than 10 minutes" in whats
+    assert "the texts of 1 items have waited for embedding for more than 10 minutes" in whats
 
 
 def test_an_item_that_changed_while_it_was_embedded_stays_due(shop):

@@ -30,7 +30,7 @@ from experiments.actions.start_experiment import CannotStartError, start_experim
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment, Layer, Metric
 from experiments.models.experiment import WrongStateError
-from experiments.reports.experiment_report import report_on
+from experiments.reports.experiment_report import report_for_programs
 from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
@@ -456,4 +456,4 @@ def list_decisions(request: HttpRequest, key: str) -> Any:
 @router.get("/experiments/{key}/report.json", response={200: dict[str, Any], **REFUSALS})
 def show_report(request: HttpRequest, key: str) -> Any:
     """Give the numbers of its report."""
-    return report_on(_find(request, key)).as_json()
+    return report_for_programs(_find(request, key))

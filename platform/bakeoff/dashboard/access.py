@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
 
 from bakeoff.accounts.models import Membership, Project
 from experiments.models import Experiment
@@ -57,7 +58,8 @@ def require(request: HttpRequest, project: Project, needed: str) -> None:
     """
     if not may(request.user, project, needed):
         raise PermissionDenied(
-            f"This takes the role '{needed}' in project '{project}', or a higher one."
+            _("This needs the role '%(role)s' or higher in project '%(project)s'.")
+            % {"role": needed, "project": project}
         )
 
 

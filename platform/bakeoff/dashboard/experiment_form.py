@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.models import Experiment, ExperimentMetric, Layer, Metric
+from experiments.reports.code_names import name_of
 from experiments.scorecards.traffic_plan import (
     Design,
     NoTrafficError,
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
 RULES = (
-    ("group_sequential", gettext_lazy("group sequential: look at will, a planned number of units")),
-    ("always_valid", gettext_lazy("always valid: no plan needed, takes longer")),
-    ("exact", gettext_lazy("exact: rare conversions, drifting rates")),
-    ("fixed", gettext_lazy("fixed: one look at the end")),
+    (
+        "group_sequential",
+        gettext_lazy("Group sequential: analyse at any time, up to a planned number of users"),
+    ),
+    ("always_valid", gettext_lazy("Always valid: no plan needed, takes longer")),
+    ("exact", gettext_lazy("Exact: for rare conversions or drifting rates")),
+    ("fixed", gettext_lazy("Fixed: one analysis at the end")),
 )
 
 
@@ -72,25 +76,25 @@ class ExperimentForm(forms.Form):
     surface = forms.ModelChoiceField(
         Surface.objects.none(),
         label=gettext_lazy("Surface"),
-        help_text=gettext_lazy("The place in the product that is split."),
+        help_text=gettext_lazy("The place in your product where traffic is split."),
     )
     key = forms.SlugField(
         max_length=100,
         label=gettext_lazy("Key"),
-        help_text=gettext_lazy("Its name in addresses and SDKs: letters, digits, - and _."),
+        help_text=gettext_lazy("Used in URLs and SDKs: letters, digits, - and _."),
     )
     hypothesis = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=5000,
         required=False,
         label=gettext_lazy("Hypothesis"),
-        help_text=gettext_lazy("We believe that … brings …, because …"),
+        help_text=gettext_lazy("We believe that … improves …, because …"),
     )
     control = forms.ModelChoiceField(
         ModelVersion.objects.none(),
         required=False,
         label=gettext_lazy("Control"),
-        help_text=gettext_lazy("Usually the champion. Leave both empty on a surface of kind flag."),
+        help_text=gettext_lazy("Usually the champion. On a flag surface, leave both empty."),
     )
     treatment = forms.ModelChoiceField(
         ModelVersion.objects.none(), required=False, label=gettext_lazy("Treatment")
@@ -99,20 +103,20 @@ class ExperimentForm(forms.Form):
         min_value=1,
         max_value=99,
         initial=50,
-        label=gettext_lazy("Share of the treatment, %"),
-        help_text=gettext_lazy("Half and half needs the fewest units."),
+        label=gettext_lazy("Treatment split (%)"),
+        help_text=gettext_lazy("A 50/50 split needs the fewest users."),
     )
     allocation = forms.FloatField(
         min_value=0.1,
         max_value=100,
         initial=100,
-        label=gettext_lazy("Share of the traffic, %"),
-        help_text=gettext_lazy("It can be raised while it runs; nobody changes variant."),
+        label=gettext_lazy("Traffic (%)"),
+        help_text=gettext_lazy("You can raise it later; users keep their variant."),
     )
     primary = forms.ModelChoiceField(
         Metric.objects.none(),
         label=gettext_lazy("Primary metric"),
-        help_text=gettext_lazy("The one that decides."),
+        help_text=gettext_lazy("The metric that decides."),
     )
     secondary = forms.ModelMultipleChoiceField(
         Metric.objects.none(), required=False, label=gettext_lazy("Secondary metrics")
@@ -124,34 +128,36 @@ class ExperimentForm(forms.Form):
         help_text=gettext_lazy("Must not get worse by more than the margin."),
     )
     margin = forms.FloatField(
-        min_value=0, max_value=100, initial=5, label=gettext_lazy("Margin of guardrails, %")
+        min_value=0, max_value=100, initial=5, label=gettext_lazy("Guardrail margin (%)")
     )
-    rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Rule"))
+    rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
     planned_units = forms.IntegerField(
         min_value=2,
         initial=10_000,
-        label=gettext_lazy("Planned units"),
-        help_text=gettext_lazy("Over all variants; the calculator beside says how many it takes."),
+        label=gettext_lazy("Planned users"),
+        help_text=gettext_lazy(
+            "Total over all variants. The calculator on the right shows how many you need."
+        ),
     )
     minimum_days = forms.FloatField(
         min_value=0,
         max_value=365,
         initial=7,
-        label=gettext_lazy("Minimum run, days"),
-        help_text=gettext_lazy("Whole weeks, so that every weekday counts alike."),
+        label=gettext_lazy("Minimum duration (days)"),
+        help_text=gettext_lazy("Use whole weeks, so that every weekday counts equally."),
     )
     window_hours = forms.FloatField(
         min_value=0.001,
         max_value=24 * 90,
         initial=24,
-        label=gettext_lazy("Window, hours"),
-        help_text=gettext_lazy("How long what a unit does counts, from when it met its variant."),
+        label=gettext_lazy("Conversion window (hours)"),
+        help_text=gettext_lazy("Events count for this long after a user first sees a variant."),
     )
     promote = forms.BooleanField(
         required=False,
         initial=True,
-        label=gettext_lazy("The platform ships a winner by itself"),
-        help_text=gettext_lazy("Off: it proposes, and a person decides."),
+        label=gettext_lazy("Auto-ship the winner"),
+        help_text=gettext_lazy("If off, Bakeoff proposes and a person decides."),
     )
     hashing = forms.ChoiceField(
         choices=Experiment.Hashing.choices, label=gettext_lazy("Hashing"), required=False
@@ -162,32 +168,34 @@ class ExperimentForm(forms.Form):
         max_value=100,
         initial=0,
         required=False,
-        label=gettext_lazy("From, % of the layer"),
+        label=gettext_lazy("Layer range from (%)"),
     )
     slot_high = forms.FloatField(
         min_value=0,
         max_value=100,
         initial=100,
         required=False,
-        label=gettext_lazy("To, % of the layer"),
+        label=gettext_lazy("Layer range to (%)"),
     )
     condition = JsonField(
         dict,
-        label=gettext_lazy("Condition"),
+        label=gettext_lazy("Targeting"),
         help_text=gettext_lazy(
-            'Whom it is for, as JSON: {"country": {"$in": ["DE"]}}. Empty: everybody.'
+            'JSON condition on attributes: {"country": {"$in": ["DE"]}}. Empty: all users.'
         ),
     )
     segments = forms.CharField(
         required=False,
         label=gettext_lazy("Segments"),
-        help_text=gettext_lazy("Attributes by which effects are broken down, separated by commas."),
+        help_text=gettext_lazy("Attributes to break the effect down by, separated by commas."),
     )
-    sticky = forms.BooleanField(required=False, label=gettext_lazy("Units keep the variant they met"))
+    sticky = forms.BooleanField(
+        required=False, label=gettext_lazy("Keep users in their variant when shares change (sticky)")
+    )
     against_gate = forms.BooleanField(
         required=False,
-        label=gettext_lazy("Also a version that its gate refused"),
-        help_text=gettext_lazy("Marked in the report, and in the audit trail under your name."),
+        label=gettext_lazy("Allow a version that its gate rejected"),
+        help_text=gettext_lazy("Marked in the report and in the audit log under your name."),
     )
 
     read_as = forms.CharField(
@@ -213,7 +221,7 @@ class ExperimentForm(forms.Form):
                 self.fields[name].disabled = True
                 self.fields[name].required = False
             self.fields["treatment"].help_text = _(
-                "This draft has %(count)s variants: change them with PATCH /v1/experiments/%(key)s."
+                "This draft has %(count)s variants: edit them with PATCH /v1/experiments/%(key)s."
             ) % {"count": edits.variants.count(), "key": edits.key}
         surfaces = Surface.objects.filter(project=project).order_by("key")
         versions = ModelVersion.objects.filter(surface__project=project).select_related("surface")
@@ -225,23 +233,27 @@ class ExperimentForm(forms.Form):
         ):  # fmt: skip
             field: Any = self.fields[name]
             field.queryset = rows
+        hashing: Any = self.fields["hashing"]
+        hashing.choices = [(code, name_of(code)) for code in Experiment.Hashing.values]
         for name in ("control", "treatment"):
             version_field: Any = self.fields[name]
-            version_field.label_from_instance = lambda v: f"{v.surface.key}: {v.label} ({v.alias})"
+            version_field.label_from_instance = lambda v: (
+                f"{v.surface.key}: {v.label} ({name_of(v.alias)})"
+            )
 
     def sections(self) -> list[tuple[Any, list[Any], bool]]:
         """Return the fields in the order in which a person thinks: title, fields, whether it is open."""
         parts = (
-            (_("What is tried, and where"), ("surface", "key", "hypothesis"), True),
-            (_("Who is compared"), ("control", "treatment", "treatment_share", "allocation"), True),
-            (_("What decides"), ("primary", "guardrails", "margin", "secondary"), True),
+            (_("Basics"), ("surface", "key", "hypothesis"), True),
+            (_("Variants"), ("control", "treatment", "treatment_share", "allocation"), True),
+            (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
-                _("By which rule"),
+                _("Decision rule"),
                 ("rule", "planned_units", "minimum_days", "window_hours", "promote"),
                 True,
             ),
             (
-                _("For whom, and more"),
+                _("Targeting and advanced"),
                 (
                     "condition", "segments", "hashing", "layer", "slot_low", "slot_high", "sticky",
                     "against_gate",
@@ -309,8 +321,8 @@ class ExperimentForm(forms.Form):
         self.add_error(
             None,
             _(
-                "Somebody else changed this draft meanwhile. What you typed stands here, not yet saved; "
-                "save again to put it over theirs, or open the draft anew to see theirs."
+                "Someone else changed this draft in the meantime. Your changes are not saved yet: save again "
+                "to overwrite theirs, or reload the draft to see them."
             ),
         )
         sent: Any = self.data
@@ -417,7 +429,7 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
     surface, metric = filled.get("surface"), filled.get("primary")
     if surface is None or metric is None:
         return {
-            "missing": _("Choose a surface and a primary metric: the calculator needs their traffic.")
+            "missing": _("Choose a surface and a primary metric: the calculator uses their traffic.")
         }
     try:
         result = plan_from_traffic(surface, metric, _design(filled))
@@ -446,8 +458,8 @@ def _design(filled: dict[str, Any]) -> Design:
 
 def _no_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
     return _(
-        "No traffic to plan from: in the last week '%(surface)s' had %(units)s units, and "
-        "'%(event)s' was seen of %(doing)s. Send events first, or choose the units by hand."
+        "Not enough traffic: last week '%(surface)s' had %(units)s users, and %(doing)s of them had "
+        "'%(event)s' events. Send events first, or enter the number of users yourself."
     ) % {
         "surface": surface.key,
         "units": traffic.visitors,

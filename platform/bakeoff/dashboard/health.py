@@ -1,4 +1,4 @@
-"""What is unwell, and what to do about it."""
+"""The issues of projects and of the platform, and what to do about each."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from experiments.actions.look_at_experiment import is_pending
 from experiments.ingest.spill import REFUSED, STREAM
@@ -65,16 +66,16 @@ def health_issues(project: Project) -> list[HealthIssue]:
         # This page is where a broken row is looked for: it must not fail by it.
         except Exception as error:
             logger.exception("experiment '%s' cannot be judged", experiment)
-            what = f"it cannot be read: {type(error).__name__}: {error}"
-            found.append(HealthIssue(experiment.key, what, "Correct its row, or end it."))
+            what = _("it cannot be read: %(error)s") % {"error": f"{type(error).__name__}: {error}"}
+            found.append(HealthIssue(experiment.key, what, _("Correct its row, or end it.")))
     runs = TrainingRun.objects.filter(
         surface__project=project, state=TrainingRun.State.FAILED, queued_at__gt=now - timedelta(days=2)
     )
     found += [
         HealthIssue(
-            f"run {run.pk}",
+            _("training run %(number)s") % {"number": run.pk},
             run.message[:200],
-            "See the run's page, then train again.",
+            _("Open the run for details, then train again."),
             reverse("run", args=[run.pk]),
         )
         for run in runs[:5]
@@ -84,8 +85,8 @@ def health_issues(project: Project) -> list[HealthIssue]:
             found.append(
                 HealthIssue(
                     str(version.surface),
-                    f"the artifact of {version.label} is gone",
-                    "Promote another version, or train anew.",
+                    _("the artifact of %(version)s is missing") % {"version": version.label},
+                    _("Promote another version, or train a new one."),
                 )
             )
     return [*found, *_texts_without_vectors(project), *_failed_work(project)]
@@ -98,7 +99,10 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
     if look is not None and look.action == "halt":
         found.append(
             HealthIssue(
-                experiment.key, look.reason, "Its numbers cannot be trusted: see its report.", link
+                experiment.key,
+                look.reason,
+                _("Its numbers cannot be trusted: see its report."),
+                link,
             )
         )
     found += _forged_exposures(experiment, link)
@@ -108,8 +112,8 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
         found.append(
             HealthIssue(
                 experiment.key,
-                f"nothing new since {look.taken_at:%Y-%m-%d %H:%M}",
-                "Either nobody comes, or the worker stands still: see the health page.",
+                _("no new data since %(at)s") % {"at": f"{look.taken_at:%Y-%m-%d %H:%M}"},
+                _("Either there is no traffic, or the worker has stopped: see the health page."),
                 link,
             )
         )
@@ -118,8 +122,9 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
             found.append(
                 HealthIssue(
                     experiment.key,
-                    f"{served['errors']:.0%} of the answers of '{variant}' failed",
-                    "Its model breaks: switch the experiment off, or roll the model back.",
+                    _("%(share)s of the answers of '%(variant)s' failed")
+                    % {"share": f"{served['errors']:.0%}", "variant": variant},
+                    _("Its model fails: turn the experiment off, or roll the model back."),
                     link,
                 )
             )
@@ -131,16 +136,18 @@ def _texts_without_vectors(project: Project) -> list[HealthIssue]:
     items = project.items.filter(vector_due_at__isnull=False, updated_at__lt=late).count()
     if not items:
         return []
-    what = f"the texts of {items} items wait to be embedded for more than 10 minutes"
-    return [HealthIssue("embed", what, "See the log of the embed worker: the encoder may be missing.")]
+    what = _("the texts of %(count)s items have waited for embedding for more than 10 minutes")
+    remedy = _("See the log of the embed worker: the encoder may be missing.")
+    return [HealthIssue("embed", what % {"count": items}, remedy)]
 
 
 def _failed_work(project: Project) -> list[HealthIssue]:
     return [
         HealthIssue(
             failure.subject,
-            f"{failure.work} failed {failure.count} times in a row: {failure.error}",
-            "It is tried again, less and less often; the worker's log has the traceback.",
+            _("%(work)s failed %(count)s times in a row: %(error)s")
+            % {"work": failure.work, "count": failure.count, "error": failure.error},
+            _("It is retried with growing pauses; the worker's log has the traceback."),
         )
         for failure in read_failures([project.pk])
     ]
@@ -152,13 +159,13 @@ def _waiting_verdict(experiment: Experiment, look: Look | None, link: str) -> li
         return []
     if timezone.now() - look.taken_at < CARRY_OUT_WITHIN:
         return []
-    what = f"its look says '{look.action}', which could not be carried out"
-    return [HealthIssue(experiment.key, what, "It is tried again; the worker's log says why.", link)]
+    what = _("the verdict of its last analysis could not be carried out")
+    return [HealthIssue(experiment.key, what, _("It is retried; the worker's log says why."), link)]
 
 
 def _forged_exposures(experiment: Experiment, link: str) -> list[HealthIssue]:
     why = describe_quarantined(count_quarantined(experiment))
-    remedy = "Somebody forges them, or a client hashes another id or caches old rules: docs/flags.md."
+    remedy = _("They are forged, or a client hashes another ID or caches old rules: docs/flags.md.")
     return [HealthIssue(experiment.key, why, remedy, link)] if why else []
 
 
@@ -236,7 +243,8 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "unserved": sorted({name for process in processes for name in process["unserved"]}),
         }
     except redis.exceptions.RedisError as error:
-        issue = HealthIssue("cache", f"it does not answer: {error}", "Start it, or check REDIS_URL.")
+        what = _("it does not answer: %(error)s") % {"error": error}
+        issue = HealthIssue(_("cache"), what, _("Start it, or check REDIS_URL."))
         return {
             "cache": False,
             "cache_error": str(error),
@@ -258,12 +266,14 @@ def _work_issues(processes: Sequence[Mapping[str, Any]]) -> list[HealthIssue]:
     return [
         HealthIssue(
             process["name"],
-            f"'{work['name']}' failed {work['failures']} times, the last time: {work['last_error']}"
+            _("'%(work)s' failed %(count)s times, last with: %(error)s")
+            % {"work": work["name"], "count": work["failures"], "error": work["last_error"]}
             if work["alive"]
-            else f"'{work['name']}' has given no sign of life for {work['silence_seconds']:.0f} s",
-            "It goes on by itself; its log has the traceback."
+            else _("no heartbeat from '%(work)s' for %(seconds)s s")
+            % {"work": work["name"], "seconds": f"{work['silence_seconds']:.0f}"},
+            _("It recovers by itself; its log has the traceback.")
             if work["alive"]
-            else "Start this web process again.",
+            else _("Restart this web process."),
         )
         for process in processes
         for work in process["work"]
@@ -285,8 +295,9 @@ def _row_issues(
     return [
         HealthIssue(
             f"{slug}: {subject}",
-            f"what is stored cannot be followed, and what was there before serves on: {message}",
-            "Save it anew.",
+            _("the stored configuration is invalid, so the previous one stays in use: %(error)s")
+            % {"error": message},
+            _("Save it again."),
         )
         for slug, subject, message in sorted(rows)
     ]
@@ -296,5 +307,6 @@ def _refused_issues(cache: redis.Redis) -> list[HealthIssue]:
     refused = cache.xlen(REFUSED)
     if not refused:
         return []
-    what = f"{refused} commits cannot be written and are put aside"
-    return [HealthIssue("facts", what, f"Look at them and their reasons: XRANGE {REFUSED} - +")]
+    what = _("%(count)s commits cannot be written and were set aside") % {"count": refused}
+    remedy = _("See them and their reasons with XRANGE %(stream)s - +")
+    return [HealthIssue(_("buffered events"), what, remedy % {"stream": REFUSED})]

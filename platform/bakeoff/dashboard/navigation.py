@@ -18,7 +18,7 @@ SECTIONS = (
     ("metrics", _("Metrics")),
     ("surfaces", _("Surfaces")),
     ("models", _("Models")),
-    ("units", _("Units")),
+    ("units", _("Users")),
     ("events", _("Events")),
     ("feedback", _("Feedback")),
     ("team", _("Team")),

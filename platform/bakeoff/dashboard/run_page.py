@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
 
+from experiments.reports.code_names import name_of
+from experiments.reports.stored_text import show_stored
 from inference.evaluation.labelling import BINS
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def page_of(run: TrainingRun) -> RunPage:
         for metric, row in gate.get("rows", {}).items()
     ]
     window = [
-        (name.replace("_", " "), value)
+        (name, value)
         for name, value in {**about.get("window", {}), **about.get("compression", {})}.items()
         if name not in {"from", "to"}
     ]
@@ -91,18 +94,23 @@ def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
     lines = format_html_join(
         "",
         '<polyline points="{}" fill="none" stroke="currentColor" stroke-opacity="{}">'
-        "<title>{}: {} at the end</title></polyline>",
+        "<title>{}: {}</title></polyline>",
         (
-            (" ".join(map(place, line)), f"{1 - 0.25 * (n % 4):.2f}", fit, f"{line[-1][1]:.4g}")
+            (
+                " ".join(map(place, line)),
+                f"{1 - 0.25 * (n % 4):.2f}",
+                show_stored(fit),
+                f"{line[-1][1]:.4g}",
+            )
             for n, (fit, line) in enumerate(fits.items())
         ),
     )
     return format_html(
-        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="Loss over steps">{}'
+        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
         '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
-        '<text x="{}" y="{}" text-anchor="end">step {}</text></svg>',
-        WIDTH, HEIGHT, lines, LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
-        WIDTH - 12, HEIGHT - 8, f"{most:,.0f}",
+        '<text x="{}" y="{}" text-anchor="end">{}</text></svg>',
+        WIDTH, HEIGHT, _("Loss over steps"), lines, LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
+        WIDTH - 12, HEIGHT - 8, _("step %(number)s") % {"number": f"{most:,.0f}"},
     )  # fmt: skip
 
 
@@ -117,23 +125,29 @@ def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
         (
             LEFT + (WIDTH - LEFT - 12) * point["rows"] / most,
             TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[metric], 0.0) / high),
-            f"{point['rows']:,.0f} rows: {metric} {point[metric]:.4f}",
+            _("%(rows)s rows: %(metric)s %(value)s")
+            % {
+                "rows": f"{point['rows']:,.0f}",
+                "metric": name_of(metric),
+                "value": f"{point[metric]:.4f}",
+            },
         )
         for point in points
     ]
     return format_html(
-        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="{} over rows learnt from">'
+        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="{}">'
         '<polyline points="{}" fill="none" stroke="currentColor"/>{}'
         '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
-        '<text x="{}" y="{}" text-anchor="end">{} rows</text></svg>',
-        WIDTH, HEIGHT, metric, " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places),
+        '<text x="{}" y="{}" text-anchor="end">{}</text></svg>',
+        WIDTH, HEIGHT, _("%(metric)s by training rows") % {"metric": name_of(metric)},
+        " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places),
         format_html_join(
             "",
             '<circle cx="{}" cy="{}" r="4" fill="currentColor"><title>{}</title></circle>',
             ((f"{x:.1f}", f"{y:.1f}", title) for x, y, title in places),
         ),
         LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
-        WIDTH - 12, HEIGHT - 8, f"{most:,.0f}",
+        WIDTH - 12, HEIGHT - 8, _("%(rows)s rows") % {"rows": f"{most:,.0f}"},
     )  # fmt: skip
 
 
@@ -150,24 +164,28 @@ def draw_calibration(bins: Sequence[Sequence[float]]) -> SafeString | str:
     dots = format_html_join(
         "",
         '<circle cx="{}" cy="{}" r="{}" fill="currentColor" fill-opacity="0.6">'
-        "<title>said {}, right {}, {} examples</title></circle>",
+        "<title>{}</title></circle>",
         (
             (
                 f"{left + at(said):.1f}",
                 f"{at(1 - right):.1f}",
                 f"{2 + 10 * (count / total) ** 0.5:.1f}",
-                f"{said:.0%}",
-                f"{right:.0%}",
-                int(count),
+                _("confidence %(confidence)s, correct %(correct)s, %(count)s examples")
+                % {
+                    "confidence": f"{said:.0%}",
+                    "correct": f"{right:.0%}",
+                    "count": int(count),
+                },
             )
             for said, right, count in bins
         ),
     )
     return format_html(
         '<svg class="path" viewBox="0 0 {} {}" style="max-width:{}px" role="img" '
-        'aria-label="Share right over confidence, in {} bins"><line x1="{}" y1="{}" x2="{}" y2="{}" '
+        'aria-label="{}"><line x1="{}" y1="{}" x2="{}" y2="{}" '
         'stroke="currentColor" stroke-opacity="0.3"/>{}<text x="{}" y="{}" text-anchor="end">0</text>'
         '<text x="{}" y="{}" text-anchor="end">1</text></svg>',
-        left + size, size + 10, left + size, BINS, left + at(0), at(1), left + at(1), at(0), dots,
+        left + size, size + 10, left + size,
+        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0), dots,
         left - 4, at(1) + 4, left - 4, at(0) + 4,
     )  # fmt: skip

@@ -30,9 +30,9 @@ class SlowedForm(AuthenticationForm):
         if not throttle.admits():
             raise ValidationError(
                 _(
-                    "Too many failed attempts: at most %(most)s in %(minutes)s minutes. Wait, then try again."
+                    "Too many failed attempts: at most %(maximum)s in %(minutes)s minutes. Wait, then try again."
                 )
-                % {"most": MAX_FAILURES, "minutes": WITHIN_SECONDS // 60},
+                % {"maximum": MAX_FAILURES, "minutes": WITHIN_SECONDS // 60},
                 code="throttled",
             )
         found = super().clean()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import template
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext
 
-from experiments.reports.experiment_report import describe_seconds
+from experiments.reports.code_names import name_of
+from experiments.reports.remaining import describe_seconds
+from experiments.reports.stored_text import end_sentence, is_listed, show_stored
 from experiments.reports.verdict import WORDS, percent
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ def signed_percent(share: float | None) -> str:
 @register.filter
 def share(value: float | None) -> str:
     """Write a share as per cent."""
-    return "–" if value is None else f"{value:.1%}".replace("%", " %")
+    return "–" if value is None else f"{value:.1%}"
 
 
 @register.filter
@@ -57,7 +61,53 @@ def against_level(row: MetricRow) -> str:
 @register.filter
 def verdict_word(action: str) -> str:
     """Write an action in words."""
-    return WORDS.get(action, action)
+    return gettext(WORDS[action]) if action in WORDS else action
+
+
+@register.filter
+def named(code: object) -> str:
+    """Write a stored code as pages name it."""
+    return name_of(code)
+
+
+@register.filter
+def variant_name(variant: Any) -> str:
+    """Write a variant's name; the control is marked as one."""
+    name = name_of(variant.key)
+    if not variant.is_control or variant.key == "control":
+        return name
+    return gettext("%(name)s (control)") % {"name": name}
+
+
+@register.filter
+def role_name(role: str) -> str:
+    """Write a person's role with what it allows."""
+    return name_of(f"role {role}")
+
+
+@register.filter
+def stored(text: str | None) -> SafeString | str:
+    """Write a stored sentence in the reader's words; one that has none is marked as English."""
+    return _mark_english(text, show_stored(text)) if text else "–"
+
+
+@register.filter
+def stored_sentence(text: str | None) -> SafeString | str:
+    """Write a stored sentence with its full stop."""
+    return _mark_english(text, full_stop(show_stored(text))) if text else ""
+
+
+def _mark_english(text: str, shown: str) -> SafeString | str:
+    is_english = (get_language() or "en").startswith("en")
+    if is_english or is_listed(text) or not shown.isascii():
+        return shown
+    return format_html('<span lang="en">{}</span>', shown)
+
+
+@register.filter
+def full_stop(text: str) -> str:
+    """Write a sentence with the full stop of the reader's language."""
+    return end_sentence(text)
 
 
 MARKS = {
@@ -82,7 +132,11 @@ def effect_with_interval(verdict: VerdictSummary | None) -> str:
     if verdict is None or verdict.effect is None or verdict.interval is None:
         return ""
     low, high = verdict.interval
-    return f"{percent(verdict.effect)} ({percent(low)} … {percent(high)})"
+    return gettext("%(estimate)s (%(low)s to %(high)s)") % {
+        "estimate": percent(verdict.effect),
+        "low": percent(low),
+        "high": percent(high),
+    }
 
 
 @register.filter
@@ -90,8 +144,8 @@ def interval(ends: Sequence[float | None] | None) -> str:
     """Write an interval of numbers; an end that is not known is open."""
     if not ends:
         return "–"
-    low, high = ("open" if end is None else f"{end:+.4g}".replace("-", "−") for end in ends)
-    return f"{low} … {high}"
+    low, high = (gettext("open") if end is None else f"{end:+.4g}".replace("-", "−") for end in ends)
+    return gettext("%(low)s to %(high)s") % {"low": low, "high": high}
 
 
 @register.filter

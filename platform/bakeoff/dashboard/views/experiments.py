@@ -31,6 +31,7 @@ from experiments.actions.start_experiment import CannotStartError, start_experim
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
+from experiments.reports.code_names import name_of
 from inference.actions.move_champion import CannotPromoteError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
         except CannotDefineError as error:
             form.add_rule(error.field, str(error))
         else:
-            messages.success(request, _("Defined. It takes no traffic before it is started."))
+            messages.success(request, _("Experiment created. It takes no traffic until you start it."))
             return redirect("report", found.slug, experiment.key)
     context = {"form": form, "project": found, "plan": plan_in_words(form)}
     status = 422 if form.errors else 200
@@ -84,7 +85,7 @@ def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
     """Change the fields of a draft that were changed in the form; all others stay."""
     draft = experiment_for(request, project, key, ANALYST)
     if draft.state != Experiment.State.DRAFT:
-        raise PermissionDenied(_("What was started does not change: define another experiment."))
+        raise PermissionDenied(_("A started experiment cannot be edited: create another one."))
     form = ExperimentForm(draft.project, request.POST or None, initial=initial_of(draft), edits=draft)
     if request.method == "POST" and form.is_valid():
         try:
@@ -134,7 +135,8 @@ class Act:
         says: what will happen, said before.
         do: does it.
         asks: fields that it asks for: name and label.
-        danger: whether it cannot be taken back.
+        danger: whether it cannot be undone.
+        done: what the page says afterwards.
     """
 
     title: Any
@@ -143,6 +145,7 @@ class Act:
     do: Callable[[Experiment, HttpRequest], object]
     asks: tuple[tuple[str, Any], ...] = ()
     danger: bool = False
+    done: Any = ""
 
 
 def _number(request: HttpRequest, name: str) -> float:
@@ -150,8 +153,8 @@ def _number(request: HttpRequest, name: str) -> float:
         return float(request.POST.get(name, "").replace("%", "").replace(",", ".")) / 100
     except ValueError:
         raise ValueError(
-            _("%(name)s == '%(value)s', must be a number of per cent.")
-            % {"name": name, "value": request.POST.get(name, "")[:40]}
+            _("Traffic must be a number between 0 and 100, not '%(value)s'.")
+            % {"value": request.POST.get(name, "")[:40]}
         ) from None
 
 
@@ -169,105 +172,115 @@ def _learn(experiment: Experiment, request: HttpRequest) -> None:
     )
 
 
-REASON = ("reason", gettext_lazy("Why, for the record"))
+REASON = ("reason", gettext_lazy("Reason"))
 ACTS: dict[str, Act] = {
     "start": Act(
         gettext_lazy("Start"),
         OPERATOR,
         lambda e: (
             _(
-                "From now on %(share)s of the traffic of '%(surface)s' is split between %(variants)s. The rule "
-                "is fixed: policy, metrics and variants cannot be changed after this."
+                "%(share)s of the traffic on '%(surface)s' will be split between %(variants)s. After the start, "
+                "policy, metrics and variants can no longer be changed."
             )
             % {
                 "share": f"{e.allocation:.0%}",
                 "surface": e.surface,
-                "variants": ", ".join(f"{v.key} ({v.weight:.0%})" for v in e.variants.all()),
+                "variants": ", ".join(f"{name_of(v.key)} ({v.weight:.0%})" for v in e.variants.all()),
             }
         ),
         lambda e, r: start_experiment(experiment=e, by=str(r.user)),
+        done=gettext_lazy("Experiment started"),
     ),
     "stop": Act(
         gettext_lazy("Stop without a verdict"),
         OPERATOR,
         lambda e: (
             _(
-                "The experiment ends, the champion of '%(surface)s' stays. It cannot be started again; its data "
-                "stay."
+                "The experiment will end and the champion of '%(surface)s' stays. It cannot be started again; "
+                "its data is kept."
             )
             % {"surface": e.surface}
         ),
         lambda e, r: stop_experiment(experiment=e, by=str(r.user), reason=r.POST.get("reason", "")),
         (REASON,),
         danger=True,
+        done=gettext_lazy("Experiment stopped"),
     ),
     "ship": Act(
         gettext_lazy("Ship"),
         OPERATOR,
         lambda e: (
             _(
-                "The experiment ends and the chosen variant serves everybody on '%(surface)s'. Promoting the "
-                "champion of before again undoes it."
+                "The experiment will end and the chosen variant will serve all users on '%(surface)s'. To undo, "
+                "promote the previous champion again."
             )
             % {"surface": e.surface}
         ),
         _ship,
-        (("variant", gettext_lazy("Which variant")), REASON),
+        (("variant", gettext_lazy("Variant")), REASON),
         danger=True,
+        done=gettext_lazy("Variant shipped"),
     ),
     "ramp": Act(
-        gettext_lazy("Ramp up"),
+        gettext_lazy("Change traffic"),
         OPERATOR,
         lambda e: (
             _(
-                "%(share)s of the traffic takes part now. More only adds units; nobody changes variant. The "
-                "analysis keeps what was before apart."
+                "%(share)s of the traffic takes part now. If you raise it, users keep their variant. The "
+                "analysis treats the time before the change separately."
             )
             % {"share": f"{e.allocation:.0%}"}
         ),
         lambda e, r: change_shares(
             experiment=e, change=Change(allocation=_number(r, "allocation")), by=str(r.user)
         ),
-        (("allocation", gettext_lazy("Share of the traffic, in per cent")),),
+        (("allocation", gettext_lazy("Traffic (%)")),),
+        done=gettext_lazy("Traffic changed"),
     ),
     # Two verbs, not a toggle: who presses "off" when somebody else just did must not turn it on.
     "turn-off": Act(
         gettext_lazy("Turn off"),
         OPERATOR,
-        lambda _e: _("Everybody gets the champion at once; nothing is lost. Turn on brings all back."),
+        lambda _e: _("All users get the champion at once. No data is lost; you can turn it on again."),
         lambda e, r: switch(experiment=e, enabled=False, by=str(r.user)),
+        done=gettext_lazy("Experiment turned off"),
     ),
     "turn-on": Act(
         gettext_lazy("Turn on"),
         OPERATOR,
-        lambda _e: _("Everybody gets the same variant as before."),
+        lambda _e: _("All users get the same variant as before."),
         lambda e, r: switch(experiment=e, enabled=True, by=str(r.user)),
+        done=gettext_lazy("Experiment turned on"),
     ),
     "archive": Act(
         gettext_lazy("Archive"),
         ANALYST,
-        lambda _e: _("It leaves the list and stays searchable; it can be restored."),
+        lambda _e: _("It disappears from the list but can still be found and restored."),
         lambda e, r: archive_experiment(experiment=e, by=str(r.user)),
+        done=gettext_lazy("Experiment archived"),
     ),
     "restore": Act(
         gettext_lazy("Restore"),
         ANALYST,
-        lambda _e: _("It stands in the list again."),
+        lambda _e: _("It appears in the list again."),
         lambda e, r: restore_experiment(experiment=e, by=str(r.user)),
+        done=gettext_lazy("Experiment restored"),
     ),
     "learn": Act(
         gettext_lazy("Add learnings"),
         ANALYST,
-        lambda _e: _("It stands in the report and is found by the search."),
+        lambda _e: _("Shown in the report and found by search."),
         _learn,
-        (("lesson", gettext_lazy("What we learned")),),
+        (("lesson", gettext_lazy("Learnings")),),
+        done=gettext_lazy("Learnings saved"),
     ),
     "discard": Act(
-        gettext_lazy("Discard this draft"),
+        gettext_lazy("Discard draft"),
         ANALYST,
-        lambda e: _("The draft '%(key)s' is deleted. It has no data.") % {"key": e.key},
+        lambda e: _("The draft '%(key)s' will be deleted. It has no data.") % {"key": e.key},
         lambda e, r: discard_draft(experiment=e, by=str(r.user)),
         danger=True,
+        done=gettext_lazy("Draft discarded"),
     ),
 }
 REFUSALS = (WrongStateError, CannotStartError, CannotPromoteError, WouldReshuffleError, ValueError)
@@ -306,7 +319,7 @@ def act(request: HttpRequest, project: str, key: str, verb: str) -> HttpResponse
         except REFUSALS as error:
             problem = str(error)
         else:
-            messages.success(request, _("Done: %(what)s.") % {"what": chosen.title})
+            messages.success(request, f"{chosen.done}.")
             return (
                 redirect("experiments", project)
                 if verb == "discard"

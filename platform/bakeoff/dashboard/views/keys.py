@@ -38,7 +38,7 @@ def make_key(request: HttpRequest, project: str) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("team", project)
     announce_change(cache_client())
-    messages.success(request, _("Copy it now, it is shown once: %(key)s") % {"key": text})
+    messages.success(request, _("Copy the key now, it is shown only once: %(key)s") % {"key": text})
     return redirect("team", project)
 
 
@@ -49,7 +49,7 @@ def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
     owner = project_for(request, project, ADMIN)
     key = get_object_or_404(ApiKey, pk=key_id, project=owner)
     try:
-        changed = edit_keys.change_key(
+        edit_keys.change_key(
             key=key,
             by=str(request.user),
             scopes=request.POST.getlist("scopes"),
@@ -59,7 +59,7 @@ def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("team", project)
     announce_change(cache_client())
-    messages.success(request, _("Done: %(what)s.") % {"what": changed})
+    messages.success(request, _("Saved."))
     return redirect("team", project)
 
 
@@ -71,5 +71,5 @@ def revoke_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
     key = get_object_or_404(ApiKey, pk=key_id, project=owner)
     edit_keys.revoke_key(key=key, by=str(request.user))
     announce_change(cache_client())
-    messages.success(request, _("Revoked: %(key)s answers nobody any more.") % {"key": key})
+    messages.success(request, _("Key %(key)s revoked.") % {"key": key})
     return redirect("team", project)

@@ -100,7 +100,7 @@ def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
                 by=person,
             )
         except ClaimedByAnotherError:
-            messages.error(request, _("Somebody else reviews this one now."))
+            messages.error(request, _("Someone else is reviewing this entry."))
         except CannotReviewError as error:
             messages.error(request, str(error))
         return redirect("feedback", project)
@@ -149,7 +149,7 @@ def set_member(request: HttpRequest, project: str) -> HttpResponse:
     if person is None:
         messages.error(
             request,
-            _("username == '%(name)s', must be a person who has an account.") % {"name": name[:60]},
+            _("There is no account with the name '%(name)s'.") % {"name": name[:60]},
         )
         return redirect("team", project)
     try:
@@ -160,7 +160,7 @@ def set_member(request: HttpRequest, project: str) -> HttpResponse:
     except ValueError as error:
         messages.error(request, str(error))
         return redirect("team", project)
-    messages.success(request, _("Done: %(what)s.") % {"what": f"{name}: {role or _('no role')}"})
+    messages.success(request, _("Saved."))
     return redirect("team", project)
 
 

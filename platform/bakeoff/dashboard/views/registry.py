@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.validators import MinValueValidator
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.dashboard.access import ANALYST, OPERATOR, project_for, projects_of, require
@@ -23,6 +25,8 @@ from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
 from experiments.models import Decision, Experiment, Metric
+from experiments.reports.code_names import name_of
+from experiments.reports.stored_text import end_sentence, show_stored
 from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.queue_training import CannotTrainError
@@ -31,8 +35,21 @@ from inference.algorithms import algorithms_of
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
 
+def name_choices(form: ModelForm) -> None:  # type: ignore[type-arg]
+    """Show the choices of a form as pages name them."""
+    for field in form.fields.values():
+        choices = getattr(field, "choices", None)
+        if choices:
+            field.choices = [(value, name_of(value) if value else "–") for value, _label in choices]  # type: ignore[attr-defined]
+
+
 class MetricForm(ModelForm):  # type: ignore[type-arg]
     """A metric over events."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Name the choices."""
+        super().__init__(*args, **options)
+        name_choices(self)
 
     class Meta:
         """Its fields."""
@@ -42,6 +59,34 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
             "key", "name", "kind", "event_name", "value", "denominator_event", "increase_is_good",
             "window_seconds", "cap", "attributed_only", "trusted_only",
         )  # fmt: skip
+        labels: ClassVar = {
+            "key": gettext_lazy("Key"),
+            "name": gettext_lazy("Name"),
+            "kind": gettext_lazy("Kind"),
+            "event_name": gettext_lazy("Event"),
+            "value": gettext_lazy("Value per user"),
+            "denominator_event": gettext_lazy("Denominator event"),
+            "increase_is_good": gettext_lazy("Goal: increase"),
+            "window_seconds": gettext_lazy("Conversion window (s)"),
+            "cap": gettext_lazy("Cap"),
+            "attributed_only": gettext_lazy("Attributed events only"),
+            "trusted_only": gettext_lazy("Trusted events only"),
+        }
+        help_texts: ClassVar = {
+            "denominator_event": gettext_lazy(
+                "Ratio only: the event in the denominator; slate counts recommendations served."
+            ),
+            "window_seconds": gettext_lazy(
+                "Events count for this long after a user first sees a variant. Empty: as the policy says."
+            ),
+            "cap": gettext_lazy("Larger values per user count as this value."),
+            "attributed_only": gettext_lazy(
+                "Count only events that name a recommendation of the experiment."
+            ),
+            "trusted_only": gettext_lazy(
+                "Count only events and feedback sent with a secret key: a page's key can be abused."
+            ),
+        }
 
 
 @require_http_methods(["GET", "POST"])
@@ -56,7 +101,7 @@ def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
         except CannotCreateError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
-            messages.success(request, _("Declared. Experiments can use it."))
+            messages.success(request, _("Metric created."))
             return redirect("metrics", project)
     context = {"page": page_of(request, found.metrics.order_by("key")), "form": form, "project": found}
     status = 422 if form.errors else 200
@@ -78,6 +123,44 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
 
         model = Surface
         fields = SURFACE_FIELDS
+        labels: ClassVar = {
+            "key": gettext_lazy("Key"),
+            "kind": gettext_lazy("Kind"),
+            "static_list": gettext_lazy("Static list"),
+            "labels": gettext_lazy("Labels"),
+            "liked_events": gettext_lazy("Positive signals"),
+            "exploration": gettext_lazy("Exploration"),
+            "retrain_recommender": gettext_lazy("Algorithm on schedule"),
+            "retrain_every_seconds": gettext_lazy("Retrain every (s)"),
+            "retrain_on_drift": gettext_lazy("Retrain on drift"),
+            "start_experiments": gettext_lazy("Auto-start experiments"),
+            "shadow_first": gettext_lazy("Shadow requests before the experiment"),
+        }
+        help_texts: ClassVar = {
+            "static_list": gettext_lazy("Item IDs to serve when no model can answer, as a JSON list."),
+            "labels": gettext_lazy(
+                "Classification only, as a JSON list. Examples with other labels are skipped. Empty: the "
+                "labels of the loaded examples."
+            ),
+            "liked_events": gettext_lazy(
+                "Events that show that a user liked an item, as a JSON list: click, rating>=4."
+            ),
+            "exploration": gettext_lazy("0 always shows the best ranking; 0.05 shuffles a little."),
+            "retrain_recommender": gettext_lazy("What the schedule trains. Empty: nothing."),
+            "retrain_on_drift": gettext_lazy("Drift starts a training run before it is due."),
+            "start_experiments": gettext_lazy(
+                "A version that passes its gate starts its experiment by itself."
+            ),
+            "shadow_first": gettext_lazy(
+                "How many requests a challenger answers as shadow traffic before its experiment."
+            ),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Name the choices; refuse at the field what the table would refuse by a constraint."""
+        super().__init__(*args, **options)
+        name_choices(self)
+        self.fields["exploration"].validators.append(MinValueValidator(0))
 
     def values(self) -> dict[str, Any]:
         """Return what was typed, but for the key; a list that was left empty is one."""
@@ -103,7 +186,7 @@ def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
         if Surface.objects.filter(project=found, key=key).exists():
-            form.add_error("key", _("There is a surface of this key already."))
+            form.add_error("key", _("A surface with this key already exists."))
         else:
             try:
                 put_surface(
@@ -113,7 +196,9 @@ def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
                 form.add_error(error.field, str(error))
             else:
                 messages.success(
-                    request, _("Made. Ask it with /v1/%(kind)s.") % {"kind": form.cleaned_data["kind"]}
+                    request,
+                    _("Surface created. Call it with /v1/%(kind)s.")
+                    % {"kind": form.cleaned_data["kind"]},
                 )
                 return redirect("surface", project, key)
     rows = [(s, s.versions.champions().first()) for s in found.surfaces.order_by("key")]
@@ -175,7 +260,7 @@ def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
             trigger=str(request.user),
         )
     except CannotTrainError as error:
-        messages.error(request, str(error))
+        messages.error(request, end_sentence(show_stored(str(error))))
         return redirect("surface", project, key)
     return redirect("run", run.pk)
 
@@ -228,11 +313,31 @@ def show_version(request: HttpRequest, project: str, version_id: int) -> HttpRes
     return render(request, "dashboard/version.html", context)
 
 
+@dataclass(frozen=True, slots=True)
+class VersionAct:
+    """Something that a person may do to a version: its texts."""
+
+    title: Any
+    button: Any
+    says: Any
+    done: Any
+
+
 VERSION_ACTS = {
-    "promote": gettext_noop(
-        "It serves everybody on the surface from now on; promoting the present champion again undoes it."
+    "promote": VersionAct(
+        title=gettext_lazy("Promote %(version)s"),
+        button=gettext_lazy("Promote"),
+        says=gettext_lazy(
+            "It will serve all users on this surface. To undo, promote the current champion again."
+        ),
+        done=gettext_lazy("%(version)s promoted."),
     ),
-    "shadow": gettext_noop("It answers a share of the requests, unseen; nothing else changes."),
+    "shadow": VersionAct(
+        title=gettext_lazy("Start shadow traffic for %(version)s"),
+        button=gettext_lazy("Start shadow traffic"),
+        says=gettext_lazy("It answers a share of the requests without being shown to users."),
+        done=gettext_lazy("Shadow traffic for %(version)s started."),
+    ),
 }
 
 
@@ -242,6 +347,7 @@ def act_on_version(request: HttpRequest, project: str, version_id: int, verb: st
     """Say what an act on a version will do, and do it when it is confirmed."""
     if verb not in VERSION_ACTS:
         raise Http404
+    texts = VERSION_ACTS[verb]
     version = _version_for(request, version_id, OPERATOR)
     problem = ""
     if request.method == "POST":
@@ -252,7 +358,7 @@ def act_on_version(request: HttpRequest, project: str, version_id: int, verb: st
         except (CannotPromoteError, CannotShadowError) as error:
             problem = str(error)
         else:
-            messages.success(request, _("Done: %(what)s.") % {"what": f"{verb} {version.label}"})
+            messages.success(request, str(texts.done) % {"version": version.label})
             if decision is not None and not decision.confirmed:
                 messages.warning(
                     request, _("Not every web process has confirmed it yet: see the health page.")
@@ -261,7 +367,9 @@ def act_on_version(request: HttpRequest, project: str, version_id: int, verb: st
     context = {
         "version": version,
         "verb": verb,
-        "says": _(VERSION_ACTS[verb]),
+        "title": str(texts.title) % {"version": version.label},
+        "button": texts.button,
+        "says": texts.says,
         "problem": problem,
         "champion": version.surface.versions.champions().first(),
     }
@@ -286,7 +394,7 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     context = {
         "page": run_page(run),
         "moves": run.version.moves.all() if run.version is not None else (),
-        "shadow": str(summarise_shadow(run.version)) if run.version is not None else "",
+        "shadow": summarise_shadow(run.version) if run.version is not None else None,
         "active": run.state in TrainingRun.ACTIVE,
     }
     if request.headers.get("HX-Request"):  # a page that is open asks for its progress alone

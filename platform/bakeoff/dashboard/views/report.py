@@ -24,7 +24,7 @@ from bakeoff.dashboard.views.experiments import acts_for
 from experiments.actions.share_report import revoke_share, share_report
 from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
 from experiments.reports.downloads import csv_of, workbook_of
-from experiments.reports.experiment_report import report_on
+from experiments.reports.experiment_report import report_for_programs, report_on
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
 
@@ -97,16 +97,15 @@ def download(request: HttpRequest, project: str, key: str, form: str) -> HttpRes
     if form == "ipynb":
         look = experiment.looks.last()
         if look is None:
-            raise Http404(_("There is no look yet, so there is nothing to recompute."))
+            raise Http404(_("No analysis yet: there is nothing to recompute."))
         return _attached(json.dumps(notebook_of(experiment, look)), "application/x-ipynb+json", name)
     if form == "pdf":
         return _pdf(request, experiment, name)
-    report = report_on(experiment)
     if form == "csv":
-        return _attached(csv_of(report), "text/csv; charset=utf-8", name)
+        return _attached(csv_of(report_on(experiment)), "text/csv; charset=utf-8", name)
     if form == "xlsx":
-        return _attached(workbook_of(report), SHEET, name)
-    return JsonResponse(report.as_json())
+        return _attached(workbook_of(report_on(experiment)), SHEET, name)
+    return JsonResponse(report_for_programs(experiment))
 
 
 def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpResponse:
@@ -117,7 +116,7 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
             _(
                 "PDF needs WeasyPrint and its libraries (Pango): pip install weasyprint, and on Debian apt install "
                 "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0. "
-                "Meanwhile print the page: your browser writes a PDF. (%(error)s)"
+                "Until then, print the page to a PDF in your browser. (%(error)s)"
             )
             % {"error": str(error)[:200]},
             content_type="text/plain; charset=utf-8",
@@ -139,8 +138,8 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
     if not 0 < days <= MAX_DAYS:
         messages.error(
             request,
-            _("days == '%(days)s', must be above 0 and at most %(most)s.")
-            % {"days": request.POST.get("days", "")[:40], "most": MAX_DAYS},
+            _("Days must be above 0 and at most %(maximum)s, not '%(days)s'.")
+            % {"days": request.POST.get("days", "")[:40], "maximum": MAX_DAYS},
         )
         return redirect("report", project, key)
     with timezone.override(experiment.project.timezone):
@@ -150,7 +149,9 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
     address = absolute_url(request, reverse("shared", args=[token]))
     messages.success(
         request,
-        _("Whoever has this link reads the report as it is now, until %(until)s: %(address)s")
+        _(
+            "Link created. Anyone who has it can read this report as it is now, until %(until)s: %(address)s"
+        )
         % {"until": until.strftime("%Y-%m-%d"), "address": address},
     )
     return redirect("report", project, key)
@@ -163,7 +164,7 @@ def revoke(request: HttpRequest, project: str, key: str, share_id: int) -> HttpR
     experiment = experiment_for(request, project, key, ANALYST)
     found = get_object_or_404(ReportShare, pk=share_id, experiment=experiment)
     revoke_share(share=found, by=str(request.user))
-    messages.success(request, _("The link answers nobody any more."))
+    messages.success(request, _("Link revoked."))
     return redirect("report", project, key)
 
 

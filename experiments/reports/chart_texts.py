@@ -1,0 +1,35 @@
+"""The words of charts: in English, or in the reader's language.
+
+Charts are drawn without Django too (`bakeoff analyze --html`), where there is no catalogue to ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+
+@dataclass(frozen=True, slots=True)
+class ChartTexts:
+    """Format strings with named values."""
+
+    units: str = "{units} users"
+    point: str = "{units} users: {estimate} ({low} to {high})"
+    epoch: str = "Traffic or split changed at {units} users"
+    margin: str = "Margin of the guardrail"
+    effect: str = "{estimate} ({low} to {high})"
+
+
+ENGLISH = ChartTexts()
+
+
+def translated() -> ChartTexts:
+    """Return the words in the reader's language."""
+    return ChartTexts(
+        units=_("{units} users"),
+        point=_("{units} users: {estimate} ({low} to {high})"),
+        epoch=_("Traffic or split changed at {units} users"),
+        margin=_("Margin of the guardrail"),
+        effect=_("{estimate} ({low} to {high})"),
+    )

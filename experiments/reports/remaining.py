@@ -1,0 +1,52 @@
+"""What an experiment still lacks, and durations in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+if TYPE_CHECKING:
+    from experiments.models import Experiment, Look
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+def describe_remaining(experiment: Experiment, look: Look | None) -> str:
+    """Return how many users are missing, and for about how long; nothing when it does not run."""
+    if experiment.state != experiment.State.RUNNING or experiment.started_at is None:
+        return ""
+    policy = experiment.parsed_policy
+    planned, minimum = policy.planned_units, policy.required_run_seconds
+    if look is None:
+        return _("0 of %(planned)s planned users analysed.") % {"planned": f"{planned:,}"}
+    done = round(look.information * planned)
+    run = (look.taken_at - experiment.started_at).total_seconds()
+    parts = []
+    if done < planned:
+        values = {"rest": f"{planned - done:,}", "planned": f"{planned:,}"}
+        text = _("%(rest)s of %(planned)s planned users to go")
+        if done:
+            values["duration"] = describe_seconds((planned - done) * run / done)
+            text = _("%(rest)s of %(planned)s planned users to go, about %(duration)s at this pace")
+        parts.append(text % values)
+    if run < minimum:
+        left = describe_seconds(minimum - run)
+        parts.append(_("the minimum duration ends in %(duration)s") % {"duration": left})
+    return "; ".join(parts) + "." if parts else _("All planned users are analysed.")
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration in its largest fitting unit."""
+    if seconds >= DAY:
+        count = round(seconds / DAY)
+        return ngettext("%(count)s day", "%(count)s days", count) % {"count": count}
+    if seconds >= HOUR:
+        count = round(seconds / HOUR)
+        return ngettext("%(count)s hour", "%(count)s hours", count) % {"count": count}
+    if seconds >= MINUTE:
+        count = round(seconds / MINUTE)
+        return ngettext("%(count)s minute", "%(count)s minutes", count) % {"count": count}
+    count = round(seconds)
+    return ngettext("%(count)s second", "%(count)s seconds", count) % {"count": count}

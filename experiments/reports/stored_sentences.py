@@ -1,0 +1,351 @@
+"""Sentences that are stored in English, and how pages say them.
+
+Each row names a stored sentence, its values in braces, and the words of pages. A value whose name
+begins with `why` is a stored sentence itself.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+SENTENCES: tuple[tuple[str, str], ...] = (
+    # What a look says by its rule
+    ("better: z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),
+    ("better: e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),
+    (
+        "worse: z = {z} beyond ±{bound}",
+        gettext_noop("Significantly worse: z = %(z)s, needed %(bound)s"),
+    ),
+    (
+        "worse: e = {e} reached {bound}",
+        gettext_noop("Significantly worse: e = %(e)s, needed %(bound)s"),
+    ),
+    ("z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),
+    ("e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),
+    ("z = {z} within ±{bound}", gettext_noop("Not significant: z = %(z)s, needed %(bound)s")),
+    ("e = {e} below {bound}", gettext_noop("Not significant: e = %(e)s, needed %(bound)s")),
+    ("the experiment is not healthy", gettext_noop("The experiment is not healthy")),
+    (
+        "too little is new since the last look",
+        gettext_noop("Too little new data since the last analysis"),
+    ),
+    ("alpha is spent", gettext_noop("All of alpha is spent")),
+    ("alpha is spent: {why}", gettext_noop("All of alpha is spent. %(why)s")),
+    ("the one look was taken", gettext_noop("The one planned analysis is done")),
+    ("the one look was taken: {why}", gettext_noop("The one planned analysis is done. %(why)s")),
+    (
+        "the one look is at {planned} units, {units} are complete",
+        gettext_noop("The analysis takes place at %(planned)s users; %(units)s are complete"),
+    ),
+    (
+        "futile: neither direction has a {share} chance of a verdict by the planned units",
+        gettext_noop(
+            "Futile: neither direction has a %(share)s chance of a verdict by the planned users"
+        ),
+    ),
+    (
+        "{units} units passed without a verdict: {why}",
+        gettext_noop("No verdict after %(units)s users. %(why)s"),
+    ),
+    (
+        "better ({why}), waiting for the minimum run: {run} s of {minimum} s",
+        gettext_noop("%(why)s. Waiting for the minimum duration: %(run)s s of %(minimum)s s"),
+    ),
+    (
+        "better, but guardrail '{metric}' is not yet shown to be safe",
+        gettext_noop("Better, but guardrail '%(metric)s' is not shown to be safe yet"),
+    ),
+    (
+        "better, but guardrail '{metric}' is not yet shown to be safe: {why}",
+        gettext_noop("Better, but guardrail '%(metric)s' is not shown to be safe yet. %(why)s"),
+    ),
+    (
+        "better, but a lift of {lift} beyond ±{limit} is too good to be believed unseen: a person must "
+        "ship it",
+        gettext_noop(
+            "Better, but a lift of %(lift)s (limit ±%(limit)s) looks too good to be true: a person "
+            "must ship it"
+        ),
+    ),
+    ("guardrail '{metric}' is harmed ({why})", gettext_noop("Guardrail '%(metric)s' got worse")),
+    ("no treatment takes traffic", gettext_noop("No treatment takes traffic")),
+    (
+        "'{variant}' leaves the traffic, the others run on: {why}",
+        gettext_noop("'%(variant)s' was removed, the others keep running. %(why)s"),
+    ),
+    ("'{variant}' leaves the traffic ({why})", gettext_noop("'%(variant)s' was removed. %(why)s")),
+    # What a look says of its counts
+    (
+        "expected conversions in '{variant}' == {count}, must be at least {minimum} before a ship",
+        gettext_noop(
+            "Too few conversions: %(count)s expected in '%(variant)s', shipping needs %(minimum)s"
+        ),
+    ),
+    (
+        "expected units with a value in '{variant}' == {count}, must be at least {minimum} before a "
+        "ship",
+        gettext_noop(
+            "Too few users with a value: %(count)s expected in '%(variant)s', shipping needs "
+            "%(minimum)s"
+        ),
+    ),
+    (
+        "no unit has completed its window yet",
+        gettext_noop("No user has completed the conversion window yet"),
+    ),
+    (
+        "standard error == 0, must be positive: every unit has one value.",
+        gettext_noop("Every user has the same value, so there is no interval"),
+    ),
+    (
+        "no epoch has two variants with at least two units each.",
+        gettext_noop("No epoch has two variants with at least two users each"),
+    ),
+    ("n == {n}, must be at least 2.", gettext_noop("Too few users: %(n)s, at least 2 are needed")),
+    (
+        "sum of the denominator == 0, must not be zero.",
+        gettext_noop("The denominator is zero for every user"),
+    ),
+    (
+        "quantile {q} == 0 in both variants, must differ from 0 in one.",
+        gettext_noop("Quantile %(q)s is 0 in both variants"),
+    ),
+    ("the interval of the odds has no end yet", gettext_noop("The interval is still open")),
+    # What a look says of its health
+    (
+        "units leaked into variants of weight zero: {leaks}",
+        gettext_noop("Users were exposed to variants with weight 0: %(leaks)s"),
+    ),
+    (
+        "sample ratio mismatch: p = {p} < {alpha}, observed {observed}, expected {expected}",
+        gettext_noop("Traffic is not split as planned: observed %(observed)s, expected %(expected)s"),
+    ),
+    (
+        "sample ratio mismatch: p = {p} < {alpha}, observed {observed}, expected {expected}: only "
+        "among exposures that public keys claim, so it runs on and no verdict is given; send exposures "
+        "with a secret key, or stop it",
+        gettext_noop(
+            "Traffic is not split as planned: observed %(observed)s, expected %(expected)s. Only "
+            "exposures sent with public keys are affected, so it keeps running without a verdict: send "
+            "exposures with a secret key, or stop the experiment"
+        ),
+    ),
+    (
+        "share of units seen in two variants == {share}, must be at most {maximum}",
+        gettext_noop("Share of users seen in both variants: %(share)s, the maximum is %(maximum)s"),
+    ),
+    (
+        "excluded units (bots, internal) differ between variants: p = {p} < {alpha}, observed "
+        "{observed}, expected {expected}",
+        gettext_noop(
+            "Excluded users (bots, internal) are not split as planned: observed %(observed)s, expected "
+            "%(expected)s"
+        ),
+    ),
+    (
+        "variant '{variant}' cannot serve: {version} cannot be loaded by web process {process}",
+        gettext_noop(
+            "variant '%(variant)s' cannot serve: web process %(process)s cannot load %(version)s"
+        ),
+    ),
+    # Decisions and the status of versions
+    ("stopped by a person", gettext_noop("Stopped by a person")),
+    ("shipped by a person", gettext_noop("Shipped by a person")),
+    ("by a person", gettext_noop("By a person")),
+    (
+        "first version of a surface without a champion",
+        gettext_noop("First version of a surface without a champion"),
+    ),
+    ("before its experiment", gettext_noop("Shadow traffic before its experiment")),
+    ("in shadow: {why}", gettext_noop("Shadow traffic: %(why)s")),
+    (
+        "{why}; errors must be at most {share} of the answers",
+        gettext_noop("%(why)s; at most %(share)s of the answers may be errors"),
+    ),
+    ("{version} took its place: {why}", gettext_noop("Replaced by %(version)s. %(why)s")),
+    (
+        "{why} (against the gate: it {why_not})",
+        gettext_noop("%(why)s (against the gate: %(why_not)s)"),
+    ),
+    ("passed the gate", gettext_noop("Passed the gate")),
+    ("{version} passed the gate", gettext_noop("%(version)s passed the gate")),
+    (
+        "{version} refused by the gate: {why}",
+        gettext_noop("%(version)s was rejected by the gate. %(why)s"),
+    ),
+    # The gate
+    (
+        "{metric} is better than {rival} by {low} at worst, must be more than 0",
+        gettext_noop("%(metric)s may be no better than %(rival)s: lower end %(low)s, must be above 0"),
+    ),
+    (
+        "{metric} may be as low as {worst}, must be at least {minimum} ({rival} {value} less {margin})",
+        gettext_noop(
+            "%(metric)s may be as low as %(worst)s, must be at least %(minimum)s (%(rival)s: "
+            "%(value)s, margin %(margin)s)"
+        ),
+    ),
+    (
+        "{metric} of seed {seed} == {value}, must be at least {minimum}",
+        gettext_noop("%(metric)s with seed %(seed)s is %(value)s, must be at least %(minimum)s"),
+    ),
+    (
+        "{name} == {value}, must be at least {minimum}: it is not faster",
+        gettext_noop("%(name)s is %(value)s, must be at least %(minimum)s: it is not faster"),
+    ),
+    # Runs
+    ("nothing new since the last run", gettext_noop("No new data since the last run")),
+    ("cancelled by {person}", gettext_noop("Cancelled by %(person)s")),
+    ("{why}; it is taken up again", gettext_noop("%(why)s; it will be resumed")),
+    ("{why}; tried {count} times", gettext_noop("%(why)s; tried %(count)s times")),
+    ("its worker was asked to stop", gettext_noop("The worker was asked to stop")),
+    (
+        "its process died {count} times without a word, so it is not tried again.",
+        gettext_noop("The training process died %(count)s times, so it is not tried again"),
+    ),
+    (
+        "its process gave no sign of life for {seconds} s and was killed",
+        gettext_noop("The training process was frozen for %(seconds)s s and was killed"),
+    ),
+    (
+        "its process was killed by signal 9, as the kernel does when memory is full: free some, or "
+        "train with smaller parameters",
+        gettext_noop(
+            "The training process ran out of memory: free some, or train with smaller parameters"
+        ),
+    ),
+    (
+        "its process was ended by signal {signal}",
+        gettext_noop("The training process was ended by signal %(signal)s"),
+    ),
+    (
+        "its process ended with status {status}",
+        gettext_noop("The training process ended with status %(status)s"),
+    ),
+    ("registering", gettext_noop("Registering the version")),
+    (
+        "scoring the champion ({version}) on {units} units",
+        gettext_noop("Scoring the champion (%(version)s) on %(units)s users"),
+    ),
+    ("comparing with {version}", gettext_noop("Comparing with %(version)s")),
+    ("seed {seed}: {why}", gettext_noop("Seed %(seed)s: %(why)s")),
+    ("on all: {why}", gettext_noop("Final fit: %(why)s")),
+    ("seed {seed}", gettext_noop("Seed %(seed)s")),
+    ("on all", gettext_noop("Final fit")),
+    ("fitted", gettext_noop("Fitted")),
+    ("solved", gettext_noop("Solved")),
+    ("counted likes", gettext_noop("Counted positive signals")),
+    ("took the encoder's vectors", gettext_noop("Read the encoder's vectors")),
+    ("compared {done} of {all} items", gettext_noop("Compared %(done)s of %(all)s items")),
+    ("encoded {done} of {all} texts", gettext_noop("Encoded %(done)s of %(all)s texts")),
+    ("encoding {all} texts", gettext_noop("Encoding %(all)s texts")),
+    ("epoch {number}: loss {loss}", gettext_noop("Epoch %(number)s: loss %(loss)s")),
+    ("step {number}: loss {loss}", gettext_noop("Step %(number)s: loss %(loss)s")),
+    (
+        "{unknown} of {all} likes are of items that are not in the catalogue: they are not learnt.",
+        gettext_noop(
+            "%(unknown)s of %(all)s positive signals are for items that are not in the catalogue and "
+            "are skipped."
+        ),
+    ),
+    (
+        "{count} examples are dated in the future and are set aside.",
+        gettext_noop("%(count)s examples are dated in the future and are skipped."),
+    ),
+    # Checks and slices of a run
+    ("held-out items are not learnt from", gettext_noop("Held-out items are not trained on")),
+    (
+        "nothing learnt from is later than what is held out",
+        gettext_noop("No training data is later than the held-out data"),
+    ),
+    (
+        "a fit on shuffled likes is no better than chance",
+        gettext_noop("A fit on shuffled data is no better than chance"),
+    ),
+    (
+        "a fit on shuffled labels is no better than chance",
+        gettext_noop("A fit on shuffled labels is no better than chance"),
+    ),
+    (
+        "no text that is learnt from is judged by",
+        gettext_noop("No training text is among the held-out texts"),
+    ),
+    (
+        "no label is found much less often than by the champion",
+        gettext_noop("No label is recognised much less often than by the champion"),
+    ),
+    ("nothing serves", gettext_noop("no champion to compare with")),
+    ("not judged: {why}", gettext_noop("not evaluated: %(why)s")),
+    ("{count} units", gettext_noop("%(count)s users")),
+    ("{count} examples", gettext_noop("%(count)s examples")),
+    ("hit rate {rate}, at most {maximum}", gettext_noop("hit rate %(rate)s, at most %(maximum)s")),
+    ("units with at most {count} likes", gettext_noop("Users with at most %(count)s positive signals")),
+    (
+        "units with more than {count} likes",
+        gettext_noop("Users with more than %(count)s positive signals"),
+    ),
+    ("items with at most {count} likes", gettext_noop("Items with at most %(count)s positive signals")),
+    (
+        "items with more than {count} likes",
+        gettext_noop("Items with more than %(count)s positive signals"),
+    ),
+    # Drift
+    ("prediction: first score", gettext_noop("Prediction: first score")),
+    ("prediction: first answer", gettext_noop("Prediction: first answer")),
+    ("rate: fallback", gettext_noop("Rate: fallbacks")),
+    ("rate: event names", gettext_noop("Rate: events by name")),
+    ("feature: text length", gettext_noop("Feature: text length")),
+    ("feature: {name}", gettext_noop("Feature: %(name)s")),
+    ("value of {name}", gettext_noop("Value of %(name)s")),
+    # Processes
+    ("queue {name}", gettext_noop("Queue %(name)s")),
+    (
+        "no worker takes from it; waiting: {count}",
+        gettext_noop("No worker reads from it; %(count)s tasks are waiting"),
+    ),
+    (
+        "has given no sign of life for {seconds} s",
+        gettext_noop("No heartbeat for %(seconds)s s"),
+    ),
+    (
+        "has been in the task {task} for {seconds} s",
+        gettext_noop("Busy with the task %(task)s for %(seconds)s s"),
+    ),
+    (
+        "it does not run, so nothing is looked at in time",
+        gettext_noop("Not running, so no analysis starts on time"),
+    ),
+    (
+        "`bakeoff up` starts it again; elsewhere restart it, and see its log.",
+        gettext_noop("`bakeoff up` restarts it. Otherwise restart it yourself and check its log."),
+    ),
+    # Refusals
+    ("no reason kept", gettext_noop("no reason recorded")),
+    (
+        "experiment '{key}' is {state}, must be {needed}",
+        gettext_noop("Experiment '%(key)s' is %(state)s; it must be %(needed)s"),
+    ),
+    ("{name} == '', must be the name of an event", gettext_noop("%(name)s is empty")),
+    ("was judged by no gate", gettext_noop("it has no gate result")),
+    ("was refused by its gate: {why}", gettext_noop("rejected by its gate: %(why)s")),
+    (
+        "{name} == {value}, must be at least {minimum}",
+        gettext_noop("%(name)s is %(value)s; it must be at least %(minimum)s"),
+    ),
+    (
+        "{name} == {value}, must be at most {maximum}",
+        gettext_noop("%(name)s is %(value)s; it must be at most %(maximum)s"),
+    ),
+    (
+        "{name} == {value}, must be in {range}",
+        gettext_noop("%(name)s is %(value)s; it must be in %(range)s"),
+    ),
+    (
+        "{name} == {value}, must be one of {values}",
+        gettext_noop("%(name)s is %(value)s; it must be one of %(values)s"),
+    ),
+    (
+        "{name} == '{value}', exists already in this project.",
+        gettext_noop("%(name)s '%(value)s' already exists in this project"),
+    ),
+)

@@ -1,0 +1,247 @@
+"""Every page, in English and in Chinese: no phrase of the old dialect, and no English left in Chinese."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from bakeoff.dashboard.urls import urlpatterns
+from experiments.models import Experiment
+from inference.algorithms import RECOMMENDERS
+from inference.models import ModelVersion
+from inference.queues import QUEUES
+from tests.support.page_text import PageText
+from tests.support.seeded_project import Seeded, seed_project
+from tests.support.wording import find_banned
+
+# Names of products, formats, methods and units: the same in every language.
+ALLOWED = frozenset(
+    [
+        "Bakeoff",
+        "API",
+        "APIs",
+        "JSON",
+        "CSV",
+        "XLSX",
+        "PDF",
+        "SDK",
+        "SDKs",
+        "URL",
+        "ID",
+        "IDs",
+        "PSI",
+        "KS",
+        "IPS",
+        "SNIPS",
+        "NDCG",
+        "MRR",
+        "SHA",
+        "CI",
+        "PostgreSQL",
+        "GrowthBook",
+        "Welch",
+        "Mantel",
+        "Haenszel",
+        "XRANGE",
+        "Web",
+        "UTC",
+        "ms",
+        "kB",
+        "MB",
+        "GB",
+        "pk",
+        "sk",
+        "slate",
+        "click",
+        "rating",
+        "docs",
+        "flags",
+        "md",
+        "delta",
+        "curl",
+        "country",
+        "in",
+        "DE",
+    ]
+)
+# Addresses that change something and answer with a redirect, or give a file.
+NO_PAGES = {
+    "share", "revoke-share", "download", "surface-train", "team-make-key", "team-change-key",
+    "team-revoke-key", "team-set-member", "cancel-run", "sign-out", "sdk", "set_language",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seeded(shared_lane) -> Seeded:
+    seeded = seed_project()
+    shared_lane.refresh()
+    return seeded
+
+
+def names_of(patterns, found=()) -> set[str]:
+    """Return the names of all addresses below."""
+    names = set(found)
+    for pattern in patterns:
+        if hasattr(pattern, "url_patterns"):
+            names |= names_of(pattern.url_patterns)
+        else:
+            names.add(pattern.name)
+    return names
+
+
+class Visit:
+    """Reads pages in one language and collects what they show."""
+
+    def __init__(self, seeded: Seeded, language: str) -> None:
+        self._seeded, self._language = seeded, language
+        self.pages: dict[str, PageText] = {}
+        self.names: set[str] = set()
+
+    def get(self, name: str, *args, client: Client | None = None, status: int = 200, query: str = ""):
+        """Read a page by the name of its address."""
+        self.names.add(name)
+        address = reverse(name, args=args) + query
+        answer = (client or self._seeded.client).get(
+            address, headers={"accept-language": self._language}
+        )
+        self._keep(address, answer, status)
+
+    def post(self, name: str, *args, status: int = 200, **fields):
+        """Send a form; what answers is a page, after a redirect if there is one."""
+        self.names.add(name)
+        address = reverse(name, args=args)
+        answer = self._seeded.client.post(
+            address, fields, headers={"accept-language": self._language}, follow=True
+        )
+        self._keep(f"POST {address} {fields}", answer, status)
+
+    def _keep(self, address: str, answer, status: int) -> None:
+        assert answer.status_code == status, (address, answer.status_code)
+        self.pages[address] = PageText(answer.content.decode())
+
+
+def visit_every_page(seeded: Seeded, language: str) -> Visit:
+    """Read all pages of the project, forms that are refused among them."""
+    visit = Visit(seeded, language)
+    visit.get("home")
+    visit.get("sign-in", client=Client())
+    visit_experiments(visit, seeded)
+    visit_acts(visit, seeded)
+    visit_shared(visit, seeded)
+    visit_registry(visit, seeded)
+    visit.get("health")
+    visit.get("demo")
+    visit.get(
+        "demo", query=f"?surface={seeded.slug}/{seeded.shop.surface.key}&key={seeded.shop.public}"
+    )
+    visit.get("report", seeded.slug, "missing", status=404)
+    return visit
+
+
+def visit_experiments(visit: Visit, seeded: Seeded) -> None:
+    shop, slug = seeded.shop, seeded.slug
+    visit.get("experiments", slug)
+    visit.get("experiments", slug, query="?state=archived")
+    visit.get("experiments-new", slug)
+    visit.post("experiments-new", slug, status=422, planned_units="1")
+    visit.post("experiments-plan", slug)
+    for planned in ("10", "10000"):
+        metric = {"surface": shop.surface.pk, "primary": shop.metric.pk}
+        visit.post("experiments-plan", slug, **metric, planned_units=planned)
+    for experiment in (seeded.draft, seeded.running, seeded.shipped, seeded.halted):
+        visit.get("report", slug, experiment.key)
+    visit.get("edit", slug, seeded.draft.key)
+
+
+def visit_acts(visit: Visit, seeded: Seeded) -> None:
+    slug = seeded.slug
+    for experiment, verbs in (
+        (seeded.draft, "start discard"),
+        (seeded.running, "ship ramp turn-off turn-on stop"),
+        (seeded.shipped, "learn archive restore"),
+    ):
+        for verb in verbs.split():
+            visit.get("act", slug, experiment.key, verb)
+    visit.post("act", slug, seeded.running.key, "ramp", status=409, allocation="")
+    visit.post("act", slug, seeded.running.key, "ship", status=409)
+    visit.post("act", slug, seeded.running.key, "start", status=409)
+    visit.post("act", slug, seeded.shipped.key, "learn", lesson="")
+
+
+def visit_registry(visit: Visit, seeded: Seeded) -> None:
+    shop, slug = seeded.shop, seeded.slug
+    for name in ("metrics", "surfaces", "models", "units", "events", "feedback", "team"):
+        visit.get(name, slug)
+    visit.post("metrics", slug, status=422, key="two words", kind="mean")
+    visit.post("surfaces", slug, status=422, key="two words", exploration="-1")
+    for unit in ("control-1", "nobody"):
+        visit.get("units", slug, query=f"?unit={unit}")
+    visit.get("surface", slug, shop.surface.key)
+    visit.get("surface-edit", slug, shop.surface.key)
+    for version in (shop.champion, seeded.run.version, seeded.refused):
+        visit.get("version", slug, version.pk)
+    for verb in ("promote", "shadow"):
+        visit.get("version-act", slug, seeded.refused.pk, verb)
+    visit.get("run", seeded.run.pk)
+
+
+def visit_shared(visit: Visit, seeded: Seeded) -> None:
+    """Share a report and read the copy, which keeps the language in which it was made."""
+    visit.post("share", seeded.slug, seeded.shipped.key, days="3")
+    visit.post("share", seeded.slug, seeded.shipped.key, days="0")
+    text = " ".join(" ".join(page.pieces) for page in visit.pages.values())
+    token = re.findall(r"/shared/([\w:-]+)/", text)[-1]
+    visit.get("shared", token, client=Client())
+
+
+def chosen_names(seeded: Seeded) -> list[str]:
+    """Return what people named: these names are no English. The longest first."""
+    project = seeded.shop.project
+    names = {project.slug, seeded.name, seeded.shop.public, seeded.shop.public[:12], "a test", "Item"}
+    names |= {e.key for e in Experiment.objects.filter(project=project)}
+    names |= {v.label for v in ModelVersion.objects.filter(surface__project=project)}
+    names |= {"home-feed", "clicks", "click", "control-1", "nobody", "public", "secret", "missing"}
+    names |= {*RECOMMENDERS, *QUEUES, "beat"}
+    return sorted(names, key=len, reverse=True)
+
+
+def english_words(text: str, names: list[str]) -> list[str]:
+    text = re.sub(r"`[^`]*`|https?://\S+", " ", text)  # a command, an address
+    for name in names:
+        text = text.replace(name, " ")
+    words = re.findall(r"[A-Za-z][A-Za-z']+", text)
+    return [word for word in words if word not in ALLOWED]
+
+
+@pytest.fixture(scope="module")
+def english(seeded) -> Visit:
+    return visit_every_page(seeded, "en")
+
+
+def test_every_address_is_visited(english):
+    assert names_of(urlpatterns) - english.names - NO_PAGES == set()
+
+
+def test_no_english_page_uses_a_banned_phrase(english):
+    found = {
+        address: banned
+        for address, page in english.pages.items()
+        if (banned := find_banned(" | ".join(page.pieces)))
+    }
+    assert found == {}
+
+
+def test_no_chinese_page_has_english_words(seeded):
+    visit = visit_every_page(seeded, "zh-hans")
+    names = chosen_names(seeded)
+    found = {
+        (piece, *rest)
+        for page in visit.pages.values()
+        for piece in page.pieces
+        if (rest := english_words(piece, names))
+    }
+    assert {page.language for page in visit.pages.values()} == {"zh-hans", ""}  # "": a part of a page
+    assert found == set()

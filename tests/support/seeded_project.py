@@ -1,0 +1,155 @@
+"""A project in which every page has something to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.test import Client
+
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import Rows
+from experiments.models import Experiment, Feedback
+from inference.models import AliasMove, DriftReport, ModelVersion, TrainingRun
+from tests.support import builders
+from tests.support.dashboard import make_user
+
+HISTOGRAMS = [[0.4, 0.3], [0.6, 0.7]]
+OFF_POLICY_ROW = {
+    "position": 1, "earned": 0.1, "ips": 0.12, "snips": 0.11, "clipped_ips": 0.11,
+    "effective_size": 80.0, "largest_weight": 4.0, "refused": "",
+}  # fmt: skip
+GATE = {
+    "passed": True,
+    "units": 320,
+    "rival": "popularity@1",
+    "reasons": [],
+    "rows": {
+        "ndcg": {"challenger": 0.31, "champion": 0.28, "difference": 0.03, "interval": [0.01, 0.05]},
+        "hit_rate": {"challenger": 0.5, "champion": 0.4, "difference": 0.1, "interval": [0.0, 0.2]},
+        "coverage": {"challenger": 0.9, "champion": 0.8},
+        "latency_p95_ms": {"challenger": 1.2},
+        "bytes": {"challenger": 4096},
+    },
+    "about": {
+        "window": {"from": 0.0, "to": 1.0, "units": 320, "judged": 80, "likes": 900, "gap_seconds": 0.0},
+        "checks": [
+            {"check": "held-out items are not learnt from", "said": "80 units"},
+            {
+                "check": "a fit on shuffled likes is no better than chance",
+                "said": "hit rate 0.101, at most 0.200",
+            },
+        ],
+        "slices": [
+            {"slice": "units with at most 5 likes", "metric": "ndcg", "count": 9, "challenger": 0.3},
+            {"slice": "items with more than 9 likes", "metric": "recall", "count": 9, "challenger": 0.2},
+        ],
+        "learning": [{"rows": 100.0, "ndcg": 0.2}, {"rows": 200.0, "ndcg": 0.3}],
+        "calibration": [[0.1, 0.2, 9], [0.9, 0.8, 30]],
+        "off_policy": {
+            "answers": 400, "supported": 1, "estimate": 0.11, "earned": 0.1, "interval": [-0.01, 0.03],
+            "refused": "", "positions": [OFF_POLICY_ROW],
+        },
+    },
+}  # fmt: skip
+
+
+@dataclass
+class Seeded:
+    """The project, its experiments by what became of them, and a person who may do everything."""
+
+    shop: builders.Shop
+    draft: Experiment
+    running: Experiment
+    shipped: Experiment
+    halted: Experiment
+    run: TrainingRun
+    refused: ModelVersion
+    client: Client
+    name: str
+
+    @property
+    def slug(self) -> str:
+        """Of the project."""
+        return self.shop.project.slug
+
+
+def seed_project() -> Seeded:
+    """Make the project and what happened in it."""
+    shop = builders.make_shop()
+    halted = shop.run_experiment(**builders.QUICK_POLICY)
+    uneven = {"control": range(300), "treatment": range(60)}
+    builders.visits(
+        halted, {"control": 0, "treatment": 0}, units=uneven, unit_id="uneven-{variant}-{n}"
+    )
+    look_at_experiment(experiment_id=halted.pk)
+    shipped = shop.run_experiment(**{**builders.QUICK_POLICY, "planned_units": 240})
+    builders.visits(shipped, {"control": 1, "treatment": 2}, units=120)
+    look_at_experiment(experiment_id=shipped.pk)
+    running = shop.run_experiment(**{**builders.QUICK_POLICY, "planned_units": 5000})
+    builders.visits(running, {"control": 1, "treatment": 1}, units=60)
+    _serve(shop, running)
+    look_at_experiment(experiment_id=running.pk)
+    draft = shop.define(builders.make_version(shop.surface, list(range(10))), **builders.QUICK_POLICY)
+    refused = builders.make_version(shop.surface, list(range(10)), alias="rejected")
+    _say(shop, running)
+    DriftReport.objects.create(surface=shop.surface, rows=[_drift_row("prediction: first score")])
+    user = make_user(shop.project, role="admin")
+    client = Client()
+    client.force_login(user)
+    for one in (halted, shipped, running):
+        one.refresh_from_db()
+    return Seeded(
+        shop, draft, running, shipped, halted, _train(shop, draft), refused, client, user.username
+    )
+
+
+def _serve(shop: builders.Shop, experiment: Experiment) -> None:
+    for variant in experiment.variants.all():
+        for n in range(3):
+            builders.make_slate(
+                shop, f"{variant.key}-{n}", experiment_id=experiment.pk, variant_id=variant.pk
+            )
+
+
+def _say(shop: builders.Shop, experiment: Experiment) -> None:
+    slate = builders.make_slate(shop, "control-1")
+    builders.write(
+        Rows(
+            feedback=[
+                builders.feedback(shop, slate, unit_id="control-1"),
+                builders.feedback(
+                    shop, slate, unit_id="control-2", kind="text", text="fine", state="pending"
+                ),
+            ]
+        )
+    )
+    treatment = experiment.variants.get(is_control=False)
+    Feedback.objects.filter(project=shop.project).update(variant=treatment)
+
+
+def _drift_row(name: str) -> dict:
+    return {
+        "name": name, "psi": 0.3, "ks": 0.2, "p_value": 0.0001, "drifted": True, "counts": [90, 90],
+        "shares": HISTOGRAMS,
+    }  # fmt: skip
+
+
+def _train(shop: builders.Shop, draft: Experiment) -> TrainingRun:
+    """Two runs, as they are stored at their end: one passed, the other one failed."""
+    version = draft.variants.get(is_control=False).model_version
+    assert version is not None
+    version.gate = GATE
+    version.save(update_fields=["gate"])
+    AliasMove.objects.create(
+        version=version, after="challenger", moved_by="schedule", reason="passed the gate"
+    )
+    TrainingRun.objects.create(
+        surface=shop.surface, recommender="ease", trigger="drift", state="failed",
+        message="its process ended with status 3",
+    )  # fmt: skip
+    return TrainingRun.objects.create(
+        surface=shop.surface, recommender="two-tower", trigger="schedule", state="passed",
+        version=version, progress=1.0, message=f"{version.label} passed the gate",
+        notes=["3 of 900 likes are of items that are not in the catalogue: they are not learnt."],
+        curve=[["seed 0", 1, 0.9], ["seed 0", 2, 0.7]],
+    )  # fmt: skip
