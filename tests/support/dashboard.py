@@ -12,7 +12,7 @@ from experiments.models import Experiment
 
 def make_user(project: Project | None = None, *, role: str = "viewer", **fields) -> User:
     """A user who is a member of the project, if one is named."""
-    user = User.objects.create_user(f"{role}-{uuid7()}", **fields)
+    user = User.objects.create_user(f"{role}-{str(uuid7())[-12:]}", **fields)
     if project is not None:
         Membership.objects.create(user=user, project=project, role=role)
     return user

@@ -1,0 +1,349 @@
+"""Every verb of the pages, by role: who may not changes nothing; who may changes it once, and sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+from uuid_utils import uuid7
+
+from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.dashboard import urls
+from bakeoff.dashboard.views.experiments import ACTS
+from bakeoff.dashboard.views.registry import VERSION_ACTS
+from experiments.actions.share_report import share_report
+from experiments.actions.stop_experiment import stop_experiment
+from experiments.models import Experiment, Feedback, ReportShare
+from inference.models import Surface, TrainingRun
+from tests.support import builders
+from tests.support.builders import Shop
+from tests.support.dashboard import make_user, report_path, sign_in
+from tests.support.form_reader import read_form
+from tests.support.html import has
+
+READ, ANALYSE, OPERATE, ADMINISTER = "viewer", "analyst", "operator", "admin"
+BELOW = {ANALYSE: READ, OPERATE: ANALYSE, ADMINISTER: OPERATE}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One submitted form: where, what, how to see in the database that it was done, and on which page."""
+
+    address: str
+    body: dict[str, Any]
+    is_done: Callable[[], bool]
+    page: str
+    shows: dict[str, str] = field(default_factory=dict)
+    shows_no_more: dict[str, str] = field(default_factory=dict)
+
+
+def draft(shop: Shop) -> Experiment:
+    return shop.define(builders.make_version(shop.surface, list(range(1, 11))))
+
+
+def ended(shop: Shop) -> Experiment:
+    experiment = shop.run_experiment()
+    stop_experiment(experiment=experiment, by="a test")
+    return experiment
+
+
+def running(shop: Shop) -> Experiment:
+    return shop.run_experiment()
+
+
+def with_fields(make: Callable[[Shop], Experiment], **fields: Any) -> Callable[[Shop], Experiment]:
+    def change(shop: Shop) -> Experiment:
+        experiment = make(shop)
+        Experiment.objects.filter(pk=experiment.pk).update(**fields)
+        return experiment
+
+    return change
+
+
+def act(make, verb: str, body: dict[str, str] | None = None, *, shows=None, **expected: Any):
+    """Return what makes an act on an experiment; `expected` are its fields afterwards."""
+
+    def prepare(shop: Shop) -> Step:
+        experiment = make(shop)
+        rows = Experiment.objects.filter(pk=experiment.pk, **expected)
+        address = report_path(experiment, f"act/{verb}/")
+        return Step(address, body or {}, rows.exists, report_path(experiment), shows or {})
+
+    return prepare
+
+
+def discard(shop):
+    experiment = draft(shop)
+    return Step(
+        report_path(experiment, "act/discard/"), {},
+        lambda: not Experiment.objects.filter(pk=experiment.pk).exists(),
+        reverse("experiments", args=[shop.project.slug]), shows_no_more={"data_experiment": experiment.key},
+    )  # fmt: skip
+
+
+def share(shop):
+    experiment = draft(shop)
+    return Step(
+        report_path(experiment, "share/"), {"days": "3"}, experiment.shares.filter(revoked_at=None).exists,
+        report_path(experiment), {"data_experiment": experiment.key},
+    )  # fmt: skip
+
+
+def revoke_share(shop):
+    experiment = draft(shop)
+    until = builders.now() + timedelta(days=3)
+    share_report(experiment=experiment, page="x", until=until, by="a test")
+    one = ReportShare.objects.get(experiment=experiment)
+    return Step(
+        report_path(experiment, f"share/{one.pk}/revoke/"), {},
+        ReportShare.objects.filter(pk=one.pk, revoked_at__isnull=False).exists,
+        report_path(experiment), shows_no_more={"data_share": str(one.pk)},
+    )  # fmt: skip
+
+
+def define(shop):
+    builders.make_version(shop.surface, list(range(1, 11)))
+    address = reverse("experiments-new", args=[shop.project.slug])
+    challenger = shop.surface.versions.exclude(pk=shop.champion.pk).get()
+    body = {
+        "surface": shop.surface.pk, "key": "typed", "hypothesis": "Better.", "control": shop.champion.pk,
+        "treatment": challenger.pk, "treatment_share": "50", "allocation": "100", "primary": shop.metric.pk,
+        "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0",
+        "window_hours": "24", "hashing": "sha256", "promote": "on",
+    }  # fmt: skip
+    made = Experiment.objects.filter(project=shop.project, key="typed", state="draft")
+    page = reverse("report", args=[shop.project.slug, "typed"])
+    return Step(address, body, made.exists, page, {"data_experiment": "typed", "data_state": "draft"})
+
+
+def edit(shop):
+    experiment = draft(shop)
+    address = report_path(experiment, "edit/")
+    page = sign_in(shop.project, role=ANALYSE).get(address).content.decode()
+    body = read_form(page, "definition") | {"hypothesis": ["Changed."]}
+    changed = Experiment.objects.filter(pk=experiment.pk, hypothesis="Changed.")
+    return Step(address, body, changed.exists, report_path(experiment), {"data_state": "draft"})
+
+
+def make_metric(shop):
+    body = {"key": "m", "kind": "mean", "event_name": "buy", "value": "count"}
+    made = shop.project.metrics.filter(key="m")
+    address = reverse("metrics", args=[shop.project.slug])
+    return Step(address, body, made.exists, address, {"data_metric": "m"})
+
+
+SURFACE = {
+    "static_list": "[]", "labels": "[]", "liked_events": "[]", "exploration": "0.25",
+    "retrain_recommender": "", "retrain_every_seconds": "86400", "shadow_first": "0",
+}  # fmt: skip
+
+
+def make_surface(shop):
+    made = Surface.objects.filter(project=shop.project, key="s", exploration=0.25)
+    page = reverse("surface", args=[shop.project.slug, "s"])
+    address = reverse("surfaces", args=[shop.project.slug])
+    return Step(
+        address, SURFACE | {"key": "s", "kind": "flag"}, made.exists, page, {"data_kind": "flag"}
+    )
+
+
+def edit_surface(shop):
+    changed = Surface.objects.filter(pk=shop.surface.pk, exploration=0.25)
+    page = reverse("surface", args=[shop.project.slug, shop.surface.key])
+    return Step(f"{page}edit/", SURFACE, changed.exists, page, {"data_exploration": "0.25"})
+
+
+def train(shop):
+    events = [
+        builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}") for n in range(40)
+    ]
+    builders.write(builders.Rows(events=events))
+    Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["click"])
+    page = reverse("surface", args=[shop.project.slug, shop.surface.key])
+    queued = TrainingRun.objects.filter(surface=shop.surface, recommender="popularity", state="queued")
+    return Step(f"{page}train/", {"recommender": "popularity"}, queued.exists, page)
+
+
+def cancel_run(shop):
+    run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+    cancelled = TrainingRun.objects.filter(pk=run.pk, state="cancelled")
+    page = reverse("run", args=[run.pk])
+    return Step(f"{page}cancel/", {}, cancelled.exists, page, {"data_state": "cancelled"})
+
+
+def of_version(verb: str, alias: str):
+    def prepare(shop):
+        version = builders.make_version(shop.surface, list(range(1, 11)))
+        page = reverse("version", args=[shop.project.slug, version.pk])
+        moved = shop.surface.versions.filter(pk=version.pk, alias=alias)
+        return Step(f"{page}{verb}/", {"reason": "why not"}, moved.exists, page, {"data_alias": alias})
+
+    return prepare
+
+
+def review(shop):
+    slate = builders.make_slate(shop, "u1")
+    row = builders.feedback(shop, slate, kind="text", text="buy now", state="pending")
+    builders.write(builders.Rows(feedback=[row]))
+    Feedback.objects.filter(project=shop.project).update(flags=["burst"])
+    feedback = Feedback.objects.get(project=shop.project)
+    page = reverse("feedback", args=[shop.project.slug])
+    return Step(
+        page, {"state": "spam", "reason": "an advertisement", "feedback": str(feedback.pk)},
+        feedback.reviews.filter(state="spam").exists, page, shows_no_more={"data_review": str(feedback.pk)},
+    )  # fmt: skip
+
+
+def make_key(shop):
+    page = reverse("team", args=[shop.project.slug])
+    made = shop.project.api_keys.filter(name="k", kind="pk")
+    return Step(f"{page}keys/", {"name": "k", "kind": "pk"}, made.exists, page, {"data_key_name": "k"})
+
+
+def change_key(shop):
+    key, _ = ApiKey.make(shop.project, "sk", name="old")
+    page = reverse("team", args=[shop.project.slug])
+    body = {"scopes": ["serve"], "origins": "https://a.example https://b.example"}
+    origins = ["https://a.example", "https://b.example"]
+    changed = ApiKey.objects.filter(pk=key.pk, scopes=["serve"], allowed_origins=origins)
+    shows = {"data_key_name": "old", "data_scopes": "serve"}
+    return Step(f"{page}keys/{key.pk}/", body, changed.exists, page, shows)
+
+
+def revoke_key(shop):
+    key, _ = ApiKey.make(shop.project, "pk", name="old")
+    page = reverse("team", args=[shop.project.slug])
+    revoked = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=False)
+    shows = {"data_key_name": "old", "data_revoked": "true"}
+    return Step(f"{page}keys/{key.pk}/revoke/", {}, revoked.exists, page, shows)
+
+
+def set_member(shop):
+    user = User.objects.create_user(f"new-{uuid7()}")
+    page = reverse("team", args=[shop.project.slug])
+    members = shop.project.memberships.filter(user=user, role="analyst")
+    body = {"username": user.username, "role": "analyst"}
+    shows = {"data_member": user.username, "data_role": "analyst"}
+    return Step(f"{page}members/", body, members.exists, page, shows)
+
+
+# Verb → the least role that may, and what prepares it. Acts on experiments are named as in the address.
+VERBS = {
+    "act start": (OPERATE, act(draft, "start", state="running", shows={"data_state": "running"})),
+    "act stop": (OPERATE, act(running, "stop", state="ended", shows={"data_state": "ended"})),
+    "act ship": (
+        OPERATE,
+        act(running, "ship", {"variant": "treatment"}, state="ended", shows={"data_state": "ended"}),
+    ),
+    "act ramp": (
+        OPERATE,
+        act(with_fields(running, allocation=0.1), "ramp", {"allocation": "50"}, allocation=0.5),
+    ),
+    "act turn-off": (
+        OPERATE,
+        act(running, "turn-off", enabled=False, shows={"data_enabled": "false"}),
+    ),
+    "act turn-on": (
+        OPERATE,
+        act(
+            with_fields(running, enabled=False), "turn-on", enabled=True, shows={"data_enabled": "true"}
+        ),
+    ),
+    "act learn": (
+        ANALYSE,
+        act(
+            ended,
+            "learn",
+            {"lesson": "Titles matter."},
+            lesson="Titles matter.",
+            shows={"data_learnings": ""},
+        ),
+    ),
+    "act archive": (
+        ANALYSE,
+        act(ended, "archive", archived_at__isnull=False, shows={"data_archived": "true"}),
+    ),
+    "act restore": (
+        ANALYSE,
+        act(
+            with_fields(ended, archived_at=builders.now()),
+            "restore",
+            archived_at=None,
+            shows={"data_archived": "false"},
+        ),
+    ),
+    "act discard": (ANALYSE, discard),
+    "experiments-new": (ANALYSE, define),
+    "edit": (ANALYSE, edit),
+    "share": (ANALYSE, share),
+    "revoke-share": (ANALYSE, revoke_share),
+    "metrics": (ANALYSE, make_metric),
+    "surfaces": (OPERATE, make_surface),
+    "surface-edit": (OPERATE, edit_surface),
+    "surface-train": (OPERATE, train),
+    "cancel-run": (OPERATE, cancel_run),
+    "version-act promote": (OPERATE, of_version("promote", "champion")),
+    "version-act shadow": (OPERATE, of_version("shadow", "shadow")),
+    "feedback": (ANALYSE, review),
+    "team-make-key": (ADMINISTER, make_key),
+    "team-change-key": (ADMINISTER, change_key),
+    "team-revoke-key": (ADMINISTER, revoke_key),
+    "team-set-member": (ADMINISTER, set_member),
+}
+READ_ONLY = {
+    "home", "report", "download", "experiments", "experiments-plan", "surface", "models", "version", "units",
+    "events", "team", "shared", "run", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
+}  # fmt: skip
+
+
+SEVERAL = {"act": ACTS, "version-act": VERSION_ACTS}  # one address, several verbs
+
+
+def names_of(patterns: list[URLPattern | URLResolver]) -> set[str]:
+    names: set[str] = set()
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            names |= names_of(pattern.url_patterns)
+        else:
+            verbs = SEVERAL.get(pattern.name)
+            names |= {f"{pattern.name} {verb}" for verb in verbs} if verbs else {pattern.name}
+    return names
+
+
+def test_the_table_names_every_verb():
+    assert names_of(urls.urlpatterns) == READ_ONLY | set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_for_its_role_alone_has_its_effect_and_one_entry(shop, lane, verb):
+    needed, prepare = VERBS[verb]
+    step = prepare(shop)
+    entries = AuditEntry.objects.filter(project=shop.project)
+    before = set(entries.values_list("pk", flat=True))
+    assert Client().post(step.address, step.body).status_code == 302  # to the sign-in
+    assert sign_in().post(step.address, step.body).status_code == 404
+    below = sign_in(shop.project, role=BELOW[needed])
+    assert below.post(step.address, step.body).status_code == 403
+    assert not step.is_done()
+    assert set(entries.values_list("pk", flat=True)) == before
+
+    user = make_user(shop.project, role=needed)
+    client = Client()
+    client.force_login(user)
+    answer = client.post(step.address, step.body)
+    assert answer.status_code == 302, answer.content.decode()[-2000:]
+    assert step.is_done()
+    (entry,) = entries.exclude(pk__in=before)
+    assert entry.actor == user.username
+    page = client.get(step.page).content.decode()
+    assert not step.shows or has(page, **step.shows), page
+    assert not step.shows_no_more or not has(page, **step.shows_no_more)
+    assert has(
+        client.get(reverse("team", args=[shop.project.slug])).content.decode(), data_actor=user.username
+    )
