@@ -33,7 +33,7 @@ class Verdict:
     def of(cls, look: Look) -> Verdict:
         """Return what a look says."""
         return cls(
-            action=look.action, reason=look.reason, variant=look.result.get("variant"), look=look
+            action=look.action, reason=look.reason, variant=look.parsed_result.variant, look=look
         )
 
 
@@ -111,7 +111,7 @@ def _check_servable(experiment: Experiment, verdict: Verdict) -> dict[str, float
 
 def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
     worse = verdict.action == Decision.Action.ROLL_BACK
-    leaving = verdict.look.result.get("leaving", {}) if verdict.look is not None else {}
+    leaving = verdict.look.parsed_result.leaving if verdict.look is not None else {}
     for variant, reason in leaving.items():
         reject_version(experiment, variant, by=by, reason=reason)
     losers = ModelVersion.objects.filter(

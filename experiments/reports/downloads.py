@@ -10,13 +10,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openpyxl.worksheet.worksheet import Worksheet
+
+    from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.experiment_report import ExperimentReport
 
-COLUMNS = (
-    "metric", "role", "variant", "control_mean", "treatment_mean", "absolute", "absolute_low",
-    "absolute_high", "lift", "lift_low", "lift_high", "p_value", "level",
-    "adjusted_p_value", "shrunk", "probability_better", "control_units", "treatment_units",
-)  # fmt: skip
+# Column of a file to attribute of `ComparisonRow`; an interval fills two columns.
+_COLUMNS = {
+    "metric": "metric", "role": "role", "variant": "variant", "control_mean": "control_mean",
+    "treatment_mean": "treatment_mean", "absolute": "absolute", "absolute_low": "interval",
+    "absolute_high": "interval", "lift": "lift", "lift_low": "lift_interval",
+    "lift_high": "lift_interval", "p_value": "p_value", "level": "level",
+    "adjusted_p_value": "adjusted_p_value", "shrunk": "shrunk",
+    "probability_better": "probability_better", "control_units": "control_n",
+    "treatment_units": "treatment_n", "interval_level": "interval_level",
+    "interval_kind": "interval_kind",
+}  # fmt: skip
+COLUMNS = tuple(_COLUMNS)
+MIN_WIDTH, MAX_WIDTH = 10, 60  # of a column, in characters
 # A cell that begins so is a formula to a spreadsheet; a name that a person chose must not be one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -28,19 +39,15 @@ def _text(value: Any) -> Any:
 
 
 def _rows(report: ExperimentReport) -> list[list[Any]]:
-    rows = []
-    for row in report.metrics:
-        low, high = row.interval or (None, None)
-        lift_low, lift_high = row.lift_interval or (None, None)
-        rows.append(
-            [
-                _text(row.metric), row.role, _text(row.variant), row.control_mean, row.treatment_mean,
-                row.absolute, low, high, row.lift, lift_low, lift_high, row.p_value,
-                row.level, row.adjusted_p_value, row.shrunk, row.probability_better,
-                row.control_n, row.treatment_n,
-            ]
-        )  # fmt: skip
-    return rows
+    return [[_text(_value(row, column)) for column in COLUMNS] for row in report.metrics]
+
+
+def _value(row: ComparisonRow, column: str) -> Any:
+    value = getattr(row, _COLUMNS[column])
+    if column.endswith(("_low", "_high")):
+        low, high = value or (None, None)
+        return low if column.endswith("_low") else high
+    return value
 
 
 def csv_of(report: ExperimentReport) -> str:
@@ -56,68 +63,65 @@ def workbook_of(report: ExperimentReport) -> bytes:
     """Return a workbook: verdict, comparisons, variants, looks, decisions."""
     # Web processes need it for a download alone.
     from openpyxl import Workbook  # noqa: PLC0415
-    from openpyxl.styles import Font  # noqa: PLC0415
 
     book = Workbook()
     first = book.active
     assert first is not None  # noqa: S101  a new workbook has a sheet
     book.remove(first)
-
-    def sheet(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        made = book.create_sheet(title)
-        made.append(list(head))
-        for cell in made[1]:
-            cell.font = Font(bold=True)
-        for row in rows:
-            made.append([_plain(value) for value in row])
-        made.freeze_panes = "A2"
-        for column in made.columns:
-            letter = column[0].column_letter
-            widest = max(len(str(cell.value or "")) for cell in column)
-            made.column_dimensions[letter].width = min(max(widest + 2, 10), 60)
-
-    experiment, verdict = report.experiment, report.verdict
-    sheet(
-        "Verdict",
-        ("field", "value"),
-        [
-            ("experiment", experiment.key),
-            ("surface", experiment.surface.key),
-            ("state", experiment.state),
-            ("verdict", verdict.action),
-            ("in words", verdict.sentence),
-            ("healthy", report.healthy),
-            ("complete units", verdict.units),
-            ("planned units", report.planned_units),
-            ("data as of", report.data_as_of),
-            ("policy", experiment.policy_sha256),
-        ],
-    )
-    sheet("Metrics", COLUMNS, _rows(report))
-    sheet(
-        "Variants",
-        ("variant", "control", "model", "units", "expected share", "observed share"),
-        [
-            (v.key, v.is_control, v.model, v.units, v.expected_share, v.observed_share)
-            for v in report.variants
-        ],
-    )
-    sheet(
-        "Looks",
-        ("look", "taken at", "information", "action", "reason"),
-        [(k.number, k.taken_at, k.information, k.action, k.reason) for k in report.looks],
-    )
-    sheet(
-        "Decisions",
-        ("made at", "action", "by", "reason", "promoted", "sha256"),
-        [
-            (d.made_at, d.action, d.made_by, d.reason, str(d.promoted or ""), d.sha256)
-            for d in report.decisions
-        ],
-    )
+    for title, head, rows in _sheets(report):
+        _fill(book.create_sheet(title), head, rows)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def _sheets(report: ExperimentReport) -> list[tuple[str, Sequence[str], Sequence[Sequence[Any]]]]:
+    """Return title, head and rows of each sheet."""
+    experiment, verdict = report.experiment, report.verdict
+    summary = [
+        ("experiment", experiment.key),
+        ("surface", experiment.surface.key),
+        ("state", experiment.state),
+        ("verdict", verdict.action),
+        ("in words", verdict.sentence),
+        ("healthy", report.healthy),
+        ("complete units", verdict.units),
+        ("planned units", report.planned_units),
+        ("data as of", report.data_as_of),
+        ("policy", experiment.policy_sha256),
+    ]
+    variants = [
+        (v.key, v.is_control, v.model, v.units, v.expected_share, v.observed_share)
+        for v in report.variants
+    ]
+    looks = [(k.number, k.taken_at, k.information, k.action, k.reason) for k in report.looks]
+    decisions = [
+        (d.made_at, d.action, d.made_by, d.reason, str(d.promoted or ""), d.sha256)
+        for d in report.decisions
+    ]
+    shares = ("expected share", "observed share")
+    return [
+        ("Verdict", ("field", "value"), summary),
+        ("Metrics", COLUMNS, _rows(report)),
+        ("Variants", ("variant", "control", "model", "units", *shares), variants),
+        ("Looks", ("look", "taken at", "information", "action", "reason"), looks),
+        ("Decisions", ("made at", "action", "by", "reason", "promoted", "sha256"), decisions),
+    ]
+
+
+def _fill(sheet: Worksheet, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from openpyxl.styles import Font  # noqa: PLC0415
+
+    sheet.append(list(head))
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    for row in rows:
+        sheet.append([_plain(value) for value in row])
+    sheet.freeze_panes = "A2"
+    for column in sheet.columns:
+        letter = column[0].column_letter
+        widest = max(len(str(cell.value or "")) for cell in column)
+        sheet.column_dimensions[letter].width = min(max(widest + 2, MIN_WIDTH), MAX_WIDTH)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from experiments.models import Experiment, Look
 
-SHOWN_FIELDS = ("metric", "variant", "effect", "critical", "ends", "interval", "lift")
+METRIC_FIELDS = ("key", "kind", "epochs")
+SHOWN_FIELDS = (
+    "metric", "variant", "effect", "critical", "ends", "interval", "lift", "why_not",
+)  # fmt: skip
 FORMULAS = '''import math
 from scipy.optimize import brentq
 
@@ -146,30 +149,11 @@ def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
 
     Quantiles are sketches and are left out; the critical value is the stored rule's.
     """
-    inputs, result = look.inputs, look.result
-    roles = {metric["key"]: metric["role"] for metric in inputs["metrics"]}
-    data = {
-        "experiment": experiment.key,
-        "look": look.number,
-        "taken_at": look.taken_at.isoformat(),
-        "schema": result.get("schema", 1),
-        "rule": inputs["policy"]["rule"],
-        "control": inputs["control"],
-        "metrics": [
-            {"key": m["key"], "kind": m["kind"], "epochs": m["epochs"]}
-            for m in inputs["metrics"]
-            if m["kind"] != "quantile"
-        ],
-        "comparisons": [
-            {"role": roles[row["metric"]], "why_not": row.get("why_not", "")}
-            | {name: row[name] for name in SHOWN_FIELDS if name in row}
-            for row in result["comparisons"]
-        ],
-    }
+    data, result = _data_of(experiment, look), look.parsed_result
     text = (
         f"# {experiment.key}\n\nLook {look.number} of {look.taken_at:%Y-%m-%d %H:%M} UTC: "
-        f"**{result['action']}**, {result['reason']}.\n\nThe cells below recompute every difference and its "
-        "interval from the totals (sums a variant, no unit), with SciPy alone."
+        f"**{result.action}**, {result.reason}.\n\nThe cells below recompute every difference and its "
+        "interval from the totals (sums per variant, no unit), with SciPy alone."
     )
     cells = [
         ("markdown", text),
@@ -184,6 +168,30 @@ def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
         },
         "cells": [_cell(number, kind, source) for number, (kind, source) in enumerate(cells)],
+    }
+
+
+def _data_of(experiment: Experiment, look: Look) -> dict[str, Any]:
+    """Return what the cells read: totals by variant, and the comparisons to be recomputed."""
+    inputs, result = look.parsed_inputs, look.parsed_result
+    roles = {metric.key: metric.role for metric in inputs.metrics}
+    return {
+        "experiment": experiment.key,
+        "look": look.number,
+        "taken_at": look.taken_at.isoformat(),
+        "schema": result.schema,
+        "rule": inputs.policy.rule,
+        "control": inputs.control,
+        "metrics": [
+            {name: value for name, value in metric.as_json().items() if name in METRIC_FIELDS}
+            for metric in inputs.metrics
+            if metric.kind != "quantile"
+        ],
+        "comparisons": [
+            {"role": roles[row.metric]}
+            | {name: value for name, value in row.as_json().items() if name in SHOWN_FIELDS}
+            for row in result.comparisons
+        ],
     }
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from experiments.models import Experiment, Metric
 from experiments.reports.stored_text import end_sentence, show_stored
+
+if TYPE_CHECKING:
+    from experiments.stats.comparison import Comparison
+    from experiments.stats.effect import Effect
+    from experiments.stats.look_result import LookResult
 
 WORDS = {
     "ship": gettext_noop("Ship"),
@@ -63,96 +68,101 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
         return VerdictSummary("keep_running", sentence, None, None, 0)
     action = decision.action if decision is not None else look.action
     reason = decision.reason if decision is not None else look.reason
-    comparison = _primary_comparison(experiment, look.result)
-    has_effect = comparison is not None and comparison["effect"] is not None
-    interval = comparison.get("lift_interval") if comparison else None
+    comparison = _primary_comparison(experiment, look.parsed_result)
+    interval = comparison.lift_interval if comparison else None
     return VerdictSummary(
         action=action,
-        sentence=_sentence(experiment, action, comparison, reason)
-        if comparison is not None and has_effect
+        sentence=_sentence(experiment, action, comparison, comparison.effect, reason)
+        if comparison is not None and comparison.effect is not None
         else _with_reason(action, reason),
-        effect=comparison.get("lift") if comparison else None,
-        interval=(interval[0], interval[1]) if interval else None,
+        effect=comparison.lift if comparison else None,
+        interval=interval,
         units=round(look.information * experiment.parsed_policy.planned_units),
         metric=measure_of(experiment.primary.metric),
         details=_details(experiment, comparison, reason) if comparison is not None else "",
     )
 
 
-def _primary_comparison(experiment: Experiment, result: dict[str, Any]) -> dict[str, Any] | None:
-    primary = experiment.primary.metric.key
-    wanted = result.get("variant")
-    rows = [row for row in result["comparisons"] if row["metric"] == primary]
-    chosen = [row for row in rows if row["variant"] == wanted] or rows
-    return chosen[0] if chosen else None
+def _primary_comparison(experiment: Experiment, result: LookResult) -> Comparison | None:
+    """Return the comparison that the result is about, else the first treatment's."""
+    rows = result.of_metric(experiment.primary.metric.key)
+    return next((row for row in rows if row.variant == result.variant), rows[0] if rows else None)
 
 
-def _sentence(experiment: Experiment, action: str, comparison: dict[str, Any], reason: str) -> str:
+def _sentence(
+    experiment: Experiment, action: str, comparison: Comparison, effect: Effect, reason: str
+) -> str:
     """Return what to do, and what the treatment changed."""
     if action == "halt":
         return _with_reason(action, reason)
     word = _(WORDS[action])
-    variant = experiment.variants.select_related("model_version").get(key=comparison["variant"])
+    variant = experiment.variants.select_related("model_version").get(key=comparison.variant)
     label = str(variant.model_version or variant.key)  # a variant of a flag has no version
     is_named = action in {"ship", "roll_back"}
     head = (
         _("%(action)s %(name)s.") % {"action": word, "name": label} if is_named else end_sentence(word)
     )
-    parts = [head, _changed(experiment.primary.metric, comparison, _("It") if is_named else label)]
+    name, change = _("It") if is_named else label, _change_of(comparison, effect)
+    parts = [head, _describe_change(experiment.primary.metric, effect, change, name)]
     if harmed := re.search(r"guardrail '([^']+)' is harmed", reason):
         parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
     return " ".join(parts)
 
 
-def _changed(metric: Metric, comparison: dict[str, Any], name: str) -> str:
+class _Change(NamedTuple):
+    """What is known of an effect's size.
+
+    Attributes:
+        near: end of the interval that is nearer to 0; None where the interval holds 0.
+        estimate: relative where there is a relative interval, else in the metric's unit.
+        is_relative: which of the two.
+    """
+
+    near: float | None
+    estimate: float
+    is_relative: bool
+
+
+def _change_of(comparison: Comparison, effect: Effect) -> _Change:
+    is_relative = comparison.lift_interval is not None and effect.lift is not None
+    estimate = effect.lift if is_relative and effect.lift is not None else effect.estimate
+    low, high = (comparison.lift_interval if is_relative else comparison.interval) or (None, None)
+    if low is not None and low > 0:
+        return _Change(low, estimate, is_relative)
+    if high is not None and high < 0:
+        return _Change(high, estimate, is_relative)
+    return _Change(None, estimate, is_relative)
+
+
+def _describe_change(metric: Metric, effect: Effect, change: _Change, name: str) -> str:
     """Return what the treatment did to the primary metric, without statistics."""
-    effect = comparison["effect"]
+    size = abs(change.estimate)
     values = {
         "name": name,
         "metric": measure_of(metric),
-        "treatment": _level(metric, effect["treatment"]),
-        "control": _level(metric, effect["control"]),
+        "treatment": _level(metric, effect.treatment),
+        "control": _level(metric, effect.control),
+        "change": percent(size).lstrip("+") if change.is_relative else f"{size:.4g}",
     }
-    near, estimate = _near_end(comparison)
-    if near is None:
+    if change.near is None:
         text = _("No clear difference in %(metric)s: %(treatment)s against %(control)s.")
-        return text % values
-    if abs(near) < UNCERTAIN_SIZE * abs(estimate):
-        is_better = (near > 0) == metric.increase_is_good
+    elif abs(change.near) < UNCERTAIN_SIZE * size:
         text = (
             _(
                 "%(name)s is at least a little better in %(metric)s; the size is uncertain: "
                 "%(treatment)s against %(control)s."
             )
-            if is_better
+            if (change.near > 0) == metric.increase_is_good
             else _(
                 "%(name)s is at least a little worse in %(metric)s; the size is uncertain: "
                 "%(treatment)s against %(control)s."
             )
         )
-        return text % values
-    change = abs(estimate)
-    has_lift = comparison.get("lift") is not None
-    values["change"] = percent(change).lstrip("+") if has_lift else f"{change:.4g}"
-    text = (
-        _("%(name)s raised %(metric)s by %(change)s: %(treatment)s against %(control)s.")
-        if near > 0
-        else _("%(name)s lowered %(metric)s by %(change)s: %(treatment)s against %(control)s.")
-    )
+    elif change.near > 0:
+        text = _("%(name)s raised %(metric)s by %(change)s: %(treatment)s against %(control)s.")
+    else:
+        text = _("%(name)s lowered %(metric)s by %(change)s: %(treatment)s against %(control)s.")
     return text % values
-
-
-def _near_end(comparison: dict[str, Any]) -> tuple[float | None, float]:
-    """Return the end of the interval that is nearer to 0, None when it holds 0, and the estimate."""
-    has_lift = comparison.get("lift") is not None and comparison.get("lift_interval")
-    ends = comparison["lift_interval"] if has_lift else comparison["interval"]
-    estimate = comparison["lift"] if has_lift else comparison["effect"]["estimate"]
-    low, high = ends or (None, None)
-    if low is not None and low > 0:
-        return low, estimate
-    if high is not None and high < 0:
-        return high, estimate
-    return None, estimate
 
 
 def measure_of(metric: Metric) -> str:
@@ -168,18 +178,24 @@ def _level(metric: Metric, value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _details(experiment: Experiment, comparison: dict[str, Any], reason: str) -> str:
+def _details(experiment: Experiment, comparison: Comparison, reason: str) -> str:
     """Return the statistics: effect, interval, and the rule's reason."""
-    measure = measure_of(experiment.primary.metric)
-    if comparison["effect"] is None:
+    if comparison.effect is None:
         return end_sentence(show_stored(reason))
-    described = describe_lift(comparison, interval_name(experiment, primary=True))
-    parts = (f"{measure}: {described}", show_stored(reason))
+    described = describe_effect(comparison, interval_name(experiment, primary=True))
+    parts = (f"{measure_of(experiment.primary.metric)}: {described}", show_stored(reason))
     return " ".join(map(end_sentence, parts))
 
 
 def _with_reason(action: str, reason: str) -> str:
     return end_sentence(f"{_(WORDS[action])}: {show_stored(reason)}")
+
+
+# By kind of interval; files have the kind itself, in English.
+INTERVALS = {
+    "one fixed analysis": gettext_noop("%(level)s%% CI, one fixed analysis"),
+    "valid at any time": gettext_noop("%(level)s%% CI, valid at any time"),
+}
 
 
 def interval_name(experiment: Experiment, *, primary: bool) -> str:
@@ -188,34 +204,35 @@ def interval_name(experiment: Experiment, *, primary: bool) -> str:
     The primary's treatments share alpha (Bonferroni), so its intervals are the wider ones.
     """
     policy = experiment.parsed_policy
-    treatments = max(sum(not variant.is_control for variant in experiment.variants.all()), 1)
-    level = 100 * (1 - policy.alpha / (treatments if primary else 1))
-    text = (
-        _("%(level)s%% CI, one fixed analysis")
-        if policy.rule == "fixed"
-        else _("%(level)s%% CI, valid at any time")
-    )
-    return text % {"level": f"{level:.4g}"}
+    level = policy.interval_level(count_treatments(experiment) if primary else 1)
+    return _(INTERVALS[policy.interval_kind]) % {"level": f"{100 * level:.4g}"}
 
 
-def describe_lift(comparison: dict[str, Any], interval: str) -> str:
-    """Return an effect with its interval, relative where the control allows it.
+def count_treatments(experiment: Experiment) -> int:
+    """Return how many treatments share alpha, at least 1; reads variants that were prefetched."""
+    return max(sum(not variant.is_control for variant in experiment.variants.all()), 1)
+
+
+def describe_effect(comparison: Comparison, interval: str) -> str:
+    """Return an effect with its interval, relative where the control allows it, or why there is none.
 
     Args:
-        comparison: of a stored look.
+        comparison: of a look.
         interval: what its interval is called.
     """
-    low_high = comparison.get("lift_interval")
-    if comparison.get("lift") is not None and low_high:
-        low, high = (percent(value) for value in low_high)
-        return _range(percent(comparison["lift"]), interval, low, high)
-    estimate = f"{comparison['effect']['estimate']:+.4g}"
-    if comparison["interval"] is None:
+    effect = comparison.effect
+    if effect is None:
+        return show_stored(comparison.why_not)
+    if effect.lift is not None and comparison.lift_interval is not None:
+        low, high = (percent(value) for value in comparison.lift_interval)
+        return _range(percent(effect.lift), interval, low, high)
+    estimate = f"{effect.estimate:+.4g}"
+    if comparison.interval is None:
         return _("%(estimate)s, no interval yet: %(why)s") % {
             "estimate": estimate,
-            "why": show_stored(comparison["why_not"]),
+            "why": show_stored(comparison.why_not),
         }
-    low, high = (_("open") if end is None else f"{end:+.4g}" for end in comparison["interval"])
+    low, high = (_("open") if end is None else f"{end:+.4g}" for end in comparison.interval)
     return _range(estimate, interval, low, high)
 
 

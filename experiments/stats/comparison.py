@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from experiments.stats.metric_input import MetricInput
 
 
+Z80 = 0.8416  # of the standard normal: 80 % power
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One treatment against the control on one metric.
@@ -94,6 +97,22 @@ class Comparison:
     def lift(self) -> float | None:
         """Relative difference; None without an effect or without a positive base."""
         return None if self.effect is None else self.effect.lift
+
+    @property
+    def units(self) -> int:
+        """Units of both variants; 0 without an effect."""
+        return 0 if self.effect is None else self.effect.control_n + self.effect.treatment_n
+
+    @property
+    def detectable_lift(self) -> float | None:
+        """Relative difference that is found with 80 % power at the present standard error.
+
+        (critical + z) · se / control, with z the normal quantile of the power; None without an
+        interval or without a positive base.
+        """
+        if self.effect is None or self.critical is None or self.effect.control <= 0:
+            return None
+        return (self.critical + Z80) * self.effect.se / self.effect.control
 
 
 def adjust(

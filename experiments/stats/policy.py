@@ -152,6 +152,15 @@ class Policy:
         """What the rule may spend by the planned units."""
         return self.alpha - self.reserve if self.rule == "group_sequential" else self.alpha
 
+    def interval_level(self, treatments: int = 1) -> float:
+        """Return the level of intervals of treatments that share alpha (Bonferroni), such as 0.95."""
+        return 1 - self.alpha / treatments
+
+    @property
+    def interval_kind(self) -> str:
+        """When intervals hold: one look that was planned, or any number of them."""
+        return "one fixed analysis" if self.rule == "fixed" else "valid at any time"
+
     @property
     def required_run_seconds(self) -> float:
         """No ship before: from a week on in full weeks, so that every day of the week counts alike."""

@@ -110,9 +110,31 @@ def test_every_form_of_a_report_shows_the_p_value_that_decided(shop, action):
     (line,) = csv.DictReader(io.StringIO(table.content.decode()))
     sheet = load_workbook(io.BytesIO(book.content))["Metrics"]
     cells = dict(zip(*sheet.iter_rows(values_only=True), strict=True))
-    for name in ("p_value", "level", "adjusted_p_value"):
+    for name in ("p_value", "level", "adjusted_p_value", "interval_level"):
         assert float(line[name]) == pytest.approx(row[name])
         assert cells[name] == pytest.approx(row[name])
+    assert row["interval_level"] == pytest.approx(0.95)
+    assert {line["interval_kind"], cells["interval_kind"], row["interval_kind"]} == {
+        "valid at any time"
+    }
+
+
+def test_segments_are_shown_with_their_levels(shop):
+    """The page of an experiment with segments was an error until 0.2.0."""
+    experiment = shop.run_experiment(**QUICK_POLICY)
+    visits(experiment, {"control": 1, "treatment": 2})
+    look = look_at_experiment(experiment_id=experiment.pk)
+    segment = {"segment": "country=DE", "variant": "treatment", "units": 200, "estimate": 0.5,
+               "lift": 0.25, "interval": [0.1, 0.9], "adjusted_p_value": 0.01, "why_not": ""}  # fmt: skip
+    look.result["segments"] = [segment, segment | {"control": 2.125, "treatment": 2.625}]
+    look.save(update_fields=["result"])
+    client = sign_in(shop.project)
+    old, new = client.get(report_path(experiment, "report.json")).json()["segments"]
+    assert (old["control"], old["estimate"], new["control"]) == (None, 0.5, 2.125)
+    page = client.get(report_path(experiment, ""))
+    assert page.status_code == 200
+    assert "country=DE" in page.content.decode()
+    assert "2.625" in page.content.decode()
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet(shop, decided):

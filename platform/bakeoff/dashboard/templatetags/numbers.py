@@ -17,7 +17,7 @@ from experiments.reports.verdict import WORDS, percent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.reports.experiment_report import MetricRow
+    from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.verdict import VerdictSummary
 
 register = template.Library()
@@ -51,7 +51,7 @@ def p_value(value: float | None) -> str:
 
 
 @register.filter
-def against_level(row: MetricRow) -> str:
+def against_level(row: ComparisonRow) -> str:
     """Write the p-value that decides beside what it must not exceed; nothing where none is tested."""
     if row.p_value is None or row.level is None:
         return "–"
