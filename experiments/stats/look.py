@@ -27,6 +27,7 @@ Six steps, each a function that can be read and tested alone; what one knows is 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from experiments.stats.comparison import adjust
@@ -104,6 +105,6 @@ def _record(
 
 
 def _spent(state: RuleState) -> SpentAlpha:
-    return SpentAlpha(
-        t=state.sequential.t, bound=state.sequential.as_json()["bound"], spent=state.sequential.spent
-    )
+    sequential = state.sequential
+    bound = None if math.isinf(sequential.bound) else sequential.bound  # JSON has no infinity
+    return SpentAlpha(t=sequential.t, bound=bound, spent=sequential.spent)
