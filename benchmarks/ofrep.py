@@ -187,15 +187,15 @@ def _unleash(stage, home: Path):
 
 
 def _routing(count: int) -> Row:
-    from bakeoff.gateway.config.running_experiments import (
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
+    from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
+    from bakeoff.gateway.slates.recorder import Visitor, choose_route
+    from experiments.assignment import ExperimentRule, Span, VariantRule
+    from experiments.rules.running_experiments import (
         ProjectFlags,
         RunningExperiment,
         RunningVariant,
     )
-    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
-    from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
-    from bakeoff.gateway.slates.recorder import Visitor, choose_route
-    from experiments.assignment import ExperimentRule, HashRange, VariantRule
 
     experiments = []
     for n in range(count):

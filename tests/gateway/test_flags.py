@@ -10,7 +10,6 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from bakeoff.rules import assignments_of
 from experiments.actions.change_shares import (
     Change,
     WouldReshuffleError,
@@ -22,6 +21,7 @@ from experiments.actions.define_experiment import (
     CannotDefineError,
     define_experiment,
 )
+from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.start_experiment import CannotStartError
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.assignment.qa_links import QaLink, write_link

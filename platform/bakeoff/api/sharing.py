@@ -13,7 +13,7 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.surfaces import KEY
-from bakeoff.rules import assignments_of
+from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.put_group import put_group as write_group
 from experiments.actions.put_holdout import put_holdout as change_holdout
 from experiments.actions.put_layer import put_layer as make_layer

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bakeoff.gateway.http.timeouts import run_with_timeout
+from bakeoff.gateway.timeouts import run_with_timeout
 from experiments.ingest.statement import WRITE_PROBE, WRITE_PROBE_PARAMETERS
 
 if TYPE_CHECKING:

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.config.running_experiments import NO_FLAGS, RunningExperiment
 from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
 from bakeoff.gateway.slates.recorder import decide
 from experiments.assignment.payload import feature_of
 from experiments.assignment.rules_payload import rule_to_json
 from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_json
+from experiments.rules.running_experiments import NO_FLAGS, RunningExperiment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from bakeoff.gateway.config.running_experiments import ProjectFlags, RestingFlag
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, ServingConfigWatcher
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
     from experiments.assignment import Assignment
+    from experiments.rules.running_experiments import ProjectFlags, RestingFlag
 
 STREAM_PATH = "/ofrep/v1/stream"
 INACTIVITY_SECONDS = 120

@@ -20,13 +20,13 @@ from bakeoff.dashboard.access import ADMIN, ANALYST, may, project_for, projects_
 from bakeoff.dashboard.health import health_issues, platform_health
 from bakeoff.dashboard.paging import page_of
 from bakeoff.gateway.event_inspector import read_seen, watch
-from bakeoff.rules import assignments_of
 from experiments.actions.claim_review import (
     ClaimedByAnotherError,
     claim_next_review,
     feedback_to_review,
     review_claimed,
 )
+from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.review_feedback import CannotReviewError
 from experiments.models import Event, ExcludedUnit, Exposure, Feedback, Slate, Unit
 from experiments.reports.reviewers_agreement import reviewers_agreement

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from bakeoff.accounts.keys import scopes_of
-from bakeoff.gateway.config.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
-from bakeoff.gateway.config.running_experiments import (
+from bakeoff.gateway.timeouts import shut_down
+from experiments.ingest.likes import LikeRule, history_name, parse_rules
+from experiments.rules.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
+from experiments.rules.running_experiments import (
     ProjectFlags,
     RunningExperiment,
     ServingVersion,
     read_experiments,
 )
-from bakeoff.gateway.http.timeouts import shut_down
-from experiments.ingest.likes import LikeRule, history_name, parse_rules
 from inference.serving.models import Model, open_model
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from bakeoff.gateway.config.running_experiments import ServingVersion
+    from experiments.rules.running_experiments import ServingVersion
     from inference.serving.probes import ProbeResult
     from inference.supervision import Supervisor, WorkStatus
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bakeoff.gateway.http.timeouts import run_with_timeout
+from bakeoff.gateway.timeouts import run_with_timeout
 
 if TYPE_CHECKING:
     from bakeoff.gateway.database import Connector

@@ -21,8 +21,8 @@ import redis.exceptions
 
 from bakeoff.gateway.database import FAULTS, Connector, close
 from bakeoff.gateway.http.errors import ApiError
-from bakeoff.gateway.http.timeouts import run_with_timeout
 from bakeoff.gateway.intake.spill_doubts import SpillDoubts, next_of
+from bakeoff.gateway.timeouts import run_with_timeout
 from experiments.ingest.spill import MAX_TRIES, REFUSED, STREAM, CannotSpillError, spill
 from experiments.ingest.statement import Committed, Payload, is_refusal, statement_for
 from inference.sqlstates import OF_THE_SERVER

@@ -18,7 +18,6 @@ import redis.exceptions
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.config.running_experiments import NO_FLAGS
 from bakeoff.gateway.event_inspector import show_in_inspector
 from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.caller import Consent
@@ -30,17 +29,18 @@ from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, chec
 from experiments.ingest.likes import is_liked
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, QuarantinedRow, Rows
+from experiments.rules.running_experiments import NO_FLAGS
 from inference.serving.keys import MAX_RECENT, active_key, recent_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bakeoff.gateway.config.running_experiments import RunningExperiment
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver, Ids
+    from experiments.rules.running_experiments import RunningExperiment
 
 MAX_EVENTS = 1000
 # Unit, item or none, name, value.

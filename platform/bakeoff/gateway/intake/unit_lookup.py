@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from bakeoff.gateway.config.running_experiments import RunningExperiment
+    from experiments.rules.running_experiments import RunningExperiment
 
 REMEMBERED = 100_000
 ATTRIBUTES_SECONDS = 30.0  # how long stored attributes are taken to be what they were

@@ -26,12 +26,12 @@ from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.config.running_experiments import ServingVersion
     from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.shadow import Shadows
+    from experiments.rules.running_experiments import ServingVersion
 
 KIND = "recommend"
 MAX_K = 100

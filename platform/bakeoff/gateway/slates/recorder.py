@@ -22,13 +22,13 @@ from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bakeoff.gateway.config.running_experiments import RunningExperiment, ServingVersion
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.intake.group_commit import GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.intake import Intake
     from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
+    from experiments.rules.running_experiments import RunningExperiment, ServingVersion
     from inference.serving.ladder import ServedSlate
 
 MAX_CONTEXT_BYTES = 8192

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from psycopg.rows import dict_row
 
-from bakeoff.gateway.config.row_isolation import RowReader, check_writable, moment
 from experiments.assignment import (
     NO_MEMORY,
     ConditionError,
@@ -27,6 +26,7 @@ from experiments.assignment import (
     personal_rules,
 )
 from experiments.assignment.conditions import MAX_LEVELS, levels_of
+from experiments.rules.row_isolation import RowReader, check_writable, moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

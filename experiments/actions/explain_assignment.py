@@ -11,12 +11,12 @@ from django.db.models import Min
 from psycopg import connect
 from psycopg.conninfo import make_conninfo
 
-from bakeoff.gateway.config.row_isolation import RowReader
-from bakeoff.gateway.config.running_experiments import NO_FLAGS, read_experiments
 from experiments.assignment import PastExposure, assign, explain, recall
 from experiments.assignment.qa_links import QaLink, write_link
 from experiments.ingest.past_exposures import PAST_EXPOSURES
 from experiments.models import Experiment, Exposure, Unit
+from experiments.rules.row_isolation import RowReader
+from experiments.rules.running_experiments import NO_FLAGS, read_experiments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
