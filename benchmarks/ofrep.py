@@ -188,14 +188,16 @@ def _unleash(stage, home: Path):
 
 def _routing(count: int) -> Row:
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
-    from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
     from bakeoff.gateway.slates.recorder import Visitor, choose_route
-    from experiments.assignment import ExperimentRule, Span, VariantRule
-    from experiments.rules.running_experiments import (
-        ProjectFlags,
+    from experiments.assignment import (
+        UNKNOWN_UNIT,
+        ExperimentRule,
+        HashRange,
         RunningExperiment,
         RunningVariant,
-    )
+        VariantRule,
+    )  # fmt: skip
+    from experiments.assignment.flags import ProjectFlags
 
     experiments = []
     for n in range(count):

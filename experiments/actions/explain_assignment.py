@@ -1,4 +1,4 @@
-"""Experiments of the database as rules of assignment, for people who ask what a unit gets and why."""
+"""Explain what a unit gets and why: for pages, the API and people who test."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from django.db.models import Min
 from psycopg import connect
 from psycopg.conninfo import make_conninfo
 
-from experiments.assignment import PastExposure, assign, explain, recall
+from experiments.assignment import PastExposure, UnitRecord, decide, explain_decision
+from experiments.assignment.flags import NO_FLAGS
 from experiments.assignment.qa_links import QaLink, write_link
 from experiments.ingest.past_exposures import PAST_EXPOSURES
 from experiments.models import Experiment, Exposure, Unit
+from experiments.rules.project_flags import read_project_flags
 from experiments.rules.row_isolation import RowReader
-from experiments.rules.running_experiments import NO_FLAGS, read_experiments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from experiments.assignment import Step
+    from experiments.assignment.flags import ProjectFlags
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,49 +53,53 @@ def assignments_of(
 ) -> list[UnitAssignment]:
     """Return every running experiment of a project as one unit meets it.
 
-    The same rules decide as on the fast lane, read from the database now.
+    The fast lane's own `decide` gives the answer, by rules that are read from the database now.
 
     Args:
         project_id: whose experiments.
         unit_id: who.
         context: what a request would say besides.
     """
-    with connect(_address()) as connection:
-        _, flags = read_experiments(connection, lambda *_: None, RowReader(), {})
-        found = flags.get(project_id, NO_FLAGS)
-        ids = [experiment.experiment_id for experiment in found.running.values()]
-        past = {
-            experiment: PastExposure(*fields)
-            for experiment, *fields in connection.execute(PAST_EXPOSURES, (ids, unit_id))
-        }
+    flags, exposures = _read_rules(project_id, unit_id)
     unit = Unit.objects.filter(project_id=project_id, unit_id=unit_id).first()
-    stored = unit.attributes if unit is not None else {}
-    attributes = {**(context or {}), "unit": stored}
-    since = _first_exposures(ids, unit_id)
+    record = UnitRecord(unit.attributes if unit is not None else {}, exposures)
+    since = _first_exposures([e.experiment_id for e in flags.running.values()], unit_id)
     rows = []
-    for key, experiment in found.running.items():
-        met = past.get(experiment.experiment_id)
-        recalled = recall(experiment.memory, met, experiment.variants)
-        rule, others = experiment.rule, found.rules
-        assigned = assign(rule, unit_id, attributes, others=others, recalled=recalled)
+    for key, experiment in flags.running.items():
+        inputs = (experiment, unit_id, context or {})
+        assignment = decide(*inputs, others=flags.rules, record=record)
+        exposure = exposures.get(experiment.experiment_id)
         rows.append(
             UnitAssignment(
                 experiment=key,
-                variant=assigned.variant,
-                reason=assigned.reason,
-                met=met.variant if met is not None else None,
+                variant=assignment.variant,
+                reason=assignment.reason,
+                met=exposure.variant if exposure is not None else None,
                 since=since.get(experiment.experiment_id),
-                steps=explain(rule, unit_id, attributes, others=others, recalled=recalled),
+                steps=explain_decision(*inputs, others=flags.rules, record=record),
             )
         )
     return rows
 
 
+def _read_rules(project_id: int, unit_id: str) -> tuple[ProjectFlags, dict[int, PastExposure]]:
+    """Return the project's flags, and what the unit met in each of its running experiments."""
+    with connect(_address()) as connection:
+        flags = read_project_flags(connection, RowReader(), {}).get(project_id, NO_FLAGS)
+        ids = [experiment.experiment_id for experiment in flags.running.values()]
+        exposures = {
+            experiment_id: PastExposure(*fields)
+            for experiment_id, *fields in connection.execute(PAST_EXPOSURES, (ids, unit_id))
+        }
+    return flags, exposures
+
+
 def _address() -> str:
     """Return where Django's database is: its own connection reads JSON as text."""
-    given = database.settings_dict
-    named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    return make_conninfo(**{key: given[name] for key, name in named.items() if given[name]})
+    options = database.settings_dict
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    values = {key: options[name] for key, name in names.items()}
+    return make_conninfo(**{key: value for key, value in values.items() if value})
 
 
 def _first_exposures(experiments: Sequence[int], unit_id: str) -> dict[int, datetime]:

@@ -20,10 +20,21 @@ from .hashing import buckets_of, growthbook_bucket
 from .memory import NO_MEMORY, Memory, PastExposure, Recall, recall
 from .named_groups import named_groups
 from .personal import personal_rules
+from .running import (
+    UNKNOWN_UNIT,
+    RunningEpoch,
+    RunningExperiment,
+    RunningVariant,
+    UnitRecord,
+    VersionReference,
+    decide,
+    explain_decision,
+)
 
 __all__ = [
     "NO_MEMORY",
     "OUTSIDE",
+    "UNKNOWN_UNIT",
     "AllocationError",
     "Assignment",
     "ConditionError",
@@ -33,13 +44,20 @@ __all__ = [
     "PastExposure",
     "Prerequisite",
     "Recall",
+    "RunningEpoch",
+    "RunningExperiment",
+    "RunningVariant",
     "Step",
     "Targeting",
+    "UnitRecord",
     "VariantRule",
+    "VersionReference",
     "assign",
     "buckets_of",
     "compile_condition",
+    "decide",
     "explain",
+    "explain_decision",
     "growthbook_bucket",
     "hashed_variant",
     "named_groups",

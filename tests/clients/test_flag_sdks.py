@@ -15,10 +15,9 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
-from bakeoff.gateway.slates.recorder import decide
 from experiments.actions.change_shares import Change, change_shares, switch
 from experiments.actions.stop_experiment import ship_experiment
+from experiments.assignment import UNKNOWN_UNIT, decide
 from experiments.models import Exposure, Holdout, Layer, SavedGroup
 from tests.support import builders
 from tests.support.npm import install
@@ -151,7 +150,9 @@ def ours(lane, shop, person, flags):
     found = []
     for flag in flags:
         attributes = {name: value for name, value in person.items() if name != "id"}
-        said = decide(live.running[flag], person["id"], attributes, live.rules, UNKNOWN_UNIT)
+        said = decide(
+            live.running[flag], person["id"], attributes, others=live.rules, record=UNKNOWN_UNIT
+        )
         found.append(None if said.forced else said.variant)
     return found
 

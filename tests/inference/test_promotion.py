@@ -17,7 +17,7 @@ from django.test import Client
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.cli import main
 from bakeoff.commands.doctor import check_champions
-from bakeoff.gateway.config.serving_config import ServingConfigWatcher
+from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
 from bakeoff.gateway.slates.probing import probe
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.start_experiment import CannotStartError

@@ -98,7 +98,7 @@ def test_a_variant_that_cannot_serve_ends_its_experiment_by_name(lane, shop, los
     version = experiment.variants.get(key=lost).model_version
     folder = settings.BAKEOFF.artifacts / version.artifact_sha256
     folder.rename(folder.with_name(f"lost-{version.pk}"))
-    lane.gateway._config._reader._models.clear()  # as a process that was started anew
+    lane.gateway._config._reader.versions.models.clear()  # as a process that was started anew
     lane.refresh()
     assert version.pk in read_unserved(cache_client())
     halt_unservable_experiments()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from bakeoff.accounts.keys import INGEST, SECRET, SERVE, digest_of
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
-from bakeoff.gateway.config.serving_config import ServingConfig, ServingConfigWatcher
+from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
 from bakeoff.gateway.database import Connector
 from bakeoff.gateway.flags import STREAM_PATH, Answered, Flags, Headers
 from bakeoff.gateway.http.access import authenticate, authenticate_as, key_text
@@ -53,7 +53,7 @@ from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
-    from bakeoff.gateway.config.serving_config import KeyConfig
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Any]]

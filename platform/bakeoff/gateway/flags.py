@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.intake.unit_lookup import UNKNOWN_UNIT
-from bakeoff.gateway.slates.recorder import decide
+from experiments.assignment import UNKNOWN_UNIT, RunningExperiment, decide
+from experiments.assignment.flags import NO_FLAGS
 from experiments.assignment.payload import feature_of
 from experiments.assignment.rules_payload import rule_to_json
 from experiments.bounds import MAX_ID, BoundsError, NotJsonError, check, read_json
-from experiments.rules.running_experiments import NO_FLAGS, RunningExperiment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, ServingConfigWatcher
+    from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
-    from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
-    from experiments.assignment import Assignment
-    from experiments.rules.running_experiments import ProjectFlags, RestingFlag
+    from bakeoff.gateway.intake.unit_lookup import UnitLookup
+    from experiments.assignment import Assignment, UnitRecord
+    from experiments.assignment.flags import ProjectFlags, RestingFlag
 
 STREAM_PATH = "/ofrep/v1/stream"
 INACTIVITY_SECONDS = 120
@@ -54,12 +54,27 @@ class _Context:
     attributes: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """An evaluation, packed."""
+
+    packed: orjson.Fragment
+    raw: bytes
+    failed: bool
+
+
+def _evaluation(body: dict[str, Any], *, failed: bool = False) -> _Evaluation:
+    raw = orjson.dumps(body)
+    return _Evaluation(orjson.Fragment(raw), raw, failed)
+
+
 class Flags:
     """The handlers; one in a process."""
 
     def __init__(self, identity: IdentityResolver, units: UnitLookup, *, sub_path: str = "") -> None:
         """Remember where units are looked up, and below which path clients see the platform."""
         self._identity, self._units, self._sub_path = identity, units, sub_path
+        self._encoded: dict[int, tuple[str, dict[tuple[str, Assignment], _Evaluation]]] = {}
 
     async def evaluate(self, config: ServingConfig, key: KeyConfig, flag: str, raw: bytes) -> Answered:
         """Answer OFREP's single evaluation."""
@@ -69,11 +84,17 @@ class Flags:
             running = flags.running.get(flag)
             if running is None and flag not in flags.resting:
                 raise FlagError(404, "FLAG_NOT_FOUND", f"flag '{flag[:80]}' was not found", flag)
-            known = await self._known(key, context, [running] if running is not None else [])
-            found = _evaluate(flags, running or flags.resting[flag], context, known)
+            record = await self._record(key, context, [running] if running is not None else [])
+            evaluation = self._evaluate(
+                key.project_id,
+                running or flags.resting[flag],
+                flags=flags,
+                context=context,
+                record=record,
+            )
         except FlagError as error:
             return error.status, orjson.dumps(error.body), []
-        return (400 if found.failed else 200), found.raw, []
+        return (400 if evaluation.failed else 200), evaluation.raw, []
 
     async def evaluate_all(
         self, config: ServingConfig, key: KeyConfig, raw: bytes, *, known_etag: str, public: str
@@ -92,13 +113,16 @@ class Flags:
             context = await self._context(config, key, raw, None)
         except FlagError as error:
             return error.status, orjson.dumps(error.body), []
-        known = await self._known(key, context, list(flags.running.values()))
+        record = await self._record(key, context, list(flags.running.values()))
         every: list[RunningExperiment | RestingFlag] = [
             *flags.running.values(),
             *flags.resting.values(),
         ]
         body: dict[str, Any] = {
-            "flags": [_evaluate(flags, flag, context, known).packed for flag in every],
+            "flags": [
+                self._evaluate(key.project_id, flag, flags=flags, context=context, record=record).packed
+                for flag in every
+            ],
             "metadata": {"version": flags.etag},
         }
         if public:
@@ -141,12 +165,46 @@ class Flags:
             (unit,) = await self._identity.units(config, key.project_id, [(None, unit)], may_link=False)
         return _Context(unit, {**context, "id": unit})
 
-    async def _known(
+    async def _record(
         self, key: KeyConfig, context: _Context, asked: list[RunningExperiment]
     ) -> UnitRecord:
         if not context.unit:
             return UNKNOWN_UNIT
         return await self._units.find(key.project_id, context.unit, asked)
+
+    def _evaluate(
+        self,
+        project_id: int,
+        flag: RunningExperiment | RestingFlag,
+        *,
+        flags: ProjectFlags,
+        context: _Context,
+        record: UnitRecord,
+    ) -> _Evaluation:
+        """Return one flag's evaluation, or its failure."""
+        if not isinstance(flag, RunningExperiment):
+            return _evaluation(_resting(flag))
+        if not context.unit and flag.rule.enabled:
+            details = f"flag '{flag.key}' needs context.targetingKey to find a variant"
+            body = {"key": flag.key, "errorCode": "TARGETING_KEY_MISSING", "errorDetails": details}
+            return _evaluation(body, failed=True)
+        decision = decide(flag, context.unit, context.attributes, others=flags.rules, record=record)
+        encoded = self._encoded_of(project_id, flags.etag)
+        evaluation = encoded.get((flag.key, decision))
+        if evaluation is None:
+            evaluation = encoded[flag.key, decision] = _evaluation(_running(flag, decision))
+        return evaluation
+
+    def _encoded_of(self, project_id: int, etag: str) -> dict[tuple[str, Assignment], _Evaluation]:
+        """Return the evaluations that were encoded since the project's flags last changed.
+
+        A flag has a few answers, one per variant and reason: each is encoded once.
+        """
+        last_etag, encoded = self._encoded.get(project_id, ("", {}))
+        if last_etag != etag:
+            encoded = {}
+            self._encoded[project_id] = (etag, encoded)
+        return encoded
 
     def payload(self, config: ServingConfig, key: KeyConfig) -> bytes:
         """Return GrowthBook's payload: experiments that are hashed its way, and what was shipped."""
@@ -244,39 +302,6 @@ async def changes(config: ServingConfigWatcher, key: KeyConfig) -> AsyncIterator
         if etag != before:
             before = etag
             yield etag
-
-
-def _evaluate(
-    flags: ProjectFlags, flag: RunningExperiment | RestingFlag, context: _Context, known: UnitRecord
-) -> _Evaluation:
-    """Return one flag's evaluation, or its failure."""
-    if not isinstance(flag, RunningExperiment):
-        return _evaluation(_resting(flag))
-    if not context.unit and flag.rule.enabled:
-        rule = f"flag '{flag.key}' needs context.targetingKey to find a variant"
-        return _evaluation(
-            {"key": flag.key, "errorCode": "TARGETING_KEY_MISSING", "errorDetails": rule}, failed=True
-        )
-    found = decide(flag, context.unit, context.attributes, flags.rules, known)
-    # A flag says one of a few things: each is written once for as long as the flag stays as it is.
-    said = flag.evaluations.get(found)
-    if said is None:
-        said = flag.evaluations[found] = _evaluation(_running(flag, found))
-    return said
-
-
-@dataclass(frozen=True, slots=True)
-class _Evaluation:
-    """An evaluation, packed."""
-
-    packed: orjson.Fragment
-    raw: bytes
-    failed: bool
-
-
-def _evaluation(body: dict[str, Any], *, failed: bool = False) -> _Evaluation:
-    raw = orjson.dumps(body)
-    return _Evaluation(orjson.Fragment(raw), raw, failed)
 
 
 def _running(flag: RunningExperiment, found: Assignment) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import redis.exceptions
 
-from bakeoff.gateway.config.serving_config import MAX_AGE_SECONDS
+from bakeoff.gateway.config.config_watcher import MAX_AGE_SECONDS
 from experiments.ingest.spill import MAX_ENTRIES, STREAM, why_unfit
 
 if TYPE_CHECKING:
     from bakeoff.gateway.cache import BoundedRedis
-    from bakeoff.gateway.config.serving_config import ServingConfigWatcher
+    from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
     from bakeoff.gateway.database import Connector
     from inference.supervision import Supervisor
 
@@ -85,7 +85,7 @@ class Readiness:
             "ready": ready,
             **checks,
             # A list answers for what cannot be loaded: named, and no reason to send traffic elsewhere.
-            "models": not self.config.unserved,
+            "models": not self.config.current.unserved,
             "no_spill": stores.no_spill,
             "tasks": [
                 {"name": one.name, "alive": one.alive, "failures": one.failures}

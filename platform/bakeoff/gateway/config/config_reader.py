@@ -6,89 +6,32 @@ Guarantees: a malformed row keeps its last good value, becomes an issue, and tou
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from bakeoff.accounts.keys import scopes_of
+from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
+from bakeoff.gateway.config.versions import VersionLoader
 from bakeoff.gateway.timeouts import shut_down
-from experiments.ingest.likes import LikeRule, history_name, parse_rules
-from experiments.rules.row_isolation import ConfigurationIssue, RowReader, isolate_values, texts
-from experiments.rules.running_experiments import (
-    ProjectFlags,
-    RunningExperiment,
-    ServingVersion,
-    read_experiments,
-)
-from inference.serving.models import Model, open_model
+from experiments.assignment import VersionReference
+from experiments.assignment.flags import NO_FLAGS
+from experiments.ingest.likes import history_name, parse_rules
+from experiments.rules.project_flags import read_project_flags
+from experiments.rules.row_isolation import RowReader, isolate_values, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bakeoff.gateway.config.versions import ServingVersion
+    from experiments.assignment import RunningExperiment
+    from experiments.assignment.flags import ProjectFlags
+    from experiments.rules.row_isolation import ConfigurationIssue
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyConfig:
-    """A key that may be used."""
-
-    project_id: int
-    project: str
-    kind: str
-    origins: tuple[str, ...]
-    scopes: frozenset[str] = frozenset()
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SurfaceConfig:
-    """A surface and who serves it now."""
-
-    surface_id: int
-    key: str
-    kind: str
-    static_list: tuple[str, ...]
-    candidates: int
-    exploration: float
-    liked: tuple[LikeRule, ...]
-    champion: ServingVersion | None
-    experiments: tuple[RunningExperiment, ...] = ()
-    shadow_share: float = 0.0
-    history: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ServingConfig:
-    """Everything that a request needs to know.
-
-    Attributes:
-        keys: by digest.
-        surfaces: by project, by key.
-        titles: by project, by item id.
-        linked: projects in which an id stands for another.
-        credited: by project, names of events that are credited to a slate if they name none.
-        flags: by project.
-        watched: projects whose arrivals somebody looks at now.
-        probed: versions that are to be tried before they serve, by id.
-        issues: rows that cannot be followed.
-    """
-
-    keys: Mapping[str, KeyConfig] = field(default_factory=lambda: MappingProxyType({}))
-    surfaces: Mapping[int, Mapping[str, SurfaceConfig]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
-    linked: frozenset[int] = frozenset()
-    credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
-    flags: Mapping[int, ProjectFlags] = field(default_factory=lambda: MappingProxyType({}))
-    watched: frozenset[int] = frozenset()
-    probed: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
-    issues: tuple[ConfigurationIssue, ...] = ()
-    loaded: bool = False
 
 
 _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.scopes
@@ -96,8 +39,9 @@ _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.s
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
     s.liked_events, CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
-        WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END,
-    v.id, v.name || '@' || v.number, v.artifact_sha256
+        WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END
+    AS shadow_share,
+    v.id AS version_id, v.name || '@' || v.number AS label, v.artifact_sha256 AS digest
     FROM inference_surface AS s LEFT JOIN inference_modelversion AS v
         ON v.surface_id = s.id AND v.alias = 'champion'"""
 # A champion that has just been replaced stays loaded: going back to it is a pointer.
@@ -113,16 +57,14 @@ _TITLES = "SELECT project_id, item_id, title FROM inference_item"
 
 
 class ServingConfigReader:
-    """Reads the configuration, and keeps the models that are open from one reading to the next."""
+    """Reads the configuration; one in a process."""
 
     def __init__(self, database_url: str, artifacts: Path) -> None:
-        """Remember where to read."""
-        self._url, self._artifacts = database_url, artifacts
-        self._models: dict[str, Model | None] = {}
-        self._used: set[str] = set()
-        self._catalogue: tuple[Any, ...] = ()
+        """Remember where to read, and the folder of the models."""
+        self._url = database_url
+        self.versions = VersionLoader(artifacts)
+        self._catalogue: tuple[Any, ...] = ()  # of the titles that were read last
         self._connection: psycopg.Connection | None = None
-        self.problems: dict[str, str] = {}  # why artifacts cannot be loaded, by digest
 
     def hang_up(self) -> None:
         """End a reading that another thread waits for; it raises there."""
@@ -152,34 +94,21 @@ class ServingConfigReader:
     def _read_all(
         self, connection: psycopg.Connection, last: ServingConfig, probed_ids: Sequence[int]
     ) -> ServingConfig:
-        self._used.clear()
+        self.versions.begin()
         reader = RowReader()
         keys = _read_keys(connection, reader, last)
-        experiments, flags = read_experiments(connection, self._version, reader, last.flags)
-        surfaces: dict[int, dict[str, SurfaceConfig]] = {}
-        for row in connection.execute(_SURFACES):
-            mine = [e for e in experiments.get(row[1], ()) if e.surface == row[2]]
-            surface = self._surface(row, mine, reader, last)
-            surfaces.setdefault(row[1], {})[surface.key] = surface
+        flags = read_project_flags(connection, reader, last.flags)
+        versions = self._load_variants(flags)
+        surfaces = self._read_surfaces(connection, reader, flags, last)
         for retired in connection.execute(_WARM):
-            self._version(*retired)
-        probed = {
-            row[0]: version
-            for row in (connection.execute(_PROBED, [list(probed_ids)]) if probed_ids else ())
-            if (version := self._version(*row)) is not None
-        }
+            self.versions.load(VersionReference(*retired))
+        rows = connection.execute(_PROBED, [list(probed_ids)]) if probed_ids else ()
+        probed = {row[0]: self.versions.load(VersionReference(*row)) for row in rows}
         linked = frozenset(row[0] for row in connection.execute(_LINKED))
-        titles = last.titles
-        catalogue = connection.execute(_CATALOGUE).fetchone() or ()
-        if catalogue != self._catalogue:
-            titles = self._read_titles(connection)
-            self._catalogue = catalogue
+        titles = self._read_titles(connection, last)
         credited = _read_credited(connection, reader, last)
-        self._models = {d: m for d, m in self._models.items() if d in self._used}
-        issues = tuple(reader.issues)
-        if issues != last.issues:  # said when it changes, and not at every reload
-            for issue in issues:
-                logger.error("project %s, %s: %s", issue.project_id, issue.subject, issue.message)
+        self.versions.end()
+        _log_new_issues(reader.issues, last)
         return ServingConfig(
             keys=keys,
             surfaces=surfaces,
@@ -187,74 +116,101 @@ class ServingConfigReader:
             linked=linked,
             credited=credited,
             flags=flags,
+            versions=versions,
             probed=probed,
-            issues=issues,
+            issues=tuple(reader.issues),
             loaded=True,
         )
 
-    def _read_titles(self, connection: psycopg.Connection) -> dict[int, dict[str, str]]:
+    def _load_variants(self, flags: Mapping[int, ProjectFlags]) -> dict[int, ServingVersion]:
+        """Return the versions of all variants, those of an experiment's last good value included."""
+        variants = [
+            variant
+            for project in flags.values()
+            for experiment in project.running.values()
+            for variant in experiment.variants.values()
+        ]
+        return {
+            variant.version.version_id: self.versions.load(variant.version)
+            for variant in variants
+            if variant.version is not None
+        }
+
+    def _read_titles(
+        self, connection: psycopg.Connection, last: ServingConfig
+    ) -> Mapping[int, Mapping[str, str]]:
+        """Return the titles of all items; a large catalogue is read when it has changed."""
+        catalogue = connection.execute(_CATALOGUE).fetchone() or ()
+        if catalogue == self._catalogue:
+            return last.titles
         titles: dict[int, dict[str, str]] = {}
         for project_id, item_id, title in connection.execute(_TITLES):
             titles.setdefault(project_id, {})[item_id] = title
+        self._catalogue = catalogue
         return titles
+
+    def _read_surfaces(
+        self,
+        connection: psycopg.Connection,
+        reader: RowReader,
+        flags: Mapping[int, ProjectFlags],
+        last: ServingConfig,
+    ) -> dict[int, dict[str, SurfaceConfig]]:
+        surfaces: dict[int, dict[str, SurfaceConfig]] = {}
+        with connection.cursor(row_factory=dict_row) as cursor:
+            for row in cursor.execute(_SURFACES):
+                project, key = row["project_id"], row["key"]
+                running = flags.get(project, NO_FLAGS).running.values()
+                before = last.surfaces.get(project, {}).get(key)
+                surfaces.setdefault(project, {})[key] = self._surface(
+                    row, [one for one in running if one.surface == key], reader, before
+                )
+        return surfaces
 
     def _surface(
         self,
-        row: tuple[Any, ...],
-        experiments: Sequence[RunningExperiment],
+        row: Mapping[str, Any],
+        experiments: Iterable[RunningExperiment],
         reader: RowReader,
-        before: ServingConfig,
+        last: SurfaceConfig | None,
     ) -> SurfaceConfig:
-        (
-            surface_id,
-            project,
-            key,
-            kind,
-            static_list,
-            candidates,
-            exploration,
-            liked,
-            shadows,
-            *champion,
-        ) = row
-        last = before.surfaces.get(project, {}).get(key)
-        rules = reader.read(
-            project, f"surface {key}", lambda: parse_rules(liked), last.liked if last else ()
-        )
+        project, subject = row["project_id"], f"surface {row['key']}"
         # Field by field: a malformed list must not hold up the champion, nor who leaves a trial.
+        static_list = reader.read(
+            project,
+            subject,
+            lambda: texts(row["static_list"], "static_list"),
+            last.static_list if last else (),
+        )
+        liked = reader.read(
+            project, subject, lambda: parse_rules(row["liked_events"]), last.liked if last else ()
+        )
+        champion = None
+        if row["digest"] is not None:
+            champion = self.versions.load(
+                VersionReference(row["version_id"], row["label"], row["digest"])
+            )
         return SurfaceConfig(
-            surface_id=surface_id,
-            key=key,
-            kind=kind,
-            static_list=reader.read(
-                project,
-                f"surface {key}",
-                lambda: texts(static_list, "static_list"),
-                last.static_list if last else (),
-            ),
-            candidates=candidates,
-            exploration=exploration,
-            liked=rules,
-            history=history_name(project, rules),
-            champion=self._version(*champion),
+            surface_id=row["id"],
+            key=row["key"],
+            kind=row["kind"],
+            static_list=static_list,
+            candidates=row["candidates"],
+            exploration=row["exploration"],
+            liked=liked,
+            champion=champion,
             experiments=tuple(experiments),
-            shadow_share=shadows,
+            shadow_share=row["shadow_share"],
+            history=history_name(project, liked),
         )
 
-    def _version(
-        self, version_id: int | None, label: str | None, digest: str | None
-    ) -> ServingVersion | None:
-        if version_id is None or label is None or digest is None:
-            return None
-        self._used.add(digest)
-        if self._models.get(digest) is None:
-            try:
-                self._models[digest] = open_model(self._artifacts, digest)
-                self.problems.pop(digest, None)
-            except Exception as error:  # noqa: BLE001  whatever an artifact holds, others must load
-                logger.error("version %s cannot be served: %s", label, error)  # noqa: TRY400
-                self._models[digest], self.problems[digest] = None, str(error)
-        return ServingVersion(version_id, label, self._models[digest], digest)
+
+def _log_new_issues(issues: Sequence[ConfigurationIssue], last: ServingConfig) -> None:
+    """Log what cannot be followed when that changes: every reload would fill the log."""
+    if tuple(issues) == last.issues:
+        return
+    for issue in issues:
+        logger.error("project %s, %s: %s", issue.project_id, issue.subject, issue.message)
 
 
 def _read_keys(

@@ -17,7 +17,7 @@ from experiments.assignment import hashed_variant
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from experiments.rules.running_experiments import RunningExperiment
+    from experiments.assignment import RunningExperiment
 
 
 @dataclass(frozen=True, slots=True)

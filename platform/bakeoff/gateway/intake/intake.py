@@ -25,11 +25,11 @@ from bakeoff.gateway.http.errors import ApiError, invalid, not_found
 from bakeoff.gateway.intake import segment
 from bakeoff.gateway.intake.claims import Claim
 from bakeoff.gateway.intake.feedback_fields import feedback_row
+from experiments.assignment.flags import NO_FLAGS
 from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES, BoundsError, check
 from experiments.ingest.likes import is_liked
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, QuarantinedRow, Rows
-from experiments.rules.running_experiments import NO_FLAGS
 from inference.serving.keys import MAX_RECENT, active_key, recent_key
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver, Ids
-    from experiments.rules.running_experiments import RunningExperiment
+    from experiments.assignment import RunningExperiment
 
 MAX_EVENTS = 1000
 # Unit, item or none, name, value.

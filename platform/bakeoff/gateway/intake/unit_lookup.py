@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway.database import Connector, Lookup
-from experiments.assignment import PastExposure
+from experiments.assignment import UNKNOWN_UNIT, PastExposure, UnitRecord
 from experiments.ingest.past_exposures import PAST_EXPOSURES
 
 if TYPE_CHECKING:
@@ -19,28 +18,12 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from experiments.rules.running_experiments import RunningExperiment
+    from experiments.assignment import RunningExperiment
 
 REMEMBERED = 100_000
 ATTRIBUTES_SECONDS = 30.0  # how long stored attributes are taken to be what they were
 
 _ATTRIBUTES = "SELECT attributes FROM experiments_unit WHERE project_id = %s AND unit_id = %s"
-
-
-@dataclass(frozen=True, slots=True)
-class UnitRecord:
-    """What is known of a unit.
-
-    Attributes:
-        attributes: that the product stored.
-        exposures: by experiment, what the unit met.
-    """
-
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    exposures: Mapping[int, PastExposure] = field(default_factory=dict)
-
-
-UNKNOWN_UNIT = UnitRecord()
 
 
 class UnitLookup:

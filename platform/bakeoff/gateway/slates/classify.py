@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
+    from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.http.text_threads import Aside
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.shadow import Shadows
-    from experiments.rules.running_experiments import ServingVersion
 
 KIND = "classify"
 MAX_FEATURES = 500

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from experiments.rules.running_experiments import ServingVersion
+    from bakeoff.gateway.config.versions import ServingVersion
     from inference.serving.models import Labels, Model
     from inference.serving.ranker import Ranker
 

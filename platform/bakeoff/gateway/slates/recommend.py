@@ -27,11 +27,11 @@ from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
+    from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.shadow import Shadows
-    from experiments.rules.running_experiments import ServingVersion
 
 KIND = "recommend"
 MAX_K = 100
@@ -108,7 +108,7 @@ class RecommendHandler:
         control, *treatments = experiment.variants.values()
         treatment = treatments[self._rng.integers(len(treatments))]
         sides = [control, treatment] if self._rng.random() < 0.5 else [treatment, control]
-        served = [(await self._serve(request, variant.version))[0] for variant in sides]
+        served = [(await self._serve(request, config.version_of(variant)))[0] for variant in sides]
         pair = {
             "experiment_id": experiment.experiment_id,
             "treatment": "ab"[sides.index(treatment)],

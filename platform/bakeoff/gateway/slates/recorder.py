@@ -14,7 +14,7 @@ from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.access import require_secret
 from bakeoff.gateway.http.caller import Consent
 from bakeoff.gateway.http.errors import ApiError, invalid, not_found
-from experiments.assignment import Assignment, ExperimentRule, assign, recall
+from experiments.assignment import decide
 from experiments.assignment.qa_links import LinkError, read_link
 from experiments.bounds import check
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
+    from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.caller import Caller
     from bakeoff.gateway.intake.group_commit import GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.intake import Intake
-    from bakeoff.gateway.intake.unit_lookup import UnitLookup, UnitRecord
-    from experiments.rules.running_experiments import RunningExperiment, ServingVersion
+    from bakeoff.gateway.intake.unit_lookup import UnitLookup
+    from experiments.assignment import RunningExperiment, UnitRecord
     from inference.serving.ladder import ServedSlate
 
 MAX_CONTEXT_BYTES = 8192
@@ -119,21 +120,6 @@ def read_override(
     return forced
 
 
-def decide(
-    experiment: RunningExperiment,
-    unit: str,
-    attributes: Mapping[str, Any],
-    rules: Mapping[str, ExperimentRule],
-    known: UnitRecord,
-) -> Assignment:
-    """Return a unit's variant in one experiment."""
-    past = known.exposures.get(experiment.experiment_id)
-    recalled = recall(experiment.memory, past, experiment.variants)
-    if experiment.reads_unit:
-        attributes = {**attributes, "unit": known.attributes}
-    return assign(experiment.rule, unit, attributes, others=rules, recalled=recalled)
-
-
 def choose_route(
     config: ServingConfig, visitor: Visitor, forced: Mapping[str, str], known: UnitRecord
 ) -> Route:
@@ -147,14 +133,14 @@ def choose_route(
     for experiment in surface.experiments:
         variant = forced.get(experiment.key)
         if variant is not None:
-            version = experiment.variants[variant].version
+            version = config.version_of(experiment.variants[variant])
             return Route(version, experiment, variant, "STATIC", forced=True)
     rules = config.flags[visitor.key.project_id].rules
     reason = "DEFAULT"
     for experiment in surface.experiments:
-        assigned = decide(experiment, visitor.unit, visitor.context, rules, known)
+        assigned = decide(experiment, visitor.unit, visitor.context, others=rules, record=known)
         if assigned.variant is not None:
-            version = experiment.variants[assigned.variant].version
+            version = config.version_of(experiment.variants[assigned.variant])
             return Route(version, experiment, assigned.variant, assigned.reason, forced=assigned.forced)
         reason = assigned.reason
     return Route(surface.champion, None, None, reason)

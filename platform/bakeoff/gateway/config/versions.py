@@ -1,0 +1,71 @@
+"""Model versions that can serve: artifacts are opened once and shared by all that name them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference.serving.models import Model, open_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from experiments.assignment import VersionReference
+    from inference.serving.ranker import Ranker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServingVersion:
+    """A version that can serve.
+
+    Attributes:
+        version_id: of the table.
+        label: algorithm and number.
+        model: None when its artifact cannot be loaded.
+        digest: of the artifact.
+    """
+
+    version_id: int
+    label: str
+    model: Model | None
+    digest: str = ""
+
+    @property
+    def ranker(self) -> Ranker | None:
+        """What ranks, if it is a recommender that works."""
+        return self.model.ranker if self.model is not None else None
+
+
+class VersionLoader:
+    """Keeps the models that are open from one reading of the configuration to the next."""
+
+    def __init__(self, artifacts: Path) -> None:
+        """Remember the folder of the artifacts."""
+        self._artifacts = artifacts
+        self.models: dict[str, Model | None] = {}
+        self.problems: dict[str, str] = {}  # why artifacts cannot be loaded, by digest
+        self._used: set[str] = set()
+
+    def begin(self) -> None:
+        """Begin a reading: what it does not load is closed at its end."""
+        self._used.clear()
+
+    def end(self) -> None:
+        """Close the models that nothing names any more: they are large."""
+        self.models = {digest: m for digest, m in self.models.items() if digest in self._used}
+
+    def load(self, version: VersionReference) -> ServingVersion:
+        """Return a version with its model; one that could not be loaded is tried anew."""
+        digest = version.digest
+        self._used.add(digest)
+        if self.models.get(digest) is None:
+            try:
+                self.models[digest] = open_model(self._artifacts, digest)
+                self.problems.pop(digest, None)
+            except Exception as error:  # noqa: BLE001  whatever an artifact holds, others must load
+                logger.error("version %s cannot be served: %s", version.label, error)  # noqa: TRY400
+                self.models[digest], self.problems[digest] = None, str(error)
+        return ServingVersion(version.version_id, version.label, self.models[digest], digest)
