@@ -226,7 +226,7 @@ def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
     if refused and not draft.against_gate:
         raise CannotDefineError(
             f"{variant.version.label} was refused by its gate; against_gate must be true to put it "
-            "before users all the same.",
+            "before users.",
             field="against_gate",
         )
 

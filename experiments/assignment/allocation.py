@@ -331,7 +331,7 @@ def reallocate(
 
     A variant that shrinks gives from its last part; one that grows takes what is given, in order. The
     share of units that change is half the sum of the weights' differences, which no rule can go below,
-    and going back to the weights of before, of two variants, gives every unit its variant back.
+    and going back to the previous weights of two variants gives every unit its variant back.
 
     Args:
         layout: pairs of variant and width, in order.

@@ -96,7 +96,7 @@ class ExperimentResult:
         bucket: in [0, 1), when the hash decided.
         sticky_used: whether an earlier visit decided.
         name: of the variation, where it has one.
-        passthrough: whether the next rules go on all the same: a holdout.
+        passthrough: whether the next rules still apply: a holdout.
         bandit: of a contextual bandit: leaf, weights, version.
     """
 
@@ -172,7 +172,7 @@ def _follow(
 def _try_experiment(
     visitor: EvaluationContext, key: str, rule: Mapping[str, Any], visited: frozenset[str]
 ) -> FeatureResult | None:
-    """Run a rule's experiment; None for who takes no part, or goes on all the same."""
+    """Run a rule's experiment; None for who takes no part, or continues."""
     variations = rule.get("contextualVariations", rule.get("variations"))
     if variations is None:
         return None

@@ -123,7 +123,7 @@ def run_role_test(ground: Ground, row: GatedEstimate) -> Comparison:
 def _without_interval(
     comparison: Comparison, metric: MetricInput, waits: str, too_few: str
 ) -> Comparison:
-    """Say why there is no interval; a loss is judged all the same, a gain is not."""
+    """Say why there is no interval; a loss is still judged, a gain is not."""
     why, effect = waits or too_few, comparison.effect
     falls = effect is not None and (effect.estimate < 0) == metric.increase_is_good
     # The p-value of a gain below the gate is held against nothing.

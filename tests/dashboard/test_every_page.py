@@ -229,7 +229,7 @@ def test_no_english_page_uses_a_banned_phrase(english):
     found = {
         address: banned
         for address, page in english.pages.items()
-        if (banned := find_banned(" | ".join(page.pieces)))
+        if (banned := find_banned(" | ".join(page.pieces), on_page=True))
     }
     assert found == {}
 

@@ -51,7 +51,7 @@ TICK_SECONDS = 0.5
 @click.option("--shuffle-labels", is_flag=True, help="To see that nothing is promoted then.")
 @click.option("--seed", default=1, show_default=True, help="Of the split and the assignment.")
 @click.option("--visits", default=3, show_default=True, help="Slates a visitor looks at.")
-@click.option("--most-users", default=5000, show_default=True, help="Visitors at the most.")
+@click.option("--most-users", default=5000, show_default=True, help="Maximum number of visitors.")
 @click.option("--port", type=int, help=f"Port; {FAVOURITE_PORT} or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
 @click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")

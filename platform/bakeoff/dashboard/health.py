@@ -44,7 +44,7 @@ LATE_LOOKS = 10  # times the pause between looks
 
 @dataclass(frozen=True, slots=True)
 class HealthIssue:
-    """Something that is unwell: where, what, and what to do."""
+    """Something wrong: where, what, and what to do."""
 
     where: str
     what: str
@@ -53,7 +53,7 @@ class HealthIssue:
 
 
 def health_issues(project: Project) -> list[HealthIssue]:
-    """Return what is unwell in a project."""
+    """Return the health issues of a project."""
     now = timezone.now()
     running, unreadable = read_rows(Experiment.objects.running().filter(project=project))
     found = [

@@ -60,7 +60,7 @@ class ReplayOptions:
         seed: of the split and of the assignment.
         visits: slates a visitor looks at.
         k: slots of a slate.
-        most_users: visitors at the most.
+        most_users: maximum number of visitors.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""The first page: what runs, what waits for a person, what is unwell, what was promoted lately."""
+"""The first page: what runs, what needs a decision, health issues, recent promotions."""
 
 from __future__ import annotations
 
