@@ -25,6 +25,7 @@ NAMES = (
     "recommenders",
     "off_policy",
     "pages",
+    "redaction",
     "faults",
     "hostile",
 )

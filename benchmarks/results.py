@@ -80,6 +80,9 @@ def write_result(
     }
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(data, indent=1) + "\n")
+    for row in rows:
+        met = {True: f", {row.target}", False: f", NOT {row.target}", None: ""}[row.met]
+        print(f"{row.what}: {_number(row.ours)} {row.unit}{met}")
     return path
 
 
