@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.dashboard import urls
 from bakeoff.dashboard.views.experiments import ACTS
-from bakeoff.dashboard.views.registry import VERSION_ACTS
+from bakeoff.dashboard.views.models import VERSION_ACTS
 from experiments.actions.share_report import share_report
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Feedback, ReportShare

@@ -4,7 +4,22 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from bakeoff.dashboard.signing_in import SignIn
-from bakeoff.dashboard.views import embed, experiments, home, keys, people, registry, report
+from bakeoff.dashboard.views import (
+    embed,
+    experiments,
+    health,
+    home,
+    inspector,
+    keys,
+    metrics,
+    models,
+    report,
+    review,
+    runs,
+    surfaces,
+    team,
+    units,
+)
 
 of_experiment = [
     path("", report.show_report, name="report"),
@@ -18,22 +33,22 @@ of_project = [
     path("experiments/", experiments.list_experiments, name="experiments"),
     path("experiments/new/", experiments.define, name="experiments-new"),
     path("experiments/plan/", experiments.preview_plan, name="experiments-plan"),
-    path("metrics/", registry.list_metrics, name="metrics"),
-    path("surfaces/", registry.list_surfaces, name="surfaces"),
-    path("surfaces/<slug:key>/", registry.show_surface, name="surface"),
-    path("surfaces/<slug:key>/edit/", registry.edit_surface, name="surface-edit"),
-    path("surfaces/<slug:key>/train/", registry.train, name="surface-train"),
-    path("models/", registry.list_models, name="models"),
-    path("models/<int:version_id>/", registry.show_version, name="version"),
-    path("models/<int:version_id>/<slug:verb>/", registry.act_on_version, name="version-act"),
-    path("units/", people.show_unit, name="units"),
-    path("events/", people.show_events, name="events"),
-    path("feedback/", people.show_feedback, name="feedback"),
-    path("team/", people.show_team, name="team"),
+    path("metrics/", metrics.list_metrics, name="metrics"),
+    path("surfaces/", surfaces.list_surfaces, name="surfaces"),
+    path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
+    path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
+    path("surfaces/<slug:key>/train/", runs.train, name="surface-train"),
+    path("models/", models.list_models, name="models"),
+    path("models/<int:version_id>/", models.show_version, name="version"),
+    path("models/<int:version_id>/<slug:verb>/", models.act_on_version, name="version-act"),
+    path("units/", units.show_unit, name="units"),
+    path("events/", inspector.show_events, name="events"),
+    path("feedback/", review.show_feedback, name="feedback"),
+    path("team/", team.show_team, name="team"),
     path("team/keys/", keys.make_key, name="team-make-key"),
     path("team/keys/<int:key_id>/", keys.change_key, name="team-change-key"),
     path("team/keys/<int:key_id>/revoke/", keys.revoke_key, name="team-revoke-key"),
-    path("team/members/", people.set_member, name="team-set-member"),
+    path("team/members/", team.set_member, name="team-set-member"),
 ]
 urlpatterns = [
     path("", home.show_home, name="home"),
@@ -43,9 +58,9 @@ urlpatterns = [
     path("experiments/<slug:project>/<slug:key>/", include(of_experiment)),
     path("p/<slug:project>/", include(of_project)),
     path("shared/<str:token>/", report.show_shared, name="shared"),
-    path("runs/<int:run_id>/", registry.show_run, name="run"),
-    path("runs/<int:run_id>/cancel/", registry.cancel_run, name="cancel-run"),
-    path("health/", people.show_health, name="health"),
+    path("runs/<int:run_id>/", runs.show_run, name="run"),
+    path("runs/<int:run_id>/cancel/", runs.cancel_run, name="cancel-run"),
+    path("health/", health.show_health, name="health"),
     path("demo/", embed.show_demo, name="demo"),
     path("sdk/v1.js", embed.show_sdk, name="sdk"),
 ]

@@ -1,0 +1,18 @@
+"""Choices of forms in the words of their readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from experiments.reports.code_names import name_of
+
+if TYPE_CHECKING:
+    from django.forms import ModelForm
+
+
+def name_choices(form: ModelForm) -> None:  # type: ignore[type-arg]
+    """Show the choices of a form as pages name them."""
+    for field in form.fields.values():
+        choices = getattr(field, "choices", None)
+        if choices:
+            field.choices = [(value, name_of(value) if value else "–") for value, _label in choices]  # type: ignore[attr-defined]

@@ -1,0 +1,38 @@
+"""Events as they arrive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import redis.exceptions
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from bakeoff.dashboard.access import project_for
+from bakeoff.gateway.event_inspector import read_seen, watch
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+@require_safe
+@login_required
+def show_events(request: HttpRequest, project: str) -> HttpResponse:
+    """Show what arrives now, what is refused and why; asking keeps the project watched."""
+    found = project_for(request, project)
+    rows: list[Any] = []
+    away = ""
+    try:
+        cache = cache_client()
+        if watch(cache, found.pk):
+            announce_change(cache)  # processes look at once who is watched
+        rows = read_seen(cache, found.pk)
+    except redis.exceptions.RedisError as error:
+        away = str(error)
+    context = {"project": found, "rows": rows, "away": away}
+    if request.headers.get("HX-Request"):
+        return render(request, "dashboard/event_rows.html", context)
+    return render(request, "dashboard/events.html", context)

@@ -1,0 +1,87 @@
+"""Metrics: which there are, and a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.forms import ModelForm
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from bakeoff.dashboard.access import ANALYST, project_for
+from bakeoff.dashboard.form_choices import name_choices
+from bakeoff.dashboard.paging import page_of
+from experiments.actions.create_metric import CannotCreateError, create_metric
+from experiments.models import Metric
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+class MetricForm(ModelForm):  # type: ignore[type-arg]
+    """A metric over events."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Name the choices."""
+        super().__init__(*args, **options)
+        name_choices(self)
+
+    class Meta:
+        """Its fields."""
+
+        model = Metric
+        fields = (
+            "key", "name", "kind", "event_name", "value", "denominator_event", "increase_is_good",
+            "window_seconds", "cap", "attributed_only", "trusted_only",
+        )  # fmt: skip
+        labels: ClassVar = {
+            "key": gettext_lazy("Key"),
+            "name": gettext_lazy("Name"),
+            "kind": gettext_lazy("Kind"),
+            "event_name": gettext_lazy("Event"),
+            "value": gettext_lazy("Value per user"),
+            "denominator_event": gettext_lazy("Denominator event"),
+            "increase_is_good": gettext_lazy("Goal: increase"),
+            "window_seconds": gettext_lazy("Conversion window (s)"),
+            "cap": gettext_lazy("Cap"),
+            "attributed_only": gettext_lazy("Attributed events only"),
+            "trusted_only": gettext_lazy("Trusted events only"),
+        }
+        help_texts: ClassVar = {
+            "denominator_event": gettext_lazy(
+                "Ratio only: the event in the denominator; slate counts recommendations served."
+            ),
+            "window_seconds": gettext_lazy(
+                "Events count for this long after a user first sees a variant. Empty: as the policy says."
+            ),
+            "cap": gettext_lazy("Larger values per user count as this value."),
+            "attributed_only": gettext_lazy(
+                "Count only events that name a recommendation of the experiment."
+            ),
+            "trusted_only": gettext_lazy(
+                "Count only events and feedback sent with a secret key: a page's key can be abused."
+            ),
+        }
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
+    """List metrics and declare one."""
+    found = project_for(request, project, ANALYST if request.method == "POST" else "viewer")
+    form = MetricForm(request.POST or None, instance=Metric(project=found))
+    if request.method == "POST" and form.is_valid():
+        try:
+            create_metric(metric=form.instance, by=str(request.user))
+        except CannotCreateError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            messages.success(request, _("Metric created."))
+            return redirect("metrics", project)
+    context = {"page": page_of(request, found.metrics.order_by("key")), "form": form, "project": found}
+    status = 422 if form.errors else 200
+    return render(request, "dashboard/metrics.html", context, status=status)

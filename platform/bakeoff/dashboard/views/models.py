@@ -1,0 +1,135 @@
+"""Model versions, and the acts on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
+from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.run_page import page_of as run_page
+from experiments.actions.promote_version import promote_version
+from experiments.actions.shadow_version import CannotShadowError, shadow_version
+from experiments.models import Experiment
+from inference.actions.move_champion import CannotPromoteError
+from inference.actions.summarise_shadow import summarise_shadow
+from inference.models import ModelVersion, TrainingRun
+
+
+@require_safe
+@login_required
+def list_models(request: HttpRequest, project: str) -> HttpResponse:
+    """List versions, and training runs with their progress."""
+    found = project_for(request, project)
+    versions = ModelVersion.objects.filter(surface__project=found).select_related("surface", "parent")
+    context = {
+        "project": found,
+        "page": page_of(request, versions.order_by("-id")),
+        "runs": TrainingRun.objects.filter(surface__project=found).select_related("surface", "version")[
+            :15
+        ],
+    }
+    return render(request, "dashboard/models.html", context)
+
+
+def _version_for(request: HttpRequest, version_id: int, needed: str = "viewer") -> ModelVersion:
+    found = (
+        ModelVersion.objects.filter(pk=version_id, surface__project__in=projects_of(request.user))
+        .select_related("surface__project", "parent", "snapshot")
+        .first()
+    )
+    if found is None:
+        raise Http404
+    require(request, found.surface.project, needed)
+    return found
+
+
+@require_safe
+@login_required
+def show_version(request: HttpRequest, project: str, version_id: int) -> HttpResponse:
+    """Show a version: its gate, lineage, moves and shadow."""
+    found = project_for(request, project)
+    version = _version_for(request, version_id)
+    run = version.trainingrun_set.order_by("-id").first()
+    context = {
+        "project": found,
+        "version": version,
+        "page": run_page(run) if run is not None else None,
+        "children": ModelVersion.objects.filter(parent=version),
+        "moves": version.moves.all(),
+        "shadow": summarise_shadow(version),
+        "shadow_answers": version.shadow_answers.order_by("-id")[:10],
+        "experiments": Experiment.objects.filter(variants__model_version=version).distinct()[:10],
+    }
+    return render(request, "dashboard/version.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAct:
+    """Something that a person may do to a version: its texts."""
+
+    title: Any
+    button: Any
+    says: Any
+    done: Any
+
+
+VERSION_ACTS = {
+    "promote": VersionAct(
+        title=gettext_lazy("Promote %(version)s"),
+        button=gettext_lazy("Promote"),
+        says=gettext_lazy(
+            "It will serve all users on this surface. To undo, promote the current champion again."
+        ),
+        done=gettext_lazy("%(version)s promoted."),
+    ),
+    "shadow": VersionAct(
+        title=gettext_lazy("Start shadow traffic for %(version)s"),
+        button=gettext_lazy("Start shadow traffic"),
+        says=gettext_lazy("It answers a share of the requests without being shown to users."),
+        done=gettext_lazy("Shadow traffic for %(version)s started."),
+    ),
+}
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def act_on_version(request: HttpRequest, project: str, version_id: int, verb: str) -> HttpResponse:
+    """Say what an act on a version will do, and do it when it is confirmed."""
+    if verb not in VERSION_ACTS:
+        raise Http404
+    texts = VERSION_ACTS[verb]
+    version = _version_for(request, version_id, OPERATOR)
+    problem = ""
+    if request.method == "POST":
+        reason = request.POST.get("reason", "") or "by a person"
+        do: Any = promote_version if verb == "promote" else shadow_version
+        try:
+            decision = do(version=version, by=str(request.user), reason=reason)
+        except (CannotPromoteError, CannotShadowError) as error:
+            problem = str(error)
+        else:
+            messages.success(request, str(texts.done) % {"version": version.label})
+            if decision is not None and not decision.confirmed:
+                messages.warning(
+                    request, _("Not every web process has confirmed it yet: see the health page.")
+                )
+            return redirect("version", project, version_id)
+    context = {
+        "version": version,
+        "verb": verb,
+        "title": str(texts.title) % {"version": version.label},
+        "button": texts.button,
+        "says": texts.says,
+        "problem": problem,
+        "champion": version.surface.versions.champions().first(),
+    }
+    return render(request, "dashboard/confirm_version.html", context, status=409 if problem else 200)

@@ -1,0 +1,77 @@
+"""Training runs: started, followed, cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
+from bakeoff.dashboard.run_page import page_of as run_page
+from experiments.actions.retrain_surface import retrain_surface
+from experiments.reports.stored_text import end_sentence, show_stored
+from inference.actions.cancel_training import CannotCancelError, cancel_training
+from inference.actions.queue_training import CannotTrainError
+from inference.actions.summarise_shadow import summarise_shadow
+from inference.models import Surface, TrainingRun
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+@require_POST
+@login_required
+def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Queue a training run on what was recorded."""
+    found = project_for(request, project, OPERATOR)
+    surface = get_object_or_404(Surface, project=found, key=key)
+    try:
+        run = retrain_surface(
+            surface=surface,
+            recommender=request.POST.get("recommender", ""),
+            trigger=str(request.user),
+        )
+    except CannotTrainError as error:
+        messages.error(request, end_sentence(show_stored(str(error))))
+        return redirect("surface", project, key)
+    return redirect("run", run.pk)
+
+
+def _run_for(request: HttpRequest, run_id: int, needed: str = "viewer") -> TrainingRun:
+    run = get_object_or_404(
+        TrainingRun.objects.select_related("surface__project", "version"),
+        pk=run_id,
+        surface__project__in=projects_of(request.user),
+    )
+    require(request, run.surface.project, needed)
+    return run
+
+
+@require_safe
+@login_required
+def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Show a training run: progress, loss, gate, slices, and what became of its version."""
+    run = _run_for(request, run_id)
+    context = {
+        "page": run_page(run),
+        "moves": run.version.moves.all() if run.version is not None else (),
+        "shadow": summarise_shadow(run.version) if run.version is not None else None,
+        "active": run.state in TrainingRun.ACTIVE,
+    }
+    if request.headers.get("HX-Request"):  # a page that is open asks for its progress alone
+        return render(request, "dashboard/run_progress.html", context)
+    return render(request, "dashboard/run.html", context)
+
+
+@require_POST
+@login_required
+def cancel_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Cancel a training run; one that has ended meanwhile is shown as it ended."""
+    run = _run_for(request, run_id, OPERATOR)
+    with contextlib.suppress(CannotCancelError):
+        cancel_training(run=run, by=str(request.user))
+    return redirect("run", run_id)

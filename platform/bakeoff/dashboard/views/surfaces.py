@@ -1,0 +1,162 @@
+"""Surfaces: who serves, and what they learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.validators import MinValueValidator
+from django.forms import ModelForm
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from bakeoff.dashboard.access import OPERATOR, project_for
+from bakeoff.dashboard.form_choices import name_choices
+from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface, put_surface
+from experiments.models import Decision, Experiment
+from inference.algorithms import algorithms_of
+from inference.models import DriftReport, Surface
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+SURFACE_FIELDS: tuple[str, ...] = (
+    "static_list", "labels", "liked_events", "exploration", "retrain_recommender",
+    "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
+)  # fmt: skip
+JSON_LISTS = ("static_list", "labels", "liked_events")
+
+
+class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
+    """What may be changed of a surface: neither its key nor its kind."""
+
+    class Meta:
+        """Its fields."""
+
+        model = Surface
+        fields = SURFACE_FIELDS
+        labels: ClassVar = {
+            "key": gettext_lazy("Key"),
+            "kind": gettext_lazy("Kind"),
+            "static_list": gettext_lazy("Static list"),
+            "labels": gettext_lazy("Labels"),
+            "liked_events": gettext_lazy("Positive signals"),
+            "exploration": gettext_lazy("Exploration"),
+            "retrain_recommender": gettext_lazy("Algorithm on schedule"),
+            "retrain_every_seconds": gettext_lazy("Retrain every (s)"),
+            "retrain_on_drift": gettext_lazy("Retrain on drift"),
+            "start_experiments": gettext_lazy("Auto-start experiments"),
+            "shadow_first": gettext_lazy("Shadow requests before the experiment"),
+        }
+        help_texts: ClassVar = {
+            "static_list": gettext_lazy("Item IDs to serve when no model can answer, as a JSON list."),
+            "labels": gettext_lazy(
+                "Classification only, as a JSON list. Examples with other labels are skipped. Empty: the "
+                "labels of the loaded examples."
+            ),
+            "liked_events": gettext_lazy(
+                "Events that show that a user liked an item, as a JSON list: click, rating>=4."
+            ),
+            "exploration": gettext_lazy("0 always shows the best ranking; 0.05 shuffles a little."),
+            "retrain_recommender": gettext_lazy("What the schedule trains. Empty: nothing."),
+            "retrain_on_drift": gettext_lazy("Drift starts a training run before it is due."),
+            "start_experiments": gettext_lazy(
+                "A version that passes its gate starts its experiment by itself."
+            ),
+            "shadow_first": gettext_lazy(
+                "How many requests a challenger answers as shadow traffic before its experiment."
+            ),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Name the choices; refuse at the field what the table would refuse by a constraint."""
+        super().__init__(*args, **options)
+        name_choices(self)
+        self.fields["exploration"].validators.append(MinValueValidator(0))
+
+    def values(self) -> dict[str, Any]:
+        """Return what was typed, but for the key; a list that was left empty is one."""
+        typed = {name: value for name, value in self.cleaned_data.items() if name != "key"}
+        return {**typed, **{name: typed[name] or [] for name in JSON_LISTS}}
+
+
+class SurfaceForm(SurfaceChangeForm):
+    """A new surface."""
+
+    class Meta(SurfaceChangeForm.Meta):
+        """Its fields."""
+
+        fields = ("key", "kind", *SURFACE_FIELDS)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
+    """List surfaces with their champions, and make one."""
+    found = project_for(request, project, OPERATOR if request.method == "POST" else "viewer")
+    form = SurfaceForm(request.POST or None, instance=Surface(project=found))
+    if request.method == "POST" and form.is_valid():
+        key = form.cleaned_data["key"]
+        if Surface.objects.filter(project=found, key=key).exists():
+            form.add_error("key", _("A surface with this key already exists."))
+        else:
+            try:
+                put_surface(
+                    project=found, key=key, values=form.values(), replace=False, by=str(request.user)
+                )
+            except CannotChangeSurfaceError as error:
+                form.add_error(error.field, str(error))
+            else:
+                messages.success(
+                    request,
+                    _("Surface created. Call it with /v1/%(kind)s.")
+                    % {"kind": form.cleaned_data["kind"]},
+                )
+                return redirect("surface", project, key)
+    rows = [(s, s.versions.champions().first()) for s in found.surfaces.order_by("key")]
+    context = {"rows": rows, "form": form, "project": found}
+    return render(request, "dashboard/surfaces.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def edit_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Change a surface; fields that are not on the form stay as they are."""
+    found = project_for(request, project, OPERATOR)
+    surface = get_object_or_404(Surface, project=found, key=key)
+    form = SurfaceChangeForm(request.POST or None, instance=surface)
+    if request.method == "POST" and form.is_valid():
+        try:
+            patch_surface(surface=surface, changes=form.values(), by=str(request.user))
+        except CannotChangeSurfaceError as error:
+            form.add_error(error.field, str(error))
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("surface", project, key)
+    context = {"form": form, "project": found, "surface": surface}
+    return render(request, "dashboard/surface_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@login_required
+def show_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
+    """Show a surface: who serves it, who did, what runs, what it learns, how it drifts."""
+    found = project_for(request, project)
+    surface = get_object_or_404(Surface, project=found, key=key)
+    context = {
+        "project": found,
+        "surface": surface,
+        "champion": surface.versions.champions().first(),
+        "history": Decision.objects.filter(surface=surface).select_related(
+            "promoted", "replaced", "experiment"
+        )[:30],
+        "experiments": Experiment.objects.filter(surface=surface)[:10],
+        "versions": surface.versions.order_by("-id")[:20],
+        "algorithms": sorted(algorithms_of(surface.kind)),
+        "runs": surface.training_runs.all()[:10],
+        "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
+    }
+    return render(request, "dashboard/surface.html", context)

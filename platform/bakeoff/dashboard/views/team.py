@@ -1,0 +1,62 @@
+"""Keys, members and the audit trail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from bakeoff.accounts.keys import SCOPES
+from bakeoff.accounts.models import Membership
+from bakeoff.accounts.set_role import LastAdminError, set_role
+from bakeoff.dashboard.access import ADMIN, project_for
+from bakeoff.dashboard.paging import page_of
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+@require_safe
+@login_required
+def show_team(request: HttpRequest, project: str) -> HttpResponse:
+    """Show keys, members and the audit trail."""
+    found = project_for(request, project)
+    context = {
+        "project": found,
+        "keys": found.api_keys.order_by("-id"),
+        "members": found.memberships.select_related("user").order_by("user__username"),
+        "roles": Membership.Role.choices,
+        "scopes": SCOPES,
+        "page": page_of(request, found.audit_entries.all()),
+    }
+    return render(request, "dashboard/team.html", context)
+
+
+@require_POST
+@login_required
+def set_member(request: HttpRequest, project: str) -> HttpResponse:
+    """Give a person a role, or take it away; a project keeps one admin at least."""
+    found = project_for(request, project, ADMIN)
+    name, role = request.POST.get("username", "").strip(), request.POST.get("role", "")
+    person = User.objects.filter(username=name).first()
+    if person is None:
+        messages.error(
+            request,
+            _("There is no account with the name '%(name)s'.") % {"name": name[:60]},
+        )
+        return redirect("team", project)
+    try:
+        set_role(project=found, person=person, role=role, by=str(request.user))
+    except LastAdminError:
+        messages.error(request, _("%(name)s is the last admin of this project.") % {"name": name})
+        return redirect("team", project)
+    except ValueError as error:
+        messages.error(request, str(error))
+        return redirect("team", project)
+    messages.success(request, _("Saved."))
+    return redirect("team", project)
