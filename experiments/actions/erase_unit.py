@@ -1,31 +1,19 @@
-"""Erase a person's data, or hand it over."""
+"""Erase a person's data."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.forms.models import model_to_dict
-from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.mark_units import history_names
 from experiments.ingest.spill import REFUSED, STREAM, drain
-from experiments.models import (
-    Event,
-    ExcludedUnit,
-    Exposure,
-    Feedback,
-    Link,
-    Observation,
-    QuarantinedExposure,
-    Slate,
-    Unit,
-)
-from experiments.training_data.personal_data import ids_of_person
+from experiments.models import Observation
+from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
@@ -40,18 +28,6 @@ from inference.serving.keys import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from django.db.models import Model, QuerySet
-
-_TABLES: dict[str, type[Model]] = {
-    "events": Event,
-    "slates": Slate,
-    "exposures": Exposure,
-    "quarantined": QuarantinedExposure,
-    "feedback": Feedback,
-    "excluded": ExcludedUnit,
-    "attributes": Unit,
-}
 
 
 class CannotEraseError(Exception):
@@ -97,11 +73,11 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     _drain_all()
     ids = ids_of_person(project_id, unit_id)
     with transaction.atomic():
-        rows = {name: found.delete()[0] for name, found in _rows_of(project_id, ids).items()}
+        rows = {name: found.delete()[0] for name, found in rows_of_person(project_id, ids).items()}
         rows["observations"] = Observation.objects.filter(
             experiment__project=project_id, unit_id__in=ids
         ).delete()[0]
-        rows["links"] = _links_of(project_id, ids).delete()[0]
+        rows["links"] = links_of_person(project_id, ids).delete()[0]
         erasure = Erasure(
             ids=len(ids),
             rows=rows,
@@ -119,37 +95,6 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
             detail=asdict(erasure),
         )
     return erasure
-
-
-def export_unit(*, project_id: int, unit_id: str) -> dict[str, Any]:
-    """Return all that is kept of a unit, under each of its ids, as plain values."""
-    ids = ids_of_person(project_id, unit_id)
-    found = {
-        name: [_plain(row) for row in rows.order_by("pk")]
-        for name, rows in _rows_of(project_id, ids).items()
-    }
-    observed = Observation.objects.filter(experiment__project=project_id, unit_id__in=ids)
-    found["observations"] = [_plain(row) for row in observed.order_by("pk")]
-    found["links"] = [_plain(row) for row in _links_of(project_id, ids).order_by("pk")]
-    return {"unit_ids": ids, "exported_at": timezone.now().isoformat(), **found}
-
-
-def _rows_of(project_id: int, ids: Sequence[str]) -> dict[str, QuerySet[Any]]:
-    return {
-        name: cast("Any", model).objects.filter(project_id=project_id, unit_id__in=ids)
-        for name, model in _TABLES.items()
-    }
-
-
-def _links_of(project_id: int, ids: Sequence[str]) -> QuerySet[Link]:
-    """Return the pairs of a person; a pair that names them with another person goes too."""
-    mine = Link.objects.filter(project_id=project_id)
-    return mine.filter(anonymous_id__in=ids) | mine.filter(user_id__in=ids)
-
-
-def _plain(row: Model) -> dict[str, Any]:
-    """Return a row's columns; `model_to_dict` leaves out what cannot be edited, as keys are."""
-    return {"id": row.pk, **model_to_dict(row)}
 
 
 def _drain_all() -> None:

@@ -1,15 +1,36 @@
-"""Which ids are one person's: what erasure and export must find."""
+"""Which ids are one person's, and which rows: what erasure and export must find."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import Q
 
-from experiments.models import Link
+from experiments.models import (
+    Event,
+    ExcludedUnit,
+    Exposure,
+    Feedback,
+    Link,
+    QuarantinedExposure,
+    Slate,
+    Unit,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from django.db.models import Model, QuerySet
+
+_TABLES: dict[str, type[Model]] = {
+    "events": Event,
+    "slates": Slate,
+    "exposures": Exposure,
+    "quarantined": QuarantinedExposure,
+    "feedback": Feedback,
+    "excluded": ExcludedUnit,
+    "attributes": Unit,
+}
 
 
 def ids_of_person(project_id: int, unit_id: str) -> list[str]:
@@ -40,3 +61,17 @@ def _is_shared(link: Link) -> bool:
     """Whether somebody else had logged in on the device before."""
     earlier = Link.objects.filter(project_id=link.project_id, anonymous_id=link.anonymous_id)
     return earlier.filter(id__lt=link.id).exclude(user_id=link.user_id).exists()
+
+
+def rows_of_person(project_id: int, ids: Sequence[str]) -> dict[str, QuerySet[Any]]:
+    """Return the rows that name one of these ids, by what they are."""
+    return {
+        name: cast("Any", model).objects.filter(project_id=project_id, unit_id__in=ids)
+        for name, model in _TABLES.items()
+    }
+
+
+def links_of_person(project_id: int, ids: Sequence[str]) -> QuerySet[Link]:
+    """Return the pairs of a person; a pair that names them with another person goes too."""
+    mine = Link.objects.filter(project_id=project_id)
+    return mine.filter(anonymous_id__in=ids) | mine.filter(user_id__in=ids)

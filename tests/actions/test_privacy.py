@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
+from experiments.actions.erase_unit import CannotEraseError, erase_unit
+from experiments.actions.export_unit import export_unit
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.mark_units import history_of
 from experiments.ingest.spill import STREAM

@@ -14,8 +14,9 @@ from bakeoff.accounts.change_project import change_project as save_project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.renamed import OldName, RenamedSchema
-from experiments.actions.erase_unit import CannotEraseError, erase_unit, export_unit
+from experiments.actions.erase_unit import CannotEraseError, erase_unit
 from experiments.actions.exclude_units import exclude_units
+from experiments.actions.export_unit import export_unit
 from experiments.reports.activity import read_activity
 
 router = Router(tags=["units"])

@@ -24,7 +24,7 @@ def units() -> None:
 def export(unit_id: str, out: Path | None, slug: str | None) -> None:
     """Write all that is kept of a unit, under each of its ids, as JSON."""
     project = find_project(slug)
-    from experiments.actions.erase_unit import export_unit
+    from experiments.actions.export_unit import export_unit
 
     data = export_unit(project_id=project.pk, unit_id=unit_id)
     text = orjson.dumps(data, default=str, option=orjson.OPT_INDENT_2).decode()
