@@ -10,7 +10,6 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
-from experiments.actions.change_shares import step_ramp
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.halt_unservable import halt_unservable
@@ -20,6 +19,7 @@ from experiments.actions.measure_drift import measure_drift_if_due
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import retrain_if_due
+from experiments.actions.step_ramp import step_ramp
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
 from inference.cache import cache_client

@@ -1,4 +1,4 @@
-"""Change the shares of a running experiment: ramp up, re-weight, forget or block what was kept."""
+"""Change the shares of a running experiment: re-weight, forget or block what was kept."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils import timezone
 
-from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.audit import record_audit
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
@@ -102,54 +100,3 @@ def _check_shares(
             "left out of the analysis. Stop it and start a new experiment, or raise the allocation "
             "instead; or accept_moves."
         )
-
-
-def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
-    """Pull the kill switch, or let go of it: nobody is in an experiment that is off.
-
-    Done already, it changes nothing.
-
-    Raises:
-        WrongStateError: it does not run.
-    """
-    with transaction.atomic():
-        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        if locked.state != Experiment.State.RUNNING:
-            raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
-        if locked.enabled == enabled:
-            return
-        locked.enabled = enabled
-        locked.save(update_fields=["enabled"])
-        record_audit(
-            locked.project_id,
-            actor=by,
-            action="switch on" if enabled else "switch off",
-            subject=locked.key,
-        )
-    announce_change(cache_client())
-
-
-def step_ramp(experiment: Experiment) -> Epoch | None:
-    """Take the ramp's latest step that is due; None when none is, or harm holds it.
-
-    The decision loop ends what does harm; the ramp waits for it and never runs ahead.
-    """
-    if not experiment.enabled or experiment.started_at is None:
-        return None
-    run = (timezone.now() - experiment.started_at).total_seconds()
-    due = [step for step in experiment.ramp if step["after_seconds"] <= run]
-    due = [step for step in due if step["allocation"] > experiment.allocation]
-    if not due or why_held(experiment):
-        return None
-    change = Change(allocation=due[-1]["allocation"])
-    return change_shares(experiment=experiment, change=change, by=PLATFORM)
-
-
-def why_held(experiment: Experiment) -> str:
-    """Return what keeps a ramp from its next step, or nothing: trouble that the last look found."""
-    look = experiment.looks.order_by("-number").first()
-    if look is None:
-        return ""
-    if look.action in {"halt", "roll_back", "stop_guardrail"}:
-        return f"look {look.number}: {look.action}"
-    return ""

@@ -15,8 +15,9 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from experiments.actions.change_shares import Change, change_shares, switch
+from experiments.actions.change_shares import Change, change_shares
 from experiments.actions.stop_experiment import ship_experiment
+from experiments.actions.switch_experiment import switch
 from experiments.assignment import UNKNOWN_UNIT, decide
 from experiments.models import Exposure, Holdout, Layer, SavedGroup
 from tests.support import builders

@@ -11,8 +11,8 @@ from openfeature import api as openfeature
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 
-from experiments.actions.change_shares import switch
 from experiments.actions.stop_experiment import ship_experiment
+from experiments.actions.switch_experiment import switch
 from experiments.models import Event, Exposure, Feedback, Unit
 from tests.support import builders
 

@@ -14,8 +14,6 @@ from experiments.actions.change_shares import (
     Change,
     WouldReshuffleError,
     change_shares,
-    step_ramp,
-    switch,
 )
 from experiments.actions.define_experiment import (
     CannotDefineError,
@@ -23,7 +21,9 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.start_experiment import CannotStartError
+from experiments.actions.step_ramp import step_ramp
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
+from experiments.actions.switch_experiment import switch
 from experiments.assignment.qa_links import QaLink, write_link
 from experiments.models import Exposure, Holdout, Layer, SavedGroup, Slate, Unit
 from inference.cache import cache_client

@@ -16,7 +16,7 @@ from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.surfaces import KEY
-from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares, switch
+from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
 from experiments.actions.define_experiment import (
     CannotDefineError,
     ExperimentDraft,
@@ -28,6 +28,7 @@ from experiments.actions.edit_draft import discard_draft, edit_draft
 from experiments.actions.explain_assignment import link_of
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
+from experiments.actions.switch_experiment import switch
 from experiments.models import Experiment, Layer, Metric
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_for_programs

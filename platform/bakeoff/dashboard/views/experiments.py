@@ -24,11 +24,12 @@ from experiments.actions.archive_experiment import (
     restore_experiment,
     write_learnings,
 )
-from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares, switch
+from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
 from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.edit_draft import DraftChangedError, discard_draft, edit_draft
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
+from experiments.actions.switch_experiment import switch
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.code_names import name_of

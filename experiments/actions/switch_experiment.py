@@ -1,0 +1,36 @@
+"""Pull the kill switch of a running experiment, or let go of it."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from experiments.models import Experiment
+from experiments.models.experiment import WrongStateError
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
+
+
+def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
+    """Pull the kill switch, or let go of it: nobody is in an experiment that is off.
+
+    Done already, it changes nothing.
+
+    Raises:
+        WrongStateError: it does not run.
+    """
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.state != Experiment.State.RUNNING:
+            raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
+        if locked.enabled == enabled:
+            return
+        locked.enabled = enabled
+        locked.save(update_fields=["enabled"])
+        record_audit(
+            locked.project_id,
+            actor=by,
+            action="switch on" if enabled else "switch off",
+            subject=locked.key,
+        )
+    announce_change(cache_client())
