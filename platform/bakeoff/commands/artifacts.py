@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.commands.terminal import fail, say
+from bakeoff.commands.terminal import echo, fail
 from bakeoff.environment import read_environment
 
 
@@ -31,6 +31,6 @@ def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
     digests = ModelVersion.objects.exclude(artifact_sha256="").values_list("artifact_sha256", flat=True)
     named = set(digests)
     missing = sorted(digest for digest in named if not (folder / digest).is_dir())
-    say(f"{folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions name.")
+    echo(f"{folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions name.")
     for digest in missing:
-        say(f"missing: {digest}")
+        echo(f"missing: {digest}")

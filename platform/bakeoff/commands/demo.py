@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bakeoff.commands.replay import RunFlags, replayed
-from bakeoff.commands.terminal import fail, say
+from bakeoff.commands.terminal import echo, fail
 from bakeoff.environment import read_environment
 from bakeoff.replay.dataset import read_movielens
 from inference.encoders.locate import NotFoundError, fetch_from_wheel
@@ -49,7 +49,7 @@ def demo(**options: Any) -> None:
             and any(str(version) == "frozen-text@1" for version in result.refused)
             and not result.differences
         )
-        say("The loop closed." if closed else f"The loop did NOT close: {fates}.")
+        echo("The loop closed." if closed else f"The loop did NOT close: {fates}.")
         if not flags.leave:
             wait()
         if not closed:

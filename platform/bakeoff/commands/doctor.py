@@ -13,7 +13,7 @@ import click
 import psycopg
 import redis
 
-from bakeoff.commands.terminal import say
+from bakeoff.commands.terminal import echo
 from bakeoff.embedded.home import FREE_BYTES_NEEDED
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
@@ -34,7 +34,7 @@ def doctor() -> None:
     unhealthy = 0
     for check in (_python, _home, _postgres, _redis, _packages):
         for well, line in check(environment):
-            say(f"{'ok     ' if well else 'UNWELL '} {line}")
+            echo(f"{'ok     ' if well else 'UNWELL '} {line}")
             unhealthy += not well
     if unhealthy:
         raise SystemExit(1)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
-from bakeoff.commands.terminal import console, fail, say
+from bakeoff.commands.terminal import console, echo, fail
 
 
 @click.group()
@@ -30,7 +30,7 @@ def list_experiments(slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        say("No experiment yet: a version that passes its gate starts its own.")
+        echo("No experiment yet: a version that passes its gate starts its own.")
 
 
 @experiments.command()
@@ -85,7 +85,7 @@ def define(key: str, slug: str | None, **options: str) -> None:
         raise click.UsageError(f"policy == '{options['policy']}', must be a JSON object.") from error
     except CannotDefineError as error:
         raise click.UsageError(str(error)) from error
-    say(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")
+    echo(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")
 
 
 @experiments.command()
@@ -111,7 +111,7 @@ def start(key: str, slug: str | None) -> None:
     from inference.serving.changes import wait_until_read
 
     late = wait_until_read(cache_client())
-    say(f"{key} runs{f', but {late} did not confirm it in time' if late else ''}.")
+    echo(f"{key} runs{f', but {late} did not confirm it in time' if late else ''}.")
 
 
 @experiments.command()
@@ -131,4 +131,4 @@ def stop(key: str, reason: str, slug: str | None) -> None:
         stop_experiment(experiment=experiment, by=OPERATOR, reason=reason)
     except WrongStateError as error:
         raise fail(f"{error}.") from error
-    say(f"{key} is stopped.")
+    echo(f"{key} is stopped.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.terminal import progress, say
+from bakeoff.commands.terminal import echo, progress
 from bakeoff.gateway.intake.feedback_fields import KINDS
 
 
@@ -44,4 +44,4 @@ def export(out: Path, kinds: tuple[str, ...], slug: str | None) -> None:
         pyarrow.csv.write_csv(table, out)
     else:
         pyarrow.parquet.write_table(table, out)
-    say(f"{len(rows)} labels are in {out}.")
+    echo(f"{len(rows)} labels are in {out}.")

@@ -10,7 +10,7 @@ from rich.table import Table
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.keys import SCOPES
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.terminal import console, say
+from bakeoff.commands.terminal import console, echo
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import ApiKey
@@ -49,7 +49,7 @@ def make(
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error
     _announce()
-    say(text)
+    echo(text)
 
 
 @keys.command(name="list")
@@ -101,7 +101,7 @@ def change(
         raise click.UsageError(str(error)) from error
     _announce()
     where = ", ".join(changed.allowed_origins) or "every page"
-    say(f"{changed} may {', '.join(changed.scopes)}, from {where}.")
+    echo(f"{changed} may {', '.join(changed.scopes)}, from {where}.")
 
 
 @keys.command()
@@ -114,7 +114,7 @@ def revoke(key_id: int, slug: str | None) -> None:
 
     revoke_key(key=key, by=OPERATOR)
     _announce()
-    say(f"{key} is revoked.")
+    echo(f"{key} is revoked.")
 
 
 def _find(key_id: int, slug: str | None) -> ApiKey:

@@ -16,7 +16,7 @@ import click
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.terminal import progress, say
+from bakeoff.commands.terminal import echo, progress
 from bakeoff.replay.dataset import DatasetError, as_feature, stream_rows
 from experiments import bounds
 from experiments.bounds import (
@@ -66,7 +66,7 @@ def items(file: Path, slug: str | None) -> None:
 
     with _read(file, draft) as (rows, advance):
         ids = load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
-    say(f"{len(ids)} items are in; their texts are embedded by the worker.")
+    echo(f"{len(ids)} items are in; their texts are embedded by the worker.")
 
 
 @load.command()
@@ -85,7 +85,7 @@ def users(file: Path, slug: str | None) -> None:
 
     with _read(file, unit) as (rows, advance):
         total = load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
-    say(f"{total} users are in.")
+    echo(f"{total} users are in.")
 
 
 @load.command()
@@ -113,10 +113,10 @@ def events(file: Path, slug: str | None) -> None:
 
     with _read(file, event, resume=True) as (rows, advance):
         loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
-    say(f"{loaded.new} events are new, {loaded.known} were there already.")
+    echo(f"{loaded.new} events are new, {loaded.known} were there already.")
     if loaded.unknown:
         every = "every one" if loaded.unknown == loaded.with_item else str(loaded.unknown)
-        say(
+        echo(
             f"Of {loaded.with_item} new events with an item, {every} names an item that is not in the "
             "catalogue: they are not learnt before it is there (`bakeoff load items`)."
         )
@@ -180,13 +180,13 @@ def labelled(
         loaded = load_labelled_texts(
             surface=surface, examples=chain([first], rows), by=OPERATOR, progress=advance
         )
-    say(
+    echo(
         f"{loaded.total} labelled examples are in{f', and surface {key} is made' if made else ''}"
         + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")
         + f": `bakeoff train {key} --recommender tfidf` makes a first model."
     )
     for sentence in labels.sentences():
-        say(sentence)
+        echo(sentence)
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def _read(
         stream = stream_rows(file)
         place = _Place(file, keeps=resume)
         if place.done:
-            say(f"Going on after row {place.done} of {file.name}.")
+            echo(f"Going on after row {place.done} of {file.name}.")
         rejects = _Rejects(file, append=place.done > 0)
         with progress(f"Loading {file.name}", stream.total) as bar:
             reading = _Reading(stream.rows, parse, place, rejects, bar)
@@ -209,7 +209,9 @@ def _read(
         raise click.UsageError(str(error)) from error
     finally:
         if rejects is not None and rejects.count:
-            say(f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}")
+            echo(
+                f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}"
+            )
     place.forget()
 
 

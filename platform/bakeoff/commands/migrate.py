@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bakeoff.commands.first_run import first_run
-from bakeoff.commands.terminal import fail, say
+from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.migrate import migrate as bring_up_to_date
 from bakeoff.environment import read_environment
 from inference.serving.store import ForeignStoreError, check_store
@@ -22,6 +22,6 @@ def migrate() -> None:
         lines = first_run(environment)
     except ForeignStoreError as error:
         raise fail(str(error)) from error
-    say("The database is up to date.")
+    echo("The database is up to date.")
     for line in lines:
-        say(line)
+        echo(line)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
-from bakeoff.commands.terminal import console, fail, progress, say
+from bakeoff.commands.terminal import console, echo, fail, progress
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion, Surface, TrainingRun
@@ -136,15 +136,15 @@ def _follow(run: TrainingRun) -> None:
     if run.version is not None:
         _show_gate(run.version)
     for note in run.notes:
-        say(f"Note: {note}")
-    say(run.message)
+        echo(f"Note: {note}")
+    echo(run.message)
     if run.state != run.State.PASSED:
         raise SystemExit(1)
     if run.version is not None:
-        _say_what_comes_next(run.version)
+        _show_next_step(run.version)
 
 
-def _say_what_comes_next(version: ModelVersion) -> None:
+def _show_next_step(version: ModelVersion) -> None:
     """Wait for the loop to take a version up, and say what it is then, or what it waits for.
 
     A surface's first version becomes its champion at the loop's next tick: who asks for an answer
@@ -157,16 +157,16 @@ def _say_what_comes_next(version: ModelVersion) -> None:
     surface = version.surface
     while version.alias == version.Alias.CHALLENGER and not surface.versions.champions().exists():
         if time.monotonic() > deadline:
-            say(f"{version.label} waits for the worker to make it champion: does one run?")
+            echo(f"{version.label} waits for the worker to make it champion: does one run?")
             return
         time.sleep(POLL_SECONDS)
         version.refresh_from_db()
     if version.alias == version.Alias.CHAMPION:
         late = wait_until_read(cache_client())
         confirmed = f"; {', '.join(late)} did not confirm it in time" if late else ""
-        say(f"{version.label} is the champion of '{surface.key}'{confirmed}.")
+        echo(f"{version.label} is the champion of '{surface.key}'{confirmed}.")
     elif version.alias == version.Alias.CHALLENGER:
-        say(f"{version.label} waits for its experiment: `bakeoff experiments list` shows it.")
+        echo(f"{version.label} waits for its experiment: `bakeoff experiments list` shows it.")
 
 
 def _show_gate(version: ModelVersion) -> None:
@@ -183,7 +183,7 @@ def _show_gate(version: ModelVersion) -> None:
         )
     console.print(table)
     if made := gate.get("about", {}).get("compression"):
-        say(
+        echo(
             f"{made['speed_up']:.2f} × as fast, {made['bytes_after'] / 2**20:.1f} MiB instead of "
             f"{made['bytes_before'] / 2**20:.1f}."
         )
@@ -206,7 +206,7 @@ def models(surface: str, slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        say(f"No version yet: `bakeoff train {surface} --recommender popularity` makes the first.")
+        echo(f"No version yet: `bakeoff train {surface} --recommender popularity` makes the first.")
 
 
 @click.command()
@@ -251,7 +251,7 @@ def shadow(surface: str, version: str, reason: str, slug: str | None) -> None:
         shadow_version(version=found, by=OPERATOR, reason=reason)
     except CannotShadowError as error:
         raise fail(str(error)) from error
-    say(
+    echo(
         f"{found} answers {found.surface.shadow_share:.0%} of the requests to '{surface}', unseen: "
         f"`bakeoff models {surface}` shows how it compares."
     )
@@ -269,12 +269,14 @@ def _move(surface: str, version: str, reason: str, slug: str | None, *, stop: bo
     except CannotPromoteError as error:
         raise fail(str(error)) from error
     if found.gate_refusal:
-        say(f"Against the gate: {found} {found.gate_refusal}. The registry and the audit trail say so.")
+        echo(
+            f"Against the gate: {found} {found.gate_refusal}. The registry and the audit trail say so."
+        )
     late = [process for process, seconds in decision.read_back.items() if seconds is None]
     if late:
         raise fail(f"{found} is champion, but {', '.join(late)} did not confirm it in time.")
     confirmed = ", ".join(f"{seconds} s" for seconds in decision.read_back.values())
-    say(
+    echo(
         f"{found} is the champion of '{surface}' "
         + (
             f"(serving confirmed: it answered in every web process; {confirmed})."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from bakeoff.commands.terminal import Refusal, console, say
+from bakeoff.commands.terminal import Refusal, console, echo
 
 if TYPE_CHECKING:
     from experiments.scorecards.plan import Plan
@@ -118,4 +118,4 @@ def _show(result: Plan) -> None:
         table.add_row("days, window included", f"{result.days}")
         table.add_row("in full weeks", f"{math.ceil(result.days / 7)}")
     console.print(table)
-    say(f"alpha {result.alpha:g} two-sided, power {result.power:.1%} for the primary metric.")
+    echo(f"alpha {result.alpha:g} two-sided, power {result.power:.1%} for the primary metric.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.commands.terminal import fail, say
+from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
 from bakeoff.environment import read_environment
@@ -102,9 +102,9 @@ def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
         ).run()
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
-        say(f"Champion now: {result.champion or 'none'}")
+        echo(f"Champion now: {result.champion or 'none'}")
         for difference in result.differences:
-            say(f"NOT EQUAL: {difference}")
+            echo(f"NOT EQUAL: {difference}")
         if not flags.leave:
             platform.wait()
 
@@ -149,7 +149,7 @@ def _platform(flags: RunFlags) -> Iterator[Platform]:
     if flags.json_file is not None and not flags.json_file.absolute().parent.is_dir():
         raise click.UsageError(f"folder of '{flags.json_file}' does not exist.")
     environment = with_tick(read_environment(), TICK_SECONDS)
-    platform = Platform(environment, port=flags.port or _free_port(), log=say)
+    platform = Platform(environment, port=flags.port or _free_port(), log=echo)
     try:
         platform.start_servers()
         import django
@@ -158,7 +158,7 @@ def _platform(flags: RunFlags) -> Iterator[Platform]:
         from bakeoff.replay.following import ReplayError
 
         platform.start_processes()
-        say(f"The platform is up at {platform.url}.")
+        echo(f"The platform is up at {platform.url}.")
         try:
             yield platform
         except ReplayError as error:
@@ -166,7 +166,7 @@ def _platform(flags: RunFlags) -> Iterator[Platform]:
     except StartError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
-        say("Stopping …")
+        echo("Stopping …")
     finally:
         platform.stop()
 
@@ -187,15 +187,15 @@ def _free_port() -> int:
 def _print_result(platform: Platform, result: ReplayResult) -> None:
     project = result.project
     login = _reset_login(project)
-    say("")
+    echo("")
     for experiment, verdict in result.experiments:
-        say(f"Verdict on {experiment.key}: {verdict.sentence}")
-        say(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
-    say(f"Champion now: {result.champion}")
-    say(f"Dashboard: {platform.url}/   login: {login}")
-    say(f"Sample page: {platform.url}/demo/?surface={project}/home-feed&key={result.public_key}")
+        echo(f"Verdict on {experiment.key}: {verdict.sentence}")
+        echo(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
+    echo(f"Champion now: {result.champion}")
+    echo(f"Dashboard: {platform.url}/   login: {login}")
+    echo(f"Sample page: {platform.url}/demo/?surface={project}/home-feed&key={result.public_key}")
     for difference in result.differences:
-        say(f"NOT EQUAL: {difference}")
+        echo(f"NOT EQUAL: {difference}")
 
 
 def _reset_login(slug: str) -> str:

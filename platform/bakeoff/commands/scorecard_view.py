@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from bakeoff.commands.terminal import console, say
+from bakeoff.commands.terminal import console, echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,12 +75,12 @@ def show(card: Scorecard) -> None:
     if len(card.looks) > 1:
         _show_looks(card)
     for note in card.notes:
-        say(f"Note: {note}")
+        echo(f"Note: {note}")
     colour = COLOURS.get(result.action, "yellow")
     named = f" {result.variant}" if result.variant else ""
     wide.print(f"Decision: [bold {colour}]{result.action}{named}[/]", end="")
     wide.print(f" – {result.reason}.", markup=False)
-    say("* for display: it never decides.")
+    echo("* for display: it never decides.")
 
 
 def _effects(card: Scorecard) -> Table:

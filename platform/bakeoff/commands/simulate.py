@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.project import project_option
-from bakeoff.commands.terminal import Refusal, console, progress, say
+from bakeoff.commands.terminal import Refusal, console, echo, progress
 
 if TYPE_CHECKING:
     from experiments.stats.policy import Policy
@@ -277,5 +277,5 @@ def _show(rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
             ]
         table.add_row(*cells)
     console.print(table)
-    say(f"alpha {options['alpha']:g}; ± is one Monte-Carlo standard error.")
-    say("Futility is not acted on where there is no effect: it could only lower the first column.")
+    echo(f"alpha {options['alpha']:g}; ± is one Monte-Carlo standard error.")
+    echo("Futility is not acted on where there is no effect: it could only lower the first column.")

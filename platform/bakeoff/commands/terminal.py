@@ -25,7 +25,7 @@ PLAIN_EVERY_SECONDS = 5.0
 console = Console(highlight=False, soft_wrap=True)
 
 
-def say(line: str) -> None:
+def echo(line: str) -> None:
     """Print one line."""
     console.print(line, markup=False)
     sys.stdout.flush()
@@ -78,7 +78,7 @@ def _plain(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
         done += count
         if time.monotonic() - last >= PLAIN_EVERY_SECONDS:
             last = time.monotonic()
-            say(f"{label}: {done}{f' of {total}' if total else ''}")
+            echo(f"{label}: {done}{f' of {total}' if total else ''}")
 
     yield advance
-    say(f"{label}: {done}{f' of {total}' if total else ''}, {time.monotonic() - start:.1f} s")
+    echo(f"{label}: {done}{f' of {total}' if total else ''}, {time.monotonic() - start:.1f} s")

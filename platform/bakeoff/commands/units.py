@@ -9,7 +9,7 @@ import orjson
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.terminal import fail, say
+from bakeoff.commands.terminal import echo, fail
 
 
 @click.group()
@@ -32,7 +32,7 @@ def export(unit_id: str, out: Path | None, slug: str | None) -> None:
         click.echo(text)
         return
     out.write_text(text + "\n", encoding="utf-8")
-    say(f"{sum(len(rows) for rows in data.values() if isinstance(rows, list))} rows are in {out}.")
+    echo(f"{sum(len(rows) for rows in data.values() if isinstance(rows, list))} rows are in {out}.")
 
 
 @units.command()
@@ -51,12 +51,12 @@ def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  c
     except CannotEraseError as error:
         raise fail(str(error)) from error
     for name, count in erased.rows.items():
-        say(f"{name:13} {count} deleted")
-    say(f"{'cache':13} {erased.cached} deleted")
-    say(f"{'snapshots':13} {erased.snapshots} destroyed")
-    say(f"Kept: {'; '.join(erased.kept)}.")
+        echo(f"{name:13} {count} deleted")
+    echo(f"{'cache':13} {erased.cached} deleted")
+    echo(f"{'snapshots':13} {erased.snapshots} destroyed")
+    echo(f"Kept: {'; '.join(erased.kept)}.")
     if erased.refused_entries:
-        say(f"Spilled commits that the database refuses, to be looked at: {erased.refused_entries}.")
+        echo(f"Spilled commits that the database refuses, to be looked at: {erased.refused_entries}.")
 
 
 @units.command()
@@ -70,4 +70,4 @@ def exclude(unit_ids: tuple[str, ...], slug: str | None) -> None:
     from experiments.actions.exclude_units import exclude_units
 
     added = exclude_units(project_id=project.pk, unit_ids=unit_ids, by=OPERATOR)
-    say(f"{added} units are left out from now on, {len(unit_ids) - added} were before.")
+    echo(f"{added} units are left out from now on, {len(unit_ids) - added} were before.")

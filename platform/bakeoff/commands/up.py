@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bakeoff.commands.first_run import first_run
-from bakeoff.commands.terminal import fail, say
+from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate
 from bakeoff.environment import read_environment
@@ -19,20 +19,20 @@ def up(host: str, port: int, web: int) -> None:
     """Start the platform: bundled servers unless DATABASE_URL / REDIS_URL are set."""
     stop_on_terminate()
     environment = read_environment()
-    platform = Platform(environment, host=host, port=port, web_processes=web, log=say)
+    platform = Platform(environment, host=host, port=port, web_processes=web, log=echo)
     try:
         platform.start_servers()
         first = first_run(environment)
         platform.start_processes()
         address = environment.public or platform.url
-        say(f"Bakeoff is ready at {address} (home {environment.home}). Ctrl-C stops it.")
+        echo(f"Bakeoff is ready at {address} (home {environment.home}). Ctrl-C stops it.")
         for line in first:
-            say(line)
+            echo(line)
         platform.wait()
-        say("Stopping …")
+        echo("Stopping …")
     except StartError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
-        say("Stopping …")
+        echo("Stopping …")
     finally:
         platform.stop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import orjson
 
-from bakeoff.commands.terminal import say
+from bakeoff.commands.terminal import echo
 from experiments.models import Event, Exposure, Feedback, Slate
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
@@ -36,7 +36,7 @@ def check_ledger(project: Project, ledger: Ledger) -> list[str]:
         said.append(f"{name} {len(acknowledged)} = {stored}")
         if stored != len(acknowledged):
             differences.append(f"{name}: acknowledged {len(acknowledged)}, stored {stored}")
-    say(f"Acknowledged = stored: {', '.join(said)}.")
+    echo(f"Acknowledged = stored: {', '.join(said)}.")
     return differences
 
 
@@ -47,7 +47,7 @@ def check_decision(experiment: Experiment) -> list[str]:
         return []
     again = take_look(LookInput.from_json(evidence["inputs"])).as_json()
     equal = orjson.loads(orjson.dumps(again)) == evidence["result"]
-    say(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
+    echo(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
     return [] if equal else [f"decision on {experiment}: recomputed otherwise"]
 
 
@@ -59,5 +59,5 @@ def check_champion(url: str, key: str, surface: str, champion: str) -> list[str]
         headers={"Authorization": f"Bearer {key}"},
     )
     served = answer.json()["model"]
-    say(f"/v1/recommend is answered by {served}.")
+    echo(f"/v1/recommend is answered by {served}.")
     return [] if served == champion else [f"champion {champion}, served by {served}"]

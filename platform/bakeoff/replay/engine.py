@@ -16,7 +16,7 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.create_project import create_numbered_project
 from bakeoff.accounts.edit_keys import KeyDraft, make_key
 from bakeoff.accounts.keys import PUBLIC
-from bakeoff.commands.terminal import progress, say
+from bakeoff.commands.terminal import echo, progress
 from bakeoff.replay.checks import check_champion, check_decision, check_ledger
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow, follow_run, wait_until
 from bakeoff.replay.plan import EXPLORATION, ReplayPlan, make_replay_plan, policy_of
@@ -135,21 +135,21 @@ class Replay:
         result = ReplayResult(self._project.slug, "", public_key=self._key)
         challenger = self._wait_for_schedule()
         frozen = self._train("frozen-text")
-        self._say_gate(frozen)
+        self._report_gate(frozen)
         if challenger.passed_gate:
             experiment = self._wait_for_experiment(challenger)
             result.experiments.append(self._compete(experiment, self._plan.first))
         else:
             result.refused.append(challenger)
         if frozen.passed_gate:
-            say(f"{frozen} passed the gate on these data; the loop gives it its experiment.")
+            echo(f"{frozen} passed the gate on these data; the loop gives it its experiment.")
             second = self._wait_for_experiment(frozen)
         else:
             result.refused.append(frozen)
             second = self._start_against_gate(frozen)
         result.experiments.append(self._compete(second, self._plan.second))
         result.champion = str(self._surface.versions.champions().get())
-        say(f"{self._ledger.fallbacks} answers were fallbacks.")
+        echo(f"{self._ledger.fallbacks} answers were fallbacks.")
         self._differences += check_ledger(self._project, self._ledger)
         self._differences += check_champion(
             self._options.url, self._key, self._surface.key, result.champion
@@ -159,12 +159,12 @@ class Replay:
 
     def _print_plan(self) -> None:
         plan, options = self._plan, self._options
-        say(
+        echo(
             f"{self._dataset.name}: {len(self._dataset.items)} items, "
             f"{len(plan.past)} past interactions, {len(plan.first)} visitors; seed {options.seed}, "
             f"{options.visits} visits of {options.k} slots each."
         )
-        say(f"Policy, fixed beforehand: {self._policy}")
+        echo(f"Policy, fixed beforehand: {self._policy}")
 
     def _load(self) -> None:
         project, dataset = self._project, self._dataset
@@ -238,7 +238,7 @@ class Replay:
             lambda: self._surface.versions.champions().exists(),
             "the first champion",
         )
-        say(f"{version} is the first champion of '{self._surface}'.")
+        echo(f"{version} is the first champion of '{self._surface}'.")
 
     def _train(self, recommender: str) -> ModelVersion:
         run = retrain_surface(surface=self._surface, recommender=recommender, trigger=OPERATOR)
@@ -248,19 +248,19 @@ class Replay:
         """Turn the schedule on and wait for the run that it starts."""
         schedule = {"retrain_recommender": "two-tower"}
         patch_surface(surface=self._surface, changes=schedule, by=OPERATOR)
-        say("The schedule is on: two-tower is retrained on what was recorded.")
+        echo("The schedule is on: two-tower is retrained on what was recorded.")
         runs = self._surface.training_runs.filter(recommender="two-tower")
         wait_until(runs.exists, "the scheduled run")
         version = follow_run(runs.get())
-        self._say_gate(version)
+        self._report_gate(version)
         return version
 
-    def _say_gate(self, version: ModelVersion) -> None:
+    def _report_gate(self, version: ModelVersion) -> None:
         gate = version.gate
         primary = gate["rule"]["primary"]
         row = gate["rows"][primary]
         verb = "passed" if gate["passed"] else "was refused by"
-        say(
+        echo(
             f"{version} {verb} the gate: {primary}@{gate['rule']['k']} {row['challenger']:.4f}, "
             f"champion {row['champion']:.4f}, difference {row['difference']:+.4f} "
             f"(95 % {row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}), {gate['units']} units."
@@ -274,7 +274,7 @@ class Replay:
     def _start_against_gate(self, version: ModelVersion) -> Experiment:
         champion = self._surface.versions.champions().get()
         key = f"{self._surface.key}-{version.name}-{version.number}-against-gate"
-        say(f"An operator puts {version} before users against the gate's advice.")
+        echo(f"An operator puts {version} before users against the gate's advice.")
         experiment = define_experiment(
             ExperimentDraft(
                 surface=self._surface,
@@ -318,7 +318,7 @@ class Replay:
             )
         experiment.refresh_from_db()
         verdict = summarise_verdict(experiment)
-        say(f"{experiment}: {verdict.sentence}")
+        echo(f"{experiment}: {verdict.sentence}")
         self._differences += check_decision(experiment)
         return experiment, verdict
 

@@ -19,7 +19,7 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.create_project import create_numbered_project
 from bakeoff.accounts.edit_keys import KeyDraft, make_key
 from bakeoff.accounts.keys import PUBLIC
-from bakeoff.commands.terminal import progress, say
+from bakeoff.commands.terminal import echo, progress
 from bakeoff.replay.checks import check_decision
 from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow_run, wait_until
 from experiments.actions.change_surface import patch_surface, put_surface
@@ -115,7 +115,7 @@ class LabelledReplay:
         baseline = self._train(BASELINE, result)
         if baseline.passed_gate:
             wait_until(lambda: self._surface.versions.champions().exists(), "the first champion")
-            say(f"{baseline} is the first champion.")
+            echo(f"{baseline} is the first champion.")
         challenger = self._train(self._challenger, result)
         if challenger.passed_gate and baseline.passed_gate:
             # Only now: the experiment of the challenger's parent would be in the way.
@@ -130,8 +130,8 @@ class LabelledReplay:
         }
         result.fallbacks = self._fallbacks
         for model, (share, count) in sorted(result.accuracy.items()):
-            say(f"{model} served {count} visitors, {share:.4f} of them right.")
-        say(f"{result.fallbacks} answers were fallbacks.")
+            echo(f"{model} served {count} visitors, {share:.4f} of them right.")
+        echo(f"{result.fallbacks} answers were fallbacks.")
         return result
 
     def _make_surface(self) -> None:
@@ -180,12 +180,12 @@ class LabelledReplay:
         version = follow_run(
             retrain_surface(surface=self._surface, recommender=model, trigger=OPERATOR)
         )
-        self._say_gate(version)
+        self._report_gate(version)
         if version.passed_gate and version.encoder_sha256 and model != BASELINE:
             version = follow_run(
                 queue_compression(version=version, how="int8", size=0, trigger=OPERATOR)
             )
-            self._say_gate(version)
+            self._report_gate(version)
             self._stand_back(version.parent)
         if not version.passed_gate:
             result.refused.append(str(version))
@@ -201,11 +201,11 @@ class LabelledReplay:
                 reason="its compressed version competes",
             )
 
-    def _say_gate(self, version: ModelVersion) -> None:
+    def _report_gate(self, version: ModelVersion) -> None:
         gate = version.gate
         verb = "passed" if gate["passed"] else "was refused by"
         row = gate["rows"]["accuracy"]
-        say(
+        echo(
             f"{version} {verb} the gate: accuracy {row['challenger']:.4f}, {gate['rival']} "
             f"{row['champion']:.4f}, {gate['units']} examples. {'; '.join(gate['reasons'])}"
         )
@@ -225,7 +225,7 @@ class LabelledReplay:
             )
         experiment.refresh_from_db()
         verdict = summarise_verdict(experiment)
-        say(f"{experiment}: {verdict.sentence}")
+        echo(f"{experiment}: {verdict.sentence}")
         result.differences += check_decision(experiment)
         result.experiments.append(
             {
