@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands import terminal
 from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
@@ -98,7 +99,12 @@ def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
         from bakeoff.replay.labelled import LabelledReplay
 
         result = LabelledReplay(
-            past, visitors, url=platform.url, challenger=options["challenger"], seed=flags.seed
+            past,
+            visitors,
+            url=platform.url,
+            challenger=options["challenger"],
+            seed=flags.seed,
+            reporter=terminal,
         ).run()
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
@@ -135,7 +141,7 @@ def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, 
         options = ReplayOptions(
             platform.url, seed=flags.seed, visits=flags.visits, most_users=flags.most_users
         )
-        result = Replay(dataset, options).run()
+        result = Replay(dataset, options, terminal).run()
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
         _print_result(platform, result)

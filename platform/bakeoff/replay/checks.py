@@ -1,4 +1,4 @@
-"""What was said, held against what is stored and served. Each check returns the differences."""
+"""Compare what the platform acknowledged with what it stores and serves; return the differences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import orjson
 
-from bakeoff.commands.terminal import echo
 from experiments.models import Event, Exposure, Feedback, Slate
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
@@ -18,11 +17,12 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from bakeoff.accounts.models import Project
+    from bakeoff.replay.reporter import Reporter
     from bakeoff.replay.visitors import Ledger
     from experiments.models import Experiment
 
 
-def check_ledger(project: Project, ledger: Ledger) -> list[str]:
+def check_ledger(project: Project, ledger: Ledger, reporter: Reporter) -> list[str]:
     """Compare what the platform acknowledged with its tables."""
     pairs: dict[str, tuple[Sized, QuerySet[Any]]] = {
         "slates": (ledger.slates, Slate.objects.all()),
@@ -30,28 +30,28 @@ def check_ledger(project: Project, ledger: Ledger) -> list[str]:
         "events": (ledger.events, Event.objects.filter(source=Event.Source.LIVE)),
         "feedback": (ledger.feedback, Feedback.objects.all()),
     }
-    differences, said = [], []
+    differences, comparisons = [], []
     for name, (acknowledged, rows) in pairs.items():
         stored = rows.filter(project=project).count()
-        said.append(f"{name} {len(acknowledged)} = {stored}")
+        comparisons.append(f"{name} {len(acknowledged)} = {stored}")
         if stored != len(acknowledged):
             differences.append(f"{name}: acknowledged {len(acknowledged)}, stored {stored}")
-    echo(f"Acknowledged = stored: {', '.join(said)}.")
+    reporter.echo(f"Acknowledged = stored: {', '.join(comparisons)}.")
     return differences
 
 
-def check_decision(experiment: Experiment) -> list[str]:
+def check_decision(experiment: Experiment, reporter: Reporter) -> list[str]:
     """Recompute a decision from the totals in its record, as anybody can."""
     evidence = experiment.decisions.get().evidence
     if "inputs" not in evidence:
         return []
     again = take_look(LookInput.from_json(evidence["inputs"])).as_json()
     equal = orjson.loads(orjson.dumps(again)) == evidence["result"]
-    echo(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
+    reporter.echo(f"Recomputed from the totals in its record: {'equal' if equal else 'NOT EQUAL'}.")
     return [] if equal else [f"decision on {experiment}: recomputed otherwise"]
 
 
-def check_champion(url: str, key: str, surface: str, champion: str) -> list[str]:
+def check_champion(*, url: str, key: str, surface: str, champion: str, reporter: Reporter) -> list[str]:
     """Ask as a product would, and see that the champion answers."""
     answer = httpx2.post(
         f"{url}/v1/recommend",
@@ -59,5 +59,5 @@ def check_champion(url: str, key: str, surface: str, champion: str) -> list[str]
         headers={"Authorization": f"Bearer {key}"},
     )
     served = answer.json()["model"]
-    echo(f"/v1/recommend is answered by {served}.")
+    reporter.echo(f"/v1/recommend is answered by {served}.")
     return [] if served == champion else [f"champion {champion}, served by {served}"]

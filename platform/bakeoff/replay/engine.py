@@ -7,7 +7,6 @@ their log does not say they liked; what a model was trained on is never what it 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,15 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.create_project import create_numbered_project
 from bakeoff.accounts.edit_keys import KeyDraft, make_key
 from bakeoff.accounts.keys import PUBLIC
-from bakeoff.commands.terminal import echo, progress
 from bakeoff.replay.checks import check_champion, check_decision, check_ledger
-from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow, follow_run, wait_until
+from bakeoff.replay.following import (
+    ReplayError,
+    describe_experiment,
+    follow,
+    follow_experiment,
+    follow_run,
+    wait_until,
+)
 from bakeoff.replay.plan import EXPLORATION, ReplayPlan, make_replay_plan, policy_of
 from bakeoff.replay.visitors import Ledger, SimulatedVisitor, Traffic, send_visitors
 from experiments.actions.change_surface import patch_surface, put_surface
@@ -34,10 +39,8 @@ from experiments.actions.load_past_events import load_past_events
 from experiments.actions.load_units import load_units
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import start_experiment
-from experiments.actions.stop_experiment import stop_experiment
 from experiments.ingest.load_events import PastEvent
 from experiments.models import Experiment, Metric
-from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.replay.dataset import Dataset, Interaction
+    from bakeoff.replay.reporter import Reporter
+    from experiments.reports.verdict import VerdictSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +92,7 @@ class ReplayResult:
             "champion": self.champion,
             "experiments": [
                 {
-                    "key": experiment.key,
-                    "control": str(experiment.control.model_version),
-                    "treatment": str(experiment.treatments[0].model_version),
-                    "decision": verdict.action,
-                    "effect": verdict.effect,
-                    "ci": list(verdict.interval) if verdict.interval else None,
-                    "units": verdict.units,
+                    **describe_experiment(experiment, verdict),
                     "against_gate": experiment.against_gate,
                 }
                 for experiment, verdict in self.experiments
@@ -104,9 +103,15 @@ class ReplayResult:
 class Replay:
     """One replay in a project of its own."""
 
-    def __init__(self, dataset: Dataset, options: ReplayOptions) -> None:
-        """Fix the plan."""
-        self._dataset, self._options = dataset, options
+    def __init__(self, dataset: Dataset, options: ReplayOptions, reporter: Reporter) -> None:
+        """Fix the plan.
+
+        Args:
+            dataset: what is replayed.
+            options: how.
+            reporter: takes lines and progress.
+        """
+        self._dataset, self._options, self._reporter = dataset, options, reporter
         self._plan: ReplayPlan = make_replay_plan(
             dataset, seed=options.seed, most_users=options.most_users
         )
@@ -142,37 +147,43 @@ class Replay:
         else:
             result.refused.append(challenger)
         if frozen.passed_gate:
-            echo(f"{frozen} passed the gate on these data; the loop gives it its experiment.")
+            self._reporter.echo(
+                f"{frozen} passed the gate on these data; the loop gives it its experiment."
+            )
             second = self._wait_for_experiment(frozen)
         else:
             result.refused.append(frozen)
             second = self._start_against_gate(frozen)
         result.experiments.append(self._compete(second, self._plan.second))
         result.champion = str(self._surface.versions.champions().get())
-        echo(f"{self._ledger.fallbacks} answers were fallbacks.")
-        self._differences += check_ledger(self._project, self._ledger)
+        self._reporter.echo(f"{self._ledger.fallbacks} answers were fallbacks.")
+        self._differences += check_ledger(self._project, self._ledger, self._reporter)
         self._differences += check_champion(
-            self._options.url, self._key, self._surface.key, result.champion
+            url=self._options.url,
+            key=self._key,
+            surface=self._surface.key,
+            champion=result.champion,
+            reporter=self._reporter,
         )
         result.differences = self._differences
         return result
 
     def _print_plan(self) -> None:
         plan, options = self._plan, self._options
-        echo(
+        self._reporter.echo(
             f"{self._dataset.name}: {len(self._dataset.items)} items, "
             f"{len(plan.past)} past interactions, {len(plan.first)} visitors; seed {options.seed}, "
             f"{options.visits} visits of {options.k} slots each."
         )
-        echo(f"Policy, fixed beforehand: {self._policy}")
+        self._reporter.echo(f"Policy, fixed beforehand: {self._policy}")
 
     def _load(self) -> None:
         project, dataset = self._project, self._dataset
         # Before the items: the worker that embeds them would fetch it at the same time.
-        with progress("Fetching the encoder, once a home", 1) as advance:
+        with self._reporter.progress("Fetching the encoder, once a home", 1) as advance:
             encoder_path()
             advance(1)
-        with progress("Loading the catalogue", len(dataset.items)) as advance:
+        with self._reporter.progress("Loading the catalogue", len(dataset.items)) as advance:
             ids = load_catalogue(
                 project_id=project.pk,
                 items=(ItemDraft(item.item_id, item.title, item.text) for item in dataset.items),
@@ -180,13 +191,13 @@ class Replay:
                 progress=advance,
             )
         units = {i.unit_id: dataset.users.get(i.unit_id, {}) for i in self._plan.past}
-        with progress("Loading the users", len(units)) as advance:
+        with self._reporter.progress("Loading the users", len(units)) as advance:
             load_units(project_id=project.pk, units=units.items(), by=OPERATOR, progress=advance)
         events = self._past_events()
-        with progress("Loading past events", len(events)) as advance:
+        with self._reporter.progress("Loading past events", len(events)) as advance:
             load_past_events(project_id=project.pk, events=events, by=OPERATOR, progress=advance)
         items = list(Item.objects.filter(pk__in=ids))
-        with progress("Embedding the texts in a worker", len(items)) as advance:
+        with self._reporter.progress("Embedding the texts in a worker", len(items)) as advance:
             follow(lambda: count_embedded(items), len(items), advance, "embedding")
 
     def _past_events(self) -> Sequence[PastEvent]:
@@ -238,20 +249,20 @@ class Replay:
             lambda: self._surface.versions.champions().exists(),
             "the first champion",
         )
-        echo(f"{version} is the first champion of '{self._surface}'.")
+        self._reporter.echo(f"{version} is the first champion of '{self._surface}'.")
 
     def _train(self, recommender: str) -> ModelVersion:
         run = retrain_surface(surface=self._surface, recommender=recommender, trigger=OPERATOR)
-        return follow_run(run)
+        return follow_run(run, self._reporter)
 
     def _wait_for_schedule(self) -> ModelVersion:
         """Turn the schedule on and wait for the run that it starts."""
         schedule = {"retrain_recommender": "two-tower"}
         patch_surface(surface=self._surface, changes=schedule, by=OPERATOR)
-        echo("The schedule is on: two-tower is retrained on what was recorded.")
+        self._reporter.echo("The schedule is on: two-tower is retrained on what was recorded.")
         runs = self._surface.training_runs.filter(recommender="two-tower")
         wait_until(runs.exists, "the scheduled run")
-        version = follow_run(runs.get())
+        version = follow_run(runs.get(), self._reporter)
         self._report_gate(version)
         return version
 
@@ -260,7 +271,7 @@ class Replay:
         primary = gate["rule"]["primary"]
         row = gate["rows"][primary]
         verb = "passed" if gate["passed"] else "was refused by"
-        echo(
+        self._reporter.echo(
             f"{version} {verb} the gate: {primary}@{gate['rule']['k']} {row['challenger']:.4f}, "
             f"champion {row['champion']:.4f}, difference {row['difference']:+.4f} "
             f"(95 % {row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}), {gate['units']} units."
@@ -274,7 +285,7 @@ class Replay:
     def _start_against_gate(self, version: ModelVersion) -> Experiment:
         champion = self._surface.versions.champions().get()
         key = f"{self._surface.key}-{version.name}-{version.number}-against-gate"
-        echo(f"An operator puts {version} before users against the gate's advice.")
+        self._reporter.echo(f"An operator puts {version} before users against the gate's advice.")
         experiment = define_experiment(
             ExperimentDraft(
                 surface=self._surface,
@@ -306,25 +317,13 @@ class Replay:
             k=self._options.k,
             salt=experiment.key,
         )
-        with progress(f"Visitors meet {experiment}", len(visitors)) as advance:
+        with self._reporter.progress(f"Visitors meet {experiment}", len(visitors)) as advance:
             asyncio.run(send_visitors(traffic, visitors, self._ledger, advance))
-        window = self._policy["window_seconds"]
-        deadline = time.monotonic() + window + 30
-        while self._is_running(experiment) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        if self._is_running(experiment):
-            stop_experiment(
-                experiment=experiment, by=OPERATOR, reason="all visitors came, without a verdict"
-            )
-        experiment.refresh_from_db()
-        verdict = summarise_verdict(experiment)
-        echo(f"{experiment}: {verdict.sentence}")
-        self._differences += check_decision(experiment)
+        verdict = follow_experiment(
+            experiment, self._reporter, window_seconds=self._policy["window_seconds"]
+        )
+        self._differences += check_decision(experiment, self._reporter)
         return experiment, verdict
-
-    def _is_running(self, experiment: Experiment) -> bool:
-        experiment.refresh_from_db()
-        return experiment.state == Experiment.State.RUNNING
 
     def _settle(self, experiment: Experiment) -> None:
         """Wait until serving knows the experiment and every unit has its candidates."""

@@ -19,16 +19,19 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.create_project import create_numbered_project
 from bakeoff.accounts.edit_keys import KeyDraft, make_key
 from bakeoff.accounts.keys import PUBLIC
-from bakeoff.commands.terminal import echo, progress
 from bakeoff.replay.checks import check_decision
-from bakeoff.replay.following import POLL_SECONDS, ReplayError, follow_run, wait_until
+from bakeoff.replay.following import (
+    ReplayError,
+    describe_experiment,
+    follow_experiment,
+    follow_run,
+    wait_until,
+)
 from experiments.actions.change_surface import patch_surface, put_surface
 from experiments.actions.create_metric import create_metric
 from experiments.actions.load_labelled_texts import load_labelled_texts
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Metric
-from experiments.reports.verdict import summarise_verdict
 from inference.actions.load_examples import ExampleDraft
 from inference.actions.move_alias import move_alias
 from inference.actions.queue_compression import queue_compression
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.replay.dataset import LabelledRow
+    from bakeoff.replay.reporter import Reporter
     from inference.models import ModelVersion
 
 BASELINE = "tfidf"
@@ -86,6 +90,7 @@ class LabelledReplay:
         url: str,
         challenger: str,
         seed: int,
+        reporter: Reporter,
     ) -> None:
         """Fix the plan.
 
@@ -95,7 +100,9 @@ class LabelledReplay:
             url: of the running platform.
             challenger: what meets the baseline.
             seed: of the visitors' order and the assignment.
+            reporter: takes lines and progress.
         """
+        self._reporter = reporter
         self._past, self._url, self._challenger, self._seed = past, url, challenger, seed
         self._visitors = random.Random(seed).sample(list(visitors), len(visitors))  # noqa: S311
         self._right: dict[str, list[bool]] = {}
@@ -115,7 +122,7 @@ class LabelledReplay:
         baseline = self._train(BASELINE, result)
         if baseline.passed_gate:
             wait_until(lambda: self._surface.versions.champions().exists(), "the first champion")
-            echo(f"{baseline} is the first champion.")
+            self._reporter.echo(f"{baseline} is the first champion.")
         challenger = self._train(self._challenger, result)
         if challenger.passed_gate and baseline.passed_gate:
             # Only now: the experiment of the challenger's parent would be in the way.
@@ -130,8 +137,8 @@ class LabelledReplay:
         }
         result.fallbacks = self._fallbacks
         for model, (share, count) in sorted(result.accuracy.items()):
-            echo(f"{model} served {count} visitors, {share:.4f} of them right.")
-        echo(f"{result.fallbacks} answers were fallbacks.")
+            self._reporter.echo(f"{model} served {count} visitors, {share:.4f} of them right.")
+        self._reporter.echo(f"{result.fallbacks} answers were fallbacks.")
         return result
 
     def _make_surface(self) -> None:
@@ -164,7 +171,7 @@ class LabelledReplay:
             denominator_event="feedback.correction",
         )
         create_metric(metric=accuracy, by=OPERATOR)
-        with progress("Loading labelled texts", len(self._past)) as advance:
+        with self._reporter.progress("Loading labelled texts", len(self._past)) as advance:
             load_labelled_texts(
                 surface=self._surface,
                 examples=(
@@ -178,12 +185,12 @@ class LabelledReplay:
     def _train(self, model: str, result: LabelledResult) -> ModelVersion:
         """Train, compress what has an encoder, and say what the gate said."""
         version = follow_run(
-            retrain_surface(surface=self._surface, recommender=model, trigger=OPERATOR)
+            retrain_surface(surface=self._surface, recommender=model, trigger=OPERATOR), self._reporter
         )
         self._report_gate(version)
         if version.passed_gate and version.encoder_sha256 and model != BASELINE:
             version = follow_run(
-                queue_compression(version=version, how="int8", size=0, trigger=OPERATOR)
+                queue_compression(version=version, how="int8", size=0, trigger=OPERATOR), self._reporter
             )
             self._report_gate(version)
             self._stand_back(version.parent)
@@ -205,7 +212,7 @@ class LabelledReplay:
         gate = version.gate
         verb = "passed" if gate["passed"] else "was refused by"
         row = gate["rows"]["accuracy"]
-        echo(
+        self._reporter.echo(
             f"{version} {verb} the gate: accuracy {row['challenger']:.4f}, {gate['rival']} "
             f"{row['champion']:.4f}, {gate['units']} examples. {'; '.join(gate['reasons'])}"
         )
@@ -214,34 +221,11 @@ class LabelledReplay:
         announce_change(cache_client())
         read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)
         time.sleep(5)  # the worker loads ahead what serves
-        with progress(f"Visitors meet {experiment}", len(self._visitors)) as advance:
+        with self._reporter.progress(f"Visitors meet {experiment}", len(self._visitors)) as advance:
             asyncio.run(self._send(advance))
-        deadline = time.monotonic() + WINDOW_SECONDS + 30
-        while self._is_running(experiment) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        if self._is_running(experiment):
-            stop_experiment(
-                experiment=experiment, by=OPERATOR, reason="all visitors came, without a verdict"
-            )
-        experiment.refresh_from_db()
-        verdict = summarise_verdict(experiment)
-        echo(f"{experiment}: {verdict.sentence}")
-        result.differences += check_decision(experiment)
-        result.experiments.append(
-            {
-                "key": experiment.key,
-                "control": str(experiment.control.model_version),
-                "treatment": str(experiment.treatments[0].model_version),
-                "decision": verdict.action,
-                "effect": verdict.effect,
-                "ci": list(verdict.interval) if verdict.interval else None,
-                "units": verdict.units,
-            }
-        )
-
-    def _is_running(self, experiment: Experiment) -> bool:
-        experiment.refresh_from_db()
-        return experiment.state == Experiment.State.RUNNING
+        verdict = follow_experiment(experiment, self._reporter, window_seconds=WINDOW_SECONDS)
+        result.differences += check_decision(experiment, self._reporter)
+        result.experiments.append(describe_experiment(experiment, verdict))
 
     async def _send(self, advance: Any) -> None:
         waiting = list(enumerate(self._visitors))[::-1]
