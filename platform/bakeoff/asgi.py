@@ -11,8 +11,8 @@ from django.core.wsgi import get_wsgi_application
 from bakeoff.environment import read_environment
 from bakeoff.gateway.app import Gateway
 from bakeoff.gateway.http.thread_pools import Pools
-from bakeoff.gateway.http.to_django import API_PREFIXES
 from bakeoff.own_store import exit_on_foreign_store
+from bakeoff.paths import API_PREFIXES
 from bakeoff.self_probe import SelfProbing
 from bakeoff.statement_timeouts import WEB_SECONDS, limit_statements
 

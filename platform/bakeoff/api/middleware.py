@@ -8,7 +8,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from bakeoff.gateway.http.to_django import is_api
+from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable

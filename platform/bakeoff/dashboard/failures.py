@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
-from bakeoff.gateway.http.to_django import is_api
 from bakeoff.outages import outage_sentence
+from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from bakeoff.dashboard.access import ADMIN, ANALYST, OPERATOR, may, projects_of
-from bakeoff.gateway.project_events import write_ticket
+from bakeoff.page_tickets import write_ticket
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -34,12 +34,12 @@ from bakeoff.gateway.http.request import (
     send_json,
 )
 from bakeoff.gateway.http.text_threads import Aside
-from bakeoff.gateway.http.to_django import Rest, is_api
+from bakeoff.gateway.http.to_django import Rest
 from bakeoff.gateway.intake.group_commit import GroupCommit
 from bakeoff.gateway.intake.identity_resolver import IdentityResolver
 from bakeoff.gateway.intake.intake import Intake
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
-from bakeoff.gateway.project_events import read_ticket, stream_project_events
+from bakeoff.gateway.project_events import project_of_ticket, stream_project_events
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.slates.cache_reader import GroupRead
 from bakeoff.gateway.slates.classify import ClassifyHandler
@@ -48,6 +48,7 @@ from bakeoff.gateway.slates.recommend import RecommendHandler
 from bakeoff.gateway.slates.recorder import Recorder
 from bakeoff.gateway.slates.remote_scorer import RemoteScorer
 from bakeoff.gateway.slates.shadow import Shadows
+from bakeoff.paths import is_api
 from experiments.bounds import BoundsError
 from inference.supervision import Supervisor
 
@@ -318,7 +319,7 @@ class Gateway:
 
     async def _stream_project_events(self, request: Request) -> AsyncIterator[bytes]:
         return stream_project_events(
-            self._listening, read_ticket(self._secret, request.query("ticket"))
+            self._listening, project_of_ticket(self._secret, request.query("ticket"))
         )
 
     async def _answer_health(self, request: Request) -> tuple[int, bytes]:  # noqa: ARG002

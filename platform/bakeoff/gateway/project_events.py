@@ -5,7 +5,6 @@ Pages carry a ticket, because a session belongs to Django and a stream to the fa
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import redis.asyncio
@@ -13,35 +12,26 @@ import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.http.errors import ApiError
-from experiments.assignment.qa_links import LinkError, QaLink, read_link, write_link
+from bakeoff.page_tickets import read_ticket
+from experiments.assignment.qa_links import LinkError
 from inference.serving.changes import project_events_channel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TICKET = "live:"  # no experiment's key has a colon: a ticket is no link, and a link no ticket
-TICKET_SECONDS = 12 * 3600
 HEARTBEAT_SECONDS = 15.0
 
 
-def write_ticket(secret: str, project: int) -> str:
-    """Return a ticket for a page of a project."""
-    return write_link(secret, QaLink(project, TICKET, "", int(time.time()) + TICKET_SECONDS))
-
-
-def read_ticket(secret: str, ticket: str) -> int:
-    """Return the project of a ticket.
+def project_of_ticket(secret: str, ticket: str) -> int:
+    """Return the project whose page carries a ticket.
 
     Raises:
-        ApiError: 401, it does not hold.
+        ApiError: 401, the ticket is not valid.
     """
     try:
-        link = read_link(secret, ticket, None)
+        return read_ticket(secret, ticket)
     except LinkError as error:
         raise ApiError(401, "no_valid_ticket", f"The ticket does not hold: {error}.") from error
-    if link.experiment != TICKET:
-        raise ApiError(401, "no_valid_ticket", "The ticket does not hold: it is a link.")
-    return link.project_id
 
 
 async def stream_project_events(cache: redis.asyncio.Redis, project: int) -> AsyncIterator[bytes]:

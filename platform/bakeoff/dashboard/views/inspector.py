@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import project_for
-from bakeoff.gateway.event_inspector import read_seen, watch
+from bakeoff.event_inspector import read_seen, watch
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 

@@ -20,10 +20,10 @@ import psycopg
 import redis.asyncio
 import redis.exceptions
 
+from bakeoff.event_inspector import watched_projects
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.config.config_reader import ServingConfigReader
 from bakeoff.gateway.config.serving_config import ServingConfig
-from bakeoff.gateway.event_inspector import watched_projects
 from inference.serving.changes import CHANGES, CHANNEL
 from inference.serving.heartbeats import ServingHeartbeat
 from inference.serving.keys import PROBES, SERVING, serving_key

@@ -12,22 +12,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bakeoff.gateway.http.bodies import BULK, FORM, BodyLimits, BodyReader
+from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bakeoff.gateway.http.request import Message, Receive, Scope, Send
 
-API_PREFIXES = ("/v1/", "/ofrep/", "/api/", "/sub/")
 # A client that takes none of an answer for this long is not waited for.
 SEND_SECONDS = 30.0
 _BODY_HEADERS = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 _ASCII = "".join(chr(n) for n in range(128))
-
-
-def is_api(path: str) -> bool:
-    """Whether a path belongs to programs, who want errors as JSON."""
-    return f"{path}/".startswith(API_PREFIXES)
 
 
 class Rest:

@@ -18,7 +18,7 @@ import redis.exceptions
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.event_inspector import show_in_inspector
+from bakeoff.event_inspector import show_in_inspector
 from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.caller import Consent
 from bakeoff.gateway.http.errors import ApiError, invalid, not_found
