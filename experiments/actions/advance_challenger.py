@@ -92,16 +92,16 @@ def _judge_shadow(surface: Surface) -> None:
         alias=ModelVersion.Alias.SHADOW, moves__reason=IN_SHADOW
     ).distinct()
     for version in shadows:
-        said = summarise_shadow(version)
-        if said.answers < surface.shadow_first:
+        comparison = summarise_shadow(version)
+        if comparison.answers < surface.shadow_first:
             continue
-        fails = said.errors > MAX_ERROR_SHARE * said.answers
+        fails = comparison.errors > MAX_ERROR_SHARE * comparison.answers
         with transaction.atomic():
             move_alias(
                 version=version,
                 to=ModelVersion.Alias.REJECTED if fails else ModelVersion.Alias.CHALLENGER,
                 by=PLATFORM,
-                reason=f"in shadow: {said}"
+                reason=f"in shadow: {comparison}"
                 + (f"; errors must be at most {MAX_ERROR_SHARE:.0%} of the answers" if fails else ""),
             )
         announce_change(cache_client())

@@ -73,7 +73,7 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     _drain_all()
     ids = ids_of_person(project_id, unit_id)
     with transaction.atomic():
-        rows = {name: found.delete()[0] for name, found in rows_of_person(project_id, ids).items()}
+        rows = {name: query.delete()[0] for name, query in rows_of_person(project_id, ids).items()}
         rows["observations"] = Observation.objects.filter(
             experiment__project=project_id, unit_id__in=ids
         ).delete()[0]

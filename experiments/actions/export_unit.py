@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def export_unit(*, project_id: int, unit_id: str) -> dict[str, Any]:
     """Return all that is kept of a unit, under each of its ids, as plain values."""
     ids = ids_of_person(project_id, unit_id)
-    found = {
+    tables = {
         name: [_plain(row) for row in rows.order_by("pk")]
         for name, rows in rows_of_person(project_id, ids).items()
     }
     observed = Observation.objects.filter(experiment__project=project_id, unit_id__in=ids)
-    found["observations"] = [_plain(row) for row in observed.order_by("pk")]
-    found["links"] = [_plain(row) for row in links_of_person(project_id, ids).order_by("pk")]
-    return {"unit_ids": ids, "exported_at": timezone.now().isoformat(), **found}
+    tables["observations"] = [_plain(row) for row in observed.order_by("pk")]
+    tables["links"] = [_plain(row) for row in links_of_person(project_id, ids).order_by("pk")]
+    return {"unit_ids": ids, "exported_at": timezone.now().isoformat(), **tables}
 
 
 def _plain(row: Model) -> dict[str, Any]:

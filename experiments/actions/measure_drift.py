@@ -47,13 +47,13 @@ def measure_drift_if_due(*, surface: Surface, now: datetime) -> DriftReport | No
 
 def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
     """Measure, keep the report, retrain where the surface asks for it; None with too little data."""
-    found = [moved for moved in _compare(_gather(surface, now)) if moved is not None]
-    if not found:
+    compared = [moved for moved in _compare(_gather(surface, now)) if moved is not None]
+    if not compared:
         return None
     report = DriftReport.objects.create(
         surface=surface,
-        rows=[moved.as_json() for moved in found],
-        drifted=any(moved.drifted for moved in found),
+        rows=[moved.as_json() for moved in compared],
+        drifted=any(moved.drifted for moved in compared),
     )
     if report.drifted and surface.retrain_on_drift and surface.retrain_recommender:
         # More often than its schedule, but not at each report.

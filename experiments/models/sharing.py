@@ -105,5 +105,5 @@ class SavedGroup(models.Model):
 
 def groups_of(project_id: int) -> dict[str, Any]:
     """Return a project's saved groups by key."""
-    found = SavedGroup.objects.filter(project_id=project_id)
-    return {group.key: group.as_json() for group in found}
+    groups = SavedGroup.objects.filter(project_id=project_id)
+    return {group.key: group.as_json() for group in groups}

@@ -29,8 +29,8 @@ class SecretKey(HttpBearer):
 
     def __call__(self, request: HttpRequest) -> ApiKey | None:
         """Return the key of a request, or None."""
-        if given := request.headers.get("X-API-Key"):
-            return self.authenticate(request, given)
+        if token := request.headers.get("X-API-Key"):
+            return self.authenticate(request, token)
         return cast("ApiKey | None", super().__call__(request))
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiKey | None:

@@ -191,8 +191,10 @@ def list_experiments(
     offset: Offset = 0,
 ) -> Any:
     """List the project's experiments, newest first."""
-    found = Experiment.objects.filter(project=project_of(request)).select_related("surface", "layer")
-    rows = found.filter(state=state) if state else found
+    experiments = Experiment.objects.filter(project=project_of(request)).select_related(
+        "surface", "layer"
+    )
+    rows = experiments.filter(state=state) if state else experiments
     return page_of(request, rows, ExperimentOut, limit=limit, offset=offset)
 
 
@@ -216,10 +218,10 @@ def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> An
     """
     experiment = _find(request, key)
     project = project_of(request)
-    given = payload.dict(include=payload.model_fields_set)
+    fields = payload.dict(include=payload.model_fields_set)
 
     def edit(stored: ExperimentDraft) -> ExperimentDraft:
-        named = dict(given)
+        named = dict(fields)
         surface = _surface(project, named.pop("surface")) if "surface" in named else stored.surface
         if "policy" in named:
             merged = {**stored.policy, **named["policy"]}
@@ -244,13 +246,13 @@ def remove_draft(request: HttpRequest, key: str) -> Any:
     return Status(204, None)
 
 
-def _draft_fields(surface: Surface, given: dict[str, Any]) -> dict[str, Any]:
+def _draft_fields(surface: Surface, sent: dict[str, Any]) -> dict[str, Any]:
     """Return fields of a request as those of a draft: names become rows.
 
     Raises:
         Problem: a version, metric or layer that the project does not have.
     """
-    fields = dict(given)
+    fields = dict(sent)
     if "variants" in fields:
         fields["variants"] = [
             VariantDraft(
@@ -278,38 +280,38 @@ def _surface(project: Project, key: str) -> Surface:
 
 def _version(surface: Surface, label: str) -> ModelVersion:
     name, _, number = label.partition("@")
-    found = surface.versions.filter(name=name, number=int(number)).first()
-    if found is None:
+    version = surface.versions.filter(name=name, number=int(number)).first()
+    if version is None:
         raise Problem(
             422,
             "unknown_model",
             f"model == '{label}', not found on surface '{surface}'.",
             "variants",
         )
-    return found
+    return version
 
 
 def _layer(project: Project, key: str | None) -> Layer | None:
     if key is None:
         return None
-    found = Layer.objects.filter(project=project, key=key).first()
-    if found is None:
+    layer = Layer.objects.filter(project=project, key=key).first()
+    if layer is None:
         raise Problem(
             422, "unknown_layer", f"layer == '{key}', not found in project '{project}'.", "layer"
         )
-    return found
+    return layer
 
 
 def _metric(project: Project, key: str) -> Metric:
-    found = Metric.objects.filter(project=project, key=key).first()
-    if found is None:
+    metric = Metric.objects.filter(project=project, key=key).first()
+    if metric is None:
         raise Problem(
             422,
             "unknown_metric",
             f"metric == '{key}', not found in project '{project}'.",
             "metrics",
         )
-    return found
+    return metric
 
 
 @router.get("/experiments/{key}", response={200: ExperimentOut, **REFUSALS})

@@ -84,17 +84,17 @@ class FeedbackQuery(Schema):
 @router.get("/feedback", response={200: FeedbackPage, **REFUSALS})
 def list_feedback(request: HttpRequest, query: Query[FeedbackQuery]) -> Any:
     """List feedback, newest first."""
-    found = Feedback.objects.current() if query.current else Feedback.objects.all()
-    found = found.filter(project=project_of(request)).select_related("variant", "model_version")
+    feedback = Feedback.objects.current() if query.current else Feedback.objects.all()
+    feedback = feedback.filter(project=project_of(request)).select_related("variant", "model_version")
     if query.state is not None:
-        found = found.filter(state=query.state)
+        feedback = feedback.filter(state=query.state)
     if query.kind is not None:
-        found = found.filter(kind=query.kind)
+        feedback = feedback.filter(kind=query.kind)
     if query.flag is not None:
-        found = found.filter(flags__contains=[query.flag])
+        feedback = feedback.filter(flags__contains=[query.flag])
     if query.before is not None:
-        found = found.filter(id__lt=query.before)
-    rows = list(found.order_by("-id")[: query.limit + 1])
+        feedback = feedback.filter(id__lt=query.before)
+    rows = list(feedback.order_by("-id")[: query.limit + 1])
     more = len(rows) > query.limit
     return {"items": rows[: query.limit], "next": rows[query.limit - 1].pk if more else None}
 

@@ -166,10 +166,10 @@ def _local(file: str) -> Iterator[Path]:
         return
     if sys.stdin.isatty():
         raise click.UsageError("file == '-', must be named, or come through standard input.")
-    with tempfile.NamedTemporaryFile(prefix="bakeoff-stdin-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
-        yield Path(kept.name)
+    with tempfile.NamedTemporaryFile(prefix="bakeoff-stdin-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
@@ -266,8 +266,8 @@ def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> Me
     name, _, rest = text.partition(":")
     word, _, columns = rest.partition(":")
     kind, quantile = KINDS.get(word, (word, 0.5))
-    if found := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)|quantile@(0?\.\d+)", word):
-        kind, quantile = "quantile", float(found[1]) / 100 if found[1] else float(found[2])
+    if match := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)|quantile@(0?\.\d+)", word):
+        kind, quantile = "quantile", float(match[1]) / 100 if match[1] else float(match[2])
     if not name or kind not in ALL_KINDS or not 0 < quantile < 1:
         raise FileError(f"metric == '{text}', must be NAME:KIND[:COLUMN], KIND one of {[*ALL_KINDS]}.")
     value, _, denominator = (columns or name).partition("/")

@@ -108,13 +108,16 @@ def _pooler(connection: psycopg.Connection, environment: Environment) -> Iterato
     """Find a pooler: it makes up the number of the server process that it greets with."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     if row is not None and row[0] != connection.info.backend_pid:
-        told = environment.pooled
-        yield told, "behind a pooler" + ("" if told else ": set BAKEOFF_POOLED=1, for Django's cursors")
+        pooled = environment.pooled
+        yield (
+            pooled,
+            "behind a pooler" + ("" if pooled else ": set BAKEOFF_POOLED=1, for Django's cursors"),
+        )
 
 
 def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
-    found = connection.execute("SELECT to_regclass('experiments_decision')").fetchone()
-    there = found is not None and found[0] is not None
+    table = connection.execute("SELECT to_regclass('experiments_decision')").fetchone()
+    there = table is not None and table[0] is not None
     yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
     if there:
         yield from _partitions(connection)

@@ -62,9 +62,9 @@ def list_keys(slug: str | None) -> None:
         table.add_column(column)
     for key in find_project(slug).api_keys.order_by("id"):
         times = (key.created_at, key.last_used_at, key.revoked_at)
-        made, used, revoked = (f"{at:%Y-%m-%d}" if at else "" for at in times)
+        created, used, revoked = (f"{at:%Y-%m-%d}" if at else "" for at in times)
         may, where = " ".join(key.scopes), " ".join(key.allowed_origins)
-        table.add_row(str(key.pk), key.name, f"{key.prefix}…", may, where, made, used, revoked)
+        table.add_row(str(key.pk), key.name, f"{key.prefix}…", may, where, created, used, revoked)
     console.print(table)
 
 

@@ -150,7 +150,7 @@ def labelled(
     from inference.models import Surface
 
     surface = Surface.objects.filter(project=project, key=key).first()
-    made = surface is None
+    is_new = surface is None
     if surface is not None and surface.kind != Surface.Kind.CLASSIFY:
         raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
     rest = {text_column, label_column, id_column}
@@ -181,7 +181,7 @@ def labelled(
             surface=surface, examples=chain([first], rows), by=OPERATOR, progress=advance
         )
     echo(
-        f"{loaded.total} labelled examples are in{f', and surface {key} is made' if made else ''}"
+        f"{loaded.total} labelled examples are in{f', and surface {key} is made' if is_new else ''}"
         + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")
         + f": `bakeoff train {key} --recommender tfidf` makes a first model."
     )
@@ -261,8 +261,8 @@ class _Place:
     def _read(self) -> int:
         """Return how many rows are done; none of a file that has changed since."""
         try:
-            said = json.loads(self._file.read_text(encoding="utf-8"))
-            return int(said["rows"]) if said["of"] == self._of else 0
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            return int(stored["rows"]) if stored["of"] == self._of else 0
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 

@@ -28,14 +28,14 @@ DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 @project_option
 def train(surface: str, recommender: str | None, params: str, slug: str | None) -> None:
     """Retrain SURFACE's model on what was recorded and put it through the gate."""
-    found = find_surface(find_project(slug), surface)
+    target = find_surface(find_project(slug), surface)
     try:
         values = json.loads(params)
     except json.JSONDecodeError as error:
         raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
     if not isinstance(values, dict):
         raise click.UsageError(f"params == '{params}', must be a JSON object.")
-    _train(found, recommender or DEFAULTS[found.kind], values)
+    _train(target, recommender or DEFAULTS[target.kind], values)
 
 
 @click.command()
@@ -57,12 +57,12 @@ def register(
     """Put a model of your own through SURFACE's gate: an HTTP endpoint, or a Python class."""
     if (endpoint is None) == (entry_point is None):
         raise click.UsageError("give one of --endpoint and --python.")
-    found = find_surface(find_project(slug), surface)
+    target = find_surface(find_project(slug), surface)
     values: dict[str, Any] = {"deadline_ms": deadline_ms}
     if endpoint is not None:
-        _train(found, "endpoint", {**values, "url": endpoint, "protocol": protocol})
+        _train(target, "endpoint", {**values, "url": endpoint, "protocol": protocol})
     else:
-        _train(found, "python", {**values, "entry_point": entry_point})
+        _train(target, "python", {**values, "entry_point": entry_point})
 
 
 def _train(surface: Surface, recommender: str, params: dict[str, Any]) -> None:
@@ -96,28 +96,28 @@ def compress(
     slug: str | None,
 ) -> None:
     """Make a smaller VERSION (such as bert@1): a version of its own, gated against its parent."""
-    asked = {"int8": 0 if int8 else None, "distil": distil, "prune": prune, "project": dim}
-    chosen = [(how, size) for how, size in asked.items() if size is not None]
+    sizes = {"int8": 0 if int8 else None, "distil": distil, "prune": prune, "project": dim}
+    chosen = [(how, size) for how, size in sizes.items() if size is not None]
     if len(chosen) != 1:
         raise click.UsageError("give one of --int8, --distil, --prune and --project.")
     project = find_project(slug)  # sets Django up: its models are imported after it
     from inference.actions.queue_compression import queue_compression
     from inference.actions.queue_training import CannotTrainError
 
-    found = [
+    versions = [
         one
         for surface in ([find_surface(project, key)] if key else project.surfaces.all())
         for one in surface.versions.all()
         if one.label == version
     ]
-    if len(found) != 1:
+    if len(versions) != 1:
         raise click.UsageError(
-            f"versions named '{version}' == {len(found)}, must be 1: see `bakeoff models SURFACE`, "
+            f"versions named '{version}' == {len(versions)}, must be 1: see `bakeoff models SURFACE`, "
             "and name the surface with --surface."
         )
     (how, size) = chosen[0]
     try:
-        run = queue_compression(version=found[0], how=how, size=size, trigger=OPERATOR)
+        run = queue_compression(version=versions[0], how=how, size=size, trigger=OPERATOR)
     except CannotTrainError as error:
         raise fail(str(error)) from error
     _follow(run)
@@ -182,10 +182,10 @@ def _show_gate(version: ModelVersion) -> None:
             f"{row['difference']:+.4f} ({interval[0]:+.4f} … {interval[1]:+.4f})" if interval else "",
         )
     console.print(table)
-    if made := gate.get("about", {}).get("compression"):
+    if compression := gate.get("about", {}).get("compression"):
         echo(
-            f"{made['speed_up']:.2f} × as fast, {made['bytes_after'] / 2**20:.1f} MiB instead of "
-            f"{made['bytes_before'] / 2**20:.1f}."
+            f"{compression['speed_up']:.2f} × as fast, {compression['bytes_after'] / 2**20:.1f} MiB "
+            f"instead of {compression['bytes_before'] / 2**20:.1f}."
         )
 
 
@@ -194,15 +194,17 @@ def _show_gate(version: ModelVersion) -> None:
 @project_option
 def models(surface: str, slug: str | None) -> None:
     """List the versions of SURFACE, newest first."""
-    found = find_surface(find_project(slug), surface)
+    target = find_surface(find_project(slug), surface)
     from inference.actions.summarise_shadow import summarise_shadow
 
     table = Table("version", "alias", "gate", "artifact", "made at", "in shadow")
-    for version in found.versions.all():
+    for version in target.versions.all():
         gate = "passed" if version.passed_gate else "refused"
-        made = f"{version.created_at:%Y-%m-%d %H:%M:%S}"
-        said = summarise_shadow(version)
-        table.add_row(version.label, version.alias, gate, version.artifact_sha256[:12], made, str(said))
+        created = f"{version.created_at:%Y-%m-%d %H:%M:%S}"
+        comparison = summarise_shadow(version)
+        table.add_row(
+            version.label, version.alias, gate, version.artifact_sha256[:12], created, str(comparison)
+        )
     if table.row_count:
         console.print(table)
     else:
@@ -244,40 +246,41 @@ def rollback(
 @project_option
 def shadow(surface: str, version: str, reason: str, slug: str | None) -> None:
     """Let VERSION answer a share of SURFACE's requests beside what is served, unseen."""
-    found = find_version(find_surface(find_project(slug), surface), version)
+    target = find_version(find_surface(find_project(slug), surface), version)
     from experiments.actions.shadow_version import CannotShadowError, shadow_version
 
     try:
-        shadow_version(version=found, by=OPERATOR, reason=reason)
+        shadow_version(version=target, by=OPERATOR, reason=reason)
     except CannotShadowError as error:
         raise fail(str(error)) from error
     echo(
-        f"{found} answers {found.surface.shadow_share:.0%} of the requests to '{surface}', unseen: "
+        f"{target} answers {target.surface.shadow_share:.0%} of the requests to '{surface}', unseen: "
         f"`bakeoff models {surface}` shows how it compares."
     )
 
 
 def _move(surface: str, version: str, reason: str, slug: str | None, *, stop: bool = False) -> None:
-    found = find_version(find_surface(find_project(slug), surface), version)
+    target = find_version(find_surface(find_project(slug), surface), version)
     from experiments.actions.promote_version import promote_version
     from experiments.actions.stop_and_promote import stop_and_promote
     from inference.actions.move_champion import CannotPromoteError
 
     try:
         act = stop_and_promote if stop else promote_version
-        decision = act(version=found, by=OPERATOR, reason=reason)
+        decision = act(version=target, by=OPERATOR, reason=reason)
     except CannotPromoteError as error:
         raise fail(str(error)) from error
-    if found.gate_refusal:
+    if target.gate_refusal:
         echo(
-            f"Against the gate: {found} {found.gate_refusal}. The registry and the audit trail say so."
+            f"Against the gate: {target} {target.gate_refusal}. The registry and the audit trail say "
+            "so."
         )
     late = [process for process, seconds in decision.read_back.items() if seconds is None]
     if late:
-        raise fail(f"{found} is champion, but {', '.join(late)} did not confirm it in time.")
+        raise fail(f"{target} is champion, but {', '.join(late)} did not confirm it in time.")
     confirmed = ", ".join(f"{seconds} s" for seconds in decision.read_back.values())
     echo(
-        f"{found} is the champion of '{surface}' "
+        f"{target} is the champion of '{surface}' "
         + (
             f"(serving confirmed: it answered in every web process; {confirmed})."
             if confirmed

@@ -56,8 +56,8 @@ def find_version(surface: Surface, label: str) -> ModelVersion:
     Raises:
         click.UsageError: there is no such one.
     """
-    found = [version for version in surface.versions.all() if version.label == label]
-    if not found:
+    versions = [version for version in surface.versions.all() if version.label == label]
+    if not versions:
         known = [version.label for version in surface.versions.all()[:10]]
         raise click.UsageError(f"version == '{label}', must be one of {known}.")
-    return found[0]
+    return versions[0]

@@ -20,9 +20,9 @@ def runs() -> None:
 @project_option
 def list_runs(surface: str, slug: str | None) -> None:
     """List the last runs of SURFACE, newest first."""
-    found = find_surface(find_project(slug), surface)
+    target = find_surface(find_project(slug), surface)
     table = Table("run", "model", "trigger", "state", "%", "said")
-    for run in found.training_runs.all()[:20]:
+    for run in target.training_runs.all()[:20]:
         table.add_row(
             str(run.pk),
             run.recommender,

@@ -98,8 +98,8 @@ def _effects(card: Scorecard) -> Table:
             continue
         relative = row.lift_interval is not None
         low, high = row.lift_interval or row.interval or (None, None)
-        said = _share if relative else _plain
-        interval = f"{said(low)} to {said(high)}" if row.interval else f"none: {row.why_not}"
+        write = _share if relative else _plain
+        interval = f"{write(low)} to {write(high)}" if row.interval else f"none: {row.why_not}"
         colour = _colour(card, row.metric, low, high)
         table.add_row(
             row.metric,
@@ -148,7 +148,7 @@ def draw(card: Scorecard) -> str:
     for row in result.comparisons:
         lift = row.effect.lift if row.effect else None
         low, high = row.lift_interval or (None, None)
-        said = (
+        sentence = (
             f"{_share(low)} to {_share(high)}"
             if row.lift_interval
             else row.why_not or "no relative effect"
@@ -159,7 +159,7 @@ def draw(card: Scorecard) -> str:
                 estimate=lift,
                 low=low,
                 high=high,
-                said=said or "no relative effect",
+                said=sentence or "no relative effect",
                 increase_is_good=row.metric not in question.lower_is_better,
                 margin=question.guardrails.get(row.metric),
             )

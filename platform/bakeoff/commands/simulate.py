@@ -105,9 +105,9 @@ def simulate(form: str, plot: Path | None, **options: Any) -> None:  # fmt: skip
 def _check(options: dict[str, Any]) -> None:
     from experiments.stats.totals import StatisticsError
 
-    for name, least in (("replications", 100), ("looks", 1), ("units", 4)):
-        if options[name] < least:
-            raise StatisticsError(f"{name} == {options[name]}, must be at least {least}.")
+    for name, minimum in (("replications", 100), ("looks", 1), ("units", 4)):
+        if options[name] < minimum:
+            raise StatisticsError(f"{name} == {options[name]}, must be at least {minimum}.")
     if options["baseline"] == 0 and options["metric"] is None:  # a lift is relative to it
         raise StatisticsError("baseline == 0, must not be zero: the lift is a share of it.")
     if options["overrun"] < 1:
@@ -262,13 +262,13 @@ def _show(rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
         "false positives",
         title=f"{options['replications']} experiments, {options['looks']} looks",
     )
-    found = "power" in rows[0]
-    if found:
+    has_power = "power" in rows[0]
+    if has_power:
         for column in (f"power at {rows[0]['lift']:+.2%}", "wrong way", "at half of it", "mean stop"):
             table.add_column(column)
     for row in rows:
         cells = [row["rule"], f"{row['false_positives']:.3f} ± {row['false_positives_error']:.3f}"]
-        if found:
+        if has_power:
             cells += [
                 f"{row['power']:.3f} ± {row['power_error']:.3f}",
                 f"{row['wrong_direction']:.4f}",

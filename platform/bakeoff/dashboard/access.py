@@ -63,19 +63,19 @@ def require(request: HttpRequest, project: Project, needed: str) -> None:
         )
 
 
-def experiment_for(request: HttpRequest, project: str, key: str, needed: str = VIEWER) -> Experiment:
+def experiment_for(request: HttpRequest, slug: str, key: str, needed: str = VIEWER) -> Experiment:
     """Return an experiment of one of the person's projects.
 
     Raises:
         Http404: there is none, or it is another's: the same answer.
         PermissionDenied: the role does not reach as far.
     """
-    found = (
-        Experiment.objects.filter(project__in=projects_of(request.user), project__slug=project, key=key)
+    experiment = (
+        Experiment.objects.filter(project__in=projects_of(request.user), project__slug=slug, key=key)
         .select_related("project", "surface", "layer")
         .first()
     )
-    if found is None:
+    if experiment is None:
         raise Http404
-    require(request, found.project, needed)
-    return found
+    require(request, experiment.project, needed)
+    return experiment

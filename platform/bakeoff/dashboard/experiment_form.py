@@ -60,14 +60,14 @@ class JsonField(forms.CharField):
         if not text:
             return self.kind()
         try:
-            found = orjson.loads(text)
+            parsed = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise forms.ValidationError(
                 _("Not JSON: %(error)s.") % {"error": error}, code="json"
             ) from error
-        if not isinstance(found, self.kind):
+        if not isinstance(parsed, self.kind):
             raise forms.ValidationError(_("Must be a JSON %(kind)s.") % {"kind": self.kind.__name__})
-        return found
+        return parsed
 
 
 class ExperimentForm(forms.Form):

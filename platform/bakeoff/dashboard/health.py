@@ -56,22 +56,22 @@ def health_issues(project: Project) -> list[HealthIssue]:
     """Return the health issues of a project."""
     now = timezone.now()
     running, unreadable = read_rows(Experiment.objects.running().filter(project=project))
-    found = [
+    issues = [
         HealthIssue(row.name, f"it cannot be read: {row.error}", "Correct its row, or end it.")
         for row in unreadable
     ]
     for experiment in running:
         try:
-            found += _experiment_issues(experiment)
+            issues += _experiment_issues(experiment)
         # This page is where a broken row is looked for: it must not fail by it.
         except Exception as error:
             logger.exception("experiment '%s' cannot be judged", experiment)
             what = _("it cannot be read: %(error)s") % {"error": f"{type(error).__name__}: {error}"}
-            found.append(HealthIssue(experiment.key, what, _("Correct its row, or end it.")))
+            issues.append(HealthIssue(experiment.key, what, _("Correct its row, or end it.")))
     runs = TrainingRun.objects.filter(
         surface__project=project, state=TrainingRun.State.FAILED, queued_at__gt=now - timedelta(days=2)
     )
-    found += [
+    issues += [
         HealthIssue(
             _("training run %(number)s") % {"number": run.pk},
             run.message[:200],
@@ -82,22 +82,22 @@ def health_issues(project: Project) -> list[HealthIssue]:
     ]
     for version in ModelVersion.objects.champions().filter(surface__project=project):
         if not (settings.BAKEOFF.artifacts / version.artifact_sha256).exists():
-            found.append(
+            issues.append(
                 HealthIssue(
                     str(version.surface),
                     _("the artifact of %(version)s is missing") % {"version": version.label},
                     _("Promote another version, or train a new one."),
                 )
             )
-    return [*found, *_texts_without_vectors(project), *_failed_work(project)]
+    return [*issues, *_texts_without_vectors(project), *_failed_work(project)]
 
 
 def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
-    now, found = timezone.now(), []
+    now, issues = timezone.now(), []
     link = reverse("report", args=[experiment.project.slug, experiment.key])
     look = experiment.looks.last()
     if look is not None and look.action == "halt":
-        found.append(
+        issues.append(
             HealthIssue(
                 experiment.key,
                 look.reason,
@@ -105,11 +105,11 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
                 link,
             )
         )
-    found += _forged_exposures(experiment, link)
-    found += _waiting_verdict(experiment, look, link)
+    issues += _forged_exposures(experiment, link)
+    issues += _waiting_verdict(experiment, look, link)
     pause = timedelta(seconds=LATE_LOOKS * experiment.parsed_policy.look_every_seconds + 60)
     if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
-        found.append(
+        issues.append(
             HealthIssue(
                 experiment.key,
                 _("no new data since %(at)s") % {"at": f"{look.taken_at:%Y-%m-%d %H:%M}"},
@@ -119,7 +119,7 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
         )
     for variant, served in (look.serving if look is not None else {}).items():
         if served["errors"] > 0.05:
-            found.append(
+            issues.append(
                 HealthIssue(
                     experiment.key,
                     _("%(share)s of the answers of '%(variant)s' failed")
@@ -128,7 +128,7 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
                     link,
                 )
             )
-    return found
+    return issues
 
 
 def _texts_without_vectors(project: Project) -> list[HealthIssue]:

@@ -32,7 +32,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         return {}
     projects = list(projects_of(person).order_by("slug")[:200])
     match = request.resolver_match
-    slug = (match.kwargs.get("project") if match is not None else None) or request.GET.get("project")
+    slug = (match.kwargs.get("slug") if match is not None else None) or request.GET.get("project")
     current = next((p for p in projects if p.slug == slug), projects[0] if projects else None)
     return {
         "projects": projects,

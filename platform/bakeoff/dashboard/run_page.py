@@ -84,10 +84,10 @@ def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
     if not fits:
         return ""
     every = [point for line in fits.values() for point in line]
-    most, high = max(step for step, _ in every) or 1.0, max(loss for _, loss in every) or 1.0
+    last, high = max(step for step, _ in every) or 1.0, max(loss for _, loss in every) or 1.0
 
     def place(point: tuple[float, float]) -> str:
-        x = LEFT + (WIDTH - LEFT - 12) * point[0] / most
+        x = LEFT + (WIDTH - LEFT - 12) * point[0] / last
         y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[1], 0.0) / high)
         return f"{x:.1f},{y:.1f}"
 
@@ -110,7 +110,7 @@ def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
         '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
         '<text x="{}" y="{}" text-anchor="end">{}</text></svg>',
         WIDTH, HEIGHT, _("Loss over steps"), lines, LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
-        WIDTH - 12, HEIGHT - 8, _("step %(number)s") % {"number": f"{most:,.0f}"},
+        WIDTH - 12, HEIGHT - 8, _("step %(number)s") % {"number": f"{last:,.0f}"},
     )  # fmt: skip
 
 
@@ -119,11 +119,11 @@ def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
     if not points:
         return ""
     metric = next(name for name in points[0] if name != "rows")
-    most = max(point["rows"] for point in points) or 1
+    all_rows = max(point["rows"] for point in points) or 1
     high = max(point[metric] for point in points) or 1.0
     places = [
         (
-            LEFT + (WIDTH - LEFT - 12) * point["rows"] / most,
+            LEFT + (WIDTH - LEFT - 12) * point["rows"] / all_rows,
             TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[metric], 0.0) / high),
             _("%(rows)s rows: %(metric)s %(value)s")
             % {
@@ -147,7 +147,7 @@ def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
             ((f"{x:.1f}", f"{y:.1f}", title) for x, y, title in places),
         ),
         LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
-        WIDTH - 12, HEIGHT - 8, _("%(rows)s rows") % {"rows": f"{most:,.0f}"},
+        WIDTH - 12, HEIGHT - 8, _("%(rows)s rows") % {"rows": f"{all_rows:,.0f}"},
     )  # fmt: skip
 
 
@@ -167,17 +167,17 @@ def draw_calibration(bins: Sequence[Sequence[float]]) -> SafeString | str:
         "<title>{}</title></circle>",
         (
             (
-                f"{left + at(said):.1f}",
+                f"{left + at(predicted):.1f}",
                 f"{at(1 - right):.1f}",
                 f"{2 + 10 * (count / total) ** 0.5:.1f}",
                 _("confidence %(confidence)s, correct %(correct)s, %(count)s examples")
                 % {
-                    "confidence": f"{said:.0%}",
+                    "confidence": f"{predicted:.0%}",
                     "correct": f"{right:.0%}",
                     "count": int(count),
                 },
             )
-            for said, right, count in bins
+            for predicted, right, count in bins
         ),
     )
     return format_html(

@@ -35,9 +35,9 @@ class SlowedForm(AuthenticationForm):
                 % {"maximum": MAX_FAILURES, "minutes": WITHIN_SECONDS // 60},
                 code="throttled",
             )
-        found = super().clean()
+        cleaned = super().clean()
         throttle.succeeded()
-        return found
+        return cleaned
 
 
 class SignIn(LoginView):

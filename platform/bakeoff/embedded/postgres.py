@@ -161,6 +161,6 @@ def _wait_until_ready(child: Child, environment: Environment, is_cancelled: Call
 
 
 def _make_database(connection: psycopg.Connection) -> None:
-    found = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'bakeoff'").fetchone()
-    if not found:
+    existing = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'bakeoff'").fetchone()
+    if not existing:
         connection.execute("CREATE DATABASE bakeoff")

@@ -190,13 +190,13 @@ def end_servers_of(folder: Path, program: str, *, number: signal.Signals, second
 
 
 def _servers_of(folder: Path, program: str) -> list[int]:
-    found = []
+    servers = []
     for process in psutil.process_iter(["name"]):
         with contextlib.suppress(psutil.Error, OSError):
             # By the folder, since a backend's command line names its database only.
             if program in (process.info["name"] or "") and Path(process.cwd()) == folder.resolve():
-                found.append(process.pid)
-    return found
+                servers.append(process.pid)
+    return servers
 
 
 def wait_until_gone(pids: Sequence[int], seconds: float) -> None:

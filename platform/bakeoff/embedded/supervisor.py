@@ -130,10 +130,10 @@ class Platform:
 
     def wait(self) -> None:
         """Wait until somebody asks to stop: Ctrl-C, SIGTERM, or a terminal that was closed."""
-        asked = threading.Event()
+        stop_requested = threading.Event()
         for number in STOP_SIGNALS:
-            signal.signal(number, lambda *_: asked.set())
-        while not asked.wait(0.5):
+            signal.signal(number, lambda *_: stop_requested.set())
+        while not stop_requested.wait(0.5):
             pass
 
     def stop(self) -> None:

@@ -278,9 +278,9 @@ class Replay:
         )
 
     def _wait_for_experiment(self, version: ModelVersion) -> Experiment:
-        found = Experiment.objects.filter(variants__model_version=version)
-        wait_until(found.exists, f"the experiment of {version}")
-        return found.get()
+        experiments = Experiment.objects.filter(variants__model_version=version)
+        wait_until(experiments.exists, f"the experiment of {version}")
+        return experiments.get()
 
     def _start_against_gate(self, version: ModelVersion) -> Experiment:
         champion = self._surface.versions.champions().get()

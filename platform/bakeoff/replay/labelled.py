@@ -127,9 +127,9 @@ class LabelledReplay:
         if challenger.passed_gate and baseline.passed_gate:
             # Only now: the experiment of the challenger's parent would be in the way.
             patch_surface(surface=self._surface, changes={"start_experiments": True}, by=OPERATOR)
-            found = Experiment.objects.filter(variants__model_version=challenger)
-            wait_until(found.exists, f"the experiment of {challenger}")
-            self._compete(found.get(), result)
+            experiments = Experiment.objects.filter(variants__model_version=challenger)
+            wait_until(experiments.exists, f"the experiment of {challenger}")
+            self._compete(experiments.get(), result)
         champion = self._surface.versions.champions().first()
         result.champion = str(champion) if champion is not None else ""
         result.accuracy = {
@@ -241,15 +241,15 @@ class LabelledReplay:
 
     async def _ask(self, client: httpx2.AsyncClient, number: int, row: LabelledRow) -> None:
         unit = f"visitor-{number}"
-        asked = {"surface": "labels", "unit_id": unit, "text": row.text, "features": dict(row.features)}
-        answer = await client.post("/v1/classify", json=asked)
+        body = {"surface": "labels", "unit_id": unit, "text": row.text, "features": dict(row.features)}
+        answer = await client.post("/v1/classify", json=body)
         if answer.status_code != 200:
             raise ReplayError(f"/v1/classify answered {answer.status_code}: {answer.text[:200]}")
-        said = answer.json()
-        self._fallbacks += said["fallback"] is not None
-        self._right.setdefault(said["model"], []).append(said["labels"][0]["label"] == row.label)
+        served = answer.json()
+        self._fallbacks += served["fallback"] is not None
+        self._right.setdefault(served["model"], []).append(served["labels"][0]["label"] == row.label)
         correction = {
-            "recommendation_id": said["recommendation_id"],
+            "recommendation_id": served["recommendation_id"],
             "unit_id": unit,
             "kind": "correction",
             "value": row.label,

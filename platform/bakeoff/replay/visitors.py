@@ -135,7 +135,7 @@ async def _tell(
         rating = visitor.likes[item]
         name = f"{traffic.salt}:{recommendation}:{item}:rating"
         if rating in {1, 2, 3, 4, 5} and _one_in(RATES_ONE_IN, name):
-            said = {
+            body = {
                 "feedback_id": name,
                 "recommendation_id": recommendation,
                 "item_id": item,
@@ -143,7 +143,7 @@ async def _tell(
                 "kind": "rating",
                 "value": rating,
             }
-            await _post(client, "/v1/feedback", said)
+            await _post(client, "/v1/feedback", body)
             ledger.feedback.add(name)
 
 

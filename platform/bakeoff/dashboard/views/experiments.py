@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 @require_safe
 @login_required
-def list_experiments(request: HttpRequest, project: str) -> HttpResponse:
+def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
     """List a project's experiments: by state, by words, archived ones apart."""
-    found = project_for(request, project)
+    project = project_for(request, slug)
     state, words = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    experiments = Experiment.objects.filter(project=found).select_related("project", "surface")
+    experiments = Experiment.objects.filter(project=project).select_related("project", "surface")
     if state == "archived":
         experiments = experiments.exclude(archived_at=None)
     else:
@@ -57,16 +57,22 @@ def list_experiments(request: HttpRequest, project: str) -> HttpResponse:
             Q(key__icontains=words) | Q(hypothesis__icontains=words) | Q(lesson__icontains=words)
         )
     page = page_of(request, experiments)
-    context = {"page": page, "cards": cards_of(page), "state": state, "words": words, "project": found}
+    context = {
+        "page": page,
+        "cards": cards_of(page),
+        "state": state,
+        "words": words,
+        "project": project,
+    }
     return render(request, "dashboard/experiments.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def define(request: HttpRequest, project: str) -> HttpResponse:
+def define(request: HttpRequest, slug: str) -> HttpResponse:
     """Define an experiment; what was typed stays, with the rule at the field that breaks it."""
-    found = project_for(request, project, ANALYST)
-    form = ExperimentForm(found, request.POST or None, initial=dict(request.GET.items()))
+    project = project_for(request, slug, ANALYST)
+    form = ExperimentForm(project, request.POST or None, initial=dict(request.GET.items()))
     if request.method == "POST" and form.is_valid():
         try:
             experiment = define_experiment(form.draft(owner=str(request.user)))
@@ -74,23 +80,23 @@ def define(request: HttpRequest, project: str) -> HttpResponse:
             form.add_rule(error.field, str(error))
         else:
             messages.success(request, _("Experiment created. It takes no traffic until you start it."))
-            return redirect("report", found.slug, experiment.key)
-    context = {"form": form, "project": found, "plan": plan_in_words(form)}
+            return redirect("report", project.slug, experiment.key)
+    context = {"form": form, "project": project, "plan": plan_in_words(form)}
     status = 422 if form.errors else 200
     return render(request, "dashboard/experiment_form.html", context, status=status)
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
+def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Change the fields of a draft that were changed in the form; all others stay."""
-    draft = experiment_for(request, project, key, ANALYST)
+    draft = experiment_for(request, slug, key, ANALYST)
     if draft.state != Experiment.State.DRAFT:
         raise PermissionDenied(_("A started experiment cannot be edited: create another one."))
     form = ExperimentForm(draft.project, request.POST or None, initial=initial_of(draft), edits=draft)
     if request.method == "POST" and form.is_valid():
         try:
-            made = edit_draft(
+            changed = edit_draft(
                 experiment=draft,
                 edit=form.apply_to,
                 by=str(request.user),
@@ -104,7 +110,7 @@ def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
             form.add_error(None, f"{error}.")
         else:
             messages.success(request, _("Saved."))
-            return redirect("report", project, made.key)
+            return redirect("report", slug, changed.key)
     context = {
         "form": form,
         "project": draft.project,
@@ -118,10 +124,10 @@ def edit(request: HttpRequest, project: str, key: str) -> HttpResponse:
 
 @require_http_methods(["POST"])
 @login_required
-def preview_plan(request: HttpRequest, project: str) -> HttpResponse:
+def preview_plan(request: HttpRequest, slug: str) -> HttpResponse:
     """Say what the form would take: units, days, smallest effect. Asked while a person types."""
-    found = project_for(request, project, ANALYST)
-    form = ExperimentForm(found, request.POST)
+    project = project_for(request, slug, ANALYST)
+    form = ExperimentForm(project, request.POST)
     form.is_valid()
     return render(request, "dashboard/plan.html", {"plan": plan_in_words(form)})
 
@@ -302,12 +308,12 @@ def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def act(request: HttpRequest, project: str, key: str, verb: str) -> HttpResponse:
+def act(request: HttpRequest, slug: str, key: str, verb: str) -> HttpResponse:
     """Say what an act will do, and do it when it is confirmed."""
     if verb not in ACTS:
         raise Http404
     chosen = ACTS[verb]
-    experiment = experiment_for(request, project, key, chosen.needed)
+    experiment = experiment_for(request, slug, key, chosen.needed)
     problem = ""
     if request.method == "POST":
         try:
@@ -321,11 +327,7 @@ def act(request: HttpRequest, project: str, key: str, verb: str) -> HttpResponse
             problem = str(error)
         else:
             messages.success(request, f"{chosen.done}.")
-            return (
-                redirect("experiments", project)
-                if verb == "discard"
-                else redirect("report", project, key)
-            )
+            return redirect("experiments", slug) if verb == "discard" else redirect("report", slug, key)
     context = {
         "experiment": experiment,
         "verb": verb,

@@ -40,7 +40,7 @@ class Card:
 
 def cards_of(experiments: Iterable[Experiment]) -> list[Card]:
     """Read what a list says of each experiment."""
-    found = []
+    cards = []
     for experiment in experiments:
         look = experiment.looks.last()
         waits = (
@@ -48,8 +48,8 @@ def cards_of(experiments: Iterable[Experiment]) -> list[Card]:
             and look is not None
             and look.action != Decision.Action.KEEP_RUNNING
         )
-        found.append(Card(experiment, summarise_verdict(experiment), look, waits))
-    return found
+        cards.append(Card(experiment, summarise_verdict(experiment), look, waits))
+    return cards
 
 
 @require_safe

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @require_safe
 @login_required
-def show_events(request: HttpRequest, project: str) -> HttpResponse:
+def show_events(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what arrives now, what is refused and why; asking keeps the project watched."""
-    found = project_for(request, project)
+    project = project_for(request, slug)
     rows: list[Any] = []
     away = ""
     try:
         cache = cache_client()
-        if watch(cache, found.pk):
+        if watch(cache, project.pk):
             announce_change(cache)  # processes look at once who is watched
-        rows = read_seen(cache, found.pk)
+        rows = read_seen(cache, project.pk)
     except redis.exceptions.RedisError as error:
         away = str(error)
-    context = {"project": found, "rows": rows, "away": away}
+    context = {"project": project, "rows": rows, "away": away}
     if request.headers.get("HX-Request"):
         return render(request, "dashboard/event_rows.html", context)
     return render(request, "dashboard/events.html", context)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @require_POST
 @login_required
-def make_key(request: HttpRequest, project: str) -> HttpResponse:
+def make_key(request: HttpRequest, slug: str) -> HttpResponse:
     """Make a key; its text is shown once."""
-    owner = project_for(request, project, ADMIN)
+    project = project_for(request, slug, ADMIN)
     draft = KeyDraft(
         kind=request.POST.get("kind", ""),
         name=request.POST.get("name", ""),
@@ -33,21 +33,21 @@ def make_key(request: HttpRequest, project: str) -> HttpResponse:
         origins=request.POST.get("origins", "").split(),
     )
     try:
-        _key, text = edit_keys.make_key(project=owner, draft=draft, by=str(request.user))
+        _key, text = edit_keys.make_key(project=project, draft=draft, by=str(request.user))
     except KeyRuleError as error:
         messages.error(request, str(error))
-        return redirect("team", project)
+        return redirect("team", slug)
     announce_change(cache_client())
     messages.success(request, _("Copy the key now, it is shown only once: %(key)s") % {"key": text})
-    return redirect("team", project)
+    return redirect("team", slug)
 
 
 @require_POST
 @login_required
-def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
+def change_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     """Change what a key may do, and the pages that may use it."""
-    owner = project_for(request, project, ADMIN)
-    key = get_object_or_404(ApiKey, pk=key_id, project=owner)
+    project = project_for(request, slug, ADMIN)
+    key = get_object_or_404(ApiKey, pk=key_id, project=project)
     try:
         edit_keys.change_key(
             key=key,
@@ -57,19 +57,19 @@ def change_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
         )
     except KeyRuleError as error:
         messages.error(request, str(error))
-        return redirect("team", project)
+        return redirect("team", slug)
     announce_change(cache_client())
     messages.success(request, _("Saved."))
-    return redirect("team", project)
+    return redirect("team", slug)
 
 
 @require_POST
 @login_required
-def revoke_key(request: HttpRequest, project: str, key_id: int) -> HttpResponse:
+def revoke_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     """Make a key useless at once."""
-    owner = project_for(request, project, ADMIN)
-    key = get_object_or_404(ApiKey, pk=key_id, project=owner)
+    project = project_for(request, slug, ADMIN)
+    key = get_object_or_404(ApiKey, pk=key_id, project=project)
     edit_keys.revoke_key(key=key, by=str(request.user))
     announce_change(cache_client())
     messages.success(request, _("Key %(key)s revoked.") % {"key": key})
-    return redirect("team", project)
+    return redirect("team", slug)

@@ -70,10 +70,10 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
+def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
     """List metrics and declare one."""
-    found = project_for(request, project, ANALYST if request.method == "POST" else "viewer")
-    form = MetricForm(request.POST or None, instance=Metric(project=found))
+    project = project_for(request, slug, ANALYST if request.method == "POST" else "viewer")
+    form = MetricForm(request.POST or None, instance=Metric(project=project))
     if request.method == "POST" and form.is_valid():
         try:
             create_metric(metric=form.instance, by=str(request.user))
@@ -81,7 +81,11 @@ def list_metrics(request: HttpRequest, project: str) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
             messages.success(request, _("Metric created."))
-            return redirect("metrics", project)
-    context = {"page": page_of(request, found.metrics.order_by("key")), "form": form, "project": found}
+            return redirect("metrics", slug)
+    context = {
+        "page": page_of(request, project.metrics.order_by("key")),
+        "form": form,
+        "project": project,
+    }
     status = 422 if form.errors else 200
     return render(request, "dashboard/metrics.html", context, status=status)

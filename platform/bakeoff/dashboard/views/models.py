@@ -26,41 +26,41 @@ from inference.models import ModelVersion, TrainingRun
 
 @require_safe
 @login_required
-def list_models(request: HttpRequest, project: str) -> HttpResponse:
+def list_models(request: HttpRequest, slug: str) -> HttpResponse:
     """List versions, and training runs with their progress."""
-    found = project_for(request, project)
-    versions = ModelVersion.objects.filter(surface__project=found).select_related("surface", "parent")
+    project = project_for(request, slug)
+    versions = ModelVersion.objects.filter(surface__project=project).select_related("surface", "parent")
     context = {
-        "project": found,
+        "project": project,
         "page": page_of(request, versions.order_by("-id")),
-        "runs": TrainingRun.objects.filter(surface__project=found).select_related("surface", "version")[
-            :15
-        ],
+        "runs": TrainingRun.objects.filter(surface__project=project).select_related(
+            "surface", "version"
+        )[:15],
     }
     return render(request, "dashboard/models.html", context)
 
 
 def _version_for(request: HttpRequest, version_id: int, needed: str = "viewer") -> ModelVersion:
-    found = (
+    version = (
         ModelVersion.objects.filter(pk=version_id, surface__project__in=projects_of(request.user))
         .select_related("surface__project", "parent", "snapshot")
         .first()
     )
-    if found is None:
+    if version is None:
         raise Http404
-    require(request, found.surface.project, needed)
-    return found
+    require(request, version.surface.project, needed)
+    return version
 
 
 @require_safe
 @login_required
-def show_version(request: HttpRequest, project: str, version_id: int) -> HttpResponse:
+def show_version(request: HttpRequest, slug: str, version_id: int) -> HttpResponse:
     """Show a version: its gate, lineage, moves and shadow."""
-    found = project_for(request, project)
+    project = project_for(request, slug)
     version = _version_for(request, version_id)
     run = version.trainingrun_set.order_by("-id").first()
     context = {
-        "project": found,
+        "project": project,
         "version": version,
         "page": run_page(run) if run is not None else None,
         "children": ModelVersion.objects.filter(parent=version),
@@ -102,7 +102,7 @@ VERSION_ACTS = {
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def act_on_version(request: HttpRequest, project: str, version_id: int, verb: str) -> HttpResponse:
+def act_on_version(request: HttpRequest, slug: str, version_id: int, verb: str) -> HttpResponse:
     """Say what an act on a version will do, and do it when it is confirmed."""
     if verb not in VERSION_ACTS:
         raise Http404
@@ -122,7 +122,7 @@ def act_on_version(request: HttpRequest, project: str, version_id: int, verb: st
                 messages.warning(
                     request, _("Not every web process has confirmed it yet: see the health page.")
                 )
-            return redirect("version", project, version_id)
+            return redirect("version", slug, version_id)
     context = {
         "version": version,
         "verb": verb,

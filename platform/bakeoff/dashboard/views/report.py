@@ -57,20 +57,20 @@ def _css() -> str:
 
 def _quotes(experiment: Experiment) -> list[Feedback]:
     """Return the latest words of each variant, redacted as they are stored."""
-    found: list[Feedback] = []
+    quotes: list[Feedback] = []
     for variant in experiment.variants.all():
-        said = Feedback.objects.counted().filter(
+        texts = Feedback.objects.counted().filter(
             project=experiment.project_id, variant=variant, kind=Feedback.Kind.TEXT
         )
-        found += list(said.exclude(text="").select_related("variant").order_by("-id")[:QUOTES])
-    return found
+        quotes += list(texts.exclude(text="").select_related("variant").order_by("-id")[:QUOTES])
+    return quotes
 
 
 @require_safe
 @login_required
-def show_report(request: HttpRequest, project: str, key: str) -> HttpResponse:
+def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show the report, its times in the project's zone."""
-    experiment = experiment_for(request, project, key)
+    experiment = experiment_for(request, slug, key)
     context = _context(experiment) | {
         "quotes": _quotes(experiment),
         "acts": acts_for(experiment, request.user),
@@ -90,9 +90,9 @@ def _attached(body: str | bytes, kind: str, name: str) -> HttpResponse:
 
 @require_safe
 @login_required
-def download(request: HttpRequest, project: str, key: str, form: str) -> HttpResponse:
+def download(request: HttpRequest, slug: str, key: str, form: str) -> HttpResponse:
     """Give the report as a file."""
-    experiment = experiment_for(request, project, key)
+    experiment = experiment_for(request, slug, key)
     name = f"{experiment.key}.{form}"
     if form == "ipynb":
         look = experiment.looks.last()
@@ -128,9 +128,9 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
 
 @require_POST
 @login_required
-def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
+def share(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Freeze a copy of the report behind a link; its address is shown once."""
-    experiment = experiment_for(request, project, key, ANALYST)
+    experiment = experiment_for(request, slug, key, ANALYST)
     try:
         days = float(request.POST.get("days", "14"))
     except ValueError:
@@ -141,7 +141,7 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
             _("Days must be above 0 and at most %(maximum)s, not '%(days)s'.")
             % {"days": request.POST.get("days", "")[:40], "maximum": MAX_DAYS},
         )
-        return redirect("report", project, key)
+        return redirect("report", slug, key)
     with timezone.override(experiment.project.timezone):
         page = render_to_string("dashboard/shared.html", _context(experiment))
     until = timezone.now() + timedelta(days=days)
@@ -154,27 +154,27 @@ def share(request: HttpRequest, project: str, key: str) -> HttpResponse:
         )
         % {"until": until.strftime("%Y-%m-%d"), "address": address},
     )
-    return redirect("report", project, key)
+    return redirect("report", slug, key)
 
 
 @require_POST
 @login_required
-def revoke(request: HttpRequest, project: str, key: str, share_id: int) -> HttpResponse:
+def revoke(request: HttpRequest, slug: str, key: str, share_id: int) -> HttpResponse:
     """End a link at once."""
-    experiment = experiment_for(request, project, key, ANALYST)
-    found = get_object_or_404(ReportShare, pk=share_id, experiment=experiment)
-    revoke_share(share=found, by=str(request.user))
+    experiment = experiment_for(request, slug, key, ANALYST)
+    share = get_object_or_404(ReportShare, pk=share_id, experiment=experiment)
+    revoke_share(share=share, by=str(request.user))
     messages.success(request, _("Link revoked."))
-    return redirect("report", project, key)
+    return redirect("report", slug, key)
 
 
 @require_http_methods(["GET", "HEAD"])
 def show_shared(request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG001
     """Show a frozen copy to whoever has its link."""
-    found = ReportShare.objects.open_now().filter(digest=digest_of_token(token)).first()
-    if found is None:
+    share = ReportShare.objects.open_now().filter(digest=digest_of_token(token)).first()
+    if share is None:
         raise Http404
-    answer = HttpResponse(found.page)
+    answer = HttpResponse(share.page)
     answer["X-Robots-Tag"] = "noindex"
     answer["Referrer-Policy"] = "no-referrer"
     answer["Cache-Control"] = "no-store"

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
+def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what units say by kind and variant, and one text to review: its variant is hidden."""
-    found = project_for(request, project, ANALYST if request.method == "POST" else "viewer")
+    project = project_for(request, slug, ANALYST if request.method == "POST" else "viewer")
     person = str(request.user)
     if request.method == "POST":
-        feedback = get_object_or_404(Feedback, pk=request.POST.get("feedback") or 0, project=found)
+        feedback = get_object_or_404(Feedback, pk=request.POST.get("feedback") or 0, project=project)
         try:
             review_claimed(
                 feedback=feedback,
@@ -45,21 +45,21 @@ def show_feedback(request: HttpRequest, project: str) -> HttpResponse:
             messages.error(request, _("Someone else is reviewing this entry."))
         except CannotReviewError as error:
             messages.error(request, str(error))
-        return redirect("feedback", project)
+        return redirect("feedback", slug)
     counts = (
         Feedback.objects.counted()
-        .filter(project=found)
+        .filter(project=project)
         .values("kind", "variant__experiment__key", "variant__key")
         .annotate(count=Count("id"))
         .order_by("kind", "variant__experiment__key", "variant__key")[:100]
     )
-    reviews = may(request.user, found, ANALYST)
+    reviews = may(request.user, project, ANALYST)
     context = {
-        "project": found,
+        "project": project,
         "counts": counts,
-        "review": claim_next_review(project=found, reviewer=person) if reviews else None,
-        "waiting": feedback_to_review(found).count(),
-        "agreement": reviewers_agreement(found.pk),
+        "review": claim_next_review(project=project, reviewer=person) if reviews else None,
+        "waiting": feedback_to_review(project).count(),
+        "agreement": reviewers_agreement(project.pk),
         "reviews": reviews,
     }
     return render(request, "dashboard/feedback.html", context)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @require_POST
 @login_required
-def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
+def train(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Queue a training run on what was recorded."""
-    found = project_for(request, project, OPERATOR)
-    surface = get_object_or_404(Surface, project=found, key=key)
+    project = project_for(request, slug, OPERATOR)
+    surface = get_object_or_404(Surface, project=project, key=key)
     try:
         run = retrain_surface(
             surface=surface,
@@ -37,7 +37,7 @@ def train(request: HttpRequest, project: str, key: str) -> HttpResponse:
         )
     except CannotTrainError as error:
         messages.error(request, end_sentence(show_stored(str(error))))
-        return redirect("surface", project, key)
+        return redirect("surface", slug, key)
     return redirect("run", run.pk)
 
 

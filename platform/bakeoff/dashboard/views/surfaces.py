@@ -94,18 +94,18 @@ class SurfaceForm(SurfaceChangeForm):
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
+def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
     """List surfaces with their champions, and make one."""
-    found = project_for(request, project, OPERATOR if request.method == "POST" else "viewer")
-    form = SurfaceForm(request.POST or None, instance=Surface(project=found))
+    project = project_for(request, slug, OPERATOR if request.method == "POST" else "viewer")
+    form = SurfaceForm(request.POST or None, instance=Surface(project=project))
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
-        if Surface.objects.filter(project=found, key=key).exists():
+        if Surface.objects.filter(project=project, key=key).exists():
             form.add_error("key", _("A surface with this key already exists."))
         else:
             try:
                 put_surface(
-                    project=found, key=key, values=form.values(), replace=False, by=str(request.user)
+                    project=project, key=key, values=form.values(), replace=False, by=str(request.user)
                 )
             except CannotChangeSurfaceError as error:
                 form.add_error(error.field, str(error))
@@ -115,18 +115,18 @@ def list_surfaces(request: HttpRequest, project: str) -> HttpResponse:
                     _("Surface created. Call it with /v1/%(kind)s.")
                     % {"kind": form.cleaned_data["kind"]},
                 )
-                return redirect("surface", project, key)
-    rows = [(s, s.versions.champions().first()) for s in found.surfaces.order_by("key")]
-    context = {"rows": rows, "form": form, "project": found}
+                return redirect("surface", slug, key)
+    rows = [(s, s.versions.champions().first()) for s in project.surfaces.order_by("key")]
+    context = {"rows": rows, "form": form, "project": project}
     return render(request, "dashboard/surfaces.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def edit_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
+def edit_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Change a surface; fields that are not on the form stay as they are."""
-    found = project_for(request, project, OPERATOR)
-    surface = get_object_or_404(Surface, project=found, key=key)
+    project = project_for(request, slug, OPERATOR)
+    surface = get_object_or_404(Surface, project=project, key=key)
     form = SurfaceChangeForm(request.POST or None, instance=surface)
     if request.method == "POST" and form.is_valid():
         try:
@@ -135,19 +135,19 @@ def edit_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
             form.add_error(error.field, str(error))
         else:
             messages.success(request, _("Saved."))
-            return redirect("surface", project, key)
-    context = {"form": form, "project": found, "surface": surface}
+            return redirect("surface", slug, key)
+    context = {"form": form, "project": project, "surface": surface}
     return render(request, "dashboard/surface_edit.html", context, status=422 if form.errors else 200)
 
 
 @require_safe
 @login_required
-def show_surface(request: HttpRequest, project: str, key: str) -> HttpResponse:
+def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show a surface: who serves it, who did, what runs, what it learns, how it drifts."""
-    found = project_for(request, project)
-    surface = get_object_or_404(Surface, project=found, key=key)
+    project = project_for(request, slug)
+    surface = get_object_or_404(Surface, project=project, key=key)
     context = {
-        "project": found,
+        "project": project,
         "surface": surface,
         "champion": surface.versions.champions().first(),
         "history": Decision.objects.filter(surface=surface).select_related(

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 @require_safe
 @login_required
-def show_team(request: HttpRequest, project: str) -> HttpResponse:
+def show_team(request: HttpRequest, slug: str) -> HttpResponse:
     """Show keys, members and the audit trail."""
-    found = project_for(request, project)
+    project = project_for(request, slug)
     context = {
-        "project": found,
-        "keys": found.api_keys.order_by("-id"),
-        "members": found.memberships.select_related("user").order_by("user__username"),
+        "project": project,
+        "keys": project.api_keys.order_by("-id"),
+        "members": project.memberships.select_related("user").order_by("user__username"),
         "roles": Membership.Role.choices,
         "scopes": SCOPES,
-        "page": page_of(request, found.audit_entries.all()),
+        "page": page_of(request, project.audit_entries.all()),
     }
     return render(request, "dashboard/team.html", context)
 
 
 @require_POST
 @login_required
-def set_member(request: HttpRequest, project: str) -> HttpResponse:
+def set_member(request: HttpRequest, slug: str) -> HttpResponse:
     """Give a person a role, or take it away; a project keeps one admin at least."""
-    found = project_for(request, project, ADMIN)
+    project = project_for(request, slug, ADMIN)
     name, role = request.POST.get("username", "").strip(), request.POST.get("role", "")
     person = User.objects.filter(username=name).first()
     if person is None:
@@ -49,14 +49,14 @@ def set_member(request: HttpRequest, project: str) -> HttpResponse:
             request,
             _("There is no account with the name '%(name)s'.") % {"name": name[:60]},
         )
-        return redirect("team", project)
+        return redirect("team", slug)
     try:
-        set_role(project=found, person=person, role=role, by=str(request.user))
+        set_role(project=project, person=person, role=role, by=str(request.user))
     except LastAdminError:
         messages.error(request, _("%(name)s is the last admin of this project.") % {"name": name})
-        return redirect("team", project)
+        return redirect("team", slug)
     except ValueError as error:
         messages.error(request, str(error))
-        return redirect("team", project)
+        return redirect("team", slug)
     messages.success(request, _("Saved."))
-    return redirect("team", project)
+    return redirect("team", slug)

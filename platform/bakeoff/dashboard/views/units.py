@@ -21,17 +21,17 @@ LATEST = 30
 
 @require_safe
 @login_required
-def show_unit(request: HttpRequest, project: str) -> HttpResponse:
+def show_unit(request: HttpRequest, slug: str) -> HttpResponse:
     """Show one unit: what it is in and why, what it was shown, did and said."""
-    found = project_for(request, project)
+    project = project_for(request, slug)
     unit = request.GET.get("unit", "").strip()[:200]
-    context: dict[str, Any] = {"project": found, "unit": unit}
+    context: dict[str, Any] = {"project": project, "unit": unit}
     if unit:
-        mine = {"project": found, "unit_id": unit}
+        mine = {"project": project, "unit_id": unit}
         context |= {
             "stored": Unit.objects.filter(**mine).first(),
             "excluded": ExcludedUnit.objects.filter(**mine).first(),
-            "assignments": assignments_of(found.pk, unit),
+            "assignments": assignments_of(project.pk, unit),
             "exposures": Exposure.objects.filter(**mine).select_related("experiment", "variant")[
                 :LATEST
             ],
