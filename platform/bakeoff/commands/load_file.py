@@ -1,0 +1,137 @@
+"""Read the rows of a file that is loaded: where it goes on, and which rows are rejected."""
+
+from __future__ import annotations
+
+import csv
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import click
+
+from bakeoff.commands.terminal import echo, progress
+from bakeoff.replay.dataset import DatasetError, stream_rows
+from experiments.bounds import BoundsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def read_file(
+    file: Path, parse: Callable[[dict[str, Any]], T], *, resume: bool = False
+) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
+    """Yield the good rows of a file and what is to be told of each commit."""
+    rejects: _Rejects | None = None
+    try:
+        stream = stream_rows(file)
+        place = _Place(file, keeps=resume)
+        if place.done:
+            echo(f"Going on after row {place.done} of {file.name}.")
+        rejects = _Rejects(file, append=place.done > 0)
+        with progress(f"Loading {file.name}", stream.total) as bar:
+            reading = _Reading(stream.rows, parse, place, rejects, bar)
+            yield reading.good(), reading.advance
+            reading.advance(0)
+    except DatasetError as error:
+        raise click.UsageError(str(error)) from error
+    finally:
+        if rejects is not None and rejects.count:
+            echo(
+                f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}"
+            )
+    place.forget()
+
+
+class _Reading(Generic[T]):
+    """Rows on their way from a file: what is committed of them is noted, with what was rejected."""
+
+    def __init__(
+        self,
+        rows: Iterator[dict[str, Any]],
+        parse: Callable[[dict[str, Any]], T],
+        place: _Place,
+        rejects: _Rejects,
+        bar: Callable[[int], None],
+    ) -> None:
+        self._rows, self._parse = rows, parse
+        self._place, self._rejects, self._bar = place, rejects, bar
+        self._seen = self._told = 0
+
+    def good(self) -> Iterator[T]:
+        for row in self._rows:
+            self._seen += 1
+            if self._seen <= self._place.done:
+                continue
+            try:
+                yield self._parse(row)
+            except BoundsError as error:
+                self._rejects.add({**row, "row": self._seen + 1, "reason": str(error)})
+
+    def advance(self, _committed: int) -> None:
+        """Note that every row so far is committed or rejected."""
+        self._bar(self._seen - self._told)
+        self._told = self._seen
+        self._rejects.write()
+        self._place.write(self._seen)
+
+
+class _Place:
+    """How far a load came, kept beside the file until it is done."""
+
+    def __init__(self, file: Path, *, keeps: bool) -> None:
+        stat = file.stat()
+        self._of = {"size": stat.st_size, "modified": stat.st_mtime_ns}
+        self._file = file.with_name(f"{file.name}.progress.json")
+        self._keeps = keeps
+        self.done = self._read() if keeps else 0
+
+    def _read(self) -> int:
+        """Return how many rows are done; none of a file that has changed since."""
+        try:
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            return int(stored["rows"]) if stored["of"] == self._of else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+    def write(self, rows: int) -> None:
+        if not self._keeps:
+            return
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"of": self._of, "rows": rows}), encoding="utf-8")
+        new.replace(self._file)
+
+    def forget(self) -> None:
+        if self._keeps:
+            self._file.unlink(missing_ok=True)
+
+
+class _Rejects:
+    """The file of bad rows; made when there is one, and written when the good ones are committed."""
+
+    def __init__(self, file: Path, *, append: bool) -> None:
+        self.file = file.with_name(f"{file.name}.rejected.csv")
+        self.count, self.first = 0, ""
+        self._waiting: list[dict[str, Any]] = []
+        if not append:
+            self.file.unlink(missing_ok=True)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.first = self.first or row["reason"]
+        self.count += 1
+        self._waiting.append(row)
+
+    def write(self) -> None:
+        if not self._waiting:
+            return
+        fresh = not self.file.exists()
+        with self.file.open("a", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, fieldnames=list(self._waiting[0]), extrasaction="ignore")
+            if fresh:
+                writer.writeheader()
+            writer.writerows(self._waiting)
+        self._waiting.clear()

@@ -1,0 +1,72 @@
+"""Values of a row of a file, checked as the fast lane checks them."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from experiments import bounds
+from experiments.bounds import (
+    MAX_ID,
+    MAX_PROPERTIES_BYTES,
+    MAX_TEXT,
+    BoundsError,
+    NotJsonError,
+)
+
+
+def properties_of(value: Any) -> dict[str, Any]:
+    """Return properties from a column of JSON text, or of a Parquet struct; empty is none.
+
+    Raises:
+        BoundsError: it is no JSON object, or breaks a bound of properties.
+    """
+    if value is None or value == "":
+        return {}
+    try:
+        properties = value if isinstance(value, dict) else bounds.read_json(str(value).encode())
+    except (NotJsonError, UnicodeEncodeError):
+        properties = None
+    if not isinstance(properties, dict):
+        raise BoundsError("properties", value, "a JSON object")
+    properties = {name: as_json_value(entry) for name, entry in properties.items()}
+    bounds.check(properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
+    return properties
+
+
+def as_json_value(value: Any) -> Any:
+    """Return a value of a Parquet file as JSON has it."""
+    if isinstance(value, dict):
+        return {str(key): as_json_value(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [as_json_value(entry) for entry in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        value = float(value)
+    # JSON has no NaN, which is how Parquet files of pandas write a missing number.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def id_of(row: dict[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
+    """Return an id, or another text of at least one character.
+
+    Raises:
+        BoundsError: it is missing, empty, longer than `max_length` or no well-formed text.
+    """
+    value = row.get(name)
+    return bounds.text("" if value is None else str(value), name, max_length=max_length)
+
+
+def text_of(row: dict[str, Any], name: str, *, max_length: int = MAX_TEXT) -> str:
+    """Return a text, empty where the row has none.
+
+    Raises:
+        BoundsError: it is longer than `max_length`, or no well-formed text.
+    """
+    value = row.get(name)
+    return bounds.text("" if value is None else str(value), name, max_length=max_length, min_length=0)
