@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -10,6 +11,11 @@ from rich.table import Table
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, echo, fail
+
+if TYPE_CHECKING:
+    from bakeoff.accounts.models import Project
+    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.models import Experiment
 
 
 @click.group()
@@ -46,46 +52,46 @@ def list_experiments(slug: str | None) -> None:
 def define(key: str, slug: str | None, **options: str) -> None:
     """Define an experiment; it takes no traffic before it is started."""
     project = find_project(slug)
-    surface = find_surface(project, options["surface"])
-    from experiments.actions.define_experiment import (
-        CannotDefineError,
-        ExperimentDraft,
-        RoleDraft,
-        VariantDraft,
-        define_experiment,
-    )
+    from experiments.actions.define_experiment import CannotDefineError, define_experiment
 
+    try:
+        experiment = define_experiment(_draft(project, key, options))
+    except CannotDefineError as error:
+        raise click.UsageError(str(error)) from error
+    echo(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")
+
+
+def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDraft:
+    """Return the draft of two variants that the options name.
+
+    Raises:
+        click.UsageError: the project has no such surface, version or metric, or the policy is no JSON.
+    """
+    from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
+
+    surface = find_surface(project, options["surface"])
     metric = project.metrics.filter(key=options["metric"]).first()
     if metric is None:
         known = sorted(project.metrics.values_list("key", flat=True))
         raise click.UsageError(f"metric == '{options['metric']}', must be one of {known}.")
-    weight = float(options["weight"])
     try:
         policy = json.loads(options["policy"])
-        experiment = define_experiment(
-            ExperimentDraft(
-                surface=surface,
-                key=key,
-                owner=OPERATOR,
-                variants=[
-                    VariantDraft(
-                        "control",
-                        find_version(surface, options["control"]),
-                        1 - weight,
-                        is_control=True,
-                    ),
-                    VariantDraft("treatment", find_version(surface, options["treatment"]), weight),
-                ],
-                roles=[RoleDraft(metric)],
-                policy=policy,
-                against_gate=bool(options["against_gate"]),
-            )
-        )
     except json.JSONDecodeError as error:
         raise click.UsageError(f"policy == '{options['policy']}', must be a JSON object.") from error
-    except CannotDefineError as error:
-        raise click.UsageError(str(error)) from error
-    echo(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")
+    control, treatment = (find_version(surface, options[name]) for name in ("control", "treatment"))
+    weight = float(options["weight"])
+    return ExperimentDraft(
+        surface=surface,
+        key=key,
+        owner=OPERATOR,
+        variants=[
+            VariantDraft("control", control, 1 - weight, is_control=True),
+            VariantDraft("treatment", treatment, weight),
+        ],
+        roles=[RoleDraft(metric)],
+        policy=policy,
+        against_gate=bool(options["against_gate"]),
+    )
 
 
 @experiments.command()
@@ -100,9 +106,7 @@ def start(key: str, slug: str | None) -> None:
     )
     from experiments.models.experiment import WrongStateError
 
-    experiment = project.experiments.filter(key=key).first()
-    if experiment is None:
-        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
+    experiment = _find(project, key)
     try:
         start_experiment(experiment=experiment, by=OPERATOR)
     except (CannotStartError, WrongStateError) as error:
@@ -124,11 +128,16 @@ def stop(key: str, reason: str, slug: str | None) -> None:
     from experiments.actions.stop_experiment import stop_experiment
     from experiments.models.experiment import WrongStateError
 
-    experiment = project.experiments.filter(key=key).first()
-    if experiment is None:
-        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
+    experiment = _find(project, key)
     try:
         stop_experiment(experiment=experiment, by=OPERATOR, reason=reason)
     except WrongStateError as error:
         raise fail(f"{error}.") from error
     echo(f"{key} is stopped.")
+
+
+def _find(project: Project, key: str) -> Experiment:
+    experiment = project.experiments.filter(key=key).first()
+    if experiment is None:
+        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
+    return experiment

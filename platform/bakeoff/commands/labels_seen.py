@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inference.training.label_names import fold_label
 from inference.training.split import question_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from inference.actions.load_examples import ExampleDraft
 
 
 class LabelsSeen:
@@ -22,13 +24,15 @@ class LabelsSeen:
         self._torn: set[int] = set()
         self._strange: Counter[str] = Counter()
 
-    def add(self, text: str, features: Mapping[str, Any], label: str) -> None:
-        """Look at one example."""
-        folded, question = fold_label(label), hash(question_key(text, features))
+    def add(self, example: ExampleDraft) -> ExampleDraft:
+        """Count the label of an example; return the example."""
+        folded = fold_label(example.label)
+        question = hash(question_key(example.text, example.features))
         if self._first.setdefault(question, folded) != folded:
             self._torn.add(question)
         if self._declared and folded not in self._declared:
-            self._strange[label] += 1
+            self._strange[example.label] += 1
+        return example
 
     def sentences(self) -> Iterator[str]:
         """Yield what is to be said when the file is read."""

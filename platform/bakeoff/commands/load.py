@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.labelled_columns import LabelledColumns
 from bakeoff.commands.load_file import read_file
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.row_values import as_json_value, id_of, properties_of, text_of
 from bakeoff.commands.terminal import echo
-from bakeoff.replay.dataset import DatasetError, as_feature
+from bakeoff.replay.dataset import DatasetError
 from experiments import bounds
 from experiments.bounds import (
     MAX_NAME,
@@ -135,30 +136,15 @@ def labelled(
     from bakeoff.commands.labels_seen import LabelsSeen
     from experiments.actions.change_surface import put_surface
     from experiments.actions.load_labelled_texts import load_labelled_texts
-    from inference.actions.load_examples import ExampleDraft
     from inference.models import Surface
 
     surface = Surface.objects.filter(project=project, key=key).first()
     is_new = surface is None
     if surface is not None and surface.kind != Surface.Kind.CLASSIFY:
         raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
-    rest = {text_column, label_column, id_column}
+    columns = LabelledColumns(file, text_column, label_column, id_column, features=features)
     labels = LabelsSeen(surface.labels if surface is not None else ())
-
-    def example(row: dict[str, Any]) -> ExampleDraft:
-        for name in (label_column, *([id_column] if id_column else [])):
-            if name not in row:
-                raise DatasetError(f"file '{file}' has no column '{name}': it has {sorted(row)}.")
-        draft = ExampleDraft(
-            example_id=id_of(row, id_column) if id_column else "",
-            text=text_of(row, text_column),
-            label=id_of(row, label_column),
-            features={k: as_feature(v) for k, v in row.items() if k not in rest} if features else {},
-        )
-        labels.add(draft.text, draft.features, draft.label)
-        return draft
-
-    with read_file(file, example) as (rows, advance):
+    with read_file(file, lambda row: labels.add(columns.example(row))) as (rows, advance):
         first = next(rows, None)
         if first is None:
             advance(0)  # writes down why each row is rejected
