@@ -46,7 +46,7 @@ def restore_experiment(*, experiment: Experiment, by: str) -> None:
 
 
 def write_learnings(*, experiment: Experiment, learnings: str, by: str) -> None:
-    """Keep what was learned; it stands in the report and is found by the search.
+    """Save what was learned; the report shows it and the search finds it.
 
     Raises:
         WrongStateError: it has not ended.

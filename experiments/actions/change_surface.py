@@ -56,7 +56,7 @@ class WouldResetError(CannotChangeSurfaceError):
 
 
 def defaults_of_surface() -> dict[str, Any]:
-    """Return what each editable field is when nobody says."""
+    """Return the default of each editable field."""
     blank = Surface()
     return {name: getattr(blank, name) for name in EDITABLE}
 

@@ -62,7 +62,7 @@ class Erasure:
 
 
 def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
-    """Delete all that is kept of a unit, under each of its ids.
+    """Delete all data of a unit, under each of its ids.
 
     Totals stay, so that every decision can still be recomputed; the audit entry names the unit by a
     hash.

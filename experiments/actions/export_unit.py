@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def export_unit(*, project_id: int, unit_id: str) -> dict[str, Any]:
-    """Return all that is kept of a unit, under each of its ids, as plain values."""
+    """Return all data of a unit, under each of its ids, as plain values."""
     ids = ids_of_person(project_id, unit_id)
     tables = {
         name: [_plain(row) for row in rows.order_by("pk")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def halt_unservable(
     *, experiment: Experiment, unserved: Mapping[int, Sequence[str]]
 ) -> Decision | None:
-    """End it at once, whatever its policy leaves to a person: half of its users get no model.
+    """End it at once, whatever its policy leaves to an operator: half of its users get no model.
 
     Args:
         experiment: that runs.

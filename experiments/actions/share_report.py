@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @transaction.atomic
 def share_report(*, experiment: Experiment, page: str, until: datetime, by: str) -> str:
-    """Keep the page as it is; return the link's token, which is known only now."""
+    """Store a copy of the page; return the link's token, which is not stored."""
     _, token = ReportShare.make(experiment, page=page, by=by, until=until)
     detail = {"until": until.isoformat()}
     record_audit(experiment.project_id, actor=by, action="share", subject=experiment.key, detail=detail)

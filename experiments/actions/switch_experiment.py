@@ -1,4 +1,4 @@
-"""Pull the kill switch of a running experiment, or let go of it."""
+"""Turn a running experiment off and on again: the kill switch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inference.serving.changes import announce_change
 
 
 def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
-    """Pull the kill switch, or let go of it: nobody is in an experiment that is off.
+    """Turn a running experiment on or off; while it is off, no unit is in it.
 
     Done already, it changes nothing.
 

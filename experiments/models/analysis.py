@@ -121,7 +121,7 @@ class QuantileCount(models.Model):
 
 
 class ExposureTotal(models.Model):
-    """How many units met a variant in an epoch: what SRM is tested on."""
+    """How many units were exposed to a variant in an epoch: what SRM is tested on."""
 
     experiment = models.ForeignKey(
         "experiments.Experiment", on_delete=models.CASCADE, related_name="exposure_totals"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class WrongStateError(Exception):
-    """What was asked for is not possible in the experiment's present state."""
+    """The act is not possible in the experiment's present state."""
 
 
 class Metric(models.Model):

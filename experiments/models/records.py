@@ -75,7 +75,7 @@ class Slate(models.Model):
 
 
 class Exposure(models.Model):
-    """The first time that a unit met a variant in an epoch."""
+    """The first time that a unit was exposed to a variant in an epoch."""
 
     class Source(models.TextChoices):
         """Who says so: our own answer, or a client that evaluated by itself, by the kind of its key."""
@@ -115,7 +115,7 @@ class Exposure(models.Model):
 
 
 class QuarantinedExposure(models.Model):
-    """An exposure that a public key claims and the rule does not give: kept aside, never counted."""
+    """An exposure claimed by a public key that the assignment rule contradicts; never counted."""
 
     class Reason(models.TextChoices):
         BEFORE_START = "before_start", "it happened before the experiment began"
@@ -237,7 +237,7 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
 
 
 class Feedback(models.Model):
-    """What a unit said about a slate; variant, model and slot come from the slate.
+    """Feedback of a unit on a slate; variant, model and slot come from the slate.
 
     Append-only: a later row of the same unit, slate, item and kind supersedes, and may withdraw.
     """

@@ -59,7 +59,7 @@ class ReportShare(models.Model):
     def make(
         cls, experiment: Experiment, *, page: str, by: str, until: datetime
     ) -> tuple[ReportShare, str]:
-        """Keep a copy; return it with its token, which is known only now."""
+        """Store a copy; return it with its token, which is not stored."""
         token = secrets.token_urlsafe(24)
         share = cls.objects.create(
             experiment=experiment,

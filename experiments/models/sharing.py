@@ -18,7 +18,7 @@ MAX_GROUP_BYTES = 1024 * 1024  # every web process reads all of them again and a
 
 
 def new_salt() -> str:
-    """Return a salt that nobody else has."""
+    """Return a random salt."""
     return secrets.token_hex(16)
 
 
@@ -41,7 +41,7 @@ class Layer(models.Model):
 
 
 class Holdout(models.Model):
-    """Units that are kept out of every experiment of a project."""
+    """The share of units that no experiment of a project takes."""
 
     project = models.OneToOneField("accounts.Project", on_delete=models.CASCADE, related_name="holdout")
     share = models.FloatField(default=0.05, help_text="Of all units.")

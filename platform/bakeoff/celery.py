@@ -79,7 +79,7 @@ limit_tasks()
 
 @worker_init.connect
 def refuse_foreign_store(**_: Any) -> None:
-    """End a worker whose artifacts nobody else would find."""
+    """End a worker whose artifacts no other process would find."""
     exit_on_foreign_store(environment)
 
 

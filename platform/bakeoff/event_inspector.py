@@ -21,7 +21,7 @@ WATCHED = "watched"
 
 
 def watch(cache: redis.Redis, project: int) -> bool:
-    """Remember that somebody watches a project now; return whether nobody did a moment ago."""
+    """Mark a project as watched; return whether it was not watched before."""
     now = time.time()
     pipe = cache.pipeline()
     pipe.zremrangebyscore(WATCHED, "-inf", now)
@@ -53,7 +53,7 @@ async def watched_projects(cache: redis.asyncio.Redis) -> frozenset[int]:
 async def show_in_inspector(
     cache: redis.asyncio.Redis, project: int, rows: list[dict[str, Any]]
 ) -> None:
-    """Keep rows for who watches; without a cache nobody watches."""
+    """Show rows to those who watch; without a cache nobody watches."""
     try:
         async with cache.pipeline(transaction=False) as pipe:
             pipe.lpush(_seen_key(project), *[orjson.dumps(row) for row in rows[-MAX_SEEN:]])

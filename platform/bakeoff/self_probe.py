@@ -41,7 +41,7 @@ class SelfProbing:
     """An application that beats between its start-up and its shutdown."""
 
     def __init__(self, application: Asgi, run_folder: Path) -> None:
-        """Remember whom to ask, and where a supervisor of this home looks."""
+        """Probe this application, and write signs of life where the home's supervisor looks."""
         self._application, self._run_folder = application, run_folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

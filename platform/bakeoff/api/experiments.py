@@ -340,7 +340,7 @@ def _confirm(experiment: Experiment) -> Experiment:
 
 
 class ChangeIn(Schema):
-    """What changes while it runs; what is not said stays."""
+    """What changes while it runs; a field that is not named stays."""
 
     allocation: float | None = Field(None, gt=0, le=1)
     weights: dict[str, float] | None = None
@@ -397,7 +397,7 @@ class LinkOut(Schema):
 
 @router.post("/experiments/{key}/links", response={201: LinkOut, **REFUSALS})
 def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
-    """Make a link that shows a variant to whoever has it; what they do is left out of the analysis."""
+    """Make a link that shows a variant to anyone who has it; their events are not analysed."""
     experiment = _find(request, key)
     if not experiment.variants.filter(key=payload.variant).exists():
         raise Problem(

@@ -114,7 +114,7 @@ def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
 
 @router.get("/experiments/{key}/feedback", response={200: dict[str, Any], **REFUSALS})
 def show_feedback(request: HttpRequest, key: str) -> Any:
-    """Show what units said by variant: response rate, counts, means, and the win rate of pairs."""
+    """Show feedback by variant: response rate, counts, means, and the win rate of pairs."""
     rows = Experiment.objects.filter(project=project_of(request))
     experiment = get_or_404(rows, "experiment", key=key)
     return report_feedback(experiment)

@@ -32,7 +32,7 @@ class JsonErrors:
     """Rewrites errors under the paths of programs; JSON stays as it is."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        """Remember what answers."""
+        """Wrap what answers."""
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -82,13 +82,13 @@ class CompressIn(Schema):
 
 
 class PromoteIn(Schema):
-    """Why a person promotes a version."""
+    """Why an operator promotes a version."""
 
     reason: str = Field("", max_length=1000)
 
 
 class PromoteVersionIn(PromoteIn):
-    """Why a person promotes a version, and what becomes of what the surface tests."""
+    """Why an operator promotes a version, and what happens to the surface's experiments."""
 
     stop_experiment: bool = Field(
         default=False,
@@ -174,7 +174,7 @@ def shadow(request: HttpRequest, key: str, name: str, number: int, payload: Prom
 
 @router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: PromotedOut, **REFUSALS})
 def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteVersionIn) -> Any:
-    """Make a version the champion by a person's word: a promotion, or a rollback.
+    """Make a version the champion: a promotion, or a rollback.
 
     Every web process loads the version and answers a question with it first; 409 when one cannot.
     """

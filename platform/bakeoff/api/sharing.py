@@ -67,7 +67,7 @@ def put_layer(request: HttpRequest, payload: LayerIn) -> Any:
 
 
 class HoldoutIn(Schema):
-    """How many units are kept out of every experiment."""
+    """The share of units that no experiment takes."""
 
     share: float = Field(ge=0, le=0.5)
 

@@ -111,13 +111,13 @@ def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
 
 @router.post("/units/export", response={200: dict[str, Any], **REFUSALS})
 def export(request: HttpRequest, payload: UnitIn) -> Any:
-    """Hand over all that is kept of a unit, under each of its ids."""
+    """Export all data of a unit, under each of its ids."""
     return export_unit(project_id=project_of(request).pk, unit_id=payload.unit_id)
 
 
 @router.post("/units/erase", response={200: ErasureOut, **REFUSALS})
 def erase(request: HttpRequest, payload: UnitIn) -> Any:
-    """Delete all that is kept of a unit, under each of its ids; this cannot be undone."""
+    """Delete all data of a unit, under each of its ids; this cannot be undone."""
     try:
         return erase_unit(
             project_id=project_of(request).pk, unit_id=payload.unit_id, by=actor_of(request)
@@ -147,7 +147,7 @@ def show_activity(request: HttpRequest, query: Query[ActivityQuery]) -> Any:
 
 @router.patch("/project", response={200: ProjectOut, **REFUSALS})
 def change_project(request: HttpRequest, payload: ProjectIn) -> Any:
-    """Change the time zone, how long facts are kept, or what a person can do in a minute."""
+    """Change the time zone, the retention, or how many events a minute one user can send."""
     try:
         return save_project(
             project=project_of(request),

@@ -160,7 +160,7 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
 
 @contextmanager
 def _local(file: str) -> Iterator[Path]:
-    """Yield a path; standard input is kept in a file while it is read."""
+    """Yield a path; standard input is copied to a temporary file, because readers seek."""
     if file != "-":
         yield Path(file)
         return

@@ -54,7 +54,7 @@ def _home(environment: Environment) -> Iterator[tuple[bool, str]]:
 
 
 def _disks(environment: Environment) -> Iterator[tuple[bool, str]]:
-    """Measure every folder that is written: each may be a volume of its own, or a link to one."""
+    """Measure every folder that is written: each may be a separate volume, or a link to one."""
     home = environment.home
     written = [home, environment.run_folder, environment.artifacts, environment.snapshots]
     written += [environment.logs, home / "cache", home / "postgres", home / "valkey"]

@@ -1,4 +1,4 @@
-"""What a person should know of the labels of a file that is loaded."""
+"""Warnings about the labels of a file that is loaded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class LabelsSeen:
-    """What a person should know of a file's labels."""
+    """Counts labels that contradict each other, and labels that the surface does not declare."""
 
     def __init__(self, declared: Sequence[str]) -> None:
-        """Remember the surface's labels; none means that every label is learnt."""
+        """Start with the surface's labels; none means that every label is learnt."""
         self._declared = {fold_label(label) for label in declared}
         self._first: dict[int, str] = {}
         self._torn: set[int] = set()
@@ -35,7 +35,7 @@ class LabelsSeen:
         return example
 
     def sentences(self) -> Iterator[str]:
-        """Yield what is to be said when the file is read."""
+        """Yield the warnings after the whole file was read."""
         if self._torn:
             yield (
                 f"{len(self._torn)} texts stand with more than one label in this file: no model can "

@@ -25,7 +25,7 @@ T = TypeVar("T")
 def read_file(
     file: Path, parse: Callable[[dict[str, Any]], T], *, resume: bool = False
 ) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
-    """Yield the good rows of a file and what is to be told of each commit."""
+    """Yield the valid rows of a file, and a function to call after each commit."""
     rejects: _Rejects | None = None
     try:
         stream = stream_rows(file)
@@ -81,7 +81,7 @@ class _Reading(Generic[T]):
 
 
 class _Place:
-    """How far a load came, kept beside the file until it is done."""
+    """How far a load came: a file beside the loaded one, until the load is complete."""
 
     def __init__(self, file: Path, *, keeps: bool) -> None:
         stat = file.stat()

@@ -95,7 +95,7 @@ def compress(
     key: str | None,
     slug: str | None,
 ) -> None:
-    """Make a smaller VERSION (such as bert@1): a version of its own, gated against its parent."""
+    """Make a smaller VERSION (such as bert@1): a new version, gated against its parent."""
     sizes = {"int8": 0 if int8 else None, "distil": distil, "prune": prune, "project": dim}
     chosen = [(how, size) for how, size in sizes.items() if size is not None]
     if len(chosen) != 1:

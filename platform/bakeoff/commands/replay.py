@@ -134,7 +134,7 @@ class RunFlags:
 
 @contextmanager
 def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, Callable[[], None]]]:
-    """Run a replay on a platform of its own and keep it up for the length of the block."""
+    """Run a replay on a platform started for it, which stays up for the length of the block."""
     with _platform(flags) as platform:
         from bakeoff.replay.engine import Replay, ReplayOptions
 
@@ -178,7 +178,7 @@ def _platform(flags: RunFlags) -> Iterator[Platform]:
 
 
 def _free_port() -> int:
-    """Return the favourite port if nobody has it, or any other."""
+    """Return the default port if it is free, else any free port."""
     for port in (FAVOURITE_PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -14,7 +14,7 @@ from bakeoff.commands.terminal import echo, fail
 
 @click.group()
 def units() -> None:
-    """Export or erase what is kept of a unit; leave units out of analysis."""
+    """Export or erase the data of a unit; leave units out of analysis."""
 
 
 @units.command()
@@ -22,7 +22,7 @@ def units() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Write it to a file; else it is printed.")
 @project_option
 def export(unit_id: str, out: Path | None, slug: str | None) -> None:
-    """Write all that is kept of a unit, under each of its ids, as JSON."""
+    """Write all data of a unit, under each of its ids, as JSON."""
     project = find_project(slug)
     from experiments.actions.export_unit import export_unit
 
@@ -40,7 +40,7 @@ def export(unit_id: str, out: Path | None, slug: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @project_option
 def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  click passes it so
-    """Delete all that is kept of a unit, under each of its ids; totals, which name nobody, stay."""
+    """Delete all data of a unit, under each of its ids; totals, which name no unit, stay."""
     project = find_project(slug)
     from experiments.actions.erase_unit import CannotEraseError, erase_unit
 

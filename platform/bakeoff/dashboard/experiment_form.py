@@ -46,7 +46,7 @@ class JsonField(forms.CharField):
     widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
 
     def __init__(self, kind: type, **options: Any) -> None:
-        """Remember what kind it must be."""
+        """Accept JSON of one kind only."""
         super().__init__(required=False, **options)
         self.kind = kind
 
@@ -71,7 +71,7 @@ class JsonField(forms.CharField):
 
 
 class ExperimentForm(forms.Form):
-    """What a person says of an experiment; the rules are the action's own."""
+    """The fields of an experiment; the action checks the rules."""
 
     surface = forms.ModelChoiceField(
         Surface.objects.none(),
@@ -242,7 +242,7 @@ class ExperimentForm(forms.Form):
             )
 
     def sections(self) -> list[tuple[Any, list[Any], bool]]:
-        """Return the fields in the order in which a person thinks: title, fields, whether it is open."""
+        """Return the form's sections: title, fields, whether it is open."""
         parts = (
             (_("Basics"), ("surface", "key", "hypothesis"), True),
             (_("Variants"), ("control", "treatment", "treatment_share", "allocation"), True),

@@ -22,7 +22,7 @@ class ContentSecurityPolicy:
     """Sets the policy, and who may keep a copy, on every answer that does not say."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        """Remember what answers."""
+        """Wrap what answers."""
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

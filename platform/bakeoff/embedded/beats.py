@@ -69,7 +69,7 @@ class Beats:
     """Which processes give no sign of life."""
 
     def __init__(self, environment: Environment, limits: Limits | None = None) -> None:
-        """Remember where signs are given."""
+        """Write signs of life into this folder."""
         self._limits = limits or Limits()
         self._run_folder, self._redis_url = environment.run_folder, environment.redis_url
         self._seen: dict[int, tuple[object, float]] = {}  # the last sign, and when it changed

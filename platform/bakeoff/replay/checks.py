@@ -41,7 +41,7 @@ def check_ledger(project: Project, ledger: Ledger, reporter: Reporter) -> list[s
 
 
 def check_decision(experiment: Experiment, reporter: Reporter) -> list[str]:
-    """Recompute a decision from the totals in its record, as anybody can."""
+    """Recompute a decision from the totals in its record, as anyone with the record can."""
     evidence = experiment.decisions.get().evidence
     if "inputs" not in evidence:
         return []

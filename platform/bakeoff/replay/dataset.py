@@ -43,7 +43,7 @@ class CatalogueItem:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One unit met one item; without a rating it counts as liked."""
+    """One unit interacted with one item; without a rating it counts as liked."""
 
     unit_id: str
     item_id: str
@@ -101,7 +101,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class RowStream:
-    """Rows of a file, read as they are asked for.
+    """Rows of a file, read lazily.
 
     Attributes:
         total: how many there are; of a CSV file how many lines, which quoted text may hold too.

@@ -101,7 +101,7 @@ class ReplayResult:
 
 
 class Replay:
-    """One replay in a project of its own."""
+    """One replay, in a new project."""
 
     def __init__(self, dataset: Dataset, options: ReplayOptions, reporter: Reporter) -> None:
         """Fix the plan.

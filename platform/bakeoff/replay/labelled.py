@@ -80,7 +80,7 @@ class LabelledResult:
 
 
 class LabelledReplay:
-    """One replay in a project of its own."""
+    """One replay, in a new project."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class LabelledReplay:
         return version
 
     def _stand_back(self, parent: ModelVersion | None) -> None:
-        """Keep the version that was compressed out of the loop's experiments."""
+        """Make the parent of a compressed version a candidate: the loop gives it no experiment."""
         if parent is not None and parent.alias == parent.Alias.CHALLENGER:
             move_alias(
                 version=parent,

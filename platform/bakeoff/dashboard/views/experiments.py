@@ -125,7 +125,7 @@ def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
 @require_http_methods(["POST"])
 @login_required
 def preview_plan(request: HttpRequest, slug: str) -> HttpResponse:
-    """Say what the form would take: units, days, smallest effect. Asked while a person types."""
+    """Show what the experiment would take: users, days, smallest effect; called while a person types."""
     project = project_for(request, slug, ANALYST)
     form = ExperimentForm(project, request.POST)
     form.is_valid()
@@ -134,7 +134,7 @@ def preview_plan(request: HttpRequest, slug: str) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that a person may do to an experiment.
+    """An act on an experiment: its texts, the role that it needs, and what it calls.
 
     Attributes:
         title: on its button.

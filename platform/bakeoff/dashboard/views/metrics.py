@@ -31,7 +31,7 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
         name_choices(self)
 
     class Meta:
-        """Its fields."""
+        """Every field but the JSON ones, which the API sets."""
 
         model = Metric
         fields = (

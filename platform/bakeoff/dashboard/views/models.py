@@ -74,7 +74,7 @@ def show_version(request: HttpRequest, slug: str, version_id: int) -> HttpRespon
 
 @dataclass(frozen=True, slots=True)
 class VersionAct:
-    """Something that a person may do to a version: its texts."""
+    """The texts of an act on a version."""
 
     title: Any
     button: Any

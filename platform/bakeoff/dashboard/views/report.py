@@ -34,7 +34,7 @@ QUOTES = 3
 
 
 def _context(experiment: Experiment) -> dict[str, Any]:
-    """Return what the report's template shows, whoever reads it."""
+    """Return what the report's template shows to every reader."""
     items: dict[str, str] = {}
     report = report_on(experiment)
     shown = {item for row in report.serving for slate in row.samples for item in slate}
@@ -170,7 +170,7 @@ def revoke(request: HttpRequest, slug: str, key: str, share_id: int) -> HttpResp
 
 @require_http_methods(["GET", "HEAD"])
 def show_shared(request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG001
-    """Show a frozen copy to whoever has its link."""
+    """Show a frozen copy to anyone who has its link."""
     share = ReportShare.objects.open_now().filter(digest=digest_of_token(token)).first()
     if share is None:
         raise Http404

@@ -40,7 +40,7 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def set_member(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give a person a role, or take it away; a project keeps one admin at least."""
+    """Give a person a role, or remove it."""
     project = project_for(request, slug, ADMIN)
     name, role = request.POST.get("username", "").strip(), request.POST.get("role", "")
     person = User.objects.filter(username=name).first()
