@@ -10,7 +10,7 @@ import pytest
 from bakeoff.environment import read_environment
 
 ROOT = Path(__file__).parents[2]
-DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SOURCES = [
     path for room in ("platform", "experiments", "inference") for path in (ROOT / room).rglob("*.py")
@@ -30,6 +30,34 @@ def test_a_decision_has_its_number_and_three_parts(path):
         "Decision",
         "Consequences",
     ]
+
+
+def test_the_index_lists_every_decision_with_its_title():
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text()
+    rows = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+?) \| (.+?) \|$", index, re.MULTILINE)
+    titles = [
+        path.read_text().splitlines()[0].removeprefix(f"# {path.name[:4]}: ") for path in DECISIONS
+    ]
+    assert [(number, name, title) for number, name, title, _line in rows] == [
+        (path.name[:4], path.name, title) for path, title in zip(DECISIONS, titles, strict=True)
+    ]
+
+
+def test_the_architecture_names_what_is_there():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    paths = set(re.findall(r"`((?:platform|experiments|inference|tests|docs|clients)/[\w./-]+)`", page))
+    assert len(paths) > 40
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+@pytest.mark.parametrize(
+    "room", ["experiments", "inference", "platform/bakeoff", "platform/bakeoff/gateway"]
+)
+def test_the_architecture_names_every_room(room):
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = [path.parent for path in (ROOT / room).glob("*/__init__.py")]
+    unnamed = [str(path.relative_to(ROOT)) for path in rooms if path.name != "migrations"]
+    assert [path for path in unnamed if f"`{path}`" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
