@@ -80,7 +80,7 @@ def stop_child() -> None:
 
 def _run_child(run_id: int, lease: int, stderr: IO[bytes]) -> int:
     """Run the child to its end; return its exit status, a negative signal, or `FROZEN`."""
-    command = [sys.executable, "-m", "inference.runs.run", str(run_id), str(lease)]
+    command = [sys.executable, "-m", "inference.training_process", str(run_id), str(lease)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
     )

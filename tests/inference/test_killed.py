@@ -31,7 +31,7 @@ def start(run: TrainingRun) -> subprocess.Popen:
     )
     run.refresh_from_db()
     return subprocess.Popen(
-        [sys.executable, "-m", "inference.runs.run", str(run.pk), str(run.lease)],
+        [sys.executable, "-m", "inference.training_process", str(run.pk), str(run.lease)],
         stderr=subprocess.PIPE,
     )
 

@@ -126,7 +126,7 @@ def test_a_killed_run_is_taken_over_and_finished(learner):
         params={**QUICK, "epochs": 4000, "most_steps": 4000},
     )
     TrainingRun.objects.filter(pk=run.pk).update(state="running", lease=1, heartbeat_at=timezone.now())
-    process = subprocess.Popen([sys.executable, "-m", "inference.runs.run", str(run.pk), "1"])
+    process = subprocess.Popen([sys.executable, "-m", "inference.training_process", str(run.pk), "1"])
     deadline = time.monotonic() + 60
     while run.progress == 0:
         assert time.monotonic() < deadline
