@@ -9,7 +9,7 @@ from bakeoff.commands.demo import MOVIELENS
 from bakeoff.replay.dataset import read_movielens
 from inference.encoders.locate import fetch_from_wheel, locate_encoder
 from inference.evaluation.ranking import score_rankings
-from inference.recommenders import TrainingData
+from inference.training.data import TrainingData
 from inference.training.snapshot import Likes
 from inference.training.split import split_by_time
 

@@ -24,10 +24,11 @@ from experiments.stats.policy import Policy
 from experiments.stats.totals import Totals
 from inference.encoders.locate import fetch_from_wheel, locate_encoder
 from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
 from inference.serving.explore import POOL, draw_slate
 from inference.serving.ranker import Ranker
+from inference.training.data import TrainingData
 
 VISITS, K = 3, 10
 LOOKS = 20

@@ -16,9 +16,10 @@ from benchmarks.movielens import K, split_movielens
 from benchmarks.results import Row, write_result
 from inference.evaluation.gate import GateRule, Rival, Serving, judge
 from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import artifact_bytes, save_artifact
 from inference.serving.ranker import Ranker
+from inference.training.data import TrainingData
 
 PLAIN = ("popularity", "frozen-text", "item-knn", "ease", "als", "two-tower")
 TUNED = (("tuned-two-tower", {"method": "lora"}), ("bert", {"method": "full", "steps": 300}))

@@ -57,7 +57,7 @@ def run(size: str, home: str) -> None:
 def _tuning(stage: Stage, steps: int) -> list[Row]:
     """Time fine-tuning of the encoder over the items' texts, a step of 32 texts at a time."""
     from inference.classifiers import CLASSIFIERS
-    from inference.classifiers.protocol import LabelledData
+    from inference.training.data import LabelledData
 
     assert stage.data.item_texts is not None
     texts = list(stage.data.item_texts)[: 32 * steps]

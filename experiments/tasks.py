@@ -45,7 +45,7 @@ def take_due_looks() -> None:
 
 def _send_if_due(experiment: Experiment) -> None:
     if is_due(experiment, timezone.now()):
-        send(take_due_look, experiment.pk)
+        send(take_due_look.name, experiment.pk)
 
 
 @shared_task

@@ -7,24 +7,26 @@ hurries it, and `experiments.actions.reconcile` sends it again when the message 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from celery import Task
+from celery import current_app
 
 logger = logging.getLogger(__name__)
 
+# By name: tasks import actions, so actions that hurry a task cannot import it.
+EMBED_ITEMS = "inference.tasks.embed_items"
+RUN_TRAINING = "inference.tasks.run_training"
 
-def send(task: Task[..., Any], *arguments: object) -> bool:
+
+def send(task: str, *arguments: object) -> bool:
     """Ask a worker to run a task now; return whether the broker took the message.
 
     Args:
-        task: a task that takes ids and looks in the rows for what is due.
+        task: name of a task that takes ids and looks in the rows for what is due.
         arguments: its arguments.
     """
     try:
-        task.apply_async(arguments)
+        current_app.send_task(task, arguments)
     except Exception as error:  # noqa: BLE001  each transport raises its own; the row says what is due
-        logger.warning("%s is not sent now, but later: %s", task.name, error)
+        logger.warning("%s is not sent now, but later: %s", task, error)
         return False
     return True

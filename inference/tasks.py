@@ -12,7 +12,7 @@ from inference.cache import cache_client
 from inference.encoders.item_vectors import embed_missing, settle_vectors
 from inference.isolation import for_each
 from inference.models import Item, ModelVersion, Surface, TrainingRun
-from inference.sending import send
+from inference.sending import RUN_TRAINING, send
 
 
 @shared_task
@@ -41,7 +41,7 @@ def run_training(run_id: int) -> None:
     """Start the training subprocess and wait; a failed one leaves the champion alone."""
     train_in_child(run_id)
     if TrainingRun.objects.filter(pk=run_id, state=TrainingRun.State.QUEUED).exists():
-        send(run_training, run_id)  # it was killed, and is taken up again
+        send(RUN_TRAINING, run_id)  # it was killed, and is taken up again
 
 
 @worker_shutting_down.connect

@@ -10,9 +10,8 @@ from django.db import transaction
 from experiments.actions.record_load import record_load
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
-from inference.sending import send
+from inference.sending import EMBED_ITEMS, send
 from inference.serving.changes import announce_change
-from inference.tasks import embed_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,4 +55,4 @@ def write_items(*, project_id: int, items: Sequence[ItemDraft]) -> int:
 
 def _embed(ids: Sequence[int]) -> None:
     for start in range(0, len(ids), EMBED_CHUNK):
-        send(embed_items, ids[start : start + EMBED_CHUNK])
+        send(EMBED_ITEMS, ids[start : start + EMBED_CHUNK])

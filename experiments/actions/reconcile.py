@@ -18,8 +18,7 @@ from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from inference.isolation import for_each
 from inference.models import Item, TrainingRun
 from inference.queues import read_queues
-from inference.sending import send
-from inference.tasks import embed_items, run_training
+from inference.sending import EMBED_ITEMS, RUN_TRAINING, send
 
 if TYPE_CHECKING:
     from inference.models import Surface
@@ -57,7 +56,7 @@ def _mark(surface: Surface) -> None:
 def _send_runs() -> int:
     queued = Q(state=TrainingRun.State.QUEUED, queued_at__lt=Now() - GRACE)
     due = TrainingRun.objects.filter(queued) | TrainingRun.objects.abandoned()
-    return sum(send(run_training, pk) for pk in due.order_by("pk").values_list("pk", flat=True))
+    return sum(send(RUN_TRAINING, pk) for pk in due.order_by("pk").values_list("pk", flat=True))
 
 
 def _send_items() -> int:
@@ -68,4 +67,4 @@ def _send_items() -> int:
     pause = Least(waited, Value(MAX_EMBED_PAUSE), output_field=DurationField())
     for chunk in chunks:
         Item.objects.filter(pk__in=chunk).update(vector_due_at=Now() + pause)
-    return sum(send(embed_items, chunk) for chunk in chunks)
+    return sum(send(EMBED_ITEMS, chunk) for chunk in chunks)

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from bakeoff.accounts.audit import record_audit
 from inference.algorithms import algorithms_of
 from inference.models import Snapshot, Surface, TrainingRun
-from inference.sending import send
+from inference.sending import RUN_TRAINING, send
 from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
 
 if TYPE_CHECKING:
@@ -102,10 +102,7 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
                 subject=subject,
                 detail={"run": run.pk},
             )
-            # The task lives beside this file's package; importing it here avoids a cycle.
-            from inference.tasks import run_training  # noqa: PLC0415
-
-            transaction.on_commit(partial(send, run_training, run.pk))
+            transaction.on_commit(partial(send, RUN_TRAINING, run.pk))
     except IntegrityError as error:
         raise CannotTrainError(
             f"a {run.recommender} run for surface '{run.surface}' is active already."

@@ -3,8 +3,9 @@
 from inference.classifiers.bert import Bert
 from inference.classifiers.custom_model import Endpoint, Python
 from inference.classifiers.frozen_head import FrozenHead
-from inference.classifiers.protocol import Classifier, LabelledData
+from inference.classifiers.protocol import Classifier
 from inference.classifiers.tfidf import Tfidf
+from inference.training.data import LabelledData
 
 CLASSIFIERS: dict[str, Classifier] = {
     classifier.name: classifier for classifier in (Tfidf(), FrozenHead(), Bert(), Endpoint(), Python())

@@ -7,14 +7,18 @@ encoder's features (Kumar et al. 2022, Fine-tuning can distort pretrained featur
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.classifiers.protocol import HeadOptions, LabelledData, about_labels, fit_head
+from inference.classifiers.protocol import HeadOptions, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
+
+if TYPE_CHECKING:
+    from inference.training.data import LabelledData
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from inference.classifiers.protocol import LabelledData, about_labels
+from inference.classifiers.protocol import about_labels
 from inference.options import FitOptions, read_params
-from inference.recommenders.custom_model import PythonParams, check_deadline, read_endpoint
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
 from inference.serving.features import FeatureTable
 from inference.serving.models import ENDPOINT, PYTHON
+from inference.training.custom_params import PythonParams, check_deadline, read_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from inference.training.data import LabelledData
 
 
 class Endpoint:

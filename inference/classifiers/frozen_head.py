@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData, about_labels, fit_head
+from inference.classifiers.protocol import MAX_STEPS, HeadOptions, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
+
+if TYPE_CHECKING:
+    from inference.training.data import LabelledData
 
 
 @dataclass(frozen=True)

@@ -9,44 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from inference.options import FitOptions
     from inference.serving.artifact import ArtifactDraft, Floats
     from inference.serving.features import FeatureTable
+    from inference.training.data import LabelledData
 
 CLASS_WEIGHTS = ("none", "balanced")
 MAX_STEPS = 1000
 TOLERANCE = 0.01  # of the rarest label's share
 MIN_TOLERANCE = 1e-9  # below it double precision cannot tell progress from rounding
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledData:
-    """What a classifier learns from.
-
-    Attributes:
-        texts: n texts.
-        features: what else is known of each.
-        truth: index of each one's label, (n,).
-        labels: the labels, by index.
-    """
-
-    texts: Sequence[str]
-    features: Sequence[Mapping[str, Any]]
-    truth: NDArray[np.int64]
-    labels: Sequence[str]
-
-    def rows(self, chosen: NDArray[np.int64]) -> LabelledData:
-        """Return some of the rows."""
-        return LabelledData(
-            [self.texts[i] for i in chosen],
-            [self.features[i] for i in chosen],
-            self.truth[chosen],
-            self.labels,
-        )
 
 
 class Classifier(Protocol):

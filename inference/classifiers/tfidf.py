@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.classifiers.protocol import MAX_STEPS, HeadOptions, LabelledData, about_labels, fit_head
+from inference.classifiers.protocol import MAX_STEPS, HeadOptions, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
@@ -17,6 +17,8 @@ from inference.serving.text_classifiers import TERMS, terms_of
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from inference.training.data import LabelledData
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from inference.recommenders.ease import Ease
 from inference.recommenders.frozen_text import FrozenText
 from inference.recommenders.item_knn import ItemKnn
 from inference.recommenders.popularity import Popularity
-from inference.recommenders.protocol import Recommender, TrainingData
+from inference.recommenders.protocol import Recommender
 from inference.recommenders.tuned_text import BertItems, TunedTwoTower
 from inference.recommenders.two_tower import TwoTower
+from inference.training.data import TrainingData
 
 RECOMMENDERS: dict[str, Recommender] = {
     recommender.name: recommender

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
+from inference.recommenders.protocol import default_order, nearest_by_text
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import FACTORS
+
+if TYPE_CHECKING:
+    from inference.training.data import TrainingData
 
 
 @dataclass(frozen=True)

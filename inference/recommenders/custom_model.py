@@ -6,71 +6,18 @@ in traffic. An endpoint is fitted elsewhere; a class may have a `fit`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import TrainingData, default_order
+from inference.recommenders.protocol import default_order
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
-from inference.serving.endpoint import PROTOCOLS
-from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
+from inference.serving.models import ENDPOINT, PYTHON
+from inference.training.custom_params import PythonParams, check_deadline, read_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-@dataclass(frozen=True)
-class EndpointParams:
-    """Where the model is.
-
-    Attributes:
-        url: asked by POST.
-        protocol: json, or v2 for the Open Inference Protocol.
-        deadline_ms: how long it may take.
-    """
-
-    url: str = ""
-    protocol: str = "json"
-    deadline_ms: int = DEADLINE_MS
-
-
-@dataclass(frozen=True)
-class PythonParams:
-    """Which class.
-
-    Attributes:
-        entry_point: its name under the group `bakeoff.models`.
-        deadline_ms: how long it may take.
-    """
-
-    entry_point: str = ""
-    deadline_ms: int = DEADLINE_MS
-
-
-def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
-    """Read and check where an endpoint is.
-
-    Raises:
-        ValueError: it cannot be asked.
-    """
-    found = read_params(EndpointParams, params)
-    if not found.url.startswith(("http://", "https://")):
-        raise ValueError(f"url == '{found.url}', must begin with http:// or https://.")
-    if found.protocol not in PROTOCOLS:
-        raise ValueError(f"protocol == '{found.protocol}', must be one of {list(PROTOCOLS)}.")
-    check_deadline(found.deadline_ms)
-    return found
-
-
-def check_deadline(deadline_ms: int) -> None:
-    """Check that a visitor can wait for it.
-
-    Raises:
-        ValueError: he cannot.
-    """
-    if not 1 <= deadline_ms <= 10_000:
-        raise ValueError(f"deadline_ms == {deadline_ms}, must be in [1, 10000].")
+    from inference.training.data import TrainingData
 
 
 class Endpoint:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
+from inference.recommenders.protocol import default_order, nearest_by_text
 from inference.serving.scorers import draft_neighbours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.serving.artifact import ArtifactDraft
+    from inference.training.data import TrainingData
 
 MAX_ITEMS = 30_000
 

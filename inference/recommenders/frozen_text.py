@@ -11,8 +11,8 @@ from inference.serving.scorers import draft_vectors
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
-    from inference.recommenders.protocol import TrainingData
     from inference.serving.artifact import ArtifactDraft
+    from inference.training.data import TrainingData
 
 
 class FrozenText:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import TrainingData, default_order, nearest_by_text
+from inference.recommenders.protocol import default_order, nearest_by_text
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import NEIGHBOURS
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.serving.artifact import Floats
+    from inference.training.data import TrainingData
 
 ROWS_AT_ONCE = 512
 

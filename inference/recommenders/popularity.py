@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import TrainingData, default_order
+from inference.recommenders.protocol import default_order
 from inference.serving.scorers import draft_vectors
 
 if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
+    from inference.training.data import TrainingData
 
 DAY = 86_400.0
 

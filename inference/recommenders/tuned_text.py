@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import TrainingData, default_order
+from inference.recommenders.protocol import default_order
 from inference.recommenders.two_tower import TwoTower
 from inference.serving.scorers import draft_vectors
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from inference.encoders.trained import TrainedEncoder
     from inference.serving.artifact import ArtifactDraft
+    from inference.training.data import TrainingData
 
 TEMPERATURE = 0.05
 

@@ -12,7 +12,7 @@ from inference.encoders.text_length import notes_on_length
 from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.ranking import recall_of_items
 from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders import RECOMMENDERS
 from inference.runs.outcome import (
     CHEAP_SECONDS,
     LEARNING_SHARES,
@@ -28,6 +28,7 @@ from inference.serving.artifact import ArtifactDraft, Floats, artifact_bytes, sa
 from inference.serving.model_worker import open_worker_model
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
+from inference.training.data import TrainingData
 from inference.training.split import SplitData, UnitLikes, split_at_date, split_by_time
 
 if TYPE_CHECKING:

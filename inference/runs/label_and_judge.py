@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.classifiers import CLASSIFIERS, LabelledData
+from inference.classifiers import CLASSIFIERS
 from inference.encoders.text_length import notes_on_length
 from inference.evaluation.gate import Rival, Serving, judge
 from inference.evaluation.labelling import score_labels
@@ -28,6 +28,7 @@ from inference.runs.outcome import (
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
 from inference.serving.artifact import ArtifactDraft, Floats, artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
+from inference.training.data import LabelledData
 from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 

@@ -10,9 +10,9 @@ from inference.evaluation.falls import compare_fall, find_label_falls
 from inference.runs.serving_checks import Finding
 
 if TYPE_CHECKING:
-    from inference.classifiers import LabelledData
     from inference.evaluation.gate import Rival
     from inference.evaluation.scores import Scores
+    from inference.training.data import LabelledData
 
 CHECK = "no label is found much less often than by the champion"
 MACRO_MARGIN = 0.05  # of macro recall, as a share of the champion's

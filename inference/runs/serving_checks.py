@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from inference.classifiers import LabelledData
     from inference.evaluation.gate import GateResult, GateRule
     from inference.evaluation.scores import Scores
     from inference.runs.outcome import RunPlan, ServedVersion
     from inference.runs.rankings import JudgedRankings
     from inference.serving.artifact import Indices
+    from inference.training.data import LabelledData
     from inference.training.split import SplitData
 
 MIN_COMPARED = 20

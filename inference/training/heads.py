@@ -21,8 +21,8 @@ from inference.training.checkpoint import Checkpoint, keep
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
-    from inference.recommenders.protocol import TrainingData
     from inference.serving.artifact import Floats
+    from inference.training.data import TrainingData
 
 
 @dataclass(frozen=True, slots=True)

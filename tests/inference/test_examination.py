@@ -7,7 +7,8 @@ from experiments.training_data.interactions import examination_of, likes_of
 from inference.evaluation.examination import examination_by_position
 from inference.models import Surface
 from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders import RECOMMENDERS
+from inference.training.data import TrainingData
 from tests.support import builders
 
 THETA = np.array([1.0, 0.7, 0.5, 0.35, 0.25])

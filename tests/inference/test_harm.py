@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.classifiers.protocol import HeadOptions, LabelledData, fit_head
+from inference.classifiers.protocol import HeadOptions, fit_head
 from inference.classifiers.tfidf import Tfidf
 from inference.evaluation.falls import compare_fall, find_label_falls
 from inference.evaluation.gate import GateRule
@@ -18,6 +18,7 @@ from inference.runs.label_and_judge import label_and_judge
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, ServedVersion, Workplace
 from inference.serving.artifact import load_draft, save_artifact
 from inference.serving.model_worker import open_worker_model
+from inference.training.data import LabelledData
 from inference.training.snapshot import Examples, Likes
 
 WORDS = [f"word{n}" for n in range(60)]

@@ -12,9 +12,10 @@ from inference.evaluation.gate import GateRule, Rival, Serving, judge
 from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
 from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders import RECOMMENDERS
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Workplace
+from inference.training.data import TrainingData
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
 from tests.support.artifacts import draft_artifact

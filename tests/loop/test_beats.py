@@ -18,9 +18,8 @@ from inference.cache import cache_client
 from inference.models import TrainingRun
 from inference.process_issues import read_background
 from inference.queues import QUEUES
-from inference.sending import send
+from inference.sending import EMBED_ITEMS, RUN_TRAINING, send
 from inference.serving.beats import BEATS, Beat, forget_beat, read_beats, write_beat
-from inference.tasks import run_training
 from tests.support.broker import broker, lose_messages
 from tests.support.dashboard import sign_in
 from tests.support.waiting import wait_until
@@ -148,7 +147,7 @@ def test_the_health_page_shows_true_queues_and_who_beats(lane, shop, nobody):
     all_alive()
     TrainingRun.objects.filter(state="queued").update(state="failed")
     run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="t")
-    send(run_training, run.pk)
+    send(RUN_TRAINING, run.pk)
     page = sign_in(shop.project).get("/health/").content.decode()
     row = re.search(r"Queue train</th><td>(.*?)</td>", page)[1]
     assert row.startswith("1 waiting, oldest ")
@@ -169,3 +168,8 @@ def test_the_doctor_names_who_is_missing(nobody):
     told = doctor()
     assert "ok      messages waiting: default 0, analysis 0" in told
     assert "UNWELL  beat@here: has given no sign of life for " in told
+
+
+def test_every_name_that_is_sent_is_a_task():
+    app.loader.import_default_modules()
+    assert {RUN_TRAINING, EMBED_ITEMS} <= set(app.tasks)

@@ -26,8 +26,9 @@ from experiments.models import Experiment, Metric, Variant
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion, Surface
 from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS, TrainingData
+from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
+from inference.training.data import TrainingData
 
 _numbers = itertools.count(1)
 

@@ -1,0 +1,66 @@
+"""Parameters of custom models: an endpoint that is asked over HTTP, or a class of a package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inference.options import read_params
+from inference.serving.endpoint import PROTOCOLS
+from inference.serving.models import DEADLINE_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class EndpointParams:
+    """Where a custom model is asked over HTTP.
+
+    Attributes:
+        url: asked by POST.
+        protocol: json, or v2 for the Open Inference Protocol.
+        deadline_ms: how long it may take.
+    """
+
+    url: str = ""
+    protocol: str = "json"
+    deadline_ms: int = DEADLINE_MS
+
+
+@dataclass(frozen=True)
+class PythonParams:
+    """Which class of an installed package is a custom model.
+
+    Attributes:
+        entry_point: its name under the group `bakeoff.models`.
+        deadline_ms: how long it may take.
+    """
+
+    entry_point: str = ""
+    deadline_ms: int = DEADLINE_MS
+
+
+def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
+    """Read and check where an endpoint is.
+
+    Raises:
+        ValueError: it cannot be asked.
+    """
+    endpoint = read_params(EndpointParams, params)
+    if not endpoint.url.startswith(("http://", "https://")):
+        raise ValueError(f"url == '{endpoint.url}', must begin with http:// or https://.")
+    if endpoint.protocol not in PROTOCOLS:
+        raise ValueError(f"protocol == '{endpoint.protocol}', must be one of {list(PROTOCOLS)}.")
+    check_deadline(endpoint.deadline_ms)
+    return endpoint
+
+
+def check_deadline(deadline_ms: int) -> None:
+    """Check that a visitor can wait for a custom model.
+
+    Raises:
+        ValueError: the deadline is out of range.
+    """
+    if not 1 <= deadline_ms <= 10_000:
+        raise ValueError(f"deadline_ms == {deadline_ms}, must be in [1, 10000].")
