@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.scorecards.unit_file import FileError
 from experiments.stats.look import take_look
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from experiments.scorecards.unit_file import FileLook, FileTotals, MetricColumn
-    from experiments.stats.comparison import Comparison
     from experiments.stats.look_result import LookResult
     from experiments.stats.metric_input import Role
     from experiments.stats.policy import Policy
@@ -41,6 +40,12 @@ class Question:
     lower_is_better: frozenset[str] = frozenset()
     expected: Mapping[str, float] | None = None
     planned_units: int | None = None
+
+    def role_of(self, metric: str) -> Role:
+        """Return a metric's part: the first one decides, whatever else is said of it."""
+        if metric == self.metrics[0].name:
+            return "primary"
+        return "guardrail" if metric in self.guardrails else "secondary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def _take_looks(
     file: FileTotals, question: Question, treatments: Sequence[str], weights: Mapping[str, float]
 ) -> list[TakenLook]:
     taken: list[TakenLook] = []
-    given = LookInput(
+    inputs = LookInput(
         policy=question.policy,
         control=question.control,
         treatments=treatments,
@@ -131,7 +136,7 @@ def _take_looks(
     for look in file.looks:
         result = take_look(
             replace(
-                given,
+                inputs,
                 metrics=_metric_inputs(look, question),
                 exposures=[(look.units, dict(weights))],
                 batches=[look.batch[primary]] if primary in look.batch else [],
@@ -140,8 +145,8 @@ def _take_looks(
         taken.append(TakenLook(look.label, sum(look.units.values()), result))
         if result.action != "keep_running":
             break
-        given = replace(
-            given,
+        inputs = replace(
+            inputs,
             states=result.states,
             crossed=result.crossed,
             min_srm_p=result.sample_ratio.p_value,
@@ -150,23 +155,18 @@ def _take_looks(
 
 
 def _metric_inputs(look: FileLook, question: Question) -> list[MetricInput]:
-    def role_of(n: int, name: str) -> Role:
-        if n == 0:
-            return "primary"
-        return "guardrail" if name in question.guardrails else "secondary"
-
     return [
         MetricInput(
             key=metric.name,
             kind=metric.kind,
-            role=role_of(n, metric.name),
+            role=question.role_of(metric.name),
             increase_is_good=metric.name not in question.lower_is_better,
             margin=question.guardrails.get(metric.name, 0.0),
             epochs=[look.summaries.get(metric.name, {})],
             quantile=metric.quantile,
             uncapped=[look.uncapped[metric.name]] if metric.name in look.uncapped else (),
         )
-        for n, metric in enumerate(question.metrics)
+        for metric in question.metrics
     ]
 
 
@@ -205,131 +205,3 @@ def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str
 
 def _counts(units: Mapping[str, int]) -> str:
     return ", ".join(f"{variant} {count}" for variant, count in units.items())
-
-
-def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
-    """Return the scorecard with the keys that `bakeoff analyze --format json` promises."""
-    last, question = card.last, card.question
-    result = last.result
-    metrics = []
-    for n, metric in enumerate(question.metrics):
-        rows = [row for row in result.comparisons if row.metric == metric.name]
-        guardrail = metric.name in question.guardrails and n > 0
-        metrics.append(
-            {
-                "name": metric.name,
-                "kind": metric.kind,
-                "role": "primary" if n == 0 else "guardrail" if guardrail else "secondary",
-                "variants": [_comparison_to_json(row) for row in rows],
-            }
-        )
-    return {
-        "control": question.control,
-        "alpha": question.policy.alpha,
-        "method": question.policy.rule,
-        "units": dict(card.file.looks[len(card.looks) - 1].units),
-        "planned_units": question.policy.planned_units,
-        "srm": {
-            "p_value": result.sample_ratio.p_value,
-            "expected": result.sample_ratio.expected,
-            "observed": result.sample_ratio.observed,
-            "healthy": result.sample_ratio.healthy,
-            "leaks": result.sample_ratio.leaks,
-        },
-        "metrics": metrics,
-        "segments": [
-            {
-                "segment": row.segment,
-                "variant": row.variant,
-                "estimate": row.estimate,
-                "ci": row.interval,
-                "adjusted_p_value": row.adjusted_p_value,
-                "why_not": row.why_not or None,
-            }
-            for row in result.segments
-        ],
-        "decision": {
-            "action": result.action,
-            "variant": result.variant,
-            "reason": result.reason,
-            "leaving": dict(result.leaving),
-        },
-        "looks": [_look_to_json(look, question) for look in card.looks],
-        "stopped_at": last.label if result.action != "keep_running" and last.label else None,
-        "doubled": card.file.crossover_units,
-        "missing": card.file.missing,
-        "left_out": {
-            "rows_without_variant": card.file.unassigned,
-            "units_in_two_variants": card.file.crossover_units,
-            "excluded_variants": card.file.excluded,
-            "units_without_value": card.file.missing,
-        },
-        "imputed": card.file.imputed,
-        "notes": list(card.notes),
-    }
-
-
-def _comparison_to_json(row: Comparison) -> dict[str, Any]:
-    effect = row.effect
-    if effect is None:
-        return {
-            "variant": row.variant, "n": None, "mean": None, "control_mean": None, "absolute": None,
-            "relative": None, "adjusted_p_value": None, "variance_reduction": None,
-            "probability_better": None, "expected_loss": None, "why_not": row.why_not,
-        }  # fmt: skip
-    data: dict[str, Any] = {
-        "variant": row.variant,
-        "n": effect.treatment_n,
-        "control_n": effect.control_n,
-        "mean": effect.treatment,
-        "control_mean": effect.control,
-        "absolute": {
-            "estimate": effect.estimate,
-            "se": effect.se,
-            "ci": row.interval,
-            "statistic": effect.statistic,
-            "p_value": row.p_value,
-            "level": row.level,
-            "p_value_of_one_look": effect.p_value,
-            "shrunk": row.shrunk,
-        },
-        "relative": {"estimate": effect.lift, "ci": row.lift_interval},
-        "valid_p_value": row.p_value,
-        "level": row.level,
-        "adjusted_p_value": row.adjusted_p_value,
-        "variance_reduction": effect.variance_reduction,
-        "probability_better": row.probability_better,
-        "expected_loss": row.expected_loss,
-    }
-    if row.why_not:
-        data["why_not"] = data["absolute"]["why_not"] = row.why_not
-    if row.lift_why_not:
-        data["relative"]["why_not"] = row.lift_why_not
-    if row.uncapped is not None:
-        data["uncapped"] = row.uncapped
-    if row.safe is not None:
-        data["safe"] = row.safe
-        data["harmed"] = row.harmed
-    return data
-
-
-def _look_to_json(look: TakenLook, question: Question) -> dict[str, Any]:
-    primary = question.metrics[0].name
-    return {
-        "look": look.label,
-        "units": look.units,
-        "information": look.result.information,
-        "action": look.result.action,
-        "reason": look.result.reason,
-        "comparisons": [
-            {
-                "variant": row.variant,
-                "estimate": row.effect.estimate if row.effect else None,
-                "statistic": row.effect.statistic if row.effect else None,
-                "critical": row.critical if row.effect else None,
-                "ci": row.interval,
-            }
-            for row in look.result.comparisons
-            if row.metric == primary
-        ],
-    }

@@ -129,7 +129,8 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
     bakeoff analyze looks.csv --look day --method group_sequential --metric bought:proportion
     """  # noqa: D301  click reads the control character
     from experiments.metrics.spec import MetricError
-    from experiments.scorecards.scorecard import judge, scorecard_to_json
+    from experiments.scorecards.scorecard import judge
+    from experiments.scorecards.scorecard_json import scorecard_to_json
     from experiments.scorecards.text_file import as_utf8
     from experiments.scorecards.unit_file import FileError
     from experiments.stats.policy import PolicyError
