@@ -70,5 +70,5 @@ def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) ->
                 "quantile": quantile,
             },
         )
-        found: float | None = cursor.fetchone()[0]
-    return found
+        value: float | None = cursor.fetchone()[0]
+    return value

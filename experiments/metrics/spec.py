@@ -75,9 +75,9 @@ class Filter:
                 raise MetricError(f"filter == {data!r}, {what}.", field="filters")
 
         require(isinstance(data, dict), "must be an object")
-        given = cast("Mapping[str, Any]", data)
-        require(set(given) <= {"field", "op", "value"}, "must have field, op and value")
-        name, op, value = given.get("field", ""), given.get("op", "eq"), given.get("value")
+        condition = cast("Mapping[str, Any]", data)
+        require(set(condition) <= {"field", "op", "value"}, "must have field, op and value")
+        name, op, value = condition.get("field", ""), condition.get("op", "eq"), condition.get("value")
         known = name in {"value", "item_id"} or str(name).startswith("properties.")
         require(known and len(str(name)) <= 200, "field must be value, item_id or properties.NAME")
         require(op in COMPARISONS, f"op must be one of {list(COMPARISONS)}")

@@ -189,17 +189,17 @@ def _denominator(spec: MetricSpec, span: str, *, live: bool) -> str:
 def _condition(n: int, one: Filter) -> str:
     """SQL of a condition. A missing property equals nothing, and differs from everything."""
     value = f"%(filter_{n}_value)s"
-    found = {
+    field = {
         "value": "to_jsonb(e.value)",
         "item_id": "to_jsonb(e.item_id)",
     }.get(one.field, f"(e.properties -> %(filter_{n}_field)s)")
     if one.op == "exists":
-        return f"({found} IS NOT NULL) = coalesce({value}::boolean, true)"
+        return f"({field} IS NOT NULL) = coalesce({value}::boolean, true)"
     if one.op == "eq":
-        return f"coalesce({found} = {value}::jsonb, false)"
+        return f"coalesce({field} = {value}::jsonb, false)"
     if one.op == "ne":
-        return f"coalesce({found} <> {value}::jsonb, true)"
+        return f"coalesce({field} <> {value}::jsonb, true)"
     if one.op == "in":
-        return f"coalesce({value}::jsonb @> {found}, false)"
-    return f"""CASE WHEN jsonb_typeof({found}) = 'number'
-        THEN ({found} #>> '{{}}')::float8 {_COMPARE[one.op]} {value}::float8 ELSE false END"""
+        return f"coalesce({value}::jsonb @> {field}, false)"
+    return f"""CASE WHEN jsonb_typeof({field}) = 'number'
+        THEN ({field} #>> '{{}}')::float8 {_COMPARE[one.op]} {value}::float8 ELSE false END"""

@@ -223,7 +223,7 @@ def _forest(metrics: list[ComparisonRow]) -> str:
             estimate=row.lift,
             low=row.lift_interval[0] if row.lift_interval else None,
             high=row.lift_interval[1] if row.lift_interval else None,
-            said=percent(row.lift) if row.lift is not None else "–",
+            effect=percent(row.lift) if row.lift is not None else "–",
             increase_is_good=row.increase_is_good,
             margin=row.margin if row.role == "guardrail" else None,
         )

@@ -28,7 +28,7 @@ class ForestRow:
         estimate: relative difference, or None when it cannot be said.
         low: lower end of its interval.
         high: upper end.
-        said: what stands at the right.
+        effect: what stands at the right.
         increase_is_good: which side is the better one.
         margin: of a guardrail: the relative loss that is accepted.
     """
@@ -37,7 +37,7 @@ class ForestRow:
     estimate: float | None
     low: float | None
     high: float | None
-    said: str
+    effect: str
     increase_is_good: bool = True
     margin: float | None = None
 
@@ -82,7 +82,7 @@ def _draw_row(row: ForestRow, x: Callable[[float], float], y: float, texts: Char
         f'<text x="{LEFT - 14}" y="{y + 4:.1f}" text-anchor="end" style="{STYLE}">'
         f"{escape(row.label)}</text>",
         f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" style="{STYLE}; font-size: 12px">'
-        f"{escape(row.said)}</text>",
+        f"{escape(row.effect)}</text>",
     ]
     if row.margin is not None:
         at = x(-row.margin if row.increase_is_good else row.margin)

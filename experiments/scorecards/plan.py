@@ -147,10 +147,10 @@ class PlanQuestion:
         if self.rule != "group_sequential":
             return 0.0
         each = self.alpha_per_treatment
-        kept = each / 10 if self.reserve is None else self.reserve / self.treatments
-        if not 0 <= kept < each:
+        share = each / 10 if self.reserve is None else self.reserve / self.treatments
+        if not 0 <= share < each:
             raise StatisticsError(f"reserve == {self.reserve:g}, must be in [0, alpha).")
-        return kept
+        return share
 
     @property
     def raised_power(self) -> float:

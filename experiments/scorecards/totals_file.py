@@ -92,8 +92,8 @@ def read_totals(
         key = str(row[variant])
         group = added[str(row[look]) if look else None][name]
         group[key] = group.get(key, Totals()) + _totals_of(row, kinds[name], key)
-    found = {name for by_metric in added.values() for name in by_metric}
-    if missing := [name for name in kinds if name not in found]:
+    present = {name for by_metric in added.values() for name in by_metric}
+    if missing := [name for name in kinds if name not in present]:
         known = sorted({str(row.get("metric")) for row in rows})
         raise FileError(f"metric == '{missing[0]}', not found; the file has {known}.")
     return FileTotals(
@@ -136,8 +136,8 @@ def _read_rows(
                 if column not in columns and _COLUMNS.get(column) not in columns:
                     raise FileError(f"column == '{column}', not found; the file has {columns}.")
             source = source_of(path, texts=names, form=form)
-            found = engine.execute(f"SELECT * FROM {source} LIMIT {MAX_ROWS}")
-            rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+            cursor = engine.execute(f"SELECT * FROM {source} LIMIT {MAX_ROWS}")
+            rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
     except duckdb.Error as error:
         raise FileError(f"file == '{path}', cannot be read: {first_line(error)}.") from error
     if not rows:
@@ -236,12 +236,13 @@ def kinds_in(path: Path, form: TextFormat = PLAIN) -> list[MetricColumn]:
     source = source_of(path, form=form)
     with duckdb.connect() as engine:
         try:
-            found = engine.execute(f"SELECT metric, min(kind) FROM {source} GROUP BY metric ORDER BY 1")
+            rows = engine.execute(
+                f"SELECT metric, min(kind) FROM {source} GROUP BY metric ORDER BY 1"
+            ).fetchall()
         except duckdb.Error as error:
             raise FileError(
                 "metrics == 0, must be named by --metric NAME:KIND, or by columns 'metric' and 'kind'."
             ) from error
-        rows = found.fetchall()
     for name, kind in rows:
         if kind not in KINDS:
             raise FileError(f"kind == '{kind}' of metric '{name}', must be one of {list(KINDS)}.")

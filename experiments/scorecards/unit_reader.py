@@ -64,15 +64,15 @@ def needed(metric: MetricColumn) -> list[str]:
     return wanted + (["sum_u", "sum_uu"] if metric.cap is not None else [])
 
 
-def complete(found: Mapping[str, float], n: int) -> dict[str, float]:
+def complete(sums: Mapping[str, float], n: int) -> dict[str, float]:
     """Return all sums from the needed ones."""
-    y, x = found["sum_y"], found.get("sum_x", 0.0)
+    y, x = sums["sum_y"], sums.get("sum_x", 0.0)
     follow = {
         "sum_d": n, "sum_dd": n, "sum_yd": y, "sum_x": 0.0, "sum_xx": 0.0, "sum_yx": 0.0,
-        "sum_w": n, "sum_ww": n, "sum_yw": y, "sum_dx": x, "sum_dw": found.get("sum_d", n), "sum_xw": x,
-        "sum_u": y, "sum_uu": found["sum_yy"],
+        "sum_w": n, "sum_ww": n, "sum_yw": y, "sum_dx": x, "sum_dw": sums.get("sum_d", n), "sum_xw": x,
+        "sum_u": y, "sum_uu": sums["sum_yy"],
     }  # fmt: skip
-    return {"n": n} | follow | dict(found)
+    return {"n": n} | follow | dict(sums)
 
 
 class UnitReader:
@@ -205,9 +205,9 @@ class UnitReader:
             at = iter(values)
             for metric, wanted in names:
                 n = next(at)
-                found = {name: next(at) or 0.0 for name in wanted}
+                sums_of_metric = {name: next(at) or 0.0 for name in wanted}
                 if n:
-                    sums_of_unit = complete(found, n)
+                    sums_of_unit = complete(sums_of_metric, n)
                     added[metric.name][look][variant] = sums_of_unit | {FRESH: sums_of_unit["sum_y"]}
         return added
 
@@ -318,11 +318,11 @@ class UnitReader:
             f"""WITH last AS (SELECT * FROM units {latest if self._several else ""})
             SELECT variant, {counts} FROM last GROUP BY variant ORDER BY variant"""
         )
-        found = {
+        by_metric = {
             metric.name: {variant: row[n] for variant, *row in rows if row[n]}
             for n, metric in enumerate(metrics)
         }
-        return {name: missing for name, missing in found.items() if missing}
+        return {name: missing for name, missing in by_metric.items() if missing}
 
     def _by_segment(self, query: str) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
         """Run a query for each segment column, with {segment} in place of its SQL."""
@@ -331,12 +331,12 @@ class UnitReader:
             yield column, self._rows(query.replace("{segment}", place))
 
     def _segment_units(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = defaultdict(dict)
+        by_segment: dict[str, dict[str, int]] = defaultdict(dict)
         query = "SELECT {segment}, variant, count(*) FROM units WHERE is_new GROUP BY ALL"
         for _, rows in self._by_segment(query):
             for segment, variant, count in rows:
-                found[segment][variant] = count
-        return dict(sorted(found.items()))
+                by_segment[segment][variant] = count
+        return dict(sorted(by_segment.items()))
 
     def _segment_totals(self) -> dict[str, dict[str, Summary]]:
         """Return the first metric's totals by segment; series of looks are not broken down."""
@@ -344,15 +344,15 @@ class UnitReader:
         if self._unit_file.look or metric.kind == "quantile":
             return {}
         totals = ", ".join(f"sum({product.replace('::int', '::DOUBLE')})" for product in TERMS.values())
-        found: dict[str, dict[str, Summary]] = defaultdict(dict)
+        by_segment: dict[str, dict[str, Summary]] = defaultdict(dict)
         query = f"""WITH numbers AS (SELECT {{segment}} AS segment, variant, {self._numbers(metric)}
             FROM units WHERE {self._valid(metric)})
             SELECT segment, variant, count(*), {totals} FROM numbers GROUP BY segment, variant"""
         for _, rows in self._by_segment(query):
             for segment, variant, n, *values in rows:
                 sums = {"n": n, **dict(zip(TERMS, values, strict=True))}
-                found[segment][variant] = self._summary(metric, sums)
-        return dict(sorted(found.items()))
+                by_segment[segment][variant] = self._summary(metric, sums)
+        return dict(sorted(by_segment.items()))
 
 
 def _totals(values: Mapping[Any, float]) -> Totals:

@@ -52,16 +52,16 @@ def open_parquet(exposures: str, events: str, slates: str | None = None) -> Reco
         MetricError: a table lacks a column that every metric needs.
     """
     engine = ibis.duckdb.connect()
-    found = Records(
+    records = Records(
         exposures=engine.read_parquet(exposures),
         events=engine.read_parquet(events),
         slates=engine.read_parquet(slates) if slates else None,
     )
-    _require(found.exposures, "exposures", {"unit_id", "variant", "exposed_at"})
-    _require(found.events, "events", {"unit_id", "name", "occurred_at"})
-    if found.slates is not None:
-        _require(found.slates, "slates", {"recommendation_id", "unit_id", "served_at"})
-    return found
+    _require(records.exposures, "exposures", {"unit_id", "variant", "exposed_at"})
+    _require(records.events, "events", {"unit_id", "name", "occurred_at"})
+    if records.slates is not None:
+        _require(records.slates, "slates", {"recommendation_id", "unit_id", "served_at"})
+    return records
 
 
 def _require(table: Table, name: str, columns: set[str]) -> None:
@@ -249,13 +249,13 @@ def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapp
     values = unit_values(spec, records)
     moment = ibis.literal(now, "timestamp('UTC')" if values.exposed_at.type().timezone else "timestamp")
     complete = values.filter(_shift(values.exposed_at, spec.complete_after_seconds) <= moment)
-    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    totals: dict[int, dict[str, Any]] = defaultdict(dict)
     if spec.kind == "quantile":
         for row in _bucket_counts(complete).to_pyarrow().to_pylist():
-            found[row["epoch"]].setdefault(row["variant"], {})[row["bucket"]] = row["units"]
+            totals[row["epoch"]].setdefault(row["variant"], {})[row["bucket"]] = row["units"]
         return [
-            {variant: Sketch(counts) for variant, counts in found[epoch].items()}
-            for epoch in sorted(found)
+            {variant: Sketch(counts) for variant, counts in totals[epoch].items()}
+            for epoch in sorted(totals)
         ]
     sums = {}
     for name, (first, *rest) in _TERMS.items():
@@ -266,8 +266,8 @@ def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapp
     )
     for row in grouped.to_pyarrow().to_pylist():
         variant, epoch = row.pop("variant"), row.pop("epoch")
-        found[epoch][variant] = Totals(**row)
-    return [found[epoch] for epoch in sorted(found)]
+        totals[epoch][variant] = Totals(**row)
+    return [totals[epoch] for epoch in sorted(totals)]
 
 
 def _bucket_counts(complete: Table) -> Table:

@@ -55,13 +55,14 @@ def _engine_error() -> type[Exception]:
 
 def _read_specs(path: Path) -> list[MetricSpec]:
     try:
-        given = json.loads(path.read_text())
+        definitions = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise FileError(f"metrics_file == '{path}', cannot be read: {error}") from error
-    if not isinstance(given, list) or not given or not all(isinstance(one, dict) for one in given):
+    is_list = isinstance(definitions, list) and definitions
+    if not is_list or not all(isinstance(one, dict) for one in definitions):
         raise FileError(f"metrics_file == '{path}', must hold a list of metric definitions.")
     specs = []
-    for one in given:
+    for one in definitions:
         if missing := {"key", "kind"} - set(one):
             raise MetricError(f"metric == {one!r}, lacks '{min(missing)}'.", field=min(missing))
         specs.append(MetricSpec.from_json(one))

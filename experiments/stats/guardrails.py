@@ -92,7 +92,6 @@ def evaluate_harm(effect: Effect, *, increase_is_good: bool, units: int, policy:
         policy: level and planned units.
     """
     good = effect.z if increase_is_good else -effect.z
-    given = {"alpha": policy.alpha, "planned_n": policy.planned_units}
-    width = half_width_in_se_one_sided(units, **given)
-    p_value = one_sided_p_value(-good, units, **given)
+    width = half_width_in_se_one_sided(units, alpha=policy.alpha, planned_n=policy.planned_units)
+    p_value = one_sided_p_value(-good, units, alpha=policy.alpha, planned_n=policy.planned_units)
     return HarmTest(good <= -width, effect.of_statistic(width), p_value, policy.alpha)

@@ -34,10 +34,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """
     ranked = _ranked(p_values)
     adjusted: list[float | None] = [None] * len(p_values)
-    most = 0.0
+    largest = 0.0
     for rank, (p, n) in enumerate(ranked):
-        most = max(most, min(1.0, (len(ranked) - rank) * p))
-        adjusted[n] = most
+        largest = max(largest, min(1.0, (len(ranked) - rank) * p))
+        adjusted[n] = largest
     return adjusted
 
 
@@ -50,9 +50,9 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     """
     ranked = _ranked(p_values)
     adjusted: list[float | None] = [None] * len(p_values)
-    least = 1.0
+    smallest = 1.0
     for rank in range(len(ranked), 0, -1):
         p, n = ranked[rank - 1]
-        least = min(least, p * len(ranked) / rank)
-        adjusted[n] = least
+        smallest = min(smallest, p * len(ranked) / rank)
+        adjusted[n] = smallest
     return adjusted

@@ -148,10 +148,10 @@ def detectable_proportion(
             - units
         )
 
-    most = (1 - control) * (1 - 1e-9)
-    if excess(most) > 0:
+    ceiling = (1 - control) * (1 - 1e-9)
+    if excess(ceiling) > 0:
         raise StatisticsError(f"units == {units:g}, too few to see any rise of {control:g}.")
-    return float(brentq(excess, most * 1e-9, most, xtol=1e-12))
+    return float(brentq(excess, ceiling * 1e-9, ceiling, xtol=1e-12))
 
 
 def cuped_factor(rho: float) -> float:

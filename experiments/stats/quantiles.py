@@ -128,8 +128,8 @@ class Sketch:
         step = Z95 * math.sqrt(q * (1 - q) / self.n) if self.n else 1.0
         if q - step <= 0 or q + step >= 1:
             # As a float: of a quantile of 1e-320 it is infinite, and no number of units is enough.
-            least = Z95 * Z95 * max(q / (1 - q), (1 - q) / q)
-            shown = f"{math.ceil(least)}" if least < MAX_COUNT else f"{least:g}"
+            required = Z95 * Z95 * max(q / (1 - q), (1 - q) / q)
+            shown = f"{math.ceil(required)}" if required < MAX_COUNT else f"{required:g}"
             raise StatisticsError(
                 f"units == {self.n}, must be more than {shown} for the interval of the quantile {q:g}."
             )

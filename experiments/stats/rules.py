@@ -86,7 +86,7 @@ class RuleOutcome:
         state: to be handed to the next look.
         crossed: +1 when the estimate is above zero beyond doubt, −1 below, 0 when nothing is said.
         critical: half-width of the interval that holds now, in standard errors.
-        said: the comparison that decides, in words.
+        summary: the comparison that decides, in words.
         interval: of the difference under the rule; an end that is not known is None.
         p_value: of this look, to be held against `level`.
         level: what this look may spend; None when it does not test.
@@ -98,7 +98,7 @@ class RuleOutcome:
     state: RuleState
     crossed: int
     critical: float
-    said: str
+    summary: str
     interval: Interval
     p_value: float
     level: float | None
@@ -251,7 +251,7 @@ def evaluate_rule(
         state=bound.state,
         crossed=(1 if statistic > 0 else -1) if beyond else 0,
         critical=critical,
-        said=bound.waits or bound.spent or words,
+        summary=bound.waits or bound.spent or words,
         interval=interval if bound.tested else hold_open(interval),
         p_value=p_value,
         level=level if bound.tested and not math.isinf(bound.critical) else None,
@@ -301,7 +301,9 @@ def _exact(
         # Which side is read off the likelihood itself: the totals may lean the other way.
         crossed=(1 if low is not None and low > 0 else -1) if beyond else 0,
         critical=half_width_in_se(max(progress.units, 1), alpha=alpha, planned_n=policy.planned_units),
-        said=f"e = {math.exp(min(log_e, 50.0)):.3g} {'reached' if beyond else 'below'} {1 / alpha:g}",
+        # Cut at e^50: beyond it the number says nothing more, and in the end passes the floats.
+        summary=f"e = {math.exp(min(log_e, 50.0)):.3g} "
+        f"{'reached' if beyond else 'below'} {1 / alpha:g}",
         interval=interval,
         p_value=max(math.exp(-max(log_e, 0.0)), MIN_P),
         level=alpha,

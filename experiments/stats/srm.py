@@ -223,7 +223,7 @@ def explain_mismatch(
         for name, counts in segments.items()
         if any(counts.get(key, 0) for key in used)
     }
-    found = []
+    unbalanced = []
     for name, counts in tested.items():
         p_value = min(1.0, chi_square(counts, shares)[1] * len(tested))
         if p_value >= alpha:
@@ -231,7 +231,7 @@ def explain_mismatch(
         attribute = _of(name)
         others = [row for other, row in tested.items() if other != name and _of(other) == attribute]
         rest = [sum(column) for column in zip(*others, strict=True)] if others else []
-        found.append(
+        unbalanced.append(
             SegmentRatio(
                 segment=name,
                 counts=dict(zip(used, counts, strict=True)),
@@ -239,7 +239,7 @@ def explain_mismatch(
                 rest_p_value=chi_square(rest, shares)[1] if rest else None,
             )
         )
-    return sorted(found, key=lambda row: (row.p_value, -(row.rest_p_value or 0.0)))
+    return sorted(unbalanced, key=lambda row: (row.p_value, -(row.rest_p_value or 0.0)))
 
 
 def _of(segment: str) -> str:

@@ -67,14 +67,14 @@ def judge_treatment(
         p_value = f"p = {harmed.p_value:.2g}" if harmed.p_value is not None else ""
         return TreatmentVerdict("roll_back", f"guardrail '{harmed.metric}' is harmed ({p_value})")
     if outcome is not None and evidence.direction < 0:
-        return TreatmentVerdict("roll_back", f"worse: {outcome.said}")
+        return TreatmentVerdict("roll_back", f"worse: {outcome.summary}")
     too_few = evidence.primary.too_few
     if outcome is not None and not too_few and (evidence.direction > 0 or remembered):
         obstacle = _obstacle(inputs, evidence, outcome, comparisons)
         if obstacle:
             return TreatmentVerdict("keep_running", obstacle, crossed=True)
-        return TreatmentVerdict("ship", f"better: {outcome.said}", crossed=True)
-    reason = too_few or (outcome.said if outcome else "")
+        return TreatmentVerdict("ship", f"better: {outcome.summary}", crossed=True)
+    reason = too_few or (outcome.summary if outcome else "")
     if ended := _why_ended(inputs, outcome, reason):
         return TreatmentVerdict("stop_inconclusive", ended, crossed=remembered)
     return TreatmentVerdict("keep_running", reason, crossed=remembered)
@@ -97,8 +97,8 @@ def _obstacle(
     policy = inputs.policy
     if inputs.elapsed_seconds < policy.required_run_seconds:
         return (
-            f"better ({outcome.said}), waiting for the minimum run: {inputs.elapsed_seconds:.0f} s of "
-            f"{policy.required_run_seconds:.0f} s"
+            f"better ({outcome.summary}), waiting for the minimum run: "
+            f"{inputs.elapsed_seconds:.0f} s of {policy.required_run_seconds:.0f} s"
         )
     for row in comparisons:
         if row.safe is False:

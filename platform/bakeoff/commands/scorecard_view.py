@@ -159,7 +159,7 @@ def draw(card: Scorecard) -> str:
                 estimate=lift,
                 low=low,
                 high=high,
-                said=sentence or "no relative effect",
+                effect=sentence or "no relative effect",
                 increase_is_good=row.metric not in question.lower_is_better,
                 margin=question.guardrails.get(row.metric),
             )
