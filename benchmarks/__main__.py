@@ -35,15 +35,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--only", choices=NAMES)
     parser.add_argument("--size", choices=["small", "full"], default="full")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     from benchmarks.results import write_page
 
     failed = []
-    for name in [given.only] if given.only else NAMES:
+    for name in [arguments.only] if arguments.only else NAMES:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="bakeoff-bench-") as home:
             # In a process of its own: each has a home, and Django reads its settings once.
-            code = f"from benchmarks.{name} import run; run({given.size!r}, {home!r})"
+            code = f"from benchmarks.{name} import run; run({arguments.size!r}, {home!r})"
             if subprocess.run([sys.executable, "-c", code], check=False).returncode:
                 failed.append(name)
                 print(f"{name} failed", file=sys.stderr)

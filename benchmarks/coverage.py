@@ -147,7 +147,7 @@ def units_until_rolled_back(
     A plain look after every ten units an arm, as a loop of looks takes them.
     """
     policy = Policy.parse({"rule": rule, "planned_units": planned, "minimum_run_seconds": 0.0})
-    found = []
+    units = []
     for _ in range(runs):
         sums, states, n, action = {"old": Totals(), "new": Totals()}, {}, 0, ""
         while action != "roll_back" and n < planned:
@@ -162,5 +162,5 @@ def units_until_rolled_back(
                 LookInput(policy, "old", ["new"], [metric], [], 0, 1.0, states=states, batches=[new])
             )
             states, action = result.states, result.action
-        found.append(n)
-    return float(np.median(found)), float(np.quantile(found, 0.95))
+        units.append(n)
+    return float(np.median(units)), float(np.quantile(units, 0.95))

@@ -52,11 +52,11 @@ def run(size: str, home: str) -> None:
             elif name == "peer":
                 theirs = np.asarray(vectors)
     rate = {name: statistics.median(values) for name, values in times.items()}
-    kept = _recall(theirs, ours)
+    recall = _recall(theirs, ours)
     rows = [
         Row("int8, texts", rate["int8"], "texts/s", rate["peer"], None, "ratio_to_peer >= 2.5"),
         Row("float32 by ONNX Runtime, texts", rate["float32"], "texts/s", rate["peer"], None),
-        Row(f"recall@{NEIGHBOURS} kept by int8", kept, "share", None, None, "ours >= 0.995"),
+        Row(f"recall@{NEIGHBOURS} kept by int8", recall, "share", None, None, "ours >= 0.995"),
         Row("mean cosine of int8 with float32", float((ours * theirs).sum(1).mean()), "cosine", None, None, "ours >= 0.99"),
         Row("size of the encoder", (root / "small.onnx").stat().st_size / 2**20, "MiB", (root / "encoder.onnx").stat().st_size / 2**20, None, higher_is_better=False),
     ]  # fmt: skip
@@ -69,10 +69,10 @@ def run(size: str, home: str) -> None:
     )
 
 
-def _recall(wanted: np.ndarray, found: np.ndarray) -> float:
+def _recall(wanted: np.ndarray, ours: np.ndarray) -> float:
     """Return the share of each text's nearest texts that stay among its nearest."""
     lists = []
-    for vectors in (wanted, found):
+    for vectors in (wanted, ours):
         scores = vectors @ vectors.T
         np.fill_diagonal(scores, -np.inf)
         lists.append(np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS])

@@ -39,7 +39,7 @@ def run(size: str, home: str) -> None:
         for log_of, policy in (POLICIES, POLICIES[::-1]):
             log = logs[log_of]
             wanted = _probabilities(policy, logs[policy], items)[:, log["item"], log["position"]][0]
-            found = weighted_value(log["propensity"], wanted, log["click"])
+            value = weighted_value(log["propensity"], wanted, log["click"])
             truth = float(logs[policy]["click"].mean())
             noise = float(logs[policy]["click"].std() / np.sqrt(len(log["click"])))
             name = f"{campaign}: {policy} from the log of {log_of}"
@@ -47,16 +47,16 @@ def run(size: str, home: str) -> None:
             whole = _probabilities(policy, logs[policy], items)[0][:, log["position"]].T
             dr = doubly_robust_value(log["propensity"], log["item"], log["click"], whole, predicted)
             theirs = peer(log, wanted, whole, predicted, items) if peer else (None, None, None)
-            away = abs(found.snips - truth) / np.hypot(found.snips_se, noise)
+            away = abs(value.snips - truth) / np.hypot(value.snips_se, noise)
             rows += [
-                Row(f"{name}: IPS ({found.ips_se:.5f})", found.ips, "click rate", theirs[0], None, "ratio_to_peer >= 0.999" if peer else ""),
-                Row(f"{name}: SNIPS ({found.snips_se:.5f})", found.snips, "click rate", theirs[1], None, "ratio_to_peer >= 0.999" if peer else ""),
+                Row(f"{name}: IPS ({value.ips_se:.5f})", value.ips, "click rate", theirs[0], None, "ratio_to_peer >= 0.999" if peer else ""),
+                Row(f"{name}: SNIPS ({value.snips_se:.5f})", value.snips, "click rate", theirs[1], None, "ratio_to_peer >= 0.999" if peer else ""),
                 Row(f"{name}: DR ({dr.dr_se:.5f})", dr.dr, "click rate", theirs[2], None, "ratio_to_peer >= 0.999" if peer else ""),
-                Row(f"{name}: clipped IPS", found.clipped_ips, "click rate", None, None),
+                Row(f"{name}: clipped IPS", value.clipped_ips, "click rate", None, None),
                 Row(f"{name}: truth ({noise:.5f})", truth, "click rate", None, None),
                 Row(f"{name}: SNIPS off the truth, standard errors", float(away), "errors", None, None, "ours <= 3", higher_is_better=False),
-                Row(f"{name}: effective sample size of {len(wanted)}", found.effective_size, "answers", None, None),
-                Row(f"{name}: largest weight", found.largest_weight, "times", None, None, higher_is_better=False),
+                Row(f"{name}: effective sample size of {len(wanted)}", value.effective_size, "answers", None, None),
+                Row(f"{name}: largest weight", value.largest_weight, "times", None, None, higher_is_better=False),
             ]  # fmt: skip
             places = value_by_position(log["position"], log["propensity"], wanted, log["click"])
             notes.append(
@@ -64,7 +64,7 @@ def run(size: str, home: str) -> None:
                 + ", ".join(f"{p + 1}: {v.snips:.4f}" for p, v in places.items())
             )
             try:
-                refuse_without_support(found)
+                refuse_without_support(value)
             except OffPolicyError as error:
                 notes.append(f"{name}: refused, {error}")
     write_result("off_policy", size, rows, ". ".join(notes), ())
@@ -72,12 +72,12 @@ def run(size: str, home: str) -> None:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     with path.open(newline="") as file:
-        found = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
     return {
-        "item": np.array([int(r["item_id"]) for r in found]),
-        "position": np.array([int(r["position"]) - 1 for r in found]),
-        "click": np.array([float(r["click"]) for r in found]),
-        "propensity": np.array([float(r["propensity_score"]) for r in found]),
+        "item": np.array([int(r["item_id"]) for r in rows]),
+        "position": np.array([int(r["position"]) - 1 for r in rows]),
+        "click": np.array([float(r["click"]) for r in rows]),
+        "propensity": np.array([float(r["propensity_score"]) for r in rows]),
     }
 
 
@@ -133,11 +133,11 @@ def _peer(home: Path):
             "action_dist": whole[:, :, None], "position": np.zeros(len(wanted), dtype=int),
         }  # fmt: skip
         guess = predicted[:, :, None]
-        found = (
+        value = (
             InverseProbabilityWeighting().estimate_policy_value(**rows),
             SelfNormalizedInverseProbabilityWeighting().estimate_policy_value(**rows),
             DoublyRobust().estimate_policy_value(**rows, estimated_rewards_by_reg_model=guess),
         )
-        return tuple(map(float, found))
+        return tuple(map(float, value))
 
     return estimate

@@ -51,22 +51,22 @@ def run(size: str, home: str) -> None:
             empty = request_bytes("GET", "/healthz")
             rates, peers, limits = [], [], []
             for _ in range(repeats):
-                for port, ready, kept in (
+                for port, ready, keep_alive in (
                     (stage.port, ours, rates),
                     (unleash_port, theirs, peers),
                     (stage.port, [empty], limits),
                 ):
                     if port == 0:
                         continue
-                    found = measure(
+                    measured = measure(
                         port,
                         lambda ready=ready: ready[next(numbers) % len(ready)],
                         connections=64,
                         seconds=seconds,
                     )
-                    if found.errors:
-                        raise RuntimeError(f"{found.errors} failed: {found.first_error!r}")
-                    kept.append(found.requests_per_second)
+                    if measured.errors:
+                        raise RuntimeError(f"{measured.errors} failed: {measured.first_error!r}")
+                    keep_alive.append(measured.requests_per_second)
     rate, spread = median_of(rates)
     beside = median_of(peers)[0] if peers else None
     rows = [
@@ -174,12 +174,12 @@ def _unleash(stage, home: Path):
             ).raise_for_status()
             client.post(f"{at}/on").raise_for_status()
         for _ in range(100):  # its frontend API reads changes now and then
-            said = client.get("/api/frontend?userId=1", headers={"Authorization": FRONTEND}).json()
-            if len(said.get("toggles", [])) == FLAGS:
+            answer = client.get("/api/frontend?userId=1", headers={"Authorization": FRONTEND}).json()
+            if len(answer.get("toggles", [])) == FLAGS:
                 break
             time.sleep(0.3)
         else:
-            raise RuntimeError(f"Unleash answers {said}")
+            raise RuntimeError(f"Unleash answers {answer}")
         yield port
     finally:
         process.terminate()

@@ -46,9 +46,9 @@ def run(size: str, home: str) -> None:
             ]  # fmt: skip
     ours = _packed(Path(__file__).parent.parent / "clients" / "js" / "bakeoff.js")
     for name, (package, file) in PEERS.items():
-        found = _peer(Path(home), package, file)
+        peer = _peer(Path(home), package, file)
         rows.append(
-            Row(f"the embed, packed (peer: {name})", ours, "kB", found, None,
+            Row(f"the embed, packed (peer: {name})", ours, "kB", peer, None,
                 "ours <= 4", higher_is_better=False)
         )  # fmt: skip
     notes = (
@@ -95,7 +95,7 @@ def _fill(project_id: int, count: int):
     assert look is not None
     metric = Metric.objects.get(project=project)
     version = first.control.model_version
-    made = Experiment.objects.bulk_create(
+    experiments = Experiment.objects.bulk_create(
         Experiment(
             project=project,
             surface=surface,
@@ -110,17 +110,17 @@ def _fill(project_id: int, count: int):
     )
     Variant.objects.bulk_create(
         Variant(experiment=e, key=key, is_control=key == "control", model_version=version)
-        for e in made
+        for e in experiments
         for key in ("control", "treatment")
     )
     ExperimentMetric.objects.bulk_create(
-        ExperimentMetric(experiment=e, metric=metric, role="primary") for e in made
+        ExperimentMetric(experiment=e, metric=metric, role="primary") for e in experiments
     )
     fields = {f.attname: getattr(look, f.attname) for f in Look._meta.fields if f.attname != "id"}
-    for start in range(0, len(made), 20):
+    for start in range(0, len(experiments), 20):
         Look.objects.bulk_create(
             Look(**{**fields, "experiment_id": e.pk, "number": n})
-            for e in [*made[start : start + 20], *([first] if start == 0 else [])]
+            for e in [*experiments[start : start + 20], *([first] if start == 0 else [])]
             for n in range(2 if e is first else 1, LOOKS + 1)
         )
     person = User.objects.create_superuser("bench")

@@ -43,15 +43,15 @@ def run(size: str, home: str) -> None:
         each = (time.perf_counter() - start) / len(past) * 1000
         return scores_of(ranked), seconds, each, artifact_bytes(root, digest) / 2**20
 
-    rows, notes, kept = [], [], {}
+    rows, notes, rankings = [], [], {}
     seeds = 5 if size == "full" else 2
     for name, params in [*((name, {}) for name in PLAIN), *(TUNED if size == "full" else ())]:
         many = RECOMMENDERS[name].seeds > 1
-        found = [measure(name, params, seed) for seed in range(seeds if many else 1)]
-        kept[name] = [scores for scores, *_ in found]
-        first = found[0]
+        measured = [measure(name, params, seed) for seed in range(seeds if many else 1)]
+        rankings[name] = [scores for scores, *_ in measured]
+        first = measured[0]
         for metric in ("ndcg", "recall", "hit_rate"):
-            values = np.mean([scores.per_unit[metric] for scores in kept[name]], axis=0)
+            values = np.mean([scores.per_unit[metric] for scores in rankings[name]], axis=0)
             low, high = _interval(values)
             rows.append(
                 Row(
@@ -63,13 +63,13 @@ def run(size: str, home: str) -> None:
                 )
             )
         rows += [
-            Row(f"{name}: coverage@10", float(np.mean([s.whole["coverage"] for s in kept[name]])), "share", None, None),
+            Row(f"{name}: coverage@10", float(np.mean([s.whole["coverage"] for s in rankings[name]])), "share", None, None),
             Row(f"{name}: training", first[1], "s", None, None, higher_is_better=False),
             Row(f"{name}: ranking the catalogue, a user", first[2], "ms", None, None, higher_is_better=False),
             Row(f"{name}: artifact", first[3], "MiB", None, None, higher_is_better=False),
         ]  # fmt: skip
-    popular = kept["popularity"][0]
-    for seed, scores in enumerate(kept["two-tower"]):
+    popular = rankings["popularity"][0]
+    for seed, scores in enumerate(rankings["two-tower"]):
         difference = scores.per_unit["hit_rate"] - popular.per_unit["hit_rate"]
         low, _ = _interval(difference)
         rows.append(
@@ -83,7 +83,11 @@ def run(size: str, home: str) -> None:
             )
         )
     gate = judge(
-        Rival("popularity", popular), kept["frozen-text"], Serving(0.1, 1), GateRule(), random_seed=0
+        Rival("popularity", popular),
+        rankings["frozen-text"],
+        Serving(0.1, 1),
+        GateRule(),
+        random_seed=0,
     )
     rows.append(
         Row(
@@ -97,7 +101,7 @@ def run(size: str, home: str) -> None:
         )
     )
     for name, ranked in _peers(data, judged, past):
-        ours = float(np.mean([s.mean("ndcg") for s in kept[name]]))
+        ours = float(np.mean([s.mean("ndcg") for s in rankings[name]]))
         theirs = scores_of(ranked).mean("ndcg")
         rows.append(
             Row(
@@ -143,5 +147,7 @@ def _peers(data: TrainingData, judged: list[int], past: list[list[int]]):
         factors=64, regularization=30.0, alpha=5.0, iterations=20, random_state=0, num_threads=1
     )
     model.fit(liked, show_progress=False)
-    found, _ = model.recommend(np.array(judged), liked[judged], N=K, filter_already_liked_items=True)
-    yield "als", found.astype(np.int32)
+    recommended, _ = model.recommend(
+        np.array(judged), liked[judged], N=K, filter_already_liked_items=True
+    )
+    yield "als", recommended.astype(np.int32)

@@ -89,11 +89,13 @@ class Proof:
                     if name == "naive"
                     else apply_rule(policy, paths, act_on_futility=act)
                 )
-        return {name: merge_outcomes(found) for name, found in parts.items()}
+        return {name: merge_outcomes(outcomes) for name, outcomes in parts.items()}
 
-    def note(self, scenario, rule, what, found: Outcomes, planned, low, high, direction=None) -> None:
-        share, error = found.rate(direction)
-        stop, stop_error = found.mean_stop(planned)
+    def note(
+        self, scenario, rule, what, outcomes: Outcomes, planned, low, high, direction=None
+    ) -> None:
+        share, error = outcomes.rate(direction)
+        stop, stop_error = outcomes.mean_stop(planned)
         self.lines.append(Line(scenario, rule, what, share, error, stop, stop_error, low, high))
 
     def false_positives(self, full: bool) -> None:
@@ -114,8 +116,8 @@ class Proof:
                 if rule != "exact" or scenario.kind == "proportion"
             }
             policies["naive"] = policy_of("fixed", planned)
-            found = self.draw(scenario, policies, looks=LOOKS, per=per, act=False)
-            for rule, outcomes in found.items():
+            by_policy = self.draw(scenario, policies, looks=LOOKS, per=per, act=False)
+            for rule, outcomes in by_policy.items():
                 low, high = {
                     "group_sequential": (0.039, 0.062), "always_valid": (None, 0.04), "exact": (None, 0.04),
                     "fixed": (0.039, 0.062), "naive": (None, None),
@@ -167,23 +169,23 @@ class Proof:
                 for rule in RULES[:3]
                 if rule != "exact" or scenario.kind == "proportion"
             }
-            found = self.draw(scenario, policies, looks=LOOKS, per=per, act=False)
-            for rule, outcomes in found.items():
+            by_policy = self.draw(scenario, policies, looks=LOOKS, per=per, act=False)
+            for rule, outcomes in by_policy.items():
                 self.note(name, rule, "false positives", outcomes, planned, None, 0.065)
 
     def whole_policy(self) -> None:
         """The default policy: reserve and futility on, to four times the plan."""
         planned = LOOKS * 100
         policies = {"group_sequential": policy_of("group_sequential", planned)}
-        found = self.draw(
+        outcomes = self.draw(
             Scenario("proportion", level=0.2), policies, looks=4 * LOOKS, per=100, act=True
         )["group_sequential"]
-        self.note("A/A to 4 N, reserve and futility", "group_sequential", "false positives", found, planned, None, 0.055)  # fmt: skip
-        found = self.draw(
+        self.note("A/A to 4 N, reserve and futility", "group_sequential", "false positives", outcomes, planned, None, 0.055)  # fmt: skip
+        outcomes = self.draw(
             Scenario("proportion", level=0.2), {"always_valid": policy_of("always_valid", planned)},
             looks=4 * LOOKS, per=100, act=False,
         )["always_valid"]  # fmt: skip
-        self.note("A/A to 4 N", "always_valid", "false positives", found, planned, None, 0.05)
+        self.note("A/A to 4 N", "always_valid", "false positives", outcomes, planned, None, 0.05)
 
     def power(self) -> None:
         """Power at the MDE: the group-sequential plan inflated as `bakeoff power` does; others at N."""
@@ -193,9 +195,9 @@ class Proof:
         per = round(one_look * extra / LOOKS / 2) * 2
         scenario = Scenario("proportion", level=base, lift=lift)
         policy = policy_of("group_sequential", per * LOOKS)
-        found = self.draw(scenario, {"gs": policy}, looks=LOOKS, per=per, act=True)["gs"]
+        powered = self.draw(scenario, {"gs": policy}, looks=LOOKS, per=per, act=True)["gs"]
         self.note("effect = MDE, N inflated, reserve and futility", "group_sequential", "power",
-                  found, per * LOOKS, 0.78, None, 1)  # fmt: skip
+                  powered, per * LOOKS, 0.78, None, 1)  # fmt: skip
         gs_stop = self.lines[-1].stop
         self.lines.append(
             Line("effect = MDE, N inflated, reserve and futility", "group_sequential", "mean stop",
@@ -294,8 +296,8 @@ def _target(line: Line) -> str:
 def measure_golden() -> tuple[int, int]:
     from tests.conformance.golden import run_file
 
-    found = run_file(Path(__file__).parent.parent / "tests" / "conformance" / "cases.json")
-    return found["passed"], found["total"]
+    report = run_file(Path(__file__).parent.parent / "tests" / "conformance" / "cases.json")
+    return report["passed"], report["total"]
 
 
 def measure_cdnow(home: Path, splits: int) -> list[Line]:

@@ -66,8 +66,11 @@ def _tuning(stage: Stage, steps: int) -> list[Row]:
     rows = []
     for method in ("full", "lora"):
         times = []
-        for most in (1, 1 + steps):  # what is done once, such as the first encoding, is taken off
-            params = {"method": method, "most_steps": most, "epochs": 100.0}
+        for steps_limit in (
+            1,
+            1 + steps,
+        ):  # what is done once, such as the first encoding, is taken off
+            params = {"method": method, "most_steps": steps_limit, "epochs": 100.0}
             start = time.perf_counter()
             CLASSIFIERS["bert"].fit(data, FitOptions(params=params, encoder=stage.encoder))
             times.append(time.perf_counter() - start)
@@ -77,7 +80,7 @@ def _tuning(stage: Stage, steps: int) -> list[Row]:
     return rows
 
 
-def _peer(root: Path, stage: Stage, most: int) -> tuple[float, float, int]:
+def _peer(root: Path, stage: Stage, steps_limit: int) -> tuple[float, float, int]:
     """Return the peer's examples a second, its NDCG, and on how many pairs it was trained."""
     target = root / "sentence-transformers-peer"
     names = ["sentence-transformers==6.2.0", "datasets==5.2.0", "dill", "multiprocess", "xxhash"]
@@ -100,7 +103,7 @@ def _peer(root: Path, stage: Stage, most: int) -> tuple[float, float, int]:
     texts = list(stage.data.item_texts or [])
     rng = np.random.default_rng(0)
     every = [(liked, n) for liked in stage.data.liked for n in range(1, len(liked))]
-    chosen = [every[i] for i in rng.permutation(len(every))[:most]]
+    chosen = [every[i] for i in rng.permutation(len(every))[:steps_limit]]
     rows = {
         "anchor": [" ".join(texts[i] for i in liked[max(0, n - HISTORY) : n]) for liked, n in chosen],
         "positive": [texts[liked[n]] for liked, n in chosen],
@@ -123,8 +126,8 @@ def _peer(root: Path, stage: Stage, most: int) -> tuple[float, float, int]:
     trainer.train()
     seconds = time.perf_counter() - start
     items = np.asarray(model.encode(texts, batch_size=32, show_progress_bar=False))
-    asked = [" ".join(texts[i] for i in liked[-HISTORY:]) for liked in stage.past]
-    scores = np.asarray(model.encode(asked, batch_size=32, show_progress_bar=False)) @ items.T
+    queries = [" ".join(texts[i] for i in liked[-HISTORY:]) for liked in stage.past]
+    scores = np.asarray(model.encode(queries, batch_size=32, show_progress_bar=False)) @ items.T
     for row, seen in enumerate(stage.past):
         scores[row, seen] = -np.inf
     ranked = list(np.argsort(-scores, axis=1)[:, :K].astype(np.int32))

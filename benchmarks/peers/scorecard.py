@@ -31,7 +31,7 @@ def sums_of(frame):
 
 
 def gbstats_scorecard(sums):
-    found = []
+    rows = []
     for n in range(METRICS):
         sides = []
         for row in sums.to_dict("records"):
@@ -49,11 +49,11 @@ def gbstats_scorecard(sums):
         theta = compute_theta(*sides)
         for side in sides:
             side.theta = theta
-        found += [
+        rows += [
             TwoSidedTTest(*sides, FrequentistConfig(difference_type=kind)).compute_result()
             for kind in ("absolute", "relative")
         ]
-    return found
+    return rows
 
 
 def spotify_scorecard(sums):

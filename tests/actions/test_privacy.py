@@ -42,11 +42,11 @@ def past(lane, shop):
     ):
         slate = ask(**ids)
         item = slate["items"][0]["item_id"]
-        said = {"recommendation_id": slate["recommendation_id"], **ids}
+        reference = {"recommendation_id": slate["recommendation_id"], **ids}
         lane.post(
             "/v1/events", {"name": "click", "event_id": str(ids), "item_id": item, **ids}, shop.public
         )
-        lane.post("/v1/feedback", {**said, "kind": "text", "value": "nice"}, shop.public)
+        lane.post("/v1/feedback", {**reference, "kind": "text", "value": "nice"}, shop.public)
     look_at_experiment(experiment_id=experiment.pk, now=builders.now() + timedelta(minutes=1))
     return experiment
 

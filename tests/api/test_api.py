@@ -43,9 +43,9 @@ def draft(shop, **fields):
 
 
 def test_an_experiment_is_defined_started_looked_at_and_stopped(api, shop):
-    made = api("POST", "/experiments", draft(shop))
-    assert made.status_code == 201
-    assert made.json()["state"] == "draft"
+    created = api("POST", "/experiments", draft(shop))
+    assert created.status_code == 201
+    assert created.json()["state"] == "draft"
     started = api("POST", "/experiments/new-model/start").json()
     assert started["state"] == "running"
     assert started["confirmed"] is True

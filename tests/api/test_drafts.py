@@ -39,8 +39,8 @@ def draft(shop, lane):
         "ramp": [{"after_seconds": 60, "allocation": 0.5}],
         "allocation": 0.1,
     }
-    made = lane.post("/v1/experiments", body, shop.secret)
-    assert made.status_code == 201, made.text
+    answer = lane.post("/v1/experiments", body, shop.secret)
+    assert answer.status_code == 201, answer.text
     return Experiment.objects.get(project=shop.project, key="careful")
 
 

@@ -62,17 +62,17 @@ def test_a_public_key_never_manages(lane, shop):
 
 
 def test_origins_of_a_key_are_changed_and_hold_at_once(lane, shop):
-    made = make(lane, shop, kind="pk", allowed_origins=["https://Shop.example:443/"]).json()
-    assert made["allowed_origins"] == ["https://shop.example"]
+    created = make(lane, shop, kind="pk", allowed_origins=["https://Shop.example:443/"]).json()
+    assert created["allowed_origins"] == ["https://shop.example"]
     origin = {"Origin": "https://other.example"}
-    assert call(lane, made["key"], "POST", "/v1/events", EVENT, **origin).status_code == 403
+    assert call(lane, created["key"], "POST", "/v1/events", EVENT, **origin).status_code == 403
     changed = call(
-        lane, shop.secret, "PATCH", f"/v1/keys/{made['id']}", {"allowed_origins": [origin["Origin"]]}
+        lane, shop.secret, "PATCH", f"/v1/keys/{created['id']}", {"allowed_origins": [origin["Origin"]]}
     )
     assert changed.json()["allowed_origins"] == [origin["Origin"]]
     assert changed.json()["scopes"] == ["serve", "ingest"]
     lane.refresh()
-    assert call(lane, made["key"], "POST", "/v1/events", EVENT, **origin).status_code == 202
+    assert call(lane, created["key"], "POST", "/v1/events", EVENT, **origin).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_what_is_no_origin_is_named(lane, shop, origin):
 
 
 def test_a_revoked_key_answers_nobody_and_its_stream_ends(lane, shop):
-    made = make(lane, shop, kind="pk").json()
-    with lane.client.stream("GET", f"/ofrep/v1/stream?key={made['key']}") as stream:
+    created = make(lane, shop, kind="pk").json()
+    with lane.client.stream("GET", f"/ofrep/v1/stream?key={created['key']}") as stream:
         lines = stream.iter_lines()
         assert next(lines) == ": hello"
-        assert call(lane, shop.secret, "POST", f"/v1/keys/{made['id']}/revoke").json()["revoked_at"]
+        assert call(lane, shop.secret, "POST", f"/v1/keys/{created['id']}/revoke").json()["revoked_at"]
         lane.refresh()
         assert not [line for line in lines if line.startswith("data")]  # it comes to its end
-    assert call(lane, made["key"], "POST", "/v1/events", EVENT).status_code == 401
+    assert call(lane, created["key"], "POST", "/v1/events", EVENT).status_code == 401
 
 
 def test_another_projects_keys_are_not_there(lane, shop):
@@ -136,11 +136,11 @@ def test_lists_come_in_pages(lane, shop):
     Surface.objects.bulk_create(
         Surface(project=shop.project, key=f"s{n:03}", static_list=[]) for n in range(120)
     )
-    found = []
+    names = []
     for offset in (0, 100):
         page = call(lane, shop.secret, "GET", f"/v1/surfaces?offset={offset}").json()
-        found += [one["key"] for one in page]
-    assert len(found) == len(set(found)) == 121
+        names += [one["key"] for one in page]
+    assert len(names) == len(set(names)) == 121
     assert len(call(lane, shop.secret, "GET", "/v1/surfaces?limit=7").json()) == 7
     for bad in ("limit=0", "limit=1001", "offset=-1", "limit=x"):
         assert call(lane, shop.secret, "GET", f"/v1/surfaces?{bad}").status_code == 400

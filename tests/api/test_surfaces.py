@@ -23,8 +23,8 @@ def call(lane, shop):
 
 
 def entries(shop):
-    found = AuditEntry.objects.filter(project=shop.project, action__endswith="surface")
-    return [(entry.action, entry.subject, entry.detail) for entry in found.order_by("id")]
+    rows = AuditEntry.objects.filter(project=shop.project, action__endswith="surface")
+    return [(entry.action, entry.subject, entry.detail) for entry in rows.order_by("id")]
 
 
 @pytest.fixture
@@ -132,10 +132,10 @@ def test_pages_and_shell_write_the_trail_too(shop, tmp_path):
     assert client.get(page).status_code == 200
     assert client.post(page, {**form, "liked_events": '["x>="]'}).status_code == 422
     assert client.post(page, form).status_code == 302
-    made = client.post(
+    created = client.post(
         f"/p/{shop.project.slug}/surfaces/", {**form, "key": "inbox", "kind": "recommend"}
     )
-    assert made.status_code == 302
+    assert created.status_code == 302
     file = tmp_path / "texts.csv"
     file.write_text("text,label\nrain,a\nsun,b\n")
     arguments = ["load", "labelled", str(file), "--surface", "desk", "--project", shop.project.slug]

@@ -31,10 +31,10 @@ def test_buckets_lie_in_the_unit_interval(salt, unit):
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=40), st.floats(0, 1))
 def test_bulk_twin_agrees_with_the_single_call(units, allocation):
-    given_rule = rule((0.2, 0.5, 0.3), allocation)
-    names = [variant.key for variant in given_rule.variants]
-    bulk = [None if i < 0 else names[i] for i in assign_many(given_rule, units)]
-    assert bulk == [assign(given_rule, unit).variant for unit in units]
+    allocation_rule = rule((0.2, 0.5, 0.3), allocation)
+    names = [variant.key for variant in allocation_rule.variants]
+    bulk = [None if i < 0 else names[i] for i in assign_many(allocation_rule, units)]
+    assert bulk == [assign(allocation_rule, unit).variant for unit in units]
 
 
 def test_shares_are_as_asked_for():

@@ -49,9 +49,9 @@ def test_as_few_units_as_possible_change_when_weights_do(hashing):
     second = reweighed(first, {"a": 0.9, "b": 0.1})
     third = reweighed(second, {"a": 0.5, "b": 0.5})
     before, between, after = (assign_many(one, units) for one in (first, second, third))
-    least = np.bincount(before)[1] - np.bincount(between)[1]
-    assert (before != between).sum() == least  # b lost units, and nobody else moved
-    assert (between != after).sum() == least
+    necessary = np.bincount(before)[1] - np.bincount(between)[1]
+    assert (before != between).sum() == necessary  # b lost units, and nobody else moved
+    assert (between != after).sum() == necessary
     assert (before == after).all()
 
 
@@ -70,13 +70,13 @@ def test_a_layout_holds_its_weights_and_moves_the_least(start, changes):
         held = {key: sum(w for k, w in following if k == key) for key in weights}
         assert held == pytest.approx(weights, abs=1e-6)
         old = {key: sum(w for k, w in layout if k == key) for key in weights}
-        least = sum(abs(weights[key] - old[key]) for key in weights) / 2
+        necessary = sum(abs(weights[key] - old[key]) for key in weights) / 2
         points = np.linspace(0, 1, 4001)[:-1] + 1e-5
         owner = [
             np.array([k for k, _ in one])[np.searchsorted(np.cumsum([w for _, w in one])[:-1], points)]
             for one in (layout, following)
         ]
-        assert (owner[0] != owner[1]).mean() == pytest.approx(least, abs=0.01)
+        assert (owner[0] != owner[1]).mean() == pytest.approx(necessary, abs=0.01)
         layout = following
 
 
@@ -199,10 +199,10 @@ def test_an_a_a_over_200_layered_experiments_is_uniform_and_independent():
         for slot in range(5):
             one = rule(key=f"e{layer}-{slot}", salt=f"salt-{layer}-{slot}")
             inside = (slot / 5 <= bucket) & (bucket < (slot + 1) / 5)
-            given_variant = assign_many(one, units)
-            given_variant[~inside] = OUTSIDE
+            assigned = assign_many(one, units)
+            assigned[~inside] = OUTSIDE
             rules.append(one)
-            variants.append(given_variant)
+            variants.append(assigned)
     ratios = [chisquare(np.bincount(v[v != OUTSIDE], minlength=2)).pvalue for v in variants]
     assert kstest(ratios, "uniform").pvalue > 0.01
     rng, pairs = np.random.default_rng(0), []

@@ -87,12 +87,12 @@ def stored(shop, count: int) -> set[str]:
 
 def test_half_an_emoji_loses_nothing(visit, shop):
     page = visit()
-    told = page.evaluate(
+    sent = page.evaluate(
         """() => { for (let n = 0; n < 4; n++)
             bakeoff.track("click", { item_id: "i" + n, properties: { text: n == 2 ? "cut \\ud83d" : "\\\\ud83d" } });
             return bakeoff.flush(); }"""
     )
-    assert told["accepted"] == 4
+    assert sent["accepted"] == 4
     assert stored(shop, 4) == {"i0", "i1", "i2", "i3"}
     texts = (
         Event.objects.filter(project=shop.project)
@@ -104,12 +104,12 @@ def test_half_an_emoji_loses_nothing(visit, shop):
 
 def test_many_large_events_leave_in_parts(visit, shop):
     page = visit()
-    told = page.evaluate(
+    sent = page.evaluate(
         """() => { for (let n = 0; n < 60; n++)
             bakeoff.track("click", { item_id: "i" + n, properties: { text: "界".repeat(1000) } });
             return bakeoff.flush(); }"""
     )
-    assert told == {"accepted": 60, "rejected": []}
+    assert sent == {"accepted": 60, "rejected": []}
     assert len(stored(shop, 60)) == 60
 
 
@@ -126,23 +126,23 @@ def test_what_no_beacon_takes_waits_for_the_next_page(visit, shop):
 
 def test_a_refused_event_goes_alone(visit, shop, lane):
     page = visit()
-    told = page.evaluate(
+    sent = page.evaluate(
         """() => { for (let n = 0; n < 7; n++)
             bakeoff.track("click", { item_id: "i" + n, value: n == 3 ? 1e300 : n });
             return bakeoff.flush(); }"""
     )
-    assert told["accepted"] == 6
-    assert [one["index"] for one in told["rejected"]] == [3]
+    assert sent["accepted"] == 6
+    assert [one["index"] for one in sent["rejected"]] == [3]
     # A platform of before, or a proxy, that refuses the whole: the batch is halved until it passes.
     page.route("**/v1/events", lambda route: route.fulfill(status=400, json={"error": {"message": "no"}})
                if "poison" in route.request.post_data else route.continue_())  # fmt: skip
-    told = page.evaluate(
+    sent = page.evaluate(
         """() => { for (let n = 10; n < 30; n++)
             bakeoff.track("click", { item_id: n == 17 ? "poison" : "i" + n });
             return bakeoff.flush(); }"""
     )
-    assert told["accepted"] == 19
-    assert [(one["index"], one["code"]) for one in told["rejected"]] == [(7, "refused")]
+    assert sent["accepted"] == 19
+    assert [(one["index"], one["code"]) for one in sent["rejected"]] == [(7, "refused")]
 
 
 def test_a_busy_platform_is_asked_again(visit, shop):

@@ -88,9 +88,9 @@ def node(tmp_path_factory):
     """A folder with the clients from npm."""
     folder = install(tmp_path_factory.mktemp("node"), *PACKAGES)
 
-    def execute(script, lane, shop, asked):
+    def execute(script, lane, shop, questions):
         (folder / "script.js").write_text(script)
-        (folder / "asked.json").write_text(json.dumps(asked))
+        (folder / "asked.json").write_text(json.dumps(questions))
         done = subprocess.run(
             ["node", "script.js", lane.url, shop.public, "asked.json"],
             cwd=folder, capture_output=True, text=True, timeout=300, check=False,
@@ -148,14 +148,14 @@ def people(count):
 def ours(lane, shop, person, flags):
     """What the server says: forced units have no experiment in GrowthBook's words."""
     live = lane.gateway._config.current.flags[shop.project.pk]
-    found = []
+    answers = []
     for flag in flags:
         attributes = {name: value for name, value in person.items() if name != "id"}
-        said = decide(
+        decision = decide(
             live.running[flag], person["id"], attributes, others=live.rules, record=UNKNOWN_UNIT
         )
-        found.append(None if said.forced else said.variant)
-    return found
+        answers.append(None if decision.forced else decision.variant)
+    return answers
 
 
 def test_growthbooks_python_client_agrees(lane, shop, world):
@@ -198,24 +198,24 @@ def test_rules_that_name_people_are_asked_of_the_platform(lane, shop, page):
     for unit in ("u1", "u2", "u5", "u9"):
         client.set_attributes({"id": unit})
         assert client.get_feature_value("grouped", "default") == "default"
-        said = remote.get_string_details("grouped", "default", EvaluationContext(unit, {}))
-        assert (said.value == "default") == (unit == "u9")
+        details = remote.get_string_details("grouped", "default", EvaluationContext(unit, {}))
+        assert (details.value == "default") == (unit == "u9")
     openfeature.shutdown()
 
 
 def test_growthbooks_browser_client_agrees_and_its_exposures_arrive(lane, shop, world, node):
-    asked = [{"attributes": person, "flags": world} for person in people(UNITS)]
-    found = node(GROWTHBOOK_JS, lane, shop, asked)
-    for one, theirs in zip(asked, found, strict=True):
+    questions = [{"attributes": person, "flags": world} for person in people(UNITS)]
+    answers = node(GROWTHBOOK_JS, lane, shop, questions)
+    for one, theirs in zip(questions, answers, strict=True):
         assert theirs == ours(lane, shop, one["attributes"], world), one
     assert Exposure.objects.filter(project=shop.project).count() == 50
 
 
 def test_openfeatures_web_provider_reads_our_flags(lane, shop, world, node):
     flags = ["plain", "targeted", "off", "nobody"]
-    asked = [{"attributes": person, "flags": flags} for person in people(40)]
-    found = node(OFREP_JS, lane, shop, asked)
-    for one, theirs in zip(asked, found, strict=True):
+    questions = [{"attributes": person, "flags": flags} for person in people(40)]
+    answers = node(OFREP_JS, lane, shop, questions)
+    for one, theirs in zip(questions, answers, strict=True):
         for flag, variant, (value, error) in zip(
             flags, [*ours(lane, shop, one["attributes"], flags[:3]), None], theirs, strict=True
         ):

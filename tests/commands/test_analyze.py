@@ -60,13 +60,13 @@ def signups(tmp_path) -> Path:
 
 
 def test_the_documented_keys_and_figures(signups):
-    found = ask(signups, "--control", "old", "--metric", "signed_up:proportion", "--expected", "50/50")
-    assert (found["control"], found["alpha"], found["method"]) == ("old", 0.05, "fixed")
-    assert found["units"] == {"old": 10_000, "new": 10_000}
-    assert found["srm"] | {"observed": None} == {
+    report = ask(signups, "--control", "old", "--metric", "signed_up:proportion", "--expected", "50/50")
+    assert (report["control"], report["alpha"], report["method"]) == ("old", 0.05, "fixed")
+    assert report["units"] == {"old": 10_000, "new": 10_000}
+    assert report["srm"] | {"observed": None} == {
         "p_value": 1.0, "expected": {"old": 0.5, "new": 0.5}, "observed": None, "healthy": True, "leaks": {},
     }  # fmt: skip
-    (metric,) = found["metrics"]
+    (metric,) = report["metrics"]
     assert (metric["name"], metric["kind"], metric["role"]) == ("signed_up", "proportion", "primary")
     (row,) = metric["variants"]
     assert (row["variant"], row["n"], row["mean"], row["control_mean"]) == ("new", 10_000, 0.11, 0.1)
@@ -78,17 +78,17 @@ def test_the_documented_keys_and_figures(signups):
     assert row["adjusted_p_value"] == row["absolute"]["p_value"]
     assert row["probability_better"] == pytest.approx(0.98946, abs=1e-5)
     assert row["variance_reduction"] is None
-    assert found["decision"]["action"] == "ship"
-    assert found["decision"]["variant"] == "new"
+    assert report["decision"]["action"] == "ship"
+    assert report["decision"]["variant"] == "new"
 
 
 def test_several_treatments_share_alpha_and_the_best_ships(units):
-    found = ask(units, *USUAL, "--metric", "bought:proportion", "--metric", "revenue:mean")
-    assert found["decision"]["variant"] == "c"
-    b, c = found["metrics"][0]["variants"]
+    report = ask(units, *USUAL, "--metric", "bought:proportion", "--metric", "revenue:mean")
+    assert report["decision"]["variant"] == "c"
+    b, c = report["metrics"][0]["variants"]
     assert (b["variant"], c["variant"]) == ("b", "c")
     assert b["adjusted_p_value"] >= b["absolute"]["p_value"]
-    assert found["metrics"][1]["role"] == "secondary"
+    assert report["metrics"][1]["role"] == "secondary"
 
 
 def test_a_covariate_narrows_the_interval(units):
@@ -100,18 +100,18 @@ def test_a_covariate_narrows_the_interval(units):
 
 
 def test_quantiles_caps_guardrails_and_segments(units):
-    found = ask(
+    report = ask(
         units, *USUAL, "--metric", "bought:proportion", "--metric", "top:p90:revenue",
         "--metric", "revenue:mean", "--cap", "revenue=20", "--guardrail", "revenue=0.2",
         "--lower-is-better", "top", "--segment", "country",
     )  # fmt: skip
-    top, revenue = found["metrics"][1:]
+    top, revenue = report["metrics"][1:]
     assert top["kind"] == "quantile"
     assert 15 < top["variants"][0]["control_mean"] < 25
     assert revenue["role"] == "guardrail"
     assert revenue["variants"][0]["safe"] is True
     assert revenue["variants"][0]["uncapped"] != revenue["variants"][0]["absolute"]["estimate"]
-    assert {row["segment"] for row in found["segments"]} == {"country=DE", "country=FR"}
+    assert {row["segment"] for row in report["segments"]} == {"country=DE", "country=FR"}
 
 
 def test_rows_of_a_unit_are_summed_to_it(tmp_path):
@@ -179,13 +179,13 @@ def test_a_series_of_looks_stops_where_the_rule_says(tmp_path, method):
             "bought": (rng.random(8000) < np.where(side, 0.16, 0.1)).astype(int),
         },
     )
-    found = ask(
+    report = ask(
         file, "--look", "look", "--method", method, "--planned", "8000", "--metric", "bought:proportion"
     )
-    assert found["decision"]["action"] == "ship"
-    assert found["stopped_at"] == found["looks"][-1]["look"]
-    assert len(found["looks"]) < 40
-    assert all(look["action"] == "keep_running" for look in found["looks"][:-1])
+    assert report["decision"]["action"] == "ship"
+    assert report["stopped_at"] == report["looks"][-1]["look"]
+    assert len(report["looks"]) < 40
+    assert all(look["action"] == "keep_running" for look in report["looks"][:-1])
 
 
 def test_totals_are_as_good_as_rows(tmp_path, signups):
@@ -198,8 +198,8 @@ def test_totals_are_as_good_as_rows(tmp_path, signups):
     )  # fmt: skip
     rows = ask(signups, "--control", "old", "--metric", "signed_up:proportion")
     for metrics in (["--metric", "signed_up:proportion"], []):
-        found = ask(totals, "--totals", "--control", "old", *metrics)
-        assert found["metrics"] == rows["metrics"]
+        report = ask(totals, "--totals", "--control", "old", *metrics)
+        assert report["metrics"] == rows["metrics"]
 
 
 def test_totals_of_a_ratio_with_looks(tmp_path):
@@ -215,10 +215,10 @@ def test_totals_of_a_ratio_with_looks(tmp_path):
             for name, value in zip(columns, (look, variant, "ctr", *sums), strict=True):
                 columns[name].append(value)
     file = write(tmp_path / "totals.csv", columns)
-    found = ask(
+    report = ask(
         file, "--totals", "--look", "look", "--metric", "ctr:ratio:a/b", "--method", "always_valid"
     )
-    assert found["looks"][-1]["units"] == 2400
+    assert report["looks"][-1]["units"] == 2400
     cumulative = {k: list(v) for k, v in columns.items()}
     for name in list(columns)[3:]:
         for n in range(2, 6):
@@ -227,41 +227,41 @@ def test_totals_of_a_ratio_with_looks(tmp_path):
         write(tmp_path / "cumulative.csv", cumulative), "--totals", "--look", "look", "--cumulative",
         "--metric", "ctr:ratio:a/b", "--method", "always_valid",
     )  # fmt: skip
-    assert again["metrics"] == found["metrics"]
+    assert again["metrics"] == report["metrics"]
 
 
 def test_parquet_truth_values_and_standard_input(tmp_path):
     table = pa.table({"variant": ["control", "new"] * 500, "flag": [n % 3 == 0 for n in range(1000)]})
     parquet.write_table(table, tmp_path / "flags.parquet")
-    found = ask(tmp_path / "flags.parquet", "--metric", "flag:proportion")
+    report = ask(tmp_path / "flags.parquet", "--metric", "flag:proportion")
     piped = ask("-", "--metric", "flag:proportion", input=(tmp_path / "flags.parquet").read_bytes())
-    assert piped == found
+    assert piped == report
     text = write(
         tmp_path / "f.csv", {"variant": table["variant"].to_pylist(), "flag": table["flag"].to_pylist()}
     )
-    assert ask(text, "--metric", "flag:proportion") == found
+    assert ask(text, "--metric", "flag:proportion") == report
 
 
 def test_missing_values_are_left_out_and_said(tmp_path):
     rng = np.random.default_rng(6)
     values = [None if n % 5 == 0 else "NA" if n % 7 == 0 else rng.normal() for n in range(600)]
     variants = ["control" if n % 2 else "new" if n % 3 else None for n in range(600)]
-    found = ask(write(tmp_path / "gaps.csv", {"variant": variants, "x": values}), "--metric", "x:mean",
+    report = ask(write(tmp_path / "gaps.csv", {"variant": variants, "x": values}), "--metric", "x:mean",
                 "--expected", "control=0.6,new=0.4")  # fmt: skip
     missing = [v for v, x in zip(variants, values, strict=True) if x in {None, "NA"}]
     gone = {name: missing.count(name) for name in ("control", "new")}
-    assert found["missing"]["x"] == gone
-    assert any("rows without a variant" in note for note in found["notes"])
-    assert found["metrics"][0]["variants"][0]["n"] == 200 - gone["new"]
+    assert report["missing"]["x"] == gone
+    assert any("rows without a variant" in note for note in report["notes"])
+    assert report["metrics"][0]["variants"][0]["n"] == 200 - gone["new"]
 
 
 def test_what_cannot_be_said_is_null_with_its_reason(units, tmp_path):
     once = tmp_path / "once.csv"
     once.write_text(units.read_text() + "9999,d,1,5,5,DE\n")
-    found = ask(
+    report = ask(
         once, *USUAL, "--metric", "bought:proportion", "--expected", "a=0.333,b=0.333,c=0.333,d=0.001"
     )
-    row = found["metrics"][0]["variants"][-1]
+    row = report["metrics"][0]["variants"][-1]
     assert row["variant"] == "d"
     assert row["absolute"] is None
     assert row["why_not"] == "n == 1, must be at least 2."
@@ -269,23 +269,25 @@ def test_what_cannot_be_said_is_null_with_its_reason(units, tmp_path):
 
 def test_a_few_conversions_get_no_verdict(tmp_path):
     file = write(tmp_path / "few.csv", {"variant": ["control", "new"] * 60, "x": [0, 1, 0, 0] * 30})
-    found = ask(file, "--metric", "x:proportion")
-    assert found["decision"]["action"] == "keep_running"
-    assert "expected conversions in 'control' == 15, must be at least 25" in found["decision"]["reason"]
+    report = ask(file, "--metric", "x:proportion")
+    assert report["decision"]["action"] == "keep_running"
+    assert (
+        "expected conversions in 'control' == 15, must be at least 25" in report["decision"]["reason"]
+    )
 
 
 def test_a_broken_split_halts_and_names_the_segment(tmp_path):
     rng = np.random.default_rng(7)
     n = 6000
     browser = np.where(np.arange(n) % 3, "chrome", "safari")
-    kept = (browser == "chrome") | (np.arange(n) % 2 == 0) | (rng.random(n) < 0.6)
+    loaded = (browser == "chrome") | (np.arange(n) % 2 == 0) | (rng.random(n) < 0.6)
     columns = {
-        "variant": np.where(np.arange(n) % 2, "new", "control")[kept], "x": rng.normal(size=kept.sum()),
-        "browser": browser[kept],
+        "variant": np.where(np.arange(n) % 2, "new", "control")[loaded], "x": rng.normal(size=loaded.sum()),
+        "browser": browser[loaded],
     }  # fmt: skip
-    found = ask(write(tmp_path / "split.csv", columns), "--metric", "x:mean", "--segment", "browser")
-    assert found["decision"]["action"] == "halt"
-    assert any("browser=safari" in note for note in found["notes"])
+    report = ask(write(tmp_path / "split.csv", columns), "--metric", "x:mean", "--segment", "browser")
+    assert report["decision"]["action"] == "halt"
+    assert any("browser=safari" in note for note in report["notes"])
 
 
 def test_a_large_mean_with_a_small_spread_keeps_its_digits(tmp_path):
@@ -333,11 +335,11 @@ def test_it_reads_a_warehouse(tmp_path):
     ]
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     tables = [tmp_path / "exposures.parquet", "--events", tmp_path / "events.parquet"]
-    found = ask(*tables, "--metrics-file", tmp_path / "metrics.json")
-    assert [metric["name"] for metric in found["metrics"]] == ["clicked", "spend", "rate", "middle"]
-    assert found["metrics"][1]["variants"][0]["n"] == 1000
+    report = ask(*tables, "--metrics-file", tmp_path / "metrics.json")
+    assert [metric["name"] for metric in report["metrics"]] == ["clicked", "spend", "rate", "middle"]
+    assert report["metrics"][1]["variants"][0]["n"] == 1000
     total = events["value"].to_numpy()[who % 2 == 0].sum()
-    assert found["metrics"][1]["variants"][0]["control_mean"] == pytest.approx(total / 1000)
+    assert report["metrics"][1]["variants"][0]["control_mean"] == pytest.approx(total / 1000)
     for text, words in (('[{"kind": "mean"}]', "lacks 'key'"), ("{}", "must hold a list"), ("[", "cannot be read"),
                         ('[{"key": "m", "kind": "mean"}]', "must be the name of an event")):  # fmt: skip
         (tmp_path / "metrics.json").write_text(text)
@@ -382,8 +384,8 @@ def test_it_reads_a_warehouse(tmp_path):
     ],
 )  # fmt: skip
 def test_bad_questions_get_one_sentence_and_status_2(units, arguments, sentence):
-    given = ["--variant", "group", "--control", "a"]
-    done = run(units, *given, *arguments)
+    question = ["--variant", "group", "--control", "a"]
+    done = run(units, *question, *arguments)
     assert done.exit_code == 2
     assert sentence in done.output
     assert len(done.output.strip().splitlines()) == 1

@@ -258,12 +258,12 @@ def test_odd_files_are_said(analyze, tmp_path):
     write(tmp_path / "once.csv", columns)
     write(tmp_path / "twice.csv", {name: [*values, *values] for name, values in columns.items()})
     for unit in ([], ["--unit", "user"]):
-        said = [
+        warnings = [
             note
             for note in analyze("twice.csv", *unit, "--metric", "revenue:mean")["notes"]
             if "identical" in note
         ]
-        assert said == [
+        assert warnings == [
             "300 rows are identical to another one: was the file joined or written twice? Each of them counts."
         ]
         assert not any(
@@ -384,9 +384,9 @@ def test_no_p_value_is_zero(console, tmp_path):
 
 def test_a_plan_from_zero_is_absolute(console):
     plan = ["power", "--kind", "mean", "--baseline", "0", "--sd", "35", "--mde", "1", "--rule", "fixed"]
-    found = json.loads(console(*plan, "--absolute", "--format", "json").stdout)
-    assert (found["mde_absolute"], found["mde_relative"]) == (1, None)
-    assert found["units_per_variant"] == [19230, 19230]
+    plan_json = json.loads(console(*plan, "--absolute", "--format", "json").stdout)
+    assert (plan_json["mde_absolute"], plan_json["mde_relative"]) == (1, None)
+    assert plan_json["units_per_variant"] == [19230, 19230]
     assert "smallest effect, relative" in console(*plan, "--absolute").stdout
     assert (
         "baseline == 0, must not be zero unless the effect is absolute"

@@ -210,10 +210,10 @@ def test_keys_from_a_shell(lane, shop):
     assert text.startswith("pk_")
     key = shop.project.api_keys.order_by("-id").first()
     assert text[:8] in run("keys", "list", *slug)
-    said = run(
+    output = run(
         "keys", "change", str(key.pk), "--scope", "ingest", "--origin", "https://a.example", *slug
     )
-    assert "may ingest, from https://a.example" in " ".join(said.split())
+    assert "may ingest, from https://a.example" in " ".join(output.split())
     key.refresh_from_db()
     assert (key.scopes, key.allowed_origins) == (["ingest"], ["https://a.example"])
     run("keys", "revoke", str(key.pk), *slug)
@@ -266,9 +266,9 @@ def test_usual_column_names_are_guessed(tmp_path):
         {"userId": "u", "movieId": "2", "rating": "3.5", "timestamp": "200"},
         {"userId": "u", "movieId": "1", "rating": "4", "timestamp": "100"},
     ]
-    found = dataset(tmp_path, ITEMS, rows)
-    assert [i.item_id for i in found.interactions] == ["1", "2"]
-    assert [found.likes(i) for i in found.interactions] == [True, False]
+    history = dataset(tmp_path, ITEMS, rows)
+    assert [i.item_id for i in history.interactions] == ["1", "2"]
+    assert [history.likes(i) for i in history.interactions] == [True, False]
 
 
 def test_columns_may_be_named_and_times_be_dates(tmp_path):
@@ -278,11 +278,11 @@ def test_columns_may_be_named_and_times_be_dates(tmp_path):
         {"who": "v", "sku": "1", "when": "2020-01-01T00:00:00+00:00"},
     ]
     columns = Columns(item_id="sku", text=("what", "more"), user_id="who", timestamp="when")
-    found = dataset(tmp_path, items, rows, columns)
-    assert [i.unit_id for i in found.interactions] == ["v", "u"]
-    assert (found.items[0].title, found.items[0].text) == ("Heat", "Crime")
-    assert found.likes(found.interactions[0])
-    assert not found.has_ratings
+    history = dataset(tmp_path, items, rows, columns)
+    assert [i.unit_id for i in history.interactions] == ["v", "u"]
+    assert (history.items[0].title, history.items[0].text) == ("Heat", "Crime")
+    assert history.likes(history.interactions[0])
+    assert not history.has_ratings
 
 
 def test_milliseconds_are_understood_and_file_order_without_times(tmp_path):
@@ -326,8 +326,8 @@ def test_parquet_is_read(tmp_path):
     pq.write_table(
         pa.table({"user_id": [7, 7], "item_id": [1, 2], "rating": [5, 1]}), tmp_path / "l.parquet"
     )
-    found = read_dataset(tmp_path / "i.parquet", tmp_path / "l.parquet", Columns(), positive=4)
-    assert [i.unit_id for i in found.interactions] == ["7", "7"]
+    history = read_dataset(tmp_path / "i.parquet", tmp_path / "l.parquet", Columns(), positive=4)
+    assert [i.unit_id for i in history.interactions] == ["7", "7"]
 
 
 def test_the_plan_keeps_past_and_future_and_the_two_experiments_apart(tmp_path):
@@ -337,8 +337,8 @@ def test_the_plan_keeps_past_and_future_and_the_two_experiments_apart(tmp_path):
         for i in range(20)
     ]
     items = [{"movieId": str(i), "title": f"t{i}"} for i in range(20)]
-    found = dataset(tmp_path, items, rows)
-    plan = make_replay_plan(found, seed=1, most_users=100)
+    history = dataset(tmp_path, items, rows)
+    plan = make_replay_plan(history, seed=1, most_users=100)
     past = by_unit(plan.past)
     for first, second in zip(plan.first, plan.second, strict=True):
         before = {i.item_id for i in past[first.unit_id]}
@@ -346,5 +346,5 @@ def test_the_plan_keeps_past_and_future_and_the_two_experiments_apart(tmp_path):
         assert not before & (set(first.likes) | set(second.likes))
         assert not set(first.likes) & set(second.likes)
         assert len(first.likes) + len(second.likes) == 4
-    assert make_replay_plan(found, seed=1, most_users=100) == plan
-    assert make_replay_plan(found, seed=2, most_users=100) != plan
+    assert make_replay_plan(history, seed=1, most_users=100) == plan
+    assert make_replay_plan(history, seed=2, most_users=100) != plan

@@ -27,9 +27,9 @@ def ask(*arguments: str) -> dict:
 
 
 def test_power_of_one_look_is_the_textbooks():
-    found = ask("power", "--baseline", "0.1", "--mde", "0.2", "--rule", "fixed")
-    assert found["units_per_variant"] == [3841, 3841]
-    assert found["inflation"] == pytest.approx(1)
+    result = ask("power", "--baseline", "0.1", "--mde", "0.2", "--rule", "fixed")
+    assert result["units_per_variant"] == [3841, 3841]
+    assert result["inflation"] == pytest.approx(1)
     back = ask("power", "--baseline", "0.1", "--units", str(2 * 3841), "--rule", "fixed")
     assert back["mde_relative"] == pytest.approx(0.2, rel=1e-3)
 
@@ -115,11 +115,11 @@ def test_a_plan_that_cannot_be_is_refused(arguments, sentence):
 
 def test_simulation_tells_rules_apart(tmp_path):
     picture = tmp_path / "rates.svg"
-    found = ask(
+    result = ask(
         "simulate", "--rule", "all", "--units", "4000", "--looks", "40", "--replications", "1000",
         "--baseline", "0.3", "--plot", picture,
     )  # fmt: skip
-    rows = {row["rule"]: row for row in found["rows"]}
+    rows = {row["rule"]: row for row in result["rows"]}
     assert set(rows) == {"group_sequential", "always_valid", "exact", "fixed"}
     assert rows["fixed"]["power"] == pytest.approx(0.8, abs=0.05)
     assert rows["always_valid"]["false_positives"] < 0.04
@@ -163,10 +163,10 @@ def test_real_units_are_split_at_random(tables):
     with connection.cursor() as cursor:
         cursor.execute(statement_for(payload.kinds), payload.parameters)
     usual = ["simulate", "--project", shop.project.slug, "--looks", "20", "--replications", "300"]
-    found = ask(
+    result = ask(
         *usual, "--from-events", "clicks", "--rule", "group_sequential", "--rule", "always_valid"
     )
-    for row in found["rows"]:
+    for row in result["rows"]:
         assert row["planned_units"] == 1500
         assert row["false_positives"] <= 0.05 + 3 * (0.05 * 0.95 / 300) ** 0.5
     assert "metric == 'nope', must be one of ['clicks']" in run(*usual, "--from-events", "nope").output

@@ -15,7 +15,7 @@ from tests.support.commands import run
 
 
 @pytest.fixture
-def said(shop):
+def feedback_of_ann(shop):
     slate = builders.make_slate(shop, "ann")
     say = lambda **fields: builders.feedback(shop, slate, unit_id="ann", **fields)  # noqa: E731
     rows = [
@@ -30,28 +30,28 @@ def said(shop):
     return ["--project", shop.project.slug]
 
 
-def test_a_person_is_exported_excluded_and_erased(said, shop, tmp_path):
+def test_a_person_is_exported_excluded_and_erased(feedback_of_ann, shop, tmp_path):
     out = tmp_path / "ann.json"
-    assert "rows are in" in run("units", "export", "ann", "--out", str(out), *said)
+    assert "rows are in" in run("units", "export", "ann", "--out", str(out), *feedback_of_ann)
     data = json.loads(out.read_text())
     assert (len(data["slates"]), len(data["feedback"])) == (1, 5)
-    assert "1 units are left out" in run("units", "exclude", "ann", *said)
+    assert "1 units are left out" in run("units", "exclude", "ann", *feedback_of_ann)
     assert ExcludedUnit.objects.filter(project=shop.project).count() == 1
-    run("units", "erase", "ann", *said, status=1)  # nobody said yes
+    run("units", "erase", "ann", *feedback_of_ann, status=1)  # nobody said yes
     assert Slate.objects.filter(project=shop.project).exists()
-    output = run("units", "erase", "ann", "--yes", *said)
+    output = run("units", "erase", "ann", "--yes", *feedback_of_ann)
     assert "slates        1 deleted" in output
     assert not Slate.objects.filter(project=shop.project).exists()
     assert not ExcludedUnit.objects.filter(project=shop.project).exists()
 
 
-def test_labels_are_the_last_words_that_may_be_learnt_from(said, tmp_path):
-    run("feedback", "export", str(tmp_path / "all.parquet"), *said)
+def test_labels_are_the_last_words_that_may_be_learnt_from(feedback_of_ann, tmp_path):
+    run("feedback", "export", str(tmp_path / "all.parquet"), *feedback_of_ann)
     rows = pq.read_table(tmp_path / "all.parquet").to_pylist()
     assert {row["kind"] for row in rows} == {"correction", "rating", "reasons"}
-    run("feedback", "export", str(tmp_path / "labels.csv"), "--kind", "correction", *said)
+    run("feedback", "export", str(tmp_path / "labels.csv"), "--kind", "correction", *feedback_of_ann)
     with (tmp_path / "labels.csv").open() as file:
         assert [row["text"] for row in csv.DictReader(file)] == ["billing"]
     assert "must end in .parquet or .csv" in run(
-        "feedback", "export", str(tmp_path / "x.txt"), *said, status=2
+        "feedback", "export", str(tmp_path / "x.txt"), *feedback_of_ann, status=2
     )

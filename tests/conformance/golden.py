@@ -33,7 +33,7 @@ from experiments.stats.srm import chi_square, log_bayes_factor
 from experiments.stats.totals import Moments, Totals
 from inference.evaluation.off_policy import doubly_robust_value, weighted_value
 
-Given = Mapping[str, Any]
+Inputs = Mapping[str, Any]
 Output = dict[str, Any]
 ROUNDING = 1e-12  # of numbers that are zero but for rounding
 
@@ -42,12 +42,12 @@ def _normal_p(z: float) -> float:
     return math.erfc(abs(z) / math.sqrt(2))
 
 
-def _two_proportions(given: Given, _: Given) -> Output:
+def _two_proportions(inputs: Inputs, _: Inputs) -> Output:
     control, treatment = (
-        Totals.of_proportion(given[f"x_{side}"], given[f"n_{side}"])
+        Totals.of_proportion(inputs[f"x_{side}"], inputs[f"n_{side}"])
         for side in ("control", "treatment")
     )
-    z = critical_value(given["alpha"])
+    z = critical_value(inputs["alpha"])
     effect = compare("proportion", control, treatment)
     return {
         "p_control": effect.control,
@@ -92,16 +92,16 @@ def _describe(effect: Effect, alpha: float) -> Output:
     return output
 
 
-def _welch_summary(given: Given, _: Given) -> Output:
+def _welch_summary(inputs: Inputs, _: Inputs) -> Output:
     sides = [
-        Moments(n, n, given[f"mean_{side}"], yy=given[f"sd_{side}"] ** 2 * (n - 1))
+        Moments(n, n, inputs[f"mean_{side}"], yy=inputs[f"sd_{side}"] ** 2 * (n - 1))
         for side in ("control", "treatment")
-        if (n := given[f"n_{side}"])
+        if (n := inputs[f"n_{side}"])
     ]
-    return _describe(compare("mean", *sides), given["alpha"])
+    return _describe(compare("mean", *sides), inputs["alpha"])
 
 
-def _totals(stats: Given, **columns: str) -> Totals:
+def _totals(stats: Inputs, **columns: str) -> Totals:
     """Totals from sums named sum_A, sumsq_A and sumprod_A_B; columns are y, d, x and w."""
     n = stats["n"]
 
@@ -127,26 +127,26 @@ def _totals(stats: Given, **columns: str) -> Totals:
     )  # fmt: skip
 
 
-def _sides(given: Given, shared: Given, **columns: str) -> list[Totals]:
-    data = shared[given["ref"].removeprefix("shared.")]
+def _sides(inputs: Inputs, shared: Inputs, **columns: str) -> list[Totals]:
+    data = shared[inputs["ref"].removeprefix("shared.")]
     stats = data["sufficient_statistics"]
     return [_totals(stats[side], **columns) for side in ("control", "treatment")]
 
 
-def _alpha(given: Given, shared: Given) -> float:
-    return given.get("alpha") or shared[given["ref"].removeprefix("shared.")].get("alpha", 0.05)
+def _alpha(inputs: Inputs, shared: Inputs) -> float:
+    return inputs.get("alpha") or shared[inputs["ref"].removeprefix("shared.")].get("alpha", 0.05)
 
 
-def _welch_raw(given: Given, shared: Given) -> Output:
-    (column,) = given["columns"]
-    return _describe(compare("mean", *_sides(given, shared, y=column)), _alpha(given, shared))
+def _welch_raw(inputs: Inputs, shared: Inputs) -> Output:
+    (column,) = inputs["columns"]
+    return _describe(compare("mean", *_sides(inputs, shared, y=column)), _alpha(inputs, shared))
 
 
-def _cuped(given: Given, shared: Given) -> Output:
-    control, treatment = _sides(given, shared, y=given["y"], x=given["x"])
+def _cuped(inputs: Inputs, shared: Inputs) -> Output:
+    control, treatment = _sides(inputs, shared, y=inputs["y"], x=inputs["x"])
     effect = compare("mean", control, treatment)
     c, t, both = control.moments(), treatment.moments(), (control + treatment).moments()
-    output = _describe(effect, _alpha(given, shared))
+    output = _describe(effect, _alpha(inputs, shared))
     del output["lift"]
     return output | {
         "theta_pooled": both.yx / both.xx,
@@ -161,10 +161,10 @@ def _cuped(given: Given, shared: Given) -> Output:
     }
 
 
-def _ratio(given: Given, shared: Given) -> Output:
-    sides = _sides(given, shared, y=given["num"], d=given["den"])
+def _ratio(inputs: Inputs, shared: Inputs) -> Output:
+    sides = _sides(inputs, shared, y=inputs["num"], d=inputs["den"])
     effect = compare("ratio", *sides)
-    return _describe(effect, _alpha(given, shared)) | {
+    return _describe(effect, _alpha(inputs, shared)) | {
         "ratio_control": effect.control,
         "ratio_treatment": effect.treatment,
         "var_control": effect.control_se**2 * effect.control_n,
@@ -172,9 +172,9 @@ def _ratio(given: Given, shared: Given) -> Output:
     }
 
 
-def _cuped_ratio(given: Given, shared: Given) -> Output:
+def _cuped_ratio(inputs: Inputs, shared: Inputs) -> Output:
     sides = _sides(
-        given, shared, y=given["num"], d=given["den"], x=given["num_pre"], w=given["den_pre"]
+        inputs, shared, y=inputs["num"], d=inputs["den"], x=inputs["num_pre"], w=inputs["den_pre"]
     )
     from experiments.stats.effects import _linearise
 
@@ -192,105 +192,107 @@ def _cuped_ratio(given: Given, shared: Given) -> Output:
     }
 
 
-def _srm(given: Given, _: Given) -> Output:
-    statistic, p_value = chi_square(given["observed"], given["weights"])
-    used = [(n, w) for n, w in zip(given["observed"], given["weights"], strict=True) if w > 0]
+def _srm(inputs: Inputs, _: Inputs) -> Output:
+    statistic, p_value = chi_square(inputs["observed"], inputs["weights"])
+    used = [(n, w) for n, w in zip(inputs["observed"], inputs["weights"], strict=True) if w > 0]
     total, mass = sum(n for n, _ in used), sum(w for _, w in used)
     g = 2 * sum(n * math.log(n / (total * w / mass)) for n, w in used if n)
     return {"chi2": statistic, "p": p_value, "g_stat": g, "p_g": float(chdtrc(len(used) - 1, g))}
 
 
-def _sequential_srm(given: Given, _: Given) -> Output:
-    counts, least, path = np.zeros(len(given["weights"])), 1.0, []
-    for day in given["daily_counts"]:
+def _sequential_srm(inputs: Inputs, _: Inputs) -> Output:
+    counts, min_p, path = np.zeros(len(inputs["weights"])), 1.0, []
+    for day in inputs["daily_counts"]:
         counts += day
-        log_e = log_bayes_factor(counts, given["weights"], concentration=given["concentration"])
-        least = min(least, math.exp(-log_e))
-        path.append(min(least, 1.0))
+        log_e = log_bayes_factor(counts, inputs["weights"], concentration=inputs["concentration"])
+        min_p = min(min_p, math.exp(-log_e))
+        path.append(min(min_p, 1.0))
     return {"p": path}
 
 
-def _level(given: Given) -> float:
-    return given["alpha"] * (2 if given.get("sides", 2) == 1 else 1)
+def _level(inputs: Inputs) -> float:
+    return inputs["alpha"] * (2 if inputs.get("sides", 2) == 1 else 1)
 
 
-def _n_proportions(given: Given, _: Given) -> Output:
+def _n_proportions(inputs: Inputs, _: Inputs) -> Output:
     def units(*, pooled: bool) -> float:
         return power.units_for_proportions(
-            given["p1"], given["p2"], alpha=_level(given), power=given["power"],
-            ratio=given.get("ratio", 1), pooled=pooled,
+            inputs["p1"], inputs["p2"], alpha=_level(inputs), power=inputs["power"],
+            ratio=inputs.get("ratio", 1), pooled=pooled,
         )  # fmt: skip
 
     return {"n_per_arm_pooled": units(pooled=True), "n_per_arm_unpooled": units(pooled=False)}
 
 
-def _n_means(given: Given, _: Given) -> Output:
+def _n_means(inputs: Inputs, _: Inputs) -> Output:
     n = power.units_for_means(
-        given["delta"],
-        given["sd"],
-        alpha=_level(given),
-        power=given["power"],
-        ratio=given.get("ratio", 1),
+        inputs["delta"],
+        inputs["sd"],
+        alpha=_level(inputs),
+        power=inputs["power"],
+        ratio=inputs.get("ratio", 1),
     )
     return {"n_per_arm_z": n}
 
 
-def _mde(given: Given, _: Given) -> Output:
+def _mde(inputs: Inputs, _: Inputs) -> Output:
     return {
         "mde": power.detectable_mean(
-            given["n_per_arm"], given["sd"], alpha=given["alpha"], power=given["power"]
+            inputs["n_per_arm"], inputs["sd"], alpha=inputs["alpha"], power=inputs["power"]
         )
     }
 
 
-def _cuped_n(given: Given, _: Given) -> Output:
-    factor = power.cuped_factor(given["rho"])
-    n = power.units_for_means(given["delta"], given["sd"], alpha=given["alpha"], power=given["power"])
-    return {"rho": given["rho"], "n_factor": factor, "n_per_arm": n * factor}
+def _cuped_n(inputs: Inputs, _: Inputs) -> Output:
+    factor = power.cuped_factor(inputs["rho"])
+    n = power.units_for_means(
+        inputs["delta"], inputs["sd"], alpha=inputs["alpha"], power=inputs["power"]
+    )
+    return {"rho": inputs["rho"], "n_factor": factor, "n_per_arm": n * factor}
 
 
-def _bounds(given: Given, _: Given) -> Output:
-    spending = SPENDING[given["spending"]]
-    z = bounds_at(given["information"], alpha=_level(given), spending=spending)
+def _bounds(inputs: Inputs, _: Inputs) -> Output:
+    spending = SPENDING[inputs["spending"]]
+    z = bounds_at(inputs["information"], alpha=_level(inputs), spending=spending)
     return {
-        "t": given["information"],
+        "t": inputs["information"],
         "z": z,
-        "cumulative_alpha": [spending(_level(given), t) for t in given["information"]],
+        "cumulative_alpha": [spending(_level(inputs), t) for t in inputs["information"]],
         "nominal_p": [_normal_p(bound) for bound in z],
     }
 
 
-def _classic(given: Given, _: Given) -> Output:
-    looks = given["K"]
-    obf = classic_constant(looks, alpha=_level(given), shape="obf")
+def _classic(inputs: Inputs, _: Inputs) -> Output:
+    looks = inputs["K"]
+    obf = classic_constant(looks, alpha=_level(inputs), shape="obf")
     return {
         "obf_constant": obf,
         "obf_z": [obf * math.sqrt(looks / k) for k in range(1, looks + 1)],
-        "pocock_constant": classic_constant(looks, alpha=_level(given), shape="pocock"),
+        "pocock_constant": classic_constant(looks, alpha=_level(inputs), shape="pocock"),
     }
 
 
-def _inflation(given: Given, _: Given) -> Output:
-    looks = given.get("K") or int(given["canonical"].removeprefix("K"))
+def _inflation(inputs: Inputs, _: Inputs) -> Output:
+    looks = inputs.get("K") or int(inputs["canonical"].removeprefix("K"))
     plan = power.design(
-        "group_sequential", alpha=given["alpha"], power=given["power"], looks=looks,
-        spending=given["spending"],
+        "group_sequential", alpha=inputs["alpha"], power=inputs["power"], looks=looks,
+        spending=inputs["spending"],
     )  # fmt: skip
     return {"inflation": plan.inflation, "drift": plan.drift, "last_z": plan.final_bound}
 
 
-def _sequence(given: Given, _: Given) -> Output:
+def _sequence(inputs: Inputs, _: Inputs) -> Output:
     control, treatment = (
-        Totals.of_proportion(given[f"x_{side}"], given[f"n_{side}"])
+        Totals.of_proportion(inputs[f"x_{side}"], inputs[f"n_{side}"])
         for side in ("control", "treatment")
     )
-    effect, n = compare("proportion", control, treatment), given["n_control"] + given["n_treatment"]
-    tuned = {"alpha": given["alpha"], "planned_n": given["tuning_n"]}
+    effect, n = compare("proportion", control, treatment), inputs["n_control"] + inputs["n_treatment"]
+    tuned = {"alpha": inputs["alpha"], "planned_n": inputs["tuning_n"]}
     width, z = sequences.half_width_in_se(n, **tuned), effect.estimate / effect.se
     one_sided = sequences.half_width_in_se_one_sided(n, **tuned)
     return {
-        "rho": sequences.mixture_scale(given["alpha"], given["tuning_n"]),
-        "rho_exact_lambertw": sequences.exact_mixture_scale(given["alpha"], given["tuning_n"]),
+        "rho": sequences.mixture_scale(inputs["alpha"], inputs["tuning_n"]),
+        "rho_exact_lambertw": sequences.exact_mixture_scale(inputs["alpha"], inputs["tuning_n"]),
         "halfwidth": width * effect.se,
         "halfwidth_in_se": width,
         "ci": (effect.estimate - width * effect.se, effect.estimate + width * effect.se),
@@ -300,67 +302,67 @@ def _sequence(given: Given, _: Given) -> Output:
     }
 
 
-def _bayes(given: Given, _: Given) -> Output:
-    found = compare_proportions(
-        (given["x_control"], given["n_control"]),
-        (given["x_treatment"], given["n_treatment"]),
-        tuple(given.get("prior", (1, 1))),
+def _bayes(inputs: Inputs, _: Inputs) -> Output:
+    posterior = compare_proportions(
+        (inputs["x_control"], inputs["n_control"]),
+        (inputs["x_treatment"], inputs["n_treatment"]),
+        tuple(inputs.get("prior", (1, 1))),
     )
     return {
-        "p_b_gt_a_closed": found.probability_better,
-        "p_b_gt_a_quad": found.probability_better,
-        "loss_choose_control": found.loss_of_control,
-        "loss_choose_treatment": found.loss_of_treatment,
-        "post_mean_control": found.control_mean,
-        "post_mean_treatment": found.treatment_mean,
+        "p_b_gt_a_closed": posterior.probability_better,
+        "p_b_gt_a_quad": posterior.probability_better,
+        "loss_choose_control": posterior.loss_of_control,
+        "loss_choose_treatment": posterior.loss_of_treatment,
+        "post_mean_control": posterior.control_mean,
+        "post_mean_treatment": posterior.treatment_mean,
     }
 
 
-def _off_policy(given: Given, _: Given) -> Output:
-    if "generator" in given:
-        made: dict[str, Any] = {"np": np}
-        exec(given["generator"], made)
-        arrays = made["pl"], made["pe"], made["r"]
+def _off_policy(inputs: Inputs, _: Inputs) -> Output:
+    if "generator" in inputs:
+        namespace: dict[str, Any] = {"np": np}
+        exec(inputs["generator"], namespace)
+        arrays = namespace["pl"], namespace["pe"], namespace["r"]
     else:
-        arrays = tuple(np.asarray(given[name], float) for name in ("p_log", "p_eval", "reward"))
-    found = weighted_value(*arrays)
+        arrays = tuple(np.asarray(inputs[name], float) for name in ("p_log", "p_eval", "reward"))
+    value = weighted_value(*arrays)
     return {
-        "ips": found.ips, "ips_se": found.ips_se, "snips": found.snips,
-        "snips_se_linearised": found.snips_se, "clipped_ips_10": found.clipped_ips,
-        "ess": found.effective_size, "max_weight": found.largest_weight,
-        "mean_weight": found.mean_weight,
+        "ips": value.ips, "ips_se": value.ips_se, "snips": value.snips,
+        "snips_se_linearised": value.snips_se, "clipped_ips_10": value.clipped_ips,
+        "ess": value.effective_size, "max_weight": value.largest_weight,
+        "mean_weight": value.mean_weight,
     }  # fmt: skip
 
 
-def _doubly_robust(given: Given, _: Given) -> Output:
+def _doubly_robust(inputs: Inputs, _: Inputs) -> Output:
     logged, reward, wanted, predicted = (
-        np.asarray(given[name], float) for name in ("pscore", "reward", "action_dist", "q_hat")
+        np.asarray(inputs[name], float) for name in ("pscore", "reward", "action_dist", "q_hat")
     )
-    action = np.asarray(given["action"])
-    found = doubly_robust_value(logged, action, reward, wanted, predicted)
+    action = np.asarray(inputs["action"])
+    value = doubly_robust_value(logged, action, reward, wanted, predicted)
     weighted = weighted_value(logged, wanted[np.arange(len(action)), action], reward)
-    return {"ips": weighted.ips, "snips": weighted.snips, **found._asdict()}
+    return {"ips": weighted.ips, "snips": weighted.snips, **value._asdict()}
 
 
-def _batches(given: Given) -> list[Batch]:
-    return [Batch(*row) for row in given["batches_nt_xt_nc_xc"]]
+def _batches(inputs: Inputs) -> list[Batch]:
+    return [Batch(*row) for row in inputs["batches_nt_xt_nc_xc"]]
 
 
-def _exact(given: Given, _: Given) -> Output:
+def _exact(inputs: Inputs, _: Inputs) -> Output:
     state, log_e, p = ExactState(), [], []
-    for batch in _batches(given):
-        state = add_batches(state, [batch], spread=given["tau_log_odds"])
-        log_e.append(log_e_value(state, spread=given["tau_log_odds"]))
+    for batch in _batches(inputs):
+        state = add_batches(state, [batch], spread=inputs["tau_log_odds"])
+        log_e.append(log_e_value(state, spread=inputs["tau_log_odds"]))
         p.append(state.p_value)
     return {"log_e": log_e, "p": p}
 
 
-def _grow(given: Given, _: Given) -> Output:
-    return {"log_e": block_log_e_values(_batches(given))}
+def _grow(inputs: Inputs, _: Inputs) -> Output:
+    return {"log_e": block_log_e_values(_batches(inputs))}
 
 
-def _stratified(given: Given, _: Given) -> Output:
-    strata = given["strata_nt_nc_xt_xc"]
+def _stratified(inputs: Inputs, _: Inputs) -> Output:
+    strata = inputs["strata_nt_nc_xt_xc"]
     effects = [
         compare("proportion", Totals.of_proportion(x_c, n_c), Totals.of_proportion(x_t, n_t))
         for n_t, n_c, x_t, x_c in strata
@@ -368,55 +370,55 @@ def _stratified(given: Given, _: Given) -> Output:
     n_t, n_c, x_t, x_c = (sum(column) for column in zip(*strata, strict=True))
     units = [e.control_n + e.treatment_n for e in effects]
     shares = [n / sum(units) for n in units]
-    found = stratify(effects)
+    combined = stratify(effects)
     return {
         "naive_pooled_diff": x_t / n_t - x_c / n_c,
         "poststrat_diff": sum(s * e.estimate for s, e in zip(shares, effects, strict=True)),
         "poststrat_se": math.sqrt(sum((s * e.se) ** 2 for s, e in zip(shares, effects, strict=True))),
-        "mantel_haenszel_weighted_diff": found.estimate,
-        "mh_se": found.se,
+        "mantel_haenszel_weighted_diff": combined.estimate,
+        "mh_se": combined.se,
     }
 
 
-def _first(given: Given, *names: str, default: Any = None) -> Any:
+def _first(inputs: Inputs, *names: str, default: Any = None) -> Any:
     """Return the first of several names that the inputs use."""
-    return next((given[name] for name in names if name in given), default)
+    return next((inputs[name] for name in names if name in inputs), default)
 
 
-def _adjusted(given: Given, _: Given) -> Output:
+def _adjusted(inputs: Inputs, _: Inputs) -> Output:
     """p-values by each procedure; which one a case means stands in its canonical output."""
-    p_values = _first(given, "p_values", "p", "pvalues", "raw")
-    found: Output = {
+    p_values = _first(inputs, "p_values", "p", "pvalues", "raw")
+    output: Output = {
         "bonferroni": bonferroni(p_values),
         "holm": holm(p_values),
         "benjamini_hochberg": benjamini_hochberg(p_values),
     }
-    found |= {"fdr_bh": found["benjamini_hochberg"], "bh": found["benjamini_hochberg"]}
-    procedure = str(_first(given, "procedure", "method", "adjustment", default="")).lower()
+    output |= {"fdr_bh": output["benjamini_hochberg"], "bh": output["benjamini_hochberg"]}
+    procedure = str(_first(inputs, "procedure", "method", "adjustment", default="")).lower()
     chosen = {"b": "bonferroni", "h": "holm", "f": "fdr_bh"}.get(procedure[:1], "")
     if "hochberg" in procedure or procedure == "bh":
         chosen = "fdr_bh"
     if chosen:
-        found |= dict.fromkeys(("adjusted", "p_adjusted", "adjusted_p", "p"), found[chosen])
-    alpha = given.get("alpha")
+        output |= dict.fromkeys(("adjusted", "p_adjusted", "adjusted_p", "p"), output[chosen])
+    alpha = inputs.get("alpha")
     if chosen and alpha is not None:
-        found["reject"] = [p <= alpha for p in found[chosen]]
-    return found
+        output["reject"] = [p <= alpha for p in output[chosen]]
+    return output
 
 
-def _noninferiority(given: Given, _: Given) -> Output:
+def _noninferiority(inputs: Inputs, _: Inputs) -> Output:
     """A proportion that may lose up to a margin: one-sided, variances not pooled."""
     control, treatment = (
-        Totals.of_proportion(given[f"x_{side}"], given[f"n_{side}"])
+        Totals.of_proportion(inputs[f"x_{side}"], inputs[f"n_{side}"])
         for side in ("control", "treatment")
     )
     effect = compare("proportion", control, treatment)
-    margin = _first(given, "margin", "absolute_margin")
+    margin = _first(inputs, "margin", "absolute_margin")
     if margin is None:
-        margin = given["relative_margin"] * effect.control
-    up = bool(_first(given, "increase_is_good", "higher_is_better", default=True))
-    alpha = _first(given, "alpha", default=0.05)
-    one_sided = critical_value(2 * alpha) if given.get("sides", 1) == 1 else critical_value(alpha)
+        margin = inputs["relative_margin"] * effect.control
+    up = bool(_first(inputs, "increase_is_good", "higher_is_better", default=True))
+    alpha = _first(inputs, "alpha", default=0.05)
+    one_sided = critical_value(2 * alpha) if inputs.get("sides", 1) == 1 else critical_value(alpha)
     good = effect.estimate if up else -effect.estimate
     z, bound = (good + margin) / effect.se, good - one_sided * effect.se
     judged = judge_noninferiority(
@@ -430,36 +432,36 @@ def _noninferiority(given: Given, _: Given) -> Output:
     }  # fmt: skip
 
 
-def _success_split(given: Given, _: Given) -> Output:
+def _success_split(inputs: Inputs, _: Inputs) -> Output:
     """How successes fall on the variants against the planned shares, after each batch."""
-    shares = _first(given, "weights", "shares", "p0")
+    shares = _first(inputs, "weights", "shares", "p0")
     if shares is None:
-        share = _first(given, "share", "treatment_share", default=0.5)
+        share = _first(inputs, "share", "treatment_share", default=0.5)
         shares = [1 - share, share]
-    rows = _first(given, "daily_successes", "successes", "daily_counts", "counts", "batches")
+    rows = _first(inputs, "daily_successes", "successes", "daily_counts", "counts", "batches")
     if rows is None:
-        rows = [[given["x_control"], given["x_treatment"]]]
+        rows = [[inputs["x_control"], inputs["x_treatment"]]]
     if not isinstance(rows[0], list):
         rows = [rows]
-    concentration = _first(given, "concentration", "prior_concentration", default=sum(shares) * 100)
-    total, log_e, p, least = np.zeros(len(shares)), [], [], 1.0
+    concentration = _first(inputs, "concentration", "prior_concentration", default=sum(shares) * 100)
+    total, log_e, p, min_p = np.zeros(len(shares)), [], [], 1.0
     for row in rows:
         total += row
         log_e.append(log_bayes_factor(total, shares, concentration=concentration))
-        least = min(least, math.exp(-max(log_e[-1], 0.0)))
-        p.append(least)
+        min_p = min(min_p, math.exp(-max(log_e[-1], 0.0)))
+        p.append(min_p)
     if len(rows) == 1:
         return {"log_e": log_e[0], "log_bayes_factor": log_e[0], "e": math.exp(log_e[0]), "p": p[0]}
     return {"log_e": log_e, "log_bayes_factor": log_e, "p": p}
 
 
-def _interleaving(given: Given, _: Given) -> Output:
+def _interleaving(inputs: Inputs, _: Inputs) -> Output:
     """Wins of one ranking over another, a unit each: sign test, Wilson, and a beta-mixture e-process."""
-    wins = int(_first(given, "wins_treatment", "wins_b", "wins"))
-    losses = int(_first(given, "wins_control", "wins_a", "losses"))
-    ties = int(_first(given, "ties", default=0))
-    n, alpha = wins + losses, _first(given, "alpha", default=0.05)
-    prior = float(_first(given, "prior", "concentration", default=1.0))
+    wins = int(_first(inputs, "wins_treatment", "wins_b", "wins"))
+    losses = int(_first(inputs, "wins_control", "wins_a", "losses"))
+    ties = int(_first(inputs, "ties", default=0))
+    n, alpha = wins + losses, _first(inputs, "alpha", default=0.05)
+    prior = float(_first(inputs, "prior", "concentration", default=1.0))
     tail = float(bdtr(min(wins, losses), n, 0.5))
     log_e = float(betaln(prior + wins, prior + losses) - betaln(prior, prior)) + n * math.log(2)
     p = min(2 * tail, 1.0)
@@ -474,7 +476,7 @@ def _interleaving(given: Given, _: Given) -> Output:
     }  # fmt: skip
 
 
-METHODS: dict[str, Callable[[Given, Given], Output]] = {
+METHODS: dict[str, Callable[[Inputs, Inputs], Output]] = {
     "two_proportion_z": _two_proportions,
     "welch_t_from_summary": _welch_summary,
     "welch_t_and_relative_lift": _welch_raw,
@@ -520,12 +522,12 @@ def _differences(expected: Any, actual: Any, tolerance: float, field: str) -> li
             )
         ]
     if isinstance(expected, list):
-        found = list(actual) if isinstance(actual, list | tuple) else [None] * len(expected)
-        found += [None] * (len(expected) - len(found))
+        values = list(actual) if isinstance(actual, list | tuple) else [None] * len(expected)
+        values += [None] * (len(expected) - len(values))
         return [
             miss
             for n, value in enumerate(expected)
-            for miss in _differences(value, found[n], tolerance, f"{field}[{n}]")
+            for miss in _differences(value, values[n], tolerance, f"{field}[{n}]")
         ]
     if not isinstance(expected, int | float) or isinstance(expected, bool):
         return []
@@ -537,17 +539,17 @@ def _differences(expected: Any, actual: Any, tolerance: float, field: str) -> li
     return [] if close else [{"field": field, "expected": expected, "actual": actual}]
 
 
-def run_case(case: Given, shared: Given) -> list[Output]:
+def run_case(case: Inputs, shared: Inputs) -> list[Output]:
     """Return what differs from the case's canonical output."""
     method = METHODS.get(case["method"])
     if method is None:
         return [{"field": "method", "expected": case["method"], "actual": None}]
     canonical = case["outputs"][case["canonical"]]
-    given = dict(case["inputs"]) | {"canonical": case["canonical"]}
-    if "see" in given:  # the inputs stand among the outputs
-        given |= canonical
-    actual = method(given, shared)
-    expected = {name: value for name, value in canonical.items() if name not in given}
+    inputs = dict(case["inputs"]) | {"canonical": case["canonical"]}
+    if "see" in inputs:  # the inputs stand among the outputs
+        inputs |= canonical
+    actual = method(inputs, shared)
+    expected = {name: value for name, value in canonical.items() if name not in inputs}
     return _differences(expected, actual, case.get("rel_tol", 1e-6), "")
 
 
@@ -580,17 +582,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.conformance.golden", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args()
-    found = run_file(given.file)
-    if given.json:
-        print(json.dumps(found))  # noqa: T201
+    arguments = parser.parse_args()
+    report = run_file(arguments.file)
+    if arguments.json:
+        print(json.dumps(report))  # noqa: T201
     else:
-        for method, row in found["methods"].items():
+        for method, row in report["methods"].items():
             print(f"{row['passed']}/{row['total']}  {method}")  # noqa: T201
-        for miss in found["misses"]:
+        for miss in report["misses"]:
             print(f"miss: {miss}")  # noqa: T201
-        print(f"{found['passed']} of {found['total']} passed")  # noqa: T201
-    sys.exit(0 if found["passed"] == found["total"] else 1)
+        print(f"{report['passed']} of {report['total']} passed")  # noqa: T201
+    sys.exit(0 if report["passed"] == report["total"] else 1)
 
 
 if __name__ == "__main__":

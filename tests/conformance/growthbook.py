@@ -35,7 +35,7 @@ def _result_json(outcome: Any) -> dict[str, Any] | None:
     if outcome is None:
         return None
     bandit = outcome.bandit or {}
-    found = {
+    result_json = {
         "featureId": outcome.feature,
         "value": outcome.value,
         "variationId": outcome.variation,
@@ -50,7 +50,7 @@ def _result_json(outcome: Any) -> dict[str, Any] | None:
         "stickyBucketUsed": outcome.sticky_used,
         **bandit,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in result_json.items() if value is not None}
 
 
 def condition_case(
@@ -63,8 +63,8 @@ def hash_case(seed: str, value: str, version: int, wanted: float | None) -> bool
     return _close(growthbook_bucket(seed, value, version), wanted)
 
 
-def ranges_case(_name: str, given: list[Any], wanted: Any) -> bool:
-    return _close(bucket_ranges(*given), wanted)
+def ranges_case(_name: str, arguments: list[Any], wanted: Any) -> bool:
+    return _close(bucket_ranges(*arguments), wanted)
 
 
 def choose_case(_name: str, bucket: float, ranges: Any, wanted: int) -> bool:
@@ -80,32 +80,35 @@ def weights_case(count: int, wanted: Any) -> bool:
 
 
 def feature_case(_name: str, context: Any, key: str, wanted: Any) -> bool:
-    found = evaluate_feature(EvaluationContext.of(context), key)
-    said: dict[str, Any] = {
-        "value": found.value,
-        "on": found.on,
-        "off": not found.on,
-        "source": found.source,
-        "ruleId": found.rule,
+    feature = evaluate_feature(EvaluationContext.of(context), key)
+    result_json: dict[str, Any] = {
+        "value": feature.value,
+        "on": feature.on,
+        "off": not feature.on,
+        "source": feature.source,
+        "ruleId": feature.rule,
     }
-    if found.experiment is not None:
-        said |= {"experiment": dict(found.experiment), "experimentResult": _result_json(found.outcome)}
-    return _close(said, wanted)
+    if feature.experiment is not None:
+        result_json |= {
+            "experiment": dict(feature.experiment),
+            "experimentResult": _result_json(feature.outcome),
+        }
+    return _close(result_json, wanted)
 
 
 def run_case(_name: str, context: Any, experiment: Any, *wanted: Any) -> bool:
-    found = run_experiment(EvaluationContext.of(context), experiment)
-    return _close([found.value, found.in_experiment, found.hash_used], list(wanted))
+    result = run_experiment(EvaluationContext.of(context), experiment)
+    return _close([result.value, result.in_experiment, result.hash_used], list(wanted))
 
 
-def sticky_case(_name: str, context: Any, docs: Any, key: str, wanted: Any, kept: Any) -> bool:
+def sticky_case(_name: str, context: Any, docs: Any, key: str, wanted: Any, stored: Any) -> bool:
     sticky = {f"{doc['attributeName']}||{doc['attributeValue']}": dict(doc) for doc in docs}
     for name, doc in (context.get("stickyBucketAssignmentDocs") or {}).items():
         sticky[name] = dict(doc)
-    found = evaluate_feature(EvaluationContext.of(context, sticky), key)
-    result = _result_json(found.outcome) if found.outcome is not None else None
+    feature = evaluate_feature(EvaluationContext.of(context, sticky), key)
+    result = _result_json(feature.outcome) if feature.outcome is not None else None
     same = _close(result, wanted) if wanted is not None else result is None
-    return same and _close(sticky, kept)
+    return same and _close(sticky, stored)
 
 
 SECTIONS = {
@@ -148,9 +151,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.conformance.growthbook")
     parser.add_argument("file", type=Path)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    counts, failed = check(json.loads(given.file.read_text(encoding="utf-8")))
-    if given.json:
+    arguments = parser.parse_args()
+    counts, failed = check(json.loads(arguments.file.read_text(encoding="utf-8")))
+    if arguments.json:
         print(json.dumps(counts))  # noqa: T201
     else:
         for section, count in counts["sections"].items():

@@ -15,9 +15,9 @@ CASES = Path(__file__).parent / "cases.json"
 
 
 def test_every_case_is_met():
-    found = run_file(CASES)
-    assert found["misses"] == []
-    assert found["passed"] == found["total"] == 13
+    report = run_file(CASES)
+    assert report["misses"] == []
+    assert report["passed"] == report["total"] == 13
 
 
 def test_the_command_prints_one_object_and_fails_on_a_miss(tmp_path):
@@ -34,10 +34,10 @@ def test_the_command_prints_one_object_and_fails_on_a_miss(tmp_path):
         check=False,
         cwd=Path(__file__).parents[2],
     )
-    found = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.returncode == 1
-    assert (found["passed"], found["total"]) == (10, 13)
-    assert {miss["case"] for miss in found["misses"]} == {"srm", "means", "n_means"}
+    assert (report["passed"], report["total"]) == (10, 13)
+    assert {miss["case"] for miss in report["misses"]} == {"srm", "means", "n_means"}
 
 
 @pytest.mark.parametrize(

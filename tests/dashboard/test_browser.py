@@ -82,10 +82,10 @@ def story(lane, shop):
         slate = lane.post(
             "/v1/recommend", {"surface": "home-feed", "unit_id": f"u{n}"}, shop.public
         ).json()
-        said = {"recommendation_id": slate["recommendation_id"], "unit_id": f"u{n}"}
+        body = {"recommendation_id": slate["recommendation_id"], "unit_id": f"u{n}"}
         lane.post(
             "/v1/feedback",
-            {"feedback_id": str(uuid7()), "kind": "text", "value": "good", **said},
+            {"feedback_id": str(uuid7()), "kind": "text", "value": "good", **body},
             shop.public,
         )
     look_at_experiment(experiment_id=running.pk)
@@ -140,7 +140,7 @@ def test_every_page_is_sound(chromium, axe, lane, shop, story, look, options):
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{SHOTS}/{name}-{look}.png", full_page=True)
         page.evaluate(axe)
-        found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+        report = page.evaluate("axe.run({ resultTypes: ['violations'] })")
         faults += [
             (
                 name,
@@ -148,7 +148,7 @@ def test_every_page_is_sound(chromium, axe, lane, shop, story, look, options):
                 fault["nodes"][0]["html"][:150],
                 fault["nodes"][0]["failureSummary"][:200],
             )
-            for fault in found["violations"]
+            for fault in report["violations"]
             if fault["impact"] in {"serious", "critical"}
         ]
         wide = page.evaluate(

@@ -140,8 +140,8 @@ def test_segments_are_shown_with_their_levels(shop):
 def test_a_name_is_no_formula_in_a_spreadsheet(shop, decided):
     Metric.objects.filter(pk=shop.metric.pk).update(name='=HYPERLINK("http://evil")')
     client = sign_in(shop.project)
-    said = client.get(report_path(decided, "report.csv")).content.decode()
-    assert "'=HYPERLINK" in said
+    table = client.get(report_path(decided, "report.csv")).content.decode()
+    assert "'=HYPERLINK" in table
     book = load_workbook(io.BytesIO(client.get(report_path(decided, "report.xlsx")).content))
     assert book["Metrics"]["A2"].value.startswith("'=")
 

@@ -161,8 +161,8 @@ def test_the_calculator_plans_from_last_weeks_traffic(shop):
             builders.write(Rows(events=rows))
     client = sign_in(shop.project)
     Membership.objects.filter(project=shop.project).update(role="analyst")
-    said = {"surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "5000"}
-    page = client.post(f"/p/{shop.project.slug}/experiments/plan/", said).content.decode()
+    fields = {"surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "5000"}
+    page = client.post(f"/p/{shop.project.slug}/experiments/plan/", fields).content.decode()
     assert "about 875 days" in page
     assert "<dd>5,000</dd>" in page
     assert "<dd>6</dd>" in page  # 40 visitors in seven days

@@ -49,8 +49,8 @@ def sign_in(name, password, address) -> str:
 
 def test_one_address_cannot_lock_a_name_out_elsewhere(person, address):
     attacker, home = address(), address()
-    said = [sign_in(person.username, "wrong", attacker) for _ in range(MAX_FAILURES + 2)]
-    assert said == ["wrong"] * MAX_FAILURES + ["throttled"] * 2
+    outcomes = [sign_in(person.username, "wrong", attacker) for _ in range(MAX_FAILURES + 2)]
+    assert outcomes == ["wrong"] * MAX_FAILURES + ["throttled"] * 2
     assert sign_in(person.username, "right", attacker) == "throttled"
     assert sign_in(person.username, "right", home) == "in"
 
@@ -64,10 +64,10 @@ def test_blocked_attempts_do_not_wear_a_name_out(person, address):
 
 def test_many_names_at_one_address_are_many_guesses(person, address):
     attacker = address()
-    said = [
+    outcomes = [
         sign_in(f"{person.username}-{n}", "wrong", attacker) for n in range(MAX_FAILURES_OF_ADDRESS + 5)
     ]
-    assert said[-5:] == ["throttled"] * 5
+    assert outcomes[-5:] == ["throttled"] * 5
     neighbour = attacker[:-1] + "2"  # of the same /64
     assert sign_in(person.username, "right", neighbour) == "throttled"
     assert sign_in(person.username, "right", address()) == "in"
@@ -97,6 +97,6 @@ def test_a_right_password_begins_anew_for_its_name_alone(person, address):
     for _ in range(3):
         for _ in range(MAX_FAILURES - 1):
             sign_in(person.username, "wrong", home)
-        said = sign_in(person.username, "right", home)
-    assert said == "in"
+        outcomes = sign_in(person.username, "right", home)
+    assert outcomes == "in"
     assert sign_in("another", "wrong", home) == "wrong"

@@ -117,9 +117,11 @@ def define(shop):
         "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0",
         "window_hours": "24", "hashing": "sha256", "promote": "on",
     }  # fmt: skip
-    made = Experiment.objects.filter(project=shop.project, key="typed", state="draft")
+    created = Experiment.objects.filter(project=shop.project, key="typed", state="draft")
     page = reverse("report", args=[shop.project.slug, "typed"])
-    return Step(address, body, made.exists, page, {"data_experiment": "typed", "data_state": "draft"})
+    return Step(
+        address, body, created.exists, page, {"data_experiment": "typed", "data_state": "draft"}
+    )
 
 
 def edit(shop):
@@ -133,9 +135,9 @@ def edit(shop):
 
 def make_metric(shop):
     body = {"key": "m", "kind": "mean", "event_name": "buy", "value": "count"}
-    made = shop.project.metrics.filter(key="m")
+    created = shop.project.metrics.filter(key="m")
     address = reverse("metrics", args=[shop.project.slug])
-    return Step(address, body, made.exists, address, {"data_metric": "m"})
+    return Step(address, body, created.exists, address, {"data_metric": "m"})
 
 
 SURFACE = {
@@ -145,11 +147,11 @@ SURFACE = {
 
 
 def make_surface(shop):
-    made = Surface.objects.filter(project=shop.project, key="s", exploration=0.25)
+    created = Surface.objects.filter(project=shop.project, key="s", exploration=0.25)
     page = reverse("surface", args=[shop.project.slug, "s"])
     address = reverse("surfaces", args=[shop.project.slug])
     return Step(
-        address, SURFACE | {"key": "s", "kind": "flag"}, made.exists, page, {"data_kind": "flag"}
+        address, SURFACE | {"key": "s", "kind": "flag"}, created.exists, page, {"data_kind": "flag"}
     )
 
 
@@ -202,8 +204,10 @@ def review(shop):
 
 def make_key(shop):
     page = reverse("team", args=[shop.project.slug])
-    made = shop.project.api_keys.filter(name="k", kind="pk")
-    return Step(f"{page}keys/", {"name": "k", "kind": "pk"}, made.exists, page, {"data_key_name": "k"})
+    created = shop.project.api_keys.filter(name="k", kind="pk")
+    return Step(
+        f"{page}keys/", {"name": "k", "kind": "pk"}, created.exists, page, {"data_key_name": "k"}
+    )
 
 
 def change_key(shop):

@@ -178,7 +178,7 @@ def test_without_the_cache_no_worker_is_judged(sleeper, tmp_path):
 
 @pytest.mark.parametrize(("status", "beats"), [(200, True), (503, False)])
 def test_a_web_process_beats_only_while_it_answers(tmp_path, status, beats):
-    asked = asyncio.Event()
+    pinged = asyncio.Event()
 
     async def application(scope, receive, send):
         if scope["type"] == "lifespan":
@@ -187,7 +187,7 @@ def test_a_web_process_beats_only_while_it_answers(tmp_path, status, beats):
         assert scope["path"] == "/healthz"
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
-        asked.set()
+        pinged.set()
 
     async def live() -> bool:
         stop = asyncio.Event()
@@ -201,13 +201,13 @@ def test_a_web_process_beats_only_while_it_answers(tmp_path, status, beats):
 
         probing = SelfProbing(application, tmp_path)
         living = asyncio.create_task(probing({"type": "lifespan"}, receive, send))
-        await asyncio.wait_for(asked.wait(), 60)
+        await asyncio.wait_for(pinged.wait(), 60)
         for _ in range(100):
             await asyncio.sleep(0)
-        found = web_beat(tmp_path, os.getpid()).exists()
+        beats = web_beat(tmp_path, os.getpid()).exists()
         stop.set()
         await living
-        return found
+        return beats
 
     assert asyncio.run(live()) == beats
     assert not web_beat(tmp_path, os.getpid()).exists()  # ended in good order, it leaves nothing

@@ -62,9 +62,9 @@ def home():
 
 def test_it_starts_serves_restarts_and_leaves_nothing_behind(home):
     up = Up(home)
-    said = up.wait_until_ready()
-    public = re.search(r"pk_\S+", said).group()
-    secret = re.search(r"sk_\S+", said).group()
+    output = up.wait_until_ready()
+    public = re.search(r"pk_\S+", output).group()
+    secret = re.search(r"sk_\S+", output).group()
     headers = {"Authorization": f"Bearer {secret}"}
     assert (
         httpx2.put(
@@ -113,10 +113,10 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home):
 
 def test_a_home_that_cannot_be_written_is_one_sentence():
     up = Up(Path("/proc/nowhere"))
-    said = up.process.communicate(timeout=60)[0].strip().splitlines()
+    output = up.process.communicate(timeout=60)[0].strip().splitlines()
     assert up.process.returncode == 1
-    assert said[-1].startswith("Error: Home /proc/nowhere cannot be written")
-    assert "Traceback" not in "".join(said)
+    assert output[-1].startswith("Error: Home /proc/nowhere cannot be written")
+    assert "Traceback" not in "".join(output)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
@@ -128,9 +128,9 @@ def test_a_full_disk_is_one_sentence(home):
         pytest.skip("this system mounts nothing, so there is no small disk")
     try:
         up = Up(home)
-        said = up.process.communicate(timeout=60)[0].strip().splitlines()
+        output = up.process.communicate(timeout=60)[0].strip().splitlines()
         assert up.process.returncode == 1
-        assert "free some space" in said[-1]
+        assert "free some space" in output[-1]
     finally:
         subprocess.run(["umount", str(home)], check=True)
 
@@ -142,9 +142,9 @@ def test_without_unshare_root_is_told_the_way_out(home, monkeypatch):
     refusing.write_text("#!/bin/sh\nexit 1\n")
     refusing.chmod(0o755)
     up = Up(home, PATH=f"{folder}:{os.environ['PATH']}")
-    said = up.process.communicate(timeout=60)[0].strip().splitlines()
+    output = up.process.communicate(timeout=60)[0].strip().splitlines()
     assert up.process.returncode == 1
-    assert "run bakeoff as an ordinary user, or set DATABASE_URL" in said[-1]
+    assert "run bakeoff as an ordinary user, or set DATABASE_URL" in output[-1]
 
 
 def test_a_deep_home_finds_a_place_for_its_sockets(tmp_path):

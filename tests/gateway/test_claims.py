@@ -40,7 +40,7 @@ def live(lane, trial):
     return lane.gateway._config.current.flags[trial.project_id].running[trial.key]
 
 
-def given(lane, trial, unit) -> str:
+def assigned_variant(lane, trial, unit) -> str:
     return hashed_variant(live(lane, trial).rule, unit)
 
 
@@ -73,8 +73,13 @@ def set_aside(trial) -> dict:
 def test_a_claim_counts_when_it_is_what_the_rule_gives(lane, shop, trial):
     units = [f"u{n}" for n in range(20)]
     for unit in units:
-        assert claim(lane, shop.public, trial, unit, given(lane, trial, unit)).json()["accepted"] == 1
-    assert counted(trial) == {unit: given(lane, trial, unit) for unit in units}
+        assert (
+            claim(lane, shop.public, trial, unit, assigned_variant(lane, trial, unit)).json()[
+                "accepted"
+            ]
+            == 1
+        )
+    assert counted(trial) == {unit: assigned_variant(lane, trial, unit) for unit in units}
     assert set(Exposure.objects.filter(experiment=trial).values_list("source", flat=True)) == {"public"}
 
 
@@ -84,7 +89,7 @@ def test_forged_claims_are_set_aside_counted_and_shown(lane, shop, trial):
         for unit in units:
             answer = claim(lane, shop.public, trial, unit, "treatment")
             assert answer.status_code == 200
-    fit = {unit for unit in units if given(lane, trial, unit) == "treatment"}
+    fit = {unit for unit in units if assigned_variant(lane, trial, unit) == "treatment"}
     assert set(counted(trial)) == fit
     assert set_aside(trial) == dict.fromkeys(set(units) - fit, "other_variant")
     look_at_experiment(experiment_id=trial.pk)
@@ -94,13 +99,13 @@ def test_forged_claims_are_set_aside_counted_and_shown(lane, shop, trial):
 
 
 def test_the_answer_says_how_many_were_set_aside(lane, shop, trial):
-    variant = given(lane, trial, "u1")
+    variant = assigned_variant(lane, trial, "u1")
     assert "quarantined" not in claim(lane, shop.public, trial, "u1", variant).json()
     assert claim(lane, shop.public, trial, "u1", other(variant)).json()["quarantined"] == 1
 
 
 def test_a_secret_key_is_believed(lane, shop, trial):
-    variant = other(given(lane, trial, "u1"))
+    variant = other(assigned_variant(lane, trial, "u1"))
     claim(lane, shop.secret, trial, "u1", variant)
     assert (counted(trial), set_aside(trial)) == ({"u1": variant}, {})
     assert Exposure.objects.get(experiment=trial).source == "secret"
@@ -178,7 +183,7 @@ def test_a_metric_may_demand_what_a_secret_key_sent(lane, shop):
     Metric.objects.filter(pk=shop.metric.pk).update(trusted_only=True)
     trial = shop.run_experiment()
     lane.refresh()
-    claim(lane, shop.public, trial, "u1", given(lane, trial, "u1"))
+    claim(lane, shop.public, trial, "u1", assigned_variant(lane, trial, "u1"))
     for n in range(3):
         lane.post("/v1/events", event(event_id=f"p{n}"), shop.public)
     lane.post("/v1/events", event(event_id="s"), shop.secret)

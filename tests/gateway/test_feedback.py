@@ -34,7 +34,7 @@ def stored(shop, **fields):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "kept"),
+    ("kind", "value", "expected"),
     [
         ("thumb", -1, {"value": -1.0}),
         ("rating", 5, {"value": 5.0}),
@@ -44,10 +44,10 @@ def stored(shop, **fields):
         ("correction", "refund", {"text": "refund"}),
     ],
 )
-def test_every_kind_is_kept(say, shop, kind, value, kept):
+def test_every_kind_is_kept(say, shop, kind, value, expected):
     assert say(kind, value, item_id="i1")["accepted"] == 1
     row = stored(shop).get()
-    assert {name: getattr(row, name) for name in kept} == kept
+    assert {name: getattr(row, name) for name in expected} == expected
     assert (row.position, row.propensity, row.model_version) == (2, 0.25, shop.champion)
 
 
@@ -215,6 +215,6 @@ def test_the_response_rate_of_each_variant(lane, shop):
         }
         lane.post("/v1/feedback", body, shop.public)
     url = f"/v1/experiments/{experiment.key}/feedback"
-    said = lane.client.get(url, headers={"X-API-Key": shop.secret}).json()["variants"]["control"]
-    assert (said["prompts"]["shown"], said["prompts"]["dismissed"], said["prompts"]["response_rate"]) == (4, 1, 0.75)  # fmt: skip
-    assert (said["feedback"]["thumb"]["count"], said["feedback"]["thumb"]["up"]) == (4, 3)
+    counts = lane.client.get(url, headers={"X-API-Key": shop.secret}).json()["variants"]["control"]
+    assert (counts["prompts"]["shown"], counts["prompts"]["dismissed"], counts["prompts"]["response_rate"]) == (4, 1, 0.75)  # fmt: skip
+    assert (counts["feedback"]["thumb"]["count"], counts["feedback"]["thumb"]["up"]) == (4, 3)

@@ -46,12 +46,12 @@ def variants(lane, shop, key="button", units=UNITS, **context):
 def test_a_flag_answers_the_values_of_its_variants(lane, shop, page):
     builders.experiment(shop, page, values=(1.5, {"size": 3}))
     lane.refresh()
-    found = {}
+    values = {}
     for unit in UNITS:
         body = ask(lane, shop, unit=unit).json()
         assert body["reason"] == "SPLIT"
-        found[body["variant"]] = body["value"]
-    assert found == {"control": 1.5, "treatment": {"size": 3}}
+        values[body["variant"]] = body["value"]
+    assert values == {"control": 1.5, "treatment": {"size": 3}}
 
 
 def test_who_starts_a_flag_and_asks_meets_it(lane, shop, page):
@@ -194,13 +194,13 @@ def test_layers_of_one_surface_and_their_refusals(lane, shop):
         define_experiment(builders.draft(shop, shop.surface, "fourth", slot=(0.0, 0.5)))
     second = builders.experiment(shop, shop.surface, "fifth", layer=layer, slot=(0.5, 1.0))
     lane.refresh()
-    met = set()
+    entered = set()
     for unit in UNITS:
         answer = lane.post(
             "/v1/recommend", {"surface": "home-feed", "unit_id": unit}, shop.public
         ).json()
-        met.add(answer["experiment"])
-    assert met == {"first", "fifth"}
+        entered.add(answer["experiment"])
+    assert entered == {"first", "fifth"}
     both = [
         set(Exposure.objects.filter(experiment=e).values_list("unit_id", flat=True))
         for e in (first, second)
@@ -285,7 +285,7 @@ def test_forced_by_list_by_link_and_by_secret_key_never_counts(lane, shop):
 
 
 @pytest.mark.parametrize(
-    ("made", "message"),
+    ("link", "message"),
     [
         (
             lambda p: write_link("another secret", QaLink(p, "trial", "treatment", 2**40)),
@@ -300,10 +300,10 @@ def test_forced_by_list_by_link_and_by_secret_key_never_counts(lane, shop):
         (lambda _: "abc", "the link"),
     ],
 )
-def test_links_that_do_not_hold_are_refused(lane, shop, made, message):
+def test_links_that_do_not_hold_are_refused(lane, shop, link, message):
     builders.experiment(shop, shop.surface, "trial")
     lane.refresh()
-    body = {"surface": "home-feed", "unit_id": "u1", "force": made(shop.project.pk)}
+    body = {"surface": "home-feed", "unit_id": "u1", "force": link(shop.project.pk)}
     answer = lane.post("/v1/recommend", body, shop.public)
     assert answer.status_code == 400
     assert message in answer.json()["error"]["message"]
@@ -462,11 +462,11 @@ def test_streams_say_when_flags_change(lane, shop, page):
         lane.client.stream("GET", "/ofrep/v1/stream", headers=headers) as refetches,
         lane.client.stream("GET", f"/sub/{shop.public}") as payloads,
     ):
-        said, sent = refetches.iter_lines(), payloads.iter_lines()
-        assert next(said) == ": hello"
+        lines, sent = refetches.iter_lines(), payloads.iter_lines()
+        assert next(lines) == ": hello"
         builders.experiment(shop, page, hashing="growthbook_v2")
         lane.refresh()
-        assert any("refetchEvaluation" in next(said) for _ in range(6))
+        assert any("refetchEvaluation" in next(lines) for _ in range(6))
         # As many reloads as it takes until the experiment runs: each sends a payload, or a heartbeat.
         data = [""]
         while '"button"' not in data[-1]:

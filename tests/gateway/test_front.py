@@ -33,8 +33,8 @@ def scope(path="/v1/events", peer="10.0.0.5", **headers):
     ],
 )
 def test_a_public_url_is_read(url, origin, hostname, path):
-    found = PublicUrl.parse(url)
-    assert (found.origin, found.hostname, found.path) == (origin, hostname, path)
+    parsed = PublicUrl.parse(url)
+    assert (parsed.origin, parsed.hostname, parsed.path) == (origin, hostname, path)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_a_visitors_address_is_what_the_first_untrusted_hop_has(peer, forwarded,
 
 def test_a_proxy_says_address_and_scheme_and_the_setting_says_the_host():
     front = Front(PUBLIC, TrustedProxies.parse("10.0.0.0/8 unix"))
-    asked = {"x_forwarded_for": "203.0.113.7", "x_forwarded_proto": "https", "host": "web:8000"}
+    request = {"x_forwarded_for": "203.0.113.7", "x_forwarded_proto": "https", "host": "web:8000"}
     for peer in ("10.0.0.5", ""):
-        seen = front.seen(scope(peer=peer, **asked))
+        seen = front.seen(scope(peer=peer, **request))
         assert (seen["client"][0], seen["scheme"]) == ("203.0.113.7", "https")
         assert [value for name, value in seen["headers"] if name == b"host"] == [b"example.com"]
-    stranger = front.seen(scope(peer="203.0.113.8", **asked))
+    stranger = front.seen(scope(peer="203.0.113.8", **request))
     assert (stranger["client"][0], stranger["scheme"]) == ("203.0.113.8", "http")
     assert (b"host", b"web:8000") in stranger["headers"]
 
@@ -90,20 +90,20 @@ def test_a_proxy_says_address_and_scheme_and_the_setting_says_the_host():
 )
 def test_a_sub_path_may_be_passed_on_or_cut_off(sent, fast, whole):
     front = Front(PUBLIC, TrustedProxies())
-    asked = []
+    paths = []
 
     async def django(scope, receive, send):
-        asked.append((scope["path"], scope["root_path"]))
+        paths.append((scope["path"], scope["root_path"]))
 
     seen = front.seen(scope(sent))
     asyncio.run(front.whole(django)(seen, None, None))
-    assert (seen["path"], asked) == (fast, [(whole, "/bakeoff")])
+    assert (seen["path"], paths) == (fast, [(whole, "/bakeoff")])
 
 
 def test_without_settings_nothing_is_touched_and_nothing_believed():
-    given = scope(x_forwarded_for="6.6.6.6")
+    untouched = scope(x_forwarded_for="6.6.6.6")
     front = Front(None, TrustedProxies())
-    assert front.seen(given) is given
+    assert front.seen(untouched) is untouched
     assert front.whole(test_a_public_url_is_read) is test_a_public_url_is_read
 
 

@@ -120,12 +120,12 @@ def test_nothing_is_credited_out_of_the_window_or_for_another(lane, shop, fields
 
 
 def test_a_named_recommendation_stays_and_a_slate_after_the_event_earns_nothing(lane, shop):
-    given = builders.make_slate(shop, "u1", ("i5",))
+    recommendation = builders.make_slate(shop, "u1", ("i5",))
     past = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
-    body = {"events": [conversion(recommendation_id=given), conversion(event_id="e2", item_id="i5", occurred_at=past)]}  # fmt: skip
+    body = {"events": [conversion(recommendation_id=recommendation), conversion(event_id="e2", item_id="i5", occurred_at=past)]}  # fmt: skip
     post(lane, shop, "/v1/events", body)
     stored = {e.event_id: e for e in Event.objects.filter(project=shop.project)}
-    assert (str(stored["e1"].recommendation_id), stored["e1"].inferred) == (given, False)
+    assert (str(stored["e1"].recommendation_id), stored["e1"].inferred) == (recommendation, False)
     assert stored["e2"].recommendation_id is None
 
 

@@ -48,8 +48,8 @@ def test_a_flood_of_one_unit_is_refused_whole_with_when_to_come_back(lane, shop,
 def test_each_way_to_name_a_unit_counts(lane, shop, limited):
     limited(unit=3)
     ask = {"surface": "home-feed", "unit_id": "u1"}
-    said = [lane.post("/v1/recommend", ask, shop.public).status_code for _ in range(5)]
-    assert said == [200] * 3 + [429] * 2
+    statuses = [lane.post("/v1/recommend", ask, shop.public).status_code for _ in range(5)]
+    assert statuses == [200] * 3 + [429] * 2
     track = {"userId": "u1", "event": "click"}
     assert lane.post("/v1/track", track, shop.public).status_code == 429
 

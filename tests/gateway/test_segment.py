@@ -106,8 +106,8 @@ def test_experiment_viewed_is_an_exposure(lane, shop):
     # With a public key it would have to be the variant that the rule gives.
     answer = send(lane, shop, viewed, unknown, key=shop.secret)
     assert answer.json()["rejected"][0]["code"] == "unknown_experiment"
-    met = Exposure.objects.get(project=shop.project)
-    assert (met.unit_id, met.variant.key) == ("u1", variant)
+    exposure = Exposure.objects.get(project=shop.project)
+    assert (exposure.unit_id, exposure.variant.key) == ("u1", variant)
 
 
 def test_consent_of_the_envelope_is_honoured(lane, shop):

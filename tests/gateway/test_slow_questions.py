@@ -62,11 +62,11 @@ def test_slow_paths_do_not_hold_up_those_of_another_pool():
     """More slow questions than one pool has threads: the door answers all the same."""
     from a2wsgi import WSGIMiddleware
 
-    asked, release = threading.Semaphore(0), threading.Event()
+    started, release = threading.Semaphore(0), threading.Event()
 
     def application(environ, start_response):
         if environ["PATH_INFO"].startswith("/v1/"):
-            asked.release()
+            started.release()
             release.wait(60)
         start_response("200 OK", [("content-type", "text/plain")])
         return [environ["PATH_INFO"].encode()]
@@ -81,7 +81,7 @@ def test_slow_paths_do_not_hold_up_those_of_another_pool():
         async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
             slow = [asyncio.create_task(client.get("/v1/activity")) for _ in range(6)]
             for _ in range(2):
-                await asyncio.to_thread(asked.acquire)
+                await asyncio.to_thread(started.acquire)
             quick = [(await client.get(path)).text for path in ("/sign-in/", "/experiments/")]
             assert not any(task.done() for task in slow)
             release.set()

@@ -176,8 +176,8 @@ def test_rows_that_fail_for_no_reason_of_their_senders_are_put_aside_alone(outag
     assert {answer.status_code for answer in answers} == {202}
     assert rows("event", shop.project) == 15
     assert cache_client().xlen(STREAM) == 0
-    ((_, kept),) = cache_client().xrange(REFUSED)
-    assert b"poison" in kept[b"events"]
+    ((_, entry),) = cache_client().xrange(REFUSED)
+    assert b"poison" in entry[b"events"]
 
 
 def test_such_rows_hold_up_no_spilled_ones(outage, shop, rows):
@@ -190,9 +190,9 @@ def test_such_rows_hold_up_no_spilled_ones(outage, shop, rows):
         drain_spilled_rows()
     assert rows("event", shop.project) == 8
     assert cache_client().xlen(STREAM) == 0
-    ((_, kept),) = cache_client().xrange(REFUSED)
-    assert b"poison" in kept[b"events"]
-    assert b"54000" in kept[b"why"] or b"2704" in kept[b"why"]
+    ((_, entry),) = cache_client().xrange(REFUSED)
+    assert b"poison" in entry[b"events"]
+    assert b"54000" in entry[b"why"] or b"2704" in entry[b"why"]
 
 
 def test_a_full_disk_is_nobodys_fault_although_small_writes_still_work(outage, shop, rows):

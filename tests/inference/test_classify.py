@@ -61,8 +61,8 @@ def test_shuffled_labels_promote_nothing(desk):
 def test_corrections_and_thumbs_become_examples_and_a_metric(desk, lane):
     crown(desk.surface, train(desk.surface, "tfidf"), lane)
     answers = [ask(lane, desk, "rain sun heat", unit=f"u{n}").json() for n in range(3)]
-    said = [("correction", "billing"), ("correction", "account"), ("thumb", 1)]
-    for n, (answer, (kind, value)) in enumerate(zip(answers, said, strict=True)):
+    words = [("correction", "billing"), ("correction", "account"), ("thumb", 1)]
+    for n, (answer, (kind, value)) in enumerate(zip(answers, words, strict=True)):
         sent = lane.post(
             "/v1/feedback",
             {
@@ -74,10 +74,10 @@ def test_corrections_and_thumbs_become_examples_and_a_metric(desk, lane):
             desk.public,
         )
         assert sent.status_code == 202, sent.text
-    found = examples_of(desk.surface)
-    mine = {u: label for u, label in zip(found.unit_ids, found.labels, strict=True) if u}
+    examples = examples_of(desk.surface)
+    mine = {u: label for u, label in zip(examples.unit_ids, examples.labels, strict=True) if u}
     assert mine == {"u0": "billing", "u1": "account", "u2": "billing"}
-    assert len(found.texts) == 123
+    assert len(examples.texts) == 123
     corrections = Feedback.objects.filter(project=desk.project, kind="correction").order_by("unit_id")
     assert [row.value for row in corrections] == [1.0, 0.0]
 

@@ -30,12 +30,12 @@ def test_each_way_makes_a_version_with_its_parent(desk, how, size):
     assert version.parent == parent
     assert version.recipe == "frozen-head"
     assert version.artifact_sha256 != parent.artifact_sha256
-    made = version.gate["about"]["compression"]
-    assert made["bytes_after"] < made["bytes_before"]
+    about = version.gate["about"]["compression"]
+    assert about["bytes_after"] < about["bytes_before"]
     assert version.gate["rival"] == parent.label
     # Of a model this small the speed is the machine's to say; what is said must agree with it.
     slow = [reason for reason in version.gate["reasons"] if "not faster" in reason]
-    assert bool(slow) == (made["speed_up"] < 1.05)
+    assert bool(slow) == (about["speed_up"] < 1.05)
     files = check_artifact(settings.BAKEOFF.artifacts, version.artifact_sha256)[1]["files"]
     assert ("model.safetensors" in files) == (how == "distil")
 

@@ -29,8 +29,8 @@ def counts(rng, slates=40_000, swaps=True):
 
 
 def test_examination_is_found_from_swaps():
-    found = examination_by_position(*counts(np.random.default_rng(0)))
-    assert found == pytest.approx(THETA, abs=0.03)
+    examined = examination_by_position(*counts(np.random.default_rng(0)))
+    assert examined == pytest.approx(THETA, abs=0.03)
 
 
 def test_without_swaps_nothing_is_claimed():

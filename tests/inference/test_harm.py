@@ -111,12 +111,12 @@ def test_labels_may_weigh_alike(tmp_path):
     rng = np.random.default_rng(0)
     truth = (rng.random(2000) < 0.03).astype(np.int64)
     rows = rng.normal(size=(2000, 3)) + truth[:, None] * 1.2
-    found = {}
+    weights = {}
     for weight in ("none", "balanced"):
         head = fit_head(rows, truth, 2, HeadOptions(1.0, class_weight=weight))
         best = (rows @ head.weights + head.offset).argmax(1)
-        found[weight] = (best[truth == 1] == 1).mean()
-    assert found["balanced"] > found["none"] + 0.3
+        weights[weight] = (best[truth == 1] == 1).mean()
+    assert weights["balanced"] > weights["none"] + 0.3
     with pytest.raises(ValueError, match="class_weight == 'sqrt', must be one of"):
         HeadOptions(1.0, class_weight="sqrt")
 

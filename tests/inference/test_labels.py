@@ -214,8 +214,8 @@ def test_bursts_outside_of_experiments_are_flagged(shop, count, flagged):
     rows = [builders.feedback(shop, slate, unit_id=f"u{n}") for n in range(count)]
     builders.write(Rows(feedback=rows))
     flag_feedback()
-    found = Feedback.objects.filter(project=shop.project, flags__contains=["burst"]).count()
-    assert found == (count if flagged else 0)
+    flagged_count = Feedback.objects.filter(project=shop.project, flags__contains=["burst"]).count()
+    assert flagged_count == (count if flagged else 0)
 
 
 def test_one_like_of_the_year_9999_is_set_aside(shop):

@@ -33,19 +33,19 @@ def draw(rng, n=2000):
 
 def test_estimates_are_unbiased_and_intervals_cover():
     rng = np.random.default_rng(0)
-    runs, found, covered = 400, [], {"ips": 0, "snips": 0, "dr": 0}
+    runs, estimates, covered = 400, [], {"ips": 0, "snips": 0, "dr": 0}
     predicted = np.tile(RATES * 0.7, (2000, 1))  # a model that is wrong
     for _ in range(runs):
         action, reward = draw(rng)
         value = weighted_value(SERVED[action], OTHER[action], reward)
         dr = doubly_robust_value(SERVED[action], action, reward, np.tile(OTHER, (2000, 1)), predicted)
-        found.append((value.ips, value.snips, dr.dr))
+        estimates.append((value.ips, value.snips, dr.dr))
         for name, estimate, error in (
             ("ips", value.ips, value.ips_se), ("snips", value.snips, value.snips_se), ("dr", dr.dr, dr.dr_se),
         ):  # fmt: skip
             covered[name] += abs(estimate - TRUTH) <= 1.96 * error
-    means = np.mean(found, axis=0)
-    errors = np.std(found, axis=0) / np.sqrt(runs)
+    means = np.mean(estimates, axis=0)
+    errors = np.std(estimates, axis=0) / np.sqrt(runs)
     assert (np.abs(means - TRUTH) < 4 * errors).all()
     for name, count in covered.items():
         # 95 % less four Monte-Carlo errors of 1.1 %.

@@ -106,19 +106,19 @@ def test_a_failure_says_nothing_of_its_reason(nothing_allowed, monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        said = set()
+        messages = set()
         for allow in ("", "127.0.0.1"):
             monkeypatch.setenv("BAKEOFF_OUTGOING_ALLOW", allow)
             with pytest.raises(OutgoingError) as caught:
                 post(port)
-            said.add(str(caught.value))
+            messages.add(str(caught.value))
     with server(b"SSH-2.0-OpenSSH\r\n") as (open_port, _), pytest.raises(OutgoingError) as caught:
         post(open_port)
-    said.add(str(caught.value).replace(str(open_port), str(port)))
+    messages.add(str(caught.value).replace(str(open_port), str(port)))
     with pytest.raises(OutgoingError) as caught:
         post(port, "no-such-host.invalid")
-    said.add(str(caught.value).replace("no-such-host.invalid", "127.0.0.1"))
-    assert len(said) == 1, said
+    messages.add(str(caught.value).replace("no-such-host.invalid", "127.0.0.1"))
+    assert len(messages) == 1, messages
 
 
 def test_the_environments_proxy_is_not_asked(monkeypatch):

@@ -49,20 +49,20 @@ def ask(lane, shop, unit="u1", **fields):
 
 
 def test_an_endpoint_ranks_what_it_is_offered(shop, lane, endpoint):
-    endpoint.behave = lambda asked: {"scores": [float(c[1:]) for c in asked["candidates"]]}
+    endpoint.behave = lambda request: {"scores": [float(c[1:]) for c in request["candidates"]]}
     crown_endpoint(shop, lane, endpoint.url)
     answer = ask(lane, shop, exclude=["i9"], context={"country": "DE"}).json()
     assert [item["item_id"] for item in answer["items"]] == ["i8", "i7", "i6"]
     assert answer["fallback"] is None
-    (asked,) = endpoint.asked
-    assert asked["unit_id"] == "u1"
-    assert asked["context"] == {"country": "DE"}
-    assert asked["candidates"] == [f"i{n}" for n in range(9)]
+    (request,) = endpoint.requests
+    assert request["unit_id"] == "u1"
+    assert request["context"] == {"country": "DE"}
+    assert request["candidates"] == [f"i{n}" for n in range(9)]
 
 
 def test_an_endpoint_may_speak_the_open_inference_protocol(shop, lane, endpoint):
-    def behave(asked):
-        inputs = {tensor["name"]: tensor for tensor in asked["inputs"]}
+    def behave(request):
+        inputs = {tensor["name"]: tensor for tensor in request["inputs"]}
         assert inputs["candidates"]["datatype"] == "BYTES"
         assert inputs["candidates"]["shape"] == [1, 10]
         data = [float(c[1:]) for c in inputs["candidates"]["data"]]
@@ -86,7 +86,7 @@ def test_an_endpoint_may_speak_the_open_inference_protocol(shop, lane, endpoint)
     ],
 )
 def test_a_wrong_answer_is_a_fallback_and_no_error(shop, lane, endpoint, wrong):
-    endpoint.behave = lambda _asked: wrong
+    endpoint.behave = lambda _request: wrong
     crown_endpoint(shop, lane, endpoint.url)
     answer = ask(lane, shop)
     assert answer.status_code == 200
@@ -95,9 +95,9 @@ def test_a_wrong_answer_is_a_fallback_and_no_error(shop, lane, endpoint, wrong):
 
 
 def test_a_model_that_takes_ten_seconds_is_broken_off_and_then_left_alone(shop, lane, endpoint):
-    def slow(asked):
+    def slow(request):
         time.sleep(10)
-        return {"scores": [0.0] * len(asked["candidates"])}
+        return {"scores": [0.0] * len(request["candidates"])}
 
     endpoint.behave = slow
     crown_endpoint(shop, lane, endpoint.url)
@@ -105,7 +105,7 @@ def test_a_model_that_takes_ten_seconds_is_broken_off_and_then_left_alone(shop, 
     reasons = [ask(lane, shop).json()["fallback"] for _ in range(FAILURES_IN_A_ROW + 2)]
     assert reasons == ["timeout"] * FAILURES_IN_A_ROW + ["breaker_open"] * 2
     assert time.monotonic() - start < 5
-    assert len(endpoint.asked) == FAILURES_IN_A_ROW
+    assert len(endpoint.requests) == FAILURES_IN_A_ROW
 
 
 def test_a_breaker_tries_again_after_a_pause_that_grows(monkeypatch):
@@ -138,19 +138,19 @@ def test_half_of_all_failing_opens_a_breaker():
 
 def test_an_endpoint_goes_through_the_gate_like_any_other(learner, endpoint):
     train(learner, "popularity")
-    endpoint.behave = lambda asked: {"scores": [-float(n) for n in range(len(asked["candidates"]))]}
+    endpoint.behave = lambda request: {"scores": [-float(n) for n in range(len(request["candidates"]))]}
     run = train(learner, "endpoint", url=endpoint.url)
     assert run.state == TrainingRun.State.PASSED, run.message
     assert run.version.label == "endpoint@1"
     assert run.version.gate["rows"]["ndcg"]
-    endpoint.behave = lambda _asked: {"scores": [1.0]}
+    endpoint.behave = lambda _request: {"scores": [1.0]}
     run = train(learner, "endpoint", url=endpoint.url)
     assert run.state == TrainingRun.State.FAILED
     assert "the model gave no answer" in run.message
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ({}, "url == '', must begin with http:// or https://"),
         ({"url": "file:///etc/passwd"}, "must begin with http"),
@@ -159,10 +159,10 @@ def test_an_endpoint_goes_through_the_gate_like_any_other(learner, endpoint):
         ({"adress": "http://x"}, "parameter == 'adress', must be one of"),
     ],
 )
-def test_an_endpoint_that_cannot_be_asked_is_refused(learner, params, said):
+def test_an_endpoint_that_cannot_be_asked_is_refused(learner, params, message):
     run = train(learner, "endpoint", **params)
     assert run.state == TrainingRun.State.FAILED
-    assert said in run.message
+    assert message in run.message
 
 
 def test_a_class_that_nobody_installed_is_named(learner):
@@ -184,11 +184,11 @@ def test_a_shadow_answers_real_requests_unseen(shop, lane):
         count += answer_shadows(
             surface=shop.surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts
         )
-    said = summarise_shadow(shadow)
-    assert (said.answers, said.errors) == (5, 0)
-    assert said.overlap == 0  # the opposite taste
-    assert said.correlation == pytest.approx(-1)
-    assert said.latency_ms > 0
+    summary = summarise_shadow(shadow)
+    assert (summary.answers, summary.errors) == (5, 0)
+    assert summary.overlap == 0  # the opposite taste
+    assert summary.correlation == pytest.approx(-1)
+    assert summary.latency_ms > 0
     assert not Exposure.objects.filter(project=shop.project).exists()
     moves = [(move.before, move.after, move.moved_by) for move in shadow.moves.all()]
     assert moves == [("challenger", "shadow", "a test")]
@@ -202,8 +202,8 @@ def test_a_shadow_that_fails_is_counted_and_harms_nobody(shop, lane):
     assert ask(lane, shop).json()["fallback"] == "default_list"
     time.sleep(0.3)
     answer_shadows(surface=shop.surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts)
-    said = summarise_shadow(shadow)
-    assert (said.answers, said.errors) == (1, 1)
+    summary = summarise_shadow(shadow)
+    assert (summary.answers, summary.errors) == (1, 1)
     assert "is missing" in shadow.shadow_answers.get().error
 
 
@@ -239,8 +239,8 @@ def test_answers_are_checked_one_by_one():
         check_scores([1.0], 2)
     with pytest.raises(WrongAnswerError, match="must be a finite number"):
         check_scores([float("inf")], 1)
-    asked = json.loads(encode_question({"text": "hello", "features": {"a": 1}}, "v2"))
-    assert [tensor["name"] for tensor in asked["inputs"]] == ["text", "features"]
+    request = json.loads(encode_question({"text": "hello", "features": {"a": 1}}, "v2"))
+    assert [tensor["name"] for tensor in request["inputs"]] == ["text", "features"]
 
 
 PACKAGE = '''

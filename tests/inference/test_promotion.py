@@ -154,10 +154,10 @@ def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):
         artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
         gate={"passed": True},
     )
-    endpoint.behave = lambda _asked: {"scores": [1.0]}
+    endpoint.behave = lambda _request: {"scores": [1.0]}
     with pytest.raises(CannotServeError, match=r"gave no answer: a wrong answer: scores == 1"):
         probe_version(cache_client(), version.pk, version.label, seconds=1)
-    endpoint.behave = lambda asked: {"scores": [0.0] * len(asked["candidates"])}
+    endpoint.behave = lambda request: {"scores": [0.0] * len(request["candidates"])}
     assert promote(lane, shop, version).json()["confirmed"] is True
 
 

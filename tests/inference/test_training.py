@@ -38,8 +38,8 @@ def run(tmp_path, recommender="two-tower", *, progress=None, likes=None, item_ve
         about={"snapshot": "s"},
     )
     catalogue = Catalogue(ITEMS, vectors() if item_vectors is None else item_vectors)
-    given = likes or make_likes()
-    return fit_and_judge(replace(plan, **fields), given, catalogue, progress or RunProgress())
+    data = likes or make_likes()
+    return fit_and_judge(replace(plan, **fields), data, catalogue, progress or RunProgress())
 
 
 def test_two_towers_learn_what_popularity_cannot(tmp_path):
@@ -292,8 +292,8 @@ def test_vectors_of_the_users_own_are_fused(tmp_path):
     )
 
     def ndcg(own) -> float:
-        made = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, noise, None, own), RunProgress())
-        return made.gate.rows["ndcg"]["challenger"]
+        result = fit_and_judge(plan, make_likes(), Catalogue(ITEMS, noise, None, own), RunProgress())
+        return result.gate.rows["ndcg"]["challenger"]
 
     assert ndcg(seen) > ndcg(None)
 

@@ -61,7 +61,7 @@ def behind(tmp_path_factory, certificate):
     )
     crt, key = certificate
     upstream = f"http://127.0.0.1:{platform.port}"
-    said = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;"
+    headers_of_the_proxy = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;"
     server = nginx(
         folder,
         f"""
@@ -72,8 +72,8 @@ def behind(tmp_path_factory, certificate):
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {crt};
         ssl_certificate_key {key};
-        location /bakeoff/ {{ proxy_pass {upstream}; {said} }}
-        location /cut/bakeoff/ {{ proxy_pass {upstream}/; {said} }}
+        location /bakeoff/ {{ proxy_pass {upstream}; {headers_of_the_proxy} }}
+        location /cut/bakeoff/ {{ proxy_pass {upstream}/; {headers_of_the_proxy} }}
     }}""",
         port,
     )
@@ -89,7 +89,7 @@ def sign_in(behind, name="admin", password="") -> httpx2.Response:
     behind.client.cookies.clear()
     page = behind.get("/sign-in/")
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
-    password = password or re.search(r"admin / (\S+)", behind.platform.said.read_text())[1]
+    password = password or re.search(r"admin / (\S+)", behind.platform.output.read_text())[1]
     fields = {"csrfmiddlewaretoken": token, "username": name, "password": password}
     return behind.post("/sign-in/", data=fields)
 
@@ -112,8 +112,8 @@ def test_somebody_signs_in_and_every_link_stays_below_the_sub_path(behind):
     assert not [link for link in links if not link.startswith("/bakeoff/")]
     for link in links:
         if "sign-out" not in link and "language" not in link and "/v1/live" not in link:
-            found = behind.client.get(urljoin(behind.url, link), follow_redirects=True)
-            assert found.status_code == 200, link
+            target = behind.client.get(urljoin(behind.url, link), follow_redirects=True)
+            assert target.status_code == 200, link
 
 
 def test_pages_post_with_the_hosts_origin_and_with_no_other(behind):
@@ -133,8 +133,8 @@ def test_the_embed_and_the_fast_lane_answer_below_the_sub_path(behind):
     assert "javascript" in script.headers["content-type"]
     event = {"name": "click", "unit_id": "u1"}
     headers = {"Authorization": f"Bearer {behind.platform.public}"}
-    kept = behind.post("/v1/events", json=event, headers=headers)
-    assert (kept.status_code, kept.json()["accepted"]) == (202, 1)
+    accepted = behind.post("/v1/events", json=event, headers=headers)
+    assert (accepted.status_code, accepted.json()["accepted"]) == (202, 1)
     bulk = behind.post(
         "/ofrep/v1/evaluate/flags", json={"context": {"targetingKey": "u1"}}, headers=headers
     )

@@ -74,10 +74,10 @@ def test_everything_works_behind_a_pooler_and_over_its_restart(pooled, postgres1
 
 
 @pytest.mark.parametrize(
-    ("told", "line"), [("1", "ok      behind a pooler"), ("", "UNWELL  behind a pooler: set")]
+    ("pooled", "line"), [("1", "ok      behind a pooler"), ("", "UNWELL  behind a pooler: set")]
 )
-def test_the_doctor_finds_the_pooler(folder, pgbouncer, told, line):
-    variables = {"DATABASE_URL": postgres_url(pgbouncer), "BAKEOFF_POOLED": told}
+def test_the_doctor_finds_the_pooler(folder, pgbouncer, pooled, line):
+    variables = {"DATABASE_URL": postgres_url(pgbouncer), "BAKEOFF_POOLED": pooled}
     command = [sys.executable, "-m", "bakeoff", "doctor"]
     done = subprocess.run(
         command, env={**os.environ, **variables}, capture_output=True, text=True, check=False

@@ -96,11 +96,11 @@ def test_retention_drops_months_and_deletes_what_one_project_keeps_shorter(datab
     assert {"experiments_event_2034_12", "experiments_slate_2034_12"} <= set(dropped.partitions)
     assert "experiments_event_2035_06" not in dropped.partitions
     for days, shop in shops.items():
-        kept = [f"{age} days" for age in ages if age <= days]
+        remaining = [f"{age} days" for age in ages if age <= days]
         ids = EventId.objects.filter(project=shop.project).values_list("event_id", flat=True)
         events = Event.objects.filter(project=shop.project).values_list("event_id", flat=True)
-        assert set(ids) == set(events) == set(kept)
-        assert Slate.objects.filter(project=shop.project).count() == len(kept)
+        assert set(ids) == set(events) == set(remaining)
+        assert Slate.objects.filter(project=shop.project).count() == len(remaining)
     make_partitions(database, builders.now().date())
 
 
@@ -127,9 +127,9 @@ def test_without_projects_nothing_is_dropped(database):
 def test_a_uuid_lies_between_the_bounds_of_its_moment():
     for _ in range(1000):
         before = builders.now() - timedelta(milliseconds=1)
-        made = UUID(str(uuid7()))
+        moment_id = UUID(str(uuid7()))
         after = builders.now() + timedelta(milliseconds=1)
-        assert min_uuid7(before) <= made < min_uuid7(after)
+        assert min_uuid7(before) <= moment_id < min_uuid7(after)
 
 
 @given(st.dates(date(1990, 1, 1), date(2100, 1, 1)), st.integers(-200, 200))

@@ -11,11 +11,11 @@ from experiments.ingest.redact import redact
 
 
 def test_the_corpus_is_redacted_with_few_errors():
-    found = judge_corpus()
-    assert found["positive texts"] >= 300
-    assert found["negative texts"] >= 300
-    assert found["recall"] >= 0.98
-    assert found["precision"] >= 0.98
+    judged = judge_corpus()
+    assert judged["positive texts"] >= 300
+    assert judged["negative texts"] >= 300
+    assert judged["recall"] >= 0.98
+    assert judged["precision"] >= 0.98
 
 
 @pytest.mark.parametrize(

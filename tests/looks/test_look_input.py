@@ -36,7 +36,7 @@ def test_a_stored_look_is_recomputed_to_the_last_bit(rule):
     kinds = ["proportion", "mean", "ratio", "quantile", "retention"]
     roles = ["primary", "secondary", "secondary", "guardrail", "guardrail"]
     totals = {kind: sides("proportion" if kind == "retention" else kind) for kind in kinds}
-    given = LookInput(
+    look_input = LookInput(
         policy=policy,
         control="a",
         treatments=["b"],
@@ -51,13 +51,13 @@ def test_a_stored_look_is_recomputed_to_the_last_bit(rule):
         segments={"country=DE": [totals["proportion"]]},
         segment_exposures={"country=DE": {"a": 200, "b": 200}},
     )
-    result = take_look(given)
-    stored = json.loads(json.dumps(given.as_json(), allow_nan=False))
+    result = take_look(look_input)
+    stored = json.loads(json.dumps(look_input.as_json(), allow_nan=False))
     again = take_look(LookInput.from_json(stored))
     assert again == result
-    said = json.loads(json.dumps(result.as_json(), allow_nan=False))
-    assert said == json.loads(json.dumps(again.as_json(), allow_nan=False))
-    assert said["segments"][0]["segment"] == "country=DE"
+    result_json = json.loads(json.dumps(result.as_json(), allow_nan=False))
+    assert result_json == json.loads(json.dumps(again.as_json(), allow_nan=False))
+    assert result_json["segments"][0]["segment"] == "country=DE"
     following = take_look(
         LookInput.from_json(stored | {"states": {k: s.as_json() for k, s in result.states.items()}})
     )

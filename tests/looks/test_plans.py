@@ -58,8 +58,8 @@ def plans_checked():
         if any(f"experiments_{table}" in sql for table in LARGE) and not sql.startswith("INSERT"):
             with context["connection"].connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
-                found = cursor.fetchone()[0]
-            plan = (json.loads(found) if isinstance(found, str | bytes) else found)[0]["Plan"]
+                output = cursor.fetchone()[0]
+            plan = (json.loads(output) if isinstance(output, str | bytes) else output)[0]["Plan"]
             for scan, repeated in _scans(plan):
                 condition = scan.get("Index Cond", scan.get("Recheck Cond", ""))
                 by_key = any(key in condition for key in BY_KEY)

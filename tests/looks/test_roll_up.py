@@ -132,8 +132,8 @@ def test_segments_are_those_of_the_unit_at_its_exposure(tables):
     }
     assert counted["plan=free", "control"] == 1
     assert counted["", "control"] == 2
-    given_to_look = gather(Experiment.objects.get(pk=story.experiment.pk), builders.now())
-    assert set(given_to_look.segments) == {"plan=free", "plan=paid"}
+    look_input = gather(Experiment.objects.get(pk=story.experiment.pk), builders.now())
+    assert set(look_input.segments) == {"plan=free", "plan=paid"}
 
 
 def test_the_covariate_is_never_measured_after_exposure(tables):
@@ -168,9 +168,9 @@ def test_the_covariate_is_never_measured_after_exposure(tables):
     ],
 )  # fmt: skip
 def test_a_metric_says_which_rule_it_breaks(fields, field, message):
-    with pytest.raises(MetricError, match=message) as found:
+    with pytest.raises(MetricError, match=message) as raised:
         MetricSpec(key="m", **fields)
-    assert found.value.field == field
+    assert raised.value.field == field
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_both_back_ends_give_the_same_totals(tables, tmp_path_factory, script):
     roll(story.experiment, now)
     records = open_parquet(*export(story, tmp_path_factory.mktemp("warehouse")))
     for metric, spec in story.specs.items():
-        found = totals_of(spec, records, now=now)
-        assert (found[0] if found else {}) == story.stored(metric), metric
+        totals = totals_of(spec, records, now=now)
+        assert (totals[0] if totals else {}) == story.stored(metric), metric
 
 
 def test_it_says_which_table_or_column_is_missing(tmp_path):

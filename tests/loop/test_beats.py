@@ -34,9 +34,9 @@ def test_a_heart_beats_says_what_it_is_in_and_leaves_nothing_behind():
     heart.turn("a.task")
     heart.start()
     wait_until(lambda: last("worker-x@here"))
-    found = last("worker-x@here")
-    assert (found.beat.task, found.beat.queues, found.silent) == ("a.task", ("train",), False)
-    assert abs(found.clock_error_seconds) < 30
+    beat = last("worker-x@here")
+    assert (beat.beat.task, beat.beat.queues, beat.silent) == ("a.task", ("train",), False)
+    assert abs(beat.clock_error_seconds) < 30
     heart.stop()
     assert last("worker-x@here") is None
 
@@ -44,9 +44,9 @@ def test_a_heart_beats_says_what_it_is_in_and_leaves_nothing_behind():
 def test_silence_is_measured_by_the_servers_clock():
     fast = Beat("worker-y@there", 1, ("train",), 1, "", 0.0, clock=time.time() + 3600)
     write_beat(cache_client(), fast)
-    found = last("worker-y@there")
-    assert not found.silent
-    assert 3500 < found.clock_error_seconds < 3700
+    beat = last("worker-y@there")
+    assert not beat.silent
+    assert 3500 < beat.clock_error_seconds < 3700
     forget_beat(cache_client(), "worker-y@there")
 
 
@@ -102,17 +102,17 @@ def test_nothing_is_wrong_while_everybody_beats(nobody):
 def test_a_frozen_worker_is_an_issue_and_so_is_its_queue(nobody):
     all_alive()
     silence("worker-loop@here", 45)
-    found = issues()
-    assert found["worker-loop@here"].startswith("has given no sign of life for ")
-    assert found["queue train"] == "no worker takes from it; waiting: 0"
+    whats = issues()
+    assert whats["worker-loop@here"].startswith("has given no sign of life for ")
+    assert whats["queue train"] == "no worker takes from it; waiting: 0"
 
 
 def test_a_missing_worker_and_a_missing_beat_are_issues(nobody):
     beat("worker-loop@here", "default")
-    found = issues()
-    assert "queue default" not in found
-    assert "queue embed" in found
-    assert found["beat"].startswith("it does not run")
+    whats = issues()
+    assert "queue default" not in whats
+    assert "queue embed" in whats
+    assert whats["beat"].startswith("it does not run")
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_the_doctor_names_who_is_missing(nobody):
     assert "UNWELL  workers and beat: none runs; `bakeoff up` starts them" in doctor()
     all_alive()
     silence("beat@here", 100)
-    told = doctor()
-    assert "ok      messages waiting: default 0, analysis 0" in told
-    assert "UNWELL  beat@here: has given no sign of life for " in told
+    output = doctor()
+    assert "ok      messages waiting: default 0, analysis 0" in output
+    assert "UNWELL  beat@here: has given no sign of life for " in output
 
 
 def test_every_name_that_is_sent_is_a_task():

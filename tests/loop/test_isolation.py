@@ -28,8 +28,8 @@ def test_a_lost_verdict_and_work_that_fails_are_issues_of_their_project(shop):
         experiment=experiment, number=1, taken_at=timezone.now() - timedelta(minutes=5), batch=1,
         information=1.0, inputs={}, result={}, action="ship", reason="better",
     )  # fmt: skip
-    found = {issue.what for issue in health_issues(shop.project)}
-    assert "the verdict of its last analysis could not be carried out" in found
+    whats = {issue.what for issue in health_issues(shop.project)}
+    assert "the verdict of its last analysis could not be carried out" in whats
     look.delete()
 
 

@@ -19,12 +19,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def blocks(*languages: str) -> list[tuple[str, str]]:
     """Return the name and text of each block of code in some languages."""
-    found = []
+    snippets = []
     for page in PAGES:
         for number, block in enumerate(re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL)):
             if block[0] in languages:
-                found.append((f"{page.relative_to(ROOT)}-{number}", block[1]))
-    return found
+                snippets.append((f"{page.relative_to(ROOT)}-{number}", block[1]))
+    return snippets
 
 
 def cases(*languages: str):
@@ -42,9 +42,9 @@ def test_a_page_runs_as_it_stands(chromium, lane, shop, text):
     page.on("console", lambda message: message.type == "error" and errors.append(message.text))
     body = f"<!doctype html><body><ul id='films'></ul>{text}"
     page.route("**/host", lambda route: route.fulfill(body=body, content_type="text/html"))
-    with page.expect_response("**/v1/recommend") as asked:
+    with page.expect_response("**/v1/recommend") as response:
         page.goto(f"{lane.url}/host")
-    assert asked.value.status == 200
+    assert response.value.status == 200
     if "bakeoff.track" in text:
         page.locator("#films li").nth(1).click()
         page.evaluate("() => bakeoff.flush()")
@@ -71,11 +71,11 @@ def test_python_runs(text, lane, shop, tmp_path, monkeypatch):
 
 def requests() -> list:
     """Return path and body of the first block of JSON below each heading that is a request."""
-    found = []
+    bodies = []
     for title, text in re.findall(r"^## POST (/v1/\w+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/http.md").read_text(), re.DOTALL | re.MULTILINE):  # fmt: skip
         if body := re.search(r"```json\n(.*?)```", text, re.DOTALL):
-            found.append(pytest.param(title, json.loads(body[1]), id=title))
-    return found
+            bodies.append(pytest.param(title, json.loads(body[1]), id=title))
+    return bodies
 
 
 @pytest.mark.parametrize(("path", "body"), requests())
@@ -88,11 +88,11 @@ def test_a_request_of_the_page_is_understood(lane, shop, path, body):
 
 def commands() -> list:
     """Return every line of a shell block that calls bakeoff."""
-    found = []
+    lines = []
     for name, text in blocks("sh", "bash", "console"):
         calls = re.findall(r"^\s*(?:\S*/)?bakeoff (.*)", text.replace("\\\n", " "), re.MULTILINE)
-        found += [pytest.param(call, id=f"{name}: {call[:40]}") for call in calls]
-    return found
+        lines += [pytest.param(call, id=f"{name}: {call[:40]}") for call in calls]
+    return lines
 
 
 @pytest.mark.parametrize("line", commands())

@@ -70,11 +70,11 @@ def test_an_installed_wheels_console_script_works(installed):
         installed, sys.executable, installed / "bin" / "bakeoff", "--help"
     )
     (installed.parent / "totals.csv").write_text("variant,n,sum\ncontrol,1000,100\nnew,1000,150\n")
-    found = run_installed(
+    output = run_installed(
         installed, sys.executable, installed / "bin" / "bakeoff", "analyze", "totals.csv", "--totals",
         "--metric", "m:proportion", "--format", "json",
     )  # fmt: skip
-    assert json.loads(found)["decision"]["action"] == "ship"
+    assert json.loads(output)["decision"]["action"] == "ship"
 
 
 def test_the_wheel_holds_migrations_templates_and_catalogues(installed):

@@ -239,8 +239,8 @@ def test_the_ratio_of_proportions_is_koopmans():
 def test_a_control_that_is_not_clear_of_zero_has_no_relative_interval():
     rng = np.random.default_rng(4)
     sides = [Totals.of(rng.normal(mean, 10, 400).tolist()) for mean in (0.5, 3.0)]
-    found, why_not = compare("mean", *sides).relative(1.96)
-    assert found is None
+    interval, why_not = compare("mean", *sides).relative(1.96)
+    assert interval is None
     assert "must be at least 4 standard errors above 0" in why_not
 
 
@@ -277,5 +277,5 @@ def test_a_small_variant_without_a_whale_is_no_more_certain_than_the_large_one(k
 def test_about_half_and_half_is_welchs_whatever_the_spreads():
     rng = np.random.default_rng(4)
     a, b = rng.exponential(9, 590), rng.exponential(1, 410)
-    found = compare("mean", Totals.of(a.tolist()), Totals.of(b.tolist()), cautious=True)
-    assert found.p_value == pytest.approx(stats.ttest_ind(b, a, equal_var=False).pvalue)
+    compared = compare("mean", Totals.of(a.tolist()), Totals.of(b.tolist()), cautious=True)
+    assert compared.p_value == pytest.approx(stats.ttest_ind(b, a, equal_var=False).pvalue)

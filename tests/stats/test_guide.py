@@ -19,9 +19,9 @@ OPTIONS = doctest.IGNORE_EXCEPTION_DETAIL | doctest.NORMALIZE_WHITESPACE
 
 
 def test_the_guide_runs():
-    found = doctest.testfile(str(GUIDE), module_relative=False, optionflags=OPTIONS)
-    assert found.attempted > 40
-    assert found.failed == 0
+    results = doctest.testfile(str(GUIDE), module_relative=False, optionflags=OPTIONS)
+    assert results.attempted > 40
+    assert results.failed == 0
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -46,15 +46,15 @@ def units_until_rolled_back(rule: str, planned: int, rates=(0.3, 0.0), per_look:
             for name, rate in zip(("old", "new"), rates, strict=True)
         }
         sums = {name: sums[name] + new[name] for name in sums}
-        given = look(primary(**sums), rule=rule, planned_units=planned)
-        result = take_look(LookInput(**_fields(given), states=states, batches=[new]))
+        look_input = look(primary(**sums), rule=rule, planned_units=planned)
+        result = take_look(LookInput(**_fields(look_input), states=states, batches=[new]))
         states = {key: RuleState.from_json(state.as_json()) for key, state in result.states.items()}
         if result.action == "roll_back":
             return n
     return n
 
 
-def _fields(given: LookInput) -> dict:
+def _fields(look_input: LookInput) -> dict:
     names = (
         "policy",
         "control",
@@ -64,15 +64,15 @@ def _fields(given: LookInput) -> dict:
         "crossover_units",
         "elapsed_seconds",
     )
-    return {name: getattr(given, name) for name in names}
+    return {name: getattr(look_input, name) for name in names}
 
 
 @pytest.mark.parametrize(
-    ("rule", "most"), [("group_sequential", 700), ("always_valid", 300), ("exact", 200)]
+    ("rule", "max_units"), [("group_sequential", 700), ("always_valid", 300), ("exact", 200)]
 )
-def test_a_total_failure_is_rolled_back_by_plain_looks(rule, most):
+def test_a_total_failure_is_rolled_back_by_plain_looks(rule, max_units):
     """30 % against nothing, of a plan of 40,000; it was kept running for ever."""
-    assert units_until_rolled_back(rule, 40_000) <= most
+    assert units_until_rolled_back(rule, 40_000) <= max_units
 
 
 @pytest.mark.parametrize("rule", ["group_sequential", "always_valid", "exact", "fixed"])
@@ -90,11 +90,11 @@ def test_errors_of_almost_everybody_are_harm_although_the_control_has_few(rule):
 
 def test_a_guardrail_is_judged_where_nobody_clicks_anywhere():
     """0 % against 100 %: no standard error within either, and the strongest evidence there is."""
-    given = look(
+    look_input = look(
         primary(old=proportion(0, 300), new=proportion(0, 300)),
         errors(old=proportion(0, 300), new=proportion(300, 300)),
     )
-    result = take_look(given)
+    result = take_look(look_input)
     assert result.action == "roll_back"
     assert result.comparisons[1].effect.se > 0
 
@@ -117,19 +117,19 @@ def test_the_overrun_ends_an_experiment_whatever_its_counts(rule):
 
 
 def test_a_gain_waits_for_counts_that_would_be_expected_without_a_difference():
-    given = {"rule": "always_valid", "planned_units": 400}
-    waits = take_look(look(primary(old=proportion(0, 200), new=proportion(40, 200)), **given))
+    policy = {"rule": "always_valid", "planned_units": 400}
+    waits = take_look(look(primary(old=proportion(0, 200), new=proportion(40, 200)), **policy))
     assert waits.action == "keep_running"
     assert waits.reason.startswith("expected conversions in 'old' == 20, must be at least 25")
     assert waits.crossed == []
-    ships = take_look(look(primary(old=proportion(0, 250), new=proportion(50, 250)), **given))
+    ships = take_look(look(primary(old=proportion(0, 250), new=proportion(50, 250)), **policy))
     assert ships.action == "ship"
 
 
 def test_the_exact_rule_needs_no_gate():
     sides = {"old": proportion(0, 100), "new": proportion(40, 100)}
-    given = look(primary(**sides), rule="exact", log_odds_spread=1.5)
-    result = take_look(LookInput(**_fields(given), batches=[sides]))
+    look_input = look(primary(**sides), rule="exact", log_odds_spread=1.5)
+    result = take_look(LookInput(**_fields(look_input), batches=[sides]))
     assert result.action == "ship"
     assert result.comparisons[0].interval[0] > 0
 
@@ -140,8 +140,8 @@ def test_a_harmful_treatment_leaves_alone_and_is_reported_by_name():
     assert result.action == "keep_running"
     assert list(result.leaving) == ["bad"]
     assert "'bad' leaves the traffic (worse: " in result.reason
-    given = look(primary(**sides), treatments=("bad", "good"))
-    after = take_look(LookInput(**_fields(given), states=result.states, left=["bad"]))
+    look_input = look(primary(**sides), treatments=("bad", "good"))
+    after = take_look(LookInput(**_fields(look_input), states=result.states, left=["bad"]))
     assert (after.action, after.leaving) == ("keep_running", {})
 
 

@@ -31,7 +31,7 @@ def look(control=1.0, treatment=1.0, n=500, planned=1000, **changes) -> LookInpu
         0.05,
         [{"control": mean_totals(control, n), "treatment": mean_totals(treatment, n, 2)}],
     )
-    given = LookInput(
+    look_input = LookInput(
         policy=policy,
         control="control",
         treatments=["treatment"],
@@ -40,7 +40,7 @@ def look(control=1.0, treatment=1.0, n=500, planned=1000, **changes) -> LookInpu
         crossover_units=0,
         elapsed_seconds=100.0,
     )
-    return replace(given, **changes)
+    return replace(look_input, **changes)
 
 
 def test_it_ships_what_is_better():
@@ -118,29 +118,29 @@ def test_a_gain_too_good_to_be_true_waits_for_a_person():
 
 
 def test_a_harmed_guardrail_rolls_back():
-    given = look(1.0, 1.5)
+    look_input = look(1.0, 1.5)
     harmed = replace(
-        given.metrics[0],
+        look_input.metrics[0],
         key="errors",
         role="guardrail",
         increase_is_good=False,
         epochs=[{"control": mean_totals(0.5, 500), "treatment": mean_totals(1.5, 500)}],
     )
-    result = take_look(replace(given, metrics=[*given.metrics, harmed]))
+    result = take_look(replace(look_input, metrics=[*look_input.metrics, harmed]))
     assert result.action == "roll_back"
     assert "guardrail 'errors' is harmed" in result.reason
 
 
 def test_the_best_of_several_treatments_ships():
-    given = look(1.0, 1.5)
-    epochs = [{**given.metrics[0].epochs[0], "third": mean_totals(1.9, 500, 3)}]
+    look_input = look(1.0, 1.5)
+    epochs = [{**look_input.metrics[0].epochs[0], "third": mean_totals(1.9, 500, 3)}]
     thirds = {"control": 500, "treatment": 500, "third": 500}
     weights = dict.fromkeys(thirds, 1 / 3)
     result = take_look(
         replace(
-            given,
+            look_input,
             treatments=["treatment", "third"],
-            metrics=[replace(given.metrics[0], epochs=epochs)],
+            metrics=[replace(look_input.metrics[0], epochs=epochs)],
             exposures=[(thirds, weights)],
         )
     )
@@ -219,7 +219,7 @@ def test_false_positives_of_the_whole_rule():
 )
 def test_any_split_order_or_merge_of_batches_gives_the_same_look(units, random, batches):
     """Units dealt to batches at random, the batches added in another order: equal to the last bit."""
-    given_look = look(policy={"minimum_nonzero": 1, "futility": False})
+    first = look(policy={"minimum_nonzero": 1, "futility": False})
 
     def looked(groups: list[list[tuple[bool, int, int]]]):
         totals = {"control": Totals(), "treatment": Totals()}
@@ -227,8 +227,8 @@ def test_any_split_order_or_merge_of_batches_gives_the_same_look(units, random, 
             for key, treated in (("control", False), ("treatment", True)):
                 mine = [(y, x) for side, y, x in group if side == treated]
                 totals[key] += Totals.of([y for y, _ in mine], None, [x for _, x in mine])
-        metric = replace(given_look.metrics[0], epochs=[totals])
-        return take_look(replace(given_look, metrics=[metric]))
+        metric = replace(first.metrics[0], epochs=[totals])
+        return take_look(replace(first, metrics=[metric]))
 
     dealt: list[list[tuple[bool, int, int]]] = [[] for _ in range(batches)]
     for unit in units:

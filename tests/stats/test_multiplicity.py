@@ -52,12 +52,12 @@ def test_a_paused_variant_leaves_the_sample_ratio_test():
     """Its degree of freedom goes too: a peer keeps it and gets a p-value that is too large."""
     _, p_value = chi_square([5200, 4800, 3], [0.5, 0.5, 0.0])
     assert p_value == pytest.approx(stats.chisquare([5200, 4800]).pvalue)
-    found = check_sample_ratio(
+    check = check_sample_ratio(
         [({"a": 5200, "b": 4800, "c": 3}, {"a": 0.5, "b": 0.5, "c": 0.0})], alpha=0.001, one_look=True
     )
-    assert found.p_value == pytest.approx(p_value)
-    assert found.leaks == {"c": 3}
-    assert not found.healthy
+    assert check.p_value == pytest.approx(p_value)
+    assert check.leaks == {"c": 3}
+    assert not check.healthy
     with pytest.raises(StatisticsError, match="must be 2 and 1"):
         chi_square([5], [1.0])
     with pytest.raises(StatisticsError, match="must not be negative"):
@@ -76,9 +76,9 @@ def test_the_segment_that_breaks_the_ratio_is_named():
             segments[f"{attribute}={value}"] = {"control": control, "treatment": 4000 - control}
     assert explain_mismatch(segments, weights) == []
     segments["browser=safari"] = {"control": 2000, "treatment": 1500}
-    (found,) = explain_mismatch(segments, weights)
-    assert found.segment == "browser=safari"
-    assert found.rest_p_value > 0.01
+    (worst,) = explain_mismatch(segments, weights)
+    assert worst.segment == "browser=safari"
+    assert worst.rest_p_value > 0.01
 
 
 def test_segments_are_adjusted_for_their_number():
@@ -93,10 +93,10 @@ def test_segments_are_adjusted_for_their_number():
     segments["s=empty"] = [{}]
     metric = MetricInput("m", "mean", "primary", True, 0.0, [])
     rows = compare_segments(metric, segments, control="control", treatments=["treatment"])
-    found = {row.segment: row for row in rows}
-    assert found["s=real"].adjusted_p_value < 1e-10
-    assert found["s=real"].interval[0] > 0
-    assert found["s=empty"].estimate is None
+    by_segment = {row.segment: row for row in rows}
+    assert by_segment["s=real"].adjusted_p_value < 1e-10
+    assert by_segment["s=real"].interval[0] > 0
+    assert by_segment["s=empty"].estimate is None
     assert (
         sum(
             row.adjusted_p_value < 0.05

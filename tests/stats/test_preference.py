@@ -15,30 +15,30 @@ def answers(wins: int, losses: int, ties: int) -> list[float]:
 @pytest.mark.parametrize("ties", [0, 1, 90])
 def test_ties_change_neither_the_rate_nor_its_certainty(ties):
     """Nine of nine decide for the treatment: as coins, ninety ties would make nothing of it."""
-    found = win_rate(answers(9, 0, ties))
-    assert (found.units, found.wins, found.losses, found.ties) == (9 + ties, 9, 0, ties)
-    assert found.rate == 1.0
-    assert found.interval == pytest.approx((0.025 ** (1 / 9), 1.0))
-    assert found.p_value == pytest.approx(2 / 2**9)
+    rate = win_rate(answers(9, 0, ties))
+    assert (rate.units, rate.wins, rate.losses, rate.ties) == (9 + ties, 9, 0, ties)
+    assert rate.rate == 1.0
+    assert rate.interval == pytest.approx((0.025 ** (1 / 9), 1.0))
+    assert rate.p_value == pytest.approx(2 / 2**9)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 def test_test_and_interval_are_the_exact_binomials_and_agree(alpha):
     for wins in range(0, 26, 1):
         for losses in range(1, 26, 3):
-            found = win_rate(answers(wins, losses, 7), alpha=alpha)
+            rate = win_rate(answers(wins, losses, 7), alpha=alpha)
             exact = stats.binomtest(wins, wins + losses)
-            low, high = found.interval
+            low, high = rate.interval
             assert (low, high) == pytest.approx(tuple(exact.proportion_ci(1 - alpha, "exact")))
-            assert found.p_value == pytest.approx(exact.pvalue)
-            assert (found.p_value <= alpha) == (low > 0.5 or high < 0.5)
+            assert rate.p_value == pytest.approx(exact.pvalue)
+            assert (rate.p_value <= alpha) == (low > 0.5 or high < 0.5)
 
 
 def test_nobody_decided():
-    found = win_rate(answers(0, 0, 3))
-    assert (found.ties, found.rate, found.interval, found.p_value) == (3, None, (0.0, 1.0), 1.0)
+    rate = win_rate(answers(0, 0, 3))
+    assert (rate.ties, rate.rate, rate.interval, rate.p_value) == (3, None, (0.0, 1.0), 1.0)
 
 
 def test_a_unit_that_answered_often_is_one_by_its_mean():
-    found = win_rate([2 / 3, 0.1 + 0.2 + 0.2, 0.0, 0.75])
-    assert (found.wins, found.losses, found.ties) == (2, 1, 1)
+    rate = win_rate([2 / 3, 0.1 + 0.2 + 0.2, 0.0, 0.75])
+    assert (rate.wins, rate.losses, rate.ties) == (2, 1, 1)

@@ -76,9 +76,9 @@ def test_the_fast_simulation_decides_as_the_look_does(rule):
             states = {key: RuleState.from_json(state.as_json()) for key, state in result.states.items()}
             if result.action != "keep_running":
                 break
-        said = {"ship": 1, "roll_back": -1}.get(result.action, 0)
-        if said or outcomes.direction[row]:
-            assert (look, said) == (outcomes.stop[row], outcomes.direction[row])
+        decision = {"ship": 1, "roll_back": -1}.get(result.action, 0)
+        if decision or outcomes.direction[row]:
+            assert (look, decision) == (outcomes.stop[row], outcomes.direction[row])
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,17 @@ def test_false_positives_stay_in_their_bounds(rule, low, high):
 
 def test_power_is_what_was_planned():
     policy = policy_of("group_sequential", planned_units=9000, futility=True)
-    found = simulate(Scenario("proportion", level=0.2, lift=0.13), policy, per=180, experiments=1000)
+    simulated = simulate(
+        Scenario("proportion", level=0.2, lift=0.13), policy, per=180, experiments=1000
+    )
     from experiments.stats.power import inflation, power_of, units_for_proportions
 
     needed = 2 * units_for_proportions(0.2, 0.226) * inflation(
         "group_sequential", reserve=0.005, futility=True
     )  # fmt: skip
-    assert found.rate(1)[0] == pytest.approx(power_of(9000 / needed), abs=0.05)
-    assert found.rate(-1)[0] < 0.005
-    assert found.mean_stop(9000)[0] < 0.85
+    assert simulated.rate(1)[0] == pytest.approx(power_of(9000 / needed), abs=0.05)
+    assert simulated.rate(-1)[0] < 0.005
+    assert simulated.mean_stop(9000)[0] < 0.85
 
 
 def test_rare_conversions_and_a_ramp_do_not_fool_the_exact_rule():
@@ -206,8 +208,8 @@ def test_one_look_is_one_look():
         "m", "proportion", "primary", True, 0.0,
         [{"control": Totals.of_proportion(40, 100), "treatment": Totals.of_proportion(45, 100)}],
     )  # fmt: skip
-    given = LookInput(policy, "control", ["treatment"], [metric], [], 0, 1.0)
-    first = take_look(given)
+    look_input = LookInput(policy, "control", ["treatment"], [metric], [], 0, 1.0)
+    first = take_look(look_input)
     assert first.action == "stop_inconclusive"
     assert "the one look was taken" in first.reason
     assert first.states["treatment"].looked

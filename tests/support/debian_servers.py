@@ -32,9 +32,9 @@ def free_port() -> int:
 
 def binary(name: str, package: str) -> str:
     """Return a Debian program; without it these tests fail, they are never skipped."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:{POSTGRES_BINARIES}")
-    assert found, f"{name} is not installed: apt-get install {package} (.ci/run does)."
-    return found
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:{POSTGRES_BINARIES}")
+    assert path, f"{name} is not installed: apt-get install {package} (.ci/run does)."
+    return path
 
 
 def answers(port: int) -> bool:

@@ -11,15 +11,15 @@ class Endpoint:
     """A real HTTP server; what it does may be changed while it runs."""
 
     def __init__(self) -> None:
-        self.asked: list[dict] = []
-        self.behave = lambda asked: {"scores": [float(len(c)) for c in asked["candidates"]]}
+        self.requests: list[dict] = []
+        self.behave = lambda request: {"scores": [float(len(c)) for c in request["candidates"]]}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.asked.append(asked)
-                body = outer.behave(asked)
+                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                outer.requests.append(request)
+                body = outer.behave(request)
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))

@@ -68,21 +68,23 @@ class Draws:
 
     def _proportions(self, sizes: dict[str, int]) -> dict[str, Any]:
         p = float(self.rng.choice([0.001, 0.01, 0.1, 0.5, 0.9, 0.999]) * self.rng.uniform(0.5, 1.0))
-        found = {}
+        by_variant = {}
         for name, n in sizes.items():
             shift = 0.0 if name == CONTROL else self._shift(n, (p * (1 - p)) ** 0.5)
-            found[name] = Totals.of_proportion(int(self.rng.binomial(n, min(max(p + shift, 0), 1))), n)
-        return found
+            by_variant[name] = Totals.of_proportion(
+                int(self.rng.binomial(n, min(max(p + shift, 0), 1))), n
+            )
+        return by_variant
 
     def _sketches(self, sizes: dict[str, int]) -> dict[str, Any]:
         step, zeros = self.rng.choice([0.0, 1.0, 10.0, 50.0]), self.rng.choice([0.0, 0.3, 0.6])
-        found = {}
+        by_variant = {}
         for name, n in sizes.items():
             shift = 0.0 if name == CONTROL else self._shift(n, 0.7)
             values = 50 * np.exp(self.rng.normal(shift, 0.6, min(n, 3000)))
             values = np.round(values / step) * step if step else values
-            found[name] = Sketch.of((values * (self.rng.random(len(values)) >= zeros)).tolist())
-        return found
+            by_variant[name] = Sketch.of((values * (self.rng.random(len(values)) >= zeros)).tolist())
+        return by_variant
 
     def _moments(self, kind: str, sizes: dict[str, int], *, covariate: bool) -> dict[str, Any]:
         proportion = kind == "proportion"
@@ -95,7 +97,7 @@ class Draws:
             root[2:] = 0.0
         if kind != "ratio":
             root[[1, 3]] = 0.0
-        found = {}
+        by_variant = {}
         for name, n in sizes.items():
             sd = float(np.sqrt((root @ root.T)[0, 0]))
             shift = 0.0 if name == CONTROL else self._shift(n, sd)
@@ -104,12 +106,12 @@ class Draws:
             if proportion:
                 c = c * (y * (1 - y) / sd**2 * n / (n - 1))
             nonzero = round(n * (y if proportion else self.rng.choice([1.0, 0.3])))
-            found[name] = Moments(
+            by_variant[name] = Moments(
                 n, nonzero, y, 3.0 if kind == "ratio" else 1.0, float(self.rng.normal(1, 1 / n**0.5)),
                 2.0 if kind == "ratio" else 1.0,
                 c[0, 0], c[1, 1], c[2, 2], c[3, 3], c[0, 1], c[0, 2], c[0, 3], c[1, 2], c[1, 3], c[2, 3],
             )  # fmt: skip
-        return found
+        return by_variant
 
 
 def contradictions(count: int, seed: int = 0, *, exact: float = 0.25) -> Tally:
@@ -122,9 +124,9 @@ def contradictions(count: int, seed: int = 0, *, exact: float = 0.25) -> Tally:
     """
     draws, tally = Draws(seed), Tally()
     for _ in range(count):
-        given = random_input(draws, exact)
-        result = take_look(given)
-        _check(given, result, tally)
+        look_input = random_input(draws, exact)
+        result = take_look(look_input)
+        _check(look_input, result, tally)
     return tally
 
 
@@ -178,22 +180,24 @@ def _excludes_zero(interval: tuple[float | None, float | None]) -> int:
     return 1 if low is not None and low > 0 else -1 if high is not None and high < 0 else 0
 
 
-def _check(given: LookInput, result: LookResult, tally: Tally) -> None:
+def _check(look_input: LookInput, result: LookResult, tally: Tally) -> None:
     tally.looks += 1
-    sizes = [totals.n for totals in given.metrics[0].epochs[0].values()]
+    sizes = [totals.n for totals in look_input.metrics[0].epochs[0].values()]
     tally.by_split[_name_of_split(min(sizes) / (min(sizes) + max(sizes)))] += 1
-    roles = {metric.key: metric for metric in given.metrics}
+    roles = {metric.key: metric for metric in look_input.metrics}
     harmed = {row.variant for row in result.comparisons if row.harmed}
-    losses = set(result.leaving) | (set(given.treatments) if result.action == "roll_back" else set())
+    losses = set(result.leaving) | (
+        set(look_input.treatments) if result.action == "roll_back" else set()
+    )
     for row in result.comparisons:
         tally.comparisons += 1
-        tally.by_kind[roles[row.metric].kind, given.policy.rule] += 1
+        tally.by_kind[roles[row.metric].kind, look_input.policy.rule] += 1
         if row.interval is None:
             if row.effect is not None and not row.why_not:
                 tally.wrong.append(f"no interval and no reason: {row}")
             continue
-        for problem in _problems(given, row, roles[row.metric].role):
-            tally.wrong.append(f"{problem}: {given.policy} {row}")
+        for problem in _problems(look_input, row, roles[row.metric].role):
+            tally.wrong.append(f"{problem}: {look_input.policy} {row}")
         tally.intervals += 1
         tally.lifts += row.lift_interval is not None
         side = _excludes_zero(row.interval)
@@ -202,9 +206,13 @@ def _check(given: LookInput, result: LookResult, tally: Tally) -> None:
             continue
         gated = bool(row.why_not)  # Student's interval of a few units: only its loss is a verdict
         if (side > 0 and not gated) != (row.variant in result.crossed):
-            tally.wrong.append(f"a gain that the interval denies, or the reverse: {given.policy} {row}")
+            tally.wrong.append(
+                f"a gain that the interval denies, or the reverse: {look_input.policy} {row}"
+            )
         if (side < 0) != (row.variant in losses):
-            tally.wrong.append(f"a loss that the interval denies, or the reverse: {given.policy} {row}")
+            tally.wrong.append(
+                f"a loss that the interval denies, or the reverse: {look_input.policy} {row}"
+            )
 
 
 def _name_of_split(share: float) -> str:
@@ -213,21 +221,21 @@ def _name_of_split(share: float) -> str:
     return next((f"up to {bound:.1%}" for bound in bounds if share <= bound), "about half")
 
 
-def _problems_of_p(given: LookInput, row: Comparison, role: str) -> list[str]:
+def _problems_of_p(look_input: LookInput, row: Comparison, role: str) -> list[str]:
     problems = []
     if row.p_value is None or row.p_value <= 0:
         problems.append("a p-value of zero or none")
     if role == "primary" and row.level is not None and row.p_value is not None:
         adjusted = row.adjusted_p_value
-        if adjusted is None or (adjusted <= given.policy.alpha) != (row.p_value <= row.level):
+        if adjusted is None or (adjusted <= look_input.policy.alpha) != (row.p_value <= row.level):
             problems.append("adjusted p and p")
     return problems
 
 
-def _problems(given: LookInput, row: Comparison, role: str) -> list[str]:
+def _problems(look_input: LookInput, row: Comparison, role: str) -> list[str]:
     assert row.interval is not None
     side = _excludes_zero(row.interval)
-    problems = _problems_of_p(given, row, role)
+    problems = _problems_of_p(look_input, row, role)
     significant = row.level is not None and row.p_value is not None and row.p_value <= row.level
     if significant != bool(side):
         problems.append("p and interval")

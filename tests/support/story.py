@@ -148,8 +148,8 @@ class Story:
         """Say something of one of two items, or take it back; a later word stands for the earlier."""
         number = sum(map(ord, feedback_id))
         value = [None, 1.0, -1.0][number % 3] if kind == "thumb" else [None, 1.0, 3.0, 5.0][number % 4]
-        item, said = f"i{number % 2}", Happened(f"feedback.{kind}", unit, at, value, None)
-        self.words.setdefault(feedback_id, (said, item, len(self.words)))
+        item, feedback = f"i{number % 2}", Happened(f"feedback.{kind}", unit, at, value, None)
+        self.words.setdefault(feedback_id, (feedback, item, len(self.words)))
         row = builders.feedback(
             self.shop,
             self.slates[unit],
@@ -167,18 +167,20 @@ class Story:
         self.excluded.add(unit)
         builders.write(Rows(exclusions=[ExclusionRow(self.shop.project.pk, unit, "internal")]))
 
-    def said(self) -> list[Happened]:
+    def current_feedback(self) -> list[Happened]:
         """The last word of each unit on each item, unless it was taken back."""
         last: dict[tuple, tuple[float, int, Happened]] = {}
-        for said, item, turn in self.words.values():
-            key = (said.unit, said.name, item)
-            last[key] = max(last.get(key, (-1.0, -1, said)), (said.at, turn, said), key=lambda x: x[:2])
-        return [said for *_, said in last.values() if said.value is not None]
+        for feedback, item, turn in self.words.values():
+            key = (feedback.unit, feedback.name, item)
+            last[key] = max(
+                last.get(key, (-1.0, -1, feedback)), (feedback.at, turn, feedback), key=lambda x: x[:2]
+            )
+        return [feedback for *_, feedback in last.values() if feedback.value is not None]
 
     def values(self, metric: str, now: float) -> list[tuple[str, str, float, float, float, float]]:
         """Of each complete unit: its name, its variant, y, d, x and w."""
-        spec, found = self.specs[metric], []
-        happened = [*self.events.values(), *self.said()]
+        spec, rows = self.specs[metric], []
+        happened = [*self.events.values(), *self.current_feedback()]
         for unit, (variant, at) in self.first.items():
             if at + spec.complete_after_seconds > now or unit in self.excluded:
                 continue
@@ -188,8 +190,8 @@ class Story:
             x, w = 0.0, 1.0
             if spec.lookback_seconds:
                 x, w = MEANING[metric]([e for e in mine if at - spec.lookback_seconds <= e.at < at])
-            found.append((unit, variant, y, d, x, w))
-        return found
+            rows.append((unit, variant, y, d, x, w))
+        return rows
 
     def expected(self, metric: str, now: float) -> dict[str, Totals | Sketch]:
         by_variant: dict[str, list] = defaultdict(list)
@@ -211,12 +213,14 @@ class Story:
             )
             for row in rows.select_related("variant"):
                 counts[row.variant.key][row.bucket] = row.units
-            return {variant: Sketch(found) for variant, found in counts.items()}
-        found: dict[str, Totals] = defaultdict(Totals)
+            return {variant: Sketch(buckets) for variant, buckets in counts.items()}
+        totals_by_variant: dict[str, Totals] = defaultdict(Totals)
         rows = self.experiment.totals.filter(metric__key=metric, segment=segment)
         for row in rows.select_related("variant"):
-            found[row.variant.key] += Totals(**{name: getattr(row, name) for name in TOTALS})
-        return {variant: totals for variant, totals in found.items() if totals.n}
+            totals_by_variant[row.variant.key] += Totals(
+                **{name: getattr(row, name) for name in TOTALS}
+            )
+        return {variant: totals for variant, totals in totals_by_variant.items() if totals.n}
 
     def agree(self, now: float) -> None:
         roll(self.experiment, self.start + timedelta(seconds=now))

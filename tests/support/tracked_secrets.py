@@ -42,5 +42,5 @@ def tracked(root: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = secrets_among(ROOT, tracked(ROOT))
-    sys.exit("\n".join(f"{name} looks like a secret." for name in found) or 0)
+    secrets = secrets_among(ROOT, tracked(ROOT))
+    sys.exit("\n".join(f"{name} looks like a secret." for name in secrets) or 0)

@@ -97,7 +97,7 @@ def faults_of(
     def kill(*names: str) -> tuple[str, int, Callable[[], None]]:
         return f"kill -9 {' + '.join(names)}", len(names), lambda: platform.kill(*names)
 
-    found = [
+    chosen = [
         # First: what was queued must get done through all the others.
         ("lose the broker's messages", 2, work.queue_and_lose),
         ("freeze the worker", 0, lambda: platform.freeze(1 + pause, "worker")),
@@ -117,10 +117,10 @@ def faults_of(
         kill("web", "worker", "postgres", "valkey"),
     ]
     if platform.clock is not None:
-        found.append(("clock jump", 0, lambda: platform.jump_clock(1 + pause)))
+        chosen.append(("clock jump", 0, lambda: platform.jump_clock(1 + pause)))
     if platform.has_disk:
-        found.append(("fill the disk", 0, lambda: platform.fill_disk(3 + pause)))
-    return [*found, ("restart", 0, platform.restart)]
+        chosen.append(("fill the disk", 0, lambda: platform.fill_disk(3 + pause)))
+    return [*chosen, ("restart", 0, platform.restart)]
 
 
 def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Report:

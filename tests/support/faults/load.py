@@ -30,10 +30,10 @@ class Ledger:
     unexpected: list[str] = field(default_factory=list)
     spilled: int = 0
 
-    def refuse(self, status: int, said: str = "") -> None:
+    def refuse(self, status: int, text: str = "") -> None:
         self.refused[status] = self.refused.get(status, 0) + 1
         if status not in {0, 429, 503}:
-            self.unexpected.append(f"{status} {said[:200]}")
+            self.unexpected.append(f"{status} {text[:200]}")
 
 
 KINDS = ("events", "slates", "feedback")
@@ -105,7 +105,7 @@ class Load:
             known["slates"].add(recommendation)
         name = str(uuid7())
         self.ledger.sent["feedback"].add(name)
-        said = {
+        body = {
             "feedback_id": name,
             "recommendation_id": recommendation,
             "unit_id": unit,
@@ -113,7 +113,7 @@ class Load:
             "value": 1,
         }
         for _ in range(TRIES):
-            if await self._post(client, "/v1/feedback", said) is not None:
+            if await self._post(client, "/v1/feedback", body) is not None:
                 self.ledger.acknowledged["feedback"].add(name)
                 return
 

@@ -68,7 +68,7 @@ class PlatformUnderTest:
         self.home, self.port, self.disk_megabytes = home, free_port(), disk_megabytes
         self.variables, self.arguments = dict(variables or {}), arguments
         self.url = f"http://127.0.0.1:{self.port}"
-        self.said = home.with_suffix(".said")
+        self.output = home.with_suffix(".out")
         self.holder: subprocess.Popen | None = None
         self.has_disk = own_disk and self._hold_disk()
         self.clock: Clock | None = None  # a test that wants one sets it before the start
@@ -111,20 +111,20 @@ class PlatformUnderTest:
         variables |= self.variables
         if self.clock is not None:
             variables |= self.clock.variables
-        with self.said.open("ab") as said:
+        with self.output.open("ab") as file:
             self.supervisor = subprocess.Popen(
-                command, env=variables, stdout=said, stderr=said, stdin=subprocess.DEVNULL
+                command, env=variables, stdout=file, stderr=file, stdin=subprocess.DEVNULL
             )
         self.wait_until_ready()
         if not self.public:
-            self.until(lambda: "secret key" in self.said.read_text(), "keys are shown")
-            text = self.said.read_text()
+            self.until(lambda: "secret key" in self.output.read_text(), "keys are shown")
+            text = self.output.read_text()
             self.public = re.search(r"public key\s+(pk_\S+)", text)[1]
             self.secret = re.search(r"secret key\s+(sk_\S+)", text)[1]
 
     def wait_until_ready(self) -> None:
         def ready() -> bool:
-            assert self.supervisor.poll() is None, self.said.read_text()[-3000:]
+            assert self.supervisor.poll() is None, self.output.read_text()[-3000:]
             with contextlib.suppress(httpx2.HTTPError):
                 return httpx2.get(f"{self.url}/readyz", timeout=3).status_code == 200
             return False
@@ -147,13 +147,13 @@ class PlatformUnderTest:
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The processes of one kind that the supervisor started itself."""
-        found = []
+        processes = []
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process(self.supervisor.pid).children(recursive=False):
                 with contextlib.suppress(psutil.Error):
                     if MARKS[name] in " ".join(child.cmdline()):
-                        found.append(child)
-        return found
+                        processes.append(child)
+        return processes
 
     def kill(self, *names: str) -> None:
         """Kill −9, all at once."""
@@ -275,5 +275,5 @@ class PlatformUnderTest:
             self.holder.kill()
             self.holder.wait()
         shutil.rmtree(self.home, ignore_errors=True)
-        self.said.unlink(missing_ok=True)
+        self.output.unlink(missing_ok=True)
         shutil.rmtree(self.home.with_suffix(".clock"), ignore_errors=True)

@@ -102,7 +102,7 @@ TRACK = {"messageId": ID, "type": "track", "event": "click", "userId": UNIT, "pr
          "originalTimestamp": None, "context": {}, "anonymousId": None}  # fmt: skip
 ASK = {"surface": "feed", "unit_id": UNIT, "k": 3, "context": {"country": "DE"}, "candidates": None,
        "exclude": ["i2"], "consent": None, "overrides": None, "force": None, "anonymous_id": None}  # fmt: skip
-SAID = {"feedback_id": ID, "recommendation_id": "0199a1b2-0000-7000-8000-000000000000", "unit_id": UNIT,
+FEEDBACK = {"feedback_id": ID, "recommendation_id": "0199a1b2-0000-7000-8000-000000000000", "unit_id": UNIT,
         "kind": "thumb", "value": 1, "item_id": None, "withdrawn": None}  # fmt: skip
 FLAG = {"context": {"targetingKey": UNIT, "country": "DE"}}
 GROUP = {"key": "hostile", "attribute": "country", "values": ["DE"], "condition": {}}
@@ -128,7 +128,7 @@ ROUTES = [
     ("POST", "/v1/track", TRACK, ""), ("POST", "/v1/identify", TRACK, ""), ("POST", "/v1/alias", TRACK, ""),
     *[("POST", "/v1/recommend", ASK, "")] * 3,
     ("POST", "/v1/compare", ASK, ""), ("POST", "/v1/classify", {**ASK, "text": "hello"}, ""),
-    *[("POST", "/v1/feedback", SAID, "")] * 2,
+    *[("POST", "/v1/feedback", FEEDBACK, "")] * 2,
     ("POST", "/ofrep/v1/evaluate/flags", FLAG, ""), ("POST", "/ofrep/v1/evaluate/flags/f", FLAG, ""),
     ("PUT", "/v1/groups", GROUP, ""), ("POST", "/v1/metrics", METRIC, ""), ("PUT", "/v1/items", ITEMS, ""),
     ("POST", "/v1/experiments", EXPERIMENT, ""), ("PUT", "/v1/surfaces", SURFACE, ""),
@@ -225,11 +225,11 @@ def packed(case: Case, raw: bytes) -> bytes:
 def wire_of(case: Case, number: int, keys: dict[str, str]) -> list[bytes]:
     """The request as parts for a socket; the connection is closed after the last if it is `half`."""
     body = packed(case, body_of(case, number))
-    given = {name.lower() for name, _ in case.headers}
+    present = {name.lower() for name, _ in case.headers}
     headers = [f"{name}: {value}" for name, value in case.headers]
-    if "host" not in given:
+    if "host" not in present:
         headers.append("Host: localhost")
-    if case.key in keys and "authorization" not in given:
+    if case.key in keys and "authorization" not in present:
         headers.append(f"Authorization: Bearer {keys[case.key]}")
     if case.packing != "plain":
         headers.append("Content-Encoding: gzip")

@@ -188,8 +188,8 @@ class Siege:
         refused = {row["index"] for row in data["rejected"]}
         for row, entry in enumerate(case.entries):
             name = f"hostile-{number}-{row}"
-            kept = "event_id" if case.rows_name == "events" else "messageId"
-            if not isinstance(entry, dict) or "{row}" not in str(entry.get(kept)):
+            id_field = "event_id" if case.rows_name == "events" else "messageId"
+            if not isinstance(entry, dict) or "{row}" not in str(entry.get(id_field)):
                 continue  # its id is no longer ours
             if row in refused and name in stored:
                 self.report.wrongly_stored.append(f"{case} {name}"[:1000])
@@ -249,8 +249,8 @@ class Siege:
 
     def _web_processes(self) -> set[int]:
         """The web servers and what they spawned."""
-        found = set()
+        processes = set()
         for process in self.platform.processes("web"):
             with contextlib.suppress(psutil.Error):
-                found |= {process.pid, *(child.pid for child in process.children(recursive=True))}
-        return found
+                processes |= {process.pid, *(child.pid for child in process.children(recursive=True))}
+        return processes
