@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
@@ -31,7 +32,7 @@ EDITABLE = (
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
 
 
-class CannotChangeSurfaceError(Exception):
+class CannotChangeSurfaceError(RefusedError):
     """A surface that would break a rule; the message says which.
 
     Attributes:
@@ -42,9 +43,9 @@ class CannotChangeSurfaceError(Exception):
     def __init__(
         self, message: str, *, field: str | None = None, code: str = "invalid_surface"
     ) -> None:
-        """Keep the parts."""
-        super().__init__(message)
-        self.field, self.code = field, code
+        """Name the rule, the field that breaks it, and the code for programs."""
+        super().__init__(message, field=field)
+        self.code = code
 
 
 class KindIsFixedError(CannotChangeSurfaceError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bakeoff.accounts.refused import RefusedError
 from experiments.assignment import AllocationError, ConditionError, HashRange, compile_condition
 from experiments.models import Experiment, groups_of
 
@@ -20,13 +21,8 @@ MAX_STEPS = 50
 MAX_CONDITION_BYTES = 256 * 1024  # every web process reads all of them again and again
 
 
-class CannotAssignError(Exception):
+class CannotAssignError(RefusedError):
     """A rule that breaks another; `field` names where."""
-
-    def __init__(self, message: str, *, field: str) -> None:
-        """Keep the field beside the message."""
-        super().__init__(message)
-        self.field = field
 
 
 def check_condition(project_id: int, condition: Mapping[str, Any]) -> None:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Metric
 
 DAY_SECONDS = 86_400.0
 
 
-class CannotCreateError(Exception):
+class CannotCreateError(RefusedError):
     """A metric that breaks a rule; `field` names where."""
-
-    def __init__(self, message: str, *, field: str) -> None:
-        """Keep the field beside the message."""
-        super().__init__(message)
-        self.field = field
 
 
 class TakenError(CannotCreateError):

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
 from experiments.actions.check_assignment import (
     CannotAssignError,
     check_condition,
@@ -34,13 +35,8 @@ if TYPE_CHECKING:
 MAX_SEGMENTS = 10
 
 
-class CannotDefineError(Exception):
+class CannotDefineError(RefusedError):
     """A definition that breaks a rule; `field` names where."""
-
-    def __init__(self, message: str, *, field: str) -> None:
-        """Keep the field beside the message."""
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)

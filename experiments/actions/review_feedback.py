@@ -6,10 +6,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
 from experiments.models import Feedback, Review
 
 
-class CannotReviewError(Exception):
+class CannotReviewError(RefusedError):
     """The state needs a reason, or there is no such state."""
 
 
@@ -20,10 +21,12 @@ def review_feedback(*, feedback: Feedback, state: str, reason: str, by: str) -> 
         CannotReviewError: an unknown state, or one that hides without saying why.
     """
     if state not in Feedback.State.values:
-        raise CannotReviewError(f"state == '{state}', must be one of {Feedback.State.values}.")
+        raise CannotReviewError(
+            f"state == '{state}', must be one of {Feedback.State.values}.", field="state"
+        )
     reason = reason.strip()[:200]
     if state in {Feedback.State.HIDDEN, Feedback.State.SPAM} and not reason:
-        raise CannotReviewError(f"reason == '', must say why it is {state}.")
+        raise CannotReviewError(f"reason == '', must say why it is {state}.", field="reason")
     with transaction.atomic():
         feedback = Feedback.objects.select_for_update().get(pk=feedback.pk)
         before = feedback.state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.check_variant import check_variant
 from experiments.models import Decision, Experiment
 
 
@@ -20,8 +21,11 @@ def ship_experiment(*, experiment: Experiment, variant: str, by: str, reason: st
     """End it and promote one of its variants.
 
     Raises:
+        UnknownVariantError: it has no such variant.
         WrongStateError: it does not run.
+        CannotPromoteError: a web process cannot serve the variant's version.
     """
+    check_variant(experiment, variant)
     verdict = Verdict(
         action=Decision.Action.SHIP, reason=reason or "shipped by a person", variant=variant
     )

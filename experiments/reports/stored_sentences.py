@@ -325,6 +325,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "experiment '{key}' is {state}, must be {needed}",
         gettext_noop("Experiment '%(key)s' is %(state)s; it must be %(needed)s"),
     ),
+    ("variant == '', not found in experiment '{key}'", gettext_noop("Choose a variant.")),
+    ("variant == '{variant}', not found in experiment '{key}'", gettext_noop("Choose a variant.")),
     ("{name} == '', must be the name of an event", gettext_noop("%(name)s is empty")),
     ("was judged by no gate", gettext_noop("it has no gate result")),
     ("was refused by its gate: {why}", gettext_noop("rejected by its gate: %(why)s")),

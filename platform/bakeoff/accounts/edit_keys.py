@@ -10,6 +10,7 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.keys import PUBLIC, SECRET, scopes_of
 from bakeoff.accounts.models import ApiKey, Project
+from bakeoff.accounts.refused import RefusedError
 from bakeoff.public_address import AddressError, PublicUrl
 
 if TYPE_CHECKING:
@@ -19,13 +20,8 @@ MAX_ORIGINS = 50
 MAX_NAME = 100
 
 
-class KeyRuleError(ValueError):
+class KeyRuleError(RefusedError):
     """A key would break a rule; `field` names where."""
-
-    def __init__(self, message: str, *, field: str) -> None:
-        """Keep the field beside the message."""
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.surfaces import KEY
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
+from experiments.actions.check_variant import UnknownVariantError, check_variant
 from experiments.actions.define_experiment import (
     CannotDefineError,
     ExperimentDraft,
@@ -399,13 +400,10 @@ class LinkOut(Schema):
 def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
     """Make a link that shows a variant to anyone who has it; their events are not analysed."""
     experiment = _find(request, key)
-    if not experiment.variants.filter(key=payload.variant).exists():
-        raise Problem(
-            422,
-            "unknown_variant",
-            f"variant == '{payload.variant}', not found in experiment '{key}'.",
-            "variant",
-        )
+    try:
+        check_variant(experiment, payload.variant)
+    except UnknownVariantError as error:
+        raise Problem(422, "unknown_variant", str(error), error.field) from error
     until = timezone.now() + timedelta(days=payload.days)
     token = link_of(experiment, payload.variant, int(until.timestamp()))
     return Status(201, {"token": token, "query": f"bakeoff_force={token}", "until": until})
@@ -428,13 +426,6 @@ def stop(request: HttpRequest, key: str, payload: ReasonIn) -> Any:
 def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
     """Stop it and promote one of its variants."""
     experiment = _find(request, key)
-    if not experiment.variants.filter(key=payload.variant).exists():
-        raise Problem(
-            422,
-            "unknown_variant",
-            f"variant == '{payload.variant}', not found in experiment '{key}'.",
-            "variant",
-        )
     try:
         return ship_experiment(
             experiment=experiment,
@@ -442,6 +433,8 @@ def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
             by=actor_of(request),
             reason=payload.reason,
         )
+    except UnknownVariantError as error:
+        raise Problem(422, "unknown_variant", str(error), error.field) from error
     except WrongStateError as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
     except ProcessesUnreachableError as error:

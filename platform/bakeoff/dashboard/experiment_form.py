@@ -330,14 +330,9 @@ class ExperimentForm(forms.Form):
         data["read_as"] = self.initial["read_as"]
         self.data = data
 
-    def add_rule(self, field: str, message: str) -> None:
-        """Put what an action refused at the field where it belongs."""
-        place = {
-            "variants": "treatment", "metrics": "primary", "policy": "planned_units", "slot": "slot_low"
-        }.get(field, field)  # fmt: skip
-        self.add_error(place if place in self.fields else None, message)
 
-
+# Where the form shows what the action calls otherwise.
+PLACES = {"variants": "treatment", "metrics": "primary", "policy": "planned_units", "slot": "slot_low"}
 _POLICY_FIELDS = frozenset({"rule", "planned_units", "minimum_days", "window_hours", "promote"})
 
 

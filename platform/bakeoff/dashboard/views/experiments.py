@@ -15,9 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
+from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
-from bakeoff.dashboard.experiment_form import ExperimentForm, initial_of, plan_in_words
+from bakeoff.dashboard.experiment_form import PLACES, ExperimentForm, initial_of, plan_in_words
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (
     archive_experiment,
@@ -77,7 +79,7 @@ def define(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             experiment = define_experiment(form.draft(owner=str(request.user)))
         except CannotDefineError as error:
-            form.add_rule(error.field, str(error))
+            add_refusal(form, error, places=PLACES)
         else:
             messages.success(request, _("Experiment created. It takes no traffic until you start it."))
             return redirect("report", project.slug, experiment.key)
@@ -103,7 +105,7 @@ def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
                 read_as=form.cleaned_data["read_as"],
             )
         except CannotDefineError as error:
-            form.add_rule(error.field, str(error))
+            add_refusal(form, error, places=PLACES)
         except DraftChangedError:
             form.accept_newer()
         except WrongStateError as error:
@@ -166,11 +168,12 @@ def _number(request: HttpRequest, name: str) -> float:
 
 
 def _ship(experiment: Experiment, request: HttpRequest) -> None:
-    variant = request.POST.get("variant", "")
-    if not experiment.variants.filter(key=variant).exists():
-        raise ValueError(_("Choose a variant."))
-    reason = request.POST.get("reason", "")
-    ship_experiment(experiment=experiment, variant=variant, by=str(request.user), reason=reason)
+    ship_experiment(
+        experiment=experiment,
+        variant=request.POST.get("variant", ""),
+        by=str(request.user),
+        reason=request.POST.get("reason", ""),
+    )
 
 
 def _learn(experiment: Experiment, request: HttpRequest) -> None:
@@ -290,7 +293,14 @@ ACTS: dict[str, Act] = {
         done=gettext_lazy("Draft discarded"),
     ),
 }
-REFUSALS = (WrongStateError, CannotStartError, CannotPromoteError, WouldReshuffleError, ValueError)
+REFUSALS = (
+    RefusedError,
+    WrongStateError,
+    CannotStartError,
+    CannotPromoteError,
+    WouldReshuffleError,
+    ValueError,
+)
 
 
 def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
@@ -317,11 +327,6 @@ def act(request: HttpRequest, slug: str, key: str, verb: str) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         try:
-            if (
-                verb == "ship"
-                and not experiment.variants.filter(key=request.POST.get("variant")).exists()
-            ):
-                raise ValueError(_("Choose a variant."))
             chosen.do(experiment, request)
         except REFUSALS as error:
             problem = str(error)

@@ -14,6 +14,7 @@ from bakeoff.accounts import edit_keys
 from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
 from bakeoff.accounts.models import ApiKey
 from bakeoff.dashboard.access import ADMIN, project_for
+from bakeoff.dashboard.refusals import show_refusal
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
@@ -35,7 +36,7 @@ def make_key(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         _key, text = edit_keys.make_key(project=project, draft=draft, by=str(request.user))
     except KeyRuleError as error:
-        messages.error(request, str(error))
+        show_refusal(request, error)
         return redirect("team", slug)
     announce_change(cache_client())
     messages.success(request, _("Copy the key now, it is shown only once: %(key)s") % {"key": text})
@@ -56,7 +57,7 @@ def change_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
             origins=request.POST.get("origins", "").split(),
         )
     except KeyRuleError as error:
-        messages.error(request, str(error))
+        show_refusal(request, error)
         return redirect("team", slug)
     announce_change(cache_client())
     messages.success(request, _("Saved."))

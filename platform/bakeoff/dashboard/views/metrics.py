@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from bakeoff.dashboard.access import ANALYST, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.create_metric import CannotCreateError, create_metric
 from experiments.models import Metric
 
@@ -78,7 +79,7 @@ def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             create_metric(metric=form.instance, by=str(request.user))
         except CannotCreateError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, _("Metric created."))
             return redirect("metrics", slug)

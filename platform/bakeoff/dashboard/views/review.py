@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from bakeoff.dashboard.access import ANALYST, may, project_for
+from bakeoff.dashboard.refusals import show_refusal
 from experiments.actions.claim_review import (
     ClaimedByAnotherError,
     claim_next_review,
@@ -44,7 +45,7 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
         except ClaimedByAnotherError:
             messages.error(request, _("Someone else is reviewing this entry."))
         except CannotReviewError as error:
-            messages.error(request, str(error))
+            show_refusal(request, error)
         return redirect("feedback", slug)
     counts = (
         Feedback.objects.counted()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
+from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_page import page_of as run_page
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.reports.stored_text import end_sentence, show_stored
 from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
@@ -36,7 +35,7 @@ def train(request: HttpRequest, slug: str, key: str) -> HttpResponse:
             trigger=str(request.user),
         )
     except CannotTrainError as error:
-        messages.error(request, end_sentence(show_stored(str(error))))
+        show_refusal(request, error)
         return redirect("surface", slug, key)
     return redirect("run", run.pk)
 

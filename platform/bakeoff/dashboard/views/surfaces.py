@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
+from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface, put_surface
 from experiments.models import Decision, Experiment
 from inference.algorithms import algorithms_of
@@ -108,7 +109,7 @@ def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
                     project=project, key=key, values=form.values(), replace=False, by=str(request.user)
                 )
             except CannotChangeSurfaceError as error:
-                form.add_error(error.field, str(error))
+                add_refusal(form, error)
             else:
                 messages.success(
                     request,
@@ -132,7 +133,7 @@ def edit_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         try:
             patch_surface(surface=surface, changes=form.values(), by=str(request.user))
         except CannotChangeSurfaceError as error:
-            form.add_error(error.field, str(error))
+            add_refusal(form, error)
         else:
             messages.success(request, _("Saved."))
             return redirect("surface", slug, key)

@@ -16,6 +16,7 @@ from bakeoff.accounts.models import Membership
 from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.refusals import show_refusal
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -56,7 +57,7 @@ def set_member(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, _("%(name)s is the last admin of this project.") % {"name": name})
         return redirect("team", slug)
     except ValueError as error:
-        messages.error(request, str(error))
+        show_refusal(request, error)
         return redirect("team", slug)
     messages.success(request, _("Saved."))
     return redirect("team", slug)
