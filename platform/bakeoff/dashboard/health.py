@@ -214,18 +214,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
         info: Any = cache.info("memory")
         background = read_background(cache)
         heartbeats = read_heartbeats(cache)
-        labels = _labels_of(heartbeats.values(), projects)
-        processes: list[dict[str, Any]] = [
-            {
-                "name": name,
-                "work": one.work,
-                "issues": one.issues,
-                "surfaces": len(one.champion),
-                "breakers": [labels[pk] for pk in one.breakers if pk in labels],
-                "unserved": [labels[pk] for pk in one.unserved if pk in labels],
-            }
-            for name, one in heartbeats.items()
-        ]
+        processes = _describe_processes(heartbeats, projects)
         return {
             "cache": True,
             "cache_memory": info["used_memory"],
@@ -252,6 +241,24 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "spilled": 0,
             "health_issues": [issue],
         }
+
+
+def _describe_processes(
+    heartbeats: Mapping[str, ServingHeartbeat], projects: QuerySet[Project]
+) -> list[dict[str, Any]]:
+    """Return the web processes as the page shows them; versions of other projects have no label."""
+    labels = _labels_of(heartbeats.values(), projects)
+    return [
+        {
+            "name": name,
+            "work": one.work,
+            "issues": one.issues,
+            "surfaces": len(one.champion),
+            "breakers": [labels[pk] for pk in one.breakers if pk in labels],
+            "unserved": [labels[pk] for pk in one.unserved if pk in labels],
+        }
+        for name, one in heartbeats.items()
+    ]
 
 
 def _labels_of(heartbeats: Iterable[ServingHeartbeat], projects: QuerySet[Project]) -> dict[int, str]:

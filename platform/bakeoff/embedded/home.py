@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING
 from bakeoff.embedded.errors import StartError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bakeoff.environment import Environment
 
 FREE_BYTES_NEEDED = 300 * 1024 * 1024
@@ -33,29 +35,12 @@ def prepare_home(environment: Environment) -> IO[str]:
     """
     home = environment.home
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(PermissionError):  # somebody else's folder that we may write in
-            home.chmod(0o700)  # keys, texts and models are nobody else's
-        for folder in ("artifacts", "snapshots", "logs", "cache"):
-            (home / folder).mkdir(parents=True, exist_ok=True)
-        environment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folders(environment)
         # Opened for appending: the process that holds the lock has its id in there.
         lock = (environment.run_folder / "lock").open("a+")
-        probe = home / "run_probe"
-        probe.write_text("")
-        probe.unlink()
     except OSError as error:
         raise StartError(_why_unwritable(error, environment)) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip() or "another process"
-        lock.close()
-        raise StartError(
-            f"Home {home} is in use by process {owner}: stop that one, or choose another home "
-            "with BAKEOFF_HOME."
-        ) from None
+    _take_lock(lock, home)
     free = shutil.disk_usage(home).free
     if free < FREE_BYTES_NEEDED:
         lock.close()
@@ -67,6 +52,34 @@ def prepare_home(environment: Environment) -> IO[str]:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def _make_folders(environment: Environment) -> None:
+    home = environment.home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # somebody else's folder that we may write in
+        home.chmod(0o700)  # keys, texts and models are nobody else's
+    for folder in ("artifacts", "snapshots", "logs", "cache"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    environment.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A read-only mount lets folders that exist pass: only a written file shows it.
+    probe = home / "run_probe"
+    probe.write_text("")
+    probe.unlink()
+
+
+def _take_lock(lock: IO[str], home: Path) -> None:
+    # The kernel lets go of it when the process ends, however it ends: no stale file is in the way.
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip() or "another process"
+        lock.close()
+        raise StartError(
+            f"Home {home} is in use by process {owner}: stop that one, or choose another home "
+            "with BAKEOFF_HOME."
+        ) from None
 
 
 def _why_unwritable(error: OSError, environment: Environment) -> str:

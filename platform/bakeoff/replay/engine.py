@@ -130,13 +130,7 @@ class Replay:
             ReplayError: it stopped; the message says where and why.
         """
         self._print_plan()
-        # A project of its own: what an earlier replay recorded must not be learnt from.
-        self._project = create_numbered_project(prefix="replay", name=self._dataset.name, by=OPERATOR)
-        draft = KeyDraft(PUBLIC, "visitors")
-        _, self._key = make_key(project=self._project, draft=draft, by=OPERATOR)
-        self._load()
-        self._surface = self._make_surface()
-        self._crown_popularity()
+        self._set_up()
         result = ReplayResult(self._project.slug, "", public_key=self._key)
         challenger = self._wait_for_schedule()
         frozen = self._train("frozen-text")
@@ -157,6 +151,21 @@ class Replay:
         result.experiments.append(self._compete(second, self._plan.second))
         result.champion = str(self._surface.versions.champions().get())
         self._reporter.echo(f"{self._ledger.fallbacks} answers were fallbacks.")
+        self._check(result)
+        return result
+
+    def _set_up(self) -> None:
+        """Create a project with everything up to its first champion."""
+        # A new one each time: what an earlier replay recorded must not be learnt from.
+        self._project = create_numbered_project(prefix="replay", name=self._dataset.name, by=OPERATOR)
+        draft = KeyDraft(PUBLIC, "visitors")
+        _, self._key = make_key(project=self._project, draft=draft, by=OPERATOR)
+        self._load()
+        self._surface = self._make_surface()
+        self._crown_popularity()
+
+    def _check(self, result: ReplayResult) -> None:
+        """Compare what the platform acknowledged and decided with what it stores and serves."""
         self._differences += check_ledger(self._project, self._ledger, self._reporter)
         self._differences += check_champion(
             url=self._options.url,
@@ -166,7 +175,6 @@ class Replay:
             reporter=self._reporter,
         )
         result.differences = self._differences
-        return result
 
     def _print_plan(self) -> None:
         plan, options = self._plan, self._options
