@@ -96,6 +96,7 @@ def _judge_shadow(surface: Surface) -> None:
         if comparison.answers < surface.shadow_first:
             continue
         fails = comparison.errors > MAX_ERROR_SHARE * comparison.answers
+        # The alias and the record of its move stand or fall together.
         with transaction.atomic():
             move_alias(
                 version=version,

@@ -14,6 +14,7 @@ from experiments.models.experiment import WrongStateError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# About two printed pages: the report shows them whole.
 MAX_LEARNINGS = 5000
 
 

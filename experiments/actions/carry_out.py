@@ -48,6 +48,7 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
         CannotPromoteError: a web process cannot serve what is to be shipped; the experiment runs on.
     """
     answered = _check_servable(experiment, verdict)
+    # End, promotion, losers and record in one: an interrupted verdict is carried out anew, not halfway.
     with transaction.atomic():
         decision = end_by_verdict(experiment=experiment, verdict=verdict, by=by, answered=answered)
     confirm_champion(decision)

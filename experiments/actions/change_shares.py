@@ -51,6 +51,7 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
         ValueError: shares that break their rule.
     """
     with transaction.atomic():
+        # A ramp and an operator may open an epoch at once; the second sees what the first has changed.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.state != Experiment.State.RUNNING:
             raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
@@ -86,6 +87,7 @@ def _check_shares(
         raise ValueError(f"allocation == {allocation:g}, must be in (0, 1].")
     if weights.keys() != before.keys():
         raise ValueError(f"weights of {sorted(weights)}, must be of {sorted(before)}.")
+    # The tolerance is for thirds and sevenths typed with a few digits; assignment itself scales to 1.
     if any(weight < 0 for weight in weights.values()) or abs(sum(weights.values()) - 1) > 1e-6:
         raise ValueError(f"sum of weights == {sum(weights.values()):g}, must be 1, none negative.")
     if allocation < experiment.allocation and not change.accept_moves:
@@ -94,6 +96,7 @@ def _check_shares(
             "leave. Stop the experiment, or switch it off for a while; or accept_moves."
         )
     moved = sum(abs(weights[key] - before[key]) for key in before) / 2
+    # Above the rounding of a sum of a few weights: 0 to the eye is no move.
     if moved > 1e-9 and not (change.accept_moves or experiment.sticky):
         raise WouldReshuffleError(
             f"these weights would move {moved:.1%} of the units to another variant, and they would be "

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from experiments.models import Layer
     from inference.models import Surface
 
+# People who try a variant out; each process keeps them in memory for every request.
 MAX_FORCED = 1000
+# Each step is an epoch, and every look reads the totals of every epoch.
 MAX_STEPS = 50
 MAX_CONDITION_BYTES = 256 * 1024  # every web process reads all of them again and again
 

@@ -9,6 +9,7 @@ from bakeoff.accounts.refused import RefusedError
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Metric
 
+# A window stands in for the policy's here: it decides only whether the fields agree.
 DAY_SECONDS = 86_400.0
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from experiments.models import Layer
 
 
+# Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
 
@@ -123,6 +124,7 @@ def check_draft(draft: ExperimentDraft) -> None:
             f"allocation == {draft.allocation:g}, must be in (0, 1].", field="allocation"
         )
     total = sum(variant.weight for variant in draft.variants)
+    # As of `change_shares`: thirds typed with a few digits are 1.
     if abs(total - 1) > 1e-6 or any(variant.weight < 0 for variant in draft.variants):
         raise CannotDefineError(f"sum of weights == {total:g}, must be 1.", field="variants")
     _check_parts(draft)

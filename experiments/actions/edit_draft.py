@@ -98,6 +98,7 @@ def edit_draft(
         changes = _changes(before, after)
         if not changes:
             return locked
+        # A savepoint: the outer transaction still records nothing, and ends well, after a taken key.
         try:
             with transaction.atomic():
                 _write_changes(locked, before, after)

@@ -72,6 +72,7 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     """
     _drain_all()
     ids = ids_of_person(project_id, unit_id)
+    # Rows and entry in one: the trail never names an erasure that did not happen.
     with transaction.atomic():
         rows = {name: query.delete()[0] for name, query in rows_of_person(project_id, ids).items()}
         rows["observations"] = Observation.objects.filter(

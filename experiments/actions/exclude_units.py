@@ -20,7 +20,9 @@ def exclude_units(*, project_id: int, unit_ids: Sequence[str], by: str) -> int:
         for unit in dict.fromkeys(unit_ids)
     ]
     with transaction.atomic():
+        # Counted before and after, because an insert that ignores conflicts does not say what was new.
         before = ExcludedUnit.objects.filter(project_id=project_id).count()
+        # Excluded once is excluded for good: the first reason and time stay.
         ExcludedUnit.objects.bulk_create(rows, ignore_conflicts=True)
         added = ExcludedUnit.objects.filter(project_id=project_id).count() - before
         record_audit(

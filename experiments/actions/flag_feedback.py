@@ -11,7 +11,9 @@ from experiments.training_data.examples import labels_of_surface
 from inference.models import Surface
 from inference.training.label_names import fold_label
 
+# Two people may write "nice"; three who write the same whole text within a day are copies.
 UNITS_WITH_ONE_TEXT = 3
+# A piece of feedback every half minute: more than a person who reads does.
 UNIT_PER_TEN_MINUTES = 20
 # A variant's last ten minutes against its mean ten minutes of the day before them.
 BURST_TIMES = 5

@@ -34,6 +34,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
     """
     now = now or timezone.now()
     with transaction.atomic():
+        # Another process that looks at it holds the row: this one has nothing left to do.
         row = Experiment.objects.select_for_update(skip_locked=True).filter(pk=experiment_id)
         if not row.exists():
             return None  # another process looks, or a person changes it: the next tick asks again

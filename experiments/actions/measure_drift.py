@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RECENT, EARLIER = timedelta(days=2), timedelta(days=14)
 PAUSE = timedelta(minutes=30)  # beat asks hourly, and at each start
+# Enough for shares to half a per cent, and read in a second.
 MAX_ROWS = 20_000
 # What is served and what it is served for, newest first; a sample is enough for shares.
 _SERVED = """

@@ -35,6 +35,7 @@ def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
     """
     check_place_of(version)
     answered = check_servable(version)
+    # After the processes were asked, which takes seconds: no lock is held while they load it.
     with transaction.atomic():
         # Again: an experiment may have started while processes were asked.
         check_place_of(version)

@@ -29,6 +29,7 @@ GRACE = timedelta(seconds=10)
 # waited. An encoder that cannot be had fails them all, again and again.
 EMBED_PAUSE, MAX_EMBED_PAUSE = timedelta(seconds=30), timedelta(hours=1)
 EMBED_CHUNK = 500
+# A turn sends 10,000 items at most: the queue stays short enough for new items to come soon.
 MAX_EMBED_CHUNKS = 20
 
 
@@ -56,6 +57,7 @@ def _mark(surface: Surface) -> None:
 def _send_runs() -> int:
     queued = Q(state=TrainingRun.State.QUEUED, queued_at__lt=Now() - GRACE)
     due = TrainingRun.objects.filter(queued) | TrainingRun.objects.abandoned()
+    # In the order in which they were queued.
     return sum(send(RUN_TRAINING, pk) for pk in due.order_by("pk").values_list("pk", flat=True))
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+# One matrix product each; more would hold memory, fewer would pay for each trip.
 UNITS_PER_BATCH = 500
 UNITS_PER_HAND_OUT = 200  # times hundreds of surfaces: Redis answers nobody else meanwhile
 LEASE_SECONDS = 120.0  # a batch takes a second; a machine that pages takes longer

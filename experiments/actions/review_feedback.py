@@ -28,6 +28,7 @@ def review_feedback(*, feedback: Feedback, state: str, reason: str, by: str) -> 
     if state in {Feedback.State.HIDDEN, Feedback.State.SPAM} and not reason:
         raise CannotReviewError(f"reason == '', must say why it is {state}.", field="reason")
     with transaction.atomic():
+        # Two reviewers follow each other: `from` in the trail is what the one before left.
         feedback = Feedback.objects.select_for_update().get(pk=feedback.pk)
         before = feedback.state
         feedback.state, feedback.state_reason = state, reason
@@ -38,6 +39,7 @@ def review_feedback(*, feedback: Feedback, state: str, reason: str, by: str) -> 
                 "UPDATE experiments_feedback SET xid = pg_current_xact_id() WHERE id = %s",
                 [feedback.pk],
             )
+        # One review per reviewer: agreement compares people, not changes of mind.
         Review.objects.update_or_create(
             feedback=feedback, reviewer=by, defaults={"state": state, "reason": reason}
         )

@@ -34,6 +34,7 @@ def shadow_version(*, version: ModelVersion, by: str, reason: str) -> None:
         CannotShadowError: it serves, it was rejected, or it is in an experiment.
     """
     with transaction.atomic():
+        # Against a promotion at the same time: a champion never goes into shadow.
         locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
         if locked.alias not in MOVABLE:
             raise CannotShadowError(

@@ -39,6 +39,7 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
         raise CannotStartError(str(error).removesuffix(".")) from error
     try:
         with transaction.atomic():
+            # Of two starts, or a start and an edit, the second sees what the first has written.
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
             # Two starts on one surface, or in one layer, wait for each other here.
             type(locked.surface).objects.select_for_update().get(pk=locked.surface_id)

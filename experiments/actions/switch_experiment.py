@@ -20,6 +20,7 @@ def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
         WrongStateError: it does not run.
     """
     with transaction.atomic():
+        # Against an end at the same time: what has ended is not turned on.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.state != Experiment.State.RUNNING:
             raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")

@@ -9,6 +9,7 @@ from bakeoff.accounts.models import AuditEntry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# As the column is wide.
 MAX_SUBJECT = 200
 
 

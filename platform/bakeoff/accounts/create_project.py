@@ -19,6 +19,7 @@ def create_project(*, slug: str, name: str, by: str) -> Project:
     Raises:
         IntegrityError: the slug is taken.
     """
+    # A savepoint where the caller has a transaction: a taken slug does not end it.
     with transaction.atomic():
         project = Project.objects.create(slug=slug, name=name)
         record_audit(project.pk, actor=by, action="create project", subject=slug)

@@ -16,6 +16,7 @@ from bakeoff.public_address import AddressError, PublicUrl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Compared with the origin of every request of a page.
 MAX_ORIGINS = 50
 MAX_NAME = 100
 

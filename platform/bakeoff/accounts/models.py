@@ -156,6 +156,7 @@ class ApiKey(models.Model):
             project=project,
             name=name,
             kind=kind,
+            # Enough to recognise a key by, too little to guess the rest of 192 bits.
             prefix=text[:8],
             digest=digest_of(text),
             scopes=scopes_of(kind) if scopes is None else list(scopes),

@@ -26,6 +26,7 @@ def reset_login(*, username: str, project: Project, by: str) -> str:
     """
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with transaction.atomic():
+        # Of two demonstrations that start at once one inserts.
         person, _ = User.objects.get_or_create(
             username=username, defaults={"is_staff": True, "is_superuser": True}
         )

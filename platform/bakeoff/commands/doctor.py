@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bakeoff.environment import Environment
 
+# 15.0 as `server_version_num` writes it: the oldest that the tests run against.
 OLDEST_POSTGRES = 150_000
 
 

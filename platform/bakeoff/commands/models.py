@@ -16,6 +16,7 @@ from bakeoff.commands.terminal import console, echo, fail, progress
 if TYPE_CHECKING:
     from inference.models import ModelVersion, Surface, TrainingRun
 
+# As often as a progress bar should move.
 POLL_SECONDS = 0.3
 NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}

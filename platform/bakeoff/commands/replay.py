@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bakeoff.replay.engine import ReplayResult
 
 FAVOURITE_PORT = 8000
+# The loop looks for work this often: a demonstration should not wait for a schedule.
 TICK_SECONDS = 0.5
 
 

@@ -21,6 +21,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# A log of an hour-long load has 720 lines then.
 PLAIN_EVERY_SECONDS = 5.0
 console = Console(highlight=False, soft_wrap=True)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from inference.serving.heartbeats import ServingHeartbeat
 
 logger = logging.getLogger(__name__)
+# PostgreSQL refuses writes on a full disk; at nine tenths there is time to make room.
 FULL_SHARE = 0.9
 CARRY_OUT_WITHIN, EMBED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 LATE_LOOKS = 10  # times the pause between looks

@@ -9,6 +9,7 @@ from django.core.paginator import Page, Paginator
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+# A screen and a half.
 PER_PAGE = 30
 
 

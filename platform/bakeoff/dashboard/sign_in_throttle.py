@@ -14,10 +14,12 @@ from ipaddress import IPv6Address, ip_address
 import redis
 import redis.exceptions
 
+# A quarter of an hour: long for a guesser, short for a person who mistyped.
 WITHIN_SECONDS = 900
 MAX_FAILURES = 10  # of a name at an address
 MAX_FAILURES_OF_ADDRESS = 30  # an office behind one address mistypes too
 MAX_FAILURES_OF_NAME = 100  # ten addresses that are each at their limit
+# Longer than a holiday: a name under attack signs in from where it always does.
 REMEMBERED_SECONDS = 90 * 86_400
 
 

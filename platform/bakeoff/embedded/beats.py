@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from inference.serving.beats import Beat
 
 UNLIMITED_QUEUES = frozenset({"train"})  # a training run takes as long as it takes
+# A cache that is frozen must not hold the supervisor, which restarts it.
 READ_SECONDS = 5.0
 
 

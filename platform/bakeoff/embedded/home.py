@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bakeoff.environment import Environment
 
+# PostgreSQL's first cluster and its log, and a first model with its snapshot.
 FREE_BYTES_NEEDED = 300 * 1024 * 1024
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     HangTest = Callable[[Child], dict[int, str]]
 
 logger = logging.getLogger(__name__)
+# A child that ends is seen within it; looking costs a system call per process.
 TURN_SECONDS = 1.0
+# Between two starts of a child that ends at once: no core is burnt on it.
 MAX_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # up for so long, it starts with a short pause again
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+# From the kill until the kernel has let go; a process that sits in a disk takes longest.
 KILL_SECONDS = 5.0
 _OURS = {"bakeoff.asgi:application", "bakeoff.celery"}
 

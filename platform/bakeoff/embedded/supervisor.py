@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ONE_THREAD", "Platform", "running_platform", "stop_on_terminate", "with_tick"]
 
+# Models are loaded before the first answer, on two busy cores.
 WEB_READY_SECONDS = 60
 # Web lets requests end for ten seconds; a worker that is still in its task then is killed, and the
 # reconciler sends the task again.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bakeoff.environment import Environment
 
 START_SECONDS = 120  # its log may be long
+# A server of a supervisor that died writes its last changes before it ends.
 ORPHAN_SECONDS = 10.0
 
 

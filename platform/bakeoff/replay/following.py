@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bakeoff.replay.reporter import Reporter
     from inference.models import ModelVersion
 
+# As often as a progress bar should move.
 POLL_SECONDS = 0.2
 TIMEOUT_SECONDS = 3600  # the longest training of a demonstration takes minutes
 # A verdict comes with a look, a second or two after the last unit is complete; 30 s on a busy machine.

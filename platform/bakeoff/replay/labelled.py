@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion
 
 BASELINE = "tfidf"
+# Two cores answer no faster with more.
 CONNECTIONS = 8
+# A visitor corrects the answer at once; the window only has to be longer than that.
 WINDOW_SECONDS = 5.0
 
 

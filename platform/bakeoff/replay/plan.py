@@ -12,6 +12,7 @@ from bakeoff.replay.visitors import SimulatedVisitor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Enough to learn from, and a fifth of each unit's log to be judged on.
 PAST_SHARE = 0.8
 EXPLORATION = 0.05  # temperature of the draw: enough to swap neighbours now and then
 FIRST_SHARE = 0.7  # of the held-out likes; the second experiment's loss is plain on less

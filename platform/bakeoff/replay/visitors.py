@@ -12,8 +12,11 @@ import httpx2
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# Two cores answer no faster with more.
 CONNECTIONS = 8
+# A server that restarts is back within them.
 RETRIES = 20
+# Few visitors rate what they click.
 RATES_ONE_IN = 3
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+# Of each list: the page is a summary, and every list has a page of its own.
 SHOWN = 20
 
 

@@ -30,6 +30,7 @@ from experiments.reports.notebook import notebook_of
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_DAYS = 90
+# Per variant; all of them stand on the page of feedback.
 QUOTES = 3
 
 

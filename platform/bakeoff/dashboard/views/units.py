@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 
+# Of each kind of row: what the unit did in a visit or two.
 LATEST = 30
 
 
