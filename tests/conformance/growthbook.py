@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.assignment.conditions import compile_condition
-from experiments.assignment.growthbook import (
-    EvaluationContext,
+from experiments.assignment.growthbook import evaluate_feature, run_experiment
+from experiments.assignment.growthbook_context import EvaluationContext
+from experiments.assignment.growthbook_ranges import (
     bucket_ranges,
     choose_variation,
     equal_weights,
-    evaluate_feature,
     in_namespace,
-    run_experiment,
 )
 from experiments.assignment.hashing import growthbook_bucket
 
