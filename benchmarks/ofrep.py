@@ -188,7 +188,9 @@ def _unleash(stage, home: Path):
 
 def _routing(count: int) -> Row:
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
-    from bakeoff.gateway.slates.recorder import Visitor, choose_route
+    from bakeoff.gateway.http.caller import FULL_CONSENT
+    from bakeoff.gateway.slates.choose_version import choose_version
+    from bakeoff.gateway.slates.visitors import Visitor
     from experiments.assignment import (
         UNKNOWN_UNIT,
         ExperimentRule,
@@ -209,14 +211,14 @@ def _routing(count: int) -> Row:
         experiments.append(RunningExperiment(n, f"e{n}", "home", 1, rule, variants))
     surface = SurfaceConfig(1, "home", "recommend", (), 200, 0.0, (), None, tuple(experiments))
     rules = {e.key: e.rule for e in experiments}
-    live = ServingConfig(flags={1: ProjectFlags({}, rules, {}, {}, "")})
+    config = ServingConfig(flags={1: ProjectFlags({}, rules, {}, {}, "")})
     key = KeyConfig(1, "shop", "pk", ())
-    visitors = [Visitor(key, surface, f"user-{n}", {}, False, None) for n in range(2000)]
+    visitors = [Visitor(key, surface, f"user-{n}", {}, False, True, FULL_CONSENT) for n in range(2000)]
     times = []
     for _ in range(5):
         start = time.perf_counter()
         for visitor in visitors:
-            choose_route(live, visitor, {}, UNKNOWN_UNIT)
+            choose_version(config, visitor, {}, UNKNOWN_UNIT)
         times.append((time.perf_counter() - start) / len(visitors) * 1000)
     middle, spread = median_of(times)
     return Row(f"routing among {count} running experiments", middle, "ms", None, None, "ours <= 0.1",

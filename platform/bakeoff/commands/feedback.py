@@ -8,7 +8,7 @@ import click
 
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo, progress
-from bakeoff.gateway.intake.feedback_fields import KINDS
+from bakeoff.gateway.intake.requests import KINDS
 
 
 @click.group()

@@ -19,6 +19,8 @@ from inference.serving.changes import project_events_channel
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from bakeoff.gateway.http.request import Request
+
 HEARTBEAT_SECONDS = 15.0
 
 
@@ -34,7 +36,24 @@ def project_of_ticket(secret: str, ticket: str) -> int:
         raise ApiError(401, "no_valid_ticket", f"The ticket does not hold: {error}.") from error
 
 
-async def stream_project_events(cache: redis.asyncio.Redis, project: int) -> AsyncIterator[bytes]:
+class ProjectEventStreams:
+    """The handler of the stream; one in a process."""
+
+    def __init__(self, cache: redis.asyncio.Redis, secret: str) -> None:
+        """Remember where to listen, and by what tickets are signed."""
+        self._cache, self._secret = cache, secret
+
+    async def stream(self, request: Request) -> AsyncIterator[bytes]:
+        """Return the events of the project that the request has a ticket for.
+
+        Raises:
+            ApiError: 401.
+        """
+        project = project_of_ticket(self._secret, request.query("ticket"))
+        return _events(self._cache, project)
+
+
+async def _events(cache: redis.asyncio.Redis, project: int) -> AsyncIterator[bytes]:
     """Yield a word whenever something happens; ends when the cache goes away, and the page polls."""
     try:
         async for word in subscribe(

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import orjson
 import redis.exceptions
 
 from bakeoff.gateway.config.config_watcher import MAX_AGE_SECONDS
+from bakeoff.gateway.http.routes import Answer
 from experiments.ingest.spill import MAX_ENTRIES, STREAM, why_unfit
 
 if TYPE_CHECKING:
     from bakeoff.gateway.cache import BoundedRedis
     from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
     from bakeoff.gateway.database import Connector
+    from bakeoff.gateway.http.request import Request
     from inference.supervision import Supervisor
 
 SPILL_SECONDS = 1.0
@@ -50,19 +53,20 @@ class Readiness:
     supervisor: Supervisor
     _looking: asyncio.Task[_Stores] | None = field(default=None, init=False)
 
-    def health(self) -> tuple[int, bytes]:
-        """Say whether the process lives: it answers, and none of its long-lived work hangs."""
+    async def health(self, _request: Request) -> Answer:
+        """Answer whether the process lives: it answers, and none of its long-lived work hangs."""
         hung = [status.name for status in self.supervisor.statuses if not status.alive]
         if hung:
-            return 503, orjson.dumps({"status": "hung", "work": hung})
-        return 200, b'{"status":"ok"}'
+            return Answer(503, orjson.dumps({"status": "hung", "work": hung}), [])
+        return Answer(200, b'{"status":"ok"}', [])
 
-    async def readiness(self, *, strict: bool) -> tuple[int, bytes]:
-        """Say whether it should get traffic.
+    async def readiness(self, request: Request) -> Answer:
+        """Answer whether it should get traffic.
 
-        Args:
-            strict: whether everything must be well: both stores, and every row of the configuration.
+        With `?strict`, everything must be well: both stores, and every row of the configuration.
         """
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        strict = "strict" in parse_qs(query, keep_blank_values=True)
         if self._looking is None or self._looking.done():
             # Anybody may ask, and often: all who ask meanwhile get the same answer.
             self._looking = asyncio.create_task(self._look())
@@ -92,7 +96,7 @@ class Readiness:
                 for one in self.supervisor.statuses
             ],
         }
-        return (200 if ready else 503), orjson.dumps(body)
+        return Answer(200 if ready else 503, orjson.dumps(body), [])
 
     async def _look(self) -> _Stores:
         postgres, (answers, no_spill) = await asyncio.gather(

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crawleruseragents import is_crawler
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
-from bakeoff.gateway.http import fields
 from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.http.fields import flag, json_object, parse, request_type, rule
 from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from bakeoff.gateway.config.serving_config import KeyConfig
+    from bakeoff.gateway.http.fields import Ids
     from bakeoff.gateway.http.rate_limits import Rates
     from bakeoff.gateway.http.request import Request
-    from bakeoff.gateway.intake.identity_resolver import Ids
 
 MAX_USER_AGENT = 512
+
+
+@request_type
+class Consent:
+    """What a visitor consents to; what is not refused is granted.
+
+    Attributes:
+        analytics: facts may be stored at all.
+        training: models may learn from them.
+    """
+
+    analytics: bool = rule(flag, default=True)
+    training: bool = rule(flag, default=True)
+
+
+FULL_CONSENT = Consent(analytics=True, training=True)
+
+
+def read_consent(value: Any, name: str) -> Consent:
+    """Read the consent of a body: an object of booleans.
+
+    Raises:
+        ApiError: it is none.
+    """
+    return FULL_CONSENT if value is None else parse(Consent, json_object(value, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,38 +129,17 @@ class Caller:
                 400, "crawler", f"user-agent == '{shown}', is a crawler's: it is no visitor."
             )
 
+    def limit(self, consent: Consent) -> Consent:
+        """Return a visitor's consent, less training where the browser opted out or is a crawler's."""
+        if consent.training and (self.opted_out or self.is_crawler):
+            return replace(consent, training=False)
+        return consent
+
     def names_crawler(self, user_agent: object) -> bool:
         """Whether a server says in the body that its visitor is a crawler; a page's key cannot."""
         if self.key.kind != SECRET or not isinstance(user_agent, str):
             return False
         return _is_crawler(user_agent[:MAX_USER_AGENT])
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """What may be done with a fact.
-
-    Attributes:
-        analytics: it may be kept at all.
-        training: models may learn from it.
-    """
-
-    analytics: bool
-    training: bool
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any], caller: Caller) -> Consent:
-        """Read `consent`; what is not said is given, but for training under an opt-out.
-
-        Raises:
-            ApiError: it is not an object of booleans.
-        """
-        said = fields.mapping(data, "consent")
-        return cls(
-            analytics=fields.flag(said, "analytics", default=True),
-            training=fields.flag(said, "training", default=True)
-            and not (caller.opted_out or caller.is_crawler),
-        )
 
 
 @lru_cache(maxsize=10_000)

@@ -10,12 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bakeoff.gateway.http.request import Receive, Scope, Send
+    from bakeoff.gateway.http.request import Asgi, Receive, Scope, Send
     from bakeoff.public_address import PublicUrl, TrustedProxies
-
-    Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Front:

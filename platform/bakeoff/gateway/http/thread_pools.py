@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bakeoff.gateway.app import Asgi
-    from bakeoff.gateway.http.request import Receive, Scope, Send
+    from bakeoff.gateway.http.request import Asgi, Receive, Scope, Send
 
 
 class Pools:

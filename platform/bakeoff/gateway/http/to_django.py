@@ -15,9 +15,7 @@ from bakeoff.gateway.http.bodies import BULK, FORM, BodyLimits, BodyReader
 from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bakeoff.gateway.http.request import Message, Receive, Scope, Send
+    from bakeoff.gateway.http.request import Asgi, Message, Receive, Scope, Send
 
 # A client that takes none of an answer for this long is not waited for.
 SEND_SECONDS = 30.0
@@ -28,7 +26,7 @@ _ASCII = "".join(chr(n) for n in range(128))
 class Rest:
     """Hands requests with their whole body to another application."""
 
-    def __init__(self, application: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, application: Asgi) -> None:
         """Remember who answers."""
         self._application = application
 

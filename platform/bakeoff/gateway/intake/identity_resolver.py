@@ -1,4 +1,4 @@
-"""The units of a request's ids, remembered: what an id stands for never changes once it was met.
+"""The units of a request's ids, remembered: what an id stands for never changes once it was linked.
 
 A project in which no ids were ever linked, and a request without an anonymous id, pay nothing.
 """
@@ -6,7 +6,6 @@ A project in which no ids were ever linked, and a request without an anonymous i
 from __future__ import annotations
 
 import contextlib
-from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.database import Connector, Lookup
+from bakeoff.gateway.remembered import Remembered
 from experiments.ingest.identity import link, resolve, unit_of_pair
 from inference.serving.changes import CHANNEL
 
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     import psycopg
 
     from bakeoff.gateway.config.serving_config import ServingConfig
+    from bakeoff.gateway.http.fields import Ids
 
-    _Together = Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]]
+    # Takes a connection, a project, an anonymous id and a user's id; returns their unit.
+    _UnitOfPair = Callable[[psycopg.AsyncConnection, int, str, str], Awaitable[str]]
 
-REMEMBERED = 200_000
-
-# An anonymous id or none, and a user's id or none; at least one of them.
-Ids = tuple[str | None, str | None]
+MAX_IDS = 200_000
 
 
 class IdentityResolver:
@@ -38,7 +37,8 @@ class IdentityResolver:
     def __init__(self, connector: Connector, cache: redis.asyncio.Redis) -> None:
         """Remember where to ask, and where to say that a project has linked ids now."""
         self._lookup, self._cache = Lookup(connector, "ids", writes=True), cache
-        self._known: OrderedDict[tuple[int, Ids], str] = OrderedDict()
+        self._units: Remembered[tuple[int, Ids], str] = Remembered(MAX_IDS)
+        # Projects whose first link this process made: the configuration learns of it a moment later.
         self._linking: set[int] = set()
 
     async def stop(self) -> None:
@@ -53,7 +53,7 @@ class IdentityResolver:
         self,
         config: ServingConfig,
         project: int,
-        asked: Sequence[Ids],
+        pairs: Sequence[Ids],
         *,
         may_link: bool = True,
         trusted: bool = False,
@@ -63,7 +63,7 @@ class IdentityResolver:
         Args:
             config: the configuration.
             project: whose ids they are.
-            asked: the ids.
+            pairs: the ids.
             may_link: whether ids that come together for the first time are linked; a request that
                 can still be refused must not.
             trusted: whether a secret key asks, which may put any two ids together.
@@ -71,32 +71,31 @@ class IdentityResolver:
         While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
         anonymous id if there is one, so that nobody's variant changes at a login.
         """
-        if not any(self.needs_lookup(config, project, ids) for ids in asked):
-            return [ids[1] or ids[0] or "" for ids in asked]
-        missing = [ids for ids in dict.fromkeys(asked) if (project, ids) not in self._known]
-        found: dict[Ids, str] = {}
+        if not any(self.needs_lookup(config, project, ids) for ids in pairs):
+            return [ids[1] or ids[0] or "" for ids in pairs]
+        missing = [ids for ids in dict.fromkeys(pairs) if (project, ids) not in self._units]
+        units: dict[Ids, str] = {}
         if missing:
-            together = partial(link, trusted=trusted) if may_link else unit_of_pair
-            found = await self._ask(project, missing, together, may_link=may_link)
-        units = []
-        for ids in asked:
-            unit = self._known.get((project, ids)) or found.get(ids) or ids[0] or ids[1] or ""
-            units.append(unit)
-        return units
+            unit_of = partial(link, trusted=trusted) if may_link else unit_of_pair
+            units = await self._ask(project, missing, unit_of, may_link=may_link)
+        return [
+            self._units.get((project, ids)) or units.get(ids) or ids[0] or ids[1] or "" for ids in pairs
+        ]
 
     async def _ask(
-        self, project: int, missing: Sequence[Ids], together: _Together, *, may_link: bool
+        self, project: int, missing: Sequence[Ids], unit_of: _UnitOfPair, *, may_link: bool
     ) -> dict[Ids, str]:
-        found = await self._lookup.ask(lambda connection: _ask(connection, project, missing, together))
-        if found is None:
+        units = await self._lookup.ask(
+            lambda connection: _read_units(connection, project, missing, unit_of)
+        )
+        if units is None:
             return {}
         if may_link and any(None not in ids for ids in missing):
             await self._announce(project)
-        for ids, unit in found.items() if may_link else ():
-            self._known[project, ids] = unit
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        return found
+        # Without a link, a pair's unit is not final: the next request may link it.
+        for ids, unit in units.items() if may_link else ():
+            self._units[project, ids] = unit
+        return units
 
     async def _announce(self, project: int) -> None:
         """Tell the other processes when a project's first ids were linked."""
@@ -107,20 +106,21 @@ class IdentityResolver:
             await self._cache.publish(CHANNEL, b"links")
 
 
-async def _ask(
+async def _read_units(
     connection: psycopg.AsyncConnection,
     project: int,
     missing: Sequence[Ids],
-    together: _Together,
+    unit_of: _UnitOfPair,
 ) -> dict[Ids, str]:
+    """Return the unit of each pair; what comes alone is read in one question."""
     single = [anonymous or user or "" for anonymous, user in missing if not (anonymous and user)]
     aliases = await resolve(connection, project, single) if single else {}
-    found: dict[Ids, str] = {}
+    units: dict[Ids, str] = {}
     for ids in missing:
         anonymous, user = ids
         if anonymous and user:
-            found[ids] = await together(connection, project, anonymous, user)
+            units[ids] = await unit_of(connection, project, anonymous, user)
         else:
             alone = anonymous or user or ""
-            found[ids] = aliases.get(alone, alone)
-    return found
+            units[ids] = aliases.get(alone, alone)
+    return units

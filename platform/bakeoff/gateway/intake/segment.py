@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from bakeoff.gateway.http.errors import ApiError, invalid
-from bakeoff.gateway.http.fields import Clock
+from bakeoff.gateway.intake.clock import Clock
 from experiments import bounds
 from experiments.bounds import EARLIEST, BoundsError, shown
 

@@ -1,197 +1,112 @@
-"""`POST /v1/recommend` and `/v1/compare`: find the unit, assign, rank, commit, answer."""
+"""Recommendations: read what is known of the unit, find candidates, score them, draw a slate."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 
-from bakeoff.gateway.http import fields
-from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
-from bakeoff.gateway.slates.recorder import (
-    Route,
-    Visitor,
-    find_surface,
-    head_of,
-    read_override,
-    slate_row,
-)
 from bakeoff.gateway.slates.remote_scorer import RemoteError
-from experiments.ingest.rows import Rows
 from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
     from bakeoff.gateway.config.versions import ServingVersion
-    from bakeoff.gateway.http.caller import Caller
-    from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
-    from bakeoff.gateway.slates.shadow import Shadows
+    from bakeoff.gateway.slates.requests import RecommendRequest
+    from bakeoff.gateway.slates.visitors import Visitor
+    from inference.serving.models import RemoteModel
+    from inference.serving.ranker import Ranker
 
-KIND = "recommend"
-MAX_K = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _RecommendRequest:
-    """What a request asks, checked."""
-
-    visitor: Visitor
-    k: int
-    only: list[str] | None
-    exclude: list[str]
-
-    @property
-    def surface(self) -> SurfaceConfig:
-        return self.visitor.surface
+RECOMMEND = "recommend"
 
 
-class RecommendHandler:
-    """The handlers; one in a process."""
+class Recommending:
+    """Serves surfaces of the kind `recommend`; one in a process."""
 
-    def __init__(
-        self, recorder: Recorder, reader: GroupRead, remote: RemoteScorer, shadows: Shadows
-    ) -> None:
-        """Remember where to read, ask and write."""
-        self._recorder, self._reader = recorder, reader
-        self._remote, self._shadows = remote, shadows
+    name = RECOMMEND
+
+    def __init__(self, reader: GroupRead, remote: RemoteScorer) -> None:
+        """Remember where units are read, and who scores what this process cannot."""
+        self._reader, self._remote = reader, remote
         self._rng = np.random.default_rng()
 
-    async def answer(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
-        """Answer one request.
-
-        Raises:
-            ApiError: the request breaks a rule.
-        """
-        started = time.perf_counter()
-        surface = find_surface(config, caller.key, data, KIND)
-        forced = read_override(surface, caller.key, data, self._recorder.secret)
-        request = await self._read_request(config, caller, surface, data)
-        route = await self._recorder.route(config, request.visitor, forced)
-        served, slate_request = await self._serve(request, route.version)
-        latency_ms = (time.perf_counter() - started) * 1000
-        slate = slate_row(request.visitor, route, served, latency_ms, surface.exploration)
-        recorded = await self._recorder.record(request.visitor, route, slate)
-        if recorded and surface.shadow_share:
-            self._shadows.shadow_ranking(request.visitor, route, slate, slate_request)
-        answer = {**head_of(route, slate, surface), "items": _items(config, request, served)}
-        if not recorded:
-            answer["recorded"] = False
-        return orjson.dumps(answer)
-
-    async def compare(self, config: ServingConfig, caller: Caller, data: dict[str, Any]) -> bytes:
-        """Answer with the slates of control and treatment, on sides that the server draws.
-
-        Never an exposure: who sees both sides is in no variant.
-
-        Raises:
-            ApiError: the request breaks a rule, or no experiment runs on the surface.
-        """
-        started = time.perf_counter()
-        surface = find_surface(config, caller.key, data, KIND)
-        experiment = surface.experiments[0] if surface.experiments else None
-        if experiment is None:
-            raise ApiError(
-                409,
-                "nothing_to_compare",
-                f"surface '{surface.key}' has no running experiment, must have one.",
-                field="surface",
-            )
-        request = await self._read_request(config, caller, surface, data)
-        if not request.visitor.consent.analytics:
-            raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
-        control, *treatments = experiment.variants.values()
-        treatment = treatments[self._rng.integers(len(treatments))]
-        sides = [control, treatment] if self._rng.random() < 0.5 else [treatment, control]
-        served = [(await self._serve(request, config.version_of(variant)))[0] for variant in sides]
-        pair = {
-            "experiment_id": experiment.experiment_id,
-            "treatment": "ab"[sides.index(treatment)],
-            **{
-                side: {
-                    "variant_id": variant.variant_id,
-                    "items": [slot.item_id for slot in slate.slots],
-                }
-                for side, variant, slate in zip("ab", sides, served, strict=True)
-            },
-        }
-        nothing = ServedSlate(slots=(), fallback=None, candidate_count=0, candidate_hash="")
-        route = Route(None, None, None, "PAIRWISE", forced=True)
-        latency_ms = (time.perf_counter() - started) * 1000
-        row = slate_row(request.visitor, route, nothing, latency_ms, surface.exploration)
-        row.pair = pair
-        await self._recorder.writer.commit(Rows(slates=[row]))
-        answer = {
-            "recommendation_id": row.recommendation_id,
-            "surface": surface.key,
-            **{
-                side: {"items": _items(config, request, slate)}
-                for side, slate in zip("ab", served, strict=True)
-            },
-        }
-        return orjson.dumps(answer)
-
-    async def _read_request(
-        self, config: ServingConfig, caller: Caller, surface: SurfaceConfig, data: dict[str, Any]
-    ) -> _RecommendRequest:
-        k = fields.whole_number(data, "k", 10, min_value=1, max_value=MAX_K)
-        only, exclude = fields.texts(data, "candidates"), fields.texts(data, "exclude")
-        visitor = await self._recorder.read_visitor(config, caller, surface, data)
-        return _RecommendRequest(visitor=visitor, k=k, only=only, exclude=exclude or [])
-
-    async def _serve(
-        self, request: _RecommendRequest, version: ServingVersion | None
-    ) -> tuple[ServedSlate, SlateRequest]:
-        surface = request.surface
-        state = await self._read_cache(surface, version, request.visitor.unit)
+    async def serve(
+        self, request: RecommendRequest, visitor: Visitor, version: ServingVersion | None
+    ) -> KindAnswer:
+        """Return a slate by a version, or by what stands in for it."""
+        surface = visitor.surface
+        state = await self._read_unit(surface, version, visitor.unit)
         slate_request = SlateRequest(
             k=request.k,
             recent=state.recent,
             precomputed=state.precomputed,
             exclude=request.exclude,
-            only=request.only,
+            only=request.candidates,
             static_list=surface.static_list,
             max_candidates=surface.candidates,
             temperature=surface.exploration,
         )
-        if version is not None and version.model is not None and version.model.remote is not None:
-            return await self._serve_remote(request, version, slate_request), slate_request
-        ranker = version.ranker if version is not None else None
-        without = "no_champion" if version is None else "model_unavailable"
-        return serve(ranker, slate_request, rng=self._rng, without=without), slate_request
+        return KindAnswer(
+            await self._draw(slate_request, visitor, version),
+            surface.exploration,
+            partial(_shadow_question, visitor, slate_request),
+        )
 
-    async def _serve_remote(
-        self, request: _RecommendRequest, version: ServingVersion, slate_request: SlateRequest
+    async def recorded_context(self, request: RecommendRequest) -> dict[str, Any]:
+        """Return what the product said."""
+        return request.context
+
+    def body(self, config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
+        """Return the items."""
+        return {"items": titled_items(config, visitor, slate)}
+
+    async def _draw(
+        self, request: SlateRequest, visitor: Visitor, version: ServingVersion | None
     ) -> ServedSlate:
-        """Let somebody else's model score the candidates; its own default order stands in for it."""
+        if version is None:
+            return serve(None, request, rng=self._rng, without="no_champion")
         ranker, model = version.ranker, version.model
-        if ranker is None or model is None or model.remote is None:
-            return serve(None, slate_request, rng=self._rng, without="model_unavailable")
-        found = find_candidates(ranker, slate_request)
-        if not len(found.items):
-            return serve(ranker, slate_request, rng=self._rng, without="static_list")
-        question = {
-            "unit_id": request.visitor.unit,
-            "recent": list(slate_request.recent),
-            "candidates": [ranker.item_ids[i] for i in found.items.tolist()],
-            "context": request.visitor.context,
-        }
-        try:
-            scores = np.array(
-                await self._remote.scores(version.version_id, model.remote, question, len(found.items)),
-                dtype=np.float32,
+        if ranker is not None and model is not None and model.remote is not None:
+            return await self._draw_remotely(
+                request, visitor, ranker, remote=model.remote, version_id=version.version_id
             )
-        except RemoteError as error:
-            found = replace(found, fallback=str(error))
-            scores = ranker.score(found.items, found.recent)
-        return fill_slate(ranker, slate_request, found, scores, rng=self._rng)
+        return serve(ranker, request, rng=self._rng, without="model_unavailable")
 
-    async def _read_cache(
+    async def _draw_remotely(
+        self,
+        request: SlateRequest,
+        visitor: Visitor,
+        ranker: Ranker,
+        *,
+        remote: RemoteModel,
+        version_id: int,
+    ) -> ServedSlate:
+        """Let a remote model score the candidates; its own default order stands in for it."""
+        candidates = find_candidates(ranker, request)
+        if not len(candidates.items):
+            return serve(ranker, request, rng=self._rng, without="static_list")
+        question = {
+            "unit_id": visitor.unit,
+            "recent": list(request.recent),
+            "candidates": [ranker.item_ids[i] for i in candidates.items.tolist()],
+            "context": visitor.context,
+        }
+        count = len(candidates.items)
+        try:
+            answer = await self._remote.scores(version_id, remote, question, count)
+            scores = np.array(answer, dtype=np.float32)
+        except RemoteError as error:
+            candidates = replace(candidates, fallback=str(error))
+            scores = ranker.score(candidates.items, candidates.recent)
+        return fill_slate(ranker, request, candidates, scores, rng=self._rng)
+
+    async def _read_unit(
         self, surface: SurfaceConfig, version: ServingVersion | None, unit: str
     ) -> UnitState:
         """Read candidates and recent items in one round trip."""
@@ -204,10 +119,9 @@ class RecommendHandler:
         )
 
 
-def _items(
-    config: ServingConfig, request: _RecommendRequest, served: ServedSlate
-) -> list[dict[str, Any]]:
-    titles = config.titles.get(request.visitor.key.project_id, {})
+def titled_items(config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> list[dict[str, Any]]:
+    """Return the items of a slate as a client gets them."""
+    titles = config.titles.get(visitor.key.project_id, {})
     return [
         {
             "item_id": slot.item_id,
@@ -215,5 +129,17 @@ def _items(
             "score": slot.score,
             "title": titles.get(slot.item_id, ""),
         }
-        for position, slot in enumerate(served.slots, start=1)
+        for position, slot in enumerate(slate.slots, start=1)
     ]
+
+
+def _shadow_question(visitor: Visitor, request: SlateRequest) -> dict[str, Any]:
+    """Return the same question for a version in shadow: the same history, the same candidates."""
+    return {
+        "unit_id": visitor.unit,
+        "recent": list(request.recent),
+        "only": None if request.only is None else list(request.only),
+        "exclude": list(request.exclude),
+        "precomputed": None if request.precomputed is None else request.precomputed.hex(),
+        "context": visitor.context,
+    }

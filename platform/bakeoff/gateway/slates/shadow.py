@@ -17,9 +17,9 @@ import redis.exceptions
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.slates.recorder import Route, Visitor
+    from bakeoff.gateway.slates.choose_version import ChosenVersion
+    from bakeoff.gateway.slates.visitors import Visitor
     from experiments.ingest.rows import SlateRow
-    from inference.serving.ladder import SlateRequest
 
 logger = logging.getLogger(__name__)
 
@@ -33,52 +33,31 @@ class Shadows:
         self._random = random.Random()  # noqa: S311  a sample, no secret
         self._sending: set[asyncio.Task[None]] = set()
 
-    def shadow_ranking(
-        self, visitor: Visitor, route: Route, slate: SlateRow, slate_request: SlateRequest
-    ) -> None:
-        """Pass a recommendation on: the same history, the same candidates."""
-        if not self._chosen(visitor, route):
-            return
-        self._send(
-            visitor,
-            slate,
-            route,
-            {
-                "unit_id": visitor.unit,
-                "recent": list(slate_request.recent),
-                "only": None if slate_request.only is None else list(slate_request.only),
-                "exclude": list(slate_request.exclude),
-                "precomputed": None
-                if slate_request.precomputed is None
-                else slate_request.precomputed.hex(),
-                "context": visitor.context,
-            },
-        )
-
-    def shadow_labels(self, visitor: Visitor, route: Route, slate: SlateRow, text: str) -> None:
-        """Pass a text on."""
-        if self._chosen(visitor, route):
-            features = slate.context["features"]
-            self._send(visitor, slate, route, {"text": text, "features": features})
-
-    def _chosen(self, visitor: Visitor, route: Route) -> bool:
+    def wants(self, visitor: Visitor, chosen: ChosenVersion) -> bool:
+        """Draw whether a request is passed on; none is whose visitor refuses training."""
+        share = visitor.surface.shadow_share
         return (
-            route.version is not None
+            share > 0
+            and chosen.version is not None
             and visitor.consent.training
-            and self._random.random() < visitor.surface.shadow_share
+            and self._random.random() < share
         )
 
-    def _send(self, visitor: Visitor, slate: SlateRow, route: Route, question: dict[str, Any]) -> None:
+    def send(
+        self, visitor: Visitor, chosen: ChosenVersion, slate: SlateRow, question: dict[str, Any]
+    ) -> None:
+        """Pass a question on, with the answer that was served; does not wait."""
         body = orjson.dumps(
             {
                 "recommendation_id": slate.recommendation_id,
-                "version_id": route.version.version_id if route.version else None,
-                "served_by": route.version.label if route.version else "",
+                "version_id": chosen.version.version_id if chosen.version else None,
+                "served_by": chosen.version.label if chosen.version else "",
                 "served": [(slot[0], slot[1]) for slot in slate.slots],
                 "question": question,
             }
         )
         task = asyncio.create_task(self._push(visitor.surface.surface_id, body))
+        # The loop holds tasks weakly: without this one may be collected before it has run.
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 

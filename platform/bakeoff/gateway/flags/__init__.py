@@ -1,0 +1,1 @@
+"""Experiments as feature flags: OFREP, GrowthBook's payload, rules for our own clients."""

@@ -1,0 +1,185 @@
+"""The door of the fast lane: the way of every request to its handler, and of the answer back.
+
+In this order: the route of the path, its method, the caller's key and rate, the body as the route's
+request type. A handler is called with what has passed all of these, and whatever it raises leaves here
+as the one error shape.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bakeoff.accounts.keys import SECRET, digest_of
+from bakeoff.gateway.http.access import authenticate, key_text, path_key
+from bakeoff.gateway.http.bodies import BodyReader
+from bakeoff.gateway.http.caller import Caller
+from bakeoff.gateway.http.errors import ApiError, of_bounds
+from bakeoff.gateway.http.request import Request, no_events, send_error, send_events, send_json
+from bakeoff.gateway.http.routes import Answer
+from bakeoff.paths import is_api
+from experiments.bounds import BoundsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
+    from bakeoff.gateway.config.serving_config import ServingConfig
+    from bakeoff.gateway.http.key_use import KeyUse
+    from bakeoff.gateway.http.rate_limits import Rates
+    from bakeoff.gateway.http.request import Receive, Scope, Send
+    from bakeoff.gateway.http.routes import Headers, Route, Router
+    from bakeoff.gateway.http.text_threads import Aside
+    from bakeoff.gateway.http.to_django import Rest
+
+logger = logging.getLogger(__name__)
+CORS_MAX_AGE = b"600"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was let in.
+
+    Attributes:
+        request: as it came.
+        config: by which it is answered; the next request may see another.
+        caller: whose key it carries.
+    """
+
+    request: Request
+    config: ServingConfig
+    caller: Caller
+
+
+class Door:
+    """Lets requests in; one in a process."""
+
+    def __init__(
+        self,
+        router: Router,
+        rest: Rest,
+        config: ServingConfigWatcher,
+        *,
+        key_use: KeyUse,
+        rates: Rates,
+        aside: Aside,
+    ) -> None:
+        """Remember the table and what is asked on the way.
+
+        Args:
+            router: the routes of the fast lane.
+            rest: answers every other path.
+            config: knows the keys.
+            key_use: notes which keys are used.
+            rates: how much a caller may send.
+            aside: threads for large bodies.
+        """
+        self._router, self._rest, self._config = router, rest, config
+        self._key_use, self._rates, self._aside = key_use, rates, aside
+        self._bodies = BodyReader()
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, by its handler or with an error."""
+        request = Request(_without_trailing_slash(scope), receive, self._bodies, self._aside)
+        headers = _cors(request)
+        try:
+            await self._dispatch(request, send, headers)
+        except (ApiError, BoundsError) as error:
+            refusal = error if isinstance(error, ApiError) else of_bounds(error)
+            await send_error(send, refusal, headers)
+        except Exception:  # the last line: no traceback may leave, and the visitor may try again
+            logger.exception("%s failed", scope["path"])
+            failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
+            with suppress(RuntimeError):  # the answer had begun: the server cuts it off
+                await send_error(send, failed, headers)
+
+    async def _dispatch(self, request: Request, send: Send, headers: Headers) -> None:
+        """Answer by the route of the path, or let Django answer.
+
+        Raises:
+            ApiError: what the client did wrong, or what is away.
+            BoundsError: a value that no lane takes.
+        """
+        request.check_headers()
+        route = self._router.find(request.method, request.path)
+        if route is None:
+            await self._pass_on(request, send)
+            return
+        if request.method == "OPTIONS":
+            await _answer_preflight(send, route.method, headers)
+            return
+        route.check_method(request.method)
+        answer = await self._call(route, request)
+        if isinstance(answer, bytes):
+            await send_json(send, route.status, answer, headers)
+        elif isinstance(answer, Answer):
+            await send_json(send, answer.status, answer.body, headers + answer.headers)
+        else:
+            events = no_events() if request.method == "HEAD" else answer
+            await send_events(request.receive, send, events, headers)
+
+    async def _call(self, route: Route, request: Request) -> bytes | Answer | AsyncIterator[bytes]:
+        if not route.scope:
+            return await route.handler(request)
+        call = self._admit(route, request)
+        if route.body is None:
+            return await route.handler(call)
+        return await route.handler(call, route.body(await request.json(rows=route.rows)))
+
+    def _admit(self, route: Route, request: Request) -> Call:
+        """Let a caller in by its key.
+
+        Raises:
+            ApiError: 401 or 403 for its key, 429 when it sends too much.
+        """
+        config = self._config.current
+        token = path_key(request) if route.key_in_path else key_text(request)
+        key = authenticate(token, request, config, route.scope)
+        self._key_use.note(key.digest)
+        caller = Caller.of(request, key, self._rates)
+        if not route.key_in_path:
+            caller.spend(1)
+        return Call(request, config, caller)
+
+    async def _pass_on(self, request: Request, send: Send) -> None:
+        """Let Django answer; a body may be larger when a secret key comes with it."""
+        token = key_text(request)
+        key = self._config.current.keys.get(digest_of(token)) if token else None
+        trusted = key is not None and key.kind == SECRET
+        await self._rest.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
+
+
+def _without_trailing_slash(scope: Scope) -> Scope:
+    """Take `/v1/events/` for `/v1/events`: no path of programs ends with a slash."""
+    path = str(scope["path"])
+    if path.endswith("/") and is_api(path):
+        return {**scope, "path": path.rstrip("/")}
+    return scope
+
+
+def _cors(request: Request) -> Headers:
+    """Let browsers read the answer; which origins may ask is the key's to say."""
+    origin = request.header(b"origin")
+    if not origin:
+        return []
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"etag, retry-after, x-sse-support"),
+        (b"vary", b"Origin"),
+    ]
+
+
+async def _answer_preflight(send: Send, method: str, headers: Headers) -> None:
+    allowed = [
+        *headers,
+        (b"access-control-allow-methods", method.encode()),
+        (
+            b"access-control-allow-headers",
+            b"authorization, content-type, content-encoding, if-none-match, x-api-key",
+        ),
+        (b"access-control-max-age", CORS_MAX_AGE),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": allowed})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,175 @@
+"""`POST /v1/feedback`: one piece of feedback, bound to its slate. Each kind has a value of its own."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from uuid_utils import uuid7
+
+from bakeoff.accounts.keys import SECRET
+from bakeoff.gateway.http.errors import ApiError, invalid
+from bakeoff.gateway.http.fields import number, one_of
+from bakeoff.gateway.intake.recent_items import ItemAction
+from bakeoff.gateway.intake.requests import NUMBERS
+from experiments.bounds import MAX_ID
+from experiments.ingest.redact import redact
+from experiments.ingest.rows import FeedbackRow, Rows
+
+if TYPE_CHECKING:
+    from bakeoff.gateway.config.serving_config import KeyConfig
+    from bakeoff.gateway.http.door import Call
+    from bakeoff.gateway.http.text_threads import Aside
+    from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
+    from bakeoff.gateway.intake.identity_resolver import IdentityResolver
+    from bakeoff.gateway.intake.recent_items import RecentItems
+    from bakeoff.gateway.intake.requests import FeedbackRequest
+
+ANSWERS = ("a", "b", "tie", "neither")
+MAX_TEXT = 4000
+MAX_TAGS = 20
+MAX_TAG = 64
+# Tab, line feed and carriage return are writing; the others are not, nor are bidirectional overrides.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class FeedbackHandler:
+    """Takes feedback; one in a process."""
+
+    def __init__(
+        self, writer: GroupCommit, identity: IdentityResolver, recent: RecentItems, aside: Aside
+    ) -> None:
+        """Remember where to write, who knows units, and where long texts are redacted."""
+        self._writer, self._identity = writer, identity
+        self._recent, self._aside = recent, aside
+
+    async def answer(self, call: Call, request: FeedbackRequest) -> bytes:
+        """Store one piece of feedback.
+
+        Raises:
+            ApiError: a value does not fit its kind, the slate is unknown, or nothing can be stored.
+        """
+        caller = call.caller
+        consent = caller.limit(request.consent)
+        row = feedback_row(caller.key, request, trainable=consent.training)
+        if not consent.analytics:
+            return _body(row, accepted=0, duplicates=0, durability="committed")
+        caller.spend_on([request.ids])
+        if row.kind == "text":  # a long one takes a tenth of a second
+            row.text, row.redacted = await self._aside.run(partial(redact, row.text))
+        # A request that can still be refused links no ids.
+        (row.unit_id,) = await self._identity.units(
+            call.config, row.project_id, [request.ids], may_link=False
+        )
+        result = await self._commit(row, caller.key.project)
+        accepted = 1
+        if result.committed is not None:
+            accepted = int((row.project_id, row.feedback_id) in result.committed.feedback)
+        action = ItemAction(row.unit_id, row.item_id, f"feedback.{row.kind}", row.value)
+        await self._recent.note(call.config, row.project_id, [action])
+        return _body(row, accepted=accepted, duplicates=1 - accepted, durability=result.durability)
+
+    async def _commit(self, row: FeedbackRow, project: str) -> CommitResult:
+        """Commit a row whose slate exists.
+
+        Raises:
+            ApiError: 404, the project has no such slate.
+        """
+        rows, name = Rows(feedback=[row]), (row.project_id, row.feedback_id)
+        result = await self._writer.commit(rows)
+        if result.committed is not None and name not in result.committed.bound:
+            result = await self._writer.commit_in_order(rows)  # its slate may be spilled
+        if result.committed is not None and name not in result.committed.bound:
+            raise ApiError(
+                404,
+                "unknown_recommendation",
+                f"recommendation_id == {row.recommendation_id}, not found in project '{project}'.",
+                field="recommendation_id",
+            )
+        return result
+
+
+def _body(row: FeedbackRow, *, accepted: int, duplicates: int, durability: str) -> bytes:
+    return orjson.dumps(
+        {
+            "accepted": accepted,
+            "duplicates": duplicates,
+            "redacted": row.redacted,
+            "durability": durability,
+        }
+    )
+
+
+def feedback_row(key: KeyConfig, request: FeedbackRequest, *, trainable: bool) -> FeedbackRow:
+    """Return the row, whose unit is still to be found, and whose free text to be redacted.
+
+    Raises:
+        ApiError: the value does not fit the kind.
+    """
+    row = FeedbackRow(
+        project_id=key.project_id,
+        feedback_id=request.feedback_id or str(uuid7()),
+        recommendation_id=request.recommendation_id,
+        item_id=request.item_id or "",
+        unit_id="",
+        kind=request.kind,
+        value=None,
+        text="",
+        tags=[],
+        redacted=[],
+        withdrawn=request.withdrawn,
+        trainable=trainable,
+        state="pending" if request.kind == "text" else "ok",
+        received_at=datetime.now(UTC).isoformat(),
+        trusted=key.kind == SECRET,
+    )
+    if not row.withdrawn:
+        _read_value(row, request.value)
+    return row
+
+
+def _read_value(row: FeedbackRow, value: Any) -> None:
+    if row.kind in NUMBERS:
+        row.value = _number(row.kind, value)
+    elif row.kind == "reasons":
+        row.tags = _tags(value)
+    elif row.kind == "text":
+        row.text = _text(value, MAX_TEXT)
+    elif row.kind == "correction":
+        row.text = _text(value, MAX_ID)
+    elif row.kind == "pairwise":
+        row.text = one_of(ANSWERS)(value, "value")
+    else:
+        row.value = 1.0  # hide says all with its kind
+
+
+def _number(kind: str, value: Any) -> float:
+    allowed = NUMBERS[kind]
+    if value is None or number(value, "value") not in allowed:
+        raise invalid("value", value, f"one of {allowed} for a {kind}")
+    return float(value)
+
+
+def _text(value: Any, max_length: int) -> str:
+    # Blanks around a text do not count, but may not be sent by the megabyte.
+    fits = isinstance(value, str) and len(value) <= 2 * max_length
+    if not fits or not 1 <= len(value.strip()) <= max_length:
+        length = f"{len(value)} characters" if isinstance(value, str) else value
+        raise invalid("value", length, f"a text of 1 to {max_length} characters")
+    if control := _CONTROL.search(value):
+        shown = f"U+{ord(control.group()):04X}"
+        raise invalid("value", shown, "a text without control characters")
+    return str(value.strip())
+
+
+def _tags(value: Any) -> list[str]:
+    rule = f"a list of 1 to {MAX_TAGS} tags of 1 to {MAX_TAG} characters"
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_TAGS:
+        raise invalid("value", value, rule)
+    for tag in value:
+        if not isinstance(tag, str) or not 1 <= len(tag) <= MAX_TAG or _CONTROL.search(tag):
+            raise invalid("value", tag, rule)
+    return list(dict.fromkeys(value))

@@ -1,0 +1,136 @@
+"""The way of a request to its answer, the same on every kind of surface.
+
+The surface, what the request forces, the visitor, what is stored of the unit, the version, the slate,
+what is recorded of it, the commit, the shadow, the answer: ten steps, in this order. What differs
+between a recommendation and a classification is a `SurfaceKind`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import orjson
+
+from bakeoff.gateway.slates.choose_version import choose_version, find_surface, forced_variants
+from bakeoff.gateway.slates.recorder import slate_row
+from bakeoff.gateway.slates.requests import SurfaceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bakeoff.gateway.config.serving_config import ServingConfig
+    from bakeoff.gateway.config.versions import ServingVersion
+    from bakeoff.gateway.http.door import Call
+    from bakeoff.gateway.slates.choose_version import ChosenVersion
+    from bakeoff.gateway.slates.recorder import Recorder
+    from bakeoff.gateway.slates.shadow import Shadows
+    from bakeoff.gateway.slates.visitors import Visitor, Visitors
+    from experiments.ingest.rows import SlateRow
+    from inference.serving.ladder import ServedSlate
+
+R_contra = TypeVar("R_contra", bound=SurfaceRequest, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class KindAnswer:
+    """What a kind of surface serves.
+
+    Attributes:
+        slate: items or labels, best first.
+        exploration: temperature of the draw.
+        shadow_question: makes what a version in shadow is asked; called for the sample only.
+    """
+
+    slate: ServedSlate
+    exploration: float
+    shadow_question: Callable[[], dict[str, Any]]
+
+
+class SurfaceKind(Protocol[R_contra]):
+    """What one kind of surface does that another does not."""
+
+    @property
+    def name(self) -> str:
+        """As in the surface's `kind` and the route."""
+
+    async def serve(
+        self, request: R_contra, visitor: Visitor, version: ServingVersion | None
+    ) -> KindAnswer:
+        """Return a slate; a version that fails has its fallback, which the slate names."""
+
+    async def recorded_context(self, request: R_contra) -> dict[str, Any]:
+        """Return what is stored of the request."""
+
+    def body(self, config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
+        """Return the fields of the answer that only this kind has."""
+
+
+class AnswerHandler(Generic[R_contra]):
+    """Answers the requests of one kind of surface; one per kind in a process."""
+
+    def __init__(
+        self,
+        kind: SurfaceKind[R_contra],
+        visitors: Visitors,
+        recorder: Recorder,
+        shadows: Shadows,
+        *,
+        secret: str,
+    ) -> None:
+        """Remember who takes which step.
+
+        Args:
+            kind: of the surface.
+            visitors: identifies who is answered.
+            recorder: commits what was answered.
+            shadows: passes a sample on.
+            secret: by which links are signed.
+        """
+        self._kind, self._visitors, self._recorder = kind, visitors, recorder
+        self._shadows, self._secret = shadows, secret
+
+    async def answer(self, call: Call, request: R_contra) -> bytes:
+        """Answer one request.
+
+        Raises:
+            ApiError: the request breaks a rule.
+        """
+        started = time.perf_counter()
+        kind, config, key = self._kind, call.config, call.caller.key
+        surface = find_surface(config, key, request.surface, kind.name)
+        forced = forced_variants(surface, key, request, secret=self._secret)
+        visitor = await self._visitors.identify(call, surface, request)
+        record = await self._visitors.record_of(visitor)
+        chosen = choose_version(config, visitor, forced, record)
+        served = await kind.serve(request, visitor, chosen.version)
+        row = slate_row(
+            visitor,
+            chosen,
+            served.slate,
+            latency_ms=(time.perf_counter() - started) * 1000,
+            exploration=served.exploration,
+            context=await kind.recorded_context(request),
+        )
+        recorded = await self._recorder.record(visitor, chosen, row)
+        if recorded and self._shadows.wants(visitor, chosen):
+            self._shadows.send(visitor, chosen, row, served.shadow_question())
+        head = _head(chosen, row, surface.key)
+        body = {**head, **kind.body(config, visitor, served.slate)}
+        if not recorded:
+            body["recorded"] = False
+        return orjson.dumps(body)
+
+
+def _head(chosen: ChosenVersion, row: SlateRow, surface: str) -> dict[str, Any]:
+    """Return the fields that every answer has."""
+    return {
+        "recommendation_id": row.recommendation_id,
+        "surface": surface,
+        "experiment": chosen.experiment.key if chosen.experiment else None,
+        "variant": chosen.variant,
+        "model": chosen.version.label if chosen.version else None,
+        "reason": chosen.reason,
+        "fallback": row.fallback,
+    }

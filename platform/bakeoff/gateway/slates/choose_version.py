@@ -1,0 +1,123 @@
+"""Which version answers: the surface, what the request forces, and the variant of its unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bakeoff.gateway.http.access import require_secret
+from bakeoff.gateway.http.errors import ApiError, invalid, not_found
+from experiments.assignment import decide
+from experiments.assignment.qa_links import LinkError, read_link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
+    from bakeoff.gateway.config.versions import ServingVersion
+    from bakeoff.gateway.slates.requests import SurfaceRequest
+    from bakeoff.gateway.slates.visitors import Visitor
+    from experiments.assignment import RunningExperiment, UnitRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenVersion:
+    """The version that answers a unit, and why.
+
+    Attributes:
+        version: None when the surface has none: its static list answers.
+        experiment: that the unit is in, or None.
+        variant: key of its variant there, or None.
+        reason: in OpenFeature's words.
+        forced: set by a person: it does not count for analysis.
+    """
+
+    version: ServingVersion | None
+    experiment: RunningExperiment | None
+    variant: str | None
+    reason: str
+    forced: bool = False
+
+
+def find_surface(config: ServingConfig, key: KeyConfig, name: str, kind: str) -> SurfaceConfig:
+    """Return the surface that a request names.
+
+    Raises:
+        ApiError: 404 when the key's project has no such surface, 422 when it is of another kind.
+    """
+    surfaces = config.surfaces.get(key.project_id, {})
+    surface = surfaces.get(name)
+    if surface is None:
+        raise not_found("surface", name, key.project, surfaces)
+    if surface.kind != kind:
+        raise ApiError(
+            422,
+            "wrong_kind",
+            f"surface '{name}' is of kind '{surface.kind}', must be '{kind}': ask /v1/{surface.kind}.",
+            field="surface",
+        )
+    return surface
+
+
+def forced_variants(
+    surface: SurfaceConfig, key: KeyConfig, request: SurfaceRequest, *, secret: str
+) -> dict[str, str]:
+    """Return the variants that a request forces, by experiment: with a secret key, or by a signed link.
+
+    Raises:
+        ApiError: 403 with a public key, 400 for an unknown variant or a link that does not hold.
+    """
+    overrides = request.overrides
+    if overrides:
+        require_secret(key, "overrides")
+    if request.force is not None:
+        try:
+            link = read_link(secret, request.force, key.project_id)
+        except LinkError as error:
+            raise invalid("force", request.force, f"a link that holds: {error}") from error
+        overrides = {link.experiment: link.variant, **overrides}
+    if not overrides:
+        return {}
+    forced = {}
+    for experiment in surface.experiments:
+        variant = overrides.get(experiment.key)
+        if variant is None:
+            continue
+        if not isinstance(variant, str) or variant not in experiment.variants:
+            raise invalid("overrides", variant, f"one of {sorted(experiment.variants)}")
+        forced[experiment.key] = variant
+    return forced
+
+
+def choose_version(
+    config: ServingConfig, visitor: Visitor, forced: Mapping[str, str], record: UnitRecord
+) -> ChosenVersion:
+    """Return the version of the first experiment that the unit is in, or else the champion.
+
+    Experiments of one surface exclude each other by their layer.
+
+    Args:
+        config: the configuration.
+        visitor: who.
+        forced: variants that the request forces, by experiment.
+        record: what is stored of the unit.
+    """
+    surface = visitor.surface
+    if not surface.experiments:
+        return ChosenVersion(surface.champion, None, None, "DEFAULT")
+    for experiment in surface.experiments:
+        variant = forced.get(experiment.key)
+        if variant is not None:
+            version = config.version_of(experiment.variants[variant])
+            return ChosenVersion(version, experiment, variant, "STATIC", forced=True)
+    rules = config.flags[visitor.key.project_id].rules
+    reason = "DEFAULT"
+    for experiment in surface.experiments:
+        decision = decide(experiment, visitor.unit, visitor.context, others=rules, record=record)
+        if decision.variant is not None:
+            version = config.version_of(experiment.variants[decision.variant])
+            return ChosenVersion(
+                version, experiment, decision.variant, decision.reason, forced=decision.forced
+            )
+        reason = decision.reason
+    return ChosenVersion(surface.champion, None, None, reason)

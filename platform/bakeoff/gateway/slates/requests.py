@@ -1,0 +1,116 @@
+"""What a request for an answer may say: one type per route."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.gateway.http.caller import Consent, read_consent
+from bakeoff.gateway.http.errors import invalid
+from bakeoff.gateway.http.fields import (
+    Ids,
+    body_rule,
+    identifiers,
+    json_object,
+    list_of_ids,
+    request_type,
+    rule,
+    text,
+    whole_number,
+)
+from experiments import bounds
+from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE, check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_SURFACE = 64
+MAX_TOKEN = 1000
+MAX_CONTEXT_BYTES = 8192
+MAX_K = 100
+MAX_FEATURES = 500
+MAX_LABELS = 100
+
+
+def _context(value: Any, name: str) -> dict[str, Any]:
+    context = json_object(value, name)
+    if context:
+        check(context, name, max_bytes=MAX_CONTEXT_BYTES)
+    return context
+
+
+def _text_to_classify(data: Mapping[str, Any]) -> str:
+    """Read `text`; it may be empty where features say all."""
+    value = bounds.text(data.get("text", ""), "text", max_length=MAX_TEXT, min_length=0)
+    if not value.strip() and not data.get("features"):
+        raise invalid("text", value, "a text, unless features say all")
+    return value
+
+
+def _features(value: Any, name: str) -> dict[str, Any]:
+    features = json_object(value, name)
+    if len(features) > MAX_FEATURES:
+        raise invalid(name, f"{len(features)} of them", f"at most {MAX_FEATURES}")
+    for key, feature in features.items():
+        if not 1 <= len(key) <= MAX_ID:
+            raise invalid(name, key, f"named by 1 to {MAX_ID} characters")
+        if not _is_feature(feature):
+            rule_text = f"a number, true, false, null or {MAX_ID} characters"
+            raise invalid(f"{name}.{key}", feature, rule_text)
+    return features
+
+
+def _is_feature(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_ID
+    return value is None or (isinstance(value, bool | int | float) and abs(value) <= MAX_VALUE)
+
+
+@request_type
+class SurfaceRequest:
+    """What every request for an answer says.
+
+    Attributes:
+        surface: key of the surface.
+        overrides: variants to force, by experiment; with a secret key.
+        force: token of a signed link that forces a variant, or None.
+        ids: of the visitor.
+        context: what the product says of the visitor and the page.
+        consent: the visitor's.
+    """
+
+    surface: str = rule(text(MAX_SURFACE))
+    overrides: dict[str, Any] = rule(json_object)
+    force: str | None = rule(text(MAX_TOKEN), default=None)
+    ids: Ids = identifiers()
+    context: dict[str, Any] = rule(_context)
+    consent: Consent = rule(read_consent)
+
+
+@request_type
+class RecommendRequest(SurfaceRequest):
+    """The body of /v1/recommend and /v1/compare.
+
+    Attributes:
+        k: items wanted.
+        candidates: rank just these items, or None for all.
+        exclude: items that may not be shown.
+    """
+
+    k: int = rule(whole_number(1, MAX_K), default=10)
+    candidates: list[str] | None = rule(list_of_ids, default=None)
+    exclude: list[str] | tuple[()] = rule(list_of_ids, default=())
+
+
+@request_type
+class ClassifyRequest(SurfaceRequest):
+    """The body of /v1/classify.
+
+    Attributes:
+        text: to be classified.
+        features: beside the text, by name.
+        k: labels wanted.
+    """
+
+    text: str = body_rule(_text_to_classify)
+    features: dict[str, Any] = rule(_features)
+    k: int = rule(whole_number(1, MAX_LABELS), default=5)
