@@ -187,8 +187,8 @@ class ExperimentRule:
 
     def value_of(self, variant: str) -> Any:
         """Return what a client of the flag gets: the variant's value, or its name."""
-        found = next(v.value for v in self.variants if v.key == variant)
-        return variant if found is None else found
+        value = next(v.value for v in self.variants if v.key == variant)
+        return variant if value is None else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,12 +277,12 @@ def _bucket(rule: ExperimentRule, unit_id: str) -> str | None:
             if gate >= rule.allocation
             else rule.range_variants[bisect_right(rule.boundaries, bucket)]
         )
-    found = growthbook_bucket(rule.salt, unit_id, 2)
-    if found is None:
+    place = growthbook_bucket(rule.salt, unit_id, 2)
+    if place is None:
         return None
-    for (low, high), owner in zip(rule.ranges(), rule.range_variants, strict=True):
-        if low <= found < high:
-            return owner
+    for (low, high), variant in zip(rule.ranges(), rule.range_variants, strict=True):
+        if low <= place < high:
+            return variant
     return None
 
 
@@ -329,7 +329,7 @@ def reallocate(
 ) -> tuple[tuple[str, float], ...]:
     """Return the layout of other weights that moves as few units as possible.
 
-    A variant that shrinks gives from its last part; one that grows takes what is given, in order. The
+    A variant that shrinks frees its last part; one that grows takes what is free, in order. The
     share of units that change is half the sum of the weights' differences, which no rule can go below,
     and going back to the previous weights of two variants gives every unit its variant back.
 
@@ -340,31 +340,31 @@ def reallocate(
     held = dict.fromkeys(weights, 0.0)
     for key, width in layout:
         held[key] = held.get(key, 0.0) + width
-    gives = {key: max(held[key] - weights.get(key, 0.0), 0.0) for key in held}
-    takes = [(key, weights[key] - held[key]) for key in weights if weights[key] > held[key]]
-    parts: list[tuple[str | None, float]] = []
+    frees = {key: max(held[key] - weights.get(key, 0.0), 0.0) for key in held}
+    needs = [(key, weights[key] - held[key]) for key in weights if weights[key] > held[key]]
+    pieces: list[tuple[str | None, float]] = []
     for key, width in reversed(layout):
-        given = min(gives[key], width)
-        gives[key] -= given
-        # Reversed: what is given lies behind what is kept.
-        parts += [(None, given), (key, width - given)]
-    found: list[tuple[str, float]] = []
-    for holder, width in reversed(parts):
+        freed = min(frees[key], width)
+        frees[key] -= freed
+        # Reversed: what is freed lies behind what stays.
+        pieces += [(None, freed), (key, width - freed)]
+    reallocated: list[tuple[str, float]] = []
+    for holder, width in reversed(pieces):
         if holder is not None:
-            found.append((holder, width))
+            reallocated.append((holder, width))
             continue
         rest = width
-        while rest > 0 and takes:
-            taker, wanted = takes[0]
-            taken = min(wanted, rest)
-            found.append((taker, taken))
+        while rest > 0 and needs:
+            taker, needed = needs[0]
+            taken = min(needed, rest)
+            reallocated.append((taker, taken))
             rest -= taken
-            takes[0] = (taker, wanted - taken)
-            if takes[0][1] <= 0:
-                takes.pop(0)
-        if rest > 0 and found:  # what rounding left over
-            found[-1] = (found[-1][0], found[-1][1] + rest)
-    return _merge(found)
+            needs[0] = (taker, needed - taken)
+            if needs[0][1] <= 0:
+                needs.pop(0)
+        if rest > 0 and reallocated:  # what rounding left over
+            reallocated[-1] = (reallocated[-1][0], reallocated[-1][1] + rest)
+    return _merge(reallocated)
 
 
 def _merge(parts: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:

@@ -17,14 +17,14 @@ def named_groups(condition: Any, groups: Mapping[str, Any]) -> dict[str, Any]:
         condition: JSON, whose depth is bounded.
         groups: saved groups by id.
     """
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     waiting = list(_names_in(condition))
     while waiting:
         name = waiting.pop()
-        if name in groups and name not in found:
-            found[name] = groups[name]
+        if name in groups and name not in named:
+            named[name] = groups[name]
             waiting += _names_in(groups[name])
-    return {name: groups[name] for name in groups if name in found}
+    return {name: groups[name] for name in groups if name in named}
 
 
 def _names_in(value: Any) -> Iterator[str]:

@@ -71,14 +71,14 @@ def _checks(rule: ExperimentRule, others: Mapping[str, ExperimentRule]) -> dict[
             conditions.append(inline_groups(check.condition, check.groups))
         elif isinstance(check, Prerequisite):
             parents.append(_parent(check, others))
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if filters:
-        found["filters"] = filters
+        fields["filters"] = filters
     if conditions:
-        found["condition"] = conditions[0] if len(conditions) == 1 else {"$and": conditions}
+        fields["condition"] = conditions[0] if len(conditions) == 1 else {"$and": conditions}
     if parents:
-        found["parentConditions"] = parents
-    return found
+        fields["parentConditions"] = parents
+    return fields
 
 
 def _parent(check: Prerequisite, others: Mapping[str, ExperimentRule]) -> dict[str, Any]:

@@ -102,11 +102,11 @@ async def link(
         return str(known[0])
     async with connection.transaction():
         await connection.execute(_LOCK, [project])
-        found = await (await connection.execute(_KNOWN, values)).fetchone()
-        if found is None:
-            found = await (await connection.execute(_LINK, values)).fetchone()
-    assert found is not None  # noqa: S101  an insert without a condition returns its row
-    return str(found[0])
+        row = await (await connection.execute(_KNOWN, values)).fetchone()
+        if row is None:
+            row = await (await connection.execute(_LINK, values)).fetchone()
+    assert row is not None  # noqa: S101  an insert without a condition returns its row
+    return str(row[0])
 
 
 async def unit_of_pair(connection: AsyncConnection, project: int, anonymous: str, user: str) -> str:

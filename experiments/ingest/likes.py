@@ -32,11 +32,11 @@ class LikeRule:
         Raises:
             LikeRuleError: it has another form.
         """
-        found = _RULE.fullmatch(text.strip())
-        if found is None:
+        match = _RULE.fullmatch(text.strip())
+        if match is None:
             raise LikeRuleError(f"liked event == '{text}', must be NAME or NAME>=NUMBER.")
-        minimum = found["minimum"]
-        return cls(name=found["name"], minimum=float(minimum) if minimum is not None else None)
+        minimum = match["minimum"]
+        return cls(name=match["name"], minimum=float(minimum) if minimum is not None else None)
 
     def matches(self, name: str, value: float | None) -> bool:
         """Whether an event says so."""
@@ -52,8 +52,8 @@ def parse_rules(texts: Sequence[str]) -> tuple[LikeRule, ...]:
 
 def history_name(project_id: int, rules: Iterable[LikeRule]) -> str:
     """Return the name of what units of a project liked by some rules, in whatever order they stand."""
-    told = sorted(f"{rule.name}>={rule.minimum}" for rule in rules)
-    return f"{project_id}-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}"
+    conditions = sorted(f"{rule.name}>={rule.minimum}" for rule in rules)
+    return f"{project_id}-{hashlib.sha256(repr(conditions).encode()).hexdigest()[:12]}"
 
 
 def is_liked(rules: Iterable[LikeRule], name: str, value: float | None) -> bool:

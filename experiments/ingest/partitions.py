@@ -69,11 +69,11 @@ def make_partitions(connection: Connection, today: date) -> list[str]:
         connection: any; each month is made in a transaction of its own, or in the caller's.
         today: in UTC.
     """
-    made = []
+    names = []
     for table, month in _missing(connection, today):
         _make(connection, table, month)
-        made.append(table.partition(month))
-    return made
+        names.append(table.partition(month))
+    return names
 
 
 def missing_partitions(connection: Connection, today: date) -> list[str]:
@@ -84,11 +84,11 @@ def missing_partitions(connection: Connection, today: date) -> list[str]:
 def _missing(connection: Connection, today: date) -> list[tuple[_Table, date]]:
     first = _first_of_month(today)
     months = [_add_months(first, n) for n in range(-MONTHS_BEHIND, MONTHS_AHEAD + 1)]
-    found = []
+    missing = []
     for table in TABLES:
-        there = set(partitions_of(connection, table.name))
-        found += [(table, month) for month in months if table.partition(month) not in there]
-    return found
+        existing = set(partitions_of(connection, table.name))
+        missing += [(table, month) for month in months if table.partition(month) not in existing]
+    return missing
 
 
 def partitions_of(connection: Connection, table: str) -> list[str]:

@@ -67,15 +67,15 @@ def redact(text: str) -> tuple[str, list[str]]:
     """
     text = text.translate(_INVISIBLE)
     kinds: dict[str, None] = {}
-    found = True
-    while found:  # a mark may set apart what was not seen beside its neighbour
-        found = False
+    changed = True
+    while changed:  # a mark may set apart what was not seen beside its neighbour
+        changed = False
         for kind, find in _FINDERS.items():
             spans = list(find(_plain(text)))
             for start, end in reversed(spans):
                 text = f"{text[:start]}[{kind}]{text[end:]}"
             if spans:
-                kinds[kind], found = None, True
+                kinds[kind], changed = None, True
     return text, list(kinds)
 
 
@@ -95,8 +95,8 @@ def _plain_character(c: str) -> str:
 
 
 def _find_emails(text: str) -> Iterator[Span]:
-    for found in _EMAIL.finditer(text):
-        yield found.span()
+    for match in _EMAIL.finditer(text):
+        yield match.span()
 
 
 def _find_url_secrets(text: str) -> Iterator[Span]:
@@ -115,10 +115,10 @@ def _find_in_addresses(text: str) -> Iterator[Span]:
 
 def _find_ips(text: str) -> Iterator[Span]:
     spans = [
-        found.span()
+        match.span()
         for pattern in (_IPV4, _IPV6)
-        for found in pattern.finditer(text)
-        if _is_ip(found.group())
+        for match in pattern.finditer(text)
+        if _is_ip(match.group())
     ]
     yield from _apart(spans)
 
@@ -135,8 +135,8 @@ def _is_ip(text: str) -> bool:
 
 
 def _find_ibans(text: str) -> Iterator[Span]:
-    for found in _IBAN.finditer(text):
-        start, end = found.span()
+    for match in _IBAN.finditer(text):
+        start, end = match.span()
         # A word may stand where the last group would: shorten from the right until it checks.
         while end - start >= 15:
             if _is_iban(text[start:end]):
@@ -154,10 +154,10 @@ def _is_iban(text: str) -> bool:
 
 
 def _find_cards(text: str) -> Iterator[Span]:
-    for found in _CARD.finditer(text):
-        digits = re.sub(r"\D", "", found.group())
+    for match in _CARD.finditer(text):
+        digits = re.sub(r"\D", "", match.group())
         if _CARD_ISSUERS.match(digits) and _passes_luhn(digits):
-            yield found.span()
+            yield match.span()
 
 
 def _passes_luhn(digits: str) -> bool:
@@ -166,9 +166,9 @@ def _passes_luhn(digits: str) -> bool:
 
 
 def _find_cn_ids(text: str) -> Iterator[Span]:
-    for found in _CN_ID.finditer(text):
-        if _is_cn_id(re.sub(r"[ -]", "", found.group())):
-            yield found.span()
+    for match in _CN_ID.finditer(text):
+        if _is_cn_id(re.sub(r"[ -]", "", match.group())):
+            yield match.span()
 
 
 def _is_cn_id(number: str) -> bool:
@@ -181,8 +181,8 @@ def _is_cn_id(number: str) -> bool:
 
 
 def _find_cn_mobiles(text: str) -> Iterator[Span]:
-    for found in _CN_MOBILE.finditer(text):
-        yield found.span()
+    for match in _CN_MOBILE.finditer(text):
+        yield match.span()
 
 
 def _find_phones(text: str) -> Iterator[Span]:

@@ -65,9 +65,9 @@ class Client:
         Raises:
             BakeoffError: it was refused, or stayed away.
         """
-        said = {"recommendation_id": recommendation_id, "unit_id": unit_id, "kind": kind}
+        subject = {"recommendation_id": recommendation_id, "unit_id": unit_id, "kind": kind}
         return self._insist(
-            "/v1/feedback", {"feedback_id": str(uuid.uuid4()), **said, "value": value, **fields}
+            "/v1/feedback", {"feedback_id": str(uuid.uuid4()), **subject, "value": value, **fields}
         )
 
     def _insist(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _refusal(error: HTTPError) -> BakeoffError:
         body = json.load(error)
     except ValueError:
         body = {}
-    said = body.get("error") or {"code": body.get("errorCode"), "message": body.get("errorDetails")}
+    refusal = body.get("error") or {"code": body.get("errorCode"), "message": body.get("errorDetails")}
     return BakeoffError(
-        error.code, said["code"] or "refused", said["message"] or f"HTTP {error.code}", wait
+        error.code, refusal["code"] or "refused", refusal["message"] or f"HTTP {error.code}", wait
     )

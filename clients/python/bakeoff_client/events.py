@@ -41,7 +41,7 @@ class Events:
         *,
         spool: str | os.PathLike[str] | None = None,
         flush_seconds: float = 1.0,
-        most_waiting: int = 100_000,
+        max_waiting: int = 100_000,
     ) -> None:
         """Begin with what the spool still holds.
 
@@ -49,12 +49,12 @@ class Events:
             client: whom to tell.
             spool: file of what is not sent yet; None keeps it in memory alone.
             flush_seconds: how long an event waits for others.
-            most_waiting: beyond it the oldest are dropped, with a warning.
+            max_waiting: beyond it the oldest are dropped, with a warning.
 
         Raises:
             OSError: the spool cannot be opened.
         """
-        self._client, self._pause, self._most = client, flush_seconds, most_waiting
+        self._client, self._pause, self._max_waiting = client, flush_seconds, max_waiting
         self._lock, self._wake, self._ended = threading.Lock(), threading.Event(), False
         self._path = Path(spool) if spool is not None else None
         self._waiting: deque[dict[str, Any]] = deque(self._read())
@@ -83,16 +83,16 @@ class Events:
         self._add({"event_id": event_id, "name": name, "unit_id": unit_id, "occurred_at": at, **fields})
         return event_id
 
-    def exposure(self, found: Evaluation, unit_id: str) -> None:
+    def exposure(self, evaluation: Evaluation, unit_id: str) -> None:
         """Tell that a unit met a variant: the `on_exposure` of `Flags`."""
         self._add(
             {
                 "type": "track",
                 "event": "Experiment Viewed",
-                "messageId": f"{found.flag}:{found.variant}:{unit_id}",
+                "messageId": f"{evaluation.flag}:{evaluation.variant}:{unit_id}",
                 "userId": unit_id,
                 "timestamp": datetime.now(UTC).isoformat(),
-                "properties": {"experiment_id": found.flag, "variation_id": found.variant},
+                "properties": {"experiment_id": evaluation.flag, "variation_id": evaluation.variant},
             }
         )
 
@@ -109,9 +109,9 @@ class Events:
 
     def _add(self, event: dict[str, Any]) -> None:
         with self._lock:
-            if len(self._waiting) >= self._most:
+            if len(self._waiting) >= self._max_waiting:
                 self._waiting.popleft()
-                logger.warning("more than %d events wait: the oldest is dropped", self._most)
+                logger.warning("more than %d events wait: the oldest is dropped", self._max_waiting)
             self._waiting.append(event)
             if self._file is not None:
                 self._file.write(json.dumps(event) + "\n")

@@ -66,7 +66,7 @@ class Flags:
         self._remote: set[str] = set()
         self._shipped: dict[str, Any] = {}
         self._etag = ""
-        self._met: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._exposures: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._ended = threading.Event()
         self.refresh()
         if poll_seconds > 0:
@@ -117,21 +117,21 @@ class Flags:
             BakeoffError: it must be asked of the platform, which does not answer.
         """
         if flag in self._remote:
-            found = self._ask(flag, unit_id, attributes or {})
+            evaluation = self._ask(flag, unit_id, attributes or {})
         elif flag in self._rules:
             rule = self._rules[flag]
-            said = assign(rule, unit_id, attributes or {}, others=self._rules)
-            value = None if said.variant is None else rule.value_of(said.variant)
-            counts = said.variant is not None and not said.forced
-            found = Evaluation(flag, value, said.variant, said.reason, counts)
+            assignment = assign(rule, unit_id, attributes or {}, others=self._rules)
+            value = None if assignment.variant is None else rule.value_of(assignment.variant)
+            counts = assignment.variant is not None and not assignment.forced
+            evaluation = Evaluation(flag, value, assignment.variant, assignment.reason, counts)
         elif flag in self._shipped:
             shipped = self._shipped[flag]
-            found = Evaluation(flag, shipped["value"], shipped["variant"], "STATIC")
+            evaluation = Evaluation(flag, shipped["value"], shipped["variant"], "STATIC")
         else:
-            found = Evaluation(flag, None, None, "FLAG_NOT_FOUND")
-        if found.counts and self._on_exposure is not None:
-            self._expose(found, unit_id)
-        return found
+            evaluation = Evaluation(flag, None, None, "FLAG_NOT_FOUND")
+        if evaluation.counts and self._on_exposure is not None:
+            self._expose(evaluation, unit_id)
+        return evaluation
 
     def needing_a_unit(self) -> set[str]:
         """Return the flags that are found by hashing a unit."""
@@ -150,20 +150,20 @@ class Flags:
     def _ask(self, flag: str, unit_id: str, attributes: Mapping[str, Any]) -> Evaluation:
         context = {**attributes, "targetingKey": unit_id}
         try:
-            said = self._client.post(f"/ofrep/v1/evaluate/flags/{flag}", {"context": context})
+            answer = self._client.post(f"/ofrep/v1/evaluate/flags/{flag}", {"context": context})
         except BakeoffError as error:
             if error.status == 404:
                 return Evaluation(flag, None, None, "FLAG_NOT_FOUND")
             raise
-        counts = bool(said.get("metadata", {}).get("counts"))
-        reason = "DEFAULT" if said["reason"] == "UNKNOWN" else said["reason"]
-        return Evaluation(flag, said.get("value"), said["variant"] or None, reason, counts)
+        counts = bool(answer.get("metadata", {}).get("counts"))
+        reason = "DEFAULT" if answer["reason"] == "UNKNOWN" else answer["reason"]
+        return Evaluation(flag, answer.get("value"), answer["variant"] or None, reason, counts)
 
-    def _expose(self, found: Evaluation, unit_id: str) -> None:
-        met = (found.flag, unit_id, str(found.variant))
-        if met in self._met or self._on_exposure is None:
+    def _expose(self, evaluation: Evaluation, unit_id: str) -> None:
+        exposure = (evaluation.flag, unit_id, str(evaluation.variant))
+        if exposure in self._exposures or self._on_exposure is None:
             return
-        self._met[met] = None
-        if len(self._met) > EXPOSURES_REMEMBERED:
-            self._met.popitem(last=False)
-        self._on_exposure(found, unit_id)
+        self._exposures[exposure] = None
+        if len(self._exposures) > EXPOSURES_REMEMBERED:
+            self._exposures.popitem(last=False)
+        self._on_exposure(evaluation, unit_id)

@@ -45,18 +45,20 @@ class BakeoffProvider(AbstractProvider):  # type: ignore[misc]
         attributes = dict(context.attributes) if context is not None else {}
         if not unit and flag in self._flags.needing_a_unit():
             raise TargetingKeyMissingError(f"flag '{flag}' needs a targeting key to find a variant")
-        found = self._flags.evaluate(flag, unit_id=unit or "", attributes=attributes)
-        if found.reason == "FLAG_NOT_FOUND":
+        evaluation = self._flags.evaluate(flag, unit_id=unit or "", attributes=attributes)
+        if evaluation.reason == "FLAG_NOT_FOUND":
             raise FlagNotFoundError(f"flag '{flag}' was not found")
-        if found.value is None:
-            reason = Reason.DISABLED if found.reason == "DISABLED" else Reason.DEFAULT
+        if evaluation.value is None:
+            reason = Reason.DISABLED if evaluation.reason == "DISABLED" else Reason.DEFAULT
             return FlagResolutionDetails(value=default, reason=reason)
-        value = found.value
+        value = evaluation.value
         if kinds is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kinds) or (kinds is int and isinstance(value, bool)):
             raise TypeMismatchError(f"flag '{flag}' is {type(value).__name__}")
-        return FlagResolutionDetails(value=value, variant=found.variant, reason=Reason(found.reason))
+        return FlagResolutionDetails(
+            value=value, variant=evaluation.variant, reason=Reason(evaluation.reason)
+        )
 
     def resolve_boolean_details(
         self,

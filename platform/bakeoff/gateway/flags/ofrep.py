@@ -90,8 +90,8 @@ class OfrepHandler:
         if token.startswith("pk_"):  # a secret key has no place in an address, which ends in logs
             body["eventStreams"] = [self._stream(token)]
         answer = orjson.dumps(body)
-        asked = orjson.dumps([context.unit, context.attributes], option=orjson.OPT_SORT_KEYS)
-        etag = f'"{hashlib.sha256(answer + asked).hexdigest()[:32]}"'
+        question = orjson.dumps([context.unit, context.attributes], option=orjson.OPT_SORT_KEYS)
+        etag = f'"{hashlib.sha256(answer + question).hexdigest()[:32]}"'
         if etag_matches(call.request.header(b"if-none-match"), etag):
             return Answer(304, b"", validators(etag))
         return Answer(200, answer, validators(etag))

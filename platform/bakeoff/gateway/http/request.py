@@ -78,8 +78,8 @@ class Request:
 
     def query(self, name: str) -> str:
         """Return a query parameter, or nothing."""
-        found = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get(name)
-        return found[0] if found else ""
+        values = parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get(name)
+        return values[0] if values else ""
 
     async def body(self) -> bytes:
         """Return the whole body, unpacked.

@@ -164,8 +164,8 @@ def exposure_of(message: dict[str, Any]) -> tuple[str, str]:
     Raises:
         ApiError: it names none.
     """
-    given = message.get("properties")
-    properties = given if isinstance(given, dict) else {}
+    value = message.get("properties")
+    properties = value if isinstance(value, dict) else {}
     experiment = _first(properties, ("experiment_key", "experiment_id", "experiment_name"))
     variant = _first(properties, ("variant", "variation_key", "variation_id", "variation_name"))
     if not isinstance(experiment, str):
@@ -187,8 +187,8 @@ def unsupported(kind: str) -> ApiError:
 
 def _consent(context: dict[str, Any]) -> dict[str, Any] | None:
     """Read the spec's consent categories: those named analytics and training, in any case."""
-    said = context.get("consent")
-    categories = said.get("categoryPreferences") if isinstance(said, dict) else None
+    consent = context.get("consent")
+    categories = consent.get("categoryPreferences") if isinstance(consent, dict) else None
     if not isinstance(categories, dict):
         return None
     return {str(name).lower(): allowed for name, allowed in categories.items()}

@@ -65,9 +65,9 @@ class GroupRead:
         for _, recent, limit, _ in batch:
             pipe.lrange(recent, 0, limit - 1)
         try:
-            found, *lists = await pipe.execute()
+            values, *lists = await pipe.execute()
         except (RedisError, OSError):
-            found, lists = [None] * len(batch), [[]] * len(batch)
-        for (_, _, _, done), precomputed, recent in zip(batch, found, lists, strict=True):
+            values, lists = [None] * len(batch), [[]] * len(batch)
+        for (_, _, _, done), precomputed, recent in zip(batch, values, lists, strict=True):
             if not done.done():
                 done.set_result(UnitState(precomputed, tuple(item.decode() for item in recent)))
