@@ -306,7 +306,7 @@ def explain(
     elif recalled.why:
         steps.append(Step("kept", passed=recalled.variant is not None, said=recalled.why))
     steps += [
-        Step(check.name, check.passes(unit_id, attributes, others), _said(check))
+        Step(check.name, check.passes(unit_id, attributes, others), _details(check))
         for check in rule.checks
     ]
     variant = _bucket(rule, unit_id)
@@ -316,7 +316,7 @@ def explain(
     return steps
 
 
-def _said(check: Check) -> str:
+def _details(check: Check) -> str:
     if isinstance(check, HashRange):
         return f"{check.low:g} to {check.high:g}"
     if isinstance(check, Prerequisite):

@@ -161,8 +161,8 @@ def _find_cards(text: str) -> Iterator[Span]:
 
 
 def _passes_luhn(digits: str) -> bool:
-    doubled = [int(d) * (2 if n % 2 else 1) for n, d in enumerate(reversed(digits))]
-    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
+    weighted = [int(d) * (2 if n % 2 else 1) for n, d in enumerate(reversed(digits))]
+    return sum(d - 9 if d > 9 else d for d in weighted) % 10 == 0
 
 
 def _find_cn_ids(text: str) -> Iterator[Span]:

@@ -83,8 +83,8 @@ def identifiers() -> Any:
 def request_type(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass whose fields are declared by their rules."""
     # No slots: `parse` fills in `__dict__`.
-    made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-    _FIELDS[made] = tuple(_Field(one.name, **one.metadata) for one in dataclasses.fields(made))
+    frozen: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    _FIELDS[frozen] = tuple(_Field(one.name, **one.metadata) for one in dataclasses.fields(frozen))
     return cls
 
 
