@@ -9,7 +9,7 @@ a classifier must be better than always saying what is most frequent.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,15 @@ class GateRule:
     least_coverage: float = 0.5
     most_latency_ms: float = 10.0
     most_bytes: int = 2 * 2**30
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> GateRule:
+        """Read what `asdict` wrote; fields that are missing keep their defaults."""
+        known = {one.name for one in fields(cls)}
+        plain = {name: value for name, value in data.items() if name in known}
+        if "guardrails" in plain:  # JSON knows no tuples
+            plain["guardrails"] = tuple(plain["guardrails"])
+        return cls(**plain)
 
     @classmethod
     def for_labels(cls) -> GateRule:
@@ -110,6 +119,14 @@ class GateResult:
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> GateResult:
+        """Read what `as_json` wrote; what an older version did not store is empty."""
+        known = {one.name for one in fields(cls)}
+        empty = {"superior": False, "reasons": [], "units": 0, "rows": {}, "seeds": []}
+        plain = {name: value for name, value in data.items() if name in known}
+        return cls(**{**empty, **plain, "rule": GateRule.from_json(data.get("rule", {}))})
 
     def refused_for(self, reason: str) -> GateResult:
         """Return the verdict with one more reason against."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from inference.compression.project_vectors import project_vectors
-from inference.evaluation.gate import GateRule, Rival, Serving, judge
+from inference.evaluation.gate import GateResult, GateRule, Rival, Serving, judge
 from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
 from inference.options import FitOptions
@@ -194,6 +195,17 @@ def test_the_gate_lets_an_equal_pass_and_does_not_call_it_better():
     result = judge(Rival("popularity@1", scores(0.5)), [scores(0.5)], CHEAP, GateRule(), random_seed=0)
     assert result.passed
     assert not result.superior
+
+
+def test_a_stored_gate_is_read_back_as_it_was():
+    rule = GateRule(k=5, guardrails=("recall",))
+    result = judge(Rival("popularity@1", scores(0.5)), [scores(0.2)], CHEAP, rule, random_seed=0)
+    stored = json.loads(json.dumps(result.as_json()))
+    assert GateResult.from_json(stored) == result
+    older = {name: stored[name] for name in ("passed", "rows")}
+    assert GateResult.from_json(older) == GateResult(
+        False, False, [], 0, stored["rows"], [], GateRule()
+    )
 
 
 def test_projection_keeps_the_scores_of_a_low_rank_model():

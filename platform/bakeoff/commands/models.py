@@ -172,9 +172,11 @@ def _show_next_step(version: ModelVersion) -> None:
 
 def _show_gate(version: ModelVersion) -> None:
     """Print the gate's table."""
-    gate = version.gate
-    table = Table("metric", version.label, gate.get("rival") or "nobody", "difference (95 %)")
-    for metric, row in gate["rows"].items():
+    from inference.evaluation.gate import GateResult
+
+    gate = GateResult.from_json(version.gate)
+    table = Table("metric", version.label, gate.rival or "nobody", "difference (95 %)")
+    for metric, row in gate.rows.items():
         interval = row.get("interval")
         table.add_row(
             metric,
@@ -183,7 +185,7 @@ def _show_gate(version: ModelVersion) -> None:
             f"{row['difference']:+.4f} ({interval[0]:+.4f} … {interval[1]:+.4f})" if interval else "",
         )
     console.print(table)
-    if compression := gate.get("about", {}).get("compression"):
+    if compression := gate.about.get("compression"):
         echo(
             f"{compression['speed_up']:.2f} × as fast, {compression['bytes_after'] / 2**20:.1f} MiB "
             f"instead of {compression['bytes_before'] / 2**20:.1f}."

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from experiments.reports.code_names import name_of
 from experiments.reports.stored_text import show_stored
+from inference.evaluation.gate import GateResult
 from inference.evaluation.labelling import BINS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class RunPage:
     """Everything that is shown of a run."""
 
     run: TrainingRun
-    gate: dict[str, Any]
+    gate: GateResult | None
     rows: Sequence[GateRow]
     window: Sequence[tuple[str, Any]]
     curve: SafeString | str
@@ -48,8 +49,9 @@ class RunPage:
 
 def page_of(run: TrainingRun) -> RunPage:
     """Read a run."""
-    gate = run.version.gate if run.version is not None else {}
-    about = gate.get("about", {})
+    stored = run.version.gate if run.version is not None else {}
+    gate = GateResult.from_json(stored) if stored else None
+    about = gate.about if gate is not None else {}
     rows = [
         GateRow(
             metric=metric,
@@ -58,7 +60,7 @@ def page_of(run: TrainingRun) -> RunPage:
             difference=row.get("difference"),
             interval=row.get("interval"),
         )
-        for metric, row in gate.get("rows", {}).items()
+        for metric, row in (gate.rows if gate is not None else {}).items()
     ]
     window = [
         (name, value)

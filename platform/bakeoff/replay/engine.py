@@ -44,6 +44,7 @@ from experiments.models import Experiment, Metric
 from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
+from inference.evaluation.gate import GateResult
 from inference.models import Item, ModelVersion, Surface
 from inference.serving.changes import announce_change, read_back
 from inference.serving.keys import candidates_key
@@ -275,14 +276,14 @@ class Replay:
         return version
 
     def _report_gate(self, version: ModelVersion) -> None:
-        gate = version.gate
-        primary = gate["rule"]["primary"]
-        row = gate["rows"][primary]
-        verb = "passed" if gate["passed"] else "was refused by"
+        gate = GateResult.from_json(version.gate)
+        primary = gate.rule.primary
+        row = gate.rows[primary]
+        verb = "passed" if gate.passed else "was refused by"
         self._reporter.echo(
-            f"{version} {verb} the gate: {primary}@{gate['rule']['k']} {row['challenger']:.4f}, "
+            f"{version} {verb} the gate: {primary}@{gate.rule.k} {row['challenger']:.4f}, "
             f"champion {row['champion']:.4f}, difference {row['difference']:+.4f} "
-            f"(95 % {row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}), {gate['units']} units."
+            f"(95 % {row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}), {gate.units} units."
         )
 
     def _wait_for_experiment(self, version: ModelVersion) -> Experiment:

@@ -36,6 +36,7 @@ from inference.actions.load_examples import ExampleDraft
 from inference.actions.move_alias import move_alias
 from inference.actions.queue_compression import queue_compression
 from inference.cache import cache_client
+from inference.evaluation.gate import GateResult
 from inference.models import Surface
 from inference.serving.changes import announce_change, read_back
 
@@ -211,12 +212,12 @@ class LabelledReplay:
             )
 
     def _report_gate(self, version: ModelVersion) -> None:
-        gate = version.gate
-        verb = "passed" if gate["passed"] else "was refused by"
-        row = gate["rows"]["accuracy"]
+        gate = GateResult.from_json(version.gate)
+        verb = "passed" if gate.passed else "was refused by"
+        row = gate.rows["accuracy"]
         self._reporter.echo(
-            f"{version} {verb} the gate: accuracy {row['challenger']:.4f}, {gate['rival']} "
-            f"{row['champion']:.4f}, {gate['units']} examples. {'; '.join(gate['reasons'])}"
+            f"{version} {verb} the gate: accuracy {row['challenger']:.4f}, {gate.rival} "
+            f"{row['champion']:.4f}, {gate.units} examples. {'; '.join(gate.reasons)}"
         )
 
     def _compete(self, experiment: Experiment, result: LabelledResult) -> None:
