@@ -1,4 +1,7 @@
-"""The saved groups that a condition names, so that nobody is sent the others."""
+"""Saved groups as conditions read them, and those that a condition names.
+
+Nobody is sent the others.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _OPERATORS = frozenset({"$inGroup", "$notInGroup"})
+
+
+def group_as_json(attribute: str, values: list[Any], condition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a group as conditions, and GrowthBook's payload, read it.
+
+    Args:
+        attribute: of a list: which attribute it lists values of; `id` if empty.
+        values: of a list.
+        condition: instead of a list: whom it holds.
+    """
+    if condition:
+        return {"type": "condition", "condition": condition}
+    return {"type": "list", "attributeKey": attribute or "id", "values": values}
 
 
 def named_groups(condition: Any, groups: Mapping[str, Any]) -> dict[str, Any]:

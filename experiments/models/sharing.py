@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from bakeoff.accounts.readable_times import times_are_readable
 from experiments.assignment import ConditionError, compile_condition
+from experiments.assignment.named_groups import group_as_json
 
 MAX_GROUP_BYTES = 1024 * 1024  # every web process reads all of them again and again
 
@@ -98,9 +99,7 @@ class SavedGroup(models.Model):
 
     def as_json(self) -> dict[str, Any]:
         """Return it as conditions, and GrowthBook's payload, read it."""
-        if self.condition:
-            return {"type": "condition", "condition": self.condition}
-        return {"type": "list", "attributeKey": self.attribute or "id", "values": self.values}
+        return group_as_json(self.attribute, self.values, self.condition)
 
 
 def groups_of(project_id: int) -> dict[str, Any]:

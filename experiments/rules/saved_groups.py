@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.assignment import ConditionError
 from experiments.assignment.conditions import MAX_LEVELS, levels_of
 from experiments.assignment.flags import NO_FLAGS
+from experiments.assignment.named_groups import group_as_json
 from experiments.rules.row_isolation import check_writable
 
 if TYPE_CHECKING:
@@ -41,10 +42,7 @@ def read_groups(
 def _group(attribute: str, values: Any, condition: Any) -> dict[str, Any]:
     if not isinstance(values, list) or not isinstance(condition, dict):
         raise ConditionError("values must be a list, and condition an object.")
-    if condition:
-        group = {"type": "condition", "condition": condition}
-    else:
-        group = {"type": "list", "attributeKey": attribute or "id", "values": values}
+    group = group_as_json(attribute, values, condition)
     # Deeper ones would meet Python's own limit when a condition that names the group is compiled.
     if levels_of(group) > MAX_LEVELS:
         raise ConditionError(f"group is nested deeper than {MAX_LEVELS} levels of JSON.")
