@@ -47,6 +47,8 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         if last is not None and not inputs.crossed and _says_the_same(stored, last.inputs):
             return None
         result = take_look(inputs)
+        since = last.taken_at if last else experiment.started_at or now
+        served = serving_of(experiment, since=since, now=now)
         look = Look.objects.create(
             experiment=experiment,
             number=(last.number if last else 0) + 1,
@@ -57,9 +59,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             result=result.as_json(),
             action=result.action,
             reason=result.reason,
-            serving=serving_of(
-                experiment, since=last.taken_at if last else experiment.started_at or now, now=now
-            ),
+            serving={row.variant: row.as_json() for row in served},
         )
         experiment.sequential_state = {
             "states": {key: state.as_json() for key, state in result.states.items()},

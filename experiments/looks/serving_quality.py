@@ -9,13 +9,15 @@ import orjson
 from django.db import connection
 from uuid_utils import UUID
 
+from experiments.models.served_variant import ServedVariant
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from experiments.models import Experiment
 
 MAX_SLATES = 20_000
-SAMPLE = 2
+SAMPLE, SHOWN_ITEMS = 2, 5  # latest slates of a variant that are kept, and items of each
 
 # Slates are found by their id, a UUIDv7 that begins with the time.
 _SERVED = """
@@ -35,8 +37,8 @@ _SERVED = """
     FROM lately GROUP BY variant_id"""
 
 
-def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dict[str, Any]:
-    """Return, by variant: slates, 95th percentile of latency, fallbacks, errors, items, sample slates.
+def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> list[ServedVariant]:
+    """Return how each variant was served that was served at all.
 
     A fallback is a list that is not the version's own. That a newcomer without history gets the
     version's own order is not a fallback but a cold start.
@@ -60,19 +62,20 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> dic
             },
         )
         rows = cursor.fetchall()
-    return {
-        keys[variant]: {
-            "slates": count,
-            "latency_p95_ms": p95,
-            "fallback": fallbacks / count,
-            "cold": cold / count,
-            "errors": errors / count,
-            "items": items,
-            "samples": [[slot[0] for slot in slate[:5]] for slate in _parsed(samples)],
-        }
+    return [
+        ServedVariant(
+            variant=keys[variant],
+            slates=count,
+            latency_p95_ms=p95,
+            fallback=fallbacks / count,
+            cold=cold / count,
+            errors=errors / count,
+            items=items,
+            samples=[[slot[0] for slot in slate[:SHOWN_ITEMS]] for slate in _parsed(samples)],
+        )
         for variant, count, p95, fallbacks, cold, errors, items, samples in rows
         if variant in keys
-    }
+    ]
 
 
 def _first_id(at: datetime) -> str:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.functional import cached_property
 
+from experiments.models.served_variant import ServedVariant
 from experiments.stats.look_input import LookInput
 from experiments.stats.look_result import LookResult
 
@@ -188,6 +189,11 @@ class Look(models.Model):
     def parsed_inputs(self) -> LookInput:
         """What went in."""
         return LookInput.from_json(self.inputs)
+
+    @property
+    def served_variants(self) -> list[ServedVariant]:
+        """How each variant was served since the look before."""
+        return [ServedVariant.from_json(key, row) for key, row in self.serving.items()]
 
 
 class Decision(models.Model):

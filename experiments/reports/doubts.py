@@ -27,7 +27,8 @@ def describe_doubts(experiment: Experiment, look: Look | None) -> list[str]:
         % {"variant": key, "reason": show_stored(reason)}
         for key, reason in _left(experiment).items()
     ]
-    shares = {key: row["fallback"] for key, row in look.serving.items() if row["slates"] >= MIN_SLATES}
+    enough = [row for row in look.served_variants if row.slates >= MIN_SLATES]
+    shares = {row.variant: row.fallback for row in enough}
     if shares and max(shares.values()) - min(shares.values()) > UNEQUAL_FALLBACK:
         high, low = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
         doubts.append(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from experiments.models import Decision, Experiment, Look
+    from experiments.models.served_variant import ServedVariant
     from experiments.stats.look_result import LookResult
     from experiments.stats.segments import SegmentEffect
     from experiments.stats.srm import SampleRatio, SegmentRatio
@@ -55,20 +56,6 @@ class VariantRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ServingRow:
-    """How a variant was served since the look before."""
-
-    variant: str
-    slates: int
-    latency_p95_ms: float
-    fallback: float
-    errors: float
-    items: int
-    samples: list[list[str]]
-    cold: float = 0.0  # share of answers to units without history; older looks do not have it
-
-
-@dataclass(frozen=True, slots=True)
 class ExperimentReport:
     """What the page shows."""
 
@@ -90,7 +77,7 @@ class ExperimentReport:
     forest: str
     segments: list[SegmentEffect]
     mismatch: Sequence[SegmentRatio]
-    serving: list[ServingRow]
+    serving: list[ServedVariant]
     remaining: str
     warnings: list[str]
     interval_name: str
@@ -189,7 +176,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         forest=_forest(metrics),
         segments=_segments(experiment, result) if result else [],
         mismatch=result.mismatch if result else [],
-        serving=_serving_rows(looks),
+        serving=_last_served(looks),
         remaining=describe_remaining(experiment, look),
         warnings=[
             *filter(None, [describe_quarantined(quarantined)]),
@@ -199,10 +186,9 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     )
 
 
-def _serving_rows(looks: list[Look]) -> list[ServingRow]:
+def _last_served(looks: list[Look]) -> list[ServedVariant]:
     """Return how variants were served before the last look that saw somebody served."""
-    served: dict[str, Any] = next((look.serving for look in reversed(looks) if look.serving), {})
-    return [ServingRow(variant=key, **row) for key, row in served.items()]
+    return next((look.served_variants for look in reversed(looks) if look.serving), [])
 
 
 def _epoch_marks(experiment: Experiment, looks: list[Look]) -> list[int]:

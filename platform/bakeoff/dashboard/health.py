@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 # PostgreSQL refuses writes on a full disk; at nine tenths there is time to make room.
 FULL_SHARE = 0.9
 CARRY_OUT_WITHIN, EMBED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
+MAX_ERRORS = 0.05  # share of a variant's answers that may fail before the page says so
 LATE_LOOKS = 10  # times the pause between looks
 
 
@@ -118,13 +119,13 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
                 link,
             )
         )
-    for variant, served in (look.serving if look is not None else {}).items():
-        if served["errors"] > 0.05:
+    for served in look.served_variants if look is not None else ():
+        if served.errors > MAX_ERRORS:
             issues.append(
                 HealthIssue(
                     experiment.key,
                     _("%(share)s of the answers of '%(variant)s' failed")
-                    % {"share": f"{served['errors']:.0%}", "variant": variant},
+                    % {"share": f"{served.errors:.0%}", "variant": served.variant},
                     _("Its model fails: turn the experiment off, or roll the model back."),
                     link,
                 )
