@@ -120,7 +120,7 @@ def _define(label: str, units: int):
     from bakeoff.accounts.models import Project
     from experiments.actions.define_experiment import (
         ExperimentDraft,
-        RoleDraft,
+        ExperimentMetricDraft,
         VariantDraft,
         define_experiment,
     )
@@ -134,31 +134,31 @@ def _define(label: str, units: int):
     versions = [
         ModelVersion.objects.create(
             surface=surface,
-            name="bench",
+            algorithm="bench",
             number=n,
             alias=alias,
             artifact_sha256=make_popularity(["i1"], [1], version=f"{label}-{n}"),
         )
         for n, alias in enumerate(("champion", "challenger"), 1)
     ]
-    common = {"project": project, "event_name": "click"}
+    common = {"project": project, "event": "click"}
     metrics = [
         Metric.objects.create(key="clicked", kind="proportion", **common),
-        Metric.objects.create(key="bought", kind="proportion", **common | {"event_name": "purchase"}),
+        Metric.objects.create(key="bought", kind="proportion", **common | {"event": "purchase"}),
         Metric.objects.create(
             key="revenue",
             kind="mean",
             value="sum",
-            covariate_seconds=604_800,
-            **common | {"event_name": "purchase"},
+            lookback_seconds=604_800,
+            **common | {"event": "purchase"},
         ),
-        Metric.objects.create(key="rate", kind="ratio", denominator_event="view", **common),
+        Metric.objects.create(key="rate", kind="ratio", denominator="view", **common),
         Metric.objects.create(
             key="back",
             kind="retention",
             delay_seconds=3600,
             window_seconds=3600,
-            **common | {"event_name": "view"},
+            **common | {"event": "view"},
         ),
     ]
     draft = ExperimentDraft(
@@ -168,7 +168,7 @@ def _define(label: str, units: int):
             VariantDraft("control", versions[0], 0.5, is_control=True),
             VariantDraft("treatment", versions[1], 0.5),
         ],
-        [RoleDraft(m, "primary" if n == 0 else "secondary") for n, m in enumerate(metrics)],
+        [ExperimentMetricDraft(m, "primary" if n == 0 else "secondary") for n, m in enumerate(metrics)],
         policy={"planned_units": 4 * units, "futility": False},
     )
     return start_experiment(experiment=define_experiment(draft), by="bench")

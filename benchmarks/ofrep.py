@@ -86,7 +86,7 @@ def _define_flags(project_id: int) -> None:
     from bakeoff.accounts.models import Project
     from experiments.actions.define_experiment import (
         ExperimentDraft,
-        RoleDraft,
+        ExperimentMetricDraft,
         VariantDraft,
         define_experiment,
     )
@@ -95,14 +95,14 @@ def _define_flags(project_id: int) -> None:
     from inference.models import Surface
 
     surface = Surface.objects.create(project=Project.objects.get(pk=project_id), key="f", kind="flag")
-    roles = [RoleDraft(Metric.objects.get(project=project_id))]
+    metrics = [ExperimentMetricDraft(Metric.objects.get(project=project_id))]
     for n in range(FLAGS):
         variants = [
             VariantDraft("control", None, 0.5, is_control=True),
             VariantDraft("treatment", None, 0.5),
         ]
         draft = ExperimentDraft(
-            surface, f"flag-{n}", variants, roles, condition={"country": {"$in": ["DE", "FR"]}}
+            surface, f"flag-{n}", variants, metrics, condition={"country": {"$in": ["DE", "FR"]}}
         )
         start_experiment(experiment=define_experiment(draft), by="bench")
     # The bench's other experiment is no flag of the page.

@@ -51,7 +51,7 @@ def run(size: str, home: str) -> None:
     rankers = None
     for split in range(1, splits + 1):
         rng = np.random.default_rng(split)
-        plan = make_replay_plan(dataset, seed=split, most_users=5000)
+        plan = make_replay_plan(dataset, seed=split, max_users=5000)
         past = by_unit(plan.past)
         if rankers is None:  # the past is the same for every seed
             rankers = _fit(root, dataset, ids, index, vectors, past)

@@ -44,7 +44,7 @@ def _compare(root: Path, items: int, users: int) -> tuple[float, float]:
         context_vectors=vectors,
         bias=np.zeros(items, np.float32),
         default_order=np.arange(1000, dtype=np.int32),
-        about={"recommender": "bench"},
+        about={"algorithm": "bench"},
     )
     ranker = Ranker(root, save_artifact(root, draft))
     histories = [rng.integers(items, size=HISTORY).tolist() for _ in range(users)]

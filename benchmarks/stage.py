@@ -110,7 +110,7 @@ def _fill() -> tuple[str, int]:
     from bakeoff.accounts.models import ApiKey, Project
     from experiments.actions.define_experiment import (
         ExperimentDraft,
-        RoleDraft,
+        ExperimentMetricDraft,
         VariantDraft,
         define_experiment,
     )
@@ -138,12 +138,12 @@ def _fill() -> tuple[str, int]:
             context_vectors=vectors,
             bias=np.zeros(ITEMS, np.float32),
             default_order=np.arange(1000, dtype=np.int32),
-            about={"recommender": "bench", "number": number},
+            about={"algorithm": "bench", "number": number},
         )
         digest = save_artifact(settings.BAKEOFF.artifacts, draft)
         return ModelVersion.objects.create(
             surface=surface,
-            name="bench",
+            algorithm="bench",
             number=number,
             alias=alias,
             artifact_sha256=digest,
@@ -153,7 +153,7 @@ def _fill() -> tuple[str, int]:
     histories = {
         f"user-{n}": History([ids[i] for i in rng.integers(ITEMS, size=20)], []) for n in range(UNITS)
     }
-    metric = Metric.objects.create(project=project, key="clicks", kind="mean", event_name="click")
+    metric = Metric.objects.create(project=project, key="clicks", kind="mean", event="click")
     for key in ("home-feed", "plain"):
         surface = Surface.objects.create(project=project, key=key, candidates=CANDIDATES)
         versions = [version(surface, 1, "champion"), version(surface, 2, "challenger")]
@@ -164,7 +164,7 @@ def _fill() -> tuple[str, int]:
                 VariantDraft("control", versions[0], 0.5, is_control=True),
                 VariantDraft("treatment", versions[1], 0.5),
             ]
-            draft = ExperimentDraft(surface, "bench", variants, [RoleDraft(metric)])
+            draft = ExperimentDraft(surface, "bench", variants, [ExperimentMetricDraft(metric)])
             start_experiment(experiment=define_experiment(draft), by="bench")
     return public, project.pk
 

@@ -82,7 +82,7 @@ class ExperimentAdmin(AuditedAdmin):
 
 @admin.register(Metric)
 class MetricAdmin(AuditedAdmin):
-    list_display = ["key", "project", "kind", "event_name", "value"]
+    list_display = ["key", "project", "kind", "event", "value"]
     list_filter = ["project", "kind"]
 
 
@@ -155,7 +155,7 @@ class ExcludedUnitAdmin(ReadOnlyAdmin):
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin):
-    list_display = ["made_at", "surface", "experiment", "action", "made_by"]
+    list_display = ["created_at", "surface", "experiment", "action", "created_by"]
     list_filter = ["project", "action"]
 
 
@@ -187,7 +187,7 @@ class SavedGroupAdmin(AuditedAdmin):
 
 @admin.register(ReportShare)
 class ReportShareAdmin(ReadOnlyAdmin):
-    list_display = ("experiment", "made_by", "created_at", "expires_at", "revoked_at")
+    list_display = ("experiment", "created_by", "created_at", "expires_at", "revoked_at")
 
 
 @admin.register(Review)

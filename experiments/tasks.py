@@ -101,7 +101,7 @@ def _refresh(surface: Surface) -> None:
 def retrain_due_surfaces() -> None:
     """Queue the runs that the schedule asks for, and send on what passed its gate."""
     for_each(Surface.objects.all(), _advance, work="challenger")
-    scheduled = Surface.objects.exclude(retrain_recommender="")
+    scheduled = Surface.objects.exclude(retrain_algorithm="")
     for_each(scheduled, _retrain, work="retrain")
 
 

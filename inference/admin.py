@@ -32,7 +32,7 @@ class ItemAdmin(AuditedAdmin):
 class SurfaceAdmin(ReadOnlyAdmin):
     """Changed on its own page, which checks the rules and writes the audit trail."""
 
-    list_display = ["key", "project", "kind", "retrain_recommender", "last_retrained_at"]
+    list_display = ["key", "project", "kind", "retrain_algorithm", "last_retrained_at"]
     list_filter = ["project", "kind"]
 
 
@@ -55,5 +55,5 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin):
-    list_display = ["id", "surface", "recommender", "trigger", "state", "progress", "queued_at"]
-    list_filter = ["state", "recommender"]
+    list_display = ["id", "surface", "algorithm", "trigger", "state", "progress", "queued_at"]
+    list_filter = ["state", "algorithm"]

@@ -85,7 +85,7 @@ def _encoder_of(run: TrainingRun) -> tuple[str, str]:
 
     algorithms = algorithms_of(run.surface.kind)
     champion = run.surface.versions.champions().first()
-    names = [run.recommender, *([champion.recipe] if champion else [])]
+    names = [run.algorithm, *([champion.recipe] if champion else [])]
     reads = any(
         getattr(algorithms.get(name), "reads_encoder", False)
         or getattr(algorithms.get(name), "reads", frozenset()) & {"texts"}
@@ -168,7 +168,7 @@ def _plan(run: TrainingRun, encoder: tuple[str, str]) -> RunPlan:
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     champion = run.surface.versions.champions().first()
     return RunPlan(
-        recipe=Recipe(run.recommender, run.params),
+        recipe=Recipe(run.algorithm, run.params),
         champion=_recipe_of(champion) if champion is not None else None,
         rule=GateRule.for_labels() if classifies else GateRule(),
         place=Workplace(

@@ -115,4 +115,4 @@ def learner(tables, tiny_bert, monkeypatch) -> Surface:
 def empty_schedule(tables):
     """Nothing that tests before left behind is due: the schedule would wait for each, one by one."""
     ModelVersion.objects.filter(alias__in=["challenger", "shadow"]).update(alias="retired")
-    Surface.objects.update(retrain_recommender="")
+    Surface.objects.update(retrain_algorithm="")

@@ -9,7 +9,7 @@ from django.db import transaction
 from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.define_experiment import (
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     define_experiment,
 )
@@ -57,9 +57,8 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
         or Experiment.objects.running().filter(surface=surface).exists()
     ):
         return None
-    key = _short(
-        f"{surface.key}-{waiting.name}-{waiting.number}-vs-{champion.name}-{champion.number}", MAX_KEY
-    )
+    sides = (f"{version.algorithm}-{version.number}" for version in (waiting, champion))
+    key = _short(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
     experiment = define_experiment(
         ExperimentDraft(
             surface=surface,
@@ -70,7 +69,7 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
                 VariantDraft(key="control", version=champion, weight=0.5, is_control=True),
                 VariantDraft(key="treatment", version=waiting, weight=0.5),
             ],
-            roles=[RoleDraft(metric=metric)],
+            metrics=[ExperimentMetricDraft(metric=metric)],
             policy=surface.policy,
             salt=_short(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
         )

@@ -57,8 +57,8 @@ def write_learnings(*, experiment: Experiment, learnings: str, by: str) -> None:
         raise ValueError(f"learnings == {len(learnings)} characters, must be at most {MAX_LEARNINGS}.")
     with transaction.atomic():
         locked = _locked(experiment)
-        locked.lesson = learnings
-        _save(locked, ["lesson"], by=by, action="learn")
+        locked.learnings = learnings
+        _save(locked, ["learnings"], by=by, action="learn")
 
 
 def _locked(experiment: Experiment) -> Experiment:

@@ -91,7 +91,7 @@ def end_by_verdict(
             surface=locked.surface,
             action=verdict.action,
             reason=verdict.reason,
-            made_by=by,
+            created_by=by,
             experiment=locked,
             promoted=promoted,
             replaced=replaced,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What a person may set. The key names the surface for ever; the rest is the platform's.
 EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
-    "attribution_seconds", "labels", "retrain_recommender", "retrain_every_seconds", "retrain_params",
+    "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first",
 )  # fmt: skip
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
@@ -170,11 +170,11 @@ def _check(surface: Surface) -> None:
             code="invalid_labels",
         )
     algorithms = algorithms_of(surface.kind)
-    if surface.retrain_recommender and surface.retrain_recommender not in algorithms:
+    if surface.retrain_algorithm and surface.retrain_algorithm not in algorithms:
         raise CannotChangeSurfaceError(
-            f"retrain_recommender == '{surface.retrain_recommender}', must be one of "
+            f"retrain_algorithm == '{surface.retrain_algorithm}', must be one of "
             f"{sorted(algorithms)} on a surface of kind '{surface.kind}'.",
-            field="retrain_recommender",
+            field="retrain_algorithm",
             code="unknown_recommender",
         )
 

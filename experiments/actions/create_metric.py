@@ -27,10 +27,8 @@ def create_metric(*, metric: Metric, by: str) -> Metric:
     Raises:
         CannotCreateError: its fields contradict each other, or its key is taken.
     """
-    if metric.kind == Metric.Kind.RATIO and not metric.denominator_event:
-        raise CannotCreateError(
-            "denominator_event == '', must name an event.", field="denominator_event"
-        )
+    if metric.kind == Metric.Kind.RATIO and not metric.denominator:
+        raise CannotCreateError("denominator == '', must name an event.", field="denominator")
     try:
         MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
     except MetricError as error:

@@ -52,7 +52,7 @@ class VariantDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class RoleDraft:
+class ExperimentMetricDraft:
     """A metric's part."""
 
     metric: Metric
@@ -67,7 +67,7 @@ class ExperimentDraft:
     surface: Surface
     key: str
     variants: Sequence[VariantDraft]
-    roles: Sequence[RoleDraft]
+    metrics: Sequence[ExperimentMetricDraft]
     hypothesis: str = ""
     owner: str = ""
     allocation: float = 1.0
@@ -148,12 +148,12 @@ def _check_parts(draft: ExperimentDraft) -> None:
     controls = sum(variant.is_control for variant in draft.variants)
     if controls != 1:
         raise CannotDefineError(f"controls == {controls}, must be 1.", field="variants")
-    metrics = [role.metric.key for role in draft.roles]
-    if len(set(metrics)) < len(metrics):
+    keys = [metric.metric.key for metric in draft.metrics]
+    if len(set(keys)) < len(keys):
         raise CannotDefineError(
-            f"metrics == {metrics}, must be different: each has one part.", field="metrics"
+            f"metrics == {keys}, must be different: each has one role.", field="metrics"
         )
-    primaries = sum(role.role == ExperimentMetric.Role.PRIMARY for role in draft.roles)
+    primaries = sum(metric.role == ExperimentMetric.Role.PRIMARY for metric in draft.metrics)
     if primaries != 1:
         raise CannotDefineError(f"primary metrics == {primaries}, must be 1.", field="metrics")
 
@@ -161,14 +161,16 @@ def _check_parts(draft: ExperimentDraft) -> None:
 def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
     """Refuse what no look could judge: a wrong kind, a window longer than the run, a hopeless gate."""
     used = [variant.weight for variant in draft.variants if variant.weight > 0]
-    for role in draft.roles:
+    for metric in draft.metrics:
         try:
-            spec = MetricSpec.of(role.metric, default_window_seconds=policy.window_seconds)
-            if role.role == ExperimentMetric.Role.PRIMARY:
+            spec = MetricSpec.of(metric.metric, default_window_seconds=policy.window_seconds)
+            if metric.role == ExperimentMetric.Role.PRIMARY:
                 require_kind(policy, spec.kind)
                 policy.require_attainable(spec.kind, min(used))
         except MetricError as error:
-            raise CannotDefineError(f"metric '{role.metric.key}': {error}", field="metrics") from error
+            raise CannotDefineError(
+                f"metric '{metric.metric.key}': {error}", field="metrics"
+            ) from error
         except (PolicyError, StatisticsError) as error:
             raise CannotDefineError(str(error), field="policy") from error
         run = policy.required_run_seconds
@@ -262,8 +264,8 @@ def _write(draft: ExperimentDraft) -> Experiment:
     )
     for variant in draft.variants:
         write_variant(experiment, variant)
-    for role in draft.roles:
-        write_role(experiment, role)
+    for metric in draft.metrics:
+        write_metric(experiment, metric)
     record_audit(
         experiment.project_id,
         actor=draft.owner or PLATFORM,
@@ -286,8 +288,8 @@ def write_variant(experiment: Experiment, draft: VariantDraft) -> None:
     )
 
 
-def write_role(experiment: Experiment, draft: RoleDraft) -> None:
+def write_metric(experiment: Experiment, draft: ExperimentMetricDraft) -> None:
     """Write a metric's part, or bring it up to date: its row stays."""
-    experiment.roles.update_or_create(
+    experiment.metrics.update_or_create(
         metric=draft.metric, defaults={"role": draft.role, "margin": draft.margin}
     )

@@ -68,7 +68,7 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
                 surface=locked.surface,
                 action=Decision.Action.ROLL_BACK,
                 reason=f"'{harm.variant}' leaves the traffic, the others run on: {harm.reason}",
-                made_by=by,
+                created_by=by,
                 experiment=locked,
                 evidence={
                     "variant": harm.variant,

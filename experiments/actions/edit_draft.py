@@ -11,12 +11,12 @@ from django.db import IntegrityError, transaction
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.define_experiment import (
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     check_draft,
     columns_of,
     key_is_taken,
-    write_role,
+    write_metric,
     write_variant,
 )
 from experiments.models import Experiment
@@ -42,9 +42,9 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
             VariantDraft(v.key, v.model_version, v.weight, v.is_control, v.value)
             for v in experiment.variants.select_related("model_version")
         ],
-        roles=[
-            RoleDraft(role.metric, role.role, role.margin)
-            for role in experiment.roles.select_related("metric")
+        metrics=[
+            ExperimentMetricDraft(metric.metric, metric.role, metric.margin)
+            for metric in experiment.metrics.select_related("metric")
         ],
         allocation=experiment.allocation,
         policy=experiment.policy,
@@ -141,7 +141,7 @@ def _as_json(draft: ExperimentDraft) -> dict[str, Any]:
             v.key: [v.is_control, v.weight, v.version.label if v.version else None, v.value]
             for v in draft.variants
         },
-        "metrics": {role.metric.key: [str(role.role), role.margin] for role in draft.roles},
+        "metrics": {metric.metric.key: [str(metric.role), metric.margin] for metric in draft.metrics},
     }
 
 
@@ -163,7 +163,7 @@ def _write_changes(experiment: Experiment, before: ExperimentDraft, after: Exper
     for variant in sorted(after.variants, key=lambda v: v.is_control):
         if variant not in before.variants:
             write_variant(experiment, variant)
-    experiment.roles.exclude(metric__in=[role.metric for role in after.roles]).delete()
-    for role in sorted(after.roles, key=lambda r: r.role == "primary"):
-        if role not in before.roles:
-            write_role(experiment, role)
+    experiment.metrics.exclude(metric__in=[metric.metric for metric in after.metrics]).delete()
+    for metric in sorted(after.metrics, key=lambda metric: metric.role == "primary"):
+        if metric not in before.metrics:
+            write_metric(experiment, metric)

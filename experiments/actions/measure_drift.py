@@ -56,7 +56,7 @@ def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
         rows=[moved.as_json() for moved in compared],
         drifted=any(moved.drifted for moved in compared),
     )
-    if report.drifted and surface.retrain_on_drift and surface.retrain_recommender:
+    if report.drifted and surface.retrain_on_drift and surface.retrain_algorithm:
         # More often than its schedule, but not at each report.
         pause = timedelta(seconds=surface.retrain_every_seconds / 4)
         run = retrain_if_due(surface=surface, trigger="drift", pause=pause)

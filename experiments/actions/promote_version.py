@@ -58,7 +58,7 @@ def make_champion(
             surface=version.surface,
             action=Decision.Action.PROMOTE,
             reason=reason,
-            made_by=by,
+            created_by=by,
             promoted=version,
             replaced=replaced,
             evidence=promotion_evidence(version, answered),

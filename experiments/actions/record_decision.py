@@ -26,7 +26,7 @@ class DecisionDraft:
     surface: Surface
     action: str
     reason: str
-    made_by: str
+    created_by: str
     experiment: Experiment | None = None
     promoted: ModelVersion | None = None
     replaced: ModelVersion | None = None
@@ -45,8 +45,8 @@ def record_decision(draft: DecisionDraft) -> Decision:
         experiment=draft.experiment,
         action=draft.action,
         reason=draft.reason,
-        made_by=draft.made_by,
-        made_at=timezone.now(),
+        created_by=draft.created_by,
+        created_at=timezone.now(),
         promoted=draft.promoted,
         replaced=draft.replaced,
         evidence=dict(draft.evidence),
@@ -56,7 +56,7 @@ def record_decision(draft: DecisionDraft) -> Decision:
     decision.save()
     record_audit(
         project.pk,
-        actor=draft.made_by,
+        actor=draft.created_by,
         action=draft.action,
         subject=str(draft.experiment or draft.surface),
         detail={"reason": draft.reason, "decision": decision.sha256, **_mark(draft)},
@@ -78,8 +78,9 @@ def hash_of(decision: Decision) -> str:
         "experiment": decision.experiment.key if decision.experiment else None,
         "action": decision.action,
         "reason": decision.reason,
-        "made_by": decision.made_by,
-        "made_at": _iso(decision.made_at),
+        # Keys of the hashed record, which never change; the columns were called so until 0.1.
+        "made_by": decision.created_by,
+        "made_at": _iso(decision.created_at),
         "promoted": decision.promoted.artifact_sha256 if decision.promoted else None,
         "replaced": decision.replaced.artifact_sha256 if decision.replaced else None,
         "evidence": decision.evidence,

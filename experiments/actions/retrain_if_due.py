@@ -30,7 +30,7 @@ def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> Train
     """Queue a run unless there was one within the pause; return it, if there was something to learn.
 
     Args:
-        surface: its `retrain_recommender` is trained.
+        surface: its `retrain_algorithm` is trained.
         trigger: who asks: `schedule`, `drift`.
         pause: between two runs.
     """
@@ -40,7 +40,7 @@ def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> Train
     try:
         run = retrain_surface(
             surface=surface,
-            recommender=surface.retrain_recommender,
+            algorithm=surface.retrain_algorithm,
             trigger=trigger,
             params=surface.retrain_params,
             skip_unchanged=True,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def retrain_surface(
     *,
     surface: Surface,
-    recommender: str,
+    algorithm: str,
     trigger: str,
     params: Mapping[str, Any] | None = None,
     skip_unchanged: bool = False,
@@ -26,13 +26,13 @@ def retrain_surface(
     """Freeze what was recorded and queue a run on it.
 
     Raises:
-        CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
+        CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
     """
     classifies = surface.kind == Surface.Kind.CLASSIFY
     rows = examples_of(surface) if classifies else likes_of(surface)
     return queue_training(
         surface=surface,
-        recommender=recommender,
+        algorithm=algorithm,
         rows=rows,
         trigger=trigger,
         params=params,

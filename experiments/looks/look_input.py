@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from experiments.metrics.freeze import spec_of
+from experiments.sql import TOTALED
 from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.quantiles import Sketch
@@ -35,8 +36,8 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     numbers = [epoch.number for epoch in epochs]
     last = experiment.looks.last()
     state = experiment.sequential_state
-    roles = list(experiment.roles.select_related("metric"))
-    metrics = [_metric_input(experiment, role, variants, numbers) for role in roles]
+    metrics = list(experiment.metrics.select_related("metric"))
+    inputs = [_metric_input(experiment, metric, variants, numbers) for metric in metrics]
     counts: dict[str, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     excluded: dict[int, dict[str, int]] = defaultdict(dict)
     claimed: dict[int, dict[str, int]] = defaultdict(dict)
@@ -46,20 +47,20 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     for total in experiment.exposure_totals.all():
         # A unit counts in the split where it came first: that it is met again in another variant, as
         # all units of a treatment that left are, says nothing about who is sent where.
-        units = total.units if total.segment else max(total.units - total.doubled, 0)
+        units = total.units if total.segment else max(total.units - total.crossover_units, 0)
         counts[total.segment][total.epoch][variants[total.variant_id]] = units
         if total.epoch not in moved:
-            crossover_units += total.doubled
+            crossover_units += total.crossover_units
         if not total.segment:
             excluded[total.epoch][variants[total.variant_id]] = total.excluded
             claimed[total.epoch][variants[total.variant_id]] = total.claimed
-    primary = next(role for role in roles if role.role == role.Role.PRIMARY)
+    primary = next(metric for metric in metrics if metric.role == metric.Role.PRIMARY)
     started = experiment.started_at or now
     return LookInput(
         policy=experiment.parsed_policy,
         control=experiment.control.key,
         treatments=treatments,
-        metrics=metrics,
+        metrics=inputs,
         exposures=[(counts[""][epoch.number], epoch.weights) for epoch in epochs],
         crossover_units=crossover_units,
         elapsed_seconds=(now - started).total_seconds(),
@@ -78,7 +79,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
     )
 
 
-def _count_cross_id_conflicts(experiment: Experiment, role: ExperimentMetric) -> int:
+def _count_cross_id_conflicts(experiment: Experiment, metric: ExperimentMetric) -> int:
     """Count people whose two units, met before they logged in, are in different variants."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -93,7 +94,7 @@ def _count_cross_id_conflicts(experiment: Experiment, role: ExperimentMetric) ->
                 AND one.variant_id <> other.variant_id""",
             {
                 "experiment": experiment.pk,
-                "metric": role.metric_id,
+                "metric": metric.metric_id,
                 "project": experiment.project_id,
             },
         )
@@ -101,18 +102,21 @@ def _count_cross_id_conflicts(experiment: Experiment, role: ExperimentMetric) ->
 
 
 def _metric_input(
-    experiment: Experiment, role: ExperimentMetric, variants: Mapping[int, str], epochs: Sequence[int]
+    experiment: Experiment,
+    metric: ExperimentMetric,
+    variants: Mapping[int, str],
+    epochs: Sequence[int],
 ) -> MetricInput:
-    spec = spec_of(role, experiment)
-    found = _read_totals(experiment, role, variants, epochs)
-    sketches = _read_sketches(experiment, role, variants, epochs) if spec.kind == "quantile" else None
+    spec = spec_of(metric, experiment)
+    found = _read_totals(experiment, metric, variants, epochs)
+    sketches = _read_sketches(experiment, metric, variants, epochs) if spec.kind == "quantile" else None
     capped = spec.cap is not None and spec.kind == "mean"
     return MetricInput(
         key=spec.key,
         kind=spec.kind,
-        role=cast("Role", role.role),
-        increase_is_good=spec.increase_is_good,
-        margin=role.margin,
+        role=cast("Role", metric.role),
+        direction=spec.direction,
+        margin=metric.margin,
         epochs=[{key: row["totals"] for key, row in epoch.items()} for epoch in found.get("", [])]
         if sketches is None
         else sketches[""],
@@ -136,17 +140,17 @@ def _metric_input(
 
 def _read_totals(
     experiment: Experiment,
-    role: ExperimentMetric,
+    metric: ExperimentMetric,
     variants: Mapping[int, str],
     epochs: Sequence[int],
     *,
     segments: bool = False,
 ) -> dict[str, Epochs]:
     """Return totals by variant, one mapping an epoch, by segment."""
-    rows: Any = experiment.totals.filter(metric=role.metric)
+    rows: Any = experiment.totals.filter(metric=metric.metric)
     rows = rows.exclude(segment="") if segments else rows.filter(segment="")
     rows = rows.values("segment", "epoch", "variant_id").annotate(
-        **{f"total_{name}": Sum(name) for name in (*TOTALS, *_UNCAPPED)}
+        **{f"total_{name}": Sum(TOTALED.get(name, name)) for name in (*TOTALS, *_UNCAPPED)}
     )
     found: dict[str, dict[int, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -161,14 +165,14 @@ def _read_totals(
 
 def _read_sketches(
     experiment: Experiment,
-    role: ExperimentMetric,
+    metric: ExperimentMetric,
     variants: Mapping[int, str],
     epochs: Sequence[int],
     *,
     segments: bool = False,
 ) -> dict[str, Epochs]:
     """Return sketches as `_read_totals` does totals."""
-    rows = experiment.quantile_counts.filter(metric=role.metric, units__gt=0)
+    rows = experiment.quantile_counts.filter(metric=metric.metric, units__gt=0)
     rows = rows.exclude(segment="") if segments else rows.filter(segment="")
     found: dict[str, dict[int, dict[str, dict[int, int]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(dict))
@@ -185,14 +189,17 @@ def _read_sketches(
 
 
 def _segments(
-    experiment: Experiment, role: ExperimentMetric, variants: Mapping[int, str], epochs: Sequence[int]
+    experiment: Experiment,
+    metric: ExperimentMetric,
+    variants: Mapping[int, str],
+    epochs: Sequence[int],
 ) -> dict[str, Sequence[Mapping[str, Summary]]]:
     if not experiment.segments:
         return {}
-    if spec_of(role, experiment).kind == "quantile":
-        found = _read_sketches(experiment, role, variants, epochs, segments=True)
+    if spec_of(metric, experiment).kind == "quantile":
+        found = _read_sketches(experiment, metric, variants, epochs, segments=True)
         return {segment: found[segment] for segment in sorted(found)}
-    totals = _read_totals(experiment, role, variants, epochs, segments=True)
+    totals = _read_totals(experiment, metric, variants, epochs, segments=True)
     return {
         segment: [{key: row["totals"] for key, row in epoch.items()} for epoch in totals[segment]]
         for segment in sorted(totals)
@@ -200,15 +207,15 @@ def _segments(
 
 
 def _new_batches(
-    experiment: Experiment, role: ExperimentMetric, variants: Mapping[int, str], after: int
+    experiment: Experiment, metric: ExperimentMetric, variants: Mapping[int, str], after: int
 ) -> list[Mapping[str, Totals]]:
     """Return the primary's totals of each batch and epoch since the last look, for the exact rule."""
     if experiment.parsed_policy.rule != "exact":
         return []
     found: dict[tuple[int, int], dict[str, Totals]] = defaultdict(dict)
-    rows = experiment.totals.filter(metric=role.metric, segment="", batch__gt=after)
+    rows = experiment.totals.filter(metric=metric.metric, segment="", batch__gt=after)
     for row in rows.order_by("batch", "epoch"):
-        totals = Totals(**{name: getattr(row, name) for name in TOTALS})
+        totals = Totals(**{name: getattr(row, TOTALED.get(name, name)) for name in TOTALS})
         found[row.batch, row.epoch][variants[row.variant_id]] = totals
     return list(found.values())
 

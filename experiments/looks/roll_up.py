@@ -16,7 +16,6 @@ that turns out to be a bot is taken out of them again.
 from __future__ import annotations
 
 import logging
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,19 +23,19 @@ from django.db import connection, transaction
 
 from experiments.bounds import MAX_VALUE
 from experiments.looks.roll_up_sql import (
-    ADD,
     COUNT_BUCKETS,
     SUMS,
     TOTAL_OF_CHANGE,
+    add_sums,
     observation_of,
 )
 from experiments.looks.take_out import take_out_excluded
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.spec import SERVED, MetricSpec, is_feedback
-from experiments.metrics.sql import BUCKET, TERMS, compile_metric
+from experiments.metrics.sql import bucket_of, compile_metric
 from experiments.metrics.watermark import NEW, TransactionRange, range_parameters, read_watermark
 from experiments.models import Experiment, ExperimentMetric
-from experiments.sql import is_excluded
+from experiments.sql import TOTALED, is_excluded, observed, products
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -59,16 +58,16 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
     with connection.cursor() as cursor:
         # These statements are short and many: compiling them would take longer than running them.
         cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{MAX_SECONDS}s'")
-        roles = list(experiment.roles.select_related("metric"))
-        take_out_excluded(cursor, experiment, roles, span)
-        _observe_new_units(cursor, experiment, roles, span)
-        _count_exposures(cursor, experiment, roles, span)
-        _name_set_aside(cursor, experiment, roles, span)
+        metrics = list(experiment.metrics.select_related("metric"))
+        take_out_excluded(cursor, experiment, metrics, span)
+        _observe_new_units(cursor, experiment, metrics, span)
+        _count_exposures(cursor, experiment, metrics, span)
+        _name_set_aside(cursor, experiment, metrics, span)
         batch, closed = experiment.batches + 1, False
-        for role in roles:
-            spec = spec_of(role, experiment)
-            _update_values(cursor, experiment, role, spec, span)
-            closed |= _close_batch(cursor, experiment, role, spec, batch=batch, now=now)
+        for metric in metrics:
+            spec = spec_of(metric, experiment)
+            _update_values(cursor, experiment, metric, spec, span)
+            closed |= _close_batch(cursor, experiment, metric, spec, batch=batch, now=now)
         if closed:
             experiment.batches = batch
     experiment.watermark = span.upper
@@ -77,10 +76,13 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
 
 
 def _name_set_aside(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
+    cursor: CursorWrapper,
+    experiment: Experiment,
+    metrics: list[ExperimentMetric],
+    span: TransactionRange,
 ) -> None:
     """Log which new events have values that no metric can sum, so that a person can correct them."""
-    names = {name for role in roles for name in spec_of(role, experiment).names}
+    names = {name for metric in metrics for name in spec_of(metric, experiment).names}
     cursor.execute(
         f"""SELECT event_id, value FROM experiments_event
         WHERE project_id = %(project)s AND {NEW} AND name = ANY(%(names)s)
@@ -95,9 +97,12 @@ def _name_set_aside(
 
 
 def _count_exposures(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
+    cursor: CursorWrapper,
+    experiment: Experiment,
+    metrics: list[ExperimentMetric],
+    span: TransactionRange,
 ) -> None:
-    """Add new exposures to the counts; of a unit in two variants, the later one is doubled."""
+    """Add new exposures to the counts; of a unit in two variants, the later one is a crossover."""
     cursor.execute(
         f"""
         WITH seen AS (
@@ -106,21 +111,22 @@ def _count_exposures(
         ), judged AS (
             SELECT seen.variant_id, seen.epoch, seen.source = 'public' AS claimed,
                 {is_excluded("seen", by_upper=True)} AS excluded,
-                coalesce(first.variant_id <> seen.variant_id, false) AS doubled
+                coalesce(first.variant_id <> seen.variant_id, false) AS is_crossover
             FROM seen LEFT JOIN LATERAL ({observation_of("seen.unit_id")}) AS first ON true
         )
         INSERT INTO experiments_exposuretotal AS total
-            (experiment_id, variant_id, epoch, segment, units, doubled, excluded, claimed)
+            (experiment_id, variant_id, epoch, segment, units, crossover_units, excluded, claimed)
         SELECT %(experiment)s, variant_id, epoch, '', count(*) FILTER (WHERE NOT excluded),
-            count(*) FILTER (WHERE doubled), count(*) FILTER (WHERE excluded),
+            count(*) FILTER (WHERE is_crossover), count(*) FILTER (WHERE excluded),
             count(*) FILTER (WHERE claimed AND NOT excluded)
         FROM judged GROUP BY variant_id, epoch
         ON CONFLICT (experiment_id, variant_id, epoch, segment) DO UPDATE SET
-            units = total.units + EXCLUDED.units, doubled = total.doubled + EXCLUDED.doubled,
+            units = total.units + EXCLUDED.units,
+            crossover_units = total.crossover_units + EXCLUDED.crossover_units,
             excluded = total.excluded + EXCLUDED.excluded,
             claimed = total.claimed + EXCLUDED.claimed
         """,
-        range_parameters(experiment, span) | {"metric": roles[0].metric_id},
+        range_parameters(experiment, span) | {"metric": metrics[0].metric_id},
     )
 
 
@@ -141,7 +147,10 @@ _UNIT = """
 
 
 def _observe_new_units(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
+    cursor: CursorWrapper,
+    experiment: Experiment,
+    metrics: list[ExperimentMetric],
+    span: TransactionRange,
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
     broken_down = bool(experiment.segments)
@@ -155,7 +164,7 @@ def _observe_new_units(
         ),
         new AS (
             INSERT INTO experiments_observation (experiment_id, metric_id, variant_id, epoch,
-                unit_id, exposed_at, y, d, x, w, u, segments, batch)
+                unit_id, exposed_at, {", ".join(observed().values())}, segments, batch)
             SELECT %(experiment)s, metric, first.variant_id, first.epoch, first.unit_id,
                 first.exposed_at, 0, 1, 0, 1, 0, {_SEGMENTS if broken_down else "'{}'"}, NULL
             FROM first {_UNIT if broken_down else ""}
@@ -164,7 +173,7 @@ def _observe_new_units(
             RETURNING metric_id, variant_id, epoch, segments
         )
         INSERT INTO experiments_exposuretotal AS total
-            (experiment_id, variant_id, epoch, segment, units, doubled, excluded)
+            (experiment_id, variant_id, epoch, segment, units, crossover_units, excluded)
         SELECT %(experiment)s, variant_id, epoch, segment, count(*), 0, 0
         FROM new CROSS JOIN unnest(segments) AS segment
         WHERE metric_id = (%(metrics)s::bigint[])[1]
@@ -174,7 +183,7 @@ def _observe_new_units(
         """,
         range_parameters(experiment, span)
         | {
-            "metrics": [role.metric_id for role in roles],
+            "metrics": [metric.metric_id for metric in metrics],
             "attributes": list(experiment.segments),
         },
     )
@@ -198,35 +207,43 @@ def _dirty_sql(spec: MetricSpec) -> str:
 
 def _changes() -> str:
     """SQL of the change of every total: the product of a unit's new columns less that of the old."""
-    old = {name: re.sub(r"\b([ydxwu])\b", r"old_\1", product) for name, product in TERMS.items()}
-    return ", ".join(f"sum({product} - {old[name]}) AS {name}" for name, product in TERMS.items())
+    new, old = products(of=observed()), products(of=observed("old_"))
+    return ", ".join(f"sum({new[name]} - {old[name]}) AS {column}" for name, column in TOTALED.items())
 
 
 def _update_values(
     cursor: CursorWrapper,
     experiment: Experiment,
-    role: ExperimentMetric,
+    metric: ExperimentMetric,
     spec: MetricSpec,
     span: TransactionRange,
 ) -> None:
     """Recompute the values of touched units, and correct the totals of those already counted."""
-    metric = compile_metric(spec)
+    compiled = compile_metric(spec)
     corrections = _CORRECT_SKETCH if spec.kind == "quantile" else ""
     cursor.execute(
         f"""
         WITH dirty AS ({_dirty_sql(spec)}),
         fresh AS MATERIALIZED (
-            SELECT o.id, o.variant_id, o.epoch, o.batch, o.segments, o.y AS old_y, o.d AS old_d,
-                o.x AS old_x, o.w AS old_w, o.u AS old_u,
-                {metric.u} AS u, {metric.d} AS d, {metric.x} AS x, {metric.w} AS w
+            SELECT o.id, o.variant_id, o.epoch, o.batch, o.segments, o.value AS old_value,
+                o.denominator AS old_denominator, o.covariate AS old_covariate,
+                o.denominator_covariate AS old_denominator_covariate,
+                o.uncapped_value AS old_uncapped_value,
+                {compiled.uncapped_value} AS uncapped_value, {compiled.denominator} AS denominator,
+                {compiled.covariate} AS covariate,
+                {compiled.denominator_covariate} AS denominator_covariate
             FROM dirty CROSS JOIN LATERAL ({observation_of("dirty.unit_id")}) AS o
         ),
         changed AS (
             UPDATE experiments_observation AS o
-            SET y = new.y, d = new.d, x = new.x, w = new.w, u = new.u
-            FROM (SELECT *, {metric.y} AS y FROM fresh) AS new
-            WHERE o.id = new.id
-                AND (new.u, new.d, new.x, new.w) <> (new.old_u, new.old_d, new.old_x, new.old_w)
+            SET value = new.value, denominator = new.denominator, covariate = new.covariate,
+                denominator_covariate = new.denominator_covariate,
+                uncapped_value = new.uncapped_value
+            FROM (SELECT *, {compiled.value} AS value FROM fresh) AS new
+            WHERE o.id = new.id AND
+                (new.uncapped_value, new.denominator, new.covariate, new.denominator_covariate) <>
+                (new.old_uncapped_value, new.old_denominator, new.old_covariate,
+                    new.old_denominator_covariate)
             RETURNING new.*
         ),
         change AS (
@@ -236,19 +253,20 @@ def _update_values(
             WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
         )
         {corrections}
-        UPDATE experiments_total AS t SET {ADD}, corrections = t.corrections + change.units
+        UPDATE experiments_total AS t SET {add_sums("change")},
+            corrections = t.corrections + change.units
         FROM {TOTAL_OF_CHANGE}
         """,
-        dict(metric.parameters) | range_parameters(experiment, span) | {"metric": role.metric_id},
+        dict(compiled.parameters) | range_parameters(experiment, span) | {"metric": metric.metric_id},
     )
 
 
 _CORRECT_SKETCH = f""", moved AS (
-        SELECT variant_id, epoch, segment, {BUCKET} AS bucket, 1 AS units
+        SELECT variant_id, epoch, segment, {bucket_of("value")} AS bucket, 1 AS units
         FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
         WHERE batch IS NOT NULL
         UNION ALL
-        SELECT variant_id, epoch, segment, {BUCKET.replace("(y)", "(old_y)")}, -1
+        SELECT variant_id, epoch, segment, {bucket_of("old_value")}, -1
         FROM changed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
         WHERE batch IS NOT NULL
     ), sketch AS ({COUNT_BUCKETS})"""
@@ -257,7 +275,7 @@ _CORRECT_SKETCH = f""", moved AS (
 def _close_batch(
     cursor: CursorWrapper,
     experiment: Experiment,
-    role: ExperimentMetric,
+    metric: ExperimentMetric,
     spec: MetricSpec,
     *,
     batch: int,
@@ -265,7 +283,7 @@ def _close_batch(
 ) -> bool:
     """Put every unit whose window has passed into a batch; return whether there was any."""
     sketch = f""", moved AS (
-            SELECT variant_id, epoch, segment, {BUCKET} AS bucket, 1 AS units
+            SELECT variant_id, epoch, segment, {bucket_of("value")} AS bucket, 1 AS units
             FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
         ), sketch AS ({COUNT_BUCKETS})"""
     cursor.execute(
@@ -274,22 +292,22 @@ def _close_batch(
             UPDATE experiments_observation SET batch = %(batch)s
             WHERE experiment_id = %(experiment)s AND metric_id = %(metric)s AND batch IS NULL
                 AND exposed_at <= %(before)s
-            RETURNING variant_id, epoch, segments, y, d, x, w, u
+            RETURNING variant_id, epoch, segments, {", ".join(observed().values())}
         )
         {sketch if spec.kind == "quantile" else ""}
         INSERT INTO experiments_total AS t (experiment_id, metric_id, variant_id, epoch, batch,
             segment, n, {SUMS}, corrections)
         SELECT %(experiment)s, %(metric)s, variant_id, epoch,
             CASE WHEN segment = '' THEN %(batch)s ELSE 0 END, segment, count(*),
-            {", ".join(f"sum({product})" for product in TERMS.values())}, 0
+            {", ".join(f"sum({product})" for product in products(of=observed()).values())}, 0
         FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
         GROUP BY variant_id, epoch, segment
         ON CONFLICT (experiment_id, metric_id, variant_id, epoch, batch, segment) DO UPDATE SET
-            n = t.n + EXCLUDED.n, {ADD.replace("change.", "EXCLUDED.")}
+            n = t.n + EXCLUDED.n, {add_sums("EXCLUDED")}
         """,
         {
             "experiment": experiment.pk,
-            "metric": role.metric_id,
+            "metric": metric.metric_id,
             "batch": batch,
             "before": now - timedelta(seconds=spec.complete_after_seconds),
         },

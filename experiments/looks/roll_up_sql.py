@@ -8,10 +8,14 @@ an EXISTS a subquery; `(xid < …) IS TRUE` keeps a look-up by unit off the inde
 
 from __future__ import annotations
 
-from experiments.metrics.sql import TERMS
+from experiments.sql import TOTALED
 
-SUMS = ", ".join(TERMS)
-ADD = ", ".join(f"{name} = t.{name} + change.{name}" for name in TERMS)
+SUMS = ", ".join(TOTALED.values())
+
+
+def add_sums(of: str) -> str:
+    """SQL that adds the sums of a row to those of the total `t`."""
+    return ", ".join(f"{column} = t.{column} + {of}.{column}" for column in TOTALED.values())
 
 
 def observation_of(unit: str) -> str:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.looks.roll_up_sql import ADD, COUNT_BUCKETS, TOTAL_OF_CHANGE, observation_of
+from experiments.looks.roll_up_sql import COUNT_BUCKETS, TOTAL_OF_CHANGE, add_sums, observation_of
 from experiments.metrics.freeze import spec_of
-from experiments.metrics.sql import BUCKET, TERMS
+from experiments.metrics.sql import bucket_of
 from experiments.metrics.watermark import NEW, TransactionRange, range_parameters
+from experiments.sql import TOTALED, observed, products
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from experiments.models import Experiment, ExperimentMetric
 
-_GONE = """gone AS MATERIALIZED (
-    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {new})"""
+_GONE = f"""gone AS MATERIALIZED (
+    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {NEW})"""
 
 
 def take_out_excluded(
-    cursor: CursorWrapper, experiment: Experiment, roles: list[ExperimentMetric], span: TransactionRange
+    cursor: CursorWrapper,
+    experiment: Experiment,
+    metrics: list[ExperimentMetric],
+    span: TransactionRange,
 ) -> None:
     """Take units that are excluded now out of all that they were counted in, in every variant alike."""
-    parameters = range_parameters(experiment, span) | {"metric": roles[0].metric_id}
-    gone = _GONE.format(new=NEW)
-    cursor.execute(f"WITH {gone} SELECT 1 FROM gone LIMIT 1", parameters)
+    parameters = range_parameters(experiment, span) | {"metric": metrics[0].metric_id}
+    cursor.execute(f"WITH {_GONE} SELECT 1 FROM gone LIMIT 1", parameters)
     if cursor.fetchone() is None:
         return
     cursor.execute(
         f"""
-        WITH {gone},
+        WITH {_GONE},
         counted AS (
             SELECT seen.variant_id, seen.epoch, first.variant_id AS first_variant,
                 first.epoch AS first_epoch, first.segments, seen.source = 'public' AS claimed
@@ -40,7 +43,8 @@ def take_out_excluded(
             LEFT JOIN LATERAL ({observation_of("gone.unit_id")}) AS first ON true
         ), change AS (
             SELECT variant_id, epoch, '' AS segment, count(*) AS units,
-                count(*) FILTER (WHERE first_variant <> variant_id) AS doubled, count(*) AS excluded,
+                count(*) FILTER (WHERE first_variant <> variant_id) AS crossover_units,
+                count(*) AS excluded,
                 count(*) FILTER (WHERE claimed) AS claimed
             FROM counted GROUP BY variant_id, epoch
             UNION ALL
@@ -50,7 +54,8 @@ def take_out_excluded(
             GROUP BY variant_id, epoch, segment
         )
         UPDATE experiments_exposuretotal AS t SET units = t.units - change.units,
-            doubled = t.doubled - change.doubled, excluded = t.excluded + change.excluded,
+            crossover_units = t.crossover_units - change.crossover_units,
+            excluded = t.excluded + change.excluded,
             claimed = t.claimed - change.claimed
         FROM change CROSS JOIN LATERAL (SELECT id FROM experiments_exposuretotal AS one
             WHERE one.experiment_id = %(experiment)s AND one.variant_id = change.variant_id
@@ -59,16 +64,16 @@ def take_out_excluded(
         """,
         parameters,
     )
-    for role in roles:
+    for metric in metrics:
         _take_out_of_totals(
             cursor,
-            f"""WITH {gone}, removed AS (
+            f"""WITH {_GONE}, removed AS (
                 DELETE FROM experiments_observation AS o
                 USING gone CROSS JOIN LATERAL ({observation_of("gone.unit_id")}) AS its
                 WHERE o.id = its.id
                 RETURNING o.*)""",
-            parameters | {"metric": role.metric_id},
-            has_sketch=spec_of(role, experiment).kind == "quantile",
+            parameters | {"metric": metric.metric_id},
+            has_sketch=spec_of(metric, experiment).kind == "quantile",
         )
 
 
@@ -76,8 +81,10 @@ def _take_out_of_totals(
     cursor: CursorWrapper, removed: str, parameters: dict[str, Any], *, has_sketch: bool
 ) -> None:
     """Subtract the products of removed observations from the totals that hold them."""
+    less = products(of=observed())
+    sums = ", ".join(f"-sum({product}) AS {TOTALED[name]}" for name, product in less.items())
     sketch = f""", moved AS (
-            SELECT variant_id, epoch, segment, {BUCKET} AS bucket, -1 AS units
+            SELECT variant_id, epoch, segment, {bucket_of("value")} AS bucket, -1 AS units
             FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
             WHERE batch IS NOT NULL
         ), sketch AS ({COUNT_BUCKETS})"""
@@ -88,11 +95,11 @@ def _take_out_of_totals(
         change AS (
             SELECT variant_id, epoch, CASE WHEN segment = '' THEN batch ELSE 0 END AS batch, segment,
                 count(*) AS units,
-                {", ".join(f"-sum({product}) AS {name}" for name, product in TERMS.items())}
+                {sums}
             FROM removed CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment
             WHERE batch IS NOT NULL GROUP BY 1, 2, 3, 4
         )
-        UPDATE experiments_total AS t SET {ADD}, n = t.n - change.units,
+        UPDATE experiments_total AS t SET {add_sums("change")}, n = t.n - change.units,
             corrections = t.corrections + change.units
         FROM {TOTAL_OF_CHANGE}
         """,

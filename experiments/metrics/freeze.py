@@ -25,20 +25,20 @@ def freeze_metrics(experiment: Experiment) -> None:
         MetricError: a metric's fields break a rule.
     """
     window = experiment.parsed_policy.window_seconds
-    for role in experiment.roles.select_related("metric"):
-        spec = MetricSpec.of(role.metric, default_window_seconds=window)
-        if spec.cap is None and role.metric.cap_quantile is not None:
-            spec = spec.with_cap(_past_quantile(experiment, spec, role.metric.cap_quantile))
-        role.spec = spec.as_json()
-        role.save(update_fields=["spec"])
+    for metric in experiment.metrics.select_related("metric"):
+        spec = MetricSpec.of(metric.metric, default_window_seconds=window)
+        if spec.cap is None and metric.metric.cap_quantile is not None:
+            spec = spec.with_cap(_past_quantile(experiment, spec, metric.metric.cap_quantile))
+        metric.spec = spec.as_json()
+        metric.save(update_fields=["spec"])
 
 
-def spec_of(role: ExperimentMetric, experiment: Experiment) -> MetricSpec:
-    """Return what a role counts: as it was fixed at the start, or as it is declared before."""
-    if role.spec:
-        return MetricSpec.from_json(role.spec)
+def spec_of(metric: ExperimentMetric, experiment: Experiment) -> MetricSpec:
+    """Return what a metric counts: as it was fixed at the start; before, as it is declared."""
+    if metric.spec:
+        return MetricSpec.from_json(metric.spec)
     window = experiment.parsed_policy.window_seconds
-    return MetricSpec.of(role.metric, default_window_seconds=window)
+    return MetricSpec.of(metric.metric, default_window_seconds=window)
 
 
 def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) -> float | None:
@@ -47,7 +47,7 @@ def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) ->
     Each unit is looked at from its first event of the last 28 days on. None without such units: there
     is nothing to judge what is too large by.
     """
-    metric = compile_metric(spec)
+    compiled = compile_metric(spec)
     with connection.cursor() as cursor:
         # It may read a month of events, once at a start: longer than a page may take.
         cursor.execute(f"SET LOCAL statement_timeout = '{HISTORY_SECONDS}s'")
@@ -58,10 +58,11 @@ def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) ->
                 WHERE project_id = %(project)s AND name = ANY(%(names)s)
                     AND occurred_at >= now() - %(history)s
                 GROUP BY unit_id),
-            valued AS (SELECT {metric.u} AS u FROM o)
-            SELECT percentile_cont(%(quantile)s) WITHIN GROUP (ORDER BY u) FROM valued WHERE u > 0
+            valued AS (SELECT {compiled.uncapped_value} AS value FROM o)
+            SELECT percentile_cont(%(quantile)s) WITHIN GROUP (ORDER BY value) FROM valued
+            WHERE value > 0
             """,
-            dict(metric.parameters)
+            dict(compiled.parameters)
             | {
                 "project": experiment.project_id,
                 "experiment": experiment.pk,

@@ -61,8 +61,9 @@ def read_past_units(metric: Metric, *, days: float) -> PastUnits:
                 WHERE project_id = %(project)s AND source = 'live'
                     AND occurred_at >= now() - %(history)s
                 GROUP BY unit_id HAVING min(occurred_at) <= now() - %(complete)s),
-            valued AS (SELECT exposed_at, {compiled.u} AS u, {compiled.d} AS d FROM o)
-            SELECT {compiled.y}, d FROM valued ORDER BY exposed_at
+            valued AS (SELECT exposed_at, {compiled.uncapped_value} AS uncapped_value,
+                {compiled.denominator} AS denominator FROM o)
+            SELECT {compiled.value}, denominator FROM valued ORDER BY exposed_at
             """,
             dict(compiled.parameters)
             | {

@@ -19,11 +19,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
+from experiments.kinds import DIRECTIONS, direction_of
 from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from experiments.kinds import Direction
     from experiments.stats.effects import Kind
 
 _LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
@@ -102,20 +104,20 @@ class MetricDefinition(Protocol):
 
     key: str
     kind: str
-    event_name: str
+    event: str
     value: str
     filters: Any
-    denominator_event: str
+    denominator: str
     steps: Any
     quantile: float
     delay_seconds: float
     window_seconds: float | None
     cap: float | None
     cap_quantile: float | None
-    covariate_seconds: float | None
+    lookback_seconds: float | None
     attributed_only: bool
     trusted_only: bool
-    increase_is_good: bool
+    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class MetricSpec:
         lookback_seconds: of the covariate, or None.
         attributed_only: count only events that name a recommendation of the experiment.
         trusted_only: count only events and feedback that came by a secret key or a bulk load.
-        increase_is_good: direction.
+        direction: which change is good, increase or decrease.
     """
 
     key: str
@@ -154,7 +156,7 @@ class MetricSpec:
     lookback_seconds: float | None = None
     attributed_only: bool = False
     trusted_only: bool = False
-    increase_is_good: bool = True
+    direction: Direction = "increase"
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,6 +173,7 @@ class MetricSpec:
         capped = self.cap is None or (0 < self.cap <= MAX_VALUE and self.kind not in PROPORTIONS)
         self._require(capped, "cap", f"positive, and not of a proportion; at most {MAX_VALUE:g}")
         look = self.lookback_seconds
+        self._require(self.direction in DIRECTIONS, "direction", f"one of {list(DIRECTIONS)}")
         self._require(
             look is None or (0 < look <= MAX_SECONDS and self.kind != "quantile"),
             "lookback_seconds",
@@ -182,13 +185,7 @@ class MetricSpec:
 
     def _require(self, holds: bool, name: str, rule: str) -> None:  # noqa: FBT001  private, one line
         if not holds:
-            columns = {
-                "event": "event_name",
-                "denominator": "denominator_event",
-                "lookback_seconds": "covariate_seconds",
-            }
-            column = columns.get(name, name)
-            raise MetricError(f"{column} == {getattr(self, name)!r}, must be {rule}.", field=column)
+            raise MetricError(f"{name} == {getattr(self, name)!r}, must be {rule}.", field=name)
 
     @property
     def complete_after_seconds(self) -> float:
@@ -213,24 +210,24 @@ class MetricSpec:
         return cls(
             key=metric.key,
             kind=cast("Kind", metric.kind),
-            event="" if metric.kind == "funnel" else metric.event_name,
+            event="" if metric.kind == "funnel" else metric.event,
             value=metric.value,
             filters=tuple(Filter.parse(one) for one in filters),
-            denominator=metric.denominator_event,
+            denominator=metric.denominator,
             steps=tuple(steps),
             quantile=metric.quantile,
             delay_seconds=metric.delay_seconds,
             window_seconds=metric.window_seconds or default_window_seconds,
             cap=metric.cap,
-            lookback_seconds=metric.covariate_seconds,
+            lookback_seconds=metric.lookback_seconds,
             attributed_only=metric.attributed_only,
             trusted_only=metric.trusted_only,
-            increase_is_good=metric.increase_is_good,
+            direction=cast("Direction", metric.direction),
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return every field as plain values."""
-        data = asdict(self)
+        data = {"schema": 2} | asdict(self)
         del data["names"]
         return data | {"filters": [asdict(one) for one in self.filters], "steps": list(self.steps)}
 
@@ -241,12 +238,16 @@ class MetricSpec:
         Raises:
             MetricError: a field breaks a rule or is unknown.
 
-        A window from before there was a maximum is cut to it: what runs must be looked at.
+        A window from before there was a maximum is cut to it: what runs must be looked at. Until 0.1
+        the direction was a boolean, `increase_is_good`, and there was no `schema`.
         """
         data = {
             name: min(value, MAX_SECONDS) if name in _LENGTHS and value is not None else value
             for name, value in data.items()
+            if name != "schema"
         }
+        if "increase_is_good" in data:
+            data["direction"] = direction_of(increase_is_good=data.pop("increase_is_good"))
         known = {column.name for column in fields(cls)} - {"names"}
         if unknown := set(data) - known:
             name = min(unknown)

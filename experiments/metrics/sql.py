@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _COMPARE = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-# Each is the sum of a product of an observation's columns: additive totals.
-TERMS = {
-    "nonzero": "(y <> 0)::int",
-    "sum_y": "y", "sum_yy": "y * y", "sum_d": "d", "sum_dd": "d * d", "sum_yd": "y * d",
-    "sum_x": "x", "sum_xx": "x * x", "sum_yx": "y * x",
-    "sum_w": "w", "sum_ww": "w * w", "sum_yw": "y * w",
-    "sum_dx": "d * x", "sum_dw": "d * w", "sum_xw": "x * w",
-    "sum_u": "u", "sum_uu": "u * u",
-}  # fmt: skip
-BUCKET = f"""CASE WHEN abs(y) <= {MIN_NONZERO} THEN 0
-    ELSE (sign(y) * (ceil(ln(abs(y)) / {LOG_GAMMA!r}) + {OFFSET}))::int END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +27,19 @@ class CompiledMetric:
     """SQL expressions of one unit's numbers, and the parameters that they name.
 
     Attributes:
-        u: the value without the cap.
-        d: below the line.
-        x: the covariate.
-        w: below its line.
-        y: the capped value, over the column u.
+        uncapped_value: the value without the cap.
+        denominator: below the line.
+        covariate: the value before exposure, capped.
+        denominator_covariate: the denominator before exposure.
+        value: the capped value, over the column `uncapped_value`.
         parameters: by name; `project`, `experiment` and `upper` are the caller's.
     """
 
-    u: str
-    d: str
-    x: str
-    w: str
-    y: str
+    uncapped_value: str
+    denominator: str
+    covariate: str
+    denominator_covariate: str
+    value: str
     parameters: Mapping[str, Any]
 
 
@@ -63,11 +52,11 @@ def compile_metric(spec: MetricSpec) -> CompiledMetric:
     before = _span("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
     adjusted = spec.lookback_seconds is not None
     return CompiledMetric(
-        u=_numerator(spec, after, attributed=spec.attributed_only),
-        d=_denominator(spec, after, live=True),
-        x=_capped(_numerator(spec, before, attributed=False)) if adjusted else "0::float8",
-        w=_denominator(spec, before, live=False) if adjusted else "1::float8",
-        y=_capped("u"),
+        uncapped_value=_numerator(spec, after, attributed=spec.attributed_only),
+        denominator=_denominator(spec, after, live=True),
+        covariate=_capped(_numerator(spec, before, attributed=False)) if adjusted else "0::float8",
+        denominator_covariate=_denominator(spec, before, live=False) if adjusted else "1::float8",
+        value=_capped("uncapped_value"),
         parameters=_parameters(spec),
     )
 
@@ -203,3 +192,9 @@ def _condition(n: int, one: Filter) -> str:
         return f"coalesce({value}::jsonb @> {field}, false)"
     return f"""CASE WHEN jsonb_typeof({field}) = 'number'
         THEN ({field} #>> '{{}}')::float8 {_COMPARE[one.op]} {value}::float8 ELSE false END"""
+
+
+def bucket_of(value: str, *, integer: str = "int") -> str:
+    """SQL of the bucket of a sketch that a value falls into (stats/quantiles.py)."""
+    return f"""CASE WHEN abs({value}) <= {MIN_NONZERO} THEN 0
+    ELSE (sign({value}) * (ceil(ln(abs({value})) / {LOG_GAMMA!r}) + {OFFSET}))::{integer} END"""

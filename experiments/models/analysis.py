@@ -23,11 +23,11 @@ class Observation(models.Model):
     epoch = models.PositiveIntegerField()
     unit_id = models.CharField(max_length=200)
     exposed_at = models.DateTimeField()
-    y = models.FloatField(default=0.0, help_text="Value, or what stands above the line; capped.")
-    d = models.FloatField(default=1.0, help_text="What stands below the line; 1 if not a ratio.")
-    x = models.FloatField(default=0.0, help_text="The same as y, before exposure: the covariate.")
-    w = models.FloatField(default=1.0, help_text="The same as d, before exposure.")
-    u = models.FloatField(default=0.0, help_text="y without the cap.")
+    value = models.FloatField(default=0.0, help_text="Or what stands above the line; capped.")
+    denominator = models.FloatField(default=1.0, help_text="1 if it is not a ratio.")
+    covariate = models.FloatField(default=0.0, help_text="The value before exposure.")
+    denominator_covariate = models.FloatField(default=1.0, help_text="The denominator before exposure.")
+    uncapped_value = models.FloatField(default=0.0, help_text="The value without the cap.")
     segments = ArrayField(
         models.CharField(max_length=100), default=list, help_text="attribute=value, at exposure."
     )
@@ -48,7 +48,7 @@ class Observation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.unit_id}: {self.y:g}"
+        return f"{self.unit_id}: {self.value:g}"
 
 
 class Total(models.Model):
@@ -64,22 +64,22 @@ class Total(models.Model):
     segment = models.CharField(max_length=100, default="", blank=True, help_text="Empty: all units.")
     n = models.BigIntegerField(default=0)
     nonzero = models.BigIntegerField(default=0)
-    sum_y = models.FloatField(default=0.0)
-    sum_yy = models.FloatField(default=0.0)
-    sum_d = models.FloatField(default=0.0)
-    sum_dd = models.FloatField(default=0.0)
-    sum_yd = models.FloatField(default=0.0)
-    sum_x = models.FloatField(default=0.0)
-    sum_xx = models.FloatField(default=0.0)
-    sum_yx = models.FloatField(default=0.0)
-    sum_w = models.FloatField(default=0.0)
-    sum_ww = models.FloatField(default=0.0)
-    sum_yw = models.FloatField(default=0.0)
-    sum_dx = models.FloatField(default=0.0)
-    sum_dw = models.FloatField(default=0.0)
-    sum_xw = models.FloatField(default=0.0)
-    sum_u = models.FloatField(default=0.0, help_text="Of values without the cap.")
-    sum_uu = models.FloatField(default=0.0)
+    sum_value = models.FloatField(default=0.0)
+    sum_value_squared = models.FloatField(default=0.0)
+    sum_denominator = models.FloatField(default=0.0)
+    sum_denominator_squared = models.FloatField(default=0.0)
+    sum_value_times_denominator = models.FloatField(default=0.0)
+    sum_covariate = models.FloatField(default=0.0)
+    sum_covariate_squared = models.FloatField(default=0.0)
+    sum_value_times_covariate = models.FloatField(default=0.0)
+    sum_denominator_covariate = models.FloatField(default=0.0)
+    sum_denominator_covariate_squared = models.FloatField(default=0.0)
+    sum_value_times_denominator_covariate = models.FloatField(default=0.0)
+    sum_denominator_times_covariate = models.FloatField(default=0.0)
+    sum_denominator_times_denominator_covariate = models.FloatField(default=0.0)
+    sum_covariate_times_denominator_covariate = models.FloatField(default=0.0)
+    sum_uncapped_value = models.FloatField(default=0.0, help_text="Of values without the cap.")
+    sum_uncapped_value_squared = models.FloatField(default=0.0)
     corrections = models.BigIntegerField(
         default=0, help_text="Units whose value changed after their window had passed."
     )
@@ -131,7 +131,7 @@ class ExposureTotal(models.Model):
     epoch = models.PositiveIntegerField()
     segment = models.CharField(max_length=100, default="", blank=True, help_text="Empty: all units.")
     units = models.BigIntegerField(default=0)
-    doubled = models.BigIntegerField(
+    crossover_units = models.BigIntegerField(
         default=0, help_text="Of these, units that had met another variant before."
     )
     excluded = models.BigIntegerField(
@@ -214,8 +214,8 @@ class Decision(models.Model):
     )
     action = models.CharField(max_length=24, choices=Action.choices)
     reason = models.TextField()
-    made_by = models.CharField(max_length=150)
-    made_at = models.DateTimeField()
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
     promoted = models.ForeignKey(
         "inference.ModelVersion", null=True, on_delete=models.PROTECT, related_name="+"
     )

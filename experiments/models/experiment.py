@@ -42,18 +42,22 @@ class Metric(models.Model):
         MAX = "max", "largest of their values"
         ITEMS = "items", "number of different items"
 
+    class Direction(models.TextChoices):
+        INCREASE = "increase"
+        DECREASE = "decrease"
+
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="metrics")
     key = models.SlugField(max_length=64)
     name = models.CharField(max_length=200, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    event_name = models.CharField(max_length=100, blank=True)
+    event = models.CharField(max_length=100, blank=True)
     value = models.CharField(max_length=8, choices=Value.choices, default=Value.COUNT)
     filters: models.JSONField[list[dict[str, Any]]] = models.JSONField(
         default=list,
         blank=True,
         help_text='Conditions: [{"field": "properties.page", "op": "eq", "value": "home"}].',
     )
-    denominator_event = models.CharField(
+    denominator = models.CharField(
         max_length=100,
         blank=True,
         help_text="Ratio only: events counted below the line; `slate` counts served answers.",
@@ -74,7 +78,7 @@ class Metric(models.Model):
         blank=True,
         help_text="The cap as a quantile of units' values in the 28 days before the start.",
     )
-    covariate_seconds = models.FloatField(
+    lookback_seconds = models.FloatField(
         null=True,
         blank=True,
         help_text="The same number over this long before exposure, to reduce variance (CUPED).",
@@ -87,18 +91,23 @@ class Metric(models.Model):
         default=False,
         help_text="Count only events and feedback that a secret key sent: a page's key can be abused.",
     )
-    increase_is_good = models.BooleanField(default=True)
+    direction = models.CharField(
+        max_length=8,
+        choices=Direction.choices,
+        default=Direction.INCREASE,
+        help_text="Which change is good.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "key"], name="metric_key_is_unique"),
             models.CheckConstraint(
-                condition=~Q(kind="ratio") | ~Q(denominator_event=""),
+                condition=~Q(kind="ratio") | ~Q(denominator=""),
                 name="a_ratio_has_a_denominator",
             ),
             models.CheckConstraint(
-                condition=Q(kind="funnel") | ~Q(event_name=""), name="a_metric_counts_an_event"
+                condition=Q(kind="funnel") | ~Q(event=""), name="a_metric_counts_an_event"
             ),
             models.CheckConstraint(
                 condition=Q(quantile__gt=0) & Q(quantile__lt=1), name="a_quantile_is_a_share"
@@ -190,7 +199,7 @@ class Experiment(models.Model):
         blank=True,
         help_text='Steps after the start: [{"after_seconds": 3600, "allocation": 0.2}].',
     )
-    lesson = models.TextField(blank=True, help_text="What we learned, for those who come later.")
+    learnings = models.TextField(blank=True, help_text="What we learned, for those who come later.")
     archived_at = models.DateTimeField(null=True, blank=True)
     shipped_variant = models.CharField(
         max_length=64, blank=True, editable=False, help_text="What its flag answers after its end."
@@ -201,7 +210,6 @@ class Experiment(models.Model):
         default=False,
         help_text="An operator put in a version that the offline gate had refused.",
     )
-    metrics = models.ManyToManyField(Metric, through="ExperimentMetric")
     segments: models.JSONField[list[str]] = models.JSONField(
         default=list,
         blank=True,
@@ -272,7 +280,7 @@ class Experiment(models.Model):
     @property
     def primary(self) -> ExperimentMetric:
         """The metric that decides."""
-        return self.roles.select_related("metric").get(role=ExperimentMetric.Role.PRIMARY)
+        return self.metrics.select_related("metric").get(role=ExperimentMetric.Role.PRIMARY)
 
     def why_not_startable(self) -> str:
         """Return what is missing before it can start, or nothing."""
@@ -282,7 +290,7 @@ class Experiment(models.Model):
         total = sum(variant.weight for variant in variants)
         if abs(total - 1) > 1e-6:
             return f"sum of weights == {total:g}, must be 1"
-        if self.roles.filter(role=ExperimentMetric.Role.PRIMARY).count() != 1:
+        if self.metrics.filter(role=ExperimentMetric.Role.PRIMARY).count() != 1:
             return "it needs exactly one primary metric"
         missing = [variant.key for variant in variants if variant.model_version_id is None]
         if missing and self.exclusive:
@@ -342,8 +350,8 @@ class Experiment(models.Model):
         return {
             "policy": self.parsed_policy.as_json(),
             "metrics": [
-                {"role": role.role, "margin": role.margin, "counts": role.spec}
-                for role in self.roles.order_by("id")
+                {"role": metric.role, "margin": metric.margin, "counts": metric.spec}
+                for metric in self.metrics.order_by("id")
             ],
         }
 
@@ -399,7 +407,7 @@ class ExperimentMetric(models.Model):
         SECONDARY = "secondary"
         GUARDRAIL = "guardrail"
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="roles")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="metrics")
     metric = models.ForeignKey(Metric, on_delete=models.PROTECT)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.SECONDARY)
     margin = models.FloatField(

@@ -39,7 +39,7 @@ class ReportShare(models.Model):
     )
     digest = models.CharField(max_length=64, unique=True)
     page = models.TextField(help_text="The report's HTML as it was: no unit appears in it.")
-    made_by = models.CharField(max_length=150)
+    created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -65,7 +65,7 @@ class ReportShare(models.Model):
             experiment=experiment,
             digest=digest_of_token(token),
             page=page,
-            made_by=by,
+            created_by=by,
             expires_at=until,
         )
         return share, token

@@ -59,8 +59,8 @@ NAMES = {
     "pairwise": gettext_noop("Comparison of two"),
     "sha256": gettext_noop("SHA-256: for Bakeoff and its own clients"),
     "growthbook_v2": gettext_noop("GrowthBook v2: for GrowthBook's SDKs too"),
-    "event_name": gettext_noop("Event"),
-    "denominator_event": gettext_noop("Denominator event"),
+    "event": gettext_noop("Event"),
+    "denominator": gettext_noop("Denominator event"),
     # Roles of people, and who started a run
     "role viewer": gettext_noop("Viewer: reads everything"),
     "role analyst": gettext_noop("Analyst: creates experiments and metrics, reviews feedback"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from experiments.kinds import Direction
     from experiments.models import ExperimentMetric
     from experiments.stats.comparison import Comparison
     from experiments.stats.effect import Interval
@@ -37,7 +38,7 @@ class ComparisonRow:
         se: standard error of the difference.
         critical: half-width of the interval in standard errors.
         margin: of a guardrail: the relative loss that is still accepted.
-        increase_is_good: direction.
+        direction: which change is good.
         safe: guardrail: whether its loss is shown to be within the margin.
         uncapped: the difference without the cap.
         expected_loss: of choosing the treatment; for display.
@@ -67,7 +68,7 @@ class ComparisonRow:
     se: float | None
     critical: float | None
     margin: float | None
-    increase_is_good: bool
+    direction: Direction
     safe: bool | None
     uncapped: float | None
     expected_loss: float | None
@@ -77,20 +78,20 @@ class ComparisonRow:
 
 
 def comparison_row(
-    comparison: Comparison, role: ExperimentMetric, *, treatments: int, described: str
+    comparison: Comparison, metric: ExperimentMetric, *, treatments: int, described: str
 ) -> ComparisonRow:
     """Return a comparison as it is shown.
 
     Args:
         comparison: of a look.
-        role: its metric's part in the experiment.
+        metric: the metric, with its role.
         treatments: how many share alpha on the primary.
         described: effect and interval in words.
     """
-    effect, policy = comparison.effect, role.experiment.parsed_policy
+    effect, policy = comparison.effect, metric.experiment.parsed_policy
     return ComparisonRow(
-        metric=str(role.metric),
-        role=role.role,
+        metric=str(metric.metric),
+        role=metric.role,
         variant=comparison.variant,
         control_mean=effect.control if effect else None,
         treatment_mean=effect.treatment if effect else None,
@@ -110,12 +111,12 @@ def comparison_row(
         treatment_n=effect.treatment_n if effect else 0,
         se=effect.se if effect else None,
         critical=comparison.critical,
-        margin=role.margin,
-        increase_is_good=role.metric.increase_is_good,
+        margin=metric.margin,
+        direction=cast("Direction", metric.metric.direction),
         safe=comparison.safe,
         uncapped=comparison.uncapped,
         expected_loss=comparison.expected_loss,
         detectable=comparison.detectable_lift,
-        interval_level=policy.interval_level(treatments if role.role == role.Role.PRIMARY else 1),
+        interval_level=policy.interval_level(treatments if metric.role == metric.Role.PRIMARY else 1),
         interval_kind=policy.interval_kind,
     )

@@ -96,7 +96,7 @@ def _sheets(report: ExperimentReport) -> list[tuple[str, Sequence[str], Sequence
     ]
     looks = [(k.number, k.taken_at, k.information, k.action, k.reason) for k in report.looks]
     decisions = [
-        (d.made_at, d.action, d.made_by, d.reason, str(d.promoted or ""), d.sha256)
+        (d.created_at, d.action, d.created_by, d.reason, str(d.promoted or ""), d.sha256)
         for d in report.decisions
     ]
     shares = ("expected share", "observed share")
@@ -105,7 +105,7 @@ def _sheets(report: ExperimentReport) -> list[tuple[str, Sequence[str], Sequence
         ("Metrics", COLUMNS, _rows(report)),
         ("Variants", ("variant", "control", "model", "units", *shares), variants),
         ("Looks", ("look", "taken at", "information", "action", "reason"), looks),
-        ("Decisions", ("made at", "action", "by", "reason", "promoted", "sha256"), decisions),
+        ("Decisions", ("created at", "action", "by", "reason", "promoted", "sha256"), decisions),
     ]
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 HALTED = "halt"
 LOOK_FIELDS = ("number", "taken_at", "information", "action", "reason")
 DECISION_FIELDS = (
-    "action", "reason", "made_by", "made_at", "sha256", "previous_sha256", "read_back",
+    "action", "reason", "created_by", "created_at", "sha256", "previous_sha256", "read_back",
 )  # fmt: skip
 
 
@@ -116,11 +116,15 @@ class ExperimentReport:
             "segments": [row.as_json() for row in self.segments],
             "mismatch": [row.as_json() for row in self.mismatch],
             "serving": [asdict(row) for row in self.serving],
-            "metrics": [asdict(row) for row in self.metrics],
+            # What is beside the fields has its old name, until 0.3.
+            "metrics": [
+                asdict(row) | {"increase_is_good": row.direction == "increase"} for row in self.metrics
+            ],
             "looks": [{name: getattr(look, name) for name in LOOK_FIELDS} for look in self.looks],
             "decisions": [
                 {name: getattr(decision, name) for name in DECISION_FIELDS}
                 | {"promoted": str(decision.promoted) if decision.promoted else None}
+                | {"made_by": decision.created_by, "made_at": decision.created_at}
                 for decision in self.decisions
             ],
         }
@@ -210,7 +214,7 @@ def _forest(metrics: list[ComparisonRow]) -> str:
             low=row.lift_interval[0] if row.lift_interval else None,
             high=row.lift_interval[1] if row.lift_interval else None,
             effect=percent(row.lift) if row.lift is not None else "–",
-            increase_is_good=row.increase_is_good,
+            direction=row.direction,
             margin=row.margin if row.role == "guardrail" else None,
         )
         for row in metrics
@@ -249,13 +253,13 @@ def _variant_rows(experiment: Experiment, ratio: SampleRatio | None) -> list[Var
 def _comparison_rows(experiment: Experiment, look: Look | None) -> list[ComparisonRow]:
     if look is None:
         return []
-    roles = {role.metric.key: role for role in experiment.roles.select_related("metric")}
+    metrics = {row.metric.key: row for row in experiment.metrics.select_related("metric")}
     names = {primary: interval_name(experiment, primary=primary) for primary in (True, False)}
     treatments, rows = count_treatments(experiment), []
     for comparison in look.parsed_result.comparisons:
-        role = roles[comparison.metric]
-        described = describe_effect(comparison, names[role.role == role.Role.PRIMARY])
-        rows.append(comparison_row(comparison, role, treatments=treatments, described=described))
+        metric = metrics[comparison.metric]
+        described = describe_effect(comparison, names[metric.role == metric.Role.PRIMARY])
+        rows.append(comparison_row(comparison, metric, treatments=treatments, described=described))
     return rows
 
 

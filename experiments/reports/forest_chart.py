@@ -11,6 +11,7 @@ from experiments.reports.chart_texts import ENGLISH
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from experiments.kinds import Direction
     from experiments.reports.chart_texts import ChartTexts
 
 WIDTH, ROW, LEFT, RIGHT, TOP = 760, 30, 260, 150, 44
@@ -29,7 +30,7 @@ class ForestRow:
         low: lower end of its interval.
         high: upper end.
         effect: what stands at the right.
-        increase_is_good: which side is the better one.
+        direction: which side is the better one.
         margin: of a guardrail: the relative loss that is accepted.
     """
 
@@ -38,14 +39,14 @@ class ForestRow:
     low: float | None
     high: float | None
     effect: str
-    increase_is_good: bool = True
+    direction: Direction = "increase"
     margin: float | None = None
 
 
 def _colour(row: ForestRow) -> str:
     if row.low is None or row.high is None or row.low <= 0 <= row.high:
         return UNSURE
-    return BETTER if (row.low > 0) == row.increase_is_good else WORSE
+    return BETTER if (row.low > 0) == (row.direction == "increase") else WORSE
 
 
 def draw_forest(rows: Sequence[ForestRow], *, title: str, texts: ChartTexts = ENGLISH) -> str:
@@ -85,7 +86,7 @@ def _draw_row(row: ForestRow, x: Callable[[float], float], y: float, texts: Char
         f"{escape(row.effect)}</text>",
     ]
     if row.margin is not None:
-        at = x(-row.margin if row.increase_is_good else row.margin)
+        at = x(-row.margin if row.direction == "increase" else row.margin)
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 11:.1f}" y2="{y + 11:.1f}" stroke="{WORSE}" '
             f'stroke-dasharray="3 3"><title>{escape(texts.margin)}</title></line>'

@@ -19,8 +19,8 @@ from experiments.stats.multiplicity import bonferroni
 # Values of complete units by the variants that they have met in both experiments; who met two of
 # the other's variants is left out, as is who was excluded.
 _CELLS = f"""
-    SELECT mine.variant_id, theirs.variant_id, count(*), avg(mine.y / nullif(mine.d, 0)),
-        coalesce(var_samp(mine.y / nullif(mine.d, 0)), 0)
+    SELECT mine.variant_id, theirs.variant_id, count(*), avg(mine.value / nullif(mine.denominator, 0)),
+        coalesce(var_samp(mine.value / nullif(mine.denominator, 0)), 0)
     FROM experiments_observation AS mine
     CROSS JOIN LATERAL (SELECT min(variant_id) AS variant_id FROM experiments_exposure AS met
         WHERE met.experiment_id = %(other)s AND met.unit_id = mine.unit_id

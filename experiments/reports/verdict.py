@@ -152,7 +152,7 @@ def _describe_change(metric: Metric, effect: Effect, change: _Change, name: str)
                 "%(name)s is at least a little better in %(metric)s; the size is uncertain: "
                 "%(treatment)s against %(control)s."
             )
-            if (change.near > 0) == metric.increase_is_good
+            if (change.near > 0) == (metric.direction == "increase")
             else _(
                 "%(name)s is at least a little worse in %(metric)s; the size is uncertain: "
                 "%(treatment)s against %(control)s."

@@ -40,7 +40,7 @@ _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.k
     e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
     p.number AS epoch, p.allocation, p.weights, p.layout,
     v.id AS variant_id, v.key AS variant, v.value, m.id AS version_id,
-    m.name || '@' || m.number AS label, m.artifact_sha256 AS digest
+    m.algorithm || '@' || m.number AS label, m.artifact_sha256 AS digest
     FROM experiments_experiment AS e
     JOIN inference_surface AS s ON s.id = e.surface_id
     JOIN experiments_epoch AS p ON p.experiment_id = e.id AND p.ended_at IS NULL

@@ -13,6 +13,7 @@ from experiments.stats.metric_input import MetricInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.kinds import Direction
     from experiments.scorecards.unit_file import FileLook, FileTotals, MetricColumn
     from experiments.stats.look_result import LookResult
     from experiments.stats.metric_input import Role
@@ -46,6 +47,10 @@ class Question:
         if metric == self.metrics[0].name:
             return "primary"
         return "guardrail" if metric in self.guardrails else "secondary"
+
+    def direction_of(self, metric: str) -> Direction:
+        """Return which change of a metric is good."""
+        return "decrease" if metric in self.lower_is_better else "increase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,7 @@ def _metric_inputs(look: FileLook, question: Question) -> list[MetricInput]:
             key=metric.name,
             kind=metric.kind,
             role=question.role_of(metric.name),
-            increase_is_good=metric.name not in question.lower_is_better,
+            direction=question.direction_of(metric.name),
             margin=question.guardrails.get(metric.name, 0.0),
             epochs=[look.summaries.get(metric.name, {})],
             quantile=metric.quantile,

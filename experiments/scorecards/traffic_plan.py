@@ -134,7 +134,7 @@ def _read_week(surface: Surface, metric: Metric) -> WeekOfTraffic:
     with connection.cursor() as cursor:
         cursor.execute(_VISITORS, [surface.project_id, surface.pk, since])
         visitors = cursor.fetchone()[0]
-        cursor.execute(_VALUES, [surface.project_id, metric.event_name, since])
+        cursor.execute(_VALUES, [surface.project_id, metric.event, since])
         active, mean, deviation = cursor.fetchone()
     # No unit has no mean, and one unit no deviation.
     return WeekOfTraffic(visitors, active, float(mean or 0), float(deviation or 0))

@@ -7,7 +7,6 @@ first, and later rows change it by the difference.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -15,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.metrics.sql import BUCKET, TERMS
+from experiments.metrics.sql import bucket_of
 from experiments.scorecards.duckdb_source import text
 from experiments.scorecards.unit_file import FileLook, FileTotals
 from experiments.scorecards.unit_rows import UnitRows
+from experiments.sql import OBSERVED, products
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Moments, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from experiments.scorecards.unit_file import MetricColumn, UnitFile
     from experiments.stats.effects import Summary
@@ -33,6 +33,10 @@ MEMORY = "450MB"
 FRESH = "fresh"  # Σy of the units that are new at a look
 ILL_CONDITIONED = 1e4  # |mean| / sd beyond which sums are taken about the mean
 WHALE, FEW = 0.5, 20  # share of a spread that one unit must not have, from so many units on
+
+
+# SQL by the letters of the statistics: so are the columns of a unit called here.
+_PRODUCTS = products(of={letter: letter for letter in OBSERVED}, count="DOUBLE")
 
 
 def read_units(unit_file: UnitFile) -> FileTotals:
@@ -190,14 +194,11 @@ class UnitReader:
             return added
         sums, names = [], []
         for metric in metrics:
-            columns = self._columns_of(metric)
+            each = products(of=self._columns_of(metric), count="DOUBLE")
             wanted, valid = needed(metric), self._valid(metric)
             only = "" if valid == "true" else f" FILTER ({valid})"
             sums.append(f"count(*){only}")
-            for name in wanted:
-                product = re.sub(r"\b([ydxwu])\b", r"{\1}", TERMS[name]).format(**columns)
-                product = product.replace("::int", "::DOUBLE")
-                sums.append(f"sum({product}){only}")
+            sums += [f"sum({each[name]}){only}" for name in wanted]
             names.append((metric, wanted))
         for look, variant, *values in self._rows(
             f"SELECT look, variant, {', '.join(sums)} FROM units GROUP BY look, variant"
@@ -214,10 +215,9 @@ class UnitReader:
     def _sum_changes(self, metric: MetricColumn) -> dict[Any, dict[str, dict[str, Any]]]:
         """Sum by how each look changes a unit's products: the new ones less those of its last look."""
         sums = []
-        for name, product in TERMS.items():
-            sql = product.replace("::int", "::DOUBLE")
-            sums.append(f"({sql}) - coalesce(lag({sql}) OVER by_unit, 0) AS {name}")
-        totals = ", ".join(f"sum({name})" for name in TERMS)
+        for name, product in _PRODUCTS.items():
+            sums.append(f"({product}) - coalesce(lag({product}) OVER by_unit, 0) AS {name}")
+        totals = ", ".join(f"sum({name})" for name in _PRODUCTS)
         rows = self._rows(
             f"""WITH numbers AS ({self._valued(metric)}),
             products AS (SELECT look, variant, row_number() OVER by_unit = 1 AS is_new,
@@ -228,11 +228,11 @@ class UnitReader:
         )
         added: dict[Any, dict[str, dict[str, Any]]] = defaultdict(dict)
         for look, variant, n, fresh, *values in rows:
-            added[look][variant] = {"n": n, FRESH: fresh, **dict(zip(TERMS, values, strict=True))}
+            added[look][variant] = {"n": n, FRESH: fresh, **dict(zip(_PRODUCTS, values, strict=True))}
         return added
 
     def _sum_buckets(self, metric: MetricColumn) -> dict[Any, dict[str, dict[str, Any]]]:
-        bucket = BUCKET.replace("::int", "::BIGINT")
+        bucket = bucket_of("y", integer="BIGINT")
         rows = self._rows(
             f"""WITH numbers AS (
                 {self._valued(metric)}),
@@ -324,16 +324,17 @@ class UnitReader:
         }
         return {name: missing for name, missing in by_metric.items() if missing}
 
-    def _by_segment(self, query: str) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-        """Run a query for each segment column, with {segment} in place of its SQL."""
+    def _by_segment(self, query: Callable[[str], str]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """Run a query for each segment column: it is made of the segment's SQL."""
         for n, column in enumerate(self._unit_file.segments):
             place = f"coalesce({text(column + '=')} || segment_{n}, {text(column + '=')})"
-            yield column, self._rows(query.replace("{segment}", place))
+            yield column, self._rows(query(place))
 
     def _segment_units(self) -> dict[str, dict[str, int]]:
         by_segment: dict[str, dict[str, int]] = defaultdict(dict)
-        query = "SELECT {segment}, variant, count(*) FROM units WHERE is_new GROUP BY ALL"
-        for _, rows in self._by_segment(query):
+        for _, rows in self._by_segment(
+            lambda segment: f"SELECT {segment}, variant, count(*) FROM units WHERE is_new GROUP BY ALL"
+        ):
             for segment, variant, count in rows:
                 by_segment[segment][variant] = count
         return dict(sorted(by_segment.items()))
@@ -343,14 +344,18 @@ class UnitReader:
         metric = self._unit_file.metrics[0]
         if self._unit_file.look or metric.kind == "quantile":
             return {}
-        totals = ", ".join(f"sum({product.replace('::int', '::DOUBLE')})" for product in TERMS.values())
+        totals = ", ".join(f"sum({product})" for product in _PRODUCTS.values())
         by_segment: dict[str, dict[str, Summary]] = defaultdict(dict)
-        query = f"""WITH numbers AS (SELECT {{segment}} AS segment, variant, {self._numbers(metric)}
-            FROM units WHERE {self._valid(metric)})
+        for _, rows in self._by_segment(
+            lambda segment: (
+                f"""WITH numbers AS (
+                SELECT {segment} AS segment, variant, {self._numbers(metric)}
+                FROM units WHERE {self._valid(metric)})
             SELECT segment, variant, count(*), {totals} FROM numbers GROUP BY segment, variant"""
-        for _, rows in self._by_segment(query):
+            )
+        ):
             for segment, variant, n, *values in rows:
-                sums = {"n": n, **dict(zip(TERMS, values, strict=True))}
+                sums = {"n": n, **dict(zip(_PRODUCTS, values, strict=True))}
                 by_segment[segment][variant] = self._summary(metric, sums)
         return dict(sorted(by_segment.items()))
 

@@ -38,14 +38,14 @@ class Evidence:
         """+1 when the bound is crossed on the good side, −1 on the bad side, 0 within it."""
         if self.outcome is None:
             return 0
-        return self.outcome.crossed * (1 if self.primary.metric.increase_is_good else -1)
+        return self.outcome.crossed * (1 if self.primary.metric.direction == "increase" else -1)
 
     @property
     def gain(self) -> float:
         """The statistic with the sign that a gain is positive; −∞ without an effect."""
         if self.primary.effect is None:
             return float("-inf")
-        sign = 1 if self.primary.metric.increase_is_good else -1
+        sign = 1 if self.primary.metric.direction == "increase" else -1
         return self.primary.effect.statistic * sign
 
 

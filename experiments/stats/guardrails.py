@@ -14,6 +14,7 @@ from experiments.stats.confidence_sequence import half_width_in_se_one_sided, on
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
+    from experiments.kinds import Direction
     from experiments.stats.effect import Effect
     from experiments.stats.policy import Policy
 
@@ -50,20 +51,20 @@ class HarmTest(NamedTuple):
     level: float
 
 
-def good_direction(effect: Effect, *, increase_is_good: bool) -> float:
+def good_direction(effect: Effect, *, direction: Direction) -> float:
     """Return the difference with the sign that a gain is positive."""
-    return effect.estimate if increase_is_good else -effect.estimate
+    return effect.estimate if direction == "increase" else -effect.estimate
 
 
 def judge_noninferiority(
-    effect: Effect, *, relative_margin: float, increase_is_good: bool, critical: float
+    effect: Effect, *, relative_margin: float, direction: Direction, critical: float
 ) -> NonInferiority:
     """Hold a guardrail's interval against its margin.
 
     Args:
         effect: treatment − control.
         relative_margin: the accepted loss as a share of the control's level.
-        increase_is_good: direction.
+        direction: which change is good.
         critical: half-width of the interval in standard errors.
 
     Raises:
@@ -75,23 +76,23 @@ def judge_noninferiority(
     if relative_margin < 0:
         raise StatisticsError(f"margin == {relative_margin:g}, must not be negative.")
     margin = relative_margin * abs(effect.control)
-    good = good_direction(effect, increase_is_good=increase_is_good)
+    good = good_direction(effect, direction=direction)
     low, high = effect.interval(critical)
-    worst = low if increase_is_good else (None if high is None else -high)
+    worst = low if direction == "increase" else (None if high is None else -high)
     bound = -math.inf if worst is None else worst
     return NonInferiority(margin, bound, (good + margin) / effect.se, bound >= -margin)
 
 
-def evaluate_harm(effect: Effect, *, increase_is_good: bool, units: int, policy: Policy) -> HarmTest:
+def evaluate_harm(effect: Effect, *, direction: Direction, units: int, policy: Policy) -> HarmTest:
     """Hold a guardrail against no harm: that may be done after every batch, for ever.
 
     Args:
         effect: treatment − control; guarded (`small_counts`) where its counts are few.
-        increase_is_good: direction.
+        direction: which change is good.
         units: complete units of all variants, at least 1.
         policy: level and planned units.
     """
-    good = effect.z if increase_is_good else -effect.z
+    good = effect.z if direction == "increase" else -effect.z
     width = half_width_in_se_one_sided(units, alpha=policy.alpha, planned_n=policy.planned_units)
     p_value = one_sided_p_value(-good, units, alpha=policy.alpha, planned_n=policy.planned_units)
     return HarmTest(good <= -width, effect.of_statistic(width), p_value, policy.alpha)

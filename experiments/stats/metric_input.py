@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from experiments.kinds import direction_of
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.kinds import Direction
     from experiments.stats.effects import Kind, Summary
 
 Role = Literal["primary", "secondary", "guardrail"]
@@ -24,7 +26,7 @@ class MetricInput:
         key: the metric's name.
         kind: proportion, mean, ratio, quantile, retention or funnel.
         role: primary, secondary or guardrail.
-        increase_is_good: direction.
+        direction: which change is good.
         margin: guardrail: the relative loss that is still accepted.
         epochs: totals by variant, or sketches of a quantile, one mapping per epoch.
         quantile: which, of kind quantile.
@@ -34,7 +36,7 @@ class MetricInput:
     key: str
     kind: Kind
     role: Role
-    increase_is_good: bool
+    direction: Direction
     margin: float
     epochs: Sequence[Mapping[str, Summary]]
     quantile: float = 0.5
@@ -46,7 +48,7 @@ class MetricInput:
             "key": self.key,
             "kind": self.kind,
             "role": self.role,
-            "increase_is_good": self.increase_is_good,
+            "direction": self.direction,
             "margin": self.margin,
             "quantile": self.quantile,
             "epochs": epochs_to_json(self.epochs),
@@ -55,9 +57,12 @@ class MetricInput:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MetricInput:
-        """Read what `as_json` wrote."""
-        read = {name: epochs_from_json(data[name]) for name in ("epochs", "uncapped")}
-        return cls(**{**data, **read})
+        """Read what `as_json` wrote; until 0.1 the direction was a boolean."""
+        plain = dict(data)
+        if "increase_is_good" in plain:
+            plain["direction"] = direction_of(increase_is_good=plain.pop("increase_is_good"))
+        parsed = {name: epochs_from_json(data[name]) for name in ("epochs", "uncapped")}
+        return cls(**{**plain, **parsed})
 
 
 def epochs_to_json(epochs: Sequence[Mapping[str, Summary]]) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ def _without_interval(
 ) -> Comparison:
     """Say why there is no interval; a loss is still judged, a gain is not."""
     why, effect = waits or too_few, comparison.effect
-    falls = effect is not None and (effect.estimate < 0) == metric.increase_is_good
+    falls = effect is not None and (effect.estimate < 0) == (metric.direction == "increase")
     # The p-value of a gain below the gate is held against nothing.
     judged = metric.role == "guardrail" or (falls and not waits)
     return replace(
@@ -162,11 +162,13 @@ def _test_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Int
     Where it would exclude 0 on the good side on the strength of the test of safety alone, it is held
     open: nobody tests a guardrail for being better.
     """
-    up = metric.increase_is_good
-    harm = evaluate_harm(effect, increase_is_good=up, units=max(ground.units, 1), policy=ground.policy)
+    up = metric.direction == "increase"
+    harm = evaluate_harm(
+        effect, direction=metric.direction, units=max(ground.units, 1), policy=ground.policy
+    )
     critical = ground.outcome.critical if ground.outcome else harm.width
     safety = judge_noninferiority(
-        effect, relative_margin=metric.margin, increase_is_good=up, critical=critical
+        effect, relative_margin=metric.margin, direction=metric.direction, critical=critical
     )
     wide, narrow = effect.interval(harm.width), effect.interval(critical)
     worst, best = (narrow[0], wide[1]) if up else (narrow[1], wide[0])
@@ -221,10 +223,10 @@ def _for_display(ground: Ground, metric: MetricInput, effect: Effect) -> tuple[f
     if all(isinstance(side, Totals) for side in sides) and sides:
         c, t = ((side.nonzero, side.n) for side in sides if side is not None)
         posterior = compare_proportions(c, t)
-        if metric.increase_is_good:
+        if metric.direction == "increase":
             return posterior.probability_better, posterior.loss_of_treatment
         return 1 - posterior.probability_better, posterior.loss_of_control
-    if metric.increase_is_good:
+    if metric.direction == "increase":
         return effect.probability_better, effect.expected_loss
     return 1 - effect.probability_better, replace(effect, estimate=-effect.estimate).expected_loss
 

@@ -35,7 +35,7 @@ def cancel_training(*, run: TrainingRun, by: str) -> TrainingRun:
                 run.surface.project_id,
                 actor=by,
                 action="cancel",
-                subject=f"{run.recommender} for {run.surface}",
+                subject=f"{run.algorithm} for {run.surface}",
                 detail={"run": run.pk},
             )
     run.refresh_from_db()

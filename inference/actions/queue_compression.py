@@ -33,7 +33,7 @@ def queue_compression(*, version: ModelVersion, how: str, size: int, trigger: st
     suffix = how if how == "int8" else f"{how}-{size}"
     run = TrainingRun(
         surface=version.surface,
-        recommender=f"{version.name}-{suffix}"[:64],
+        algorithm=f"{version.algorithm}-{suffix}"[:64],
         trigger=trigger,
         params={"how": how, "size": size},
         snapshot=version.snapshot,

@@ -29,7 +29,7 @@ class CannotTrainError(Exception):
 def queue_training(
     *,
     surface: Surface,
-    recommender: str,
+    algorithm: str,
     rows: Likes | Examples,
     trigger: str,
     params: Mapping[str, Any] | None = None,
@@ -40,7 +40,7 @@ def queue_training(
 
     Args:
         surface: what it is for.
-        recommender: name of what is trained.
+        algorithm: name of what is trained.
         rows: what it learns from.
         trigger: who asked: `schedule`, `operator`, …
         params: hyper-parameters that differ from the defaults.
@@ -49,12 +49,12 @@ def queue_training(
             snapshot and parameters.
 
     Raises:
-        CannotTrainError: an unknown recommender, nothing to learn from, or a run that is active.
+        CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
     """
     algorithms = algorithms_of(surface.kind)
-    if recommender not in algorithms:
+    if algorithm not in algorithms:
         raise CannotTrainError(
-            f"recommender == '{recommender}', must be one of {sorted(algorithms)} on a surface "
+            f"algorithm == '{algorithm}', must be one of {sorted(algorithms)} on a surface "
             f"of kind '{surface.kind}'."
         )
     if not rows.unit_ids:
@@ -62,7 +62,7 @@ def queue_training(
     snapshot = _freeze(surface, rows)
     run = TrainingRun(
         surface=surface,
-        recommender=recommender,
+        algorithm=algorithm,
         trigger=trigger,
         params=dict(params or {}),
         notes=list(rows.notes),
@@ -70,13 +70,13 @@ def queue_training(
         answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
     )
     # A run that was killed, failed or cancelled learnt nothing: it is no reason to skip this one.
-    last = surface.training_runs.ended_well().filter(recommender=recommender).first()
+    last = surface.training_runs.ended_well().filter(algorithm=algorithm).first()
     same = last is not None and (last.snapshot_id, last.params) == (snapshot.pk, run.params)
     if skip_unchanged and same:
         run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
         run.save()
         return run
-    return queue_run(run, action="train", subject=f"{recommender} for {surface}")
+    return queue_run(run, action="train", subject=f"{algorithm} for {surface}")
 
 
 def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
@@ -88,7 +88,7 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
         subject: likewise.
 
     Raises:
-        CannotTrainError: a run of this recommender is active on the surface.
+        CannotTrainError: a run of this algorithm is active on the surface.
     """
     actor = run.trigger  # the trail names a person in full
     run.trigger = actor[:MAX_TRIGGER]
@@ -105,7 +105,7 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
             transaction.on_commit(partial(send, RUN_TRAINING, run.pk))
     except IntegrityError as error:
         raise CannotTrainError(
-            f"a {run.recommender} run for surface '{run.surface}' is active already."
+            f"a {run.algorithm} run for surface '{run.surface}' is active already."
         ) from error
     return run
 

@@ -36,11 +36,11 @@ def register_version(
             raise LostLeaseError(f"lease of run {run_id} == {run.lease}, must be {lease}.")
         # Two runs of one surface end at the same time: the row lock keeps their numbers apart.
         surface = Surface.objects.select_for_update().get(pk=run.surface_id)
-        last = surface.versions.filter(name=run.recommender).aggregate(last=Max("number"))["last"]
+        last = surface.versions.filter(algorithm=run.algorithm).aggregate(last=Max("number"))["last"]
         passed = bool(gate["passed"])
         version = ModelVersion.objects.create(
             surface=surface,
-            name=run.recommender,
+            algorithm=run.algorithm,
             number=(last or 0) + 1,
             alias=ModelVersion.Alias.CHALLENGER if passed else ModelVersion.Alias.REJECTED,
             parent=parent,

@@ -152,7 +152,7 @@ def about_labels(
     """Return what a classifier's manifest must say; the prior answers when the model cannot."""
     counts = np.bincount(data.truth, minlength=len(data.labels)) + 1
     return {
-        "recommender": name,
+        "algorithm": name,
         "params": dict(params),
         "seed": seed,
         "labels": list(data.labels),

@@ -139,7 +139,7 @@ class Surface(models.Model):
         help_text="Labels of a surface that labels text. When there are any, others are not learnt; "
         "when there are none, those of loaded examples are.",
     )
-    retrain_recommender = models.CharField(
+    retrain_algorithm = models.CharField(
         max_length=32, blank=True, help_text="What the schedule trains; empty for nothing."
     )
     retrain_every_seconds = models.PositiveIntegerField(default=24 * 3600)

@@ -52,7 +52,7 @@ class ModelVersion(models.Model):
         REJECTED = "rejected"
 
     surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="versions")
-    name = models.SlugField(max_length=64)
+    algorithm = models.SlugField(max_length=64)
     number = models.PositiveIntegerField()
     alias = models.CharField(max_length=16, choices=Alias.choices, default=Alias.CANDIDATE)
     artifact_sha256 = models.CharField(max_length=64)
@@ -71,7 +71,7 @@ class ModelVersion(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["surface", "name", "number"], name="a_version_number_is_used_once"
+                fields=["surface", "algorithm", "number"], name="a_version_number_is_used_once"
             ),
             models.UniqueConstraint(
                 fields=["surface"],
@@ -87,12 +87,12 @@ class ModelVersion(models.Model):
     @property
     def label(self) -> str:
         """The version's name in answers and reports, such as `two-tower@7`."""
-        return f"{self.name}@{self.number}"
+        return f"{self.algorithm}@{self.number}"
 
     @property
     def recipe(self) -> str:
         """The name of what was trained: a compressed version is made from its parent's."""
-        return self.parent.recipe if self.parent is not None else self.name
+        return self.parent.recipe if self.parent is not None else self.algorithm
 
     @property
     def passed_gate(self) -> bool:
@@ -176,7 +176,7 @@ class TrainingRun(models.Model):
     surface = models.ForeignKey(
         "inference.Surface", on_delete=models.CASCADE, related_name="training_runs"
     )
-    recommender = models.CharField(max_length=64)
+    algorithm = models.CharField(max_length=64)
     trigger = models.CharField(max_length=32)
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
@@ -219,9 +219,9 @@ class TrainingRun(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["surface", "recommender"],
+                fields=["surface", "algorithm"],
                 condition=Q(state__in=("queued", "running")),
-                name="one_active_run_per_surface_and_recommender",
+                name="one_active_run_per_surface_and_algorithm",
             ),
             models.CheckConstraint(
                 condition=Q(progress__gte=0) & Q(progress__lte=1), name="progress_is_a_share"
@@ -232,4 +232,4 @@ class TrainingRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"run {self.pk}: {self.recommender} for {self.surface}"
+        return f"run {self.pk}: {self.algorithm} for {self.surface}"

@@ -95,5 +95,5 @@ class Als:
             "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),
             "default_order": default_order(data.popularity, limit=n),
         }
-        about = {"recommender": self.name, "params": asdict(params), "seed": options.seed}
+        about = {"algorithm": self.name, "params": asdict(params), "seed": options.seed}
         return ArtifactDraft(form=FACTORS, arrays=arrays, item_ids=data.item_ids, about=about)

@@ -69,6 +69,6 @@ def _draft(
         form=form,
         arrays={"default_order": order},
         item_ids=data.item_ids,
-        about={"recommender": name, "params": params, **params},
+        about={"algorithm": name, "params": params, **params},
         files=files or {},
     )

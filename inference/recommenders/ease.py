@@ -74,7 +74,7 @@ class Ease:
             keep=params.keep,
             bias=(1e-6 * np.log1p(data.popularity)).astype(np.float32),
             default_order=default_order(data.popularity, limit=n),
-            about={"recommender": self.name, "params": asdict(params)},
+            about={"algorithm": self.name, "params": asdict(params)},
         )
 
 

@@ -37,5 +37,5 @@ class FrozenText:
             context_vectors=data.item_vectors,
             bias=np.zeros(len(data.item_ids), dtype=np.float32),
             default_order=default_order(data.popularity),
-            about={"recommender": self.name},
+            about={"algorithm": self.name},
         )

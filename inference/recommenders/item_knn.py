@@ -82,7 +82,7 @@ class ItemKnn:
             "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
             "default_order": default_order(data.popularity, limit=n),
         }
-        about = {"recommender": self.name, "params": asdict(params)}
+        about = {"algorithm": self.name, "params": asdict(params)}
         return ArtifactDraft(form=NEIGHBOURS, arrays=arrays, item_ids=data.item_ids, about=about)
 
 

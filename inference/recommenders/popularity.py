@@ -52,5 +52,5 @@ class Popularity:
             context_vectors=empty,
             bias=np.log1p(likes).astype(np.float32),
             default_order=default_order(likes, limit=len(data.item_ids)),
-            about={"recommender": self.name, "params": asdict(params)},
+            about={"algorithm": self.name, "params": asdict(params)},
         )

@@ -147,7 +147,7 @@ class TunedTwoTower:
             report=lambda share, line: options.report(0.7 + 0.3 * share, line),
         )
         draft = TwoTower().fit(replace(data, item_vectors=vectors), heads)
-        about = {"recommender": self.name, "params": asdict(params), "seed": options.seed}
+        about = {"algorithm": self.name, "params": asdict(params), "seed": options.seed}
         return replace(draft, about=about)
 
 
@@ -192,5 +192,5 @@ class BertItems:
             context_vectors=encoder.encode(list(data.item_texts or [])),
             bias=head.bias.detach().cpu().numpy().copy(),
             default_order=default_order(data.popularity, limit=len(data.item_ids)),
-            about={"recommender": self.name, "params": asdict(params), "seed": options.seed},
+            about={"algorithm": self.name, "params": asdict(params), "seed": options.seed},
         )

@@ -49,7 +49,7 @@ class TwoTower:
             recency=towers.recency,
             default_order=np.argsort(-towers.bias, kind="stable")[:1000].astype(np.int32),
             about={
-                "recommender": self.name,
+                "algorithm": self.name,
                 "params": params.as_json(),
                 "seed": options.seed,
             },

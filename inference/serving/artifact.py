@@ -44,7 +44,7 @@ class ArtifactDraft:
         form: how it is to be served.
         arrays: by name; every number finite.
         item_ids: n items, or nothing for a classifier.
-        about: what made it: recommender, parameters, seeds, encoder, snapshot.
+        about: what made it: algorithm, parameters, seeds, encoder, snapshot.
         files: the bytes of other files, by name.
     """
 
@@ -91,7 +91,7 @@ def _fill(folder: Path, draft: ArtifactDraft) -> bytes:
         add(name, data)
     add("items.json", json.dumps(list(draft.item_ids)).encode())
     manifest = json.dumps(
-        {"form": draft.form, "files": files, "about": dict(draft.about)}, sort_keys=True
+        {"schema": 2, "form": draft.form, "files": files, "about": dict(draft.about)}, sort_keys=True
     ).encode()
     _write_synced(folder / "manifest.json", manifest)
     return manifest

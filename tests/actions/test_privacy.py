@@ -83,14 +83,14 @@ def test_erasure_takes_everything_of_one_person(past, shop, name):
 
 
 def test_totals_stay_and_the_look_can_still_be_recomputed(past, shop):
-    before = {t.pk: (t.n, t.sum_y) for t in past.totals.all()}
+    before = {t.pk: (t.n, t.sum_value) for t in past.totals.all()}
     erase_unit(project_id=shop.project.pk, unit_id="ann", by="a test")
-    assert {t.pk: (t.n, t.sum_y) for t in past.totals.all()} == before
+    assert {t.pk: (t.n, t.sum_value) for t in past.totals.all()} == before
     look = past.looks.last()
     again = take_look(LookInput.from_json(look.inputs)).as_json()
     assert json.loads(json.dumps(again)) == look.result
     look_at_experiment(experiment_id=past.pk, now=builders.now() + timedelta(minutes=2))
-    assert {t.pk: (t.n, t.sum_y) for t in past.totals.all()} == before
+    assert {t.pk: (t.n, t.sum_value) for t in past.totals.all()} == before
 
 
 def test_a_late_retry_does_not_bring_an_erased_event_back(past, shop, lane, rows):

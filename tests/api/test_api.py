@@ -127,7 +127,7 @@ def test_surfaces_are_made_and_changed(api):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"liked_events": ["rating>="]}, {"retrain_recommender": "oracle"}],
+    [{"liked_events": ["rating>="]}, {"retrain_algorithm": "oracle"}],
 )
 def test_a_surface_that_breaks_a_rule_is_refused(api, fields):
     assert api("PUT", "/surfaces", {"key": "inbox", **fields}).status_code == 422
@@ -142,11 +142,11 @@ def test_items_are_added_and_changed(api, shop):
 
 
 def test_metrics_are_declared(api):
-    body = {"key": "rate", "kind": "ratio", "event_name": "click", "denominator_event": "slate"}
+    body = {"key": "rate", "kind": "ratio", "event": "click", "denominator": "slate"}
     assert api("POST", "/metrics", body).status_code == 201
     assert api("POST", "/metrics", body).status_code == 409
-    assert api("GET", "/metrics/rate").json()["denominator_event"] == "slate"
-    missing = api("POST", "/metrics", {**body, "key": "other", "denominator_event": ""})
+    assert api("GET", "/metrics/rate").json()["denominator"] == "slate"
+    missing = api("POST", "/metrics", {**body, "key": "other", "denominator": ""})
     assert missing.status_code == 422
 
 
@@ -163,7 +163,7 @@ def test_models_are_listed_and_promoted(api, shop):
 
 
 def test_training_without_likes_is_refused(api, shop):
-    answer = api("POST", "/surfaces/home-feed/training-runs", {"recommender": "popularity"})
+    answer = api("POST", "/surfaces/home-feed/training-runs", {"algorithm": "popularity"})
     assert answer.status_code == 422
     assert "has no liked items to learn from" in answer.json()["error"]["message"]
     assert api("GET", "/surfaces/home-feed/training-runs").json() == []
@@ -205,7 +205,7 @@ def _addresses(lane):
 ANY_BODY = {
     "variant": "control",
     "reason": "why",
-    "recommender": "ease",
+    "algorithm": "ease",
     "how": "int8",
     "state": "hidden",
     "allocation": 0.5,
@@ -314,7 +314,7 @@ def test_a_nul_in_the_address_is_a_refusal(api, path):
         (
             "POST",
             "/surfaces/home-feed/training-runs",
-            {"recommender": "popularity", "params": {"\0": 1}},
+            {"algorithm": "popularity", "params": {"\0": 1}},
         ),
     ],
 )
@@ -336,7 +336,7 @@ def test_a_surface_for_flags_needs_no_model(lane, shop):
     assert answer.status_code == 200
     refused = lane.client.put(
         "/v1/surfaces",
-        json={"key": "page", "kind": "flag", "retrain_recommender": "ease"},
+        json={"key": "page", "kind": "flag", "retrain_algorithm": "ease"},
         headers=headers,
     )
     assert refused.status_code == 422

@@ -28,14 +28,14 @@ def draft(shop):
 
 def run_for(shop, **fields):
     return TrainingRun.objects.create(
-        surface=shop.surface, recommender="popularity", trigger="a test", **fields
+        surface=shop.surface, algorithm="popularity", trigger="a test", **fields
     )
 
 
 def parent(shop):
     snapshot = Snapshot.objects.create(surface=shop.surface, sha256="0" * 64, rows=1, units=1)
     version = builders.make_version(shop.surface, list(range(1, 11)), snapshot=snapshot)
-    return f"/v1/surfaces/home-feed/models/{version.name}/{version.number}"
+    return f"/v1/surfaces/home-feed/models/{version.algorithm}/{version.number}"
 
 
 def liked(shop):
@@ -49,7 +49,7 @@ def liked(shop):
     )
     shop.surface.liked_events = ["click"]
     shop.surface.save()
-    return "/v1/surfaces/home-feed/training-runs", {"recommender": "popularity"}
+    return "/v1/surfaces/home-feed/training-runs", {"algorithm": "popularity"}
 
 
 def feedback(shop):
@@ -61,7 +61,7 @@ def feedback(shop):
 
 def promoted(shop):
     version = builders.make_version(shop.surface, list(range(1, 11)))
-    return f"/v1/surfaces/home-feed/models/{version.name}/{version.number}/promote", {}
+    return f"/v1/surfaces/home-feed/models/{version.algorithm}/{version.number}/promote", {}
 
 
 EXPERIMENT = {
@@ -82,7 +82,7 @@ def at(address, body=None):
 CALLS = {
     ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
     ("patch", "/v1/surfaces/{key}"): at("/v1/surfaces/home-feed", {"candidates": 50}),
-    ("post", "/v1/metrics"): at("/v1/metrics", {"key": "buys", "kind": "mean", "event_name": "buy"}),
+    ("post", "/v1/metrics"): at("/v1/metrics", {"key": "buys", "kind": "mean", "event": "buy"}),
     ("post", "/v1/experiments"): at("/v1/experiments", EXPERIMENT),
     ("patch", "/v1/experiments/{key}"): lambda s: (
         f"/v1/experiments/{draft(s).key}",

@@ -18,7 +18,7 @@ from tests.support import builders
 def draft(shop, lane):
     """A draft with everything that a form does not show."""
     guardrail = Metric.objects.create(
-        project=shop.project, key="hides", kind="mean", event_name="hide", increase_is_good=False
+        project=shop.project, key="hides", kind="mean", event="hide", direction="decrease"
     )
     other = builders.make_version(shop.surface, list(range(1, 11)))
     body = {
@@ -52,17 +52,17 @@ def patch(lane, key, secret, body):
 def everything_of(draft):
     """All that is stored of a draft, its rows' ids included."""
     row = Experiment.objects.filter(pk=draft.pk).values().get()
-    return row, list(draft.variants.values()), list(draft.roles.values())
+    return row, list(draft.variants.values()), list(draft.metrics.values())
 
 
 def test_a_patch_changes_what_it_names_and_nothing_else(lane, shop, draft):
-    row, variants, roles = everything_of(draft)
+    row, variants, metrics = everything_of(draft)
     answer = patch(
         lane, "careful", shop.secret, {"hypothesis": "Fewer hides.", "policy": {"alpha": 0.02}}
     )
     assert answer.status_code == 200, answer.text
     row |= {"hypothesis": "Fewer hides.", "policy": {"alpha": 0.02, "planned_units": 5000}}
-    assert everything_of(draft) == (row, variants, roles)
+    assert everything_of(draft) == (row, variants, metrics)
     entry = AuditEntry.objects.get(project=shop.project, action="edit")
     assert entry.detail["changed"]["hypothesis"] == ["More clicks.", "Fewer hides."]
     assert set(entry.detail["changed"]) == {"hypothesis", "policy"}

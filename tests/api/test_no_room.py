@@ -33,7 +33,7 @@ def test_a_snapshot_that_cannot_be_written_is_one_sentence(tables, no_snapshots)
     load_events(connection.connection, shop.project.pk, past)
     answer = Client().post(
         "/v1/surfaces/home-feed/training-runs",
-        {"recommender": "popularity"},
+        {"algorithm": "popularity"},
         content_type="application/json",
         headers={"Authorization": f"Bearer {shop.secret}"},
     )

@@ -168,7 +168,7 @@ def world(shared_lane) -> World:
     experiment = shop.define(builders.make_version(surface, [1] * 10), planned_units=500)
     Experiment.objects.filter(pk=experiment.pk).update(key=MINE)
     run = TrainingRun.objects.create(
-        surface=surface, recommender="popularity", trigger=MINE, state="passed"
+        surface=surface, algorithm="popularity", trigger=MINE, state="passed"
     )
     slate = builders.make_slate(shop, f"{MINE}-unit")
     builders.write(Rows(feedback=[builders.feedback(shop, slate, kind="text", text=MINE)]))

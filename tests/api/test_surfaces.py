@@ -31,7 +31,7 @@ def entries(shop):
 def configured(shop):
     """A live surface as its owner left it."""
     Surface.objects.filter(pk=shop.surface.pk).update(
-        liked_events=["rating>=4"], retrain_recommender="ease", exploration=0.5, policy={"alpha": 0.01}
+        liked_events=["rating>=4"], retrain_algorithm="ease", exploration=0.5, policy={"alpha": 0.01}
     )
     shop.surface.refresh_from_db()
     return shop.surface
@@ -41,7 +41,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(call, shop, configured):
     answer = call("PATCH", "/surfaces/home-feed", {"exploration": 0.2})
     assert (answer.status_code, answer.json()["exploration"]) == (200, 0.2)
     after = Surface.objects.get(pk=configured.pk)
-    for name in ("kind", "static_list", "liked_events", "retrain_recommender", "policy"):
+    for name in ("kind", "static_list", "liked_events", "retrain_algorithm", "policy"):
         assert getattr(after, name) == getattr(configured, name)
     assert entries(shop) == [("change surface", "home-feed", {"changed": {"exploration": [0.5, 0.2]}})]
     assert call("GET", "/surfaces/home-feed").json()["exploration"] == 0.2
@@ -57,7 +57,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(call, shop, configured):
         ({"explorations": 1}, 400, "explorations"),
         ({"key": "other"}, 400, "key"),
         ({"liked_events": ["rating>="]}, 422, "liked_events"),
-        ({"retrain_recommender": "oracle"}, 422, "retrain_recommender"),
+        ({"retrain_algorithm": "oracle"}, 422, "retrain_algorithm"),
         ({"policy": {"alpah": 0.1}}, 422, "policy"),
         ({"labels": ["a"]}, 422, "labels"),
         ({"kind": "classify"}, 409, "kind"),
@@ -84,7 +84,7 @@ def test_a_whole_lists_what_it_would_reset(call, shop, configured):
     refused = call("PUT", "/surfaces", {"key": "home-feed", "exploration": 0.1})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "would_reset")
     message = refused.json()["error"]["message"]
-    assert "would reset static_list, liked_events, retrain_recommender, policy:" in message
+    assert "would reset static_list, liked_events, retrain_algorithm, policy:" in message
     after = Surface.objects.get(pk=configured.pk)
     assert (after.exploration, after.liked_events) == (0.5, ["rating>=4"])
     assert entries(shop) == []
@@ -110,7 +110,7 @@ def test_the_kind_of_a_surface_with_versions_stays(call, lane, shop):
         .json()["error"]["message"]
         .startswith("surface 'desk' exists, and this would reset kind")
     )
-    builders.make_version(desk, [1] * 10, name="tfidf")
+    builders.make_version(desk, [1] * 10, algorithm="tfidf")
     for path in ("/surfaces", "/surfaces?replace=true"):
         assert call("PUT", path, {"key": "desk"}).status_code == 409
     refused = call("PUT", "/surfaces?replace=true", {"key": "desk", "kind": "recommend"})
@@ -125,7 +125,7 @@ def test_pages_and_shell_write_the_trail_too(shop, tmp_path):
     client.force_login(User.objects.create_superuser(f"root-{shop.surface.pk}", password="x"))
     form = {
         "static_list": '["i1"]', "labels": "[]", "liked_events": '["buy"]', "exploration": "0.25",
-        "retrain_recommender": "", "retrain_every_seconds": "86400", "shadow_first": "0",
+        "retrain_algorithm": "", "retrain_every_seconds": "86400", "shadow_first": "0",
         "start_experiments": "on",
     }  # fmt: skip
     page = f"/p/{shop.project.slug}/surfaces/home-feed/edit/"

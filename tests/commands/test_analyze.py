@@ -155,7 +155,7 @@ def test_a_unit_that_comes_back_at_a_later_look_is_corrected_by_the_difference(t
     file = write(tmp_path / "weeks.csv", rows)
     at_once = ask(file, "--unit", "user", *metrics)
     in_looks = ask(
-        file, "--unit", "user", *metrics, "--look", "week", "--method", "group_sequential",
+        file, "--unit", "user", *metrics, "--look", "week", "--rule", "group_sequential",
         "--planned", "100000", "--policy", '{"futility": false}',
     )  # fmt: skip
     assert [look["units"] for look in in_looks["looks"]] == sorted(
@@ -180,7 +180,7 @@ def test_a_series_of_looks_stops_where_the_rule_says(tmp_path, method):
         },
     )
     report = ask(
-        file, "--look", "look", "--method", method, "--planned", "8000", "--metric", "bought:proportion"
+        file, "--look", "look", "--rule", method, "--planned", "8000", "--metric", "bought:proportion"
     )
     assert report["decision"]["action"] == "ship"
     assert report["stopped_at"] == report["looks"][-1]["look"]
@@ -216,7 +216,7 @@ def test_totals_of_a_ratio_with_looks(tmp_path):
                 columns[name].append(value)
     file = write(tmp_path / "totals.csv", columns)
     report = ask(
-        file, "--totals", "--look", "look", "--metric", "ctr:ratio:a/b", "--method", "always_valid"
+        file, "--totals", "--look", "look", "--metric", "ctr:ratio:a/b", "--rule", "always_valid"
     )
     assert report["looks"][-1]["units"] == 2400
     cumulative = {k: list(v) for k, v in columns.items()}
@@ -225,7 +225,7 @@ def test_totals_of_a_ratio_with_looks(tmp_path):
             cumulative[name][n] += cumulative[name][n - 2]
     again = ask(
         write(tmp_path / "cumulative.csv", cumulative), "--totals", "--look", "look", "--cumulative",
-        "--metric", "ctr:ratio:a/b", "--method", "always_valid",
+        "--metric", "ctr:ratio:a/b", "--rule", "always_valid",
     )  # fmt: skip
     assert again["metrics"] == report["metrics"]
 
@@ -375,7 +375,7 @@ def test_it_reads_a_warehouse(tmp_path):
         (["--metric", "revenue:mean", "--cap", "revenue=x"], "cap of 'revenue' == 'x', must be a number"),
         (["--metric", "revenue:median", "--covariate", "revenue=before"], "a quantile has no such covariate"),
         (["--metric", "bought:proportion", "--metric", "bought:mean"], "must have different names"),
-        (["--metric", "revenue:mean", "--method", "exact"], "rule == 'exact', primary metric is a mean"),
+        (["--metric", "revenue:mean", "--rule", "exact"], "rule == 'exact', primary metric is a mean"),
         (["--metric", "one:mean:id", "--variant", "id"], "control == 'a', not found"),
         (["--metric", "bought:proportion", "--unit", "country"], "units in two variants == 2"),
         ([], "metrics == 0, must be at least one"),

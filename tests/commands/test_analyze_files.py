@@ -102,7 +102,7 @@ def test_a_covariate_counts_once_per_unit(analyze, tmp_path):
         row = first(analyze(file, *question))
         assert row["variance_reduction"] == pytest.approx(per_unit["variance_reduction"])
         assert row["absolute"]["se"] == pytest.approx(per_unit["absolute"]["se"])
-    looks = analyze("days.csv", *question, "--look", "day", "--method", "always_valid", "--planned", "100000",
+    looks = analyze("days.csv", *question, "--look", "day", "--rule", "always_valid", "--planned", "100000",
                     "--policy", '{"futility": false, "minimum_nonzero": 100000}')  # fmt: skip
     assert first(looks)["absolute"]["se"] == pytest.approx(per_unit["absolute"]["se"])
 
@@ -164,7 +164,7 @@ def test_text_looks_get_the_verdict_of_numbered_ones(analyze, tmp_path):
     write(tmp_path / "number.csv", {"week": weeks, **columns})
     write(tmp_path / "text.csv", {"week": [f"week {n}" for n in weeks], **columns})
     write(tmp_path / "us.csv", {"week": [f"{n}/2/2026" for n in weeks], **columns})
-    question = ["--look", "week", "--method", "group_sequential", "--metric", "bought:proportion"]
+    question = ["--look", "week", "--rule", "group_sequential", "--metric", "bought:proportion"]
     numbered = analyze("number.csv", *question)
     assert numbered["decision"]["action"] == "ship"
     texts = analyze("text.csv", *question)
@@ -206,7 +206,7 @@ def test_looks_of_totals_are_in_the_order_of_time(analyze, tmp_path):
         "metric": ["m"] * 6, "n": [1000] * 6, "sum": [100, 110, 100, 110, 100, 110],
     }  # fmt: skip
     write(tmp_path / "totals.csv", columns)
-    card = analyze("totals.csv", "--totals", "--metric", "m:proportion", "--look", "look", "--method",
+    card = analyze("totals.csv", "--totals", "--metric", "m:proportion", "--look", "look", "--rule",
                    "always_valid", "--policy", '{"futility": false}', "--planned", "100000")  # fmt: skip
     assert [look["look"] for look in card["looks"]] == ["week 1", "week 2", "week 10"]
 

@@ -68,7 +68,7 @@ def liked(shop):
 
 
 def queued(shop):
-    return TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+    return TrainingRun.objects.create(surface=shop.surface, algorithm="popularity", trigger="a test")
 
 
 def classify(shop):
@@ -81,7 +81,7 @@ def key(shop):
 
 def train(shop, folder):
     liked(shop)
-    return ["home-feed", "--recommender", "popularity"]
+    return ["home-feed", "--algorithm", "popularity"]
 
 
 def register(shop, folder):

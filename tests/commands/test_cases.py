@@ -38,7 +38,7 @@ def test_a_treatment_that_converts_nobody_is_rolled_back_at_once(tmp_path, rule,
     ]
     file = write(tmp_path / "broken.csv", "day,variant,clicked", rows)
     report = analyze(
-        file, "--look", "day", "--planned", "10000", "--metric", "clicked:proportion", "--method", rule
+        file, "--look", "day", "--planned", "10000", "--metric", "clicked:proportion", "--rule", rule
     )
     assert report["decision"]["action"] == "roll_back"
     assert len(report["looks"]) <= 2
@@ -56,7 +56,7 @@ def test_a_guardrail_with_a_clean_control_is_rolled_back_by_name(tmp_path, rule,
     file = write(tmp_path / "guardrail.csv", "day,variant,clicked,crashed", rows)
     report = analyze(
         file, "--look", "day", "--planned", "100000", "--metric", "clicked:proportion", "--metric",
-        "crashed:proportion", "--guardrail", "crashed", "--lower-is-better", "crashed", "--method", rule,
+        "crashed:proportion", "--guardrail", "crashed", "--lower-is-better", "crashed", "--rule", rule,
     )  # fmt: skip
     assert report["decision"]["action"] == "roll_back"
     assert "'crashed' is harmed" in report["decision"]["reason"]
@@ -124,7 +124,7 @@ def test_43_stores_have_students_interval_and_a_verdict(tmp_path, analyze):
         write(tmp_path / "stores.csv", "variant,sales", rows),
         "--metric",
         "sales:mean",
-        "--method",
+        "--rule",
         "fixed",
     )
     (row,) = report["metrics"][0]["variants"]
@@ -138,7 +138,7 @@ def test_43_stores_have_students_interval_and_a_verdict(tmp_path, analyze):
 def test_below_the_gate_there_is_no_interval_but_its_reason(tmp_path, analyze):
     rows = [("control", "m", 200, 12), ("test", "m", 200, 15)]
     file = write(tmp_path / "few.csv", "variant,metric,n,sum", rows)
-    report = analyze(file, "--totals", "--metric", "m:proportion", "--method", "always_valid")
+    report = analyze(file, "--totals", "--metric", "m:proportion", "--rule", "always_valid")
     (row,) = report["metrics"][0]["variants"]
     for shown in (row["absolute"], row["relative"]):
         assert shown["ci"] is None

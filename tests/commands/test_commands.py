@@ -338,7 +338,7 @@ def test_the_plan_keeps_past_and_future_and_the_two_experiments_apart(tmp_path):
     ]
     items = [{"movieId": str(i), "title": f"t{i}"} for i in range(20)]
     history = dataset(tmp_path, items, rows)
-    plan = make_replay_plan(history, seed=1, most_users=100)
+    plan = make_replay_plan(history, seed=1, max_users=100)
     past = by_unit(plan.past)
     for first, second in zip(plan.first, plan.second, strict=True):
         before = {i.item_id for i in past[first.unit_id]}
@@ -346,5 +346,5 @@ def test_the_plan_keeps_past_and_future_and_the_two_experiments_apart(tmp_path):
         assert not before & (set(first.likes) | set(second.likes))
         assert not set(first.likes) & set(second.likes)
         assert len(first.likes) + len(second.likes) == 4
-    assert make_replay_plan(history, seed=1, most_users=100) == plan
-    assert make_replay_plan(history, seed=2, most_users=100) != plan
+    assert make_replay_plan(history, seed=1, max_users=100) == plan
+    assert make_replay_plan(history, seed=2, max_users=100) != plan

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 
 from bakeoff.cli import main
+from bakeoff.commands.old_options import CommandWithOldOptions
 from experiments.actions.advance_challenger import advance_challenger
 from inference.actions.cancel_training import cancel_training
 from inference.models import Snapshot, TrainingRun
@@ -36,7 +37,7 @@ OFFLINE = [
       "--expected", "50/50", "--alpha", "0.1", "--lower-is-better", "bought", *JSON], 0, '"roll_back"|"keep_running"|"ship"|"stop_inconclusive"'),
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--metric", "pre:mean", "--cap", "pre=3", "--guardrail", "pre=0.5",
       "--variant", "variant", "--control", "control", "--plot", "effects.svg"], 0, "Decision"),
-    (["analyze", "rows.csv", "--metric", "bought:proportion", "--look", "week", "--method", "group_sequential",
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--look", "week", "--rule", "group_sequential",
       "--planned", "5000", "--policy", '{"futility": false}'], 0, "look"),
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--exclude", "other", "--dates", "day-first", "--decimal", ".",
       "--thousands", ",", "--encoding", "utf-8"], 2, "exclude == 'other', not found"),
@@ -54,7 +55,7 @@ OFFLINE = [
     (["replay", "--items", "items.csv", "--interactions", "ratings.csv", "--item-id", "movieId", "--text", "title", "--user-id", "userId",
       "--rating", "rating", "--timestamp", "timestamp", "--positive", "3"], 2, "timestamp == 'x' in row 2"),
     (["replay", "--labelled", "no.csv", "--label", "label", "--visitors", "no.csv", "--challenger", "bert", "--shuffle-labels",
-      "--most-users", "10"], 2, "no.csv"),
+      "--max-users", "10"], 2, "no.csv"),
     (["replay", "--items", "items.csv", "--interactions", "good.csv", "--seed", "2", "--visits", "1", "--port", "1", "--exit",
       "--json", "nowhere/out.json"], 2, "folder of 'nowhere/out.json' does not exist"),
     (["up", "--host", "256.0.0.1", "--port", "1", "--web", "1"], 1, "Port 1 on 256.0.0.1 cannot be used"),
@@ -68,7 +69,7 @@ ONLINE = [
     (["rollback", "home-feed", "popularity@1", "--reason", "a test", "--stop-experiment"], 0, "popularity@1 is the champion"),
     (["shadow", "home-feed", "popularity@2", "--reason", "a test"], 0, "unseen"),
     (["shadow", "home-feed", "popularity@9"], 2, "version == 'popularity@9'"),
-    (["train", "home-feed", "--recommender", "two-tower", "--params", "[]"], 2, "must be a JSON object"),
+    (["train", "home-feed", "--algorithm", "two-tower", "--params", "[]"], 2, "must be a JSON object"),
     (["train", "home-feed"], 1, "no liked items"),
     (["register", "home-feed"], 2, "give one of --endpoint and --python"),
     (["register", "home-feed", "--endpoint", "ftp://x", "--protocol", "v2", "--deadline-ms", "100"], 1, "no liked items"),
@@ -228,6 +229,33 @@ def test_every_option_is_called_here():
         options = {one.opts[0] for one in command.params if isinstance(one, click.Option)}
         missing = options - used - {"--project", "--futility", "--features"}  # two by their --no-
         assert path in elsewhere or (used and not missing), f"{path} is never called with {missing}"
+
+
+def test_an_old_option_is_read_as_its_new_name(capsys):
+    renamed = [(path, one) for path, one in commands() if isinstance(one, CommandWithOldOptions)]
+    assert {old for _, command in renamed for old in command.old_options} == {
+        "--method",
+        "--recommender",
+        "--most-users",
+    }
+    for path, command in renamed:
+        required = ["x" for one in command.params if isinstance(one, click.Argument)]
+        for old, new in command.old_options.items():
+            option = next(one for one in command.params if new in one.opts)
+            choices = getattr(option.type, "choices", ["7"])
+            value = choices[-1]
+            for spelled in ([old, value], [f"{old}={value}"]):
+                before = command.make_context("x", [*required, *spelled], resilient_parsing=True)
+                assert (
+                    capsys.readouterr().err
+                    == f"{old} is called {new} now; the old name ends with 0.3.\n"
+                )
+                after = command.make_context("x", [*required, new, value], resilient_parsing=True)
+                assert before.params == after.params, path
+                assert str(before.params[option.name]) == value
+            with pytest.raises(click.UsageError, match=f"{old} is the old name of {new}"):
+                command.make_context("x", [*required, old, value, new, value])
+            assert old not in command.get_help(click.Context(command))
 
 
 # Outages: one sentence, exit status 1, no traceback, no password.

@@ -18,7 +18,7 @@ SHOWN = re.compile(r"(?:< )?([\d.e-]+) ([≤>]) ([\d.e-]+)")
 
 def analyze(file, rule, *more: str) -> str:
     arguments = [
-        "analyze", str(file), "--totals", "--method", rule, *more,
+        "analyze", str(file), "--totals", "--rule", rule, *more,
     ]  # fmt: skip
     planned = [] if rule == "fixed" else ["--planned", "160000"]
     done = CliRunner().invoke(main, [*arguments, *planned])

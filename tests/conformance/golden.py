@@ -422,7 +422,10 @@ def _noninferiority(inputs: Inputs, _: Inputs) -> Output:
     good = effect.estimate if up else -effect.estimate
     z, bound = (good + margin) / effect.se, good - one_sided * effect.se
     judged = judge_noninferiority(
-        effect, relative_margin=margin / effect.control, increase_is_good=up, critical=one_sided
+        effect,
+        relative_margin=margin / effect.control,
+        direction="increase" if up else "decrease",
+        critical=one_sided,
     )
     p = 0.5 * math.erfc(z / math.sqrt(2))
     return {

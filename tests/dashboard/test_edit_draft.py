@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 from bakeoff.accounts.models import AuditEntry, Membership
 from experiments.actions.define_experiment import (
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     define_experiment,
 )
@@ -25,7 +25,7 @@ def make_draft(shop, variants=2):
     """A draft with all that the form does not show."""
     other = builders.make_version(shop.surface, list(range(1, 11)))
     guards = [
-        Metric.objects.create(project=shop.project, key=f"g{n}", kind="mean", event_name="hide")
+        Metric.objects.create(project=shop.project, key=f"g{n}", kind="mean", event="hide")
         for n in range(2)
     ]
     treatments = [VariantDraft(f"new{n}", other, 0.7 / (variants - 1)) for n in range(variants - 1)]
@@ -35,10 +35,10 @@ def make_draft(shop, variants=2):
             key="careful",
             owner="ann",
             variants=[VariantDraft("old", shop.champion, 0.3, is_control=True), *treatments],
-            roles=[
-                RoleDraft(shop.metric),
-                RoleDraft(guards[0], GUARDRAIL, 0.01),
-                RoleDraft(guards[1], GUARDRAIL, 0.2),
+            metrics=[
+                ExperimentMetricDraft(shop.metric),
+                ExperimentMetricDraft(guards[0], GUARDRAIL, 0.01),
+                ExperimentMetricDraft(guards[1], GUARDRAIL, 0.2),
             ],
             policy={"alpha": 0.01, "planned_units": 5000, "minimum_run_seconds": 86_400.0 * 7},
             forced_units={"me": "new0"},
@@ -52,7 +52,7 @@ def make_draft(shop, variants=2):
 
 def everything_of(draft):
     row = Experiment.objects.filter(pk=draft.pk).values().get()
-    return row, list(draft.variants.values()), list(draft.roles.values())
+    return row, list(draft.variants.values()), list(draft.metrics.values())
 
 
 @pytest.fixture
@@ -80,29 +80,29 @@ def test_saving_the_form_untouched_changes_nothing(shop, analyst):
 
 def test_one_changed_field_changes_that_field_alone(shop, analyst):
     draft = make_draft(shop)
-    row, variants, roles = everything_of(draft)
+    row, variants, metrics = everything_of(draft)
     address, fields = open_form(analyst, shop)
     assert analyst.post(address, fields | {"planned_units": "6000"}).status_code == 302
     policy = {"alpha": 0.01, "planned_units": 6000, "minimum_run_seconds": 86_400.0 * 7}
-    assert everything_of(draft) == (row | {"policy": policy}, variants, roles)
+    assert everything_of(draft) == (row | {"policy": policy}, variants, metrics)
     entry = AuditEntry.objects.get(project=shop.project, action="edit")
     assert set(entry.detail["changed"]) == {"policy"}
 
 
 def test_a_guardrail_more_leaves_the_margins_of_the_others(shop, analyst):
     draft = make_draft(shop)
-    new = Metric.objects.create(project=shop.project, key="g9", kind="mean", event_name="x")
+    new = Metric.objects.create(project=shop.project, key="g9", kind="mean", event="x")
     address, fields = open_form(analyst, shop)
     fields["guardrails"] = [*fields["guardrails"], str(new.pk)]
     assert analyst.post(address, fields | {"treatment_share": "60"}).status_code == 302
-    margins = dict(draft.roles.filter(role=GUARDRAIL).values_list("metric__key", "margin"))
+    margins = dict(draft.metrics.filter(role=GUARDRAIL).values_list("metric__key", "margin"))
     assert margins == {"g0": 0.01, "g1": 0.2, "g9": 0.01}
     assert dict(draft.variants.values_list("key", "weight")) == {"old": 0.4, "new0": 0.6}
 
 
 def test_three_variants_are_not_made_two(shop, analyst):
     draft = make_draft(shop, variants=3)
-    _, variants, roles = everything_of(draft)
+    _, variants, metrics = everything_of(draft)
     address, fields = open_form(analyst, shop)
     page = analyst.get(address).content.decode()
     assert "This draft has 3 variants: edit them with PATCH /v1/experiments/careful." in page
@@ -111,7 +111,7 @@ def test_three_variants_are_not_made_two(shop, analyst):
     assert analyst.post(address, fields | hostile).status_code == 302
     draft.refresh_from_db()
     assert draft.hypothesis == "Changed."
-    assert everything_of(draft)[1:] == (variants, roles)
+    assert everything_of(draft)[1:] == (variants, metrics)
 
 
 def test_two_editors_do_not_overwrite_each_other_unseen(shop, analyst):

@@ -168,7 +168,7 @@ def visit_acts(visit: Visit, seeded: Seeded) -> None:
     visit.post("act", slug, seeded.running.key, "ramp", status=409, allocation="")
     visit.post("act", slug, seeded.running.key, "ship", status=409)
     visit.post("act", slug, seeded.running.key, "start", status=409)
-    visit.post("act", slug, seeded.shipped.key, "learn", lesson="")
+    visit.post("act", slug, seeded.shipped.key, "learn", learnings="")
 
 
 def visit_registry(visit: Visit, seeded: Seeded) -> None:

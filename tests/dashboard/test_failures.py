@@ -63,7 +63,7 @@ def test_a_page_says_an_outage_and_when_to_come_back(shop, browser):
 
 
 def test_a_form_is_not_lost_without_a_word(shop, browser):
-    body = {"key": "m", "kind": "mean", "event_name": "buy", "value": "count"}
+    body = {"key": "m", "kind": "mean", "event": "buy", "value": "count", "direction": "increase"}
     with read_only():
         answer = browser.post(f"/p/{shop.project.slug}/metrics/", body)
     assert answer.status_code == 503
@@ -72,7 +72,7 @@ def test_a_form_is_not_lost_without_a_word(shop, browser):
 
 @pytest.mark.parametrize("outage", [read_only, without_a_table])
 def test_the_api_says_503_in_its_one_shape(shop, api, outage):
-    body = {"key": "m", "kind": "mean", "event_name": "buy"}
+    body = {"key": "m", "kind": "mean", "event": "buy", "direction": "increase"}
     with outage():
         answer = api.post("/v1/metrics", body, content_type="application/json", headers=api.headers)
     assert (answer.status_code, answer["Retry-After"]) == (503, "2")

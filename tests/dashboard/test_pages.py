@@ -55,7 +55,9 @@ def test_an_unhealthy_experiment_is_greyed(shop):
     from experiments.models import ExposureTotal
 
     variant = experiment.variants.first()
-    ExposureTotal.objects.create(experiment=experiment, variant=variant, epoch=1, units=0, doubled=5)
+    ExposureTotal.objects.create(
+        experiment=experiment, variant=variant, epoch=1, units=0, crossover_units=5
+    )
     look_at_experiment(experiment_id=experiment.pk)
     page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert 'role="alert"' in page

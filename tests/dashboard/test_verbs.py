@@ -134,7 +134,7 @@ def edit(shop):
 
 
 def make_metric(shop):
-    body = {"key": "m", "kind": "mean", "event_name": "buy", "value": "count"}
+    body = {"key": "m", "kind": "mean", "event": "buy", "value": "count", "direction": "increase"}
     created = shop.project.metrics.filter(key="m")
     address = reverse("metrics", args=[shop.project.slug])
     return Step(address, body, created.exists, address, {"data_metric": "m"})
@@ -142,7 +142,7 @@ def make_metric(shop):
 
 SURFACE = {
     "static_list": "[]", "labels": "[]", "liked_events": "[]", "exploration": "0.25",
-    "retrain_recommender": "", "retrain_every_seconds": "86400", "shadow_first": "0",
+    "retrain_algorithm": "", "retrain_every_seconds": "86400", "shadow_first": "0",
 }  # fmt: skip
 
 
@@ -168,12 +168,12 @@ def train(shop):
     builders.write(builders.Rows(events=events))
     Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["click"])
     page = reverse("surface", args=[shop.project.slug, shop.surface.key])
-    queued = TrainingRun.objects.filter(surface=shop.surface, recommender="popularity", state="queued")
-    return Step(f"{page}train/", {"recommender": "popularity"}, queued.exists, page)
+    queued = TrainingRun.objects.filter(surface=shop.surface, algorithm="popularity", state="queued")
+    return Step(f"{page}train/", {"algorithm": "popularity"}, queued.exists, page)
 
 
 def cancel_run(shop):
-    run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+    run = TrainingRun.objects.create(surface=shop.surface, algorithm="popularity", trigger="a test")
     cancelled = TrainingRun.objects.filter(pk=run.pk, state="cancelled")
     page = reverse("run", args=[run.pk])
     return Step(f"{page}cancel/", {}, cancelled.exists, page, {"data_state": "cancelled"})
@@ -264,8 +264,8 @@ VERBS = {
         act(
             ended,
             "learn",
-            {"lesson": "Titles matter."},
-            lesson="Titles matter.",
+            {"learnings": "Titles matter."},
+            learnings="Titles matter.",
             shows={"data_learnings": ""},
         ),
     ),

@@ -188,7 +188,7 @@ def test_a_metric_may_demand_what_a_secret_key_sent(lane, shop):
         lane.post("/v1/events", event(event_id=f"p{n}"), shop.public)
     lane.post("/v1/events", event(event_id="s"), shop.secret)
     look_at_experiment(experiment_id=trial.pk)
-    assert Observation.objects.get(experiment=trial, unit_id="u1").y == 1
+    assert Observation.objects.get(experiment=trial, unit_id="u1").value == 1
 
 
 def test_a_pages_key_leaves_out_nobody_who_was_met(lane, shop):

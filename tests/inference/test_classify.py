@@ -122,7 +122,7 @@ def test_numbers_and_words_beside_the_text_are_read(desk):
 
 def test_kinds_are_not_mixed_up(desk, lane):
     with pytest.raises(CannotTrainError, match=r"must be one of .* on a surface of kind 'classify'"):
-        retrain_surface(surface=desk.surface, recommender="ease", trigger="a test")
+        retrain_surface(surface=desk.surface, algorithm="ease", trigger="a test")
     wrong = lane.post("/v1/recommend", {"surface": "intents", "unit_id": "u1"}, desk.public)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (422, "wrong_kind")
     wrong = lane.post(
@@ -171,7 +171,7 @@ def test_the_page_of_a_run_shows_its_gate_and_cancels_it(desk):
     for part in ("Calibration", "log_score", "Slices", "Loss", "on shuffled labels", "polyline"):
         assert part in page, part
     assert f"/runs/{run.pk}/" in client.get("/").content.decode()
-    waiting = retrain_surface(surface=desk.surface, recommender="tfidf", trigger="a test")
+    waiting = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
     assert "Cancel this run" in client.get(f"/runs/{waiting.pk}/").content.decode()
     assert client.post(f"/runs/{waiting.pk}/cancel/").status_code == 302
     waiting.refresh_from_db()

@@ -55,7 +55,7 @@ def test_a_surface_that_moved_is_retrained_and_promotes_nothing(shop):
             slots=[("i0", (5.0 if recent else 0.0) + n / 1000, 1, 1.0, False)],
         )
     Surface.objects.filter(pk=shop.surface.pk).update(
-        retrain_on_drift=True, retrain_recommender="popularity"
+        retrain_on_drift=True, retrain_algorithm="popularity"
     )
     shop.surface.refresh_from_db()
     report = measure_drift(surface=shop.surface, now=now)
@@ -75,11 +75,11 @@ def test_a_surface_that_moved_queues_a_run_and_not_a_second_one(learner):
         at = now - timedelta(days=1 if n % 2 else 6)
         slots = [("i0", (5.0 if n % 2 else 0.0) + n / 1000, 1, 1.0, False)]
         builders.make_slate(shop, f"u{n}", served_at=at.isoformat(), slots=slots)
-    learner.retrain_on_drift, learner.retrain_recommender = True, "popularity"
+    learner.retrain_on_drift, learner.retrain_algorithm = True, "popularity"
     learner.save()
     assert measure_drift(surface=learner, now=now).retrained
     run = learner.training_runs.get()
-    assert (run.recommender, run.trigger, run.state) == ("popularity", "drift", "queued")
+    assert (run.algorithm, run.trigger, run.state) == ("popularity", "drift", "queued")
     assert not learner.versions.exists()
     run_training(run.pk)
     learner.refresh_from_db()

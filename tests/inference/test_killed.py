@@ -47,7 +47,7 @@ def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):
     monkeypatch.setenv("BAKEOFF_CHECKPOINT_SECONDS", "0.2")
     whole = train(desk.surface, "bert", **params).version
     rng, before = random.Random(0), artifacts()
-    run = retrain_surface(surface=desk.surface, recommender="bert", trigger="a test", params=params)
+    run = retrain_surface(surface=desk.surface, algorithm="bert", trigger="a test", params=params)
     killed = 0
     while killed < KILLS:
         process = start(run)
@@ -75,7 +75,7 @@ def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):
 def test_a_cancelled_run_ends_and_publishes_nothing(desk):
     run = retrain_surface(
         surface=desk.surface,
-        recommender="bert",
+        algorithm="bert",
         trigger="a test",
         params={"epochs": 2000.0, "most_steps": 100_000},
     )

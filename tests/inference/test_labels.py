@@ -166,7 +166,7 @@ def test_a_strangers_label_waits_for_a_person(lane, desk):
     examples = examples_of(desk.surface)
     assert set(examples.labels) == {"a", "b"}
     assert len(examples.labels) == 11
-    run = retrain_surface(surface=desk.surface, recommender="tfidf", trigger="a test")
+    run = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
     assert run.notes[0].startswith("3 examples have labels that are not declared")
     assert flag_feedback() == 3
     assert flag_feedback() == 0
@@ -205,7 +205,7 @@ def test_nothing_but_strangers_labels_is_nothing_to_learn(lane, desk):
     Example.objects.filter(surface=desk.surface).delete()
     correct(lane, desk, "junk")
     with pytest.raises(CannotTrainError, match=r"has no labelled examples: .* 'junk'"):
-        retrain_surface(surface=desk.surface, recommender="tfidf", trigger="a test")
+        retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
 
 
 @pytest.mark.parametrize(("count", "flagged"), [(99, False), (101, True)])
@@ -228,7 +228,7 @@ def test_one_like_of_the_year_9999_is_set_aside(shop):
     likes = likes_of(shop.surface)
     assert set(likes.item_ids) == {"i1"}
     assert likes.notes == ["2 likes are dated in the future and are set aside."]
-    run = retrain_surface(surface=shop.surface, recommender="popularity", trigger="a test")
+    run = retrain_surface(surface=shop.surface, algorithm="popularity", trigger="a test")
     assert run.notes == list(likes.notes)
     assert run.snapshot.rows == 3
 

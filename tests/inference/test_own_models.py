@@ -32,7 +32,7 @@ def crown_endpoint(shop, lane, url, **about) -> ModelVersion:
     shop.surface.versions.champions().update(alias="retired")
     version = ModelVersion.objects.create(
         surface=shop.surface,
-        name="endpoint",
+        algorithm="endpoint",
         number=ModelVersion.objects.count() + 1,
         alias="champion",
         artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
@@ -289,14 +289,14 @@ def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch)
 
 def test_versions_and_runs_are_moved_over_http(shop, lane):
     challenger = builders.make_version(shop.surface, list(range(1, 11)))
-    path = f"/v1/surfaces/home-feed/models/{challenger.name}/{challenger.number}"
+    path = f"/v1/surfaces/home-feed/models/{challenger.algorithm}/{challenger.number}"
     moved = lane.post(f"{path}/shadow", {"reason": "to see"}, shop.secret)
     assert (moved.status_code, moved.json()["alias"]) == (200, "shadow")
     again = lane.post(f"{path}/shadow", {"reason": "to see"}, shop.secret)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "cannot_shadow")
     refused = lane.post(f"{path}/compress", {"how": "int8"}, shop.secret)
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "cannot_compress")
-    run = TrainingRun.objects.create(surface=shop.surface, recommender="ease", trigger="a test")
+    run = TrainingRun.objects.create(surface=shop.surface, algorithm="ease", trigger="a test")
     ended = lane.post(f"/v1/training-runs/{run.pk}/cancel", {}, shop.secret)
     assert (ended.status_code, ended.json()["state"]) == (200, "cancelled")
     again = lane.post(f"/v1/training-runs/{run.pk}/cancel", {}, shop.secret)

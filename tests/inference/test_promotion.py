@@ -56,7 +56,7 @@ def damage(version) -> None:
 
 
 def promote(lane, shop, version):
-    path = f"/v1/surfaces/home-feed/models/{version.name}/{version.number}/promote"
+    path = f"/v1/surfaces/home-feed/models/{version.algorithm}/{version.number}/promote"
     return lane.post(path, {"reason": "a test"}, shop.secret)
 
 
@@ -149,7 +149,7 @@ def test_a_model_elsewhere_must_answer_before_it_serves(lane, shop, endpoint):
     )
     version = ModelVersion.objects.create(
         surface=shop.surface,
-        name="endpoint",
+        algorithm="endpoint",
         number=1,
         artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
         gate={"passed": True},

@@ -90,7 +90,7 @@ def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
 @pytest.mark.usefixtures("empty_schedule")
 def test_the_schedule_skips_what_has_not_changed(learner):
     train(learner, "popularity")
-    Surface.objects.filter(pk=learner.pk).update(retrain_recommender="popularity")
+    Surface.objects.filter(pk=learner.pk).update(retrain_algorithm="popularity")
     retrain_due_surfaces()
     last = learner.training_runs.first()
     assert (last.state, last.trigger) == (TrainingRun.State.SKIPPED, "schedule")
@@ -99,18 +99,18 @@ def test_the_schedule_skips_what_has_not_changed(learner):
 
 
 def test_one_run_at_a_time(learner):
-    retrain_surface(surface=learner, recommender="popularity", trigger="a test")
+    retrain_surface(surface=learner, algorithm="popularity", trigger="a test")
     with pytest.raises(CannotTrainError, match="is active already"):
-        retrain_surface(surface=learner, recommender="popularity", trigger="a test")
+        retrain_surface(surface=learner, algorithm="popularity", trigger="a test")
 
 
 def test_an_unknown_recommender_is_refused(learner):
-    with pytest.raises(CannotTrainError, match="recommender == 'oracle', must be one of"):
-        retrain_surface(surface=learner, recommender="oracle", trigger="a test")
+    with pytest.raises(CannotTrainError, match="algorithm == 'oracle', must be one of"):
+        retrain_surface(surface=learner, algorithm="oracle", trigger="a test")
 
 
 def test_a_run_that_lost_its_lease_cannot_publish(learner):
-    run = retrain_surface(surface=learner, recommender="popularity", trigger="a test")
+    run = retrain_surface(surface=learner, algorithm="popularity", trigger="a test")
     TrainingRun.objects.filter(pk=run.pk).update(lease=2, state="running")
     gate = {"passed": True, "rows": {}, "reasons": []}
     with pytest.raises(LostLeaseError):
@@ -121,7 +121,7 @@ def test_a_run_that_lost_its_lease_cannot_publish(learner):
 def test_a_killed_run_is_taken_over_and_finished(learner):
     run = retrain_surface(
         surface=learner,
-        recommender="two-tower",
+        algorithm="two-tower",
         trigger="a test",
         params={**QUICK, "epochs": 4000, "most_steps": 4000},
     )

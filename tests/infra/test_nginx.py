@@ -186,7 +186,7 @@ def _make_flag(behind) -> None:
     name = f"s{datetime.now(UTC):%H%M%S%f}"
     for path, method, body in (
         ("/v1/surfaces", "PUT", {"key": name, "kind": "flag"}),
-        ("/v1/metrics", "POST", {"key": name, "kind": "mean", "event_name": "click"}),
+        ("/v1/metrics", "POST", {"key": name, "kind": "mean", "event": "click"}),
         ("/v1/experiments", "POST", {
             "key": name, "surface": name,
             "variants": [

@@ -40,7 +40,7 @@ def test_an_interaction_is_found_where_there_is_one(shop, interaction):
                     epoch=1,
                     unit_id=f"u{n}",
                     exposed_at=builders.now(),
-                    y=value,
+                    value=value,
                     batch=1,
                 )
             )

@@ -10,7 +10,7 @@ import pytest
 from bakeoff.accounts.models import AuditEntry
 from experiments.actions.define_experiment import (
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     define_experiment,
 )
@@ -53,7 +53,7 @@ def start(shop):
                 VariantDraft("control", shop.champion, 0.4, is_control=True),
                 *(VariantDraft(key, version, 0.3) for key, version in versions.items()),
             ],
-            roles=[RoleDraft(shop.metric)],
+            metrics=[ExperimentMetricDraft(shop.metric)],
             policy=POLICY | policy,
             sticky=sticky,
         )

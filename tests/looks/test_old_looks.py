@@ -89,7 +89,7 @@ def test_a_record_of_an_old_look_keeps_its_hash(experiment):
         surface=experiment.surface,
         action="stop_inconclusive",
         reason="the end",
-        made_by="a person",
+        created_by="a person",
         experiment=experiment,
         evidence={"inputs": INPUTS, "result": RESULT},
     )

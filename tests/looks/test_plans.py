@@ -115,14 +115,14 @@ def experiment(tables):
     experiment = other.run_experiment(window_seconds=60)
     Experiment.objects.filter(pk=experiment.pk).update(segments=["plan"])
     specs = {
-        "served": {"kind": "ratio", "event_name": "click", "denominator_event": "slate"},
-        "middle": {"kind": "quantile", "event_name": "click", "value": "sum", "quantile": 0.5},
-        "thumbs": {"kind": "mean", "event_name": "feedback.thumb", "value": "sum"},
-        "credited": {"kind": "proportion", "event_name": "click", "attributed_only": True},
+        "served": {"kind": "ratio", "event": "click", "denominator": "slate"},
+        "middle": {"kind": "quantile", "event": "click", "value": "sum", "quantile": 0.5},
+        "thumbs": {"kind": "mean", "event": "feedback.thumb", "value": "sum"},
+        "credited": {"kind": "proportion", "event": "click", "attributed_only": True},
     }
     for key, fields in specs.items():
         metric = Metric.objects.create(project=other.project, key=key, **fields)
-        experiment.roles.create(metric=metric, role="secondary")
+        experiment.metrics.create(metric=metric, role="secondary")
     yield Experiment.objects.get(pk=experiment.pk)
     with connection.cursor() as cursor:
         for table in ("exposure", "observation", "event_default", "excludedunit", "total"):

@@ -95,7 +95,7 @@ def test_a_doubled_unit_is_counted_once_and_kept_where_it_was_first(tables):
     story.expose("u1", "treatment", 5)
     roll(story.experiment, story.start + timedelta(seconds=100))
     totals = story.experiment.exposure_totals.all()
-    assert sum(total.doubled for total in totals) == 1
+    assert sum(total.crossover_units for total in totals) == 1
     assert story.stored("clicks")["control"].n == 1
     assert "treatment" not in story.stored("clicks")
 
@@ -149,11 +149,11 @@ def test_the_covariate_is_never_measured_after_exposure(tables):
 @pytest.mark.parametrize(
     ("fields", "field", "message"),
     [
-        ({"kind": "mean"}, "event_name", "must be the name of an event"),
+        ({"kind": "mean"}, "event", "must be the name of an event"),
         ({"kind": "median", "event": "e"}, "kind", "must be one of"),
         ({"kind": "mean", "event": "e", "value": "mode"}, "value", "must be one of"),
-        ({"kind": "ratio", "event": "e"}, "denominator_event", "an event, of a ratio only"),
-        ({"kind": "mean", "event": "e", "denominator": "d"}, "denominator_event", "of a ratio only"),
+        ({"kind": "ratio", "event": "e"}, "denominator", "an event, of a ratio only"),
+        ({"kind": "mean", "event": "e", "denominator": "d"}, "denominator", "of a ratio only"),
         ({"kind": "funnel", "steps": ("one",)}, "steps", "at least two events"),
         ({"kind": "quantile", "event": "e", "quantile": 1.0}, "quantile", "must be in"),
         ({"kind": "mean", "event": "e", "window_seconds": 0.0}, "window_seconds", "must be positive"),
@@ -161,10 +161,10 @@ def test_the_covariate_is_never_measured_after_exposure(tables):
         ({"kind": "mean", "event": "e", "window_seconds": 1e300}, "window_seconds", "10 years"),
         ({"kind": "mean", "event": "e", "window_seconds": math.nan}, "window_seconds", "10 years"),
         ({"kind": "mean", "event": "e", "delay_seconds": 1e18}, "delay_seconds", "10 years"),
-        ({"kind": "mean", "event": "e", "lookback_seconds": 1e18}, "covariate_seconds", "10 years"),
+        ({"kind": "mean", "event": "e", "lookback_seconds": 1e18}, "lookback_seconds", "10 years"),
         ({"kind": "mean", "event": "e", "cap": 1e308}, "cap", "at most 1e"),
         ({"kind": "proportion", "event": "e", "cap": 2.0}, "cap", "not of a proportion"),
-        ({"kind": "quantile", "event": "e", "lookback_seconds": 5.0}, "covariate_seconds", "not of a quantile"),
+        ({"kind": "quantile", "event": "e", "lookback_seconds": 5.0}, "lookback_seconds", "not of a quantile"),
     ],
 )  # fmt: skip
 def test_a_metric_says_which_rule_it_breaks(fields, field, message):
@@ -203,12 +203,12 @@ def test_what_cannot_be_summed_is_set_aside_and_named(tables, caplog):
     """Rows from before there were bounds: a value of 1e308, not a number, a window of ages."""
     shop = builders.make_shop()
     metric = Metric.objects.create(
-        project=shop.project, key="spend", kind="mean", event_name="click", value="sum"
+        project=shop.project, key="spend", kind="mean", event="click", value="sum"
     )
     experiment = shop.run_experiment(window_seconds=WINDOW)
-    experiment.roles.create(metric=metric, role="secondary")
-    long = experiment.roles.create(
-        metric=Metric.objects.create(project=shop.project, key="ever", kind="mean", event_name="click"),
+    experiment.metrics.create(metric=metric, role="secondary")
+    long = experiment.metrics.create(
+        metric=Metric.objects.create(project=shop.project, key="ever", kind="mean", event="click"),
         role="secondary",
     )
     frozen = MetricSpec.of(long.metric, default_window_seconds=WINDOW).as_json()
@@ -232,21 +232,21 @@ def test_what_cannot_be_summed_is_set_aside_and_named(tables, caplog):
             )
     roll(experiment, builders.now())
     total = experiment.totals.get(metric=metric, segment="")
-    assert (total.n, total.sum_y) == (1, 3.0)
+    assert (total.n, total.sum_value) == (1, 3.0)
     assert "event 'huge' is counted without its value: value == 1e+308" in caplog.text
     assert "event 'none'" in caplog.text
     assert "event 'fine'" not in caplog.text
 
 
-@pytest.mark.parametrize("fields", [{}, {"cap": 1e-320}, {"covariate_seconds": 3600}])
+@pytest.mark.parametrize("fields", [{}, {"cap": 1e-320}, {"lookback_seconds": 3600}])
 def test_a_value_whose_square_is_too_small_stops_no_look(tables, fields):
     """One event of 1e-200 with a page's key would end every look: out of range, underflow."""
     shop = builders.make_shop()
     metric = Metric.objects.create(
-        project=shop.project, key="spend", kind="mean", event_name="click", value="sum", **fields
+        project=shop.project, key="spend", kind="mean", event="click", value="sum", **fields
     )
     experiment = shop.run_experiment(window_seconds=WINDOW)
-    experiment.roles.create(metric=metric, role="secondary")
+    experiment.metrics.create(metric=metric, role="secondary")
     control = experiment.control
     with connection.cursor() as cursor:
         for unit, value in (("tiny", 1e-200), ("smallest", -5e-324), ("plain", 3.0)):
@@ -266,4 +266,4 @@ def test_a_value_whose_square_is_too_small_stops_no_look(tables, fields):
                 )
     roll(experiment, builders.now())
     total = experiment.totals.get(metric=metric, segment="")
-    assert (total.n, total.sum_u, total.nonzero) == (3, 3.0, 1)
+    assert (total.n, total.sum_uncapped_value, total.nonzero) == (3, 3.0, 1)

@@ -146,7 +146,7 @@ def test_a_process_long_gone_is_forgotten(nobody):
 def test_the_health_page_shows_true_queues_and_who_beats(lane, shop, nobody):
     all_alive()
     TrainingRun.objects.filter(state="queued").update(state="failed")
-    run = TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="t")
+    run = TrainingRun.objects.create(surface=shop.surface, algorithm="popularity", trigger="t")
     send(RUN_TRAINING, run.pk)
     page = sign_in(shop.project).get("/health/").content.decode()
     row = re.search(r"Queue train</th><td>(.*?)</td>", page)[1]

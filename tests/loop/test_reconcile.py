@@ -38,7 +38,7 @@ def quiet(tables):
 
 def queued(shop, **fields) -> TrainingRun:
     run = TrainingRun.objects.create(
-        surface=shop.surface, recommender="popularity", trigger="a test", **fields
+        surface=shop.surface, algorithm="popularity", trigger="a test", **fields
     )
     TrainingRun.objects.filter(pk=run.pk).update(queued_at=timezone.now() - AGO)
     return run
@@ -63,7 +63,7 @@ def test_an_abandoned_run_is_sent_again_and_a_live_one_is_not(shop):
 
 
 def test_a_message_that_is_on_its_way_is_not_sent_twice(shop):
-    TrainingRun.objects.create(surface=shop.surface, recommender="popularity", trigger="a test")
+    TrainingRun.objects.create(surface=shop.surface, algorithm="popularity", trigger="a test")
     assert reconcile() == 0
 
 
@@ -127,7 +127,7 @@ def test_a_training_and_a_start_are_accepted_while_the_broker_and_the_cache_are_
     headers = {"X-API-Key": shop.secret}
     with full_broker():
         trained = lane.client.post(
-            "/v1/surfaces/home-feed/training-runs", json={"recommender": "ease"}, headers=headers
+            "/v1/surfaces/home-feed/training-runs", json={"algorithm": "ease"}, headers=headers
         )
         started = lane.client.post(f"/v1/experiments/{experiment.key}/start", headers=headers)
     assert (trained.status_code, trained.json()["state"]) == (202, "queued")

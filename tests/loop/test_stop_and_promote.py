@@ -15,17 +15,17 @@ from tests.support import builders
 def tested(shop) -> Experiment:
     """A running experiment, and a challenger that waits for the next."""
     experiment = shop.run_experiment()
-    builders.make_version(shop.surface, [2] * 10, name="ease")
+    builders.make_version(shop.surface, [2] * 10, algorithm="ease")
     return experiment
 
 
 def promote(lane, shop, version, **body):
-    path = f"/v1/surfaces/{version.surface.key}/models/{version.name}/{version.number}/promote"
+    path = f"/v1/surfaces/{version.surface.key}/models/{version.algorithm}/{version.number}/promote"
     return lane.post(path, {"reason": "a test", **body}, shop.secret)
 
 
 def test_a_rollback_ends_the_experiment_before_the_loop_starts_another(lane, shop, tested):
-    old = builders.make_version(shop.surface, [3] * 10, name="als", alias="retired")
+    old = builders.make_version(shop.surface, [3] * 10, algorithm="als", alias="retired")
     refused = promote(lane, shop, old)
     assert refused.status_code == 409
     assert "has a running experiment: stop it first" in refused.json()["error"]["message"]
@@ -40,7 +40,7 @@ def test_a_rollback_ends_the_experiment_before_the_loop_starts_another(lane, sho
 
 
 def test_a_version_that_cannot_serve_leaves_the_experiment_running(lane, shop, tested):
-    lost = builders.make_version(shop.surface, [3] * 10, name="als", alias="retired")
+    lost = builders.make_version(shop.surface, [3] * 10, algorithm="als", alias="retired")
     ModelVersion.objects.filter(pk=lost.pk).update(artifact_sha256="0" * 64)
     assert promote(lane, shop, lost, stop_experiment=True).status_code == 409
     tested.refresh_from_db()
@@ -51,7 +51,7 @@ def test_a_version_that_cannot_serve_leaves_the_experiment_running(lane, shop, t
 @pytest.mark.parametrize("seed", ["", "s" * 60])
 def test_long_names_make_a_key_that_fits(shop, seed):
     Surface.objects.filter(pk=shop.surface.pk).update(key="k" * 64, seed=seed)
-    waiting = builders.make_version(shop.surface, [2] * 10, name="n" * 64)
+    waiting = builders.make_version(shop.surface, [2] * 10, algorithm="n" * 64)
     retrain_due_surfaces()
     experiment = Experiment.objects.get(variants__model_version=waiting)
     assert experiment.state == Experiment.State.RUNNING

@@ -37,7 +37,7 @@ def begin(run: TrainingRun) -> tuple[threading.Thread, psutil.Process]:
 
 
 def queue(surface: Surface) -> TrainingRun:
-    return retrain_surface(surface=surface, recommender="popularity", trigger="a test")
+    return retrain_surface(surface=surface, algorithm="popularity", trigger="a test")
 
 
 def test_a_killed_child_is_taken_up_again_and_its_run_ends_well(learner):
@@ -100,7 +100,7 @@ def test_a_run_is_claimed_once(learner):
 def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, state):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state=state)
-    Surface.objects.filter(pk=learner.pk).update(retrain_recommender="popularity")
+    Surface.objects.filter(pk=learner.pk).update(retrain_algorithm="popularity")
     retrain_due_surfaces()
     last = learner.training_runs.first()
     assert last != first
@@ -112,14 +112,14 @@ def test_the_schedule_trains_again_with_other_parameters(learner):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state="passed")
     Surface.objects.filter(pk=learner.pk).update(
-        retrain_recommender="popularity", retrain_params={"half_life_days": 30.0}
+        retrain_algorithm="popularity", retrain_params={"half_life_days": 30.0}
     )
     retrain_due_surfaces()
     assert learner.training_runs.first().state == TrainingRun.State.QUEUED
 
 
 def due(surface: Surface, trigger: str = "schedule"):
-    Surface.objects.filter(pk=surface.pk).update(retrain_recommender="popularity")
+    Surface.objects.filter(pk=surface.pk).update(retrain_algorithm="popularity")
     surface.refresh_from_db()
     return retrain_if_due(surface=surface, trigger=trigger, pause=PAUSE)
 

@@ -27,7 +27,7 @@ def look(control=1.0, treatment=1.0, n=500, planned=1000, **changes) -> LookInpu
         "clicks",
         "mean",
         "primary",
-        changes.pop("increase_is_good", True),
+        changes.pop("direction", "increase"),
         0.05,
         [{"control": mean_totals(control, n), "treatment": mean_totals(treatment, n, 2)}],
     )
@@ -54,7 +54,7 @@ def test_it_rolls_back_what_is_worse():
 
 
 def test_it_knows_that_less_can_be_better():
-    assert take_look(look(1.5, 1.0, increase_is_good=False)).action == "ship"
+    assert take_look(look(1.5, 1.0, direction="decrease")).action == "ship"
 
 
 def test_it_waits_while_it_cannot_say():
@@ -123,7 +123,7 @@ def test_a_harmed_guardrail_rolls_back():
         look_input.metrics[0],
         key="errors",
         role="guardrail",
-        increase_is_good=False,
+        direction="decrease",
         epochs=[{"control": mean_totals(0.5, 500), "treatment": mean_totals(1.5, 500)}],
     )
     result = take_look(replace(look_input, metrics=[*look_input.metrics, harmed]))

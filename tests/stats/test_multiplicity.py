@@ -39,13 +39,13 @@ def test_known_figures_and_gaps():
 def test_noninferiority_needs_the_whole_interval():
     sides = Totals.of_proportion(2000, 10_000), Totals.of_proportion(1990, 10_000)
     effect = compare("proportion", *sides)
-    wide = judge_noninferiority(effect, relative_margin=0.1, increase_is_good=True, critical=1.96)
+    wide = judge_noninferiority(effect, relative_margin=0.1, direction="increase", critical=1.96)
     assert wide.holds
     assert wide.margin == pytest.approx(0.02)
-    narrow = judge_noninferiority(effect, relative_margin=0.01, increase_is_good=True, critical=1.96)
+    narrow = judge_noninferiority(effect, relative_margin=0.01, direction="increase", critical=1.96)
     assert not narrow.holds
     with pytest.raises(StatisticsError, match=r"margin == -0\.1"):
-        judge_noninferiority(effect, relative_margin=-0.1, increase_is_good=True, critical=1.96)
+        judge_noninferiority(effect, relative_margin=-0.1, direction="increase", critical=1.96)
 
 
 def test_a_paused_variant_leaves_the_sample_ratio_test():

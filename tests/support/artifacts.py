@@ -24,6 +24,6 @@ def draft_artifact(items=6, width=4, seed=0, **fields) -> ArtifactDraft:
         attention=array(width),
         recency=array(3),
         default_order=np.arange(items, dtype=np.int32),
-        about={"recommender": "a test"},
+        about={"algorithm": "a test"},
     )
     return replace(drawn, arrays=drawn.arrays | fields)

@@ -15,7 +15,7 @@ from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Project
 from experiments.actions.define_experiment import (
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     define_experiment,
 )
@@ -58,16 +58,16 @@ def make_popularity(item_ids: list[str], likes: list[int], **about) -> str:
 
 
 def make_version(
-    surface: Surface, likes: list[int], *, name="popularity", alias="challenger", **fields
+    surface: Surface, likes: list[int], *, algorithm="popularity", alias="challenger", **fields
 ):
-    number = surface.versions.filter(name=name).count() + 1
+    number = surface.versions.filter(algorithm=algorithm).count() + 1
     items = list(surface.project.items.order_by("id").values_list("item_id", flat=True))
     return ModelVersion.objects.create(
         surface=surface,
-        name=name,
+        algorithm=algorithm,
         number=number,
         alias=alias,
-        artifact_sha256=make_popularity(items, likes, version=f"{name}@{number}"),
+        artifact_sha256=make_popularity(items, likes, version=f"{algorithm}@{number}"),
         gate={"passed": alias != "rejected", "rows": {}},
         **fields,
     )
@@ -97,7 +97,7 @@ class Shop:
                     VariantDraft("control", self.champion, 0.5, is_control=True),
                     VariantDraft("treatment", challenger, 0.5),
                 ],
-                roles=[RoleDraft(self.metric)],
+                metrics=[ExperimentMetricDraft(self.metric)],
                 policy=policy,
             )
         )
@@ -109,7 +109,7 @@ def make_shop(items: int = 10) -> Shop:
     load_items(project_id=project.pk, items=[ItemDraft(i, f"Item {i}", "heat rain") for i in ids])
     surface = Surface.objects.create(project=project, key="home-feed", static_list=ids[-3:])
     champion = make_version(surface, list(range(items, 0, -1)), alias="champion")
-    metric = Metric.objects.create(project=project, key="clicks", kind="mean", event_name="click")
+    metric = Metric.objects.create(project=project, key="clicks", kind="mean", event="click")
     _, public = ApiKey.make(project, PUBLIC, name="public")
     _, secret = ApiKey.make(project, SECRET, name="secret")
     return Shop(project, surface, champion, metric, public, secret, ids)
@@ -250,7 +250,7 @@ def draft(
             VariantDraft("control", models[0], weights[0], is_control=True, value=values[0]),
             VariantDraft("treatment", models[1], weights[1], value=values[1]),
         ],
-        roles=[RoleDraft(shop.metric)],
+        metrics=[ExperimentMetricDraft(shop.metric)],
         **fields,
     )
 

@@ -82,8 +82,8 @@ def make_examples(each=40, seed=0, shuffled=False, features=False) -> list[Examp
     return drafts
 
 
-def train(surface, recommender, **params) -> TrainingRun:
-    run = retrain_surface(surface=surface, recommender=recommender, trigger="a test", params=params)
+def train(surface, algorithm, **params) -> TrainingRun:
+    run = retrain_surface(surface=surface, algorithm=algorithm, trigger="a test", params=params)
     run_training(run.pk)
     run.refresh_from_db()
     return run

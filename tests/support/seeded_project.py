@@ -144,11 +144,11 @@ def _train(shop: builders.Shop, draft: Experiment) -> TrainingRun:
         version=version, after="challenger", moved_by="schedule", reason="passed the gate"
     )
     TrainingRun.objects.create(
-        surface=shop.surface, recommender="ease", trigger="drift", state="failed",
+        surface=shop.surface, algorithm="ease", trigger="drift", state="failed",
         message="its process ended with status 3",
     )  # fmt: skip
     return TrainingRun.objects.create(
-        surface=shop.surface, recommender="two-tower", trigger="schedule", state="passed",
+        surface=shop.surface, algorithm="two-tower", trigger="schedule", state="passed",
         version=version, progress=1.0, message=f"{version.label} passed the gate",
         notes=["3 of 900 likes are of items that are not in the catalogue: they are not learnt."],
         curve=[["seed 0", 1, 0.9], ["seed 0", 2, 0.7]],

@@ -12,6 +12,7 @@ from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.freeze import spec_of
 from experiments.models import Experiment, Metric, Unit
+from experiments.sql import TOTALED
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Totals
 from tests.support import builders
@@ -25,21 +26,21 @@ def roll(experiment, now):
 
 
 METRICS = {
-    "rate": {"kind": "ratio", "event_name": "click", "denominator_event": "view", "covariate_seconds": 40},
-    "share": {"kind": "proportion", "event_name": "click", "covariate_seconds": 40},
-    "back": {"kind": "retention", "event_name": "view", "delay_seconds": 20, "window_seconds": 20},
+    "rate": {"kind": "ratio", "event": "click", "denominator": "view", "lookback_seconds": 40},
+    "share": {"kind": "proportion", "event": "click", "lookback_seconds": 40},
+    "back": {"kind": "retention", "event": "view", "delay_seconds": 20, "window_seconds": 20},
     "path": {"kind": "funnel", "steps": ["view", "click", "view"]},
     "spend": {
-        "kind": "mean", "event_name": "click", "value": "sum", "cap": 6.0, "covariate_seconds": 30,
+        "kind": "mean", "event": "click", "value": "sum", "cap": 6.0, "lookback_seconds": 30,
         "filters": [{"field": "properties.page", "op": "in", "value": ["home", "list"]}],
     },
     "largest": {
-        "kind": "mean", "event_name": "view", "value": "max",
+        "kind": "mean", "event": "view", "value": "max",
         "filters": [{"field": "value", "op": "gte", "value": 2}, {"field": "properties.page", "op": "ne", "value": "list"}],
     },
-    "middle": {"kind": "quantile", "event_name": "click", "value": "sum", "quantile": 0.5},
-    "thumbs": {"kind": "mean", "event_name": "feedback.thumb", "value": "sum"},
-    "stars": {"kind": "ratio", "event_name": "feedback.rating", "value": "sum", "denominator_event": "feedback.rating"},
+    "middle": {"kind": "quantile", "event": "click", "value": "sum", "quantile": 0.5},
+    "thumbs": {"kind": "mean", "event": "feedback.thumb", "value": "sum"},
+    "stars": {"kind": "ratio", "event": "feedback.rating", "value": "sum", "denominator": "feedback.rating"},
 }  # fmt: skip
 
 
@@ -102,9 +103,9 @@ class Story:
         Experiment.objects.filter(pk=self.experiment.pk).update(segments=["plan", "country"])
         self.experiment.refresh_from_db()
         for metric in Metric.objects.filter(project=self.shop.project, key__in=METRICS):
-            self.experiment.roles.create(metric=metric, role="secondary")
+            self.experiment.metrics.create(metric=metric, role="secondary")
         self.specs = {
-            role.metric.key: spec_of(role, self.experiment) for role in self.experiment.roles.all()
+            role.metric.key: spec_of(role, self.experiment) for role in self.experiment.metrics.all()
         }
         self.start = builders.now() - timedelta(hours=1)
         self.variants = {v.key: v for v in self.experiment.variants.all()}
@@ -218,7 +219,7 @@ class Story:
         rows = self.experiment.totals.filter(metric__key=metric, segment=segment)
         for row in rows.select_related("variant"):
             totals_by_variant[row.variant.key] += Totals(
-                **{name: getattr(row, name) for name in TOTALS}
+                **{name: getattr(row, TOTALED.get(name, name)) for name in TOTALS}
             )
         return {variant: totals for variant, totals in totals_by_variant.items() if totals.n}
 

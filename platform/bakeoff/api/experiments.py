@@ -15,13 +15,14 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.surfaces import KEY
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
 from experiments.actions.check_variant import UnknownVariantError, check_variant
 from experiments.actions.define_experiment import (
     CannotDefineError,
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     define_experiment,
 )
@@ -51,8 +52,8 @@ class VariantIn(Schema):
     is_control: bool = False
 
 
-class RoleIn(Schema):
-    """A metric's part."""
+class ExperimentMetricIn(Schema):
+    """A metric and its role."""
 
     metric: str
     role: str = Field("primary", pattern="^(primary|secondary|guardrail)$")
@@ -81,7 +82,7 @@ class ExperimentIn(Schema):
     hypothesis: str = Field("", max_length=5000)
     allocation: float = Field(1.0, gt=0, le=1)
     variants: list[VariantIn] = Field(min_length=2, max_length=20)
-    metrics: list[RoleIn] = Field(min_length=1, max_length=50)
+    metrics: list[ExperimentMetricIn] = Field(min_length=1, max_length=50)
     policy: dict[str, Any] = Field(default_factory=dict)
     segments: list[str] = Field(default_factory=list, max_length=10)
     against_gate: bool = False
@@ -102,7 +103,7 @@ class ExperimentPatch(ExperimentIn):
     key: str = Field("", min_length=1, max_length=100, pattern=KEY)
     surface: str = ""
     variants: list[VariantIn] = Field(default_factory=list, min_length=2, max_length=20)
-    metrics: list[RoleIn] = Field(default_factory=list, min_length=1, max_length=50)
+    metrics: list[ExperimentMetricIn] = Field(default_factory=list, min_length=1, max_length=50)
 
 
 class ExperimentOut(Schema):
@@ -166,13 +167,15 @@ class ShipIn(ReasonIn):
     variant: str
 
 
-class DecisionOut(Schema):
+class DecisionOut(RenamedSchema):
     """A decision record."""
+
+    old_names = (OldName("made_by", "created_by"), OldName("made_at", "created_at"))
 
     action: str
     reason: str
-    made_by: str
-    made_at: datetime
+    created_by: str
+    created_at: datetime
     sha256: str
     previous_sha256: str
     evidence: dict[str, Any]
@@ -266,9 +269,9 @@ def _draft_fields(surface: Surface, sent: dict[str, Any]) -> dict[str, Any]:
             for v in fields["variants"]
         ]
     if "metrics" in fields:
-        fields["roles"] = [
-            RoleDraft(_metric(surface.project, role["metric"]), role["role"], role["margin"])
-            for role in fields.pop("metrics")
+        fields["metrics"] = [
+            ExperimentMetricDraft(_metric(surface.project, m["metric"]), m["role"], m["margin"])
+            for m in fields["metrics"]
         ]
     if "layer" in fields:
         fields["layer"] = _layer(surface.project, fields["layer"])
@@ -281,7 +284,7 @@ def _surface(project: Project, key: str) -> Surface:
 
 def _version(surface: Surface, label: str) -> ModelVersion:
     name, _, number = label.partition("@")
-    version = surface.versions.filter(name=name, number=int(number)).first()
+    version = surface.versions.filter(algorithm=name, number=int(number)).first()
     if version is None:
         raise Problem(
             422,

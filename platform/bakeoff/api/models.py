@@ -12,6 +12,7 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.renamed import OldName, RenamedSchema
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
@@ -23,6 +24,7 @@ from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion, Surface, TrainingRun
 
 router = Router(tags=["models"])
+_ALGORITHM = (OldName("recommender", "algorithm"),)
 
 
 class VersionOut(Schema):
@@ -49,11 +51,13 @@ class PromotedOut(VersionOut):
     read_back: dict[str, float | None]
 
 
-class RunOut(Schema):
+class RunOut(RenamedSchema):
     """A training run."""
 
+    old_names = _ALGORITHM
+
     id: int
-    recommender: str
+    algorithm: str
     trigger: str
     state: str
     progress: float
@@ -67,10 +71,12 @@ class RunOut(Schema):
         return run.version.label if run.version else None
 
 
-class TrainIn(Schema):
+class TrainIn(RenamedSchema):
     """What is to be trained."""
 
-    recommender: str
+    old_names = _ALGORITHM
+
+    algorithm: str
     params: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -102,7 +108,7 @@ def _surface(request: HttpRequest, key: str) -> Surface:
 
 def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVersion:
     rows = ModelVersion.objects.filter(surface=_surface(request, key))
-    return get_or_404(rows, "model version", name=name, number=number)
+    return get_or_404(rows, "model version", algorithm=name, number=number)
 
 
 @router.get("/surfaces/{key}/models", response={200: list[VersionOut], **REFUSALS})
@@ -125,12 +131,12 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
     try:
         run = retrain_surface(
             surface=_surface(request, key),
-            recommender=payload.recommender,
+            algorithm=payload.algorithm,
             trigger=actor_of(request),
             params=payload.params,
         )
     except CannotTrainError as error:
-        raise Problem(422, "cannot_train", str(error), "recommender") from error
+        raise Problem(422, "cannot_train", str(error), "algorithm") from error
     return Status(202, run)
 
 

@@ -12,6 +12,7 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.renamed import OldName, RenamedSchema
 from experiments.actions.change_surface import (
     CannotChangeSurfaceError,
     KindIsFixedError,
@@ -31,6 +32,7 @@ from experiments.bounds import (
     MAX_VALUE,
     check,
 )
+from experiments.kinds import Direction, direction_of
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft
 from inference.models import Surface
@@ -51,8 +53,10 @@ def _bounded(properties: dict[str, Any]) -> dict[str, Any]:
 Properties = Annotated[dict[str, Any], AfterValidator(_bounded)]
 
 
-class SurfaceFields(Schema):
+class SurfaceFields(RenamedSchema):
     """What may be set of a surface."""
+
+    old_names = (OldName("retrain_recommender", "retrain_algorithm"),)
 
     kind: str = Field("recommend", pattern="^(recommend|classify|flag)$")
     static_list: list[Id] = Field(default_factory=list, max_length=1000)
@@ -66,7 +70,7 @@ class SurfaceFields(Schema):
         max_length=MAX_LABELS,
         description="Of a surface that labels text: the only ones that are learnt, when there are any.",
     )
-    retrain_recommender: str = ""
+    retrain_algorithm: str = ""
     retrain_every_seconds: int = Field(86_400, ge=60, le=31_536_000)
     retrain_params: dict[str, Any] = Field(default_factory=dict)
     retrain_on_drift: bool = False
@@ -181,26 +185,46 @@ def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
     return {"written": write_items(project_id=project_of(request).pk, items=items)}
 
 
-class MetricIn(Schema):
+def _read_direction(increase_is_good: object) -> object:
+    # What is no boolean goes on as it is, and is refused by the field.
+    if not isinstance(increase_is_good, bool):
+        return increase_is_good
+    return direction_of(increase_is_good=increase_is_good)
+
+
+class MetricIn(RenamedSchema):
     """A metric to be."""
+
+    old_names = (
+        OldName("event_name", "event"),
+        OldName("denominator_event", "denominator"),
+        OldName("covariate_seconds", "lookback_seconds"),
+        OldName(
+            "increase_is_good",
+            "direction",
+            to_new=_read_direction,
+            to_old=lambda direction: direction == "increase",
+            schema={"type": "boolean"},
+        ),
+    )
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
     name: str = Field("", max_length=200)
     kind: str = Field(pattern="^(proportion|mean|ratio|quantile|retention|funnel)$")
-    event_name: str = Field("", max_length=100)
+    event: str = Field("", max_length=100)
     value: str = Field("count", pattern="^(count|sum|max|items)$")
     filters: list[dict[str, Any]] = Field(default_factory=list, max_length=20)
-    denominator_event: str = Field("", max_length=100)
+    denominator: str = Field("", max_length=100)
     steps: list[Name] = Field(default_factory=list, max_length=20)
     quantile: float = Field(0.5, gt=0, lt=1)
     window_seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
     delay_seconds: float = Field(0.0, ge=0, le=MAX_SECONDS)
     cap: float | None = Field(None, gt=0, le=MAX_VALUE)
     cap_quantile: float | None = Field(None, gt=0, lt=1)
-    covariate_seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+    lookback_seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
     attributed_only: bool = False
     trusted_only: bool = False
-    increase_is_good: bool = True
+    direction: Direction = "increase"
 
 
 @router.get("/metrics", response={200: list[MetricIn], **REFUSALS})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
@@ -30,7 +31,7 @@ DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 KINDS = {"median": ("quantile", 0.5)}
 
 
-@click.command()
+@click.command(cls=CommandWithOldOptions, old_options={"--method": "--rule"})
 @click.argument("file", default="-")
 @click.option("--unit", help="Column of the unit: several rows of one are summed to it.")
 @click.option("--variant", default="variant", show_default=True, help="Column of the variant.")
@@ -101,7 +102,7 @@ KINDS = {"median": ("quantile", 0.5)}
     "--expected", metavar="50/50", help="Planned shares: control first, then by name; or NAME=SHARE,…"
 )
 @click.option("--alpha", type=float, default=0.05, show_default=True)
-@click.option("--method", type=click.Choice(METHODS), default="fixed", show_default=True)
+@click.option("--rule", type=click.Choice(METHODS), default="fixed", show_default=True)
 @click.option(
     "--planned", type=int, help="Planned units over all variants; those of the file if left out."
 )
@@ -126,7 +127,7 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
     \b
     bakeoff analyze units.csv --control old --metric signed_up:proportion --expected 50/50
     bakeoff analyze days.parquet --unit user --metric ctr:ratio:clicks/views --covariate ctr=pre
-    bakeoff analyze looks.csv --look day --method group_sequential --metric bought:proportion
+    bakeoff analyze looks.csv --look day --rule group_sequential --metric bought:proportion
     """  # noqa: D301  click reads the control character
     from experiments.metrics.spec import MetricError
     from experiments.scorecards.scorecard import judge
@@ -355,7 +356,7 @@ def _policy(options: dict[str, Any]) -> Policy:
     # A file has no clock, and has a reader: neither the minimum run nor the Twyman limit waits.
     return read_policy(
         options["policy"],
-        rule=options["method"],
+        rule=options["rule"],
         alpha=options["alpha"],
         minimum_run_seconds=0.0,
         twyman_limit=0.0,

@@ -132,7 +132,7 @@ def check_champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]
     from inference.serving.models import open_model
 
     rows = connection.execute(
-        """SELECT s.key, v.name || '@' || v.number, v.artifact_sha256
+        """SELECT s.key, v.algorithm || '@' || v.number, v.artifact_sha256
         FROM inference_modelversion AS v JOIN inference_surface AS s ON s.id = v.surface_id
         WHERE v.alias = 'champion' ORDER BY s.id"""
     ).fetchall()

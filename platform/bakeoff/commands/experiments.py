@@ -67,7 +67,11 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
     Raises:
         click.UsageError: the project has no such surface, version or metric, or the policy is no JSON.
     """
-    from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
+    from experiments.actions.define_experiment import (
+        ExperimentDraft,
+        ExperimentMetricDraft,
+        VariantDraft,
+    )
 
     surface = find_surface(project, options["surface"])
     metric = project.metrics.filter(key=options["metric"]).first()
@@ -88,7 +92,7 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
             VariantDraft("control", control, 1 - weight, is_control=True),
             VariantDraft("treatment", treatment, weight),
         ],
-        roles=[RoleDraft(metric)],
+        metrics=[ExperimentMetricDraft(metric)],
         policy=policy,
         against_gate=bool(options["against_gate"]),
     )

@@ -158,7 +158,7 @@ def labelled(
     echo(
         f"{loaded.total} labelled examples are in{f', and surface {key} is made' if is_new else ''}"
         + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")
-        + f": `bakeoff train {key} --recommender tfidf` makes a first model."
+        + f": `bakeoff train {key} --algorithm tfidf` makes a first model."
     )
     for sentence in labels.sentences():
         echo(sentence)

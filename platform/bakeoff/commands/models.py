@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, echo, fail, progress
 
@@ -22,12 +23,12 @@ NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 
 
-@click.command()
+@click.command(cls=CommandWithOldOptions, old_options={"--recommender": "--algorithm"})
 @click.argument("surface")
-@click.option("--recommender", default=None, help="What is trained: two-tower, or tfidf for texts.")
+@click.option("--algorithm", default=None, help="What is trained: two-tower, or tfidf for texts.")
 @click.option("--params", default="{}", help="Hyper-parameters that differ from the defaults, as JSON.")
 @project_option
-def train(surface: str, recommender: str | None, params: str, slug: str | None) -> None:
+def train(surface: str, algorithm: str | None, params: str, slug: str | None) -> None:
     """Retrain SURFACE's model on what was recorded and put it through the gate."""
     target = find_surface(find_project(slug), surface)
     try:
@@ -36,7 +37,7 @@ def train(surface: str, recommender: str | None, params: str, slug: str | None) 
         raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
     if not isinstance(values, dict):
         raise click.UsageError(f"params == '{params}', must be a JSON object.")
-    _train(target, recommender or DEFAULTS[target.kind], values)
+    _train(target, algorithm or DEFAULTS[target.kind], values)
 
 
 @click.command()
@@ -66,12 +67,12 @@ def register(
         _train(target, "python", {**values, "entry_point": entry_point})
 
 
-def _train(surface: Surface, recommender: str, params: dict[str, Any]) -> None:
+def _train(surface: Surface, algorithm: str, params: dict[str, Any]) -> None:
     from experiments.actions.retrain_surface import retrain_surface
     from inference.actions.queue_training import CannotTrainError
 
     try:
-        run = retrain_surface(surface=surface, recommender=recommender, trigger=OPERATOR, params=params)
+        run = retrain_surface(surface=surface, algorithm=algorithm, trigger=OPERATOR, params=params)
     except CannotTrainError as error:
         raise fail(str(error)) from error
     _follow(run)
@@ -127,7 +128,7 @@ def compress(
 def _follow(run: TrainingRun) -> None:
     """Show a run's progress until it ends; exit 1 unless it passed."""
     seen = 0
-    with progress(f"Training {run.recommender} in a worker (%)", 100) as advance:
+    with progress(f"Training {run.algorithm} in a worker (%)", 100) as advance:
         while run.state in run.ACTIVE:
             time.sleep(POLL_SECONDS)
             run.refresh_from_db()
@@ -211,7 +212,7 @@ def models(surface: str, slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        echo(f"No version yet: `bakeoff train {surface} --recommender popularity` makes the first.")
+        echo(f"No version yet: `bakeoff train {surface} --algorithm popularity` makes the first.")
 
 
 @click.command()

@@ -14,6 +14,7 @@ import click
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands import terminal
+from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
@@ -37,7 +38,7 @@ FAVOURITE_PORT = 8000
 TICK_SECONDS = 0.5
 
 
-@click.command()
+@click.command(cls=CommandWithOldOptions, old_options={"--most-users": "--max-users"})
 @click.option("--items", type=Path, help="Catalogue: CSV, TSV or Parquet.")
 @click.option("--interactions", type=Path, help="Log: CSV, TSV or Parquet.")
 @click.option("--item-id", help="Column of the item's id, in both files.")
@@ -54,6 +55,7 @@ TICK_SECONDS = 0.5
 @click.option("--seed", default=1, show_default=True, help="Of the split and the assignment.")
 @click.option("--visits", default=3, show_default=True, help="Slates a visitor looks at.")
 @click.option("--most-users", default=5000, show_default=True, help="Maximum number of visitors.")
+@click.option("--max-users", default=5000, show_default=True, help="At most this many visitors.")
 @click.option("--port", type=int, help=f"Port; {FAVOURITE_PORT} or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
 @click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")
@@ -125,7 +127,7 @@ class RunFlags:
     port: int | None
     leave: bool
     json_file: Path | None
-    most_users: int = 5000
+    max_users: int = 5000
 
     @classmethod
     def take_from(cls, options: dict[str, Any]) -> RunFlags:
@@ -140,7 +142,7 @@ def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, 
         from bakeoff.replay.engine import Replay, ReplayOptions
 
         options = ReplayOptions(
-            platform.url, seed=flags.seed, visits=flags.visits, most_users=flags.most_users
+            platform.url, seed=flags.seed, visits=flags.visits, max_users=flags.max_users
         )
         result = Replay(dataset, options, terminal).run()
         if flags.json_file is not None:

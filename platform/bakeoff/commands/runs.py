@@ -25,7 +25,7 @@ def list_runs(surface: str, slug: str | None) -> None:
     for run in target.training_runs.all()[:20]:
         table.add_row(
             str(run.pk),
-            run.recommender,
+            run.algorithm,
             run.trigger,
             run.state,
             f"{run.progress:.0%}",

@@ -119,7 +119,7 @@ def _colour(card: Scorecard, metric: str, low: float | None, high: float | None)
     """Green for better and red for worse, where the interval is clear of zero."""
     if low is None or high is None or low <= 0 <= high:
         return ""
-    return "green" if (low > 0) == (metric not in card.question.lower_is_better) else "red"
+    return "green" if (low > 0) == (card.question.direction_of(metric) == "increase") else "red"
 
 
 def _show_looks(card: Scorecard) -> None:
@@ -160,7 +160,7 @@ def draw(card: Scorecard) -> str:
                 low=low,
                 high=high,
                 effect=sentence or "no relative effect",
-                increase_is_good=row.metric not in question.lower_is_better,
+                direction=question.direction_of(row.metric),
                 margin=question.guardrails.get(row.metric),
             )
         )

@@ -10,7 +10,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from experiments.actions.define_experiment import ExperimentDraft, RoleDraft, VariantDraft
+from experiments.actions.define_experiment import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.models import Experiment, ExperimentMetric, Layer, Metric
 from experiments.reports.code_names import name_of
@@ -274,7 +274,7 @@ class ExperimentForm(forms.Form):
             key=filled["key"],
             owner=owner,
             variants=_variants(filled, ()),
-            roles=_roles(filled, ()),
+            metrics=_metrics(filled, ()),
             policy=_policy(filled, _POLICY_FIELDS),
             **self._plain(self.fields),
         )
@@ -291,7 +291,7 @@ class ExperimentForm(forms.Form):
             named["variants"] = _variants(filled, stored.variants)
         if changed & {"primary", "secondary", "guardrails", "margin"}:
             # Each guardrail keeps its own margin, unless the field itself was changed.
-            named["roles"] = _roles(filled, () if "margin" in changed else stored.roles)
+            named["metrics"] = _metrics(filled, () if "margin" in changed else stored.metrics)
         if policy := _policy(filled, changed & _POLICY_FIELDS):
             named["policy"] = {**stored.policy, **policy}
         return replace(stored, **named)
@@ -361,14 +361,19 @@ def _variants(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[Va
     ]
 
 
-def _roles(filled: dict[str, Any], stored: Sequence[RoleDraft]) -> list[RoleDraft]:
-    """Return the metrics' parts; guardrails that are stored keep their margin."""
-    margins = {role.metric: role.margin for role in stored if role.role == GUARDRAIL}
+def _metrics(
+    filled: dict[str, Any], stored: Sequence[ExperimentMetricDraft]
+) -> list[ExperimentMetricDraft]:
+    """Return the metrics with their roles; guardrails that are stored keep their margin."""
+    margins = {one.metric: one.margin for one in stored if one.role == GUARDRAIL}
     return [
-        RoleDraft(filled["primary"]),
-        *(RoleDraft(metric, ExperimentMetric.Role.SECONDARY) for metric in filled["secondary"]),
+        ExperimentMetricDraft(filled["primary"]),
         *(
-            RoleDraft(metric, GUARDRAIL, margins.get(metric, filled["margin"] / 100))
+            ExperimentMetricDraft(metric, ExperimentMetric.Role.SECONDARY)
+            for metric in filled["secondary"]
+        ),
+        *(
+            ExperimentMetricDraft(metric, GUARDRAIL, margins.get(metric, filled["margin"] / 100))
             for metric in filled["guardrails"]
         ),
     ]
@@ -384,11 +389,11 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
     policy = draft.parsed_policy
     # Of several treatments the first is shown; the field is closed then.
     variants = {variant.is_control: variant for variant in reversed(draft.variants.all())}
-    roles: dict[str, list[Any]] = {}
-    for role in draft.roles.all():
-        roles.setdefault(role.role, []).append(role)
-    primary = roles.get(ExperimentMetric.Role.PRIMARY, [None])[0]
-    guardrails = roles.get(ExperimentMetric.Role.GUARDRAIL, [])
+    by_role: dict[str, list[Any]] = {}
+    for metric in draft.metrics.all():
+        by_role.setdefault(metric.role, []).append(metric)
+    primary = by_role.get(ExperimentMetric.Role.PRIMARY, [None])[0]
+    guardrails = by_role.get(ExperimentMetric.Role.GUARDRAIL, [])
     return {
         "read_as": fingerprint_of(draft_of(draft)),
         "surface": draft.surface_id,
@@ -399,7 +404,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "treatment_share": 100 * variants[False].weight,
         "allocation": 100 * draft.allocation,
         "primary": primary.metric_id if primary is not None else None,
-        "secondary": [r.metric_id for r in roles.get(ExperimentMetric.Role.SECONDARY, [])],
+        "secondary": [r.metric_id for r in by_role.get(ExperimentMetric.Role.SECONDARY, [])],
         "guardrails": [r.metric_id for r in guardrails],
         "margin": 100 * guardrails[0].margin if guardrails else 5,
         "rule": policy.rule,
@@ -458,6 +463,6 @@ def _no_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str
     ) % {
         "surface": surface.key,
         "units": traffic.visitors,
-        "event": metric.event_name,
+        "event": metric.event,
         "doing": traffic.active,
     }

@@ -30,7 +30,7 @@ from experiments.actions.change_surface import patch_surface, put_surface
 from experiments.actions.create_metric import create_metric
 from experiments.actions.define_experiment import (
     ExperimentDraft,
-    RoleDraft,
+    ExperimentMetricDraft,
     VariantDraft,
     define_experiment,
 )
@@ -66,14 +66,14 @@ class ReplayOptions:
         seed: of the split and of the assignment.
         visits: slates a visitor looks at.
         k: slots of a slate.
-        most_users: maximum number of visitors.
+        max_users: maximum number of visitors.
     """
 
     url: str
     seed: int = 1
     visits: int = 3
     k: int = 10
-    most_users: int = 5_000
+    max_users: int = 5_000
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Replay:
         """
         self._dataset, self._options, self._reporter = dataset, options, reporter
         self._plan: ReplayPlan = make_replay_plan(
-            dataset, seed=options.seed, most_users=options.most_users
+            dataset, seed=options.seed, max_users=options.max_users
         )
         if len(self._plan.first) < 2:
             raise ReplayError(
@@ -238,7 +238,7 @@ class Replay:
             key="clicks-per-unit",
             name="clicks",
             kind=Metric.Kind.MEAN,
-            event_name="click",
+            event="click",
         )
         create_metric(metric=clicks, by=OPERATOR)
         values = {
@@ -260,16 +260,16 @@ class Replay:
         )
         self._reporter.echo(f"{version} is the first champion of '{self._surface}'.")
 
-    def _train(self, recommender: str) -> ModelVersion:
-        run = retrain_surface(surface=self._surface, recommender=recommender, trigger=OPERATOR)
+    def _train(self, algorithm: str) -> ModelVersion:
+        run = retrain_surface(surface=self._surface, algorithm=algorithm, trigger=OPERATOR)
         return follow_run(run, self._reporter)
 
     def _wait_for_schedule(self) -> ModelVersion:
         """Turn the schedule on and wait for the run that it starts."""
-        schedule = {"retrain_recommender": "two-tower"}
+        schedule = {"retrain_algorithm": "two-tower"}
         patch_surface(surface=self._surface, changes=schedule, by=OPERATOR)
         self._reporter.echo("The schedule is on: two-tower is retrained on what was recorded.")
-        runs = self._surface.training_runs.filter(recommender="two-tower")
+        runs = self._surface.training_runs.filter(algorithm="two-tower")
         wait_until(runs.exists, "the scheduled run")
         version = follow_run(runs.get(), self._reporter)
         self._report_gate(version)
@@ -293,7 +293,7 @@ class Replay:
 
     def _start_against_gate(self, version: ModelVersion) -> Experiment:
         champion = self._surface.versions.champions().get()
-        key = f"{self._surface.key}-{version.name}-{version.number}-against-gate"
+        key = f"{self._surface.key}-{version.algorithm}-{version.number}-against-gate"
         self._reporter.echo(f"An operator puts {version} before users against the gate's advice.")
         experiment = define_experiment(
             ExperimentDraft(
@@ -305,7 +305,7 @@ class Replay:
                     VariantDraft("control", champion, 0.5, is_control=True),
                     VariantDraft("treatment", version, 0.5),
                 ],
-                roles=[RoleDraft(Metric.objects.get(project=self._project))],
+                metrics=[ExperimentMetricDraft(Metric.objects.get(project=self._project))],
                 policy=self._policy,
                 against_gate=True,
                 salt=f"seed-{self._options.seed}:{key}",

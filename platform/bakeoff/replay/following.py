@@ -67,13 +67,13 @@ def follow_run(run: TrainingRun, reporter: Reporter) -> ModelVersion:
     def share() -> int:
         run.refresh_from_db()
         if run.state == TrainingRun.State.FAILED:
-            raise ReplayError(f"training of {run.recommender} failed: {run.message}")
+            raise ReplayError(f"training of {run.algorithm} failed: {run.message}")
         return 100 if run.state not in TrainingRun.ACTIVE else int(run.progress * 99)
 
-    with reporter.progress(f"Training {run.recommender} in a worker (%)", 100) as advance:
-        follow(share, 100, advance, f"training of {run.recommender}")
+    with reporter.progress(f"Training {run.algorithm} in a worker (%)", 100) as advance:
+        follow(share, 100, advance, f"training of {run.algorithm}")
     if run.version is None:
-        raise ReplayError(f"training of {run.recommender} made no version: {run.message}")
+        raise ReplayError(f"training of {run.algorithm} made no version: {run.message}")
     return run.version
 
 

@@ -169,9 +169,9 @@ class LabelledReplay:
             key="accuracy",
             name="accuracy against corrections",
             kind=Metric.Kind.RATIO,
-            event_name="feedback.correction",
+            event="feedback.correction",
             value=Metric.Value.SUM,
-            denominator_event="feedback.correction",
+            denominator="feedback.correction",
         )
         create_metric(metric=accuracy, by=OPERATOR)
         with self._reporter.progress("Loading labelled texts", len(self._past)) as advance:
@@ -188,7 +188,7 @@ class LabelledReplay:
     def _train(self, model: str, result: LabelledResult) -> ModelVersion:
         """Train, compress what has an encoder, and say what the gate said."""
         version = follow_run(
-            retrain_surface(surface=self._surface, recommender=model, trigger=OPERATOR), self._reporter
+            retrain_surface(surface=self._surface, algorithm=model, trigger=OPERATOR), self._reporter
         )
         self._report_gate(version)
         if version.passed_gate and version.encoder_sha256 and model != BASELINE:

@@ -33,7 +33,7 @@ class ReplayPlan:
     second: Sequence[SimulatedVisitor]
 
 
-def make_replay_plan(dataset: Dataset, *, seed: int, most_users: int) -> ReplayPlan:
+def make_replay_plan(dataset: Dataset, *, seed: int, max_users: int) -> ReplayPlan:
     """Divide a dataset.
 
     The first 80 % of each unit's interactions are past. Its later likes are divided between the two
@@ -57,7 +57,7 @@ def make_replay_plan(dataset: Dataset, *, seed: int, most_users: int) -> ReplayP
                 (later[0].at, SimulatedVisitor(unit, first), SimulatedVisitor(unit, second))
             )
     visitors.sort(key=lambda entry: (entry[0], entry[1].unit_id))
-    visitors = visitors[:most_users]
+    visitors = visitors[:max_users]
     return ReplayPlan(
         past=past,
         first=[first for _, first, _ in visitors],

@@ -39,7 +39,7 @@ class QueuedWork:
                 return False
             self.items += 1
             path = "/v1/surfaces/feed/training-runs"
-            answer = client.post(path, json={"recommender": "popularity"})
+            answer = client.post(path, json={"algorithm": "popularity"})
             if answer.status_code == 422 and "active already" in answer.text:
                 return True  # of the round before: it must end too
             self.runs += answer.status_code == 202

@@ -106,8 +106,8 @@ FEEDBACK = {"feedback_id": ID, "recommendation_id": "0199a1b2-0000-7000-8000-000
         "kind": "thumb", "value": 1, "item_id": None, "withdrawn": None}  # fmt: skip
 FLAG = {"context": {"targetingKey": UNIT, "country": "DE"}}
 GROUP = {"key": "hostile", "attribute": "country", "values": ["DE"], "condition": {}}
-METRIC = {"key": "hostile", "kind": "mean", "event_name": "click", "value": "sum", "window_seconds": 3600,
-          "delay_seconds": 0, "cap": None, "filters": [], "steps": [], "covariate_seconds": None}  # fmt: skip
+METRIC = {"key": "hostile", "kind": "mean", "event": "click", "value": "sum", "window_seconds": 3600,
+          "delay_seconds": 0, "cap": None, "filters": [], "steps": [], "lookback_seconds": None}  # fmt: skip
 ITEMS = {"items": [{"item_id": "hostile", "title": "t", "text": "x", "properties": {}, "vector": None}]}
 EXPERIMENT = {"key": "hostile", "surface": "feed", "variants": [], "metrics": [], "policy": {}, "condition": {},
               "segments": [], "forced_units": {}, "ramp": [], "slot": [0, 1]}  # fmt: skip

@@ -56,7 +56,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
             experiments = experiments.filter(state=state)
     if words:
         experiments = experiments.filter(
-            Q(key__icontains=words) | Q(hypothesis__icontains=words) | Q(lesson__icontains=words)
+            Q(key__icontains=words) | Q(hypothesis__icontains=words) | Q(learnings__icontains=words)
         )
     page = page_of(request, experiments)
     context = {
@@ -178,7 +178,7 @@ def _ship(experiment: Experiment, request: HttpRequest) -> None:
 
 def _learn(experiment: Experiment, request: HttpRequest) -> None:
     write_learnings(
-        experiment=experiment, learnings=request.POST.get("lesson", ""), by=str(request.user)
+        experiment=experiment, learnings=request.POST.get("learnings", ""), by=str(request.user)
     )
 
 
@@ -281,7 +281,7 @@ ACTS: dict[str, Act] = {
         ANALYST,
         lambda _e: _("Shown in the report and found by search."),
         _learn,
-        (("lesson", gettext_lazy("Learnings")),),
+        (("learnings", gettext_lazy("Learnings")),),
         done=gettext_lazy("Learnings saved"),
     ),
     "discard": Act(

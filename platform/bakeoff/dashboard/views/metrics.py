@@ -36,24 +36,25 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
 
         model = Metric
         fields = (
-            "key", "name", "kind", "event_name", "value", "denominator_event", "increase_is_good",
+            "key", "name", "kind", "event", "value", "denominator", "direction",
             "window_seconds", "cap", "attributed_only", "trusted_only",
         )  # fmt: skip
         labels: ClassVar = {
             "key": gettext_lazy("Key"),
             "name": gettext_lazy("Name"),
             "kind": gettext_lazy("Kind"),
-            "event_name": gettext_lazy("Event"),
+            "event": gettext_lazy("Event"),
             "value": gettext_lazy("Value per user"),
-            "denominator_event": gettext_lazy("Denominator event"),
-            "increase_is_good": gettext_lazy("Goal: increase"),
+            "denominator": gettext_lazy("Denominator event"),
+            "direction": gettext_lazy("Goal"),
             "window_seconds": gettext_lazy("Conversion window (s)"),
             "cap": gettext_lazy("Cap"),
             "attributed_only": gettext_lazy("Attributed events only"),
             "trusted_only": gettext_lazy("Trusted events only"),
         }
         help_texts: ClassVar = {
-            "denominator_event": gettext_lazy(
+            "direction": "",
+            "denominator": gettext_lazy(
                 "Ratio only: the event in the denominator; slate counts recommendations served."
             ),
             "window_seconds": gettext_lazy(

@@ -31,7 +31,7 @@ def train(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     try:
         run = retrain_surface(
             surface=surface,
-            recommender=request.POST.get("recommender", ""),
+            algorithm=request.POST.get("algorithm", ""),
             trigger=str(request.user),
         )
     except CannotTrainError as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SURFACE_FIELDS: tuple[str, ...] = (
-    "static_list", "labels", "liked_events", "exploration", "retrain_recommender",
+    "static_list", "labels", "liked_events", "exploration", "retrain_algorithm",
     "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events")
@@ -46,7 +46,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "labels": gettext_lazy("Labels"),
             "liked_events": gettext_lazy("Positive signals"),
             "exploration": gettext_lazy("Exploration"),
-            "retrain_recommender": gettext_lazy("Algorithm on schedule"),
+            "retrain_algorithm": gettext_lazy("Algorithm on schedule"),
             "retrain_every_seconds": gettext_lazy("Retrain every (s)"),
             "retrain_on_drift": gettext_lazy("Retrain on drift"),
             "start_experiments": gettext_lazy("Auto-start experiments"),
@@ -62,7 +62,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
                 "Events that show that a user liked an item, as a JSON list: click, rating>=4."
             ),
             "exploration": gettext_lazy("0 always shows the best ranking; 0.05 shuffles a little."),
-            "retrain_recommender": gettext_lazy("What the schedule trains. Empty: nothing."),
+            "retrain_algorithm": gettext_lazy("What the schedule trains. Empty: nothing."),
             "retrain_on_drift": gettext_lazy("Drift starts a training run before it is due."),
             "start_experiments": gettext_lazy(
                 "A version that passes its gate starts its experiment by itself."

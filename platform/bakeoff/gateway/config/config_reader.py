@@ -41,13 +41,13 @@ _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candid
     s.liked_events, CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
         WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END
     AS shadow_share,
-    v.id AS version_id, v.name || '@' || v.number AS label, v.artifact_sha256 AS digest
+    v.id AS version_id, v.algorithm || '@' || v.number AS label, v.artifact_sha256 AS digest
     FROM inference_surface AS s LEFT JOIN inference_modelversion AS v
         ON v.surface_id = s.id AND v.alias = 'champion'"""
 # A champion that has just been replaced stays loaded: going back to it is a pointer.
-_WARM = """SELECT DISTINCT ON (surface_id) id, name || '@' || number, artifact_sha256
+_WARM = """SELECT DISTINCT ON (surface_id) id, algorithm || '@' || number, artifact_sha256
     FROM inference_modelversion WHERE alias = 'retired' ORDER BY surface_id, id DESC"""
-_PROBED = """SELECT id, name || '@' || number, artifact_sha256 FROM inference_modelversion
+_PROBED = """SELECT id, algorithm || '@' || number, artifact_sha256 FROM inference_modelversion
     WHERE id = ANY(%s)"""
 _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
