@@ -1,3 +1,3 @@
 """The site: wiring and faces of Bakeoff, no rule of the domain."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

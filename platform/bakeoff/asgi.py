@@ -11,9 +11,9 @@ from django.core.wsgi import get_wsgi_application
 from bakeoff.environment import read_environment
 from bakeoff.gateway.app import Gateway
 from bakeoff.gateway.http.thread_pools import Pools
-from bakeoff.own_store import exit_on_foreign_store
 from bakeoff.paths import API_PREFIXES
 from bakeoff.self_probe import SelfProbing
+from bakeoff.start_checks import exit_on_wrong_database
 from bakeoff.statement_timeouts import WEB_SECONDS, limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
@@ -27,7 +27,7 @@ environment = read_environment()
 environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before the settings want its key
 django_application = get_wsgi_application()
 limit_statements(WEB_SECONDS)
-exit_on_foreign_store(environment)
+exit_on_wrong_database(environment)
 application = SelfProbing(
     Gateway(
         environment,

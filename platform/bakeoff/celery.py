@@ -16,7 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
 from bakeoff.environment import read_environment
 from bakeoff.heartbeat import beat_for_worker
-from bakeoff.own_store import exit_on_foreign_store
+from bakeoff.start_checks import exit_on_wrong_database
 from bakeoff.statement_timeouts import limit_tasks
 
 environment = read_environment()
@@ -78,9 +78,9 @@ limit_tasks()
 
 
 @worker_init.connect
-def refuse_foreign_store(**_: Any) -> None:
-    """End a worker whose artifacts no other process would find."""
-    exit_on_foreign_store(environment)
+def refuse_wrong_database(**_: Any) -> None:
+    """End a worker of another version, or whose artifacts no other process would find."""
+    exit_on_wrong_database(environment)
 
 
 @worker_ready.connect

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakeoff.environment import SettingError
+from bakeoff.environment import SettingError, read_environment
 from inference.sqlstates import AWAY, CANCELLED
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 POSTGRES_AWAY = "PostgreSQL does not answer ({reason}). {remedy}"
 REDIS_AWAY = "Redis does not answer ({reason}). {remedy}"
 DOCTOR = "`bakeoff doctor` says what to do."
-MISSING_TABLE = "42P01"
+MISSING_TABLE, MISSING_COLUMN = "42P01", "42703"
 
 
 def outage_sentence(error: BaseException) -> str | None:
@@ -39,6 +39,8 @@ def outage_sentence(error: BaseException) -> str | None:
 
 def _postgres_sentence(error: BaseException) -> str | None:
     state = getattr(error, "sqlstate", None)
+    if state in {MISSING_TABLE, MISSING_COLUMN} and (sentence := _schema_sentence()):
+        return sentence
     if state == MISSING_TABLE:
         return "The database holds no tables of this version: `bakeoff up` makes them."
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -46,6 +48,16 @@ def _postgres_sentence(error: BaseException) -> str | None:
     broken = state is None and names & {"OperationalError", "InterfaceError"}
     if broken or (state or "").startswith((*AWAY, CANCELLED)):
         return POSTGRES_AWAY.format(reason=_reason(error), remedy=DOCTOR)
+    return None
+
+
+def _schema_sentence() -> str | None:
+    from bakeoff.schema_version import WrongSchemaError, check_schema  # noqa: PLC0415  needs the driver
+
+    try:
+        check_schema(read_environment().database_url)
+    except WrongSchemaError as error:
+        return str(error)
     return None
 
 

@@ -15,6 +15,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg.errors import QueryCanceled
 from redis.exceptions import RedisError
 
+from bakeoff import __version__
 from bakeoff.api.access import SecretKey
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiments import router as experiments
@@ -34,7 +35,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 api = BothLanes(
     title="Bakeoff",
-    version="1",
+    version=__version__,
     description="The fast lane (recommend, events, feedback, Segment) and the management API.",
     docs_url="docs",
     openapi_url="v1/openapi.json",

@@ -13,10 +13,12 @@ import click
 import psycopg
 import redis
 
+from bakeoff import __version__
 from bakeoff.commands.terminal import echo
 from bakeoff.embedded.home import FREE_BYTES_NEEDED
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
+from bakeoff.schema_version import WrongSchemaError, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +123,12 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     there = table is not None and table[0] is not None
     yield there, "tables" + ("" if there else " are missing: python manage.py migrate")
     if there:
+        try:
+            check_schema(read_environment().database_url)
+        except WrongSchemaError as error:
+            yield False, str(error)
+            return  # what follows reads columns of this version
+        yield True, f"schema of Bakeoff {__version__}"
         yield from _partitions(connection)
         yield from _store()
         yield from check_champions(connection)

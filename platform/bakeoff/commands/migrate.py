@@ -8,6 +8,7 @@ from bakeoff.commands.first_run import first_run
 from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.migrate import migrate as bring_up_to_date
 from bakeoff.environment import read_environment
+from bakeoff.schema_version import WrongSchemaError
 from inference.serving.store import ForeignStoreError, check_store
 
 
@@ -20,7 +21,7 @@ def migrate() -> None:
         bring_up_to_date(environment)
         check_store(environment.database_url, environment.artifacts)
         lines = first_run(environment)
-    except ForeignStoreError as error:
+    except (ForeignStoreError, WrongSchemaError) as error:
         raise fail(str(error)) from error
     echo("The database is up to date.")
     for line in lines:

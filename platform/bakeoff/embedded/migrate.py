@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from bakeoff.schema_version import check_schema, migration_files
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bakeoff.environment import Environment
 
 
@@ -19,6 +22,9 @@ def migrate(environment: Environment) -> None:
 
     Skipped when the bundled database has all of these migrations: it says so itself, since it may have
     been restored from an older dump.
+
+    Raises:
+        WrongSchemaError: a later version has worked on it.
     """
     stamp = environment.home / "migrated"
     wanted = _migrations_digest()
@@ -29,6 +35,7 @@ def migrate(environment: Environment) -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
     django.setup()
+    check_schema(environment.database_url, may_be_older=True)
     call_command("migrate", verbosity=0, interactive=False)
     from django.db import connection, connections  # noqa: PLC0415
 
@@ -63,13 +70,7 @@ def _applied(environment: Environment) -> str:
 
 
 def _migrations_digest() -> str:
-    import experiments  # noqa: PLC0415
-    import inference  # noqa: PLC0415
-
     digest = hashlib.sha256()
-    packages = [Path(__file__).parent.parent / "accounts"]
-    packages += [Path(package.__file__ or "").parent for package in (experiments, inference)]
-    for package in packages:
-        for path in sorted((package / "migrations").glob("*.py")):
-            digest.update(path.name.encode() + path.read_bytes())
+    for _, path in migration_files():
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

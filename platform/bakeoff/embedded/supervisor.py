@@ -26,6 +26,7 @@ from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import end_orphans
 from bakeoff.embedded.programs import ONE_THREAD, programs_of, started
 from bakeoff.embedded.valkey import check_redis, start_valkey
+from bakeoff.schema_version import WrongSchemaError
 from inference.serving.store import ForeignStoreError, check_store
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Platform:
                 check_redis(self.environment.redis_url)
             migrate(self.environment)
             check_store(self.environment.database_url, self.environment.artifacts)
-        except ForeignStoreError as error:
+        except (ForeignStoreError, WrongSchemaError) as error:
             self.stop()
             raise StartError(str(error)) from error
         except BaseException:

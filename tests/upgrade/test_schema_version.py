@@ -1,0 +1,90 @@
+"""A process and a database of different versions: one sentence, before anything is done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from bakeoff import __version__
+from bakeoff.environment import read_environment
+from bakeoff.schema_version import WrongSchemaError, check_schema, migration_files
+
+NEWER = f"The database is newer than Bakeoff {__version__} (it has experiments.9999_tomorrow): upgrade"
+OLDER = f"The database is older than Bakeoff {__version__} (it lacks inference."
+
+
+@pytest.fixture(scope="module")
+def database():
+    """A database that says which migrations it has, and holds nothing else."""
+    admin = read_environment().database_url.replace("///bakeoff?", "///postgres?")
+    url = admin.replace("///postgres?", "///schema_version?")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE schema_version")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("""CREATE TABLE django_migrations
+            (id bigserial, app text, name text, applied timestamptz DEFAULT now())""")
+    return url
+
+
+@pytest.fixture
+def apply(database):
+    def apply(*more, without=None):
+        names = [(app, path.stem) for app, path in migration_files()]
+        rows = [row for row in [*names, *more] if row[0] != without]
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("TRUNCATE django_migrations")
+            connection.cursor().executemany(
+                "INSERT INTO django_migrations (app, name) VALUES (%s, %s)", rows
+            )
+        return database
+
+    return apply
+
+
+def test_the_same_version_works(apply):
+    check_schema(apply())
+
+
+def test_a_database_without_tables_is_for_the_migration(database, apply):
+    check_schema(apply().replace("schema_version", "postgres"))
+    check_schema("postgresql://nobody@127.0.0.1:1/none")  # away: who starts later compares
+
+
+def test_an_older_database_is_refused_but_by_its_migration(apply):
+    url = apply(without="inference")
+    with pytest.raises(WrongSchemaError) as refusal:
+        check_schema(url)
+    assert str(refusal.value).startswith(OLDER)
+    check_schema(url, may_be_older=True)
+
+
+def test_a_newer_database_is_refused_by_everybody(apply):
+    url = apply(("experiments", "9999_tomorrow"))
+    for may_be_older in (False, True):
+        with pytest.raises(WrongSchemaError) as refusal:
+            check_schema(url, may_be_older=may_be_older)
+        assert str(refusal.value).startswith(NEWER)
+
+
+def test_commands_say_it_in_one_sentence(apply, console, tmp_path):
+    url, home = apply(("experiments", "9999_tomorrow")), str(tmp_path / "home")
+    for command in (["migrate"], ["up", "--port", "18"], ["models", "home-feed"]):
+        done = console(*command, status=1, DATABASE_URL=url, BAKEOFF_HOME=home)
+        assert done.stderr.startswith(f"Error: {NEWER}"), command
+        assert len(done.stderr.strip().splitlines()) == 1
+    older = apply(without="inference")
+    done = console("models", "home-feed", status=1, DATABASE_URL=older, BAKEOFF_HOME=home)
+    assert done.stderr.startswith(f"Error: {OLDER}")
+
+
+def test_a_web_process_ends_before_it_serves(apply, tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", apply(("experiments", "9999_tomorrow")))
+    monkeypatch.setenv("BAKEOFF_HOME", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", "import bakeoff.asgi"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {NEWER}")
