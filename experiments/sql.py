@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 # The columns of an observation, by the letters of the statistics (stats/totals.py).
 OBSERVED = {
@@ -54,6 +56,47 @@ def products(of: Mapping[str, str], *, count: str = "int") -> dict[str, str]:
     return {"nonzero": f"({of['y']} <> 0)::{count}"} | terms
 
 
+def is_new(row: str = "") -> str:
+    """SQL: whether a roll-up has not seen a row: its transaction is in [`lower`, `upper`).
+
+    Args:
+        row: alias of a table with `xid`; nothing where there is but one.
+    """
+    xid = f"{row}.xid" if row else "xid"
+    return f"{xid} >= %(lower)s::text::xid8 AND {xid} < %(upper)s::text::xid8"
+
+
+def is_before(row: str, bound: str) -> str:
+    """SQL: whether a row's transaction is below a parameter, `lower` or `upper`.
+
+    IS TRUE keeps a look-up by unit off the index of transaction ids: on a young table the planner
+    could not tell which of the two indexes reads less.
+    """
+    return f"({row}.xid < %({bound})s::text::xid8) IS TRUE"
+
+
+def counts_now(row: str, *, later: str = "") -> str:
+    """SQL: whether a row of feedback counts: a unit's last word, neither taken back nor hidden.
+
+    `Feedback.objects.counted()` says the same to Django.
+
+    Args:
+        row: alias of `experiments_feedback`.
+        later: further conditions on what supersedes it, each with its AND, of the alias `later`.
+    """
+    return f"""(NOT {row}.withdrawn AND {row}.state NOT IN ('hidden', 'spam') AND NOT EXISTS (
+        SELECT 1 FROM experiments_feedback AS later
+        WHERE later.project_id = {row}.project_id AND later.unit_id = {row}.unit_id
+            AND later.recommendation_id = {row}.recommendation_id
+            AND later.item_id = {row}.item_id AND later.kind = {row}.kind
+            AND (later.received_at, later.id) > ({row}.received_at, {row}.id){later} OFFSET 0))"""
+
+
+def min_uuid7(at: datetime) -> UUID:
+    """Return the UUID below every UUIDv7 that is made from a time on: it begins with the time."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
 def is_excluded(row: str, *, by_upper: bool = False) -> str:
     """SQL: whether the unit of a row is left out of analysis.
 
@@ -63,8 +106,8 @@ def is_excluded(row: str, *, by_upper: bool = False) -> str:
     Args:
         row: alias of a table or subquery with `unit_id`; the parameter `project` names the project.
         by_upper: whether only exclusions of transactions below the parameter `upper` count, as in a
-            roll-up. `IS TRUE` keeps the look-up off the index of transaction ids.
+            roll-up.
     """
-    span = " AND (out.xid < %(upper)s::text::xid8) IS TRUE" if by_upper else ""
+    span = f" AND {is_before('out', 'upper')}" if by_upper else ""
     return f"""EXISTS (SELECT 1 FROM experiments_excludedunit AS out
         WHERE out.project_id = %(project)s AND out.unit_id = {row}.unit_id{span} OFFSET 0)"""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from experiments.ingest.statement import INSERT_EVENTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
@@ -102,18 +104,12 @@ def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEve
                     )
                 )
         cursor.execute(
-            f"""WITH sent AS (SELECT DISTINCT ON (event_id) * FROM staged ORDER BY event_id),
-            fresh AS (
-                INSERT INTO experiments_eventid (project_id, event_id, received_at, trusted)
-                SELECT %(project)s, event_id, now(), true FROM sent
-                ON CONFLICT DO NOTHING RETURNING event_id),
-            kept AS (INSERT INTO experiments_event (project_id, {_COLUMNS}, source, trusted, item_known)
-            SELECT %(project)s, {_COLUMNS}, 'loaded', true, item_id IS NULL OR EXISTS (
-                SELECT 1 FROM inference_item AS known
-                WHERE known.project_id = %(project)s AND known.item_id = sent.item_id)
-            FROM fresh JOIN sent USING (event_id)
-            RETURNING item_id, item_known)
-            SELECT count(*), count(item_id), count(*) FILTER (WHERE NOT item_known) FROM kept""",
+            f"""WITH sent AS (SELECT DISTINCT ON (event_id) {_COLUMNS},
+                    %(project)s::bigint AS project_id, now() AS received_at,
+                    NULL::timestamptz AS claimed_at, 'loaded' AS source,
+                    NULL::uuid AS recommendation_id, false AS credit, true AS trainable, true AS trusted
+                FROM staged ORDER BY event_id), {INSERT_EVENTS}
+            SELECT count(*), count(item_id), count(*) FILTER (WHERE NOT item_known) FROM events""",
             {"project": project_id},
         )
         new, with_item, unknown = cursor.fetchone() or (0, 0, 0)

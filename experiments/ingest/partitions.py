@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from psycopg import sql
 
+from experiments.sql import min_uuid7
+
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from psycopg import Connection
 
 MONTHS_BEHIND = 2  # live events are at most 30 days old
@@ -55,11 +58,6 @@ SLATES = _Table(
     owners=("project_id", "experiment_id"),
 )
 TABLES = (EVENTS, SLATES)
-
-
-def min_uuid7(moment: datetime) -> UUID:
-    """Return the UUID below every UUIDv7 that is made from a moment on."""
-    return UUID(int=round(moment.timestamp() * 1000) << 80)
 
 
 def make_partitions(connection: Connection, today: date) -> list[str]:

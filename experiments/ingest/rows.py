@@ -1,8 +1,11 @@
-"""What the gateway hands to the database. Times are ISO 8601 strings, ids are the database's."""
+"""What the gateway hands to the database. Times are ISO 8601 strings, ids are the database's.
+
+The fields are the columns of their tables; `columns_of` says so to statements.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 
@@ -77,7 +80,8 @@ class EventRow:
     claimed_at: str | None = None
     trainable: bool = True
     trusted: bool = False
-    credit: bool = False  # no column: whether a recommendation is to be found for it
+    # No column: whether a recommendation is to be found for it.
+    credit: bool = field(default=False, metadata={"stored": False})
 
 
 @dataclass(slots=True)
@@ -123,3 +127,29 @@ class Rows:
 
 
 KINDS = ("slates", "exposures", "events", "feedback", "exclusions", "quarantined")
+
+_SQL_TYPES = {
+    "int": "bigint",
+    "float": "float8",
+    "bool": "boolean",
+    "str": "text",
+    "list[str]": "text[]",
+}
+
+
+def columns_of(row: type) -> dict[str, str]:
+    """Return the columns of a row's table, each with its type, in the order of the fields."""
+    return {one.name: _sql_type(one.name, str(one.type)) for one in fields(row) if is_stored(one)}
+
+
+def is_stored(one: Field[Any]) -> bool:
+    """Whether a field of a row is a column of its table."""
+    return bool(one.metadata.get("stored", True))
+
+
+def _sql_type(name: str, annotation: str) -> str:
+    if name.endswith("_at"):
+        return "timestamptz"
+    if name == "recommendation_id":
+        return "uuid"
+    return _SQL_TYPES.get(annotation.removesuffix(" | None"), "jsonb")

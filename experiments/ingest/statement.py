@@ -14,30 +14,26 @@ from typing import TYPE_CHECKING
 import orjson
 import psycopg
 
-from experiments.ingest.rows import KINDS, Rows
+from experiments.ingest.rows import (
+    KINDS,
+    EventRow,
+    ExclusionRow,
+    ExposureRow,
+    FeedbackRow,
+    QuarantinedRow,
+    Rows,
+    SlateRow,
+    columns_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_SLATE_COLUMNS = """recommendation_id uuid, project_id bigint, surface_id bigint, unit_id text,
-    experiment_id bigint, variant_id bigint, model_version_id bigint, reason text, fallback text,
-    forced boolean, variant_weight float8, slots jsonb, candidate_count int, candidate_hash text,
-    exploration float8, latency_ms float8, context jsonb, served_at timestamptz,
-    trainable boolean, pair jsonb"""
-_EXPOSURE_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
-    unit_id text, unit_type text, exposed_at timestamptz, source text"""
-_EVENT_COLUMNS = """project_id bigint, event_id text, name text, unit_id text, item_id text,
-    recommendation_id uuid, value float8, occurred_at timestamptz, received_at timestamptz,
-    properties jsonb, source text, claimed_at timestamptz, trainable boolean,
-    trusted boolean"""
-_FEEDBACK_COLUMNS = """project_id bigint, feedback_id text, recommendation_id uuid, item_id text,
-    unit_id text, kind text, value float8, text text, tags text[], redacted text[],
-    withdrawn boolean, trainable boolean, state text, received_at timestamptz,
-    trusted boolean"""
+# Their columns, each with its type.
+_SLATE, _EXPOSURE, _EVENT = columns_of(SlateRow), columns_of(ExposureRow), columns_of(EventRow)
+_FEEDBACK, _EXCLUSION = columns_of(FeedbackRow), columns_of(ExclusionRow)
+_QUARANTINED = columns_of(QuarantinedRow)
 _FEEDBACK_OF_SLATE = "variant_id, model_version_id, position, propensity"
-_EXCLUSION_COLUMNS = "project_id bigint, unit_id text, reason text"
-_QUARANTINED_COLUMNS = """project_id bigint, experiment_id bigint, variant_id bigint, epoch int,
-    unit_id text, exposed_at timestamptz, reason text"""
 
 
 # What rows lack that were spilled before the column was there.
@@ -45,13 +41,18 @@ _EXPOSURE_VALUES = {"source": "coalesce(source, 'served')"}
 _TRUSTED = {"trusted": "coalesce(trusted, false)"}
 
 
-def _names(columns: str, values: Mapping[str, str] | None = None) -> str:
+def _names(columns: Mapping[str, str], values: Mapping[str, str] | None = None) -> str:
     """Return the names of columns, or where one is named in `values`, the expression there."""
-    names = (column.split()[0] for column in columns.split(","))
-    return ", ".join((values or {}).get(name, name) for name in names)
+    return ", ".join((values or {}).get(name, name) for name in columns)
 
 
-_FEEDBACK_TAKEN = f"{_names(_FEEDBACK_COLUMNS)}, {_FEEDBACK_OF_SLATE}"
+def _sent(columns: Mapping[str, str]) -> str:
+    """SQL of the rows of a JSON array, the statement's next parameter, as `r`."""
+    typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    return f"json_to_recordset(%s::json) AS r({typed})"
+
+
+_FEEDBACK_TAKEN = f"{_names(_FEEDBACK)}, {_FEEDBACK_OF_SLATE}"
 _FEEDBACK_EXCLUDED = ", ".join(f"EXCLUDED.{name}" for name in _FEEDBACK_TAKEN.split(", "))
 
 
@@ -67,67 +68,74 @@ _LAST_SLATE = """
         AND slate.slots @> jsonb_build_array(jsonb_build_array(sent.item_id))
     ORDER BY slate.served_at DESC LIMIT 1"""
 RECOMMENDATION = "coalesce(sent.recommendation_id, found.recommendation_id)"
+
+
 # Which side the treatment stood on is the slate's to say; without a pair there is no preference. Of a
 # correction the value is whether the slate's first answer was right.
 # Labels are the same in any case and with any blanks, as in `inference.training.label_names`.
-_FOLDED = r"lower(regexp_replace(btrim({}), '\s+', ' ', 'g'))"
-_RIGHT = f"({_FOLDED.format('first')} = {_FOLDED.format('text')})::int::float8"
+def _folded(label: str) -> str:
+    return rf"lower(regexp_replace(btrim({label}), '\s+', ' ', 'g'))"
+
+
+_RIGHT = f"({_folded('first')} = {_folded('text')})::int::float8"
 _PREFERENCE = f"""CASE WHEN kind = 'correction' AND item_id = '' THEN {_RIGHT}
     WHEN kind <> 'pairwise' THEN value WHEN pair IS NULL THEN NULL
     WHEN text IN ('a', 'b') THEN (pair ->> 'treatment' = text)::int::float8 ELSE 0.5 END"""
 
-_PARTS = {
-    "slates": f"""slates AS (
-        INSERT INTO experiments_slate ({_names(_SLATE_COLUMNS)})
-        SELECT {_names(_SLATE_COLUMNS)} FROM json_to_recordset(%s::json) AS r({_SLATE_COLUMNS})
-        ON CONFLICT DO NOTHING)""",
-    # Two statements that insert the same exposures in another order would wait for each other. The
-    # first exposure counts; a later epoch in which it is met again is noted for stickiness. One row of
-    # a key per statement: an upsert cannot touch a row twice.
-    "exposures": f"""exposures AS (
-        INSERT INTO experiments_exposure AS met ({_names(_EXPOSURE_COLUMNS)}, last_epoch)
-        SELECT DISTINCT ON (experiment_id, unit_id, variant_id)
-            {_names(_EXPOSURE_COLUMNS, _EXPOSURE_VALUES)},
-            max(epoch) OVER (PARTITION BY experiment_id, unit_id, variant_id)
-        FROM json_to_recordset(%s::json) AS r({_EXPOSURE_COLUMNS})
-        ORDER BY experiment_id, unit_id, variant_id, epoch, exposed_at
-        ON CONFLICT (experiment_id, unit_id, variant_id) DO UPDATE SET last_epoch = EXCLUDED.last_epoch
-            WHERE greatest(met.epoch, met.last_epoch) < EXCLUDED.last_epoch)""",
-    # The ids make an event count once across partitions: only rows whose id is new go on. The sort
-    # keeps two statements with the same ids from waiting for each other in a circle. Whoever has the
-    # public key can claim any id: such a claim never makes an event of a secret key a duplicate.
-    "events": f"""sent AS (
-        SELECT DISTINCT ON (project_id, event_id) *
-        FROM json_to_recordset(%s::json) AS r({_EVENT_COLUMNS}, credit boolean)
-        ORDER BY project_id, event_id, trusted DESC NULLS LAST),
-    fresh AS (
+# Of the rows of `sent`, one per id, those whose id is new: live and loaded events go one way.
+# The ids make an event count once across partitions. `sent` is sorted by them, which keeps two
+# statements with the same ids from waiting for each other in a circle. Whoever has the public key can
+# claim any id: such a claim never makes an event of a secret key a duplicate.
+INSERT_EVENTS = f"""fresh AS (
         INSERT INTO experiments_eventid AS known (project_id, event_id, received_at, trusted)
         SELECT project_id, event_id, received_at, {_TRUSTED["trusted"]} FROM sent
         ON CONFLICT (project_id, event_id) DO UPDATE SET trusted = true
             WHERE EXCLUDED.trusted AND NOT known.trusted
         RETURNING project_id, event_id),
     events AS (
-        INSERT INTO experiments_event ({_names(_EVENT_COLUMNS)}, inferred, item_known)
-        SELECT {_names(_EVENT_COLUMNS, {"recommendation_id": RECOMMENDATION, **_TRUSTED})},
+        INSERT INTO experiments_event ({_names(_EVENT)}, inferred, item_known)
+        SELECT {_names(_EVENT, {"recommendation_id": RECOMMENDATION, **_TRUSTED})},
             found.recommendation_id IS NOT NULL,
             item_id IS NULL OR EXISTS (
                 SELECT 1 FROM inference_item AS known
                 WHERE known.project_id = sent.project_id AND known.item_id = sent.item_id)
         FROM fresh JOIN sent USING (project_id, event_id)
-        LEFT JOIN LATERAL ({_LAST_SLATE}) AS found ON true)""",
+        LEFT JOIN LATERAL ({_LAST_SLATE}) AS found ON true
+        RETURNING item_id, item_known)"""
+
+_PARTS = {
+    "slates": f"""slates AS (
+        INSERT INTO experiments_slate ({_names(_SLATE)})
+        SELECT {_names(_SLATE)} FROM {_sent(_SLATE)}
+        ON CONFLICT DO NOTHING)""",
+    # Two statements that insert the same exposures in another order would wait for each other. The
+    # first exposure counts; a later epoch in which it is met again is noted for stickiness. One row of
+    # a key per statement: an upsert cannot touch a row twice.
+    "exposures": f"""exposures AS (
+        INSERT INTO experiments_exposure AS met ({_names(_EXPOSURE)}, last_epoch)
+        SELECT DISTINCT ON (experiment_id, unit_id, variant_id)
+            {_names(_EXPOSURE, _EXPOSURE_VALUES)},
+            max(epoch) OVER (PARTITION BY experiment_id, unit_id, variant_id)
+        FROM {_sent(_EXPOSURE)}
+        ORDER BY experiment_id, unit_id, variant_id, epoch, exposed_at
+        ON CONFLICT (experiment_id, unit_id, variant_id) DO UPDATE SET last_epoch = EXCLUDED.last_epoch
+            WHERE greatest(met.epoch, met.last_epoch) < EXCLUDED.last_epoch)""",
+    "events": f"""sent AS (
+        SELECT DISTINCT ON (project_id, event_id) * FROM {_sent({**_EVENT, "credit": "boolean"})}
+        ORDER BY project_id, event_id, trusted DESC NULLS LAST), {INSERT_EVENTS}""",
     "feedback": f"""said AS (
         SELECT r.*, slate.variant_id, slate.model_version_id, slot.rank AS position,
             (slot.value ->> 3)::float8 AS propensity, slate.pair,
             slate.slots -> 0 ->> 0 AS first
-        FROM json_to_recordset(%s::json) AS r({_FEEDBACK_COLUMNS})
+        FROM {_sent(_FEEDBACK)}
         JOIN experiments_slate AS slate USING (recommendation_id, project_id)
         LEFT JOIN LATERAL jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, rank)
             ON slot.value ->> 0 = r.item_id),
     feedback AS (
-        INSERT INTO experiments_feedback AS known ({_names(_FEEDBACK_COLUMNS)}, variant_id,
+        INSERT INTO experiments_feedback AS known ({_names(_FEEDBACK)}, variant_id,
             model_version_id, position, propensity, state_reason, reviewed_by, flags)
         SELECT DISTINCT ON (project_id, feedback_id)
-            {_names(_FEEDBACK_COLUMNS, {"value": _PREFERENCE, **_TRUSTED})}, variant_id,
+            {_names(_FEEDBACK, {"value": _PREFERENCE, **_TRUSTED})}, variant_id,
             model_version_id, position, propensity, '', '', '{{}}'
         FROM said ORDER BY project_id, feedback_id, said.trusted DESC NULLS LAST
         -- As of events, but an id names one row: the word of a secret key takes its place.
@@ -136,15 +144,15 @@ _PARTS = {
             WHERE EXCLUDED.trusted AND NOT known.trusted
         RETURNING project_id, feedback_id)""",
     "exclusions": f"""exclusions AS (
-        INSERT INTO experiments_excludedunit ({_names(_EXCLUSION_COLUMNS)})
-        SELECT {_names(_EXCLUSION_COLUMNS)}
-        FROM json_to_recordset(%s::json) AS r({_EXCLUSION_COLUMNS})
+        INSERT INTO experiments_excludedunit ({_names(_EXCLUSION)})
+        SELECT {_names(_EXCLUSION)}
+        FROM {_sent(_EXCLUSION)}
         ORDER BY project_id, unit_id
         ON CONFLICT DO NOTHING)""",
     "quarantined": f"""quarantined AS (
-        INSERT INTO experiments_quarantinedexposure ({_names(_QUARANTINED_COLUMNS)})
-        SELECT {_names(_QUARANTINED_COLUMNS)}
-        FROM json_to_recordset(%s::json) AS r({_QUARANTINED_COLUMNS})
+        INSERT INTO experiments_quarantinedexposure ({_names(_QUARANTINED)})
+        SELECT {_names(_QUARANTINED)}
+        FROM {_sent(_QUARANTINED)}
         ORDER BY experiment_id, unit_id, variant_id
         ON CONFLICT DO NOTHING)""",
 }

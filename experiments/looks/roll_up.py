@@ -33,9 +33,9 @@ from experiments.looks.take_out import take_out_excluded
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.spec import SERVED, MetricSpec, is_feedback
 from experiments.metrics.sql import bucket_of, compile_metric
-from experiments.metrics.watermark import NEW, TransactionRange, range_parameters, read_watermark
+from experiments.metrics.watermark import TransactionRange, range_parameters, read_watermark
 from experiments.models import Experiment, ExperimentMetric
-from experiments.sql import TOTALED, is_excluded, observed, products
+from experiments.sql import TOTALED, is_excluded, is_new, observed, products
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -85,7 +85,7 @@ def _name_set_aside(
     names = {name for metric in metrics for name in spec_of(metric, experiment).names}
     cursor.execute(
         f"""SELECT event_id, value FROM experiments_event
-        WHERE project_id = %(project)s AND {NEW} AND name = ANY(%(names)s)
+        WHERE project_id = %(project)s AND {is_new()} AND name = ANY(%(names)s)
             AND NOT abs(value) <= %(bound)s LIMIT {MAX_NAMED}""",
         range_parameters(experiment, span) | {"names": sorted(names), "bound": MAX_VALUE},
     )
@@ -107,7 +107,7 @@ def _count_exposures(
         f"""
         WITH seen AS (
             SELECT variant_id, epoch, unit_id, source FROM experiments_exposure
-            WHERE experiment_id = %(experiment)s AND {NEW}
+            WHERE experiment_id = %(experiment)s AND {is_new()}
         ), judged AS (
             SELECT seen.variant_id, seen.epoch, seen.source = 'public' AS claimed,
                 {is_excluded("seen", by_upper=True)} AS excluded,
@@ -158,7 +158,7 @@ def _observe_new_units(
         f"""
         WITH first AS (
             SELECT DISTINCT ON (unit_id) project_id, variant_id, epoch, unit_id, exposed_at
-            FROM experiments_exposure AS seen WHERE experiment_id = %(experiment)s AND {NEW}
+            FROM experiments_exposure AS seen WHERE experiment_id = %(experiment)s AND {is_new()}
                 AND NOT {is_excluded("seen", by_upper=True)}
             ORDER BY unit_id, exposed_at, id
         ),
@@ -192,14 +192,14 @@ def _observe_new_units(
 def _dirty_sql(spec: MetricSpec) -> str:
     """SQL of the units whose value may have changed."""
     slates = f"""UNION SELECT unit_id FROM experiments_slate WHERE project_id = %(project)s
-        AND experiment_id = %(experiment)s AND {NEW}"""
+        AND experiment_id = %(experiment)s AND {is_new()}"""
     said = f"""UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s
-        AND {NEW}"""
+        AND {is_new()}"""
     return f"""
-        SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {NEW}
+        SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {is_new()}
         UNION
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
-            AND name = ANY(%(names)s) AND {NEW}
+            AND name = ANY(%(names)s) AND {is_new()}
         {slates if spec.denominator == SERVED else ""}
         {said if any(is_feedback(name) for name in spec.names) else ""}
     """

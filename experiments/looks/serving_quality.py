@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import connection
-from uuid_utils import UUID
 
 from experiments.models.served_variant import ServedVariant
+from experiments.sql import min_uuid7
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,8 +55,8 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> lis
             {
                 "project": experiment.project_id,
                 "experiment": experiment.pk,
-                "since": _first_id(since),
-                "now": _first_id(now + timedelta(milliseconds=1)),
+                "since": min_uuid7(since),
+                "now": min_uuid7(now + timedelta(milliseconds=1)),
                 "limit": MAX_SLATES,
                 "sample": SAMPLE,
             },
@@ -76,12 +76,6 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> lis
         for variant, count, p95, fallbacks, cold, errors, items, samples in rows
         if variant in keys
     ]
-
-
-def _first_id(at: datetime) -> str:
-    """Return the smallest UUIDv7 of a time."""
-    milliseconds = int(at.timestamp() * 1000)
-    return str(UUID(int=milliseconds << 80 | 0x7 << 76))
 
 
 def _parsed(samples: Any) -> list[list[Any]]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from experiments.looks.roll_up_sql import COUNT_BUCKETS, TOTAL_OF_CHANGE, add_sums, observation_of
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.sql import bucket_of
-from experiments.metrics.watermark import NEW, TransactionRange, range_parameters
-from experiments.sql import TOTALED, observed, products
+from experiments.metrics.watermark import TransactionRange, range_parameters
+from experiments.sql import TOTALED, is_before, is_new, observed, products
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from experiments.models import Experiment, ExperimentMetric
 
 _GONE = f"""gone AS MATERIALIZED (
-    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {NEW})"""
+    SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {is_new()})"""
 
 
 def take_out_excluded(
@@ -39,7 +39,7 @@ def take_out_excluded(
             FROM gone CROSS JOIN LATERAL (
                 SELECT variant_id, epoch, source FROM experiments_exposure AS one
                 WHERE one.experiment_id = %(experiment)s AND one.unit_id = gone.unit_id
-                    AND (one.xid < %(lower)s::text::xid8) IS TRUE OFFSET 0) AS seen
+                    AND {is_before("one", "lower")} OFFSET 0) AS seen
             LEFT JOIN LATERAL ({observation_of("gone.unit_id")}) AS first ON true
         ), change AS (
             SELECT variant_id, epoch, '' AS segment, count(*) AS units,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
 from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_feedback
+from experiments.sql import counts_now, is_before
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
 
@@ -46,10 +47,9 @@ class CompiledMetric:
 def compile_metric(spec: MetricSpec) -> CompiledMetric:
     """Return the expressions of a metric."""
     trusted = spec.trusted_only
-    after = _span(
-        "o.exposed_at + %(delay)s", "o.exposed_at + %(delay)s + %(window)s", live=True, trusted=trusted
-    )
-    before = _span("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
+    begins = "o.exposed_at + %(delay)s"
+    after = _Stretch(begins, f"{begins} + %(window)s", live=True, trusted=trusted)
+    before = _Stretch("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
     adjusted = spec.lookback_seconds is not None
     return CompiledMetric(
         uncapped_value=_numerator(spec, after, attributed=spec.attributed_only),
@@ -84,44 +84,39 @@ def _capped(expression: str) -> str:
     return f"least({expression}, %(cap)s::float8)"
 
 
-def _span(start: str, end: str, *, live: bool, trusted: bool) -> str:
-    """SQL of what a unit did in a stretch of time, up to the condition on its name.
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A stretch of time around an exposure, in which a unit's events are looked for."""
 
-    IS TRUE hides the condition on transaction ids from their index: what one unit did is found by its
-    id, and on a young table the planner could not tell which of the two indexes reads less.
+    start: str
+    end: str
+    live: bool
+    trusted: bool
+
+    def rows(self, name: str) -> str:
+        """SQL of what the unit did or said in it, up to the condition on its name."""
+        source = _feedback(trusted=self.trusted) if is_feedback(name) else "experiments_event"
+        conditions = "AND e.source = 'live'" if self.live else ""
+        # Loads from before there was the column are an operator's.
+        conditions += " AND (e.trusted OR e.source = 'loaded')" if self.trusted else ""
+        return f"""FROM {source} AS e
+            WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
+                AND {is_before("e", "upper")} {conditions}
+                AND e.occurred_at >= {self.start} AND e.occurred_at < {self.end}"""
+
+
+def _feedback(*, trusted: bool) -> str:
+    """SQL of what a unit said, as events of the name `feedback.KIND`.
+
+    For a metric that trusts secret keys alone, a page's key neither adds a word nor takes one back.
     """
-    source = "AND e.source = 'live'" if live else ""
-    # Loads from before there was the column are an operator's.
-    source += " AND (e.trusted OR e.source = 'loaded')" if trusted else ""
-    return f"""FROM {{source}} AS e
-        WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
-            AND (e.xid < %(upper)s::text::xid8) IS TRUE {source}
-            AND e.occurred_at >= {start} AND e.occurred_at < {end}"""
-
-
-# What a unit said, as events of the name `feedback.KIND`: its last words alone, unless it took them
-# back, or a person hid them.
-_FEEDBACK = """(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
+    later = f" AND {is_before('later', 'upper')}" + (" AND later.trusted" if trusted else "")
+    return f"""(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
         f.trusted, 'feedback.' || f.kind AS name, f.value,
         nullif(f.item_id, '') AS item_id, f.recommendation_id,
         jsonb_build_object('text', f.text, 'tags', to_jsonb(f.tags), 'position', f.position)
             AS properties
-    FROM experiments_feedback AS f
-    WHERE NOT f.withdrawn AND f.state NOT IN ('hidden', 'spam') AND NOT EXISTS (
-        SELECT 1 FROM experiments_feedback AS later
-        WHERE later.project_id = f.project_id AND later.recommendation_id = f.recommendation_id
-            AND later.unit_id = f.unit_id AND later.item_id = f.item_id AND later.kind = f.kind
-            AND (later.xid < %(upper)s::text::xid8) IS TRUE
-            AND (later.received_at, later.id) > (f.received_at, f.id){later} OFFSET 0))"""
-# For a metric that trusts secret keys alone, a page's key neither adds a word nor takes one back.
-_LATER_TRUSTED = " AND later.trusted"
-
-
-def _from(span: str, name: str, *, trusted: bool) -> str:
-    """Put the rows of a name into a span: what was said, or else what was done."""
-    if not is_feedback(name):
-        return span.format(source="experiments_event")
-    return span.format(source=_FEEDBACK.format(later=_LATER_TRUSTED if trusted else ""))
+    FROM experiments_feedback AS f WHERE {counts_now("f", later=later)})"""
 
 
 _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
@@ -134,12 +129,12 @@ _SUMMABLE = f"""CASE WHEN abs(e.value) < {MIN_MAGNITUDE!r} THEN 0
     WHEN abs(e.value) <= {MAX_VALUE!r} THEN e.value END"""
 
 
-def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
+def _numerator(spec: MetricSpec, stretch: _Stretch, *, attributed: bool) -> str:
     if spec.kind == "funnel":
-        return f"({_funnel(spec, span, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
+        return f"({_funnel(spec, stretch, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
     conditions = " ".join(f"AND {_condition(n, one)}" for n, one in enumerate(spec.filters))
     conditions += _ATTRIBUTED if attributed else ""
-    where = f"{_from(span, spec.event, trusted=spec.trusted_only)} AND e.name = %(event)s {conditions}"
+    where = f"{stretch.rows(spec.event)} AND e.name = %(event)s {conditions}"
     if spec.kind in PROPORTIONS:
         return f"EXISTS (SELECT 1 {where})::int::float8"
     value = {
@@ -151,26 +146,26 @@ def _numerator(spec: MetricSpec, span: str, *, attributed: bool) -> str:
     return f"(SELECT {value} {where})"
 
 
-def _funnel(spec: MetricSpec, span: str, step: int) -> str:
+def _funnel(spec: MetricSpec, stretch: _Stretch, step: int) -> str:
     """SQL of when a step was first taken after the steps before it; NULL if it was not."""
-    later = f"AND e.occurred_at >= {_funnel(spec, span, step - 1)}" if step else ""
-    steps = _from(span, spec.steps[step], trusted=spec.trusted_only)
+    later = f"AND e.occurred_at >= {_funnel(spec, stretch, step - 1)}" if step else ""
+    steps = stretch.rows(spec.steps[step])
     taken = f"{steps} AND e.name = %(step_{step})s {later}"
     return f"(SELECT min(e.occurred_at) {taken})"
 
 
-def _denominator(spec: MetricSpec, span: str, *, live: bool) -> str:
+def _denominator(spec: MetricSpec, stretch: _Stretch, *, live: bool) -> str:
     if spec.kind != "ratio":
         return "1::float8"
     if spec.denominator != SERVED:
-        counted = _from(span, spec.denominator, trusted=spec.trusted_only)
+        counted = stretch.rows(spec.denominator)
         return f"(SELECT count(*)::float8 {counted} AND e.name = %(denominator)s)"
     # Before exposure no slate of the experiment exists: a ratio over slates has no covariate below.
     if not live:
         return "1::float8"
-    return """(SELECT count(*)::float8 FROM experiments_slate AS e
+    return f"""(SELECT count(*)::float8 FROM experiments_slate AS e
         WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
-            AND (e.xid < %(upper)s::text::xid8) IS TRUE AND e.experiment_id = %(experiment)s
+            AND {is_before("e", "upper")} AND e.experiment_id = %(experiment)s
             AND e.served_at >= o.exposed_at + %(delay)s
             AND e.served_at < o.exposed_at + %(delay)s + %(window)s)"""
 

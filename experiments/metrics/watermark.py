@@ -12,8 +12,6 @@ from experiments.metrics.transaction_clock import continue_clock, read_clock
 if TYPE_CHECKING:
     from experiments.models import Experiment
 
-NEW = "xid >= %(lower)s::text::xid8 AND xid < %(upper)s::text::xid8"
-
 
 @dataclass(frozen=True, slots=True)
 class TransactionRange:

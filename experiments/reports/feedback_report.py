@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 
 from experiments.models import Feedback
+from experiments.sql import counts_now
 from experiments.stats.preference import wilson, win_rate
 
 if TYPE_CHECKING:
@@ -24,17 +25,24 @@ _PROMPTED = """
             AND one.experiment_id = %s LIMIT 1) AS slate
     WHERE event.project_id = %s AND event.name = ANY(%s) AND event.occurred_at >= %s
     GROUP BY 1, 2"""
-_COUNTS = """
-    SELECT variant_id, kind, count(*), avg(value), count(*) FILTER (WHERE value > 0),
-        count(DISTINCT unit_id), count(*) FILTER (WHERE flags <> '{{}}')
-    FROM ({counted}) AS said GROUP BY 1, 2"""
+_COUNTS = f"""
+    SELECT said.variant_id, said.kind, count(*), avg(said.value),
+        count(*) FILTER (WHERE said.value > 0), count(DISTINCT said.unit_id),
+        count(*) FILTER (WHERE said.flags <> '{{}}')
+    FROM experiments_feedback AS said
+    JOIN experiments_variant AS variant ON variant.id = said.variant_id
+    WHERE said.project_id = %(project)s AND variant.experiment_id = %(experiment)s
+        AND {counts_now("said")}
+    GROUP BY 1, 2"""
 
-_PREFERRED = """
-    SELECT said.unit_id, avg(said.value) FROM ({counted}) AS said
+_PREFERRED = f"""
+    SELECT said.unit_id, avg(said.value) FROM experiments_feedback AS said
     CROSS JOIN LATERAL (SELECT pair FROM experiments_slate AS one
         WHERE one.recommendation_id = said.recommendation_id AND one.project_id = said.project_id
         LIMIT 1) AS slate
-    WHERE (slate.pair ->> 'experiment_id')::bigint = %s GROUP BY said.unit_id"""
+    WHERE said.project_id = %(project)s AND said.kind = 'pairwise' AND said.value IS NOT NULL
+        AND (slate.pair ->> 'experiment_id')::bigint = %(experiment)s AND {counts_now("said")}
+    GROUP BY said.unit_id"""
 
 
 def report_feedback(experiment: Experiment) -> dict[str, Any]:
@@ -89,14 +97,9 @@ def _count_prompts(experiment: Experiment) -> dict[int, dict[str, int]]:
 
 
 def _summarise(experiment: Experiment) -> dict[int, dict[str, Any]]:
-    counted = Feedback.objects.counted().filter(
-        project=experiment.project_id, variant__experiment=experiment
-    )
-    fields = ("variant_id", "kind", "value", "unit_id", "flags")
-    sql, parameters = counted.values(*fields).query.sql_with_params()
     found: dict[int, dict[str, Any]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTS.format(counted=sql), parameters)
+        cursor.execute(_COUNTS, {"project": experiment.project_id, "experiment": experiment.pk})
         for variant, kind, count, mean, positive, units, flagged in cursor.fetchall():
             summary = {"count": count, "units": units, "flagged": flagged}
             if mean is not None:
@@ -109,11 +112,6 @@ def _summarise(experiment: Experiment) -> dict[int, dict[str, Any]]:
 
 def _read_preferences(experiment: Experiment) -> dict[str, float]:
     """Return each unit's mean answer, of those who saw both sides of this experiment."""
-    counted = Feedback.objects.counted().filter(
-        project=experiment.project_id, kind=Feedback.Kind.PAIRWISE, value__isnull=False
-    )
-    fields = ("unit_id", "value", "recommendation_id", "project_id")
-    sql, parameters = counted.values(*fields).query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(_PREFERRED.format(counted=sql), [*parameters, experiment.pk])
+        cursor.execute(_PREFERRED, {"project": experiment.project_id, "experiment": experiment.pk})
         return dict(cursor.fetchall())

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.bounds import FUTURE
-from experiments.sql import is_excluded
+from experiments.sql import counts_now, is_excluded
 from inference.training.clean_examples import RawExample, clean_examples, known_labels
 
 if TYPE_CHECKING:
@@ -34,15 +34,9 @@ _EXAMPLES = f"""
             ON said.project_id = slate.project_id
             AND said.recommendation_id = slate.recommendation_id
         WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s
-            AND slate.context ? 'text' AND slate.trainable AND said.trainable AND NOT said.withdrawn
-            AND said.state NOT IN ('hidden', 'spam')
+            AND slate.context ? 'text' AND slate.trainable AND said.trainable AND {counts_now("said")}
             AND (said.kind = 'correction' OR (said.kind = 'thumb' AND said.value > 0))
             AND said.item_id = ''
-            AND NOT EXISTS (SELECT 1 FROM experiments_feedback AS later
-                WHERE later.project_id = said.project_id AND later.unit_id = said.unit_id
-                    AND later.recommendation_id = said.recommendation_id
-                    AND later.item_id = said.item_id AND later.kind = said.kind
-                    AND (later.received_at, later.id) > (said.received_at, said.id))
             AND NOT {is_excluded("said")}
         ORDER BY slate.recommendation_id, said.kind = 'thumb', said.received_at DESC)
     ) AS every WHERE label <> '' ORDER BY at, id"""
@@ -63,15 +57,15 @@ def examples_of(surface: Surface) -> Examples:
     return clean_examples(rows, surface.labels, latest=latest)
 
 
-_LABELS = """
+_LABELS = f"""
     SELECT DISTINCT label, true FROM inference_example WHERE surface_id = %(surface)s
     UNION
     SELECT DISTINCT said.text, said.reviewed_by = '' FROM experiments_feedback AS said
         JOIN experiments_slate AS slate ON slate.recommendation_id = said.recommendation_id
             AND slate.project_id = said.project_id
     WHERE said.project_id = %(project)s AND slate.surface_id = %(surface)s
-        AND said.kind = 'correction' AND said.item_id = '' AND NOT said.withdrawn
-        AND said.state NOT IN ('hidden', 'spam') AND (said.trusted OR said.reviewed_by <> '')"""
+        AND said.kind = 'correction' AND said.item_id = ''
+        AND {counts_now("said")} AND (said.trusted OR said.reviewed_by <> '')"""
 
 
 def labels_of_surface(surface: Surface) -> frozenset[str]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from experiments.bounds import FUTURE
 from experiments.ingest.likes import is_liked, parse_rules
-from experiments.sql import is_excluded
+from experiments.sql import counts_now, is_excluded
 from inference.evaluation.examination import examination_by_position
 from inference.serving.refresh import History
 from inference.training.snapshot import Answers, Likes
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 # What units did with items, and what they say of them now.
-_HAPPENED = """
+_HAPPENED = f"""
     SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable,
         source = 'live' AS live, recommendation_id
     FROM experiments_event
@@ -35,12 +35,7 @@ _HAPPENED = """
         true, recommendation_id
     FROM experiments_feedback AS said
     WHERE project_id = %(project)s AND item_id <> '' AND 'feedback.' || kind = ANY(%(names)s)
-        AND NOT withdrawn AND state NOT IN ('hidden', 'spam') AND NOT EXISTS (
-            SELECT 1 FROM experiments_feedback AS later
-            WHERE later.project_id = said.project_id AND later.unit_id = said.unit_id
-                AND later.recommendation_id = said.recommendation_id
-                AND later.item_id = said.item_id AND later.kind = said.kind
-                AND (later.received_at, later.id) > (said.received_at, said.id))"""
+        AND {counts_now("said")}"""
 
 
 # Where an item stood in the slate that was acted on, from 1.

@@ -15,12 +15,12 @@ from experiments.ingest.partitions import (
     _add_months,
     drop_expired,
     make_partitions,
-    min_uuid7,
     missing_partitions,
     partitions_of,
 )
 from experiments.ingest.rows import EventRow, Rows
 from experiments.models import Event, EventId, Slate
+from experiments.sql import min_uuid7
 from tests.support import builders
 
 
