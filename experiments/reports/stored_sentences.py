@@ -110,6 +110,13 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "quantile {q} == 0 in both variants, must differ from 0 in one.",
         gettext_noop("Quantile %(q)s is 0 in both variants"),
     ),
+    (
+        "units == {units}, must be more than {minimum} for the interval of the quantile {q}.",
+        gettext_noop(
+            "Too few users for the interval of quantile %(q)s: %(units)s, more than %(minimum)s are "
+            "needed"
+        ),
+    ),
     ("the interval of the odds has no end yet", gettext_noop("The interval is still open")),
     # What a look says of its health
     (
