@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Reason = Literal["SPLIT", "DEFAULT", "DISABLED", "TARGETING_MATCH", "STATIC"]
 Hashing = Literal["sha256", "growthbook_v2"]
+# Weights are typed by people, as thirds are: 0.333333 three times is meant as 1.
 WEIGHT_TOLERANCE = 1e-6
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -83,6 +84,7 @@ class HashRange:
         return self.low <= _place(self.salt, unit_id) < self.high
 
 
+# A request asks for one unit in each experiment of the layer; units of the moment fit.
 @lru_cache(maxsize=4096)
 def _place(salt: str, unit_id: str) -> float:
     """Return a unit's place in a layer: asked once for every experiment in it."""
@@ -239,14 +241,17 @@ def assign(
         others: rules by key, for prerequisites.
         recalled: what the experiment remembers of the unit.
     """
+    # A plain split, the common case on the hot path, goes straight to its bucket.
     if rule.checks or rule.forced or recalled is not NOTHING_RECALLED or not rule.enabled:
         if not rule.enabled:
             return KILLED
+        # Before what is remembered: a person who tests wants another variant than the unit has.
         forced = rule.forced.get(unit_id)
         if forced is not None:
             return Assignment(forced, "STATIC", forced=True)
         if recalled.blocked:
             return OUTSIDE
+        # Before the checks: a unit keeps its variant even when it no longer meets the conditions.
         if recalled.variant is not None:
             return Assignment(recalled.variant, "SPLIT")
         for check in rule.checks:
@@ -371,6 +376,7 @@ def _merge(parts: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
     """Join neighbours of one variant and drop empty parts."""
     merged: list[tuple[str, float]] = []
     for key, width in parts:
+        # What rounding leaves behind: no bucket of 10,000 lies in it.
         if width <= WEIGHT_TOLERANCE / 1000:
             continue
         if merged and merged[-1][0] == key:

@@ -94,6 +94,7 @@ def _version(value: Any) -> str:
     text = f"{value:g}" if type_of(value) == "number" else value
     text = text if isinstance(text, str) and text else "0"
     parts = text.removeprefix("v").partition("+")[0].replace("-", ".").split(".")
+    # A release sorts after its pre-releases: "~" is behind every letter and digit.
     if len(parts) == 3:
         parts.append("~")
     return "-".join(part.rjust(5) if part.isdigit() else part for part in parts)

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     Predicate = Callable[[Any], bool]
     Groups = Mapping[str, Any]
 
+# Far above what people write, far below where Python's own recursion ends.
 MAX_DEPTH = 20
 MAX_LEVELS = 64  # of the JSON: twenty conditions in each other, and the values in the innermost
 MAX_PARTS = 10_000  # conditions and tests, those of saved groups counted wherever they are named
+# RE2 compiles in time and memory that grow with the pattern.
 MAX_PATTERN = 1000
 _LOGICAL = frozenset({"$and", "$or", "$nor", "$savedGroup"})
 
@@ -276,6 +278,7 @@ class _Compiler:
         try:
             pattern = _compile_pattern(("(?i)" if folded else "") + wanted)
         except re2.error as error:
+            # As the SDKs do: what cannot match does not match.
             if not matching and not self._strict:
                 return lambda _value: True
             return self.refuse(f"pattern == {_short(wanted)}, must be of RE2's syntax: {error}.")
@@ -284,6 +287,7 @@ class _Compiler:
         )
 
 
+# Compiled anew at every reload of the configuration otherwise.
 @lru_cache(maxsize=512)
 def _compile_pattern(pattern: str) -> Any:
     options = re2.Options()

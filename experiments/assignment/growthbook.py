@@ -35,6 +35,7 @@ def evaluate_feature(
     feature = visitor.features.get(key)
     if feature is None:
         return FeatureResult(None, "unknownFeature")
+    # Features may wait for each other in a circle, which a payload does not forbid.
     if key in visited:
         return FeatureResult(None, "cyclicPrerequisite")
     for rule in feature.get("rules") or ():

@@ -124,6 +124,7 @@ def _text(value: Any) -> str:
     """Return what is hashed of an attribute, as JavaScript writes it; empty for what cannot be."""
     if isinstance(value, str):
         return value
+    # JavaScript takes 0 and false for no value, and hashes neither.
     if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
         return ""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e21 else repr(value)

@@ -27,6 +27,7 @@ def remembered(visitor: EvaluationContext, experiment: Mapping[str, Any]) -> tup
             name, value = visitor.hashed(attribute)
             assignments |= visitor.sticky.get(f"{name}||{value}", {}).get("assignments", {})
     key = experiment["key"]
+    # Who met a version below the minimum is left out, as the platform's blocked units are.
     if any(f"{key}__{old}" in assignments for old in range(experiment.get("minBucketVersion") or 0)):
         return -1, True
     wanted = assignments.get(f"{key}__{experiment.get('bucketVersion') or 0}")

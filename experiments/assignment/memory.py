@@ -68,6 +68,7 @@ def recall(memory: Memory, past: PastExposure | None, variants: Container[str]) 
     """
     if past is None:
         return NOTHING_RECALLED
+    # Before stickiness: who is blocked is left out even if a variant would be kept.
     if past.first_epoch < memory.blocked_before:
         return Recall(
             blocked=True,
@@ -78,6 +79,7 @@ def recall(memory: Memory, past: PastExposure | None, variants: Container[str]) 
         return Recall(why=f"{history}; not sticky")
     if past.last_epoch < memory.since:
         return Recall(why=f"{history}, forgotten before epoch {memory.since}")
+    # It was dropped from the experiment: the hash decides anew.
     if past.variant not in variants:
         return Recall(why=f"{history}, which is gone")
     return Recall(variant=past.variant, why=history)

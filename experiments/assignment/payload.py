@@ -58,6 +58,7 @@ def feature_of(
 def _checks(rule: ExperimentRule, others: Mapping[str, ExperimentRule]) -> dict[str, Any]:
     filters, conditions, parents = [], [], []
     for check in rule.checks:
+        # GrowthBook's filters: every SDK hashes them in the one way that layers and holdouts use.
         if isinstance(check, HashRange):
             filters.append(
                 {

@@ -30,6 +30,7 @@ _IDENTIFYING = frozenset(
 def personal_rules(rules: Mapping[str, ExperimentRule]) -> frozenset[str]:
     """Return the keys of the rules that name people, or wait for one that does."""
     personal = {key for key, rule in rules.items() if _names_people(rule)}
+    # Until nothing changes: a rule may wait for one that waits for a personal one.
     while more := {
         key for key, rule in rules.items() if key not in personal and _waits_for(rule) & personal
     }:

@@ -53,6 +53,7 @@ def read_link(secret: str, token: str, project_id: int | None) -> QaLink:
     except (binascii.Error, ValueError) as error:
         raise LinkError("the link is damaged") from error
     signature, payload = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
+    # In constant time: how long a comparison takes must not tell how much of a guess is right.
     if not hmac.compare_digest(signature, _sign(secret, payload)):
         raise LinkError("the link was not made here")
     link = QaLink(*orjson.loads(payload))

@@ -97,10 +97,12 @@ async def link(
         trusted: whether a secret key says so.
     """
     values = {"project": project, "anonymous": anonymous, "user": user, "trusted": trusted}
+    # Without the lock first: almost every pair was linked before.
     known = await (await connection.execute(_KNOWN, values)).fetchone()
     if known is not None:
         return str(known[0])
     async with connection.transaction():
+        # Looked up again under the lock: another process may have linked the pair meanwhile.
         await connection.execute(_LOCK, [project])
         row = await (await connection.execute(_KNOWN, values)).fetchone()
         if row is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+# Some seconds of work per transaction: short enough that live writes hardly wait.
 CHUNK = 20_000
 
 
@@ -104,6 +105,8 @@ def _load_chunk(connection: Connection, project_id: int, chunk: Sequence[PastEve
                     )
                 )
         cursor.execute(
+            # DISTINCT: a log may hold an event twice. Ordered by id, as live batches are, so that no
+            # two writers wait for each other in a circle.
             f"""WITH sent AS (SELECT DISTINCT ON (event_id) {_COLUMNS},
                     %(project)s::bigint AS project_id, now() AS received_at,
                     NULL::timestamptz AS claimed_at, 'loaded' AS source,

@@ -148,6 +148,7 @@ def drop_expired(connection: Connection, retention: dict[int, int], now: datetim
     """
     if not retention:
         return Dropped([], 0)
+    # A month goes as a whole when the most patient project needs it no more; the others by rows.
     oldest = now - timedelta(days=max(retention.values()))
     partitions = []
     for table in TABLES:
@@ -191,6 +192,7 @@ def _delete_expired(connection: Connection, project: int, before: datetime) -> i
             "DELETE FROM {table} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {table}"
             " WHERE project_id = %s AND {column} < %s LIMIT %s)"
         ).format(table=sql.Identifier(table), column=sql.Identifier(column))
+        # In chunks: one long delete would hold back the cleaning of the whole table.
         while count := connection.execute(statement, [project, bound, ROWS_PER_DELETE]).rowcount:
             deleted += count
     return deleted

@@ -72,6 +72,7 @@ def redact(text: str) -> tuple[str, list[str]]:
         changed = False
         for kind, find in _FINDERS.items():
             spans = list(find(_plain(text)))
+            # From behind, so that the places in front stay where they were found.
             for start, end in reversed(spans):
                 text = f"{text[:start]}[{kind}]{text[end:]}"
             if spans:

@@ -38,8 +38,10 @@ REFUSED = "bakeoff:spill:refused"
 TAKEN_BACK = "bakeoff:spill:taken-back:"
 logger = logging.getLogger(__name__)
 SYNC_TIMEOUT_MS = 3_000
+# An outage may use up Redis's memory, and must not.
 MAX_ENTRIES = 100_000
 MAX_TRIES = 3
+# Longer than any outage that the spill is made for.
 TAKEN_BACK_SECONDS = 24 * 3600
 MIN_REDIS = (7, 2)  # the first with WAITAOF
 
@@ -89,6 +91,7 @@ async def spill(client: redis.asyncio.Redis, payload: Payload, *, stream: str = 
     pipe = client.pipeline(transaction=False)
     pipe.xlen(stream)
     pipe.xadd(stream, {**payload.as_fields(), "token": token})  # type: ignore[dict-item]
+    # In one pipeline with the entry: the answer says of this very entry whether it is on disk.
     pipe.execute_command("WAITAOF", 1, 0, SYNC_TIMEOUT_MS)
     entry: Any = None
     try:
@@ -125,6 +128,7 @@ def drain(client: redis.Redis, connection: Connection, *, limit: int = 1000) -> 
         token = fields.pop(b"token", b"").decode()
         if not (token and client.exists(TAKEN_BACK + token)):
             _move(client, connection, fields)
+        # After the commit: a drain that dies in between moves the entry again, which is idempotent.
         client.xdel(STREAM, entry)
         moved += 1
     return moved
@@ -160,6 +164,7 @@ def _commit(connection: Connection, payload: Payload) -> list[tuple[Payload, str
     except psycopg.Error as error:
         if not is_refusal(error) and not _is_of_the_rows(connection, payload, error):
             raise
+        # One bad row must not hold back the rows that were spilled with it.
         halves = payload.halves()
         if halves is None:
             return [(payload, str(error))]

@@ -68,6 +68,7 @@ def read_running_experiments(
         groups: saved groups by project and key.
         last: what was read before, which stands in for what is malformed now.
     """
+    # A holdout counts for every experiment of its project, running or to come.
     holdouts = {project: (salt, share) for project, salt, share in connection.execute(_HOLDOUTS)}
     epochs = _read_epochs(connection)
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -128,6 +129,7 @@ def _experiment(
     Raises:
         Exception: its rule cannot be followed, or not be sent to clients; of whatever type.
     """
+    # The experiment's own columns are the same in every row.
     row = rows[0]
     check_writable(
         row["condition"], row["prerequisites"], row["forced_units"], [r["value"] for r in rows]

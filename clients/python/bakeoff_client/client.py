@@ -9,6 +9,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+# With pauses that double: some three seconds in all, as long as a restart takes.
 TRIES = 5
 
 
@@ -75,6 +76,7 @@ class Client:
             try:
                 return self.post(path, body)
             except BakeoffError as error:
+                # Other refusals are about the request: it would be refused again.
                 if tried == TRIES or error.status not in {0, 429, 503}:
                     raise
                 time.sleep(max(error.retry_after, 0.1 * 2**tried))

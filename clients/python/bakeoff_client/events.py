@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bakeoff_client.flags import Evaluation
 
 logger = logging.getLogger("bakeoff_client")
+# Half of what the platform takes in one request.
 BATCH = 500
 MAX_BYTES = 900_000  # of a request: the platform takes a mebibyte
 SPLIT = {400, 413}  # a refusal that may be one event's
@@ -114,6 +115,7 @@ class Events:
                 logger.warning("more than %d events wait: the oldest is dropped", self._max_waiting)
             self._waiting.append(event)
             if self._file is not None:
+                # Flushed before the caller goes on: a crash right after loses nothing that was tracked.
                 self._file.write(json.dumps(event) + "\n")
                 self._file.flush()
             full = len(self._waiting) >= BATCH
@@ -197,5 +199,6 @@ class Events:
             with beside.open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(event) + "\n" for event in self._waiting)
             self._file.close()
+            # At once: a crash leaves the old spool or the new one, never half of it.
             beside.replace(self._path)
             self._file = self._path.open("a", encoding="utf-8")

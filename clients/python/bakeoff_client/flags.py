@@ -98,6 +98,7 @@ class Flags:
                 data["remote"] = True
             if data["remote"]:
                 remote.add(data["key"])
+        # Together, at the end: an evaluation in another thread sees old rules or new ones.
         self._rules, self._remote, self._shipped = rules, remote, body["shipped"]
         self._etag = etag
 

@@ -52,6 +52,7 @@ class BakeoffProvider(AbstractProvider):  # type: ignore[misc]
             reason = Reason.DISABLED if evaluation.reason == "DISABLED" else Reason.DEFAULT
             return FlagResolutionDetails(value=default, reason=reason)
         value = evaluation.value
+        # JSON has one kind of number: 1 is a float where one is asked for.
         if kinds is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kinds) or (kinds is int and isinstance(value, bool)):

@@ -229,6 +229,7 @@ class Gateway:
         for stop in (
             self._key_use.write,
             self._remote.stop,
+            # First what asks, then what writes, then what both use: nothing is closed under its user.
             self._writer.stop,
             self._identity.stop,
             self._units.stop,

@@ -22,6 +22,7 @@ HOT_SECONDS = 0.25  # on the way of a request: without the cache it is answered,
 STORE_SECONDS = SYNC_TIMEOUT_MS / 1000 + 1.0  # where rows are put that must not be lost
 QUIET_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
+# Two quiet periods without even the answer to a ping.
 MAX_SILENT = 2
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.request import Request
     from inference.supervision import Supervisor
 
+# A load balancer gives up after a few seconds: a frozen Redis must be told by then.
 SPILL_SECONDS = 1.0
 
 

@@ -81,10 +81,13 @@ class ServingConfigReader:
         Raises:
             psycopg.Error: PostgreSQL is away.
         """
+        # A new one each time, which is cheap every two seconds: a broken one heals itself.
+        # Nothing is prepared, because a pooler may stand in between.
         connection = psycopg.connect(self._url, connect_timeout=3, prepare_threshold=None)
         self._connection = connection
         try:
             with connection:
+                # One snapshot: an experiment must not be read with the variants of another moment.
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 isolate_values(connection)
                 return self._read_all(connection, last, probed_ids)

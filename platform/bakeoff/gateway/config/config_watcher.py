@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from inference.supervision import Supervisor, WorkStatus
 
 logger = logging.getLogger(__name__)
+# The longest that a change waits when no announcement of it arrives.
 POLL_SECONDS = 2.0
+# Four missed heartbeats: a process that was killed must not count as serving for long.
 HEARTBEAT_TTL_SECONDS = 8
 READ_SECONDS = 30.0  # a frozen PostgreSQL must not hold the thread, nor the end of the process
 MAX_AGE_SECONDS = 30.0
@@ -96,6 +98,7 @@ class ServingConfigWatcher:
         """End the background work and take this process off the list of those that serve."""
         self._reader.hang_up()  # its thread must not outlive the process
         if self._probing is not None:
+            # A probe may be waiting for a model's deadline, which may be longer than the process has.
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         await self._supervisor.stop(READER, LISTENER, HEARTBEAT)
@@ -140,6 +143,7 @@ class ServingConfigWatcher:
                 watched = await watched_projects(self._cache)
                 self.current = replace(await self._read_in_time(list(wanted)), watched=watched)
                 self._read_at, self._changes = time.monotonic(), changes
+                # The next reload's event first: who waits again at once must not be woken twice.
                 done, self.reloaded = self.reloaded, asyncio.Event()
                 done.set()
             except psycopg.Error as error:

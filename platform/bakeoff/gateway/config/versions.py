@@ -61,6 +61,7 @@ class VersionLoader:
         """Return a version with its model; one that could not be loaded is tried anew."""
         digest = version.digest
         self._used.add(digest)
+        # An artifact may be copied to this machine after its version was promoted: try again each time.
         if self.models.get(digest) is None:
             try:
                 self.models[digest] = open_model(self._artifacts, digest)

@@ -65,6 +65,7 @@ class EncodedFlags:
     def of(self, project_id: int, etag: str) -> Encoded:
         """Return what was encoded of a project's flags under this etag."""
         last_etag, encoded = self._by_project.get(project_id, ("", {}))
+        # Requests of two configurations may overlap for a moment; then this starts anew each time.
         if last_etag != etag:
             encoded = {}
             self._by_project[project_id] = (etag, encoded)

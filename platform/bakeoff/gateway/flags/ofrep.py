@@ -89,6 +89,7 @@ class OfrepHandler:
         token = key_text(call.request)
         if token.startswith("pk_"):  # a secret key has no place in an address, which ends in logs
             body["eventStreams"] = [self._stream(token)]
+        # The etag covers the context: the same rules answer another visitor otherwise.
         answer = orjson.dumps(body)
         question = orjson.dumps([context.unit, context.attributes], option=orjson.OPT_SORT_KEYS)
         etag = f'"{hashlib.sha256(answer + question).hexdigest()[:32]}"'

@@ -50,6 +50,7 @@ class FlagStreams:
         yield b"event: features\ndata: %s\n\n" % sent
         async for etag in self._changes(key):
             payload = growthbook_payload(self._config.current, key)
+            # Flags changed that this payload does not hold: a comment keeps the connection alive.
             if etag is None or payload == sent:
                 yield _STILL_HERE
                 continue

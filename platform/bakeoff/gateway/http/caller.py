@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.rate_limits import Rates
     from bakeoff.gateway.http.request import Request
 
+# The pattern of crawlers is searched in this much: a header may be as long as its sender likes.
 MAX_USER_AGENT = 512
 
 
@@ -93,6 +94,7 @@ class Caller:
         if self.rates is None:
             return
         self.rates.take(KEY, self.key.digest, rows)
+        # Behind a secret key stands a server, whose one address sends for all of its visitors.
         if self.key.kind == PUBLIC:
             self.rates.take(ADDRESS, self.address, rows)
 
@@ -104,6 +106,7 @@ class Caller:
         """
         if self.rates is None or self.key.kind != PUBLIC:
             return
+        # One take per unit: a batch names the same visitor many times.
         for (anonymous, user), count in Counter(several).items():
             self.rates.take(UNIT, f"{self.key.project_id}:{user or anonymous}", count)
 
@@ -142,6 +145,7 @@ class Caller:
         return _is_crawler(user_agent[:MAX_USER_AGENT])
 
 
+# A site sees a few thousand user agents, and the pattern has hundreds of alternatives.
 @lru_cache(maxsize=10_000)
 def _is_crawler(agent: str) -> bool:
     return bool(is_crawler(agent))

@@ -107,6 +107,7 @@ class Door:
         if route is None:
             await self._pass_on(request, send)
             return
+        # Browsers ask without a key, so this comes before the caller is known.
         if request.method == "OPTIONS":
             await _answer_preflight(send, route.method, headers)
             return
@@ -137,8 +138,10 @@ class Door:
         config = self._config.current
         token = path_key(request) if route.key_in_path else key_text(request)
         key = authenticate(token, request, config, route.scope)
+        # Also of a request that is refused afterwards: the key is in use.
         self._key_use.note(key.digest)
         caller = Caller.of(request, key, self._rates)
+        # A payload is the same for everybody, and a page's SDK reads it once: it is not counted.
         if not route.key_in_path:
             caller.spend(1)
         return Call(request, config, caller)

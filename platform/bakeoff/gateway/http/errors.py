@@ -75,6 +75,7 @@ def of_bounds(error: BoundsError) -> ApiError:
 
 def not_found(kind: str, value: str, project: str, known: Iterable[str]) -> ApiError:
     """Return a 404 with the nearest name there is."""
+    # Names of the caller's own project only: a hint must not tell what other projects have.
     near = get_close_matches(value, list(known), n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return ApiError(

@@ -151,6 +151,7 @@ def list_of_ids(value: Any, name: str) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_LIST:
         raise invalid(name, value, f"a list of at most {MAX_LIST} ids")
     for entry in value:
+        # Not `bounds.text`: the whole body was checked for characters that cannot be stored.
         if not isinstance(entry, str) or not 1 <= len(entry) <= MAX_ID:
             raise invalid(name, entry, f"a text of 1 to {MAX_ID} characters")
     return value
@@ -167,6 +168,7 @@ def json_object(value: Any, name: str) -> dict[str, Any]:
 
 def uuid(value: Any, name: str) -> str:
     """Read a UUID; returned in its canonical form."""
+    # A longer text is no UUID in any of the forms that Python reads.
     if isinstance(value, str) and len(value) <= 64:
         try:
             return str(UUID(value))

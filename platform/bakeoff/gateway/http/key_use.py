@@ -48,6 +48,7 @@ class KeyUse:
         """Write what was noted; while PostgreSQL is away it stays noted."""
         if not self._used:
             return
+        # Swapped before the wait: keys that are used meanwhile belong to the next write.
         used, self._used = self._used, set()
         try:
             connection = await self._connector.connect(writes=True)

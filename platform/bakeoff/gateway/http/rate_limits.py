@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from inference.supervision import WorkStatus
 
+# What several processes admit beyond a rate grows with this; so does the load on Redis as it falls.
 EXCHANGE_SECONDS = 0.5
 MAX_BUCKETS = 100_000
 MUCH = 20  # a bucket is exchanged once this part of it was taken
@@ -92,6 +93,7 @@ class Rates:
             ApiError: 429, with when to come back.
         """
         capacity = self._per_minute.get(kind, 0)
+        # A rate of 0 is no limit, and a batch of one row was counted with its request.
         if not capacity or not count:
             return
         bucket = self._bucket((kind, name), capacity)
@@ -105,6 +107,7 @@ class Rates:
                 f"this {kind} sends more than {capacity} a minute, must wait.",
                 retry_after=max(1, math.ceil(wait)),
             )
+        # May go below zero: a batch larger than the bucket is paid for by waiting longer afterwards.
         bucket.tokens -= count
         bucket.taken += count
         if bucket.taken * MUCH >= capacity:

@@ -47,6 +47,7 @@ class Rest:
         """
         body = await bodies.read(scope, receive, _limits(scope["path"], trusted=trusted))
         outgoing = _Outgoing(send)
+        # Beside the application: its thread must not wait for a client that reads slowly.
         sending = asyncio.create_task(outgoing.run())
         try:
             with bodies.holding(len(body)):
@@ -59,6 +60,7 @@ class Rest:
 
 
 def _limits(path: str, *, trusted: bool) -> BodyLimits:
+    # Forms of pages carry files: they may be larger than what programs send.
     if not is_api(path):
         return FORM
     return BULK if trusted else BodyLimits()

@@ -81,6 +81,7 @@ class BatchHandler:
             if not isinstance(entry, dict):
                 raise invalid("event", entry, "an object")
             check_entry(entry, "event")
+            # The entry's own consent counts before that of its batch.
             if batch.consent is not None:
                 entry = {"consent": batch.consent, **entry}
             times = clock.occurred(entry, "occurred_at")
@@ -134,11 +135,14 @@ class BatchHandler:
     async def _commit(self, call: Call, request: RequestRows) -> dict[str, Any]:
         """Commit the rows of a request and return what was new."""
         key = call.caller.key
+        # Only the entries say whose they are; refused before anything is looked up.
         call.caller.spend_on(request.ids)
         rows = await self._with_units(call, request)
         result: CommitResult | None = None
+        # A request of nothing but links or refusals has nothing to commit.
         if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):
             result = await self._writer.commit(rows)
+            # Only after the commit: one that failed must be tried again with the next event.
             self._exclusions.remember(rows.exclusions)
             actions = [ItemAction(e.unit_id, e.item_id, e.name, e.value) for e in rows.events]
             await self._recent.note(call.config, key.project_id, actions)

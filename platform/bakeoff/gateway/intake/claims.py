@@ -45,6 +45,7 @@ class Claim:
     def why_quarantined(self, unit: str) -> str:
         """Return the reason why it does not count, one of `QuarantinedExposure.Reason`, or nothing."""
         experiment, number = self.experiment, self.epoch
+        # A server decided itself, and may have forced or kept a variant that the hash does not give.
         if self.trusted:
             return ""
         if number == 0:

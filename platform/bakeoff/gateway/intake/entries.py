@@ -82,6 +82,7 @@ def check_entry(entry: dict[str, Any], name: str) -> None:
         BoundsError: the value.
     """
     packed = check(entry, name)
+    # Only a large entry can have large properties: the second pass is rare.
     if len(packed) > MAX_PROPERTIES_BYTES:
         check(entry.get("properties"), "properties", max_bytes=MAX_PROPERTIES_BYTES)
 
@@ -106,6 +107,7 @@ def read_event(
     consent = call.caller.limit(event.consent)
     if not consent.analytics:
         raise ApiError(400, "no_consent", "consent.analytics == false, so the event is not kept.")
+    # An event that names an item and no slate may be credited to the last slate that showed it.
     credited = call.config.credited.get(key.project_id, ())
     row = EventRow(
         project_id=key.project_id,
@@ -147,6 +149,7 @@ def read_exposure(
         raise invalid("variation_id", variant, f"one of {sorted(experiment.variants)}")
     ids = read_ids(segment.ids_of(message, "track"))
     at, _ = reading.occurred(message)
+    # Judged when the unit is known; here only what the message itself can get wrong is refused.
     claim = Claim(experiment, variant, at, trusted=key.kind == SECRET)
     row = ExposureRow(
         project_id=key.project_id,

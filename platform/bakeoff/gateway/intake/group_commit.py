@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from inference.supervision import Supervisor, WorkStatus
 
 logger = logging.getLogger(__name__)
+# Beyond these a request is refused at once: a queue that nobody can empty only makes all of them late.
 MAX_WAITING = 5_000
 MAX_WAITING_BYTES = 256 * 2**20
 MAX_PER_COMMIT = 512
 MAX_BYTES_PER_COMMIT = 8 * 2**20  # PostgreSQL reads it as one value, Redis keeps it as one entry
 COMMIT_TIMEOUT_SECONDS = 3.0
+# Each batch that is spilled waits for its own sync; more at once would only wait for the same disk.
 MAX_SPILLING = 32
 RECONNECT_SECONDS = 0.25
 # How long the first batch of an outage waits for a new connection; the later ones spill at once.
@@ -121,6 +123,7 @@ class GroupCommit:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
             raise _too_busy(f"requests waiting == {MAX_WAITING}, must be fewer") from None
+        # Until it is answered, not until it is taken: a batch being written holds its bytes, too.
         self._waiting_bytes += payload.size
         try:
             return await waiting.done
@@ -135,6 +138,7 @@ class GroupCommit:
         """
         payload = _payload_of(rows)
         try:
+            # Feedback must not overtake its slate: what is spilled first is drained first.
             if not await self._cache.xlen(STREAM):
                 return await self._commit(payload)
             await spill(self._cache, payload)
@@ -177,6 +181,7 @@ class _Writer:
         self._reconnecting: asyncio.Task[None] | None = None
         self._away = False
         self._status: WorkStatus | None = None
+        # Taken off the queue, and too large for the batch it came with: the next one begins with it.
         self._following: _Waiting | None = None
         self._spilling: set[asyncio.Task[None]] = set()
         self._room_to_spill = asyncio.Semaphore(MAX_SPILLING)
@@ -231,6 +236,7 @@ class _Writer:
     async def stop(self) -> None:
         if self._following is not None:
             self._settle([self._following])
+        # What is being spilled at the very end has had its seconds in GroupCommit.stop.
         for task in (self._reconnecting, *self._spilling):
             if task is not None:
                 task.cancel()
@@ -317,6 +323,7 @@ class _Writer:
             await self._reject(batch[0], error)
             return
         middle = len(batch) // 2
+        # In halves: a bad request among hundreds is found in a few commits, and the others are written.
         for half in (batch[:middle], batch[middle:]):
             if spilling := await self._write(half):
                 spilling.add_done_callback(partial(self._settle_spilled, ()))
@@ -340,6 +347,7 @@ class _Writer:
     async def _start_spilling(
         self, batch: Sequence[_Waiting], error: BaseException
     ) -> asyncio.Task[None]:
+        # Without room the writer waits here, so that the queue fills and new requests are refused.
         await self._room_to_spill.acquire()
         spilling = asyncio.create_task(self._keep(batch, stream=STREAM, error=error))
         self._spilling.add(spilling)
@@ -370,6 +378,7 @@ async def _execute(connection: psycopg.AsyncConnection, payload: Payload) -> tup
 
 
 def _finish(waiting: _Waiting, outcome: CommitResult) -> None:
+    # A visitor who left has cancelled the future: setting it would raise, and fail the others.
     if not waiting.done.done():
         waiting.done.set_result(outcome)
 

@@ -71,6 +71,7 @@ class IdentityResolver:
         While PostgreSQL is away, what is not remembered is taken for a unit of its own: by its
         anonymous id if there is one, so that nobody's variant changes at a login.
         """
+        # The common case: no project-wide links, one id per request, no question to the database.
         if not any(self.needs_lookup(config, project, ids) for ids in pairs):
             return [ids[1] or ids[0] or "" for ids in pairs]
         missing = [ids for ids in dict.fromkeys(pairs) if (project, ids) not in self._units]

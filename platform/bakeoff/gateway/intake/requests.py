@@ -25,6 +25,7 @@ from experiments.bounds import MAX_NAME
 if TYPE_CHECKING:
     from datetime import datetime
 
+# A batch is read within the event loop: a longer one would be felt by every other request.
 MAX_EVENTS = 1000
 SEGMENT_BATCH = "/v1/batch"
 NUMBERS = {"thumb": (-1, 1), "rating": (1, 2, 3, 4, 5)}

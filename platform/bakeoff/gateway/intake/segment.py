@@ -31,6 +31,7 @@ def kind_of(message: Any, path: str) -> str:
     """
     if not isinstance(message, dict):
         raise invalid("message", message, "an object")
+    # The path decides: a `type` in the body of /v1/track would be a second opinion.
     kind = path.removeprefix("/v1/") if path != "/v1/batch" else message.get("type")
     if not isinstance(kind, str):
         raise invalid("type", kind, "track, page, screen, identify or alias")

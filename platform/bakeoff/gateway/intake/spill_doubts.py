@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inference.supervision import WorkStatus
 
 T = TypeVar("T")
+# Beyond it an entry may count twice: better than a process that grows while Redis is frozen.
 MAX_DOUBTFUL = 10_000
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 0.25

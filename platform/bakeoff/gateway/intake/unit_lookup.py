@@ -70,6 +70,7 @@ class UnitLookup:
         if rows is None:
             return None
         attributes = rows[0][0] if rows else {}
+        # Also that there are none: a unit without attributes would otherwise be asked for each time.
         self._attributes[project, unit] = (now, attributes)
         return attributes
 
@@ -93,6 +94,7 @@ class UnitLookup:
             if rows is None:
                 return None
             for experiment, *past in rows:
+                # It stays true: an exposure of a later epoch is asked for again, above.
                 exposures[experiment] = self._exposures[experiment, unit] = PastExposure(*past)
         return exposures
 

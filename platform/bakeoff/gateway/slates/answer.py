@@ -97,6 +97,7 @@ class AnswerHandler(Generic[R_contra]):
         Raises:
             ApiError: the request breaks a rule.
         """
+        # From here, not from the door: reading a slow body says nothing of the model.
         started = time.perf_counter()
         kind, config, key = self._kind, call.config, call.caller.key
         surface = find_surface(config, key, request.surface, kind.name)
@@ -114,10 +115,13 @@ class AnswerHandler(Generic[R_contra]):
             context=await kind.recorded_context(request),
         )
         recorded = await self._recorder.record(visitor, chosen, row)
+        # What is not recorded cannot be compared with a shadow's answer; and after the commit, so that
+        # the shadow never finds a slate that does not exist.
         if recorded and self._shadows.wants(visitor, chosen):
             self._shadows.send(visitor, chosen, row, served.shadow_question())
         head = _head(chosen, row, surface.key)
         body = {**head, **kind.body(config, visitor, served.slate)}
+        # Only then named: clients of before the field read an answer that is as it always was.
         if not recorded:
             body["recorded"] = False
         return orjson.dumps(body)

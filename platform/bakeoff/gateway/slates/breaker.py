@@ -6,6 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+# Three in a row open it soon after a model has died; ten of twenty when it fails now and then.
 REMEMBERED = 20
 FAILURES_IN_A_ROW = 3
 FAILURES_OF_REMEMBERED = 10
@@ -31,6 +32,7 @@ class Breaker:
         """Whether a request may ask the model now."""
         if not self.is_open:
             return True
+        # One request tries; the others must not wait for a model that is probably still away.
         if self.trying or time.monotonic() < self.open_until:
             return False
         self.trying = True
@@ -50,6 +52,7 @@ class Breaker:
         in_a_row = len(recent) >= FAILURES_IN_A_ROW and not any(recent[-FAILURES_IN_A_ROW:])
         if self.trying or in_a_row or recent.count(False) >= FAILURES_OF_REMEMBERED:
             if self.is_open:
+                # It failed again at its try: it gets longer to come back, but is never given up.
                 self.pause = min(2 * self.pause, MAX_PAUSE_SECONDS)
             self.open_until, self.trying = time.monotonic() + self.pause, False
             self.outcomes.clear()

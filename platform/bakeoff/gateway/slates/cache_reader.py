@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+# A pipeline is answered as a whole: a longer one would hold its first request up.
 MAX_PER_TRIP = 256
 
 
@@ -47,6 +48,7 @@ class GroupRead:
         """Read a unit's candidates and its newest `limit` items; never raises."""
         done: asyncio.Future[UnitState] = asyncio.get_running_loop().create_future()
         self._waiting.append((candidates, recent, limit, done))
+        # The first of a trip sends it off; those that come before it leaves travel with it.
         if len(self._waiting) == 1:
             # Runs after every request that is ready now has put its read beside this one.
             asyncio.get_running_loop().call_soon(self._depart)
@@ -69,5 +71,6 @@ class GroupRead:
         except (RedisError, OSError):
             values, lists = [None] * len(batch), [[]] * len(batch)
         for (_, _, _, done), precomputed, recent in zip(batch, values, lists, strict=True):
+            # A visitor who left has cancelled it.
             if not done.done():
                 done.set_result(UnitState(precomputed, tuple(item.decode() for item in recent)))

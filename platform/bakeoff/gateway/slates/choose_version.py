@@ -81,6 +81,7 @@ def forced_variants(
     forced = {}
     for experiment in surface.experiments:
         variant = overrides.get(experiment.key)
+        # A link may name an experiment of another surface, or one that has ended.
         if variant is None:
             continue
         if not isinstance(variant, str) or variant not in experiment.variants:
@@ -103,8 +104,10 @@ def choose_version(
         record: what is stored of the unit.
     """
     surface = visitor.surface
+    # Most surfaces have none running: they pay for no look-up of rules.
     if not surface.experiments:
         return ChosenVersion(surface.champion, None, None, "DEFAULT")
+    # Before any rule: a person who tests sees the variant even where the unit is held out.
     for experiment in surface.experiments:
         variant = forced.get(experiment.key)
         if variant is not None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from experiments.assignment import RunningExperiment, RunningVariant
 
 _NO_SLATE = ServedSlate(slots=(), fallback=None, candidate_count=0, candidate_hash="")
+# Forced: a slate of a comparison belongs to no variant and to no analysis of one.
 _PAIRWISE = ChosenVersion(None, None, None, "PAIRWISE", forced=True)
 
 
@@ -52,6 +53,7 @@ class CompareHandler:
             raise ApiError(400, "no_consent", "consent.analytics == false, must be true to compare.")
         treatment, variants = self._draw_sides(experiment)
         sides = {}
+        # One after the other: both draw from one generator, and a comparison is no hot path.
         for side, variant in zip("ab", variants, strict=True):
             version = call.config.version_of(variant)
             served = await self._recommending.serve(request, visitor, version)

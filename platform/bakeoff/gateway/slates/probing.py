@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNIT = "bakeoff-probe"
 TEXT = "Where is my order?"
+# As many as a page shows: a version that can fill ten slots can serve.
 K = 10
 
 

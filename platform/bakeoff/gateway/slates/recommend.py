@@ -100,8 +100,10 @@ class Recommending:
         count = len(candidates.items)
         try:
             answer = await self._remote.scores(version_id, remote, question, count)
+            # As a local scorer gives them, so that both are drawn from alike.
             scores = np.array(answer, dtype=np.float32)
         except RemoteError as error:
+            # Within the variant: another variant's model must never stand in for this one's.
             candidates = replace(candidates, fallback=str(error))
             scores = ranker.score(candidates.items, candidates.recent)
         return fill_slate(ranker, request, candidates, scores, rng=self._rng)
@@ -110,6 +112,7 @@ class Recommending:
         self, surface: SurfaceConfig, version: ServingVersion | None, unit: str
     ) -> UnitState:
         """Read candidates and recent items in one round trip."""
+        # Nothing ranks, so nothing read would be used: the static list needs no cache.
         if version is None or version.ranker is None:
             return NOTHING
         return await self._reader.read(

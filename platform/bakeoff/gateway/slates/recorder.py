@@ -87,6 +87,7 @@ class Recorder:
         rows = Rows(slates=[slate])
         exposure = _exposure(visitor, chosen)
         if exposure is not None and exposure not in self._exposed and chosen.experiment is not None:
+            # Repeated exposures change nothing in an analysis; writing each would double the writes.
             rows.exposures.append(_exposure_row(visitor, chosen.experiment, exposure[2], slate))
         if visitor.excluded:
             rows.exclusions = self._exclusions.rows(visitor.key.project_id, [visitor.unit])

@@ -66,6 +66,7 @@ class RemoteScorer:
         """
         self._cache, self._waiting, self._process = cache, waiting, process
         self._supervisor = supervisor
+        # Answers come in any order, and late ones for nobody: each question has a number of its own.
         self._numbers = itertools.count()
         self._pending: dict[int, asyncio.Future[list[float]]] = {}
         self._breakers: dict[int, Breaker] = {}
@@ -140,6 +141,7 @@ class RemoteScorer:
         try:
             pipe = self._cache.pipeline(transaction=False)
             pipe.rpush(REQUESTS, encode_request(number, self._process, model.digest, until, question))
+            # Without workers the list would grow for ever; the newest are nearest to being answered.
             pipe.ltrim(REQUESTS, -MAX_WAITING, -1)
             await pipe.execute()
             return await answer
@@ -156,6 +158,7 @@ class RemoteScorer:
                     first = await self._waiting.blpop([key], timeout=1)
                     if first is None:
                         continue
+                    # One wait for the first, one command for all that came with it.
                     replies = (first[1], *(await self._waiting.lpop(key, 255) or []))
             except (redis.exceptions.RedisError, OSError):
                 await asyncio.sleep(RETRY_SECONDS)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 MAX_SURFACE = 64
 MAX_TOKEN = 1000
+# Stored with every slate, and read by conditions within the event loop.
 MAX_CONTEXT_BYTES = 8192
+# A slate's propensities are drawn slot by slot: the cost grows with k.
 MAX_K = 100
 MAX_FEATURES = 500
 MAX_LABELS = 100

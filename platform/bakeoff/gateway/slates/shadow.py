@@ -65,6 +65,7 @@ class Shadows:
         try:
             pipe = self._cache.pipeline(transaction=False)
             pipe.rpush(shadow_key(surface_id), body)
+            # A shadow that is slower than its traffic misses some of it, and holds nothing up.
             pipe.ltrim(shadow_key(surface_id), -MAX_SHADOWED, -1)
             await pipe.execute()
         except (redis.exceptions.RedisError, OSError) as error:
