@@ -135,11 +135,11 @@ _SEGMENTS = """
     coalesce((
         SELECT array_agg(name || '=' || left(value, 60))
         FROM unnest(%(attributes)s::text[]) AS name,
-            coalesce(said.attributes ->> name, slate.context ->> name) AS value
+            coalesce(unit.attributes ->> name, slate.context ->> name) AS value
         WHERE value IS NOT NULL), '{}')"""
 _UNIT = """
     LEFT JOIN LATERAL (SELECT attributes FROM experiments_unit AS one
-        WHERE one.project_id = first.project_id AND one.unit_id = first.unit_id LIMIT 1) AS said
+        WHERE one.project_id = first.project_id AND one.unit_id = first.unit_id LIMIT 1) AS unit
         ON true
     LEFT JOIN LATERAL (SELECT context FROM experiments_slate AS s
         WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
@@ -193,7 +193,7 @@ def _dirty_sql(spec: MetricSpec) -> str:
     """SQL of the units whose value may have changed."""
     slates = f"""UNION SELECT unit_id FROM experiments_slate WHERE project_id = %(project)s
         AND experiment_id = %(experiment)s AND {is_new()}"""
-    said = f"""UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s
+    feedback = f"""UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s
         AND {is_new()}"""
     return f"""
         SELECT unit_id FROM experiments_exposure WHERE experiment_id = %(experiment)s AND {is_new()}
@@ -201,7 +201,7 @@ def _dirty_sql(spec: MetricSpec) -> str:
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
             AND name = ANY(%(names)s) AND {is_new()}
         {slates if spec.denominator == SERVED else ""}
-        {said if any(is_feedback(name) for name in spec.names) else ""}
+        {feedback if any(is_feedback(name) for name in spec.names) else ""}
     """
 
 

@@ -26,19 +26,20 @@ _EXAMPLES = f"""
             true AS trusted, false AS approved
         FROM inference_example WHERE surface_id = %(surface)s
         UNION ALL
-        (SELECT DISTINCT ON (slate.recommendation_id) said.unit_id, slate.context ->> 'text',
+        (SELECT DISTINCT ON (slate.recommendation_id) feedback.unit_id, slate.context ->> 'text',
             coalesce(slate.context -> 'features', '{{}}'),
-            CASE said.kind WHEN 'correction' THEN said.text ELSE slate.slots -> 0 ->> 0 END,
-            said.received_at, said.feedback_id, said.trusted, said.reviewed_by <> ''
-        FROM experiments_slate AS slate JOIN experiments_feedback AS said
-            ON said.project_id = slate.project_id
-            AND said.recommendation_id = slate.recommendation_id
+            CASE feedback.kind WHEN 'correction' THEN feedback.text ELSE slate.slots -> 0 ->> 0 END,
+            feedback.received_at, feedback.feedback_id, feedback.trusted, feedback.reviewed_by <> ''
+        FROM experiments_slate AS slate JOIN experiments_feedback AS feedback
+            ON feedback.project_id = slate.project_id
+            AND feedback.recommendation_id = slate.recommendation_id
         WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s
-            AND slate.context ? 'text' AND slate.trainable AND said.trainable AND {counts_now("said")}
-            AND (said.kind = 'correction' OR (said.kind = 'thumb' AND said.value > 0))
-            AND said.item_id = ''
-            AND NOT {is_excluded("said")}
-        ORDER BY slate.recommendation_id, said.kind = 'thumb', said.received_at DESC)
+            AND slate.context ? 'text' AND slate.trainable AND feedback.trainable
+            AND {counts_now("feedback")}
+            AND (feedback.kind = 'correction' OR (feedback.kind = 'thumb' AND feedback.value > 0))
+            AND feedback.item_id = ''
+            AND NOT {is_excluded("feedback")}
+        ORDER BY slate.recommendation_id, feedback.kind = 'thumb', feedback.received_at DESC)
     ) AS every WHERE label <> '' ORDER BY at, id"""
 
 
@@ -60,12 +61,12 @@ def examples_of(surface: Surface) -> Examples:
 _LABELS = f"""
     SELECT DISTINCT label, true FROM inference_example WHERE surface_id = %(surface)s
     UNION
-    SELECT DISTINCT said.text, said.reviewed_by = '' FROM experiments_feedback AS said
-        JOIN experiments_slate AS slate ON slate.recommendation_id = said.recommendation_id
-            AND slate.project_id = said.project_id
-    WHERE said.project_id = %(project)s AND slate.surface_id = %(surface)s
-        AND said.kind = 'correction' AND said.item_id = ''
-        AND {counts_now("said")} AND (said.trusted OR said.reviewed_by <> '')"""
+    SELECT DISTINCT feedback.text, feedback.reviewed_by = '' FROM experiments_feedback AS feedback
+        JOIN experiments_slate AS slate ON slate.recommendation_id = feedback.recommendation_id
+            AND slate.project_id = feedback.project_id
+    WHERE feedback.project_id = %(project)s AND slate.surface_id = %(surface)s
+        AND feedback.kind = 'correction' AND feedback.item_id = ''
+        AND {counts_now("feedback")} AND (feedback.trusted OR feedback.reviewed_by <> '')"""
 
 
 def labels_of_surface(surface: Surface) -> frozenset[str]:

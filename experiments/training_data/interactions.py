@@ -33,9 +33,9 @@ _HAPPENED = f"""
     UNION ALL
     SELECT unit_id, item_id, 'feedback.' || kind, value, received_at, feedback_id, trainable,
         true, recommendation_id
-    FROM experiments_feedback AS said
+    FROM experiments_feedback AS feedback
     WHERE project_id = %(project)s AND item_id <> '' AND 'feedback.' || kind = ANY(%(names)s)
-        AND {counts_now("said")}"""
+        AND {counts_now("feedback")}"""
 
 
 # Where an item stood in the slate that was acted on, from 1.
