@@ -103,6 +103,7 @@ def _count_exposures(
     span: TransactionRange,
 ) -> None:
     """Add new exposures to the counts; of a unit in two variants, the later one is a crossover."""
+    # An earlier roll-up may have counted the variant in this epoch: its counts are added to.
     cursor.execute(
         f"""
         WITH seen AS (
@@ -154,6 +155,8 @@ def _observe_new_units(
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
     broken_down = bool(experiment.segments)
+    # First exposures by time, of one time by id, so that no plan decides which comes first. A unit that
+    # was observed before keeps its variant: DO NOTHING. Its segments count once, not once per metric.
     cursor.execute(
         f"""
         WITH first AS (
@@ -219,6 +222,7 @@ def _update_values(
     span: TransactionRange,
 ) -> None:
     """Recompute the values of touched units, and correct the totals of those already counted."""
+    # MATERIALIZED: inlined, `fresh` would compute each value once per column that uses it.
     compiled = compile_metric(spec)
     corrections = _CORRECT_SKETCH if spec.kind == "quantile" else ""
     cursor.execute(
@@ -282,6 +286,7 @@ def _close_batch(
     now: datetime,
 ) -> bool:
     """Put every unit whose window has passed into a batch; return whether there was any."""
+    # Segments keep no batches: theirs is 0, and later batches add to it.
     sketch = f""", moved AS (
             SELECT variant_id, epoch, segment, {bucket_of("value")} AS bucket, 1 AS units
             FROM complete CROSS JOIN unnest('{{""}}'::text[] || segments) AS segment

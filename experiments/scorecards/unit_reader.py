@@ -214,6 +214,7 @@ class UnitReader:
 
     def _sum_changes(self, metric: MetricColumn) -> dict[Any, dict[str, dict[str, Any]]]:
         """Sum by how each look changes a unit's products: the new ones less those of its last look."""
+        # Rows hold a unit's running sums, so its row before is what its last look had counted.
         sums = []
         for name, product in _PRODUCTS.items():
             sums.append(f"({product}) - coalesce(lag({product}) OVER by_unit, 0) AS {name}")
@@ -232,6 +233,7 @@ class UnitReader:
         return added
 
     def _sum_buckets(self, metric: MetricColumn) -> dict[Any, dict[str, dict[str, Any]]]:
+        # A unit leaves the bucket of its look before; without several rows of one there is no window.
         bucket = bucket_of("y", integer="BIGINT")
         rows = self._rows(
             f"""WITH numbers AS (

@@ -208,6 +208,7 @@ class UnitRows:
         """
         if rows > MAX_ROWS_COMPARED:
             return
+        # By hash: rows of any number of columns are compared without holding them.
         ((distinct, fewest, largest),) = self.query(
             "SELECT count(*), min(n), max(n) FROM (SELECT count(*) AS n FROM loaded GROUP BY row_hash)"
         )
@@ -269,6 +270,7 @@ class UnitRows:
                 FROM summed WHERE {outside}"""
             )
             return
+        # Up to each look in their order; a covariate is known before all of them, from any row.
         running = [
             f"{self._total(c)}(value_{n}) OVER so_far AS value_{n}" for n, c in enumerate(self.columns)
         ]

@@ -67,6 +67,7 @@ def compare_proportions(
     sd_c = (mean_c * (1 - mean_c) / (a_c + b_c + 1)) ** 0.5
 
     def over(mean: float, sd: float) -> tuple[np.ndarray, np.ndarray]:
+        # Beyond that many standard deviations a Beta has nothing that a float would notice.
         low, high = max(mean - 12 * sd, 0.0), min(mean + 14 * sd, 1.0)
         nodes, weights = _legendre()
         return (high - low) / 2 * nodes + (high + low) / 2, (high - low) / 2 * weights

@@ -88,6 +88,6 @@ def one_sided_p_value(z: float, n: int, *, alpha: float, planned_n: float) -> fl
         return 1.0
     a = n * mixture_scale(2 * alpha, planned_n) ** 2
     exponent = z * z * a / (2 * (a + 1))
-    if exponent > 700:
+    if exponent > 700:  # e^709 is the largest float; the p-value is below every float there
         return 0.0
     return min(math.sqrt(a + 1) / (2 * math.expm1(exponent)), 1.0) if exponent > 0 else 1.0

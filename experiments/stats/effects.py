@@ -73,6 +73,7 @@ def _linearise(kind: Kind, summary: Totals | Moments) -> _Linear:
     if m.d == 0:
         raise StatisticsError("sum of the denominator == 0, must not be zero.")
     r = m.y / m.d
+    # A quadratic form that cannot be negative, but for rounding where y is r times d throughout.
     squares = (m.yy - 2 * r * m.yd + r * r * m.dd) / (m.d * m.d)
     variance = max(squares, 0.0) / (m.n - 1)
     if m.ww == 0 or m.w == 0:  # a covariate without a denominator of its own
@@ -150,6 +151,7 @@ def _compare_proportions(c: _Linear, t: _Linear) -> Effect:
         control=c.level,
         treatment=t.level,
         estimate=estimate,
+        # 0 of n against n of n has no unpooled error; the pooled one stands in for display.
         se=math.sqrt(var_c + var_t) or test_se,
         statistic=estimate / test_se,
         control_n=c.n,
@@ -376,6 +378,7 @@ def stratify(effects: Sequence[Effect]) -> Effect:
 def _common_shift(strata: Sequence[Stratum]) -> float:
     """Return the shift of the treatment at which its shares below the quantiles are the control's."""
     reaches = [stratum.reach for stratum in strata]
+    # One beyond the reach: there the excess has the two signs that a root finder needs.
     low, high = min(low for low, _ in reaches) - 1, max(high for _, high in reaches) + 1
 
     def excess(shift: float) -> float:

@@ -85,6 +85,7 @@ def _shares_of_alpha(inputs: LookInput, primaries: Mapping[str, GatedEstimate]) 
     k = len(inputs.treatments)
     shares = dict.fromkeys(inputs.treatments, k)
     if inputs.policy.rule == "fixed":
+        # Equal p-values in the order of names, so that a look can be recomputed to the last bit.
         ranked = sorted((row.tested.p_value, v) for v, row in primaries.items() if row.tested)
         for rank, (p_value, variant) in enumerate(ranked):
             if p_value > inputs.policy.alpha / (k - rank):

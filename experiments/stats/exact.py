@@ -116,6 +116,7 @@ def log_mean_exp(
     """Return ln E[exp(θ X)], X hypergeometric: the normaliser of the non-central distribution."""
     low, high = max(0, conversions - control_n), min(treatment_n, conversions)
     parts, base = [], []
+    # log-sum-exp in chunks: neither the ways (10^thousands) nor an array of millions fit otherwise.
     for start in range(low, high + 1, CHUNK):
         k = np.arange(start, min(start + CHUNK, high + 1), dtype=float)
         log_ways = -(
@@ -149,6 +150,7 @@ def add_batches(state: ExactState, batches: Iterable[Batch], *, spread: float) -
     for batch in batches:
         total = total + log_likelihood_ratios(batch, both)
         count += 1
+        # 1 / e of an e-process is valid at its smallest too, and no p exceeds 1.
         p_value = min(p_value, math.exp(-max(_log_mixture(total[:NODES], spread), 0.0)))
     return ExactState(count, tuple(total[:NODES].tolist()), tuple(total[NODES:].tolist()), p_value)
 
@@ -186,6 +188,7 @@ def _lowest(theta: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     if at in {0, len(theta) - 1}:
         return float(theta[at])
     before, here, after = outside[at - 1 : at + 2]
+    # Three equal points have no lowest one: half a step says "not 0" without saying much else.
     shift = 0.5 * (before - after) / (before - 2 * here + after)
     return float(theta[at] + (shift or 0.5) * STEP)
 

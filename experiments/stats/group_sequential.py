@@ -133,6 +133,7 @@ def take_step(
         raise StatisticsError(f"alpha == {alpha:g}, must be in (0, 1).")
     if not 0 < t < math.inf:
         raise StatisticsError(f"information fraction == {t:g}, must be positive.")
+    # Rounding may take a digit back; units that are taken out of an experiment take more.
     if t < state.t - 1e-12:
         raise StatisticsError(f"information fraction == {t:g}, was {state.t:g}: it cannot shrink.")
     reaches_the_end = state.t < 1 <= t  # what is left must be spent, however small the step
@@ -141,15 +142,18 @@ def take_step(
     step = math.sqrt(t - state.t)
     points, density = np.array(state.points), np.array(state.density)
     due = spending(alpha, t)
+    # What was spent is not given back, whatever rounding or a smaller share of alpha says.
     per_side = max(due - state.spent, 0.0) / 2
 
     def crossing(bound: float) -> float:
         """Chance to lie above `bound` (a value of z) at this look and nowhere before."""
         return float(density @ ndtr((points - bound * math.sqrt(t)) / step))
 
+    # Of early looks so little is due that no float holds its tail: the bound is as good as none.
     bound = _FARTHEST
     if crossing(_FARTHEST) < per_side:
         target = math.log(per_side)
+        # On the log scale: what is due spans hundreds of orders of magnitude, and 1e-320 is no 0.
         bound = float(
             brentq(lambda b: math.log(max(crossing(b), 1e-320)) - target, 0.0, _FARTHEST, xtol=1e-10)
         )
@@ -179,6 +183,7 @@ def _grid(bound: float, t: float) -> tuple[NDArray[np.float64], NDArray[np.float
         ),
     )
     inside = z[(z > -bound) & (z < bound)]
+    # The bounds themselves are points of the grid, as the density ends there with a jump.
     odd = np.concatenate([[-bound], inside, [bound]])
     points = np.empty(2 * len(odd) - 1)
     points[0::2], points[1::2] = odd, (odd[1:] + odd[:-1]) / 2
@@ -274,6 +279,7 @@ def crossing_probabilities(
         lower = float(density @ ndtr((-bound * root - centre) / step))
         inside = ndtr((hole * root - centre) / step) - ndtr((-hole * root - centre) / step)
         ended.append((upper, lower, float(density @ inside) if hole > 0 else 0.0))
+        # Beyond 9 standard errors lies 1e-19 of the mass.
         new, weights = _even_grid(min(bound, 9.0), hole)
         new, weights = new * root, weights * root
         kernel = np.exp(-0.5 * ((new[:, None] - centre[None, :]) / step) ** 2)

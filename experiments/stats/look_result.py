@@ -65,6 +65,7 @@ class LookResult:
     leaving: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, SpentAlpha] = field(default_factory=dict)
     schema: int = SCHEMA
+    # Not compared: a result that is read back has none, and is the same result.
     states: Mapping[str, RuleState] = field(default_factory=dict, compare=False)
     crossed: Sequence[str] = field(default=(), compare=False)
 

@@ -199,6 +199,7 @@ class Design:
     mean_stop: tuple[float, float, float]
 
 
+# A form asks for the same few designs again and again, and each is seconds of integration.
 @lru_cache(maxsize=64)
 def design(
     rule: Rule,
@@ -234,6 +235,7 @@ def design(
             inner = [futility_bound(t, drift=plan, final_bound=bounds[-1]) for t in fractions]
         return crossing_probabilities(fractions, bounds, drift=drift, inner=inner)
 
+    # The futility bound depends on the drift, which depends on what the bound costs: solved as one.
     drift = float(brentq(lambda d: ends(d, d).upper.sum() - power, 0.1, 10.0, xtol=1e-7))
     return Design(
         drift=drift,
@@ -315,7 +317,7 @@ def days_for(
     weeks, rest = divmod(units, sum(week))
     days = 7 * int(weeks)
     for daily in week:
-        if rest <= 1e-9:
+        if rest <= 1e-9:  # rounding must not ask for one day more
             break
         rest -= daily
         days += 1

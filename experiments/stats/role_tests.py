@@ -95,7 +95,7 @@ def run_role_test(ground: Ground, row: GatedEstimate) -> Comparison:
         variant=row.variant,
         effect=effect,
         shrunk=shrink(effect.estimate, effect.se, _detectable(ground, effect)),
-        p_value=max(test.p_value, MIN_P),
+        p_value=max(test.p_value, MIN_P),  # no p is zero, whatever a float can hold
         level=test.level,
         probability_better=better,
         expected_loss=loss,
@@ -142,6 +142,7 @@ def _detectable(ground: Ground, effect: Effect) -> float:
 
 def _test(ground: Ground, metric: MetricInput, effect: Effect) -> _IntervalTest:
     """Return the test that the metric's role asks for, with its interval."""
+    # A metric of a shorter window may have units before the primary has its first.
     policy, outcome, units = ground.policy, ground.outcome, max(ground.units, 1)
     if metric.role == "primary" and outcome is not None:
         return _IntervalTest(outcome.critical, outcome.interval, outcome.p_value, outcome.level)

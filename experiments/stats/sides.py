@@ -138,6 +138,7 @@ def compare_sides(kind: str, c: Side, t: Side) -> Part:
     """Compare two variants at each look."""
     if kind == "median":
         return _compare_medians(c, t)
+    # Looks before an epoch begins divide 0 by 0; `paths_of` weighs them with 0.
     with np.errstate(invalid="ignore", divide="ignore"):
         apart, variances = t.level - c.level, [c.variance, t.variance]
         if kind == "covariate":
@@ -176,6 +177,7 @@ def _compare_medians(c: Side, t: Side) -> Part:
         sides = [side.extra[0][:, : round(float(side.n[0, look]))] for side in (c, t)]
         pooled = np.concatenate(sides, axis=1)
         n = pooled.shape[1]
+        # Selection in linear time: a full sort of every look would dominate a simulation.
         middle = np.partition(pooled, (n - 1) // 2, axis=1)[:, (n - 1) // 2][:, None]
         below, equal = (np.stack([f(one, middle).sum(axis=1) for one in sides])
                         for f in (np.less, np.equal))  # fmt: skip
@@ -243,6 +245,7 @@ def _too_few(
         for name in ("control_n", "treatment_n")
     ]
     sizes = np.stack([n_c, n_t], axis=-1).reshape(-1, 2)
+    # Gates depend on the sizes alone, of which there are few: not one call per experiment and look.
     distinct, inverse = np.unique(sizes, axis=0, return_inverse=True)
     gates = np.array([gate_of(policy, kind, int(c), int(t)) for c, t in distinct.tolist()])
     return np.asarray(np.minimum(*expected) < gates[inverse.reshape(-1)].reshape(n_c.shape))
@@ -258,6 +261,7 @@ def _as_normal(t: Array, df: Array) -> Array:
 
 def _guard_proportions(statistic: Array, parts: Sequence[Part], few: NDArray[np.bool_]) -> None:
     """Put the exact tail's deviate in the place of the statistic where counts are few."""
+    # Equal counts recur across experiments, and an exact tail is the slow step.
     known: dict[tuple[float, ...], float] = {}
     for place in zip(*np.nonzero(few & (np.abs(statistic) > WORTH_A_TAIL)), strict=True):
         counts = tuple(float(column[place]) for part in parts for column in part[4:])

@@ -103,6 +103,7 @@ def apply_rule(policy: Policy, paths: Paths, *, act_on_futility: bool | None = N
         futile = np.zeros_like(beyond)
     ends = beyond | futile
     last = paths.statistic.shape[1] - 1
+    # argmax of booleans is the first look that ends it, and 0 where none does.
     stop = np.where(ends.any(axis=1), ends.argmax(axis=1), last)
     rows = np.arange(len(stop))
     crossed = beyond[rows, stop]
@@ -148,6 +149,7 @@ def _log_ratios(
 ) -> Array:
     """Return the log likelihood ratios of one batch of every experiment, shape (experiments, nodes)."""
     keys = np.column_stack([rows[:, 0], rows[:, 2], rows[:, 1] + rows[:, 3]])
+    # Margins recur across experiments; their normaliser is the slow step.
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     table = np.empty((len(unique), len(theta)))
     for n, (n_t, n_c, conversions) in enumerate(unique.tolist()):

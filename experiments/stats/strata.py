@@ -110,6 +110,7 @@ class ProportionStratum:
         a0 = self.control_x * d * (1 - d) / n
         q = (a2 / 3) ** 3 - a1 * a2 / 6 + a0 / 2
         p = math.copysign(math.sqrt(max((a2 / 3) ** 2 - a1 / 3, 0.0)), q)
+        # Rounding takes the cosine a digit beyond 1 at the ends, and p is 0 where all roots are one.
         cosine = min(max(q / p**3, -1.0), 1.0) if p else 0.0
         root = 2 * p * math.cos((math.pi + math.acos(cosine)) / 3) - a2 / 3
         return min(max(root, 0.0, -d), 1.0, 1.0 - d)
@@ -121,6 +122,7 @@ class ProportionStratum:
         a = (self.control_n + self.treatment_n) * ratio
         b = ratio * (self.treatment_n + self.control_x) + self.treatment_x + self.control_n
         c = self.control_x + self.treatment_x
+        # This form of the quadratic root loses no digits where b² is far larger than 4ac.
         root = 2 * c / (b + math.sqrt(max(b * b - 4 * a * c, 0.0)))
         return min(root, 1.0, 1.0 / ratio)
 
@@ -212,6 +214,7 @@ class _Steps:
 
     def second_moment(self, below: float) -> float:
         """Return Σ s² of the scores s: 1 below a value, 0 above, the share below within its bucket."""
+        # The rank of the largest unit lies at the end of the last bucket, not behind it.
         k = min(int(np.searchsorted(self.below[1::2], below)), len(self.below) // 2 - 1)
         low, high = self.below[2 * k], self.below[2 * k + 1]
         inside = min(max((below - low) / (high - low), 0.0), 1.0)
@@ -270,10 +273,12 @@ class QuantileStratum:
         rank = self.q * n
         k = min(max(int(np.searchsorted(pooled, rank)), 1), len(knots) - 1)
         step = pooled[k] - pooled[k - 1]
+        # Between two knots no unit may lie: any value there is the quantile, and the lower is taken.
         part = min(max((rank - pooled[k - 1]) / step, 0.0), 1.0) if step > 0 else 0.0
         c = float(below_c[k - 1] + part * (below_c[k] - below_c[k - 1]))
         t = float(below_t[k - 1] + part * (below_t[k] - below_t[k - 1]))
         moment = (control.second_moment(c) + self.treatment.second_moment(t)) / n
+        # Below 0 by rounding alone, where every unit shares one bucket.
         variance = max(moment - self.q * self.q, 0.0) * n / (n - 1)
         apart = 1 / self.control_n + 1 / self.treatment_n
         return Distance(c / self.control_n - t / self.treatment_n, variance * apart)

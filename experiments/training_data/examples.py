@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from inference.models import Surface
     from inference.training.snapshot import Examples
 
+# Of one answer the correction comes before the thumb, and of two the later: DISTINCT ON keeps one.
+# In the end by time and id: training on the same rows in another order would give another model.
 _EXAMPLES = f"""
     SELECT unit_id, text, features, label, extract(epoch FROM at)::float8, trusted, approved FROM (
         SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id,
