@@ -157,7 +157,7 @@ def units_until_rolled_back(
                 "new": Totals.of_proportion(0, per_look),
             }
             sums = {name: sums[name] + new[name] for name in sums}
-            metric = MetricInput("m", "proportion", "primary", True, 0.0, [dict(sums)])
+            metric = MetricInput("m", "proportion", "primary", "increase", 0.0, [dict(sums)])
             result = take_look(
                 LookInput(policy, "old", ["new"], [metric], [], 0, 1.0, states=states, batches=[new])
             )

@@ -136,7 +136,7 @@ def _experiment(control, treatment, units, policy: Policy, salt: str) -> tuple[s
                 policy=policy,
                 control="control",
                 treatments=["treatment"],
-                metrics=[MetricInput("clicks", "mean", "primary", True, 0.05, [totals])],
+                metrics=[MetricInput("clicks", "mean", "primary", "increase", 0.05, [totals])],
                 exposures=[
                     ({k: len(v) for k, v in groups.items()}, {"control": 0.5, "treatment": 0.5})
                 ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from experiments.kinds import direction_of
+from experiments.kinds import DIRECTIONS, direction_of
 from experiments.stats.quantiles import Sketch
-from experiments.stats.totals import Totals
+from experiments.stats.totals import StatisticsError, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,9 @@ class MetricInput:
         epochs: totals by variant, or sketches of a quantile, one mapping per epoch.
         quantile: which, of kind quantile.
         uncapped: totals of the same units without the cap, where values are capped.
+
+    Raises:
+        StatisticsError: the direction is none.
     """
 
     key: str
@@ -41,6 +44,13 @@ class MetricInput:
     epochs: Sequence[Mapping[str, Summary]]
     quantile: float = 0.5
     uncapped: Sequence[Mapping[str, Totals]] = ()
+
+    def __post_init__(self) -> None:
+        # Until 0.1 it was a boolean, and True would quietly count as "not increase".
+        if self.direction not in DIRECTIONS:
+            raise StatisticsError(
+                f"direction == {self.direction!r}, must be one of {list(DIRECTIONS)}."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return every field as plain values."""

@@ -41,7 +41,7 @@ def test_a_stored_look_is_recomputed_to_the_last_bit(rule):
         control="a",
         treatments=["b"],
         metrics=[
-            MetricInput(kind, kind, role, True, 0.05, [totals[kind]])
+            MetricInput(kind, kind, role, "increase", 0.05, [totals[kind]])
             for kind, role in zip(kinds, roles, strict=True)
         ],
         exposures=[({"a": 400, "b": 400}, {"a": 0.5, "b": 0.5})],

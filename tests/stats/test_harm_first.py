@@ -29,11 +29,11 @@ def look(*metrics: MetricInput, treatments=("new",), **policy) -> LookInput:
 
 
 def primary(kind="proportion", **sides: Totals) -> MetricInput:
-    return MetricInput("clicks", kind, "primary", True, 0.0, [sides])
+    return MetricInput("clicks", kind, "primary", "increase", 0.0, [sides])
 
 
 def errors(**sides: Totals) -> MetricInput:
-    return MetricInput("errors", "proportion", "guardrail", False, 0.05, [sides])
+    return MetricInput("errors", "proportion", "guardrail", "decrease", 0.05, [sides])
 
 
 def units_until_rolled_back(rule: str, planned: int, rates=(0.3, 0.0), per_look: int = 10) -> int:

@@ -197,7 +197,7 @@ def test_false_positives_of_the_whole_rule():
                     policy=policy,
                     control="control",
                     treatments=["treatment"],
-                    metrics=[MetricInput("m", "mean", "primary", True, 0.05, [dict(sums)])],
+                    metrics=[MetricInput("m", "mean", "primary", "increase", 0.05, [dict(sums)])],
                     exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
                     crossover_units=0,
                     elapsed_seconds=1.0,

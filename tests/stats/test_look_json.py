@@ -60,9 +60,9 @@ def inputs(draw) -> LookInput:
         control="control",
         treatments=["b"],
         metrics=[
-            MetricInput("paid", "proportion", "primary", True, 0.0, [totals]),
-            MetricInput("latency", "quantile", "guardrail", False, 0.05, [sketch], quantile=0.9),
-            MetricInput("spent", "mean", "secondary", True, 0.0, [totals], uncapped=[totals]),
+            MetricInput("paid", "proportion", "primary", "increase", 0.0, [totals]),
+            MetricInput("latency", "quantile", "guardrail", "decrease", 0.05, [sketch], quantile=0.9),
+            MetricInput("spent", "mean", "secondary", "increase", 0.0, [totals], uncapped=[totals]),
         ],
         exposures=[(exposed, weights)],
         crossover_units=draw(counts),
@@ -90,7 +90,7 @@ def test_inputs_are_read_back_and_judged_the_same(first):
 
 def test_segments_keep_their_levels():
     totals = {"control": Totals.of_proportion(30, 100), "b": Totals.of_proportion(45, 100)}
-    metric = MetricInput("paid", "proportion", "primary", True, 0.0, [totals])
+    metric = MetricInput("paid", "proportion", "primary", "increase", 0.0, [totals])
     look = LookInput(
         policy=Policy(),
         control="control",

@@ -91,7 +91,7 @@ def test_segments_are_adjusted_for_their_number():
         {"control": Totals.of(rng.normal(0, 1, 300)), "treatment": Totals.of(rng.normal(1, 1, 300))}
     ]
     segments["s=empty"] = [{}]
-    metric = MetricInput("m", "mean", "primary", True, 0.0, [])
+    metric = MetricInput("m", "mean", "primary", "increase", 0.0, [])
     rows = compare_segments(metric, segments, control="control", treatments=["treatment"])
     by_segment = {row.segment: row for row in rows}
     assert by_segment["s=real"].adjusted_p_value < 1e-10

@@ -65,7 +65,7 @@ def test_the_fast_simulation_decides_as_the_look_does(rule):
                     policy=policy,
                     control="control",
                     treatments=["treatment"],
-                    metrics=[MetricInput("m", "proportion", "primary", True, 0.0, [dict(sums)])],
+                    metrics=[MetricInput("m", "proportion", "primary", "increase", 0.0, [dict(sums)])],
                     exposures=[({"control": 50, "treatment": 50}, {"control": 0.5, "treatment": 0.5})],
                     crossover_units=0,
                     elapsed_seconds=1.0,
@@ -205,7 +205,7 @@ def test_large_batches_are_summed_in_pieces():
 def test_one_look_is_one_look():
     policy = policy_of("fixed", planned_units=100)
     metric = MetricInput(
-        "m", "proportion", "primary", True, 0.0,
+        "m", "proportion", "primary", "increase", 0.0,
         [{"control": Totals.of_proportion(40, 100), "treatment": Totals.of_proportion(45, 100)}],
     )  # fmt: skip
     look_input = LookInput(policy, "control", ["treatment"], [metric], [], 0, 1.0)
@@ -221,7 +221,7 @@ def test_holm_lets_a_second_treatment_pass_where_bonferroni_would_not():
         "strong": Totals.of_proportion(500, 2000),
         "weak": Totals.of_proportion(453, 2000),
     }
-    metric = MetricInput("m", "proportion", "primary", True, 0.0, [totals])
+    metric = MetricInput("m", "proportion", "primary", "increase", 0.0, [totals])
     policy = policy_of("fixed", planned_units=100)
     result = take_look(LookInput(policy, "control", ["strong", "weak"], [metric], [], 0, 1.0))
     rows = {row.variant: row for row in result.comparisons}
@@ -247,7 +247,7 @@ def test_it_refuses_what_cannot_be(call, message):
 
 
 def test_exact_asks_for_a_proportion():
-    metric = MetricInput("m", "mean", "primary", True, 0.0, [{}])
+    metric = MetricInput("m", "mean", "primary", "increase", 0.0, [{}])
     with pytest.raises(StatisticsError, match="must be a proportion"):
         take_look(LookInput(policy_of("exact"), "control", ["treatment"], [metric], [], 0, 1.0))
 

@@ -151,7 +151,7 @@ def random_input(draws: Draws, exact: float) -> LookInput:
             f"m{n}",
             kind.removesuffix(" with covariate"),  # type: ignore[arg-type]
             role,  # type: ignore[arg-type]
-            bool(rng.random() < 0.5) if n else True,
+            ("increase" if rng.random() < 0.5 else "decrease") if n else "increase",
             0.05,
             epochs if n == 0 else [draws.sides(kind, sizes)],
             quantile=float(rng.choice([0.1, 0.5, 0.9])),
