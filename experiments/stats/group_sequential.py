@@ -129,19 +129,12 @@ def take_step(
     Raises:
         StatisticsError: alpha or t is out of range, or information was lost.
     """
-    if not 0 < alpha < 1:
-        raise StatisticsError(f"alpha == {alpha:g}, must be in (0, 1).")
-    if not 0 < t < math.inf:
-        raise StatisticsError(f"information fraction == {t:g}, must be positive.")
-    # Rounding may take a digit back; units that are taken out of an experiment take more.
-    if t < state.t - 1e-12:
-        raise StatisticsError(f"information fraction == {t:g}, was {state.t:g}: it cannot shrink.")
+    _check_step(state, t, alpha)
     reaches_the_end = state.t < 1 <= t  # what is left must be spent, however small the step
     if t - state.t < MIN_STEP and not reaches_the_end:
         return state
-    step = math.sqrt(t - state.t)
+    step, due = math.sqrt(t - state.t), spending(alpha, t)
     points, density = np.array(state.points), np.array(state.density)
-    due = spending(alpha, t)
     # What was spent is not given back, whatever rounding or a smaller share of alpha says.
     per_side = max(due - state.spent, 0.0) / 2
 
@@ -149,14 +142,7 @@ def take_step(
         """Chance to lie above `bound` (a value of z) at this look and nowhere before."""
         return float(density @ ndtr((points - bound * math.sqrt(t)) / step))
 
-    # Of early looks so little is due that no float holds its tail: the bound is as good as none.
-    bound = _FARTHEST
-    if crossing(_FARTHEST) < per_side:
-        target = math.log(per_side)
-        # On the log scale: what is due spans hundreds of orders of magnitude, and 1e-320 is no 0.
-        bound = float(
-            brentq(lambda b: math.log(max(crossing(b), 1e-320)) - target, 0.0, _FARTHEST, xtol=1e-10)
-        )
+    bound = _bound_of(crossing, per_side)
     new_points, weights = _grid(min(bound, _EDGE), t)
     kernel = np.exp(-0.5 * ((new_points[:, None] - points[None, :]) / step) ** 2)
     new_density = weights * (kernel @ density) / (step * math.sqrt(2 * math.pi))
@@ -166,6 +152,30 @@ def take_step(
         bound=bound,
         points=tuple(new_points.tolist()),
         density=tuple(new_density.tolist()),
+    )
+
+
+def _check_step(state: SequentialState, t: float, alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise StatisticsError(f"alpha == {alpha:g}, must be in (0, 1).")
+    if not 0 < t < math.inf:
+        raise StatisticsError(f"information fraction == {t:g}, must be positive.")
+    # Rounding may take a digit back; units that are taken out of an experiment take more.
+    if t < state.t - 1e-12:
+        raise StatisticsError(f"information fraction == {t:g}, was {state.t:g}: it cannot shrink.")
+
+
+def _bound_of(crossing: Callable[[float], float], per_side: float) -> float:
+    """Return the value of z above which a chance lies.
+
+    Of early looks so little is due that no float holds its tail: the bound is as good as none.
+    """
+    if crossing(_FARTHEST) >= per_side:
+        return _FARTHEST
+    target = math.log(per_side)
+    # On the log scale: what is due spans hundreds of orders of magnitude, and 1e-320 is no 0.
+    return float(
+        brentq(lambda b: math.log(max(crossing(b), 1e-320)) - target, 0.0, _FARTHEST, xtol=1e-10)
     )
 
 

@@ -121,33 +121,22 @@ def check_sample_ratio(
     Raises:
         StatisticsError: a weight is negative, or they sum to nothing.
     """
-    log_e = dict.fromkeys(CONCENTRATIONS, 0.0)
-    leaks: dict[str, int] = {}
     expected: dict[str, float] = {}
     observed: dict[str, float] = {}
-    statistic, freedom = 0.0, 0
+    leaks: dict[str, int] = {}
     for counts, weights in epochs:
         used = _used(weights)
         total = sum(counts.get(key, 0) for key in used)
-        for key in weights.keys() - used.keys():
-            if counts.get(key, 0):
-                leaks[key] = leaks.get(key, 0) + counts[key]
         for key, share in used.items():
             expected[key] = expected.get(key, 0.0) + total * share
             observed[key] = observed.get(key, 0.0) + counts.get(key, 0)
-        if len(used) < 2 or not total:
-            continue
-        row, shares = [counts.get(key, 0) for key in used], list(used.values())
-        statistic += chi_square(row, shares)[0]
-        freedom += len(used) - 1
-        for concentration in CONCENTRATIONS:
-            log_e[concentration] += log_bayes_factor(row, shares, concentration=concentration)
+        # In the order of the weights, so that a look can be recomputed to the last letter.
+        for key in weights:
+            if key not in used and counts.get(key, 0):
+                leaks[key] = leaks.get(key, 0) + counts[key]
+    tables = _tables(epochs)
+    p_value = _p_of_one_look(tables) if one_look else min(min_p_before, _p_of_any_look(tables))
     units = sum(observed.values()) or 1.0
-    mean_log_e = float(np.logaddexp.reduce(list(log_e.values()))) - math.log(len(log_e))
-    if one_look:
-        p_value = float(chdtrc(freedom, statistic)) if freedom else 1.0
-    else:
-        p_value = min(min_p_before, math.exp(-max(mean_log_e, 0.0)))
     return SampleRatio(
         p_value=p_value,
         expected={key: value / units for key, value in expected.items()}
@@ -157,6 +146,37 @@ def check_sample_ratio(
         leaks=leaks,
         healthy=p_value >= alpha and not leaks,
     )
+
+
+def _tables(
+    epochs: Sequence[tuple[Mapping[str, int], Mapping[str, float]]],
+) -> list[tuple[list[int], list[float]]]:
+    """Return counts and shares of each epoch that a ratio can be tested in, each of shape (k,)."""
+    tables = []
+    for counts, weights in epochs:
+        used = _used(weights)
+        row = [counts.get(key, 0) for key in used]
+        if len(used) > 1 and any(row):
+            tables.append((row, list(used.values())))
+    return tables
+
+
+def _p_of_one_look(tables: Sequence[tuple[list[int], list[float]]]) -> float:
+    """Return the p-value of the chi-square statistics' sum: independent epochs add up."""
+    statistic = sum(chi_square(row, shares)[0] for row, shares in tables)
+    freedom = sum(len(row) - 1 for row, _ in tables)
+    return float(chdtrc(freedom, statistic)) if freedom else 1.0
+
+
+def _p_of_any_look(tables: Sequence[tuple[list[int], list[float]]]) -> float:
+    """Return 1 / e of the mean of the e-values of both concentrations, at most 1."""
+    log_e = [
+        sum(log_bayes_factor(row, shares, concentration=concentration) for row, shares in tables)
+        for concentration in CONCENTRATIONS
+    ]
+    # On the log scale: an e-value of a large mismatch passes the floats.
+    mean_log_e = float(np.logaddexp.reduce(log_e)) - math.log(len(log_e))
+    return math.exp(-max(mean_log_e, 0.0))
 
 
 def _planned(

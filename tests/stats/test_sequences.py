@@ -65,6 +65,14 @@ def test_a_leak_is_not_a_mismatch_but_no_less_unhealthy():
     assert not result.healthy
 
 
+def test_leaks_are_named_in_the_order_of_the_weights():
+    """A reason holds them in words, and must be the same when a look is recomputed."""
+    names = [f"leak-{n}" for n in range(12)]
+    counts = dict.fromkeys(reversed(names), 1) | {"a": 50, "b": 50}
+    weights = {"a": 0.5, "b": 0.5} | dict.fromkeys(names, 0.0)
+    assert list(check_sample_ratio([(counts, weights)], alpha=0.001).leaks) == names
+
+
 @pytest.mark.parametrize(("alpha", "planned"), [(0.0, 10), (1.0, 10), (0.05, 0)])
 def test_sequence_refuses_impossible_settings(alpha, planned):
     with pytest.raises(StatisticsError, match="must be"):
