@@ -8,11 +8,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from django.db import connection
 
 from bakeoff.cli import main
-from experiments.ingest.rows import EventRow, Rows
-from experiments.ingest.statement import Payload, statement_for
+from experiments.ingest.rows import Rows
 from tests.support import builders
 
 
@@ -156,12 +154,10 @@ def test_real_units_are_split_at_random(tables):
         at = (start + timedelta(seconds=n)).isoformat()
         names = ["view", *["click"] * rng.poisson(0.7)]
         rows += [
-            EventRow(shop.project.pk, f"e{n}-{k}", name, f"u{n}", None, None, None, at, at, {}, "live")
+            builders.event(shop.project, unit=f"u{n}", name=name, at=at, event_id=f"e{n}-{k}")
             for k, name in enumerate(names)
         ]
-    payload = Payload.of([Rows(events=rows)])
-    with connection.cursor() as cursor:
-        cursor.execute(statement_for(payload.kinds), payload.parameters)
+    builders.write(Rows(events=rows))
     usual = ["simulate", "--project", shop.project.slug, "--looks", "20", "--replications", "300"]
     result = ask(
         *usual, "--from-events", "clicks", "--rule", "group_sequential", "--rule", "always_valid"

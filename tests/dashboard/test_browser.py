@@ -9,15 +9,14 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from uuid_utils import uuid7
 
-from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
+from tests.support.dashboard import make_user
 from tests.support.npm import install
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
@@ -62,12 +61,6 @@ class Visit:
 
     def close(self) -> None:
         self.context.close()
-
-
-def member(project, role="admin") -> User:
-    person = User.objects.create_user(f"{role}-{uuid7()}")
-    Membership.objects.create(user=person, project=project, role=role)
-    return person
 
 
 @pytest.fixture
@@ -127,7 +120,7 @@ LOOKS = [
 @pytest.mark.parametrize(("look", "options"), LOOKS)
 def test_every_page_is_sound(chromium, axe, lane, shop, story, look, options):
     """No serious fault by axe, no request elsewhere, no error, nothing wider than the screen."""
-    seen = Visit(chromium, lane, member(shop.project), bypass_csp=True, **options)
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"), bypass_csp=True, **options)
     faults = []
     for name, address in PAGES:
         if name == "sign-in":
@@ -168,7 +161,7 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     """Define, start, click through the film site, and read the verdict: all by the pages."""
     challenger = builders.make_version(shop.surface, list(range(1, 11)))
     lane.refresh()
-    seen = Visit(chromium, lane, member(shop.project))
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     page = seen.page
     page.goto(f"/p/{shop.project.slug}/experiments/")
     page.get_by_role("link", name="New experiment").click()
@@ -224,7 +217,7 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
 
 
 def test_consent_pending_denied_and_given(chromium, lane, shop):
-    seen = Visit(chromium, lane, member(shop.project))
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     page = seen.page
     page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
     page.locator("#slate > li").nth(2).wait_for()
@@ -246,7 +239,7 @@ def test_consent_pending_denied_and_given(chromium, lane, shop):
 
 
 def test_the_host_shows_its_own_when_the_answer_is_late(chromium, lane, shop):
-    seen = Visit(chromium, lane, member(shop.project))
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     seen.page.route("**/v1/recommend", lambda _route: None)
     seen.page.goto(f"/demo/?surface={shop.project.slug}/home-feed&key={shop.public}")
     seen.page.get_by_text("Editors' picks").wait_for(timeout=8000)
@@ -255,7 +248,7 @@ def test_the_host_shows_its_own_when_the_answer_is_late(chromium, lane, shop):
 
 
 def test_the_keyboard_is_enough(chromium, lane, shop, story):
-    seen = Visit(chromium, lane, member(shop.project))
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     page = seen.page
     page.goto("/")
     page.keyboard.press("Tab")
@@ -285,7 +278,7 @@ def test_the_keyboard_is_enough(chromium, lane, shop, story):
 
 
 def test_the_pages_speak_two_languages(chromium, lane, shop, story):
-    seen = Visit(chromium, lane, member(shop.project))
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     page = seen.page
     page.goto(f"/experiments/{shop.project.slug}/{story['done']}/")
     assert "Decisions" in page.inner_text("main")
@@ -297,7 +290,7 @@ def test_the_pages_speak_two_languages(chromium, lane, shop, story):
 
 
 def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, shop, story):
-    seen = Visit(chromium, lane, member(shop.project, "analyst"))
+    seen = Visit(chromium, lane, make_user(shop.project, role="analyst"))
     page = seen.page
     page.goto(f"/experiments/{shop.project.slug}/{story['done']}/")
     page.get_by_text("Share", exact=True).click()
@@ -319,7 +312,7 @@ def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
     """By the stream, long before it would ask by itself; and what arrives is shown as it arrives."""
     experiment = shop.run_experiment(**QUICK_POLICY, promote=False)
     lane.refresh()
-    seen = Visit(chromium, lane, member(shop.project))
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     page = seen.page
     page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
     assert "No analysis" in page.inner_text("main")

@@ -6,17 +6,14 @@ import csv
 import io
 import json
 import re
-from datetime import timedelta
 
 import pytest
 from openpyxl import load_workbook
 
 from experiments.actions.change_shares import Change, change_shares
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.ingest.rows import EventRow, ExposureRow, Rows
 from experiments.models import Experiment, Metric
 from experiments.reports.notebook import notebook_of
-from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import report_path, sign_in
 
@@ -47,20 +44,7 @@ def test_the_notebook_holds_over_two_epochs(shop):
     visits(experiment, {"control": 1, "treatment": 2}, units=120)
     change = Change(weights={"control": 0.3, "treatment": 0.7}, accept_moves=True)
     change_shares(experiment=experiment, change=change, by="a test")
-    at = (builders.now() - timedelta(minutes=5)).isoformat()
-    rows = Rows()
-    for variant in experiment.variants.all():
-        for n in range(80):
-            unit = f"later-{variant.key}-{n}"
-            rows.exposures.append(
-                ExposureRow(shop.project.pk, experiment.pk, variant.pk, 2, unit, "unit", at)
-            )
-            for click in range(3 + n % 3):
-                name = f"{unit}-{click}"
-                rows.events.append(
-                    EventRow(shop.project.pk, name, "click", unit, "i1", None, None, at, at, {}, "live")
-                )
-    builders.write(rows)
+    visits(experiment, {"control": 3, "treatment": 3}, units=80, unit_id="later-{variant}-{n}", epoch=2)
     look = look_at_experiment(experiment_id=experiment.pk)
     assert len(look.inputs["metrics"][0]["epochs"]) == 2
     assert "1 comparisons recomputed: equal to the report" in execute(notebook_of(experiment, look))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
-from django.test import Client
-from uuid_utils import uuid7
 
-from bakeoff.accounts.models import AuditEntry, Membership
+from bakeoff.accounts.models import AuditEntry
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     ExperimentMetricDraft,
@@ -16,6 +13,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.models import Experiment, ExperimentMetric, Metric
 from tests.support import builders
+from tests.support.dashboard import sign_in
 from tests.support.form_reader import read_form
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
@@ -57,11 +55,7 @@ def everything_of(draft):
 
 @pytest.fixture
 def analyst(shop):
-    user = User.objects.create_user(f"analyst-{uuid7()}")
-    Membership.objects.create(user=user, project=shop.project, role="analyst")
-    client = Client()
-    client.force_login(user)
-    return client
+    return sign_in(shop.project, role="analyst")
 
 
 def open_form(client, shop):
@@ -133,10 +127,7 @@ def test_two_editors_do_not_overwrite_each_other_unseen(shop, analyst):
 
 def test_turning_off_twice_does_not_turn_on(shop):
     experiment = shop.run_experiment()
-    user = User.objects.create_user(f"operator-{uuid7()}")
-    Membership.objects.create(user=user, project=shop.project, role="operator")
-    client = Client()
-    client.force_login(user)
+    client = sign_in(shop.project, role="operator")
     address = f"/experiments/{shop.project.slug}/{experiment.key}/act/turn-off/"
     assert [client.post(address).status_code for _ in range(2)] == [302, 302]
     experiment.refresh_from_db()

@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
-from uuid_utils import uuid7
 
 from bakeoff.accounts.models import Membership
 from experiments.ingest.spill import REFUSED
 from inference.cache import cache_client
+from tests.support.dashboard import sign_in
 
 
 @pytest.fixture
 def health(shop):
     """What the health page says to a member of the shop's project."""
-    user = User.objects.create_user(f"person-{uuid7()}")
-    Membership.objects.create(user=user, project=shop.project, role="viewer")
-    client = Client()
-    client.force_login(user)
+    client = sign_in(shop.project)
 
     def read() -> str:
         return client.get("/health/").content.decode()

@@ -9,10 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from uuid_utils import uuid7
 
-from bakeoff.accounts.models import Membership
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
-from experiments.ingest.rows import EventRow, Rows
+from experiments.ingest.rows import Rows
 from experiments.models import Feedback
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
@@ -151,18 +150,11 @@ def test_the_admin_starts_and_stops(shop):
 
 def test_the_calculator_plans_from_last_weeks_traffic(shop):
     for n in range(40):
-        slate = builders.make_slate(shop, f"u{n}")
-        at = builders.now().isoformat()
-        rows = [
-            EventRow(
-                shop.project.pk, f"{slate}-{k}", "click", f"u{n}", "i1", None, None, at, at, {}, "live"
-            )
-            for k in range(n % 3)
-        ]
+        builders.make_slate(shop, f"u{n}")
+        rows = [builders.event(shop.project, unit=f"u{n}", item_id="i1") for _ in range(n % 3)]
         if rows:
             builders.write(Rows(events=rows))
-    client = sign_in(shop.project)
-    Membership.objects.filter(project=shop.project).update(role="analyst")
+    client = sign_in(shop.project, role="analyst")
     fields = {"surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "5000"}
     page = client.post(f"/p/{shop.project.slug}/experiments/plan/", fields).content.decode()
     assert "about 875 days" in page

@@ -56,26 +56,11 @@ def test_likes_carry_the_chance_of_where_they_stood(shop):
         for position, rank in enumerate(order):
             if rng.random() < (0.8, 0.4)[position]:
                 events.append((f"e{n}-{position}", f"u{n}", f"i{rank}", slate))
-    from experiments.ingest.rows import EventRow, Rows
-
-    fields = EventRow.__dataclass_fields__
-    now = builders.now().isoformat()
     rows = [
-        EventRow(
-            **{
-                name: value
-                for name, value in {
-                    "project_id": shop.project.pk, "event_id": event, "name": "click", "unit_id": unit,
-                    "item_id": item, "recommendation_id": slate, "value": None, "occurred_at": now,
-                    "received_at": now, "properties": {}, "source": "live", "claimed_at": None,
-                    "trainable": True, "credit": False,
-                }.items()
-                if name in fields
-            }
-        )
+        builders.event(shop.project, unit=unit, event_id=event, item_id=item, recommendation_id=slate)
         for event, unit, item, slate in events
-    ]  # fmt: skip
-    builders.write(Rows(events=rows))
+    ]
+    builders.write(builders.Rows(events=rows))
     assert examination_of(shop.surface) == pytest.approx([1.0, 0.5], abs=0.1)
     likes = likes_of(shop.surface)
     assert len(likes.chance) == len(likes.unit_ids) == len(events)

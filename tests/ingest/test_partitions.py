@@ -18,7 +18,7 @@ from experiments.ingest.partitions import (
     missing_partitions,
     partitions_of,
 )
-from experiments.ingest.rows import EventRow, Rows
+from experiments.ingest.rows import Rows
 from experiments.models import Event, EventId, Slate
 from experiments.sql import min_uuid7
 from tests.support import builders
@@ -31,9 +31,9 @@ def database(tables):
 
 
 def happen(project, at: datetime, event_id: str, *, received: datetime | None = None) -> None:
-    came = (received or at).isoformat()
-    row = EventRow(
-        project.pk, event_id, "click", "u", None, None, None, at.isoformat(), came, {}, "live"
+    received_at = (received or at).isoformat()
+    row = builders.event(
+        project, unit="u", at=at.isoformat(), event_id=event_id, received_at=received_at
     )
     builders.write(Rows(events=[row]))
 

@@ -16,7 +16,7 @@ from experiments.actions.promote_version import promote_version
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
-from experiments.ingest.rows import ExposureRow, Rows
+from experiments.ingest.rows import Rows
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
@@ -125,11 +125,7 @@ def test_decisions_are_chained_by_hash(shop, experiment):
 def test_nothing_is_decided_from_an_unhealthy_experiment(shop, experiment):
     visits(experiment, {"control": 1, "treatment": 2}, units=200)
     control = experiment.variants.get(key="control")
-    at = builders.now().isoformat()
-    extra = [
-        ExposureRow(shop.project.pk, experiment.pk, control.pk, 1, f"extra-{n}", "unit", at)
-        for n in range(300)
-    ]
+    extra = [builders.exposure(control, unit=f"extra-{n}") for n in range(300)]
     builders.write(Rows(exposures=extra))
     assert look_at_experiment(experiment_id=experiment.pk).action == "halt"
     assert shop.surface.versions.champions().get() == shop.champion

@@ -6,19 +6,15 @@ from datetime import timedelta
 
 from experiments.actions.exclude_units import exclude_busy_units, exclude_units
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
+from experiments.ingest.rows import ExclusionRow, Rows
 from experiments.models import Decision, ExcludedUnit
 from experiments.reports.activity import read_activity
 from tests.support import builders
 
 
-def expose(shop, experiment, units: dict[str, str]) -> None:
-    at = (builders.now() - timedelta(minutes=5)).isoformat()
-    variants = {variant.key: variant.pk for variant in experiment.variants.all()}
-    rows = [
-        ExposureRow(shop.project.pk, experiment.pk, variants[key], 1, unit, "unit", at)
-        for unit, key in units.items()
-    ]
+def expose(experiment, units: dict[str, str]) -> None:
+    variants = {variant.key: variant for variant in experiment.variants.select_related("experiment")}
+    rows = [builders.exposure(variants[key], unit=unit) for unit, key in units.items()]
     builders.write(Rows(exposures=rows))
 
 
@@ -29,7 +25,7 @@ def exclude(shop, units) -> None:
 def test_a_variant_that_makes_bots_halts_the_experiment(shop):
     experiment = shop.run_experiment(window_seconds=0.001)
     units = {f"u{n}": "treatment" if n % 2 else "control" for n in range(400)}
-    expose(shop, experiment, units)
+    expose(experiment, units)
     look = look_at_experiment(experiment_id=experiment.pk)
     assert look.action == Decision.Action.KEEP_RUNNING
     exclude(shop, [unit for unit, key in units.items() if key == "treatment"][:60])
@@ -42,7 +38,7 @@ def test_bots_in_equal_shares_are_left_out_and_nothing_else_happens(shop):
     experiment = shop.run_experiment(window_seconds=0.001)
     units = {f"u{n}": "treatment" if n % 2 else "control" for n in range(400)}
     exclude(shop, ["u0", "u1"])
-    expose(shop, experiment, units)
+    expose(experiment, units)
     look_at_experiment(experiment_id=experiment.pk)
     exclude(shop, [f"u{n}" for n in range(40)])
     look = look_at_experiment(experiment_id=experiment.pk)
@@ -73,7 +69,7 @@ def test_days_and_weeks_are_the_projects_own(shop, lane):
 
     def happen(*times):
         rows = [
-            EventRow(shop.project.pk, str(at), "click", f"u{n}", "i0", None, None, at, at, {}, "live")
+            builders.event(shop.project, unit=f"u{n}", at=at, event_id=str(at))
             for n, at in enumerate(times)
         ]
         builders.write(Rows(events=rows))

@@ -18,7 +18,6 @@ from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import start_experiment
-from experiments.ingest.rows import EventRow, ExposureRow, Rows
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
@@ -27,6 +26,7 @@ from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from inference.models import ModelVersion
 from tests.support import builders
+from tests.support.builders import visits
 
 POLICY = {
     "planned_units": 6000,
@@ -62,31 +62,12 @@ def start(shop):
     return run
 
 
-def visit(shop, experiment, clicks: dict[str, int], *, units: dict[str, range], epoch: int = 1) -> None:
-    """Units are exposed and click that often, give or take one."""
-    at = (builders.now() - timedelta(minutes=5)).isoformat()
-    rows = Rows()
-    for variant in experiment.variants.filter(key__in=units):
-        for n in units[variant.key]:
-            rows.exposures.append(
-                ExposureRow(shop.project.pk, experiment.pk, variant.pk, epoch, f"u{n}", "unit", at)
-            )
-            for click in range(clicks[variant.key] + n % 2):
-                name = f"u{n}-{epoch}-{click}"
-                rows.events.append(
-                    EventRow(
-                        shop.project.pk, name, "click", f"u{n}", "i1", None, None, at, at, {}, "live"
-                    )
-                )
-    builders.write(rows)
-
-
 SPLIT = {"control": range(400), "bad": range(400, 700), "good": range(700, 1000)}
 
 
 def test_the_others_run_on_and_the_control_has_its_share(shop, start):
     experiment = start()
-    visit(shop, experiment, {"control": 3, "bad": 0, "good": 3}, units=SPLIT)
+    visits(experiment, {"control": 3, "bad": 0, "good": 3}, units=SPLIT, unit_id="u{n}")
     look = look_at_experiment(experiment_id=experiment.pk)
     assert look.action == "keep_running"
     assert "'bad' leaves the traffic (worse: " in look.reason
@@ -108,12 +89,12 @@ def test_the_others_run_on_and_the_control_has_its_share(shop, start):
 
 def test_those_who_saw_it_come_back_to_the_control_and_nothing_halts(shop, start):
     experiment = start()
-    visit(shop, experiment, {"control": 3, "bad": 0, "good": 3}, units=SPLIT)
+    visits(experiment, {"control": 3, "bad": 0, "good": 3}, units=SPLIT, unit_id="u{n}")
     look_at_experiment(experiment_id=experiment.pk)
     # All of bad's units return, now in the control, and newcomers come in the new shares.
-    visit(shop, experiment, {"control": 3}, units={"control": range(400, 700)}, epoch=2)
+    visits(experiment, {"control": 3}, units={"control": range(400, 700)}, epoch=2, unit_id="u{n}")
     newcomers = {"control": range(1000, 1700), "good": range(1700, 2000)}
-    visit(shop, experiment, {"control": 3, "good": 3}, units=newcomers, epoch=2)
+    visits(experiment, {"control": 3, "good": 3}, units=newcomers, epoch=2, unit_id="u{n}")
     look = look_at_experiment(experiment_id=experiment.pk, now=builders.now() + timedelta(minutes=2))
     assert (look.action, look.inputs["left"], look.inputs["doubled"]) == ("keep_running", ["bad"], 0)
     assert look.result["sample_ratio"]["healthy"]
@@ -127,10 +108,10 @@ def test_those_who_saw_it_come_back_to_the_control_and_nothing_halts(shop, start
 
 def test_the_last_one_that_does_harm_ends_it(shop, start):
     experiment = start()
-    visit(shop, experiment, {"control": 3, "bad": 0, "good": 3}, units=SPLIT)
+    visits(experiment, {"control": 3, "bad": 0, "good": 3}, units=SPLIT, unit_id="u{n}")
     look_at_experiment(experiment_id=experiment.pk)
     newcomers = {"control": range(1000, 1700), "good": range(1700, 2000)}
-    visit(shop, experiment, {"control": 3, "good": 0}, units=newcomers, epoch=2)
+    visits(experiment, {"control": 3, "good": 0}, units=newcomers, epoch=2, unit_id="u{n}")
     look = look_at_experiment(experiment_id=experiment.pk, now=builders.now() + timedelta(minutes=2))
     assert (look.action, look.result["variant"]) == ("roll_back", "good")
     experiment.refresh_from_db()
@@ -140,7 +121,7 @@ def test_the_last_one_that_does_harm_ends_it(shop, start):
 def test_a_loss_does_not_wait_for_a_person(shop):
     experiment = shop.run_experiment(**POLICY, promote=False)
     units = {"control": range(400), "treatment": range(400, 800)}
-    visit(shop, experiment, {"control": 3, "treatment": 0}, units=units)
+    visits(experiment, {"control": 3, "treatment": 0}, units=units, unit_id="u{n}")
     assert look_at_experiment(experiment_id=experiment.pk).action == "roll_back"
     assert experiment.decisions.get().action == Decision.Action.ROLL_BACK
 

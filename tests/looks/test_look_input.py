@@ -9,10 +9,10 @@ import pytest
 
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
-from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import Totals
+from tests.support.looks import metric_input
 
 RNG = np.random.default_rng(1)
 
@@ -41,7 +41,7 @@ def test_a_stored_look_is_recomputed_to_the_last_bit(rule):
         control="a",
         treatments=["b"],
         metrics=[
-            MetricInput(kind, kind, role, "increase", 0.05, [totals[kind]])
+            metric_input(totals[kind], key=kind, kind=kind, role=role, margin=0.05)
             for kind, role in zip(kinds, roles, strict=True)
         ],
         exposures=[({"a": 400, "b": 400}, {"a": 0.5, "b": 0.5})],

@@ -22,6 +22,7 @@ from inference.models import Item, TrainingRun
 from inference.queues import read_queues
 from inference.serving.keys import dirty_key, marked_key
 from inference.tasks import embed_items
+from tests.support import builders
 from tests.support.broker import broker, full_broker, lose_messages, messages
 from tests.support.builders import make_version
 
@@ -185,10 +186,5 @@ def test_queues_are_those_of_the_broker_with_their_age(shop):
 
 
 def _click(shop, unit: str) -> None:
-    from experiments.ingest.rows import EventRow, Rows
-    from tests.support.builders import now, write
-
-    at = now().isoformat()
-    name = f"{unit}-click"
-    event = EventRow(shop.project.pk, name, "click", unit, "i1", None, None, at, at, {}, "live")
-    write(Rows(events=[event]))
+    event = builders.event(shop.project, unit=unit, event_id=f"{unit}-click", item_id="i1")
+    builders.write(builders.Rows(events=[event]))

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for room in ("tests", "benchmarks") for path in (ROOT / room).rglob("*.py"))
+TESTS = [path for path in FILES if path.is_relative_to(ROOT / "tests")]
 # Programs that docs name: `python -m tests.conformance.golden`.
 SHARED = ("tests.support", "tests.conformance.golden", "tests.conformance.growthbook")
 
@@ -54,3 +55,17 @@ def test_a_borrowed_name_is_reported(source, name):
 
 def test_a_name_from_support_is_not_reported():
     assert borrowed("from tests.support.builders import event\nimport testtools") == []
+
+
+BUILT = {"SlateRow", "ExposureRow", "EventRow", "FeedbackRow", "MetricInput"}
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rows_are_built_by_keyword(file):
+    """By tests/support, so that a new field is added in one place and no position has a meaning."""
+    positional = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in BUILT and node.args
+    ]
+    assert positional == []

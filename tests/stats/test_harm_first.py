@@ -15,6 +15,7 @@ from experiments.stats.rules import RuleState
 from experiments.stats.small_counts import exact_statistic, guard
 from experiments.stats.strata import ProportionStratum
 from experiments.stats.totals import Totals
+from tests.support.looks import look_input, metric_input
 
 OPEN = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0}
 
@@ -25,15 +26,15 @@ def proportion(x: int, n: int) -> Totals:
 
 def look(*metrics: MetricInput, treatments=("new",), **policy) -> LookInput:
     parsed = Policy.parse({"planned_units": 40_000, **OPEN, **policy})
-    return LookInput(parsed, "old", list(treatments), list(metrics), [], 0, 1.0)
+    return look_input(*metrics, policy=parsed, control="old", treatments=list(treatments))
 
 
 def primary(kind="proportion", **sides: Totals) -> MetricInput:
-    return MetricInput("clicks", kind, "primary", "increase", 0.0, [sides])
+    return metric_input(sides, kind=kind)
 
 
 def errors(**sides: Totals) -> MetricInput:
-    return MetricInput("errors", "proportion", "guardrail", "decrease", 0.05, [sides])
+    return metric_input(sides, key="errors", role="guardrail", direction="decrease", margin=0.05)
 
 
 def units_until_rolled_back(rule: str, planned: int, rates=(0.3, 0.0), per_look: int = 10) -> int:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
-from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.totals import Totals
+from tests.support.looks import half_and_half, look_input, metric_input
 
 QUICK = {"minimum_run_seconds": 0.0, "minimum_nonzero": 10, "twyman_limit": 0.0}
 
@@ -23,24 +23,14 @@ def mean_totals(mean: float, n: int, seed: int = 1) -> Totals:
 
 def look(control=1.0, treatment=1.0, n=500, planned=1000, **changes) -> LookInput:
     policy = Policy.parse({"planned_units": planned, **QUICK, **changes.pop("policy", {})})
-    metric = MetricInput(
-        "clicks",
-        "mean",
-        "primary",
-        changes.pop("direction", "increase"),
-        0.05,
-        [{"control": mean_totals(control, n), "treatment": mean_totals(treatment, n, 2)}],
+    metric = metric_input(
+        {"control": mean_totals(control, n), "treatment": mean_totals(treatment, n, 2)},
+        kind="mean",
+        direction=changes.pop("direction", "increase"),
+        margin=0.05,
     )
-    look_input = LookInput(
-        policy=policy,
-        control="control",
-        treatments=["treatment"],
-        metrics=[metric],
-        exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
-        crossover_units=0,
-        elapsed_seconds=100.0,
-    )
-    return replace(look_input, **changes)
+    fields = {"exposures": half_and_half(n), "elapsed_seconds": 100.0}
+    return look_input(metric, policy=policy, **fields | changes)
 
 
 def test_it_ships_what_is_better():
@@ -193,14 +183,10 @@ def test_false_positives_of_the_whole_rule():
                 sums[key] += Totals.of(rng.poisson(0.8, 50).astype(float).tolist())
             n = sums["control"].n
             result = take_look(
-                LookInput(
+                look_input(
+                    metric_input(dict(sums), kind="mean", margin=0.05),
                     policy=policy,
-                    control="control",
-                    treatments=["treatment"],
-                    metrics=[MetricInput("m", "mean", "primary", "increase", 0.05, [dict(sums)])],
-                    exposures=[({"control": n, "treatment": n}, {"control": 0.5, "treatment": 0.5})],
-                    crossover_units=0,
-                    elapsed_seconds=1.0,
+                    exposures=half_and_half(n),
                     states=states,
                 )
             )

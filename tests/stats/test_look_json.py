@@ -15,10 +15,10 @@ from experiments.stats.comparison import Comparison
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.look_result import LookResult
-from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import RULES, Policy
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import Totals
+from tests.support.looks import look_input, metric_input
 from tests.support.random_looks import Draws, random_input
 
 OLD_HOME = Path(__file__).parents[1] / "upgrade" / "home_0_1_0"
@@ -60,9 +60,17 @@ def inputs(draw) -> LookInput:
         control="control",
         treatments=["b"],
         metrics=[
-            MetricInput("paid", "proportion", "primary", "increase", 0.0, [totals]),
-            MetricInput("latency", "quantile", "guardrail", "decrease", 0.05, [sketch], quantile=0.9),
-            MetricInput("spent", "mean", "secondary", "increase", 0.0, [totals], uncapped=[totals]),
+            metric_input(totals, key="paid"),
+            metric_input(
+                sketch,
+                key="latency",
+                kind="quantile",
+                role="guardrail",
+                direction="decrease",
+                margin=0.05,
+                quantile=0.9,
+            ),
+            metric_input(totals, key="spent", kind="mean", role="secondary", uncapped=[totals]),
         ],
         exposures=[(exposed, weights)],
         crossover_units=draw(counts),
@@ -90,16 +98,8 @@ def test_inputs_are_read_back_and_judged_the_same(first):
 
 def test_segments_keep_their_levels():
     totals = {"control": Totals.of_proportion(30, 100), "b": Totals.of_proportion(45, 100)}
-    metric = MetricInput("paid", "proportion", "primary", "increase", 0.0, [totals])
-    look = LookInput(
-        policy=Policy(),
-        control="control",
-        treatments=["b"],
-        metrics=[metric],
-        exposures=[],
-        crossover_units=0,
-        elapsed_seconds=0.0,
-        segments={"country=DE": [totals]},
+    look = look_input(
+        metric_input(totals), policy=Policy(), treatments=["b"], segments={"country=DE": [totals]}
     )
     (row,) = LookResult.from_json(stored(take_look(look).as_json())).segments
     assert (row.control, row.treatment, row.units) == (0.3, 0.45, 200)

@@ -8,11 +8,11 @@ from scipy import stats
 
 from experiments.stats.effects import compare
 from experiments.stats.guardrails import judge_noninferiority
-from experiments.stats.metric_input import MetricInput
 from experiments.stats.multiplicity import benjamini_hochberg, bonferroni, holm
 from experiments.stats.segments import compare_segments
 from experiments.stats.srm import check_sample_ratio, chi_square, explain_mismatch
 from experiments.stats.totals import StatisticsError, Totals
+from tests.support.looks import metric_input
 
 shares = st.lists(st.floats(1e-9, 1), min_size=1, max_size=20)
 
@@ -91,7 +91,7 @@ def test_segments_are_adjusted_for_their_number():
         {"control": Totals.of(rng.normal(0, 1, 300)), "treatment": Totals.of(rng.normal(1, 1, 300))}
     ]
     segments["s=empty"] = [{}]
-    metric = MetricInput("m", "mean", "primary", "increase", 0.0, [])
+    metric = metric_input(kind="mean")
     rows = compare_segments(metric, segments, control="control", treatments=["treatment"])
     by_segment = {row.segment: row for row in rows}
     assert by_segment["s=real"].adjusted_p_value < 1e-10

@@ -15,14 +15,13 @@ from experiments.stats.exact import (
     log_odds_interval,
 )
 from experiments.stats.look import take_look
-from experiments.stats.look_input import LookInput
-from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import RuleState
 from experiments.stats.scenarios import Epoch, Scenario, draw_paths, permuted_paths
 from experiments.stats.sides import compare_sides, draw_side
 from experiments.stats.simulate import apply_rule, merge_outcomes, naive_outcomes
 from experiments.stats.totals import Moments, StatisticsError, Totals
+from tests.support.looks import half_and_half, look_input, metric_input
 
 OPEN = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0}
 
@@ -61,14 +60,10 @@ def test_the_fast_simulation_decides_as_the_look_does(rule):
             }
             sums = {key: sums[key] + new[key] for key in sums}
             result = take_look(
-                LookInput(
+                look_input(
+                    metric_input(dict(sums)),
                     policy=policy,
-                    control="control",
-                    treatments=["treatment"],
-                    metrics=[MetricInput("m", "proportion", "primary", "increase", 0.0, [dict(sums)])],
-                    exposures=[({"control": 50, "treatment": 50}, {"control": 0.5, "treatment": 0.5})],
-                    crossover_units=0,
-                    elapsed_seconds=1.0,
+                    exposures=half_and_half(50),
                     states=states,
                     batches=[new],
                 )
@@ -204,12 +199,8 @@ def test_large_batches_are_summed_in_pieces():
 
 def test_one_look_is_one_look():
     policy = policy_of("fixed", planned_units=100)
-    metric = MetricInput(
-        "m", "proportion", "primary", "increase", 0.0,
-        [{"control": Totals.of_proportion(40, 100), "treatment": Totals.of_proportion(45, 100)}],
-    )  # fmt: skip
-    look_input = LookInput(policy, "control", ["treatment"], [metric], [], 0, 1.0)
-    first = take_look(look_input)
+    sides = {"control": Totals.of_proportion(40, 100), "treatment": Totals.of_proportion(45, 100)}
+    first = take_look(look_input(metric_input(sides), policy=policy))
     assert first.action == "stop_inconclusive"
     assert "the one look was taken" in first.reason
     assert first.states["treatment"].looked
@@ -221,9 +212,8 @@ def test_holm_lets_a_second_treatment_pass_where_bonferroni_would_not():
         "strong": Totals.of_proportion(500, 2000),
         "weak": Totals.of_proportion(453, 2000),
     }
-    metric = MetricInput("m", "proportion", "primary", "increase", 0.0, [totals])
     policy = policy_of("fixed", planned_units=100)
-    result = take_look(LookInput(policy, "control", ["strong", "weak"], [metric], [], 0, 1.0))
+    result = take_look(look_input(metric_input(totals), policy=policy, treatments=["strong", "weak"]))
     rows = {row.variant: row for row in result.comparisons}
     assert 0.025 < rows["weak"].p_value < 0.05
     assert rows["weak"].adjusted_p_value < 0.05
@@ -247,9 +237,8 @@ def test_it_refuses_what_cannot_be(call, message):
 
 
 def test_exact_asks_for_a_proportion():
-    metric = MetricInput("m", "mean", "primary", "increase", 0.0, [{}])
     with pytest.raises(StatisticsError, match="must be a proportion"):
-        take_look(LookInput(policy_of("exact"), "control", ["treatment"], [metric], [], 0, 1.0))
+        take_look(look_input(metric_input({}, kind="mean"), policy=policy_of("exact")))
 
 
 def test_a_plan_that_cannot_pass_its_own_gate_is_refused():

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,10 +14,10 @@ import numpy as np
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
-from experiments.stats.metric_input import MetricInput
 from experiments.stats.policy import RULES, Policy
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import Moments, Totals
+from tests.support.looks import look_input, metric_input
 
 if TYPE_CHECKING:
     from experiments.stats.comparison import Comparison
@@ -147,13 +147,13 @@ def random_input(draws: Draws, exact: float) -> LookInput:
     roles = [("primary", kind), *((str(rng.choice(["guardrail", "secondary"])), str(rng.choice(KINDS)))
                                   for _ in range(int(rng.choice([0, 1]))))]  # fmt: skip
     metrics = [
-        MetricInput(
-            f"m{n}",
-            kind.removesuffix(" with covariate"),  # type: ignore[arg-type]
-            role,  # type: ignore[arg-type]
-            ("increase" if rng.random() < 0.5 else "decrease") if n else "increase",
-            0.05,
-            epochs if n == 0 else [draws.sides(kind, sizes)],
+        metric_input(
+            key=f"m{n}",
+            kind=kind.removesuffix(" with covariate"),
+            role=role,
+            direction="increase" if n == 0 or rng.random() < 0.5 else "decrease",
+            margin=0.05,
+            epochs=epochs if n == 0 else [draws.sides(kind, sizes)],
             quantile=float(rng.choice([0.1, 0.5, 0.9])),
         )
         for n, (role, kind) in enumerate(roles)
@@ -167,11 +167,11 @@ def random_input(draws: Draws, exact: float) -> LookInput:
             "minimum_nonzero": int(rng.choice([1, 100])),
         }
     )  # fmt: skip
-    look = LookInput(policy, CONTROL, treatments, metrics, [], 0, 1.0,
-                     batches=metrics[0].epochs if rule == "exact" else ())  # fmt: skip
+    batches = metrics[0].epochs if rule == "exact" else ()
+    look = look_input(*metrics, policy=policy, control=CONTROL, treatments=treatments, batches=batches)
     if rng.random() < 0.3:  # a second look, at which too little may be new for the rule to test
         before = take_look(look)
-        look = LookInput(policy, CONTROL, treatments, metrics, [], 0, 2.0, states=before.states)
+        look = replace(look, elapsed_seconds=2.0, states=before.states, batches=())
     return look
 
 

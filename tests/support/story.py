@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from experiments.ingest.rows import EventRow, ExclusionRow, ExposureRow, Rows
+from experiments.ingest.rows import ExclusionRow, Rows
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.freeze import spec_of
 from experiments.models import Experiment, Metric, Unit
@@ -122,15 +122,8 @@ class Story:
     def expose(self, unit: str, variant: str, at: float) -> None:
         if unit not in self.first:
             self.first[unit] = (variant, at)
-            row = ExposureRow(
-                self.shop.project.pk,
-                self.experiment.pk,
-                self.variants[variant].pk,
-                1,
-                unit,
-                "unit",
-                (self.start + timedelta(seconds=at)).isoformat(),
-            )
+            when = (self.start + timedelta(seconds=at)).isoformat()
+            row = builders.exposure(self.variants[variant], unit=unit, at=when)
             builders.write(Rows(exposures=[row]))
 
     def happen(self, name: str, unit: str, at: float, event_id: str) -> None:
@@ -139,9 +132,9 @@ class Story:
         self.events.setdefault(event_id, Happened(name, unit, at, number / 2, page))
         when = (self.start + timedelta(seconds=at)).isoformat()
         properties = {"page": page} if page else {}
-        row = EventRow(
-            self.shop.project.pk, event_id, name, unit, None, None, number / 2, when, when, properties,
-            "live",
+        row = builders.event(
+            self.shop.project, unit=unit, name=name, at=when, event_id=event_id, value=number / 2,
+            properties=properties,
         )  # fmt: skip
         builders.write(Rows(events=[row]))
 
