@@ -37,6 +37,7 @@ api = BothLanes(
     title="Bakeoff",
     version=__version__,
     description="The fast lane (recommend, events, feedback, Segment) and the management API.",
+    urls_namespace="api",  # pages link to it: its name does not follow the version
     docs_url="docs",
     openapi_url="v1/openapi.json",
     auth=SecretKey(),
