@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bakeoff.environment import read_environment
-from bakeoff.gateway.http.proxies import Front
+from bakeoff.gateway.http.proxies import ProxyResolver
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 
 PUBLIC = PublicUrl.parse("https://example.com/bakeoff/")
@@ -68,13 +68,13 @@ def test_a_visitors_address_is_what_the_first_untrusted_hop_has(peer, forwarded,
 
 
 def test_a_proxy_says_address_and_scheme_and_the_setting_says_the_host():
-    front = Front(PUBLIC, TrustedProxies.parse("10.0.0.0/8 unix"))
+    resolver = ProxyResolver(PUBLIC, TrustedProxies.parse("10.0.0.0/8 unix"))
     request = {"x_forwarded_for": "203.0.113.7", "x_forwarded_proto": "https", "host": "web:8000"}
     for peer in ("10.0.0.5", ""):
-        seen = front.seen(scope(peer=peer, **request))
+        seen = resolver.resolve(scope(peer=peer, **request))
         assert (seen["client"][0], seen["scheme"]) == ("203.0.113.7", "https")
         assert [value for name, value in seen["headers"] if name == b"host"] == [b"example.com"]
-    stranger = front.seen(scope(peer="203.0.113.8", **request))
+    stranger = resolver.resolve(scope(peer="203.0.113.8", **request))
     assert (stranger["client"][0], stranger["scheme"]) == ("203.0.113.8", "http")
     assert (b"host", b"web:8000") in stranger["headers"]
 
@@ -89,22 +89,22 @@ def test_a_proxy_says_address_and_scheme_and_the_setting_says_the_host():
     ],
 )
 def test_a_sub_path_may_be_passed_on_or_cut_off(sent, fast, whole):
-    front = Front(PUBLIC, TrustedProxies())
+    resolver = ProxyResolver(PUBLIC, TrustedProxies())
     paths = []
 
     async def django(scope, receive, send):
         paths.append((scope["path"], scope["root_path"]))
 
-    seen = front.seen(scope(sent))
-    asyncio.run(front.whole(django)(seen, None, None))
+    seen = resolver.resolve(scope(sent))
+    asyncio.run(resolver.with_sub_path(django)(seen, None, None))
     assert (seen["path"], paths) == (fast, [(whole, "/bakeoff")])
 
 
 def test_without_settings_nothing_is_touched_and_nothing_believed():
     untouched = scope(x_forwarded_for="6.6.6.6")
-    front = Front(None, TrustedProxies())
-    assert front.seen(untouched) is untouched
-    assert front.whole(test_a_public_url_is_read) is test_a_public_url_is_read
+    resolver = ProxyResolver(None, TrustedProxies())
+    assert resolver.resolve(untouched) is untouched
+    assert resolver.with_sub_path(test_a_public_url_is_read) is test_a_public_url_is_read
 
 
 def test_the_environment_is_read_with_its_blanks(monkeypatch):

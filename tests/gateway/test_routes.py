@@ -15,7 +15,7 @@ async def handler(_request):
 POST = Route("POST", "/v1/take", handler)
 GET = Route("GET", "/v1/give", handler)
 KEYED = Route("GET", "/sub/{key}", handler)
-SHARED = Route("POST", "/v1/shared", handler, get_by_rest=True)
+SHARED = Route("POST", "/v1/shared", handler, get_by_django=True)
 ROUTER = Router([POST, GET, KEYED, SHARED])
 
 
@@ -56,7 +56,7 @@ def test_head_is_answered_where_get_is():
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_every_route_that_takes_a_body_names_post(lane, method):
     for route in lane.gateway.routes:
-        if route.method != "POST" or (route.get_by_rest and method == "GET"):
+        if route.method != "POST" or (route.get_by_django and method == "GET"):
             continue
         answer = lane.client.request(method, route.path.replace("{key}", "any"))
         assert (answer.status_code, answer.json()["error"]["code"]) == (405, "wrong_method")

@@ -18,11 +18,11 @@ from bakeoff.gateway.flags.streams import FlagStreams
 from bakeoff.gateway.http.door import Door
 from bakeoff.gateway.http.fields import parse
 from bakeoff.gateway.http.key_use import KeyUse
-from bakeoff.gateway.http.proxies import Front
+from bakeoff.gateway.http.proxies import ProxyResolver
 from bakeoff.gateway.http.rate_limits import Rates
 from bakeoff.gateway.http.routes import Route, Router
-from bakeoff.gateway.http.text_threads import Aside
-from bakeoff.gateway.http.to_django import Rest
+from bakeoff.gateway.http.text_threads import TextThreads
+from bakeoff.gateway.http.to_django import DjangoLane
 from bakeoff.gateway.intake.batches import BatchHandler
 from bakeoff.gateway.intake.exclusions import Exclusions
 from bakeoff.gateway.intake.feedback import FeedbackHandler
@@ -67,8 +67,8 @@ class Gateway:
             secret: by which links are signed.
         """
         self._environment, self._rest, self._secret = environment, rest, secret
-        self._front = Front(environment.public, environment.trusted_proxies)
-        self._aside, self._supervisor = Aside(), Supervisor()
+        self._proxies = ProxyResolver(environment.public, environment.trusted_proxies)
+        self._text_threads, self._supervisor = TextThreads(), Supervisor()
         # The short deadline is for requests, the longer one for what must not be lost; subscriptions
         # wait for as long as it takes.
         self._cache = BoundedRedis.of(environment.redis_url, HOT_SECONDS)
@@ -101,11 +101,11 @@ class Gateway:
         )
         self._door = Door(
             Router(self.routes),
-            Rest(self._front.whole(rest)),
+            DjangoLane(self._proxies.with_sub_path(rest)),
             self._config,
             key_use=self._key_use,
             rates=self._rates,
-            aside=self._aside,
+            text_threads=self._text_threads,
         )
 
     def _answers(self, exclusions: Exclusions) -> list[Route]:
@@ -121,7 +121,7 @@ class Gateway:
             secret=self._secret,
         )
         recommend = handler(recommending)
-        classify = handler(Classifying(self._remote, self._aside))
+        classify = handler(Classifying(self._remote, self._text_threads))
         compare = CompareHandler(recommending, visitors, recorder)
         ranking, labelling = partial(parse, RecommendRequest), partial(parse, ClassifyRequest)
         return [
@@ -136,7 +136,7 @@ class Gateway:
         batches = BatchHandler(
             self._writer, self._cache, self._identity, exclusions=exclusions, recent=recent
         )
-        feedback = FeedbackHandler(self._writer, self._identity, recent, self._aside)
+        feedback = FeedbackHandler(self._writer, self._identity, recent, self._text_threads)
         return [
             Route(
                 "POST",
@@ -154,7 +154,7 @@ class Gateway:
                 status=202,
                 scope=INGEST,
                 body=partial(parse, FeedbackRequest),
-                get_by_rest=True,  # the management API lists what is posted here
+                get_by_django=True,  # the management API lists what is posted here
             ),
             *(
                 Route(
@@ -199,7 +199,7 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._door.answer(self._front.seen(scope), receive, send)
+            await self._door.answer(self._proxies.resolve(scope), receive, send)
         else:  # no websockets here
             await self._rest(scope, receive, send)
 
@@ -244,4 +244,4 @@ class Gateway:
                     await stop()
             except Exception:  # the next part must end, too
                 logger.exception("a part did not end")
-        self._aside.stop()
+        self._text_threads.stop()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.rate_limits import Rates
     from bakeoff.gateway.http.request import Receive, Scope, Send
     from bakeoff.gateway.http.routes import Headers, Route, Router
-    from bakeoff.gateway.http.text_threads import Aside
-    from bakeoff.gateway.http.to_django import Rest
+    from bakeoff.gateway.http.text_threads import TextThreads
+    from bakeoff.gateway.http.to_django import DjangoLane
 
 logger = logging.getLogger(__name__)
 CORS_MAX_AGE = b"600"
@@ -59,30 +59,30 @@ class Door:
     def __init__(
         self,
         router: Router,
-        rest: Rest,
+        django: DjangoLane,
         config: ServingConfigWatcher,
         *,
         key_use: KeyUse,
         rates: Rates,
-        aside: Aside,
+        text_threads: TextThreads,
     ) -> None:
         """Remember the table and what is asked on the way.
 
         Args:
             router: the routes of the fast lane.
-            rest: answers every other path.
+            django: answers every other path.
             config: knows the keys.
             key_use: notes which keys are used.
             rates: how much a caller may send.
-            aside: threads for large bodies.
+            text_threads: for large bodies.
         """
-        self._router, self._rest, self._config = router, rest, config
-        self._key_use, self._rates, self._aside = key_use, rates, aside
+        self._router, self._django, self._config = router, django, config
+        self._key_use, self._rates, self._text_threads = key_use, rates, text_threads
         self._bodies = BodyReader()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, by its handler or with an error."""
-        request = Request(_without_trailing_slash(scope), receive, self._bodies, self._aside)
+        request = Request(_without_trailing_slash(scope), receive, self._bodies, self._text_threads)
         headers = _cors(request)
         try:
             await self._dispatch(request, send, headers)
@@ -151,7 +151,7 @@ class Door:
         token = key_text(request)
         key = self._config.current.keys.get(digest_of(token)) if token else None
         trusted = key is not None and key.kind == SECRET
-        await self._rest.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
+        await self._django.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
 
 
 def _without_trailing_slash(scope: Scope) -> Scope:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bakeoff.public_address import PublicUrl, TrustedProxies
 
 
-class Front:
+class ProxyResolver:
     """Turns the scope of a connection into that of the visitor's request."""
 
     def __init__(self, public: PublicUrl | None, proxies: TrustedProxies) -> None:
@@ -23,7 +23,7 @@ class Front:
         self._path = public.path if public is not None else ""
         self._idle = public is None and not proxies.networks and not proxies.unix
 
-    def seen(self, scope: Scope) -> Scope:
+    def resolve(self, scope: Scope) -> Scope:
         """Return the scope with the visitor's address, scheme, host and path below the sub-path."""
         if self._idle or scope["type"] != "http":
             return scope
@@ -38,7 +38,7 @@ class Front:
                 scope["path"] = path[len(self._path) :] or "/"
         return scope
 
-    def whole(self, application: Asgi) -> Asgi:
+    def with_sub_path(self, application: Asgi) -> Asgi:
         """Return an ASGI application that is asked under the path that includes the sub-path."""
         if not self._path:
             return application

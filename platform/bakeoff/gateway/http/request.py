@@ -14,7 +14,7 @@ from bakeoff.gateway.http.errors import ApiError
 from experiments.bounds import NotJsonError, check, read_json, shown
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.http.text_threads import Aside
+    from bakeoff.gateway.http.text_threads import TextThreads
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,7 +35,7 @@ class Request:
     scope: Scope
     receive: Receive
     bodies: BodyReader
-    aside: Aside
+    text_threads: TextThreads
 
     @property
     def method(self) -> str:
@@ -110,7 +110,7 @@ class Request:
         try:
             # The lenient reading of a large body takes long enough to be felt by others.
             large = len(raw) > READ_INLINE_BYTES
-            data = await self.aside.run(partial(read_json, raw)) if large else read_json(raw)
+            data = await self.text_threads.run(partial(read_json, raw)) if large else read_json(raw)
         except NotJsonError as error:
             raise ApiError(400, "not_json", f"The body is not JSON: {error}.") from error
         if not isinstance(data, dict):

@@ -40,7 +40,7 @@ class Route:
         key_in_path: whether the path's last part is the key, as GrowthBook's SDKs send it.
         body: reads the JSON body into what the handler takes.
         rows: name of a list in the body whose entries the handler checks one by one.
-        get_by_rest: whether GET of the path is the management API's.
+        get_by_django: whether GET of the path is the management API's.
     """
 
     method: str
@@ -51,12 +51,12 @@ class Route:
     key_in_path: bool = False
     body: Callable[[dict[str, Any]], Any] | None = None
     rows: str = ""
-    get_by_rest: bool = False
+    get_by_django: bool = False
 
     @property
     def allow(self) -> str:
         """The methods that the path takes, as a 405 names them."""
-        reads = ["GET", "HEAD"] if self.method == "GET" or self.get_by_rest else []
+        reads = ["GET", "HEAD"] if self.method == "GET" or self.get_by_django else []
         writes = [] if self.method == "GET" else [self.method]
         return ", ".join([*reads, *writes, "OPTIONS"])
 
@@ -86,6 +86,6 @@ class Router:
     def find(self, method: str, path: str) -> Route | None:
         """Return the route of a request, or None when another application answers it."""
         route = self.routes.get(path) or self._with_key.get(f"{path.rpartition('/')[0]}/")
-        if route is not None and route.get_by_rest and method in {"GET", "HEAD"}:
+        if route is not None and route.get_by_django and method in {"GET", "HEAD"}:
             return None
         return route

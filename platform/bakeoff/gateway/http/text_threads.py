@@ -21,12 +21,12 @@ MAX_WAITING = 256
 T = TypeVar("T")
 
 
-class Aside:
+class TextThreads:
     """The threads of one process."""
 
     def __init__(self) -> None:
         """Start none before there is work."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aside")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="text")
         self._waiting = 0
 
     async def run(self, work: Callable[[], T]) -> T:

@@ -23,7 +23,7 @@ _BODY_HEADERS = frozenset({b"content-length", b"content-encoding", b"transfer-en
 _ASCII = "".join(chr(n) for n in range(128))
 
 
-class Rest:
+class DjangoLane:
     """Hands requests with their whole body to another application."""
 
     def __init__(self, application: Asgi) -> None:

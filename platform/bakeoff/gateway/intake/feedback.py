@@ -22,7 +22,7 @@ from experiments.ingest.rows import FeedbackRow, Rows
 if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import KeyConfig
     from bakeoff.gateway.http.door import Call
-    from bakeoff.gateway.http.text_threads import Aside
+    from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.recent_items import RecentItems
@@ -40,11 +40,15 @@ class FeedbackHandler:
     """Takes feedback; one in a process."""
 
     def __init__(
-        self, writer: GroupCommit, identity: IdentityResolver, recent: RecentItems, aside: Aside
+        self,
+        writer: GroupCommit,
+        identity: IdentityResolver,
+        recent: RecentItems,
+        text_threads: TextThreads,
     ) -> None:
         """Remember where to write, who knows units, and where long texts are redacted."""
         self._writer, self._identity = writer, identity
-        self._recent, self._aside = recent, aside
+        self._recent, self._text_threads = recent, text_threads
 
     async def answer(self, call: Call, request: FeedbackRequest) -> bytes:
         """Store one piece of feedback.
@@ -59,7 +63,7 @@ class FeedbackHandler:
             return _body(row, accepted=0, duplicates=0, durability="committed")
         caller.spend_on([request.ids])
         if row.kind == "text":  # a long one takes a tenth of a second
-            row.text, row.redacted = await self._aside.run(partial(redact, row.text))
+            row.text, row.redacted = await self._text_threads.run(partial(redact, row.text))
         # A request that can still be refused links no ids.
         (row.unit_id,) = await self._identity.units(
             call.config, row.project_id, [request.ids], may_link=False

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.config.versions import ServingVersion
-    from bakeoff.gateway.http.text_threads import Aside
+    from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.requests import ClassifyRequest
     from bakeoff.gateway.slates.visitors import Visitor
@@ -35,9 +35,9 @@ class Classifying:
 
     name = CLASSIFY
 
-    def __init__(self, remote: RemoteScorer, aside: Aside) -> None:
+    def __init__(self, remote: RemoteScorer, text_threads: TextThreads) -> None:
         """Remember who labels what this process cannot, and where long texts are redacted."""
-        self._remote, self._aside = remote, aside
+        self._remote, self._text_threads = remote, text_threads
 
     async def serve(
         self, request: ClassifyRequest, visitor: Visitor, version: ServingVersion | None
@@ -60,7 +60,7 @@ class Classifying:
 
     async def recorded_context(self, request: ClassifyRequest) -> dict[str, Any]:
         """Return what the product said, with the redacted text."""
-        text, redacted = await self._aside.run(partial(redact, request.text))
+        text, redacted = await self._text_threads.run(partial(redact, request.text))
         context = {**request.context, "text": text, "features": request.features}
         return {**context, "redacted": redacted} if redacted else context
 
