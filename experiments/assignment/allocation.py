@@ -353,8 +353,20 @@ def reallocate(
         frees[key] -= freed
         # Reversed: what is freed lies behind what stays.
         pieces += [(None, freed), (key, width - freed)]
+    return _merge(_hand_out(list(reversed(pieces)), needs))
+
+
+def _hand_out(
+    pieces: Sequence[tuple[str | None, float]], needs: list[tuple[str, float]]
+) -> list[tuple[str, float]]:
+    """Return the pieces with every free one given to the variants that need it, in order.
+
+    Args:
+        pieces: variant or None, and width, in order.
+        needs: variant and the width that it lacks; used up.
+    """
     reallocated: list[tuple[str, float]] = []
-    for holder, width in reversed(pieces):
+    for holder, width in pieces:
         if holder is not None:
             reallocated.append((holder, width))
             continue
@@ -369,7 +381,7 @@ def reallocate(
                 needs.pop(0)
         if rest > 0 and reallocated:  # what rounding left over
             reallocated[-1] = (reallocated[-1][0], reallocated[-1][1] + rest)
-    return _merge(reallocated)
+    return reallocated
 
 
 def _merge(parts: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
