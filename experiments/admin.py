@@ -5,10 +5,13 @@ from datetime import timedelta
 from django.contrib import admin, messages
 from django.db import models
 from django.db.models.functions import Now
+from django.forms import ModelForm
 from django.http import HttpRequest
-from unfold.admin import TabularInline
+from unfold.admin import ModelAdmin, TabularInline
 
 from bakeoff.accounts.audited_admin import AuditedAdmin
+from experiments.actions.create_metric import create_metric
+from experiments.actions.edit_metric import FIXED, edit_metric
 from experiments.actions.review_feedback import review_feedback
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import stop_experiment
@@ -81,9 +84,23 @@ class ExperimentAdmin(AuditedAdmin):
 
 
 @admin.register(Metric)
-class MetricAdmin(AuditedAdmin):
+class MetricAdmin(ModelAdmin):
+    """Metrics are written by their actions, which write the trail; the form has checked the rules."""
+
+    exclude = ["created_at"]
     list_display = ["key", "project", "kind", "event", "value"]
     list_filter = ["project", "kind"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Metric | None = None) -> tuple[str, ...]:
+        return () if obj is None else ("project", *FIXED)
+
+    def save_model(self, request: HttpRequest, obj: Metric, form: ModelForm, change: bool) -> None:  # noqa: FBT001  admin's own
+        person = request.user.get_username()
+        if change:
+            changes = {name: form.cleaned_data[name] for name in form.changed_data}
+            edit_metric(metric=obj, changes=changes, by=person)
+        else:
+            create_metric(metric=obj, by=person)
 
 
 @admin.register(Unit)

@@ -27,15 +27,24 @@ def create_metric(*, metric: Metric, by: str) -> Metric:
     Raises:
         CannotCreateError: its fields contradict each other, or its key is taken.
     """
-    if metric.kind == Metric.Kind.RATIO and not metric.denominator:
-        raise CannotCreateError("denominator == '', must name an event.", field="denominator")
-    try:
-        MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
-    except MetricError as error:
-        raise CannotCreateError(str(error), field=error.field) from error
+    check_metric(metric)
     if Metric.objects.filter(project=metric.project_id, key=metric.key).exists():
         raise TakenError(f"metric == '{metric.key}', exists already in this project.", field="key")
     with transaction.atomic():
         metric.save()
         record_audit(metric.project_id, actor=by, action="declare metric", subject=metric.key)
     return metric
+
+
+def check_metric(metric: Metric) -> None:
+    """Refuse a metric whose fields contradict each other.
+
+    Raises:
+        CannotCreateError: they do; `field` names where.
+    """
+    if metric.kind == Metric.Kind.RATIO and not metric.denominator:
+        raise CannotCreateError("denominator == '', must name an event.", field="denominator")
+    try:
+        MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
+    except MetricError as error:
+        raise CannotCreateError(str(error), field=error.field) from error

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from bakeoff.accounts.audited_admin import AuditedAdmin
+from bakeoff.accounts.edit_keys import revoke_key
 from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
 
 admin.site.unregister(User)
@@ -50,8 +51,7 @@ class ApiKeyAdmin(AuditedAdmin):
     @admin.action(description="Revoke the selected keys")
     def revoke_keys(self, request: HttpRequest, queryset) -> None:  # noqa: ANN001  admin's own
         for key in queryset.usable():
-            key.revoke()
-            self.log_change(request, key, "revoked")
+            revoke_key(key=key, by=request.user.get_username())
         self.message_user(request, "Revoked.")
 
 
