@@ -9,7 +9,8 @@ from experiments.models.analysis import (
     Total,
     TransactionClock,
 )
-from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Metric, Variant
+from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
+from experiments.models.metric import Metric
 from experiments.models.records import Event, EventId, Exposure, Feedback, QuarantinedExposure, Slate
 from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from bakeoff.accounts.readable_times import times_are_readable
 from experiments.assignment import reallocate
-from experiments.metrics.spec import MetricError, MetricSpec
+from experiments.models.metric import Metric
 from experiments.stats.policy import Policy, PolicyError
 
 if TYPE_CHECKING:
@@ -23,107 +23,6 @@ if TYPE_CHECKING:
 
 class WrongStateError(Exception):
     """The act is not possible in the experiment's present state."""
-
-
-class Metric(models.Model):
-    """A number per unit, declared over events; `MetricSpec` says what each kind means."""
-
-    class Kind(models.TextChoices):
-        PROPORTION = "proportion"
-        MEAN = "mean"
-        RATIO = "ratio"
-        QUANTILE = "quantile"
-        RETENTION = "retention"
-        FUNNEL = "funnel"
-
-    class Value(models.TextChoices):
-        COUNT = "count", "number of events"
-        SUM = "sum", "sum of their values"
-        MAX = "max", "largest of their values"
-        ITEMS = "items", "number of different items"
-
-    class Direction(models.TextChoices):
-        INCREASE = "increase"
-        DECREASE = "decrease"
-
-    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="metrics")
-    key = models.SlugField(max_length=64)
-    name = models.CharField(max_length=200, blank=True)
-    kind = models.CharField(max_length=16, choices=Kind.choices)
-    event = models.CharField(max_length=100, blank=True)
-    value = models.CharField(max_length=8, choices=Value.choices, default=Value.COUNT)
-    filters: models.JSONField[list[dict[str, Any]]] = models.JSONField(
-        default=list,
-        blank=True,
-        help_text='Conditions: [{"field": "properties.page", "op": "eq", "value": "home"}].',
-    )
-    denominator = models.CharField(
-        max_length=100,
-        blank=True,
-        help_text="Ratio only: events counted below the line; `slate` counts served answers.",
-    )
-    steps: models.JSONField[list[str]] = models.JSONField(
-        default=list, blank=True, help_text="Funnel only: events in the order in which they must come."
-    )
-    quantile = models.FloatField(default=0.5, help_text="Quantile only: which one, in (0, 1).")
-    window_seconds = models.FloatField(
-        null=True, blank=True, help_text="How long a unit's events count; empty: as the policy says."
-    )
-    delay_seconds = models.FloatField(
-        default=0.0, help_text="The window starts this long after exposure; retention on day k: k days."
-    )
-    cap = models.FloatField(null=True, blank=True, help_text="Larger values of a unit count as this.")
-    cap_quantile = models.FloatField(
-        null=True,
-        blank=True,
-        help_text="The cap as a quantile of units' values in the 28 days before the start.",
-    )
-    lookback_seconds = models.FloatField(
-        null=True,
-        blank=True,
-        help_text="The same number over this long before exposure, to reduce variance (CUPED).",
-    )
-    attributed_only = models.BooleanField(
-        default=False, help_text="Count only events that name a recommendation of the experiment."
-    )
-    trusted_only = models.BooleanField(
-        db_default=False,
-        default=False,
-        help_text="Count only events and feedback that a secret key sent: a page's key can be abused.",
-    )
-    direction = models.CharField(
-        max_length=8,
-        choices=Direction.choices,
-        default=Direction.INCREASE,
-        help_text="Which change is good.",
-    )
-    created_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project", "key"], name="metric_key_is_unique"),
-            models.CheckConstraint(
-                condition=~Q(kind="ratio") | ~Q(denominator=""),
-                name="a_ratio_has_a_denominator",
-            ),
-            models.CheckConstraint(
-                condition=Q(kind="funnel") | ~Q(event=""), name="a_metric_counts_an_event"
-            ),
-            models.CheckConstraint(
-                condition=Q(quantile__gt=0) & Q(quantile__lt=1), name="a_quantile_is_a_share"
-            ),
-            times_are_readable("metric_times_are_readable", "created_at"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name or self.key
-
-    def clean(self) -> None:
-        """Check what the fields say together."""
-        try:
-            MetricSpec.of(self, default_window_seconds=86_400.0)
-        except MetricError as error:
-            raise ValidationError({error.field: str(error)}) from error
 
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
