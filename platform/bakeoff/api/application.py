@@ -21,7 +21,9 @@ from bakeoff.api.errors import Problem
 from bakeoff.api.experiments import router as experiments
 from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
+from bakeoff.api.items import router as items
 from bakeoff.api.keys import router as keys
+from bakeoff.api.metrics import router as metrics
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
 from bakeoff.api.sharing import router as sharing
@@ -44,6 +46,8 @@ api = BothLanes(
     parser=StrictParser(),
 )
 api.add_router("/v1", surfaces)
+api.add_router("/v1", items)
+api.add_router("/v1", metrics)
 api.add_router("/v1", experiments)
 api.add_router("/v1", models)
 api.add_router("/v1", feedback)

@@ -13,10 +13,10 @@ from ninja import Field, Router, Schema, Status
 from bakeoff.accounts.models import Project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.field_types import KEY
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName, RenamedSchema
-from bakeoff.api.surfaces import KEY
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
 from experiments.actions.check_variant import UnknownVariantError, check_variant
 from experiments.actions.define_experiment import (

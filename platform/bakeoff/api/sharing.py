@@ -11,8 +11,8 @@ from ninja import Field, Router, Schema
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.field_types import KEY
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
-from bakeoff.api.surfaces import KEY
 from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.put_group import put_group as write_group
 from experiments.actions.put_holdout import put_holdout as change_holdout
