@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from bakeoff import __version__
 from bakeoff.api.access import SecretKey
 from bakeoff.api.errors import Problem
+from bakeoff.api.experiment_acts import router as experiment_acts
 from bakeoff.api.experiments import router as experiments
 from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
@@ -49,6 +50,7 @@ api.add_router("/v1", surfaces)
 api.add_router("/v1", items)
 api.add_router("/v1", metrics)
 api.add_router("/v1", experiments)
+api.add_router("/v1", experiment_acts)
 api.add_router("/v1", models)
 api.add_router("/v1", feedback)
 api.add_router("/v1", units)

@@ -1,0 +1,140 @@
+"""What programs send and get of an experiment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from ninja import Field, Schema
+
+from bakeoff.api.field_types import KEY
+from bakeoff.api.renamed import OldName, RenamedSchema
+from experiments.models import Experiment
+
+
+class VariantIn(Schema):
+    """A variant to be: `model` is a version such as `two-tower@7`; a flag's has a `value` instead."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    model: str | None = Field(None, pattern=r"^[-a-zA-Z0-9_]+@[0-9]{1,9}$")
+    value: bool | int | float | str | dict[str, Any] | None = None
+    weight: float = Field(ge=0, le=1)
+    is_control: bool = False
+
+
+class ExperimentMetricIn(Schema):
+    """A metric and its role."""
+
+    metric: str
+    role: str = Field("primary", pattern="^(primary|secondary|guardrail)$")
+    margin: float = Field(0.05, ge=0, le=1000)
+
+
+class PrerequisiteIn(Schema):
+    """Another experiment in which the unit must have one of some variants."""
+
+    experiment: str = Field(min_length=1, max_length=100)
+    variants: list[str] = Field(min_length=1, max_length=20)
+
+
+class RampStepIn(Schema):
+    """A share of the traffic, from some time after the start on."""
+
+    after_seconds: float = Field(gt=0, le=31_536_000)
+    allocation: float = Field(gt=0, le=1)
+
+
+class ExperimentIn(Schema):
+    """An experiment to be."""
+
+    key: str = Field(min_length=1, max_length=100, pattern=KEY)
+    surface: str
+    hypothesis: str = Field("", max_length=5000)
+    allocation: float = Field(1.0, gt=0, le=1)
+    variants: list[VariantIn] = Field(min_length=2, max_length=20)
+    metrics: list[ExperimentMetricIn] = Field(min_length=1, max_length=50)
+    policy: dict[str, Any] = Field(default_factory=dict)
+    segments: list[str] = Field(default_factory=list, max_length=10)
+    against_gate: bool = False
+    hashing: Literal["sha256", "growthbook_v2"] = "sha256"
+    layer: str | None = None
+    slot: tuple[float, float] = (0.0, 1.0)
+    condition: dict[str, Any] = Field(default_factory=dict)
+    prerequisites: list[PrerequisiteIn] = Field(default_factory=list, max_length=20)
+    forced_units: dict[str, str] = Field(default_factory=dict)
+    sticky: bool = False
+    ramp: list[RampStepIn] = Field(default_factory=list, max_length=50)
+
+
+class ExperimentPatch(ExperimentIn):
+    """What changes of a draft; a field that is not named stays as it is."""
+
+    # The defaults only make them optional: fields that were not sent are not read.
+    key: str = Field("", min_length=1, max_length=100, pattern=KEY)
+    surface: str = ""
+    variants: list[VariantIn] = Field(default_factory=list, min_length=2, max_length=20)
+    metrics: list[ExperimentMetricIn] = Field(default_factory=list, min_length=1, max_length=50)
+
+
+class ExperimentOut(Schema):
+    """An experiment; `confirmed` is of a change: whether every web process serves it by now."""
+
+    key: str
+    surface: str
+    state: str
+    hypothesis: str
+    allocation: float
+    hashing: str
+    layer: str | None
+    slot: tuple[float, float]
+    condition: dict[str, Any]
+    prerequisites: list[dict[str, Any]]
+    forced_units: dict[str, str]
+    enabled: bool
+    sticky: bool
+    ramp: list[dict[str, float]]
+    evaluated_by: str
+    against_gate: bool
+    policy: dict[str, Any]
+    segments: list[str]
+    policy_sha256: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    confirmed: bool | None = None
+
+    @staticmethod
+    def resolve_surface(experiment: Experiment) -> str:
+        """Name the surface."""
+        return experiment.surface.key
+
+    @staticmethod
+    def resolve_layer(experiment: Experiment) -> str | None:
+        """Name the layer."""
+        return experiment.layer.key if experiment.layer is not None else None
+
+    @staticmethod
+    def resolve_slot(experiment: Experiment) -> tuple[float, float]:
+        """Give the range of the layer."""
+        return experiment.slot_low, experiment.slot_high
+
+    @staticmethod
+    def resolve_evaluated_by(experiment: Experiment) -> str:
+        """Say which clients can evaluate it by themselves."""
+        if experiment.hashing == Experiment.Hashing.GROWTHBOOK:
+            return "the API, OFREP, our clients and GrowthBook's SDKs"
+        return "the API, OFREP and our clients"
+
+
+class DecisionOut(RenamedSchema):
+    """A decision record."""
+
+    old_names = (OldName("made_by", "created_by"), OldName("made_at", "created_at"))
+
+    action: str
+    reason: str
+    created_by: str
+    created_at: datetime
+    sha256: str
+    previous_sha256: str
+    evidence: dict[str, Any]
+    read_back: dict[str, float | None]
