@@ -49,6 +49,13 @@ def test_it_describes_both_lanes(lane):
     assert {"get", "post"} <= set(paths["/v1/feedback"])
 
 
+def test_each_operation_has_a_name_of_its_own(lane):
+    paths = lane.client.get("/v1/openapi.json").json()["paths"]
+    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert len(set(names)) == len(names)
+    assert not any("bakeoff" in name for name in names)  # no file's name
+
+
 @pytest.mark.parametrize("path", FAST)
 def test_the_fast_lane_answers_as_described(document, shop, path):
     """Whatever the document allows, and what it does not; a refusal writes nothing."""
