@@ -1,34 +1,33 @@
-"""The form that defines an experiment, and the power calculator beside it."""
+"""The form that defines an experiment."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from experiments.actions.define_experiment import ExperimentDraft, ExperimentMetricDraft, VariantDraft
-from experiments.actions.edit_draft import draft_of, fingerprint_of
-from experiments.models import Experiment, ExperimentMetric, Layer, Metric
-from experiments.reports.code_names import name_of
-from experiments.scorecards.traffic_plan import (
-    Design,
-    NoTrafficError,
-    WeekOfTraffic,
-    plan_from_traffic,
+from bakeoff.dashboard.draft_in_form import (
+    POLICY_FIELDS,
+    has_two_variants,
+    metrics_of,
+    policy_of,
+    variants_of,
 )
-from experiments.stats.totals import StatisticsError
+from bakeoff.dashboard.json_field import JsonField
+from experiments.actions.define_experiment import ExperimentDraft
+from experiments.models import Experiment, Layer, Metric
+from experiments.reports.code_names import name_of
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from bakeoff.accounts.models import Project
 
-GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
+
 RULES = (
     (
         "group_sequential",
@@ -38,36 +37,6 @@ RULES = (
     ("exact", gettext_lazy("Exact: for rare conversions or drifting rates")),
     ("fixed", gettext_lazy("Fixed: one analysis at the end")),
 )
-
-
-class JsonField(forms.CharField):
-    """JSON in a text box."""
-
-    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
-
-    def __init__(self, kind: type, **options: Any) -> None:
-        """Accept JSON of one kind only."""
-        super().__init__(required=False, **options)
-        self.kind = kind
-
-    def to_python(self, value: Any) -> Any:
-        """Parse.
-
-        Raises:
-            ValidationError: it is not JSON, or of another kind.
-        """
-        text = super().to_python(value)
-        if not text:
-            return self.kind()
-        try:
-            parsed = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise forms.ValidationError(
-                _("Not JSON: %(error)s.") % {"error": error}, code="json"
-            ) from error
-        if not isinstance(parsed, self.kind):
-            raise forms.ValidationError(_("Must be a JSON %(kind)s.") % {"kind": self.kind.__name__})
-        return parsed
 
 
 class ExperimentForm(forms.Form):
@@ -273,9 +242,9 @@ class ExperimentForm(forms.Form):
             surface=filled["surface"],
             key=filled["key"],
             owner=owner,
-            variants=_variants(filled, ()),
-            metrics=_metrics(filled, ()),
-            policy=_policy(filled, _POLICY_FIELDS),
+            variants=variants_of(filled, ()),
+            metrics=metrics_of(filled, ()),
+            policy=policy_of(filled, POLICY_FIELDS),
             **self._plain(self.fields),
         )
 
@@ -288,11 +257,11 @@ class ExperimentForm(forms.Form):
         if "key" in changed:
             named["key"] = filled["key"]
         if changed & {"control", "treatment", "treatment_share"}:
-            named["variants"] = _variants(filled, stored.variants)
+            named["variants"] = variants_of(filled, stored.variants)
         if changed & {"primary", "secondary", "guardrails", "margin"}:
             # Each guardrail keeps its own margin, unless the field itself was changed.
-            named["metrics"] = _metrics(filled, () if "margin" in changed else stored.metrics)
-        if policy := _policy(filled, changed & _POLICY_FIELDS):
+            named["metrics"] = metrics_of(filled, () if "margin" in changed else stored.metrics)
+        if policy := policy_of(filled, changed & POLICY_FIELDS):
             named["policy"] = {**stored.policy, **policy}
         return replace(stored, **named)
 
@@ -333,136 +302,3 @@ class ExperimentForm(forms.Form):
 
 # Where the form shows what the action calls otherwise.
 PLACES = {"variants": "treatment", "metrics": "primary", "policy": "planned_units", "slot": "slot_low"}
-_POLICY_FIELDS = frozenset({"rule", "planned_units", "minimum_days", "window_hours", "promote"})
-
-
-def _policy(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the named fields of the form as the policy has them."""
-    policy = {
-        "rule": ("rule", filled["rule"]),
-        "planned_units": ("planned_units", filled["planned_units"]),
-        "minimum_days": ("minimum_run_seconds", filled["minimum_days"] * 86_400),
-        "window_hours": ("window_seconds", filled["window_hours"] * 3600),
-        "promote": ("promote", filled["promote"]),
-    }
-    return dict(policy[name] for name in policy if name in set(names))
-
-
-def _variants(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[VariantDraft]:
-    """Return the two variants; stored ones keep their key and their flag's value."""
-    share = filled["treatment_share"] / 100
-    control = next(
-        (v for v in stored if v.is_control), VariantDraft("control", None, 0, is_control=True)
-    )
-    treatment = next((v for v in stored if not v.is_control), VariantDraft("treatment", None, 0))
-    return [
-        replace(control, version=filled["control"], weight=1 - share),
-        replace(treatment, version=filled["treatment"], weight=share),
-    ]
-
-
-def _metrics(
-    filled: dict[str, Any], stored: Sequence[ExperimentMetricDraft]
-) -> list[ExperimentMetricDraft]:
-    """Return the metrics with their roles; guardrails that are stored keep their margin."""
-    margins = {one.metric: one.margin for one in stored if one.role == GUARDRAIL}
-    return [
-        ExperimentMetricDraft(filled["primary"]),
-        *(
-            ExperimentMetricDraft(metric, ExperimentMetric.Role.SECONDARY)
-            for metric in filled["secondary"]
-        ),
-        *(
-            ExperimentMetricDraft(metric, GUARDRAIL, margins.get(metric, filled["margin"] / 100))
-            for metric in filled["guardrails"]
-        ),
-    ]
-
-
-def has_two_variants(draft: Experiment) -> bool:
-    """Whether the form can show a draft's variants: one control and one treatment."""
-    return sorted(draft.variants.values_list("is_control", flat=True)) == [False, True]
-
-
-def initial_of(draft: Experiment) -> dict[str, Any]:
-    """Return a draft as the form says it."""
-    policy = draft.parsed_policy
-    # Of several treatments the first is shown; the field is closed then.
-    variants = {variant.is_control: variant for variant in reversed(draft.variants.all())}
-    by_role: dict[str, list[Any]] = {}
-    for metric in draft.metrics.all():
-        by_role.setdefault(metric.role, []).append(metric)
-    primary = by_role.get(ExperimentMetric.Role.PRIMARY, [None])[0]
-    guardrails = by_role.get(ExperimentMetric.Role.GUARDRAIL, [])
-    return {
-        "read_as": fingerprint_of(draft_of(draft)),
-        "surface": draft.surface_id,
-        "key": draft.key,
-        "hypothesis": draft.hypothesis,
-        "control": variants[True].model_version_id,
-        "treatment": variants[False].model_version_id,
-        "treatment_share": 100 * variants[False].weight,
-        "allocation": 100 * draft.allocation,
-        "primary": primary.metric_id if primary is not None else None,
-        "secondary": [r.metric_id for r in by_role.get(ExperimentMetric.Role.SECONDARY, [])],
-        "guardrails": [r.metric_id for r in guardrails],
-        "margin": 100 * guardrails[0].margin if guardrails else 5,
-        "rule": policy.rule,
-        "planned_units": policy.planned_units,
-        "minimum_days": policy.minimum_run_seconds / 86_400,
-        "window_hours": policy.window_seconds / 3600,
-        "promote": policy.promote,
-        "hashing": draft.hashing,
-        "layer": draft.layer_id,
-        "slot_low": 100 * draft.slot_low,
-        "slot_high": 100 * draft.slot_high,
-        "condition": orjson.dumps(draft.condition).decode() if draft.condition else "",
-        "segments": ", ".join(draft.segments),
-        "sticky": draft.sticky,
-        "against_gate": draft.against_gate,
-    }
-
-
-def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
-    """Return what the experiment would take at the last week's traffic, or what is missing to say so."""
-    filled = getattr(form, "cleaned_data", {}) if form.is_bound else {}
-    surface, metric = filled.get("surface"), filled.get("primary")
-    if surface is None or metric is None:
-        return {
-            "missing": _("Choose a surface and a primary metric: the calculator uses their traffic.")
-        }
-    try:
-        result = plan_from_traffic(surface, metric, _design(filled))
-    except NoTrafficError as error:
-        return {"missing": _no_traffic(surface, metric, error.traffic)}
-    except StatisticsError as error:
-        return {"missing": str(error)}
-    return {
-        "found": result.plan,
-        "visitors": result.visitors_per_day,
-        "baseline": result.baseline,
-        "metric": metric,
-    }
-
-
-def _design(filled: dict[str, Any]) -> Design:
-    """Return what was filled in so far; the rest as a new experiment has it."""
-    return Design(
-        treatment_share=(filled.get("treatment_share") or 50) / 100,
-        planned_units=filled.get("planned_units") or 10_000,
-        rule=filled.get("rule") or "group_sequential",
-        guardrails=len(filled.get("guardrails") or ()),
-        allocation=(filled.get("allocation") or 100) / 100,
-    )
-
-
-def _no_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
-    return _(
-        "Not enough traffic: last week '%(surface)s' had %(units)s users, and %(doing)s of them had "
-        "'%(event)s' events. Send events first, or enter the number of users yourself."
-    ) % {
-        "surface": surface.key,
-        "units": traffic.visitors,
-        "event": metric.event,
-        "doing": traffic.active,
-    }

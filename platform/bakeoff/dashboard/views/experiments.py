@@ -17,8 +17,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
-from bakeoff.dashboard.experiment_form import PLACES, ExperimentForm, initial_of, plan_in_words
+from bakeoff.dashboard.draft_in_form import initial_of
+from bakeoff.dashboard.experiment_form import PLACES, ExperimentForm
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.plan_preview import plan_in_words
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (

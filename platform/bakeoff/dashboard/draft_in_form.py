@@ -1,0 +1,106 @@
+"""A draft as the form of experiments shows it, and what was filled in as parts of a draft."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from experiments.actions.define_experiment import ExperimentMetricDraft, VariantDraft
+from experiments.actions.edit_draft import draft_of, fingerprint_of
+from experiments.models import Experiment, ExperimentMetric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
+POLICY_FIELDS = frozenset({"rule", "planned_units", "minimum_days", "window_hours", "promote"})
+
+
+def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the named fields of the form as the policy has them."""
+    policy = {
+        "rule": ("rule", filled["rule"]),
+        "planned_units": ("planned_units", filled["planned_units"]),
+        "minimum_days": ("minimum_run_seconds", filled["minimum_days"] * 86_400),
+        "window_hours": ("window_seconds", filled["window_hours"] * 3600),
+        "promote": ("promote", filled["promote"]),
+    }
+    return dict(policy[name] for name in policy if name in set(names))
+
+
+def variants_of(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[VariantDraft]:
+    """Return the two variants; stored ones keep their key and their flag's value."""
+    share = filled["treatment_share"] / 100
+    control = next(
+        (v for v in stored if v.is_control), VariantDraft("control", None, 0, is_control=True)
+    )
+    treatment = next((v for v in stored if not v.is_control), VariantDraft("treatment", None, 0))
+    return [
+        replace(control, version=filled["control"], weight=1 - share),
+        replace(treatment, version=filled["treatment"], weight=share),
+    ]
+
+
+def metrics_of(
+    filled: dict[str, Any], stored: Sequence[ExperimentMetricDraft]
+) -> list[ExperimentMetricDraft]:
+    """Return the metrics with their roles; guardrails that are stored keep their margin."""
+    margins = {one.metric: one.margin for one in stored if one.role == GUARDRAIL}
+    return [
+        ExperimentMetricDraft(filled["primary"]),
+        *(
+            ExperimentMetricDraft(metric, ExperimentMetric.Role.SECONDARY)
+            for metric in filled["secondary"]
+        ),
+        *(
+            ExperimentMetricDraft(metric, GUARDRAIL, margins.get(metric, filled["margin"] / 100))
+            for metric in filled["guardrails"]
+        ),
+    ]
+
+
+def has_two_variants(draft: Experiment) -> bool:
+    """Whether the form can show a draft's variants: one control and one treatment."""
+    return sorted(draft.variants.values_list("is_control", flat=True)) == [False, True]
+
+
+def initial_of(draft: Experiment) -> dict[str, Any]:
+    """Return a draft as the form says it."""
+    policy = draft.parsed_policy
+    # Of several treatments the first is shown; the field is closed then.
+    variants = {variant.is_control: variant for variant in reversed(draft.variants.all())}
+    by_role: dict[str, list[Any]] = {}
+    for metric in draft.metrics.all():
+        by_role.setdefault(metric.role, []).append(metric)
+    primary = by_role.get(ExperimentMetric.Role.PRIMARY, [None])[0]
+    guardrails = by_role.get(ExperimentMetric.Role.GUARDRAIL, [])
+    return {
+        "read_as": fingerprint_of(draft_of(draft)),
+        "surface": draft.surface_id,
+        "key": draft.key,
+        "hypothesis": draft.hypothesis,
+        "control": variants[True].model_version_id,
+        "treatment": variants[False].model_version_id,
+        "treatment_share": 100 * variants[False].weight,
+        "allocation": 100 * draft.allocation,
+        "primary": primary.metric_id if primary is not None else None,
+        "secondary": [r.metric_id for r in by_role.get(ExperimentMetric.Role.SECONDARY, [])],
+        "guardrails": [r.metric_id for r in guardrails],
+        "margin": 100 * guardrails[0].margin if guardrails else 5,
+        "rule": policy.rule,
+        "planned_units": policy.planned_units,
+        "minimum_days": policy.minimum_run_seconds / 86_400,
+        "window_hours": policy.window_seconds / 3600,
+        "promote": policy.promote,
+        "hashing": draft.hashing,
+        "layer": draft.layer_id,
+        "slot_low": 100 * draft.slot_low,
+        "slot_high": 100 * draft.slot_high,
+        "condition": orjson.dumps(draft.condition).decode() if draft.condition else "",
+        "segments": ", ".join(draft.segments),
+        "sticky": draft.sticky,
+        "against_gate": draft.against_gate,
+    }

@@ -1,0 +1,39 @@
+"""JSON in a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django import forms
+from django.utils.translation import gettext as _
+
+
+class JsonField(forms.CharField):
+    """JSON in a text box."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+
+    def __init__(self, kind: type, **options: Any) -> None:
+        """Accept JSON of one kind only."""
+        super().__init__(required=False, **options)
+        self.kind = kind
+
+    def to_python(self, value: Any) -> Any:
+        """Parse.
+
+        Raises:
+            ValidationError: it is not JSON, or of another kind.
+        """
+        text = super().to_python(value)
+        if not text:
+            return self.kind()
+        try:
+            parsed = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise forms.ValidationError(
+                _("Not JSON: %(error)s.") % {"error": error}, code="json"
+            ) from error
+        if not isinstance(parsed, self.kind):
+            raise forms.ValidationError(_("Must be a JSON %(kind)s.") % {"kind": self.kind.__name__})
+        return parsed
