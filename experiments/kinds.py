@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 Direction = Literal["increase", "decrease"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+FeedbackKind = Literal["thumb", "rating", "reasons", "text", "hide", "correction", "pairwise"]
+FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
 
 
 def direction_of(*, increase_is_good: bool) -> Direction:

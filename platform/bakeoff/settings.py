@@ -82,12 +82,12 @@ def _database(url: str) -> dict[str, object]:
         SettingError: it is not a libpq URL; the driver's own message would show its password.
     """
     try:
-        found = conninfo_to_dict(url)
+        options = conninfo_to_dict(url)
     except ProgrammingError as error:
         raise SettingError(
             "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
         ) from error
-    parts = {key: str(value) for key, value in found.items() if value is not None}
+    parts = {key: str(value) for key, value in options.items() if value is not None}
     known = {
         "dbname": "NAME",
         "user": "USER",

@@ -8,7 +8,7 @@ import click
 
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo, progress
-from bakeoff.gateway.intake.requests import KINDS
+from experiments.kinds import FEEDBACK_KINDS
 
 
 @click.group()
@@ -18,7 +18,9 @@ def feedback() -> None:
 
 @feedback.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only these kinds.")
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(FEEDBACK_KINDS), help="Only these kinds."
+)
 @project_option
 def export(out: Path, kinds: tuple[str, ...], slug: str | None) -> None:
     """Write labelled feedback to OUT (.parquet or .csv): what counts and may be learnt from."""

@@ -60,7 +60,7 @@ class _Reading(Generic[T]):
     ) -> None:
         self._rows, self._parse = rows, parse
         self._place, self._rejects, self._bar = place, rejects, bar
-        self._seen = self._told = 0
+        self._seen = self._reported = 0
 
     def good(self) -> Iterator[T]:
         for row in self._rows:
@@ -74,8 +74,8 @@ class _Reading(Generic[T]):
 
     def advance(self, _committed: int) -> None:
         """Note that every row so far is committed or rejected."""
-        self._bar(self._seen - self._told)
-        self._told = self._seen
+        self._bar(self._seen - self._reported)
+        self._reported = self._seen
         self._rejects.write()
         self._place.write(self._seen)
 

@@ -21,6 +21,7 @@ from bakeoff.gateway.http.fields import (
 )
 from experiments import bounds
 from experiments.bounds import MAX_NAME
+from experiments.kinds import FEEDBACK_KINDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MAX_EVENTS = 1000
 SEGMENT_BATCH = "/v1/batch"
 NUMBERS = {"thumb": (-1, 1), "rating": (1, 2, 3, 4, 5)}
-KINDS = (*NUMBERS, "reasons", "text", "hide", "correction", "pairwise")
 
 
 @request_type
@@ -127,7 +127,7 @@ class FeedbackRequest:
 
     Attributes:
         consent: the visitor's.
-        kind: one of `KINDS`.
+        kind: one of `FEEDBACK_KINDS`.
         ids: of the visitor.
         recommendation_id: the slate that it is about.
         feedback_id: the client's own, by which it is stored once; or None.
@@ -137,7 +137,7 @@ class FeedbackRequest:
     """
 
     consent: Consent = rule(read_consent)
-    kind: str = rule(one_of(KINDS))
+    kind: str = rule(one_of(FEEDBACK_KINDS))
     ids: Ids = identifiers()
     recommendation_id: str = rule(uuid)
     feedback_id: str | None = rule(text(), default=None)
