@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
@@ -48,6 +48,10 @@ class CannotChangeSurfaceError(RefusedError):
         self.code = code
 
 
+class SurfaceExistsError(CannotChangeSurfaceError):
+    """The project has a surface of this key."""
+
+
 class KindIsFixedError(CannotChangeSurfaceError):
     """The kind of a surface that has versions or experiments."""
 
@@ -60,6 +64,35 @@ def defaults_of_surface() -> dict[str, Any]:
     """Return the default of each editable field."""
     blank = Surface()
     return {name: getattr(blank, name) for name in EDITABLE}
+
+
+def create_surface(*, project: Project, key: str, values: Mapping[str, Any], by: str) -> Surface:
+    """Create a surface; fields that are not named have their defaults.
+
+    Raises:
+        SurfaceExistsError: the project has a surface of this key.
+        CannotChangeSurfaceError: a value breaks a rule.
+    """
+    surface = Surface(project=project, key=key, **values)
+    _check(surface)
+    try:
+        with transaction.atomic():
+            surface.save()
+            record_audit(
+                project.pk,
+                actor=by,
+                action="make surface",
+                subject=key,
+                detail={"fields": dict(values)},
+            )
+            transaction.on_commit(partial(announce_change, cache_client()))
+    except IntegrityError as error:
+        if not Surface.objects.filter(project=project, key=key).exists():
+            raise  # another rule of the table
+        raise SurfaceExistsError(
+            f"surface == '{key}', exists already in this project.", field="key", code="conflict"
+        ) from error
+    return surface
 
 
 def put_surface(
@@ -82,18 +115,7 @@ def put_surface(
         # What would be reset is judged on the row that is written, not on one that changes meanwhile.
         surface = Surface.objects.select_for_update().filter(project=project, key=key).first()
         if surface is None:
-            surface = Surface(project=project, key=key, **values)
-            _check(surface)
-            surface.save()
-            record_audit(
-                project.pk,
-                actor=by,
-                action="make surface",
-                subject=key,
-                detail={"fields": dict(values)},
-            )
-            transaction.on_commit(partial(announce_change, cache_client()))
-            return surface
+            return create_surface(project=project, key=key, values=values, by=by)
         defaults = defaults_of_surface()
         reset = [n for n in EDITABLE if n not in values and getattr(surface, n) != defaults[n]]
         if reset and not replace:

@@ -17,6 +17,7 @@ from bakeoff.api.renamed import OldName, RenamedSchema
 from experiments.actions.change_surface import (
     CannotChangeSurfaceError,
     KindIsFixedError,
+    SurfaceExistsError,
     WouldResetError,
     patch_surface,
     put_surface,
@@ -124,5 +125,5 @@ def change_surface(request: HttpRequest, key: str, payload: SurfacePatch) -> Any
 
 
 def _problem(error: CannotChangeSurfaceError) -> Problem:
-    conflict = isinstance(error, WouldResetError | KindIsFixedError)
+    conflict = isinstance(error, WouldResetError | KindIsFixedError | SurfaceExistsError)
     return Problem(409 if conflict else 422, error.code, str(error), error.field)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
-from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface, put_surface
+from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment
 from inference.algorithms import algorithms_of
 from inference.models import DriftReport, Surface
@@ -101,22 +101,16 @@ def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
     form = SurfaceForm(request.POST or None, instance=Surface(project=project))
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
-        if Surface.objects.filter(project=project, key=key).exists():
-            form.add_error("key", _("A surface with this key already exists."))
+        try:
+            create_surface(project=project, key=key, values=form.values(), by=str(request.user))
+        except CannotChangeSurfaceError as error:
+            add_refusal(form, error)
         else:
-            try:
-                put_surface(
-                    project=project, key=key, values=form.values(), replace=False, by=str(request.user)
-                )
-            except CannotChangeSurfaceError as error:
-                add_refusal(form, error)
-            else:
-                messages.success(
-                    request,
-                    _("Surface created. Call it with /v1/%(kind)s.")
-                    % {"kind": form.cleaned_data["kind"]},
-                )
-                return redirect("surface", slug, key)
+            messages.success(
+                request,
+                _("Surface created. Call it with /v1/%(kind)s.") % {"kind": form.cleaned_data["kind"]},
+            )
+            return redirect("surface", slug, key)
     rows = [(s, s.versions.champions().first()) for s in project.surfaces.order_by("key")]
     context = {"rows": rows, "form": form, "project": project}
     return render(request, "dashboard/surfaces.html", context, status=422 if form.errors else 200)
