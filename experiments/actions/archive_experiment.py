@@ -64,8 +64,7 @@ def write_learnings(*, experiment: Experiment, learnings: str, by: str) -> None:
 def _locked(experiment: Experiment) -> Experiment:
     # Two people may press at once: the second sees what the first has done, and is refused.
     locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-    if locked.state != Experiment.State.ENDED:
-        raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be ended")
+    locked.require(Experiment.State.ENDED)
     return locked
 
 

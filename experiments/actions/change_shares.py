@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.assignment import is_whole
 from experiments.models import Experiment
-from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
@@ -53,8 +53,7 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
     with transaction.atomic():
         # A ramp and an operator may open an epoch at once; the second sees what the first has changed.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        if locked.state != Experiment.State.RUNNING:
-            raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
+        locked.require(Experiment.State.RUNNING)
         before = {variant.key: variant.weight for variant in locked.variants.all()}
         allocation = locked.allocation if change.allocation is None else change.allocation
         weights = dict(change.weights) if change.weights is not None else before
@@ -87,8 +86,7 @@ def _check_shares(
         raise ValueError(f"allocation == {allocation:g}, must be in (0, 1].")
     if weights.keys() != before.keys():
         raise ValueError(f"weights of {sorted(weights)}, must be of {sorted(before)}.")
-    # The tolerance is for thirds and sevenths typed with a few digits; assignment itself scales to 1.
-    if any(weight < 0 for weight in weights.values()) or abs(sum(weights.values()) - 1) > 1e-6:
+    if any(weight < 0 for weight in weights.values()) or not is_whole(sum(weights.values())):
         raise ValueError(f"sum of weights == {sum(weights.values()):g}, must be 1, none negative.")
     if allocation < experiment.allocation and not change.accept_moves:
         raise WouldReshuffleError(

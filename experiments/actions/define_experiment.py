@@ -19,6 +19,7 @@ from experiments.actions.check_assignment import (
     check_ramp,
     check_slot,
 )
+from experiments.assignment import is_whole
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.stats.policy import Policy, PolicyError
@@ -124,8 +125,7 @@ def check_draft(draft: ExperimentDraft) -> None:
             f"allocation == {draft.allocation:g}, must be in (0, 1].", field="allocation"
         )
     total = sum(variant.weight for variant in draft.variants)
-    # As of `change_shares`: thirds typed with a few digits are 1.
-    if abs(total - 1) > 1e-6 or any(variant.weight < 0 for variant in draft.variants):
+    if not is_whole(total) or any(variant.weight < 0 for variant in draft.variants):
         raise CannotDefineError(f"sum of weights == {total:g}, must be 1.", field="variants")
     _check_parts(draft)
     for variant in draft.variants:

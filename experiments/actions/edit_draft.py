@@ -20,7 +20,6 @@ from experiments.actions.define_experiment import (
     write_variant,
 )
 from experiments.models import Experiment
-from experiments.models.experiment import WrongStateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +88,7 @@ def edit_draft(
     with transaction.atomic():
         # The row lock makes two editors, or an editor and a start, follow each other.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        _require_draft(locked)
+        locked.require(Experiment.State.DRAFT)
         before = draft_of(locked)
         if read_as and read_as != fingerprint_of(before):
             raise DraftChangedError(f"draft '{locked.key}' was changed by somebody else meanwhile")
@@ -119,15 +118,10 @@ def discard_draft(*, experiment: Experiment, by: str) -> None:
     with transaction.atomic():
         # Against a start: what runs is not deleted.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        _require_draft(locked)
+        locked.require(Experiment.State.DRAFT)
         detail = {"draft": _as_json(draft_of(locked))}
         record_audit(locked.project_id, actor=by, action="discard", subject=locked.key, detail=detail)
         locked.delete()
-
-
-def _require_draft(experiment: Experiment) -> None:
-    if experiment.state != Experiment.State.DRAFT:
-        raise WrongStateError(f"experiment '{experiment.key}' is {experiment.state}, must be draft")
 
 
 def _as_json(draft: ExperimentDraft) -> dict[str, Any]:

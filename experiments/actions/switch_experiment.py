@@ -6,7 +6,6 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.models import Experiment
-from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
@@ -22,8 +21,7 @@ def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
     with transaction.atomic():
         # Against an end at the same time: what has ended is not turned on.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        if locked.state != Experiment.State.RUNNING:
-            raise WrongStateError(f"experiment '{locked.key}' is {locked.state}, must be running")
+        locked.require(Experiment.State.RUNNING)
         if locked.enabled == enabled:
             return
         locked.enabled = enabled

@@ -13,6 +13,7 @@ from .allocation import (
     assign,
     explain,
     hashed_variant,
+    is_whole,
     reallocate,
 )
 from .conditions import ConditionError, compile_condition
@@ -60,6 +61,7 @@ __all__ = [
     "explain_decision",
     "growthbook_bucket",
     "hashed_variant",
+    "is_whole",
     "named_groups",
     "personal_rules",
     "reallocate",

@@ -30,6 +30,11 @@ WEIGHT_TOLERANCE = 1e-6
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+def is_whole(total: float) -> bool:
+    """Whether a sum of weights is 1."""
+    return abs(total - 1) <= WEIGHT_TOLERANCE
+
+
 class AllocationError(ValueError):
     """The rule of an experiment cannot be followed."""
 
@@ -168,7 +173,7 @@ class ExperimentRule:
             if not 0 <= variant.weight <= 1:
                 raise AllocationError(f"weight == {variant.weight:g}, must be in [0, 1].")
         total = sum(variant.weight for variant in self.variants)
-        if abs(total - 1) > WEIGHT_TOLERANCE:
+        if not is_whole(total):
             raise AllocationError(f"sum of weights == {total:g}, must be 1.")
         layout = self.layout or tuple((v.key, v.weight) for v in self.variants)
         upper = list(accumulate(width for _, width in layout))

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.readable_times import times_are_readable
-from experiments.assignment import reallocate
+from experiments.assignment import is_whole, reallocate
 from experiments.models.metric import Metric
 from experiments.stats.policy import Policy, PolicyError
 
@@ -181,13 +181,22 @@ class Experiment(models.Model):
         """The metric that decides."""
         return self.metrics.select_related("metric").get(role=ExperimentMetric.Role.PRIMARY)
 
+    def require(self, state: State) -> None:
+        """Refuse an act that needs another state.
+
+        Raises:
+            WrongStateError: the experiment is in another one.
+        """
+        if self.state != state:
+            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be {state}")
+
     def why_not_startable(self) -> str:
         """Return what is missing before it can start, or nothing."""
         variants = list(self.variants.all())
         if sum(variant.is_control for variant in variants) != 1 or len(variants) < 2:
             return "it needs exactly one control and at least one treatment"
         total = sum(variant.weight for variant in variants)
-        if abs(total - 1) > 1e-6:
+        if not is_whole(total):
             return f"sum of weights == {total:g}, must be 1"
         if self.metrics.filter(role=ExperimentMetric.Role.PRIMARY).count() != 1:
             return "it needs exactly one primary metric"
@@ -202,8 +211,7 @@ class Experiment(models.Model):
         Raises:
             WrongStateError: it is not a draft, or something is missing.
         """
-        if self.state != self.State.DRAFT:
-            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be draft")
+        self.require(self.State.DRAFT)
         if why := self.why_not_startable():
             raise WrongStateError(f"experiment '{self.key}' cannot start: {why}")
         at = at or timezone.now()
@@ -226,8 +234,7 @@ class Experiment(models.Model):
         Raises:
             WrongStateError: it does not run.
         """
-        if self.state != self.State.RUNNING:
-            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be running")
+        self.require(self.State.RUNNING)
         at = timezone.now()
         last = self.epochs.get(ended_at__isnull=True)
         last.ended_at = at
@@ -260,8 +267,7 @@ class Experiment(models.Model):
         Raises:
             WrongStateError: it does not run.
         """
-        if self.state != self.State.RUNNING:
-            raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be running")
+        self.require(self.State.RUNNING)
         at = at or timezone.now()
         self.state, self.ended_at = self.State.ENDED, at
         self.save(update_fields=["state", "ended_at"])
