@@ -9,13 +9,12 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema
 from ninja.responses import Status
 
-from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError, change_key, make_key, revoke_key
+from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
-from inference.cache import cache_client
-from inference.serving.changes import announce_change
+from bakeoff.serving_keys import change_key, make_key, revoke_key
 
 router = Router(tags=["keys"])
 
@@ -71,7 +70,6 @@ def write_key(request: HttpRequest, payload: KeyIn) -> Any:
         key, text = make_key(project=project_of(request), draft=draft, by=actor_of(request))
     except KeyRuleError as error:
         raise Problem(422, "cannot_make", str(error), error.field) from error
-    announce_change(cache_client())
     return Status(201, NewKeyOut(**KeyOut.from_orm(key).dict(), key=text))
 
 
@@ -85,7 +83,6 @@ def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
         )
     except KeyRuleError as error:
         raise Problem(422, "cannot_change", str(error), error.field) from error
-    announce_change(cache_client())
     return changed
 
 
@@ -93,6 +90,4 @@ def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
 def end_key(request: HttpRequest, key_id: int) -> Any:
     """Make a key useless from now on."""
     key = get_or_404(project_of(request).api_keys.all(), "key", pk=key_id)
-    revoked = revoke_key(key=key, by=actor_of(request))
-    announce_change(cache_client())
-    return revoked
+    return revoke_key(key=key, by=actor_of(request))

@@ -41,14 +41,14 @@ def make(
 ) -> None:
     """Make a key; its text is shown once."""
     project = find_project(slug)
-    from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError, make_key
+    from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
+    from bakeoff.serving_keys import make_key
 
     draft = KeyDraft("pk" if kind == "public" else "sk", name, scopes or None, origins)
     try:
         _, text = make_key(project=project, draft=draft, by=OPERATOR)
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error
-    _announce()
     echo(text)
 
 
@@ -88,7 +88,8 @@ def change(
     if origins and any_origin:
         raise click.UsageError("give one of --origin and --any-origin.")
     key = _find(key_id, slug)
-    from bakeoff.accounts.edit_keys import KeyRuleError, change_key
+    from bakeoff.accounts.edit_keys import KeyRuleError
+    from bakeoff.serving_keys import change_key
 
     try:
         changed = change_key(
@@ -99,7 +100,6 @@ def change(
         )
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error
-    _announce()
     where = ", ".join(changed.allowed_origins) or "every page"
     echo(f"{changed} may {', '.join(changed.scopes)}, from {where}.")
 
@@ -110,10 +110,9 @@ def change(
 def revoke(key_id: int, slug: str | None) -> None:
     """Make a key useless from now on."""
     key = _find(key_id, slug)
-    from bakeoff.accounts.edit_keys import revoke_key
+    from bakeoff.serving_keys import revoke_key
 
     revoke_key(key=key, by=OPERATOR)
-    _announce()
     echo(f"{key} is revoked.")
 
 
@@ -122,10 +121,3 @@ def _find(key_id: int, slug: str | None) -> ApiKey:
     if key is None:
         raise click.UsageError(f"key == {key_id}, not found in this project.")
     return key
-
-
-def _announce() -> None:
-    from inference.cache import cache_client
-    from inference.serving.changes import announce_change
-
-    announce_change(cache_client())

@@ -10,13 +10,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from bakeoff.accounts import edit_keys
+from bakeoff import serving_keys
 from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
 from bakeoff.accounts.models import ApiKey
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.refusals import show_refusal
-from inference.cache import cache_client
-from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -34,11 +32,10 @@ def make_key(request: HttpRequest, slug: str) -> HttpResponse:
         origins=request.POST.get("origins", "").split(),
     )
     try:
-        _key, text = edit_keys.make_key(project=project, draft=draft, by=str(request.user))
+        _key, text = serving_keys.make_key(project=project, draft=draft, by=str(request.user))
     except KeyRuleError as error:
         show_refusal(request, error)
         return redirect("team", slug)
-    announce_change(cache_client())
     messages.success(request, _("Copy the key now, it is shown only once: %(key)s") % {"key": text})
     return redirect("team", slug)
 
@@ -50,7 +47,7 @@ def change_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     project = project_for(request, slug, ADMIN)
     key = get_object_or_404(ApiKey, pk=key_id, project=project)
     try:
-        edit_keys.change_key(
+        serving_keys.change_key(
             key=key,
             by=str(request.user),
             scopes=request.POST.getlist("scopes"),
@@ -59,7 +56,6 @@ def change_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     except KeyRuleError as error:
         show_refusal(request, error)
         return redirect("team", slug)
-    announce_change(cache_client())
     messages.success(request, _("Saved."))
     return redirect("team", slug)
 
@@ -70,7 +66,6 @@ def revoke_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     """Make a key useless at once."""
     project = project_for(request, slug, ADMIN)
     key = get_object_or_404(ApiKey, pk=key_id, project=project)
-    edit_keys.revoke_key(key=key, by=str(request.user))
-    announce_change(cache_client())
+    serving_keys.revoke_key(key=key, by=str(request.user))
     messages.success(request, _("Key %(key)s revoked.") % {"key": key})
     return redirect("team", slug)
