@@ -40,7 +40,7 @@ def test_items_users_and_events_are_loaded_and_bad_rows_set_aside(tmp_path, proj
         [{"item_id": "a", "title": "Heat", "year": "1995"}, {"item_id": "", "title": "x", "year": ""}],
     )
     output = run("load", "items", items, *slug)
-    assert "1 items are in" in output
+    assert "1 items loaded" in output
     assert "1 rows are rejected" in output
     assert "must be a text of 1 to 200 characters" in (tmp_path / "items.csv.rejected.csv").read_text()
     assert Item.objects.get(project=project).properties == {"year": "1995"}
@@ -56,8 +56,8 @@ def test_items_users_and_events_are_loaded_and_bad_rows_set_aside(tmp_path, proj
         {"event_id": "4", "name": "rating", "unit_id": "u1", "item_id": "a", "value": "1", "occurred_at": "soon"},
     ]  # fmt: skip
     events = write_csv(tmp_path / "events.csv", rows)
-    assert "2 events are new, 0 were there already" in run("load", "events", events, *slug)
-    assert "0 events are new, 2 were there already" in run("load", "events", events, *slug)
+    assert "2 new events, 0 already loaded" in run("load", "events", events, *slug)
+    assert "0 new events, 2 already loaded" in run("load", "events", events, *slug)
     assert set(Event.objects.filter(project=project).values_list("source", flat=True)) == {"loaded"}
 
 
@@ -85,7 +85,7 @@ def test_a_load_refuses_what_the_lanes_refuse_and_guesses_nothing(tmp_path, proj
     ]
     rows = [good, *({**good, "event_id": f"bad-{n}", **fields} for n, fields in enumerate(bad))]
     output = run("load", "events", write_csv(tmp_path / "events.csv", rows), *slug)
-    assert "1 events are new" in output
+    assert "1 new events" in output
     assert f"{len(bad)} rows are rejected" in output
     reasons = (tmp_path / "events.csv.rejected.csv").read_text()
     assert (
@@ -110,7 +110,7 @@ def test_an_item_has_the_same_bounds_in_a_file_and_in_a_request(tmp_path, projec
     ]
     assert [answer.status_code for answer in put] == [400, 400, 400, 200]
     output = run("load", "items", write_csv(tmp_path / "items.csv", drafts), "--project", project.slug)
-    assert "1 items are in" in output
+    assert "1 items loaded" in output
     assert "3 rows are rejected" in output
     assert list(Item.objects.filter(project=project).values_list("item_id", flat=True)) == ["fits"]
 
@@ -139,13 +139,13 @@ def test_a_load_that_was_interrupted_goes_on_where_it_was(tmp_path, project, mon
     assert Event.objects.filter(project=project).count() == 8
     monkeypatch.setattr(module, "_load_chunk", load_chunk)
     output = run("load", "events", events, *slug)
-    assert "Going on after row 11" in output
-    assert "7 events are new, 0 were there already" in output
+    assert "Resuming after row 11" in output
+    assert "7 new events, 0 already loaded" in output
     assert Event.objects.get(project=project, event_id="19").properties == {"n": 19}
     rejected = (tmp_path / "events.csv.rejected.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in rejected] == ["event_id", "0", "4", "8", "12", "16"]
     assert not (tmp_path / "events.csv.progress.json").exists()
-    assert "0 events are new, 15 were there already" in run("load", "events", events, *slug)
+    assert "0 new events, 15 already loaded" in run("load", "events", events, *slug)
 
 
 def test_a_changed_file_is_loaded_from_its_start(tmp_path, project):
@@ -160,7 +160,7 @@ def test_a_changed_file_is_loaded_from_its_start(tmp_path, project):
     place = tmp_path / "events.csv.progress.json"
     place.write_text('{"of": {"size": 1, "modified": 1}, "rows": 2}')
     output = run("load", "events", events, "--project", project.slug)
-    assert "1 events are new" in output
+    assert "1 new events" in output
     assert "must be a JSON object" in output
 
 
@@ -241,7 +241,7 @@ def test_the_doctor_names_a_database_that_is_away(monkeypatch):
         check=False,
     )
     assert done.returncode == 1
-    assert "UNWELL  PostgreSQL does not answer: check DATABASE_URL" in done.stdout
+    assert "ISSUE   PostgreSQL does not answer: check DATABASE_URL" in done.stdout
 
 
 # Datasets of many shapes

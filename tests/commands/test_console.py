@@ -76,28 +76,28 @@ ONLINE = [
     (["register", "home-feed", "--python", "nothing"], 1, "no liked items"),
     (["compress", "popularity@9", "--int8", "--surface", "home-feed"], 2, "versions named 'popularity@9' == 0"),
     (["compress", "popularity@1"], 2, "give one of --int8, --distil, --prune and --project"),
-    (["runs", "list", "home-feed"], 0, "No run yet"),
+    (["runs", "list", "home-feed"], 0, "No training runs yet"),
     (["runs", "cancel", "9999999"], 2, "run == 9999999, not found"),
-    (["experiments", "list"], 0, "No experiment yet"),
+    (["experiments", "list"], 0, "No experiments yet"),
     (["experiments", "define", "trial", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",
-      "--metric", "clicks", "--weight", "0.3", "--policy", "{}", "--against-gate"], 0, "trial is defined|is defined"),
+      "--metric", "clicks", "--weight", "0.3", "--policy", "{}", "--against-gate"], 0, "Draft trial created"),
     (["experiments", "start", "trial"], 0, "trial runs"),
     (["experiments", "list"], 0, "trial"),
-    (["experiments", "stop", "trial", "--reason", "a test"], 0, "trial is stopped"),
+    (["experiments", "stop", "trial", "--reason", "a test"], 0, "trial stopped"),
     (["experiments", "stop", "trial"], 1, "must be running"),
-    (["load", "items", "items.csv"], 0, "0 items are in"),
-    (["load", "users", "users.csv"], 0, "1 users are in"),
-    (["load", "events", "events.csv"], 0, "1 events are new"),
+    (["load", "items", "items.csv"], 0, "0 items loaded"),
+    (["load", "users", "users.csv"], 0, "1 users loaded"),
+    (["load", "events", "events.csv"], 0, "1 new events"),
     (["load", "labelled", "labelled.csv", "--surface", "inbox", "--text", "body", "--label", "kind", "--id", "no", "--no-features"], 0, "1 labelled examples are in"),
     (["load", "labelled", "empty.csv", "--surface", "ghost"], 2, "has no row"),
     (["load", "labelled", "blank.csv", "--surface", "ghost"], 2, "no rows|blank.csv"),
     (["load", "labelled", "unlabelled.csv", "--surface", "ghost"], 2, "1 rows are rejected, the first because label|has no row that can be loaded"),
     (["load", "labelled", "items.csv", "--surface", "ghost"], 2, "has no column 'label'"),
     (["train", "ghost"], 2, "surface == 'ghost', "),
-    (["units", "export", "u1", "--out", "u1.json"], 0, "rows are in u1.json"),
-    (["units", "exclude", "u2", "u3"], 0, "2 units are left out"),
+    (["units", "export", "u1", "--out", "u1.json"], 0, "rows written to u1.json"),
+    (["units", "exclude", "u2", "u3"], 0, "2 units excluded"),
     (["units", "erase", "u1", "--yes"], 0, "deleted"),
-    (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels are in labels.csv"),
+    (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels written to labels.csv"),
     (["feedback", "export", "nowhere/labels.parquet"], 1, "No such file or directory"),
     (["models", "home\udcff"], 2, "'home\\udcff' is not well-formed text."),
     (["keys", "make", "--kind", "secret", "--name", "a test"], 0, "sk_"),
@@ -322,11 +322,11 @@ def test_a_setting_that_breaks_its_rule_is_one_sentence(console, tmp_path, varia
 
 def test_the_doctor_names_the_remedy_of_what_is_away(console, tmp_path):
     done = console("doctor", status=1, DATABASE_URL="", BAKEOFF_HOME=str(tmp_path / "new"))
-    assert "UNWELL  PostgreSQL does not answer: `bakeoff up` starts it" in done.stdout
-    assert "UNWELL  Redis does not answer: `bakeoff up` starts it" in done.stdout
+    assert "ISSUE   PostgreSQL does not answer: `bakeoff up` starts it" in done.stdout
+    assert "ISSUE   Redis does not answer: `bakeoff up` starts it" in done.stdout
     done = console("doctor", status=1, DATABASE_URL=NOWHERE, REDIS_URL=NO_REDIS)
-    assert "UNWELL  PostgreSQL does not answer: check DATABASE_URL" in done.stdout
-    assert "UNWELL  Redis does not answer: check REDIS_URL" in done.stdout
+    assert "ISSUE   PostgreSQL does not answer: check DATABASE_URL" in done.stdout
+    assert "ISSUE   Redis does not answer: check REDIS_URL" in done.stdout
 
 
 # The home

@@ -74,7 +74,7 @@ def test_everything_works_behind_a_pooler_and_over_its_restart(pooled, postgres1
 
 
 @pytest.mark.parametrize(
-    ("pooled", "line"), [("1", "ok      behind a pooler"), ("", "UNWELL  behind a pooler: set")]
+    ("pooled", "line"), [("1", "ok      behind a pooler"), ("", "ISSUE   behind a pooler: set")]
 )
 def test_the_doctor_finds_the_pooler(folder, pgbouncer, pooled, line):
     variables = {"DATABASE_URL": postgres_url(pgbouncer), "BAKEOFF_POOLED": pooled}

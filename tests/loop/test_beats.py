@@ -162,12 +162,12 @@ def test_the_doctor_names_who_is_missing(nobody):
         command = [sys.executable, "-m", "bakeoff", "doctor"]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
-    assert "UNWELL  workers and beat: none runs; `bakeoff up` starts them" in doctor()
+    assert "ISSUE   workers and beat: none runs; `bakeoff up` starts them" in doctor()
     all_alive()
     silence("beat@here", 100)
     output = doctor()
     assert "ok      messages waiting: default 0, analysis 0" in output
-    assert "UNWELL  beat@here: has given no sign of life for " in output
+    assert "ISSUE   beat@here: has given no sign of life for " in output
 
 
 def test_every_name_that_is_sent_is_a_task():

@@ -104,7 +104,7 @@ def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_strea
         assert "are not those of this database (id == none, must be " in lines[-1]
         assert "Traceback" not in "".join(lines)
     adopted = run(["python", "-m", "bakeoff", "artifacts", "--adopt"], other)
-    assert adopted.communicate(timeout=60)[0].endswith("holds 0 of 0 artifacts that versions name.\n")
+    assert adopted.communicate(timeout=60)[0].endswith("holds 0 of 0 artifacts that versions use.\n")
     assert adopted.returncode == 0
     refused = run(["python", "-m", "bakeoff", "artifacts"], container)
     assert "bakeoff artifacts --adopt" in refused.communicate(timeout=60)[0]

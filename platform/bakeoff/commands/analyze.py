@@ -65,13 +65,17 @@ KINDS = {"median": ("quantile", 0.5)}
     help="A metric that must not get worse by more than a share (0.05).",
 )
 @click.option(
-    "--lower-is-better", multiple=True, metavar="NAME", help="A metric of which less is better."
+    "--lower-is-better", multiple=True, metavar="NAME", help="A metric whose goal is a decrease."
 )
 @click.option(
-    "--cap", "caps", multiple=True, metavar="NAME=VALUE", help="Larger values of a unit count as this."
+    "--cap", "caps", multiple=True, metavar="NAME=VALUE", help="Larger values per unit count as this."
 )
 @click.option(
-    "--segment", "segments", multiple=True, metavar="COLUMN", help="Break the primary down by it."
+    "--segment",
+    "segments",
+    multiple=True,
+    metavar="COLUMN",
+    help="Break the primary metric down by it.",
 )
 @click.option(
     "--look", help="Column that says at which look a row came in: the rule is applied in order."
@@ -79,7 +83,7 @@ KINDS = {"median": ("quantile", 0.5)}
 @click.option(
     "--dates",
     type=click.Choice([DAY_FIRST, MONTH_FIRST]),
-    help="How looks such as 01/02/2026 are meant.",
+    help="How to read look dates such as 01/02/2026.",
 )
 @click.option(
     "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="The decimal mark."
@@ -90,7 +94,8 @@ KINDS = {"median": ("quantile", 0.5)}
     help="The mark between groups of three digits.",
 )
 @click.option(
-    "--encoding", help="Of a text file, such as latin-1; told by its mark, or UTF-8, if left out."
+    "--encoding",
+    help="Encoding of a text file, such as latin-1; default: by its byte order mark, else UTF-8.",
 )
 @click.option(
     "--totals", is_flag=True, help="The file holds totals: variant, metric, n, sum, sum_squares, …"
@@ -119,7 +124,7 @@ KINDS = {"median": ("quantile", 0.5)}
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.svg",
-    help="Draw the effects, and the path of the looks.",
+    help="Plot the effects, and the effect over the looks.",
 )
 def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  # fmt: skip
     """Judge an experiment from FILE: CSV or Parquet, a row per unit or totals; - reads standard input.

@@ -31,6 +31,6 @@ def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
     digests = ModelVersion.objects.exclude(artifact_sha256="").values_list("artifact_sha256", flat=True)
     named = set(digests)
     missing = sorted(digest for digest in named if not (folder / digest).is_dir())
-    echo(f"{folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions name.")
+    echo(f"{folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions use.")
     for digest in missing:
         echo(f"missing: {digest}")

@@ -17,8 +17,8 @@ MOVIELENS = ("recbole==1.2.1", "recbole/dataset_example/ml-100k")
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True, help="Of the split and the assignment.")
-@click.option("--visits", default=3, show_default=True, help="Slates a visitor looks at.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the split and the assignment.")
+@click.option("--visits", default=3, show_default=True, help="Slates per visitor.")
 @click.option("--port", type=int, help="Port; 8000 or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
 @click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")

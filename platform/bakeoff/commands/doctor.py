@@ -37,7 +37,7 @@ def doctor() -> None:
     unhealthy = 0
     for check in (_python, _home, _postgres, _redis, _packages):
         for well, line in check(environment):
-            echo(f"{'ok     ' if well else 'UNWELL '} {line}")
+            echo(f"{'ok     ' if well else 'ISSUE  '} {line}")
             unhealthy += not well
     if unhealthy:
         raise SystemExit(1)

@@ -36,7 +36,7 @@ def list_experiments(slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        echo("No experiment yet: a version that passes its gate starts its own.")
+        echo("No experiments yet: a version that passes its gate starts one by itself.")
 
 
 @experiments.command()
@@ -47,7 +47,7 @@ def list_experiments(slug: str | None) -> None:
 @click.option("--metric", required=True, help="Key of the primary metric.")
 @click.option("--weight", default=0.5, show_default=True, help="The treatment's share of traffic.")
 @click.option("--policy", default="{}", help="Fields that differ from the defaults, as JSON.")
-@click.option("--against-gate", is_flag=True, help="Put in a version that its gate refused.")
+@click.option("--against-gate", is_flag=True, help="Allow a version that its gate rejected.")
 @project_option
 def define(key: str, slug: str | None, **options: str) -> None:
     """Define an experiment; it takes no traffic before it is started."""
@@ -58,7 +58,7 @@ def define(key: str, slug: str | None, **options: str) -> None:
         experiment = define_experiment(_draft(project, key, options))
     except CannotDefineError as error:
         raise click.UsageError(str(error)) from error
-    echo(f"{experiment} is defined; `bakeoff experiments start {key}` starts it.")
+    echo(f"Draft {experiment} created; start it with `bakeoff experiments start {key}`.")
 
 
 def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDraft:
@@ -119,12 +119,14 @@ def start(key: str, slug: str | None) -> None:
     from inference.serving.changes import wait_until_read
 
     late = wait_until_read(cache_client())
-    echo(f"{key} runs{f', but {late} did not confirm it in time' if late else ''}.")
+    echo(f"{key} runs{f', but {late} did not confirm in time' if late else ''}.")
 
 
 @experiments.command()
 @click.argument("key")
-@click.option("--reason", default="stopped from a shell", show_default=True, help="For the record.")
+@click.option(
+    "--reason", default="stopped from a shell", show_default=True, help="Reason, for the audit log."
+)
 @project_option
 def stop(key: str, reason: str, slug: str | None) -> None:
     """Stop an experiment without a verdict; the champion stays."""
@@ -137,7 +139,7 @@ def stop(key: str, reason: str, slug: str | None) -> None:
         stop_experiment(experiment=experiment, by=OPERATOR, reason=reason)
     except WrongStateError as error:
         raise fail(f"{error}.") from error
-    echo(f"{key} is stopped.")
+    echo(f"{key} stopped.")
 
 
 def _find(project: Project, key: str) -> Experiment:

@@ -46,4 +46,4 @@ def export(out: Path, kinds: tuple[str, ...], slug: str | None) -> None:
         pyarrow.csv.write_csv(table, out)
     else:
         pyarrow.parquet.write_table(table, out)
-    echo(f"{len(rows)} labels are in {out}.")
+    echo(f"{len(rows)} labels written to {out}.")

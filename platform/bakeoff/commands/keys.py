@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 scope_option = click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True,
-    help="What it may do; again for several. Without it: all that its kind may.",
+    help="Scope; repeat for several. Default: all scopes of its kind.",
 )  # fmt: skip
 origin_option = click.option(
     "--origin", "origins", multiple=True,
-    help="Origin of pages that may use it, such as https://shop.example; again for several.",
+    help="Origin of pages that may use it, such as https://shop.example; repeat for several.",
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def list_keys(slug: str | None) -> None:
 @click.argument("key_id", type=int)
 @scope_option
 @origin_option
-@click.option("--any-origin", is_flag=True, help="Let every page use it.")
+@click.option("--any-origin", is_flag=True, help="Any page may use it.")
 @project_option
 def change(
     key_id: int,
@@ -113,7 +113,7 @@ def revoke(key_id: int, slug: str | None) -> None:
     from bakeoff.serving_keys import revoke_key
 
     revoke_key(key=key, by=OPERATOR)
-    echo(f"{key} is revoked.")
+    echo(f"{key} revoked.")
 
 
 def _find(key_id: int, slug: str | None) -> ApiKey:

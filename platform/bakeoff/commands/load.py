@@ -56,7 +56,7 @@ def items(file: Path, slug: str | None) -> None:
 
     with read_file(file, draft) as (rows, advance):
         ids = load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
-    echo(f"{len(ids)} items are in; their texts are embedded by the worker.")
+    echo(f"{len(ids)} items loaded; a worker embeds their texts.")
 
 
 @load.command()
@@ -75,7 +75,7 @@ def users(file: Path, slug: str | None) -> None:
 
     with read_file(file, unit) as (rows, advance):
         total = load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
-    echo(f"{total} users are in.")
+    echo(f"{total} users loaded.")
 
 
 @load.command()
@@ -103,7 +103,7 @@ def events(file: Path, slug: str | None) -> None:
 
     with read_file(file, event, resume=True) as (rows, advance):
         loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
-    echo(f"{loaded.new} events are new, {loaded.known} were there already.")
+    echo(f"{loaded.new} new events, {loaded.known} already loaded.")
     if loaded.unknown:
         every = "every one" if loaded.unknown == loaded.with_item else str(loaded.unknown)
         echo(
@@ -114,7 +114,7 @@ def events(file: Path, slug: str | None) -> None:
 
 @load.command()
 @click.argument("file", type=Path)
-@click.option("--surface", "key", required=True, help="The surface whose models learn from them.")
+@click.option("--surface", "key", required=True, help="Surface whose models train on them.")
 @click.option("--text", "text_column", default="text", show_default=True, help="Column of the text.")
 @click.option(
     "--label", "label_column", default="label", show_default=True, help="Column of the label."

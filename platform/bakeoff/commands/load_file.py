@@ -31,7 +31,7 @@ def read_file(
         stream = stream_rows(file)
         place = _Place(file, keeps=resume)
         if place.done:
-            echo(f"Going on after row {place.done} of {file.name}.")
+            echo(f"Resuming after row {place.done} of {file.name}.")
         rejects = _Rejects(file, append=place.done > 0)
         with progress(f"Loading {file.name}", stream.total) as bar:
             reading = _Reading(stream.rows, parse, place, rejects, bar)

@@ -42,11 +42,11 @@ def train(surface: str, algorithm: str | None, params: str, slug: str | None) ->
 
 @click.command()
 @click.argument("surface")
-@click.option("--endpoint", help="A URL that is asked by POST.")
+@click.option("--endpoint", help="URL to call by POST.")
 @click.option("--protocol", type=click.Choice(["json", "v2"]), default="json", show_default=True,
-              help="What it speaks: plain JSON, or the Open Inference Protocol v2.")  # fmt: skip
+              help="Its protocol: plain JSON, or the Open Inference Protocol v2.")  # fmt: skip
 @click.option("--python", "entry_point", help="A class that an installed package registers.")
-@click.option("--deadline-ms", default=500, show_default=True, help="How long an answer may take.")
+@click.option("--deadline-ms", default=500, show_default=True, help="Maximum time for an answer.")
 @project_option
 def register(
     surface: str,
@@ -159,7 +159,7 @@ def _show_next_step(version: ModelVersion) -> None:
     surface = version.surface
     while version.alias == version.Alias.CHALLENGER and not surface.versions.champions().exists():
         if time.monotonic() > deadline:
-            echo(f"{version.label} waits for the worker to make it champion: does one run?")
+            echo(f"{version.label} waits for a worker to make it champion: is one running?")
             return
         time.sleep(POLL_SECONDS)
         version.refresh_from_db()
@@ -212,13 +212,15 @@ def models(surface: str, slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        echo(f"No version yet: `bakeoff train {surface} --algorithm popularity` makes the first.")
+        echo(f"No versions yet: `bakeoff train {surface} --algorithm popularity` trains the first.")
 
 
 @click.command()
 @click.argument("surface")
 @click.argument("version")
-@click.option("--reason", default="promoted from a shell", show_default=True, help="For the record.")
+@click.option(
+    "--reason", default="promoted from a shell", show_default=True, help="Reason, for the audit log."
+)
 @project_option
 def promote(surface: str, version: str, reason: str, slug: str | None) -> None:
     """Make VERSION (such as two-tower@7) the champion of SURFACE."""
@@ -228,9 +230,11 @@ def promote(surface: str, version: str, reason: str, slug: str | None) -> None:
 @click.command()
 @click.argument("surface")
 @click.argument("version")
-@click.option("--reason", default="rolled back from a shell", show_default=True, help="For the record.")
+@click.option(
+    "--reason", default="rolled back from a shell", show_default=True, help="Reason, for the audit log."
+)
 @click.option("--stop-experiment", "stop", is_flag=True,
-              help="End what SURFACE tests, in the same act.")  # fmt: skip
+              help="Also stop the experiment of SURFACE.")  # fmt: skip
 @project_option
 def rollback(
     surface: str,

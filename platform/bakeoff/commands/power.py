@@ -24,7 +24,7 @@ RULES = ("group_sequential", "always_valid", "exact", "fixed")
     "--baseline", type=float, required=True, help="The control's proportion, mean, ratio or quantile."
 )
 @click.option(
-    "--mde", type=float, help="Smallest effect worth finding, as a share of the baseline: 0.05 is 5 %."
+    "--mde", type=float, help="Smallest effect worth detecting, relative to the baseline: 0.05 is 5%."
 )
 @click.option("--absolute", is_flag=True, help="--mde is in the metric's own unit.")
 @click.option(
@@ -32,7 +32,9 @@ RULES = ("group_sequential", "always_valid", "exact", "fixed")
 )
 @click.option("--quantile", type=float, default=0.5, show_default=True, help="Quantile: which one.")
 @click.option("--density", type=float, help="Quantile: density of the values at it, in place of --sd.")
-@click.option("--units", type=float, help="The reverse: what so many units over all variants can show.")
+@click.option(
+    "--units", type=float, help="The reverse: the effect that this many units in total can detect."
+)
 @click.option("--alpha", type=float, default=0.05, show_default=True)
 @click.option("--power", type=float, default=0.8, show_default=True)
 @click.option(
@@ -42,16 +44,19 @@ RULES = ("group_sequential", "always_valid", "exact", "fixed")
     help="Shares: control first; more for more treatments.",
 )
 @click.option("--correlation", type=float, default=0.0, help="Of a covariate with the value (CUPED).")
-@click.option("--guardrails", type=int, default=0, show_default=True, help="How many must hold too.")
+@click.option(
+    "--guardrails", type=int, default=0, show_default=True, help="Number of guardrail metrics."
+)
 @click.option("--rule", type=click.Choice(RULES), default="group_sequential", show_default=True)
+@click.option("--looks", type=int, default=100, show_default=True, help="Number of looks in the plan.")
+@click.option("--reserve", type=float, help="Part of alpha for after the plan; default: a tenth of it.")
 @click.option(
-    "--looks", type=int, default=100, show_default=True, help="How many looks the plan pays for."
+    "--futility/--no-futility",
+    default=True,
+    show_default=True,
+    help="Stop early without prospect of a verdict.",
 )
-@click.option(
-    "--reserve", type=float, help="Part of alpha for after the plan; a tenth of it if left out."
-)
-@click.option("--futility/--no-futility", default=True, show_default=True, help="Stop when hopeless.")
-@click.option("--traffic", help="New units a day: one number, or seven with commas, Monday first.")
+@click.option("--traffic", help="New units per day: one number, or seven with commas, Monday first.")
 @click.option(
     "--allocation",
     type=float,

@@ -46,14 +46,22 @@ TICK_SECONDS = 0.5
 @click.option("--user-id", help="Column of the user's id.")
 @click.option("--rating", help="Column of the rating; without one every row counts as liked.")
 @click.option("--timestamp", help="Column of the time; without one the file's order counts.")
-@click.option("--positive", default=4.0, show_default=True, help="A rating from there on is a like.")
+@click.option(
+    "--positive", default=4.0, show_default=True, help="Ratings from this value on are positive."
+)
 @click.option("--labelled", type=Path, help="Instead of both: labelled texts, in order of time.")
 @click.option("--label", help="Column of the label.")
-@click.option("--challenger", default="frozen-head", show_default=True, help="What meets tfidf.")
-@click.option("--visitors", type=Path, help="Labelled texts that are asked; else the last third.")
-@click.option("--shuffle-labels", is_flag=True, help="To see that nothing is promoted then.")
-@click.option("--seed", default=1, show_default=True, help="Of the split and the assignment.")
-@click.option("--visits", default=3, show_default=True, help="Slates a visitor looks at.")
+@click.option(
+    "--challenger", default="frozen-head", show_default=True, help="Algorithm to test against tfidf."
+)
+@click.option(
+    "--visitors", type=Path, help="Labelled texts to use as visitors; default: the last third."
+)
+@click.option(
+    "--shuffle-labels", is_flag=True, help="Shuffle the labels: nothing may be promoted then."
+)
+@click.option("--seed", default=1, show_default=True, help="Seed of the split and the assignment.")
+@click.option("--visits", default=3, show_default=True, help="Slates per visitor.")
 @click.option("--most-users", default=5000, show_default=True, help="Maximum number of visitors.")
 @click.option("--max-users", default=5000, show_default=True, help="At most this many visitors.")
 @click.option("--port", type=int, help=f"Port; {FAVOURITE_PORT} or a free one by default.")

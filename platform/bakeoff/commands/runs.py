@@ -34,7 +34,7 @@ def list_runs(surface: str, slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        echo(f"No run yet: `bakeoff train {surface}` starts the first.")
+        echo(f"No training runs yet: `bakeoff train {surface}` starts the first.")
 
 
 @runs.command()
@@ -53,4 +53,4 @@ def cancel(run_id: int, slug: str | None) -> None:
         cancel_training(run=run, by=OPERATOR)
     except CannotCancelError as error:
         raise fail(str(error)) from error
-    echo(f"Run {run_id} is cancelled.")
+    echo(f"Run {run_id} cancelled.")

@@ -24,7 +24,11 @@ REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero
 
 @click.command()
 @click.option(
-    "--rule", "rules", type=click.Choice([*RULES, "all"]), multiple=True, help="One or more; all four."
+    "--rule",
+    "rules",
+    type=click.Choice([*RULES, "all"]),
+    multiple=True,
+    help="One or more rules, or all.",
 )
 @click.option("--kind", type=click.Choice(KINDS), default="proportion", show_default=True)
 @click.option("--baseline", type=float, default=0.1, show_default=True, help="The control's level.")
@@ -32,7 +36,9 @@ REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero
     "--sd", type=float, default=1.0, show_default=True, help="Of a mean's or a median's values."
 )
 @click.option(
-    "--lift", type=float, help="The relative effect to be found; what the units can show if left out."
+    "--lift",
+    type=float,
+    help="Relative effect to detect; by default the smallest that the units can show.",
 )
 @click.option(
     "--units", type=int, default=10_000, show_default=True, help="Planned units over both variants."
@@ -41,7 +47,11 @@ REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero
     "--looks", type=int, default=100, show_default=True, help="Looks up to the planned units."
 )
 @click.option(
-    "--overrun", type=float, default=1.0, show_default=True, help="Go on to this multiple of the plan."
+    "--overrun",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Continue up to this multiple of the plan.",
 )
 @click.option("--alpha", type=float, default=0.05, show_default=True)
 @click.option("--policy", default="{}", help="Other fields of the decision policy, as JSON.")
@@ -278,4 +288,4 @@ def _show(rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
         table.add_row(*cells)
     console.print(table)
     echo(f"alpha {options['alpha']:g}; ± is one Monte-Carlo standard error.")
-    echo("Futility is not acted on where there is no effect: it could only lower the first column.")
+    echo("Futility stops are off in the no-effect runs: they could only lower the first column.")

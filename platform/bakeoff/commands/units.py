@@ -19,7 +19,7 @@ def units() -> None:
 
 @units.command()
 @click.argument("unit_id")
-@click.option("--out", type=click.Path(path_type=Path), help="Write it to a file; else it is printed.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write to; printed by default.")
 @project_option
 def export(unit_id: str, out: Path | None, slug: str | None) -> None:
     """Write all data of a unit, under each of its ids, as JSON."""
@@ -32,12 +32,12 @@ def export(unit_id: str, out: Path | None, slug: str | None) -> None:
         click.echo(text)
         return
     out.write_text(text + "\n", encoding="utf-8")
-    echo(f"{sum(len(rows) for rows in data.values() if isinstance(rows, list))} rows are in {out}.")
+    echo(f"{sum(len(rows) for rows in data.values() if isinstance(rows, list))} rows written to {out}.")
 
 
 @units.command()
 @click.argument("unit_id")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @project_option
 def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  click passes it so
     """Delete all data of a unit, under each of its ids; totals, which name no unit, stay."""
@@ -56,7 +56,7 @@ def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  c
     echo(f"{'snapshots':13} {erased.snapshots} destroyed")
     echo(f"Kept: {'; '.join(erased.kept)}.")
     if erased.refused_entries:
-        echo(f"Spilled commits that the database refuses, to be looked at: {erased.refused_entries}.")
+        echo(f"Spilled commits that the database rejects, to be reviewed: {erased.refused_entries}.")
 
 
 @units.command()
@@ -70,4 +70,4 @@ def exclude(unit_ids: tuple[str, ...], slug: str | None) -> None:
     from experiments.actions.exclude_units import exclude_units
 
     added = exclude_units(project_id=project.pk, unit_ids=unit_ids, by=OPERATOR)
-    echo(f"{added} units are left out from now on, {len(unit_ids) - added} were before.")
+    echo(f"{added} units excluded, {len(unit_ids) - added} were excluded already.")

@@ -268,7 +268,7 @@ class Replay:
         """Turn the schedule on and wait for the run that it starts."""
         schedule = {"retrain_algorithm": "two-tower"}
         patch_surface(surface=self._surface, changes=schedule, by=OPERATOR)
-        self._reporter.echo("The schedule is on: two-tower is retrained on what was recorded.")
+        self._reporter.echo("The schedule is on: two-tower is retrained on recorded data.")
         runs = self._surface.training_runs.filter(algorithm="two-tower")
         wait_until(runs.exists, "the scheduled run")
         version = follow_run(runs.get(), self._reporter)
@@ -294,7 +294,7 @@ class Replay:
     def _start_against_gate(self, version: ModelVersion) -> Experiment:
         champion = self._surface.versions.champions().get()
         key = f"{self._surface.key}-{version.algorithm}-{version.number}-against-gate"
-        self._reporter.echo(f"An operator puts {version} before users against the gate's advice.")
+        self._reporter.echo(f"An operator tests {version} on users against the gate's advice.")
         experiment = define_experiment(
             ExperimentDraft(
                 surface=self._surface,
