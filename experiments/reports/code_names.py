@@ -61,6 +61,8 @@ NAMES = {
     "growthbook_v2": gettext_noop("GrowthBook v2: for GrowthBook's SDKs too"),
     "event": gettext_noop("Event"),
     "denominator": gettext_noop("Denominator event"),
+    "increase": gettext_noop("Increase"),
+    "decrease": gettext_noop("Decrease"),
     # Roles of people, and who started a run
     "role viewer": gettext_noop("Viewer: reads everything"),
     "role analyst": gettext_noop("Analyst: creates experiments and metrics, reviews feedback"),

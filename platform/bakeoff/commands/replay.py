@@ -62,7 +62,6 @@ TICK_SECONDS = 0.5
 )
 @click.option("--seed", default=1, show_default=True, help="Seed of the split and the assignment.")
 @click.option("--visits", default=3, show_default=True, help="Slates per visitor.")
-@click.option("--most-users", default=5000, show_default=True, help="Maximum number of visitors.")
 @click.option("--max-users", default=5000, show_default=True, help="At most this many visitors.")
 @click.option("--port", type=int, help=f"Port; {FAVOURITE_PORT} or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
