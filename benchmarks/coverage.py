@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from experiments.stats.effects import Kind, Summary
+    from experiments.kinds import MetricKind
+    from experiments.stats.effects import Summary
 
 UNITS = 10_000
 LIFT = 0.1
@@ -36,7 +37,7 @@ class Population:
         level: the true proportion, mean or median at factor 1.
     """
 
-    kind: Kind
+    kind: MetricKind
     draw: Callable[[np.random.Generator, int, float], NDArray[np.float64]]
     level: float
 

@@ -1,13 +1,40 @@
-"""Words that tables, the API, the command line and statistics share; imports nothing of ours."""
+"""Words that tables, the API, the command line and statistics share; imports nothing of ours.
+
+Each is a type for programs and a tuple of its values for choices. The labels of the tables' choices
+stand in the models, with the same values. How units are hashed is `experiments.assignment`'s word: it
+is shipped to clients alone.
+"""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
+MetricKind = Literal["proportion", "mean", "ratio", "quantile", "retention", "funnel"]
+METRIC_KINDS: tuple[MetricKind, ...] = get_args(MetricKind)
+
+# What is taken over a unit's events.
+ValueKind = Literal["count", "sum", "max", "items"]
+VALUE_KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
+
 Direction = Literal["increase", "decrease"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+
+# What a metric is for in an experiment.
+Role = Literal["primary", "secondary", "guardrail"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+# What a look decides.
+Action = Literal["ship", "roll_back", "keep_running", "stop_inconclusive", "halt"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
 FeedbackKind = Literal["thumb", "rating", "reasons", "text", "hide", "correction", "pairwise"]
 FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
+
+FeedbackState = Literal["pending", "ok", "hidden", "spam"]
+FEEDBACK_STATES: tuple[FeedbackState, ...] = get_args(FeedbackState)
 
 
 def direction_of(*, increase_is_good: bool) -> Direction:

@@ -16,9 +16,9 @@ from experiments.stats.totals import TOTALS, Totals
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.kinds import Role
     from experiments.models import Experiment, ExperimentMetric
     from experiments.stats.effects import Summary
-    from experiments.stats.metric_input import Role
 
 _UNCAPPED = ("sum_u", "sum_uu")
 

@@ -19,21 +19,18 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
-from experiments.kinds import DIRECTIONS, direction_of
+from experiments.kinds import DIRECTIONS, METRIC_KINDS, VALUE_KINDS, direction_of
 from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from experiments.kinds import Direction
-    from experiments.stats.effects import Kind
+    from experiments.kinds import Direction, MetricKind
 
 _LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
 SERVED = "slate"  # denominator: served answers of the experiment
 FEEDBACK_PREFIX = "feedback."  # an event's name that begins so is a kind of feedback
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
-VALUES = ("count", "sum", "max", "items")
-KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
 
 
 class MetricError(ValueError):
@@ -143,7 +140,7 @@ class MetricSpec:
     """
 
     key: str
-    kind: Kind
+    kind: MetricKind
     event: str = ""
     value: str = "count"
     filters: tuple[Filter, ...] = ()
@@ -161,8 +158,8 @@ class MetricSpec:
 
     def __post_init__(self) -> None:
         funnel, ratio = self.kind == "funnel", self.kind == "ratio"
-        self._require(self.kind in KINDS, "kind", f"one of {list(KINDS)}")
-        self._require(self.value in VALUES, "value", f"one of {list(VALUES)}")
+        self._require(self.kind in METRIC_KINDS, "kind", f"one of {list(METRIC_KINDS)}")
+        self._require(self.value in VALUE_KINDS, "value", f"one of {list(VALUE_KINDS)}")
         self._require(funnel or bool(self.event), "event", "the name of an event")
         self._require(not funnel or len(self.steps) >= 2, "steps", "at least two events in their order")
         self._require(ratio == bool(self.denominator), "denominator", "an event, of a ratio only")
@@ -209,7 +206,7 @@ class MetricSpec:
             raise MetricError(f"steps == {steps!r}, must be names of events.", field="steps")
         return cls(
             key=metric.key,
-            kind=cast("Kind", metric.kind),
+            kind=cast("MetricKind", metric.kind),
             event="" if metric.kind == "funnel" else metric.event,
             value=metric.value,
             filters=tuple(Filter.parse(one) for one in filters),

@@ -13,6 +13,8 @@ from experiments.stats.totals import StatisticsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from experiments.kinds import Rule
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -96,7 +98,7 @@ class PlanQuestion:
     power: float = 0.8
     correlation: float = 0.0
     guardrails: int = 0
-    rule: formulas.Rule = "group_sequential"
+    rule: Rule = "group_sequential"
     looks: int = formulas.LOOKS
     reserve: float | None = None
     futility: bool = True

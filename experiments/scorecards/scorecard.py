@@ -13,10 +13,9 @@ from experiments.stats.metric_input import MetricInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.kinds import Direction
+    from experiments.kinds import Direction, Role
     from experiments.scorecards.unit_file import FileLook, FileTotals, MetricColumn
     from experiments.stats.look_result import LookResult
-    from experiments.stats.metric_input import Role
     from experiments.stats.policy import Policy
 
 

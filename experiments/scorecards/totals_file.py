@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.metrics.spec import KINDS
+from experiments.kinds import METRIC_KINDS
 from experiments.scorecards.duckdb_source import PLAIN, first_line, source_of
 from experiments.scorecards.look_order import order_looks
 from experiments.scorecards.unit_file import (
@@ -244,8 +244,10 @@ def kinds_in(path: Path, form: TextFormat = PLAIN) -> list[MetricColumn]:
                 "metrics == 0, must be named by --metric NAME:KIND, or by columns 'metric' and 'kind'."
             ) from error
     for name, kind in rows:
-        if kind not in KINDS:
-            raise FileError(f"kind == '{kind}' of metric '{name}', must be one of {list(KINDS)}.")
+        if kind not in METRIC_KINDS:
+            raise FileError(
+                f"kind == '{kind}' of metric '{name}', must be one of {list(METRIC_KINDS)}."
+            )
     return [
         MetricColumn(str(name), kind, str(name), "" if kind == "ratio" else None) for name, kind in rows
     ]

@@ -13,8 +13,8 @@ from experiments.scorecards.plan import Plan, PlanQuestion, plan
 from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
+    from experiments.kinds import Rule
     from experiments.models import Metric
-    from experiments.stats.policy import Rule
     from inference.models import Surface
 
 WEEK = timedelta(days=7)

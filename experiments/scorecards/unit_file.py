@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from experiments.stats.effects import Kind, Summary
+    from experiments.kinds import MetricKind
+    from experiments.stats.effects import Summary
     from experiments.stats.totals import Totals
 
 
@@ -64,7 +65,7 @@ class MetricColumn:
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     value: str
     denominator: str | None = None
     covariate: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
@@ -17,10 +17,10 @@ from experiments.stats.totals import Moments, StatisticsError, Totals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from experiments.kinds import MetricKind
     from experiments.stats.strata import Stratum
 
 # Retention and funnel steps are proportions with windows: the estimator is the proportion's.
-Kind = Literal["proportion", "mean", "ratio", "quantile", "retention", "funnel"]
 PROPORTIONS = frozenset({"proportion", "retention", "funnel"})
 Summary = Totals | Moments | Sketch
 ONE_VALUE = "standard error == 0, must be positive: every unit has one value."
@@ -59,7 +59,7 @@ class _Linear(NamedTuple):
     products: float
 
 
-def _linearise(kind: Kind, summary: Totals | Moments) -> _Linear:
+def _linearise(kind: MetricKind, summary: Totals | Moments) -> _Linear:
     """Write a mean or a ratio as a mean of contributions.
 
     A ratio r = Σy / Σd contributes (y − r d) / d̄ per unit (the delta method); its covariate, where it
@@ -90,7 +90,7 @@ def _linearise(kind: Kind, summary: Totals | Moments) -> _Linear:
 
 
 def compare(
-    kind: Kind,
+    kind: MetricKind,
     control: Summary,
     treatment: Summary,
     *,
@@ -163,7 +163,7 @@ def _compare_proportions(c: _Linear, t: _Linear) -> Effect:
     )
 
 
-def _theta(kind: Kind, c: _Linear, t: _Linear) -> float | None:
+def _theta(kind: MetricKind, c: _Linear, t: _Linear) -> float | None:
     """Return the slope of the value on its covariate; None where the covariate does not vary.
 
     Means: cov / var of both variants together. Ratios, whose contributions are centred within their

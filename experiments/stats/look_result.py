@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from experiments.stats.comparison import Comparison
 from experiments.stats.segments import SegmentEffect
@@ -12,9 +12,9 @@ from experiments.stats.srm import SampleRatio, SegmentRatio
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.kinds import Action
     from experiments.stats.rules import RuleState
 
-Action = Literal["ship", "roll_back", "keep_running", "stop_inconclusive", "halt"]
 # 1: intervals of the estimate ± critical · se; 2: by inverting the test, null below the gates.
 SCHEMA = 2
 

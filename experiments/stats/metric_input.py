@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from experiments.kinds import DIRECTIONS, direction_of
 from experiments.stats.quantiles import Sketch
@@ -12,10 +12,8 @@ from experiments.stats.totals import StatisticsError, Totals
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.kinds import Direction
-    from experiments.stats.effects import Kind, Summary
-
-Role = Literal["primary", "secondary", "guardrail"]
+    from experiments.kinds import Direction, MetricKind, Role
+    from experiments.stats.effects import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class MetricInput:
     """
 
     key: str
-    kind: Kind
+    kind: MetricKind
     role: Role
     direction: Direction
     margin: float

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from experiments.bounds import MAX_COUNT, MAX_SECONDS, MAX_VALUE
+from experiments.kinds import RULES, Rule
 from experiments.stats.effects import PROPORTIONS
 
-Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
-RULES: tuple[Rule, ...] = get_args(Rule)
 WEEK = 7 * 86_400.0
 MAX_OVERRUN = 1000.0
 _HIGHEST = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
@@ -32,7 +32,8 @@ from experiments.stats.totals import StatisticsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
+    from experiments.kinds import Rule
+
 FUTILITY_FROM = 0.3  # information from which on a hopeless trial may stop
 FUTILITY_POWER = 0.1  # conditional power below which it is hopeless
 LOOKS = 100  # of a plan whose looks are not counted: as good as continuous

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from experiments.kinds import Action
     from experiments.stats.comparison import Comparison
     from experiments.stats.evidence import Evidence
     from experiments.stats.health import Health
     from experiments.stats.look_input import LookInput
-    from experiments.stats.look_result import Action
     from experiments.stats.rules import RuleOutcome
 
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.kinds import RULES
 from experiments.stats.comparison import Comparison
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.look_result import LookResult
-from experiments.stats.policy import RULES, Policy
+from experiments.stats.policy import Policy
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import Totals
 from tests.support.looks import look_input, metric_input

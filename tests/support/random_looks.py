@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from experiments.kinds import RULES
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
-from experiments.stats.policy import RULES, Policy
+from experiments.stats.policy import Policy
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import Moments, Totals
 from tests.support.looks import look_input, metric_input

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from ninja import Field, Schema
 
 from bakeoff.api.field_types import KEY
 from bakeoff.api.renamed import OldName, RenamedSchema
+from experiments.assignment.allocation import Hashing
+from experiments.kinds import Role
 from experiments.models import Experiment
 
 
@@ -26,7 +28,7 @@ class ExperimentMetricIn(Schema):
     """A metric and its role."""
 
     metric: str
-    role: str = Field("primary", pattern="^(primary|secondary|guardrail)$")
+    role: Role = "primary"
     margin: float = Field(0.05, ge=0, le=1000)
 
 
@@ -56,7 +58,7 @@ class ExperimentIn(Schema):
     policy: dict[str, Any] = Field(default_factory=dict)
     segments: list[str] = Field(default_factory=list, max_length=10)
     against_gate: bool = False
-    hashing: Literal["sha256", "growthbook_v2"] = "sha256"
+    hashing: Hashing = "sha256"
     layer: str | None = None
     slot: tuple[float, float] = (0.0, 1.0)
     condition: dict[str, Any] = Field(default_factory=dict)

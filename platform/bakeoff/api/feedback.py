@@ -13,12 +13,11 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
+from experiments.kinds import FeedbackKind, FeedbackState
 from experiments.models import Experiment, Feedback
 from experiments.reports.feedback_report import report_feedback
 
 router = Router(tags=["feedback"])
-State = Literal["pending", "ok", "hidden", "spam"]
-Kind = Literal["thumb", "rating", "reasons", "text", "hide", "correction", "pairwise"]
 
 
 class FeedbackOut(Schema):
@@ -66,15 +65,15 @@ class FeedbackPage(Schema):
 class ReviewIn(Schema):
     """A state, and why; hidden and spam need a reason."""
 
-    state: State
+    state: FeedbackState
     reason: str = Field("", max_length=200)
 
 
 class FeedbackQuery(Schema):
     """Which feedback: of each unit what it says now, or with `current=false` all of its history."""
 
-    state: State | None = None
-    kind: Kind | None = None
+    state: FeedbackState | None = None
+    kind: FeedbackKind | None = None
     flag: Literal["duplicate", "burst", "undeclared"] | None = None
     current: bool = True
     before: int | None = Field(None, ge=0, le=2**63 - 1)

@@ -15,7 +15,7 @@ from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName, RenamedSchema
 from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
-from experiments.kinds import Direction, direction_of
+from experiments.kinds import Direction, MetricKind, ValueKind, direction_of
 from experiments.models import Metric
 
 router = Router(tags=["surfaces"])
@@ -46,9 +46,9 @@ class MetricIn(RenamedSchema):
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
     name: str = Field("", max_length=200)
-    kind: str = Field(pattern="^(proportion|mean|ratio|quantile|retention|funnel)$")
+    kind: MetricKind
     event: str = Field("", max_length=100)
-    value: str = Field("count", pattern="^(count|sum|max|items)$")
+    value: ValueKind = "count"
     filters: list[dict[str, Any]] = Field(default_factory=list, max_length=20)
     denominator: str = Field("", max_length=100)
     steps: list[Name] = Field(default_factory=list, max_length=20)

@@ -18,6 +18,7 @@ from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
+from experiments.kinds import METRIC_KINDS, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from experiments.scorecards.unit_file import FileTotals, MetricColumn, TextFormat
     from experiments.stats.policy import Policy
 
-METHODS = ("fixed", "group_sequential", "always_valid", "exact")
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 KINDS = {"median": ("quantile", 0.5)}
 
@@ -107,7 +107,7 @@ KINDS = {"median": ("quantile", 0.5)}
     "--expected", metavar="50/50", help="Planned shares: control first, then by name; or NAME=SHARE,…"
 )
 @click.option("--alpha", type=float, default=0.05, show_default=True)
-@click.option("--rule", type=click.Choice(METHODS), default="fixed", show_default=True)
+@click.option("--rule", type=click.Choice(RULES), default="fixed", show_default=True)
 @click.option(
     "--planned", type=int, help="Planned units over all variants; those of the file if left out."
 )
@@ -266,7 +266,6 @@ def parse_metrics(options: dict[str, Any]) -> list[MetricColumn]:
 
 
 def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> MetricColumn:
-    from experiments.metrics.spec import KINDS as ALL_KINDS
     from experiments.scorecards.unit_file import FileError, MetricColumn
     from experiments.stats.effects import PROPORTIONS
 
@@ -275,8 +274,10 @@ def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> Me
     kind, quantile = KINDS.get(word, (word, 0.5))
     if match := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)|quantile@(0?\.\d+)", word):
         kind, quantile = "quantile", float(match[1]) / 100 if match[1] else float(match[2])
-    if not name or kind not in ALL_KINDS or not 0 < quantile < 1:
-        raise FileError(f"metric == '{text}', must be NAME:KIND[:COLUMN], KIND one of {[*ALL_KINDS]}.")
+    if not name or kind not in METRIC_KINDS or not 0 < quantile < 1:
+        raise FileError(
+            f"metric == '{text}', must be NAME:KIND[:COLUMN], KIND one of {[*METRIC_KINDS]}."
+        )
     value, _, denominator = (columns or name).partition("/")
     if (kind == "ratio") != bool(denominator):
         raise FileError(
@@ -298,7 +299,7 @@ def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> Me
         )
     return MetricColumn(
         name=name,
-        kind=kind,  # type: ignore[arg-type]  # checked above
+        kind=kind,
         value=value,
         denominator=denominator or None,
         covariate=covariate or None,

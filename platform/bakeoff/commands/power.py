@@ -10,16 +10,14 @@ import click
 from rich.table import Table
 
 from bakeoff.commands.terminal import Refusal, console, echo
+from experiments.kinds import METRIC_KINDS, RULES
 
 if TYPE_CHECKING:
     from experiments.scorecards.plan import Plan
 
-KINDS = ("proportion", "mean", "ratio", "quantile", "retention", "funnel")
-RULES = ("group_sequential", "always_valid", "exact", "fixed")
-
 
 @click.command()
-@click.option("--kind", type=click.Choice(KINDS), default="proportion", show_default=True)
+@click.option("--kind", type=click.Choice(METRIC_KINDS), default="proportion", show_default=True)
 @click.option(
     "--baseline", type=float, required=True, help="The control's proportion, mean, ratio or quantile."
 )

@@ -12,12 +12,12 @@ from rich.table import Table
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.project import project_option
 from bakeoff.commands.terminal import Refusal, console, echo, progress
+from experiments.kinds import RULES
 
 if TYPE_CHECKING:
     from experiments.stats.policy import Policy
     from experiments.stats.simulate import Outcomes
 
-RULES = ("group_sequential", "always_valid", "exact", "fixed")
 KINDS = ("proportion", "mean", "revenue", "ratio", "covariate", "median")
 REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero": 25}
 
