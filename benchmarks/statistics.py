@@ -294,7 +294,7 @@ def _target(line: Line) -> str:
 
 
 def measure_golden() -> tuple[int, int]:
-    from tests.conformance.golden import run_file
+    from tests.conformance.golden.cases import run_file
 
     report = run_file(Path(__file__).parent.parent / "tests" / "conformance" / "cases.json")
     return report["passed"], report["total"]

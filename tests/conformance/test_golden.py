@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.golden import METHODS, run_file
+from tests.conformance.golden.cases import run_file
+from tests.conformance.golden.methods import METHODS
 
 CASES = Path(__file__).parent / "cases.json"
 

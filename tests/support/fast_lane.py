@@ -75,3 +75,9 @@ class FastLane:
         self.client.close()
         self.server.should_exit = True
         self.thread.join(20)
+
+
+def evaluate_flag(lane, shop, key="button", *, context=None, unit="u1"):
+    """Ask for one flag by OFREP, as a browser does."""
+    body = {"context": {"targetingKey": unit, **(context or {})}}
+    return lane.post(f"/ofrep/v1/evaluate/flags/{key}", body, shop.public)
