@@ -188,7 +188,7 @@ def world(shared_lane) -> World:
         "/metrics/{key}": shop.metric.key,
         "/experiments/{key}": MINE,
         "/flags/{key}": MINE,
-        "/models/{name}": shop.champion.name,
+        "/models/{name}": shop.champion.algorithm,
         "/{number}": str(shop.champion.number),
         "/training-runs/{run_id}": str(run.pk),
         "/feedback/{feedback_id}": Feedback.objects.get(project=project).feedback_id,
