@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from inference.evaluation.gate import GateResult
     from inference.evaluation.scores import Scores
     from inference.runs.outcome import RunPlan, RunProgress
+    from inference.serving.artifact import ArtifactDraft
 
-MIN_SPEED_UP = 1.05
-TIMED = 100
+MIN_SPEED_UP = 1.05  # less is within what one machine measures twice
+TIMED = 100  # answers of each artifact whose latency is measured
+CANDIDATES, HISTORY = 200, 50  # as many as a request to a surface re-ranks, and carries
+RANKINGS_AT_ONCE = 20  # a ranking takes microseconds: one alone is shorter than the clock's noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,31 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class _ArtifactScore:
-    """How one artifact is scored and timed."""
+class _JudgedArtifact:
+    """One artifact's scores and size, and how to make it answer once more.
+
+    Attributes:
+        scores: on what the parent's run held out.
+        size: of the artifact, in bytes.
+        answer: makes it answer its n-th request.
+    """
 
     scores: Scores
-    once: Callable[[int], Any]
+    size: int
+    answer: Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Latencies:
+    """Milliseconds of the parent's and the child's answers, measured in turn."""
+
+    before: list[float]
+    after: list[float]
+
+    @property
+    def speed_up(self) -> float:
+        """How many times as fast the child is, by medians."""
+        return float(np.median(self.before) / np.median(self.after))
 
 
 def compress_and_judge(
@@ -58,60 +82,79 @@ def compress_and_judge(
     how: tuple[str, int],
     progress: RunProgress,
 ) -> RunResult:
-    """Run.
+    """Compress a version and put the result through its parent's gate.
 
     Args:
         plan: place and rule.
         parent: what is compressed.
         rows: the snapshot that the parent was trained on.
         how: a name of `COMPRESSIONS`, and how far: layers, heads or dimensions; 0 for int8.
-        progress: who is told.
+        progress: receives the share done and losses.
 
     Raises:
         ValueError: the parent cannot be compressed so.
     """
     root = plan.place.artifacts
-    draft = load_draft(root, parent.digest)
-    texts = _learnt_texts(rows)
-    options = FitOptions(
-        seed=plan.seed,
-        report=lambda share, line: progress.report(0.9 * share, line),
-        curve=lambda step, loss: progress.curve(how[0], step, loss),
-        checkpoint=plan.place.checkpoints,
-        device=plan.place.device,
-    )
-    small = COMPRESSIONS[how[0]](draft, texts, how[1], options)
-    about = {**small.about, **plan.about, "compressed": list(how), "parent": parent.digest}
-    digest = save_artifact(root, replace(small, about=about))
+    draft = _compress(plan, parent, rows, how, progress)
+    digest = save_artifact(root, draft)
     progress.report(0.9, f"comparing with {parent.label}")
     before, after = (_judge(root, name, rows, plan) for name in (parent.digest, digest))
-    times = _time_in_turn(before, after)
-    speed_up = float(np.median(times[0]) / np.median(times[1]))
-    sizes = [artifact_bytes(root, name) for name in (parent.digest, digest)]
+    latencies = _time_in_turn(before, after)
     gate = judge(
         Rival(parent.label, before.scores),
         [after.scores],
-        Serving(latency_p95_ms=float(np.quantile(times[1], 0.95)), bytes=sizes[1]),
+        Serving(latency_p95_ms=float(np.quantile(latencies.after, 0.95)), bytes=after.size),
         plan.rule,
         random_seed=plan.seed,
-        about={
-            "compression": {
-                "how": how[0],
-                "size": how[1],
-                "speed_up": speed_up,
-                "bytes_before": sizes[0],
-                "bytes_after": sizes[1],
-                "median_ms_before": float(np.median(times[0])),
-                "median_ms_after": float(np.median(times[1])),
-            }
-        },
+        about={"compression": _compression_view(how, before, after, latencies)},
     )
-    gate.rows["latency_p95_ms"]["champion"] = float(np.quantile(times[0], 0.95))
-    gate.rows["bytes"]["champion"] = sizes[0]
-    if speed_up < MIN_SPEED_UP:
-        reason = f"speed-up == {speed_up:.2f}, must be at least {MIN_SPEED_UP}: it is not faster"
-        gate = gate.refused_for(reason)
-    return RunResult(artifact_sha256=digest, gate=gate)
+    gate.rows["latency_p95_ms"]["champion"] = float(np.quantile(latencies.before, 0.95))
+    gate.rows["bytes"]["champion"] = before.size
+    return RunResult(artifact_sha256=digest, gate=_refuse_slow(gate, latencies.speed_up))
+
+
+def _compress(
+    plan: RunPlan,
+    parent: Parent,
+    rows: Likes | Examples,
+    how: tuple[str, int],
+    progress: RunProgress,
+) -> ArtifactDraft:
+    """Return the smaller artifact's draft."""
+    name, size = how
+    options = FitOptions(
+        seed=plan.seed,
+        report=lambda share, line: progress.report(0.9 * share, line),
+        curve=lambda step, loss: progress.curve(name, step, loss),
+        checkpoint=plan.place.checkpoints,
+        device=plan.place.device,
+    )
+    draft = load_draft(plan.place.artifacts, parent.digest)
+    small = COMPRESSIONS[name](draft, _learnt_texts(rows), size, options)
+    about = {**small.about, **plan.about, "compressed": list(how), "parent": parent.digest}
+    return replace(small, about=about)
+
+
+def _compression_view(
+    how: tuple[str, int], before: _JudgedArtifact, after: _JudgedArtifact, latencies: _Latencies
+) -> dict[str, Any]:
+    return {
+        "how": how[0],
+        "size": how[1],
+        "speed_up": latencies.speed_up,
+        "bytes_before": before.size,
+        "bytes_after": after.size,
+        "median_ms_before": float(np.median(latencies.before)),
+        "median_ms_after": float(np.median(latencies.after)),
+    }
+
+
+def _refuse_slow(gate: GateResult, speed_up: float) -> GateResult:
+    if speed_up >= MIN_SPEED_UP:
+        return gate
+    return gate.refused_for(
+        f"speed-up == {speed_up:.2f}, must be at least {MIN_SPEED_UP}: it is not faster"
+    )
 
 
 def _learnt_texts(rows: Likes | Examples) -> list[str]:
@@ -121,45 +164,51 @@ def _learnt_texts(rows: Likes | Examples) -> list[str]:
     return [rows.texts[i] for i in earlier]
 
 
-def _judge(root: Path, digest: str, rows: Likes | Examples, plan: RunPlan) -> _ArtifactScore:
+def _judge(root: Path, digest: str, rows: Likes | Examples, plan: RunPlan) -> _JudgedArtifact:
     if isinstance(rows, Examples):
         return _judge_labels(root, digest, rows)
     return _judge_rankings(root, digest, rows, plan)
 
 
-def _judge_labels(root: Path, digest: str, rows: Examples) -> _ArtifactScore:
+def _judge_labels(root: Path, digest: str, rows: Examples) -> _JudgedArtifact:
     classifier = open_worker_model(root, digest)
     _, later = split_examples(rows)
     index = {label: i for i, label in enumerate(classifier.labels)}
     later = np.array([i for i in later if rows.labels[i] in index], dtype=np.int64)
     texts, features = [rows.texts[i] for i in later], [rows.features[i] for i in later]
     truth = np.array([index[rows.labels[i]] for i in later], dtype=np.int64)
-    return _ArtifactScore(
-        score_labels(classifier.probabilities(texts, features), truth),
-        lambda n: classifier.probabilities([texts[n % len(texts)]], [features[n % len(texts)]]),
-    )
+
+    def answer(n: int) -> object:
+        i = n % len(texts)
+        return classifier.probabilities([texts[i]], [features[i]])
+
+    scores = score_labels(classifier.probabilities(texts, features), truth)
+    return _JudgedArtifact(scores, artifact_bytes(root, digest), answer)
 
 
-def _judge_rankings(root: Path, digest: str, rows: Likes, plan: RunPlan) -> _ArtifactScore:
+def _judge_rankings(root: Path, digest: str, rows: Likes, plan: RunPlan) -> _JudgedArtifact:
     ranker = Ranker(root, digest)
     split = split_by_time(rows, ranker.item_ids)
     judged = split.judged
     past = [split.past[i].items.tolist() for i in judged]
     ranked = ranker.candidates([liked[::-1] for liked in past], past, plan.rule.k)
-    candidates = ranker.default_order[:200]
-    return _ArtifactScore(
-        score_rankings(
-            ranked, [split.later[i] for i in judged], k=plan.rule.k, items=len(ranker.item_ids)
-        ),
-        lambda n: [ranker.score(candidates, past[n % len(past)][::-1][:50]) for _ in range(20)],
-    )
+    candidates = ranker.default_order[:CANDIDATES]
+
+    def answer(n: int) -> object:
+        history = past[n % len(past)][::-1][:HISTORY]
+        return [ranker.score(candidates, history) for _ in range(RANKINGS_AT_ONCE)]
+
+    wanted = [split.later[i] for i in judged]
+    scores = score_rankings(ranked, wanted, k=plan.rule.k, items=len(ranker.item_ids))
+    return _JudgedArtifact(scores, artifact_bytes(root, digest), answer)
 
 
-def _time_in_turn(*judges: _ArtifactScore) -> list[list[float]]:
-    times: list[list[float]] = [[] for _ in judges]
+def _time_in_turn(before: _JudgedArtifact, after: _JudgedArtifact) -> _Latencies:
+    """Let both answer in turn, so that what else the machine does slows both alike."""
+    latencies = _Latencies([], [])
     for n in range(TIMED):
-        for mine, one in zip(times, judges, strict=True):
+        for artifact, times in ((before, latencies.before), (after, latencies.after)):
             start = time.perf_counter()
-            one.once(n)
-            mine.append((time.perf_counter() - start) * 1000)
-    return times
+            artifact.answer(n)
+            times.append((time.perf_counter() - start) * 1000)
+    return latencies

@@ -22,13 +22,14 @@ from inference.evaluation.off_policy import (
 from inference.serving.explore import pool_of, propensities_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from inference.evaluation.off_policy import WeightedValue
     from inference.serving.ranker import Ranker
     from inference.training.snapshot import Answers
     from inference.training.split import SplitData
 
-AT_ONCE = 1000
+ANSWERS_AT_ONCE = 1000  # scores take answers × items floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,43 +76,54 @@ def value_of_answers(
     slots, used = _weigh(ranker, split, log)
     if not slots:
         return None
-    reach = max((slot.position for slot in slots if slot.wanted > 0), default=0)
-    if not reach:
-        return {
-            "answers": used,
-            "positions": [],
-            "supported": 0,
-            "refused": "it would have served none.",
-        }
-    slots = [slot for slot in slots if slot.position <= reach]
-    values = value_by_position(
-        np.array([slot.position for slot in slots]),
-        np.array([slot.logged for slot in slots]),
-        np.array([slot.wanted for slot in slots]),
-        np.array([float(slot.liked) for slot in slots]),
-    )
-    positions, supported = [], 0
-    for position, value in values.items():
-        here = [slot.liked for slot in slots if slot.position == position]
-        row: dict[str, Any] = {
-            "position": position,
-            "earned": float(np.mean(here)),
-            **{name: float(number) for name, number in value._asdict().items()},
-        }
-        try:
-            refuse_without_support(value)
-        except OffPolicyError as error:
-            row["refused"] = str(error)
-        else:
-            supported += supported == position - 1  # until the first that is refused
-        positions.append(row)
-    view: dict[str, Any] = {"answers": used, "positions": positions, "supported": supported}
+    last = max((slot.position for slot in slots if slot.wanted > 0), default=0)
+    view: dict[str, Any] = {"answers": used, "positions": [], "supported": 0}
+    if not last:
+        return view | {"refused": "it would have served none."}
+    slots = [slot for slot in slots if slot.position <= last]
+    values = _value_by_position(slots)
+    view["positions"] = [_position_row(slots, position, value) for position, value in values.items()]
+    view["supported"] = supported = _supported_positions(view["positions"])
     if not supported:
         return view | {
             "refused": f"effective sample size at position 1 == {values[1].effective_size:.1f}, "
             f"must be at least {MIN_EFFECTIVE_SIZE:g}: what was served is too unlike."
         }
     return view | _compare([slot for slot in slots if slot.position <= supported], values, margin)
+
+
+def _value_by_position(slots: Sequence[_LoggedSlot]) -> dict[int, WeightedValue]:
+    return value_by_position(
+        np.array([slot.position for slot in slots]),
+        np.array([slot.logged for slot in slots]),
+        np.array([slot.wanted for slot in slots]),
+        np.array([float(slot.liked) for slot in slots]),
+    )
+
+
+def _position_row(slots: Sequence[_LoggedSlot], position: int, value: WeightedValue) -> dict[str, Any]:
+    """Return a position's estimates, with `refused` when the log does not support them."""
+    likes = [slot.liked for slot in slots if slot.position == position]
+    row: dict[str, Any] = {
+        "position": position,
+        "earned": float(np.mean(likes)),
+        **{name: float(number) for name, number in value._asdict().items()},
+    }
+    try:
+        refuse_without_support(value)
+    except OffPolicyError as error:
+        row["refused"] = str(error)
+    return row
+
+
+def _supported_positions(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the last position before the first one that is refused or was never served."""
+    supported = 0
+    for row in rows:
+        if "refused" in row or row["position"] != supported + 1:
+            break
+        supported += 1
+    return supported
 
 
 def _compare(slots: Sequence[_LoggedSlot], values: dict[int, Any], margin: float) -> dict[str, Any]:
@@ -140,22 +152,22 @@ def _compare(slots: Sequence[_LoggedSlot], values: dict[int, Any], margin: float
 def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_LoggedSlot], int]:
     """Return the logged slots with both policies' chances, and of how many answers they are."""
     index = {unit.unit_id: i for i, unit in enumerate(split.whole)}
-    asked: list[tuple[int, list[int]]] = []
+    histories: list[tuple[int, list[int]]] = []
     for row, (unit_id, at) in enumerate(zip(log.answers.unit_ids, log.answers.served_at, strict=True)):
         place = index.get(unit_id)
         if place is None or not log.answers.slots[row]:
             continue
         past, whole = split.past[place], split.whole[place]
         if len(split.later[place]) and not (past.at >= at).any():
-            asked.append((row, whole.items[whole.at < at].tolist()))
+            histories.append((row, whole.items[whole.at < at].tolist()))
     slots: list[_LoggedSlot] = []
-    for start in range(0, len(asked), AT_ONCE):
-        part = asked[start : start + AT_ONCE]
-        most = max(pool_of(len(log.answers.slots[row])) for row, _ in part)
-        ranked = ranker.candidates([h[::-1] for _, h in part], [h for _, h in part], most)
+    for start in range(0, len(histories), ANSWERS_AT_ONCE):
+        part = histories[start : start + ANSWERS_AT_ONCE]
+        pool = max(pool_of(len(log.answers.slots[row])) for row, _ in part)
+        ranked = ranker.candidates([h[::-1] for _, h in part], [h for _, h in part], pool)
         for (row, _), order in zip(part, ranked, strict=True):
             slots += _chances(row, log, [ranker.item_ids[i] for i in order])
-    return slots, len(asked)
+    return slots, len(histories)
 
 
 def _chances(row: int, log: Log, ranked: Sequence[str]) -> list[_LoggedSlot]:
