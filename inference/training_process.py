@@ -20,7 +20,7 @@ import django
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion, TrainingRun
-    from inference.runs.fit_and_judge import Catalogue
+    from inference.runs.ranking_run import Catalogue
     from inference.runs.off_policy_view import Log
     from inference.runs.outcome import RunPlan, RunProgress, RunResult
 
@@ -208,7 +208,7 @@ def _recipe_of(version: ModelVersion) -> Any:
 def _catalogue(run: TrainingRun, plan: RunPlan) -> Catalogue:
     from inference.encoders.item_vectors import custom_vectors_of, vectors_of
     from inference.models import Item
-    from inference.runs.fit_and_judge import Catalogue
+    from inference.runs.ranking_run import Catalogue
 
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
     names = [plan.recipe.algorithm, *([plan.champion.algorithm] if plan.champion else [])]

@@ -1,8 +1,9 @@
-"""What a model would recommend to the units that are judged, scored against what they liked later."""
+"""What a model would recommend to the judged units, scored against what they liked later."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,54 +24,69 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft, Indices
     from inference.training.split import SplitData
 
-UNITS_AT_ONCE = 1000
-MAX_REMOTE_CANDIDATES = 1000  # candidates of a model that is asked
+UNITS_AT_ONCE = 1000  # scores take units × items floats
+MAX_REMOTE_CANDIDATES = 1000  # they travel with each request
+MAX_REMOTE_HISTORY = 50  # as many recent items as a request carries
 
 
+@dataclass(frozen=True, slots=True)
 class JudgedRankings:
-    """A model's lists for the judged units, as serving would make them: their own likes left out."""
+    """A model's lists for the judged units, as serving would make them: their own likes left out.
 
-    def __init__(
-        self,
-        draft: ArtifactDraft,
-        split: SplitData,
-        judged: list[int],
-        plan: RunPlan,
-        log: Log | None = None,
-    ) -> None:
-        """Rank and score.
+    Attributes:
+        ranked: per judged unit, indices of the k best items.
+        scores: of the lists against the held-out likes.
+        k: length of a list.
+        off_policy: value on logged answers, or None without a log.
+        fit_seconds: how long the fit took; 0 when it was not timed.
+    """
 
-        Args:
-            draft: what was fitted.
-            split: the units.
-            judged: indices of the units that are judged.
-            plan: whose rule says how long lists are.
-            log: what was served with exploration, for the value off-policy.
-        """
-        self.off_policy: dict[str, Any] | None = None
-        self.fit_seconds = 0.0
-        self.k = plan.rule.k
-        with tempfile.TemporaryDirectory() as scratch:
-            root = Path(scratch)
-            digest = save_artifact(root, draft)
-            ranker = Ranker(root, digest)
-            if ranker.is_remote:
-                self.ranked = rank_remotely(
-                    ranker, open_worker_model(root, digest), split, judged, self.k
-                )
-            else:
-                self.ranked = rank_units(ranker, split, judged, self.k)
-                if log is not None:
-                    margin = plan.rule.guardrail_margin
-                    self.off_policy = value_of_answers(ranker, split, log, margin=margin)
-        wanted = [split.later[i] for i in judged]
-        self.scores: Scores = score_rankings(self.ranked, wanted, k=self.k, items=len(split.item_ids))
+    ranked: list[Indices]
+    scores: Scores
+    k: int
+    off_policy: dict[str, Any] | None = None
+    fit_seconds: float = 0.0
+
+
+def judge_rankings(
+    draft: ArtifactDraft,
+    split: SplitData,
+    judged: list[int],
+    plan: RunPlan,
+    *,
+    log: Log | None = None,
+    fit_seconds: float = 0.0,
+) -> JudgedRankings:
+    """Rank for the judged units and score the lists.
+
+    Args:
+        draft: what was fitted.
+        split: the units.
+        judged: indices of the units that are judged.
+        plan: whose rule says how long lists are.
+        log: what was served with exploration, for the value off-policy.
+        fit_seconds: how long the fit took.
+    """
+    k, value = plan.rule.k, None
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        digest = save_artifact(root, draft)
+        ranker = Ranker(root, digest)
+        if ranker.is_remote:
+            ranked = rank_remotely(ranker, open_worker_model(root, digest), split, judged, k)
+        else:
+            ranked = rank_units(ranker, split, judged, k)
+            if log is not None:
+                value = value_of_answers(ranker, split, log, margin=plan.rule.guardrail_margin)
+    wanted = [split.later[i] for i in judged]
+    scores = score_rankings(ranked, wanted, k=k, items=len(split.item_ids))
+    return JudgedRankings(ranked, scores, k, value, fit_seconds)
 
 
 def rank_units(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
     """Return per judged unit the k best items, in the catalogue that the ranker was fitted on."""
     lists: list[Indices] = []
-    for start in range(0, len(judged), UNITS_AT_ONCE):  # scores are units × items
+    for start in range(0, len(judged), UNITS_AT_ONCE):
         part = [split.past[i].items.tolist() for i in judged[start : start + UNITS_AT_ONCE]]
         lists += ranker.candidates([liked[::-1] for liked in part], part, k)
     return lists
@@ -79,7 +95,7 @@ def rank_units(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> l
 def rank_remotely(
     ranker: Ranker, model: Any, split: SplitData, judged: list[int], k: int
 ) -> list[Indices]:
-    """Return lists of a model that is asked, for the items that traffic would offer it.
+    """Return lists of a remote model, over the items that traffic would offer it.
 
     Raises:
         RunError: it gives no answer, or a wrong one.
@@ -88,7 +104,7 @@ def rank_remotely(
     for unit in judged:
         liked = split.past[unit].items
         rest = ranker.default_order[~np.isin(ranker.default_order, liked)][:MAX_REMOTE_CANDIDATES]
-        recent = [ranker.item_ids[i] for i in liked[::-1][:50]]
+        recent = [ranker.item_ids[i] for i in liked[::-1][:MAX_REMOTE_HISTORY]]
         try:
             scores = list(model.rank(f"unit-{unit}", recent, [ranker.item_ids[i] for i in rest], {}))
             check_scores(scores, len(rest))

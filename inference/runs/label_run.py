@@ -1,0 +1,122 @@
+"""What every step of a classifier's run reads: examples, split once; how to fit and judge on them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.classifiers import CLASSIFIERS
+from inference.evaluation.labelling import score_labels
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
+from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
+from inference.serving.model_worker import open_worker_model
+from inference.training.data import LabelledData
+from inference.training.label_names import MAX_LABELS
+from inference.training.split import split_examples
+
+if TYPE_CHECKING:
+    from inference.classifiers import Classifier
+    from inference.evaluation.scores import Scores
+    from inference.training.snapshot import Examples
+
+MIN_JUDGED = 20  # examples; fewer cannot tell a model from chance
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedLabels:
+    """A model's labels of the held-out examples, as serving would give them.
+
+    Attributes:
+        scores: against the true labels.
+        fit_seconds: how long the fit took; 0 when it was not timed.
+    """
+
+    scores: Scores
+    fit_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRun:
+    """A classifier's run on split data.
+
+    Attributes:
+        plan: what is trained, and against which champion.
+        examples: the snapshot.
+        whole: all of it, as arrays.
+        earlier: what is learnt from.
+        held_out: what is judged by.
+    """
+
+    plan: RunPlan
+    examples: Examples
+    whole: LabelledData
+    earlier: LabelledData
+    held_out: LabelledData
+
+    @classmethod
+    def of(cls, plan: RunPlan, examples: Examples) -> LabelRun:
+        """Split the examples.
+
+        Raises:
+            RunError: too little data, or too many labels.
+        """
+        whole = _as_arrays(examples)
+        earlier, later = split_examples(examples)
+        if len(later) < MIN_JUDGED:
+            raise RunError(f"held-out examples == {len(later)}, must be at least {MIN_JUDGED}.")
+        return cls(plan, examples, whole, whole.rows(earlier), whole.rows(later))
+
+    @property
+    def algorithm(self) -> Classifier:
+        """What is trained."""
+        return CLASSIFIERS[self.plan.recipe.algorithm]
+
+    def fit(
+        self, recipe: Recipe, data: LabelledData, seed: int, progress: RunProgress
+    ) -> ArtifactDraft:
+        """Fit a recipe on some examples."""
+        options = self.plan.options(recipe, seed, len(data.texts), progress)
+        return CLASSIFIERS[recipe.algorithm].fit(data, options)
+
+    def fit_aside(self, data: LabelledData) -> ArtifactDraft:
+        """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
+        aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
+        return replace(self, plan=aside).fit(self.plan.recipe, data, self.plan.seed, RunProgress())
+
+    def judge(self, draft: ArtifactDraft, *, fit_seconds: float = 0.0) -> JudgedLabels:
+        """Score what was fitted on the held-out examples, through the artifact that would serve.
+
+        Raises:
+            RunError: its probabilities are none.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            classifier = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
+            answers = classifier.probabilities(self.held_out.texts, self.held_out.features)
+        probabilities = check_probabilities(answers)
+        return JudgedLabels(score_labels(probabilities, self.held_out.truth), fit_seconds)
+
+
+def _as_arrays(examples: Examples) -> LabelledData:
+    labels = sorted(set(examples.labels))
+    if not 2 <= len(labels) <= MAX_LABELS:
+        raise RunError(f"labels == {len(labels)}, must be between 2 and {MAX_LABELS}.")
+    index = {label: i for i, label in enumerate(labels)}
+    truth = np.array([index[label] for label in examples.labels], dtype=np.int64)
+    return LabelledData(examples.texts, examples.features, truth, labels)
+
+
+def check_probabilities(answers: Floats) -> Floats:
+    """Return a model's answers as shares of 1, float32 (texts, labels).
+
+    Raises:
+        RunError: some are not finite or negative, or a row has none.
+    """
+    answers = np.asarray(answers, dtype=np.float32)
+    if not np.isfinite(answers).all() or (answers < 0).any() or (answers.sum(1) <= 0).any():
+        raise RunError("the model's probabilities are not finite, negative, or all 0 for some text.")
+    shares: Floats = answers / answers.sum(1, keepdims=True)
+    return shares

@@ -1,0 +1,93 @@
+"""What a classifier's run page shows beside the gate: window, slices, calibration, learning, notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.encoders.text_length import notes_on_length
+from inference.runs.label_checks import notes_on_recall
+from inference.runs.outcome import CHEAP_SECONDS, LEARNING_SHARES
+
+if TYPE_CHECKING:
+    from inference.evaluation.scores import Scores
+    from inference.runs.label_run import JudgedLabels, LabelRun
+    from inference.serving.artifact import ArtifactDraft
+
+MAX_SLICES = 20  # as many labels as a page can show
+
+
+def label_views(
+    run: LabelRun, judged: JudgedLabels, prior: Scores, draft: ArtifactDraft
+) -> dict[str, Any]:
+    """Return what is shown of the challenger's first seed beside the gate's table."""
+    return {
+        "window": _window(run),
+        "slices": _slices(run, judged),
+        "calibration": judged.scores.curves["calibration"],
+        "learning": _learning(run, judged),
+        "prior": {"accuracy": prior.mean("accuracy")},
+        "notes": _notes(run, judged, draft),
+    }
+
+
+def _window(run: LabelRun) -> dict[str, Any]:
+    return {
+        "from": float(min(run.examples.labelled_at)),
+        "to": float(max(run.examples.labelled_at)),
+        "labels": len(run.whole.labels),
+        "learnt": len(run.earlier.texts),
+        "judged": len(run.held_out.texts),
+        "by_visitors": sum(1 for unit in run.examples.unit_ids if unit),
+    }
+
+
+def _slices(run: LabelRun, judged: JudgedLabels) -> list[dict[str, Any]]:
+    """Return the labels that the challenger gets wrong most, and how often they were learnt from."""
+    labels, truth = run.held_out.labels, run.held_out.truth
+    correct = judged.scores.per_unit["accuracy"]
+    learnt = np.bincount(run.earlier.truth, minlength=len(labels))
+    rows: list[dict[str, Any]] = []
+    for label in np.unique(truth):
+        has_label = truth == label
+        rows.append(
+            {
+                "slice": f"{labels[label]} ({learnt[label]} learnt)",
+                "metric": "recall",
+                "count": int(has_label.sum()),
+                "challenger": float(correct[has_label].mean()),
+            }
+        )
+    return sorted(rows, key=lambda row: row["challenger"])[:MAX_SLICES]
+
+
+def _learning(run: LabelRun, whole: JudgedLabels) -> list[dict[str, float]]:
+    """Return the primary metric of fits on growing shares of the examples: would more data help?"""
+    if whole.fit_seconds > CHEAP_SECONDS:
+        return []
+    data, primary = run.earlier, run.plan.rule.primary
+    order = np.random.default_rng(run.plan.seed).permutation(len(data.texts))
+    # One example of every label first, in the shuffled order, then the rest: no label may be unknown.
+    first = np.unique(data.truth[order], return_index=True)[1]
+    order = np.concatenate([order[first], np.delete(order, first)])
+    points = []
+    for share in LEARNING_SHARES:
+        part = data.rows(np.sort(order[: max(len(first), round(share * len(order)))]))
+        scores = run.judge(run.fit_aside(part)).scores
+        points.append({"rows": len(part.texts), primary: scores.mean(primary)})
+    return [*points, {"rows": len(data.texts), primary: whole.scores.mean(primary)}]
+
+
+def _notes(run: LabelRun, judged: JudgedLabels, draft: ArtifactDraft) -> list[str]:
+    """Return what a person should know of the fit, in sentences."""
+    notes = []
+    fit = draft.about.get("fit", {})
+    if not fit.get("converged", True):
+        notes.append(
+            f"the regression has not converged in {fit['steps']} steps: raise max_steps, or lower "
+            "inverse_l2."
+        )
+    if run.algorithm.reads_encoder:
+        notes += notes_on_length(run.plan.place.encoder, run.whole.texts)
+    return notes + notes_on_recall(judged.scores, run.held_out)

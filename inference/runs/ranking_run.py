@@ -1,0 +1,150 @@
+"""What every step of a recommender's run reads: likes, split once, and how to fit and judge on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from inference.recommenders import RECOMMENDERS
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
+from inference.runs.rankings import JudgedRankings, judge_rankings
+from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
+from inference.training.data import TrainingData
+from inference.training.split import SplitData, UnitLikes, split_by_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inference.evaluation.gate import GateRule
+    from inference.recommenders import Recommender
+    from inference.runs.off_policy_view import Log
+    from inference.serving.artifact import ArtifactDraft, Floats
+    from inference.training.snapshot import Likes
+
+MIN_JUDGED = 20  # units; fewer cannot tell a model from chance
+MAX_JUDGED_REMOTELY = 300  # units; a remote model takes one request for each
+REMOTE = (ENDPOINT, PYTHON)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The items.
+
+    Attributes:
+        item_ids: n of them.
+        vectors: of their texts, float32 (n, e), or None.
+        texts: of them, or None.
+        custom_vectors: that the user supplied, float32 (n, o), or None.
+    """
+
+    item_ids: list[str]
+    vectors: Floats | None = None
+    texts: list[str] | None = None
+    custom_vectors: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankingRun:
+    """A recommender's run on split data.
+
+    Attributes:
+        plan: what is trained, and against which champion.
+        likes: the snapshot.
+        catalogue: the items.
+        split: per unit, the likes to learn from and those held out.
+        judged: indices of the units that are judged.
+    """
+
+    plan: RunPlan
+    likes: Likes
+    catalogue: Catalogue
+    split: SplitData
+    judged: list[int]
+
+    @classmethod
+    def of(
+        cls, plan: RunPlan, likes: Likes, catalogue: Catalogue, *, gap_seconds: float = 0.0
+    ) -> RankingRun:
+        """Split the likes and choose the units to judge.
+
+        Raises:
+            RunError: too little data.
+        """
+        split = _split(likes, catalogue.item_ids, gap_seconds)
+        judged = split.judged
+        if plan.recipe.algorithm in REMOTE:
+            every = max(1, -(-len(judged) // MAX_JUDGED_REMOTELY))
+            judged = judged[::every]
+        return cls(plan, likes, catalogue, split, judged)
+
+    @property
+    def algorithm(self) -> Recommender:
+        """What is trained."""
+        return RECOMMENDERS[self.plan.recipe.algorithm]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the model is a custom one, which answers outside of this process."""
+        return self.plan.recipe.algorithm in REMOTE
+
+    @property
+    def gate_rule(self) -> GateRule:
+        """The gate's rule; a remote model may take as long as its deadline."""
+        if not self.is_remote:
+            return self.plan.rule
+        deadline_ms = self.plan.recipe.params.get("deadline_ms", DEADLINE_MS)
+        return replace(self.plan.rule, most_latency_ms=float(deadline_ms))
+
+    def data(self, units: Sequence[UnitLikes]) -> TrainingData:
+        """Return the training data that some units make."""
+        return TrainingData(
+            item_ids=self.catalogue.item_ids,
+            item_vectors=self.catalogue.vectors,
+            item_texts=self.catalogue.texts,
+            custom_vectors=self.catalogue.custom_vectors,
+            liked=[unit.items for unit in units],
+            liked_at=[unit.at for unit in units],
+            chance=[unit.chance for unit in units],
+        )
+
+    def fit(
+        self, recipe: Recipe, units: Sequence[UnitLikes], seed: int, progress: RunProgress
+    ) -> ArtifactDraft:
+        """Fit a recipe on some units."""
+        data = self.data(units)
+        options = self.plan.options(recipe, seed, sum(map(len, data.liked)), progress)
+        return RECOMMENDERS[recipe.algorithm].fit(data, options)
+
+    def fit_aside(self, units: Sequence[UnitLikes]) -> ArtifactDraft:
+        """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
+        aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
+        return replace(self, plan=aside).fit(self.plan.recipe, units, self.plan.seed, RunProgress())
+
+    def judge(
+        self, draft: ArtifactDraft, *, log: Log | None = None, fit_seconds: float = 0.0
+    ) -> JudgedRankings:
+        """Score what was fitted on the held-out likes of the judged units."""
+        return judge_rankings(
+            draft, self.split, self.judged, self.plan, log=log, fit_seconds=fit_seconds
+        )
+
+
+def _split(likes: Likes, item_ids: Sequence[str], gap_seconds: float) -> SplitData:
+    """Split with a gap where the log spans it; a log that is younger than the gap has none."""
+    split = split_by_time(likes, item_ids, gap_seconds=gap_seconds)
+    if gap_seconds:
+        without_gap = split_by_time(likes, item_ids)
+        # A gap that costs more than half of the judged units is longer than most of the log.
+        if len(split.judged) < len(without_gap.judged) / 2:
+            split = without_gap
+    if not split.whole and likes.unit_ids:
+        raise RunError(
+            f"every liked item is unknown: none of {len(set(likes.item_ids))} is in the catalogue of "
+            f"{len(item_ids)} items. Load items of these ids with `bakeoff load items` or "
+            "PUT /v1/items."
+        )
+    if len(split.judged) < MIN_JUDGED:
+        raise RunError(
+            f"units with held-out likes == {len(split.judged)}, must be at least {MIN_JUDGED}."
+        )
+    return split
