@@ -20,9 +20,9 @@ import django
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion, TrainingRun
-    from inference.runs.ranking_run import Catalogue
     from inference.runs.off_policy_view import Log
     from inference.runs.outcome import RunPlan, RunProgress, RunResult
+    from inference.runs.ranking_run import Catalogue
 
 REPORT_SECONDS = 1.0
 BEAT_SECONDS = 2.0
@@ -105,11 +105,12 @@ def _reads_vectors(run: TrainingRun, names: list[str]) -> bool:
 
 def _work(run: TrainingRun, encoder: tuple[str, str], progress: RunProgress) -> RunResult:
     """Do what the surface's kind asks for."""
-    _limit_threads()
     from django.conf import settings
 
+    from inference.encoders.text_encoder import limit_threads
     from inference.training.snapshot import Examples, Likes, read_snapshot
 
+    limit_threads()
     assert run.snapshot is not None  # noqa: S101  queue_training always gives one
     plan, digest = _plan(run, encoder), run.snapshot.sha256
 
@@ -150,13 +151,6 @@ def _log_of(run: TrainingRun) -> Log | None:
     except SnapshotDestroyedError:
         return None
     return Log(answers, run.surface.exploration)
-
-
-def _limit_threads() -> None:
-    """One thread: beside other work, two OpenMP threads were many times slower than one."""
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
 
 
 def _plan(run: TrainingRun, encoder: tuple[str, str]) -> RunPlan:

@@ -61,12 +61,12 @@ class Bert:
         # torch enters the training subprocess alone, when it gets here.
         import torch  # noqa: PLC0415
 
-        from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415
+        from inference.encoders.text_encoder import TextEncoder, pick_device  # noqa: PLC0415
         from inference.training.tune import Schedule, add_adapters, merge_adapters, tune  # noqa: PLC0415
 
         params = read_params(BertParams, options.params)
         torch.manual_seed(options.seed)
-        encoder = TrainedEncoder(options.encoder, pick_device(options.device))
+        encoder = TextEncoder(options.encoder, pick_device(options.device))
         table = FeatureTable.learn(data.features)
         beside = table.transform(data.features)
         options.report(0.0, f"encoding {len(data.texts)} texts")

@@ -43,10 +43,10 @@ class FrozenHead:
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Encode, then fit the head."""
         # torch enters the training subprocess alone, when it gets here.
-        from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415
+        from inference.encoders.text_encoder import TextEncoder, pick_device  # noqa: PLC0415
 
         params = read_params(FrozenHeadParams, options.params)
-        encoder = TrainedEncoder(options.encoder, pick_device(options.device))
+        encoder = TextEncoder(options.encoder, pick_device(options.device))
         done = 0
 
         def tell(count: int) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from inference.encoders.trained import TrainedEncoder, pick_device
+from inference.encoders.text_encoder import TextEncoder, pick_device
 from inference.training.tune import Schedule, tune
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ BATCH, EPOCHS, MAX_STEPS, RATE = 32, 3.0, 1500, 1e-4
 class Teacher:
     """The parent's encoder, its draft, and the texts that it was trained on."""
 
-    encoder: TrainedEncoder
+    encoder: TextEncoder
     draft: ArtifactDraft
     texts: Sequence[str]
 
@@ -50,7 +50,7 @@ def read_teacher(draft: ArtifactDraft, texts: Sequence[str], options: FitOptions
     with tempfile.TemporaryDirectory() as scratch:
         for name, data in draft.files.items():
             (Path(scratch) / name).write_bytes(data)
-        encoder = TrainedEncoder(scratch, pick_device(options.device))
+        encoder = TextEncoder(scratch, pick_device(options.device))
     return Teacher(encoder, draft, texts)
 
 

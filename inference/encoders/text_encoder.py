@@ -1,67 +1,116 @@
-"""Texts to unit vectors with a pre-trained transformer."""
+"""A pre-trained transformer in torch, to embed texts or to train: safetensors alone, in and out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from inference.encoders.locate import sha256_of_encoder
+from inference.encoders.onnx_export import Pooled, export_onnx
+from inference.serving.onnx_text import MAX_TOKENS, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from inference.serving.artifact import Floats
 
-TOKENS_PER_BATCH = 2048
-MAX_TOKENS = 128
+TOKENS_PER_BATCH = 2048  # padding included; more gains nothing on a core and takes memory
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device: for "auto" a GPU when there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def limit_threads() -> None:
+    """Take as many threads as BAKEOFF_TORCH_THREADS says, or one."""
+    # Beside other work, two OpenMP threads were many times slower than one.
+    torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
 
 
 class TextEncoder:
-    """Mean of the last hidden states over real tokens, normalised to length 1.
+    """Texts to vectors: the mean of the last hidden states over real tokens, normalised to length 1.
+
+    `encode` reads; `tokens` and `forward` are for training, with gradients.
 
     Attributes:
-        sha256: of the weights; names the vectors that it makes.
+        model: the transformer.
         width: of its vectors.
     """
 
-    def __init__(self, path: str) -> None:
-        """Load the encoder from a directory or the hub, safetensors only."""
-        torch.set_num_threads(1)
-        self.sha256 = sha256_of_encoder(path)
-        self._tokenizer = AutoTokenizer.from_pretrained(path)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = AutoModel.from_pretrained(path, use_safetensors=True).eval().to(self._device)
-        self.width: int = self._model.config.hidden_size
+    def __init__(self, path: str, device: torch.device | None = None) -> None:
+        """Load it from a directory or the hub, onto a device; None for a GPU when there is one."""
+        self.device = device or pick_device("auto")
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        self.replace(AutoModel.from_pretrained(path, use_safetensors=True))
+        self.width: int = self.model.config.hidden_size
+
+    def replace(self, model: Any) -> None:
+        """Put another form of the same transformer in its place: with adapters, or without."""
+        self.model: Any = model.to(self.device)
+        self._pooled = Pooled(self.model)
+
+    def with_model(self, model: Any) -> TextEncoder:
+        """Return an encoder with the same tokenizer and another transformer."""
+        other: TextEncoder = copy.copy(self)
+        other.replace(model)
+        return other
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return token ids."""
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)[
+            "input_ids"
+        ]
+        return ids
+
+    def forward(self, tokens: Sequence[list[int]]) -> torch.Tensor:
+        """Return vectors (b, width), with gradients."""
+        padded = self.tokenizer.pad({"input_ids": list(tokens)}, return_tensors="pt").to(self.device)
+        vectors: torch.Tensor = self._pooled(padded["input_ids"], padded["attention_mask"])
+        return vectors
 
     def encode(
         self, texts: Sequence[str], *, progress: Callable[[int], None] = lambda _count: None
     ) -> Floats:
-        """Return vectors, float32 (len(texts), width).
+        """Return vectors, float32 (len(texts), width); texts are cut after `MAX_TOKENS`.
 
-        Texts are packed by tokens, not by count: sorted by length, a batch holds about
-        `TOKENS_PER_BATCH` of them with little padding.
+        Texts of like length share a batch, so that little of it is padding.
         """
-        tokens = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
+        tokens = self.tokens(texts)
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
-        batch: list[int] = []
-        for position, i in enumerate(order):
-            batch.append(i)
-            longest = len(tokens[order[min(position + 1, len(order) - 1)]])
-            if (len(batch) + 1) * longest > TOKENS_PER_BATCH or position == len(order) - 1:
-                vectors[batch] = self._encode_batch([tokens[j] for j in batch])
-                progress(len(batch))
-                batch = []
+        was_training = self.model.training
+        self.model.eval()
+        for batch in pack([len(ids) for ids in tokens], TOKENS_PER_BATCH):
+            with torch.inference_mode():
+                vectors[batch] = self.forward([tokens[i] for i in batch]).float().cpu().numpy()
+            progress(len(batch))
+        self.model.train(was_training)
         return vectors
 
-    def _encode_batch(self, tokens: list[list[int]]) -> Floats:
-        padded = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self._device)
-        with torch.inference_mode():
-            hidden = self._model(**padded).last_hidden_state
-            mask = padded["attention_mask"][..., None].to(hidden.dtype)
-            mean = (hidden * mask).sum(1) / mask.sum(1)
-            vectors: Floats = torch.nn.functional.normalize(mean, dim=1).float().cpu().numpy()
-        return vectors
+    def files(self) -> dict[str, bytes]:
+        """Return what an artifact needs to serve the encoder, and to train or compress it again."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            model = self.model.to("cpu").eval()
+            # The fused attention, which is faster, has no ONNX operator; the plain one gives the same
+            # numbers.
+            model.set_attn_implementation("eager")
+            export_onnx(model, folder / "encoder.onnx")
+            model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+            names = (
+                "encoder.onnx",
+                "config.json",
+                "model.safetensors",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            )
+            return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}

@@ -21,7 +21,7 @@ from inference.serving.scorers import draft_vectors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.encoders.trained import TrainedEncoder
+    from inference.encoders.text_encoder import TextEncoder
     from inference.serving.artifact import ArtifactDraft
     from inference.training.data import TrainingData
 
@@ -74,7 +74,7 @@ class _Pairs:
 class _Texts:
     """The items' tokens; each distinct item of a step is encoded once."""
 
-    def __init__(self, encoder: TrainedEncoder, texts: list[str]) -> None:
+    def __init__(self, encoder: TextEncoder, texts: list[str]) -> None:
         self._encoder, self._tokens = encoder, encoder.tokens(texts)
 
     def vectors(self, items: NDArray[np.int64]) -> Any:
@@ -87,12 +87,12 @@ class _Texts:
 
 
 def _prepare(data: TrainingData, options: FitOptions, name: str) -> tuple[Any, _Texts, TunedParams]:
-    from inference.encoders.trained import TrainedEncoder, pick_device  # noqa: PLC0415  torch
+    from inference.encoders.text_encoder import TextEncoder, pick_device  # noqa: PLC0415  torch
 
     if data.item_texts is None:
         raise ValueError(f"item_texts == None, must be given to '{name}'.")
     params = read_params(TunedParams, options.params)
-    encoder = TrainedEncoder(options.encoder, pick_device(options.device))
+    encoder = TextEncoder(options.encoder, pick_device(options.device))
     return encoder, _Texts(encoder, list(data.item_texts)), params
 
 

@@ -22,7 +22,7 @@ from inference.training.checkpoint import Checkpoint, keep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inference.encoders.trained import TrainedEncoder
+    from inference.encoders.text_encoder import TextEncoder
     from inference.options import FitOptions
 
 CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS") or 20)
@@ -60,7 +60,7 @@ class Schedule:
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
 
 
-def add_adapters(encoder: TrainedEncoder, schedule: Schedule) -> None:
+def add_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
     """Freeze the encoder and add adapters, as the method says.
 
     Raises:
@@ -93,14 +93,14 @@ def add_adapters(encoder: TrainedEncoder, schedule: Schedule) -> None:
     encoder.replace(get_peft_model(encoder.model, config))
 
 
-def merge_adapters(encoder: TrainedEncoder, schedule: Schedule) -> None:
+def merge_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
     """Add what adapters have learnt to the weights, so that the plain transformer is left."""
     if schedule.method != "full":
         encoder.replace(encoder.model.merge_and_unload())
 
 
 def tune(
-    encoder: TrainedEncoder,
+    encoder: TextEncoder,
     head: torch.nn.Module,
     schedule: Schedule,
     loss_of: Callable[[np.random.Generator], torch.Tensor],
