@@ -1,0 +1,118 @@
+"""One attempt at a run: read its inputs, train and judge, register the version, or say why not."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from django.db import Error, InterfaceError, OperationalError
+from redis.exceptions import RedisError
+
+from inference.actions.register_version import LostLeaseError, register_version
+from inference.actions.train_in_child import TEMPORARY
+from inference.encoders.text_encoder import limit_threads
+from inference.models import TrainingRun
+from inference.runs.compress_and_judge import Parent, compress_and_judge
+from inference.runs.fit_and_judge import fit_and_judge
+from inference.runs.label_and_judge import label_and_judge
+from inference.runs.outcome import RunError
+from inference.serving.artifact import ArtifactError
+from inference.sqlstates import MAY_PASS
+from inference.training.snapshot import Examples, Likes, SnapshotDestroyedError
+from inference.training_process.inputs import (
+    catalogue_of,
+    checkpoints_of,
+    encoder_of,
+    log_of,
+    plan_of,
+    rows_of,
+)
+from inference.training_process.reporter import Reporter
+
+if TYPE_CHECKING:
+    from inference.runs.outcome import RunPlan, RunProgress, RunResult
+
+# What a person can correct; its message is a sentence.
+CORRECTABLE = (RunError, LostLeaseError, ArtifactError, SnapshotDestroyedError, ValueError)
+
+
+def attempt_run(run_id: int, lease: int) -> int:
+    """Run to the end; return the exit status: `TEMPORARY` when a server was away, so try again."""
+    try:
+        _train(run_id, lease)
+    except Exception as error:  # noqa: BLE001  whatever it was, the run says why
+        if _is_outage(error):
+            sys.stderr.write(f"a server was away: {error}\n")
+            return TEMPORARY
+        _write_reason(error)
+        return 1
+    return 0
+
+
+def _train(run_id: int, lease: int) -> None:
+    """Train, judge and register the version.
+
+    Raises:
+        LostLeaseError: another attempt took over, or somebody cancelled it.
+        RunError: the data do not allow it.
+    """
+    limit_threads()
+    run = TrainingRun.objects.select_related("surface", "snapshot", "answers", "compresses").get(
+        pk=run_id
+    )
+    encoder = encoder_of(run)
+    reporter = Reporter(run, lease)
+    result = _fit_and_judge(run, plan_of(run, encoder), reporter.progress)
+    reporter.write(1.0, "registering")
+    register_version(
+        run_id=run_id,
+        lease=lease,
+        artifact_sha256=result.artifact_sha256,
+        encoder_sha256=encoder.sha256,
+        gate=result.gate.as_json(),
+        parent=run.compresses,
+    )
+    shutil.rmtree(checkpoints_of(run), ignore_errors=True)
+
+
+def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> RunResult:
+    """Do what the run asks for: compress a version, or train for the surface's kind."""
+    classifies = run.surface.kind == run.surface.Kind.CLASSIFY
+    if run.compresses is not None:
+        parent = Parent(run.compresses.label, run.compresses.artifact_sha256)
+        how = (run.params["how"], run.params["size"])
+        rows = rows_of(run, Examples) if classifies else rows_of(run, Likes)
+        return compress_and_judge(plan, parent, rows, how, progress)
+    if classifies:
+        return label_and_judge(plan, rows_of(run, Examples), progress)
+    return fit_and_judge(
+        plan,
+        rows_of(run, Likes),
+        catalogue_of(run),
+        progress,
+        gap_seconds=run.surface.attribution_seconds,
+        log=log_of(run),
+    )
+
+
+def _write_reason(error: Exception) -> None:
+    """Write why a run failed; the last line becomes its message.
+
+    What a person can correct is one sentence; of anything else the class is named, without the
+    path of its module, and the traceback stands above.
+    """
+    sentence = " ".join(str(error).split())
+    if not (isinstance(error, CORRECTABLE) and sentence):
+        traceback.print_exception(error)
+        sentence = f"{type(error).__name__}: {sentence}"
+    sys.stderr.write(f"{sentence}\n")
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether a server was away, or could not do it now; any other statement would fail again."""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    if isinstance(error, Error) and state:
+        return state.startswith(MAY_PASS)
+    return isinstance(error, RedisError | OperationalError | InterfaceError)

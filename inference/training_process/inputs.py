@@ -1,0 +1,140 @@
+"""What a run works on: its row, the champion's and the surface's, as the plan and data of `runs`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from django.conf import settings
+
+from inference.algorithms import algorithms_of
+from inference.encoders.item_vectors import (
+    custom_vectors_of,
+    encoder_path,
+    encoder_sha256,
+    vectors_of,
+)
+from inference.evaluation.gate import GateRule
+from inference.models import Item
+from inference.runs.off_policy_view import Log
+from inference.runs.outcome import Recipe, RunPlan, ServedVersion, Workplace
+from inference.runs.ranking_run import Catalogue
+from inference.training.snapshot import (
+    Answers,
+    Examples,
+    Likes,
+    SnapshotDestroyedError,
+    read_snapshot,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inference.models import ModelVersion, TrainingRun
+
+Rows = TypeVar("Rows", Likes, Examples)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """The configured encoder's place and hash; both empty when nothing reads it."""
+
+    path: str = ""
+    sha256: str = ""
+
+
+def checkpoints_of(run: TrainingRun) -> Path:
+    """Return the folder of a run's checkpoints, which its next attempt finds."""
+    return settings.BAKEOFF.home / "checkpoints" / f"run-{run.pk}"
+
+
+def encoder_of(run: TrainingRun) -> Encoder:
+    """Locate the encoder when the run's algorithm or the champion's reads it."""
+    if not _reads(run, "vectors", "texts"):
+        return Encoder()
+    return Encoder(encoder_path(), encoder_sha256())
+
+
+def _reads(run: TrainingRun, *inputs: str) -> bool:
+    """Whether the run's algorithm, or the champion's, reads one of these inputs."""
+    algorithms = algorithms_of(run.surface.kind)
+    champion = _champion_of(run)
+    names = [run.algorithm, *([champion.recipe] if champion else [])]
+    # A classifier says `reads_encoder`, a recommender `reads`; a compression's name is no algorithm's.
+    return any(
+        getattr(algorithms.get(name), "reads_encoder", False)
+        or getattr(algorithms.get(name), "reads", frozenset()) & {*inputs}
+        for name in names
+    )
+
+
+def _champion_of(run: TrainingRun) -> ModelVersion | None:
+    return run.surface.versions.champions().select_related("snapshot").first()
+
+
+def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
+    """Return what a run is to do; what serves now is not a part of it when a version is compressed."""
+    classifies = run.surface.kind == run.surface.Kind.CLASSIFY
+    champion = _champion_of(run)
+    trains = run.compresses is None
+    return RunPlan(
+        recipe=Recipe(run.algorithm, run.params),
+        champion=Recipe(champion.recipe, champion.params, champion.label) if champion else None,
+        rule=GateRule.for_labels() if classifies else GateRule(),
+        place=Workplace(
+            artifacts=settings.BAKEOFF.artifacts,
+            checkpoints=checkpoints_of(run),
+            encoder=encoder.path,
+            device=os.environ.get("BAKEOFF_DEVICE") or "auto",
+        ),
+        served=_served(champion, classifies=classifies) if champion and trains else None,
+        about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
+    )
+
+
+def _served(champion: ModelVersion, *, classifies: bool) -> ServedVersion:
+    """Return what serves now, with what it has learnt from if its snapshot is still there."""
+    seen: Likes | Examples | None = None
+    if champion.snapshot is not None:
+        with contextlib.suppress(SnapshotDestroyedError):
+            folder, digest = settings.BAKEOFF.snapshots, champion.snapshot.sha256
+            seen = (
+                read_snapshot(folder, digest, Examples)
+                if classifies
+                else read_snapshot(folder, digest, Likes)
+            )
+    return ServedVersion(champion.label, champion.artifact_sha256, champion.recipe, seen)
+
+
+def rows_of(run: TrainingRun, kind: type[Rows]) -> Rows:
+    """Read a run's snapshot.
+
+    Raises:
+        SnapshotDestroyedError: a unit in it was erased.
+    """
+    assert run.snapshot is not None  # noqa: S101  queue_training always gives one
+    return read_snapshot(settings.BAKEOFF.snapshots, run.snapshot.sha256, kind)
+
+
+def log_of(run: TrainingRun) -> Log | None:
+    """Read what was served; None if the surface does not explore, or a unit in it was erased."""
+    if run.answers is None or run.surface.exploration <= 0:
+        return None
+    try:
+        answers = read_snapshot(settings.BAKEOFF.snapshots, run.answers.sha256, Answers)
+    except SnapshotDestroyedError:
+        return None
+    return Log(answers, run.surface.exploration)
+
+
+def catalogue_of(run: TrainingRun) -> Catalogue:
+    """Read the project's items, embedding what has no vector yet if the run reads vectors."""
+    items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
+    return Catalogue(
+        item_ids=[item.item_id for item in items],
+        vectors=vectors_of(items) if _reads(run, "vectors") else None,
+        texts=[item.text_to_embed for item in items],
+        custom_vectors=custom_vectors_of(items),
+    )
