@@ -18,6 +18,13 @@ from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from inference.classifiers.protocol import Head
+    from inference.encoders.text_encoder import TextEncoder
+    from inference.serving.artifact import Floats
     from inference.training.data import LabelledData
 
 
@@ -68,34 +75,19 @@ class Bert:
         torch.manual_seed(options.seed)
         encoder = TextEncoder(options.encoder, pick_device(options.device))
         table = FeatureTable.learn(data.features)
-        beside = table.transform(data.features)
+        features = table.transform(data.features)
         options.report(0.0, f"encoding {len(data.texts)} texts")
-        vectors = encoder.encode(data.texts)
-        start = fit_head(
-            np.concatenate([vectors, beside], axis=1),
-            data.truth,
-            len(data.labels),
-            HeadOptions(params.inverse_l2, params.class_weight),
+        start = _fit_start(encoder.encode(data.texts), features, data, params)
+        head = _as_module(start).to(encoder.device)
+        schedule = Schedule(
+            params.method,
+            min(params.most_steps, int(params.epochs * len(data.texts) / params.batch) + 1),
+            params.rate,
+            params.head_rate,
+            rank=params.rank,
         )
-        head = torch.nn.Linear(*start.weights.shape).to(encoder.device)
-        with torch.no_grad():
-            head.weight.copy_(torch.from_numpy(start.weights.T))
-            head.bias.copy_(torch.from_numpy(start.offset))
-        weight = _label_weights(data, params.class_weight)
-        label_weights = None if weight is None else torch.from_numpy(weight).to(encoder.device)
-        steps = min(params.most_steps, int(params.epochs * len(data.texts) / params.batch) + 1)
-        schedule = Schedule(params.method, steps, params.rate, params.head_rate, rank=params.rank)
         add_adapters(encoder, schedule)
-        tokens = encoder.tokens(data.texts)
-        truth = torch.from_numpy(data.truth).to(encoder.device)
-        features = torch.from_numpy(beside).to(encoder.device)
-
-        def loss_of(rng: np.random.Generator) -> torch.Tensor:
-            chosen = rng.choice(len(tokens), min(params.batch, len(tokens)), replace=False)
-            read = encoder.forward([tokens[i] for i in chosen])
-            logits = head(torch.cat([read, features[chosen]], dim=1))
-            return torch.nn.functional.cross_entropy(logits, truth[chosen], weight=label_weights)
-
+        loss_of = _loss(encoder, head, features, data, params)
         tune(encoder, head, schedule, loss_of, options)
         merge_adapters(encoder, schedule)
         return ArtifactDraft(
@@ -107,6 +99,52 @@ class Bert:
             about=about_labels(self.name, asdict(params), data, table, options.seed),
             files=encoder.files(),
         )
+
+
+def _fit_start(vectors: Floats, features: Floats, data: LabelledData, params: BertParams) -> Head:
+    """Fit the regression over the frozen encoder's vectors and the features."""
+    return fit_head(
+        np.concatenate([vectors, features], axis=1),
+        data.truth,
+        len(data.labels),
+        HeadOptions(params.inverse_l2, params.class_weight),
+    )
+
+
+def _as_module(start: Head) -> torch.nn.Linear:
+    """Return a fitted head as a layer to be trained on."""
+    import torch  # noqa: PLC0415  likewise
+
+    head = torch.nn.Linear(*start.weights.shape)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(start.weights.T))
+        head.bias.copy_(torch.from_numpy(start.offset))
+    return head
+
+
+def _loss(
+    encoder: TextEncoder,
+    head: torch.nn.Module,
+    features: Floats,
+    data: LabelledData,
+    params: BertParams,
+) -> Callable[[np.random.Generator], torch.Tensor]:
+    """Return what draws a batch of examples and returns its cross-entropy."""
+    import torch  # noqa: PLC0415  likewise
+
+    weights = _label_weights(data, params.class_weight)
+    label_weights = None if weights is None else torch.from_numpy(weights).to(encoder.device)
+    tokens = encoder.tokens(data.texts)
+    truth = torch.from_numpy(data.truth).to(encoder.device)
+    beside = torch.from_numpy(features).to(encoder.device)
+
+    def loss_of(rng: np.random.Generator) -> torch.Tensor:
+        chosen = rng.choice(len(tokens), min(params.batch, len(tokens)), replace=False)
+        vectors = encoder.forward([tokens[i] for i in chosen])
+        logits = head(torch.cat([vectors, beside[chosen]], dim=1))
+        return torch.nn.functional.cross_entropy(logits, truth[chosen], weight=label_weights)
+
+    return loss_of
 
 
 def _label_weights(data: LabelledData, class_weight: str) -> np.ndarray | None:

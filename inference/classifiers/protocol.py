@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CLASS_WEIGHTS = ("none", "balanced")
 MAX_STEPS = 1000
 TOLERANCE = 0.01  # of the rarest label's share
+ABSENT_LOGIT = -5.0  # below the rarest label: e⁻⁵, under a hundredth of its odds
 MIN_TOLERANCE = 1e-9  # below it double precision cannot tell progress from rounding
 
 
@@ -96,7 +97,7 @@ class HeadOptions:
 def fit_head(rows: Any, truth: NDArray[np.int64], labels: int, options: HeadOptions) -> Head:
     """Fit a softmax regression.
 
-    A label that no row has gets weights of 0 and the offset of the rarest.
+    A label that no row has gets weights of 0 and an offset below the rarest's.
 
     The solver stops when no entry of the gradient of the mean loss is larger than its tolerance. At the
     start, a label's entries are about as large as its share of the rows: a fixed tolerance above that
@@ -111,34 +112,42 @@ def fit_head(rows: Any, truth: NDArray[np.int64], labels: int, options: HeadOpti
     Raises:
         ValueError: fewer than two labels occur.
     """
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415  slow to import
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  likewise
-
     occurs, counts = np.unique(truth, return_counts=True)
     if len(occurs) < 2:
         raise ValueError(f"labels == {len(occurs)}, must be at least 2 to tell apart.")
     balanced = options.class_weight == "balanced"
     rarest = 1 / len(occurs) if balanced else counts.min() / counts.sum()
-    model = LogisticRegression(
-        C=options.inverse_l2,
-        max_iter=options.max_steps,
-        tol=max(TOLERANCE * float(rarest), MIN_TOLERANCE),
-        class_weight="balanced" if balanced else None,
-    )
+    tolerance = max(TOLERANCE * float(rarest), MIN_TOLERANCE)
     # In single precision the gradient of a rare label is lost in rounding, and the line search fails.
     rows = rows.astype(np.float64)
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(rows, truth)
+    model, converged = _fit_regression(rows, truth, options, tolerance=tolerance)
     coefficients, intercept = model.coef_, model.intercept_
     if len(occurs) == 2:  # one row for two labels: the log-odds of the second
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
     weights = np.zeros((coefficients.shape[1], labels), dtype=np.float32)
-    offset = np.full(labels, intercept.min() - 5, dtype=np.float32)
+    offset = np.full(labels, intercept.min() + ABSENT_LOGIT, dtype=np.float32)
     weights[:, occurs], offset[occurs] = coefficients.T, intercept
-    converged = not any(issubclass(one.category, ConvergenceWarning) for one in raised)
     return Head(weights, offset, int(np.max(model.n_iter_)), converged)
+
+
+def _fit_regression(
+    rows: Any, truth: NDArray[np.int64], options: HeadOptions, *, tolerance: float
+) -> tuple[Any, bool]:
+    """Return scikit-learn's fitted model, and whether it converged."""
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415  slow to import
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  likewise
+
+    model = LogisticRegression(
+        C=options.inverse_l2,
+        max_iter=options.max_steps,
+        tol=tolerance,
+        class_weight="balanced" if options.class_weight == "balanced" else None,
+    )
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(rows, truth)
+    return model, not any(issubclass(one.category, ConvergenceWarning) for one in raised)
 
 
 def about_labels(

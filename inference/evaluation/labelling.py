@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 10
-MIN_PROBABILITY = 1e-6
+MIN_PROBABILITY = 1e-6  # one sure error costs 14 in log score, not infinity
 
 
 def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> Scores:
@@ -31,18 +31,11 @@ def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -
     rows = np.arange(len(truth))
     best = probabilities.argmax(1)
     correct = best == truth
-    said = np.maximum(probabilities[rows, truth], MIN_PROBABILITY)
+    of_truth = np.maximum(probabilities[rows, truth], MIN_PROBABILITY)
     labels = probabilities.shape[1]
-    hits = np.bincount(truth[correct], minlength=labels)
-    real = np.bincount(truth, minlength=labels)
-    claimed = np.bincount(best, minlength=labels)
-    occurs = real > 0
-    precision = hits / np.maximum(claimed, 1)
-    f1 = 2 * hits / np.maximum(claimed + real, 1)
     bins = _bins(probabilities[rows, best], correct)
     whole = {
-        "precision": float(precision[occurs].mean()),
-        "f1": float(f1[occurs].mean()),
+        **_precision_and_f1(best, truth, labels),
         "calibration_error": float(
             sum(n * abs(confidence - share) for confidence, share, n in bins) / max(len(truth), 1)
         ),
@@ -52,12 +45,25 @@ def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -
     return Scores(
         per_unit={
             "accuracy": correct.astype(float),
-            "log_score": np.log(said).astype(float),
+            "log_score": np.log(of_truth).astype(float),
             "recall": correct * label_weights(truth),
         },
         whole=whole,
         curves={"calibration": bins},
     )
+
+
+def _precision_and_f1(
+    best: NDArray[np.int64], truth: NDArray[np.int64], labels: int
+) -> dict[str, float]:
+    """Return means over the labels that occur; a label that was never answered has 0."""
+    hits = np.bincount(truth[best == truth], minlength=labels)
+    real = np.bincount(truth, minlength=labels)
+    answered = np.bincount(best, minlength=labels)
+    occurs = real > 0
+    precision = hits / np.maximum(answered, 1)
+    f1 = 2 * hits / np.maximum(answered + real, 1)
+    return {"precision": float(precision[occurs].mean()), "f1": float(f1[occurs].mean())}
 
 
 def label_weights(truth: NDArray[np.int64]) -> NDArray[np.float64]:

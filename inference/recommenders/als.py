@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import default_order, nearest_by_text
-from inference.serving.artifact import ArtifactDraft
+from inference.serving.artifact import ArtifactDraft, Floats
 from inference.serving.scorers import FACTORS
 
 if TYPE_CHECKING:
@@ -45,55 +45,62 @@ class Als:
     seeds = 3
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
-        """Alternate."""
-        from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
-
-        with warnings.catch_warnings():
-            # It asks for one BLAS thread, which is what every process here has.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415  slow to import
+        """Alternate, then place cold items by their texts."""
         params = read_params(AlsParams, options.params)
-        n = len(data.item_ids)
-        units, items = data.pairs
-        liked = sparse.csr_matrix(
-            (np.ones(len(items), np.float32), (units, items)), (len(data.liked), n)
-        )
-        liked.data[:] = 1 + params.alpha
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            model = AlternatingLeastSquares(
-                factors=params.factors,
-                regularization=params.l2,
-                alpha=1.0,
-                iterations=params.iterations,
-                random_state=options.seed,
-                num_threads=1,
-                dtype=np.float32,
-            )
-        model.fit(
-            liked,
-            show_progress=False,
-            callback=lambda step, *_: options.report(
-                (step + 1) / params.iterations, f"pass {step + 1}"
-            ),
-        )
-        factors = np.array(model.item_factors, dtype=np.float32)
-        factors[data.popularity == 0] = 0
+        factors = _factorise(data, params, options)
         gram = factors.T @ factors + params.l2 * np.eye(params.factors, dtype=np.float32)
-        found = nearest_by_text(data)
-        if found is not None:
-            cold, warm, cosines = found
-            # A cold item stands where its text neighbours stand, drawn towards the origin.
-            mean = (factors[warm] * cosines[..., None]).sum(1) / np.maximum(cosines.sum(1), 1.0)[
-                :, None
-            ]
-            factors[cold] = 0.5 * mean
+        # After the Gram matrix: a cold item has no likes for a unit's factors to explain.
+        _place_cold(data, factors)
         arrays = {
             "item_factors": factors,
             "gram": gram.astype(np.float32),
             "alpha": np.array([params.alpha], dtype=np.float32),
-            "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),
-            "default_order": default_order(data.popularity, limit=n),
+            "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
+            "default_order": default_order(data.popularity, limit=len(data.item_ids)),
         }
         about = {"algorithm": self.name, "params": asdict(params), "seed": options.seed}
         return ArtifactDraft(form=FACTORS, arrays=arrays, item_ids=data.item_ids, about=about)
+
+
+def _factorise(data: TrainingData, params: AlsParams, options: FitOptions) -> Floats:
+    """Return factors of items, float32 (n, factors); zeros for an item that nobody liked."""
+    from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
+
+    with warnings.catch_warnings():
+        # It asks for one BLAS thread, which is what every process here has.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415  slow to import
+
+        model = AlternatingLeastSquares(
+            factors=params.factors,
+            regularization=params.l2,
+            alpha=1.0,
+            iterations=params.iterations,
+            random_state=options.seed,
+            num_threads=1,
+            dtype=np.float32,
+        )
+    units, items = data.pairs
+    liked = sparse.csr_matrix(
+        (np.ones(len(items), np.float32), (units, items)), (len(data.liked), len(data.item_ids))
+    )
+    liked.data[:] = 1 + params.alpha  # an item that was liked twice is one like
+
+    def report(step: int, *_: object) -> None:
+        options.report((step + 1) / params.iterations, f"pass {step + 1}")
+
+    model.fit(liked, show_progress=False, callback=report)
+    factors = np.array(model.item_factors, dtype=np.float32)
+    factors[data.popularity == 0] = 0  # the library leaves them as they were drawn
+    return factors
+
+
+def _place_cold(data: TrainingData, factors: Floats) -> None:
+    """Place a cold item where its text neighbours stand, drawn towards the origin."""
+    neighbours = nearest_by_text(data)
+    if neighbours is None:
+        return
+    cold, warm, cosines = neighbours
+    # Where the cosines add up to less than 1, the texts say too little: nearer to the origin still.
+    weight = np.maximum(cosines.sum(1), 1.0)[:, None]
+    factors[cold] = 0.5 * (factors[warm] * cosines[..., None]).sum(1) / weight

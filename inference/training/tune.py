@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from inference.options import FitOptions
 
 CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS") or 20)
-CURVE_POINTS = 200
+CURVE_POINTS = 200  # as many as the chart of a run's page can show
+MAX_GRADIENT_NORM = 1.0
 METHODS = ("full", "lora", "adalora")
 
 
@@ -115,69 +116,90 @@ def tune(
         loss_of: draws a batch and returns its loss.
         options: seed, checkpoint, and who is told.
     """
-    scale = 1.0 if schedule.method == "full" else 10.0
-    trained = {
-        **{f"encoder.{n}": p for n, p in encoder.model.named_parameters() if p.requires_grad},
-        **{f"head.{n}": p for n, p in head.named_parameters()},
-    }
-    of_encoder = [p for name, p in trained.items() if name.startswith("encoder.")]
-    of_head = [p for name, p in trained.items() if name.startswith("head.")]
-    peaks = (schedule.rate * scale, schedule.head_rate)
-    optimiser = torch.optim.AdamW(
-        [{"params": of_encoder, "lr": peaks[0]}, {"params": of_head, "lr": peaks[1]}],
-        weight_decay=schedule.decay,
-    )
-    allocator = getattr(getattr(encoder.model, "base_model", None), "rankallocator", None)
-    first = _resume(options, trained, optimiser, allocator)
+    optimisation = _Optimisation(encoder, head, schedule)
+    first = optimisation.resume(options)
+    report_every = max(1, schedule.steps // CURVE_POINTS)
     encoder.model.train()
-    kept, recent = time.monotonic(), []
+    saved_at, losses = time.monotonic(), []
     for step in range(first, schedule.steps):
-        torch.manual_seed(options.seed * 1_000_003 + step)  # for the dropout
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * schedule.factor(step)
-        loss = loss_of(np.random.default_rng((options.seed, step)))
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([*of_encoder, *of_head], 1.0)
-        optimiser.step()
-        if allocator is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                encoder.model.base_model.update_and_allocate(step)
-        recent.append(loss.item())
-        if (step + 1) % max(1, schedule.steps // CURVE_POINTS) == 0:
-            options.curve(step + 1, sum(recent) / len(recent))
-            options.report((step + 1) / schedule.steps, f"step {step + 1}: loss {np.mean(recent):.3f}")
-            recent = []
-        if time.monotonic() - kept > CHECKPOINT_SECONDS or step + 1 == schedule.steps:
-            keep(options.checkpoint, step + 1, trained, optimiser, _remembered(allocator))
-            kept = time.monotonic()
+        losses.append(optimisation.step(step, loss_of, options.seed))
+        done = step + 1
+        if done % report_every == 0:
+            loss = sum(losses) / len(losses)
+            options.curve(done, loss)
+            options.report(done / schedule.steps, f"step {done}: loss {loss:.3f}")
+            losses = []
+        # By the clock: a checkpoint of a large encoder takes as long as many steps of a small one.
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS or done == schedule.steps:
+            optimisation.save(options, done)
+            saved_at = time.monotonic()
     encoder.model.eval()
 
 
-def _remembered(allocator: Any) -> dict[str, torch.Tensor]:
-    """Return what AdaLoRA weighs its ranks by; its masks are zeros in the weights themselves."""
-    if allocator is None:
-        return {}
-    return {
-        f"{kind}|{name}": value
-        for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc")
-        for name, value in getattr(allocator, kind).items()
-    }
+class _Optimisation:
+    """The trained parameters of encoder and head, their AdamW, and AdaLoRA's ranks."""
 
+    def __init__(self, encoder: TextEncoder, head: torch.nn.Module, schedule: Schedule) -> None:
+        self._encoder, self._schedule = encoder, schedule
+        self._trained = {
+            **{f"encoder.{n}": p for n, p in encoder.model.named_parameters() if p.requires_grad},
+            **{f"head.{n}": p for n, p in head.named_parameters()},
+        }
+        of_encoder = [p for name, p in self._trained.items() if name.startswith("encoder.")]
+        of_head = [p for name, p in self._trained.items() if name.startswith("head.")]
+        # Adapters start as nothing and are few: they take ten times the rate of the weights themselves.
+        scale = 1.0 if schedule.method == "full" else 10.0
+        self._peaks = (schedule.rate * scale, schedule.head_rate)
+        self._parameters = [*of_encoder, *of_head]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": of_encoder, "lr": self._peaks[0]}, {"params": of_head, "lr": self._peaks[1]}],
+            weight_decay=schedule.decay,
+        )
+        base = getattr(encoder.model, "base_model", None)
+        self._allocator = getattr(base, "rankallocator", None)  # AdaLoRA alone has one
 
-def _resume(
-    options: FitOptions, trained: dict[str, Any], optimiser: torch.optim.Optimizer, allocator: Any
-) -> int:
-    """Go back to the last checkpoint; return how many steps are behind."""
-    found = Checkpoint.find(options.checkpoint)
-    if found is None:
-        return 0
-    with torch.no_grad():
-        for name, value in found.part("model").items():
-            trained[name].copy_(value)
-    found.restore(optimiser)
-    for key, value in found.part("extra").items():
-        kind, name = key.split("|", 1)
-        getattr(allocator, kind)[name] = value
-    return found.step
+    def step(
+        self, step: int, loss_of: Callable[[np.random.Generator], torch.Tensor], seed: int
+    ) -> float:
+        """Take one step; return its loss."""
+        # For the dropout. The factor, a prime, keeps the steps of two seeds apart.
+        torch.manual_seed(seed * 1_000_003 + step)
+        for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * self._schedule.factor(step)
+        loss = loss_of(np.random.default_rng((seed, step)))
+        self._optimiser.zero_grad()
+        loss.backward()
+        # One odd batch must not throw a pre-trained encoder off.
+        torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
+        self._optimiser.step()
+        if self._allocator is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._encoder.model.base_model.update_and_allocate(step)
+        return loss.item()
+
+    def save(self, options: FitOptions, done: int) -> None:
+        """Write a checkpoint after `done` steps."""
+        extra = {}
+        if self._allocator is not None:
+            # What AdaLoRA weighs its ranks by; its masks are zeros in the weights themselves.
+            extra = {
+                f"{kind}|{name}": value
+                for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc")
+                for name, value in getattr(self._allocator, kind).items()
+            }
+        keep(options.checkpoint, done, self._trained, self._optimiser, extra)
+
+    def resume(self, options: FitOptions) -> int:
+        """Go back to the last checkpoint; return how many steps are behind."""
+        checkpoint = Checkpoint.find(options.checkpoint)
+        if checkpoint is None:
+            return 0
+        with torch.no_grad():
+            for name, value in checkpoint.part("model").items():
+                self._trained[name].copy_(value)
+        checkpoint.restore(self._optimiser)
+        for key, value in checkpoint.part("extra").items():
+            kind, name = key.split("|", 1)
+            getattr(self._allocator, kind)[name] = value
+        return checkpoint.step
