@@ -51,6 +51,24 @@ def queue_training(
     Raises:
         CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
     """
+    _check_trainable(surface, algorithm, rows)
+    run = TrainingRun(
+        surface=surface,
+        algorithm=algorithm,
+        trigger=trigger,
+        params=dict(params or {}),
+        notes=list(rows.notes),
+        snapshot=_freeze(surface, rows),
+        answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
+    )
+    if skip_unchanged and _repeats_last(run):
+        run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
+        run.save()
+        return run
+    return queue_run(run, action="train", subject=f"{algorithm} for {surface}")
+
+
+def _check_trainable(surface: Surface, algorithm: str, rows: Likes | Examples) -> None:
     algorithms = algorithms_of(surface.kind)
     if algorithm not in algorithms:
         raise CannotTrainError(
@@ -59,24 +77,15 @@ def queue_training(
         )
     if not rows.unit_ids:
         raise CannotTrainError(" ".join([_nothing_to_learn(surface), *rows.notes]))
-    snapshot = _freeze(surface, rows)
-    run = TrainingRun(
-        surface=surface,
-        algorithm=algorithm,
-        trigger=trigger,
-        params=dict(params or {}),
-        notes=list(rows.notes),
-        snapshot=snapshot,
-        answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
-    )
+
+
+def _repeats_last(run: TrainingRun) -> bool:
+    """Whether the surface's last such run had the same snapshot and parameters."""
     # A run that was killed, failed or cancelled learnt nothing: it is no reason to skip this one.
-    last = surface.training_runs.ended_well().filter(algorithm=algorithm).first()
-    same = last is not None and (last.snapshot_id, last.params) == (snapshot.pk, run.params)
-    if skip_unchanged and same:
-        run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
-        run.save()
-        return run
-    return queue_run(run, action="train", subject=f"{algorithm} for {surface}")
+    last = run.surface.training_runs.ended_well().filter(algorithm=run.algorithm).first()
+    if last is None:
+        return False
+    return (last.snapshot_id, last.params) == (run.snapshot_id, run.params)
 
 
 def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
@@ -104,6 +113,8 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
             )
             transaction.on_commit(partial(send, RUN_TRAINING, run.pk))
     except IntegrityError as error:
+        # The constraint one_active_run_per_surface_and_algorithm decides, because a query before the
+        # insert would miss a run that is queued between them.
         raise CannotTrainError(
             f"a {run.algorithm} run for surface '{run.surface}' is active already."
         ) from error

@@ -31,39 +31,55 @@ def register_version(
         LostLeaseError: the lease is not the run's any more.
     """
     with transaction.atomic():
+        # Locked, so that nobody takes the lease between this check and the commit.
         run = TrainingRun.objects.select_for_update().get(pk=run_id)
         if run.lease != lease:
             raise LostLeaseError(f"lease of run {run_id} == {run.lease}, must be {lease}.")
-        # Two runs of one surface end at the same time: the row lock keeps their numbers apart.
-        surface = Surface.objects.select_for_update().get(pk=run.surface_id)
-        last = surface.versions.filter(algorithm=run.algorithm).aggregate(last=Max("number"))["last"]
-        passed = bool(gate["passed"])
-        version = ModelVersion.objects.create(
-            surface=surface,
-            algorithm=run.algorithm,
-            number=(last or 0) + 1,
-            alias=ModelVersion.Alias.CHALLENGER if passed else ModelVersion.Alias.REJECTED,
-            parent=parent,
-            artifact_sha256=artifact_sha256,
-            encoder_sha256=encoder_sha256,
-            snapshot=run.snapshot,
-            params=parent.params if parent is not None else run.params,
-            metrics=gate["rows"],
-            gate=gate,
-            code_version=installed_version("bakeoff"),
-        )
+        version = _create_version(run, artifact_sha256, encoder_sha256, gate, parent)
         AliasMove.objects.create(
             version=version,
             after=version.alias,
             moved_by=run.trigger,
-            reason="passed the gate" if passed else "; ".join(gate["reasons"]),
+            reason="passed the gate" if gate["passed"] else "; ".join(gate["reasons"]),
             evidence={"training_run": run.pk},
         )
-        run.state = TrainingRun.State.PASSED if passed else TrainingRun.State.REFUSED
-        run.notes = [*run.notes, *gate.get("about", {}).get("notes", ())]
-        run.version, run.progress, run.ended_at = version, 1.0, timezone.now()
-        run.message = f"{version.label} " + (
-            "passed the gate" if passed else "refused by the gate: " + "; ".join(gate["reasons"])
-        )
-        run.save()
+        _end_run(run, version, gate)
     return version
+
+
+def _create_version(
+    run: TrainingRun,
+    artifact_sha256: str,
+    encoder_sha256: str,
+    gate: dict[str, Any],
+    parent: ModelVersion | None,
+) -> ModelVersion:
+    # Two runs of one surface end at the same time: the row lock keeps their numbers apart.
+    surface = Surface.objects.select_for_update().get(pk=run.surface_id)
+    last = surface.versions.filter(algorithm=run.algorithm).aggregate(last=Max("number"))["last"]
+    alias = ModelVersion.Alias
+    return ModelVersion.objects.create(
+        surface=surface,
+        algorithm=run.algorithm,
+        number=(last or 0) + 1,
+        alias=alias.CHALLENGER if gate["passed"] else alias.REJECTED,
+        parent=parent,
+        artifact_sha256=artifact_sha256,
+        encoder_sha256=encoder_sha256,
+        snapshot=run.snapshot,
+        params=parent.params if parent is not None else run.params,
+        metrics=gate["rows"],
+        gate=gate,
+        code_version=installed_version("bakeoff"),
+    )
+
+
+def _end_run(run: TrainingRun, version: ModelVersion, gate: dict[str, Any]) -> None:
+    passed = bool(gate["passed"])
+    run.state = TrainingRun.State.PASSED if passed else TrainingRun.State.REFUSED
+    run.notes = [*run.notes, *gate.get("about", {}).get("notes", ())]
+    run.version, run.progress, run.ended_at = version, 1.0, timezone.now()
+    run.message = f"{version.label} " + (
+        "passed the gate" if passed else "refused by the gate: " + "; ".join(gate["reasons"])
+    )
+    run.save()

