@@ -29,8 +29,8 @@ def algorithms_of(kind: str) -> Mapping[str, Any]:
     known: dict[str, Any] = dict(CLASSIFIERS if kind == "classify" else RECOMMENDERS)
     for entry in entry_points(group=GROUPS[kind]):
         try:
-            found = entry.load()
-            algorithm = found() if isinstance(found, type) else found
+            loaded = entry.load()
+            algorithm = loaded() if isinstance(loaded, type) else loaded
         except Exception:
             # Somebody else's package must not keep the platform's own models from being trained.
             logger.exception("entry point %s of %s cannot be loaded", entry.name, entry.value)

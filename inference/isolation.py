@@ -98,10 +98,10 @@ def for_each(
             if isinstance(error, DatabaseError):
                 connection.close_if_unusable_or_obsolete()  # the next one must not fail with it
             version = _version(rows, pk, depends_on)
-            _keep(field, Failure(work, subject, project_id, count, line, time.time(), version))
+            _record(field, Failure(work, subject, project_id, count, line, time.time(), version))
         else:
             if before is not None:
-                _forget(field)
+                _clear(field)
     return failed
 
 
@@ -152,14 +152,14 @@ def _read_failures() -> dict[str, Failure]:
     return {field.decode(): Failure(**orjson.loads(body)) for field, body in fields.items()}
 
 
-def _keep(field: str, failure: Failure) -> None:
+def _record(field: str, failure: Failure) -> None:
     try:
         cache_client().hset(FAILURES, field, cast("str", orjson.dumps(asdict(failure))))
     except (RedisError, OSError) as error:
         logger.warning("a failure is not kept: %s", error)
 
 
-def _forget(field: str) -> None:
+def _clear(field: str) -> None:
     try:
         cache_client().hdel(FAILURES, field)
     except (RedisError, OSError) as error:

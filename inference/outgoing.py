@@ -67,14 +67,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class AllowedHosts:
     """What may be asked beside public addresses: networks, and names of hosts."""
 
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     hosts: frozenset[str] = frozenset()
 
     @classmethod
-    def parse(cls, text: str) -> Allowed:
+    def parse(cls, text: str) -> AllowedHosts:
         """Read addresses, networks and names, by commas or blanks.
 
         Raises:
@@ -111,11 +111,11 @@ def _is_public(ip: Address) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _parsed(text: str) -> Allowed:
-    return Allowed.parse(text)
+def _parsed(text: str) -> AllowedHosts:
+    return AllowedHosts.parse(text)
 
 
-def allowed() -> Allowed:
+def allowed_hosts() -> AllowedHosts:
     """Return what the setting allows now.
 
     Raises:
@@ -124,7 +124,7 @@ def allowed() -> Allowed:
     return _parsed(os.environ.get(ALLOW, ""))
 
 
-class _Judging(httpcore2.AsyncNetworkBackend):
+class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves a name once, judges each address, and connects to one that was judged.
 
     TLS still verifies the name: the certificate is checked against it, not against the address.
@@ -146,11 +146,11 @@ class _Judging(httpcore2.AsyncNetworkBackend):
         Raises:
             OutgoingError: no address of the host may be asked.
         """
-        rule = allowed()
+        hosts = allowed_hosts()
         resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
         # One that is refused refuses all: a name that has both is made to be tried again and again.
-        if not addresses or not all(rule.permits(host, address) for address in addresses):
+        if not addresses or not all(hosts.permits(host, address) for address in addresses):
             raise OutgoingError(f"{host} is {addresses}, which {ALLOW} does not allow")
         for address in addresses[:-1]:  # a name often has an address of a family that is not here
             with contextlib.suppress(*_FAULTS):
@@ -175,7 +175,7 @@ class OutgoingClient:
             ssl_context=ssl.create_default_context(),
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_Judging(),
+            network_backend=_CheckedBackend(),
         )
 
     async def aclose(self) -> None:
@@ -195,7 +195,7 @@ class OutgoingClient:
                 return await self._post(url, content, headers)
         except (OutgoingError, OSError, ValueError, TimeoutError, *_FAULTS) as error:
             logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
-            raise OutgoingError(no_answer(url, seconds)) from None
+            raise OutgoingError(no_answer_message(url, seconds)) from None
 
     async def _post(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:
         # A packed answer can be a thousand times what its bytes say.
@@ -215,7 +215,7 @@ class OutgoingClient:
             return Answer(response.status, b"".join(parts))
 
 
-def no_answer(url: str, seconds: float) -> str:
+def no_answer_message(url: str, seconds: float) -> str:
     """Return what is said of a call without an answer: nothing of why."""
     return (
         f"url == '{_without_secrets(url)}', gave no usable answer within {seconds * 1000:g} ms, or is "
@@ -231,7 +231,7 @@ def _without_secrets(url: str) -> str:
     return "…"
 
 
-class _Waiting:
+class _LoopThread:
     """An event loop in a thread, for those who wait: workers, gates and shadows."""
 
     def __init__(self) -> None:
@@ -253,7 +253,7 @@ class _Waiting:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
 
-_waiting: _Waiting | None = None
+_loop_thread: _LoopThread | None = None
 _lock = threading.Lock()
 
 
@@ -263,9 +263,9 @@ def post_and_wait(url: str, *, content: bytes, headers: dict[str, str], seconds:
     Raises:
         OutgoingError: as of `OutgoingClient.post`.
     """
-    global _waiting  # noqa: PLW0603  one thread in a process
+    global _loop_thread  # noqa: PLW0603  one thread in a process
     with _lock:
-        if _waiting is None or not _waiting.is_mine:
-            _waiting = _Waiting()
-        waiting = _waiting
-    return waiting.post(url, content=content, headers=headers, seconds=seconds)
+        if _loop_thread is None or not _loop_thread.is_mine:
+            _loop_thread = _LoopThread()
+        loop_thread = _loop_thread
+    return loop_thread.post(url, content=content, headers=headers, seconds=seconds)

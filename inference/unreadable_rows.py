@@ -54,14 +54,14 @@ def read_rows(
         OperationalError, InterfaceError: the database is away, which is no fault of a row.
     """
     try:
-        found = list(rows[start:stop])
-        for row in found:
+        readable = list(rows[start:stop])
+        for row in readable:
             check(row)
     except (OperationalError, InterfaceError):
         raise
     except Exception:  # noqa: BLE001  whatever a row makes Django or the check raise: found out below
         return _read_one_by_one(rows, start, stop, check)
-    return found, []
+    return readable, []
 
 
 def _read_one_by_one(
@@ -69,7 +69,7 @@ def _read_one_by_one(
 ) -> tuple[list[Row], list[UnreadableRow]]:
     has_key = any(field.name == "key" for field in rows.model._meta.fields)  # noqa: SLF001
     names = list(rows.values_list("pk", "key" if has_key else "pk")[start:stop])
-    found, unreadable = [], []
+    readable, unreadable = [], []
     for pk, name in names:
         try:
             row = rows.get(pk=pk)
@@ -83,5 +83,5 @@ def _read_one_by_one(
             line = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             unreadable.append(UnreadableRow(str(name), line))
         else:
-            found.append(row)
-    return found, unreadable
+            readable.append(row)
+    return readable, unreadable

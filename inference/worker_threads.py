@@ -26,7 +26,7 @@ from inference.supervision import WorkStatus, keep_thread_running
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 RETRY_LOAD_SECONDS = 30.0
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
 
 @cache
@@ -63,7 +63,7 @@ def _answer(stopping: threading.Event, status: WorkStatus) -> None:
 def _load_ahead(stopping: threading.Event, status: WorkStatus) -> None:
     """Load what serves before anybody asks for it: the first to ask would wait in vain."""
     retry_at: dict[str, float] = {}
-    while not stopping.wait(LOOK_SECONDS):
+    while not stopping.wait(CHECK_SECONDS):
         status.beat()
         try:
             for digest in _digests_in_use():
@@ -94,5 +94,5 @@ def _digests_in_use() -> set[str]:
         .order_by("surface", "-id")
         .distinct("surface")
     )
-    found = set(versions.values_list("artifact_sha256", flat=True))
-    return found | set(retired.values_list("artifact_sha256", flat=True))
+    in_use = set(versions.values_list("artifact_sha256", flat=True))
+    return in_use | set(retired.values_list("artifact_sha256", flat=True))

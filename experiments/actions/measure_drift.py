@@ -17,7 +17,7 @@ from inference.models import DriftReport, Surface
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from inference.evaluation.drift import Moved
+    from inference.evaluation.drift import Shift
 
 RECENT, EARLIER = timedelta(days=2), timedelta(days=14)
 PAUSE = timedelta(minutes=30)  # beat asks hourly, and at each start
@@ -100,7 +100,7 @@ def _gather(surface: Surface, now: datetime) -> dict[str, tuple[list[Any], list[
     return values
 
 
-def _compare(values: dict[str, tuple[list[Any], list[Any]]]) -> list[Moved | None]:
+def _compare(values: dict[str, tuple[list[Any], list[Any]]]) -> list[Shift | None]:
     compared = []
     for name, (earlier, recent) in sorted(values.items()):
         numbers = all(

@@ -142,8 +142,8 @@ def _pool(question: dict[str, Any], ranker: Ranker | None, request: dict[str, An
     else:
         pool = [ranker.item_ids[i] for i in ranker.default_order[:200]] if ranker is not None else []
     banned = {*question["exclude"], *question["recent"]}
-    kept = [item for item in pool if item not in banned]
-    return list(dict.fromkeys([*(item for item, _ in request["served"]), *kept]))
+    allowed = [item for item in pool if item not in banned]
+    return list(dict.fromkeys([*(item for item, _ in request["served"]), *allowed]))
 
 
 def _scores(
@@ -153,8 +153,8 @@ def _scores(
     ranker = model.ranker
     assert ranker is not None  # noqa: S101  both callers have looked
     if model.remote is not None:
-        asked = {**question, "candidates": pool}
-        return np.asarray(shared_model_worker().answer(version.artifact_sha256, [asked])[0])
+        remote_question = {**question, "candidates": pool}
+        return np.asarray(shared_model_worker().answer(version.artifact_sha256, [remote_question])[0])
     known = [n for n, item in enumerate(pool) if item in ranker.index]
     scores = np.full(len(pool), -np.inf)
     if known:

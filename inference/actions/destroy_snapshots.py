@@ -30,8 +30,8 @@ def destroy_snapshots(*, project_id: int, unit_ids: Sequence[str], folder: Path)
         file = snapshot_file(folder, digest)
         if not file.exists() or not holds_any(file, unit_ids):
             continue
-        said = {"sha256": digest, "destroyed_at": now.isoformat(), "reason": "a unit was erased"}
-        file.with_suffix(".tombstone.json").write_text(json.dumps(said), encoding="utf-8")
+        tombstone = {"sha256": digest, "destroyed_at": now.isoformat(), "reason": "a unit was erased"}
+        file.with_suffix(".tombstone.json").write_text(json.dumps(tombstone), encoding="utf-8")
         file.unlink()
         # The file may be another surface's too: its name is the hash of its content.
         Snapshot.objects.filter(sha256=digest).update(destroyed_at=now)

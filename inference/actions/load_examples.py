@@ -91,12 +91,12 @@ def _named(examples: Iterable[ExampleDraft]) -> Iterator[ExampleDraft]:
     So a file of another month adds to the one before, whatever its name; the same file again, or with a
     label that was corrected, replaces its rows; and a text that occurs three times counts three times.
     """
-    asked: Counter[str] = Counter()
+    occurrences: Counter[str] = Counter()
     for draft in examples:
         if draft.example_id:
             yield draft
             continue
         content = json.dumps([draft.text, dict(draft.features)], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:32]
-        asked[digest] += 1
-        yield replace(draft, example_id=f"{digest}:{asked[digest]}")
+        occurrences[digest] += 1
+        yield replace(draft, example_id=f"{digest}:{occurrences[digest]}")

@@ -44,11 +44,11 @@ class ShadowSummary:
 
 def summarise_shadow(version: ModelVersion) -> ShadowSummary:
     """Summarise what a version answered in shadow."""
-    found = version.shadow_answers.aggregate(
+    totals = version.shadow_answers.aggregate(
         answers=Count("id"),
         errors=Count("id", filter=~Q(error="")),
         overlap=Avg("overlap"),
         correlation=Avg("correlation"),
         latency_ms=Avg("latency_ms", filter=Q(error="")),
     )
-    return ShadowSummary(**found)
+    return ShadowSummary(**totals)

@@ -53,19 +53,21 @@ class Tfidf:
         from scipy import sparse  # noqa: PLC0415  web processes know classifiers by name alone
 
         params = read_params(TfidfParams, options.params)
-        split = [Counter(terms_of(text)) for text in data.texts]
-        held = Counter(term for terms in split for term in terms)
+        counted = [Counter(terms_of(text)) for text in data.texts]
+        texts_with = Counter(term for terms in counted for term in terms)
         terms = sorted(
-            term for term, n in held.most_common(params.most) if n >= min(params.least, len(split))
+            term
+            for term, n in texts_with.most_common(params.most)
+            if n >= min(params.least, len(counted))
         )
         index = {term: i for i, term in enumerate(terms)}
-        counts = np.array([held[term] for term in terms], dtype=np.float64)
-        rarity = (np.log((1 + len(split)) / (1 + counts)) + 1).astype(np.float32)
+        counts = np.array([texts_with[term] for term in terms], dtype=np.float64)
+        rarity = (np.log((1 + len(counted)) / (1 + counts)) + 1).astype(np.float32)
         table = FeatureTable.learn(data.features)
-        rows = _matrix(split, index, rarity)
+        rows = _matrix(counted, index, rarity)
         if table.width:
             rows = sparse.hstack([rows, sparse.csr_matrix(table.transform(data.features))]).tocsr()
-        options.report(0.2, f"{len(terms)} terms and {table.width} features of {len(split)} texts")
+        options.report(0.2, f"{len(terms)} terms and {table.width} features of {len(counted)} texts")
         head = fit_head(
             rows,
             data.truth,
@@ -81,18 +83,18 @@ class Tfidf:
         )
 
 
-def _matrix(split: list[Counter[str]], index: dict[str, int], rarity: np.ndarray) -> Any:
+def _matrix(counted: list[Counter[str]], index: dict[str, int], rarity: np.ndarray) -> Any:
     """Return rows of length 1 as the labeller forms them, sparse (texts, terms)."""
     from scipy import sparse  # noqa: PLC0415  likewise
 
     starts, columns, values = [0], [], []
-    for counts in split:
-        found = sorted((index[term], n) for term, n in counts.items() if term in index)
-        places = np.array([place for place, _ in found], dtype=np.int64)
-        row = (1 + np.log([n for _, n in found])) * rarity[places] if found else np.zeros(0)
+    for counts in counted:
+        occurring = sorted((index[term], n) for term, n in counts.items() if term in index)
+        places = np.array([place for place, _ in occurring], dtype=np.int64)
+        row = (1 + np.log([n for _, n in occurring])) * rarity[places] if occurring else np.zeros(0)
         columns.append(places)
         values.append(row / (np.linalg.norm(row) or 1.0))
         starts.append(starts[-1] + len(places))
     return sparse.csr_matrix(
-        (np.concatenate(values), np.concatenate(columns), starts), (len(split), len(index))
+        (np.concatenate(values), np.concatenate(columns), starts), (len(counted), len(index))
     )

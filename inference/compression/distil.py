@@ -92,8 +92,8 @@ def _prune_layer(attention: Any, full: int, keep: int) -> None:
     inner, output = attention.self, attention.output.dense
     size = output.weight.shape[1] // full
     norms = output.weight.detach().reshape(-1, full, size).norm(dim=(0, 2))
-    kept = torch.sort(torch.topk(norms, keep).indices).values
-    places = (kept[:, None] * size + torch.arange(size, device=kept.device)).flatten()
+    heads = torch.sort(torch.topk(norms, keep).indices).values
+    places = (heads[:, None] * size + torch.arange(size, device=heads.device)).flatten()
     for name in ("query", "key", "value"):
         setattr(inner, name, _rows(getattr(inner, name), places))
     smaller = torch.nn.Linear(len(places), output.weight.shape[0])
@@ -123,8 +123,8 @@ def _learn(teacher: Teacher, model: Any, options: FitOptions, *, keeps_weights: 
 
     def loss_of(rng: np.random.Generator) -> torch.Tensor:
         chosen = rng.choice(len(texts), min(BATCH, len(texts)), replace=False)
-        said = student.forward([tokens[i] for i in chosen])
-        return (1 - (said * wanted[torch.from_numpy(chosen)]).sum(1)).mean()
+        vectors = student.forward([tokens[i] for i in chosen])
+        return (1 - (vectors * wanted[torch.from_numpy(chosen)]).sum(1)).mean()
 
     tune(student, torch.nn.Identity(), Schedule("full", steps, RATE, RATE), loss_of, options)
     files = student.files()

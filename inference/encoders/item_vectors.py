@@ -87,20 +87,20 @@ def settle_vectors(items: Sequence[Item]) -> None:
 def count_embedded(items: Sequence[Item]) -> int:
     """Return how many of the items' texts have a vector."""
     keys = {ItemVector.key_of(item.text_to_embed) for item in items}
-    found = ItemVector.objects.filter(encoder_sha256=encoder_sha256(), text_sha256__in=keys)
-    return len(items) if found.count() == len(keys) else found.count()
+    vectors = ItemVector.objects.filter(encoder_sha256=encoder_sha256(), text_sha256__in=keys)
+    return len(items) if vectors.count() == len(keys) else vectors.count()
 
 
 def vectors_of(items: Sequence[Item]) -> Floats:
     """Return the vectors of items, float32 (n, width), embedding what is missing."""
     embed_missing(items)
     keys = [ItemVector.key_of(item.text_to_embed) for item in items]
-    found = dict(
+    vectors = dict(
         ItemVector.objects.filter(
             encoder_sha256=encoder_sha256(), text_sha256__in=set(keys)
         ).values_list("text_sha256", "vector")
     )
-    return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys])
+    return np.stack([np.frombuffer(vectors[key], dtype="<f4") for key in keys])
 
 
 def custom_vectors_of(items: Sequence[Item]) -> Floats | None:
@@ -108,13 +108,13 @@ def custom_vectors_of(items: Sequence[Item]) -> Floats | None:
 
     Zeros where there is none; None when no item has one. The most frequent width counts.
     """
-    found = [np.frombuffer(item.vector or b"", dtype="<f4") for item in items]
-    widths = np.bincount([len(vector) for vector in found])
+    supplied = [np.frombuffer(item.vector or b"", dtype="<f4") for item in items]
+    widths = np.bincount([len(vector) for vector in supplied])
     widths[:1] = 0
     if not widths.any():
         return None
     vectors = np.zeros((len(items), int(widths.argmax())), dtype=np.float32)
-    for row, vector in zip(vectors, found, strict=True):
+    for row, vector in zip(vectors, supplied, strict=True):
         if len(vector) == len(row):
             row[:] = vector / max(float(np.linalg.norm(vector)), 1e-9)
     return vectors

@@ -24,7 +24,7 @@ SMALL = 0.5  # added to each count: an empty bin has no logarithm
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Shift:
     """How far one quantity is from where it was.
 
     Attributes:
@@ -52,7 +52,7 @@ class Moved:
         return asdict(self)
 
 
-def compare_numbers(name: str, earlier: Sequence[float], recent: Sequence[float]) -> Moved | None:
+def compare_numbers(name: str, earlier: Sequence[float], recent: Sequence[float]) -> Shift | None:
     """Compare numbers; None when there are too few on either side."""
     from scipy.stats import ks_2samp  # noqa: PLC0415  web processes do without it
 
@@ -64,32 +64,34 @@ def compare_numbers(name: str, earlier: Sequence[float], recent: Sequence[float]
         for values in (earlier, recent)
     ]
     test = ks_2samp(earlier, recent, method="asymp")
-    return _moved(name, counts[0], counts[1], float(test.statistic), float(test.pvalue))
+    return _measure_shift(name, counts[0], counts[1], float(test.statistic), float(test.pvalue))
 
 
-def compare_words(name: str, earlier: Sequence[str], recent: Sequence[str]) -> Moved | None:
+def compare_words(name: str, earlier: Sequence[str], recent: Sequence[str]) -> Shift | None:
     """Compare words by their shares, the rarer ones together; None when there are too few."""
     from scipy.stats import chi2_contingency  # noqa: PLC0415  web processes do without it
 
     if min(len(earlier), len(recent)) < MIN_VALUES:
         return None
     names, sizes = np.unique([*earlier, *recent], return_counts=True)
-    kept = {word: i for i, word in enumerate(names[np.argsort(-sizes)][:MAX_WORDS])}
+    frequent = {word: i for i, word in enumerate(names[np.argsort(-sizes)][:MAX_WORDS])}
     counts = [
-        np.bincount([kept.get(word, MAX_WORDS) for word in words], minlength=MAX_WORDS + 1)
+        np.bincount([frequent.get(word, MAX_WORDS) for word in words], minlength=MAX_WORDS + 1)
         for words in (earlier, recent)
     ]
     occurs = (counts[0] + counts[1]) > 0
     both = [count[occurs] for count in counts]
     p_value = float(chi2_contingency(np.array(both)).pvalue) if occurs.sum() > 1 else 1.0
-    return _moved(name, both[0], both[1], None, p_value)
+    return _measure_shift(name, both[0], both[1], None, p_value)
 
 
-def _moved(name: str, before: np.ndarray, now: np.ndarray, ks: float | None, p_value: float) -> Moved:
+def _measure_shift(
+    name: str, before: np.ndarray, now: np.ndarray, ks: float | None, p_value: float
+) -> Shift:
     p = (now + SMALL) / (now + SMALL).sum()
     q = (before + SMALL) / (before + SMALL).sum()
     psi = float(((p - q) * np.log(p / q)).sum())
-    return Moved(
+    return Shift(
         name=name,
         psi=psi,
         ks=ks,

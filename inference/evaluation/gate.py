@@ -210,26 +210,26 @@ def _reasons(
         *((metric, rule.guardrail_margin) for metric in rule.guardrails),
     ]:
         value = rival.scores.mean(metric)
-        least = value - margin * abs(value)
+        minimum = value - margin * abs(value)
         worst = value + rows[metric]["interval"][0]
-        if worst < least:
+        if worst < minimum:
             reasons.append(
-                f"{metric} may be as low as {worst:.4f}, must be at least {least:.4f} "
+                f"{metric} may be as low as {worst:.4f}, must be at least {minimum:.4f} "
                 f"({rival.name} {value:.4f} less {margin:.0%})"
             )
     value = rival.scores.mean(rule.primary)
-    least = value - rule.margin * abs(value)
+    minimum = value - rule.margin * abs(value)
     reasons += [
         f"{rule.primary} of seed {seed} == {scores.mean(rule.primary):.4f}, "
-        f"must be at least {least:.4f}"
+        f"must be at least {minimum:.4f}"
         for seed, scores in enumerate(seeds)
-        if scores.mean(rule.primary) < least
+        if scores.mean(rule.primary) < minimum
     ]
     if "coverage" in rows:
-        least = rule.least_coverage * rows["coverage"]["champion"]
-        if rows["coverage"]["challenger"] < least:
+        minimum = rule.least_coverage * rows["coverage"]["champion"]
+        if rows["coverage"]["challenger"] < minimum:
             reasons.append(
-                f"coverage == {rows['coverage']['challenger']:.3f}, must be at least {least:.3f}"
+                f"coverage == {rows['coverage']['challenger']:.3f}, must be at least {minimum:.3f}"
             )
     return reasons
 

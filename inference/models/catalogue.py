@@ -51,7 +51,7 @@ class Item(models.Model):
     @property
     def text_to_embed(self) -> str:
         """What the text tower reads: title, text and properties, or the id when all are missing."""
-        fields = [f"{name}: {_said(value)}" for name, value in sorted(self.properties.items())]
+        fields = [f"{name}: {_as_words(value)}" for name, value in sorted(self.properties.items())]
         parts = [part for part in (self.title, self.text, *fields) if part]
         return ". ".join(parts)[:MAX_TEXT] or self.item_id
 
@@ -59,10 +59,10 @@ class Item(models.Model):
 MAX_TEXT = 4000
 
 
-def _said(value: Any) -> str:
+def _as_words(value: Any) -> str:
     """Return a property as words: lists are enumerated, numbers are short."""
     if isinstance(value, list):
-        return ", ".join(_said(one) for one in value)
+        return ", ".join(_as_words(one) for one in value)
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)

@@ -80,7 +80,7 @@ class Ease:
 
 def _place_cold(data: TrainingData, weights: NDArray[np.float64], weight: float) -> None:
     """Let the likes of text neighbours speak for items that nobody liked yet."""
-    found = nearest_by_text(data)
-    if found is not None:
-        cold, warm, cosines = found
+    neighbours = nearest_by_text(data)
+    if neighbours is not None:
+        cold, warm, cosines = neighbours
         weights[warm, cold[:, None]] = weight * cosines

@@ -88,11 +88,11 @@ class ItemKnn:
 
 def _cold_rows(data: TrainingData, weight: float) -> dict[int, tuple[np.ndarray, Floats]]:
     """Return per warm item the cold ones whose text is near, and what a like of it adds to them."""
-    found = nearest_by_text(data)
+    neighbours = nearest_by_text(data)
     rows: dict[int, tuple[list[int], list[float]]] = {}
-    if found is None:
+    if neighbours is None:
         return {}
-    for item, warm, cosines in zip(*found, strict=True):
+    for item, warm, cosines in zip(*neighbours, strict=True):
         for near, cosine in zip(warm.tolist(), cosines.tolist(), strict=True):
             into = rows.setdefault(near, ([], []))
             into[0].append(int(item))

@@ -82,8 +82,8 @@ class _Texts:
         import torch  # noqa: PLC0415  the training subprocess alone comes here
 
         distinct, places = np.unique(items, return_inverse=True)
-        found = self._encoder.forward([self._tokens[i] for i in distinct])
-        return found[torch.from_numpy(places.reshape(items.shape)).to(found.device)]
+        vectors = self._encoder.forward([self._tokens[i] for i in distinct])
+        return vectors[torch.from_numpy(places.reshape(items.shape)).to(vectors.device)]
 
 
 def _prepare(data: TrainingData, options: FitOptions, name: str) -> tuple[Any, _Texts, TunedParams]:
@@ -135,8 +135,8 @@ class TunedTwoTower:
             logits = logits.masked_fill(same & ~torch.eye(len(targets), dtype=torch.bool), -1e4)
             return torch.nn.functional.cross_entropy(logits, torch.arange(len(targets)))
 
-        told = replace(options, report=lambda share, line: options.report(0.7 * share, line))
-        tune(encoder, torch.nn.Identity(), schedule, loss_of, told)
+        encoder_options = replace(options, report=lambda share, line: options.report(0.7 * share, line))
+        tune(encoder, torch.nn.Identity(), schedule, loss_of, encoder_options)
         merge_adapters(encoder, schedule)
         vectors = encoder.encode(list(data.item_texts or []))
         folder = options.checkpoint / "heads" if options.checkpoint is not None else None

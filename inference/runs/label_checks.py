@@ -20,7 +20,7 @@ LOW_RECALL, MIN_JUDGED = 0.2, 5
 MAX_NAMED = 5
 
 
-def check_labels_preserved(rival: Rival, ours: Scores, held: LabelledData) -> Finding:
+def check_labels_preserved(rival: Rival, ours: Scores, held_out: LabelledData) -> Finding:
     """Refuse a version that gives up labels: accuracy hides a rare one."""
     macro = compare_fall(
         "recall",
@@ -30,26 +30,27 @@ def check_labels_preserved(rival: Rival, ours: Scores, held: LabelledData) -> Fi
         on="the held-out rows",
     )
     right, theirs = ours.per_unit["accuracy"] > 0, rival.scores.per_unit["accuracy"] > 0
-    fallen = find_label_falls(right, theirs, held.truth)
+    fallen = find_label_falls(right, theirs, held_out.truth)
     summary = f"macro recall {macro.challenger:.4f}, {rival.name} {macro.other:.4f}"
     reasons = [summary] if macro.fell else []
     for label in fallen[:MAX_NAMED]:
-        mine = held.truth == label
+        has_label = held_out.truth == label
         reasons.append(
-            f"recall of label '{held.labels[label]}' == {right[mine].mean():.2f} on {mine.sum()} "
-            f"examples, {rival.name} {theirs[mine].mean():.2f}"
+            f"recall of label '{held_out.labels[label]}' == {right[has_label].mean():.2f} on "
+            f"{has_label.sum()} examples, {rival.name} {theirs[has_label].mean():.2f}"
         )
     return Finding(CHECK, summary, "; ".join(reasons))
 
 
-def notes_on_recall(scores: Scores, held: LabelledData) -> list[str]:
+def notes_on_recall(scores: Scores, held_out: LabelledData) -> list[str]:
     """Return a note on labels that are hardly ever found."""
     correct = scores.per_unit["accuracy"]
     low = []
-    for label in np.unique(held.truth):
-        mine = held.truth == label
-        if mine.sum() >= MIN_JUDGED and correct[mine].mean() < LOW_RECALL:
-            low.append(f"'{held.labels[label]}' ({correct[mine].sum():.0f} of {mine.sum()} found)")
+    for label in np.unique(held_out.truth):
+        has_label = held_out.truth == label
+        hits, count = correct[has_label].sum(), has_label.sum()
+        if count >= MIN_JUDGED and hits / count < LOW_RECALL:
+            low.append(f"'{held_out.labels[label]}' ({hits:.0f} of {count} found)")
     if not low:
         return []
     more = f" and {len(low) - MAX_NAMED} more" if len(low) > MAX_NAMED else ""

@@ -157,7 +157,7 @@ def _unseen_likes(
 
 def check_served_labels(
     plan: RunPlan,
-    held: LabelledData,
+    held_out: LabelledData,
     judged: NDArray[Any],
     exported: NDArray[Any],
 ) -> Finding:
@@ -165,7 +165,7 @@ def check_served_labels(
 
     Args:
         plan: which knows what serves.
-        held: the held-out rows.
+        held_out: the held-out rows.
         judged: whether the judged fits were right, mean over seeds, (rows,).
         exported: whether what is exported is, (rows,).
     """
@@ -178,11 +178,11 @@ def check_served_labels(
         classifier = open_worker_model(plan.place.artifacts, served.digest)
     except (ArtifactError, OSError, ValueError) as error:
         return Finding(SERVING, f"not judged: {error}")
-    best = classifier.probabilities(held.texts, held.features).argmax(1)
+    best = classifier.probabilities(held_out.texts, held_out.features).argmax(1)
     names = [fold_label(label) for label in classifier.labels]
-    truth = [fold_label(held.labels[i]) for i in held.truth]
+    truth = [fold_label(held_out.labels[i]) for i in held_out.truth]
     theirs = np.array([names[i] == label for i, label in zip(best, truth, strict=True)], dtype=float)
-    unseen = _unseen_examples(served, held, truth)
+    unseen = _unseen_examples(served, held_out, truth)
     if unseen.sum() >= MIN_COMPARED:
         return _finding(plan, served, judged[unseen], theirs[unseen], UNSEEN)
     if served.algorithm != plan.recipe.algorithm:
@@ -191,7 +191,7 @@ def check_served_labels(
 
 
 def _unseen_examples(
-    served: ServedVersion, held: LabelledData, truth: Sequence[str]
+    served: ServedVersion, held_out: LabelledData, truth: Sequence[str]
 ) -> NDArray[np.bool_]:
     if not isinstance(served.seen, Examples):
         return np.zeros(len(truth), dtype=bool)
@@ -204,7 +204,7 @@ def _unseen_examples(
     return np.array(
         [
             (question_key(text, features), label) not in seen
-            for text, features, label in zip(held.texts, held.features, truth, strict=True)
+            for text, features, label in zip(held_out.texts, held_out.features, truth, strict=True)
         ]
     )
 

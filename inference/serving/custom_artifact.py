@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from inference.options import FitOptions
 
 GROUP = "bakeoff.models"
-REFUSED = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill")
+PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill")
 RESERVED = frozenset({"manifest.json", "items.json"})
 
 
@@ -21,10 +21,12 @@ def find_python(name: str) -> Any:
     Raises:
         ValueError: no installed package did.
     """
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in found:
-        raise ValueError(f"entry_point == '{name}', must be one of {sorted(found)} (group {GROUP}).")
-    return found[name].load()
+    registered = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in registered:
+        raise ValueError(
+            f"entry_point == '{name}', must be one of {sorted(registered)} (group {GROUP})."
+        )
+    return registered[name].load()
 
 
 def fit_python(name: str, data: Any, options: FitOptions) -> dict[str, bytes]:
@@ -42,7 +44,7 @@ def fit_python(name: str, data: Any, options: FitOptions) -> dict[str, bytes]:
     wrong = [
         file
         for file in files
-        if file in RESERVED or file.endswith((".npy", *REFUSED)) or files[file][:2] == b"\x80\x04"
+        if file in RESERVED or file.endswith((".npy", *PICKLES)) or files[file][:2] == b"\x80\x04"
     ]
     if wrong:
         raise ValueError(

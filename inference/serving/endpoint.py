@@ -49,16 +49,16 @@ def read_scores(status: int, content: bytes, protocol: str) -> list[float]:
     if len(content) > MAX_ANSWER_BYTES:
         raise WrongAnswerError(f"answer == {len(content)} bytes, must be at most {MAX_ANSWER_BYTES}.")
     answer = orjson.loads(content)
-    found: Any = None
+    scores: Any = None
     if isinstance(answer, dict) and protocol == "v2":
         outputs = answer.get("outputs")
         tensors = [t for t in outputs if isinstance(t, dict)] if isinstance(outputs, list) else []
-        found = next((t.get("data") for t in tensors if t.get("name") == "scores"), None)
+        scores = next((t.get("data") for t in tensors if t.get("name") == "scores"), None)
     elif isinstance(answer, dict):
-        found = answer.get("scores")
-    if not isinstance(found, list):
+        scores = answer.get("scores")
+    if not isinstance(scores, list):
         raise WrongAnswerError("answer has no list of scores.")
-    return found
+    return scores
 
 
 def check_scores(scores: Sequence[Any], count: int) -> None:

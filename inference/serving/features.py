@@ -110,9 +110,9 @@ class FeatureTable:
         numbers, words = [], []
         for name in names:
             values = [row[name] for row in rows if row.get(name) is not None]
-            found = [as_number(value) for value in values]
-            if values and all(number is not None for number in found):
-                numbers.append(_learn_number(name, np.array(found, dtype=np.float64)))
+            parsed = [as_number(value) for value in values]
+            if values and all(number is not None for number in parsed):
+                numbers.append(_learn_number(name, np.array(parsed, dtype=np.float64)))
             elif values:
                 counts: dict[str, int] = {}
                 for value in values:

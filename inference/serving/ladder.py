@@ -84,50 +84,54 @@ class Candidates:
     fallback: str | None
 
 
-def serve(ranker: Ranker | None, request: SlateRequest, *, rng: Generator, without: str) -> ServedSlate:
+def serve(
+    ranker: Ranker | None, request: SlateRequest, *, rng: Generator, no_model_reason: str
+) -> ServedSlate:
     """Answer a request.
 
     Args:
         ranker: the version to serve, or None when there is none that works.
         request: the request.
         rng: source of the draw.
-        without: the reason to log when there is no ranker.
+        no_model_reason: the reason to log when there is no ranker.
     """
     if ranker is None:
-        return _serve_static(request, without)
-    found = find_candidates(ranker, request)
-    if not len(found.items):
+        return _serve_static(request, no_model_reason)
+    candidates = find_candidates(ranker, request)
+    if not len(candidates.items):
         return _serve_static(request, "static_list")
-    return fill_slate(ranker, request, found, ranker.score(found.items, found.recent), rng=rng)
+    return fill_slate(
+        ranker, request, candidates, ranker.score(candidates.items, candidates.recent), rng=rng
+    )
 
 
 def fill_slate(
-    ranker: Ranker, request: SlateRequest, found: Candidates, scores: Floats, *, rng: Generator
+    ranker: Ranker, request: SlateRequest, candidates: Candidates, scores: Floats, *, rng: Generator
 ) -> ServedSlate:
     """Draw a slate from scored candidates.
 
     Args:
         ranker: whose items they are.
         request: the request.
-        found: at least one candidate.
+        candidates: at least one candidate.
         scores: of the candidates, (m,).
         rng: source of the draw.
     """
-    candidates = found.items
+    items = candidates.items
     order = np.argsort(-scores, kind="stable")
-    drawn = draw_slate(len(candidates), request.k, temperature=request.temperature, rng=rng)
+    drawn = draw_slate(len(items), request.k, temperature=request.temperature, rng=rng)
     best = order[[rank for rank, _ in drawn]]
     slots = [
         Slot(ranker.item_ids[item], score, rank + 1, propensity, rank != position)
         for position, (item, score, (rank, propensity)) in enumerate(
-            zip(candidates[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
+            zip(items[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
         )
     ]
     return ServedSlate(
         slots=slots,
-        fallback=found.fallback,
-        candidate_count=len(candidates),
-        candidate_hash=f"{zlib.crc32(np.sort(candidates).tobytes()):08x}",
+        fallback=candidates.fallback,
+        candidate_count=len(items),
+        candidate_hash=f"{zlib.crc32(np.sort(items).tobytes()):08x}",
     )
 
 
@@ -136,22 +140,22 @@ def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     recent = ranker.indices_of(request.recent)
     fallback = None
     if request.only is not None:
-        found = np.array(ranker.indices_of(request.only), dtype=np.int32)
+        items = np.array(ranker.indices_of(request.only), dtype=np.int32)
     elif request.precomputed is not None:
-        found = np.frombuffer(request.precomputed, dtype=np.int32)
+        items = np.frombuffer(request.precomputed, dtype=np.int32)
     elif recent and ranker.reads_history:
-        found, fallback = ranker.nearline(recent, request.max_candidates), "nearline"
+        items, fallback = ranker.nearline(recent, request.max_candidates), "nearline"
     else:
-        found = ranker.default_order[: request.max_candidates]
+        items = ranker.default_order[: request.max_candidates]
         fallback = None if ranker.is_remote else "default_list"
     # What is asked for by name is ranked even if the unit has met it.
     banned = set(ranker.indices_of(request.exclude))
     if request.only is None:
         banned.update(recent)
     if banned:
-        keep = [i for i in found.tolist() if i not in banned]
-        found = np.array(keep, dtype=np.int32)
-    return Candidates(found, recent, fallback)
+        allowed = [i for i in items.tolist() if i not in banned]
+        items = np.array(allowed, dtype=np.int32)
+    return Candidates(items, recent, fallback)
 
 
 def _serve_static(request: SlateRequest, reason: str) -> ServedSlate:

@@ -61,26 +61,26 @@ def answer_requests(
         return 0
     more = cast("list[bytes] | None", client.lpop(REQUESTS, MAX_AT_ONCE - 1)) or []
     now = time.time()
-    asks = [ask for ask in map(orjson.loads, [first[1], *more]) if ask[3] > now]
+    requests = [request for request in map(orjson.loads, [first[1], *more]) if request[3] > now]
     by_artifact: dict[str, list[Any]] = defaultdict(list)
-    for ask in asks:
-        by_artifact[ask[2]].append(ask)
+    for request in requests:
+        by_artifact[request[2]].append(request)
     pipe = client.pipeline(transaction=False)
-    for digest, mine in by_artifact.items():
-        for process, reply in _answer_one(digest, mine, answer):
+    for digest, of_artifact in by_artifact.items():
+        for process, reply in _answer_one(digest, of_artifact, answer):
             pipe.rpush(replies_key(process), reply)
             pipe.expire(replies_key(process), REPLIES_TTL_SECONDS)
     pipe.execute()
-    return len(asks)
+    return len(requests)
 
 
-def _answer_one(digest: str, asks: list[Any], answer: Any) -> list[tuple[str, bytes]]:
+def _answer_one(digest: str, requests: list[Any], answer: Any) -> list[tuple[str, bytes]]:
     try:
-        scores = answer(digest, [ask[4] for ask in asks])
+        scores = answer(digest, [request[4] for request in requests])
         return [
-            (ask[1], orjson.dumps([ask[0], [float(s) for s in mine], None]))
-            for ask, mine in zip(asks, scores, strict=True)
+            (request[1], orjson.dumps([request[0], [float(s) for s in mine], None]))
+            for request, mine in zip(requests, scores, strict=True)
         ]
     except Exception as error:  # noqa: BLE001  a model may raise anything; who asked is told
-        said = f"{type(error).__name__}: {error}"[:300]
-        return [(ask[1], orjson.dumps([ask[0], None, said])) for ask in asks]
+        message = f"{type(error).__name__}: {error}"[:300]
+        return [(request[1], orjson.dumps([request[0], None, message])) for request in requests]

@@ -53,11 +53,11 @@ class ModelWorker:
         """Return scores: of each label for a text, of each candidate for a unit."""
         model = self.load(digest)
         if "text" in questions[0]:
-            found = model.probabilities(
+            rows = model.probabilities(
                 [question["text"] for question in questions],
                 [question["features"] for question in questions],
             )
-            return [row.tolist() for row in found]
+            return [row.tolist() for row in rows]
         return [
             model.rank(
                 question["unit_id"], question["recent"], question["candidates"], question["context"]
@@ -128,10 +128,10 @@ class _PythonClassifier:
         self._model, self._labels = model, labels
 
     def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Any:
-        found = self._model.label(texts, features)
-        if found.shape != (len(texts), len(self._labels)):
+        answers = self._model.label(texts, features)
+        if answers.shape != (len(texts), len(self._labels)):
             raise ValueError(
-                f"shape of label() == {found.shape}, must be {(len(texts), len(self._labels))}: "
+                f"shape of label() == {answers.shape}, must be {(len(texts), len(self._labels))}: "
                 f"{json.dumps(list(self._labels))[:200]}"
             )
-        return found
+        return answers

@@ -43,8 +43,8 @@ class OnnxText:
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         for batch in pack([len(ids) for ids in tokens], TOKENS_PER_BATCH):
-            longest = max(len(tokens[i]) for i in batch)
-            ids = np.zeros((len(batch), longest), dtype=np.int64)
+            length = max(len(tokens[i]) for i in batch)
+            ids = np.zeros((len(batch), length), dtype=np.int64)
             mask = np.zeros_like(ids)
             for row, i in enumerate(batch):
                 ids[row, : len(tokens[i])], mask[row, : len(tokens[i])] = tokens[i], 1

@@ -73,15 +73,15 @@ def probe_version(
     Raises:
         CannotServeError: a process cannot load it, it gave no answer, or the time is over.
     """
-    nonce, start, asked_at = uuid4().hex, time.monotonic(), -RETRY_SECONDS
+    nonce, start, sent_at = uuid4().hex, time.monotonic(), -RETRY_SECONDS
     while True:
         now = time.monotonic() - start
-        if now - asked_at >= RETRY_SECONDS:
+        if now - sent_at >= RETRY_SECONDS:
             # Again and again: a worker may have to load the model before it can answer.
             client.hset(PROBES, str(version_id), nonce)
             client.expire(PROBES, PROBE_TTL_SECONDS)
             client.publish(CHANNEL, b"probe")
-            asked_at = now
+            sent_at = now
         results = _read_results(client, version_id, nonce)
         waiting = {process: one for process, one in results.items() if one is None or one.problem}
         if not waiting:

@@ -68,16 +68,16 @@ def make_store_id(artifacts: Path) -> UUID:
     """
     if known := read_store_id(artifacts):
         return known
-    made = uuid4()
+    store_id = uuid4()
     try:
         artifacts.mkdir(parents=True, exist_ok=True)
-        new = artifacts / f".{made}"
-        new.write_text(f"{made}\n")
+        new = artifacts / f".{store_id}"
+        new.write_text(f"{store_id}\n")
         new.replace(artifacts / ID_FILE)
     except OSError as error:
         raise ForeignStoreError(f"Artifacts in {artifacts} cannot be written: {error}.") from error
     # Two that start at once: the last file stands.
-    return read_store_id(artifacts) or made
+    return read_store_id(artifacts) or store_id
 
 
 def _claim(connection: psycopg.Connection, artifacts: Path) -> None:

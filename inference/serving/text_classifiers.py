@@ -84,14 +84,14 @@ class _Terms:
         return np.stack([self._row(text, weights) for text in texts])
 
     def _row(self, text: str, weights: Floats) -> Floats:
-        found, counts = np.unique(
+        known, counts = np.unique(
             [self._index[term] for term in terms_of(text) if term in self._index], return_counts=True
         )
-        if not len(found):
+        if not len(known):
             return np.zeros(weights.shape[1], dtype=np.float32)
-        found = found.astype(np.int64)
-        values = (1 + np.log(counts)) * self._rarity[found]
-        row: Floats = (values / np.linalg.norm(values)).astype(np.float32) @ weights[found]
+        known = known.astype(np.int64)
+        values = (1 + np.log(counts)) * self._rarity[known]
+        row: Floats = (values / np.linalg.norm(values)).astype(np.float32) @ weights[known]
         return row
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME = "checkpoint.safetensors"
 
 
-def keep(
+def save_checkpoint(
     folder: Path | None,
     step: int,
     model: Mapping[str, torch.Tensor],

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from inference.encoders.text_encoder import pick_device
-from inference.training.checkpoint import Checkpoint, keep
+from inference.training.checkpoint import Checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
@@ -152,17 +152,17 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         weight_decay=params.decay,
     )
     epochs = params.epochs_for(len(units))
-    found = Checkpoint.find(options.checkpoint)
-    if found is not None:
-        model.load_state_dict(found.part("model"))
-        found.restore(optimiser)
-    first = found.step if found is not None else 0
+    checkpoint = Checkpoint.find(options.checkpoint)
+    if checkpoint is not None:
+        model.load_state_dict(checkpoint.part("model"))
+        checkpoint.restore(optimiser)
+    first = checkpoint.step if checkpoint is not None else 0
     for epoch in range(first, epochs):
         rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         for group in optimiser.param_groups:
             group["lr"] = rate
         loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch))
-        keep(options.checkpoint, epoch + 1, model.state_dict(), optimiser)
+        save_checkpoint(options.checkpoint, epoch + 1, model.state_dict(), optimiser)
         options.curve(epoch + 1, loss)
         options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
     return _export(model)

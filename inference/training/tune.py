@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from inference.training.checkpoint import Checkpoint, keep
+from inference.training.checkpoint import Checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +188,7 @@ class _Optimisation:
                 for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc")
                 for name, value in getattr(self._allocator, kind).items()
             }
-        keep(options.checkpoint, done, self._trained, self._optimiser, extra)
+        save_checkpoint(options.checkpoint, done, self._trained, self._optimiser, extra)
 
     def resume(self, options: FitOptions) -> int:
         """Go back to the last checkpoint; return how many steps are behind."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from inference.outgoing import Allowed, AllowError, OutgoingClient, OutgoingError, post_and_wait
+from inference.outgoing import AllowedHosts, AllowError, OutgoingClient, OutgoingError, post_and_wait
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -72,23 +72,23 @@ def nothing_allowed(monkeypatch):
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_refused(address):
-    assert not Allowed().permits("host", address)
+    assert not AllowedHosts().permits("host", address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
 def test_what_is_public_is_not(address):
-    assert Allowed().permits("host", address)
+    assert AllowedHosts().permits("host", address)
 
 
 def test_the_setting_allows_addresses_networks_and_hosts():
-    rule = Allowed.parse("10.0.0.0/8, ::1 models.internal")
+    rule = AllowedHosts.parse("10.0.0.0/8, ::1 models.internal")
     assert rule.permits("x", "10.1.2.3")
     assert rule.permits("x", "::ffff:10.1.2.3")
     assert rule.permits("x", "::1")
     assert rule.permits("Models.Internal.", "192.168.0.1")
     assert not rule.permits("x", "192.168.0.1")
     with pytest.raises(AllowError, match="BAKEOFF_OUTGOING_ALLOW has '10"):
-        Allowed.parse("10.0.0/33")
+        AllowedHosts.parse("10.0.0/33")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def ask(**fields) -> SlateRequest:
 
 
 def answer(ranker, **fields):
-    return serve(ranker, ask(**fields), rng=np.random.default_rng(0), without="no_champion")
+    return serve(ranker, ask(**fields), rng=np.random.default_rng(0), no_model_reason="no_champion")
 
 
 def test_the_same_draft_has_the_same_name(tmp_path):

@@ -86,7 +86,11 @@ async def _rank(model: Model, ranker: Ranker, remote: RemoteScorer) -> None:
             temperature=0.0,
         )
         served = await asyncio.to_thread(
-            serve, ranker, slate_request, rng=np.random.default_rng(0), without="model_unavailable"
+            serve,
+            ranker,
+            slate_request,
+            rng=np.random.default_rng(0),
+            no_model_reason="model_unavailable",
         )
         if not served.slots and not history:
             raise NoAnswerError("its slate is empty")

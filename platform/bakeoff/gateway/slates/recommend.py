@@ -70,13 +70,13 @@ class Recommending:
         self, request: SlateRequest, visitor: Visitor, version: ServingVersion | None
     ) -> ServedSlate:
         if version is None:
-            return serve(None, request, rng=self._rng, without="no_champion")
+            return serve(None, request, rng=self._rng, no_model_reason="no_champion")
         ranker, model = version.ranker, version.model
         if ranker is not None and model is not None and model.remote is not None:
             return await self._draw_remotely(
                 request, visitor, ranker, remote=model.remote, version_id=version.version_id
             )
-        return serve(ranker, request, rng=self._rng, without="model_unavailable")
+        return serve(ranker, request, rng=self._rng, no_model_reason="model_unavailable")
 
     async def _draw_remotely(
         self,
@@ -90,7 +90,7 @@ class Recommending:
         """Let a remote model score the candidates; its own default order stands in for it."""
         candidates = find_candidates(ranker, request)
         if not len(candidates.items):
-            return serve(ranker, request, rng=self._rng, without="static_list")
+            return serve(ranker, request, rng=self._rng, no_model_reason="static_list")
         question = {
             "unit_id": visitor.unit,
             "recent": list(request.recent),
