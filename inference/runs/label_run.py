@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.classifiers import CLASSIFIERS
+from inference.algorithms import classifiers
 from inference.evaluation.labelling import score_labels
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
@@ -73,14 +73,14 @@ class LabelRun:
     @property
     def algorithm(self) -> Classifier:
         """What is trained."""
-        return CLASSIFIERS[self.plan.recipe.algorithm]
+        return classifiers()[self.plan.recipe.algorithm]
 
     def fit(
         self, recipe: Recipe, data: LabelledData, seed: int, progress: RunProgress
     ) -> ArtifactDraft:
         """Fit a recipe on some examples."""
         options = self.plan.options(recipe, seed, len(data.texts), progress)
-        return CLASSIFIERS[recipe.algorithm].fit(data, options)
+        return classifiers()[recipe.algorithm].fit(data, options)
 
     def fit_aside(self, data: LabelledData) -> ArtifactDraft:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from inference.recommenders import RECOMMENDERS
+from inference.algorithms import recommenders
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.runs.rankings import JudgedRankings, judge_rankings
 from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
@@ -80,7 +80,7 @@ class RankingRun:
     @property
     def algorithm(self) -> Recommender:
         """What is trained."""
-        return RECOMMENDERS[self.plan.recipe.algorithm]
+        return recommenders()[self.plan.recipe.algorithm]
 
     @property
     def is_remote(self) -> bool:
@@ -113,7 +113,7 @@ class RankingRun:
         """Fit a recipe on some units."""
         data = self.data(units)
         options = self.plan.options(recipe, seed, sum(map(len, data.liked)), progress)
-        return RECOMMENDERS[recipe.algorithm].fit(data, options)
+        return recommenders()[recipe.algorithm].fit(data, options)
 
     def fit_aside(self, units: Sequence[UnitLikes]) -> ArtifactDraft:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
