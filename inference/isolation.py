@@ -1,4 +1,4 @@
-"""Do the same to many rows, so that trouble with one is its own.
+"""Do the same to many rows, so that a failure of one is its own.
 
 Guarantees: every row is tried unless it failed moments ago; a failure is logged with its traceback,
 counted and kept for the health page; one that keeps failing is tried less and less often, until it is
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FAILURES = "bakeoff:failures"
-MAX_PAUSE_SECONDS = 300.0
+MAX_PAUSE_SECONDS = 300.0  # a cause that goes away is noticed within five minutes
 FORGOTTEN_SECONDS = 12 * MAX_PAUSE_SECONDS
-MIN_FAILURES_SHOWN = 3
+MIN_FAILURES_SHOWN = 3  # once or twice is a deadlock or a restart
 Item = TypeVar("Item", bound="Model")
 
 
@@ -156,11 +156,11 @@ def _record(field: str, failure: Failure) -> None:
     try:
         cache_client().hset(FAILURES, field, cast("str", orjson.dumps(asdict(failure))))
     except (RedisError, OSError) as error:
-        logger.warning("a failure is not kept: %s", error)
+        logger.warning("a failure is not recorded: %s", error)
 
 
 def _clear(field: str) -> None:
     try:
         cache_client().hdel(FAILURES, field)
     except (RedisError, OSError) as error:
-        logger.warning("a failure is not forgotten: %s", error)
+        logger.warning("a failure is not cleared: %s", error)

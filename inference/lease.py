@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import redis
 
+# In one script each, compared with the token: a lease that ran out may be another's by now.
 _RELEASE = """if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"""
 _RENEW = """if redis.call('GET', KEYS[1]) == ARGV[1] then
     return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -47,6 +48,7 @@ def lease(client: redis.Redis, name: str, *, seconds: float) -> Iterator[Lease |
         seconds: after which it is free again, unless renewed.
     """
     held = Lease(client, f"lease:{name}", secrets.token_hex(8), seconds)
+    # NX and PX in one command: a lease without an end would outlive a holder that dies between two.
     if not client.set(held.key, held.token, nx=True, px=int(seconds * 1000)):
         yield None
         return

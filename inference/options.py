@@ -1,4 +1,4 @@
-"""How anything is fitted: what every recommender and classifier is told besides its data."""
+"""How anything is fitted: what every recommender and classifier gets besides its data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FitOptions:
     Attributes:
         seed: of everything random.
         params: hyper-parameters that differ from the defaults.
-        report: told the share done and a line about it.
-        curve: told a step and the loss there.
+        report: receives the share done and a line about it.
+        curve: receives a step and the loss there.
         checkpoint: folder for resuming, or None.
         device: "auto", "cpu" or "cuda".
         encoder: where the encoder lies, for models that read or train it.
@@ -47,6 +47,7 @@ def read_params(cls: type[Params], params: Mapping[str, Any]) -> Params:
         if name not in known:
             raise ValueError(f"parameter == '{name}', must be one of {known}.")
         wanted = type(getattr(defaults, name))
+        # Exactly its type, because a bool is an int in Python; a whole number may stand for a float.
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise ValueError(f"parameter {name} == {value!r}, must be of type {wanted.__name__}.")
     return cls(**params)

@@ -1,4 +1,4 @@
-"""The one way out: requests that the platform makes to addresses which people have written down.
+"""The one way out: requests that the platform makes to addresses which users configured.
 
 Guarantees, for every address and every answer:
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 ALLOW = "BAKEOFF_OUTGOING_ALLOW"
-MAX_CONNECTIONS = 64
-MAX_ANSWER_BYTES = 4 * 2**20
-KEEPALIVE_SECONDS = 20.0
+MAX_CONNECTIONS = 64  # of a process; more wait, within their deadline
+MAX_ANSWER_BYTES = 4 * 2**20  # a number for each of 100,000 candidates, and more
+KEEPALIVE_SECONDS = 20.0  # saves the TLS handshake of a call that comes soon after
 # Global unicast: everything else is reserved, or a way to write an IPv4 address (::a.b.c.d, NAT64).
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
@@ -68,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """What may be asked beside public addresses: networks, and names of hosts."""
+    """What may be called beside public addresses: networks, and names of hosts."""
 
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     hosts: frozenset[str] = frozenset()
@@ -144,7 +144,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         """Connect.
 
         Raises:
-            OutgoingError: no address of the host may be asked.
+            OutgoingError: no address of the host may be called.
         """
         hosts = allowed_hosts()
         resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -185,7 +185,7 @@ class OutgoingClient:
     async def post(
         self, url: str, *, content: bytes, headers: dict[str, str], seconds: float
     ) -> Answer:
-        """Ask by POST.
+        """Send a POST.
 
         Raises:
             OutgoingError: there is no answer, or not within the deadline, or it may not be asked.
@@ -216,7 +216,7 @@ class OutgoingClient:
 
 
 def no_answer_message(url: str, seconds: float) -> str:
-    """Return what is said of a call without an answer: nothing of why."""
+    """Return the message of a call without an answer, which says nothing of why."""
     return (
         f"url == '{_without_secrets(url)}', gave no usable answer within {seconds * 1000:g} ms, or is "
         f"no address that may be asked (see {ALLOW})."
@@ -232,7 +232,7 @@ def _without_secrets(url: str) -> str:
 
 
 class _LoopThread:
-    """An event loop in a thread, for those who wait: workers, gates and shadows."""
+    """An event loop in a thread, for callers that wait: workers, gates and shadows."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -258,13 +258,13 @@ _lock = threading.Lock()
 
 
 def post_and_wait(url: str, *, content: bytes, headers: dict[str, str], seconds: float) -> Answer:
-    """Ask by POST and wait: for workers, never in an event loop.
+    """Send a POST and wait: for workers, never in an event loop.
 
     Raises:
         OutgoingError: as of `OutgoingClient.post`.
     """
     global _loop_thread  # noqa: PLW0603  one thread in a process
-    with _lock:
+    with _lock:  # two threads that start at once must share one loop
         if _loop_thread is None or not _loop_thread.is_mine:
             _loop_thread = _LoopThread()
         loop_thread = _loop_thread

@@ -52,7 +52,7 @@ def read_queues() -> list[Queue]:
 
 @before_task_publish.connect
 def _stamp(headers: dict[str, Any], **_: object) -> None:
-    """Say when a message was sent: brokers do not keep that."""
+    """Stamp a message with its time: brokers do not keep that."""
     headers[SENT_AT] = time.time()
 
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 logger = logging.getLogger(__name__)
-FIRST_PAUSE_SECONDS = 0.1
-MAX_PAUSE_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.1  # a lost connection is back at once, mostly
+MAX_PAUSE_SECONDS = 5.0  # failing work may not fill the log, nor stay away for long
 STEADY_SECONDS = 60.0  # work that ran as long as this starts again without a longer pause
-STOP_SECONDS = 2.0
+STOP_SECONDS = 2.0  # of a shutdown; what hangs must not hang it too
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class WorkStatus:
     _beat_at: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
-        """Say that the work goes on."""
+        """Note that the work goes on."""
         self._beat_at = time.monotonic()
 
     def record_failure(self, error: BaseException) -> None:

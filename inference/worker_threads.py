@@ -1,7 +1,8 @@
 """The threads of a Celery worker that answer web processes: one answers, one loads ahead.
 
 Tasks of the worker's queue run beside them, in its main thread. A Celery round trip costs some
-milliseconds; an ask through a list of the cache costs a fraction of one, and many are answered at once.
+milliseconds; a request through a list of the cache costs a fraction of one, and many are answered at
+once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from inference.supervision import WorkStatus, keep_thread_running
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
-RETRY_LOAD_SECONDS = 30.0
+RETRY_LOAD_SECONDS = 30.0  # hashing a large artifact takes seconds of disk
 CHECK_SECONDS = 1.0
 
 
@@ -49,19 +50,19 @@ def start_worker_threads() -> threading.Event:
 
 
 def _answer(stopping: threading.Event, status: WorkStatus) -> None:
-    """Answer asks, whatever the cache does."""
+    """Answer requests, whatever the cache does."""
     client = redis.Redis.from_url(settings.BAKEOFF.redis_url)
     while not stopping.is_set():
         status.beat()
         try:
             answer_requests(client, shared_model_worker().answer)
         except (redis.exceptions.RedisError, OSError) as error:
-            logger.warning("no asks are answered: %s", error)
+            logger.warning("no requests are answered: %s", error)
             stopping.wait(RETRY_SECONDS)
 
 
 def _load_ahead(stopping: threading.Event, status: WorkStatus) -> None:
-    """Load what serves before anybody asks for it: the first to ask would wait in vain."""
+    """Load what serves ahead of requests: the first would miss its deadline."""
     retry_at: dict[str, float] = {}
     while not stopping.wait(CHECK_SECONDS):
         status.beat()

@@ -1,4 +1,4 @@
-"""Let versions in shadow answer the requests that were passed on, and compare: nobody sees it."""
+"""Let versions in shadow answer copies of requests, and compare: no visitor sees the answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inference.serving.models import Model
     from inference.serving.ranker import Ranker
 
-MAX_AT_ONCE = 100
+MAX_AT_ONCE = 100  # what a worker that dies loses, and what one insert writes
 
 
 def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) -> int:
@@ -33,9 +33,10 @@ def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) ->
         return 0
     try:
         answers = _answers(surface, requests, artifacts)
+        # A request may come again (below): the constraint a_shadow_answers_once keeps its first answer.
         ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
     except Exception:
-        # What was taken is given back: an answer that is there already is kept once.
+        # Put back what was taken, and no more than the list may hold.
         client.rpush(shadow_key(surface.pk), *(orjson.dumps(one) for one in requests))
         client.ltrim(shadow_key(surface.pk), -MAX_SHADOWED, -1)
         raise
@@ -69,7 +70,7 @@ def _answer(
             _compare_labels(answer, version, request, artifacts)
         else:
             _compare_ranking(answer, version, request, served, artifacts)
-    except Exception as error:  # noqa: BLE001  a model may raise anything, and that is what is wanted
+    except Exception as error:  # noqa: BLE001  a model may raise anything: that is what shadowing shows
         answer.error = f"{type(error).__name__}: {error}"[:300]
     answer.latency_ms = answer.latency_ms or (time.perf_counter() - start) * 1000
     return answer
@@ -123,7 +124,7 @@ def _compare_labels(
         answer.correlation = spearman(*map(np.array, zip(*both, strict=True)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=16)  # champion and shadow of eight surfaces
 def _open(artifacts: Path, digest: str) -> Model:
     return open_model(artifacts, digest)
 
@@ -149,7 +150,7 @@ def _pool(question: dict[str, Any], ranker: Ranker | None, request: dict[str, An
 def _scores(
     model: Model, version: ModelVersion, question: dict[str, Any], pool: list[str]
 ) -> np.ndarray:
-    """Return a model's scores of candidates; an item that it does not know comes last."""
+    """Return a model's scores of candidates; one that it does not know comes last."""
     ranker = model.ranker
     assert ranker is not None  # noqa: S101  both callers have looked
     if model.remote is not None:

@@ -24,6 +24,8 @@ def cancel_training(*, run: TrainingRun, by: str) -> TrainingRun:
         CannotCancelError: it has ended.
     """
     with transaction.atomic():
+        # One conditional update: a run that ends at this moment is not cancelled after all. The lease
+        # moves on, so that its process cannot publish.
         cancelled = TrainingRun.objects.filter(pk=run.pk, state__in=TrainingRun.ACTIVE).update(
             state=TrainingRun.State.CANCELLED,
             lease=F("lease") + 1,

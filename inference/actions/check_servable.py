@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_servable(version: ModelVersion) -> dict[str, float]:
-    """Return per web process the milliseconds in which the version answered a question there.
+    """Return per web process the milliseconds in which the version answered a request there.
 
     The artifact on disk is read first: a process that holds it in memory could not start again.
     Call it outside of a transaction: it waits for other processes.

@@ -31,6 +31,7 @@ def destroy_snapshots(*, project_id: int, unit_ids: Sequence[str], folder: Path)
         if not file.exists() or not holds_any(file, unit_ids):
             continue
         tombstone = {"sha256": digest, "destroyed_at": now.isoformat(), "reason": "a unit was erased"}
+        # The tombstone first: a process that dies here has said what it was about to delete.
         file.with_suffix(".tombstone.json").write_text(json.dumps(tombstone), encoding="utf-8")
         file.unlink()
         # The file may be another surface's too: its name is the hash of its content.

@@ -1,4 +1,4 @@
-"""Load labelled texts: new ones are added, known ones changed."""
+"""Load labelled texts: new ones are added, known ones replaced."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-CHUNK = 1000
+CHUNK = 1000  # rows a statement: few round trips, and a short transaction
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleDraft:
-    """A labelled text to be.
+    """A labelled text to be written.
 
     Attributes:
         example_id: its name; empty to name it by its content.
@@ -86,7 +86,7 @@ def load_examples(
 
 
 def _named(examples: Iterable[ExampleDraft]) -> Iterator[ExampleDraft]:
-    """Name examples without an id by what they ask, and by how often that was asked before.
+    """Name examples without an id by their content, and by how often it occurred before.
 
     So a file of another month adds to the one before, whatever its name; the same file again, or with a
     label that was corrected, replaces its rows; and a text that occurs three times counts three times.

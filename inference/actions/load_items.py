@@ -1,4 +1,4 @@
-"""Load a catalogue: new items are added, known ones changed, and their texts queued for embedding."""
+"""Load a catalogue: new items are added, known ones replaced, and their texts queued for embedding."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from inference.models import Item
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-CHUNK = 1000
+CHUNK = 1000  # rows a statement: few round trips, and a short transaction
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDraft:
-    """An item to be."""
+    """An item to be written."""
 
     item_id: str
     title: str = ""
@@ -53,7 +53,7 @@ def load_items(
                     if draft.vector is None
                     else np.asarray(draft.vector, dtype="<f4").tobytes(),
                     updated_at=timezone.now(),
-                    vector_due_at=Now(),
+                    vector_due_at=Now(),  # on the database's clock, as the reconciler compares it
                 )
                 for draft in drafts.values()
             ],

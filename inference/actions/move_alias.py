@@ -1,4 +1,4 @@
-"""Move a version's alias, and write down what moved it."""
+"""Move a version's alias, and record why."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def move_alias(
         to: the alias that it has from now on.
         by: who moves it.
         reason: the evidence in words.
-        evidence: where the evidence is written down.
+        evidence: where to find it: a run, an experiment.
     """
     before, version.alias = version.alias, to
     version.save(update_fields=["alias"])

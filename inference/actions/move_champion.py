@@ -23,6 +23,7 @@ def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> 
     Raises:
         CannotPromoteError: it is another surface's, or the champion already.
     """
+    # Two promotions of one surface take turns: each retires the champion that the other made.
     Surface.objects.select_for_update().get(pk=surface_id)
     version = ModelVersion.objects.get(pk=version_id)
     if version.surface_id != surface_id:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from typing import IO
 
 logger = logging.getLogger(__name__)
-MAX_ATTEMPTS = 3
-CHECK_SECONDS = 5.0
+MAX_ATTEMPTS = 3  # a run that needs more memory than there is dies each time
+CHECK_SECONDS = 5.0  # a lost run holds its worker this much longer at most
 # Two looks in a row, so that one moment without PostgreSQL, or a clock that jumps, kills nothing.
 STALE_CHECKS = 2
 TEMPORARY = 75  # sysexits.h EX_TEMPFAIL: what it needs was away
 FROZEN = -1000  # no signal has this number: the child was silent and is killed here
-MAX_MESSAGE_BYTES = 8192
+MAX_MESSAGE_BYTES = 8192  # of the end of stderr: the reason is its last line
 _children: list[subprocess.Popen[bytes]] = []
 
 
@@ -111,7 +111,10 @@ def _is_lost(run_id: int, lease: int) -> bool:
 
 
 def _settle(run_id: int, lease: int, status: int, stderr: str) -> None:
-    """Fail the run, or give it back so that it is taken up again."""
+    """Fail the run, or queue it again.
+
+    Conditional on the lease: another attempt may have taken the run over already.
+    """
     mine = TrainingRun.objects.filter(pk=run_id, lease=lease, state=TrainingRun.State.RUNNING)
     why = _reason(status, stderr)
     if status in {-signal.SIGTERM, TEMPORARY}:  # neither is the run's fault

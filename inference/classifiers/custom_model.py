@@ -1,4 +1,4 @@
-"""A classifier of the user's own: an endpoint that is asked, or a class of an installed package."""
+"""A custom classifier: an HTTP endpoint, or a class of an installed package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """Answers with one score a label, in the order of the labels that the examples have."""
+    """Answers with one score per label, in the order of the labels that the examples have."""
 
     name = "endpoint"
     reads_encoder = False
@@ -38,7 +38,7 @@ class Endpoint:
 
 
 class Python:
-    """Answers with one probability a label, in a worker."""
+    """Answers with one probability per label, in a worker."""
 
     name = "python"
     reads_encoder = False

@@ -84,7 +84,7 @@ class Tfidf:
 
 
 def _matrix(counted: list[Counter[str]], index: dict[str, int], rarity: np.ndarray) -> Any:
-    """Return rows of length 1 as the labeller forms them, sparse (texts, terms)."""
+    """Return rows of length 1 as serving forms them, sparse (texts, terms)."""
     from scipy import sparse  # noqa: PLC0415  likewise
 
     starts, columns, values = [0], [], []

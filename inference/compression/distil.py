@@ -1,4 +1,4 @@
-"""Fewer layers or fewer heads: a smaller encoder learns to say what the larger one says.
+"""Fewer layers or fewer heads: a smaller encoder learns to give the larger one's vectors.
 
 The student starts as the teacher without some of its layers (Sanh et al. 2019, DistilBERT) or without
 the heads whose output weighs least (Michel et al. 2019), and is trained to give the teacher's vectors

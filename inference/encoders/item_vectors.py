@@ -1,4 +1,4 @@
-"""Vectors of the catalogue's texts, made once a text and kept in the database."""
+"""Vectors of the catalogue's texts, computed once per text and stored in the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inference.encoders.text_encoder import TextEncoder
     from inference.serving.artifact import Floats
 
-CHUNK = 256
+CHUNK = 256  # texts an insert: what a worker that dies has to embed again
 
 
 @cache
@@ -68,14 +68,17 @@ def embed_missing(
                 ItemVector(encoder_sha256=digest, text_sha256=key, vector=vector.tobytes())
                 for key, vector in zip(keys, vectors.astype("<f4"), strict=True)
             ],
-            ignore_conflicts=True,
+            ignore_conflicts=True,  # another worker may have embedded the same text meanwhile
         )
         progress(len(keys))
     return len(missing)
 
 
 def settle_vectors(items: Sequence[Item]) -> None:
-    """Note that the texts of items have their vectors; one that changed meanwhile stays due."""
+    """Mark items as embedded; one whose text changed meanwhile stays due.
+
+    Conditional on the time it was due at, which a change moves on.
+    """
     by_due: dict[datetime, list[int]] = {}
     for item in items:
         if item.vector_due_at is not None:
@@ -116,5 +119,5 @@ def custom_vectors_of(items: Sequence[Item]) -> Floats | None:
     vectors = np.zeros((len(items), int(widths.argmax())), dtype=np.float32)
     for row, vector in zip(vectors, supplied, strict=True):
         if len(vector) == len(row):
-            row[:] = vector / max(float(np.linalg.norm(vector)), 1e-9)
+            row[:] = vector / max(float(np.linalg.norm(vector)), 1e-9)  # of zeros: zeros
     return vectors

@@ -16,7 +16,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OPSET = 17
+OPSET = 17  # the first with layer normalisation; older runtimes read it too
 
 
 class Pooled(nn.Module):

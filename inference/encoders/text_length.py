@@ -1,4 +1,4 @@
-"""How much of the texts an encoder reads: what stands after its last token is cut, without a word."""
+"""How much of the texts an encoder reads: what stands after its last token is cut silently."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BINS = 10
-MAX_WORDS = 20
-MIN_VALUES = 200
+MAX_WORDS = 20  # rarer ones together: each has too few values to compare
+MIN_VALUES = 200  # PSI of fewer reaches .1 by noise alone
 MAX_PSI = 0.25
 MIN_P = 0.001
 SMALL = 0.5  # added to each count: an empty bin has no logarithm

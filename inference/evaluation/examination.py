@@ -16,9 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MIN_SWAPS = 500
-ROUNDS = 200
-MIN_CHANCE = 0.05
+MIN_SWAPS = 500  # fewer, and θ is noise that would reweigh every like
+ROUNDS = 200  # of iterative scaling
+MIN_CHANCE = 0.05  # below it an estimate is noise that divides
 
 
 def examination_by_position(

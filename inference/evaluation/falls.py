@@ -1,4 +1,4 @@
-"""Whether one model falls behind another on what both were asked: for checks beside the gate's rule.
+"""Whether one model falls behind another on the same rows: for checks beside the gate's rule.
 
 The gate's rule wants evidence that a challenger is not worse. These checks want evidence that it is,
 because they compare what cannot be compared quite fairly, or few rows.
@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-REPLICATES = 2000
+REPLICATES = 2000  # as the gate's
 LABEL_MARGIN = 0.2  # of recall that one label may lose
 LABEL_ALPHA = 0.01  # over all labels together
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from inference.evaluation.scores import Scores
 
-REPLICATES = 2000
+REPLICATES = 2000  # the ends of a 95 % interval rest on 50 of them each
 
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """What the gate asks for.
+    """What a version must hold.
 
     Attributes:
         primary: metric that decides.

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLIP = 10.0
+CLIP = 10.0  # weights above it are a handful of answers that decide alone
 
 
 class OffPolicyError(ValueError):
@@ -136,7 +136,7 @@ def doubly_robust_value(
     )
 
 
-MIN_EFFECTIVE_SIZE = 100.0
+MIN_EFFECTIVE_SIZE = 100.0  # a standard error of a tenth of a standard deviation
 
 
 def refuse_without_support(value: WeightedValue) -> None:

@@ -56,7 +56,7 @@ class Item(models.Model):
         return ". ".join(parts)[:MAX_TEXT] or self.item_id
 
 
-MAX_TEXT = 4000
+MAX_TEXT = 4000  # characters; an encoder reads the first few hundred
 
 
 def _as_words(value: Any) -> str:

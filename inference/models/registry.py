@@ -138,7 +138,7 @@ class AliasMove(models.Model):
         return f"{self.version}: {self.before or 'new'} to {self.after}"
 
 
-STALE_AFTER = timedelta(seconds=60)
+STALE_AFTER = timedelta(seconds=60)  # thirty beats of a process that shares its cores
 
 
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):

@@ -1,4 +1,4 @@
-"""A model of the user's own: an endpoint that is asked, or a class of an installed package.
+"""A custom model: an HTTP endpoint, or a class of an installed package.
 
 Both go through the same gate as any recommender: they score the judged units' candidates as they would
 in traffic. An endpoint is fitted elsewhere; a class may have a `fit`.

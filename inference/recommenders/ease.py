@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.data import TrainingData
 
-MAX_ITEMS = 30_000
+MAX_ITEMS = 30_000  # the dense inverse takes 8 n² bytes: 7 GB
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class EaseParams:
 
     Attributes:
         l2: weight decay λ.
-        keep: weights that are kept a row, the largest in absolute value.
+        keep: weights per row, the largest in absolute value.
         cold: weight of a text neighbour of an item that nobody liked yet.
     """
 
@@ -72,7 +72,7 @@ class Ease:
             item_ids=data.item_ids,
             similarity=weights.astype(np.float32),
             keep=params.keep,
-            bias=(1e-6 * np.log1p(data.popularity)).astype(np.float32),
+            bias=(1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
             default_order=default_order(data.popularity, limit=n),
             about={"algorithm": self.name, "params": asdict(params)},
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
     from inference.training.data import TrainingData
 
-ROWS_AT_ONCE = 512
+ROWS_AT_ONCE = 512  # dense rows of n items in memory
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ItemKnn:
             close = together / (np.outer(norms[rows], norms) + params.shrink)
             close[np.arange(len(rows)), rows] = 0
             for row, line in zip(rows, close, strict=True):
-                keep = min(params.neighbours, n)
+                keep = min(params.neighbours, n)  # argpartition refuses more than there are
                 top = np.argpartition(-line, keep - 1)[:keep]
                 top = np.sort(top[line[top] > 0])
                 more, cosines = cold.get(int(row), (top[:0], np.zeros(0, np.float32)))

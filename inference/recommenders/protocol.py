@@ -60,7 +60,7 @@ def nearest_by_text(data: TrainingData, limit: int = 20) -> tuple[Indices, Indic
     limit = min(limit, len(warm))
     nearest = np.empty((len(cold), limit), dtype=np.int32)
     cosines = np.empty((len(cold), limit), dtype=np.float32)
-    for start in range(0, len(cold), 1024):
+    for start in range(0, len(cold), 1024):  # cosines are cold × warm items
         some = cold[start : start + 1024]
         close = unit[some] @ unit[warm].T
         top = np.argpartition(-close, limit - 1, axis=1)[:, :limit]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.data import TrainingData
 
-TEMPERATURE = 0.05
+TEMPERATURE = 0.05  # cosines lie in [-1, 1]: without it the softmax is nearly flat
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class TunedTwoTower:
             histories, targets = pairs.draw(rng)
             units = torch.nn.functional.normalize(texts.vectors(histories).mean(1), dim=1)
             logits = units @ texts.vectors(targets).T / TEMPERATURE - often[targets]
+            # Another pair with the same target is no negative for this one.
             same = torch.from_numpy(targets[:, None] == targets[None]).to(logits.device)
             logits = logits.masked_fill(same & ~torch.eye(len(targets), dtype=torch.bool), -1e4)
             return torch.nn.functional.cross_entropy(logits, torch.arange(len(targets)))

@@ -1,4 +1,4 @@
-"""What is looked at label by label: which lose, and which are hardly ever found."""
+"""Checks label by label: which ones lose, and which are hardly ever recalled."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 CHECK = "no label is found much less often than by the champion"
 MACRO_MARGIN = 0.05  # of macro recall, as a share of the champion's
-LOW_RECALL, MIN_JUDGED = 0.2, 5
-MAX_NAMED = 5
+LOW_RECALL, MIN_JUDGED = 0.2, 5  # of fewer examples a recall says little
+MAX_NAMED = 5  # in one sentence
 
 
 def check_labels_preserved(rival: Rival, ours: Scores, held_out: LabelledData) -> Finding:

@@ -1,4 +1,4 @@
-"""What the work of a training run is given and gives back, whatever is trained."""
+"""What a training run works from and returns, whatever is trained: plan, progress, result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Examples, Likes
 
 
-LEARNING_SHARES = (0.25, 0.5)
+LEARNING_SHARES = (0.25, 0.5)  # of the units or examples; the whole is judged anyway
 CHEAP_SECONDS = 60.0  # of a fit: a dearer one is not repeated on parts of the data
 
 
@@ -25,7 +25,7 @@ class RunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a version is made: by which model, with which parameters."""
+    """An algorithm with its parameters; label: of the version that it made, if any."""
 
     algorithm: str
     params: Mapping[str, Any]
@@ -37,8 +37,8 @@ class Workplace:
     """Where a run works.
 
     Attributes:
-        artifacts: where artifacts are kept.
-        checkpoints: where checkpoints of this run are kept, or None.
+        artifacts: folder of artifacts.
+        checkpoints: folder of this run's checkpoints, or None.
         encoder: where the encoder lies; empty when nothing reads it.
         device: "auto", "cpu" or "cuda".
     """
@@ -56,8 +56,8 @@ class ServedVersion:
     Attributes:
         label: the version's.
         digest: of its artifact.
-        algorithm: by which algorithm it was made.
-        seen: what it has learnt from, or None when nobody knows any more.
+        algorithm: that made it.
+        seen: what it has learnt from; None when its snapshot is gone.
     """
 
     label: str
@@ -72,11 +72,11 @@ class RunPlan:
 
     Attributes:
         recipe: what is trained.
-        champion: how the champion was made, or None.
+        champion: the champion's recipe, or None.
         rule: the gate's.
         place: where it works.
         served: what serves now, or None.
-        about: what the manifest must name: encoder, snapshot.
+        about: what the manifest must say besides: encoder, snapshot.
         seed: of everything random.
     """
 
@@ -89,13 +89,13 @@ class RunPlan:
     seed: int = 0
 
     def options(self, recipe: Recipe, seed: int, rows: int, progress: RunProgress) -> FitOptions:
-        """Return how one fit is done; its checkpoints are its own.
+        """Return the options of one fit, with checkpoints of its own.
 
         Args:
             recipe: what is fitted.
             seed: of this fit.
             rows: how many it learns from: a fit on other rows must not resume from this one.
-            progress: who is told.
+            progress: receives the share done and losses.
         """
         folder = self.place.checkpoints
         return FitOptions(
@@ -111,7 +111,7 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """Who is told how a run goes on.
+    """Receives how a run goes on.
 
     Attributes:
         report: the share done and a line about it.
@@ -122,7 +122,7 @@ class RunProgress:
     curve: Callable[[str, int, float], None] = lambda _fit, _step, _loss: None
 
     def part(self, index: int, parts: int, name: str) -> RunProgress:
-        """Return what fills one part of the whole."""
+        """Return the progress of one part of the whole, of `parts` equal ones."""
         return RunProgress(
             report=lambda share, line: self.report((index + share) / parts, f"{name}: {line}"),
             curve=lambda _fit, step, loss: self.curve(name, step, loss),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from inference.training.data import LabelledData
     from inference.training.split import SplitData
 
-MIN_COMPARED = 20
+MIN_COMPARED = 20  # rows; of fewer the interval is as wide as any difference
 EXPORT = "what is exported does no worse than what was judged"
 SERVING = "no fall against the artifact that serves now"
 UNSEEN, SEEN = "held-out rows that neither has seen", "held-out rows that both have seen"
@@ -49,7 +49,7 @@ UNSEEN, SEEN = "held-out rows that neither has seen", "held-out rows that both h
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check says.
+    """The result of one check.
 
     Attributes:
         check: its name, for people.
@@ -164,7 +164,7 @@ def check_served_labels(
     """Compare a classifier with the artifact that serves now, by accuracy.
 
     Args:
-        plan: which knows what serves.
+        plan: with what serves.
         held_out: the held-out rows.
         judged: whether the judged fits were right, mean over seeds, (rows,).
         exported: whether what is exported is, (rows,).

@@ -66,11 +66,12 @@ def save_artifact(root: Path, draft: ArtifactDraft) -> str:
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
+        # Synced to disk before the rename: after a power cut a name stands for whole files.
         manifest = _fill(folder, draft)
         digest = hashlib.sha256(manifest).hexdigest()
         target = root / digest
         if not target.exists():
-            folder.chmod(0o755)
+            folder.chmod(0o755)  # mkdtemp's 0700 would hide it from processes of another user
             # Renamed when it is whole: nobody sees half an artifact.
             folder.rename(target)
     finally:

@@ -14,7 +14,7 @@ from inference.serving.keys import serving_key
 
 CHANNEL = "bakeoff:configuration"
 CHANGES = "bakeoff:configuration:changes"  # how many were announced
-READ_BACK_SECONDS = 5.0
+READ_BACK_SECONDS = 5.0  # processes read a change within milliseconds; later means that one hangs
 POLL_SECONDS = 0.05
 
 
@@ -24,7 +24,7 @@ def announce_change(client: redis.Redis) -> None:
     Called after the change is committed: who reads the counter first and the tables next has it.
     """
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
-        client.incr(CHANGES)
+        client.incr(CHANGES)  # before the message: who is woken by it reads the new count
         client.publish(CHANNEL, b"changed")
 
 

@@ -1,4 +1,4 @@
-"""What a user's class needs: files of its own, kept in the artifact; and the class, by entry point."""
+"""A custom model's class, found by its entry point, and its files, which travel in the artifact."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from inference.options import FitOptions
 
 GROUP = "bakeoff.models"
+# Loading a pickle runs its code: an artifact from elsewhere could take over a worker.
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill")
 RESERVED = frozenset({"manifest.json", "items.json"})
 

@@ -1,4 +1,4 @@
-"""What is said to a user's model over HTTP: plain JSON, or the Open Inference Protocol v2.
+"""What a custom endpoint is sent and answers: plain JSON, or the Open Inference Protocol v2.
 
 JSON: the question as it is; the answer is `{"scores": [...]}`, one number a candidate or label. v2:
 each field of the question is a tensor of bytes; the answer has an output named `scores`.
@@ -23,7 +23,7 @@ PROTOCOLS = ("json", "v2")
 
 
 class WrongAnswerError(ValueError):
-    """An answer that is none; the message says why."""
+    """An answer that cannot be used; the message says why."""
 
 
 def encode_question(question: Mapping[str, Any], protocol: str) -> bytes:
@@ -42,7 +42,7 @@ def read_scores(status: int, content: bytes, protocol: str) -> list[float]:
     """Return the scores of an answer.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: it has no scores.
     """
     if status != 200:
         raise WrongAnswerError(f"status == {status}, must be 200.")
@@ -62,7 +62,7 @@ def read_scores(status: int, content: bytes, protocol: str) -> list[float]:
 
 
 def check_scores(scores: Sequence[Any], count: int) -> None:
-    """Check that there is one finite number each.
+    """Check that there is one finite number per candidate or label.
 
     Raises:
         WrongAnswerError: there is not.
@@ -75,7 +75,7 @@ def check_scores(scores: Sequence[Any], count: int) -> None:
 
 
 def call_endpoint(model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
-    """Ask and wait: for gates and shadows, not for requests.
+    """Call and wait: for gates and shadows, not for requests.
 
     Raises:
         WrongAnswerError: the answer is wrong.

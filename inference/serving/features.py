@@ -1,8 +1,8 @@
-"""Numbers, words and truths beside a text, as one vector a row.
+"""Numbers, words and booleans beside a text, as one vector per row.
 
 A number becomes its standard score, the tenth of the learnt rows in which it lies, and whether it is
-missing, so that a linear model can follow what rises and falls; a word or a truth becomes one of the
-values that were learnt, or none.
+missing, so that a linear model can follow what rises and falls; a word or a boolean becomes one of
+the values that were learnt, or none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 BINS = 10
-MAX_VALUES = 50
+MAX_VALUES = 50  # of a word: rarer values are read as none, and weigh nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,14 @@ class NumberColumn:
         if number is None:
             place[1] = 1.0
             return
+        # Cut at five standard deviations: one wild number must not outweigh the text.
         place[0] = min(max((number - self.mean) / self.spread, -5.0), 5.0)
         place[2 + int(np.searchsorted(self.edges, number, side="right"))] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class WordColumn:
-    """A word or a truth by name: the values that were learnt, most frequent first."""
+    """A word or a boolean by name: the values that were learnt, most frequent first."""
 
     name: str
     values: list[str]
@@ -127,13 +128,13 @@ def _learn_number(name: str, values: np.ndarray) -> NumberColumn:
     return NumberColumn(
         name=name,
         mean=float(values.mean()),
-        spread=float(values.std()) or 1.0,
+        spread=float(values.std()) or 1.0,  # a constant is no division by 0
         edges=[float(edge) for edge in edges],
     )
 
 
 def as_number(value: Any) -> float | None:
-    """Return a finite number that a value is, or None; a truth is a word."""
+    """Return a finite number that a value is, or None; a boolean is a word."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None

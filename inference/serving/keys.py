@@ -1,7 +1,7 @@
 """Names of what the cache holds. All of it can be rebuilt from PostgreSQL."""
 
-MAX_RECENT = 50
-CANDIDATES_TTL_SECONDS = 7 * 86_400
+MAX_RECENT = 50  # as many as any scorer reads
+CANDIDATES_TTL_SECONDS = 7 * 86_400  # of a unit that has not come back for a week
 
 
 def recent_key(history: str, unit_id: str) -> str:
@@ -18,7 +18,7 @@ def histories_key(project_id: int) -> str:
 
 
 def active_key(history: str) -> str:
-    """Set of units that liked something and whose surfaces have not been told."""
+    """Set of units that liked something that their surfaces have not taken up yet."""
     return f"active:{history}"
 
 
@@ -51,7 +51,7 @@ SERVING = "serving"  # set of the processes that have a heartbeat, or had one a 
 PROBES = "probes"  # hash of version id to nonce: what web processes are to load and to try
 
 
-MAX_SHADOWED = 2000
+MAX_SHADOWED = 2000  # a comparison needs no more, and the list lies in memory
 
 
 def shadow_key(surface_id: int) -> str:

@@ -148,7 +148,7 @@ def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     else:
         items = ranker.default_order[: request.max_candidates]
         fallback = None if ranker.is_remote else "default_list"
-    # What is asked for by name is ranked even if the unit has met it.
+    # What a request names is ranked even if the unit liked it already.
     banned = set(ranker.indices_of(request.exclude))
     if request.only is None:
         banned.update(recent)

@@ -1,8 +1,8 @@
-"""How web processes ask a worker's model, and how it answers: two kinds of lists in the cache.
+"""Requests from web processes to a worker's models, and the replies: two kinds of lists in the cache.
 
-An ask goes to one list, which any number of workers pop, many at a time; the answer goes to the list of
-the process that asked. An ask says until when its answer is wanted, and is dropped after that: a worker
-that was away does not work for visitors who have left.
+A request goes to one list, which any number of workers pop, many at a time; its reply goes to the list
+of the process that sent it. A request carries its deadline, and is dropped after that: a worker that
+was away does not work for visitors who have left.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     import redis
 
 REQUESTS = "asks"
-MAX_WAITING = 10_000
-MAX_AT_ONCE = 32
-REPLIES_TTL_SECONDS = 30
-WAIT_SECONDS = 1.0
+MAX_WAITING = 10_000  # the newest stay: while no worker is there, the list may not fill the cache
+MAX_AT_ONCE = 32  # one batch of an encoder; more would keep the first of them waiting
+REPLIES_TTL_SECONDS = 30  # a web process that died reads its list no more
+WAIT_SECONDS = 1.0  # a pop returns this often, so that the thread can beat and be stopped
 
 
 def replies_key(process: str) -> str:
-    """List of the answers that a process waits for."""
+    """List of the replies that a process waits for."""
     return f"replies:{process}"
 
 
 def encode_request(
     number: int, process: str, digest: str, until: float, question: Mapping[str, Any]
 ) -> bytes:
-    """Return an ask as it travels.
+    """Return a request as it travels.
 
     Args:
-        number: names the answer.
+        number: names the reply.
         process: whose replies list.
-        digest: of the artifact that is asked.
+        digest: of the artifact that is to answer.
         until: seconds since 1970 after which nobody waits.
         question: `text` and `features`, or `unit_id`, `recent`, `candidates` and `context`.
     """
@@ -49,12 +49,12 @@ def answer_requests(
     client: redis.Redis,
     answer: Callable[[str, Sequence[Mapping[str, Any]]], Sequence[Sequence[float]]],
 ) -> int:
-    """Wait a second at most for asks and answer them; return how many were answered.
+    """Wait a second at most for requests and answer them; return how many were answered.
 
     Args:
         client: the cache.
         answer: called with an artifact's digest and the questions to it; returns scores of each.
-            What it raises is told to who asked.
+            What it raises becomes the error of each reply.
     """
     first = cast("tuple[bytes, bytes] | None", client.blpop([REQUESTS], timeout=WAIT_SECONDS))
     if first is None:
@@ -65,7 +65,7 @@ def answer_requests(
     by_artifact: dict[str, list[Any]] = defaultdict(list)
     for request in requests:
         by_artifact[request[2]].append(request)
-    pipe = client.pipeline(transaction=False)
+    pipe = client.pipeline(transaction=False)  # one round trip; replies need not appear together
     for digest, of_artifact in by_artifact.items():
         for process, reply in _answer_one(digest, of_artifact, answer):
             pipe.rpush(replies_key(process), reply)
@@ -81,6 +81,6 @@ def _answer_one(digest: str, requests: list[Any], answer: Any) -> list[tuple[str
             (request[1], orjson.dumps([request[0], [float(s) for s in mine], None]))
             for request, mine in zip(requests, scores, strict=True)
         ]
-    except Exception as error:  # noqa: BLE001  a model may raise anything; who asked is told
+    except Exception as error:  # noqa: BLE001  a model may raise anything; the reply says it
         message = f"{type(error).__name__}: {error}"[:300]
         return [(request[1], orjson.dumps([request[0], None, message])) for request in requests]

@@ -1,4 +1,4 @@
-"""A worker's models, loaded ahead and kept: they answer what web processes cannot."""
+"""A worker's models, loaded ahead: they answer what web processes cannot."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-MAX_LOADED = 8
+MAX_LOADED = 8  # encoders take hundreds of MB each; more than serve at once on one machine
 
 
 class ServedByWebError(ArtifactError):
-    """An artifact that a worker has no part in."""
+    """An artifact of a form that web processes serve by themselves."""
 
 
 class ModelWorker:
     """Loads by digest, keeps the last ones, answers in batches."""
 
     def __init__(self, root: Path) -> None:
-        """Remember where artifacts are."""
+        """Load nothing yet."""
         self._root = root
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
@@ -41,11 +41,12 @@ class ModelWorker:
         Raises:
             ArtifactError: it is missing, damaged, or not for a worker.
         """
+        # Held while loading: a second thread must wait for this load, not start its own.
         with self._lock:
             if digest not in self._loaded:
                 self._loaded[digest] = open_worker_model(self._root, digest)
             self._loaded.move_to_end(digest)
-            while len(self._loaded) > MAX_LOADED:
+            while len(self._loaded) > MAX_LOADED:  # the least recently used goes
                 self._loaded.popitem(last=False)
             return self._loaded[digest]
 
@@ -83,14 +84,14 @@ def open_worker_model(root: Path, digest: str) -> Any:
 
 
 class CustomEndpoint:
-    """A user's endpoint, asked one by one and waited for: by gates and shadows, never by requests."""
+    """A user's endpoint, called in turn and waited for: by gates and shadows, never by requests."""
 
     def __init__(self, model: RemoteModel, about: Mapping[str, Any]) -> None:
-        """Remember where it is."""
+        """Connect to nothing yet."""
         self._model, self._labels = model, about.get("labels", ())
 
     def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Floats:
-        """Return what it says of each label, float32 (texts, labels)."""
+        """Return its score of each label, float32 (texts, labels)."""
         rows = [
             call_endpoint(self._model, {"text": text, "features": dict(known)}, len(self._labels))
             for text, known in zip(texts, features, strict=True)
@@ -104,7 +105,7 @@ class CustomEndpoint:
         candidates: Sequence[str],
         context: Mapping[str, Any],
     ) -> Sequence[float]:
-        """Return what it says of each candidate."""
+        """Return its score of each candidate."""
         question = {
             "unit_id": unit_id,
             "recent": list(recent),

@@ -1,8 +1,8 @@
-"""Open whatever a version is: what serves here, and what is asked elsewhere.
+"""Open any version: what serves in this process, and what is remote.
 
 A recommender ranks by a `Ranker`, a classifier labels by a `TextClassifier`. Forms that do not fit a
-web process are asked: `encoder` and `python` of a worker, `endpoint` over HTTP; of those the web
-process knows the items or labels, and what to answer when they do not.
+web process are remote: `encoder` and `python` answer in a worker, `endpoint` over HTTP; of those the
+web process knows the items or labels, and what to answer in their place.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 PYTHON, ENDPOINT = "python", "endpoint"
 REMOTE_FORMS = (ENCODER, PYTHON, ENDPOINT)
-DEADLINE_MS = 500
+DEADLINE_MS = 500  # a visitor notices more; a version may say another
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """A version that is asked.
+    """A version whose scores come from a worker or over HTTP.
 
     Attributes:
         digest: of its artifact.
@@ -60,7 +60,7 @@ class Labels:
     Attributes:
         labels: in the order of scores.
         prior: each label's share of what was learnt from: the answer when there is no other.
-        classifier: labels here, or None when the model is asked elsewhere.
+        classifier: labels in this process; None when the model is remote.
     """
 
     labels: Sequence[str]
@@ -75,7 +75,7 @@ class Model:
     Attributes:
         ranker: of a recommender.
         labels: of a classifier.
-        remote: whom to ask for scores; None when this process has them.
+        remote: where scores come from; None when this process computes them.
     """
 
     ranker: Ranker | None = None

@@ -1,8 +1,8 @@
-"""Ask every web process to load a version and to answer with it, before anybody is served by it.
+"""Let every web process load a version and answer with it, before any visitor is served by it.
 
-The asker writes the version and a nonce into one hash of the cache and announces a change; each web
+The caller writes the version and a nonce into one hash of the cache and announces a change; each web
 process loads the version beside what it serves, answers a question with it, and writes the result into
-its heartbeat. The hash expires by itself: an asker that died leaves nothing behind.
+its heartbeat. The hash expires by itself: a caller that died leaves nothing behind.
 
 Guarantees: a wait has an end; a process that gives no heartbeat any more is not waited for; results
 of an earlier probe are never taken for this one's, because the nonce differs.
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     import redis
 
-PROBE_TTL_SECONDS = 60
+PROBE_TTL_SECONDS = 60  # three waits: a probe never vanishes while somebody waits for it
 # Loading a large encoder takes seconds; a process that needs longer would serve nobody meanwhile.
 PROBE_SECONDS = 20.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.05  # of the heartbeats; a promotion should feel immediate
 RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one web process says of a version.
+    """One web process's answer to a probe of a version.
 
     Attributes:
         nonce: of the probe that it answers.

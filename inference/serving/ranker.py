@@ -70,7 +70,7 @@ class Ranker:
         for row, excluded in enumerate(seen):
             if row in scored:
                 line = scored[row]
-                line[list(excluded)] = -np.inf
+                line[list(excluded)] = -np.inf  # stays in the ranking's arrays, and is cut below
                 best = _best(line, limit)
                 result.append(best[np.isfinite(line[best])])
             else:

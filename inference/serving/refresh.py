@@ -51,6 +51,7 @@ def refresh_units(
         candidates: how many to keep a unit.
     """
     units = list(histories)
+    # Not atomic: a request that reads between two commands finds old candidates, which it can serve.
     pipe = client.pipeline(transaction=False)
     for unit, past in histories.items():
         key = recent_key(history, unit)

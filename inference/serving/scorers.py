@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VECTORS, NEIGHBOURS, FACTORS = "vectors", "neighbours", "factors"
-MAX_HISTORY = 50
+MAX_HISTORY = 50  # recent items that are read; a request carries no more
 
 
 class Scorer(Protocol):
@@ -63,7 +63,7 @@ class Vectors:
         """Return the unit's vector (d,)."""
         context = self.context_vectors[np.asarray(recent[: len(self.recency)])]
         weights = context @ self.attention + self.recency[: len(context)]
-        weights = np.exp(weights - weights.max())
+        weights = np.exp(weights - weights.max())  # the largest is 1: none overflows
         unit: Floats = (weights / weights.sum()) @ context
         return unit
 
@@ -145,7 +145,7 @@ class Factors:
 
 
 class CandidateOrder:
-    """Of a model that is asked elsewhere nothing is known here; every item scores alike."""
+    """The scorer of a remote model, of which nothing is known here: candidates keep their order."""
 
     reads_history = False
 

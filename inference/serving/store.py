@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID_FILE = "store_id"
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 5  # a process that starts does not wait longer for a check
 
 
 class ForeignStoreError(Exception):

@@ -37,7 +37,7 @@ def terms_of(text: str) -> list[str]:
 
 def softmax(logits: Floats) -> Floats:
     """Return probabilities (m, labels)."""
-    raised = np.exp(logits - logits.max(1, keepdims=True))
+    raised = np.exp(logits - logits.max(1, keepdims=True))  # the largest is 1: none overflows
     probabilities: Floats = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
     return probabilities
 

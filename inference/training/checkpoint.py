@@ -32,10 +32,10 @@ def save_checkpoint(
     """Write a checkpoint after `step` steps.
 
     Args:
-        folder: where; None keeps nothing.
+        folder: where; None writes nothing.
         step: how many steps are behind.
         model: its tensors.
-        optimiser: its moments are kept too.
+        optimiser: its moments are saved too.
         extra: whatever else the loop must remember.
     """
     if folder is None:
@@ -50,19 +50,19 @@ def save_checkpoint(
     plain = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
     save_file(plain, new, metadata={"step": json.dumps(step)})
     with new.open("rb") as file:
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # before the rename: a power cut must not leave an empty checkpoint
     new.replace(folder / NAME)
 
 
 class Checkpoint:
-    """A checkpoint that was found.
+    """A saved checkpoint.
 
     Attributes:
         step: how many steps are behind.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read it."""
+        """Read it into memory."""
         with safe_open(path, "pt") as file:
             self.step: int = json.loads(file.metadata()["step"])
         self._tensors = load_file(path)

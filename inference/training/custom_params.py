@@ -1,4 +1,4 @@
-"""Parameters of custom models: an endpoint that is asked over HTTP, or a class of a package."""
+"""Parameters of custom models: an endpoint over HTTP, or a class of a package."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EndpointParams:
-    """Where a custom model is asked over HTTP.
+    """Where a custom model answers over HTTP.
 
     Attributes:
-        url: asked by POST.
+        url: of the model; requests are POSTs.
         protocol: json, or v2 for the Open Inference Protocol.
         deadline_ms: how long it may take.
     """
@@ -45,7 +45,7 @@ def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
     """Read and check where an endpoint is.
 
     Raises:
-        ValueError: it cannot be asked.
+        ValueError: there is no such place.
     """
     endpoint = read_params(EndpointParams, params)
     if not endpoint.url.startswith(("http://", "https://")):
@@ -57,7 +57,7 @@ def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
 
 
 def check_deadline(deadline_ms: int) -> None:
-    """Check that a visitor can wait for a custom model.
+    """Check that a visitor can wait as long.
 
     Raises:
         ValueError: the deadline is out of range.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from inference.serving.artifact import Floats
 
-# An item that is hardly ever examined where it stood would otherwise outweigh all others.
+# Without a bound, an item that is hardly ever examined where it stood would outweigh all others.
 MAX_WEIGHT = 10.0
 
 

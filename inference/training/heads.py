@@ -121,7 +121,7 @@ class Heads(nn.Module):
             known: which of them are real, (b, h).
         """
         context = self.context()[history]
-        weights = (context @ self.attention + self.recency).masked_fill(~known, -1e9)
+        weights = (context @ self.attention + self.recency).masked_fill(~known, -1e9)  # no weight
         unit = (weights.softmax(1)[..., None] * context).sum(1)
         return unit @ self.items().T + self.bias
 
@@ -177,7 +177,8 @@ def _train_epoch(
 ) -> float:
     """Pass once over the units; return the mean loss."""
     rng = np.random.default_rng(seed)
-    torch.manual_seed(seed[0] * 100_003 + seed[1])  # for the dropout
+    # For the dropout. The factor, a prime, keeps the epochs of two seeds apart.
+    torch.manual_seed(seed[0] * 100_003 + seed[1])
     device = model.bias.device
     model.train()
     order, losses = rng.permutation(len(units)), []
@@ -185,7 +186,7 @@ def _train_epoch(
         chosen = order[start : start + params.batch]
         history, known, targets = _hide(units, chosen, params.history, len(model.bias), rng)
         scores = model.scores(history.to(device), known.to(device))
-        # What is in the history is not asked for, and may not be answered either.
+        # What is in the history is no target, and may not be answered either.
         shown = torch.zeros_like(scores, dtype=torch.bool)
         shown.scatter_(1, history.to(device), known.to(device))
         log_p = functional.log_softmax(scores.masked_fill(shown, -1e9), dim=1)
@@ -205,12 +206,13 @@ def _hide(
     items: int,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Split each unit's items at random into a history, newest first, and what is asked for."""
+    """Split each unit's items at random into a history, newest first, and targets."""
     history = np.zeros((len(chosen), max_items), dtype=np.int64)
     known = np.zeros((len(chosen), max_items), dtype=bool)
     targets = np.zeros((len(chosen), items), dtype=np.float32)
     for row, unit in enumerate(chosen):
         liked, weights = units[unit]
+        # Between few and nearly all: units in traffic have histories of any length.
         keep = rng.random(len(liked)) < rng.uniform(0.3, 0.95)
         keep[rng.integers(len(liked))] = True
         hidden = rng.integers(len(liked))
@@ -221,7 +223,7 @@ def _hide(
         # A like where few look says more than one where all look.
         targets[row, liked] = weights
         targets[row, np.setdiff1d(liked, np.setdiff1d(liked[~keep], shown))] = 0.0
-        # Every unit counts alike, up to a root of how much it was asked.
+        # A unit of many targets counts more than one of few, by the square root.
         targets[row] /= max(math.sqrt(targets[row].sum()), 1.0)
     return torch.from_numpy(history), torch.from_numpy(known), torch.from_numpy(targets)
 

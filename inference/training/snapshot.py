@@ -162,7 +162,7 @@ def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
     Raises:
         OSError: the folder cannot be written; nothing of it is left there.
     """
-    # Web processes import this module for its dataclasses; they have no use for pyarrow.
+    # Web processes import this module for its dataclasses, and have no use for pyarrow.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 

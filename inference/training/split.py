@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Examples, Likes
 
 HELD_OUT = 0.2
-MIN_LIKES = 5
+MIN_LIKES = 5  # a fifth of them is one like
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
         if item not in index:
             continue
         mine = rows.setdefault(unit, [])
-        # A like that was repeated at once says nothing new.
+        # A like that was repeated soon says nothing new; 50 likes later it does.
         if all(index[item] != known for known, *_ in mine[-50:]):
             mine.append((index[item], at, lives, seen))
     return [
