@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from hashlib import sha256
 
 from growthbook import GrowthBook
@@ -15,6 +16,12 @@ from experiments.assignment import ExperimentRule, Targeting, VariantRule, assig
 from experiments.assignment.bulk import assign_many
 
 REPEATS = 5
+VARIANTS = tuple(VariantRule(f"v{n}", w) for n, w in enumerate((0.4, 0.3, 0.3)))
+CONDITION = {"country": {"$in": ["DE", "FR"]}}
+PLAIN = ExperimentRule("k", "salt", 0.9, VARIANTS)
+TARGETED = ExperimentRule("k", "salt", 0.9, VARIANTS, checks=(Targeting(CONDITION),))
+ATTRIBUTES = {"country": "DE", "plan": "pro"}
+Contender = Callable[[list[str]], None]
 
 
 def _seconds(call) -> float:
@@ -23,7 +30,41 @@ def _seconds(call) -> float:
     return time.perf_counter() - start
 
 
-def _unleash(home: str):
+def _assign_one_by_one(units: list[str]) -> None:
+    for unit in units:
+        assign(TARGETED, unit, ATTRIBUTES)
+
+
+def _assign_at_once(units: list[str]) -> None:
+    assign_many(PLAIN, units)
+
+
+def _hash_only(units: list[str]) -> None:
+    for unit in units:
+        sha256(unit.encode()).digest()
+
+
+def _growthbook() -> Contender:
+    """Return GrowthBook's SDK with the same rule."""
+    rule = {
+        "coverage": 0.9,
+        "weights": [0.4, 0.3, 0.3],
+        "variations": ["a", "b", "c"],
+        "hashVersion": 2,
+        "seed": "salt",
+        "condition": CONDITION,
+    }
+    sdk = GrowthBook(features={"k": {"defaultValue": "none", "rules": [rule]}})
+
+    def evaluate(units: list[str]) -> None:
+        for unit in units:
+            sdk.set_attributes({**ATTRIBUTES, "id": unit})
+            sdk.eval_feature("k")
+
+    return evaluate
+
+
+def _unleash(home: str) -> Contender:
     """Return Unleash's engine with the same rule."""
     target = f"{home}/unleash"
     subprocess.run(
@@ -46,73 +87,39 @@ def _unleash(home: str):
     }
     flag = {"name": "k", "type": "experiment", "enabled": True, "strategies": [strategy]}
     engine.take_state(json.dumps({"version": 1, "features": [flag]}))
-    return engine
+
+    def evaluate(units: list[str]) -> None:
+        for unit in units:
+            engine.get_variant("k", {**ATTRIBUTES, "userId": unit})
+
+    return evaluate
 
 
 def run(size: str, home: str) -> None:
     units = [f"user-{n}" for n in range(200_000 if size == "full" else 20_000)]
-    variants = tuple(VariantRule(f"v{n}", w) for n, w in enumerate((0.4, 0.3, 0.3)))
-    condition = {"country": {"$in": ["DE", "FR"]}}
-    plain = ExperimentRule("k", "salt", 0.9, variants)
-    rule = ExperimentRule("k", "salt", 0.9, variants, checks=(Targeting(condition),))
-    attributes = {"country": "DE", "plan": "pro"}
-    features = {
-        "k": {
-            "defaultValue": "none",
-            "rules": [
-                {
-                    "coverage": 0.9,
-                    "weights": [0.4, 0.3, 0.3],
-                    "variations": ["a", "b", "c"],
-                    "hashVersion": 2,
-                    "seed": "salt",
-                    "condition": condition,
-                }
-            ],
-        }
+    few = units[: len(units) // 10]  # the peers are slower
+    contenders = {
+        "ours": (_assign_one_by_one, units),
+        "growthbook": (_growthbook(), few),
+        "unleash": (_unleash(home), few),
+        "bulk": (_assign_at_once, units),
+        "bare": (_hash_only, units),
     }
-    gb = GrowthBook(features=features)
-
-    def ours() -> None:
-        for unit in units:
-            assign(rule, unit, attributes)
-
-    few = units[: len(units) // 10]
-
-    def peer() -> None:
-        for unit in few:
-            gb.set_attributes({**attributes, "id": unit})
-            gb.eval_feature("k")
-
-    unleash = _unleash(home)
-
-    def other() -> None:
-        for unit in few:
-            unleash.get_variant("k", {**attributes, "userId": unit})
-
-    def bulk() -> None:
-        assign_many(plain, units)
-
-    def bare() -> None:
-        for unit in units:
-            sha256(unit.encode()).digest()
-
-    single, bulks, peers, others, bares = [], [], [], [], []
+    times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(REPEATS):
-        single.append(_seconds(ours) / len(units) * 1e6)
-        peers.append(_seconds(peer) / len(few) * 1e6)
-        others.append(_seconds(other) / len(few) * 1e6)
-        bulks.append(_seconds(bulk) / len(units) * 1e6)
-        bares.append(_seconds(bare) / len(units) * 1e6)
-    one, one_spread = median_of(single)
-    many, many_spread = median_of(bulks)
-    bare_time, _ = median_of(bares)
+        for name, (call, those) in contenders.items():
+            times[name].append(_seconds(lambda call=call, those=those: call(those)) / len(those) * 1e6)
+    one, one_spread = median_of(times["ours"])
+    many, many_spread = median_of(times["bulk"])
+    growthbook, unleash, bare = (
+        median_of(times[name])[0] for name in ("growthbook", "unleash", "bare")
+    )
     rows = [
-        Row("one assignment in process (peer: growthbook SDK)", one, "µs", median_of(peers)[0], None,
+        Row("one assignment in process (peer: growthbook SDK)", one, "µs", growthbook, None,
             "ratio_to_peer >= 6", higher_is_better=False, spread=one_spread),
-        Row("the same (peer: the engine of UnleashClient)", one, "µs", median_of(others)[0], None,
+        Row("the same (peer: the engine of UnleashClient)", one, "µs", unleash, None,
             higher_is_better=False, spread=one_spread),
-        Row("many units at once, a unit (peer: our single call; limit: bare SHA-256 loop)", many, "µs", one, bare_time,
+        Row("many units at once, a unit (peer: our single call; limit: bare SHA-256 loop)", many, "µs", one, bare,
             "share_of_limit >= 0.6", higher_is_better=False, spread=many_spread),
     ]  # fmt: skip
     notes = (

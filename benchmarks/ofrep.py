@@ -5,73 +5,39 @@ And the cost of routing a recommend among 1, 20 and 200 running experiments, in 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import random
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
-import httpx2
-import psycopg
-
 from benchmarks.load import measure, request_bytes
 from benchmarks.results import Row, median_of, write_result
-from benchmarks.stage import UNITS, body, free_port, staged
+from benchmarks.stage import UNITS, body, staged
+from benchmarks.unleash import frontend_request, unleash
 
 FLAGS = 20
-UNLEASH = "unleash-server@8.2.0"
-ADMIN, FRONTEND = "*:*.admin", "default:development.frontend"
 
 
 def run(size: str, home: str) -> None:
     seconds, repeats = (5.0, 5) if size == "full" else (1.0, 2)
+    order = list(range(UNITS))
+    random.Random(0).shuffle(order)
     with staged(home, peer=False) as stage:
         _define_flags(stage.project_id)
-        with _unleash(stage, Path(home)) as unleash_port:
-            numbers = itertools.count()
-            order = list(range(UNITS))
-            random.Random(0).shuffle(order)
-            ours = [
-                request_bytes(
-                    "POST",
-                    "/ofrep/v1/evaluate/flags",
-                    body({"context": {"targetingKey": f"user-{n}", "country": "DE"}}),
-                    stage.public,
-                )
-                for n in order
-            ]
-            theirs = [
-                b"GET /api/frontend?userId=user-%d&country=DE HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
-                b"Authorization: %s\r\n\r\n" % (n, FRONTEND.encode())
-                for n in order
-            ]
-            empty = request_bytes("GET", "/healthz")
-            rates, peers, limits = [], [], []
-            for _ in range(repeats):
-                for port, ready, keep_alive in (
-                    (stage.port, ours, rates),
-                    (unleash_port, theirs, peers),
-                    (stage.port, [empty], limits),
-                ):
-                    if port == 0:
-                        continue
-                    measured = measure(
-                        port,
-                        lambda ready=ready: ready[next(numbers) % len(ready)],
-                        connections=64,
-                        seconds=seconds,
-                    )
-                    if measured.errors:
-                        raise RuntimeError(f"{measured.errors} failed: {measured.first_error!r}")
-                    keep_alive.append(measured.requests_per_second)
-    rate, spread = median_of(rates)
-    beside = median_of(peers)[0] if peers else None
+        with unleash(stage.database_url, Path(home), flags=FLAGS) as unleash_port:
+            targets = {
+                "ours": (stage.port, _our_requests(order, stage.public)),
+                "peer": (unleash_port, [frontend_request(n) for n in order]),
+                "limit": (stage.port, [request_bytes("GET", "/healthz")]),
+            }
+            if not unleash_port:
+                del targets["peer"]
+            rates = _interleave(targets, seconds, repeats)
+    rate, spread = median_of(rates["ours"])
+    beside = median_of(rates["peer"])[0] if "peer" in rates else None
     rows = [
         Row(f"OFREP bulk of {FLAGS} flags (peer: Unleash's frontend API)", rate, "requests/s", beside,
-            median_of(limits)[0], "ratio_to_peer >= 5" if beside else "", spread=spread),
+            median_of(rates["limit"])[0], "ratio_to_peer >= 5" if beside else "", spread=spread),
         *[_routing(count) for count in (1, 20, 200)],
     ]  # fmt: skip
     notes = (
@@ -80,6 +46,38 @@ def run(size: str, home: str) -> None:
         "a unit's variant among so many experiments of one surface, in ranges of one layer."
     )
     write_result("ofrep", size, rows, notes)
+
+
+def _our_requests(order: list[int], key: str) -> list[bytes]:
+    return [
+        request_bytes(
+            "POST",
+            "/ofrep/v1/evaluate/flags",
+            body({"context": {"targetingKey": f"user-{n}", "country": "DE"}}),
+            key,
+        )
+        for n in order
+    ]
+
+
+def _interleave(
+    targets: dict[str, tuple[int, list[bytes]]], seconds: float, repeats: int
+) -> dict[str, list[float]]:
+    """Measure each target in turn; return its requests per second, one of each round."""
+    numbers = itertools.count()
+    rates: dict[str, list[float]] = {name: [] for name in targets}
+    for _ in range(repeats):
+        for name, (port, ready) in targets.items():
+            measured = measure(
+                port,
+                lambda ready=ready: ready[next(numbers) % len(ready)],
+                connections=64,
+                seconds=seconds,
+            )
+            if measured.errors:
+                raise RuntimeError(f"{measured.errors} failed: {measured.first_error!r}")
+            rates[name].append(measured.requests_per_second)
+    return rates
 
 
 def _define_flags(project_id: int) -> None:
@@ -108,82 +106,6 @@ def _define_flags(project_id: int) -> None:
     # The bench's other experiment is no flag of the page.
     surface.project.experiments.filter(key="bench").update(state="ended", ended_at="2026-01-01T00:00Z")
     time.sleep(3)
-
-
-@contextlib.contextmanager
-def _unleash(stage, home: Path):
-    """Install and start Unleash; port 0 where npm is not at hand."""
-    if not shutil.which("npm"):
-        yield 0
-        return
-    folder = home / "unleash"
-    folder.mkdir()
-    (folder / "package.json").write_text('{"private": true}')
-    subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", UNLEASH],
-        cwd=folder,
-        check=True,
-    )
-    parts = psycopg.conninfo.conninfo_to_dict(stage.database_url)
-    with psycopg.connect(stage.database_url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE unleash")
-    port = free_port()
-    script = Path(__file__).parent / "peers" / "unleash.mjs"
-    process = subprocess.Popen(
-        [
-            "node",
-            str(script),
-            str(folder),
-            str(parts["host"]),
-            "unleash",
-            str(parts["user"]),
-            str(port),
-        ],
-        env={
-            **os.environ,
-            "NODE_ENV": "production",
-            "CHECK_VERSION": "false",
-            "SDK_API_RATE_LIMIT_PER_MINUTE": "100000000",
-            "TOKEN_AUTHENTICATION_RATE_LIMIT_PER_MINUTE": "100000000",
-        },
-    )
-    try:
-        client = httpx2.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": ADMIN}, timeout=30
-        )
-        for _ in range(600):
-            with contextlib.suppress(httpx2.HTTPError):
-                if client.get("/health").status_code == 200:
-                    break
-            time.sleep(0.2)
-        for n in range(FLAGS):
-            place = "/api/admin/projects/default/features"
-            client.post(place, json={"name": f"flag-{n}", "type": "experiment"}).raise_for_status()
-            at = f"{place}/flag-{n}/environments/development"
-            variants = [
-                {"name": name, "weight": 500, "weightType": "variable", "stickiness": "userId"}
-                for name in ("control", "treatment")
-            ]
-            client.post(
-                f"{at}/strategies",
-                json={
-                    "name": "flexibleRollout",
-                    "parameters": {"rollout": "100", "stickiness": "userId", "groupId": f"flag-{n}"},
-                    "variants": variants,
-                },
-            ).raise_for_status()
-            client.post(f"{at}/on").raise_for_status()
-        for _ in range(100):  # its frontend API reads changes now and then
-            answer = client.get("/api/frontend?userId=1", headers={"Authorization": FRONTEND}).json()
-            if len(answer.get("toggles", [])) == FLAGS:
-                break
-            time.sleep(0.3)
-        else:
-            raise RuntimeError(f"Unleash answers {answer}")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def _routing(count: int) -> Row:

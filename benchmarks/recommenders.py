@@ -8,13 +8,16 @@ plain dense EASE keeps every weight.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.movielens import K, split_movielens
+from benchmarks.movielens import K, Stage, split_movielens
 from benchmarks.results import Row, write_result
 from inference.evaluation.gate import GateRule, Rival, Serving, judge
+from inference.evaluation.scores import Scores
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import artifact_bytes, save_artifact
@@ -25,99 +28,99 @@ PLAIN = ("popularity", "frozen-text", "item-knn", "ease", "als", "two-tower")
 TUNED = (("tuned-two-tower", {"method": "lora"}), ("bert", {"method": "full", "steps": 300}))
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """One fit, and what it costs.
+
+    Attributes:
+        scores: of its rankings of what is held out.
+        training_s: seconds of the fit.
+        ranking_ms: milliseconds per user of ranking the catalogue.
+        artifact_mib: size on disk.
+    """
+
+    scores: Scores
+    training_s: float
+    ranking_ms: float
+    artifact_mib: float
+
+
 def run(size: str, home: str) -> None:
     root = Path(home)
     stage = split_movielens(root)
-    data, judged, past, encoder = stage.data, stage.judged, stage.past, stage.encoder
-    scores_of = stage.scores_of
-
-    def measure(name, params, seed=0):
-        options = FitOptions(seed=seed, params=params, encoder=encoder)
-        start = time.perf_counter()
-        draft = RECOMMENDERS[name].fit(data, options)
-        seconds = time.perf_counter() - start
-        digest = save_artifact(root, draft)
-        ranker = Ranker(root, digest)
-        start = time.perf_counter()
-        ranked = ranker.candidates([liked[::-1][:50] for liked in past], past, K)
-        each = (time.perf_counter() - start) / len(past) * 1000
-        return scores_of(ranked), seconds, each, artifact_bytes(root, digest) / 2**20
-
-    rows, notes, rankings = [], [], {}
     seeds = 5 if size == "full" else 2
-    for name, params in [*((name, {}) for name in PLAIN), *(TUNED if size == "full" else ())]:
-        many = RECOMMENDERS[name].seeds > 1
-        measured = [measure(name, params, seed) for seed in range(seeds if many else 1)]
-        rankings[name] = [scores for scores, *_ in measured]
-        first = measured[0]
-        for metric in ("ndcg", "recall", "hit_rate"):
-            values = np.mean([scores.per_unit[metric] for scores in rankings[name]], axis=0)
-            low, high = _interval(values)
-            rows.append(
-                Row(
-                    f"{name}: {metric}@10 ({low:.4f} to {high:.4f})",
-                    float(values.mean()),
-                    "share",
-                    None,
-                    None,
-                )
-            )
-        rows += [
-            Row(f"{name}: coverage@10", float(np.mean([s.whole["coverage"] for s in rankings[name]])), "share", None, None),
-            Row(f"{name}: training", first[1], "s", None, None, higher_is_better=False),
-            Row(f"{name}: ranking the catalogue, a user", first[2], "ms", None, None, higher_is_better=False),
-            Row(f"{name}: artifact", first[3], "MiB", None, None, higher_is_better=False),
-        ]  # fmt: skip
-    popular = rankings["popularity"][0]
-    for seed, scores in enumerate(rankings["two-tower"]):
-        difference = scores.per_unit["hit_rate"] - popular.per_unit["hit_rate"]
-        low, _ = _interval(difference)
-        rows.append(
-            Row(
-                f"two-tower, seed {seed}: hit rate above popularity, lower end of 95 %",
-                low,
-                "share",
-                None,
-                None,
-                "ours >= 0.0001",
-            )
-        )
-    gate = judge(
-        Rival("popularity", popular),
-        rankings["frozen-text"],
-        Serving(0.1, 1),
-        GateRule(),
-        random_seed=0,
-    )
-    rows.append(
-        Row(
-            "frozen-text passes the gate against popularity",
-            float(gate.passed),
-            "times",
-            None,
-            None,
-            "ours <= 0",
-            higher_is_better=False,
-        )
-    )
-    for name, ranked in _peers(data, judged, past):
-        ours = float(np.mean([s.mean("ndcg") for s in rankings[name]]))
-        theirs = scores_of(ranked).mean("ndcg")
-        rows.append(
-            Row(
-                f"{name}: ndcg@10 beside the peer's own code",
-                ours,
-                "share",
-                theirs,
-                None,
-                "ratio_to_peer >= 0.98",
-            )
-        )
+    fitted = {
+        name: [
+            _fit(root, stage, name, params=params, seed=seed)
+            for seed in range(seeds if RECOMMENDERS[name].seeds > 1 else 1)
+        ]
+        for name, params in [*((name, {}) for name in PLAIN), *(TUNED if size == "full" else ())]
+    }
+    scores = {name: [fit.scores for fit in fits] for name, fits in fitted.items()}
+    rows = [row for name, fits in fitted.items() for row in _rows_of(name, fits)]
+    rows += _above_popularity(scores)
+    rows.append(_passes_gate(scores))
+    rows += _beside_peers(stage, scores)
     notes = (
-        f"{len(judged)} users with something to find, {seeds} seeds for what is random. Training is one fit on one thread. "
+        f"{len(stage.judged)} users with something to find, {seeds} seeds for what is random. Training is one fit on one thread. "
         "Peers: implicit 0.7 scoring the users it was fitted on; EASE with every weight and the user's whole history."
     )
     write_result("recommenders", size, rows, notes, ("torch", "transformers", "implicit"))
+
+
+def _fit(root: Path, stage: Stage, name: str, *, params: dict, seed: int) -> Fitted:
+    options = FitOptions(seed=seed, params=params, encoder=stage.encoder)
+    start = time.perf_counter()
+    draft = RECOMMENDERS[name].fit(stage.data, options)
+    seconds = time.perf_counter() - start
+    digest = save_artifact(root, draft)
+    ranker = Ranker(root, digest)
+    start = time.perf_counter()
+    ranked = ranker.candidates([liked[::-1][:50] for liked in stage.past], stage.past, K)
+    each = (time.perf_counter() - start) / len(stage.past) * 1000
+    return Fitted(stage.scores_of(ranked), seconds, each, artifact_bytes(root, digest) / 2**20)
+
+
+def _rows_of(name: str, fits: list[Fitted]) -> list[Row]:
+    """Quality over all seeds, costs of the first."""
+    rows = []
+    for metric in ("ndcg", "recall", "hit_rate"):
+        values = np.mean([fit.scores.per_unit[metric] for fit in fits], axis=0)
+        low, high = _interval(values)
+        what = f"{name}: {metric}@10 ({low:.4f} to {high:.4f})"
+        rows.append(Row(what, float(values.mean()), "share", None, None))
+    first = fits[0]
+    coverage = float(np.mean([fit.scores.whole["coverage"] for fit in fits]))
+    return [
+        *rows,
+        Row(f"{name}: coverage@10", coverage, "share", None, None),
+        Row(f"{name}: training", first.training_s, "s", None, None, higher_is_better=False),
+        Row(f"{name}: ranking the catalogue, a user", first.ranking_ms, "ms", None, None, higher_is_better=False),
+        Row(f"{name}: artifact", first.artifact_mib, "MiB", None, None, higher_is_better=False),
+    ]  # fmt: skip
+
+
+def _above_popularity(scores: dict[str, list[Scores]]) -> Iterator[Row]:
+    popular = scores["popularity"][0].per_unit["hit_rate"]
+    for seed, ours in enumerate(scores["two-tower"]):
+        low, _ = _interval(ours.per_unit["hit_rate"] - popular)
+        what = f"two-tower, seed {seed}: hit rate above popularity, lower end of 95 %"
+        yield Row(what, low, "share", None, None, "ours >= 0.0001")
+
+
+def _passes_gate(scores: dict[str, list[Scores]]) -> Row:
+    popular = Rival("popularity", scores["popularity"][0])
+    gate = judge(popular, scores["frozen-text"], Serving(0.1, 1), GateRule(), random_seed=0)
+    what = "frozen-text passes the gate against popularity"
+    return Row(what, float(gate.passed), "times", None, None, "ours <= 0", higher_is_better=False)
+
+
+def _beside_peers(stage: Stage, scores: dict[str, list[Scores]]) -> Iterator[Row]:
+    for name, ranked in _peers(stage.data, stage.judged, stage.past):
+        ours = float(np.mean([s.mean("ndcg") for s in scores[name]]))
+        theirs = stage.scores_of(ranked).mean("ndcg")
+        what = f"{name}: ndcg@10 beside the peer's own code"
+        yield Row(what, ours, "share", theirs, None, "ratio_to_peer >= 0.98")
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

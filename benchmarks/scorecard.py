@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,28 @@ def run(size: str, home: str) -> None:
     _write(file, units)
     peers = _peers(file)
     limit = _one_pass(file, home)
+    card, from_rows = _measure_rows(file)
+    estimate = card.last.result.comparisons[0].effect.estimate
+    if abs(estimate / peers["estimate"][0] - 1) > 1e-6:
+        raise SystemExit(f"ours == {estimate}, tea-tasting == {peers['estimate'][0]}: must agree.")
+    from_totals = _measure_totals(card)
+    versions = ", ".join(
+        line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")
+    )
+    write_result(
+        "scorecard", size,
+        [*_rows_beside(peers["rows"], from_rows, limit, units), *_totals_beside(peers["totals"], from_totals)],
+        f"{METRICS} means, each with a covariate (CUPED), two variants; Parquet, two threads for everybody. "
+        f"The peers' environment: {versions}. The first estimate agrees with tea-tasting's to 1e-6.",
+        ("duckdb", "scipy"),
+    )  # fmt: skip
+
+
+def _measure_rows(file: Path):
+    """Return the scorecard of a file, and the seconds that it takes with their spread."""
     from experiments.scorecards.scorecard import Question, judge
     from experiments.scorecards.unit_file import MetricColumn, UnitFile
     from experiments.scorecards.unit_reader import read_units
-    from experiments.stats.effects import compare, critical_value
     from experiments.stats.policy import Policy
 
     columns = [MetricColumn(f"m{n}", "mean", f"y{n}", covariate=f"x{n}") for n in range(METRICS)]
@@ -39,50 +58,46 @@ def run(size: str, home: str) -> None:
     def recompute():
         return judge(read_units(UnitFile(file, "variant", columns)), question)
 
-    card = recompute()
-    estimate = card.last.result.comparisons[0].effect.estimate
-    if abs(estimate / peers["estimate"][0] - 1) > 1e-6:
-        raise SystemExit(f"ours == {estimate}, tea-tasting == {peers['estimate'][0]}: must agree.")
-    seconds, spread = median_of([_time(recompute) for _ in range(REPEATS)])
+    return recompute(), median_of([_time(recompute) for _ in range(REPEATS)])
+
+
+def _measure_totals(card) -> tuple[float, str]:
+    """Milliseconds from totals to p-values and intervals, with their spread."""
+    from experiments.stats.effects import compare, critical_value
+
     totals = [card.file.looks[-1].summaries[f"m{n}"] for n in range(METRICS)]
-    z = critical_value(0.05)
+    z, many = critical_value(0.05), 200
 
-    def from_totals() -> None:
-        for sides in totals:
-            effect = compare("mean", sides["0"], sides["1"])
-            _ = effect.p_value, effect.interval(z), effect.lift_interval(z)
+    def compute() -> None:
+        for _ in range(many):
+            for sides in totals:
+                effect = compare("mean", sides["0"], sides["1"])
+                _ = effect.p_value, effect.interval(z), effect.lift_interval(z)
 
-    many = 200
-    each, each_spread = median_of(
-        [_time(lambda: [from_totals() for _ in range(many)]) / many * 1000 for _ in range(REPEATS)]
+    return median_of([_time(compute) / many * 1000 for _ in range(REPEATS)])
+
+
+def _rows_beside(
+    peers: dict[str, float], ours: tuple[float, str], limit: float, units: int
+) -> Iterator[Row]:
+    seconds, spread = ours
+    for name, theirs in sorted(peers.items(), key=lambda pair: pair[1]):
+        best = theirs == min(peers.values())
+        yield Row(f"recompute from {units:,} rows, beside {name}", seconds, "s", theirs, limit,
+                  "ratio_to_peer >= 5" if best else "", higher_is_better=False, spread=spread)  # fmt: skip
+    yield Row("the same, beside one aggregate pass in PostgreSQL", seconds, "s", None, limit,
+              "share_of_limit >= 0.5", higher_is_better=False, spread=spread)  # fmt: skip
+
+
+def _totals_beside(peers: dict[str, float], ours: tuple[float, str]) -> Iterator[Row]:
+    each, spread = ours
+    for name, theirs in sorted(peers.items(), key=lambda pair: pair[1]):
+        best = theirs == min(peers.values())
+        yield Row(f"from totals, beside {name}", each, "ms", theirs * 1000, None,
+                  "ratio_to_peer >= 20" if best else "", higher_is_better=False, spread=spread)  # fmt: skip
+    yield Row(
+        "from totals", each, "ms", None, None, "ours <= 0.2", higher_is_better=False, spread=spread
     )
-    rows = []
-    for name, theirs in sorted(peers["rows"].items(), key=lambda pair: pair[1]):
-        best = theirs == min(peers["rows"].values())
-        rows.append(
-            Row(f"recompute from {units:,} rows, beside {name}", seconds, "s", theirs, limit,
-                "ratio_to_peer >= 5" if best else "", higher_is_better=False, spread=spread)
-        )  # fmt: skip
-    rows.append(
-        Row("the same, beside one aggregate pass in PostgreSQL", seconds, "s", None, limit,
-            "share_of_limit >= 0.5", higher_is_better=False, spread=spread)
-    )  # fmt: skip
-    for name, theirs in sorted(peers["totals"].items(), key=lambda pair: pair[1]):
-        best = theirs == min(peers["totals"].values())
-        rows.append(
-            Row(f"from totals, beside {name}", each, "ms", theirs * 1000, None,
-                "ratio_to_peer >= 20" if best else "", higher_is_better=False, spread=each_spread)
-        )  # fmt: skip
-    rows.append(Row("from totals", each, "ms", None, None, "ours <= 0.2", higher_is_better=False, spread=each_spread))  # fmt: skip
-    versions = ", ".join(
-        line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")
-    )
-    write_result(
-        "scorecard", size, rows,
-        f"{METRICS} means, each with a covariate (CUPED), two variants; Parquet, two threads for everybody. "
-        f"The peers' environment: {versions}. The first estimate agrees with tea-tasting's to 1e-6.",
-        ("duckdb", "scipy"),
-    )  # fmt: skip
 
 
 def _time(call) -> float:
