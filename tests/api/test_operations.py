@@ -316,3 +316,54 @@ def test_a_bad_body_changes_nothing(world, operation):
         assert answer.status_code == status, f"{content[:40]}: {answer.text}"
         assert answer.json()
     assert world.rows() == before
+
+
+@walk([one for one in MANAGEMENT if one.fields])
+def test_an_unknown_field_is_refused_with_the_nearest_known_one(world, operation):
+    before = world.rows()
+    address = world.address(operation.path)
+    *_, nearest = sorted(operation.fields, key=len)
+    misspelt = f"{nearest}_"
+    for sent, hint in [
+        ("no_such_field", "must be one of '"),
+        (misspelt, f"the nearest is '{nearest}'"),
+    ]:
+        for body in ({sent: 1}, {**operation.body, sent: 1}):
+            answer = world.ask(operation.method, address, world.shop.secret, json=body)
+            assert answer.status_code == 400, answer.text
+            error = answer.json()["error"]
+            assert (error["code"], error["field"]) == ("invalid_value", sent)
+            assert error["message"].startswith(f"{sent}: unknown field, {hint}"), error["message"]
+    assert world.rows() == before
+
+
+def test_an_unknown_field_of_an_object_in_a_body_is_refused(world):
+    before = world.rows()
+    variant = {"key": "a", "wieght": 0.5, "is_control": True}
+    body = {"variants": [{"key": "b", "weight": 0.5}, variant]}
+    answer = world.ask("patch", f"/v1/experiments/{MINE}", world.shop.secret, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == {
+        "code": "invalid_value",
+        "field": "variants.1.wieght",
+        "message": "variants.1.wieght: unknown field, the nearest is 'weight'.",
+    }
+    assert world.rows() == before
+
+
+def test_every_management_body_says_that_it_takes_no_other_field():
+    document = api.get_openapi_schema()
+    schemas = document["components"]["schemas"]
+    bodies = {
+        (method, path): about["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        for path, methods in document["paths"].items()
+        for method, about in methods.items()
+        if "requestBody" in about and about["tags"][0] not in FAST_LANE
+    }
+    assert bodies
+    taking_more = {
+        where
+        for where, ref in bodies.items()
+        if schemas[ref.rsplit("/", 1)[-1]].get("additionalProperties") is not False
+    }
+    assert not taking_more

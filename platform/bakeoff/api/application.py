@@ -84,7 +84,7 @@ def _on_no_key(request: HttpRequest, error: AuthenticationError) -> HttpResponse
 def _on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     first: dict[str, Any] = error.errors[0]
     parts = [str(part) for part in first["loc"] if part not in {"body", "payload", "query"}]
-    if first["type"] == "renamed":  # found in the object, not yet in one of its fields
+    if first["type"] in {"renamed", "unknown_field"}:  # found in the object, not in one of its fields
         parts.append(first["ctx"]["field"])
     field = ".".join(parts)
     return _answer(request, 400, "invalid_value", f"{field}: {first['msg']}.", field or None)

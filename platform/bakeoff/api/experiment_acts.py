@@ -13,6 +13,7 @@ from bakeoff.api.access import actor_of
 from bakeoff.api.draft_fields import find_experiment
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.experiment_schemas import DecisionOut, ExperimentOut
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
 from experiments.actions.check_variant import UnknownVariantError, check_variant
 from experiments.actions.explain_assignment import link_of
@@ -28,7 +29,7 @@ from inference.serving.changes import wait_until_read
 router = Router(tags=["experiments"])
 
 
-class ReasonIn(Schema):
+class ReasonIn(RequestSchema):
     """A person's reason."""
 
     reason: str = Field("", max_length=1000)
@@ -59,7 +60,7 @@ def _confirm(experiment: Experiment) -> Experiment:
     return experiment
 
 
-class ChangeIn(Schema):
+class ChangeIn(RequestSchema):
     """What changes while it runs; a field that is not named stays."""
 
     allocation: float | None = Field(None, gt=0, le=1)
@@ -84,7 +85,7 @@ def ramp(request: HttpRequest, key: str, payload: ChangeIn) -> Any:
     return _confirm(find_experiment(request, key))
 
 
-class SwitchIn(Schema):
+class SwitchIn(RequestSchema):
     """The kill switch."""
 
     enabled: bool
@@ -100,7 +101,7 @@ def set_enabled(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
     return _confirm(find_experiment(request, key))
 
 
-class LinkIn(Schema):
+class LinkIn(RequestSchema):
     """Which variant people may see, and for how many days."""
 
     variant: str = Field(min_length=1, max_length=64)

@@ -9,12 +9,13 @@ from ninja import Field, Schema
 
 from bakeoff.api.field_types import KEY
 from bakeoff.api.renamed import OldName, RenamedSchema
+from bakeoff.api.request_schema import RequestSchema
 from experiments.assignment.allocation import Hashing
 from experiments.kinds import Role
 from experiments.models import Experiment
 
 
-class VariantIn(Schema):
+class VariantIn(RequestSchema):
     """A variant to be: `model` is a version such as `two-tower@7`; a flag's has a `value` instead."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
@@ -24,7 +25,7 @@ class VariantIn(Schema):
     is_control: bool = False
 
 
-class ExperimentMetricIn(Schema):
+class ExperimentMetricIn(RequestSchema):
     """A metric and its role."""
 
     metric: str
@@ -32,21 +33,21 @@ class ExperimentMetricIn(Schema):
     margin: float = Field(0.05, ge=0, le=1000)
 
 
-class PrerequisiteIn(Schema):
+class PrerequisiteIn(RequestSchema):
     """Another experiment in which the unit must have one of some variants."""
 
     experiment: str = Field(min_length=1, max_length=100)
     variants: list[str] = Field(min_length=1, max_length=20)
 
 
-class RampStepIn(Schema):
+class RampStepIn(RequestSchema):
     """A share of the traffic, from some time after the start on."""
 
     after_seconds: float = Field(gt=0, le=31_536_000)
     allocation: float = Field(gt=0, le=1)
 
 
-class ExperimentIn(Schema):
+class ExperimentIn(RequestSchema):
     """An experiment to be."""
 
     key: str = Field(min_length=1, max_length=100, pattern=KEY)

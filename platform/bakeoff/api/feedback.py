@@ -12,6 +12,7 @@ from ninja import Field, Query, Router, Schema
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
 from experiments.kinds import FeedbackKind, FeedbackState
 from experiments.models import Experiment, Feedback
@@ -62,7 +63,7 @@ class FeedbackPage(Schema):
     next: int | None
 
 
-class ReviewIn(Schema):
+class ReviewIn(RequestSchema):
     """A state, and why; hidden and spam need a reason."""
 
     state: FeedbackState

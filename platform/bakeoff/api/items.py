@@ -10,6 +10,7 @@ from ninja import Field, Router, Schema
 from bakeoff.api.access import project_of
 from bakeoff.api.errors import REFUSALS
 from bakeoff.api.field_types import Properties
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.load_catalogue import write_items
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_TITLE
 from inference.actions.load_items import ItemDraft
@@ -18,7 +19,7 @@ router = Router(tags=["surfaces"])
 MAX_ITEMS = 1000
 
 
-class ItemIn(Schema):
+class ItemIn(RequestSchema):
     """An item to be, or what is to change."""
 
     item_id: str = Field(min_length=1, max_length=MAX_ID)
@@ -30,7 +31,7 @@ class ItemIn(Schema):
     )
 
 
-class ItemsIn(Schema):
+class ItemsIn(RequestSchema):
     """Items, at most 1,000 at once."""
 
     items: list[ItemIn] = Field(min_length=1, max_length=MAX_ITEMS)

@@ -14,12 +14,13 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.request_schema import RequestSchema
 from bakeoff.serving_keys import change_key, make_key, revoke_key
 
 router = Router(tags=["keys"])
 
 
-class KeyIn(Schema):
+class KeyIn(RequestSchema):
     """A key to be; without scopes it may do all that its kind may."""
 
     kind: Literal["pk", "sk"]
@@ -28,7 +29,7 @@ class KeyIn(Schema):
     allowed_origins: list[str] = Field(default_factory=list, max_length=50)
 
 
-class KeyChange(Schema):
+class KeyChange(RequestSchema):
     """What changes; what is not named stays."""
 
     scopes: list[str] | None = Field(None, max_length=10)

@@ -12,7 +12,8 @@ from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.field_types import KEY, Name
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
-from bakeoff.api.renamed import OldName, RenamedSchema
+from bakeoff.api.renamed import OldName
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
 from experiments.kinds import Direction, MetricKind, ValueKind, direction_of
@@ -28,7 +29,7 @@ def _read_direction(increase_is_good: object) -> object:
     return direction_of(increase_is_good=increase_is_good)
 
 
-class MetricIn(RenamedSchema):
+class MetricIn(RequestSchema):
     """A metric to be."""
 
     old_names = (

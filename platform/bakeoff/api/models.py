@@ -13,6 +13,7 @@ from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName, RenamedSchema
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
@@ -71,7 +72,7 @@ class RunOut(RenamedSchema):
         return run.version.label if run.version else None
 
 
-class TrainIn(RenamedSchema):
+class TrainIn(RequestSchema):
     """What is to be trained."""
 
     old_names = _ALGORITHM
@@ -80,14 +81,14 @@ class TrainIn(RenamedSchema):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class CompressIn(Schema):
+class CompressIn(RequestSchema):
     """How a version is compressed."""
 
     how: str = Field(description="int8, distil, prune or project.")
     size: int = Field(0, ge=0, le=100_000, description="Layers, heads or dimensions; 0 for int8.")
 
 
-class PromoteIn(Schema):
+class PromoteIn(RequestSchema):
     """Why an operator promotes a version."""
 
     reason: str = Field("", max_length=1000)

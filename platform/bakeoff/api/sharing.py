@@ -8,11 +8,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
+from pydantic import ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.field_types import KEY
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.put_group import put_group as write_group
 from experiments.actions.put_holdout import put_holdout as change_holdout
@@ -24,7 +26,7 @@ from experiments.reports.interaction_effect import interaction_effects
 router = Router(tags=["assignment"])
 
 
-class LayerIn(Schema):
+class LayerIn(RequestSchema):
     """A layer to be."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
@@ -41,6 +43,8 @@ class LayerSlotOut(Schema):
 
 class LayerOut(LayerIn):
     """A layer and who stands where in it."""
+
+    model_config = ConfigDict(extra="ignore")
 
     slots: list[LayerSlotOut]
 
@@ -66,7 +70,7 @@ def put_layer(request: HttpRequest, payload: LayerIn) -> Any:
     return make_layer(project=project_of(request), key=payload.key, by=actor_of(request))
 
 
-class HoldoutIn(Schema):
+class HoldoutIn(RequestSchema):
     """The share of units that no experiment takes."""
 
     share: float = Field(ge=0, le=0.5)
@@ -87,7 +91,7 @@ def put_holdout(request: HttpRequest, payload: HoldoutIn) -> Any:
         raise Problem(409, "wrong_state", f"{error}.", "share") from error
 
 
-class GroupIn(Schema):
+class GroupIn(RequestSchema):
     """A saved group to be: values of an attribute, or a condition."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
@@ -132,7 +136,7 @@ def list_interactions(request: HttpRequest) -> Any:
     return interaction_effects(project_of(request).pk)
 
 
-class AssignmentQuery(Schema):
+class AssignmentQuery(RequestSchema):
     """Whose assignments, and what a request would say."""
 
     unit_id: str = Field(min_length=1, max_length=200)

@@ -13,7 +13,8 @@ from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.field_types import KEY, Id, Name
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
-from bakeoff.api.renamed import OldName, RenamedSchema
+from bakeoff.api.renamed import OldName
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.change_surface import (
     CannotChangeSurfaceError,
     KindIsFixedError,
@@ -28,7 +29,7 @@ from inference.training.label_names import MAX_LABEL, MAX_LABELS
 router = Router(tags=["surfaces"])
 
 
-class SurfaceFields(RenamedSchema):
+class SurfaceFields(RequestSchema):
     """What may be set of a surface."""
 
     old_names = (OldName("retrain_recommender", "retrain_algorithm"),)
@@ -64,12 +65,11 @@ class SurfaceIn(SurfaceFields):
 class SurfacePatch(SurfaceFields):
     """What is to change: a field that is not named stays as it is."""
 
-    # A misspelt field would otherwise be a change that nobody sees not to happen.
-    model_config = ConfigDict(extra="forbid")
-
 
 class SurfaceOut(SurfaceIn):
     """A surface and its champion."""
+
+    model_config = ConfigDict(extra="ignore")
 
     champion: str | None = None
 

@@ -14,6 +14,7 @@ from bakeoff.accounts.change_project import change_project as save_project
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.renamed import OldName, RenamedSchema
+from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.erase_unit import CannotEraseError, erase_unit
 from experiments.actions.exclude_units import exclude_units
 from experiments.actions.export_unit import export_unit
@@ -22,13 +23,13 @@ from experiments.reports.activity import read_activity
 router = Router(tags=["units"])
 
 
-class UnitIn(Schema):
+class UnitIn(RequestSchema):
     """A unit, by any of its ids; in the body, because addresses end in logs."""
 
     unit_id: str = Field(min_length=1, max_length=200)
 
 
-class UnitsIn(Schema):
+class UnitsIn(RequestSchema):
     """Units, at most 1,000 at once."""
 
     unit_ids: list[str] = Field(min_length=1, max_length=1000)
@@ -65,7 +66,7 @@ class ProjectOut(RenamedSchema):
     max_events_per_minute: int
 
 
-class ProjectIn(RenamedSchema):
+class ProjectIn(RequestSchema):
     """What is to change."""
 
     old_names = _OLD_NAMES
