@@ -55,7 +55,7 @@ class RoleInline(TabularInline):
 
 @admin.register(Experiment)
 class ExperimentAdmin(AuditedAdmin):
-    list_display = ["key", "surface", "state", "against_gate", "started_at", "ended_at"]
+    list_display = ["key", "name", "surface", "state", "against_gate", "started_at", "ended_at"]
     list_filter = ["project", "state"]
     inlines = [VariantInline, RoleInline]
     readonly_fields = ["state", "started_at", "ended_at", "policy_sha256"]

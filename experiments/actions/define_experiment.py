@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from experiments.models import Layer
 
 
+# The column's width.
+MAX_EXPERIMENT_NAME = 200
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
@@ -69,6 +71,7 @@ class ExperimentDraft:
     key: str
     variants: Sequence[VariantDraft]
     metrics: Sequence[ExperimentMetricDraft]
+    name: str = ""
     hypothesis: str = ""
     owner: str = ""
     allocation: float = 1.0
@@ -113,9 +116,10 @@ def check_draft(draft: ExperimentDraft) -> None:
     """Refuse a draft that could not run.
 
     Raises:
-        CannotDefineError: a policy, weight, allocation or key that breaks its rule, a version of
-            another surface, or one that its gate refused and nobody answers for.
+        CannotDefineError: a name, policy, weight, allocation or key that breaks its rule, a version
+            of another surface, or one that its gate refused and nobody answers for.
     """
+    check_name(draft.name)
     try:
         policy = Policy.parse(draft.policy)
     except PolicyError as error:
@@ -137,6 +141,18 @@ def check_draft(draft: ExperimentDraft) -> None:
         raise CannotDefineError(
             f"segments == {list(draft.segments)}, must be at most {MAX_SEGMENTS} names of attributes.",
             field="segments",
+        )
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is too long.
+
+    Raises:
+        CannotDefineError: it is.
+    """
+    if len(name) > MAX_EXPERIMENT_NAME:
+        raise CannotDefineError(
+            f"name == {len(name)} characters, must be at most {MAX_EXPERIMENT_NAME}.", field="name"
         )
 
 
@@ -236,6 +252,7 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
     return {
         "surface": draft.surface,
         "key": draft.key,
+        "name": draft.name,
         "hypothesis": draft.hypothesis,
         "allocation": draft.allocation,
         "policy": dict(draft.policy),

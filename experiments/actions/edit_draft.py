@@ -34,6 +34,7 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
     return ExperimentDraft(
         surface=experiment.surface,
         key=experiment.key,
+        name=experiment.name,
         hypothesis=experiment.hypothesis,
         owner=experiment.owner,
         salt=experiment.salt,

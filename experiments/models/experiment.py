@@ -52,6 +52,9 @@ class Experiment(models.Model):
         "inference.Surface", on_delete=models.PROTECT, related_name="experiments"
     )
     key = models.SlugField(max_length=100)
+    name = models.CharField(
+        max_length=200, blank=True, help_text="What people call it; empty: pages show the key."
+    )
     hypothesis = models.TextField(blank=True)
     owner = models.CharField(max_length=150, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
@@ -160,6 +163,11 @@ class Experiment(models.Model):
 
     # Whether every web process serves the change that was just made; of this object, not stored.
     confirmed: bool | None = None
+
+    @property
+    def title(self) -> str:
+        """What pages call it: its name, or its key where it has none."""
+        return self.name or self.key
 
     @property
     def parsed_policy(self) -> Policy:

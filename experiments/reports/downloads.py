@@ -79,6 +79,7 @@ def _sheets(report: ExperimentReport) -> list[tuple[str, Sequence[str], Sequence
     """Return title, head and rows of each sheet."""
     experiment, verdict = report.experiment, report.verdict
     summary = [
+        ("name", experiment.title),
         ("experiment", experiment.key),
         ("surface", experiment.surface.key),
         ("state", experiment.state),

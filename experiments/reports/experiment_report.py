@@ -92,6 +92,7 @@ class ExperimentReport:
         experiment = self.experiment
         return {
             "experiment": experiment.key,
+            "name": experiment.name,
             "surface": experiment.surface.key,
             "state": experiment.state,
             "hypothesis": experiment.hypothesis,

@@ -151,7 +151,7 @@ def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
     """
     data, result = _data_of(experiment, look), look.parsed_result
     text = (
-        f"# {experiment.key}\n\nLook {look.number} of {look.taken_at:%Y-%m-%d %H:%M} UTC: "
+        f"# {experiment.title}\n\nExperiment `{experiment.key}`. Look {look.number} of {look.taken_at:%Y-%m-%d %H:%M} UTC: "
         f"**{result.action}**, {result.reason}.\n\nThe cells below recompute every difference and its "
         "interval from the totals (sums per variant, no unit), with SciPy alone."
     )

@@ -9,6 +9,8 @@ import pytest
 from django.db import connection, transaction
 
 from bakeoff.accounts.models import AuditEntry
+from experiments.actions.define_experiment import CannotDefineError
+from experiments.actions.rename_experiment import rename_experiment
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric, SavedGroup
 from tests.support import builders
@@ -23,6 +25,7 @@ def draft(shop, lane):
     other = builders.make_version(shop.surface, list(range(1, 11)))
     body = {
         "key": "careful",
+        "name": "Careful clicks",
         "surface": "home-feed",
         "hypothesis": "More clicks.",
         "variants": [
@@ -196,3 +199,32 @@ def test_a_group_of_a_megabyte_is_refused(lane, shop):
     answer = lane.client.put("/v1/groups", json=body, headers=headers)
     assert answer.status_code in {400, 413, 422}, answer.text
     assert not SavedGroup.objects.filter(project=shop.project).exists()
+
+
+def test_a_name_changes_in_any_state_and_is_part_of_no_rule(lane, shop, draft):
+    patch(lane, "careful", shop.secret, {"ramp": []})
+    running = start_experiment(experiment=draft, by="a test")
+    row, variants, metrics = everything_of(draft)
+    assert "Careful clicks" not in str(running.rule())
+    for name in ("Careful clicks, spring", "Careful clicks, spring", ""):
+        answer = patch(lane, "careful", shop.secret, {"name": name})
+        assert (answer.status_code, answer.json()["name"]) == (200, name)
+        assert everything_of(draft) == (row | {"name": name}, variants, metrics)
+    entries = AuditEntry.objects.filter(project=shop.project, action="rename").order_by("pk")
+    assert [entry.detail["changed"]["name"] for entry in entries] == [
+        ["Careful clicks", "Careful clicks, spring"],
+        ["Careful clicks, spring", ""],
+    ]
+    assert patch(lane, "careful", shop.secret, {"name": "x", "sticky": True}).status_code == 409
+
+
+def test_a_name_goes_with_a_draft_and_has_a_longest(lane, shop, draft):
+    assert draft.name == draft.title == "Careful clicks"
+    answer = patch(lane, "careful", shop.secret, {"name": "", "hypothesis": "Fewer hides."})
+    assert (answer.status_code, answer.json()["name"]) == (200, "")
+    draft.refresh_from_db()
+    assert draft.title == "careful"
+    answer = patch(lane, "careful", shop.secret, {"name": "x" * 201})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "name")
+    with pytest.raises(CannotDefineError, match=r"name == 201 characters, must be at most 200\."):
+        rename_experiment(experiment=draft, name="x" * 201, by="a test")

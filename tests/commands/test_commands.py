@@ -195,13 +195,13 @@ def test_experiments_from_a_shell(shop):
     slug = ["--project", shop.project.slug]
     builders.make_version(shop.surface, [1] * 10)
     define = ["experiments", "define", "trial", "--surface", "home-feed", "--control", "popularity@1",
-              "--treatment", "popularity@2", "--metric", "clicks", *slug]  # fmt: skip
+              "--treatment", "popularity@2", "--metric", "clicks", "--name", "A trial", *slug]  # fmt: skip
     run(*define)
     assert "exists already" in run(*define, status=2)
     assert "trial runs" in run("experiments", "start", "trial", *slug)
     assert "must be draft" in run("experiments", "start", "trial", *slug, status=1)
     run("experiments", "stop", "trial", *slug)
-    assert "trial" in run("experiments", "list", *slug)
+    assert "A trial" in run("experiments", "list", *slug)
 
 
 def test_keys_from_a_shell(lane, shop):

@@ -70,6 +70,21 @@ def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):
     assert book["Variants"].max_row == 3
 
 
+def test_files_say_the_name_and_the_key(shop, decided):
+    Experiment.objects.filter(pk=decided.pk).update(name="=Bolder covers")
+    client, key = sign_in(shop.project), decided.key
+    book = load_workbook(io.BytesIO(client.get(report_path(decided, "report.xlsx")).content))
+    rows = [(row[0].value, row[1].value) for row in book["Verdict"].rows]
+    assert rows[1:3] == [("name", "'=Bolder covers"), ("experiment", key)]
+    report = client.get(report_path(decided, "report.json")).json()
+    assert (report["name"], report["experiment"]) == ("=Bolder covers", key)
+    notebook = client.get(report_path(decided, "report.ipynb")).json()
+    text = "".join(notebook["cells"][0]["source"])
+    assert text.startswith(f"# =Bolder covers\n\nExperiment `{key}`. Look 1 of")
+    named = client.get(report_path(decided, "report.csv"))["Content-Disposition"]
+    assert named == f'attachment; filename="{key}.csv"'
+
+
 @pytest.mark.parametrize("action", ["ship", "roll_back", "keep_running"])
 def test_every_form_of_a_report_shows_the_p_value_that_decided(shop, action):
     clicks = {"ship": (1, 2), "roll_back": (2, 1), "keep_running": (1, 1)}[action]

@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import Rows
-from experiments.models import Feedback
+from experiments.models import Experiment, Feedback
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import report_path, sign_in
@@ -99,6 +99,19 @@ def test_the_film_site_asks_for_a_key_and_embeds(shop):
     ).content.decode()
     assert f'data-key="{shop.public}"' in page
     assert 'data-surface="home-feed"' in page
+
+
+def test_a_name_stands_before_the_key(shop):
+    experiment = shop.run_experiment()
+    Experiment.objects.filter(pk=experiment.pk).update(name="Bolder <covers>")
+    client = sign_in(shop.project)
+    listed = reverse("experiments", args=[shop.project.slug])
+    for address in ("/", listed, f"{listed}?q=bolder"):
+        row = client.get(address).content.decode().partition(f'data-experiment="{experiment.key}"')[2]
+        assert f'>Bolder &lt;covers&gt;</a> <span class="meta">{experiment.key}</span>' in row
+    report = client.get(report_path(experiment)).content.decode()
+    assert "<h1>Bolder &lt;covers&gt;</h1>" in report
+    assert f"{experiment.key} · " in report.partition("<h1>")[2]
 
 
 def test_what_a_user_wrote_is_escaped(shop):

@@ -112,12 +112,14 @@ def define(shop):
     address = reverse("experiments-new", args=[shop.project.slug])
     challenger = shop.surface.versions.exclude(pk=shop.champion.pk).get()
     body = {
-        "surface": shop.surface.pk, "key": "typed", "hypothesis": "Better.", "control": shop.champion.pk,
+        "surface": shop.surface.pk, "key": "typed", "name": "Typed by hand", "control": shop.champion.pk,
         "treatment": challenger.pk, "treatment_share": "50", "allocation": "100", "primary": shop.metric.pk,
         "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0",
         "window_hours": "24", "hashing": "sha256", "promote": "on",
     }  # fmt: skip
-    created = Experiment.objects.filter(project=shop.project, key="typed", state="draft")
+    created = Experiment.objects.filter(
+        project=shop.project, key="typed", name="Typed by hand", state="draft"
+    )
     page = reverse("report", args=[shop.project.slug, "typed"])
     return Step(
         address, body, created.exists, page, {"data_experiment": "typed", "data_state": "draft"}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+# What a browser sends of a box without a value; of a text without one it sends nothing.
+UNSENT = {"checkbox": "on", "radio": "on"}
+
 
 class _Reader(HTMLParser):
     def __init__(self, form_id: str) -> None:
@@ -21,7 +24,7 @@ class _Reader(HTMLParser):
         name, value = about.get("name") or "", about.get("value")
         kind = about.get("type", "text")
         if tag == "input" and name and (kind not in {"checkbox", "radio"} or "checked" in about):
-            self.fields.setdefault(name, []).append("on" if value is None else value)
+            self.fields.setdefault(name, []).append(UNSENT.get(kind, "") if value is None else value)
         elif tag == "select":
             self.select = name
         elif tag == "option" and "selected" in about and self.select:

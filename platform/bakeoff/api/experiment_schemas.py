@@ -10,6 +10,7 @@ from ninja import Field, Schema
 from bakeoff.api.field_types import KEY
 from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
+from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
 from experiments.assignment.allocation import Hashing
 from experiments.kinds import Role
 from experiments.models import Experiment
@@ -52,6 +53,11 @@ class ExperimentIn(RequestSchema):
 
     key: str = Field(min_length=1, max_length=100, pattern=KEY)
     surface: str
+    name: str = Field(
+        "",
+        max_length=MAX_EXPERIMENT_NAME,
+        description="What people call it; where it is empty, pages show the key.",
+    )
     hypothesis: str = Field("", max_length=5000)
     allocation: float = Field(1.0, gt=0, le=1)
     variants: list[VariantIn] = Field(min_length=2, max_length=20)
@@ -83,6 +89,7 @@ class ExperimentOut(Schema):
     """An experiment; `confirmed` is of a change: whether every web process serves it by now."""
 
     key: str
+    name: str
     surface: str
     state: str
     hypothesis: str

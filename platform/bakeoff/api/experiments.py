@@ -19,6 +19,7 @@ from experiments.actions.define_experiment import (
     define_experiment,
 )
 from experiments.actions.edit_draft import discard_draft, edit_draft
+from experiments.actions.rename_experiment import rename_experiment
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_for_programs
@@ -55,7 +56,7 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
 
 @router.patch("/experiments/{key}", response={200: ExperimentOut, **REFUSALS})
 def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> Any:
-    """Change the named fields of a draft; all others stay.
+    """Change the named fields of a draft; all others stay. `name` alone may change in any state.
 
     `policy` is merged field by field (null takes a field back to its default); lists are stated whole.
     """
@@ -72,6 +73,8 @@ def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> An
         return replace(stored, surface=surface, **draft_fields(surface, named))
 
     try:
+        if fields.keys() == {"name"}:
+            return rename_experiment(experiment=experiment, name=fields["name"], by=actor_of(request))
         return edit_draft(experiment=experiment, edit=edit, by=actor_of(request))
     except CannotDefineError as error:
         raise Problem(422, "cannot_define", str(error), error.field) from error

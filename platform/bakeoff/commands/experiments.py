@@ -30,9 +30,11 @@ def list_experiments(slug: str | None) -> None:
     project = find_project(slug)
     from experiments.reports.verdict import summarise_verdict
 
-    table = Table("experiment", "state", "verdict")
+    table = Table("experiment", "name", "state", "verdict")
     for experiment in project.experiments.all():
-        table.add_row(experiment.key, experiment.state, summarise_verdict(experiment).sentence)
+        table.add_row(
+            experiment.key, experiment.name, experiment.state, summarise_verdict(experiment).sentence
+        )
     if table.row_count:
         console.print(table)
     else:
@@ -42,6 +44,7 @@ def list_experiments(slug: str | None) -> None:
 @experiments.command()
 @click.argument("key")
 @click.option("--surface", required=True)
+@click.option("--name", default="", help="What people call it; empty: pages show the key.")
 @click.option("--control", required=True, help="Version such as popularity@1.")
 @click.option("--treatment", required=True, help="Version such as two-tower@1.")
 @click.option("--metric", required=True, help="Key of the primary metric.")
@@ -87,6 +90,7 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
     return ExperimentDraft(
         surface=surface,
         key=key,
+        name=options["name"],
         owner=OPERATOR,
         variants=[
             VariantDraft("control", control, 1 - weight, is_control=True),

@@ -81,6 +81,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "read_as": fingerprint_of(draft_of(draft)),
         "surface": draft.surface_id,
         "key": draft.key,
+        "name": draft.name,
         "hypothesis": draft.hypothesis,
         "control": variants[True].model_version_id,
         "treatment": variants[False].model_version_id,

@@ -17,7 +17,7 @@ from bakeoff.dashboard.draft_in_form import (
     variants_of,
 )
 from bakeoff.dashboard.json_field import JsonField
-from experiments.actions.define_experiment import ExperimentDraft
+from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME, ExperimentDraft
 from experiments.models import Experiment, Layer, Metric
 from experiments.reports.code_names import name_of
 from inference.models import ModelVersion, Surface
@@ -51,6 +51,12 @@ class ExperimentForm(forms.Form):
         max_length=100,
         label=gettext_lazy("Key"),
         help_text=gettext_lazy("Used in URLs and SDKs: letters, digits, - and _."),
+    )
+    name = forms.CharField(
+        max_length=MAX_EXPERIMENT_NAME,
+        required=False,
+        label=gettext_lazy("Name"),
+        help_text=gettext_lazy("Shown on pages and in reports. Empty: the key is shown."),
     )
     hypothesis = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -213,7 +219,7 @@ class ExperimentForm(forms.Form):
     def sections(self) -> list[tuple[Any, list[Any], bool]]:
         """Return the form's sections: title, fields, whether it is open."""
         parts = (
-            (_("Basics"), ("surface", "key", "hypothesis"), True),
+            (_("Basics"), ("name", "key", "surface", "hypothesis"), True),
             (_("Variants"), ("control", "treatment", "treatment_share", "allocation"), True),
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
@@ -270,7 +276,7 @@ class ExperimentForm(forms.Form):
         filled, wanted = self.cleaned_data, set(names)
         fields: dict[str, Any] = {
             name: filled[name]
-            for name in ("hypothesis", "against_gate", "condition", "sticky")
+            for name in ("name", "hypothesis", "against_gate", "condition", "sticky")
             if name in wanted
         }
         if "allocation" in wanted:

@@ -69,7 +69,7 @@ def health_issues(project: Project) -> list[HealthIssue]:
         except Exception as error:
             logger.exception("experiment '%s' cannot be judged", experiment)
             what = _("it cannot be read: %(error)s") % {"error": f"{type(error).__name__}: {error}"}
-            issues.append(HealthIssue(experiment.key, what, _("Correct its row, or end it.")))
+            issues.append(HealthIssue(experiment.title, what, _("Correct its row, or end it.")))
     runs = TrainingRun.objects.filter(
         surface__project=project, state=TrainingRun.State.FAILED, queued_at__gt=now - timedelta(days=2)
     )
@@ -101,7 +101,7 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
     if look is not None and look.action == "halt":
         issues.append(
             HealthIssue(
-                experiment.key,
+                experiment.title,
                 look.reason,
                 _("Its numbers cannot be trusted: see its report."),
                 link,
@@ -113,7 +113,7 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
     if experiment.sequential_state and look is not None and now - look.taken_at > 30 * pause:
         issues.append(
             HealthIssue(
-                experiment.key,
+                experiment.title,
                 _("no new data since %(at)s") % {"at": f"{look.taken_at:%Y-%m-%d %H:%M}"},
                 _("Either there is no traffic, or the worker has stopped: see the health page."),
                 link,
@@ -123,7 +123,7 @@ def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
         if served.errors > MAX_ERRORS:
             issues.append(
                 HealthIssue(
-                    experiment.key,
+                    experiment.title,
                     _("%(share)s of the answers of '%(variant)s' failed")
                     % {"share": f"{served.errors:.0%}", "variant": served.variant},
                     _("Its model fails: turn the experiment off, or roll the model back."),
@@ -162,13 +162,13 @@ def _waiting_verdict(experiment: Experiment, look: Look | None, link: str) -> li
     if timezone.now() - look.taken_at < CARRY_OUT_WITHIN:
         return []
     what = _("the verdict of its last analysis could not be carried out")
-    return [HealthIssue(experiment.key, what, _("It is retried; the worker's log says why."), link)]
+    return [HealthIssue(experiment.title, what, _("It is retried; the worker's log says why."), link)]
 
 
 def _forged_exposures(experiment: Experiment, link: str) -> list[HealthIssue]:
     why = describe_quarantined(count_quarantined(experiment))
     remedy = _("They are forged, or a client hashes another ID or caches old rules: docs/flags.md.")
-    return [HealthIssue(experiment.key, why, remedy, link)] if why else []
+    return [HealthIssue(experiment.title, why, remedy, link)] if why else []
 
 
 def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:

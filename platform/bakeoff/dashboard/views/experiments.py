@@ -58,7 +58,10 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
             experiments = experiments.filter(state=state)
     if words:
         experiments = experiments.filter(
-            Q(key__icontains=words) | Q(hypothesis__icontains=words) | Q(learnings__icontains=words)
+            Q(key__icontains=words)
+            | Q(name__icontains=words)
+            | Q(hypothesis__icontains=words)
+            | Q(learnings__icontains=words)
         )
     page = page_of(request, experiments)
     context = {
