@@ -80,7 +80,7 @@ ONLINE = [
     (["runs", "cancel", "9999999"], 2, "run == 9999999, not found"),
     (["experiments", "list"], 0, "No experiments yet"),
     (["experiments", "define", "trial", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",
-      "--metric", "clicks", "--weight", "0.3", "--policy", "{}", "--against-gate"], 0, "Draft trial created"),
+      "--metric", "clicks", "--weight", "0.3", "--policy", "{}", "--against-gate", "--name", "A trial"], 0, "Draft trial created"),
     (["experiments", "start", "trial"], 0, "trial runs"),
     (["experiments", "list"], 0, "trial"),
     (["experiments", "stop", "trial", "--reason", "a test"], 0, "trial stopped"),

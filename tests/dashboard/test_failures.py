@@ -86,7 +86,7 @@ def test_a_row_that_cannot_be_read_is_no_html(shop, api, browser):
     Experiment.objects.filter(pk=experiment.pk).update(policy={"alpha": "a lot"})
     answer = api.get(f"/v1/experiments/{experiment.key}/report.json", headers=api.headers)
     assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "failed"
+    assert answer.json()["error"]["code"] == "unreadable_row"
     page = browser.get(f"/experiments/{shop.project.slug}/{experiment.key}/")
     assert page.status_code == 500
     assert "Something went wrong" in page.content.decode()

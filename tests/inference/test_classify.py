@@ -168,11 +168,11 @@ def test_the_page_of_a_run_shows_its_gate_and_cancels_it(desk):
     client = Client()
     client.force_login(person)
     page = client.get(f"/runs/{run.pk}/").content.decode()
-    for part in ("Calibration", "log_score", "Slices", "Loss", "on shuffled labels", "polyline"):
+    for part in ("Calibration", "Log score", "Slices", "Loss", "on shuffled labels", "polyline"):
         assert part in page, part
     assert f"/runs/{run.pk}/" in client.get("/").content.decode()
     waiting = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
-    assert "Cancel this run" in client.get(f"/runs/{waiting.pk}/").content.decode()
+    assert "Cancel run" in client.get(f"/runs/{waiting.pk}/").content.decode()
     assert client.post(f"/runs/{waiting.pk}/cancel/").status_code == 302
     waiting.refresh_from_db()
     assert waiting.state == TrainingRun.State.CANCELLED

@@ -195,7 +195,7 @@ def test_a_promotion_against_the_gate_says_so_everywhere(lane, shop):
     client.force_login(User.objects.create_superuser(f"root-{refused.pk}", password="x"))
     page = f"/p/{shop.project.slug}/models/{refused.pk}/"
     warned = client.get(f"{page}promote/").content.decode()
-    assert "was refused by its gate: ndcg may be as low as 0.1" in warned
+    assert "rejected by its gate: ndcg may be as low as 0.1" in warned
     assert promote(lane, shop, refused).json()["promoted_against"].startswith("was refused by its gate")
     move = refused.moves.get(after="champion")
     assert "against the gate" in move.reason

@@ -149,12 +149,12 @@ def test_the_health_page_shows_true_queues_and_who_beats(lane, shop, nobody):
     run = TrainingRun.objects.create(surface=shop.surface, algorithm="popularity", trigger="t")
     send(RUN_TRAINING, run.pk)
     page = sign_in(shop.project).get("/health/").content.decode()
-    row = re.search(r"Queue train</th><td>(.*?)</td>", page)[1]
+    row = re.search(r"Queue <code>train</code></th><td>(.*?)</td>", page)[1]
     assert row.startswith("1 waiting, oldest ")
-    assert "<code>worker-loop@here</code></th><td>last beat" in page
+    assert "<code>worker-loop@here</code></th><td>last heartbeat" in page
     silence("worker-loop@here", 45)
     page = sign_in(shop.project).get("/health/").content.decode()
-    assert "<strong>worker-loop@here</strong>: has given no sign of life for " in page
+    assert "<strong>worker-loop@here</strong>: No heartbeat for " in page
 
 
 def test_the_doctor_names_who_is_missing(nobody):
