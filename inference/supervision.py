@@ -151,6 +151,6 @@ class _Pauses:
 
     def following(self) -> float:
         steady = time.monotonic() - self._started_at >= STEADY_SECONDS
-        doubled = max(2 * self._pause, FIRST_PAUSE_SECONDS)
-        self._pause = FIRST_PAUSE_SECONDS if steady else min(doubled, MAX_PAUSE_SECONDS)
+        longer = max(2 * self._pause, FIRST_PAUSE_SECONDS)
+        self._pause = FIRST_PAUSE_SECONDS if steady else min(longer, MAX_PAUSE_SECONDS)
         return self._pause
