@@ -1,4 +1,4 @@
-"""`bakeoff artifacts`: whose artifacts these are, and how many of the database's are missing."""
+"""`bakeoff artifacts`: whether this home's artifacts are the database's, and which are missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bakeoff.environment import read_environment
 @click.command()
 @click.option("--adopt", is_flag=True, help="Make this home's artifacts the database's store.")
 def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
-    """Say whether this home's artifacts are the database's; exit status 1 if they are not."""
+    """Check whether this home's artifacts are the database's; exit status 1 if they are not."""
     import django
 
     django.setup()

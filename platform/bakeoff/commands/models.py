@@ -17,8 +17,7 @@ from bakeoff.commands.terminal import console, echo, fail, progress
 if TYPE_CHECKING:
     from inference.models import ModelVersion, Surface, TrainingRun
 
-# As often as a progress bar should move.
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.3  # as often as a progress bar should move
 NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 
@@ -56,7 +55,7 @@ def register(
     deadline_ms: int,
     slug: str | None,
 ) -> None:
-    """Put a model of your own through SURFACE's gate: an HTTP endpoint, or a Python class."""
+    """Put a custom model through SURFACE's gate: an HTTP endpoint, or a Python class."""
     if (endpoint is None) == (entry_point is None):
         raise click.UsageError("give one of --endpoint and --python.")
     target = find_surface(find_project(slug), surface)
@@ -147,10 +146,10 @@ def _follow(run: TrainingRun) -> None:
 
 
 def _show_next_step(version: ModelVersion) -> None:
-    """Wait for the loop to take a version up, and say what it is then, or what it waits for.
+    """Wait for the loop to take a version up; print its alias then, or what it waits for.
 
-    A surface's first version becomes its champion at the loop's next tick: who asks for an answer
-    after this command gets one of it.
+    A surface's first version becomes its champion at the loop's next tick, so a request after this
+    command is answered by it.
     """
     from inference.cache import cache_client
     from inference.serving.changes import wait_until_read
@@ -176,7 +175,7 @@ def _show_gate(version: ModelVersion) -> None:
     from inference.evaluation.gate import GateResult
 
     gate = GateResult.from_json(version.gate)
-    table = Table("metric", version.label, gate.rival or "nobody", "difference (95 %)")
+    table = Table("metric", version.label, gate.rival or "no rival", "difference (95% CI)")
     for metric, row in gate.rows.items():
         interval = row.get("interval")
         table.add_row(
@@ -201,7 +200,7 @@ def models(surface: str, slug: str | None) -> None:
     target = find_surface(find_project(slug), surface)
     from inference.actions.summarise_shadow import summarise_shadow
 
-    table = Table("version", "alias", "gate", "artifact", "made at", "in shadow")
+    table = Table("version", "alias", "gate", "artifact", "created", "shadow")
     for version in target.versions.all():
         gate = "passed" if version.passed_gate else "refused"
         created = f"{version.created_at:%Y-%m-%d %H:%M:%S}"

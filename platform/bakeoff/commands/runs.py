@@ -21,7 +21,7 @@ def runs() -> None:
 def list_runs(surface: str, slug: str | None) -> None:
     """List the last runs of SURFACE, newest first."""
     target = find_surface(find_project(slug), surface)
-    table = Table("run", "model", "trigger", "state", "%", "said")
+    table = Table("run", "model", "trigger", "state", "%", "message")
     for run in target.training_runs.all()[:20]:
         table.add_row(
             str(run.pk),
