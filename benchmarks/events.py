@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import orjson
@@ -12,61 +13,53 @@ import psycopg
 
 from benchmarks.load import Measured, measure, measure_at_rate, request_bytes
 from benchmarks.results import Row, median_of, write_result
-from benchmarks.stage import staged
+from benchmarks.stage import Stage, staged
 
 BATCH = 500
 
 
-def run(size: str, home: str) -> None:
-    seconds, repeats = (5.0, 5) if size == "full" else (1.0, 2)
-    numbers, mark = itertools.count(), uuid.uuid4().hex[:8]
+class Requests:
+    """Requests with events that were never sent before."""
 
-    def event() -> dict:
-        n = next(numbers)
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.numbers, self.mark = itertools.count(), uuid.uuid4().hex[:8]
+
+    def event(self) -> dict:
+        n = next(self.numbers)
         return {
-            "event_id": f"{mark}-{n}",
+            "event_id": f"{self.mark}-{n}",
             "name": "view",
             "unit_id": f"user-{n % 2000}",
             "item_id": f"item-{n % 5000}",
             "value": 1.0,
         }
 
+    def single(self) -> bytes:
+        return request_bytes("POST", "/v1/events", orjson.dumps(self.event()), self.key)
+
+    def batch(self) -> bytes:
+        events = [self.event() for _ in range(BATCH)]
+        return request_bytes("POST", "/v1/events", orjson.dumps({"events": events}), self.key)
+
+
+def run(size: str, home: str) -> None:
+    seconds, repeats = (5.0, 5) if size == "full" else (1.0, 2)
     with staged(home) as stage:
+        requests = Requests(stage.public)
+        rates = _saturate(stage, requests, seconds, repeats)
+        half = median_of(rates["ours"])[0] / 2
 
-        def single() -> bytes:
-            return request_bytes("POST", "/v1/events", orjson.dumps(event()), stage.public)
+        def at_rate(rate: float) -> list[Measured]:
+            return [
+                measure_at_rate(stage.port, requests.single, rate=rate, seconds=seconds)
+                for _ in range(repeats)
+            ]
 
-        def batch() -> bytes:
-            return request_bytes(
-                "POST",
-                "/v1/events",
-                orjson.dumps({"events": [event() for _ in range(BATCH)]}),
-                stage.public,
-            )
-
-        empty = request_bytes("GET", "/healthz")
-        ours, limit, peer, batches, copies = [], [], [], [], []
-        for _ in range(repeats):
-            limit.append(
-                measure(stage.port, lambda: empty, connections=64, seconds=seconds).requests_per_second
-            )
-            ours.append(_sound(measure(stage.port, single, connections=64, seconds=seconds)))
-            peer.append(_sound(measure(stage.peer_port, single, connections=64, seconds=seconds)))
-            batches.append(_sound(measure(stage.port, batch, connections=4, seconds=seconds)) * BATCH)
-            copies.append(_copy(stage, event, seconds))
-        half = median_of(ours)[0] / 2
-        steady = [
-            measure_at_rate(stage.port, single, rate=300, seconds=seconds) for _ in range(repeats)
-        ]
-        busy = [measure_at_rate(stage.port, single, rate=half, seconds=seconds) for _ in range(repeats)]
+        steady, busy = at_rate(300), at_rate(half)
         stored = _bytes_per_event(stage)
-    (rate, spread), (many, many_spread) = median_of(ours), median_of(batches)
     rows = [
-        Row("single events at 64 connections (peer: Django REST framework and ORM; limit: empty route)", rate, "requests/s",
-            median_of(peer)[0], median_of(limit)[0], "share_of_limit >= 0.4", spread=spread),
-        Row("the same, against the peer", rate, "requests/s", median_of(peer)[0], None, "ratio_to_peer >= 10", spread=spread),
-        Row("batches of 500 (limit: COPY of the same rows into the same tables)", many, "events/s", None,
-            median_of(copies)[0], "share_of_limit >= 0.5", spread=many_spread),
+        *_rate_rows(rates),
         *_latencies("300 single events/s", steady),
         *_latencies("half of saturation", busy, f" ({half:,.0f} single events/s)"),
         Row("an event on disk: row and indexes, no properties", stored["event"], "bytes", higher_is_better=False),
@@ -78,6 +71,37 @@ def run(size: str, home: str) -> None:
         "The load generator makes the batches on the same cores."
     )
     write_result("events", size, rows, notes, ("djangorestframework",))
+
+
+def _saturate(stage: Stage, requests: Requests, seconds: float, repeats: int) -> dict[str, list[float]]:
+    """Requests or events per second of ours, the peer and the limits, in turn."""
+    empty = request_bytes("GET", "/healthz")
+
+    def rate(port: int, make: Callable[[], bytes], connections: int = 64) -> float:
+        return _sound(measure(port, make, connections=connections, seconds=seconds))
+
+    rates: dict[str, list[float]] = {
+        name: [] for name in ("limit", "ours", "peer", "batches", "copies")
+    }
+    for _ in range(repeats):
+        rates["limit"].append(rate(stage.port, lambda: empty))
+        rates["ours"].append(rate(stage.port, requests.single))
+        rates["peer"].append(rate(stage.peer_port, requests.single))
+        rates["batches"].append(rate(stage.port, requests.batch, connections=4) * BATCH)
+        rates["copies"].append(_copy(stage, requests.event, seconds))
+    return rates
+
+
+def _rate_rows(rates: dict[str, list[float]]) -> list[Row]:
+    (rate, spread), (many, many_spread) = median_of(rates["ours"]), median_of(rates["batches"])
+    limit, peer, copies = (median_of(rates[name])[0] for name in ("limit", "peer", "copies"))
+    return [
+        Row("single events at 64 connections (peer: Django REST framework and ORM; limit: empty route)", rate, "requests/s",
+            peer, limit, "share_of_limit >= 0.4", spread=spread),
+        Row("the same, against the peer", rate, "requests/s", peer, None, "ratio_to_peer >= 10", spread=spread),
+        Row("batches of 500 (limit: COPY of the same rows into the same tables)", many, "events/s", None,
+            copies, "share_of_limit >= 0.5", spread=many_spread),
+    ]  # fmt: skip
 
 
 def _latencies(what: str, runs: list[Measured], more: str = "") -> list[Row]:
