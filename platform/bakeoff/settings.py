@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "ninja",
     "bakeoff.accounts",
+    "bakeoff.alerts",
     "bakeoff.dashboard",
     "experiments",
     "inference",
