@@ -11,12 +11,16 @@ from experiments.models.analysis import (
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
 from experiments.models.metric import Metric
+from experiments.models.programme import Guardrail, Programme, RampStep, programme_of
+from experiments.models.proposal import Approval, Challenger, Proposal
 from experiments.models.records import Event, EventId, Exposure, Feedback, QuarantinedExposure, Slate
 from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
+    "Approval",
+    "Challenger",
     "Decision",
     "Epoch",
     "Event",
@@ -27,14 +31,18 @@ __all__ = [
     "Exposure",
     "ExposureTotal",
     "Feedback",
+    "Guardrail",
     "Holdout",
     "Layer",
     "Link",
     "Look",
     "Metric",
     "Observation",
+    "Programme",
+    "Proposal",
     "QuantileCount",
     "QuarantinedExposure",
+    "RampStep",
     "ReportShare",
     "Review",
     "SavedGroup",
@@ -45,4 +53,5 @@ __all__ = [
     "Variant",
     "digest_of_token",
     "groups_of",
+    "programme_of",
 ]

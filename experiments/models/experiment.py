@@ -96,10 +96,16 @@ class Experiment(models.Model):
     blocked_before = models.PositiveIntegerField(
         default=0, help_text="Units that met it in an epoch before this one are left out."
     )
-    ramp: models.JSONField[list[dict[str, float]]] = models.JSONField(
+    ramp: models.JSONField[list[dict[str, Any]]] = models.JSONField(
         default=list,
         blank=True,
         help_text='Steps after the start: [{"after_seconds": 3600, "allocation": 0.2}].',
+    )
+    ramp_hold = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Why a person holds the ramp; or nothing."
+    )
+    ramp_alerted_epoch = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Epoch in which people were told that the ramp is held."
     )
     learnings = models.TextField(blank=True, help_text="What we learned, for those who come later.")
     archived_at = models.DateTimeField(null=True, blank=True)

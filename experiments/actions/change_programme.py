@@ -1,0 +1,217 @@
+"""Change the programme of a surface: by which rules its challengers are tested, shipped and watched."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
+from experiments.models import Metric, Programme, programme_of
+from inference.models import Surface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+MAX_RAMP_STEPS = 20  # each is an epoch, and every look reads the totals of every epoch
+MAX_STEP_SECONDS = 90 * 86_400.0
+MAX_TREATMENT_SHARE = 0.5  # the control has as much: variants keep equal weights
+MAX_GUARDRAILS = 20  # each is judged in every look, and by the breaker every few seconds
+MAX_MARGIN = 10.0
+MAX_HOLDBACK_SHARE = 0.25  # twice it is compared, and tests need more than the other half
+MAX_DAYS = 365.0
+MAX_BREAKER_ALPHA = 0.05
+SETTINGS = (
+    "primary_metric", "guardrails", "ramp", "ship_when", "holdback_share", "holdback_days",
+    "cooldown_days", "approval", "breaker_alpha", "refresh", "paused",
+)  # fmt: skip
+
+
+class CannotChangeProgrammeError(RefusedError):
+    """A setting that breaks a rule; `field` names which."""
+
+
+def settings_of(programme: Programme) -> dict[str, Any]:
+    """Return every setting as JSON; the primary metric by its key, or None."""
+    values = {name: getattr(programme, name) for name in SETTINGS}
+    metric = programme.primary_metric
+    return values | {"primary_metric": metric.key if metric is not None else None}
+
+
+def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -> Programme:
+    """Change the named settings; all others stay as they are.
+
+    Args:
+        surface: whose programme.
+        changes: values as JSON by setting; the primary metric by its key, or None.
+        by: who does it.
+
+    Raises:
+        CannotChangeProgrammeError: an unknown setting, or a value that breaks its rule.
+    """
+    with transaction.atomic():
+        # Two people may change two settings at once: each reads what the other has written. The row of
+        # the surface is there before its programme is, and a start holds it too.
+        locked = Surface.objects.select_for_update().get(pk=surface.pk)
+        programme = programme_of(locked)
+        before = settings_of(programme)
+        for name, value in changes.items():
+            _set(programme, name, value)
+        _check_together(programme)
+        after = settings_of(programme)
+        changed = [name for name in SETTINGS if before[name] != after[name]]
+        if not changed:
+            return programme
+        programme.save()
+        record_audit(
+            locked.project_id,
+            actor=by,
+            action="change programme",
+            subject=locked.key,
+            detail={"changed": {name: [before[name], after[name]] for name in changed}},
+        )
+    return programme
+
+
+def _set(programme: Programme, name: str, value: Any) -> None:
+    reader = _READERS.get(name)
+    if reader is None:
+        raise CannotChangeProgrammeError(
+            f"setting '{name}' is unknown, must be one of {sorted(SETTINGS)}.", field=name
+        )
+    setattr(programme, name, reader(programme, name, value))
+
+
+def _refuse(name: str, value: Any, rule: str) -> CannotChangeProgrammeError:
+    return CannotChangeProgrammeError(f"{name} == {value!r:.80}, must be {rule}.", field=name)
+
+
+def _number(name: str, value: Any, low: float, high: float, *, below: bool = False) -> float:
+    """Return a number in [low, high], or in [low, high) where it must stay below."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = plain and math.isfinite(value) and low <= value <= high and not (below and value == high)
+    if not fits:
+        raise CannotChangeProgrammeError(
+            f"{name} == {value!r:.80}, must be a number in [{low:g}, {high:g}{')' if below else ']'}.",
+            field=name.partition("[")[0],
+        )
+    return float(value)
+
+
+def _metric(programme: Programme, name: str, key: Any) -> Metric:
+    """Return a metric of the surface's own project by its key."""
+    metrics = Metric.objects.filter(project=programme.surface.project_id)
+    metric = metrics.filter(key=key).first() if isinstance(key, str) else None
+    if metric is None:
+        known = sorted(metrics.values_list("key", flat=True))
+        raise CannotChangeProgrammeError(
+            f"{name} == {key!r:.80}, must be a metric of this project: one of {known}.",
+            field=name.partition("[")[0],
+        )
+    return metric
+
+
+def _primary(programme: Programme, name: str, value: Any) -> Metric | None:
+    return None if value is None or value == "" else _metric(programme, name, value)
+
+
+def _rows(name: str, value: Any, fields: frozenset[str], high: int) -> Sequence[Mapping[str, Any]]:
+    """Return a list of at most `high` objects that have exactly these fields."""
+    if not isinstance(value, list) or len(value) > high:
+        size = f"{len(value)} of them" if isinstance(value, list) else f"{value!r:.80}"
+        raise CannotChangeProgrammeError(
+            f"{name} == {size}, must be a list of at most {high}.", field=name
+        )
+    for place, row in enumerate(value):
+        if not isinstance(row, dict) or row.keys() != fields:
+            raise CannotChangeProgrammeError(
+                f"{name}[{place}] == {row!r:.80}, must have {' and '.join(sorted(fields))}.", field=name
+            )
+    return value
+
+
+def _guardrails(programme: Programme, name: str, value: Any) -> list[dict[str, Any]]:
+    rows = []
+    for place, row in enumerate(_rows(name, value, frozenset({"metric", "margin"}), MAX_GUARDRAILS)):
+        metric = _metric(programme, f"{name}[{place}].metric", row["metric"])
+        margin = _number(f"{name}[{place}].margin", row["margin"], 0.0, MAX_MARGIN)
+        rows.append({"metric": metric.key, "margin": margin})
+    keys = [row["metric"] for row in rows]
+    if len(set(keys)) < len(keys):
+        raise _refuse(name, keys, "different metrics: each has one margin")
+    return rows
+
+
+def _ramp(_: Programme, name: str, value: Any) -> list[dict[str, float]]:
+    rows = _rows(name, value, frozenset({"share", "minimum_seconds"}), MAX_RAMP_STEPS)
+    if not rows:
+        raise _refuse(name, value, f"1 to {MAX_RAMP_STEPS} steps")
+    steps, last = [], 0.0
+    for place, row in enumerate(rows):
+        share = _number(f"{name}[{place}].share", row["share"], 0.0, MAX_TREATMENT_SHARE)
+        if share <= last:
+            raise CannotChangeProgrammeError(
+                f"{name}[{place}].share == {share:g}, must be above {last:g}: steps rise.", field=name
+            )
+        seconds = _number(
+            f"{name}[{place}].minimum_seconds", row["minimum_seconds"], 0.0, MAX_STEP_SECONDS
+        )
+        steps.append({"share": share, "minimum_seconds": seconds})
+        last = share
+    return steps
+
+
+def _holdback_share(_: Programme, name: str, value: Any) -> float:
+    return _number(name, value, 0.0, MAX_HOLDBACK_SHARE, below=True)
+
+
+def _days(_: Programme, name: str, value: Any) -> float:
+    return _number(name, value, 0.0, MAX_DAYS)
+
+
+def _breaker_alpha(_: Programme, name: str, value: Any) -> float:
+    return _number(name, value, 0.0, MAX_BREAKER_ALPHA)
+
+
+def _word(words: Sequence[str]) -> Callable[[Programme, str, Any], str]:
+    def read(_: Programme, name: str, value: Any) -> str:
+        if value not in words:
+            raise _refuse(name, value, f"one of {list(words)}")
+        return str(value)
+
+    return read
+
+
+def _paused(_: Programme, name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _refuse(name, value, "true or false")
+    return value
+
+
+_READERS: Mapping[str, Callable[[Programme, str, Any], Any]] = {
+    "primary_metric": _primary,
+    "guardrails": _guardrails,
+    "ramp": _ramp,
+    "ship_when": _word(["", *Programme.ShipWhen.values]),
+    "holdback_share": _holdback_share,
+    "holdback_days": _days,
+    "cooldown_days": _days,
+    "approval": _word(Programme.Approval.values),
+    "breaker_alpha": _breaker_alpha,
+    "refresh": _word(Programme.Refresh.values),
+    "paused": _paused,
+}
+
+
+def _check_together(programme: Programme) -> None:
+    primary = programme.primary_metric
+    if primary is None:
+        return
+    if any(guardrail.metric == primary.key for guardrail in programme.parsed_guardrails):
+        raise CannotChangeProgrammeError(
+            f"guardrails == '{primary.key}', must be another metric than the primary one, which is "
+            "watched for losses anyway.",
+            field="guardrails",
+        )
