@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from django.db import transaction
 
 from bakeoff.accounts.actors import PLATFORM
@@ -15,6 +13,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.promote_version import promote_version
 from experiments.actions.shadow_version import shadow_version
+from experiments.actions.short_names import short_name
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric
 from inference.actions.move_alias import move_alias
@@ -25,7 +24,6 @@ from inference.serving.changes import announce_change
 
 # The columns' widths, which keys of surfaces and names of algorithms may pass together.
 MAX_KEY, MAX_SALT = 100, 64
-HASH_LENGTH = 16
 IN_SHADOW = "before its experiment"
 MAX_ERROR_SHARE = 0.01  # share of its answers in shadow that a challenger may fail
 
@@ -54,11 +52,11 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
     if (
         not surface.start_experiments
         or metric is None
-        or Experiment.objects.running().filter(surface=surface).exists()
+        or Experiment.objects.running().tests().filter(surface=surface).exists()
     ):
         return None
     sides = (f"{version.algorithm}-{version.number}" for version in (waiting, champion))
-    key = _short(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
+    key = short_name(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
     experiment = define_experiment(
         ExperimentDraft(
             surface=surface,
@@ -71,18 +69,10 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
             ],
             metrics=[ExperimentMetricDraft(metric=metric)],
             policy=surface.policy,
-            salt=_short(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
+            salt=short_name(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
         )
     )
     return start_experiment(experiment=experiment, by=PLATFORM)
-
-
-def _short(name: str, limit: int) -> str:
-    """Return a name that fits its column; a longer one ends with its hash, so that it stays unique."""
-    if len(name) <= limit:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:HASH_LENGTH]
-    return f"{name[: limit - HASH_LENGTH - 1]}-{digest}"
 
 
 def _judge_shadow(surface: Surface) -> None:

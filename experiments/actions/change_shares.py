@@ -46,7 +46,7 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
     """Open another epoch.
 
     Raises:
-        WrongStateError: it does not run.
+        WrongStateError: it does not run, or it is no test.
         WouldReshuffleError: units would leave or move, and nobody has accepted that.
         ValueError: shares that break their rule.
     """
@@ -54,6 +54,7 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
         # A ramp and an operator may open an epoch at once; the second sees what the first has changed.
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         locked.require(Experiment.State.RUNNING)
+        locked.require_test("change its shares")
         before = {variant.key: variant.weight for variant in locked.variants.all()}
         allocation = locked.allocation if change.allocation is None else change.allocation
         weights = dict(change.weights) if change.weights is not None else before

@@ -155,7 +155,12 @@ def check_place(experiment: Experiment) -> None:
     Raises:
         CannotAssignError: its part of the layer is taken, or its surface is.
     """
-    running = Experiment.objects.running().exclude(pk=experiment.pk)
+    # A holdout runs beside everything: its units are in no other experiment.
+    running = (
+        Experiment.objects.running()
+        .exclude(pk=experiment.pk)
+        .exclude(purpose=Experiment.Purpose.HOLDOUT)
+    )
     if experiment.layer_id is not None:
         taken = running.filter(
             layer=experiment.layer_id,
@@ -176,8 +181,12 @@ def check_place(experiment: Experiment) -> None:
         others = others.exclude(layer=experiment.layer_id)
     beside = others.first()
     if beside is not None:
+        advice = (
+            "leave out the layer, and it takes the users outside the holdback; or stop the holdback."
+            if beside.purpose == Experiment.Purpose.HOLDBACK
+            else "one at a time, or several in ranges of one layer."
+        )
         raise CannotAssignError(
-            f"surface '{experiment.surface}' has a running experiment, '{beside.key}': one at a time, "
-            "or several in ranges of one layer.",
+            f"surface '{experiment.surface}' has a running experiment, '{beside.key}': {advice}",
             field="surface",
         )

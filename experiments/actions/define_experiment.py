@@ -29,6 +29,7 @@ from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from experiments.models import Layer
 
@@ -87,11 +88,13 @@ class ExperimentDraft:
     forced_units: Mapping[str, str] = field(default_factory=dict)
     sticky: bool = False
     ramp: Sequence[Mapping[str, float]] = ()
+    purpose: str = Experiment.Purpose.TEST
+    ends_at: datetime | None = None
 
     @property
     def exclusive(self) -> bool:
-        """Whether it needs its surface for itself: a flag does not."""
-        return self.surface.kind != Surface.Kind.FLAG
+        """Whether it needs its surface for itself: a flag does not, nor does a holdout."""
+        return self.surface.kind != Surface.Kind.FLAG and self.purpose != Experiment.Purpose.HOLDOUT
 
 
 def define_experiment(draft: ExperimentDraft) -> Experiment:
@@ -268,6 +271,8 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         "forced_units": dict(draft.forced_units),
         "sticky": draft.sticky,
         "ramp": [dict(step) for step in draft.ramp],
+        "purpose": draft.purpose,
+        "ends_at": draft.ends_at,
     }
 
 

@@ -122,8 +122,10 @@ def is_due(experiment: Experiment, now: datetime) -> bool:
 def is_pending(experiment: Experiment, look: Look) -> bool:
     """Whether the last look of a running experiment says something that the platform must carry out.
 
-    A gain may be left to a person; a loss waits for nobody.
+    A gain may be left to a person; a loss waits for nobody. What only measures carries nothing out.
     """
+    if experiment.purpose != Experiment.Purpose.TEST:
+        return False
     if look.action == Decision.Action.ROLL_BACK:
         return True
     return look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote

@@ -70,9 +70,9 @@ def check_place_of(version: ModelVersion) -> None:
     """Refuse a version that cannot become champion now.
 
     Raises:
-        CannotPromoteError: the surface has a running experiment, or it is the champion already.
+        CannotPromoteError: the surface has a running test, or it is the champion already.
     """
-    if Experiment.objects.running().filter(surface=version.surface).exists():
+    if Experiment.objects.running().tests().filter(surface=version.surface).exists():
         raise CannotPromoteError(
             f"surface '{version.surface}' has a running experiment: stop it first, or in the same act "
             "with stop_experiment (`--stop-experiment`)."

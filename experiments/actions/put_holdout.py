@@ -30,7 +30,12 @@ def put_holdout(*, project: Project, share: float, by: str) -> Holdout:
         type(project).objects.select_for_update().get(pk=project.pk)
         list(Surface.objects.select_for_update().filter(project=project).order_by("pk"))
         before = Holdout.objects.filter(project=project).first()
-        running = Experiment.objects.running().filter(project=project).first()
+        running = (
+            Experiment.objects.running()
+            .filter(project=project)
+            .exclude(purpose=Experiment.Purpose.HOLDOUT)
+            .first()
+        )
         if before is not None and before.share == share:
             return before
         if running is not None and share != (before.share if before is not None else 0.0):

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
+from experiments.actions.layer_slots import free_slot
 from experiments.actions.mark_units import mark_soon
 from experiments.metrics.freeze import freeze_metrics
 from experiments.metrics.spec import MetricError
@@ -43,6 +44,7 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
             # Two starts on one surface, or in one layer, wait for each other here.
             type(locked.surface).objects.select_for_update().get(pk=locked.surface_id)
+            _join_layer(locked)
             if locked.layer_id is not None:
                 Layer.objects.select_for_update().get(pk=locked.layer_id)
             check_place(locked)
@@ -65,3 +67,12 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
     mark_soon(surface=locked.surface)
     announce_change(cache_client())
     return locked
+
+
+def _join_layer(experiment: Experiment) -> None:
+    """Put an experiment without a layer into the part that the surface's holdbacks leave to tests."""
+    if experiment.layer_id is not None or not experiment.exclusive:
+        return
+    slot = free_slot(experiment.surface)
+    if slot is not None:
+        experiment.layer, experiment.slot_low, experiment.slot_high = slot.layer, slot.low, slot.high

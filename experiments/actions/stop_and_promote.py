@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def stop_and_promote(*, version: ModelVersion, by: str, reason: str) -> Decision:
-    """End the surface's running experiments without a verdict and move the champion.
+    """End the surface's running tests without a verdict and move the champion.
 
     Raises:
         CannotPromoteError: it is the champion already, or a web process cannot serve it: then the
@@ -27,7 +27,7 @@ def stop_and_promote(*, version: ModelVersion, by: str, reason: str) -> Decision
     """
     answered = check_servable(version)
     with transaction.atomic():
-        running = Experiment.objects.running().filter(surface=version.surface)
+        running = Experiment.objects.running().tests().filter(surface=version.surface)
         # In one order, so that two such acts wait for each other and do not stand still.
         for experiment in running.select_for_update().order_by("pk"):
             verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=reason)

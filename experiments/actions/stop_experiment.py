@@ -22,10 +22,11 @@ def ship_experiment(*, experiment: Experiment, variant: str, by: str, reason: st
 
     Raises:
         UnknownVariantError: it has no such variant.
-        WrongStateError: it does not run.
+        WrongStateError: it does not run, or it is no test.
         CannotPromoteError: a web process cannot serve the variant's version.
     """
     check_variant(experiment, variant)
+    experiment.require_test("be shipped")
     verdict = Verdict(
         action=Decision.Action.SHIP, reason=reason or "shipped by a person", variant=variant
     )

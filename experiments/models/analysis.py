@@ -216,6 +216,8 @@ class Decision(models.Model):
         STOP_INCONCLUSIVE = "stop_inconclusive"
         HALT = "halt"
         PROMOTE = "promote"
+        CONFIRM = "confirm"
+        LOST = "lost"
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="decisions")
     surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="decisions")

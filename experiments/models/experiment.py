@@ -32,6 +32,10 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
         """Experiments that take traffic."""
         return self.filter(state=Experiment.State.RUNNING)
 
+    def tests(self) -> Self:
+        """Experiments that decide something; holdbacks and holdouts only measure."""
+        return self.filter(purpose=Experiment.Purpose.TEST)
+
 
 class Experiment(models.Model):
     """A comparison of variants on one surface."""
@@ -40,6 +44,11 @@ class Experiment(models.Model):
         DRAFT = "draft"
         RUNNING = "running"
         ENDED = "ended"
+
+    class Purpose(models.TextChoices):
+        TEST = "test", "decides whether a variant ships"
+        HOLDBACK = "holdback", "measures after a promotion whether its gain lasts"
+        HOLDOUT = "holdout", "measures what all promotions of a quarter bring"
 
     class Hashing(models.TextChoices):
         SHA256 = "sha256", "SHA-256: 53 bits, evaluated here and by our own clients"
@@ -58,6 +67,9 @@ class Experiment(models.Model):
     hypothesis = models.TextField(blank=True)
     owner = models.CharField(max_length=150, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
+    purpose = models.CharField(
+        max_length=16, choices=Purpose.choices, default=Purpose.TEST, editable=False
+    )
     salt = models.CharField(max_length=64)
     allocation = models.FloatField(default=1.0)
     hashing = models.CharField(max_length=16, choices=Hashing.choices, default=Hashing.SHA256)
@@ -126,6 +138,9 @@ class Experiment(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(
+        null=True, editable=False, help_text="When a holdback or a holdout ends by itself."
+    )
     # Analysis keeps its place here: rows of transactions below it have been rolled up.
     watermark = models.BigIntegerField(default=0, editable=False)
     batches = models.PositiveIntegerField(default=0, editable=False)
@@ -153,7 +168,12 @@ class Experiment(models.Model):
                 name="a_slot_is_a_range",
             ),
             times_are_readable(
-                "experiment_times_are_readable", "created_at", "started_at", "ended_at", "archived_at"
+                "experiment_times_are_readable",
+                "created_at",
+                "started_at",
+                "ended_at",
+                "archived_at",
+                "ends_at",
             ),
         ]
 
@@ -203,6 +223,15 @@ class Experiment(models.Model):
         """
         if self.state != state:
             raise WrongStateError(f"experiment '{self.key}' is {self.state}, must be {state}")
+
+    def require_test(self, act: str) -> None:
+        """Refuse an act that only a test allows.
+
+        Raises:
+            WrongStateError: it is a holdback or a holdout, which the platform conducts.
+        """
+        if self.purpose != self.Purpose.TEST:
+            raise WrongStateError(f"experiment '{self.key}' is a {self.purpose}, cannot {act}")
 
     def why_not_startable(self) -> str:
         """Return what is missing before it can start, or nothing."""

@@ -62,7 +62,8 @@ class InteractionEffect:
 
 def interaction_effects(project_id: int) -> list[InteractionEffect]:
     """Compare every two running experiments that share units, the smallest p-value first."""
-    running = list(Experiment.objects.running().filter(project=project_id).prefetch_related("variants"))
+    tests = Experiment.objects.running().tests().filter(project=project_id)
+    running = list(tests.prefetch_related("variants"))
     effects: list[InteractionEffect] = []
     for experiment, other in permutations(running, 2):
         effects += _contrasts(experiment, other, _read(experiment, other))

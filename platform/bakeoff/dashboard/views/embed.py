@@ -39,7 +39,7 @@ def show_demo(request: HttpRequest) -> HttpResponse:
     )
     wanted = request.GET.get("surface", "")
     chosen = next((s for s in surfaces if f"{s.project.slug}/{s.key}" == wanted), surfaces.first())
-    running: Any = chosen.experiments.running().first() if chosen is not None else None
+    running: Any = chosen.experiments.running().tests().first() if chosen is not None else None
     context = {
         "surfaces": surfaces,
         "chosen": chosen,
