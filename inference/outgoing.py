@@ -58,6 +58,10 @@ class AllowError(ValueError):
     """The setting cannot be understood."""
 
 
+class AddressRefusedError(ValueError):
+    """An address breaks the rule by its text alone; the message says which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What was answered: the status, and the body, at most `MAX_ANSWER_BYTES`."""
@@ -102,6 +106,47 @@ class AllowedHosts:
             return False
         ip = getattr(ip, "ipv4_mapped", None) or ip
         return _is_public(ip) or any(ip in network for network in self.networks)
+
+
+def check_address(url: str) -> None:
+    """Refuse a URL that could never be called, before it is stored.
+
+    A name is judged when it is connected to, and only then: what it resolves to may change.
+
+    Raises:
+        AddressRefusedError: it is no https URL (http where the operator allows the host), has a user or
+            a fragment, or names an address that is neither public nor allowed.
+        AllowError: the setting cannot be understood.
+    """
+    hosts = allowed_hosts()
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise AddressRefusedError(f"'{_without_secrets(url)}' is no URL: {error}.") from error
+    printable = url.isascii() and url.isprintable() and " " not in url
+    plain = printable and "@" not in parts.netloc and not parts.fragment
+    if parts.scheme not in {"https", "http"} or not host or not plain:
+        raise AddressRefusedError(
+            f"'{_without_secrets(url)}' must be a URL such as https://hooks.example/bakeoff, without "
+            "user or fragment."
+        )
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        is_allowed, is_local = host.lower().rstrip(".") in hosts.hosts, _is_local_name(host)
+    else:
+        is_local = not hosts.permits(host, str(ip))
+        is_allowed = not is_local and not AllowedHosts().permits(host, str(ip))
+    if is_local and not is_allowed:
+        raise AddressRefusedError(f"'{host}' is no public address, and {ALLOW} does not name it.")
+    if parts.scheme == "http" and not is_allowed:
+        raise AddressRefusedError(f"'{_without_secrets(url)}' must begin with https://.")
+
+
+def _is_local_name(host: str) -> bool:
+    name = host.lower().rstrip(".")
+    return name == "localhost" or name.endswith((".localhost", ".local", ".internal"))
 
 
 def _is_public(ip: Address) -> bool:
@@ -183,21 +228,34 @@ class OutgoingClient:
         await self._pool.aclose()
 
     async def post(
-        self, url: str, *, content: bytes, headers: dict[str, str], seconds: float
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: dict[str, str],
+        seconds: float,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         """Send a POST.
+
+        Args:
+            url: where to.
+            content: the body.
+            headers: beside those of every request.
+            seconds: within which the whole answer must be here.
+            max_bytes: of the answer's body; a longer one is none.
 
         Raises:
             OutgoingError: there is no answer, or not within the deadline, or it may not be asked.
         """
         try:
             async with asyncio.timeout(seconds):
-                return await self._post(url, content, headers)
+                return await self._post(url, content, headers, max_bytes)
         except (OutgoingError, OSError, ValueError, TimeoutError, *_FAULTS) as error:
             logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
             raise OutgoingError(no_answer_message(url, seconds)) from None
 
-    async def _post(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:
+    async def _post(self, url: str, content: bytes, headers: dict[str, str], max_bytes: int) -> Answer:
         # A packed answer can be a thousand times what its bytes say.
         wanted = {**headers, "accept-encoding": "identity"}
         async with self._pool.stream(
@@ -209,8 +267,8 @@ class OutgoingClient:
             parts, size = [], 0
             async for part in response.aiter_stream():
                 size += len(part)
-                if size > MAX_ANSWER_BYTES:
-                    raise OutgoingError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+                if size > max_bytes:
+                    raise OutgoingError(f"the answer is larger than {max_bytes} bytes")
                 parts.append(part)
             return Answer(response.status, b"".join(parts))
 
@@ -245,8 +303,12 @@ class _LoopThread:
         """Whether the thread runs in this process: a fork has none."""
         return self._process == os.getpid()
 
-    def post(self, url: str, *, content: bytes, headers: dict[str, str], seconds: float) -> Answer:
-        call = self._client.post(url, content=content, headers=headers, seconds=seconds)
+    def post(
+        self, url: str, *, content: bytes, headers: dict[str, str], seconds: float, max_bytes: int
+    ) -> Answer:
+        call = self._client.post(
+            url, content=content, headers=headers, seconds=seconds, max_bytes=max_bytes
+        )
         return self.run(call)
 
     def run(self, call: Coroutine[Any, Any, Answer]) -> Answer:
@@ -257,7 +319,14 @@ _loop_thread: _LoopThread | None = None
 _lock = threading.Lock()
 
 
-def post_and_wait(url: str, *, content: bytes, headers: dict[str, str], seconds: float) -> Answer:
+def post_and_wait(
+    url: str,
+    *,
+    content: bytes,
+    headers: dict[str, str],
+    seconds: float,
+    max_bytes: int = MAX_ANSWER_BYTES,
+) -> Answer:
     """Send a POST and wait: for workers, never in an event loop.
 
     Raises:
@@ -268,4 +337,4 @@ def post_and_wait(url: str, *, content: bytes, headers: dict[str, str], seconds:
         if _loop_thread is None or not _loop_thread.is_mine:
             _loop_thread = _LoopThread()
         loop_thread = _loop_thread
-    return loop_thread.post(url, content=content, headers=headers, seconds=seconds)
+    return loop_thread.post(url, content=content, headers=headers, seconds=seconds, max_bytes=max_bytes)

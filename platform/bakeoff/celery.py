@@ -90,3 +90,12 @@ def answer_web_processes(sender: Any, **_: Any) -> None:
         from inference.worker_threads import start_worker_threads  # noqa: PLC0415  after Django is set up
 
         start_worker_threads()
+
+
+@worker_ready.connect
+def deliver_alerts(sender: Any, **_: Any) -> None:
+    """Let a worker of some queues deliver alerts beside its tasks."""
+    from bakeoff.delivery.alert_thread import QUEUES, start_alert_thread  # noqa: PLC0415  after Django
+
+    if QUEUES & set(sender.app.amqp.queues.consume_from):
+        start_alert_thread()

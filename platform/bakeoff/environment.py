@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
+from bakeoff.smtp import Smtp, SmtpError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,7 @@ class Environment:
         trusted_proxies: whose word about a visitor's address is believed.
         rates: rows a minute that one key, address and unit may send; 0: no limit.
         pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
+        smtp: the server through which e-mail goes out; None: no e-mail is sent.
     """
 
     home: Path
@@ -68,6 +70,7 @@ class Environment:
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     rates: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATES)
     pooled: bool = False
+    smtp: Smtp | None = None
 
     @property
     def run_folder(self) -> Path:
@@ -142,6 +145,7 @@ def read_environment() -> Environment:
             for kind, default in DEFAULT_RATES.items()
         },
         pooled=env.get("BAKEOFF_POOLED", "") == "1",
+        smtp=_smtp_of(env),
     )
 
 
@@ -209,6 +213,13 @@ def _public_of(env: Mapping[str, str]) -> tuple[PublicUrl | None, TrustedProxies
     try:
         return PublicUrl.parse(url) if url else None, TrustedProxies.parse(proxies)
     except AddressError as error:
+        raise SettingError(str(error)) from error
+
+
+def _smtp_of(env: Mapping[str, str]) -> Smtp | None:
+    try:
+        return Smtp.of(env)
+    except SmtpError as error:
         raise SettingError(str(error)) from error
 
 

@@ -147,6 +147,13 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 
+if BAKEOFF.smtp is not None:
+    EMAIL_HOST, EMAIL_PORT = BAKEOFF.smtp.host, BAKEOFF.smtp.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = BAKEOFF.smtp.user, BAKEOFF.smtp.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = (BAKEOFF.smtp.security == one for one in ("starttls", "tls"))
+    DEFAULT_FROM_EMAIL = SERVER_EMAIL = BAKEOFF.smtp.sender
+EMAIL_TIMEOUT = 10  # seconds without a word of the SMTP server
+
 UNFOLD = {"SITE_TITLE": "Bakeoff", "SITE_HEADER": "Bakeoff", "SITE_URL": f"{SUB_PATH}/"}
 
 LOGGING = {

@@ -1,0 +1,1 @@
+"""Deliver alerts: signed webhooks, Slack, e-mail; who subscribes, what is tried again, what is dead."""
