@@ -41,11 +41,13 @@ class Background:
         queues: what waits; empty while the broker is away.
         processes: the last beat of each worker and of beat.
         issues: what is wrong.
+        gone: the issues of processes that are not there: silent ones, and queues that nobody works on.
     """
 
     queues: Sequence[Queue]
     processes: Sequence[LastBeat]
     issues: Sequence[ProcessIssue]
+    gone: Sequence[ProcessIssue] = ()
 
 
 def read_background(client: redis.Redis) -> Background:
@@ -66,7 +68,19 @@ def read_background(client: redis.Redis) -> Background:
     processes = read_beats(client)
     for process in processes:
         issues += _issues_of(process)
-    return Background(queues, processes, [*issues, *_missing(queues, processes)])
+    missing = _missing(queues, processes)
+    return Background(queues, processes, [*issues, *missing], _gone(processes, missing))
+
+
+def _gone(processes: Sequence[LastBeat], missing: Sequence[ProcessIssue]) -> list[ProcessIssue]:
+    """Return one issue per process that is gone; its queues are no issues of their own."""
+    silent = [process for process in processes if process.silent]
+    explained = {f"queue {queue}" for process in silent for queue in process.beat.queues}
+    explained |= {"beat" for process in silent if process.beat.name.startswith(BEAT)}
+    return [
+        *(issue for process in silent for issue in _issues_of(process)),
+        *(issue for issue in missing if issue.where not in explained),
+    ]
 
 
 def _issues_of(process: LastBeat) -> list[ProcessIssue]:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
+from django.db import connection, transaction
 
+from bakeoff.alerts.models import Alert
+from bakeoff.alerts.outbox import record_alert, resolve_alerts
+from bakeoff.alerts.pages import surface_path
 from experiments.actions.retrain_if_due import retrain_if_due
 from inference.evaluation.drift import compare_numbers, compare_words
 from inference.models import DriftReport, Surface
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from inference.evaluation.drift import Shift
@@ -51,11 +55,13 @@ def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
     compared = [moved for moved in _compare(_gather(surface, now)) if moved is not None]
     if not compared:
         return None
-    report = DriftReport.objects.create(
-        surface=surface,
-        rows=[moved.as_json() for moved in compared],
-        drifted=any(moved.drifted for moved in compared),
-    )
+    with transaction.atomic():
+        report = DriftReport.objects.create(
+            surface=surface,
+            rows=[moved.as_json() for moved in compared],
+            drifted=any(moved.drifted for moved in compared),
+        )
+        _alert(surface, compared)
     if report.drifted and surface.retrain_on_drift and surface.retrain_algorithm:
         # More often than its schedule, but not at each report.
         pause = timedelta(seconds=surface.retrain_every_seconds / 4)
@@ -63,6 +69,25 @@ def measure_drift(*, surface: Surface, now: datetime) -> DriftReport | None:
         report.retrained = run is not None
         report.save(update_fields=["retrained"])
     return report
+
+
+def _alert(surface: Surface, compared: Sequence[Shift]) -> None:
+    """Tell of drift once, until a report has none."""
+    key = f"drift:{surface.pk}"
+    drifted = [moved for moved in compared if moved.drifted]
+    if not drifted:
+        resolve_alerts(key, project_ids=[surface.project_id])
+        return
+    names = ", ".join(moved.name for moved in drifted)
+    record_alert(
+        surface.project_id,
+        event=Alert.Event.DRIFT,
+        subject=surface.key,
+        summary=f"The last {RECENT.days} days of '{surface.key}' differ from before: {names}.",
+        detail={"surface": surface.key, "drifted": [moved.as_json() for moved in drifted]},
+        path=surface_path(surface.project.slug, surface.key),
+        dedupe_key=key,
+    )
 
 
 def _gather(surface: Surface, now: datetime) -> dict[str, tuple[list[Any], list[Any]]]:

@@ -10,6 +10,7 @@ import orjson
 from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.alert_on_decision import alert_on_decision
 from experiments.models import Decision, Experiment
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def record_decision(draft: DecisionDraft) -> Decision:
         subject=str(draft.experiment or draft.surface),
         detail={"reason": draft.reason, "decision": decision.sha256, **_mark(draft)},
     )
+    alert_on_decision(decision)
     return decision
 
 

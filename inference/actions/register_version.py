@@ -9,6 +9,8 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from bakeoff.alerts.models import Alert
+from inference.actions.fail_training import alert_on_run
 from inference.models import AliasMove, ModelVersion, Surface, TrainingRun
 
 
@@ -83,3 +85,5 @@ def _end_run(run: TrainingRun, version: ModelVersion, gate: dict[str, Any]) -> N
         "passed the gate" if passed else "refused by the gate: " + "; ".join(gate["reasons"])
     )
     run.save()
+    if not passed:
+        alert_on_run(run, Alert.Event.TRAINING_REFUSED, run.message)

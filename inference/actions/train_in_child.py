@@ -20,6 +20,7 @@ from django.db import DatabaseError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from inference.actions.fail_training import fail_training
 from inference.models import TrainingRun
 from inference.models.registry import STALE_AFTER
 
@@ -54,11 +55,10 @@ def claim_training(run_id: int) -> int | None:
     """Take a run up; return the lease, or None when it is not free or was tried too often."""
     free = TrainingRun.objects.free_to_take().filter(pk=run_id)
     # A process that died with its worker told nobody; the count keeps such a run from killing for ever.
-    free.filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=TrainingRun.State.FAILED,
+    fail_training(
+        free.filter(attempts__gte=MAX_ATTEMPTS),
+        f"its process died {MAX_ATTEMPTS} times without a word, so it is not tried again.",
         lease=F("lease") + 1,
-        message=f"its process died {MAX_ATTEMPTS} times without a word, so it is not tried again.",
-        ended_at=Now(),
     )
     claimed = free.filter(attempts__lt=MAX_ATTEMPTS).update(
         state=TrainingRun.State.RUNNING,
@@ -125,12 +125,10 @@ def _settle(run_id: int, lease: int, status: int, stderr: str) -> None:
         )
         return
     if status > 0:
-        mine.update(state=TrainingRun.State.FAILED, message=why, ended_at=Now())
+        fail_training(mine, why)
         return
     logger.warning("run %s: %s", run_id, why)
-    mine.filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=TrainingRun.State.FAILED, message=f"{why}; tried {MAX_ATTEMPTS} times", ended_at=Now()
-    )
+    fail_training(mine.filter(attempts__gte=MAX_ATTEMPTS), f"{why}; tried {MAX_ATTEMPTS} times")
     mine.filter(attempts__lt=MAX_ATTEMPTS).update(
         state=TrainingRun.State.QUEUED, message=f"{why}; it is taken up again"
     )

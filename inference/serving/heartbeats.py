@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from inference.serving.keys import SERVING, serving_key
+from inference.serving.keys import GONE, SERVING, serving_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import redis
+
+
+FORGOTTEN_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,35 @@ def read_heartbeats(client: redis.Redis) -> dict[str, ServingHeartbeat]:
     bodies = cast("list[bytes | None]", client.mget([serving_key(name) for name in names]))
     gone = [name for name, body in zip(names, bodies, strict=True) if body is None]
     if gone:  # one that only paused puts its name back with its next heartbeat
+        seconds, _ = client.time()
+        client.hset(GONE, mapping=dict.fromkeys(gone, seconds))
         client.srem(SERVING, *gone)
     return {
         name: ServingHeartbeat.from_json(body)
         for name, body in zip(names, bodies, strict=True)
         if body is not None
     }
+
+
+def read_gone_hosts(client: redis.Redis) -> list[str]:
+    """Return machines whose web processes ended without a word, and that have none now.
+
+    A process that ends in good order takes its name away itself; one that was killed and started again
+    on its machine is back under another name.
+    """
+    live = {host_of(name) for name in read_heartbeats(client)}
+    seconds, _ = client.time()
+    gone = {
+        name.decode(): int(at) for name, at in cast("dict[bytes, bytes]", client.hgetall(GONE)).items()
+    }
+    over = [
+        name for name, at in gone.items() if host_of(name) in live or seconds - at > FORGOTTEN_SECONDS
+    ]
+    if over:
+        client.hdel(GONE, *over)
+    return sorted({host_of(name) for name in gone if name not in over})
+
+
+def host_of(process: str) -> str:
+    """Return the machine of a web process, by its name `host:pid`."""
+    return process.rpartition(":")[0] or process

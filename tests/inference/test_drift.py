@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bakeoff.alerts.models import Alert
 from experiments.actions.measure_drift import measure_drift
 from inference.evaluation.drift import compare_numbers, compare_words
 from inference.models import Surface
@@ -66,6 +67,11 @@ def test_a_surface_that_moved_is_retrained_and_promotes_nothing(shop):
     assert not report.retrained  # nobody liked anything yet: there is nothing to learn from
     champion = shop.surface.versions.champions().get()
     assert champion == shop.champion
+    alert = Alert.objects.get(project=shop.project)
+    assert (alert.event, alert.subject) == ("drift", "home-feed")
+    assert alert.summary.endswith("differ from before: prediction: first score.")
+    measure_drift(surface=shop.surface, now=now)
+    assert Alert.objects.filter(project=shop.project).count() == 1  # until a report has none
 
 
 def test_a_surface_that_moved_queues_a_run_and_not_a_second_one(learner):

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import Error, connection
+from redis.exceptions import RedisError
 
+from bakeoff.delivery.deliveries import database_now
+from bakeoff.delivery.digest import write_digests
 from bakeoff.delivery.dispatcher import Dispatcher
+from bakeoff.delivery.platform_watch import PlatformWatch
+from inference.cache import cache_client
 from inference.supervision import WorkStatus, keep_thread_running
 
 if TYPE_CHECKING:
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # Two kinds of workers: when one is gone, the other tells.
 QUEUES = frozenset({"default", "answers"})
+WATCH_TICKS = 5
+DIGEST_SECONDS = 60.0
 
 
 def start_alert_thread() -> threading.Event:
@@ -37,11 +45,30 @@ def start_alert_thread() -> threading.Event:
     return stopping
 
 
+class _Chore:
+    """Work that is done now and then between deliveries."""
+
+    def __init__(self, work: Callable[[], object], every_seconds: float) -> None:
+        self._work, self._every, self._due_at = work, every_seconds, 0.0
+
+    def do_if_due(self) -> None:
+        if time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + self._every
+            _tried(self._work)
+
+
 def _deliver(stopping: threading.Event, status: WorkStatus) -> None:
     tick = settings.BAKEOFF.tick_seconds
+    watch = PlatformWatch(cache_client())
+    chores = [
+        _Chore(watch.turn, WATCH_TICKS * tick),
+        _Chore(lambda: write_digests(database_now()), DIGEST_SECONDS),
+    ]
     with Dispatcher() as dispatcher:
         while not stopping.is_set():
             status.beat()
+            for chore in chores:
+                chore.do_if_due()
             _tried(dispatcher.turn)
             if dispatcher.is_idle:
                 stopping.wait(tick)
@@ -50,9 +77,11 @@ def _deliver(stopping: threading.Event, status: WorkStatus) -> None:
 
 
 def _tried(work: Callable[[], object]) -> None:
-    """Do a part of a turn; without PostgreSQL there is nothing to do, and the next turn tries again."""
+    """Do a part of a turn; what needs a server that is away is tried again by the next."""
     try:
         work()
+    except (RedisError, OSError) as error:
+        logger.warning("the cache is not watched now: %s", error)
     except Error as error:
         logger.warning("no alerts are delivered now: %s", error)
         connection.close()

@@ -103,6 +103,8 @@ class ServingConfigWatcher:
             await asyncio.gather(self._probing, return_exceptions=True)
         await self._supervisor.stop(READER, LISTENER, HEARTBEAT)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            # Its name first: a name without a heartbeat is that of a process that was killed.
+            await self._cache.srem(SERVING, self.process)
             await self._cache.delete(serving_key(self.process))
 
     async def _listen(self, status: WorkStatus) -> None:
