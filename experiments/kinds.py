@@ -23,6 +23,10 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 Role = Literal["primary", "secondary", "guardrail"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+# What an experiment is for: to decide, or only to measure what was decided.
+Purpose = Literal["test", "holdback", "holdout"]
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 

@@ -20,6 +20,7 @@ from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import retrain_if_due
 from experiments.actions.step_ramp import step_ramp
+from experiments.actions.tend_holdbacks import close_if_over
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
 from inference.cache import cache_client
@@ -85,6 +86,17 @@ def step_ramps() -> None:
     """Take the steps of ramps that are due."""
     ramping = Experiment.objects.running().exclude(ramp=[])
     for_each(ramping, step_ramp, work="ramp")
+
+
+@shared_task
+def close_holdbacks() -> None:
+    """End holdbacks whose days are over, or whose versions no longer stand."""
+    running = Experiment.objects.running().filter(purpose=Experiment.Purpose.HOLDBACK)
+    for_each(running, _close_if_over, work="holdback")
+
+
+def _close_if_over(holdback: Experiment) -> None:
+    close_if_over(holdback)
 
 
 @shared_task

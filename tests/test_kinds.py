@@ -21,7 +21,9 @@ from experiments.models import Decision, Experiment, ExperimentMetric, Feedback,
         (Feedback.Kind, kinds.FEEDBACK_KINDS),
         (Feedback.State, kinds.FEEDBACK_STATES),
         (Experiment.Hashing, get_args(Hashing)),
-        (Decision.Action, (*kinds.ACTIONS, "promote")),  # a person's, or the loop's
+        # A person's, or the loop's; and what holdbacks say.
+        (Decision.Action, (*kinds.ACTIONS, "promote", "confirm", "lost")),
+        (Experiment.Purpose, kinds.PURPOSES),
     ],
 )
 def test_tables_know_the_same_words(choices, values):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from experiments.actions.close_holdback import close_overtaken
 from experiments.actions.drop_treatment import reject_version
+from experiments.actions.open_holdback import Promotion, open_holdback
 from experiments.actions.promote_version import confirm_champion, promotion_evidence
-from experiments.actions.record_decision import DecisionDraft, record_decision
+from experiments.actions.record_decision import DecisionDraft, evidence_of, record_decision
 from experiments.models import Decision, Experiment, Look
 from inference.actions.check_servable import check_servable
 from inference.actions.move_alias import move_alias
@@ -71,7 +73,7 @@ def end_by_verdict(
     )
     locked.end()
     promoted = replaced = None
-    evidence = _evidence(locked, verdict.look)
+    evidence = evidence_of(locked, verdict.look)
     if verdict.action == Decision.Action.SHIP:
         locked.shipped_variant = verdict.variant or ""
         locked.save(update_fields=["shipped_variant"])
@@ -85,6 +87,9 @@ def end_by_verdict(
                 reason=verdict.reason,
             )
             evidence |= promotion_evidence(promoted, answered)
+            close_overtaken(surface_id=locked.surface_id, by=by)
+            if replaced is not None:
+                evidence |= open_holdback(Promotion(locked, promoted=promoted, former=replaced))
     _retire_losers(locked, verdict, by)
     return record_decision(
         DecisionDraft(
@@ -127,15 +132,3 @@ def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
             reason=verdict.reason,
             evidence={"experiment": experiment.key},
         )
-
-
-def _evidence(experiment: Experiment, look: Look | None) -> dict[str, object]:
-    """Return all that is needed to recompute the verdict."""
-    evidence: dict[str, object] = {
-        "policy_sha256": experiment.policy_sha256,
-        "salt": experiment.salt,
-        "against_gate": experiment.against_gate,
-    }
-    if look is not None:
-        evidence |= {"look": look.number, "inputs": look.inputs, "result": look.result}
-    return evidence

@@ -57,6 +57,8 @@ def holdback_slot(surface: Surface, share: float) -> Slot | None:
     layer, _ = Layer.objects.get_or_create(
         project=surface.project, key=short_name(f"autopilot-{surface.key}", MAX_LAYER_KEY)
     )
+    # A start in this layer, of whatever surface, waits until the slot is taken.
+    Layer.objects.select_for_update().get(pk=layer.pk)
     running = Experiment.objects.running().filter(layer=layer).order_by("-slot_low")
     taken = [(1.0, 1.0), *running.values_list("slot_low", "slot_high"), (0.0, 0.0)]
     for (high, _high), (_low, free_from) in pairwise(taken):

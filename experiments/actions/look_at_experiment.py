@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
@@ -13,6 +13,7 @@ from django.utils import timezone
 from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.drop_treatment import Harm, drop_treatment
+from experiments.actions.notice_lost_gain import notice_lost_gain
 from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.looks.serving_quality import serving_of
@@ -21,6 +22,9 @@ from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.cache import cache_client
 from inference.serving.changes import announce_live
+
+if TYPE_CHECKING:
+    from experiments.stats.look_result import LookResult
 
 logger = logging.getLogger(__name__)
 CLOCK_ERROR = timedelta(minutes=1)
@@ -57,7 +61,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             information=result.information,
             inputs=stored,
             result=result.as_json(),
-            action=result.action,
+            action=_action_of(experiment, result),
             reason=result.reason,
             serving={row.variant: row.as_json() for row in served},
         )
@@ -67,7 +71,11 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             "batch": experiment.batches,
         }
         experiment.save(update_fields=["sequential_state"])
-        if result.action == "keep_running":
+        notice_lost_gain(experiment)
+        if (
+            look.action == Decision.Action.KEEP_RUNNING
+            and experiment.purpose == experiment.Purpose.TEST
+        ):
             # In the look's own transaction: harm that was seen is harm that has ended.
             for variant, reason in result.leaving.items():
                 harm = Harm(variant=variant, reason=reason, look=look)
@@ -80,6 +88,13 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             # The look stands and the experiment runs on; `attend_experiment` tries again.
             logger.error("%s is not carried out: %s", experiment, error)  # noqa: TRY400
     return look
+
+
+def _action_of(experiment: Experiment, result: LookResult) -> str:
+    """Return what follows from a look: of what only measures nothing but that its numbers are void."""
+    if experiment.purpose == Experiment.Purpose.TEST or result.action == "halt":
+        return result.action
+    return Decision.Action.KEEP_RUNNING
 
 
 def _says_the_same(inputs: dict[str, Any], before: dict[str, Any]) -> bool:

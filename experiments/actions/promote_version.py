@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from redis.exceptions import RedisError
 
+from experiments.actions.close_holdback import close_overtaken
 from experiments.actions.mark_units import mark_soon
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment
@@ -53,6 +54,7 @@ def make_champion(
         CannotPromoteError: it is the champion already.
     """
     replaced = move_champion(surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason)
+    close_overtaken(surface_id=version.surface_id, by=by)
     return record_decision(
         DecisionDraft(
             surface=version.surface,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from experiments.models import Look
     from inference.models import ModelVersion, Surface
 
 
@@ -66,10 +67,22 @@ def record_decision(draft: DecisionDraft) -> Decision:
     return decision
 
 
+def evidence_of(experiment: Experiment, look: Look | None) -> dict[str, object]:
+    """Return all that is needed to recompute a verdict on an experiment."""
+    evidence: dict[str, object] = {
+        "policy_sha256": experiment.policy_sha256,
+        "salt": experiment.salt,
+        "against_gate": experiment.against_gate,
+    }
+    if look is not None:
+        evidence |= {"look": look.number, "inputs": look.inputs, "result": look.result}
+    return evidence
+
+
 def _mark(draft: DecisionDraft) -> dict[str, Any]:
-    """Return what the audit trail says of a promotion against the gate."""
-    refusal = draft.evidence.get("gate_refusal")
-    return {"gate_refusal": refusal} if refusal else {}
+    """Return what the audit trail says of a promotion: against the gate, and with which holdback."""
+    names = ("gate_refusal", "holdback", "why_no_holdback")
+    return {name: draft.evidence[name] for name in names if draft.evidence.get(name)}
 
 
 def hash_of(decision: Decision) -> str:

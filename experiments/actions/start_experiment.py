@@ -47,14 +47,11 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
             _join_layer(locked)
             if locked.layer_id is not None:
                 Layer.objects.select_for_update().get(pk=locked.layer_id)
-            check_place(locked)
-            # Nothing of before can belong to it: the first roll-up need not read the past.
-            locked.watermark = read_watermark()
             try:
                 freeze_metrics(locked)
             except MetricError as error:
                 raise WrongStateError(f"experiment '{locked.key}' cannot start: {error}") from error
-            locked.start()
+            begin(locked)
             record_audit(
                 locked.project_id,
                 actor=by,
@@ -67,6 +64,21 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
     mark_soon(surface=locked.surface)
     announce_change(cache_client())
     return locked
+
+
+def begin(experiment: Experiment) -> None:
+    """Open the first epoch of an experiment whose metrics are frozen.
+
+    In a transaction that holds the locks of its surface and its layer; serving is told afterwards.
+
+    Raises:
+        WrongStateError: it is not a draft, or something is missing.
+        CannotAssignError: its part of the layer is taken, or its surface is.
+    """
+    check_place(experiment)
+    # Nothing of before can belong to it: the first roll-up need not read the past.
+    experiment.watermark = read_watermark()
+    experiment.start()
 
 
 def _join_layer(experiment: Experiment) -> None:

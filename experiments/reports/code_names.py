@@ -23,6 +23,13 @@ NAMES = {
     "ok": gettext_noop("Approved"),
     "hidden": gettext_noop("Hidden"),
     "spam": gettext_noop("Spam"),
+    # Purposes of experiments, and variants of those that measure
+    "test": gettext_noop("Test"),
+    "holdback": gettext_noop("Holdback"),
+    "holdout": gettext_noop("Holdout"),
+    "former": gettext_noop("Former champion"),
+    "promoted": gettext_noop("Promoted"),
+    "everyone": gettext_noop("Everyone"),
     # Aliases of versions
     "candidate": gettext_noop("Candidate"),
     "shadow": gettext_noop("Shadow"),

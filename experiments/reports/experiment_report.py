@@ -13,7 +13,9 @@ from experiments.reports.code_names import name_of
 from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
+from experiments.reports.holdback_gain import HoldbackGain, gain_of
 from experiments.reports.path_chart import PathPoint, draw_path
+from experiments.reports.percentages import percent
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
 from experiments.reports.stored_text import show_stored
@@ -22,7 +24,6 @@ from experiments.reports.verdict import (
     count_treatments,
     describe_effect,
     interval_name,
-    percent,
     summarise_verdict,
 )
 
@@ -81,6 +82,7 @@ class ExperimentReport:
     remaining: str
     warnings: list[str]
     interval_name: str
+    gain: HoldbackGain | None = None
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -95,6 +97,7 @@ class ExperimentReport:
             "name": experiment.name,
             "surface": experiment.surface.key,
             "state": experiment.state,
+            "purpose": experiment.purpose,
             "hypothesis": experiment.hypothesis,
             "against_gate": experiment.against_gate,
             "started_at": experiment.started_at,
@@ -104,6 +107,7 @@ class ExperimentReport:
             "policy_sha256": experiment.policy_sha256,
             "planned_units": self.planned_units,
             "verdict": self._verdict_as_json(),
+            "gain": self.gain.as_json() if self.gain is not None else None,
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
             "units": {
                 "in_two_variants": self.crossover_units,
@@ -188,6 +192,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
             *describe_doubts(experiment, look),
         ],
         interval_name=interval_name(experiment, primary=True),
+        gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
     )
 
 

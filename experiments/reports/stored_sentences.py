@@ -74,6 +74,23 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("'%(variant)s' was removed, the others keep running. %(why)s"),
     ),
     ("'{variant}' leaves the traffic ({why})", gettext_noop("'%(variant)s' was removed. %(why)s")),
+    # What a holdback says, and why it ended before its days were over
+    (
+        "still {lift} ({low} to {high}) after {days} days",
+        gettext_noop("Still %(lift)s (%(low)s to %(high)s) after %(days)s days"),
+    ),
+    (
+        "the gain is gone: {lift} ({low} to {high}) after {days} days",
+        gettext_noop("The gain is gone: %(lift)s (%(low)s to %(high)s) after %(days)s days"),
+    ),
+    (
+        "no clear gain: {lift} ({low} to {high}) after {days} days",
+        gettext_noop("No clear gain: %(lift)s (%(low)s to %(high)s) after %(days)s days"),
+    ),
+    ("nothing is measured yet", gettext_noop("Nothing is measured yet")),
+    ("{version} took its place", gettext_noop("%(version)s took its place")),
+    ("{version} was rejected", gettext_noop("%(version)s was rejected")),
+    ("{version} is the champion again", gettext_noop("%(version)s is the champion again")),
     # What a look says of its counts
     (
         "expected conversions in '{variant}' == {count}, must be at least {minimum} before a ship",

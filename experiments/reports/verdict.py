@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from experiments.models import Experiment, Metric
+from experiments.reports.holdback_gain import gain_of
+from experiments.reports.percentages import percent
 from experiments.reports.stored_text import end_sentence, show_stored
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ WORDS = {
     "stop_inconclusive": gettext_noop("No verdict"),
     "halt": gettext_noop("Halt"),
     "promote": gettext_noop("Promote"),
+    "confirm": gettext_noop("Confirmed"),
+    "lost": gettext_noop("Gain lost"),
 }
 SHARES = {"proportion", "retention", "funnel"}
 # An interval whose near end is below this share of the estimate says "better", but not how much.
@@ -72,7 +76,9 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
     interval = comparison.lift_interval if comparison else None
     return VerdictSummary(
         action=action,
-        sentence=_sentence(experiment, action, comparison, comparison.effect, reason)
+        sentence=gain_of(experiment).sentence
+        if experiment.purpose != Experiment.Purpose.TEST
+        else _sentence(experiment, action, comparison, comparison.effect, reason)
         if comparison is not None and comparison.effect is not None
         else _with_reason(action, reason),
         effect=comparison.lift if comparison else None,
@@ -243,9 +249,3 @@ def _range(estimate: str, interval: str, low: str, high: str) -> str:
         "low": low,
         "high": high,
     }
-
-
-def percent(share: float) -> str:
-    """Return a share as signed per cent, with a true minus."""
-    digits = 0 if abs(share) >= 0.1 else 1
-    return f"{share * 100:+.{digits}f}%".replace("-", "−")

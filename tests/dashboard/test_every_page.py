@@ -202,6 +202,7 @@ def chosen_names(seeded: Seeded) -> list[str]:
     project = seeded.shop.project
     names = {project.slug, seeded.name, seeded.shop.public, seeded.shop.public[:12], "a test", "Item"}
     names |= {e.key for e in Experiment.objects.filter(project=project)}
+    names |= {layer.key for layer in project.layers.all()}
     names |= {v.label for v in ModelVersion.objects.filter(surface__project=project)}
     names |= {"home-feed", "clicks", "click", "control-1", "nobody", "public", "secret", "missing"}
     names |= {*RECOMMENDERS, *QUEUES, "beat"}

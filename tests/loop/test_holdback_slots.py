@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 
 from experiments.actions.layer_slots import free_slot, holdback_slot
 from experiments.actions.start_experiment import CannotStartError, start_experiment
@@ -13,11 +14,16 @@ from tests.support import builders
 
 def hold(shop, share, key):
     """Start a holdback of a share in the slot that is free for it."""
-    slot = holdback_slot(shop.surface, share)
+    slot = slot_for(shop, share)
     return builders.experiment(
         shop, shop.surface, key, layer=slot.layer, slot=(slot.low, slot.high),
         purpose=Experiment.Purpose.HOLDBACK,
     )  # fmt: skip
+
+
+@transaction.atomic
+def slot_for(shop, share):
+    return holdback_slot(shop.surface, share)
 
 
 def slots(*experiments):
@@ -41,9 +47,9 @@ def test_tests_take_what_holdbacks_leave(shop):
 
 def test_holdbacks_leave_half_to_tests(shop):
     hold(shop, 0.2, "holdback-1")
-    assert holdback_slot(shop.surface, 0.06) is None
-    assert holdback_slot(shop.surface, 0.05).low == 0.5
-    assert holdback_slot(shop.surface, 0.00001) is None
+    assert slot_for(shop, 0.06) is None
+    assert slot_for(shop, 0.05).low == 0.5
+    assert slot_for(shop, 0.00001) is None
 
 
 def test_a_test_in_a_layer_of_its_own_is_told_what_to_do(shop):

@@ -12,7 +12,7 @@ from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
 from experiments.assignment.allocation import Hashing
-from experiments.kinds import Role
+from experiments.kinds import Purpose, Role
 from experiments.models import Experiment
 
 
@@ -92,6 +92,7 @@ class ExperimentOut(Schema):
     name: str
     surface: str
     state: str
+    purpose: Purpose
     hypothesis: str
     allocation: float
     hashing: str
@@ -110,6 +111,7 @@ class ExperimentOut(Schema):
     policy_sha256: str
     started_at: datetime | None
     ended_at: datetime | None
+    ends_at: datetime | None
     confirmed: bool | None = None
 
     @staticmethod

@@ -20,6 +20,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.edit_draft import discard_draft, edit_draft
 from experiments.actions.rename_experiment import rename_experiment
+from experiments.kinds import Purpose
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_for_programs
@@ -31,14 +32,16 @@ router = Router(tags=["experiments"])
 def list_experiments(
     request: HttpRequest,
     state: Literal["draft", "running", "ended"] | None = None,
+    purpose: Purpose | None = None,
     limit: Limit = ROWS,
     offset: Offset = 0,
 ) -> Any:
-    """List the project's experiments, newest first."""
+    """List the project's experiments, newest first: tests, and holdbacks and holdouts that measure."""
     experiments = Experiment.objects.filter(project=project_of(request)).select_related(
         "surface", "layer"
     )
-    rows = experiments.filter(state=state) if state else experiments
+    wanted = {"state": state, "purpose": purpose}
+    rows = experiments.filter(**{name: value for name, value in wanted.items() if value})
     return page_of(request, rows, ExperimentOut, limit=limit, offset=offset)
 
 

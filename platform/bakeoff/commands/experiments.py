@@ -30,10 +30,14 @@ def list_experiments(slug: str | None) -> None:
     project = find_project(slug)
     from experiments.reports.verdict import summarise_verdict
 
-    table = Table("experiment", "name", "state", "verdict")
+    table = Table("experiment", "name", "purpose", "state", "verdict")
     for experiment in project.experiments.all():
         table.add_row(
-            experiment.key, experiment.name, experiment.state, summarise_verdict(experiment).sentence
+            experiment.key,
+            experiment.name,
+            experiment.purpose,
+            experiment.state,
+            summarise_verdict(experiment).sentence,
         )
     if table.row_count:
         console.print(table)

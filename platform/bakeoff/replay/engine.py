@@ -287,7 +287,7 @@ class Replay:
         )
 
     def _wait_for_experiment(self, version: ModelVersion) -> Experiment:
-        experiments = Experiment.objects.filter(variants__model_version=version)
+        experiments = Experiment.objects.tests().filter(variants__model_version=version)
         wait_until(experiments.exists, f"the experiment of {version}")
         return experiments.get()
 

@@ -130,7 +130,7 @@ class LabelledReplay:
         if challenger.passed_gate and baseline.passed_gate:
             # Only now: the experiment of the challenger's parent would be in the way.
             patch_surface(surface=self._surface, changes={"start_experiments": True}, by=OPERATOR)
-            experiments = Experiment.objects.filter(variants__model_version=challenger)
+            experiments = Experiment.objects.tests().filter(variants__model_version=challenger)
             wait_until(experiments.exists, f"the experiment of {challenger}")
             self._compete(experiments.get(), result)
         champion = self._surface.versions.champions().first()

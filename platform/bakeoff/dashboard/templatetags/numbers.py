@@ -10,9 +10,10 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
 from experiments.reports.code_names import name_of
+from experiments.reports.percentages import percent
 from experiments.reports.remaining import describe_seconds
 from experiments.reports.stored_text import end_sentence, is_listed, show_stored
-from experiments.reports.verdict import WORDS, percent
+from experiments.reports.verdict import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -49,6 +49,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
     """List a project's experiments: by state, by words, archived ones apart."""
     project = project_for(request, slug)
     state, words = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    purpose = request.GET.get("purpose", "")
     experiments = Experiment.objects.filter(project=project).select_related("project", "surface")
     if state == "archived":
         experiments = experiments.exclude(archived_at=None)
@@ -56,6 +57,8 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
         experiments = experiments.filter(archived_at=None)
         if state in Experiment.State.values:
             experiments = experiments.filter(state=state)
+    if purpose in Experiment.Purpose.values:
+        experiments = experiments.filter(purpose=purpose)
     if words:
         experiments = experiments.filter(
             Q(key__icontains=words)
@@ -68,6 +71,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
         "page": page,
         "cards": cards_of(page),
         "state": state,
+        "purpose": purpose,
         "words": words,
         "project": project,
     }
@@ -298,6 +302,8 @@ ACTS: dict[str, Act] = {
         done=gettext_lazy("Draft discarded"),
     ),
 }
+# Of holdbacks and holdouts: the platform conducts them.
+MEASURED = {"stop", "learn", "archive", "restore"}
 REFUSALS = (
     RefusedError,
     WrongStateError,
@@ -318,6 +324,8 @@ def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
         Experiment.State.ENDED: ("learn", "restore" if experiment.archived_at else "archive"),
     }  # fmt: skip
     names = by_state[Experiment.State(experiment.state)]
+    if experiment.purpose != Experiment.Purpose.TEST:
+        names = tuple(name for name in names if name in MEASURED)
     return [(name, ACTS[name]) for name in names if may(person, experiment.project, ACTS[name].needed)]
 
 

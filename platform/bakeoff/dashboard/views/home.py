@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.health import health_issues
 from experiments.models import Decision, Experiment, Feedback, Look
+from experiments.reports.holdback_gain import running_gains
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.models import DriftReport, Surface, TrainingRun
 
@@ -46,6 +47,7 @@ def cards_of(experiments: Iterable[Experiment]) -> list[Card]:
         look = experiment.looks.last()
         waits = (
             experiment.state == Experiment.State.RUNNING
+            and experiment.purpose == Experiment.Purpose.TEST
             and look is not None
             and look.action != Decision.Action.KEEP_RUNNING
         )
@@ -63,6 +65,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         projects = projects.filter(slug=wanted)
     running = cards_of(
         Experiment.objects.running()
+        .tests()
         .filter(project__in=projects)
         .select_related("project", "surface")[:SHOWN]
     )
@@ -72,6 +75,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "running": running,
         "waiting": [card for card in running if card.waits],
+        "gains": running_gains(Experiment.objects.filter(project__in=projects))[:SHOWN],
         "drafts": Experiment.objects.filter(
             project__in=projects, state="draft", archived_at=None
         ).select_related("project", "surface")[:SHOWN],

@@ -18,6 +18,7 @@ from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment
+from experiments.reports.holdback_gain import running_gains
 from inference.algorithms import algorithms_of
 from inference.models import DriftReport, Surface
 
@@ -149,6 +150,7 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
             "promoted", "replaced", "experiment"
         )[:30],
         "experiments": Experiment.objects.filter(surface=surface)[:10],
+        "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
         "algorithms": sorted(algorithms_of(surface.kind)),
         "runs": surface.training_runs.all()[:10],

@@ -1,0 +1,141 @@
+"""Open a holdback after a promotion by a test: does the gain last?
+
+`former` serves the former champion, `promoted` the version that took its place, each to the same
+share of all users. It only measures: its looks move no version.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from bakeoff.accounts.actors import PLATFORM
+from experiments.actions.check_assignment import CannotAssignError
+from experiments.actions.close_holdback import close_holdback
+from experiments.actions.layer_slots import Slot, holdback_slot
+from experiments.actions.short_names import short_name
+from experiments.actions.start_experiment import begin
+from experiments.models import Experiment, ExperimentMetric, programme_of
+from experiments.stats.policy import MAX_OVERRUN
+
+if TYPE_CHECKING:
+    from experiments.models import Programme
+    from inference.models import ModelVersion
+
+DAY = 86_400.0
+MAX_EXPERIMENT_KEY = 100  # the column's width
+# Over its days, so that the analysis history of a month can be read; the test's pause if it is longer.
+MAX_LOOKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What a test has just brought about.
+
+    Attributes:
+        test: that ended; its metrics and its rule's numbers are the holdback's.
+        promoted: the champion now.
+        former: the champion before.
+    """
+
+    test: Experiment
+    promoted: ModelVersion
+    former: ModelVersion
+
+
+def open_holdback(promotion: Promotion) -> dict[str, Any]:
+    """Open it in the transaction of the promotion, which holds the surface's lock.
+
+    A holdback of the same recipe ends first, as it stands: its version is the champion no more, and
+    two of one recipe would ask the same question. Those of other recipes run on in their slots.
+
+    Returns:
+        What the decision's record, and the one entry of the audit trail, say of it: the holdback, or
+        why there is none.
+    """
+    surface = promotion.test.surface
+    programme = programme_of(surface)
+    if programme.holdback_share <= 0 or programme.holdback_days <= 0:
+        return {"why_no_holdback": "the programme's holdback_share or holdback_days is 0"}
+    same_recipe = Experiment.objects.running().filter(
+        surface=surface,
+        purpose=Experiment.Purpose.HOLDBACK,
+        variants__is_control=False,
+        variants__model_version__algorithm=promotion.promoted.algorithm,
+    )
+    for holdback in same_recipe:
+        close_holdback(holdback=holdback, by=PLATFORM, why=f"{promotion.promoted.label} took its place")
+    slot = holdback_slot(surface, programme.holdback_share)
+    if slot is None:
+        return {"why_no_holdback": "no slot of the layer is free: tests need half of the users"}
+    try:
+        # The promotion stands also where a test in a layer of its own leaves no place beside it.
+        with transaction.atomic():
+            return {"holdback": _start(promotion, programme, slot).key}
+    except CannotAssignError as error:
+        return {"why_no_holdback": str(error)}
+
+
+def _start(promotion: Promotion, programme: Programme, slot: Slot) -> Experiment:
+    test, now = promotion.test, timezone.now()
+    seconds = programme.holdback_days * DAY
+    holdback = Experiment.objects.create(
+        project=test.project,
+        surface=test.surface,
+        key=_free_key(promotion),
+        purpose=Experiment.Purpose.HOLDBACK,
+        hypothesis=f"The gain of {promotion.promoted.label} over {promotion.former.label} lasts.",
+        owner=PLATFORM,
+        salt=secrets.token_hex(16),
+        layer=slot.layer,
+        slot_low=slot.low,
+        slot_high=slot.high,
+        policy=_policy(test, seconds),
+        against_gate=test.against_gate,
+        segments=test.segments,
+        ends_at=now + timedelta(seconds=seconds),
+    )
+    holdback.variants.create(key="former", is_control=True, weight=0.5, model_version=promotion.former)
+    holdback.variants.create(key="promoted", weight=0.5, model_version=promotion.promoted)
+    for metric in test.metrics.exclude(role=ExperimentMetric.Role.SECONDARY):
+        _copy_metric(metric, holdback)
+    begin(holdback)
+    return holdback
+
+
+def _policy(test: Experiment, seconds: float) -> dict[str, Any]:
+    """Return the test's policy as a measurement needs it: intervals that hold at any time, no end."""
+    policy = test.parsed_policy
+    return {
+        **policy.as_json(),
+        "rule": "always_valid",
+        "promote": False,
+        "overrun": MAX_OVERRUN,
+        "minimum_run_seconds": 0.0,
+        "look_every_seconds": max(policy.look_every_seconds, seconds / MAX_LOOKS),
+    }
+
+
+def _copy_metric(metric: ExperimentMetric, holdback: Experiment) -> None:
+    """Give the holdback a metric of the test, counted as it was frozen there."""
+    metric.pk = None
+    metric._state.adding = True  # noqa: SLF001  Django's own way to copy a row
+    metric.experiment = holdback
+    metric.save()
+
+
+def _free_key(promotion: Promotion) -> str:
+    """Return the holdback's key; a version that is promoted again gets a number behind it."""
+    version = promotion.promoted
+    base = f"{version.surface.key}-holdback-{version.algorithm}-{version.number}"
+    taken = Experiment.objects.filter(project=promotion.test.project_id)
+    number, key = 1, short_name(base, MAX_EXPERIMENT_KEY)
+    while taken.filter(key=key).exists():
+        number += 1
+        key = short_name(f"{base}-{number}", MAX_EXPERIMENT_KEY)
+    return key

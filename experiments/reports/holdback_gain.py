@@ -1,0 +1,121 @@
+"""What a holdback, or a holdout, says of its gain: in one sentence that is stored and translated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from django.utils import timezone
+
+from experiments.reports.percentages import percent
+from experiments.reports.stored_text import end_sentence, show_stored
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from experiments.models import Experiment
+    from experiments.models.experiment import ExperimentQuerySet
+    from experiments.stats.comparison import Comparison
+
+GainStatus = Literal["confirmed", "lost", "unclear", "unknown"]
+DAY = 86_400.0
+
+# The words of pages: experiments/reports/stored_sentences.py.
+SENTENCES: dict[GainStatus, str] = {
+    "confirmed": "still {lift} ({low} to {high}) after {days} days",
+    "lost": "the gain is gone: {lift} ({low} to {high}) after {days} days",
+    "unclear": "no clear gain: {lift} ({low} to {high}) after {days} days",
+    "unknown": "nothing is measured yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HoldbackGain:
+    """What is known of the gain of a promotion after some time.
+
+    Attributes:
+        status: confirmed or lost where the interval lies wholly on one side of 0, which holds at any
+            time; unclear where it holds 0; unknown before the first interval.
+        lift: relative difference of the promoted version from the former champion, or None.
+        interval: of the lift, valid at any time, or None.
+        days: since the start, up to the last look or the end.
+        words: lift and the ends of its interval as sentences write them; without a relative
+            difference the absolute one.
+    """
+
+    status: GainStatus
+    lift: float | None
+    interval: tuple[float, float] | None
+    days: float
+    words: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def stored(self) -> str:
+        """The sentence as decisions store it, in English."""
+        days = f"{self.days:.0f}" if self.days >= 10 else f"{self.days:.1f}"
+        lift, low, high = self.words
+        return SENTENCES[self.status].format(lift=lift, low=low, high=high, days=days)
+
+    @property
+    def sentence(self) -> str:
+        """The sentence in the reader's language."""
+        return end_sentence(show_stored(self.stored))
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as the API and decisions have it."""
+        return {
+            "status": self.status,
+            "lift": self.lift,
+            "ci": self.interval,
+            "days": self.days,
+            "sentence": f"{self.stored}.",
+        }
+
+
+def gain_of(experiment: Experiment) -> HoldbackGain:
+    """Return what the last look of a holdback or a holdout says."""
+    look = experiment.looks.last()
+    until = experiment.ended_at or (look.taken_at if look is not None else timezone.now())
+    days = _days(experiment.started_at, until)
+    if look is None:
+        return HoldbackGain("unknown", None, None, days)
+    primary = experiment.primary.metric
+    rows = look.parsed_result.of_metric(primary.key)
+    if not rows or rows[0].interval is None or rows[0].effect is None:
+        return HoldbackGain("unknown", None, None, days)
+    row, is_increase = rows[0], primary.direction == "increase"
+    return HoldbackGain(
+        _status(row, is_increase=is_increase), row.lift, row.lift_interval, days, _words(row)
+    )
+
+
+def running_gains(experiments: ExperimentQuerySet) -> list[tuple[Experiment, HoldbackGain]]:
+    """Return the running holdbacks and holdouts among some experiments, each with its gain."""
+    measuring = experiments.running().exclude(purpose="test").select_related("project", "surface")
+    return [(experiment, gain_of(experiment)) for experiment in measuring]
+
+
+def _status(row: Comparison, *, is_increase: bool) -> GainStatus:
+    low, high = row.interval or (None, None)
+    above, below = low is not None and low > 0, high is not None and high < 0
+    if not (above or below):
+        return "unclear"
+    return "confirmed" if above == is_increase else "lost"
+
+
+def _words(row: Comparison) -> tuple[str, str, str]:
+    """Write the difference and its interval: relative where the base allows it."""
+    if row.lift is not None and row.lift_interval is not None:
+        low, high = row.lift_interval
+        return percent(row.lift), percent(low), percent(high)
+    low_end, high_end = row.interval or (None, None)
+    estimate = row.effect.estimate if row.effect is not None else None
+    return _absolute(estimate), _absolute(low_end), _absolute(high_end)
+
+
+def _absolute(value: float | None) -> str:
+    return "open" if value is None else f"{value:+.4g}"
+
+
+def _days(start: datetime | None, until: datetime) -> float:
+    return max((until - start).total_seconds() / DAY, 0.0) if start is not None else 0.0
