@@ -25,7 +25,7 @@ from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
 from inference.cache import cache_client
 from inference.isolation import for_each
-from inference.models import Surface
+from inference.models import ModelVersion, Surface
 from inference.sending import send
 from inference.serving.changes import read_unserved
 
@@ -111,10 +111,26 @@ def _refresh(surface: Surface) -> None:
 
 @shared_task
 def retrain_due_surfaces() -> None:
-    """Queue the runs that the schedule asks for, and send on what passed its gate."""
-    for_each(Surface.objects.all(), _advance, work="challenger")
+    """Queue the runs that the schedule asks for, and ask to send on what passed its gate.
+
+    One message per surface that has something waiting, as looks do: to ask web processes about a
+    version takes seconds, and no surface waits for another's.
+    """
+    waiting = (ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.SHADOW)
+    surfaces = Surface.objects.filter(versions__alias__in=waiting).distinct()
+    for_each(surfaces, _send_advance, work="due challenger")
     scheduled = Surface.objects.exclude(retrain_algorithm="")
     for_each(scheduled, _retrain, work="retrain")
+
+
+def _send_advance(surface: Surface) -> None:
+    send(advance_surface.name, surface.pk)
+
+
+@shared_task
+def advance_surface(surface_id: int) -> None:
+    """Send on what passed its gate on one surface; asked twice, it starts one experiment."""
+    for_each(Surface.objects.filter(pk=surface_id), _advance, work="challenger")
 
 
 def _advance(surface: Surface) -> None:

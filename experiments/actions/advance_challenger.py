@@ -2,85 +2,93 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import transaction
+from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.draft_test import draft_test
+from experiments.actions.edit_draft import discard_draft
 from experiments.actions.promote_version import promote_version
 from experiments.actions.shadow_version import shadow_version
-from experiments.actions.short_names import short_name
-from experiments.actions.start_experiment import start_experiment
-from experiments.models import Experiment, Metric
+from experiments.actions.start_experiment import CannotStartError, start_experiment
+from experiments.actions.tidy_queue import tidy_queue
+from experiments.models import programme_of
+from experiments.models.experiment import WrongStateError
+from experiments.programme.queue import IN_SHADOW, read_queue, shadowed_versions
+from experiments.programme.start_conditions import find_obstacle
 from inference.actions.move_alias import move_alias
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
-# The columns' widths, which keys of surfaces and names of algorithms may pass together.
-MAX_KEY, MAX_SALT = 100, 64
-IN_SHADOW = "before its experiment"
+if TYPE_CHECKING:
+    from experiments.models import Experiment
+
 MAX_ERROR_SHARE = 0.01  # share of its answers in shadow that a challenger may fail
 
 
 def advance_challenger(*, surface: Surface) -> Experiment | None:
-    """Advance the oldest challenger that waits; return its experiment if one was started."""
+    """Advance the first challenger of the queue; return its experiment if one was started."""
     if surface.shadow_first:
         _judge_shadow(surface)
-    waiting = (
-        surface.versions.filter(alias=ModelVersion.Alias.CHALLENGER, variant__isnull=True)
-        .order_by("id")
-        .first()
-    )
-    if waiting is None:
+    tidy_queue(surface)
+    following = _next_version(surface)
+    if following is None:
         return None
-    champion = surface.versions.champions().first()
-    if champion is None:
+    if not surface.versions.champions().exists():
         promote_version(
-            version=waiting, by=PLATFORM, reason="first version of a surface without a champion"
+            version=following, by=PLATFORM, reason="first version of a surface without a champion"
         )
         return None
-    if surface.shadow_first > waiting.shadow_answers.count():
-        shadow_version(version=waiting, by=PLATFORM, reason=IN_SHADOW)
+    if surface.shadow_first > following.shadow_answers.count():
+        shadow_version(version=following, by=PLATFORM, reason=IN_SHADOW)
         return None
-    metric = Metric.objects.filter(project=surface.project_id).order_by("id").first()
-    if (
-        not surface.start_experiments
-        or metric is None
-        or Experiment.objects.running().tests().filter(surface=surface).exists()
-    ):
-        return None
-    sides = (f"{version.algorithm}-{version.number}" for version in (waiting, champion))
-    key = short_name(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
-    experiment = define_experiment(
-        ExperimentDraft(
-            surface=surface,
-            key=key,
-            hypothesis=f"{waiting.label} brings more {metric} than {champion.label}.",
-            owner=PLATFORM,
-            variants=[
-                VariantDraft(key="control", version=champion, weight=0.5, is_control=True),
-                VariantDraft(key="treatment", version=waiting, weight=0.5),
-            ],
-            metrics=[ExperimentMetricDraft(metric=metric)],
-            policy=surface.policy,
-            salt=short_name(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
-        )
-    )
-    return start_experiment(experiment=experiment, by=PLATFORM)
+    experiment = _define_test(surface)
+    return _start(experiment) if experiment is not None else None
+
+
+def _next_version(surface: Surface) -> ModelVersion | None:
+    return next((row.version for row in read_queue(surface) if not row.held), None)
+
+
+def _define_test(surface: Surface) -> Experiment | None:
+    """Define the experiment of the first in the queue, unless something keeps it from starting."""
+    with transaction.atomic():
+        # Two workers may come here at once, or one while a person pauses, holds or changes the
+        # programme: the second sees what the first has written.
+        locked = Surface.objects.select_for_update().get(pk=surface.pk)
+        programme = programme_of(locked)
+        primary, following = programme.primary_metric, _next_version(locked)
+        champion = locked.versions.champions().first()
+        if primary is None or following is None or champion is None:
+            return None
+        if find_obstacle(programme, timezone.now()) is not None:
+            return None
+        draft = draft_test(programme, challenger=following, champion=champion, primary=primary)
+        return define_experiment(draft)
+
+
+def _start(experiment: Experiment) -> Experiment:
+    """Start it; where it cannot start, its challenger goes back to the queue and is tried again.
+
+    Raises:
+        CannotStartError: an artifact is damaged, or another experiment has started meanwhile.
+        WrongStateError: a metric cannot be frozen.
+    """
+    try:
+        return start_experiment(experiment=experiment, by=PLATFORM)
+    except (CannotStartError, WrongStateError):
+        discard_draft(experiment=experiment, by=PLATFORM)  # a version of a draft is not in the queue
+        raise
 
 
 def _judge_shadow(surface: Surface) -> None:
     """Take challengers out of shadow that have answered enough: on to the experiment, or rejected."""
-    shadows = surface.versions.filter(
-        alias=ModelVersion.Alias.SHADOW, moves__reason=IN_SHADOW
-    ).distinct()
-    for version in shadows:
+    for version in shadowed_versions(surface):
         comparison = summarise_shadow(version)
         if comparison.answers < surface.shadow_first:
             continue

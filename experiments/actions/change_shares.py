@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -72,7 +73,8 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
             subject=locked.key,
             detail={"epoch": epoch.number, "allocation": allocation, "weights": weights},
         )
-    announce_change(cache_client())
+        # A ramp steps in a transaction of its own: processes are told when both are committed.
+        transaction.on_commit(partial(announce_change, cache_client()))
     return epoch
 
 

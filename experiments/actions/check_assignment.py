@@ -8,7 +8,9 @@ import orjson
 
 from bakeoff.accounts.refused import RefusedError
 from experiments.assignment import AllocationError, ConditionError, HashRange, compile_condition
+from experiments.bounds import MAX_COUNT
 from experiments.models import Experiment, groups_of
+from experiments.programme.harm import HARM_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,8 +125,11 @@ def check_forced(forced: Mapping[str, Any], variants: Sequence[str]) -> None:
             )
 
 
-def check_ramp(allocation: float, ramp: Sequence[Mapping[str, float]]) -> None:
+def check_ramp(allocation: float, ramp: Sequence[Mapping[str, Any]]) -> None:
     """Refuse steps that do not rise: taking units out again would not be a ramp.
+
+    Steps without `units` come by the clock, `after_seconds` after the start. Steps with `units` come by
+    evidence: so many units in the treatment, and `after_seconds` after the step before.
 
     Raises:
         CannotAssignError: with what is wrong.
@@ -133,6 +138,7 @@ def check_ramp(allocation: float, ramp: Sequence[Mapping[str, float]]) -> None:
         raise CannotAssignError(
             f"ramp == {len(ramp)} steps, must be at most {MAX_STEPS}.", field="ramp"
         )
+    by_evidence = bool(ramp) and "units" in ramp[0]
     after, share = 0.0, allocation
     for number, step in enumerate(ramp):
         at, to = step.get("after_seconds"), step.get("allocation")
@@ -140,13 +146,28 @@ def check_ramp(allocation: float, ramp: Sequence[Mapping[str, float]]) -> None:
             raise CannotAssignError(
                 f"ramp[{number}] == {dict(step)}, must have after_seconds and allocation.", field="ramp"
             )
-        if not (at > after and share < to <= 1):
+        _check_evidence(number, step, by_evidence=by_evidence)
+        in_time = at >= 0 if by_evidence else at > after
+        if not (in_time and share < to <= 1):
             raise CannotAssignError(
                 f"ramp[{number}]: after_seconds == {at:g} and allocation == {to:g}, must be above "
                 f"{after:g} and {share:g}, and the allocation at most 1.",
                 field="ramp",
             )
-        after, share = at, to
+        after, share = 0.0 if by_evidence else at, to
+
+
+def _check_evidence(number: int, step: Mapping[str, Any], *, by_evidence: bool) -> None:
+    """Refuse steps of two kinds in one ramp, and evidence that is none."""
+    units, harm = step.get("units"), step.get("harm")
+    if by_evidence:
+        whole = isinstance(units, int) and not isinstance(units, bool) and 0 <= units <= MAX_COUNT
+        rule = f"a whole number of units, at least 0, and harm, one of {list(HARM_NAMES)}"
+        right = whole and harm in HARM_NAMES
+    else:
+        rule, right = "no units: the first step comes by the clock", units is None and harm is None
+    if not right:
+        raise CannotAssignError(f"ramp[{number}] == {dict(step)}, must have {rule}.", field="ramp")
 
 
 def check_place(experiment: Experiment) -> None:

@@ -87,7 +87,7 @@ class ExperimentDraft:
     prerequisites: Sequence[Mapping[str, Any]] = ()
     forced_units: Mapping[str, str] = field(default_factory=dict)
     sticky: bool = False
-    ramp: Sequence[Mapping[str, float]] = ()
+    ramp: Sequence[Mapping[str, Any]] = ()
     purpose: str = Experiment.Purpose.TEST
     ends_at: datetime | None = None
 

@@ -1,39 +1,161 @@
-"""Take the steps of an experiment's ramp."""
+"""Take the steps of an experiment's ramp, and what people say to it: continue, stay, roll back."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from django.db import transaction
 from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
+from bakeoff.accounts.audit import record_audit
+from bakeoff.alerts.outbox import record_alert
+from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.change_shares import Change, change_shares
+from experiments.models import Decision, Experiment
+from experiments.models.experiment import WrongStateError
+from experiments.programme.ramp import next_step, read_ramp
+from inference.cache import cache_client
+from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
-    from experiments.models import Epoch, Experiment
+    from datetime import datetime
+
+    from experiments.models import Epoch
+    from experiments.programme.ramp_types import RampNeed, RampState
+
+MAX_HOLD = 300  # the column's width
+# Users that have not come so long after the step was due: a person should know of thin traffic.
+THIN_TRAFFIC_SECONDS = 7 * 86_400.0
 
 
 def step_ramp(experiment: Experiment) -> Epoch | None:
-    """Take the ramp's latest step that is due; None when none is, or harm holds it.
+    """Take the ramp's next step if everything that it needs is there; else None.
 
-    The decision loop ends what does harm; the ramp waits for it and never runs ahead.
+    The decision loop ends what does harm; the ramp waits for it and never runs ahead. A step that is
+    held longer than it would take by itself is told to people once.
     """
-    if not experiment.enabled or experiment.started_at is None:
-        return None
-    run = (timezone.now() - experiment.started_at).total_seconds()
-    due = [step for step in experiment.ramp if step["after_seconds"] <= run]
-    due = [step for step in due if step["allocation"] > experiment.allocation]
-    if not due or why_held(experiment):
-        return None
-    change = Change(allocation=due[-1]["allocation"])
-    return change_shares(experiment=experiment, change=change, by=PLATFORM)
+    with transaction.atomic():
+        # A person may hold, stop or step it at this moment: the one who comes second sees that.
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.state != Experiment.State.RUNNING:
+            return None
+        now = timezone.now()
+        state, step = read_ramp(locked, now), next_step(locked, now)
+        if state is None or step is None:
+            return None
+        if state.missing:
+            _tell_once(locked, state)
+            return None
+        change = Change(allocation=step["allocation"])
+        return change_shares(experiment=locked, change=change, by=PLATFORM)
 
 
-def why_held(experiment: Experiment) -> str:
-    """Return what keeps a ramp from its next step, or nothing: trouble that the last look found."""
-    look = experiment.looks.order_by("-number").first()
-    if look is None:
-        return ""
-    if look.action in {"halt", "roll_back", "stop_guardrail"}:
-        return f"look {look.number}: {look.action}"
-    return ""
+def why_held(experiment: Experiment, now: datetime | None = None) -> str:
+    """Return what keeps a running experiment's ramp from its next step, or nothing."""
+    state = read_ramp(experiment, now or timezone.now())
+    return "; ".join(need.sentence for need in state.missing) if state is not None else ""
+
+
+def _tell_once(experiment: Experiment, state: RampState) -> None:
+    """Alert once per step that it is held longer than its time and its users would take."""
+    held = _overdue(state)
+    if not held:
+        return
+    share = state.steps[0].share
+    for step in state.steps:
+        share = step.share if step.state in {"current", "held"} else share
+    reason = "; ".join(need.sentence for need in held)
+    record_alert(
+        experiment.project_id,
+        event="ramp_held",
+        subject=experiment.key,
+        summary=f"The ramp of {experiment.title} is held at {share * 100:.3g}%: {reason}.",
+        detail={"share": share, "needs": [need.sentence for need in held]},
+        path=f"/dashboard/experiments/{experiment.key}",
+        # Steps differ by their share: an epoch that a person opens on the way is not another step.
+        dedupe_key=f"ramp-held:{experiment.pk}:{share:.6g}",
+    )
+
+
+def _overdue(state: RampState) -> list[RampNeed]:
+    """Return what holds a step that is due; nothing while it may come by itself in time."""
+    needs = {need.kind: need for need in state.needs}
+    time, users = needs["time"], needs.get("users")
+    if not time.holds or state.hold:  # a person who holds it knows
+        return []
+    if users is not None and not users.holds:
+        late = (time.actual or 0.0) - (time.required or 0.0)
+        return [users] if late >= THIN_TRAFFIC_SECONDS else []
+    return list(state.held_by)
+
+
+def continue_ramp(
+    *, experiment: Experiment, by: str, reason: str = "", at_once: bool = True
+) -> Experiment:
+    """Lift a person's hold; at once, take the next step whatever holds it.
+
+    Raises:
+        WrongStateError: it does not run, or has no further step.
+    """
+    with transaction.atomic():
+        locked = _lock_ramping(experiment)
+        step = next_step(locked, timezone.now())
+        if step is None:
+            raise WrongStateError(f"experiment '{locked.key}' has no further step of its ramp")
+        locked.ramp_hold = ""
+        locked.save(update_fields=["ramp_hold"])
+        record_audit(
+            locked.project_id,
+            actor=by,
+            action="continue ramp",
+            subject=locked.key,
+            detail={"reason": reason, "allocation": step["allocation"] if at_once else None},
+        )
+        if at_once:
+            weights = {variant.key: variant.weight for variant in locked.variants.all()}
+            locked.change(allocation=step["allocation"], weights=weights)
+            transaction.on_commit(partial(announce_change, cache_client()))
+    return locked
+
+
+def hold_ramp(*, experiment: Experiment, by: str, reason: str = "") -> Experiment:
+    """Stay at the present share until a person continues.
+
+    Raises:
+        WrongStateError: it does not run, or has no further step.
+    """
+    with transaction.atomic():
+        locked = _lock_ramping(experiment)
+        if next_step(locked, timezone.now()) is None:
+            raise WrongStateError(f"experiment '{locked.key}' has no further step of its ramp")
+        locked.ramp_hold = f"held by {by}{f': {reason}' if reason else ''}"[:MAX_HOLD]
+        locked.save(update_fields=["ramp_hold"])
+        record_audit(
+            locked.project_id,
+            actor=by,
+            action="hold ramp",
+            subject=locked.key,
+            detail={"reason": reason},
+        )
+    return locked
+
+
+def roll_back_experiment(*, experiment: Experiment, by: str, reason: str = "") -> Decision:
+    """End it by a person's word, with its treatment rejected; the champion stays.
+
+    Raises:
+        WrongStateError: it does not run, or is no test.
+    """
+    experiment.require_test("be rolled back")
+    verdict = Verdict(action=Decision.Action.ROLL_BACK, reason=reason or "rolled back by a person")
+    return carry_out(experiment=experiment, verdict=verdict, by=by)
+
+
+def _lock_ramping(experiment: Experiment) -> Experiment:
+    # The loop may take a step at this moment, and end it: the one who comes second sees that.
+    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    locked.require(Experiment.State.RUNNING)
+    locked.require_test("ramp")
+    return locked

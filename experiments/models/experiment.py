@@ -116,9 +116,6 @@ class Experiment(models.Model):
     ramp_hold = models.CharField(
         max_length=300, blank=True, editable=False, help_text="Why a person holds the ramp; or nothing."
     )
-    ramp_alerted_epoch = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Epoch in which people were told that the ramp is held."
-    )
     learnings = models.TextField(blank=True, help_text="What we learned, for those who come later.")
     archived_at = models.DateTimeField(null=True, blank=True)
     shipped_variant = models.CharField(

@@ -18,10 +18,16 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.explain_assignment import assignments_of
 from experiments.actions.step_ramp import step_ramp
-from experiments.models import Exposure
+from experiments.models import Experiment, Exposure
 from tests.support import builders
 
 UNITS = [f"u{n}" for n in range(60)]
+
+
+def started(experiment, *, seconds):
+    """Let an experiment have started a while ago."""
+    at = timezone.now() - timedelta(seconds=seconds)
+    Experiment.objects.filter(pk=experiment.pk).update(started_at=at)
 
 
 def test_a_ramp_adds_units_and_a_cut_is_refused(lane, shop):
@@ -56,10 +62,9 @@ def test_steps_of_a_ramp_come_in_time_and_harm_holds_them(shop):
     ramp = [{"after_seconds": 60, "allocation": 0.2}, {"after_seconds": 120, "allocation": 1.0}]
     experiment = builders.experiment(shop, shop.surface, "trial", allocation=0.05, ramp=ramp)
     assert step_ramp(experiment) is None
-    experiment.started_at = timezone.now() - timedelta(seconds=70)
+    started(experiment, seconds=70)
     assert step_ramp(experiment).allocation == 0.2
-    experiment.refresh_from_db()
-    experiment.started_at = timezone.now() - timedelta(seconds=130)
+    started(experiment, seconds=130)
     look = experiment.looks.create(
         number=1,
         taken_at=timezone.now(),

@@ -196,6 +196,7 @@ def test_two_champions_are_impossible(shop):
 
 
 def test_a_version_that_passed_its_gate_starts_its_experiment(shop):
+    builders.set_programme(shop)
     version = builders.make_version(shop.surface, [1] * 10)
     experiment = advance_challenger(surface=shop.surface)
     assert experiment.state == Experiment.State.RUNNING
@@ -205,6 +206,7 @@ def test_a_version_that_passed_its_gate_starts_its_experiment(shop):
 
 @pytest.mark.parametrize(("failed", "alias"), [(0, "challenger"), (5, "rejected")])
 def test_a_challenger_goes_through_shadow_first_where_the_surface_asks(shop, failed, alias):
+    builders.set_programme(shop)
     shop.surface.shadow_first = 20
     shop.surface.save()
     version = builders.make_version(shop.surface, [1] * 10)

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.models import Experiment
-from experiments.tasks import retrain_due_surfaces
+from experiments.tasks import advance_surface
 from inference.models import ModelVersion, Surface
 from tests.support import builders
 
@@ -35,6 +35,7 @@ def test_a_rollback_ends_the_experiment_before_the_loop_starts_another(lane, sho
     tested.refresh_from_db()
     assert tested.state == Experiment.State.ENDED
     assert [d.action for d in shop.surface.decisions.order_by("pk")] == ["stop_inconclusive", "promote"]
+    builders.set_programme(shop)
     following = advance_challenger(surface=shop.surface)
     assert following.control.model_version == old  # what the loop tests next, it tests against it
 
@@ -47,12 +48,13 @@ def test_a_version_that_cannot_serve_leaves_the_experiment_running(lane, shop, t
     assert tested.state == Experiment.State.RUNNING
 
 
-@pytest.mark.usefixtures("empty_schedule")
 @pytest.mark.parametrize("seed", ["", "s" * 60])
 def test_long_names_make_a_key_that_fits(shop, seed):
     Surface.objects.filter(pk=shop.surface.pk).update(key="k" * 64, seed=seed)
+    shop.surface.refresh_from_db()
+    builders.set_programme(shop)
     waiting = builders.make_version(shop.surface, [2] * 10, algorithm="n" * 64)
-    retrain_due_surfaces()
+    advance_surface(shop.surface.pk)
     experiment = Experiment.objects.get(variants__model_version=waiting)
     assert experiment.state == Experiment.State.RUNNING
     assert len(experiment.key) == 100

@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Project
+from experiments.actions.change_programme import change_programme
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     ExperimentMetricDraft,
@@ -22,7 +23,7 @@ from experiments.actions.define_experiment import (
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import EventRow, ExposureRow, FeedbackRow, Rows, SlateRow
 from experiments.ingest.statement import Payload, statement_for
-from experiments.models import Experiment, Metric, Variant
+from experiments.models import Experiment, Metric, Programme, Variant
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion, Surface
 from inference.options import FitOptions
@@ -113,6 +114,16 @@ def make_shop(items: int = 10) -> Shop:
     _, public = ApiKey.make(project, PUBLIC, name="public")
     _, secret = ApiKey.make(project, SECRET, name="secret")
     return Shop(project, surface, champion, metric, public, secret, ids)
+
+
+def set_programme(shop: Shop, **changes) -> Programme:
+    """Let the shop's surface start experiments on clicks, at half of the traffic and without a pause."""
+    at_once = {
+        "primary_metric": shop.metric.key,
+        "ramp": [{"share": 0.5, "minimum_seconds": 0}],
+        "cooldown_days": 0,
+    }
+    return change_programme(surface=shop.surface, changes=at_once | changes, by="a test")
 
 
 def now() -> datetime:

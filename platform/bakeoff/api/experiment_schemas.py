@@ -103,7 +103,7 @@ class ExperimentOut(Schema):
     forced_units: dict[str, str]
     enabled: bool
     sticky: bool
-    ramp: list[dict[str, float]]
+    ramp: list[dict[str, Any]]
     evaluated_by: str
     against_gate: bool
     policy: dict[str, Any]

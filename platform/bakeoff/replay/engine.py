@@ -24,8 +24,16 @@ from bakeoff.replay.following import (
     follow_run,
     wait_until,
 )
-from bakeoff.replay.plan import EXPLORATION, ReplayPlan, make_replay_plan, policy_of
+from bakeoff.replay.plan import (
+    CLICKS,
+    EXPLORATION,
+    ReplayPlan,
+    make_replay_plan,
+    policy_of,
+    programme_on,
+)
 from bakeoff.replay.visitors import Ledger, SimulatedVisitor, Traffic, send_visitors
+from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import patch_surface, put_surface
 from experiments.actions.create_metric import create_metric
 from experiments.actions.define_experiment import (
@@ -235,7 +243,7 @@ class Replay:
         )
         clicks = Metric(
             project=self._project,
-            key="clicks-per-unit",
+            key=CLICKS,
             name="clicks",
             kind=Metric.Kind.MEAN,
             event="click",
@@ -248,9 +256,11 @@ class Replay:
             "policy": self._policy,
             "seed": f"seed-{self._options.seed}",
         }
-        return put_surface(
+        surface = put_surface(
             project=self._project, key="home-feed", values=values, replace=False, by=OPERATOR
         )
+        change_programme(surface=surface, changes=programme_on(clicks), by=OPERATOR)
+        return surface
 
     def _crown_popularity(self) -> None:
         version = self._train("popularity")
@@ -305,7 +315,7 @@ class Replay:
                     VariantDraft("control", champion, 0.5, is_control=True),
                     VariantDraft("treatment", version, 0.5),
                 ],
-                metrics=[ExperimentMetricDraft(Metric.objects.get(project=self._project))],
+                metrics=[ExperimentMetricDraft(Metric.objects.get(project=self._project, key=CLICKS))],
                 policy=self._policy,
                 against_gate=True,
                 salt=f"seed-{self._options.seed}:{key}",

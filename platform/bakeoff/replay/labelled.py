@@ -27,6 +27,8 @@ from bakeoff.replay.following import (
     follow_run,
     wait_until,
 )
+from bakeoff.replay.plan import programme_on
+from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import patch_surface, put_surface
 from experiments.actions.create_metric import create_metric
 from experiments.actions.load_labelled_texts import load_labelled_texts
@@ -174,6 +176,7 @@ class LabelledReplay:
             denominator="feedback.correction",
         )
         create_metric(metric=accuracy, by=OPERATOR)
+        change_programme(surface=self._surface, changes=programme_on(accuracy), by=OPERATOR)
         with self._reporter.progress("Loading labelled texts", len(self._past)) as advance:
             load_labelled_texts(
                 surface=self._surface,

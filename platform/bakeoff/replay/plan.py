@@ -12,9 +12,12 @@ from bakeoff.replay.visitors import SimulatedVisitor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from experiments.models import Metric
+
 # Enough to learn from, and a fifth of each unit's log to be judged on.
 PAST_SHARE = 0.8
 EXPLORATION = 0.05  # temperature of the draw: enough to swap neighbours now and then
+CLICKS = "clicks-per-unit"  # key of the metric that decides
 FIRST_SHARE = 0.7  # of the held-out likes; the second experiment's loss is plain on less
 
 
@@ -84,4 +87,17 @@ def policy_of(plan: ReplayPlan) -> dict[str, Any]:
         "look_every_seconds": 1.0,
         "twyman_limit": 0.0,
         "futility": True,
+    }
+
+
+def programme_on(metric: Metric) -> dict[str, Any]:
+    """Return the programme of a replay's surface: each visitor comes once, so all of them count.
+
+    The first step is half of the traffic, the next experiment begins at once, and nobody is held back.
+    """
+    return {
+        "primary_metric": metric.key,
+        "ramp": [{"share": 0.5, "minimum_seconds": 0}],
+        "cooldown_days": 0,
+        "holdback_share": 0,
     }

@@ -1,0 +1,114 @@
+"""What people do to a challenger that waits: hold, release, drop, give it a priority."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
+from experiments.actions.tidy_queue import DROPPED, leave_queue
+from experiments.models import Challenger
+from experiments.programme.queue import shadowed_versions, waiting_versions
+from inference.cache import cache_client
+from inference.models import ModelVersion, Surface
+from inference.serving.changes import announce_change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_PRIORITY = 1000
+
+
+class NotQueuedError(RefusedError):
+    """A version that does not wait for its experiment."""
+
+
+def hold_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
+    """Let a version wait until somebody releases it.
+
+    Raises:
+        NotQueuedError: it does not wait.
+    """
+
+    def hold(challenger: Challenger) -> None:
+        challenger.held, challenger.reason = True, reason
+
+    return _change(version, "hold challenger", by, reason, hold)
+
+
+def release_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
+    """Give a held version its place in the queue again.
+
+    Raises:
+        NotQueuedError: it does not wait.
+    """
+
+    def release(challenger: Challenger) -> None:
+        challenger.held, challenger.reason = False, reason
+
+    return _change(version, "release challenger", by, reason, release)
+
+
+def drop_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
+    """Take a version out of the queue: a candidate that no experiment is started for.
+
+    Raises:
+        NotQueuedError: it does not wait.
+    """
+
+    def drop(challenger: Challenger) -> None:
+        challenger.dropped, challenger.reason = True, reason
+        leave_queue(challenger.version, cause=DROPPED, by=by, reason=reason or "dropped by a person")
+
+    return _change(version, "drop challenger", by, reason, drop)
+
+
+def prioritise_challenger(
+    *, version: ModelVersion, priority: int | None, by: str, reason: str = ""
+) -> Challenger:
+    """Give a version a place before those of lower priority; None orders it by value and gate again.
+
+    Raises:
+        NotQueuedError: it does not wait.
+        RefusedError: a priority out of bounds.
+    """
+    if priority is not None and not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise RefusedError(
+            f"priority == {priority}, must be in [-{MAX_PRIORITY}, {MAX_PRIORITY}].", field="priority"
+        )
+
+    def prioritise(challenger: Challenger) -> None:
+        challenger.priority, challenger.reason = priority, reason
+
+    return _change(version, "prioritise challenger", by, reason, prioritise)
+
+
+def _change(
+    version: ModelVersion, action: str, by: str, reason: str, change: Callable[[Challenger], None]
+) -> Challenger:
+    with transaction.atomic():
+        # Against the loop, which tidies the queue under this lock and drafts the next experiment.
+        surface = Surface.objects.select_for_update().get(pk=version.surface_id)
+        queued = [*waiting_versions(surface), *shadowed_versions(surface)]
+        place = next((one for one in queued if one.pk == version.pk), None)
+        if place is None:
+            version.refresh_from_db(fields=["alias"])
+            raise NotQueuedError(
+                f"{version.label} is {version.alias}, must wait for its experiment: a challenger that "
+                "is in none."
+            )
+        challenger, _ = Challenger.objects.get_or_create(version=place)
+        challenger.version = place
+        change(challenger)
+        challenger.save()
+        record_audit(
+            surface.project_id,
+            actor=by,
+            action=action,
+            subject=f"{place.label} for {surface}",
+            detail={"reason": reason, "priority": challenger.priority},
+        )
+    announce_change(cache_client())
+    return challenger

@@ -1,0 +1,230 @@
+"""The queue of challengers, what starts the next experiment, and what people do to both."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bakeoff.accounts.models import AuditEntry
+from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.change_queue import (
+    NotQueuedError,
+    drop_challenger,
+    hold_challenger,
+    prioritise_challenger,
+    release_challenger,
+)
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.start_experiment import CannotStartError
+from experiments.actions.stop_experiment import stop_experiment
+from experiments.models import Experiment, Metric, programme_of
+from experiments.programme.queue import read_queue
+from experiments.programme.start_conditions import find_obstacle
+from experiments.tasks import advance_surface, retrain_due_surfaces
+from inference.models import ModelVersion, Snapshot
+from tests.support import builders
+from tests.support.broker import lose_messages, messages
+
+TASTE = [1] * 10
+
+
+@pytest.fixture
+def shop(tables):
+    shop = builders.make_shop()
+    builders.set_programme(shop)
+    return shop
+
+
+def snapshot(shop, name, days_ago=0.0):
+    return Snapshot.objects.create(
+        surface=shop.surface,
+        sha256=name,
+        rows=1,
+        units=1,
+        watermark=timezone.now() - timedelta(days=days_ago),
+    )
+
+
+def labels(shop):
+    return [row.version.label for row in read_queue(shop.surface)]
+
+
+def alias_of(version):
+    version.refresh_from_db()
+    return version.alias
+
+
+def test_the_newest_of_an_algorithm_supersedes_those_that_wait(shop):
+    shop.surface.start_experiments = False
+    shop.surface.save()
+    old, new = (builders.make_version(shop.surface, TASTE) for _ in range(2))
+    other = builders.make_version(shop.surface, TASTE, algorithm="ease")
+    assert advance_challenger(surface=shop.surface) is None
+    assert labels(shop) == [new.label, other.label]
+    assert alias_of(old) == ModelVersion.Alias.CANDIDATE
+    move = old.moves.last()
+    assert (move.reason, move.evidence) == ("superseded by popularity@3", {"queue": "superseded"})
+
+
+def test_nothing_is_tested_that_learnt_from_older_data_than_the_champion(shop):
+    ModelVersion.objects.filter(pk=shop.champion.pk).update(snapshot=snapshot(shop, "new"))
+    old = snapshot(shop, "old", days_ago=1)
+    stale = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=old)
+    assert advance_challenger(surface=shop.surface) is None
+    assert alias_of(stale) == ModelVersion.Alias.CANDIDATE
+    assert "older data than the champion, popularity@1" in stale.moves.last().reason
+
+
+def test_a_version_that_lost_is_tried_again_only_on_other_data(shop):
+    data = snapshot(shop, "data")
+    policy = builders.QUICK_POLICY
+    shop.surface.policy = policy
+    shop.surface.save()
+    builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=data)
+    experiment = advance_challenger(surface=shop.surface)
+    builders.visits(experiment, {"control": 2, "treatment": 1})
+    assert look_at_experiment(experiment_id=experiment.pk).action == "roll_back"
+    again = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=data)
+    assert advance_challenger(surface=shop.surface) is None
+    assert alias_of(again) == ModelVersion.Alias.CANDIDATE
+    assert again.moves.last().reason == "ease@1 lost with the same data and parameters"
+    fresh = snapshot(shop, "more data")
+    third = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=fresh)
+    assert advance_challenger(surface=shop.surface).treatments.get().model_version == third
+
+
+def test_priority_goes_before_value_and_value_before_the_gate(shop):
+    def waiting(algorithm, **gate):
+        version = builders.make_version(shop.surface, TASTE, algorithm=algorithm)
+        version.gate |= gate
+        version.save()
+        return version
+
+    def off_policy(estimate):
+        value = {"earned": 0.2, "estimate": estimate, "interval": [-0.01, 0.05]}
+        return {"about": {"off_policy": value}}
+
+    better_at_gate = {
+        "rule": {"primary": "ndcg"},
+        "rows": {"ndcg": {"challenger": 0.3, "champion": 0.2}},
+    }
+    waiting("first")
+    waiting("gate", **better_at_gate)
+    waiting("value", **off_policy(0.22))
+    last = waiting("last", **off_policy(0.1))
+    assert labels(shop) == ["value@1", "gate@1", "first@1", "last@1"]
+    row = read_queue(shop.surface)[0]
+    assert row.expected_change == pytest.approx(0.1)
+    assert row.expected_interval == pytest.approx((-0.05, 0.25))
+    prioritise_challenger(version=last, priority=1, by="ann")
+    assert labels(shop)[0] == "last@1"
+    assert advance_challenger(surface=shop.surface).treatments.get().model_version == last
+
+
+def test_people_hold_release_and_drop_what_waits(shop):
+    first = builders.make_version(shop.surface, TASTE, algorithm="first")
+    second = builders.make_version(shop.surface, TASTE, algorithm="second")
+    hold_challenger(version=first, by="ann", reason="not yet")
+    assert [row.place for row in read_queue(shop.surface)] == [1, 0]
+    experiment = advance_challenger(surface=shop.surface)
+    assert experiment.treatments.get().model_version == second
+    stop_experiment(experiment=experiment, by="ann")
+    assert advance_challenger(surface=shop.surface) is None
+    release_challenger(version=first, by="ann")
+    drop_challenger(version=first, by="ann", reason="too slow")
+    assert advance_challenger(surface=shop.surface) is None
+    assert alias_of(first) == ModelVersion.Alias.CANDIDATE
+    assert first.moves.last().reason == "too slow"
+    for act in (hold_challenger, drop_challenger):
+        with pytest.raises(NotQueuedError, match="first@1 is candidate, must wait"):
+            act(version=first, by="ann")
+    rows = AuditEntry.objects.filter(project=shop.project, action__endswith="challenger")
+    assert list(rows.order_by("id").values_list("action", flat=True)) == [
+        "hold challenger", "release challenger", "drop challenger",
+    ]  # fmt: skip
+
+
+def test_a_held_version_is_superseded_by_nothing(shop):
+    old = builders.make_version(shop.surface, TASTE, algorithm="ease")
+    hold_challenger(version=old, by="ann")
+    new = builders.make_version(shop.surface, TASTE, algorithm="ease")
+    assert advance_challenger(surface=shop.surface).treatments.get().model_version == new
+    assert alias_of(old) == ModelVersion.Alias.CHALLENGER
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"primary_metric": None}, "no_primary_metric"),
+        ({"paused": True}, "paused"),
+        ({"cooldown_days": 1}, "cooling_down"),
+    ],
+)
+def test_what_keeps_the_next_experiment_from_starting(shop, changes, kind):
+    builders.make_version(shop.surface, TASTE, algorithm="ease")
+    stop_experiment(experiment=advance_challenger(surface=shop.surface), by="ann")
+    builders.make_version(shop.surface, TASTE, algorithm="ease")
+    builders.set_programme(shop, **changes)
+    assert advance_challenger(surface=shop.surface) is None
+    obstacle = find_obstacle(programme_of(shop.surface), timezone.now())
+    assert obstacle.kind == kind
+    assert (obstacle.until is not None) == (kind == "cooling_down")
+    builders.set_programme(shop, paused=False)
+    assert advance_challenger(surface=shop.surface).state == Experiment.State.RUNNING
+
+
+def test_an_automatic_experiment_is_what_the_programme_says(shop):
+    Metric.objects.create(project=shop.project, key="orders", kind="mean", event="order")
+    builders.set_programme(
+        shop,
+        guardrails=[{"metric": "orders", "margin": 0.03}],
+        approval="propose",
+        ramp=[
+            {"share": 0.01, "minimum_seconds": 60},
+            {"share": 0.05, "minimum_seconds": 60},
+            {"share": 0.2, "minimum_seconds": 120},
+            {"share": 0.5, "minimum_seconds": 0},
+        ],
+    )
+    builders.make_version(shop.surface, TASTE, algorithm="ease")
+    experiment = advance_challenger(surface=shop.surface)
+    assert experiment.name == "ease@1 against popularity@1"
+    assert experiment.primary.metric == shop.metric
+    guardrail = experiment.metrics.get(role="guardrail", metric__key="orders")
+    assert guardrail.margin == 0.03
+    assert experiment.parsed_policy.promote is False
+    assert [variant.weight for variant in experiment.variants.all()] == [0.5, 0.5]
+    assert experiment.allocation == pytest.approx(0.02)
+    steps = [(step["allocation"], step["after_seconds"], step["harm"]) for step in experiment.ramp]
+    assert steps == [
+        (pytest.approx(0.1), 60, "total_failure"),
+        (pytest.approx(0.4), 60, "errors_times_10"),
+        (1.0, 120, "errors_times_3"),
+    ]
+    units = [step["units"] for step in experiment.ramp]
+    assert units == sorted(units)
+    assert units[0] > 0
+
+
+def test_a_challenger_that_cannot_start_goes_back_to_the_queue(shop):
+    lost = builders.make_version(shop.surface, TASTE, algorithm="ease")
+    ModelVersion.objects.filter(pk=lost.pk).update(artifact_sha256="0" * 64)
+    with pytest.raises(CannotStartError):
+        advance_challenger(surface=shop.surface)
+    assert labels(shop) == ["ease@1"]
+    assert not shop.surface.experiments.exists()
+
+
+@pytest.mark.usefixtures("empty_schedule")
+def test_each_surface_is_advanced_by_a_message_of_its_own(shop):
+    lose_messages()
+    retrain_due_surfaces()
+    assert messages("default") == []
+    builders.make_version(shop.surface, TASTE, algorithm="ease")
+    retrain_due_surfaces()
+    assert messages("default") == [[shop.surface.pk]]
+    for _ in range(2):  # it may come twice
+        advance_surface(shop.surface.pk)
+    assert shop.surface.experiments.get().state == Experiment.State.RUNNING
