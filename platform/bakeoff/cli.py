@@ -34,6 +34,7 @@ COMMANDS = {
     "units": "units:units",
     "feedback": "feedback:feedback",
     "keys": "keys:keys",
+    "alerts": "alerts:alerts",
 }
 
 

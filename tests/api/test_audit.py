@@ -8,7 +8,7 @@ from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
 from experiments.models import Feedback
 from inference.models import Snapshot, TrainingRun
-from tests.support import builders
+from tests.support import alerts, builders
 
 FAST_LANE = {"fast lane", "Segment", "flags"}  # what visitors do is recorded as rows of its own
 # What they read is large or private, so it is asked for in a body; nothing is changed.
@@ -62,6 +62,13 @@ def feedback(shop):
 def promoted(shop):
     version = builders.make_version(shop.surface, list(range(1, 11)))
     return f"/v1/surfaces/home-feed/models/{version.algorithm}/{version.number}/promote", {}
+
+
+HOOK = "https://hooks.example/bakeoff"
+
+
+def subscription(shop):
+    return f"/v1/alerts/subscriptions/{alerts.subscribe(shop.project, HOOK).pk}"
 
 
 EXPERIMENT = {
@@ -133,6 +140,30 @@ CALLS = {
     ),
     ("post", "/v1/keys/{key_id}/revoke"): lambda s: (
         f"/v1/keys/{s.project.api_keys.get(kind='pk').pk}/revoke",
+        None,
+    ),
+    ("post", "/v1/alerts/subscriptions"): at(
+        "/v1/alerts/subscriptions", {"name": "ops", "kind": "webhook", "target": HOOK}
+    ),
+    ("patch", "/v1/alerts/subscriptions/{subscription_id}"): lambda s: (
+        subscription(s),
+        {"enabled": False},
+    ),
+    ("delete", "/v1/alerts/subscriptions/{subscription_id}"): lambda s: (subscription(s), None),
+    ("post", "/v1/alerts/subscriptions/{subscription_id}/rotate"): lambda s: (
+        f"{subscription(s)}/rotate",
+        None,
+    ),
+    ("post", "/v1/alerts/subscriptions/{subscription_id}/test"): lambda s: (
+        f"{subscription(s)}/test",
+        None,
+    ),
+    ("post", "/v1/alerts/subscriptions/{subscription_id}/resend"): lambda s: (
+        f"{subscription(s)}/resend",
+        None,
+    ),
+    ("post", "/v1/alerts/deliveries/{delivery_id}/resend"): lambda s: (
+        f"/v1/alerts/deliveries/{alerts.dead_delivery(s.project).pk}/resend",
         None,
     ),
     ("put", "/v1/groups"): at("/v1/groups", {"key": "staff", "values": ["u1"]}),

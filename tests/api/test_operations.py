@@ -17,7 +17,7 @@ from bakeoff.gateway.http.bodies import MAX_BULK_BODY
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback, Layer, SavedGroup
 from inference.models import TrainingRun
-from tests.support import builders
+from tests.support import alerts, builders
 from tests.support.builders import Shop
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -175,6 +175,7 @@ def world(shared_lane) -> World:
     Layer.objects.create(project=project, key=f"{MINE}-layer")
     SavedGroup.objects.create(project=project, key=f"{MINE}-group", attribute="id", values=["u1"])
     key = ApiKey.make(project, SECRET, name=MINE)[0]
+    delivery = alerts.dead_delivery(project, name=MINE)
     other = builders.make_project()
 
     def make_key(of: Project, *scopes: str) -> str:
@@ -193,6 +194,8 @@ def world(shared_lane) -> World:
         "/training-runs/{run_id}": str(run.pk),
         "/feedback/{feedback_id}": Feedback.objects.get(project=project).feedback_id,
         "/keys/{key_id}": str(key.pk),
+        "/deliveries/{delivery_id}": str(delivery.pk),
+        "/subscriptions/{subscription_id}": str(delivery.subscription_id),
         "/features/{key}": shop.public,
         "/sub/{key}": shop.public,
     }
@@ -229,6 +232,13 @@ SCOPES_NEEDED = {
     "post /v1/keys": ADMIN,
     "patch /v1/keys/{key_id}": ADMIN,
     "post /v1/keys/{key_id}/revoke": ADMIN,
+    "get /v1/alerts/subscriptions": ADMIN,
+    "post /v1/alerts/subscriptions": ADMIN,
+    "patch /v1/alerts/subscriptions/{subscription_id}": ADMIN,
+    "delete /v1/alerts/subscriptions/{subscription_id}": ADMIN,
+    "post /v1/alerts/subscriptions/{subscription_id}/rotate": ADMIN,
+    "post /v1/alerts/subscriptions/{subscription_id}/test": ADMIN,
+    "post /v1/alerts/subscriptions/{subscription_id}/resend": ADMIN,
 }
 
 
@@ -263,7 +273,9 @@ def test_a_whole_is_of_the_keys_project_alone(world, operation):
     assert world.rows() == before
 
 
-@pytest.mark.parametrize("path", ["surfaces", "metrics", "experiments", "layers", "groups", "keys"])
+@pytest.mark.parametrize(
+    "path", ["surfaces", "metrics", "experiments", "layers", "groups", "keys", "alerts/subscriptions"]
+)
 def test_the_owner_does_see_it(world, path):
     """So that not to see it means something."""
     assert MINE in world.ask("get", f"/v1/{path}", world.shop.secret).text

@@ -14,12 +14,12 @@ from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
 from inference.models import Snapshot, Surface, TrainingRun
-from tests.support import builders
+from tests.support import alerts, builders
 from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "experiments list", "units export",
-    "feedback export", "keys list",
+    "feedback export", "keys list", "alerts list", "alerts deliveries",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users.
@@ -79,6 +79,14 @@ def key(shop):
     return str(ApiKey.make(shop.project, "pk", name="old")[0].pk)
 
 
+def subscription(shop):
+    return alerts.subscribe(shop.project, "https://hooks.example/bakeoff", name="ops").name
+
+
+def dead_delivery(shop):
+    return alerts.dead_delivery(shop.project)
+
+
 def train(shop, folder):
     liked(shop)
     return ["home-feed", "--algorithm", "popularity"]
@@ -125,6 +133,12 @@ CALLS = {
     "keys make": lambda _shop, _: ["--kind", "secret"],
     "keys change": lambda shop, _: [key(shop), "--any-origin"],
     "keys revoke": lambda shop, _: [key(shop)],
+    "alerts subscribe": lambda _shop, _: ["ops", "https://hooks.example/bakeoff"],
+    "alerts change": lambda shop, _: [subscription(shop), "--pause"],
+    "alerts rotate": lambda shop, _: [subscription(shop)],
+    "alerts test": lambda shop, _: [subscription(shop)],
+    "alerts unsubscribe": lambda shop, _: [subscription(shop)],
+    "alerts resend": lambda shop, _: [str(dead_delivery(shop).pk)],
 }
 # They follow the run that they queue; no worker of these tests would take it.
 FOLLOWED = {"train", "register", "compress"}

@@ -32,6 +32,14 @@ def alert(project: Project, **fields) -> Alert:
     return Alert.objects.filter(project=project).latest("created_at")
 
 
+def dead_delivery(project: Project, *, name="ops") -> Delivery:
+    """A delivery to a subscription of its own that was given up."""
+    hook = subscribe(project, "https://hooks.example/bakeoff", name=name)
+    fanned_out = alert(project)
+    Alert.objects.filter(pk=fanned_out.pk).update(fanned_out_at=builders.now())
+    return Delivery.objects.create(alert=fanned_out, subscription=hook, state="dead", attempts=18)
+
+
 class Clock:
     """The time, as a test says."""
 

@@ -21,6 +21,8 @@ _NEEDED = (
     ("POST", "/v1/units/export", EXPORT),
     ("PATCH", "/v1/project", ADMIN),
     ("", "/v1/keys", ADMIN),
+    # Whoever subscribes sends what happens in the project elsewhere.
+    ("", "/v1/alerts/subscriptions", ADMIN),
 )
 
 

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from bakeoff import __version__
 from bakeoff.api.access import SecretKey
+from bakeoff.api.alerts import router as alerts
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiment_acts import router as experiment_acts
 from bakeoff.api.experiments import router as experiments
@@ -56,6 +57,7 @@ api.add_router("/v1", feedback)
 api.add_router("/v1", units)
 api.add_router("/v1", keys)
 api.add_router("/v1", sharing)
+api.add_router("/v1", alerts)
 
 
 def _answer(
