@@ -11,6 +11,7 @@ from experiments.actions.close_holdback import close_overtaken
 from experiments.actions.drop_treatment import reject_version
 from experiments.actions.open_holdback import Promotion, open_holdback
 from experiments.actions.promote_version import confirm_champion, promotion_evidence
+from experiments.actions.propose import withdraw_proposals
 from experiments.actions.record_decision import DecisionDraft, evidence_of, record_decision
 from experiments.models import Decision, Experiment, Look
 from inference.actions.check_servable import check_servable
@@ -30,6 +31,7 @@ class Verdict:
     reason: str
     variant: str | None = None
     look: Look | None = None
+    approvals: tuple[str, ...] = ()  # people who approved it, where people do
 
     @classmethod
     def of(cls, look: Look) -> Verdict:
@@ -49,7 +51,7 @@ def carry_out(*, experiment: Experiment, verdict: Verdict, by: str) -> Decision:
         WrongStateError: it does not run.
         CannotPromoteError: a web process cannot serve what is to be shipped; the experiment runs on.
     """
-    answered = _check_servable(experiment, verdict)
+    answered = check_winner(experiment, verdict)
     # End, promotion, losers and record in one: an interrupted verdict is carried out anew, not halfway.
     with transaction.atomic():
         decision = end_by_verdict(experiment=experiment, verdict=verdict, by=by, answered=answered)
@@ -73,7 +75,10 @@ def end_by_verdict(
     )
     locked.end()
     promoted = replaced = None
+    withdraw_proposals(locked, reason=f"the experiment ended: {verdict.reason}")
     evidence = evidence_of(locked, verdict.look)
+    if verdict.approvals:
+        evidence["approvals"] = list(verdict.approvals)
     if verdict.action == Decision.Action.SHIP:
         locked.shipped_variant = verdict.variant or ""
         locked.save(update_fields=["shipped_variant"])
@@ -105,8 +110,12 @@ def end_by_verdict(
     )
 
 
-def _check_servable(experiment: Experiment, verdict: Verdict) -> dict[str, float]:
-    """Let every web process answer with what is to be shipped, before the transaction: it waits."""
+def check_winner(experiment: Experiment, verdict: Verdict) -> dict[str, float]:
+    """Let every web process answer with what is to be shipped, before the transaction: it waits.
+
+    Raises:
+        CannotPromoteError: one cannot.
+    """
     if verdict.action != Decision.Action.SHIP or experiment.state != Experiment.State.RUNNING:
         return {}
     version = experiment.variants.get(key=verdict.variant).model_version

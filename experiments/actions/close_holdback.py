@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from experiments.actions.propose import withdraw_proposals
 from experiments.actions.record_decision import DecisionDraft, evidence_of, record_decision
 from experiments.models import Decision, Experiment
 from experiments.reports.holdback_gain import gain_of
@@ -44,6 +45,7 @@ def close_holdback(*, holdback: Experiment, by: str, why: str = "") -> Decision:
         .get(pk=holdback.pk)
     )
     locked.end()
+    withdraw_proposals(locked, reason=why or "the holdback ended")
     gain = gain_of(locked)
     transaction.on_commit(lambda: announce_change(cache_client()))
     return record_decision(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from experiments.actions.propose import withdraw_proposals
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
@@ -63,6 +64,7 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
             locked.sticky_since = epoch.number
             locked.save(update_fields=["sticky_since"])
         reject_version(locked, harm.variant, by=by, reason=harm.reason)
+        withdraw_proposals(locked, reason=harm.reason, variant=harm.variant)
         decision = record_decision(
             DecisionDraft(
                 surface=locked.surface,

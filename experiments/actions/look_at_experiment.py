@@ -14,6 +14,7 @@ from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.actions.notice_lost_gain import notice_lost_gain
+from experiments.actions.propose import propose_ship
 from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.looks.serving_quality import serving_of
@@ -72,6 +73,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         }
         experiment.save(update_fields=["sequential_state"])
         notice_lost_gain(experiment)
+        propose_ship(experiment, look)
         if (
             look.action == Decision.Action.KEEP_RUNNING
             and experiment.purpose == experiment.Purpose.TEST
@@ -141,9 +143,13 @@ def is_pending(experiment: Experiment, look: Look) -> bool:
     """
     if experiment.purpose != Experiment.Purpose.TEST:
         return False
-    if look.action == Decision.Action.ROLL_BACK:
+    if look.action == Decision.Action.KEEP_RUNNING:
+        return False
+    if look.action == Decision.Action.ROLL_BACK or experiment.parsed_policy.promote:
         return True
-    return look.action != Decision.Action.KEEP_RUNNING and experiment.parsed_policy.promote
+    # Of an automatic experiment people approve what ships; what ends without a winner ends by itself,
+    # or the next challenger would wait for ever.
+    return experiment.owner == PLATFORM and look.action != Decision.Action.SHIP
 
 
 def _is_time(experiment: Experiment, last: Look | None, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.audit import record_audit
 from bakeoff.alerts.outbox import record_alert
+from bakeoff.alerts.pages import experiment_path
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.change_shares import Change, change_shares
 from experiments.models import Decision, Experiment
@@ -73,7 +74,7 @@ def _tell_once(experiment: Experiment, state: RampState) -> None:
         subject=experiment.key,
         summary=f"The ramp of {experiment.title} is held at {share * 100:.3g}%: {reason}.",
         detail={"share": share, "needs": [need.sentence for need in held]},
-        path=f"/dashboard/experiments/{experiment.key}",
+        path=experiment_path(experiment.project.slug, experiment.key),
         # Steps differ by their share: an epoch that a person opens on the way is not another step.
         dedupe_key=f"ramp-held:{experiment.pk}:{share:.6g}",
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.check_variant import check_variant
-from experiments.models import Decision, Experiment
+from experiments.models import Decision, Experiment, Proposal
+from experiments.models.experiment import WrongStateError
 
 
 def stop_experiment(*, experiment: Experiment, by: str, reason: str = "") -> Decision:
@@ -22,11 +23,16 @@ def ship_experiment(*, experiment: Experiment, variant: str, by: str, reason: st
 
     Raises:
         UnknownVariantError: it has no such variant.
-        WrongStateError: it does not run, or it is no test.
+        WrongStateError: it does not run, is no test, or its proposal needs two people.
         CannotPromoteError: a web process cannot serve the variant's version.
     """
     check_variant(experiment, variant)
     experiment.require_test("be shipped")
+    waiting = Proposal.objects.open_now().filter(experiment=experiment, required_approvals__gt=1)
+    if (proposal := waiting.first()) is not None:
+        raise WrongStateError(
+            f"experiment '{experiment.key}' needs two approvals to ship: approve proposal {proposal.pk}"
+        )
     verdict = Verdict(
         action=Decision.Action.SHIP, reason=reason or "shipped by a person", variant=variant
     )

@@ -40,7 +40,11 @@ def create_first_access() -> FirstAccess | None:
         project = create_project(slug="default", name="Default project", by=PLATFORM)
         set_role(project=project, person=admin, role=Membership.Role.ADMIN, by=PLATFORM)
         public_key, secret_key = (
-            make_key(project=project, draft=KeyDraft(kind, f"first {name} key"), by=PLATFORM)[1]
+            make_key(
+                project=project,
+                draft=KeyDraft(kind, f"first {name} key", owner=admin.get_username()),
+                by=PLATFORM,
+            )[1]
             for kind, name in ((PUBLIC, "public"), (SECRET, "secret"))
         )
     return FirstAccess(admin.get_username(), password, project.slug, public_key, secret_key)

@@ -34,12 +34,14 @@ class KeyDraft:
         name: what it is for.
         scopes: what it may do; None: all that its kind may.
         origins: of pages that may use it; empty: every page.
+        owner: whose word its approvals are; empty: of the one who makes it.
     """
 
     kind: str
     name: str
     scopes: Sequence[str] | None = None
     origins: Sequence[str] = ()
+    owner: str = ""
 
 
 def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str]:
@@ -56,7 +58,14 @@ def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str
     scopes = scopes_of(draft.kind) if draft.scopes is None else _scopes(draft.kind, draft.scopes)
     origins = _origins(draft.origins)
     with transaction.atomic():
-        key, text = ApiKey.make(project, draft.kind, name=name, scopes=scopes, origins=origins)
+        key, text = ApiKey.make(
+            project,
+            draft.kind,
+            name=name,
+            scopes=scopes,
+            origins=origins,
+            owner=draft.owner or by,
+        )
         detail = {"scopes": key.scopes, "origins": key.allowed_origins}
         record_audit(project.pk, actor=by, action="make key", subject=str(key), detail=detail)
     return key, text

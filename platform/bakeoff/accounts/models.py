@@ -107,6 +107,11 @@ class ApiKey(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=100)
+    owner = models.CharField(
+        max_length=150,
+        blank=True,
+        help_text="Whose word its approvals are: who made it, or who made the key that made it.",
+    )
     kind = models.CharField(max_length=2, choices=Kind.choices)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
@@ -146,6 +151,7 @@ class ApiKey(models.Model):
         name: str,
         scopes: Sequence[str] | None = None,
         origins: Sequence[str] = (),
+        owner: str = "",
     ) -> tuple[ApiKey, str]:
         """Create a key; return it with its text, which is known only now.
 
@@ -155,6 +161,7 @@ class ApiKey(models.Model):
         key = cls.objects.create(
             project=project,
             name=name,
+            owner=owner,
             kind=kind,
             # Enough to recognise a key by, too little to guess the rest of 192 bits.
             prefix=text[:8],

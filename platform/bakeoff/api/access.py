@@ -81,6 +81,15 @@ def project_of(request: HttpRequest) -> Project:
     return key.project
 
 
+def person_of(request: HttpRequest) -> str:
+    """Return whose word the request is: the key's owner.
+
+    Keys from before owners were kept count as one person: two of them could be one person's.
+    """
+    key: ApiKey = request.auth  # type: ignore[attr-defined]
+    return key.owner or "a key without an owner"
+
+
 def actor_of(request: HttpRequest) -> str:
     """Return who acts, for the audit trail."""
     key: ApiKey = request.auth  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from ninja import Field, Router, Schema
 from ninja.responses import Status
 
 from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
-from bakeoff.api.access import actor_of, project_of
+from bakeoff.api.access import actor_of, person_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
@@ -66,7 +66,9 @@ def list_keys(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> 
 @router.post("/keys", response={201: NewKeyOut, **REFUSALS})
 def write_key(request: HttpRequest, payload: KeyIn) -> Any:
     """Make a key. Its text is in this answer and nowhere else."""
-    draft = KeyDraft(payload.kind, payload.name, payload.scopes, payload.allowed_origins)
+    draft = KeyDraft(
+        payload.kind, payload.name, payload.scopes, payload.allowed_origins, owner=person_of(request)
+    )
     try:
         key, text = make_key(project=project_of(request), draft=draft, by=actor_of(request))
     except KeyRuleError as error:

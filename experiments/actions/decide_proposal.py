@@ -1,0 +1,165 @@
+"""Approve or decline what the platform proposes; the last approval carries it out in the same call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
+from experiments.actions.carry_out import Verdict, check_winner, end_by_verdict
+from experiments.actions.promote_version import confirm_champion, make_champion
+from experiments.models import Approval, Decision, Experiment, Proposal
+from inference.actions.check_servable import check_servable
+from inference.actions.move_champion import CannotPromoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class CannotDecideError(RefusedError):
+    """A proposal that is decided, or that this person has approved; the message says which."""
+
+
+def approve_proposal(*, proposal: Proposal, by: str, note: str = "") -> Proposal:
+    """Approve; the last approval that is needed carries it out.
+
+    Where a web process cannot serve the version, the proposal stays open with the reason, and whoever
+    has approved it may approve it again.
+
+    Raises:
+        CannotDecideError: it is decided, or needs another person than `by`.
+        CannotPromoteError: the version cannot be served now.
+        WrongStateError: its experiment has ended meanwhile.
+    """
+    if not _approve(proposal, by, note):
+        proposal.refresh_from_db()
+        return proposal
+    try:
+        _carry_out(proposal, by)
+    except CannotPromoteError as error:
+        Proposal.objects.open_now().filter(pk=proposal.pk).update(refusal=str(error))
+        raise
+    proposal.refresh_from_db()
+    return proposal
+
+
+def decline_proposal(*, proposal: Proposal, by: str, reason: str = "") -> Proposal:
+    """Decline it: an experiment that would ship ends without a verdict, and the champion stays.
+
+    Raises:
+        CannotDecideError: it is decided.
+    """
+    words = f"declined by {by}{f': {reason}' if reason else ''}"
+    with transaction.atomic():
+        locked = _lock_both(proposal)
+        locked.state, locked.outcome, locked.decided_at = Proposal.State.DECLINED, words, timezone.now()
+        locked.save(update_fields=["state", "outcome", "decided_at"])
+        decision = None
+        if locked.kind == Proposal.Kind.SHIP and locked.experiment is not None:
+            # Left running it would be proposed anew by the next look.
+            verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=words)
+            decision = end_by_verdict(experiment=locked.experiment, verdict=verdict, by=by, answered={})
+        else:
+            _audit(locked, by, "decline", reason)
+    if decision is not None:
+        confirm_champion(decision)
+    return locked
+
+
+def _approve(proposal: Proposal, by: str, note: str) -> bool:
+    """Write an approval; return whether there are as many as it needs."""
+    with transaction.atomic():
+        locked = _lock(proposal)
+        _, is_new = Approval.objects.get_or_create(proposal=locked, by=by, defaults={"note": note})
+        complete = locked.approvals.count() >= locked.required_approvals
+        if not complete:
+            if not is_new:
+                raise CannotDecideError(
+                    f"'{by}' has approved proposal {locked.pk} already: a second person must approve.",
+                    field="by",
+                )
+            _audit(locked, by, "approve", note)
+    return complete
+
+
+def _lock_both(proposal: Proposal) -> Proposal:
+    # The experiment first, as whatever ends it does before it takes proposals back.
+    if proposal.experiment_id is not None:
+        Experiment.objects.select_for_update().get(pk=proposal.experiment_id)
+    return _lock(proposal)
+
+
+def _lock(proposal: Proposal) -> Proposal:
+    # Two people may decide at once: the second sees what the first has decided.
+    locked = (
+        Proposal.objects.select_for_update(of=("self",)).select_related("surface").get(pk=proposal.pk)
+    )
+    if locked.state != Proposal.State.OPEN:
+        raise CannotDecideError(f"proposal {locked.pk} is {locked.state}, must be open.")
+    return locked
+
+
+def _carry_out(proposal: Proposal, by: str) -> None:
+    if proposal.kind == Proposal.Kind.SHIP:
+        _ship(proposal, by)
+    else:
+        _restore(proposal, by)
+
+
+def _ship(proposal: Proposal, by: str) -> None:
+    experiment = proposal.experiment
+    if experiment is None:
+        raise CannotDecideError(f"proposal {proposal.pk} names no experiment.")
+    experiment.refresh_from_db()
+    verdict = Verdict(
+        action=Decision.Action.SHIP,
+        reason=proposal.reason,
+        variant=proposal.variant,
+        look=experiment.looks.filter(number=proposal.evidence.get("look")).first(),
+        approvals=_names(proposal),
+    )
+    answered = check_winner(experiment, verdict)  # before the transaction: it waits for processes
+    with transaction.atomic():
+        _close(_lock_both(proposal))
+        decision = end_by_verdict(experiment=experiment, verdict=verdict, by=by, answered=answered)
+    confirm_champion(decision)
+
+
+def _restore(proposal: Proposal, by: str) -> None:
+    version = proposal.version
+    if version is None:
+        raise CannotDecideError(f"proposal {proposal.pk} names no version.")
+    answered: Mapping[str, float] = check_servable(version)
+    reason = f"{proposal.reason} (approved by {', '.join(_names(proposal))})"
+    with transaction.atomic():
+        locked = _lock_both(proposal)
+        _close(locked)
+        # What runs was compared with the champion that leaves.
+        running = Experiment.objects.running().tests().filter(surface=locked.surface)
+        for test in running.select_for_update().order_by("pk"):
+            verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=reason)
+            end_by_verdict(experiment=test, verdict=verdict, by=by, answered={})
+        decision = make_champion(version=version, by=by, reason=reason, answered=answered)
+    confirm_champion(decision)
+
+
+def _close(proposal: Proposal) -> None:
+    proposal.state, proposal.decided_at, proposal.refusal = Proposal.State.APPROVED, timezone.now(), ""
+    proposal.save(update_fields=["state", "decided_at", "refusal"])
+
+
+def _names(proposal: Proposal) -> tuple[str, ...]:
+    return tuple(proposal.approvals.values_list("by", flat=True))
+
+
+def _audit(proposal: Proposal, by: str, action: str, note: str) -> None:
+    record_audit(
+        proposal.project_id,
+        actor=by,
+        action=action,
+        subject=str(proposal.experiment or proposal.surface),
+        detail={"proposal": proposal.pk, "kind": proposal.kind, "note": note},
+    )

@@ -1,0 +1,136 @@
+"""Propose a change of the champion to people, and take a proposal back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from bakeoff.accounts.actors import PLATFORM
+from bakeoff.accounts.audit import record_audit
+from bakeoff.alerts.models import Alert
+from bakeoff.alerts.outbox import record_alert
+from bakeoff.alerts.pages import experiment_path, surface_path
+from experiments.models import Experiment, Proposal, programme_of
+from inference.models import Surface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from experiments.models import Look
+    from inference.models import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDraft:
+    """What is proposed.
+
+    Attributes:
+        surface: whose champion would change.
+        kind: `ship` a variant, or `restore` a former champion.
+        reason: in words.
+        experiment: that it comes from.
+        version: which becomes champion; None where a flag's variant is shipped.
+        variant: of `ship`: which.
+        evidence: what else explains it, as JSON.
+    """
+
+    surface: Surface
+    kind: str
+    reason: str
+    experiment: Experiment | None = None
+    version: ModelVersion | None = None
+    variant: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@transaction.atomic
+def propose(draft: ProposalDraft) -> Proposal:
+    """Write a proposal and tell people, in the transaction of what it comes from.
+
+    One is open per experiment and kind: where there is one already, it is returned.
+    """
+    # Two looks may propose at once; the second finds what the first has written.
+    surface = Surface.objects.select_for_update().get(pk=draft.surface.pk)
+    before = Proposal.objects.open_now().filter(
+        surface=surface, experiment=draft.experiment, kind=draft.kind
+    )
+    if (existing := before.first()) is not None:
+        return existing
+    proposal = Proposal.objects.create(
+        project_id=surface.project_id,
+        surface=surface,
+        experiment=draft.experiment,
+        kind=draft.kind,
+        variant=draft.variant,
+        version=draft.version,
+        reason=draft.reason,
+        evidence=dict(draft.evidence),
+        required_approvals=max(programme_of(surface).required_approvals, 1),
+    )
+    record_audit(
+        surface.project_id,
+        actor=PLATFORM,
+        action="propose",
+        subject=str(draft.experiment or surface),
+        detail={"proposal": proposal.pk, "kind": draft.kind, "reason": draft.reason},
+    )
+    _tell(proposal)
+    return proposal
+
+
+def propose_ship(experiment: Experiment, look: Look) -> Proposal | None:
+    """Propose what a look would ship, where people approve; None where it ships by itself.
+
+    In the look's transaction. What people declined has ended its experiment.
+    """
+    if look.action != "ship" or experiment.parsed_policy.promote:
+        return None
+    if experiment.purpose != Experiment.Purpose.TEST:
+        return None
+    variant = look.parsed_result.variant or ""
+    return propose(
+        ProposalDraft(
+            surface=experiment.surface,
+            kind=Proposal.Kind.SHIP,
+            reason=look.reason,
+            experiment=experiment,
+            version=experiment.variants.get(key=variant).model_version,
+            variant=variant,
+            evidence={"look": look.number},
+        )
+    )
+
+
+def withdraw_proposals(experiment: Experiment, *, reason: str, variant: str = "") -> int:
+    """Take open proposals of an experiment back, inside the caller's transaction; return how many.
+
+    Args:
+        experiment: that has ended, or whose variant has left.
+        reason: in words.
+        variant: only those that would ship it; empty: all.
+    """
+    open_now = Proposal.objects.open_now().filter(experiment=experiment)
+    if variant:
+        open_now = open_now.filter(variant=variant)
+    return open_now.update(state=Proposal.State.WITHDRAWN, outcome=reason, decided_at=timezone.now())
+
+
+def _tell(proposal: Proposal) -> None:
+    project, experiment = proposal.project, proposal.experiment
+    target = proposal.version.label if proposal.version is not None else proposal.variant
+    verb = "ship" if proposal.kind == Proposal.Kind.SHIP else "go back to"
+    people = "two people" if proposal.required_approvals > 1 else "one person"
+    record_alert(
+        project.pk,
+        event=Alert.Event.DECISION_NEEDED,
+        subject=experiment.title if experiment is not None else proposal.surface.key,
+        summary=f"Proposed: {verb} {target} on surface '{proposal.surface}'; {people} must approve. "
+        f"{proposal.reason}",
+        detail={"proposal": proposal.pk, "kind": proposal.kind, "surface": proposal.surface.key},
+        path=experiment_path(project.slug, experiment.key)
+        if experiment is not None
+        else surface_path(project.slug, proposal.surface.key),
+    )
