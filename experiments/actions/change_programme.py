@@ -10,6 +10,7 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.models import Metric, Programme, programme_of
+from experiments.programme.settings import SETTINGS, settings_of
 from inference.models import Surface
 
 if TYPE_CHECKING:
@@ -23,21 +24,10 @@ MAX_MARGIN = 10.0
 MAX_HOLDBACK_SHARE = 0.25  # twice it is compared, and tests need more than the other half
 MAX_DAYS = 365.0
 MAX_BREAKER_ALPHA = 0.05
-SETTINGS = (
-    "primary_metric", "guardrails", "ramp", "ship_when", "holdback_share", "holdback_days",
-    "cooldown_days", "approval", "breaker_alpha", "refresh", "paused",
-)  # fmt: skip
 
 
 class CannotChangeProgrammeError(RefusedError):
     """A setting that breaks a rule; `field` names which."""
-
-
-def settings_of(programme: Programme) -> dict[str, Any]:
-    """Return every setting as JSON; the primary metric by its key, or None."""
-    values = {name: getattr(programme, name) for name in SETTINGS}
-    metric = programme.primary_metric
-    return values | {"primary_metric": metric.key if metric is not None else None}
 
 
 def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -> Programme:

@@ -8,9 +8,10 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
-from experiments.actions.tidy_queue import DROPPED, leave_queue
+from experiments.actions.tidy_queue import leave_queue
 from experiments.models import Challenger
 from experiments.programme.queue import shadowed_versions, waiting_versions
+from experiments.programme.queue_types import LeftQueue
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
@@ -60,7 +61,9 @@ def drop_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Chal
 
     def drop(challenger: Challenger) -> None:
         challenger.dropped, challenger.reason = True, reason
-        leave_queue(challenger.version, cause=DROPPED, by=by, reason=reason or "dropped by a person")
+        leave_queue(
+            challenger.version, cause=LeftQueue.DROPPED, by=by, reason=reason or "dropped by a person"
+        )
 
     return _change(version, "drop challenger", by, reason, drop)
 

@@ -64,9 +64,7 @@ def _tell_once(experiment: Experiment, state: RampState) -> None:
     held = _overdue(state)
     if not held:
         return
-    share = state.steps[0].share
-    for step in state.steps:
-        share = step.share if step.state in {"current", "held"} else share
+    share = state.current.share
     reason = "; ".join(need.sentence for need in held)
     record_alert(
         experiment.project_id,

@@ -15,6 +15,7 @@ from django.db import transaction
 from bakeoff.accounts.actors import PLATFORM
 from experiments.models import Decision
 from experiments.programme.queue import changes_by_person, shadowed_versions, waiting_versions
+from experiments.programme.queue_types import LeftQueue
 from inference.actions.move_alias import move_alias
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from inference.models import Snapshot
 
-# What a move's evidence says of a version that left the queue.
-SUPERSEDED, OLDER_DATA, LOST_BEFORE, DROPPED = "superseded", "older_data", "lost_before", "dropped"
 LOSING = (Decision.Action.ROLL_BACK, Decision.Action.STOP_INCONCLUSIVE)
 
 
@@ -57,7 +56,7 @@ def leave_queue(version: ModelVersion, *, cause: str, by: str, reason: str) -> N
         to=ModelVersion.Alias.CANDIDATE,
         by=by,
         reason=reason,
-        evidence={"queue": cause},
+        evidence={"queue": str(cause)},
     )
 
 
@@ -66,9 +65,9 @@ def _why_leaving(
 ) -> tuple[str, str]:
     """Return the cause for programs and in words; both empty for a version that stays."""
     if champion is not None and _is_older(version.snapshot, champion.snapshot):
-        return OLDER_DATA, f"learnt from older data than the champion, {champion.label}"
+        return LeftQueue.OLDER_DATA, f"learnt from older data than the champion, {champion.label}"
     if lost := _loser_like(version):
-        return LOST_BEFORE, f"{lost.label} lost with the same data and parameters"
+        return LeftQueue.LOST_BEFORE, f"{lost.label} lost with the same data and parameters"
     challenger = changes_by_person(version)
     if challenger is not None and (challenger.held or challenger.priority is not None):
         return "", ""
@@ -77,7 +76,7 @@ def _why_leaving(
         for other in waiting
         if other.algorithm == version.algorithm and other.pk > version.pk and not _is_held(other)
     ]
-    return (SUPERSEDED, f"superseded by {newer[-1].label}") if newer else ("", "")
+    return (LeftQueue.SUPERSEDED, f"superseded by {newer[-1].label}") if newer else ("", "")
 
 
 def _is_held(version: ModelVersion) -> bool:

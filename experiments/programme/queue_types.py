@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inference.models import ModelVersion
+
+
+class LeftQueue(StrEnum):
+    """What a move's evidence says of a version that left the queue without an experiment."""
+
+    SUPERSEDED = "superseded"
+    OLDER_DATA = "older_data"
+    LOST_BEFORE = "lost_before"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,11 @@ class RampState:
     hold: str = ""
 
     @property
+    def current(self) -> RampStepState:
+        """The step at which it stands."""
+        return next(step for step in self.steps if step.state in {"current", "held"})
+
+    @property
     def missing(self) -> tuple[RampNeed, ...]:
         """What keeps it from the next step."""
         return tuple(need for need in self.needs if not need.holds)

@@ -57,6 +57,11 @@ class VerdictSummary:
     details: str = ""
 
 
+def word_of(action: str) -> str:
+    """Return what pages call an action of a decision."""
+    return _(WORDS[action]) if action in WORDS else action
+
+
 def summarise_verdict(experiment: Experiment) -> VerdictSummary:
     """Return the verdict of an experiment from its decision and its last look."""
     decision = experiment.decisions.first()

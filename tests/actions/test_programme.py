@@ -8,13 +8,10 @@ import pytest
 from django.db import connection
 
 from bakeoff.accounts.models import AuditEntry
-from experiments.actions.change_programme import (
-    CannotChangeProgrammeError,
-    change_programme,
-    settings_of,
-)
+from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
 from experiments.ingest.rows import Rows
 from experiments.models import Metric, Programme, programme_of
+from experiments.programme.settings import settings_of
 from experiments.reports.programme_warnings import programme_warnings
 from tests.support import builders
 
