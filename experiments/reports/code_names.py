@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from django.utils.translation import gettext, gettext_noop
 
+from experiments.reports.alert_words import ALERT_NAMES
+
 NAMES = {
+    **ALERT_NAMES,
     # States of experiments, runs and feedback
     "draft": gettext_noop("Draft"),
     "running": gettext_noop("Running"),

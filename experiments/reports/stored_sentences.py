@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_noop
 
+from experiments.reports.alert_words import ALERT_SENTENCES
+
 SENTENCES: tuple[tuple[str, str], ...] = (
+    # First: what a later sentence would match too, word by word.
+    *ALERT_SENTENCES,
     # What a look says by its rule
     ("better: z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),
     ("better: e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),

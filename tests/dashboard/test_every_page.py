@@ -42,6 +42,8 @@ ALLOWED = frozenset(
         "CI",
         "PostgreSQL",
         "GrowthBook",
+        "Slack",
+        "Webhook",
         "Welch",
         "Mantel",
         "Haenszel",
@@ -70,7 +72,8 @@ ALLOWED = frozenset(
 # Addresses that change something and answer with a redirect, or give a file.
 NO_PAGES = {
     "share", "revoke-share", "download", "surface-train", "team-make-key", "team-change-key",
-    "team-revoke-key", "team-set-member", "cancel-run", "sign-out", "sdk", "set_language",
+    "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
+    "alerts-resend", "alerts-resend-all", "alerts-delete", "cancel-run", "sign-out", "sdk", "set_language",
 }  # fmt: skip
 
 
@@ -109,7 +112,7 @@ class Visit:
         )
         self._keep(address, answer, status)
 
-    def post(self, name: str, *args, status: int = 200, **fields):
+    def post(self, name: str, /, *args, status: int = 200, **fields):
         """Send a form; what answers is a page, after a redirect if there is one."""
         self.names.add(name)
         address = reverse(name, args=args)
@@ -173,8 +176,17 @@ def visit_acts(visit: Visit, seeded: Seeded) -> None:
 
 def visit_registry(visit: Visit, seeded: Seeded) -> None:
     shop, slug = seeded.shop, seeded.slug
-    for name in ("metrics", "surfaces", "models", "units", "events", "feedback", "team"):
+    for name in ("metrics", "surfaces", "models", "units", "events", "feedback", "alerts", "team"):
         visit.get(name, slug)
+    visit.get("alerts", slug, query="?state=dead")
+    for kind, target in (
+        ("webhook", "https://10.0.0.1/x"),
+        ("webhook", "http://hooks.example"),
+        ("slack", "hooks"),
+        ("email", "ops@shop.example"),
+    ):
+        visit.post("alerts-subscribe", slug, name="new", kind=kind, target=target)
+    visit.post("alerts-subscribe", slug, name="ops", kind="webhook", target="https://hooks.example")
     visit.post("metrics", slug, status=422, key="two words", kind="mean")
     visit.post("surfaces", slug, status=422, key="two words", exploration="-1")
     for unit in ("control-1", "nobody"):
@@ -204,13 +216,25 @@ def chosen_names(seeded: Seeded) -> list[str]:
     names |= {e.key for e in Experiment.objects.filter(project=project)}
     names |= {layer.key for layer in project.layers.all()}
     names |= {v.label for v in ModelVersion.objects.filter(surface__project=project)}
-    names |= {"home-feed", "clicks", "click", "control-1", "nobody", "public", "secret", "missing"}
+    names |= {
+        "home-feed",
+        "clicks",
+        "click",
+        "control-1",
+        "nobody",
+        "ops",
+        "hooks",
+        "public",
+        "secret",
+        "missing",
+    }
     names |= {*RECOMMENDERS, *QUEUES, "beat"}
     return sorted(names, key=len, reverse=True)
 
 
 def english_words(text: str, names: list[str]) -> list[str]:
-    text = re.sub(r"`[^`]*`|https?://\S+", " ", text)  # a command, an address
+    # a command, an address, a setting
+    text = re.sub(r"`[^`]*`|https?://\S*|BAKEOFF_[A-Z_]+", " ", text)
     for name in names:
         text = text.replace(name, " ")
     words = re.findall(r"[A-Za-z][A-Za-z']+", text)

@@ -19,7 +19,7 @@ class Endpoint:
             def do_POST(self):
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outer.requests.append(request)
-                body = outer.behave(request)
+                body = outer.behave({**request, "path": self.path})
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from django.test import Client
 
+from bakeoff.alerts.models import Alert, Delivery, Subscription
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback
 from inference.models import AliasMove, DriftReport, ModelVersion, TrainingRun
 from tests.support import builders
+from tests.support.alerts import dead_delivery
 from tests.support.dashboard import make_user
 
 HISTOGRAMS = [[0.4, 0.3], [0.6, 0.7]]
@@ -93,6 +95,7 @@ def seed_project() -> Seeded:
     refused = builders.make_version(shop.surface, list(range(10)), alias="rejected")
     _say(shop, running)
     DriftReport.objects.create(surface=shop.surface, rows=[_drift_row("prediction: first score")])
+    _alert(shop)
     user = make_user(shop.project, role="admin")
     client = Client()
     client.force_login(user)
@@ -101,6 +104,29 @@ def seed_project() -> Seeded:
     return Seeded(
         shop, draft, running, shipped, halted, _train(shop, draft), refused, client, user.username
     )
+
+
+DELIVERY_ERRORS = (
+    "status == 503, must be 2xx.",
+    "status == 307, must be 2xx; redirects are not followed.",
+    "url == 'https://hooks.example/bakeoff', gave no usable answer within 10000 ms, or is no address that "
+    "may be asked (see BAKEOFF_OUTGOING_ALLOW).",
+    "the SMTP server refuses the recipient.",
+)
+
+
+def _alert(shop: builders.Shop) -> None:
+    """A subscription that is paused, so that nothing is sent, with deliveries in every state."""
+    dead = dead_delivery(shop.project)
+    Subscription.objects.filter(pk=dead.subscription_id).update(enabled=False)
+    for error in DELIVERY_ERRORS:
+        moved = Alert.objects.create(
+            project=shop.project, event="drift", subject="home-feed", summary="It moved.",
+            fanned_out_at=builders.now(),
+        )  # fmt: skip
+        Delivery.objects.create(
+            alert=moved, subscription=dead.subscription, state="waiting", attempts=2, last_error=error
+        )
 
 
 def _serve(shop: builders.Shop, experiment: Experiment) -> None:

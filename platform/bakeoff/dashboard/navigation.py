@@ -21,6 +21,7 @@ SECTIONS = (
     ("units", _("Users")),
     ("events", _("Events")),
     ("feedback", _("Feedback")),
+    ("alerts", _("Alerts")),
     ("team", _("Team")),
 )
 

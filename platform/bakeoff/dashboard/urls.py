@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from bakeoff.dashboard.signing_in import SignIn
 from bakeoff.dashboard.views import (
+    alerts,
     embed,
     experiments,
     health,
@@ -44,6 +45,15 @@ of_project = [
     path("units/", units.show_unit, name="units"),
     path("events/", inspector.show_events, name="events"),
     path("feedback/", review.show_feedback, name="feedback"),
+    path("alerts/", alerts.show_alerts, name="alerts"),
+    path("alerts/subscribe/", alerts.subscribe, name="alerts-subscribe"),
+    path("alerts/<int:subscription_id>/", alerts.change, name="alerts-change"),
+    path("alerts/<int:subscription_id>/switch/", alerts.switch, name="alerts-switch"),
+    path("alerts/<int:subscription_id>/rotate/", alerts.rotate, name="alerts-rotate"),
+    path("alerts/<int:subscription_id>/test/", alerts.try_out, name="alerts-test"),
+    path("alerts/<int:subscription_id>/resend/", alerts.resend_all, name="alerts-resend-all"),
+    path("alerts/<int:subscription_id>/delete/", alerts.delete, name="alerts-delete"),
+    path("alerts/deliveries/<int:delivery_id>/resend/", alerts.resend, name="alerts-resend"),
     path("team/", team.show_team, name="team"),
     path("team/keys/", keys.make_key, name="team-make-key"),
     path("team/keys/<int:key_id>/", keys.change_key, name="team-change-key"),

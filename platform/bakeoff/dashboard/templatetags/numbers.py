@@ -87,6 +87,12 @@ def role_name(role: str) -> str:
 
 
 @register.filter
+def alert_name(code: str) -> str:
+    """Write a kind, an event or a state of alerts."""
+    return name_of(f"alert {code}")
+
+
+@register.filter
 def stored(text: str | None) -> SafeString | str:
     """Write a stored sentence in the reader's words; one that has none is marked as English."""
     return _mark_english(text, show_stored(text)) if text else "–"

@@ -1,0 +1,102 @@
+"""Words of pages for what alerts store: kinds, events, states, and why a delivery failed."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+ALERT_NAMES = {
+    "alert webhook": gettext_noop("Webhook"),
+    "alert slack": gettext_noop("Slack"),
+    "alert email": gettext_noop("E-mail"),
+    "alert verdict": gettext_noop("Verdict"),
+    "alert breaker_trip": gettext_noop("Breaker tripped"),
+    "alert halt": gettext_noop("Experiment halted"),
+    "alert ramp_held": gettext_noop("Ramp step held"),
+    "alert decision_needed": gettext_noop("Decision needed"),
+    "alert training_failed": gettext_noop("Training failed"),
+    "alert training_refused": gettext_noop("Rejected by the gate"),
+    "alert drift": gettext_noop("Drift"),
+    "alert holdback_lost": gettext_noop("Gain lost"),
+    "alert buffer_filling": gettext_noop("Buffer filling"),
+    "alert worker_gone": gettext_noop("Process gone"),
+    "alert digest": gettext_noop("Weekly digest"),
+    "alert test": gettext_noop("Test"),
+    "alert waiting": gettext_noop("Waiting"),
+    "alert delivered": gettext_noop("Delivered"),
+    "alert dead": gettext_noop("Dead letter"),
+}
+ALERT_SENTENCES: tuple[tuple[str, str], ...] = (
+    # Why a delivery failed
+    (
+        "status == {status}, must be 2xx; redirects are not followed.",
+        gettext_noop("The receiver answered %(status)s; redirects are not followed"),
+    ),
+    (
+        "status == {status}, must be 2xx.",
+        gettext_noop("The receiver answered %(status)s; 2xx is expected"),
+    ),
+    (
+        "url == '{url}', gave no usable answer within {time} ms, or is no address that may be asked "
+        "(see {setting}).",
+        gettext_noop(
+            "No usable answer from %(url)s within %(time)s ms, or %(setting)s does not allow it"
+        ),
+    ),
+    (
+        "SMTP status == {status}, must be 2xx.",
+        gettext_noop("The mail server answered %(status)s; 2xx is expected"),
+    ),
+    (
+        "the SMTP server refuses the recipient.",
+        gettext_noop("The mail server rejects the recipient"),
+    ),
+    (
+        "the SMTP server does not take it: {error}.",
+        gettext_noop("The mail server does not accept it: %(error)s"),
+    ),
+    (
+        "BAKEOFF_SMTP_HOST is not set, must name an SMTP server.",
+        gettext_noop("BAKEOFF_SMTP_HOST is not set"),
+    ),
+    # What an action refuses
+    (
+        "kind == 'email', must be another: BAKEOFF_SMTP_HOST names no SMTP server.",
+        gettext_noop("No mail server is configured: BAKEOFF_SMTP_HOST is not set"),
+    ),
+    (
+        "target: '{url}' must be a URL such as {example}, without user or fragment.",
+        gettext_noop("'%(url)s' is not a URL such as %(example)s, without user or fragment"),
+    ),
+    (
+        "target: '{url}' must begin with https://.",
+        gettext_noop("'%(url)s' does not begin with https://"),
+    ),
+    (
+        "target: '{host}' is no public address, and {setting} does not name it.",
+        gettext_noop("'%(host)s' is not a public address, and %(setting)s does not name it"),
+    ),
+    (
+        "target == '{target}', must be an e-mail address.",
+        gettext_noop("'%(target)s' is not an e-mail address"),
+    ),
+    (
+        "name == '{value}', must be one of its own.",
+        gettext_noop("There is a subscription with the name '%(value)s' already"),
+    ),
+    (
+        "name == '{value}', must be 1 to {maximum} characters.",
+        gettext_noop("A name has 1 to %(maximum)s characters"),
+    ),
+    (
+        "enabled == false, must be true: resume it first.",
+        gettext_noop("The subscription is paused: resume it first"),
+    ),
+    (
+        "state == 'waiting', must be 'dead' or 'delivered'.",
+        gettext_noop("It is waiting to be sent already"),
+    ),
+    (
+        "kind == '{kind}', must be 'webhook': only webhooks are signed.",
+        gettext_noop("Only webhooks are signed"),
+    ),
+)
