@@ -16,6 +16,7 @@ from experiments.actions.halt_unservable import halt_unservable
 from experiments.actions.look_at_experiment import attend_experiment, is_due
 from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.measure_drift import measure_drift_if_due
+from experiments.actions.measure_holdout import measure_holdout
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import retrain_if_due
@@ -97,6 +98,17 @@ def close_holdbacks() -> None:
 
 def _close_if_over(holdback: Experiment) -> None:
     close_if_over(holdback)
+
+
+@shared_task
+def measure_holdouts() -> None:
+    """Open and end the measurements of holdouts: a quarter begins, a metric or a share changes."""
+    surfaces = Surface.objects.filter(project__holdout__isnull=False)
+    for_each(surfaces, _measure_holdout, work="holdout")
+
+
+def _measure_holdout(surface: Surface) -> None:
+    measure_holdout(surface=surface)
 
 
 @shared_task

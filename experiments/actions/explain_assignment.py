@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from experiments.assignment import Step
+    from experiments.assignment import RunningExperiment, Step
     from experiments.assignment.flags import ProjectFlags
 
 
@@ -63,15 +63,15 @@ def assignments_of(
     flags, exposures = _read_rules(project_id, unit_id)
     unit = Unit.objects.filter(project_id=project_id, unit_id=unit_id).first()
     record = UnitRecord(unit.attributes if unit is not None else {}, exposures)
-    since = _first_exposures([e.experiment_id for e in flags.running.values()], unit_id)
+    since = _first_exposures(list(_all_of(flags)), unit_id)
     rows = []
-    for key, experiment in flags.running.items():
+    for experiment in _all_of(flags).values():
         inputs = (experiment, unit_id, context or {})
         assignment = decide(*inputs, others=flags.rules, record=record)
         exposure = exposures.get(experiment.experiment_id)
         rows.append(
             UnitAssignment(
-                experiment=key,
+                experiment=experiment.key,
                 variant=assignment.variant,
                 reason=assignment.reason,
                 met=exposure.variant if exposure is not None else None,
@@ -82,11 +82,17 @@ def assignments_of(
     return rows
 
 
+def _all_of(flags: ProjectFlags) -> dict[int, RunningExperiment]:
+    """Return the project's running experiments by id, measured holdouts after all others."""
+    running = (*flags.running.values(), *flags.holdouts.values())
+    return {experiment.experiment_id: experiment for experiment in running}
+
+
 def _read_rules(project_id: int, unit_id: str) -> tuple[ProjectFlags, dict[int, PastExposure]]:
     """Return the project's flags, and what the unit met in each of its running experiments."""
     with connect(_address()) as connection:
         flags = read_project_flags(connection, RowReader(), {}).get(project_id, NO_FLAGS)
-        ids = [experiment.experiment_id for experiment in flags.running.values()]
+        ids = list(_all_of(flags))
         exposures = {
             experiment_id: PastExposure(*fields)
             for experiment_id, *fields in connection.execute(PAST_EXPOSURES, (ids, unit_id))

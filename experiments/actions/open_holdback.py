@@ -17,8 +17,8 @@ from django.utils import timezone
 from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.check_assignment import CannotAssignError
 from experiments.actions.close_holdback import close_holdback
+from experiments.actions.free_keys import free_key
 from experiments.actions.layer_slots import Slot, holdback_slot
-from experiments.actions.short_names import short_name
 from experiments.actions.start_experiment import begin
 from experiments.models import Experiment, ExperimentMetric, programme_of
 from experiments.stats.policy import MAX_OVERRUN
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion
 
 DAY = 86_400.0
-MAX_EXPERIMENT_KEY = 100  # the column's width
 # Over its days, so that the analysis history of a month can be read; the test's pause if it is longer.
 MAX_LOOKS = 1000
 
@@ -83,11 +82,13 @@ def open_holdback(promotion: Promotion) -> dict[str, Any]:
 
 def _start(promotion: Promotion, programme: Programme, slot: Slot) -> Experiment:
     test, now = promotion.test, timezone.now()
-    seconds = programme.holdback_days * DAY
+    version, seconds = promotion.promoted, programme.holdback_days * DAY
     holdback = Experiment.objects.create(
         project=test.project,
         surface=test.surface,
-        key=_free_key(promotion),
+        key=free_key(
+            test.project_id, f"{test.surface.key}-holdback-{version.algorithm}-{version.number}"
+        ),
         purpose=Experiment.Purpose.HOLDBACK,
         hypothesis=f"The gain of {promotion.promoted.label} over {promotion.former.label} lasts.",
         owner=PLATFORM,
@@ -127,15 +128,3 @@ def _copy_metric(metric: ExperimentMetric, holdback: Experiment) -> None:
     metric._state.adding = True  # noqa: SLF001  Django's own way to copy a row
     metric.experiment = holdback
     metric.save()
-
-
-def _free_key(promotion: Promotion) -> str:
-    """Return the holdback's key; a version that is promoted again gets a number behind it."""
-    version = promotion.promoted
-    base = f"{version.surface.key}-holdback-{version.algorithm}-{version.number}"
-    taken = Experiment.objects.filter(project=promotion.test.project_id)
-    number, key = 1, short_name(base, MAX_EXPERIMENT_KEY)
-    while taken.filter(key=key).exists():
-        number += 1
-        key = short_name(f"{base}-{number}", MAX_EXPERIMENT_KEY)
-    return key

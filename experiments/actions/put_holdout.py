@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.measure_holdout import measure_holdout
 from experiments.models import Experiment, Holdout
 from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def put_holdout(*, project: Project, share: float, by: str) -> Holdout:
-    """Set the holdout's share of all units.
+    """Set the holdout's share of all units, and begin to measure it; at share 0 that ends.
 
     Raises:
         WrongStateError: an experiment runs, and units would leave or enter it.
@@ -28,7 +29,7 @@ def put_holdout(*, project: Project, share: float, by: str) -> Holdout:
         # whether one runs and the change. In order of their ids, so that two requests do not wait in a
         # circle; the project's row holds up two requests of a project without surfaces.
         type(project).objects.select_for_update().get(pk=project.pk)
-        list(Surface.objects.select_for_update().filter(project=project).order_by("pk"))
+        surfaces = list(Surface.objects.select_for_update().filter(project=project).order_by("pk"))
         before = Holdout.objects.filter(project=project).first()
         running = (
             Experiment.objects.running()
@@ -47,5 +48,7 @@ def put_holdout(*, project: Project, share: float, by: str) -> Holdout:
         record_audit(
             project.pk, actor=by, action="holdout", subject=project.slug, detail={"share": share}
         )
+        for surface in surfaces:
+            measure_holdout(surface=surface)
     announce_change(cache_client())
     return holdout

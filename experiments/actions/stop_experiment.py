@@ -12,8 +12,12 @@ def stop_experiment(*, experiment: Experiment, by: str, reason: str = "") -> Dec
     """End it; the champion stays.
 
     Raises:
-        WrongStateError: it does not run.
+        WrongStateError: it does not run, or it measures the holdout.
     """
+    if experiment.purpose == Experiment.Purpose.HOLDOUT:
+        raise WrongStateError(
+            f"experiment '{experiment.key}' measures the holdout: set its share to 0 to end it"
+        )
     verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=reason or "stopped by a person")
     return carry_out(experiment=experiment, verdict=verdict, by=by)
 

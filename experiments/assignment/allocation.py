@@ -287,9 +287,8 @@ def _bucket(rule: ExperimentRule, unit_id: str) -> str | None:
             if gate >= rule.allocation
             else rule.range_variants[bisect_right(rule.boundaries, bucket)]
         )
-    place = growthbook_bucket(rule.salt, unit_id, 2)
-    if place is None:
-        return None
+    # A measured holdout has the salt of the holdout, so its units are hashed once for both.
+    place = _place(rule.salt, unit_id)
     for (low, high), variant in zip(rule.ranges(), rule.range_variants, strict=True):
         if low <= place < high:
             return variant

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .holdouts import HOLDOUT
 from .personal import personal_rules
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ProjectFlags:
         rules: theirs.
         resting: flags of experiments that do not run, by key.
         groups: saved groups, as JSON.
+        holdouts: the measured holdout of each surface, by its key; no client's flag.
         personal: running experiments whose rules name people: no public key reads them.
         etag: changes when an answer of any flag may have changed.
     """
@@ -49,6 +51,7 @@ class ProjectFlags:
     groups: Mapping[str, Any]
     etag: str
     personal: frozenset[str] = frozenset()
+    holdouts: Mapping[str, RunningExperiment] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -57,7 +60,9 @@ class ProjectFlags:
         resting: Mapping[str, RestingFlag],
         groups: Mapping[str, Any],
     ) -> ProjectFlags:
-        """Return the flags of these experiments, oldest first."""
+        """Return the flags of these experiments, oldest first; of holdouts nobody asks."""
+        holdouts = {one.surface: one for one in experiments if one.purpose == HOLDOUT}
+        experiments = [one for one in experiments if one.purpose != HOLDOUT]
         rules = {experiment.key: experiment.rule for experiment in experiments}
         content = repr(([(e.rule, e.condition, e.epoch) for e in experiments], resting, groups))
         return cls(
@@ -68,6 +73,7 @@ class ProjectFlags:
             # Conditions are anybody's text: a lone surrogate must not stop the reload.
             etag=hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:16],
             personal=personal_rules(rules),
+            holdouts=holdouts,
         )
 
 

@@ -83,6 +83,7 @@ class RunningExperiment:
         memory: what it does with units that met it before.
         reads_unit: whether its condition reads attributes that the product stored of units.
         epochs: all of them, in order: exposures may come long after they happened.
+        purpose: whether it decides, or only measures: `test`, `holdback` or `holdout`.
     """
 
     experiment_id: int
@@ -96,6 +97,7 @@ class RunningExperiment:
     memory: Memory = NO_MEMORY
     reads_unit: bool = False
     epochs: tuple[RunningEpoch, ...] = ()
+    purpose: str = "test"
 
     @property
     def needs_lookup(self) -> bool:

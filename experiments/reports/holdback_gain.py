@@ -27,6 +27,7 @@ SENTENCES: dict[GainStatus, str] = {
     "unclear": "no clear gain: {lift} ({low} to {high}) after {days} days",
     "unknown": "nothing is measured yet",
 }
+OF_HOLDOUT = "everybody against the holdout: {lift} ({low} to {high}) after {days} days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class HoldbackGain:
         days: since the start, up to the last look or the end.
         words: lift and the ends of its interval as sentences write them; without a relative
             difference the absolute one.
+        template: of the sentence.
     """
 
     status: GainStatus
@@ -48,13 +50,14 @@ class HoldbackGain:
     interval: tuple[float, float] | None
     days: float
     words: tuple[str, str, str] = ("", "", "")
+    template: str = SENTENCES["unknown"]
 
     @property
     def stored(self) -> str:
         """The sentence as decisions store it, in English."""
         days = f"{self.days:.0f}" if self.days >= 10 else f"{self.days:.1f}"
         lift, low, high = self.words
-        return SENTENCES[self.status].format(lift=lift, low=low, high=high, days=days)
+        return self.template.format(lift=lift, low=low, high=high, days=days)
 
     @property
     def sentence(self) -> str:
@@ -84,9 +87,9 @@ def gain_of(experiment: Experiment) -> HoldbackGain:
     if not rows or rows[0].interval is None or rows[0].effect is None:
         return HoldbackGain("unknown", None, None, days)
     row, is_increase = rows[0], primary.direction == "increase"
-    return HoldbackGain(
-        _status(row, is_increase=is_increase), row.lift, row.lift_interval, days, _words(row)
-    )
+    status = _status(row, is_increase=is_increase)
+    template = OF_HOLDOUT if experiment.purpose == "holdout" else SENTENCES[status]
+    return HoldbackGain(status, row.lift, row.lift_interval, days, _words(row), template)
 
 
 def running_gains(experiments: ExperimentQuerySet) -> list[tuple[Experiment, HoldbackGain]]:

@@ -91,6 +91,19 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "no clear gain: {lift} ({low} to {high}) after {days} days",
         gettext_noop("No clear gain: %(lift)s (%(low)s to %(high)s) after %(days)s days"),
     ),
+    (
+        "everybody against the holdout: {lift} ({low} to {high}) after {days} days",
+        gettext_noop(
+            "Everyone against the holdout: %(lift)s (%(low)s to %(high)s) after %(days)s days"
+        ),
+    ),
+    ("there is no holdout any more", gettext_noop("There is no holdout any more")),
+    ("the holdout's share changed", gettext_noop("The holdout's share changed")),
+    (
+        "the surface's primary metric changed",
+        gettext_noop("The primary metric of the surface changed"),
+    ),
+    ("the quarter is over", gettext_noop("The quarter is over")),
     ("nothing is measured yet", gettext_noop("Nothing is measured yet")),
     ("{version} took its place", gettext_noop("%(version)s took its place")),
     ("{version} was rejected", gettext_noop("%(version)s was rejected")),

@@ -26,7 +26,7 @@ _RESTING = """SELECT e.project_id, e.key, e.shipped_variant, v.value, (SELECT js
         FROM experiments_variant AS o WHERE o.experiment_id = e.id) AS all_values
     FROM experiments_experiment AS e LEFT JOIN experiments_variant AS v
         ON v.experiment_id = e.id AND v.key = e.shipped_variant
-    WHERE e.state <> 'running'"""
+    WHERE e.state <> 'running' AND e.purpose <> 'holdout'"""
 
 
 def read_project_flags(

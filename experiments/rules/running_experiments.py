@@ -25,6 +25,7 @@ from experiments.assignment import (
     named_groups,
 )
 from experiments.assignment.flags import NO_FLAGS, like_numbers
+from experiments.assignment.holdouts import HOLDOUT
 from experiments.rules.row_isolation import check_writable, moment
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from experiments.rules.row_isolation import RowReader
 
 _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.key, e.salt, e.hashing,
-    e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky, e.sticky_since,
+    e.purpose, e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky, e.sticky_since,
     e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
     p.number AS epoch, p.allocation, p.weights, p.layout,
     v.id AS variant_id, v.key AS variant, v.value, m.id AS version_id,
@@ -107,8 +108,9 @@ def _last_good(
     last: Mapping[int, ProjectFlags], project: int, key: str, experiment_id: int
 ) -> RunningExperiment | None:
     """Return an experiment as it was read before; a key may since have become another experiment's."""
-    experiment = last.get(project, NO_FLAGS).running.get(key)
-    return experiment if experiment and experiment.experiment_id == experiment_id else None
+    flags = last.get(project, NO_FLAGS)
+    known = [flags.running.get(key), *flags.holdouts.values()]
+    return next((one for one in known if one and one.experiment_id == experiment_id), None)
 
 
 def _with_switch(experiment: RunningExperiment | None, *, enabled: bool) -> RunningExperiment | None:
@@ -149,6 +151,7 @@ def _experiment(
         # A false alarm, of a value that looks like such a name, costs a look-up and nothing else.
         reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
         epochs=_epochs(rule, epochs),
+        purpose=row["purpose"],
     )
 
 
@@ -206,7 +209,8 @@ def _checks(
 ) -> tuple[HashRange | Targeting | Prerequisite, ...]:
     """Return what a unit must pass, in the order of `experiments.assignment`."""
     checks: list[HashRange | Targeting | Prerequisite] = []
-    if holdout is not None:
+    # A holdout's own measurement is about those who are held out.
+    if holdout is not None and row["purpose"] != HOLDOUT:
         salt, share = holdout
         checks.append(HashRange("holdout", salt, share, 1.0))
     if row["layer"] is not None:

@@ -6,6 +6,7 @@ Guarantees: a malformed row keeps its last good value, becomes an issue, and tou
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ class ServingConfigReader:
         variants = [
             variant
             for project in flags.values()
-            for experiment in project.running.values()
+            for experiment in (*project.running.values(), *project.holdouts.values())
             for variant in experiment.variants.values()
         ]
         return {
@@ -163,10 +164,12 @@ class ServingConfigReader:
         with connection.cursor(row_factory=dict_row) as cursor:
             for row in cursor.execute(_SURFACES):
                 project, key = row["project_id"], row["key"]
-                running = flags.get(project, NO_FLAGS).running.values()
+                of_project = flags.get(project, NO_FLAGS)
+                running = [one for one in of_project.running.values() if one.surface == key]
                 before = last.surfaces.get(project, {}).get(key)
-                surfaces.setdefault(project, {})[key] = self._surface(
-                    row, [one for one in running if one.surface == key], reader, before
+                surface = self._surface(row, running, reader, before)
+                surfaces.setdefault(project, {})[key] = replace(
+                    surface, holdout=of_project.holdouts.get(key)
                 )
         return surfaces
 

@@ -211,9 +211,7 @@ class ServingConfigWatcher:
         return ServingHeartbeat(
             # A champion that could not be loaded is not served: the static list is.
             champion={str(s): one.version_id for s, one in champions.items() if one.model},
-            experiment={
-                str(s.surface_id): s.experiments[0].experiment_id for s in surfaces if s.experiments
-            },
+            experiment={str(s.surface_id): s.tests[0].experiment_id for s in surfaces if s.tests},
             unserved=self.current.unserved,
             breakers=self.open_breakers(),
             changes=self._changes,

@@ -52,6 +52,7 @@ class SurfaceConfig:
         champion: the version that serves outside experiments.
         experiments: those that run, oldest first.
         shadow_share: share of the requests that are also answered in shadow.
+        holdout: what measures the project's holdout here, or None.
         history: names the lists of recently liked items; surfaces with the same rules share them.
     """
 
@@ -66,6 +67,12 @@ class SurfaceConfig:
     experiments: tuple[RunningExperiment, ...] = ()
     shadow_share: float = 0.0
     history: str = ""
+    holdout: RunningExperiment | None = None
+
+    @property
+    def tests(self) -> tuple[RunningExperiment, ...]:
+        """The experiments that decide something, oldest first."""
+        return tuple(one for one in self.experiments if one.purpose == "test")
 
 
 @dataclass(frozen=True, slots=True)

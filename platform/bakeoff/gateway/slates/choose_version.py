@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bakeoff.gateway.http.access import require_secret
 from bakeoff.gateway.http.errors import ApiError, invalid, not_found
 from experiments.assignment import decide
+from experiments.assignment.holdouts import HELD
 from experiments.assignment.qa_links import LinkError, read_link
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class ChosenVersion:
         variant: key of its variant there, or None.
         reason: in OpenFeature's words.
         forced: set by a person: it does not count for analysis.
+        reference: the measured holdout whose slice `everyone` the unit is in, or None: it lives as
+            everybody does, and counts there too.
     """
 
     version: ServingVersion | None
@@ -37,6 +40,7 @@ class ChosenVersion:
     variant: str | None
     reason: str
     forced: bool = False
+    reference: RunningExperiment | None = None
 
 
 def find_surface(config: ServingConfig, key: KeyConfig, name: str, kind: str) -> SurfaceConfig:
@@ -93,9 +97,7 @@ def forced_variants(
 def choose_version(
     config: ServingConfig, visitor: Visitor, forced: Mapping[str, str], record: UnitRecord
 ) -> ChosenVersion:
-    """Return the version of the first experiment that the unit is in, or else the champion.
-
-    Experiments of one surface exclude each other by their layer.
+    """Return the holdout's version for who is held out; for others by the surface's experiments.
 
     Args:
         config: the configuration.
@@ -105,7 +107,7 @@ def choose_version(
     """
     surface = visitor.surface
     # Most surfaces have none running: they pay for no look-up of rules.
-    if not surface.experiments:
+    if not surface.experiments and surface.holdout is None:
         return ChosenVersion(surface.champion, None, None, "DEFAULT")
     # Before any rule: a person who tests sees the variant even where the unit is held out.
     for experiment in surface.experiments:
@@ -113,6 +115,22 @@ def choose_version(
         if variant is not None:
             version = config.version_of(experiment.variants[variant])
             return ChosenVersion(version, experiment, variant, "STATIC", forced=True)
+    if surface.holdout is None:
+        return _by_experiments(config, visitor, record)
+    held = decide(surface.holdout, visitor.unit, visitor.context, others={}, record=record)
+    if held.variant == HELD:
+        version = config.version_of(surface.holdout.variants[HELD])
+        return ChosenVersion(version, surface.holdout, HELD, held.reason)
+    chosen = _by_experiments(config, visitor, record)
+    return chosen if held.variant is None else replace(chosen, reference=surface.holdout)
+
+
+def _by_experiments(config: ServingConfig, visitor: Visitor, record: UnitRecord) -> ChosenVersion:
+    """Return the version of the first experiment that the unit is in, or else the champion.
+
+    Experiments of one surface exclude each other by their layer.
+    """
+    surface = visitor.surface
     rules = config.flags[visitor.key.project_id].rules
     reason = "DEFAULT"
     for experiment in surface.experiments:

@@ -87,14 +87,14 @@ class CompareHandler:
 
 
 def _experiment_on(surface: SurfaceConfig) -> RunningExperiment:
-    if not surface.experiments:
+    if not surface.tests:
         raise ApiError(
             409,
             "nothing_to_compare",
             f"surface '{surface.key}' has no running experiment, must have one.",
             field="surface",
         )
-    return surface.experiments[0]
+    return surface.tests[0]
 
 
 def _pair(

@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.remembered import Remembered
+from experiments.assignment.holdouts import REFERENCE
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
 
 if TYPE_CHECKING:
@@ -81,14 +82,17 @@ class Recorder:
         self._exposed: Remembered[_Exposure, None] = Remembered(MAX_EXPOSURES)
 
     async def record(self, visitor: Visitor, chosen: ChosenVersion, slate: SlateRow) -> bool:
-        """Commit the slate, and the exposure if it is the first; return whether it was stored."""
+        """Commit the slate, and exposures that are the first; return whether they were stored."""
         if not visitor.consent.analytics:
             return False
         rows = Rows(slates=[slate])
-        exposure = _exposure(visitor, chosen)
-        if exposure is not None and exposure not in self._exposed and chosen.experiment is not None:
+        exposures = _exposures(visitor, chosen)
+        rows.exposures += [
             # Repeated exposures change nothing in an analysis; writing each would double the writes.
-            rows.exposures.append(_exposure_row(visitor, chosen.experiment, exposure[2], slate))
+            _exposure_row(visitor, experiment, exposure[2], slate)
+            for exposure, experiment in exposures.items()
+            if exposure not in self._exposed
+        ]
         if visitor.excluded:
             rows.exclusions = self._exclusions.rows(visitor.key.project_id, [visitor.unit])
         try:
@@ -98,7 +102,7 @@ class Recorder:
                 return False
             raise
         self._exclusions.remember(rows.exclusions)
-        if exposure is not None:
+        for exposure in exposures:
             self._exposed[exposure] = None
         return True
 
@@ -111,13 +115,19 @@ class Recorder:
         await self._writer.commit(Rows(slates=[slate]))
 
 
-def _exposure(visitor: Visitor, chosen: ChosenVersion) -> _Exposure | None:
-    """Return what the unit meets by this answer, or None when that does not count."""
-    if chosen.experiment is None or chosen.variant is None or chosen.forced or not visitor.exposed:
-        return None
+def _exposures(visitor: Visitor, chosen: ChosenVersion) -> dict[_Exposure, RunningExperiment]:
+    """Return what the unit meets by this answer; nothing when that does not count."""
+    if chosen.forced or not visitor.exposed:
+        return {}
     # With its epoch: what a sticky experiment forgot is recorded anew from the next exposure on.
-    experiment = chosen.experiment
-    return experiment.experiment_id, visitor.unit, chosen.variant, experiment.epoch
+    return {
+        (experiment.experiment_id, visitor.unit, variant, experiment.epoch): experiment
+        for experiment, variant in (
+            (chosen.experiment, chosen.variant),
+            (chosen.reference, REFERENCE),
+        )
+        if experiment is not None and variant is not None
+    }
 
 
 def _exposure_row(
