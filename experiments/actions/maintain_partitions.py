@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from bakeoff.accounts.models import Project
+from bakeoff.alerts.retention import delete_old_alerts
 from experiments.ingest.partitions import drop_expired, make_partitions
 
 if TYPE_CHECKING:
@@ -32,3 +33,5 @@ def maintain_partitions(now: datetime) -> None:
     dropped = drop_expired(connection.connection, retention, now)
     if dropped.partitions or dropped.rows:
         logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
+    if deleted := delete_old_alerts(now):
+        logger.info("retention: %d alerts deleted", deleted)

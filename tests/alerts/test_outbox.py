@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 
 from bakeoff.accounts.models import AuditEntry
-from bakeoff.alerts.models import Alert
+from bakeoff.alerts.models import Alert, Delivery
 from bakeoff.alerts.outbox import record_alert, resolve_alerts
-from tests.support import builders
+from experiments.actions.maintain_partitions import maintain_partitions
+from tests.support import alerts, builders
 
 
 def record(project, **fields) -> bool:
@@ -69,3 +71,24 @@ def test_long_texts_are_cut_and_an_unknown_event_is_refused(project):
     assert (len(alert.subject), len(alert.summary)) == (200, 4000)
     with pytest.raises(ValueError, match="event == 'party', must be one of"):
         record(project, event="party")
+
+
+def test_old_alerts_are_deleted_unless_they_wait_to_be_delivered(project):
+    now = builders.now()
+    ages = {"young": 80, "old": 91, "waiting": 91}
+    for subject, days in ages.items():
+        record(project, subject=subject)
+        at = now - timedelta(days=days)
+        Alert.objects.filter(project=project, subject=subject).update(created_at=at, fanned_out_at=at)
+    hook = alerts.subscribe(project, "https://hooks.example/bakeoff")
+    Delivery.objects.create(
+        alert=Alert.objects.get(project=project, subject="waiting"), subscription=hook
+    )
+    maintain_partitions(now)
+    subjects = Alert.objects.filter(project=project).values_list("subject", flat=True)
+    assert set(subjects) == {"young", "waiting"}
+    project.retention_days = 30
+    project.save()
+    maintain_partitions(now)
+    assert set(subjects.all()) == {"waiting"}
+    hook.delete()

@@ -62,3 +62,12 @@ def test_more_rows_need_no_more_queries(project):
     for number in range(5):
         alerts.dead_delivery(project, name=f"more-{number}")
     assert queries() == few
+
+
+def test_dead_letters_are_a_health_issue(project):
+    dead = alerts.dead_delivery(project)
+    page = sign_in(project, role="viewer").get(reverse("health")).content.decode()
+    assert "alerts that could not be delivered: 1" in page
+    dead.subscription.delete()
+    page = sign_in(project, role="viewer").get(reverse("health")).content.decode()
+    assert "alerts that could not be delivered" not in page

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import redis.exceptions
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from bakeoff.alerts.models import Delivery
 from experiments.actions.look_at_experiment import is_pending
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.models import Experiment
@@ -91,7 +93,12 @@ def health_issues(project: Project) -> list[HealthIssue]:
                     _("Promote another version, or train a new one."),
                 )
             )
-    return [*issues, *_texts_without_vectors(project), *_failed_work(project)]
+    return [
+        *issues,
+        *_texts_without_vectors(project),
+        *_failed_work(project),
+        *_undelivered_alerts(project),
+    ]
 
 
 def _experiment_issues(experiment: Experiment) -> list[HealthIssue]:
@@ -141,6 +148,19 @@ def _texts_without_vectors(project: Project) -> list[HealthIssue]:
     what = _("the texts of %(count)s items have waited for embedding for more than 10 minutes")
     remedy = _("See the log of the embed worker: the encoder may be missing.")
     return [HealthIssue("embed", what % {"count": items}, remedy)]
+
+
+def _undelivered_alerts(project: Project) -> list[HealthIssue]:
+    """Name subscriptions with dead letters: somebody believes that nothing happened."""
+    dead = Count("deliveries", filter=Q(deliveries__state=Delivery.State.DEAD))
+    what = _("alerts that could not be delivered: %(count)s")
+    remedy = _("Correct the subscription's target, then resend its dead letters.")
+    link = reverse("alerts", args=[project.slug])
+    subscriptions = project.subscriptions.annotate(dead=dead).filter(dead__gt=0)
+    return [
+        HealthIssue(one.name, what % {"count": one.dead}, remedy, f"{link}?state=dead")
+        for one in subscriptions
+    ]
 
 
 def _failed_work(project: Project) -> list[HealthIssue]:
