@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakeoff.alerts.models import Alert
 from bakeoff.alerts.outbox import record_alert
 from bakeoff.alerts.pages import experiment_path
-from experiments.models import Decision
+from experiments.models import Decision, Experiment
 
-if TYPE_CHECKING:
-    from experiments.models import Experiment
-
+STOPPED = Decision.Action.STOP_INCONCLUSIVE
 _EVENTS = {
     Decision.Action.SHIP: Alert.Event.VERDICT,
     Decision.Action.ROLL_BACK: Alert.Event.VERDICT,
@@ -34,6 +32,11 @@ def alert_on_decision(decision: Decision) -> None:
     event = _EVENTS.get(Decision.Action(decision.action))
     # A trip of the breaker tells of itself, with what it measured.
     if experiment is None or event is None or "breaker" in decision.evidence:
+        return
+    # What only measured and ended without a result is no verdict on anything.
+    if experiment.purpose != Experiment.Purpose.TEST and decision.action == STOPPED:
+        return
+    if experiment.purpose == Experiment.Purpose.HOLDOUT and event == Alert.Event.VERDICT:
         return
     project = decision.project
     record_alert(

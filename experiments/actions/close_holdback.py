@@ -8,7 +8,7 @@ from django.db import transaction
 
 from experiments.actions.propose import withdraw_proposals
 from experiments.actions.record_decision import DecisionDraft, evidence_of, record_decision
-from experiments.models import Decision, Experiment
+from experiments.models import Decision, Experiment, Proposal
 from experiments.reports.holdback_gain import gain_of
 from inference.cache import cache_client
 from inference.models import ModelVersion
@@ -17,6 +17,7 @@ from inference.serving.changes import announce_change
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from experiments.models.experiment import ExperimentQuerySet
     from experiments.reports.holdback_gain import GainStatus
 
 ACTIONS: Mapping[GainStatus, Decision.Action] = {
@@ -45,8 +46,10 @@ def close_holdback(*, holdback: Experiment, by: str, why: str = "") -> Decision:
         .get(pk=holdback.pk)
     )
     locked.end()
-    withdraw_proposals(locked, reason=why or "the holdback ended")
     gain = gain_of(locked)
+    if why or gain.status != "lost":
+        # After its days a loss still stands, and so does what was proposed; else nothing is left of it.
+        withdraw_proposals(locked, reason=f"the holdback ended: {why or gain.stored}")
     transaction.on_commit(lambda: announce_change(cache_client()))
     return record_decision(
         DecisionDraft(
@@ -78,10 +81,27 @@ def why_over(holdback: Experiment) -> str:
 
 
 def close_overtaken(*, surface_id: int, by: str) -> None:
-    """End the holdbacks that a move of the champion has overtaken, inside its transaction."""
-    running = Experiment.objects.running().filter(
-        surface=surface_id, purpose=Experiment.Purpose.HOLDBACK
-    )
-    for holdback in running.order_by("pk"):
+    """End the holdbacks that a move of the champion has overtaken, inside its transaction.
+
+    Proposals to restore that would now replace another recipe are taken back.
+    """
+    holdbacks = Experiment.objects.filter(surface=surface_id, purpose=Experiment.Purpose.HOLDBACK)
+    for holdback in holdbacks.running().order_by("pk"):
         if why := why_over(holdback):
             close_holdback(holdback=holdback, by=by, why=why)
+    _withdraw_restores(holdbacks)
+
+
+def _withdraw_restores(holdbacks: ExperimentQuerySet) -> None:
+    """Take back what would restore a former champion in place of another recipe than it lost to."""
+    proposed = holdbacks.filter(proposals__state=Proposal.State.OPEN).select_related("surface")
+    for holdback in proposed:
+        if not recipe_serves(holdback):
+            withdraw_proposals(holdback, reason="the champion has changed")
+
+
+def recipe_serves(holdback: Experiment) -> bool:
+    """Whether the promoted version, or a refit of it, is the surface's champion."""
+    champion = holdback.surface.versions.champions().first()
+    promoted = holdback.treatments.select_related("model_version").get().model_version
+    return champion is not None and promoted is not None and champion.algorithm == promoted.algorithm

@@ -72,7 +72,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             "batch": experiment.batches,
         }
         experiment.save(update_fields=["sequential_state"])
-        notice_lost_gain(experiment)
+        notice_lost_gain(experiment, look)
         propose_ship(experiment, look)
         if (
             look.action == Decision.Action.KEEP_RUNNING

@@ -16,11 +16,12 @@ from bakeoff.accounts.models import AuditEntry
 from bakeoff.alerts.models import Alert
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.change_programme import change_programme
+from experiments.actions.decide_proposal import approve_proposal, decline_proposal
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.promote_version import promote_version
 from experiments.actions.record_decision import hash_of
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.models import Decision, Experiment, ExperimentMetric, Metric
+from experiments.models import Decision, Experiment, ExperimentMetric, Metric, Proposal
 from experiments.tasks import close_holdbacks
 from inference.models import ModelVersion
 from tests.support import builders
@@ -140,12 +141,39 @@ def test_a_lost_gain_alerts_once_and_moves_nothing(shop):
     assert holdback.looks.count() == 2
     alert = Alert.objects.get(project=shop.project, event="holdback_lost")
     assert "the gain is gone: −" in alert.summary
+    assert Proposal.objects.get(project=shop.project).kind == "restore"
     assert holdbacks(shop, state="running").exists()
     assert shop.surface.versions.champions().get().number == 2
     holdbacks(shop).update(ends_at=timezone.now())
     close_holdbacks()
     assert holdback.decisions.get().action == "lost"
     assert shop.surface.versions.champions().get().number == 2
+    # A loss stands after the days too, until another recipe serves.
+    assert Proposal.objects.get(experiment=holdback).outcome == ""
+    other = builders.make_version(shop.surface, [3] * 10, algorithm="als")
+    promote_version(version=other, by="a person", reason="a test")
+    assert Proposal.objects.get(project=shop.project).state == "withdrawn"
+
+
+def test_an_approved_proposal_restores_the_former_champion(shop):
+    holdback = look_over(shop, {"former": 3, "promoted": 1})
+    approve_proposal(proposal=Proposal.objects.get(project=shop.project), by="a person")
+    assert shop.surface.versions.champions().get() == shop.champion
+    decision = holdback.decisions.get()
+    assert decision.action == "lost"
+    assert decision.reason.endswith(f"; {shop.champion.label} is the champion again")
+    promoted = shop.surface.decisions.get(action="promote")
+    assert promoted.reason.startswith("the gain is gone: −")
+    assert promoted.reason.endswith("(approved by a person)")
+
+
+def test_a_declined_proposal_is_not_made_again(shop):
+    holdback = look_over(shop, {"former": 3, "promoted": 1})
+    decline_proposal(proposal=Proposal.objects.get(project=shop.project), by="a person")
+    visits(holdback, {"former": 3, "promoted": 1}, unit_id="{variant}-later-{n}")
+    look_at_experiment(experiment_id=holdback.pk)
+    assert Proposal.objects.get(project=shop.project).state == "declined"
+    assert holdbacks(shop, state="running").exists()
 
 
 def test_a_holdback_of_the_same_recipe_ends_and_one_of_another_runs_on(shop):
