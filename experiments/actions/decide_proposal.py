@@ -23,22 +23,29 @@ class CannotDecideError(RefusedError):
     """A proposal that is decided, or that this person has approved; the message says which."""
 
 
-def approve_proposal(*, proposal: Proposal, by: str, note: str = "") -> Proposal:
+def approve_proposal(*, proposal: Proposal, by: str, note: str = "", actor: str = "") -> Proposal:
     """Approve; the last approval that is needed carries it out.
 
     Where a web process cannot serve the version, the proposal stays open with the reason, and whoever
     has approved it may approve it again.
+
+    Args:
+        proposal: that is open.
+        by: the person: two keys of one owner are one.
+        note: for those who read it later.
+        actor: who is written in the audit trail: a key; empty: the person.
 
     Raises:
         CannotDecideError: it is decided, or needs another person than `by`.
         CannotPromoteError: the version cannot be served now.
         WrongStateError: its experiment has ended meanwhile.
     """
-    if not _approve(proposal, by, note):
+    actor = actor or by
+    if not _approve(proposal, by, note, actor):
         proposal.refresh_from_db()
         return proposal
     try:
-        _carry_out(proposal, by)
+        _carry_out(proposal, actor)
     except CannotPromoteError as error:
         Proposal.objects.open_now().filter(pk=proposal.pk).update(refusal=str(error))
         raise
@@ -46,12 +53,19 @@ def approve_proposal(*, proposal: Proposal, by: str, note: str = "") -> Proposal
     return proposal
 
 
-def decline_proposal(*, proposal: Proposal, by: str, reason: str = "") -> Proposal:
+def decline_proposal(*, proposal: Proposal, by: str, reason: str = "", actor: str = "") -> Proposal:
     """Decline it: an experiment that would ship ends without a verdict, and the champion stays.
+
+    Args:
+        proposal: that is open.
+        by: the person.
+        reason: for those who read it later.
+        actor: who is written in the audit trail: a key; empty: the person.
 
     Raises:
         CannotDecideError: it is decided.
     """
+    actor = actor or by
     words = f"declined by {by}{f': {reason}' if reason else ''}"
     with transaction.atomic():
         locked = _lock_both(proposal)
@@ -61,15 +75,17 @@ def decline_proposal(*, proposal: Proposal, by: str, reason: str = "") -> Propos
         if locked.kind == Proposal.Kind.SHIP and locked.experiment is not None:
             # Left running it would be proposed anew by the next look.
             verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=words)
-            decision = end_by_verdict(experiment=locked.experiment, verdict=verdict, by=by, answered={})
+            decision = end_by_verdict(
+                experiment=locked.experiment, verdict=verdict, by=actor, answered={}
+            )
         else:
-            _audit(locked, by, "decline", reason)
+            _audit(locked, actor, "decline", reason)
     if decision is not None:
         confirm_champion(decision)
     return locked
 
 
-def _approve(proposal: Proposal, by: str, note: str) -> bool:
+def _approve(proposal: Proposal, by: str, note: str, actor: str) -> bool:
     """Write an approval; return whether there are as many as it needs."""
     with transaction.atomic():
         locked = _lock(proposal)
@@ -78,10 +94,9 @@ def _approve(proposal: Proposal, by: str, note: str) -> bool:
         if not complete:
             if not is_new:
                 raise CannotDecideError(
-                    f"'{by}' has approved proposal {locked.pk} already: a second person must approve.",
-                    field="by",
+                    f"'{by}' has approved proposal {locked.pk} already: a second person must approve."
                 )
-            _audit(locked, by, "approve", note)
+            _audit(locked, actor, "approve", note)
     return complete
 
 

@@ -71,6 +71,22 @@ def subscription(shop):
     return f"/v1/alerts/subscriptions/{alerts.subscribe(shop.project, HOOK).pk}"
 
 
+def waiting(shop, verb):
+    version = builders.make_version(shop.surface, [1] * 10, algorithm="ease")
+    return f"/v1/surfaces/home-feed/autopilot/queue/{version.label}/{verb}"
+
+
+def ramping(shop, verb):
+    builders.start_ramp(shop)
+    return f"/v1/surfaces/home-feed/autopilot/ramp/{verb}"
+
+
+def proposed(shop, verb):
+    builders.set_programme(shop, holdback_share=0)
+    proposal = builders.propose_treatment(shop.run_experiment())
+    return f"/v1/surfaces/home-feed/autopilot/proposals/{proposal.pk}/{verb}"
+
+
 EXPERIMENT = {
     "key": "trial", "surface": "home-feed", "metrics": [{"metric": "clicks"}],
     "variants": [
@@ -89,6 +105,30 @@ def at(address, body=None):
 CALLS = {
     ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
     ("patch", "/v1/surfaces/{key}"): at("/v1/surfaces/home-feed", {"candidates": 50}),
+    ("patch", "/v1/surfaces/{key}/autopilot"): at(
+        "/v1/surfaces/home-feed/autopilot", {"primary_metric": "clicks"}
+    ),
+    ("post", "/v1/surfaces/{key}/autopilot/queue/{version}/hold"): lambda s: (waiting(s, "hold"), {}),
+    ("post", "/v1/surfaces/{key}/autopilot/queue/{version}/release"): lambda s: (
+        waiting(s, "release"),
+        {},
+    ),
+    ("post", "/v1/surfaces/{key}/autopilot/queue/{version}/drop"): lambda s: (waiting(s, "drop"), {}),
+    ("post", "/v1/surfaces/{key}/autopilot/queue/{version}/priority"): lambda s: (
+        waiting(s, "priority"),
+        {"priority": 1},
+    ),
+    ("post", "/v1/surfaces/{key}/autopilot/ramp/continue"): lambda s: (ramping(s, "continue"), {}),
+    ("post", "/v1/surfaces/{key}/autopilot/ramp/stay"): lambda s: (ramping(s, "stay"), {}),
+    ("post", "/v1/surfaces/{key}/autopilot/ramp/roll-back"): lambda s: (ramping(s, "roll-back"), {}),
+    ("post", "/v1/surfaces/{key}/autopilot/proposals/{proposal_id}/approve"): lambda s: (
+        proposed(s, "approve"),
+        {},
+    ),
+    ("post", "/v1/surfaces/{key}/autopilot/proposals/{proposal_id}/decline"): lambda s: (
+        proposed(s, "decline"),
+        {},
+    ),
     ("post", "/v1/metrics"): at("/v1/metrics", {"key": "buys", "kind": "mean", "event": "buy"}),
     ("post", "/v1/experiments"): at("/v1/experiments", EXPERIMENT),
     ("patch", "/v1/experiments/{key}"): lambda s: (

@@ -167,6 +167,8 @@ def world(shared_lane) -> World:
         owned.save()
     experiment = shop.define(builders.make_version(surface, [1] * 10), planned_units=500)
     Experiment.objects.filter(pk=experiment.pk).update(key=MINE)
+    proposal = builders.propose_treatment(experiment)
+    queued = builders.make_version(surface, [1] * 10, algorithm="ease")
     run = TrainingRun.objects.create(
         surface=surface, algorithm="popularity", trigger=MINE, state="passed"
     )
@@ -191,6 +193,8 @@ def world(shared_lane) -> World:
         "/flags/{key}": MINE,
         "/models/{name}": shop.champion.algorithm,
         "/{number}": str(shop.champion.number),
+        "/queue/{version}": queued.label,
+        "/proposals/{proposal_id}": str(proposal.pk),
         "/training-runs/{run_id}": str(run.pk),
         "/feedback/{feedback_id}": Feedback.objects.get(project=project).feedback_id,
         "/keys/{key_id}": str(key.pk),

@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Project
+from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_programme import change_programme
 from experiments.actions.define_experiment import (
     ExperimentDraft,
@@ -20,10 +21,11 @@ from experiments.actions.define_experiment import (
     VariantDraft,
     define_experiment,
 )
+from experiments.actions.propose import ProposalDraft, propose
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import EventRow, ExposureRow, FeedbackRow, Rows, SlateRow
 from experiments.ingest.statement import Payload, statement_for
-from experiments.models import Experiment, Metric, Programme, Variant
+from experiments.models import Experiment, Metric, Programme, Proposal, Variant
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion, Surface
 from inference.options import FitOptions
@@ -124,6 +126,30 @@ def set_programme(shop: Shop, **changes) -> Programme:
         "cooldown_days": 0,
     }
     return change_programme(surface=shop.surface, changes=at_once | changes, by="a test")
+
+
+def start_ramp(shop: Shop) -> Experiment:
+    """Let the platform start the experiment of a challenger at 5 %."""
+    steps = [{"share": 0.05, "minimum_seconds": 60}, {"share": 0.5, "minimum_seconds": 0}]
+    set_programme(shop, ramp=steps)
+    make_version(shop.surface, [1] * len(shop.items), algorithm="ease")
+    started = advance_challenger(surface=shop.surface)
+    assert started is not None
+    return started
+
+
+def propose_treatment(experiment: Experiment) -> Proposal:
+    """Propose to ship the treatment of a running experiment, as a look does."""
+    return propose(
+        ProposalDraft(
+            surface=experiment.surface,
+            kind="ship",
+            reason="a test",
+            experiment=experiment,
+            version=experiment.variants.get(key="treatment").model_version,
+            variant="treatment",
+        )
+    )
 
 
 def now() -> datetime:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from bakeoff import __version__
 from bakeoff.api.access import SecretKey
 from bakeoff.api.alerts import router as alerts
+from bakeoff.api.autopilot import router as autopilot
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiment_acts import router as experiment_acts
 from bakeoff.api.experiments import router as experiments
@@ -48,6 +49,7 @@ api = BothLanes(
     parser=StrictParser(),
 )
 api.add_router("/v1", surfaces)
+api.add_router("/v1", autopilot)
 api.add_router("/v1", items)
 api.add_router("/v1", metrics)
 api.add_router("/v1", experiments)
