@@ -196,12 +196,8 @@ def test_a_worker_that_is_gone_is_told_once_until_it_is_back(project, quiet_plat
     watch.turn()
     silence(quiet_platform, "worker-loop@here")
     watch.turn()
-    clock.now += GRACE_SECONDS - 1
     watch.turn()
-    assert events_of(project) == []  # it may be started again, as in a release
-    clock.now += 1
-    watch.turn()
-    watch.turn()
+    PlatformWatch(quiet_platform, clock).turn()  # of another worker
     assert events_of(project) == [("worker_gone", False)]  # and its queues are no news of their own
     assert only_alert(project).subject == "worker-loop@here"
     beat = Beat("worker-loop@here", 2, tuple(QUEUES[:3]), 1, "", 0.0, time.time())
@@ -210,22 +206,35 @@ def test_a_worker_that_is_gone_is_told_once_until_it_is_back(project, quiet_plat
     assert events_of(project) == [("worker_gone", True)]
 
 
-def test_queues_without_a_worker_and_a_missing_beat_are_gone(quiet_platform):
+def gone_now(cache) -> set[str]:
+    return {one.where for one in read_gone(cache)}
+
+
+def test_what_ended_is_told_when_nothing_took_its_place(project, quiet_platform):
+    alerts.subscribe(project, HOOK)
+    clock = Ticks()
+    watch = PlatformWatch(quiet_platform, clock)
     quiet_platform.hdel(BEATS, "worker-loop@here", "beat@here")
-    gone = read_gone(quiet_platform)
-    assert set(gone) == {*(f"queue {name}" for name in QUEUES[:3]), "beat"}
+    assert gone_now(quiet_platform) == {*(f"queue {name}" for name in QUEUES[:3]), "beat"}
+    watch.turn()
+    clock.now += GRACE_SECONDS - 1
+    watch.turn()
+    assert events_of(project) == []  # it may be started again, as in a release
+    clock.now += 1
+    watch.turn()
+    assert events_of(project) == [("worker_gone", False)] * 4
 
 
 def test_a_machine_whose_web_processes_were_killed_is_gone_until_one_is_back(quiet_platform):
     quiet_platform.sadd(SERVING, "elsewhere:1", "elsewhere:2")
-    assert "web@elsewhere" in read_gone(quiet_platform)
-    assert "web@elsewhere" in read_gone(quiet_platform)
+    assert "web@elsewhere" in gone_now(quiet_platform)
+    assert "web@elsewhere" in gone_now(quiet_platform)
     quiet_platform.sadd(SERVING, "elsewhere:3")  # it was started again
     quiet_platform.set(serving_key("elsewhere:3"), b"{}", ex=60)
-    assert "web@elsewhere" not in read_gone(quiet_platform)
+    assert "web@elsewhere" not in gone_now(quiet_platform)
     quiet_platform.delete(serving_key("elsewhere:3"))
     quiet_platform.srem(SERVING, "elsewhere:3")  # and ended in good order
-    assert "web@elsewhere" not in read_gone(quiet_platform)
+    assert "web@elsewhere" not in gone_now(quiet_platform)
 
 
 def test_the_digest_comes_once_a_week_with_decisions_what_waits_and_alerts(shop):

@@ -1,8 +1,8 @@
 """Tell of what is wrong with the platform itself: a buffer that fills, processes that are gone.
 
 Guarantees: each cause is told once to every project that subscribes to it, until it is over; what was
-seen while PostgreSQL was away is told when it is back. A process must be gone for `GRACE_SECONDS`: one
-that is started again, as in a release, is no news.
+seen while PostgreSQL was away is told when it is back. A silent process is told of at once; what ended,
+or never came, must be missing for `GRACE_SECONDS`: to be started again, as in a release, is no news.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from inference.process_issues import read_background
 from inference.serving.heartbeats import read_gone_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     import redis
 
@@ -47,6 +47,15 @@ class BufferState:
             self.entries >= MAX_BUFFERED_SHARE * MAX_ENTRIES
             or self.oldest_seconds > MAX_BUFFERED_SECONDS
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Something that is not there and should be: what, since when it is news, and a sentence."""
+
+    where: str
+    summary: str
+    grace_seconds: float
 
 
 @dataclass(slots=True)
@@ -86,16 +95,15 @@ class PlatformWatch:
         if not now.entries:
             resolve_alerts(BUFFER)
 
-    def _alert_on_gone(self, gone: dict[str, str]) -> None:
+    def _alert_on_gone(self, gone: Sequence[Gone]) -> None:
         now = self.clock()
-        self._gone_since = {where: self._gone_since.get(where, now) for where in gone}
-        for where, since in self._gone_since.items():
-            if now - since >= GRACE_SECONDS:
-                self._tell(
-                    Alert.Event.WORKER_GONE, f"{GONE}{where}", subject=where, summary=gone[where]
-                )
+        self._gone_since = {one.where: self._gone_since.get(one.where, now) for one in gone}
+        for one in gone:
+            if now - self._gone_since[one.where] >= one.grace_seconds:
+                key = f"{GONE}{one.where}"
+                self._tell(Alert.Event.WORKER_GONE, key, subject=one.where, summary=one.summary)
         back = Alert.objects.unresolved().filter(dedupe_key__startswith=GONE)
-        back.exclude(dedupe_key__in=[f"{GONE}{where}" for where in gone]).update(resolved_at=Now())
+        back.exclude(dedupe_key__in=[f"{GONE}{one.where}" for one in gone]).update(resolved_at=Now())
 
     def _tell(self, event: Alert.Event, key: str, *, subject: str, summary: str) -> None:
         with transaction.atomic():
@@ -122,15 +130,25 @@ def read_buffer(client: redis.Redis) -> BufferState:
     return BufferState(entries, max(seconds - added_at, 0.0))
 
 
-def read_gone(client: redis.Redis) -> dict[str, str]:
-    """Return what is not there and should be, with what is wrong, in a sentence."""
+def read_gone(client: redis.Redis) -> list[Gone]:
+    """Return what is not there and should be."""
     background = read_background(client)
-    gone = {issue.where: f"{issue.where}: {issue.what}. {issue.remedy}" for issue in background.gone}
-    for host in read_gone_hosts(client):
-        gone[f"web@{host}"] = (
-            f"web@{host}: no web process of this machine gives a sign of life. See its log."
+    silent = {process.beat.name for process in background.processes if process.silent}
+    gone = [
+        Gone(
+            issue.where,
+            f"{issue.where}: {issue.what}. {issue.remedy}",
+            # Silence is half a minute old already.
+            grace_seconds=0.0 if issue.where in silent else GRACE_SECONDS,
         )
-    return gone
+        for issue in background.gone
+    ]
+    return [*gone, *(_gone_web(host) for host in read_gone_hosts(client))]
+
+
+def _gone_web(host: str) -> Gone:
+    summary = f"web@{host}: no web process of this machine gives a sign of life. See its log."
+    return Gone(f"web@{host}", summary, GRACE_SECONDS)
 
 
 def _subscribed(event: str) -> Collection[int]:
