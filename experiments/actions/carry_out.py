@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -32,6 +32,7 @@ class Verdict:
     variant: str | None = None
     look: Look | None = None
     approvals: tuple[str, ...] = ()  # people who approved it, where people do
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # beside the look's, or in its place
 
     @classmethod
     def of(cls, look: Look) -> Verdict:
@@ -76,7 +77,7 @@ def end_by_verdict(
     locked.end()
     promoted = replaced = None
     withdraw_proposals(locked, reason=f"the experiment ended: {verdict.reason}")
-    evidence = evidence_of(locked, verdict.look)
+    evidence = evidence_of(locked, verdict.look) | dict(verdict.evidence)
     if verdict.approvals:
         evidence["approvals"] = list(verdict.approvals)
     if verdict.action == Decision.Action.SHIP:

@@ -9,7 +9,9 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.bounds import MAX_COUNT
 from experiments.models import Metric, Programme, programme_of
+from experiments.programme.serving_metrics import serving_metrics
 from experiments.programme.settings import SETTINGS, settings_of
 from inference.models import Surface
 
@@ -46,6 +48,8 @@ def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -
         # the surface is there before its programme is, and a start holds it too.
         locked = Surface.objects.select_for_update().get(pk=surface.pk)
         programme = programme_of(locked)
+        # So that their margins can be set, and they be the primary, before the first experiment.
+        serving_metrics(locked.project)
         before = settings_of(programme)
         for name, value in changes.items():
             _set(programme, name, value)
@@ -107,15 +111,22 @@ def _primary(programme: Programme, name: str, value: Any) -> Metric | None:
     return None if value is None or value == "" else _metric(programme, name, value)
 
 
-def _rows(name: str, value: Any, fields: frozenset[str], high: int) -> Sequence[Mapping[str, Any]]:
-    """Return a list of at most `high` objects that have exactly these fields."""
+def _rows(
+    name: str,
+    value: Any,
+    fields: frozenset[str],
+    high: int,
+    *,
+    optional: frozenset[str] = frozenset(),
+) -> Sequence[Mapping[str, Any]]:
+    """Return a list of at most `high` objects that have these fields, and perhaps the optional ones."""
     if not isinstance(value, list) or len(value) > high:
         size = f"{len(value)} of them" if isinstance(value, list) else f"{value!r:.80}"
         raise CannotChangeProgrammeError(
             f"{name} == {size}, must be a list of at most {high}.", field=name
         )
     for place, row in enumerate(value):
-        if not isinstance(row, dict) or row.keys() != fields:
+        if not isinstance(row, dict) or row.keys() - optional != fields:
             raise CannotChangeProgrammeError(
                 f"{name}[{place}] == {row!r:.80}, must have {' and '.join(sorted(fields))}.", field=name
             )
@@ -135,7 +146,8 @@ def _guardrails(programme: Programme, name: str, value: Any) -> list[dict[str, A
 
 
 def _ramp(_: Programme, name: str, value: Any) -> list[dict[str, float]]:
-    rows = _rows(name, value, frozenset({"share", "minimum_seconds"}), MAX_RAMP_STEPS)
+    fields, optional = frozenset({"share", "minimum_seconds"}), frozenset({"units"})
+    rows = _rows(name, value, fields, MAX_RAMP_STEPS, optional=optional)
     if not rows:
         raise _refuse(name, value, f"1 to {MAX_RAMP_STEPS} steps")
     steps, last = [], 0.0
@@ -148,7 +160,10 @@ def _ramp(_: Programme, name: str, value: Any) -> list[dict[str, float]]:
         seconds = _number(
             f"{name}[{place}].minimum_seconds", row["minimum_seconds"], 0.0, MAX_STEP_SECONDS
         )
-        steps.append({"share": share, "minimum_seconds": seconds})
+        step = {"share": share, "minimum_seconds": seconds}
+        if row.get("units") is not None:
+            step["units"] = int(_number(f"{name}[{place}].units", row["units"], 0.0, MAX_COUNT))
+        steps.append(step)
         last = share
     return steps
 

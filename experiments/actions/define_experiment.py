@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # The column's width.
 MAX_EXPERIMENT_NAME = 200
+# Chance of a trip without harm in a whole experiment, and the largest that is no mockery of one.
+DEFAULT_BREAKER_ALPHA, MAX_BREAKER_ALPHA = 0.001, 0.05
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
@@ -62,6 +64,7 @@ class ExperimentMetricDraft:
     metric: Metric
     role: str = ExperimentMetric.Role.PRIMARY
     margin: float = 0.05
+    margin_floor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class ExperimentDraft:
     forced_units: Mapping[str, str] = field(default_factory=dict)
     sticky: bool = False
     ramp: Sequence[Mapping[str, Any]] = ()
+    breaker_alpha: float = DEFAULT_BREAKER_ALPHA
     purpose: str = Experiment.Purpose.TEST
     ends_at: datetime | None = None
 
@@ -130,6 +134,12 @@ def check_draft(draft: ExperimentDraft) -> None:
     if not 0 < draft.allocation <= 1:
         raise CannotDefineError(
             f"allocation == {draft.allocation:g}, must be in (0, 1].", field="allocation"
+        )
+    if not 0 <= draft.breaker_alpha <= MAX_BREAKER_ALPHA:
+        raise CannotDefineError(
+            f"breaker_alpha == {draft.breaker_alpha:g}, must be in [0, {MAX_BREAKER_ALPHA:g}] "
+            "(0: no breaker).",
+            field="breaker_alpha",
         )
     total = sum(variant.weight for variant in draft.variants)
     if not is_whole(total) or any(variant.weight < 0 for variant in draft.variants):
@@ -271,6 +281,7 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         "forced_units": dict(draft.forced_units),
         "sticky": draft.sticky,
         "ramp": [dict(step) for step in draft.ramp],
+        "breaker_alpha": draft.breaker_alpha,
         "purpose": draft.purpose,
         "ends_at": draft.ends_at,
     }
@@ -313,5 +324,10 @@ def write_variant(experiment: Experiment, draft: VariantDraft) -> None:
 def write_metric(experiment: Experiment, draft: ExperimentMetricDraft) -> None:
     """Write a metric's part, or bring it up to date: its row stays."""
     experiment.metrics.update_or_create(
-        metric=draft.metric, defaults={"role": draft.role, "margin": draft.margin}
+        metric=draft.metric,
+        defaults={
+            "role": draft.role,
+            "margin": draft.margin,
+            "margin_floor": draft.margin_floor,
+        },
     )

@@ -13,7 +13,8 @@ from experiments.actions.define_experiment import (
 from experiments.actions.layer_slots import free_slot
 from experiments.actions.short_names import short_name
 from experiments.models import ExperimentMetric, Metric, Programme
-from experiments.programme.harm import harm_class_of
+from experiments.programme.harm import harm_class_of, required_users
+from experiments.programme.serving_metrics import SERVING_METRICS, serving_metrics
 
 if TYPE_CHECKING:
     from experiments.models import RampStep
@@ -46,6 +47,7 @@ def draft_test(
         salt=short_name(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
         allocation=first["allocation"],
         ramp=steps,
+        breaker_alpha=programme.breaker_alpha,
     )
 
 
@@ -67,7 +69,7 @@ def plan_ramp(programme: Programme) -> list[dict[str, Any]]:
             harm = harm_class_of(before.share)
             row |= {
                 "after_seconds": before.minimum_seconds,
-                "units": harm.required_users,
+                "units": before.units or required_users(harm, alpha=programme.breaker_alpha),
                 "harm": harm.name,
             }
         before = step
@@ -77,12 +79,19 @@ def plan_ramp(programme: Programme) -> list[dict[str, Any]]:
 
 
 def _guardrails(programme: Programme) -> list[ExperimentMetricDraft]:
+    """Return the surface's own guardrails, and those of serving, which are always on."""
     margins = {one.metric: one.margin for one in programme.parsed_guardrails}
-    metrics = Metric.objects.filter(project=programme.surface.project_id, key__in=margins)
-    return [
-        ExperimentMetricDraft(metric, role=ExperimentMetric.Role.GUARDRAIL, margin=margins[metric.key])
-        for metric in metrics.order_by("id")
-    ]
+    own = Metric.objects.filter(project=programme.surface.project_id, key__in=margins).order_by("id")
+    role = ExperimentMetric.Role.GUARDRAIL
+    rows = {metric.key: ExperimentMetricDraft(metric, role, margins[metric.key]) for metric in own}
+    serving = serving_metrics(programme.surface.project)
+    for one in SERVING_METRICS:
+        metric = serving.get(one.key)
+        if metric is not None and one.margin is not None and metric.pk != programme.primary_metric_id:
+            # A margin of the surface's own replaces the default one; the floor stays.
+            margin = margins.get(metric.key, one.margin)
+            rows[metric.key] = ExperimentMetricDraft(metric, role, margin, one.margin_floor)
+    return list(rows.values())
 
 
 def _policy(programme: Programme) -> dict[str, Any]:

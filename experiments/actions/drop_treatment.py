@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -17,6 +17,8 @@ from inference.models import ModelVersion
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from experiments.models import Look
 
 
@@ -27,12 +29,14 @@ class Harm:
     Attributes:
         variant: its key.
         reason: what the look says of it.
-        look: the look.
+        look: the look; None of what another than a look has seen.
+        evidence: what else the decision keeps.
     """
 
     variant: str
     reason: str
-    look: Look
+    look: Look | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
@@ -78,14 +82,19 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
                     "weights": weights,
                     "policy_sha256": locked.policy_sha256,
                     "salt": locked.salt,
-                    "look": harm.look.number,
-                    "inputs": harm.look.inputs,
-                    "result": harm.look.result,
+                    **_look(harm.look),
+                    **harm.evidence,
                 },
             )
         )
         transaction.on_commit(lambda: announce_change(cache_client()))
     return decision
+
+
+def _look(look: Look | None) -> dict[str, Any]:
+    if look is None:
+        return {}
+    return {"look": look.number, "inputs": look.inputs, "result": look.result}
 
 
 def reject_version(experiment: Experiment, variant: str, *, by: str, reason: str) -> None:

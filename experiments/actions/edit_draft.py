@@ -43,7 +43,7 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
             for v in experiment.variants.select_related("model_version")
         ],
         metrics=[
-            ExperimentMetricDraft(metric.metric, metric.role, metric.margin)
+            ExperimentMetricDraft(metric.metric, metric.role, metric.margin, metric.margin_floor)
             for metric in experiment.metrics.select_related("metric")
         ],
         allocation=experiment.allocation,
@@ -136,7 +136,10 @@ def _as_json(draft: ExperimentDraft) -> dict[str, Any]:
             v.key: [v.is_control, v.weight, v.version.label if v.version else None, v.value]
             for v in draft.variants
         },
-        "metrics": {metric.metric.key: [str(metric.role), metric.margin] for metric in draft.metrics},
+        "metrics": {
+            metric.metric.key: [str(metric.role), metric.margin, metric.margin_floor]
+            for metric in draft.metrics
+        },
     }
 
 

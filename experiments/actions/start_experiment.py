@@ -8,6 +8,7 @@ from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
 from experiments.actions.layer_slots import free_slot
 from experiments.actions.mark_units import mark_soon
+from experiments.looks.latency_before import latency_before
 from experiments.metrics.freeze import freeze_metrics
 from experiments.metrics.spec import MetricError
 from experiments.metrics.watermark import read_watermark
@@ -51,6 +52,8 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
                 freeze_metrics(locked)
             except MetricError as error:
                 raise WrongStateError(f"experiment '{locked.key}' cannot start: {error}") from error
+            # Frozen before the first slate of the experiment, as the metrics are.
+            locked.latency_before = latency_before(locked)
             begin(locked)
             record_audit(
                 locked.project_id,

@@ -33,6 +33,7 @@ class SlateRow:
     served_at: str
     trainable: bool = True
     pair: dict[str, Any] | None = None
+    cost: float = 0.0
 
 
 @dataclass(slots=True)

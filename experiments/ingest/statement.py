@@ -37,6 +37,7 @@ _FEEDBACK_OF_SLATE = "variant_id, model_version_id, position, propensity"
 
 
 # What rows lack that were spilled before the column was there.
+_SLATE_VALUES = {"cost": "coalesce(cost, 0)"}
 _EXPOSURE_VALUES = {"source": "coalesce(source, 'served')"}
 _TRUSTED = {"trusted": "coalesce(trusted, false)"}
 
@@ -106,7 +107,7 @@ INSERT_EVENTS = f"""fresh AS (
 _PARTS = {
     "slates": f"""slates AS (
         INSERT INTO experiments_slate ({_names(_SLATE)})
-        SELECT {_names(_SLATE)} FROM {_sent(_SLATE)}
+        SELECT {_names(_SLATE, _SLATE_VALUES)} FROM {_sent(_SLATE)}
         ON CONFLICT DO NOTHING)""",
     # Two statements that insert the same exposures in another order would wait for each other. The
     # first exposure counts; a later epoch in which it is met again is noted for stickiness. One row of

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from django.db import connection, transaction
 
 from experiments.bounds import MAX_VALUE
+from experiments.looks.breaker_counts import place_bets, watched_metrics
 from experiments.looks.roll_up_sql import (
     COUNT_BUCKETS,
     SUMS,
@@ -31,7 +32,7 @@ from experiments.looks.roll_up_sql import (
 )
 from experiments.looks.take_out import take_out_excluded
 from experiments.metrics.freeze import spec_of
-from experiments.metrics.spec import SERVED, MetricSpec, is_feedback
+from experiments.metrics.spec import MetricSpec, is_feedback
 from experiments.metrics.sql import bucket_of, compile_metric
 from experiments.metrics.watermark import TransactionRange, range_parameters, read_watermark
 from experiments.models import Experiment, ExperimentMetric
@@ -46,10 +47,11 @@ MAX_NAMED = 5
 MAX_SECONDS = 600  # of one statement; a first roll-up reads all that came before it
 
 
-def roll_up(experiment_id: int, now: datetime) -> Experiment:
+def roll_up(experiment_id: int, now: datetime, *, close: bool = True) -> Experiment:
     """Bring observations and totals of an experiment up to date; return it, locked until commit.
 
-    Must run inside a transaction. Units whose window has passed by `now` form the next batch.
+    Must run inside a transaction. Units whose window has passed by `now` form the next batch, unless
+    `close` is false: the breaker reads windows that are still open, and batches are the looks'.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("roll_up needs a transaction.")
@@ -67,7 +69,10 @@ def roll_up(experiment_id: int, now: datetime) -> Experiment:
         for metric in metrics:
             spec = spec_of(metric, experiment)
             _update_values(cursor, experiment, metric, spec, span)
-            closed |= _close_batch(cursor, experiment, metric, spec, batch=batch, now=now)
+            if metric.metric_id in watched_metrics(experiment, metrics):
+                place_bets(cursor, experiment, metric)
+            if close:
+                closed |= _close_batch(cursor, experiment, metric, spec, batch=batch, now=now)
         if closed:
             experiment.batches = batch
     experiment.watermark = span.upper
@@ -167,9 +172,10 @@ def _observe_new_units(
         ),
         new AS (
             INSERT INTO experiments_observation (experiment_id, metric_id, variant_id, epoch,
-                unit_id, exposed_at, {", ".join(observed().values())}, segments, batch)
+                unit_id, exposed_at, {", ".join(observed().values())}, segments, batch, bet)
             SELECT %(experiment)s, metric, first.variant_id, first.epoch, first.unit_id,
-                first.exposed_at, 0, 1, 0, 1, 0, {_SEGMENTS if broken_down else "'{}'"}, NULL
+                first.exposed_at, 0, 1, 0, 1, 0, {_SEGMENTS if broken_down else "'{}'"}, NULL,
+                NOT metric = ANY(%(watched)s::bigint[])
             FROM first {_UNIT if broken_down else ""}
             CROSS JOIN unnest(%(metrics)s::bigint[]) AS metric
             ON CONFLICT DO NOTHING
@@ -187,6 +193,7 @@ def _observe_new_units(
         range_parameters(experiment, span)
         | {
             "metrics": [metric.metric_id for metric in metrics],
+            "watched": sorted(watched_metrics(experiment, metrics)),
             "attributes": list(experiment.segments),
         },
     )
@@ -203,7 +210,7 @@ def _dirty_sql(spec: MetricSpec) -> str:
         UNION
         SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
             AND name = ANY(%(names)s) AND {is_new()}
-        {slates if spec.denominator == SERVED else ""}
+        {slates if spec.reads_slates else ""}
         {feedback if any(is_feedback(name) for name in spec.names) else ""}
     """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from django.db import connection
 
+from experiments.metrics.sql import ERRORS, OWN_LISTS
 from experiments.models.served_variant import ServedVariant
 from experiments.sql import min_uuid7
 
@@ -20,17 +21,16 @@ MAX_SLATES = 20_000
 SAMPLE, SHOWN_ITEMS = 2, 5  # latest slates of a variant that are kept, and items of each
 
 # Slates are found by their id, a UUIDv7 that begins with the time.
-_SERVED = """
+_SERVED = f"""
     WITH lately AS MATERIALIZED (
         SELECT recommendation_id, variant_id, latency_ms, fallback, slots FROM experiments_slate
         WHERE project_id = %(project)s AND recommendation_id >= %(since)s
             AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
         ORDER BY recommendation_id DESC LIMIT %(limit)s)
     SELECT variant_id, count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms),
-        count(*) FILTER (WHERE fallback NOT IN ('nearline', 'default_list')),
+        count(*) FILTER (WHERE fallback NOT IN {OWN_LISTS}),
         count(*) FILTER (WHERE fallback = 'default_list'),
-        count(*) FILTER (WHERE fallback IN ('timeout', 'model_error', 'breaker_open',
-            'model_unavailable')),
+        count(*) FILTER (WHERE fallback IN {ERRORS}),
         (SELECT count(DISTINCT slot.value ->> 0) FROM lately AS mine,
             jsonb_array_elements(mine.slots) AS slot(value) WHERE mine.variant_id = lately.variant_id),
         (array_agg(slots ORDER BY recommendation_id DESC))[1:%(sample)s]

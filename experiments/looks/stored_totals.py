@@ -68,6 +68,7 @@ class StoredTotals:
             role=cast("Role", metric.role),
             direction=spec.direction,
             margin=metric.margin,
+            margin_floor=metric.margin_floor,
             epochs=epochs,
             quantile=spec.quantile,
             uncapped=uncapped,

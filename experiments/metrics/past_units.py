@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.db import connection
 
-from experiments.metrics.spec import SERVED, MetricSpec
+from experiments.metrics.spec import MetricSpec
 from experiments.metrics.sql import compile_metric
 from experiments.metrics.watermark import read_watermark
 from experiments.stats.totals import StatisticsError
@@ -47,7 +47,7 @@ def read_past_units(metric: Metric, *, days: float) -> PastUnits:
     if days <= 0:
         raise StatisticsError(f"days == {days:g}, must be positive.")
     spec = MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
-    if spec.denominator == SERVED or spec.attributed_only or spec.kind == "quantile":
+    if spec.reads_slates or spec.attributed_only or spec.kind == "quantile":
         raise StatisticsError(
             f"metric == '{spec.key}', must be one that needs no experiment: not over slates, not "
             "attributed, not a quantile."

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
 SERVED = "slate"  # denominator: served answers of the experiment
+SLATE_PREFIX = "slate."  # an event's name that begins so is a fact of a served answer
+SLATE_FACTS = ("latency", "error", "fallback", "cold_start", "cost", "item")
 FEEDBACK_PREFIX = "feedback."  # an event's name that begins so is a kind of feedback
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
 
@@ -45,6 +47,11 @@ class MetricError(ValueError):
 def is_feedback(name: str) -> bool:
     """Whether an event's name stands for a kind of feedback: `feedback.thumb`."""
     return name.startswith(FEEDBACK_PREFIX)
+
+
+def is_slate_fact(name: str) -> bool:
+    """Whether an event's name stands for a fact of served answers: `slate.latency`."""
+    return name.startswith(SLATE_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,12 @@ class MetricSpec:
             "lookback_seconds",
             f"positive, and not of a quantile; {long}",
         )
+        facts = [f"{SLATE_PREFIX}{fact}" for fact in SLATE_FACTS]
+        for name in ("event", "denominator"):
+            if is_slate_fact(getattr(self, name)):
+                self._require(getattr(self, name) in facts, name, f"one of {facts}")
+        if unknown := [step for step in self.steps if is_slate_fact(step) and step not in facts]:
+            raise MetricError(f"step == '{unknown[0]}', must be one of {facts}.", field="steps")
         object.__setattr__(
             self, "names", tuple(sorted({*self.steps, self.event, self.denominator} - {"", SERVED}))
         )
@@ -183,6 +196,11 @@ class MetricSpec:
     def _require(self, holds: bool, name: str, rule: str) -> None:  # noqa: FBT001  private, one line
         if not holds:
             raise MetricError(f"{name} == {getattr(self, name)!r}, must be {rule}.", field=name)
+
+    @property
+    def reads_slates(self) -> bool:
+        """Whether it counts served answers, or facts of them."""
+        return self.denominator == SERVED or any(map(is_slate_fact, self.names))
 
     @property
     def complete_after_seconds(self) -> float:

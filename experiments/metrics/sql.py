@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
-from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_feedback
+from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_feedback, is_slate_fact
 from experiments.sql import counts_now, is_before
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
@@ -95,7 +95,11 @@ class _Stretch:
 
     def rows(self, name: str) -> str:
         """SQL of what the unit did or said in it, up to the condition on its name."""
-        source = _feedback(trusted=self.trusted) if is_feedback(name) else "experiments_event"
+        source = "experiments_event"
+        if is_feedback(name):
+            source = _feedback(trusted=self.trusted)
+        elif is_slate_fact(name):
+            source = _SLATE_FACTS[name]
         conditions = "AND e.source = 'live'" if self.live else ""
         # Loads from before there was the column are an operator's.
         conditions += " AND (e.trusted OR e.source = 'loaded')" if self.trusted else ""
@@ -117,6 +121,32 @@ def _feedback(*, trusted: bool) -> str:
         jsonb_build_object('text', f.text, 'tags', to_jsonb(f.tags), 'position', f.position)
             AS properties
     FROM experiments_feedback AS f WHERE {counts_now("f", later=later)})"""
+
+
+# Kinds of fallback: the model failed; and a list that is the version's own, for a newcomer.
+ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable')"
+OWN_LISTS = "('nearline', 'default_list')"
+
+
+def _slate_fact(name: str, value: str = "NULL", *, where: str = "true", item: str = "") -> str:
+    """SQL of a fact of served answers as events; answers that a person forced do not count."""
+    slots = f"CROSS JOIN LATERAL jsonb_array_elements(s.slots) AS {item}" if item else ""
+    return f"""(SELECT s.project_id, s.unit_id, s.xid, 'live' AS source, s.served_at AS occurred_at,
+        true AS trusted, '{name}' AS name, {value}::float8 AS value,
+        {f"{item} ->> 0" if item else "NULL::text"} AS item_id, s.recommendation_id,
+        '{{}}'::jsonb AS properties
+    FROM experiments_slate AS s {slots}
+    WHERE s.experiment_id = %(experiment)s AND NOT s.forced AND {where})"""
+
+
+_SLATE_FACTS = {
+    "slate.latency": _slate_fact("slate.latency", "s.latency_ms"),
+    "slate.error": _slate_fact("slate.error", where=f"s.fallback IN {ERRORS}"),
+    "slate.fallback": _slate_fact("slate.fallback", where=f"s.fallback NOT IN {OWN_LISTS}"),
+    "slate.cold_start": _slate_fact("slate.cold_start", where="s.fallback = 'default_list'"),
+    "slate.cost": _slate_fact("slate.cost", "s.cost"),
+    "slate.item": _slate_fact("slate.item", item="slot"),
+}
 
 
 _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s

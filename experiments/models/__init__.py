@@ -1,6 +1,7 @@
 """Tables of experiments."""
 
 from experiments.models.analysis import (
+    BreakerCount,
     Decision,
     ExposureTotal,
     Look,
@@ -20,6 +21,7 @@ from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
     "Approval",
+    "BreakerCount",
     "Challenger",
     "Decision",
     "Epoch",

@@ -42,6 +42,11 @@ class Observation(models.Model):
         models.CharField(max_length=100), default=list, help_text="attribute=value, at exposure."
     )
     batch = models.PositiveIntegerField(null=True, help_text="Null until the window has passed.")
+    bet = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether its first outcome counts in the breaker, or never will: it is not watched.",
+    )
 
     class Meta:
         constraints = [
@@ -50,11 +55,17 @@ class Observation(models.Model):
             )
         ]
         indexes = [
+            # Nearly always empty: a unit is in it from its first outcome to the breaker's next turn.
+            models.Index(
+                fields=["experiment", "metric"],
+                condition=Q(bet=False) & ~Q(uncapped_value=0),
+                name="outcomes_not_betted_on",
+            ),
             models.Index(
                 fields=["experiment", "exposed_at"],
                 condition=Q(batch__isnull=True),
                 name="units_still_in_their_window",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -129,6 +140,32 @@ class QuantileCount(models.Model):
 
     def __str__(self) -> str:
         return f"bucket {self.bucket}: {self.units}"
+
+
+class BreakerCount(models.Model):
+    """How many units of a variant had their first outcome, by the epoch of their exposure."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="breaker_counts"
+    )
+    metric = models.ForeignKey("experiments.Metric", on_delete=models.CASCADE)
+    variant = models.ForeignKey("experiments.Variant", on_delete=models.CASCADE)
+    epoch = models.PositiveIntegerField()
+    bin = models.PositiveIntegerField(
+        default=0, help_text="Of a latency: which bin its first value is in; else 0."
+    )
+    units = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "metric", "variant", "epoch", "bin"],
+                name="one_breaker_count_per_bin",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.units} of variant {self.variant_id}"
 
 
 class ExposureTotal(models.Model):

@@ -116,6 +116,19 @@ class Experiment(models.Model):
     ramp_hold = models.CharField(
         max_length=300, blank=True, editable=False, help_text="Why a person holds the ramp; or nothing."
     )
+    breaker_alpha = models.FloatField(
+        default=0.001,
+        db_default=0.0,
+        help_text="Chance that the breaker ends it without harm; 0: no breaker.",
+    )
+    latency_before: models.JSONField[dict[str, float]] = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        editable=False,
+        help_text="The champion's latencies before the start: median_ms, mean_ms.",
+    )
+    watched_at = models.DateTimeField(null=True, editable=False)
     learnings = models.TextField(blank=True, help_text="What we learned, for those who come later.")
     archived_at = models.DateTimeField(null=True, blank=True)
     shipped_variant = models.CharField(
@@ -161,6 +174,10 @@ class Experiment(models.Model):
                 name="allocation_is_a_positive_share",
             ),
             models.CheckConstraint(
+                condition=Q(breaker_alpha__gte=0) & Q(breaker_alpha__lte=0.05),
+                name="breaker_alpha_is_a_small_share",
+            ),
+            models.CheckConstraint(
                 condition=Q(slot_low__gte=0) & Q(slot_low__lt=F("slot_high")) & Q(slot_high__lte=1),
                 name="a_slot_is_a_range",
             ),
@@ -171,6 +188,7 @@ class Experiment(models.Model):
                 "ended_at",
                 "archived_at",
                 "ends_at",
+                "watched_at",
             ),
         ]
 
@@ -296,7 +314,12 @@ class Experiment(models.Model):
         return {
             "policy": self.parsed_policy.as_json(),
             "metrics": [
-                {"role": metric.role, "margin": metric.margin, "counts": metric.spec}
+                {
+                    "role": metric.role,
+                    "margin": metric.margin,
+                    "counts": metric.spec,
+                    **({"margin_floor": metric.margin_floor} if metric.margin_floor else {}),
+                }
                 for metric in self.metrics.order_by("id")
             ],
         }
@@ -358,6 +381,11 @@ class ExperimentMetric(models.Model):
     margin = models.FloatField(
         default=0.05, help_text="Guardrail: the relative loss that is still accepted."
     )
+    margin_floor = models.FloatField(
+        default=0.0,
+        db_default=0.0,
+        help_text="Guardrail: the absolute loss that is accepted too, of shares that are nearly 0.",
+    )
 
     spec: models.JSONField[dict[str, Any]] = models.JSONField(
         default=dict, editable=False, help_text="What is counted, fixed at the start."
@@ -371,6 +399,9 @@ class ExperimentMetric(models.Model):
                 fields=["experiment"], condition=Q(role="primary"), name="one_primary_metric"
             ),
             models.CheckConstraint(condition=Q(margin__gte=0), name="margin_is_not_negative"),
+            models.CheckConstraint(
+                condition=Q(margin_floor__gte=0), name="margin_floor_is_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:

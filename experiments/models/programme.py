@@ -19,10 +19,13 @@ class RampStep:
     Attributes:
         share: of all users who get the treatment.
         minimum_seconds: how long it lasts at least.
+        units: who must have come into the treatment before it is left; None: as many as show the step's
+            class of harm.
     """
 
     share: float
     minimum_seconds: float
+    units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class Guardrail:
 
     metric: str
     margin: float
+
+
+def _units(step: dict[str, float]) -> int | None:
+    return int(step["units"]) if "units" in step else None
 
 
 def default_ramp() -> list[dict[str, float]]:
@@ -124,7 +131,9 @@ class Programme(models.Model):
     @property
     def parsed_ramp(self) -> tuple[RampStep, ...]:
         """The steps, in their order."""
-        return tuple(RampStep(step["share"], step["minimum_seconds"]) for step in self.ramp)
+        return tuple(
+            RampStep(step["share"], step["minimum_seconds"], _units(step)) for step in self.ramp
+        )
 
     @property
     def parsed_guardrails(self) -> tuple[Guardrail, ...]:

@@ -61,6 +61,7 @@ class Slate(models.Model):
     candidate_hash = models.CharField(max_length=16, blank=True)
     exploration = models.FloatField(default=0.0)
     latency_ms = models.FloatField(default=0.0)
+    cost = models.FloatField(default=0.0, db_default=0.0, help_text="Of the answer, in money.")
     context: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     pair: models.JSONField[dict[str, Any] | None] = models.JSONField(
         null=True, help_text="Of a comparison: who stood on side a and side b, and with which items."

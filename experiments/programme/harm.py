@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from experiments.stats.breaker import units_to_detect
+
+if TYPE_CHECKING:
+    from experiments.stats.breaker import HarmClass as BreakerHarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,22 +18,22 @@ class HarmClass:
     Attributes:
         name: for programs, stored with the step.
         below_share: shares of the treatment below this one belong to it.
-        required_users: in the treatment, so that such harm would have tripped the breaker.
         sentence: in words.
     """
 
-    name: str
+    name: BreakerHarm
     below_share: float
-    required_users: int
     sentence: str
 
 
-# Numbers of users as simulated for three tests at alpha = .001, at the class's smallest share
-# (docs/statistics): what comes in by then is enough at any larger one.
+DEFAULT_ALPHA = 0.001
+# Of an automatic experiment without guardrails of its own: primary, errors, fallbacks, two of latency.
+TESTS, MARGIN = 5, 0.2
+# Few users can show that everything fails; a larger share brings the users that show a smaller harm.
 HARM_CLASSES = (
-    HarmClass("total_failure", 0.05, 40, "a version that fails every request"),
-    HarmClass("errors_times_10", 0.20, 150, "ten times as many errors"),
-    HarmClass("errors_times_3", 1.0, 2_500, "three times as many errors, or half the conversions"),
+    HarmClass("total_failure", 0.05, "a version that fails every request"),
+    HarmClass("errors_times_10", 0.20, "ten times as many errors"),
+    HarmClass("errors_times_3", 1.0, "three times as many errors, or half the conversions"),
 )
 HARM_NAMES = tuple(one.name for one in HARM_CLASSES)
 
@@ -39,3 +45,13 @@ def harm_class_of(share: float) -> HarmClass:
         share: of all users who get the treatment, in (0, 0.5].
     """
     return next(one for one in HARM_CLASSES if share < one.below_share)
+
+
+def required_users(harm: HarmClass, *, alpha: float) -> int:
+    """Return after how many users in the treatment such harm trips the breaker, in 9 of 10 cases.
+
+    Args:
+        harm: the class.
+        alpha: of the breaker; without one, that of the default.
+    """
+    return units_to_detect(harm.name, alpha=alpha or DEFAULT_ALPHA, tests=TESTS, margin=MARGIN)

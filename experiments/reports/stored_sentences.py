@@ -72,6 +72,21 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         ),
     ),
     ("guardrail '{metric}' is harmed ({why})", gettext_noop("Guardrail '%(metric)s' got worse")),
+    (
+        "breaker: '{metric}' in {treated} users of '{variant}' and {controlled} of the control",
+        gettext_noop(
+            "Circuit breaker: '%(metric)s' in %(treated)s users of '%(variant)s' and "
+            "%(controlled)s of the control"
+        ),
+    ),
+    (
+        "breaker: '{metric}' is worse in {treated} users of '{variant}' than in {controlled} of the "
+        "control",
+        gettext_noop(
+            "Circuit breaker: '%(metric)s' is worse in %(treated)s users of '%(variant)s' than in "
+            "%(controlled)s of the control"
+        ),
+    ),
     ("no treatment takes traffic", gettext_noop("No treatment takes traffic")),
     (
         "'{variant}' leaves the traffic, the others run on: {why}",

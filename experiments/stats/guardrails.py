@@ -57,7 +57,12 @@ def good_direction(effect: Effect, *, direction: Direction) -> float:
 
 
 def judge_noninferiority(
-    effect: Effect, *, relative_margin: float, direction: Direction, critical: float
+    effect: Effect,
+    *,
+    relative_margin: float,
+    direction: Direction,
+    critical: float,
+    absolute_margin: float = 0.0,
 ) -> NonInferiority:
     """Hold a guardrail's interval against its margin.
 
@@ -66,16 +71,19 @@ def judge_noninferiority(
         relative_margin: the accepted loss as a share of the control's level.
         direction: which change is good.
         critical: half-width of the interval in standard errors.
+        absolute_margin: the accepted loss beside it, in the metric's unit: of a share that is nearly 0,
+            no relative loss could ever be excluded.
 
     Raises:
-        StatisticsError: the margin is negative.
+        StatisticsError: a margin is negative.
 
     Reference:
         Wellek (2010), Testing Statistical Hypotheses of Equivalence and Noninferiority, chapter 2.
     """
-    if relative_margin < 0:
-        raise StatisticsError(f"margin == {relative_margin:g}, must not be negative.")
-    margin = relative_margin * abs(effect.control)
+    if min(relative_margin, absolute_margin) < 0:
+        wrong = min(relative_margin, absolute_margin)
+        raise StatisticsError(f"margin == {wrong:g}, must not be negative.")
+    margin = relative_margin * abs(effect.control) + absolute_margin
     good = good_direction(effect, direction=direction)
     low, high = effect.interval(critical)
     worst = low if direction == "increase" else (None if high is None else -high)

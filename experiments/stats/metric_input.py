@@ -29,6 +29,7 @@ class MetricInput:
         epochs: totals by variant, or sketches of a quantile, one mapping per epoch.
         quantile: which, of kind quantile.
         uncapped: totals of the same units without the cap, where values are capped.
+        margin_floor: guardrail: the absolute loss that is accepted beside the relative one.
 
     Raises:
         StatisticsError: the direction is none.
@@ -42,6 +43,7 @@ class MetricInput:
     epochs: Sequence[Mapping[str, Summary]]
     quantile: float = 0.5
     uncapped: Sequence[Mapping[str, Totals]] = ()
+    margin_floor: float = 0.0
 
     def __post_init__(self) -> None:
         # Until 0.1 it was a boolean, and True would quietly count as "not increase".
@@ -61,6 +63,8 @@ class MetricInput:
             "quantile": self.quantile,
             "epochs": epochs_to_json(self.epochs),
             "uncapped": epochs_to_json(self.uncapped),
+            # Only where there is one: what was written before has none, and hashes the same.
+            **({"margin_floor": self.margin_floor} if self.margin_floor else {}),
         }
 
     @classmethod

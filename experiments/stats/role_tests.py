@@ -169,7 +169,11 @@ def _test_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Int
     )
     critical = ground.outcome.critical if ground.outcome else harm.width
     safety = judge_noninferiority(
-        effect, relative_margin=metric.margin, direction=metric.direction, critical=critical
+        effect,
+        relative_margin=metric.margin,
+        direction=metric.direction,
+        critical=critical,
+        absolute_margin=metric.margin_floor,
     )
     wide, narrow = effect.interval(harm.width), effect.interval(critical)
     worst, best = (narrow[0], wide[1]) if up else (narrow[1], wide[0])

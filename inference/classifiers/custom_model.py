@@ -11,7 +11,7 @@ from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
 from inference.serving.features import FeatureTable
 from inference.serving.models import ENDPOINT, PYTHON
-from inference.training.custom_params import PythonParams, check_deadline, read_endpoint
+from inference.training.custom_params import PythonParams, check_cost, check_deadline, read_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +53,7 @@ class Python:
         """
         params = read_params(PythonParams, options.params)
         check_deadline(params.deadline_ms)
+        check_cost(params.cost_per_answer)
         files = fit_python(params.entry_point, data, options)
         return _draft(PYTHON, self.name, data, asdict(params), options.seed, files)
 

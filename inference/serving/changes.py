@@ -88,6 +88,32 @@ def read_back(
         time.sleep(POLL_SECONDS)
 
 
+def read_back_changes(
+    client: redis.Redis, *, seconds: float = READ_BACK_SECONDS
+) -> dict[str, float | None]:
+    """Wait until every serving process says that it has read all that was announced so far.
+
+    Returns:
+        Per process the seconds until it said so, or None if it did not in time. Empty when no
+        process serves.
+
+    Raises:
+        RedisError: the cache is away; nobody can say.
+    """
+    start = time.monotonic()
+    announced = int(client.get(CHANGES) or 0)
+    confirmed: dict[str, float | None] = {}
+    while True:
+        for process, heartbeat in read_heartbeats(client).items():
+            name = serving_key(process)
+            if confirmed.get(name) is None:
+                read = heartbeat.changes >= announced
+                confirmed[name] = round(time.monotonic() - start, 3) if read else None
+        if None not in confirmed.values() or time.monotonic() - start > seconds:
+            return confirmed
+        time.sleep(POLL_SECONDS)
+
+
 def read_unserved(client: redis.Redis) -> dict[int, list[str]]:
     """Return versions that serve and that web processes cannot load: their ids, and which processes."""
     unserved: dict[int, list[str]] = {}

@@ -33,6 +33,7 @@ class RemoteModel:
         deadline_ms: how long it may take.
         url: of an endpoint.
         protocol: of an endpoint: `json`, or `v2` for the Open Inference Protocol.
+        cost_per_answer: in money.
     """
 
     digest: str
@@ -40,6 +41,7 @@ class RemoteModel:
     deadline_ms: int = DEADLINE_MS
     url: str = ""
     protocol: str = "json"
+    cost_per_answer: float = 0.0
 
     @classmethod
     def of(cls, digest: str, form: str, about: Mapping[str, Any]) -> RemoteModel:
@@ -50,6 +52,7 @@ class RemoteModel:
             deadline_ms=int(about.get("deadline_ms", DEADLINE_MS)),
             url=str(about.get("url", "")),
             protocol=str(about.get("protocol", "json")),
+            cost_per_answer=float(about.get("cost_per_answer", 0.0)),
         )
 
 

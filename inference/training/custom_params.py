@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MAX_COST = 1e6
+
+
 @dataclass(frozen=True)
 class EndpointParams:
     """Where a custom model answers over HTTP.
@@ -21,11 +24,13 @@ class EndpointParams:
         url: of the model; requests are POSTs.
         protocol: json, or v2 for the Open Inference Protocol.
         deadline_ms: how long it may take.
+        cost_per_answer: in money, for the metric `serving-cost`.
     """
 
     url: str = ""
     protocol: str = "json"
     deadline_ms: int = DEADLINE_MS
+    cost_per_answer: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,12 @@ class PythonParams:
     Attributes:
         entry_point: its name under the group `bakeoff.models`.
         deadline_ms: how long it may take.
+        cost_per_answer: in money, for the metric `serving-cost`.
     """
 
     entry_point: str = ""
     deadline_ms: int = DEADLINE_MS
+    cost_per_answer: float = 0.0
 
 
 def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
@@ -53,7 +60,18 @@ def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
     if endpoint.protocol not in PROTOCOLS:
         raise ValueError(f"protocol == '{endpoint.protocol}', must be one of {list(PROTOCOLS)}.")
     check_deadline(endpoint.deadline_ms)
+    check_cost(endpoint.cost_per_answer)
     return endpoint
+
+
+def check_cost(cost_per_answer: float) -> None:
+    """Check what an answer costs.
+
+    Raises:
+        ValueError: it is negative, or more than anybody pays.
+    """
+    if not 0 <= cost_per_answer <= MAX_COST:
+        raise ValueError(f"cost_per_answer == {cost_per_answer:g}, must be in [0, {MAX_COST:g}].")
 
 
 def check_deadline(deadline_ms: int) -> None:

@@ -95,6 +95,15 @@ def answer_web_processes(sender: Any, **_: Any) -> None:
 
 
 @worker_ready.connect
+def watch_experiments(sender: Any, **_: Any) -> None:
+    """Let a worker of some queues watch experiments for harm beside its tasks."""
+    from bakeoff.breaker_watch import QUEUES, start_breaker_thread  # noqa: PLC0415  after Django
+
+    if QUEUES & set(sender.app.amqp.queues.consume_from):
+        start_breaker_thread()
+
+
+@worker_ready.connect
 def deliver_alerts(sender: Any, **_: Any) -> None:
     """Let a worker of some queues deliver alerts beside its tasks."""
     from bakeoff.delivery.alert_thread import QUEUES, start_alert_thread  # noqa: PLC0415  after Django

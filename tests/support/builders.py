@@ -164,7 +164,14 @@ def write(rows: Rows) -> None:
 
 
 def make_slate(shop: Shop, unit: str, items: tuple[str, ...] = ("i0", "i1"), **fields) -> str:
-    """Commit a slate of the shop's surface, served a while ago; return its id."""
+    """Commit a slate of the shop's surface, served now; return its id."""
+    row = slate(shop, unit, items, **fields)
+    write(Rows(slates=[row]))
+    return row.recommendation_id
+
+
+def slate(shop: Shop, unit: str, items: tuple[str, ...] = ("i0", "i1"), **fields) -> SlateRow:
+    """A slate of the shop's surface, served now."""
     row = {
         "recommendation_id": str(uuid7()),
         "project_id": shop.project.pk,
@@ -185,8 +192,7 @@ def make_slate(shop: Shop, unit: str, items: tuple[str, ...] = ("i0", "i1"), **f
         "context": {},
         "served_at": now().isoformat(),
     }
-    write(Rows(slates=[SlateRow(**row | fields)]))
-    return (row | fields)["recommendation_id"]
+    return SlateRow(**row | fields)
 
 
 def feedback(shop: Shop, recommendation_id: str, **fields) -> FeedbackRow:

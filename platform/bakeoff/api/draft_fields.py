@@ -35,7 +35,9 @@ def draft_fields(surface: Surface, sent: dict[str, Any]) -> dict[str, Any]:
         ]
     if "metrics" in fields:
         fields["metrics"] = [
-            ExperimentMetricDraft(_metric(surface.project, m["metric"]), m["role"], m["margin"])
+            ExperimentMetricDraft(
+                _metric(surface.project, m["metric"]), m["role"], m["margin"], m["margin_floor"]
+            )
             for m in fields["metrics"]
         ]
     if "layer" in fields:

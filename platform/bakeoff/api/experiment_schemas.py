@@ -32,6 +32,7 @@ class ExperimentMetricIn(RequestSchema):
     metric: str
     role: Role = "primary"
     margin: float = Field(0.05, ge=0, le=1000)
+    margin_floor: float = Field(0.0, ge=0, le=1e15, description="Absolute loss accepted beside it.")
 
 
 class PrerequisiteIn(RequestSchema):

@@ -38,6 +38,12 @@ class ServingVersion:
         """What ranks, if it is a recommender that works."""
         return self.model.ranker if self.model is not None else None
 
+    @property
+    def cost_per_answer(self) -> float:
+        """What an answer costs, in money: of a model elsewhere; our own processes are paid anyway."""
+        remote = self.model.remote if self.model is not None else None
+        return remote.cost_per_answer if remote is not None else 0.0
+
 
 class VersionLoader:
     """Keeps the models that are open from one reading of the configuration to the next."""

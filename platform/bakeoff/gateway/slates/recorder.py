@@ -70,6 +70,8 @@ def slate_row(
         context=context,
         served_at=datetime.now(UTC).isoformat(),
         trainable=visitor.consent.training,
+        # What stood in for a model that failed costs nothing.
+        cost=chosen.version.cost_per_answer if chosen.version and slate.fallback is None else 0.0,
     )
 
 

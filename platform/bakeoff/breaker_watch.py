@@ -1,0 +1,72 @@
+"""The thread of a worker that watches experiments for harm, beside the worker's tasks.
+
+A thread and no task: neither a look that runs for minutes nor a training may hold up the breaker. Any
+number of workers may run it: an experiment is watched by one at a time, and by none too soon
+(`watch_experiment`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import Error, connection
+from redis.exceptions import RedisError
+
+from experiments.actions.trip_breaker import confirm_trips
+from experiments.actions.watch_experiment import watch_experiment, watched_experiments
+from inference.isolation import for_each
+from inference.supervision import WorkStatus, keep_thread_running
+
+if TYPE_CHECKING:
+    from experiments.models import Experiment
+
+logger = logging.getLogger(__name__)
+# Two kinds of workers: while one is busy with a long roll-up, the other watches the rest.
+QUEUES = frozenset({"default", "answers"})
+WATCH_TICKS = 5
+# Of several threads that wake at once the first one watches; the others find that it is too soon.
+EARLY = 0.8
+
+
+def start_breaker_thread() -> threading.Event:
+    """Start the thread; it ends when the event that is returned is set, or with the process."""
+    stopping = threading.Event()
+    threading.Thread(
+        target=keep_thread_running,
+        args=(WorkStatus("breaker", max_silence_seconds=600.0), partial(_watch, stopping), stopping),
+        name="breaker",
+        daemon=True,
+    ).start()
+    return stopping
+
+
+def _watch(stopping: threading.Event, status: WorkStatus) -> None:
+    pause = WATCH_TICKS * settings.BAKEOFF.tick_seconds
+    while not stopping.wait(pause):
+        status.beat()
+        try:
+            watch_experiments(timedelta(seconds=EARLY * pause))
+        except (RedisError, OSError) as error:
+            logger.warning("no breaker is read back now: %s", error)
+        except Error as error:
+            logger.warning("no experiment is watched now: %s", error)
+            connection.close()
+
+
+def watch_experiments(pause: timedelta) -> None:
+    """Watch every running experiment that has a breaker; read back trips that nobody has.
+
+    Args:
+        pause: at least this long after an experiment was watched last.
+    """
+    confirm_trips()
+
+    def watch(experiment: Experiment) -> None:
+        watch_experiment(experiment=experiment, pause=pause)
+
+    for_each(watched_experiments(), watch, work="breaker", depends_on=("metrics", "variants"))

@@ -1,0 +1,227 @@
+"""The breaker at work: real rows, counted every few seconds, and a treatment that is switched off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from bakeoff.alerts.models import Alert
+from experiments.actions.define_experiment import (
+    ExperimentDraft,
+    ExperimentMetricDraft,
+    VariantDraft,
+    define_experiment,
+)
+from experiments.actions.start_experiment import start_experiment
+from experiments.actions.stop_experiment import stop_experiment
+from experiments.actions.trip_breaker import trip_breaker
+from experiments.actions.watch_experiment import watch_experiment
+from experiments.ingest.rows import Rows
+from experiments.looks.breaker_counts import BINS, read_tests
+from experiments.looks.roll_up import roll_up
+from experiments.models import BreakerCount, Decision, Experiment, ExperimentMetric, Metric
+from experiments.programme.serving_metrics import serving_metrics
+from inference.models import ModelVersion
+from tests.support import builders
+
+NOW = timedelta(0)
+GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
+
+
+def run(shop, *, guardrails=("serving-errors", "serving-latency"), **fields) -> Experiment:
+    """Start an experiment with serving guardrails; its window is open for an hour."""
+    fields.setdefault("policy", {**builders.QUICK_POLICY, "window_seconds": 3600.0})
+    draft = builders.draft(shop, shop.surface, **fields)
+    known = serving_metrics(shop.project)
+    guards = [ExperimentMetricDraft(known[key], GUARDRAIL, 0.2) for key in guardrails]
+    return start(replace(draft, metrics=[*draft.metrics, *guards]))
+
+
+def start(draft: ExperimentDraft) -> Experiment:
+    return start_experiment(experiment=define_experiment(draft), by="a test")
+
+
+def visit(shop, experiment, variant, units, *, start=0, fallback=None, latency=5.0, clicks=0, epoch=1):
+    """Commit first slates of a minute ago, with their exposures and clicks."""
+    side = experiment.variants.get(key=variant)
+    rows = Rows()
+    at = builders.minutes_ago(1)
+    for n in range(start, start + units):
+        unit = f"{variant}-{n}"
+        rows.slates.append(
+            builders.slate(
+                shop, unit, experiment_id=experiment.pk, variant_id=side.pk, fallback=fallback,
+                latency_ms=latency, served_at=at,
+            )
+        )  # fmt: skip
+        rows.exposures.append(builders.exposure(side, unit=unit, at=at, epoch=epoch))
+        rows.events += [
+            builders.event(
+                shop.project, unit=unit, event_id=f"{experiment.key}-{unit}-{c}", item_id="i1"
+            )
+            for c in range(clicks)
+        ]
+    builders.write(rows)
+
+
+def watch(experiment):
+    return watch_experiment(experiment=experiment, pause=NOW)
+
+
+def test_a_model_that_fails_every_request_is_switched_off(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 30)
+    visit(shop, experiment, "treatment", 5, fallback="model_error")
+    assert watch(experiment) is None  # five failures may be anything
+    visit(shop, experiment, "treatment", 25, start=5, fallback="model_error")
+    decision = watch(experiment)
+    experiment.refresh_from_db()
+    version = experiment.variants.get(key="treatment").model_version
+    assert (decision.action, experiment.state) == (Decision.Action.ROLL_BACK, "ended")
+    assert version.alias == ModelVersion.Alias.REJECTED
+    assert decision.reason == (
+        "breaker: 'serving-errors' in 30 users of 'treatment' and 0 of the control"
+    )
+    (alert,) = Alert.objects.filter(project=shop.project)
+    assert (alert.event, alert.subject) == ("breaker_trip", experiment.title)
+
+
+def test_its_evidence_can_be_recomputed(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 30)
+    visit(shop, experiment, "treatment", 30, fallback="model_error")
+    evidence = watch(experiment).evidence["breaker"]
+    again = {test.metric: test for test in read_tests(experiment)}
+    for test in evidence["tests"]:
+        assert test["log_e"] == again[test["metric"]].log_e
+        assert test["bound"] == again[test["metric"]].bound
+
+
+def test_conversions_that_stop_are_seen_with_windows_still_open(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 60, clicks=1)
+    visit(shop, experiment, "treatment", 60)
+    assert watch(experiment).action == Decision.Action.ROLL_BACK
+
+
+def test_a_unit_bets_once_however_often_it_is_counted(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "treatment", 3, fallback="timeout")
+    for again in range(3):
+        watch(experiment)
+        visit(shop, experiment, "treatment", 3, fallback="timeout", clicks=again)
+    key = serving_metrics(shop.project)["serving-errors"]
+    assert list(
+        BreakerCount.objects.filter(experiment=experiment, metric=key).values_list("units", flat=True)
+    ) == [3]
+
+
+def test_no_harm_does_not_trip_and_cold_starts_are_no_failures(shop):
+    experiment = run(shop, guardrails=("serving-errors", "serving-fallbacks"))
+    visit(shop, experiment, "control", 100, clicks=1)
+    visit(shop, experiment, "treatment", 100, clicks=1, fallback="default_list")
+    assert watch(experiment) is None
+    assert {test.metric: test.units for test in read_tests(experiment)} == {
+        "clicks": (100, 100),
+        "serving-errors": (0, 0),
+        "serving-fallbacks": (0, 0),
+    }
+
+
+def test_latency_is_measured_by_the_champions_of_before(shop):
+    for n in range(40):
+        builders.make_slate(shop, f"before-{n}", latency_ms=10.0, model_version_id=shop.champion.pk)
+    experiment = run(shop)
+    assert experiment.latency_before == {"median_ms": 10.0, "mean_ms": 10.0}
+    visit(shop, experiment, "control", 60, latency=10.0)
+    visit(shop, experiment, "treatment", 60, latency=1_000.0)
+    decision = watch(experiment)
+    assert decision.reason.startswith("breaker: 'serving-latency' is worse in 60 users")
+    places = set(
+        BreakerCount.objects.filter(experiment=experiment, bin__gt=0).values_list("bin", flat=True)
+    )
+    assert places == {BINS // 10, BINS + 1}
+
+
+def test_without_answers_of_before_latency_is_not_judged(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 60, latency=1.0)
+    visit(shop, experiment, "treatment", 60, latency=9_000.0)
+    assert watch(experiment) is None
+    assert {test.metric for test in read_tests(experiment)} == {"clicks", "serving-errors"}
+
+
+def test_the_shares_of_the_epoch_of_exposure_count(shop):
+    """More of everything at a larger share is no harm."""
+    experiment = run(shop, allocation=0.1)
+    visit(shop, experiment, "control", 10)
+    visit(shop, experiment, "treatment", 10)
+    experiment.change(allocation=1.0, weights={"control": 0.5, "treatment": 0.5})
+    for variant in ("control", "treatment"):
+        visit(shop, experiment, variant, 200, start=10, epoch=2, fallback="timeout")
+    assert watch(experiment) is None
+
+
+def test_one_watched_a_moment_ago_is_left_to_others(shop):
+    experiment = run(shop)
+    watch(experiment)
+    visit(shop, experiment, "treatment", 40, fallback="timeout")
+    assert watch_experiment(experiment=experiment, pause=timedelta(minutes=5)) is None
+    assert not BreakerCount.objects.filter(experiment=experiment).exists()
+
+
+def test_an_operator_who_stops_it_first_wins(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 40)
+    visit(shop, experiment, "treatment", 40, fallback="timeout")
+    watched = read_tests_after_counting(experiment)
+    stop_experiment(experiment=experiment, by="an operator", reason="")
+    assert trip_breaker(experiment=experiment, tests=watched) is None
+    assert Decision.objects.filter(experiment=experiment).count() == 1
+
+
+def read_tests_after_counting(experiment):
+    with transaction.atomic():
+        return read_tests(roll_up(experiment.pk, timezone.now(), close=False))
+
+
+def test_without_a_breaker_nothing_is_watched(shop):
+    experiment = run(shop, breaker_alpha=0.0)
+    visit(shop, experiment, "treatment", 60, fallback="timeout")
+    assert watch(experiment) is None
+    assert not BreakerCount.objects.filter(experiment=experiment).exists()
+
+
+def test_of_two_treatments_the_harmful_one_leaves(shop):
+    versions = [shop.champion, *(builders.make_version(shop.surface, [n] * 10) for n in (1, 2))]
+    draft = builders.draft(shop, shop.surface, policy={"window_seconds": 3600.0})
+    names = ("control", "treatment", "other")
+    sides = [
+        VariantDraft(name, version, weight, is_control=name == "control")
+        for name, version, weight in zip(names, versions, (0.4, 0.3, 0.3), strict=True)
+    ]
+    guard = ExperimentMetricDraft(serving_metrics(shop.project)["serving-errors"], GUARDRAIL, 0.2)
+    experiment = start(replace(draft, variants=sides, metrics=[*draft.metrics, guard]))
+    visit(shop, experiment, "control", 40)
+    visit(shop, experiment, "other", 40)
+    visit(shop, experiment, "treatment", 40, fallback="timeout")
+    assert watch(experiment).action == Decision.Action.ROLL_BACK
+    experiment.refresh_from_db()
+    assert experiment.state == "running"
+    assert {v.key: v.weight for v in experiment.variants.all()} == {
+        "control": pytest.approx(0.7), "treatment": 0.0, "other": pytest.approx(0.3),
+    }  # fmt: skip
+    assert watch(experiment) is None  # it has left already
+
+
+def test_a_metric_on_an_unknown_fact_of_answers_is_refused(shop):
+    metric = Metric(project=shop.project, key="m", kind="proportion", event="slate.speed")
+    with pytest.raises(
+        ValidationError, match=r"event == 'slate.speed', must be one of \['slate.latency'"
+    ):
+        metric.full_clean()
