@@ -58,6 +58,33 @@ ALERT_SENTENCES: tuple[tuple[str, str], ...] = (
         "BAKEOFF_SMTP_HOST is not set, must name an SMTP server.",
         gettext_noop("BAKEOFF_SMTP_HOST is not set"),
     ),
+    # What happened
+    ("Shipped {version}. {why}", gettext_noop("Shipped %(version)s. %(why)s")),
+    (
+        "Rolled back; the champion stays. {why}",
+        gettext_noop("Rolled back; the champion stays. %(why)s"),
+    ),
+    (
+        "Stopped without a winner; the champion stays. {why}",
+        gettext_noop("Stopped without a winner; the champion stays. %(why)s"),
+    ),
+    ("Confirmed. {why}", gettext_noop("Confirmed. %(why)s")),
+    (
+        "Halted: its numbers cannot be trusted. {why}",
+        gettext_noop("Halted: its numbers cannot be trusted. %(why)s"),
+    ),
+    (
+        "The last {days} days of '{surface}' differ from before: {names}.",
+        gettext_noop("The last %(days)s days of '%(surface)s' differ from before: %(names)s"),
+    ),
+    (
+        "{count} commits have waited for PostgreSQL for up to {seconds} s; the buffer holds {size}, "
+        "then requests are refused.",
+        gettext_noop(
+            "%(count)s commits have waited for PostgreSQL for up to %(seconds)s s; the buffer holds "
+            "%(size)s, then requests are refused"
+        ),
+    ),
     # What an action refuses
     (
         "kind == 'email', must be another: BAKEOFF_SMTP_HOST names no SMTP server.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tests.support import alerts
+from bakeoff.alerts.models import Alert
+from tests.support import alerts, builders
 from tests.support.dashboard import sign_in
 from tests.support.html import has
 
@@ -62,6 +64,23 @@ def test_more_rows_need_no_more_queries(project):
     for number in range(5):
         alerts.dead_delivery(project, name=f"more-{number}")
     assert queries() == few
+
+
+def test_alerts_are_shown_without_a_subscription(project):
+    alert = alerts.alert(project, event="drift")
+    page = sign_in(project, role="viewer").get(reverse("alerts", args=[project.slug])).content.decode()
+    assert has(page, data_alert=str(alert.pk), data_event="drift")
+
+
+def test_alerts_that_nobody_delivers_are_a_health_issue(project):
+    alert = alerts.alert(project)
+    viewer = sign_in(project, role="viewer")
+    Alert.objects.filter(fanned_out_at=None).update(fanned_out_at=builders.now())
+    assert "taken up for a minute" not in viewer.get(reverse("health")).content.decode()
+    ago = builders.now() - timedelta(minutes=2)
+    Alert.objects.filter(pk=alert.pk).update(created_at=ago, fanned_out_at=None)
+    page = viewer.get(reverse("health")).content.decode()
+    assert "alerts that no worker has taken up for a minute: 1" in page
 
 
 def test_dead_letters_are_a_health_issue(project):

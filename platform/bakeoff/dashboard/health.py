@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bakeoff.alerts.models import Delivery
+from bakeoff.alerts.models import Alert, Delivery
 from experiments.actions.look_at_experiment import is_pending
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.models import Experiment
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # PostgreSQL refuses writes on a full disk; at nine tenths there is time to make room.
 FULL_SHARE = 0.9
+ALERT_WITHIN = timedelta(minutes=1)
 CARRY_OUT_WITHIN, EMBED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 MAX_ERRORS = 0.05  # share of a variant's answers that may fail before the page says so
 LATE_LOOKS = 10  # times the pause between looks
@@ -246,6 +247,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
                 *_work_issues(processes),
                 *_row_issues(processes, projects),
                 *_refused_issues(cache),
+                *_alert_issues(),
             ],
             "asks": cache.llen(REQUESTS),
             "spilled": cache.xlen(STREAM),
@@ -330,6 +332,17 @@ def _row_issues(
         )
         for slug, subject, message in sorted(rows)
     ]
+
+
+def _alert_issues() -> list[HealthIssue]:
+    """Say when alerts wait and no worker takes them up."""
+    late = timezone.now() - ALERT_WITHIN
+    waiting = Alert.objects.filter(fanned_out_at__isnull=True, created_at__lt=late).count()
+    if not waiting:
+        return []
+    what = _("alerts that no worker has taken up for a minute: %(count)s")
+    remedy = _("Restart the workers of the queues default and answers; their logs say why.")
+    return [HealthIssue(_("alerts"), what % {"count": waiting}, remedy)]
 
 
 def _refused_issues(cache: redis.Redis) -> list[HealthIssue]:

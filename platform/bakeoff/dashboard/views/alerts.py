@@ -33,6 +33,7 @@ from bakeoff.delivery.resend import ResendRefusedError, resend_dead, resend_deli
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+RECENT = 10
 WAITING, DEAD = Delivery.State.WAITING, Delivery.State.DEAD
 
 
@@ -57,6 +58,7 @@ def show_alerts(request: HttpRequest, slug: str) -> HttpResponse:
         "states": Delivery.State.values,
         "state": state,
         "prefix": settings.SUB_PATH,
+        "recent": project.alerts.all()[:RECENT],
         "page": page_of(request, deliveries.select_related("alert", "subscription")),
     }
     return render(request, "dashboard/alerts.html", context)
