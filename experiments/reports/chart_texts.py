@@ -19,6 +19,7 @@ class ChartTexts:
     epoch: str = "Traffic or split changed at {units} users"
     margin: str = "Margin of the guardrail"
     effect: str = "{estimate} ({low} to {high})"
+    holdout: str = "Measured by the holdout"
 
 
 ENGLISH = ChartTexts()
@@ -32,4 +33,5 @@ def translated() -> ChartTexts:
         epoch=_("Traffic or split changed at {units} users"),
         margin=_("Margin of the guardrail"),
         effect=_("{estimate} ({low} to {high})"),
+        holdout=_("Measured by the holdout"),
     )

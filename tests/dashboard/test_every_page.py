@@ -71,7 +71,7 @@ ALLOWED = frozenset(
 )
 # Addresses that change something and answer with a redirect, or give a file.
 NO_PAGES = {
-    "share", "revoke-share", "download", "surface-train", "team-make-key", "team-change-key",
+    "share", "revoke-share", "download", "impact-download", "surface-train", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
     "alerts-resend", "alerts-resend-all", "alerts-delete", "cancel-run", "sign-out", "sdk", "set_language",
 }  # fmt: skip
@@ -176,7 +176,17 @@ def visit_acts(visit: Visit, seeded: Seeded) -> None:
 
 def visit_registry(visit: Visit, seeded: Seeded) -> None:
     shop, slug = seeded.shop, seeded.slug
-    for name in ("metrics", "surfaces", "models", "units", "events", "feedback", "alerts", "team"):
+    for name in (
+        "impact",
+        "metrics",
+        "surfaces",
+        "models",
+        "units",
+        "events",
+        "feedback",
+        "alerts",
+        "team",
+    ):
         visit.get(name, slug)
     visit.get("alerts", slug, query="?state=dead")
     for kind, target in (

@@ -24,6 +24,7 @@ from bakeoff.api.experiment_acts import router as experiment_acts
 from bakeoff.api.experiments import router as experiments
 from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
+from bakeoff.api.impact import router as impact
 from bakeoff.api.items import router as items
 from bakeoff.api.keys import router as keys
 from bakeoff.api.metrics import router as metrics
@@ -54,6 +55,7 @@ api.add_router("/v1", items)
 api.add_router("/v1", metrics)
 api.add_router("/v1", experiments)
 api.add_router("/v1", experiment_acts)
+api.add_router("/v1", impact)
 api.add_router("/v1", models)
 api.add_router("/v1", feedback)
 api.add_router("/v1", units)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SECTIONS = (
     ("experiments", _("Experiments")),
+    ("impact", _("Impact")),
     ("metrics", _("Metrics")),
     ("surfaces", _("Surfaces")),
     ("models", _("Models")),

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
+from experiments.reports.chart_texts import translated
 from experiments.reports.code_names import name_of
 from experiments.reports.percentages import percent
 from experiments.reports.remaining import describe_seconds
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.verdict import VerdictSummary
+    from experiments.stats.cumulative_gain import Lift
 
 register = template.Library()
 MIN_P = 1e-300  # near the smallest double
@@ -29,6 +31,16 @@ MIN_P = 1e-300  # near the smallest double
 def signed_percent(share: float | None) -> str:
     """Write a share as signed per cent."""
     return "–" if share is None else percent(share)
+
+
+@register.filter
+def lift_with_interval(lift: Lift | None) -> str:
+    """Write a lift with its interval."""
+    if lift is None:
+        return "–"
+    low, high = percent(lift.low), percent(lift.high)
+    values = {"estimate": percent(lift.estimate), "low": low, "high": high}
+    return translated().effect.format(**values)
 
 
 @register.filter

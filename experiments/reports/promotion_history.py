@@ -1,0 +1,143 @@
+"""Which promotions a surface's champion has in effect, at any time, and what each of them brought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from experiments.models import Decision, Experiment
+from experiments.stats.cumulative_gain import LogGain, combine, fit_prior, shrink_to
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from experiments.models import Metric
+    from experiments.stats.cumulative_gain import Prior
+    from inference.models import Surface
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRecord:
+    """A promotion and its gain.
+
+    Attributes:
+        decision: that moved the champion.
+        measured: what its test found, by the surface's metric; None where none did.
+        adjusted: its posterior, with what its holdback found.
+    """
+
+    decision: Decision
+    measured: LogGain | None
+    adjusted: LogGain | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionHistory:
+    """The promotions of a surface.
+
+    Attributes:
+        records: oldest first.
+        moments: from when on which of them are in effect, by their places in `records`.
+        of_version: which were in effect when a version became champion last, by its id.
+    """
+
+    records: Sequence[PromotionRecord]
+    moments: Sequence[tuple[datetime, frozenset[int]]]
+    of_version: dict[int, frozenset[int]]
+
+    def at(self, moment: datetime) -> frozenset[int]:
+        """Return which promotions were in effect at a moment."""
+        effective: frozenset[int] = frozenset()
+        for since, places in self.moments:
+            if since > moment:
+                break
+            effective = places
+        return effective
+
+    def gain_between(
+        self, before: frozenset[int], after: frozenset[int]
+    ) -> list[tuple[LogGain, float]]:
+        """Return the gains that were added, weighted 1, and those that were taken back, −1."""
+        signed = [(place, 1.0) for place in after - before] + [
+            (place, -1.0) for place in before - after
+        ]
+        gains = [(self.records[place].adjusted, sign) for place, sign in sorted(signed)]
+        return [(gain, sign) for gain, sign in gains if gain is not None]
+
+
+def read_history(surface: Surface, metric: Metric, prior: Prior) -> PromotionHistory:
+    """Read the promotions of a surface.
+
+    A promotion adds to what its predecessor had. A version that becomes champion again takes back
+    what came after it: it has what it had. One that nothing tested (by hand, a refit) adds nothing that
+    is known.
+    """
+    decisions = Decision.objects.filter(surface=surface, promoted__isnull=False).order_by("id")
+    records: list[PromotionRecord] = []
+    moments: list[tuple[datetime, frozenset[int]]] = []
+    of_version: dict[int, frozenset[int]] = {}
+    effective: frozenset[int] = frozenset()
+    for decision in decisions.select_related("experiment", "promoted", "replaced"):
+        record = _record(decision, metric, prior)
+        records.append(record)
+        if record.adjusted is not None:
+            effective |= {len(records) - 1}
+        elif decision.promoted_id in of_version:
+            effective = of_version[decision.promoted_id]
+        of_version[decision.promoted_id or 0] = effective
+        if decision.replaced_id is not None and decision.replaced_id not in of_version:
+            of_version[decision.replaced_id] = frozenset()
+        moments.append((decision.created_at, effective))
+    return PromotionHistory(records, moments, of_version)
+
+
+def prior_of(project_id: int) -> Prior:
+    """Return how the effects of a project's tests that ended are distributed, lost ones included."""
+    tests = Experiment.objects.tests().filter(project=project_id, state=Experiment.State.ENDED)
+    effects = [effect for test in tests if (effect := effect_of(test)) is not None]
+    return fit_prior(effects)
+
+
+def effect_of(experiment: Experiment, variant: str = "") -> LogGain | None:
+    """Return a treatment's effect on the primary metric by the last look, positive where it is good.
+
+    Args:
+        experiment: with looks or without.
+        variant: which treatment; empty: the shipped one, or the one that the last look is about.
+    """
+    look = experiment.looks.defer("inputs").last()
+    primary = experiment.metrics.select_related("metric").filter(role="primary").first()
+    if look is None or primary is None:
+        return None
+    result = look.parsed_result
+    rows = result.of_metric(primary.metric.key)
+    wanted = variant or experiment.shipped_variant or result.variant
+    row = next((one for one in rows if one.variant == wanted), rows[0] if rows else None)
+    if row is None or row.lift is None or row.lift_interval is None or row.critical is None:
+        return None
+    low, high = row.lift_interval
+    gain = LogGain.of_interval(low, row.lift, high, critical=row.critical)
+    if gain is None or gain.sd <= 0:
+        return None
+    return gain if primary.metric.direction == "increase" else gain.reversed
+
+
+def _record(decision: Decision, metric: Metric, prior: Prior) -> PromotionRecord:
+    test = decision.experiment
+    if test is None or decision.action != Decision.Action.SHIP or decision.replaced_id is None:
+        return PromotionRecord(decision, None, None)
+    if not test.metrics.filter(role="primary", metric=metric).exists():
+        return PromotionRecord(decision, None, None)
+    measured = effect_of(test)
+    if measured is None:
+        return PromotionRecord(decision, None, None)
+    later = [gain for gain in [_held_back(decision)] if gain is not None]
+    return PromotionRecord(decision, measured, shrink_to(prior, combine([measured, *later])))
+
+
+def _held_back(decision: Decision) -> LogGain | None:
+    """Return what the holdback of a promotion found: later users, the same question."""
+    key = decision.evidence.get("holdback")
+    holdback = Experiment.objects.filter(project=decision.project_id, key=key).first() if key else None
+    return effect_of(holdback) if holdback is not None else None

@@ -1,0 +1,91 @@
+"""Gains are drawn to the project's prior and compounded: unbiased after selection, at their level."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from experiments.stats.cumulative_gain import (
+    DEFAULT_SD,
+    LogGain,
+    Prior,
+    agrees,
+    combine,
+    compound,
+    fit_prior,
+    lift_of,
+    shrink_to,
+)
+from experiments.stats.totals import StatisticsError
+
+
+def test_an_interval_gives_the_log_gain():
+    gain = LogGain.of_interval(math.exp(-0.1) - 1, math.exp(0.1) - 1, math.exp(0.3) - 1, critical=2.0)
+    assert (gain.mean, gain.sd) == pytest.approx((0.1, 0.1))
+    assert (gain.reversed.mean, gain.reversed.sd) == pytest.approx((-0.1, 0.1))
+    assert LogGain.of_interval(-1.0, 0.1, 0.3, critical=2.0) is None
+    assert LogGain.of_interval(-0.5, 0.1, math.inf, critical=2.0) is None
+
+
+def test_few_effects_leave_the_default_prior():
+    assert fit_prior([LogGain(0.5, 0.01)] * 9) == Prior(0.0, DEFAULT_SD, 0)
+
+
+def test_the_prior_is_recovered():
+    rng = np.random.default_rng(3)
+    errors = rng.uniform(0.01, 0.05, 2000)
+    estimates = rng.normal(-0.01, 0.04, 2000) + rng.normal(0, errors)
+    prior = fit_prior([LogGain(x, e) for x, e in zip(estimates, errors, strict=True)])
+    assert prior.decisions == 2000
+    assert prior.mean == pytest.approx(-0.01, abs=0.004)
+    assert prior.sd == pytest.approx(0.04, rel=0.08)
+
+
+def test_effects_without_spread_have_a_prior_without():
+    rng = np.random.default_rng(4)
+    prior = fit_prior([LogGain(x, 0.05) for x in rng.normal(0, 0.02, 50)])
+    assert prior.sd < 0.002
+
+
+def test_figures_of_one_effect_are_combined_and_drawn_to_the_prior():
+    both = combine([LogGain(0.1, 0.03), LogGain(0.04, 0.06)])
+    assert both.mean == pytest.approx((0.1 / 0.03**2 + 0.04 / 0.06**2) / (0.03**-2 + 0.06**-2))
+    assert both.sd == pytest.approx((0.03**-2 + 0.06**-2) ** -0.5)
+    shrunk = shrink_to(Prior(0.0, 0.03), LogGain(0.1, 0.03))
+    assert (shrunk.mean, shrunk.sd) == pytest.approx((0.05, 0.03 / math.sqrt(2)))
+    with pytest.raises(StatisticsError):
+        combine([LogGain(0.1, 0.0)])
+
+
+def test_gains_compound():
+    total = compound([LogGain(0.1, 0.03), LogGain(0.2, 0.04)])
+    assert (total.mean, total.sd) == pytest.approx((0.3, 0.05))
+    lift = lift_of(total)
+    assert lift.estimate == pytest.approx(math.exp(0.3) - 1)
+    assert lift.low == pytest.approx(math.exp(0.3 - 1.959964 * 0.05) - 1)
+    half = compound([LogGain(0.2, 0.04)], [0.5])
+    assert (half.mean, half.sd) == pytest.approx((0.1, 0.02))
+    assert compound([]) == LogGain(0.0, 0.0)
+    assert agrees(LogGain(0.1, 0.03), LogGain(0.2, 0.05))
+    assert not agrees(LogGain(0.1, 0.03), LogGain(0.3, 0.05))
+
+
+def test_the_sum_of_selected_gains_is_unbiased_and_covered():
+    """30 tests a project, those with z > 1.96 promoted: raw sums are far too high."""
+    rng = np.random.default_rng(5)
+    covered, bias, raw_bias = 0, [], []
+    for _ in range(400):
+        truth, errors = rng.normal(0, 0.04, 30), rng.uniform(0.01, 0.04, 30)
+        estimates = truth + rng.normal(0, errors)
+        effects = [LogGain(x, e) for x, e in zip(estimates, errors, strict=True)]
+        prior = fit_prior(effects)
+        won = [n for n in range(30) if estimates[n] > 1.96 * errors[n]]
+        total = compound([shrink_to(prior, effects[n]) for n in won])
+        bias.append(total.mean - truth[won].sum())
+        raw_bias.append(estimates[won].sum() - truth[won].sum())
+        covered += abs(bias[-1]) <= 1.96 * total.sd
+    assert abs(np.mean(bias)) < 0.01
+    assert np.mean(raw_bias) > 3 * abs(np.mean(bias))
+    assert covered / 400 > 0.91
