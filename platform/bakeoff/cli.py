@@ -30,6 +30,7 @@ COMMANDS = {
     "promote": "models:promote",
     "rollback": "models:rollback",
     "runs": "runs:runs",
+    "autopilot": "autopilot:autopilot",
     "experiments": "experiments:experiments",
     "units": "units:units",
     "feedback": "feedback:feedback",

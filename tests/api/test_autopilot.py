@@ -93,9 +93,9 @@ def test_the_queue_is_held_reordered_and_dropped(call, shop):
 
 def test_a_person_conducts_the_ramp(call, shop):
     assert error_of(call("POST", "/ramp/stay", {})) == (409, "wrong_state", None)
-    builders.start_ramp(shop)
+    needed = builders.start_ramp(shop).ramp[0]["units"]
     ramp = call("GET").json()["ramp"]
-    assert ramp["next_step"] == "next step after 150 users or 1 minute, whichever is later"
+    assert ramp["next_step"] == f"next step after {needed} users or 1 minute, whichever is later"
     assert [need["kind"] for need in ramp["needs"]][:2] == ["time", "users"]
     held = call("POST", "/ramp/stay", {"reason": "the campaign"}).json()
     assert held["hold"].endswith("the campaign")

@@ -61,7 +61,8 @@ def test_a_challenger_from_its_training_to_its_verdict(shop):
     experiment = advance_challenger(surface=shop.surface)
     report = read(shop)
     assert (report.now.state, report.now.experiment) == ("ramping", experiment)
-    assert "next step after 451 users or 1 minute, whichever is later" in report.now.sentence
+    needed = experiment.ramp[0]["units"]
+    assert f"next step after {needed} users or 1 minute, whichever is later" in report.now.sentence
     training, row, champion = report.pipeline
     assert (training.run, training.state, training.stages[0].label) == (run.pk, "training", "50%")
     assert (row.name, row.state) == ("ease@1 against popularity@1", "ramping")

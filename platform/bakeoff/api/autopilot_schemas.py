@@ -24,6 +24,10 @@ class RampStepOf(RequestSchema):
 
     share: float
     minimum_seconds: float
+    units: int | None = Field(
+        None,
+        description="Users in the treatment before it is left; null: as many as show its harm.",
+    )
 
 
 class ProgrammePatch(RequestSchema):
