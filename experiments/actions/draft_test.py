@@ -98,4 +98,6 @@ def _policy(programme: Programme) -> dict[str, Any]:
     policy = dict(programme.surface.policy)
     if programme.required_approvals:
         policy["promote"] = False
+    if programme.ship_when == Programme.ShipWhen.VALUABLE:
+        policy["ship_when"] = programme.ship_when
     return policy

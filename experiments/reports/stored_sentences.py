@@ -87,6 +87,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
             "%(controlled)s of the control"
         ),
     ),
+    (
+        "shipped as the better bet ({chance} likely better); not proven",
+        gettext_noop("Shipped as the better bet (%(chance)s likely better), not proven"),
+    ),
     ("no treatment takes traffic", gettext_noop("No treatment takes traffic")),
     (
         "'{variant}' leaves the traffic, the others run on: {why}",

@@ -117,6 +117,8 @@ def _sentence(
     parts = [head, _describe_change(experiment.primary.metric, effect, change, name)]
     if harmed := re.search(r"guardrail '([^']+)' is harmed", reason):
         parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
+    if reason.startswith(("breaker: ", "shipped as the better bet")):
+        parts.append(end_sentence(show_stored(reason)))
     return " ".join(parts)
 
 

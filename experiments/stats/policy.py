@@ -13,6 +13,7 @@ from experiments.stats.effects import PROPORTIONS
 
 WEEK = 7 * 86_400.0
 MAX_OVERRUN = 1000.0
+SHIP_WHEN = ("significant", "valuable")
 _HIGHEST = {
     "minimum_conversions": MAX_COUNT,
     "minimum_nonzero": MAX_COUNT,
@@ -54,6 +55,9 @@ class Policy:
         srm_alpha: level of the sample-ratio test.
         most_doubled: share of units seen in two variants beyond which the experiment halts.
         promote: whether a ship verdict promotes by itself; otherwise it waits for a person.
+        ship_when: `significant`: by the rule's verdict alone; `valuable`: at the end of the plan also
+            what is more likely better than not, with every guardrail shown to be safe.
+        prior_mean, prior_sd: valuable: how lifts of challengers are distributed, on the log scale.
 
     Raises:
         PolicyError: a value breaks its rule.
@@ -75,6 +79,9 @@ class Policy:
     srm_alpha: float = 0.001
     most_doubled: float = 0.01
     promote: bool = True
+    ship_when: str = "significant"
+    prior_mean: float = 0.0
+    prior_sd: float = 0.03
 
     def __post_init__(self) -> None:
         self._require(self.rule in RULES, "rule", f"one of {list(RULES)}")
@@ -94,6 +101,9 @@ class Policy:
             f"positive, at most {MAX_SECONDS:g}",
         )
         self._require(0 < self.log_odds_spread <= 10, "log_odds_spread", "positive, at most 10")
+        self._require(self.ship_when in SHIP_WHEN, "ship_when", f"one of {list(SHIP_WHEN)}")
+        self._require(abs(self.prior_mean) <= 1, "prior_mean", "in [-1, 1]")
+        self._require(0 < self.prior_sd <= 1, "prior_sd", "in (0, 1]")
 
     def require_attainable(self, kind: str, min_weight: float) -> None:
         """Refuse a plan that ends before its own count gate can be passed.
@@ -143,8 +153,13 @@ class Policy:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field."""
-        return asdict(self)
+        """Return every field, but for those of `ship_when` where it is what it was before there was one.
+
+        A policy is hashed at the start of its experiment: what was hashed then must hash the same now.
+        """
+        fields_of_valuable = ("ship_when", "prior_mean", "prior_sd")
+        plain = self.ship_when == "significant"
+        return {n: v for n, v in asdict(self).items() if not (plain and n in fields_of_valuable)}
 
     @property
     def sequential_alpha(self) -> float:
