@@ -153,7 +153,7 @@ class Policy:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field, but for those of `ship_when` where it is what it was before there was one.
+        """Return every field; those of `ship_when` only where it is `valuable`.
 
         A policy is hashed at the start of its experiment: what was hashed then must hash the same now.
         """

@@ -6,11 +6,10 @@ guardrail and the end of the overrun are judged whatever the counts are.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scipy.special import ndtr
+from experiments.stats.better_bet import better_bet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,9 +79,9 @@ def judge_treatment(
     reason = too_few or (outcome.summary if outcome else "")
     if bet := better_bet(inputs, evidence, comparisons):
         return TreatmentVerdict("ship", bet, crossed=remembered)
-    if ended := _why_ended(inputs, outcome, reason):
-        return TreatmentVerdict("stop_inconclusive", ended, crossed=remembered)
-    return TreatmentVerdict("keep_running", reason, crossed=remembered)
+    ended = _why_ended(inputs, outcome, reason)
+    action: Action = "stop_inconclusive" if ended else "keep_running"
+    return TreatmentVerdict(action, ended or reason, crossed=remembered)
 
 
 def _why_ended(inputs: LookInput, outcome: RuleOutcome | None, reason: str) -> str:
@@ -95,31 +94,6 @@ def _why_ended(inputs: LookInput, outcome: RuleOutcome | None, reason: str) -> s
     # Futile is a claim of significance: what is shipped as the better bet asks for its whole plan.
     waits = policy.ship_when == "valuable" and units < policy.planned_units
     return outcome.futile if outcome is not None and not waits else ""
-
-
-def better_bet(inputs: LookInput, evidence: Evidence, comparisons: Sequence[Comparison]) -> str:
-    """Say why a treatment ships as the better bet, though not proven, or nothing.
-
-    At the end of the plan, where the posterior mean of its log lift under the policy's prior is a gain
-    and every guardrail is shown to be safe.
-    """
-    policy, effect = inputs.policy, evidence.primary.effect
-    at_end = inputs.units >= policy.planned_units
-    ripe = at_end and inputs.elapsed_seconds >= policy.required_run_seconds
-    if policy.ship_when != "valuable" or not ripe or evidence.primary.too_few or effect is None:
-        return ""
-    if any(row.safe is False or row.harmed for row in comparisons) or effect.lift is None:
-        return ""
-    if effect.lift <= -1 or effect.control == 0:
-        return ""
-    sign = 1.0 if inputs.primary.direction == "increase" else -1.0
-    gain, se = sign * math.log1p(effect.lift), effect.se / abs(effect.control * (1 + effect.lift))
-    weight = policy.prior_sd**2 / (policy.prior_sd**2 + se**2)
-    mean = weight * gain + (1 - weight) * policy.prior_mean
-    if mean <= 0:
-        return ""
-    chance = float(ndtr(mean / (se * math.sqrt(weight)))) if se > 0 else 1.0
-    return f"shipped as the better bet ({chance:.0%} likely better); not proven"
 
 
 def _obstacle(

@@ -1,0 +1,60 @@
+"""`ship_when: valuable`: what is more likely better than not ships at the end of its plan.
+
+A rule that asks for significance of every challenger ships few of them, and loses what the others would
+have brought. A posterior under the project's own prior asks how likely a gain is: of what it ships, a
+part is worse, each by little, and together they are better (docs/statistics/programme.md).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from scipy.special import ndtr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.stats.comparison import Comparison
+    from experiments.stats.effect import Effect
+    from experiments.stats.evidence import Evidence
+    from experiments.stats.look_input import LookInput
+
+
+def better_bet(inputs: LookInput, evidence: Evidence, comparisons: Sequence[Comparison]) -> str:
+    """Say why a treatment ships as the better bet, though not proven, or nothing.
+
+    At the end of the plan, where the posterior mean of its log lift is a gain and every guardrail is
+    shown to be safe.
+    """
+    effect = evidence.primary.effect
+    if not _is_ripe(inputs) or evidence.primary.too_few or effect is None:
+        return ""
+    if any(row.safe is False or row.harmed for row in comparisons):
+        return ""
+    chance = _chance_of_gain(inputs, effect)
+    if chance <= 0.5:  # of a normal posterior: its mean is no gain
+        return ""
+    return f"shipped as the better bet ({chance:.0%} likely better); not proven"
+
+
+def _is_ripe(inputs: LookInput) -> bool:
+    """Whether the policy asks for a bet, and the plan is at its end."""
+    policy = inputs.policy
+    return (
+        policy.ship_when == "valuable"
+        and inputs.units >= policy.planned_units
+        and inputs.elapsed_seconds >= policy.required_run_seconds
+    )
+
+
+def _chance_of_gain(inputs: LookInput, effect: Effect) -> float:
+    """Return the posterior chance that the treatment is better; 0 where there is no log lift."""
+    policy, lift = inputs.policy, effect.lift
+    if lift is None or lift <= -1 or effect.se <= 0:
+        return 0.0
+    sign = 1.0 if inputs.primary.direction == "increase" else -1.0
+    gain, se = sign * math.log1p(lift), effect.se / abs(effect.treatment)
+    weight = policy.prior_sd**2 / (policy.prior_sd**2 + se**2)
+    mean = weight * gain + (1 - weight) * policy.prior_mean
+    return float(ndtr(mean / (se * math.sqrt(weight))))
