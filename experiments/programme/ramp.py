@@ -202,7 +202,7 @@ def _guardrail(metric: ExperimentMetric, rows: Sequence[Comparison]) -> RampNeed
     return RampNeed(
         "guardrail",
         holds=safe or not (beyond or harmed),
-        sentence=f"{metric.metric} within {metric.margin:.0%}",
+        sentence=f"guardrail '{metric.metric}' within {metric.margin:.0%}",
         subject=metric.metric.key,
         required=metric.margin,
         actual=worst,

@@ -27,24 +27,27 @@ def programme_warnings(programme: Programme) -> list[str]:
     primary = programme.primary_metric
     if primary is None:
         warnings.append("No primary metric: no automatic experiment starts.")
-    elif not has_recent_events(primary):
+    elif has_recent_events(primary) is False:
         warnings.append(
             f"Primary metric '{primary.key}' has no events in the last {RECENT_DAYS} days: it cannot "
             "decide anything."
         )
     keys = [guardrail.metric for guardrail in programme.parsed_guardrails]
     metrics = Metric.objects.filter(project=programme.surface.project_id, key__in=keys)
-    warnings += [
-        f"Guardrail '{metric.key}' has no events in the last {RECENT_DAYS} days: it cannot warn of "
-        "anything."
-        for metric in metrics.order_by("id")
-        if not has_recent_events(metric)
-    ]
+    for metric in metrics.order_by("id"):
+        recent = has_recent_events(metric)
+        if recent is None:
+            break  # the next search would take as long
+        if not recent:
+            warnings.append(
+                f"Guardrail '{metric.key}' has no events in the last {RECENT_DAYS} days: it cannot "
+                "warn of anything."
+            )
     return warnings
 
 
-def has_recent_events(metric: Metric) -> bool:
-    """Whether an event that a metric counts came in lately; true where the search takes too long."""
+def has_recent_events(metric: Metric) -> bool | None:
+    """Whether an event that a metric counts came in lately; None where the search takes too long."""
     name = metric.steps[-1] if metric.steps else metric.event
     if name.partition(".")[0] == SERVED:
         return True  # it counts answers, which every surface gives
@@ -55,7 +58,7 @@ def has_recent_events(metric: Metric) -> bool:
                 cursor.execute(f"SET LOCAL statement_timeout = {SEARCH_MILLISECONDS}")
             return _exists(metric.project_id, name, since)
     except OperationalError:  # the statement was cancelled: there is no lack of events to read
-        return True
+        return None
 
 
 def _exists(project_id: int, name: str, since: datetime) -> bool:

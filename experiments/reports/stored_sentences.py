@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 from experiments.reports.alert_words import ALERT_SENTENCES
+from experiments.reports.autopilot_words import AUTOPILOT_SENTENCES
 
 SENTENCES: tuple[tuple[str, str], ...] = (
     # First: what a later sentence would match too, word by word.
@@ -410,4 +411,6 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "{name} == '{value}', exists already in this project.",
         gettext_noop("%(name)s '%(value)s' already exists in this project"),
     ),
+    # Last: some match much.
+    *AUTOPILOT_SENTENCES,
 )

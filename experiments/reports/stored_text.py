@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from django.utils.translation import get_language, gettext
 
+from experiments.reports.autopilot_words import DURATIONS
 from experiments.reports.code_names import name_of
 from experiments.reports.stored_sentences import SENTENCES
 
@@ -60,6 +61,9 @@ def _show_value(name: str, value: str) -> str:
         return " / ".join(f"{name_of(variant)} {share}" for variant, _space, share in parts)
     if name == "name":
         return name_of(value)
+    if name == "duration":  # "24 hours"
+        count, _space, unit = value.partition(" ")
+        return gettext(DURATIONS[unit]) % {"count": count} if unit in DURATIONS else value
     if name in {"state", "needed"}:
         return name_of(value).lower()
     return value

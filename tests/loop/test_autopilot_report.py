@@ -6,14 +6,17 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.translation import override
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_queue import hold_challenger
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.step_ramp import hold_ramp
+from experiments.models import Metric
 from experiments.reports.autopilot_json import autopilot_as_json
 from experiments.reports.pipeline import read_pipeline
 from experiments.reports.read_autopilot import read_autopilot
+from experiments.reports.stored_text import is_listed, show_stored
 from inference.models import TrainingRun
 from tests.support import builders
 
@@ -128,3 +131,19 @@ def test_more_challengers_need_no_more_queries(shop):
     for _ in range(5):
         builders.make_version(shop.surface, [1] * 10)
     assert count() == before
+
+
+def test_its_stored_sentences_have_words_for_pages(shop):
+    Metric.objects.create(project=shop.project, key="orders", kind="mean", event="order")
+    builders.set_programme(shop, ramp=STEPS, guardrails=[{"metric": "orders", "margin": 0.03}])
+    builders.make_version(shop.surface, [1] * 10, algorithm="ease")
+    experiment = advance_challenger(surface=shop.surface)
+    report = read(shop)
+    sentences = [report.now.sentence, *report.warnings]
+    hold_ramp(experiment=experiment, by="ann", reason="the campaign")
+    report = read(shop)
+    sentences += [report.now.sentence, *(need.sentence for need in report.ramp.needs)]
+    assert len(sentences) > 6
+    assert [one for one in sentences if not is_listed(one)] == []
+    with override("zh-hans"):
+        assert show_stored("1 minute at this step") == "在此步骤停留 1 分钟"

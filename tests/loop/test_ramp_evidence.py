@@ -122,9 +122,9 @@ def test_a_guardrail_that_could_be_beyond_its_margin_holds_a_step(experiment, in
     look(experiment, interval=interval)
     due(experiment)
     assert (step_ramp(experiment) is None) == held
-    assert (why_held(experiment) == "orders within 3%") == held
+    assert (why_held(experiment) == "guardrail 'orders' within 3%") == held
     step_ramp(experiment)
-    sentences = [f"The ramp of {experiment.title} is held at 1%: orders within 3%."]
+    sentences = [f"The ramp of {experiment.title} is held at 1%: guardrail 'orders' within 3%."]
     assert alerts(experiment) == (sentences if held else [])
 
 

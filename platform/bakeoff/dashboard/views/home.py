@@ -11,15 +11,18 @@ from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.health import health_issues
-from experiments.models import Decision, Experiment, Feedback, Look
+from experiments.models import Decision, Experiment, Feedback, Look, Proposal
 from experiments.reports.holdback_gain import running_gains
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
-from inference.models import DriftReport, Surface, TrainingRun
+from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
+
+    from bakeoff.accounts.models import Project
 
 # Of each list: the page is a summary, and every list has a page of its own.
 SHOWN = 20
@@ -76,6 +79,10 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "running": running,
         "waiting": [card for card in running if card.waits],
         "gains": running_gains(Experiment.objects.filter(project__in=projects))[:SHOWN],
+        "without_metric": _without_metric(projects),
+        "to_restore": Proposal.objects.open_now()
+        .filter(project__in=projects, kind=Proposal.Kind.RESTORE)
+        .select_related("project", "surface", "experiment", "version")[:SHOWN],
         "drafts": Experiment.objects.filter(
             project__in=projects, state="draft", archived_at=None
         ).select_related("project", "surface")[:SHOWN],
@@ -98,6 +105,18 @@ def show_home(request: HttpRequest) -> HttpResponse:
         .select_related("surface")[:SHOWN],
     }
     return render(request, "dashboard/home.html", context)
+
+
+def _without_metric(projects: QuerySet[Project]) -> QuerySet[Surface]:
+    """Return surfaces whose challengers wait in vain: nobody said which metric decides."""
+    waiting = Surface.objects.filter(
+        project__in=projects,
+        start_experiments=True,
+        versions__alias=ModelVersion.Alias.CHALLENGER,
+        versions__variant__isnull=True,
+    )
+    unset = waiting.exclude(programme__primary_metric__isnull=False)
+    return unset.select_related("project").distinct()[:SHOWN]
 
 
 def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, VerdictSummary | None]]:

@@ -17,7 +17,7 @@ from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
-from experiments.models import Decision, Experiment
+from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
 from inference.algorithms import algorithms_of
 from inference.models import DriftReport, Surface
@@ -146,6 +146,9 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "project": project,
         "surface": surface,
         "champion": surface.versions.champions().first(),
+        "lacks_metric": surface.start_experiments
+        and surface.kind != Surface.Kind.FLAG
+        and programme_of(surface).primary_metric is None,
         "history": Decision.objects.filter(surface=surface).select_related(
             "promoted", "replaced", "experiment"
         )[:30],

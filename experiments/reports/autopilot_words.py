@@ -1,0 +1,91 @@
+"""Stored sentences of the autopilot, and how pages say them: rows of `stored_sentences`."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+# Units of the value `duration` of a sentence, such as "24 hours".
+DURATIONS = {
+    "day": gettext_noop("%(count)s day"),
+    "days": gettext_noop("%(count)s days"),
+    "hour": gettext_noop("%(count)s hour"),
+    "hours": gettext_noop("%(count)s hours"),
+    "minute": gettext_noop("%(count)s minute"),
+    "minutes": gettext_noop("%(count)s minutes"),
+    "seconds": gettext_noop("%(count)s seconds"),
+}
+AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
+    # Why a version left the queue
+    ("superseded by {version}", gettext_noop("Superseded by %(version)s")),
+    (
+        "learnt from older data than the champion, {version}",
+        gettext_noop("Trained on older data than the champion, %(version)s"),
+    ),
+    (
+        "{version} lost with the same data and parameters",
+        gettext_noop("%(version)s lost with the same data and parameters"),
+    ),
+    ("dropped by a person", gettext_noop("Dropped by a person")),
+    # What people decided
+    ("declined by {person}: {reason}", gettext_noop("Declined by %(person)s: %(reason)s")),
+    ("declined by {person}", gettext_noop("Declined by %(person)s")),
+    ("rolled back by a person", gettext_noop("Rolled back by a person")),
+    ("held by {person}: {reason}", gettext_noop("Held by %(person)s: %(reason)s")),
+    ("held by {person}", gettext_noop("Held by %(person)s")),
+    ("the experiment ended: {why}", gettext_noop("The experiment ended: %(why)s")),
+    ("the holdback ended", gettext_noop("The holdback ended")),
+    # What the next step of a ramp needs
+    ("{duration} at this step", gettext_noop("%(duration)s at this step")),
+    ("{duration} since the start", gettext_noop("%(duration)s since the start")),
+    ("{users} users in the treatment", gettext_noop("%(users)s users in the treatment")),
+    ("guardrail '{metric}' within {margin}", gettext_noop("%(metric)s within %(margin)s")),
+    ("analysis {number}: {why}", gettext_noop("Analysis %(number)s: %(why)s")),
+    ("the experiment is switched off", gettext_noop("The experiment is turned off")),
+    (
+        "next step after {users} users or {duration}, whichever is later",
+        gettext_noop("next step after %(users)s users or %(duration)s, whichever is later"),
+    ),
+    ("next step {duration} after the start", gettext_noop("next step %(duration)s after the start")),
+    # What the autopilot does now
+    (
+        "The ramp of {experiment} is held at {share}: {why}",
+        gettext_noop("The ramp of %(experiment)s is held at %(share)s: %(why)s"),
+    ),
+    ("'{key}' would ship: needs approval", gettext_noop("'%(key)s' would ship: needs approval")),
+    ("'{key}' runs until its verdict", gettext_noop("'%(key)s' runs until its verdict")),
+    ("'{key}' is held at {share}: {why}", gettext_noop("'%(key)s' is held at %(share)s: %(why)s")),
+    ("'{key}' is at {share}: {why}", gettext_noop("'%(key)s' is at %(share)s: %(why)s")),
+    (
+        "{version} starts its experiment next",
+        gettext_noop("%(version)s starts its experiment next"),
+    ),
+    ("No challenger waits", gettext_noop("No challenger is waiting")),
+    ("{why_now}. {version} waits", gettext_noop("%(why_now)s. %(version)s is waiting")),
+    (
+        "No primary metric: no automatic experiment starts",
+        gettext_noop("No primary metric: no automatic experiment starts"),
+    ),
+    ("The autopilot is paused", gettext_noop("The autopilot is paused")),
+    (
+        "start_experiments is off: people start experiments",
+        gettext_noop("Auto-start is off: people start experiments"),
+    ),
+    (
+        "Cool-down of {days} days after '{key}'",
+        gettext_noop("Cool-down of %(days)s days after '%(key)s'"),
+    ),
+    # What a person should know of the settings
+    (
+        "Primary metric '{metric}' has no events in the last {days} days: it cannot decide anything",
+        gettext_noop(
+            "Primary metric '%(metric)s' has no events in the last %(days)s days: it cannot decide "
+            "anything"
+        ),
+    ),
+    (
+        "Guardrail '{metric}' has no events in the last {days} days: it cannot warn of anything",
+        gettext_noop(
+            "Guardrail '%(metric)s' has no events in the last %(days)s days: it cannot warn of anything"
+        ),
+    ),
+)
