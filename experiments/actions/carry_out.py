@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from experiments.actions.close_holdback import close_overtaken
+from experiments.actions.close_holdback import close_overtaken, lock_holdbacks
 from experiments.actions.drop_treatment import reject_version
 from experiments.actions.open_holdback import Promotion, open_holdback
 from experiments.actions.promote_version import confirm_champion, promotion_evidence
@@ -86,6 +86,7 @@ def end_by_verdict(
         promoted = locked.variants.get(key=verdict.variant).model_version
         # A flag's variant has no model: what is shipped is its value.
         if promoted is not None and promoted.alias != ModelVersion.Alias.CHAMPION:
+            lock_holdbacks(locked.surface_id)
             replaced = move_champion(
                 surface_id=locked.surface_id,
                 version_id=promoted.pk,

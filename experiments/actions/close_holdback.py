@@ -80,6 +80,14 @@ def why_over(holdback: Experiment) -> str:
     return ""
 
 
+def lock_holdbacks(surface_id: int) -> None:
+    """Lock a surface's running holdbacks, before the surface, as a look at one of them does."""
+    running = Experiment.objects.running().filter(
+        surface=surface_id, purpose=Experiment.Purpose.HOLDBACK
+    )
+    list(running.select_for_update().order_by("pk"))
+
+
 def close_overtaken(*, surface_id: int, by: str) -> None:
     """End the holdbacks that a move of the champion has overtaken, inside its transaction.
 

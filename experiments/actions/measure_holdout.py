@@ -135,7 +135,6 @@ def _open(surface: Surface, holdout: Holdout, metric: Metric, now: datetime) -> 
         surface=surface,
         key=free_key(surface.project_id, name),
         purpose=Experiment.Purpose.HOLDOUT,
-        hypothesis="The promotions of the quarter bring more than the champion that it began with.",
         owner=PLATFORM,
         salt=holdout.salt,
         hashing=Experiment.Hashing.GROWTHBOOK,
@@ -143,6 +142,7 @@ def _open(surface: Surface, holdout: Holdout, metric: Metric, now: datetime) -> 
         exclusive=False,
         against_gate=True,
         policy=POLICY,
+        breaker_alpha=0.0,  # it only measures
         ends_at=end,
     )
     experiment.variants.create(

@@ -90,7 +90,6 @@ def _start(promotion: Promotion, programme: Programme, slot: Slot) -> Experiment
             test.project_id, f"{test.surface.key}-holdback-{version.algorithm}-{version.number}"
         ),
         purpose=Experiment.Purpose.HOLDBACK,
-        hypothesis=f"The gain of {promotion.promoted.label} over {promotion.former.label} lasts.",
         owner=PLATFORM,
         salt=secrets.token_hex(16),
         layer=slot.layer,
@@ -99,6 +98,7 @@ def _start(promotion: Promotion, programme: Programme, slot: Slot) -> Experiment
         policy=_policy(test, seconds),
         against_gate=test.against_gate,
         segments=test.segments,
+        breaker_alpha=0.0,  # it only measures
         ends_at=now + timedelta(seconds=seconds),
     )
     holdback.variants.create(key="former", is_control=True, weight=0.5, model_version=promotion.former)

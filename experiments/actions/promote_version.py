@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from experiments.actions.close_holdback import close_overtaken
+from experiments.actions.close_holdback import close_overtaken, lock_holdbacks
 from experiments.actions.mark_units import mark_soon
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment
@@ -53,6 +53,7 @@ def make_champion(
     Raises:
         CannotPromoteError: it is the champion already.
     """
+    lock_holdbacks(version.surface_id)
     replaced = move_champion(surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason)
     close_overtaken(surface_id=version.surface_id, by=by)
     return record_decision(

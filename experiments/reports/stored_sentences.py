@@ -124,6 +124,27 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("The primary metric of the surface changed"),
     ),
     ("the quarter is over", gettext_noop("The quarter is over")),
+    (
+        "Proposed: go back to {version} on surface '{surface}'; one person must approve. {why}",
+        gettext_noop(
+            "Proposed: restore %(version)s on '%(surface)s'; one person must approve. %(why)s"
+        ),
+    ),
+    (
+        "Proposed: go back to {version} on surface '{surface}'; two people must approve. {why}",
+        gettext_noop(
+            "Proposed: restore %(version)s on '%(surface)s'; two people must approve. %(why)s"
+        ),
+    ),
+    (
+        "Proposed: ship {version} on surface '{surface}'; one person must approve. {why}",
+        gettext_noop("Proposed: ship %(version)s on '%(surface)s'; one person must approve. %(why)s"),
+    ),
+    (
+        "Proposed: ship {version} on surface '{surface}'; two people must approve. {why}",
+        gettext_noop("Proposed: ship %(version)s on '%(surface)s'; two people must approve. %(why)s"),
+    ),
+    ("On surface '{surface}' {why}", gettext_noop("Surface '%(surface)s': %(why)s")),
     ("nothing is measured yet", gettext_noop("Nothing is measured yet")),
     ("{version} took its place", gettext_noop("%(version)s took its place")),
     ("{version} was rejected", gettext_noop("%(version)s was rejected")),

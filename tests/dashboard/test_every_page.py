@@ -156,6 +156,8 @@ def visit_experiments(visit: Visit, seeded: Seeded) -> None:
         visit.post("experiments-plan", slug, **metric, planned_units=planned)
     for experiment in (seeded.draft, seeded.running, seeded.shipped, seeded.halted):
         visit.get("report", slug, experiment.key)
+    for holdback in shop.surface.experiments.exclude(purpose="test"):
+        visit.get("report", slug, holdback.key)
     visit.get("edit", slug, seeded.draft.key)
 
 

@@ -361,8 +361,8 @@ VERBS = {
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
-    "home", "report", "download", "experiments", "experiments-plan", "surface", "models", "version", "units",
-    "events", "alerts", "team", "shared", "run", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
+    "home", "report", "download", "experiments", "experiments-plan", "impact", "impact-download", "surface",
+    "models", "version", "units", "events", "alerts", "team", "shared", "run", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
 }  # fmt: skip
 
 
