@@ -15,6 +15,7 @@ from experiments.actions.short_names import short_name
 from experiments.models import ExperimentMetric, Metric, Programme
 from experiments.programme.harm import harm_class_of, required_users
 from experiments.programme.serving_metrics import SERVING_METRICS, serving_metrics
+from experiments.reports.promotion_history import prior_of
 
 if TYPE_CHECKING:
     from experiments.models import RampStep
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # The columns' widths, which keys of surfaces and names of algorithms may pass together.
 MAX_KEY, MAX_SALT = 100, 64
+# What a policy allows; a project whose tests all came out alike has a prior without any width.
+MAX_PRIOR_MEAN, MIN_PRIOR_SD, MAX_PRIOR_SD = 1.0, 0.001, 1.0
 
 
 def draft_test(
@@ -43,7 +46,7 @@ def draft_test(
             VariantDraft(key="treatment", version=challenger, weight=0.5),
         ],
         metrics=[ExperimentMetricDraft(metric=primary), *_guardrails(programme)],
-        policy=_policy(programme),
+        policy=_policy(programme, is_refit=challenger.recipe == champion.recipe),
         salt=short_name(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
         allocation=first["allocation"],
         ramp=steps,
@@ -94,10 +97,18 @@ def _guardrails(programme: Programme) -> list[ExperimentMetricDraft]:
     return list(rows.values())
 
 
-def _policy(programme: Programme) -> dict[str, Any]:
+def _policy(programme: Programme, *, is_refit: bool) -> dict[str, Any]:
+    """Return the surface's policy with what the programme says of shipping."""
     policy = dict(programme.surface.policy)
     if programme.required_approvals:
         policy["promote"] = False
-    if programme.ship_when == Programme.ShipWhen.VALUABLE:
-        policy["ship_when"] = programme.ship_when
+    valuable = Programme.ShipWhen.VALUABLE
+    # Nobody claims of a refit that it is better: the more likely better of the two is enough.
+    if programme.ship_when == valuable or (is_refit and not programme.ship_when):
+        prior = prior_of(programme.surface.project_id)
+        policy |= {
+            "ship_when": str(valuable),
+            "prior_mean": min(max(prior.mean, -MAX_PRIOR_MEAN), MAX_PRIOR_MEAN),
+            "prior_sd": min(max(prior.sd, MIN_PRIOR_SD), MAX_PRIOR_SD),
+        }
     return policy

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from bakeoff.accounts.models import AuditEntry
@@ -16,12 +18,15 @@ from experiments.actions.change_queue import (
     prioritise_challenger,
     release_challenger,
 )
+from experiments.actions.draft_test import draft_test
+from experiments.actions.edit_draft import discard_draft
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.start_experiment import CannotStartError
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Metric, programme_of
 from experiments.programme.queue import read_queue
 from experiments.programme.start_conditions import find_obstacle
+from experiments.stats.policy import Policy
 from experiments.tasks import advance_surface, retrain_due_surfaces
 from inference.models import ModelVersion, Snapshot
 from tests.support import builders
@@ -206,6 +211,59 @@ def test_an_automatic_experiment_is_what_the_programme_says(shop):
     units = [step["units"] for step in experiment.ramp]
     assert units == sorted(units)
     assert units[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("ship_when", "algorithm", "expected"),
+    [
+        ("", "ease", "significant"),
+        ("", "popularity", "valuable"),  # a refit of the champion's algorithm
+        ("significant", "popularity", "significant"),
+        ("valuable", "ease", "valuable"),
+    ],
+)
+def test_when_it_ships_follows_from_the_programme_and_the_challenger(
+    shop, ship_when, algorithm, expected
+):
+    programme = builders.set_programme(shop, ship_when=ship_when)
+    challenger = builders.make_version(shop.surface, TASTE, algorithm=algorithm)
+    draft = draft_test(programme, challenger=challenger, champion=shop.champion, primary=shop.metric)
+    policy = Policy.parse(draft.policy)
+    assert (policy.ship_when, policy.prior_sd) == (expected, 0.03)
+
+
+def test_two_workers_at_once_start_one_experiment(shop):
+    builders.make_version(shop.surface, TASTE, algorithm="ease")
+    builders.make_version(shop.surface, TASTE, algorithm="als")
+    both, started = threading.Barrier(2), []
+
+    def advance() -> None:
+        try:
+            both.wait(60)
+            started.append(advance_challenger(surface=shop.surface))
+        except CannotStartError:
+            started.append(None)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=advance) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    (experiment,) = [one for one in started if one is not None]
+    assert list(shop.surface.experiments.all()) == [experiment]
+    assert len(labels(shop)) == 1
+
+
+def test_a_person_who_stops_a_draft_that_is_about_to_start_finds_nothing_left(shop):
+    """An operator's discard between the definition and the start: the challenger waits again."""
+    version = builders.make_version(shop.surface, TASTE, algorithm="ease")
+    experiment = shop.define(version)
+    assert labels(shop) == []
+    discard_draft(experiment=experiment, by="ann")
+    assert labels(shop) == ["ease@1"]
+    assert advance_challenger(surface=shop.surface).treatments.get().model_version == version
 
 
 def test_a_challenger_that_cannot_start_goes_back_to_the_queue(shop):
