@@ -325,3 +325,21 @@ def test_without_permission_no_inner_address_is_called(project, receiver, clock,
     alerts.deliver_all(clock)
     assert receiver.received == []
     assert "no address that may be asked" in alerts.delivery_of(hook).last_error
+
+
+def test_a_clock_that_was_fast_and_is_set_back_delays_nothing(project, receiver, clock):
+    receiver.answers["/failing"] = 500
+    failing = alerts.subscribe(project, f"{receiver.url}/failing")
+    leased = alerts.subscribe(project, f"{receiver.url}/leased")
+    alerts.alert(project)
+    clock.forward(3600)
+    alerts.deliver_all(clock)
+    leased.deliveries.update(  # of a worker that was killed in that hour
+        state="waiting", delivered_at=None, leased_until=clock.now + LEASE
+    )
+    clock.forward(-3600)
+    receiver.answers.clear()
+    alerts.deliver_all(clock)
+    assert alerts.delivery_of(failing).state == "delivered"
+    assert alerts.delivery_of(leased).state == "delivered"
+    assert alerts.delivery_of(leased).attempts == 2

@@ -164,6 +164,8 @@ class Delivery(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     # The day of retries begins here; sending it again by hand begins another.
     first_tried_at = models.DateTimeField(null=True, blank=True)
+    # Of the last attempt: one that is in the future tells that the clock was set back since.
+    tried_at = models.DateTimeField(null=True, blank=True)
     next_at = models.DateTimeField(db_default=Now())
     # A worker that sends it holds it until then; one that was killed lets go of it by the clock.
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -187,6 +189,7 @@ class Delivery(models.Model):
                 "delivery_times_are_readable",
                 "created_at",
                 "first_tried_at",
+                "tried_at",
                 "next_at",
                 "leased_until",
                 "delivered_at",

@@ -3,7 +3,7 @@
 Guarantees: every alert that is committed gets one delivery per subscription that wants it; a delivery
 is sent by one worker at a time while its lease lasts; one whose worker was killed is sent again, with
 the same id, after the lease; a subscription takes one slot and a project `MAX_PER_PROJECT`, so that
-receivers that hang hold up none but their own.
+receivers that hang hold up none but their own. A clock that was fast and is set back delays none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _CLAIM = """
         SELECT delivery.subscription_id, subscription.project_id
         FROM alerts_delivery AS delivery
         JOIN alerts_subscription AS subscription ON subscription.id = delivery.subscription_id
-        WHERE delivery.state = 'waiting' AND delivery.leased_until > %(now)s
+        -- No lease is longer: one that ends later was taken by a clock that has been set back.
+        WHERE delivery.state = 'waiting'
+            AND delivery.leased_until > %(now)s AND delivery.leased_until <= %(until)s
     ), due AS (
         SELECT delivery.id, subscription.project_id, delivery.attempts > 0 AS again, delivery.next_at,
             row_number() OVER (
@@ -46,8 +48,9 @@ _CLAIM = """
             ) AS of_subscription
         FROM alerts_delivery AS delivery
         JOIN alerts_subscription AS subscription ON subscription.id = delivery.subscription_id
-        WHERE delivery.state = 'waiting' AND delivery.next_at <= %(now)s AND subscription.enabled
-            AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
+        WHERE delivery.state = 'waiting' AND subscription.enabled
+            AND (delivery.tried_at IS NULL OR delivery.tried_at > %(now)s
+                OR delivery.next_at <= %(now)s)
             AND delivery.subscription_id NOT IN (SELECT subscription_id FROM held)
     ), fair AS (
         SELECT id, again, next_at,
@@ -61,11 +64,12 @@ _CLAIM = """
             LIMIT %(slots)s
         )
         -- Again: another worker may have claimed it since the rows above were read.
-        AND state = 'waiting' AND (leased_until IS NULL OR leased_until <= %(now)s)
+        AND state = 'waiting'
+        AND (leased_until IS NULL OR leased_until <= %(now)s OR leased_until > %(until)s)
         FOR UPDATE SKIP LOCKED
     )
     UPDATE alerts_delivery AS delivery
-    SET leased_until = %(until)s, attempts = delivery.attempts + 1,
+    SET leased_until = %(until)s, tried_at = %(now)s, attempts = delivery.attempts + 1,
         first_tried_at = coalesce(delivery.first_tried_at, %(now)s)
     FROM chosen WHERE delivery.id = chosen.id RETURNING delivery.id"""
 
@@ -120,7 +124,7 @@ def fan_out(now: datetime) -> int:
         for one in Subscription.objects.filter(enabled=True, project__in=projects):
             subscriptions[one.project_id].append(one)
         deliveries = [
-            Delivery(alert=alert, subscription=one, next_at=now)
+            Delivery(alert=alert, subscription=one)
             for alert in alerts
             for one in subscriptions[alert.project_id]
             if one.wants(alert.event)

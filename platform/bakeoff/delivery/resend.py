@@ -61,5 +61,6 @@ def resend_dead(*, subscription: Subscription, by: str) -> int:
 
 def _begin_again(delivery: Delivery) -> None:
     delivery.state, delivery.next_at = Delivery.State.WAITING, database_now()
-    delivery.first_tried_at = delivery.delivered_at = delivery.leased_until = None
-    delivery.save(update_fields=["state", "next_at", "first_tried_at", "delivered_at", "leased_until"])
+    delivery.first_tried_at = delivery.tried_at = None
+    delivery.delivered_at = delivery.leased_until = None
+    delivery.save()
