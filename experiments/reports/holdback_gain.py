@@ -27,6 +27,7 @@ SENTENCES: dict[GainStatus, str] = {
     "unclear": "no clear gain: {lift} ({low} to {high}) after {days} days",
     "unknown": "nothing is measured yet",
 }
+UNHEALTHY = "the experiment is not healthy"
 OF_HOLDOUT = "everybody against the holdout: {lift} ({low} to {high}) after {days} days"
 
 
@@ -36,7 +37,8 @@ class HoldbackGain:
 
     Attributes:
         status: confirmed or lost where the interval lies wholly on one side of 0, which holds at any
-            time; unclear where it holds 0; unknown before the first interval.
+            time; unclear where it holds 0; unknown before the first interval, or where its numbers
+            cannot be trusted.
         lift: relative difference of the promoted version from the former champion, or None.
         interval: of the lift, valid at any time, or None.
         days: since the start, up to the last look or the end.
@@ -82,6 +84,8 @@ def gain_of(experiment: Experiment) -> HoldbackGain:
     days = _days(experiment.started_at, until)
     if look is None:
         return HoldbackGain("unknown", None, None, days)
+    if look.action == "halt":
+        return HoldbackGain("unknown", None, None, days, template=UNHEALTHY)
     primary = experiment.primary.metric
     rows = look.parsed_result.of_metric(primary.key)
     if not rows or rows[0].interval is None or rows[0].effect is None:

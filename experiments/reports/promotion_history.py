@@ -108,7 +108,8 @@ def effect_of(experiment: Experiment, variant: str = "") -> LogGain | None:
     """
     look = experiment.looks.defer("inputs").last()
     primary = experiment.metrics.select_related("metric").filter(role="primary").first()
-    if look is None or primary is None:
+    # What is not healthy says nothing: its users are not split as planned.
+    if look is None or primary is None or look.action == Decision.Action.HALT:
         return None
     result = look.parsed_result
     rows = result.of_metric(primary.metric.key)

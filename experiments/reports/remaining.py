@@ -14,8 +14,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 def describe_remaining(experiment: Experiment, look: Look | None) -> str:
-    """Return how many users are missing, and for about how long; nothing when it does not run."""
-    if experiment.state != experiment.State.RUNNING or experiment.started_at is None:
+    """Return how many users are missing, and for about how long; nothing when it does not run.
+
+    Nothing of a holdback or a holdout either: they go by their days.
+    """
+    is_test = experiment.purpose == experiment.Purpose.TEST
+    if not is_test or experiment.state != experiment.State.RUNNING or experiment.started_at is None:
         return ""
     policy = experiment.parsed_policy
     planned, minimum = policy.planned_units, policy.required_run_seconds

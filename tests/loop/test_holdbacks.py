@@ -22,6 +22,7 @@ from experiments.actions.promote_version import promote_version
 from experiments.actions.record_decision import hash_of
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Decision, Experiment, ExperimentMetric, Metric, Proposal
+from experiments.reports.holdback_gain import gain_of
 from experiments.tasks import close_holdbacks
 from inference.models import ModelVersion
 from tests.support import builders
@@ -153,6 +154,17 @@ def test_a_lost_gain_alerts_once_and_moves_nothing(shop):
     other = builders.make_version(shop.surface, [3] * 10, algorithm="als")
     promote_version(version=other, by="a person", reason="a test")
     assert Proposal.objects.get(project=shop.project).state == "withdrawn"
+
+
+def test_an_unhealthy_holdback_says_nothing(shop):
+    ship(shop)
+    holdback = holdbacks(shop).get()
+    uneven = {"former": range(300), "promoted": range(60)}
+    visits(holdback, {"former": 3, "promoted": 1}, units=uneven)
+    assert look_at_experiment(experiment_id=holdback.pk).action == "halt"
+    assert gain_of(holdback).stored == "the experiment is not healthy"
+    assert not Alert.objects.filter(project=shop.project, event="holdback_lost").exists()
+    assert holdbacks(shop, state="running").exists()  # it moves nothing, its own end included
 
 
 def test_an_approved_proposal_restores_the_former_champion(shop):
