@@ -19,7 +19,7 @@ from experiments.actions.measure_drift import measure_drift_if_due
 from experiments.actions.measure_holdout import measure_holdout
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
-from experiments.actions.retrain_if_due import retrain_if_due
+from experiments.actions.retrain_if_due import is_retraining_due, retrain_if_due
 from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
 from experiments.ingest.spill import STREAM, drain
@@ -123,16 +123,16 @@ def _refresh(surface: Surface) -> None:
 
 @shared_task
 def retrain_due_surfaces() -> None:
-    """Queue the runs that the schedule asks for, and ask to send on what passed its gate.
+    """Ask for the runs of the schedule, and to send on what passed its gate.
 
-    One message per surface that has something waiting, as looks do: to ask web processes about a
-    version takes seconds, and no surface waits for another's.
+    One message per surface that has something due, as looks do: to ask web processes about a version
+    takes seconds, to freeze a large log minutes, and no surface waits for another's.
     """
     waiting = (ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.SHADOW)
     surfaces = Surface.objects.filter(versions__alias__in=waiting).distinct()
     for_each(surfaces, _send_advance, work="due challenger")
     scheduled = Surface.objects.exclude(retrain_algorithm="")
-    for_each(scheduled, _retrain, work="retrain")
+    for_each(scheduled, _send_retrain, work="due retrain")
 
 
 def _send_advance(surface: Surface) -> None:
@@ -145,13 +145,28 @@ def advance_surface(surface_id: int) -> None:
     for_each(Surface.objects.filter(pk=surface_id), _advance, work="challenger")
 
 
+def _send_retrain(surface: Surface) -> None:
+    if is_retraining_due(surface, _pause_of(surface)):
+        send(retrain_scheduled_surface.name, surface.pk)
+
+
+@shared_task
+def retrain_scheduled_surface(surface_id: int) -> None:
+    """Queue the run that one surface's schedule asks for; asked twice, it queues one."""
+    scheduled = Surface.objects.filter(pk=surface_id).exclude(retrain_algorithm="")
+    for_each(scheduled, _retrain, work="retrain")
+
+
 def _advance(surface: Surface) -> None:
     advance_challenger(surface=surface)
 
 
 def _retrain(surface: Surface) -> None:
-    pause = timedelta(seconds=surface.retrain_every_seconds)
-    retrain_if_due(surface=surface, trigger="schedule", pause=pause)
+    retrain_if_due(surface=surface, trigger="schedule", pause=_pause_of(surface))
+
+
+def _pause_of(surface: Surface) -> timedelta:
+    return timedelta(seconds=surface.retrain_every_seconds)
 
 
 @shared_task

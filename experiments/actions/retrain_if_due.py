@@ -18,6 +18,8 @@ from inference.actions.queue_training import CannotTrainError
 from inference.models import Surface
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from inference.models import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -52,8 +54,18 @@ def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> Train
     return run
 
 
+def is_retraining_due(surface: Surface, pause: timedelta) -> bool:
+    """Whether a surface could be claimed now."""
+    return _due(surface, pause).exists()
+
+
 def _claim(surface: Surface, pause: timedelta) -> bool:
-    """Take the surface for a while; the database's clock decides, and ignores a time in its future."""
+    """Take the surface for a while."""
+    return bool(_due(surface, pause).update(retraining_until=Now() + CLAIM))
+
+
+def _due(surface: Surface, pause: timedelta) -> QuerySet[Surface]:
+    """Return the surface if it is due, by the database's clock; a time in its future is ignored."""
     free = Q(retraining_until__isnull=True) | Q(retraining_until__lt=Now())
     far_ahead = Q(retraining_until__gt=Now() + CLAIM + CLOCK_ERROR)
     due = (
@@ -61,10 +73,4 @@ def _claim(surface: Surface, pause: timedelta) -> bool:
         | Q(last_retrained_at__lte=Now() - pause)
         | Q(last_retrained_at__gt=Now() + CLOCK_ERROR)
     )
-    claimed = (
-        Surface.objects.filter(pk=surface.pk)
-        .filter(due)
-        .filter(free | far_ahead)
-        .update(retraining_until=Now() + CLAIM)
-    )
-    return bool(claimed)
+    return Surface.objects.filter(pk=surface.pk).filter(due).filter(free | far_ahead)

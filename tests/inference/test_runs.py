@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.tasks import retrain_due_surfaces
+from experiments.tasks import retrain_scheduled_surface
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.models import Surface, TrainingRun
@@ -87,14 +87,13 @@ def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
     assert learner.versions.champions().get() == champion
 
 
-@pytest.mark.usefixtures("empty_schedule")
 def test_the_schedule_skips_what_has_not_changed(learner):
     train(learner, "popularity")
     Surface.objects.filter(pk=learner.pk).update(retrain_algorithm="popularity")
-    retrain_due_surfaces()
+    retrain_scheduled_surface(learner.pk)
     last = learner.training_runs.first()
     assert (last.state, last.trigger) == (TrainingRun.State.SKIPPED, "schedule")
-    retrain_due_surfaces()
+    retrain_scheduled_surface(learner.pk)
     assert learner.training_runs.first() == last
 
 

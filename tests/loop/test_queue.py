@@ -28,7 +28,7 @@ from experiments.programme.queue import read_queue
 from experiments.programme.start_conditions import find_obstacle
 from experiments.stats.policy import Policy
 from experiments.tasks import advance_surface, retrain_due_surfaces
-from inference.models import ModelVersion, Snapshot
+from inference.models import ModelVersion, Snapshot, Surface
 from tests.support import builders
 from tests.support.broker import lose_messages, messages
 
@@ -283,6 +283,13 @@ def test_each_surface_is_advanced_by_a_message_of_its_own(shop):
     builders.make_version(shop.surface, TASTE, algorithm="ease")
     retrain_due_surfaces()
     assert messages("default") == [[shop.surface.pk]]
+    lose_messages()
+    Surface.objects.filter(pk=shop.surface.pk).update(retrain_algorithm="popularity")
+    retrain_due_surfaces()
+    assert messages("default") == [[shop.surface.pk]] * 2  # to send on, and to retrain
+    Surface.objects.filter(pk=shop.surface.pk).update(last_retrained_at=timezone.now())
+    retrain_due_surfaces()
+    assert messages("default") == [[shop.surface.pk]] * 3  # it was retrained a moment ago
     for _ in range(2):  # it may come twice
         advance_surface(shop.surface.pk)
     assert shop.surface.experiments.get().state == Experiment.State.RUNNING

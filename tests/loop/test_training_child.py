@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from experiments.actions.retrain_if_due import CLAIM, retrain_if_due
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.tasks import retrain_due_surfaces
+from experiments.tasks import retrain_scheduled_surface
 from inference.actions import train_in_child
 from inference.actions.train_in_child import MAX_ATTEMPTS, claim_training, stop_child
 from inference.models import Surface, TrainingRun
@@ -95,26 +95,24 @@ def test_a_run_is_claimed_once(learner):
     assert claim_training(run.pk) is None
 
 
-@pytest.mark.usefixtures("empty_schedule")
 @pytest.mark.parametrize("state", ["failed", "cancelled", "skipped"])
 def test_the_schedule_trains_again_after_a_run_that_came_to_no_answer(learner, state):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state=state)
     Surface.objects.filter(pk=learner.pk).update(retrain_algorithm="popularity")
-    retrain_due_surfaces()
+    retrain_scheduled_surface(learner.pk)
     last = learner.training_runs.first()
     assert last != first
     assert (last.state, last.trigger) == (TrainingRun.State.QUEUED, "schedule")
 
 
-@pytest.mark.usefixtures("empty_schedule")
 def test_the_schedule_trains_again_with_other_parameters(learner):
     first = queue(learner)
     TrainingRun.objects.filter(pk=first.pk).update(state="passed")
     Surface.objects.filter(pk=learner.pk).update(
         retrain_algorithm="popularity", retrain_params={"half_life_days": 30.0}
     )
-    retrain_due_surfaces()
+    retrain_scheduled_surface(learner.pk)
     assert learner.training_runs.first().state == TrainingRun.State.QUEUED
 
 
