@@ -75,9 +75,9 @@ def test_long_texts_are_cut_and_an_unknown_event_is_refused(project):
 
 def test_old_alerts_are_deleted_unless_they_wait_to_be_delivered(project):
     now = builders.now()
-    ages = {"young": 80, "old": 91, "waiting": 91}
+    ages = {"young": 80, "old": 91, "waiting": 91, "once": 91}
     for subject, days in ages.items():
-        record(project, subject=subject)
+        record(project, subject=subject, dedupe_key="drift" if subject == "once" else "")
         at = now - timedelta(days=days)
         Alert.objects.filter(project=project, subject=subject).update(created_at=at, fanned_out_at=at)
     hook = alerts.subscribe(project, "https://hooks.example/bakeoff")
@@ -86,9 +86,12 @@ def test_old_alerts_are_deleted_unless_they_wait_to_be_delivered(project):
     )
     maintain_partitions(now)
     subjects = Alert.objects.filter(project=project).values_list("subject", flat=True)
-    assert set(subjects) == {"young", "waiting"}
+    assert set(subjects) == {"young", "waiting", "once"}
     project.retention_days = 30
     project.save()
+    maintain_partitions(now)
+    assert set(subjects.all()) == {"waiting", "once"}
+    resolve_alerts("drift", project_ids=[project.pk])
     maintain_partitions(now)
     assert set(subjects.all()) == {"waiting"}
     hook.delete()
