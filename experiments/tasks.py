@@ -24,6 +24,7 @@ from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment
+from experiments.programme.refits import surfaces_with_refits
 from inference.cache import cache_client
 from inference.isolation import for_each
 from inference.models import ModelVersion, Surface
@@ -129,8 +130,8 @@ def retrain_due_surfaces() -> None:
     takes seconds, to freeze a large log minutes, and no surface waits for another's.
     """
     waiting = (ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.SHADOW)
-    surfaces = Surface.objects.filter(versions__alias__in=waiting).distinct()
-    for_each(surfaces, _send_advance, work="due challenger")
+    surfaces = Surface.objects.filter(versions__alias__in=waiting) | surfaces_with_refits()
+    for_each(surfaces.distinct(), _send_advance, work="due challenger")
     scheduled = Surface.objects.exclude(retrain_algorithm="")
     for_each(scheduled, _send_retrain, work="due retrain")
 

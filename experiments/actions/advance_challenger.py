@@ -12,6 +12,7 @@ from experiments.actions.define_experiment import define_experiment
 from experiments.actions.draft_test import draft_test
 from experiments.actions.edit_draft import discard_draft
 from experiments.actions.promote_version import promote_version
+from experiments.actions.refresh_champion import refresh_champion
 from experiments.actions.shadow_version import shadow_version
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.tidy_queue import tidy_queue
@@ -35,6 +36,8 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
     """Advance the first challenger of the queue; return its experiment if one was started."""
     if surface.shadow_first:
         _judge_shadow(surface)
+    if refresh_champion(surface):  # before a newer version that did not pass supersedes it
+        return None
     tidy_queue(surface)
     following = _next_version(surface)
     if following is None:

@@ -10,8 +10,11 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.carry_out import Verdict, check_winner, end_by_verdict
-from experiments.actions.promote_version import confirm_champion, make_champion
+from experiments.actions.promote_version import check_place_of, confirm_champion, make_champion
+from experiments.actions.refresh_champion import refit_evidence
+from experiments.actions.tidy_queue import leave_queue
 from experiments.models import Approval, Decision, Experiment, Proposal
+from experiments.programme.queue_types import LeftQueue
 from inference.actions.check_servable import check_servable
 from inference.actions.move_champion import CannotPromoteError
 
@@ -79,6 +82,9 @@ def decline_proposal(*, proposal: Proposal, by: str, reason: str = "", actor: st
                 experiment=locked.experiment, verdict=verdict, by=actor, answered={}
             )
         else:
+            if locked.kind == Proposal.Kind.SHIP and locked.version is not None:
+                # A refit: else the next turn would propose it anew.
+                leave_queue(locked.version, cause=LeftQueue.DROPPED, by=actor, reason=words)
             _audit(locked, actor, "decline", reason)
     if decision is not None:
         confirm_champion(decision)
@@ -127,7 +133,8 @@ def _carry_out(proposal: Proposal, by: str) -> None:
 def _ship(proposal: Proposal, by: str) -> None:
     experiment = proposal.experiment
     if experiment is None:
-        raise CannotDecideError(f"proposal {proposal.pk} names no experiment.")
+        _ship_refit(proposal, by)
+        return
     experiment.refresh_from_db()
     verdict = Verdict(
         action=Decision.Action.SHIP,
@@ -140,6 +147,27 @@ def _ship(proposal: Proposal, by: str) -> None:
     with transaction.atomic():
         _close(_lock_both(proposal))
         decision = end_by_verdict(experiment=experiment, verdict=verdict, by=by, answered=answered)
+    confirm_champion(decision)
+
+
+def _ship_refit(proposal: Proposal, by: str) -> None:
+    version = proposal.version
+    if version is None:
+        raise CannotDecideError(f"proposal {proposal.pk} names no version.")
+    check_place_of(version)  # a test that runs compares the champion: the proposal waits for its end
+    answered = check_servable(version)
+    reason = f"{proposal.reason} (approved by {', '.join(_names(proposal))})"
+    with transaction.atomic():
+        _close(_lock_both(proposal))
+        check_place_of(version)
+        champion = proposal.surface.versions.champions().first()
+        decision = make_champion(
+            version=version,
+            by=by,
+            reason=reason,
+            answered=answered,
+            evidence=refit_evidence(version, champion),
+        )
     confirm_champion(decision)
 
 

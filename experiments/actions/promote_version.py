@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -46,9 +47,21 @@ def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
 
 
 def make_champion(
-    *, version: ModelVersion, by: str, reason: str, answered: Mapping[str, float]
+    *,
+    version: ModelVersion,
+    by: str,
+    reason: str,
+    answered: Mapping[str, float],
+    evidence: Mapping[str, object] = MappingProxyType({}),
 ) -> Decision:
     """Move the champion and record it, inside the caller's transaction.
+
+    Args:
+        version: the new champion.
+        by: who moves it.
+        reason: in words.
+        answered: milliseconds per web process, from `check_servable`.
+        evidence: what else the decision keeps.
 
     Raises:
         CannotPromoteError: it is the champion already.
@@ -64,7 +77,7 @@ def make_champion(
             created_by=by,
             promoted=version,
             replaced=replaced,
-            evidence=promotion_evidence(version, answered),
+            evidence={**promotion_evidence(version, answered), **evidence},
         )
     )
 

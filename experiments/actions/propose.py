@@ -118,6 +118,18 @@ def withdraw_proposals(experiment: Experiment, *, reason: str, variant: str = ""
     return open_now.update(state=Proposal.State.WITHDRAWN, outcome=reason, decided_at=timezone.now())
 
 
+def withdraw_refits(surface: Surface, *, but: ModelVersion) -> int:
+    """Take proposals of older refits back, inside the caller's transaction; return how many."""
+    open_now = Proposal.objects.open_now().filter(
+        surface=surface, kind=Proposal.Kind.SHIP, experiment=None
+    )
+    return open_now.exclude(version=but).update(
+        state=Proposal.State.WITHDRAWN,
+        outcome=f"superseded by {but.label}",
+        decided_at=timezone.now(),
+    )
+
+
 def _tell(proposal: Proposal) -> None:
     project, experiment = proposal.project, proposal.experiment
     target = proposal.version.label if proposal.version is not None else proposal.variant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from experiments.programme.tested_version import last_tested_version
 from experiments.training_data.examples import examples_of
 from experiments.training_data.interactions import answers_of, likes_of
 from inference.actions.queue_training import queue_training
@@ -38,4 +39,5 @@ def retrain_surface(
         params=params,
         answers=None if classifies else answers_of(surface),
         skip_unchanged=skip_unchanged,
+        tested_version=last_tested_version(surface),
     )

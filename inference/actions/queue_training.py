@@ -18,6 +18,7 @@ from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from inference.models import ModelVersion
 
 MAX_TRIGGER = 32  # as the column is wide
 
@@ -35,6 +36,7 @@ def queue_training(
     params: Mapping[str, Any] | None = None,
     answers: Answers | None = None,
     skip_unchanged: bool = False,
+    tested_version: ModelVersion | None = None,
 ) -> TrainingRun:
     """Freeze the rows and queue a run on them.
 
@@ -47,6 +49,7 @@ def queue_training(
         answers: what was served with exploration, to judge by off-policy.
         skip_unchanged: record a skipped run when the last one that came to an answer had the same
             snapshot and parameters.
+        tested_version: what the result is compared with, where it is a refit of the champion.
 
     Raises:
         CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
@@ -57,6 +60,7 @@ def queue_training(
         algorithm=algorithm,
         trigger=trigger,
         params=dict(params or {}),
+        tested_version=tested_version,
         notes=list(rows.notes),
         snapshot=_freeze(surface, rows),
         answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,

@@ -157,7 +157,7 @@ def judge(
     draws = rng.integers(units, size=(REPLICATES, units))
     rows = {metric: _row(metric, rival, seeds, draws) for metric in seeds[0].per_unit}
     rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
-    reasons = _cost_reasons(serving, rule)
+    reasons = cost_reasons(serving, rule)
     if rival is not None:
         reasons = _reasons(rival, seeds, rows, rule) + reasons
     rows["latency_p95_ms"] = {"challenger": serving.latency_p95_ms}
@@ -234,7 +234,8 @@ def _reasons(
     return reasons
 
 
-def _cost_reasons(serving: Serving, rule: GateRule) -> list[str]:
+def cost_reasons(serving: Serving, rule: GateRule) -> list[str]:
+    """Return why an artifact costs too much to serve; empty when it does not."""
     reasons = []
     if serving.latency_p95_ms > rule.most_latency_ms:
         reasons.append(

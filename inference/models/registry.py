@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from bakeoff.accounts.readable_times import times_are_readable
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Snapshot(models.Model):
@@ -93,6 +96,18 @@ class ModelVersion(models.Model):
     def recipe(self) -> str:
         """The name of what was trained: a compressed version is made from its parent's."""
         return self.parent.recipe if self.parent is not None else self.algorithm
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """Its algorithm, and those of what it was compressed from."""
+        return (self.algorithm, *(self.parent.lineage if self.parent is not None else ()))
+
+    @property
+    def learnt_until(self) -> datetime | None:
+        """When its training data end; None of what was registered from outside."""
+        if self.snapshot is None:
+            return None
+        return self.snapshot.watermark or self.snapshot.created_at
 
     @property
     def passed_gate(self) -> bool:
@@ -182,6 +197,14 @@ class TrainingRun(models.Model):
     params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
     compresses = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.SET_NULL, related_name="compressions"
+    )
+    tested_version = models.ForeignKey(
+        ModelVersion,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="What a refit of the champion is compared with: the last that won a test.",
     )
     snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.PROTECT)
     answers = models.ForeignKey(

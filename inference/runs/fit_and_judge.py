@@ -16,6 +16,7 @@ from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
 from inference.runs.ranking_leaks import check_ranking_leaks
 from inference.runs.ranking_run import Catalogue, RankingRun
 from inference.runs.ranking_views import notes_on_ranking_data, ranking_views
+from inference.runs.refits import add_refit, compare_rankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
 from inference.serving.artifact import artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
@@ -67,18 +68,22 @@ def fit_and_judge(
     seeds = _judge_seeds(run, log, progress)
     draft = _fit_on_all(run, progress)
     digest = save_artifact(plan.place.artifacts, draft)
-    gate = judge(
+    serving = _measure_serving(run, digest)
+    recipes = judge(
         _rival(run, champion),
         [seed.scores for seed in seeds],
-        _measure_serving(run, digest),
+        serving,
         run.gate_rule,
         random_seed=plan.seed,
         about={"checks": checks, **ranking_views(run, seeds[0], champion)},
     )
-    _require_finite(gate)
-    gate = _refuse_lower_value(gate, seeds[0].off_policy)
+    _require_finite(recipes)
+    gate = _refuse_lower_value(recipes, seeds[0].off_policy)
     gate = apply_findings(gate, _findings(run, draft, seeds))
     gate = replace(gate, about={**gate.about, "notes": notes_on_ranking_data(run)})
+    if plan.tested is not None:
+        tested = compare_rankings(plan, plan.tested, run, seeds)
+        gate = add_refit(gate, recipes, tested, plan.tested, serving)
     return RunResult(artifact_sha256=digest, gate=gate)
 
 

@@ -19,6 +19,7 @@ from inference.runs.label_leaks import check_label_leaks
 from inference.runs.label_run import JudgedLabels, LabelRun
 from inference.runs.label_views import label_views
 from inference.runs.outcome import RunPlan, RunProgress, RunResult
+from inference.runs.refits import add_refit, compare_labels
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
 from inference.serving.artifact import artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
@@ -55,15 +56,19 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
     draft, exported = _fit_on_all(run, progress) if run.algorithm.refits else (draft, seeds[-1])
     draft = replace(draft, about={**draft.about, **plan.about})
     digest = save_artifact(plan.place.artifacts, draft)
-    gate = judge(
+    serving = _measure_serving(run, digest)
+    recipes = judge(
         rival,
         [seed.scores for seed in seeds],
-        _measure_serving(run, digest),
+        serving,
         plan.rule,
         random_seed=plan.seed,
         about={"checks": checks, **label_views(run, seeds[0], prior, draft)},
     )
-    gate = apply_findings(gate, _findings(run, rival, seeds, exported))
+    gate = apply_findings(recipes, _findings(run, rival, seeds, exported))
+    if plan.tested is not None:
+        tested = compare_labels(plan, plan.tested, run, seeds)
+        gate = add_refit(gate, recipes, tested, plan.tested, serving)
     return RunResult(artifact_sha256=digest, gate=gate)
 
 

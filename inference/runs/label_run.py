@@ -19,6 +19,8 @@ from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from inference.classifiers import Classifier
     from inference.evaluation.scores import Scores
     from inference.training.snapshot import Examples
@@ -49,6 +51,7 @@ class LabelRun:
         whole: all of it, as arrays.
         earlier: what is learnt from.
         held_out: what is judged by.
+        later: rows of the examples that are held out.
     """
 
     plan: RunPlan
@@ -56,6 +59,7 @@ class LabelRun:
     whole: LabelledData
     earlier: LabelledData
     held_out: LabelledData
+    later: NDArray[np.int64]
 
     @classmethod
     def of(cls, plan: RunPlan, examples: Examples) -> LabelRun:
@@ -68,7 +72,7 @@ class LabelRun:
         earlier, later = split_examples(examples)
         if len(later) < MIN_JUDGED:
             raise RunError(f"held-out examples == {len(later)}, must be at least {MIN_JUDGED}.")
-        return cls(plan, examples, whole, whole.rows(earlier), whole.rows(later))
+        return cls(plan, examples, whole, whole.rows(earlier), whole.rows(later), later)
 
     @property
     def algorithm(self) -> Classifier:

@@ -67,6 +67,23 @@ class ServedVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class RefitRival:
+    """The version that a refit of the champion must not be worse than.
+
+    Attributes:
+        label: the version's.
+        digest: of its artifact.
+        algorithm: that made it.
+        learnt_until: of its training data, seconds since 1970; None where that is not known.
+    """
+
+    label: str
+    digest: str
+    algorithm: str
+    learnt_until: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """What a run is to do, apart from its data.
 
@@ -76,6 +93,7 @@ class RunPlan:
         rule: the gate's.
         place: where it works.
         served: what serves now, or None.
+        tested: what a refit is compared with; None when the run is no refit of the champion.
         about: what the manifest must say besides: encoder, snapshot.
         seed: of everything random.
     """
@@ -85,6 +103,7 @@ class RunPlan:
     rule: GateRule
     place: Workplace
     served: ServedVersion | None = None
+    tested: RefitRival | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 

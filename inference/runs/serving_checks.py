@@ -101,7 +101,7 @@ def check_served_ranking(
         return Finding(SERVING, f"not judged: {error}")
     if ranker.is_remote:
         return Finding(SERVING, f"not judged: {served.label} is asked elsewhere")
-    ranked = _rank_served(ranker, split, judged, plan.rule.k)
+    ranked = rank_artifact(ranker, split, judged, plan.rule.k)
     unseen = _unseen_likes(served, split, judged)
     rows = [row for row, wanted in enumerate(unseen) if len(wanted)]
     if len(rows) >= MIN_COMPARED:
@@ -126,7 +126,7 @@ def _score(
     return scores.per_unit[plan.rule.primary]
 
 
-def _rank_served(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
+def rank_artifact(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
     """Return its lists in indices of this catalogue; an item that is not in it any more is -1."""
     place = {item_id: i for i, item_id in enumerate(split.item_ids)}
     back = np.array([place.get(item_id, -1) for item_id in ranker.item_ids], dtype=np.int32)

@@ -19,7 +19,7 @@ from inference.encoders.item_vectors import (
 from inference.evaluation.gate import GateRule
 from inference.models import Item
 from inference.runs.off_policy_view import Log
-from inference.runs.outcome import Recipe, RunPlan, ServedVersion, Workplace
+from inference.runs.outcome import Recipe, RefitRival, RunPlan, ServedVersion, Workplace
 from inference.runs.ranking_run import Catalogue
 from inference.training.snapshot import (
     Answers,
@@ -90,6 +90,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
             device=os.environ.get("BAKEOFF_DEVICE") or "auto",
         ),
         served=_served(champion, classifies=classifies) if champion and trains else None,
+        tested=_tested(run, champion) if champion and trains else None,
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
     )
 
@@ -106,6 +107,17 @@ def _served(champion: ModelVersion, *, classifies: bool) -> ServedVersion:
                 else read_snapshot(folder, digest, Likes)
             )
     return ServedVersion(champion.label, champion.artifact_sha256, champion.recipe, seen)
+
+
+def _tested(run: TrainingRun, champion: ModelVersion) -> RefitRival | None:
+    """Return what a refit of the champion is compared with; None when the run is no refit."""
+    tested = run.tested_version
+    if tested is None or (run.algorithm, run.params) != (champion.recipe, champion.params):
+        return None
+    end = tested.learnt_until
+    return RefitRival(
+        tested.label, tested.artifact_sha256, tested.recipe, end.timestamp() if end else None
+    )
 
 
 def rows_of(run: TrainingRun, kind: type[Rows]) -> Rows:
