@@ -118,5 +118,5 @@ def _year(surface: Surface, now: datetime) -> YearFigures:
         shipped=counts["shipped"],
         rolled_back=counts["rolled_back"],
         breaker_trips=counts["trips"],
-        refreshed=decisions.filter(evidence__has_key="refresh").count(),
+        refreshed=decisions.filter(evidence__has_key="refit").count(),
     )
