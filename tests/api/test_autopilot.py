@@ -105,6 +105,31 @@ def test_a_person_conducts_the_ramp(call, shop):
     assert call("POST", "/ramp/roll-back", {"reason": "complaints"}).json()["year"]["rolled_back"] == 1
 
 
+@pytest.mark.parametrize(
+    ("step", "status"),
+    [
+        ({"after_seconds": 60, "allocation": 0.5}, 201),
+        ({"after_seconds": 0, "allocation": 0.5, "units": 400, "harm": "errors_times_10"}, 201),
+        ({"after_seconds": 0, "allocation": 0.5}, 422),
+        ({"after_seconds": 0, "allocation": 0.5, "units": 400}, 422),
+        ({"after_seconds": 0, "allocation": 0.5, "units": -1, "harm": "errors_times_10"}, 400),
+    ],
+)
+def test_people_define_ramps_by_the_clock_or_by_evidence(lane, shop, step, status):
+    body = {
+        "key": "trial", "surface": "home-feed", "allocation": 0.1, "ramp": [step],
+        "metrics": [{"metric": "clicks"}],
+        "variants": [
+            {"key": "a", "model": "popularity@1", "weight": 0.5, "is_control": True},
+            {"key": "b", "model": "popularity@1", "weight": 0.5},
+        ],
+    }  # fmt: skip
+    answer = lane.post("/v1/experiments", body, shop.secret)
+    assert answer.status_code == status, answer.text
+    if status == 201:
+        assert answer.json()["ramp"] == [step]
+
+
 def person_key(shop, name):
     return make_key(project=shop.project, draft=KeyDraft("sk", f"a key of {name}"), by=name)[1]
 

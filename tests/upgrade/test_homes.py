@@ -150,13 +150,13 @@ def test_renamed_columns_hold_what_the_old_ones_held(old, migrated):
 
 def test_surfaces_go_on_with_the_metric_of_their_newest_automatic_experiment(old, migrated):
     with psycopg.connect(old.database) as connection:
-        kept = connection.execute(
+        primary_metrics = connection.execute(
             """SELECT s.key, m.key FROM experiments_programme AS p
             JOIN inference_surface AS s ON s.id = p.surface_id
             JOIN experiments_metric AS m ON m.id = p.primary_metric_id"""
         ).fetchall()
     # In the two older ones people started all experiments.
-    assert kept == ([("home-feed", "clicks")] if old.folder.name == "home_091b158" else [])
+    assert primary_metrics == ([("home-feed", "clicks")] if old.folder.name == "home_091b158" else [])
 
 
 def test_what_was_hashed_is_recomputed_by_this_version(old, migrated):

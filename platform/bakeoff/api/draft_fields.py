@@ -40,6 +40,11 @@ def draft_fields(surface: Surface, sent: dict[str, Any]) -> dict[str, Any]:
             )
             for m in fields["metrics"]
         ]
+    if "ramp" in fields:
+        fields["ramp"] = [
+            {name: value for name, value in step.items() if value is not None}
+            for step in fields["ramp"]
+        ]
     if "layer" in fields:
         fields["layer"] = _layer(surface.project, fields["layer"])
     return fields

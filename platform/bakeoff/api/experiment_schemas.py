@@ -43,10 +43,16 @@ class PrerequisiteIn(RequestSchema):
 
 
 class RampStepIn(RequestSchema):
-    """A share of the traffic, from some time after the start on."""
+    """A share of the traffic: from some time after the start on, or by evidence.
 
-    after_seconds: float = Field(gt=0, le=31_536_000)
+    With `units` and `harm` it is taken when so many units came into the treatment during the step
+    before, and `after_seconds` have passed since that began.
+    """
+
+    after_seconds: float = Field(ge=0, le=31_536_000)
     allocation: float = Field(gt=0, le=1)
+    units: int | None = Field(None, ge=0)
+    harm: str | None = Field(None, max_length=40)
 
 
 class ExperimentIn(RequestSchema):
