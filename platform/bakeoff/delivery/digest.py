@@ -16,6 +16,7 @@ from bakeoff.alerts.pages import alerts_path
 from bakeoff.delivery.wording import event_title
 from experiments.models import Decision, Experiment
 from experiments.models.proposal import Proposal
+from experiments.reports.holdback_gain import running_gains
 from inference.models import ModelVersion
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def _waiting(project: Project) -> list[str]:
             f"needs a decision: {one.kind} on {one.surface.key}. {one.reason}"[:300]
             for one in proposals.select_related("surface")
         ),
-        *(f"running: {one.title}" for one in running),
+        *(f"running: {one.title}" for one in running.tests()),
+        *(f"{one.purpose}: {one.title}: {gain.stored}" for one, gain in running_gains(running)),
         *(f"challenger: {one.label} of {one.surface.key}" for one in challengers.order_by("pk")),
     ]
 
