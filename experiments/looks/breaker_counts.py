@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from experiments.kinds import Direction
-    from experiments.metrics.spec import MetricSpec
     from experiments.models import Epoch, Experiment
 
 LATENCY = "slate.latency"
@@ -105,10 +104,13 @@ def watched_metrics(experiment: Experiment, metrics: Sequence[ExperimentMetric])
     return {metric.metric_id for metric in metrics if is_watched(metric)}
 
 
-def latency_cap(experiment: Experiment) -> float | None:
-    """Milliseconds beyond which a latency counts as slow; None where nothing was served before."""
+def latency_cap(experiment: Experiment, metric: ExperimentMetric) -> float | None:
+    """Milliseconds beyond which a latency counts as slow; None where nothing was served before.
+
+    Ten medians, or ten times what nobody notices where the median is less than that.
+    """
     median = experiment.latency_before.get("median_ms", 0.0)
-    return CAP_MEDIANS * median if median > 0 else None
+    return CAP_MEDIANS * max(median, metric.margin_floor) if median > 0 else None
 
 
 def place_bets(cursor: CursorWrapper, experiment: Experiment, metric: ExperimentMetric) -> None:
@@ -119,7 +121,7 @@ def place_bets(cursor: CursorWrapper, experiment: Experiment, metric: Experiment
         {
             "experiment": experiment.pk,
             "metric": metric.metric_id,
-            "cap": latency_cap(experiment) if is_latency else None,
+            "cap": latency_cap(experiment, metric) if is_latency else None,
             "bins": BINS,
         },
     )
@@ -144,7 +146,7 @@ def read_tests(experiment: Experiment) -> list[BreakerTest]:
         (arm, metric, about)
         for arm in arms
         for metric in watched
-        for about in _tests_of(experiment, spec_of(metric, experiment))
+        for about in _tests_of(experiment, metric)
     ]
     if not pending or not watched_metrics(experiment, watched):
         return []
@@ -161,11 +163,11 @@ def read_tests(experiment: Experiment) -> list[BreakerTest]:
     ]
 
 
-def _tests_of(experiment: Experiment, spec: MetricSpec) -> list[str]:
-    if spec.event != LATENCY:
+def _tests_of(experiment: Experiment, metric: ExperimentMetric) -> list[str]:
+    if spec_of(metric, experiment).event != LATENCY:
         return ["event"]
     # Every answer has a latency: that there is one says nothing, so there is no test without a cap.
-    return ["latency", "slow"] if latency_cap(experiment) is not None else []
+    return ["latency", "slow"] if latency_cap(experiment, metric) is not None else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +244,13 @@ def _latency(
         for side in (treated, controlled):
             side[-2] += side.pop()
         events.append(BinnedCounts(epoch, share, tuple(treated), tuple(controlled)))
-    cap = latency_cap(experiment)
+    cap, mean = latency_cap(experiment, metric), experiment.latency_before["mean_ms"]
     assert cap is not None  # noqa: S101  there is no such test without one
     log_e = log_e_bounded(
         events,
         upper_ends=[(place + 1) / BINS for place in range(BINS)],
-        centre=min(experiment.latency_before["mean_ms"] / cap, 1.0),
-        margin=margin,
+        centre=min(mean / cap, 1.0),
+        margin=margin + metric.margin_floor / mean,
         harm=harm,
     )
     return events, log_e

@@ -91,7 +91,9 @@ def judge_noninferiority(
     return NonInferiority(margin, bound, (good + margin) / effect.se, bound >= -margin)
 
 
-def evaluate_harm(effect: Effect, *, direction: Direction, units: int, policy: Policy) -> HarmTest:
+def evaluate_harm(
+    effect: Effect, *, direction: Direction, units: int, policy: Policy, accepted: float = 0.0
+) -> HarmTest:
     """Hold a guardrail against no harm: that may be done after every batch, for ever.
 
     Args:
@@ -99,8 +101,10 @@ def evaluate_harm(effect: Effect, *, direction: Direction, units: int, policy: P
         direction: which change is good.
         units: complete units of all variants, at least 1.
         policy: level and planned units.
+        accepted: loss in the metric's unit that is no harm: a better model may take a little longer.
     """
     good = effect.z if direction == "increase" else -effect.z
+    good += accepted / effect.se if accepted else 0.0
     width = half_width_in_se_one_sided(units, alpha=policy.alpha, planned_n=policy.planned_units)
     p_value = one_sided_p_value(-good, units, alpha=policy.alpha, planned_n=policy.planned_units)
     return HarmTest(good <= -width, effect.of_statistic(width), p_value, policy.alpha)

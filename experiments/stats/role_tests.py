@@ -164,8 +164,14 @@ def _test_guardrail(ground: Ground, metric: MetricInput, effect: Effect) -> _Int
     open: nobody tests a guardrail for being better.
     """
     up = metric.direction == "increase"
+    # A floor says which loss is no harm at all; a margin alone says which must be excluded to ship.
+    floor = metric.margin_floor
     harm = evaluate_harm(
-        effect, direction=metric.direction, units=max(ground.units, 1), policy=ground.policy
+        effect,
+        direction=metric.direction,
+        units=max(ground.units, 1),
+        policy=ground.policy,
+        accepted=metric.margin * abs(effect.control) + floor if floor else 0.0,
     )
     critical = ground.outcome.critical if ground.outcome else harm.width
     safety = judge_noninferiority(

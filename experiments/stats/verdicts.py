@@ -74,13 +74,16 @@ def judge_treatment(
     if outcome is not None and not too_few and (evidence.direction > 0 or remembered):
         obstacle = _obstacle(inputs, evidence, outcome, comparisons)
         if obstacle:
-            return TreatmentVerdict("keep_running", obstacle, crossed=True)
+            # A guardrail that is not shown to be safe by the end of the overrun never will be.
+            over = _why_ended(inputs, None, obstacle) if " guardrail " in obstacle else ""
+            action: Action = "stop_inconclusive" if over else "keep_running"
+            return TreatmentVerdict(action, over or obstacle, crossed=True)
         return TreatmentVerdict("ship", f"better: {outcome.summary}", crossed=True)
     reason = too_few or (outcome.summary if outcome else "")
     if bet := better_bet(inputs, evidence, comparisons):
         return TreatmentVerdict("ship", bet, crossed=remembered)
     ended = _why_ended(inputs, outcome, reason)
-    action: Action = "stop_inconclusive" if ended else "keep_running"
+    action = "stop_inconclusive" if ended else "keep_running"
     return TreatmentVerdict(action, ended or reason, crossed=remembered)
 
 

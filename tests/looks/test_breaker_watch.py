@@ -139,7 +139,7 @@ def test_latency_is_measured_by_the_champions_of_before(shop):
     experiment = run(shop)
     assert experiment.latency_before == {"median_ms": 10.0, "mean_ms": 10.0}
     visit(shop, experiment, "control", 60, latency=10.0)
-    visit(shop, experiment, "treatment", 60, latency=1_000.0)
+    visit(shop, experiment, "treatment", 60, latency=9_000.0)
     decision = watch(experiment)
     assert decision.reason.startswith("breaker: 'serving-latency' is worse in 60 users")
     places = set(

@@ -84,3 +84,34 @@ def test_a_policy_of_before_hashes_as_it_did():
 def test_wrong_values_are_refused(wrong):
     with pytest.raises(PolicyError, match=next(iter(wrong))):
         Policy.parse(wrong)
+
+
+def latency(
+    control: float, treatment: float, n: int = 2_000, *, floor: float = 0.0, units: int = 20_000
+):
+    """A look at a better primary, with a guardrail on milliseconds whose spread is a fifth of its mean."""
+    rng = np.random.default_rng(6)
+    sides = {
+        name: Totals.of((mean * (1 + 0.2 * rng.standard_normal(n))).tolist())
+        for name, mean in (("control", control), ("treatment", treatment))
+    }
+    guard = metric_input(
+        sides, key="latency", kind="mean", role="guardrail", direction="decrease", margin=0.2,
+        margin_floor=floor,
+    )  # fmt: skip
+    policy = Policy.parse({"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "planned_units": units})
+    return take_look(look_input(metric_input(_sides(1000, 1400, 10_000)), guard, policy=policy))
+
+
+def test_a_loss_within_the_floor_is_no_harm_and_safe():
+    assert latency(2.0, 4.0).action == "roll_back"
+    assert latency(2.0, 4.0, floor=20.0).action == "ship"
+    assert latency(100.0, 200.0, floor=20.0).action == "roll_back"
+
+
+def test_a_guardrail_that_stays_unsafe_ends_with_the_overrun():
+    """Better, and slower by about the margin: neither safe nor harmed, however long it runs."""
+    assert latency(2.0, 2.41, floor=0.001).action == "keep_running"
+    ended = latency(2.0, 2.41, floor=0.001, units=5_000)
+    assert ended.action == "stop_inconclusive"
+    assert "guardrail 'latency' is not yet shown to be safe" in ended.reason
