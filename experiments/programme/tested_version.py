@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from django.db.models import Exists, OuterRef
 
 from experiments.models import Decision, Experiment
-from inference.models import AliasMove, ModelVersion
 
 if TYPE_CHECKING:
-    from inference.models import Surface
+    from inference.models import ModelVersion, Surface
 
 
 def last_tested_version(surface: Surface) -> ModelVersion | None:
@@ -37,6 +36,8 @@ def last_tested_version(surface: Surface) -> ModelVersion | None:
     )
     if win is not None:
         return win.promoted
-    moves = AliasMove.objects.filter(version__surface=surface, after=ModelVersion.Alias.CHAMPION)
-    first = moves.select_related("version__snapshot").first()
-    return first.version if first is not None else surface.versions.champions().first()
+    moves = Decision.objects.filter(surface=surface, promoted__isnull=False)
+    first = moves.select_related("promoted__snapshot", "replaced__snapshot").last()
+    if first is None:
+        return surface.versions.champions().first()
+    return first.replaced or first.promoted

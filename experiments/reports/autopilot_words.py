@@ -34,6 +34,33 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
     ("held by {person}", gettext_noop("Held by %(person)s")),
     ("the experiment ended: {why}", gettext_noop("The experiment ended: %(why)s")),
     ("the holdback ended", gettext_noop("The holdback ended")),
+    # Refits of the champion
+    (
+        "refit of {version}, not worse than it: {metric} {change} ({interval})",
+        gettext_noop("Refit of %(version)s, not worse: %(metric)s %(change)s (%(interval)s)"),
+    ),
+    (
+        "refit of {version}, better than it: {metric} {change} ({interval})",
+        gettext_noop("Refit of %(version)s, better: %(metric)s %(change)s (%(interval)s)"),
+    ),
+    (
+        "refit of {version}, whatever the comparison: {metric} {change} ({interval})",
+        gettext_noop(
+            "Refit of %(version)s, whatever the comparison: %(metric)s %(change)s (%(interval)s)"
+        ),
+    ),
+    (
+        "refit of {version}, hardly anything is newer than its data: the recipes are alike",
+        gettext_noop("Refit of %(version)s: hardly anything is newer than its data"),
+    ),
+    (
+        "refit, compared with nothing: {reason}",
+        gettext_noop("Refit that was not compared: %(reason)s"),
+    ),
+    (
+        "breaker: refit {version} is undone: {reason}",
+        gettext_noop("Circuit breaker: refit %(version)s was undone: %(reason)s"),
+    ),
     # What the next step of a ramp needs
     ("{duration} at this step", gettext_noop("%(duration)s at this step")),
     ("{duration} since the start", gettext_noop("%(duration)s since the start")),

@@ -19,11 +19,14 @@ from redis.exceptions import RedisError
 
 from experiments.actions.trip_breaker import confirm_trips
 from experiments.actions.watch_experiment import watch_experiment, watched_experiments
+from experiments.actions.watch_refit import watch_refit, watched_refits
+from inference.cache import cache_client
 from inference.isolation import for_each
+from inference.serving.changes import read_unserved
 from inference.supervision import WorkStatus, keep_thread_running
 
 if TYPE_CHECKING:
-    from experiments.models import Experiment
+    from experiments.models import Decision, Experiment
 
 logger = logging.getLogger(__name__)
 # Two kinds of workers: while one is busy with a long roll-up, the other watches the rest.
@@ -59,7 +62,7 @@ def _watch(stopping: threading.Event, status: WorkStatus) -> None:
 
 
 def watch_experiments(pause: timedelta) -> None:
-    """Watch every running experiment that has a breaker; read back trips that nobody has.
+    """Watch every running experiment that has a breaker, and refits; read back trips that nobody has.
 
     Args:
         pause: at least this long after an experiment was watched last.
@@ -70,3 +73,9 @@ def watch_experiments(pause: timedelta) -> None:
         watch_experiment(experiment=experiment, pause=pause)
 
     for_each(watched_experiments(), watch, work="breaker", depends_on=("metrics", "variants"))
+    unserved = read_unserved(cache_client())
+
+    def watch_one_refit(decision: Decision) -> None:
+        watch_refit(decision=decision, unserved=unserved)
+
+    for_each(watched_refits(), watch_one_refit, work="refit")

@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from django.utils import timezone
+from django.template.loader import render_to_string
+from django.utils.translation import override
 
 from experiments.actions.change_queue import hold_challenger
 from experiments.actions.decide_proposal import approve_proposal, decline_proposal
+from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Decision, Experiment, Proposal
+from experiments.programme.refits import refit_reason, refit_view
+from experiments.reports.stored_text import show_stored
 from experiments.tasks import advance_surface, retrain_due_surfaces
-from inference.models import ModelVersion, Snapshot
-from tests.support import builders
+from inference.evaluation.gate import GateRule, Rival, judge
+from inference.evaluation.scores import Scores
+from inference.models import ModelVersion
+from inference.runs.outcome import Recipe, RefitRival, RunPlan, Workplace
+from inference.runs.refits import NO_COST, add_refit, compare_with_tested
+from inference.training_process.inputs import Encoder, plan_of
+from tests.support import builders, learning
 from tests.support.broker import lose_messages, messages
+from tests.support.refits import data_of, make_refit, make_refreshed_shop
 
 TASTE = [1] * 10
-NOW = timezone.now()
 
 
 @pytest.fixture
 def shop(tables):
-    """A shop whose champion learnt from data of 30 days ago, and was never beaten."""
-    shop = builders.make_shop()
-    shop.champion.snapshot = data(shop, days=-30)
-    shop.champion.save()
-    builders.set_programme(shop)
-    return shop
-
-
-def data(shop, days) -> Snapshot:
-    return Snapshot.objects.create(
-        surface=shop.surface,
-        sha256=f"data of day {days}",
-        rows=1,
-        units=1,
-        watermark=NOW + timedelta(days=days),
-    )
-
-
-def make_refit(shop, days=0, *, difference=-0.0001, alias="challenger", **view):
-    """A refit whose nDCG differs so much from the last tested version's, give or take 0.004."""
-    interval = [difference - 0.004, difference + 0.004]
-    row = {"champion": 0.2, "challenger": 0.2 + difference, "difference": difference}
-    version = builders.make_version(shop.surface, TASTE, alias=alias, snapshot=data(shop, days))
-    version.gate["about"] = {
-        "refit": {
-            "tested_version": "popularity@1",
-            "against": "tested_version",
-            "bounds": [],
-            "metric": "ndcg",
-            "units": 500,
-            "rows": {"ndcg": row | {"interval": interval}},
-            "non_inferior": interval[0] > -0.01,
-            "superior": interval[0] > 0,
-            "reasons": [],
-            **view,
-        }
-    }
-    version.save()
-    return version
+    return make_refreshed_shop()
 
 
 def champion(shop) -> ModelVersion:
@@ -119,7 +92,7 @@ def test_always_keeps_the_bounds_of_serving_and_takes_what_the_recipes_refuse(sh
 def test_what_is_no_refit_that_may_pass(shop, why):
     refit = make_refit(
         shop,
-        days=-40 if why == "older" else 0,
+        days=-50 if why == "older" else 0,
         **({"tested_version": "ease@4"} if why == "other test" else {}),
     )
     if why == "params":
@@ -189,3 +162,60 @@ def test_a_refit_that_was_declined_is_not_proposed_again(shop):
     turn(shop)
     assert not Proposal.objects.open_now().filter(surface=shop.surface).exists()
     assert champion(shop) == shop.champion
+
+
+def test_a_month_of_refits_does_not_drift_below_the_last_tested_version(shop):
+    """Thirty nights; each refit is a little worse than the one before, on average by 0.4 %."""
+    builders.set_programme(shop, primary_metric=None)  # those that do not pass are not tested
+    rng = np.random.default_rng(3)
+    rule, units = GateRule(), 1_000
+    rival = RefitRival("popularity@1", "0" * 64, "popularity", 0.0)
+    tested = Scores({name: rng.beta(2, 8, units) for name in ("ndcg", "recall", "hit_rate")})
+    yesterday, yesterdays_value, last_passed = tested, 1.0, shop.champion
+    for night in range(30):
+        worse = 1 - 0.004 * (night + 1)
+        noise = rng.normal(0, 0.002, units)
+        ours = Scores({name: values * worse + noise for name, values in tested.per_unit.items()})
+        plan = RunPlan(Recipe("popularity", {}), None, rule, Workplace(Path()))
+        recipes = judge(Rival("popularity", ours), [ours], NO_COST, rule, random_seed=night)
+        compared = compare_with_tested(plan, rival, tested, [ours])
+        view = add_refit(recipes, recipes, compared, rival, NO_COST).about["refit"]
+        refit = make_refit(shop, days=night - 30, **view)
+        turn(shop)
+        last_passed = refit if view["non_inferior"] else last_passed
+        assert champion(shop) == last_passed  # never older than the last refit that passed
+        if judge(Rival("", yesterday), [ours], NO_COST, rule, random_seed=night).passed:
+            yesterday, yesterdays_value = ours, ours.mean("ndcg") / tested.mean("ndcg")
+    row = refit_view(last_passed)["rows"]["ndcg"]
+    assert row["challenger"] >= (1 - rule.margin) * row["champion"]
+    assert 5 < last_passed.number < 15
+    # Compared with yesterday's, all thirty pass, and the value has sunk by more than twice the margin.
+    assert yesterdays_value < 1 - 2 * rule.margin
+
+
+def test_a_run_of_the_champions_recipe_is_planned_with_the_last_tested_version(tables):
+    surface = learning.make_rated_surface()
+    tested = builders.make_version(
+        surface, [1] * len(learning.ITEMS), alias="champion", params={"half_life_days": 30}
+    )
+    tested.snapshot = data_of(SimpleNamespace(surface=surface), days=-40)
+    tested.save()
+    same, other = ({"half_life_days": 30}, {"half_life_days": 9})
+    run = retrain_surface(surface=surface, algorithm="popularity", trigger="a test", params=same)
+    rival = plan_of(run, Encoder()).tested
+    assert rival is not None
+    assert (rival.label, rival.learnt_until) == ("popularity@1", tested.learnt_until.timestamp())
+    run.params = other
+    assert plan_of(run, Encoder()).tested is None
+
+
+def test_the_page_of_a_run_shows_the_comparison(shop):
+    refit = make_refit(shop)
+    with override("zh-hans"):
+        page = render_to_string(
+            "dashboard/refit.html",
+            {"refit": refit_view(refit), "page": SimpleNamespace(run=SimpleNamespace(version=refit))},
+        )
+        assert "不逊于最近一次通过实验的版本" in page
+        assert "popularity@1" in page
+        assert "不逊于它：ndcg -0.1%" in show_stored(refit_reason(refit))
