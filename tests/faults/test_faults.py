@@ -24,6 +24,7 @@ def test_what_was_acknowledged_is_there_once_and_what_was_queued_gets_done(home,
     assert not report.unexpected, report
     assert report.acknowledged > 500, report
     assert report.kills == 16
+    assert (report.alerts_lost, report.alerts_promised > 10) == (0, True), report
     assert report.runs_queued == 1
     assert report.runs_ended_well == 1, report.runs_ended
     bit = {fault["fault"] for fault in report.faults if fault["spilled"] + fault["refused"]}

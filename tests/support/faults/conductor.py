@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 
 from experiments.ingest.spill import REFUSED
+from tests.support.faults.alerting import AlertsUnderFaults
 from tests.support.faults.clock import Clock
 from tests.support.faults.load import ITEMS, KINDS, Ledger, Load
 from tests.support.faults.platform import LARGE_DISK, SMALL_DISK, PlatformUnderTest
@@ -32,6 +33,7 @@ class Report:
         doubled: there more than once.
         unbidden: there without a promise: the answer was lost on its way, or a retry was.
         faults: in their order, each with the answers during it that were spilled or no promise.
+        alerts_promised: alerts whose recording was acknowledged; lost: those that no receiver ever got.
         runs_queued: trainings that were asked for while the broker lost its messages.
         runs_ended: the state and the message of each.
     """
@@ -47,6 +49,8 @@ class Report:
     kills: int = 0
     seconds: float = 0.0
     faults: list[dict[str, int | str]] = field(default_factory=list)
+    alerts_promised: int = 0
+    alerts_lost: int = 0
     runs_queued: int = 0
     runs_ended: list[tuple[str, str]] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
@@ -141,13 +145,14 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         prepare(platform)
         load = Load(platform.url, platform.public, clients=clients)
         load.start()
-        work = QueuedWork(platform)
+        work, alerts = QueuedWork(platform), AlertsUnderFaults(platform)
         start = time.monotonic()
         rounds = 0
         while not rounds or time.monotonic() - start < seconds:
             for name, kills, act in faults_of(platform, work, pause):
                 time.sleep(pause)
                 spilled, refused = load.ledger.spilled, sum(load.ledger.refused.values())
+                alerts.send()  # its delivery falls into the fault
                 act()
                 platform.wait_until_ready()
                 report.kills += kills
@@ -167,6 +172,9 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         platform.wait_until_drained()
         report.runs_ended, report.runs_queued = work.wait_until_done(), work.runs
         work.wait_until_everybody_beats()
+        received = alerts.wait_until_delivered()
+        report.alerts_promised = len(alerts.promised)
+        report.alerts_lost = len(alerts.promised - received)
         _compare(platform, ledger, report)
     finally:
         platform.close()
