@@ -143,7 +143,7 @@ ONLINE = [
     (["alerts", "resend", "9999999"], 2, "delivery == 9999999, not found"),
     (["alerts", "unsubscribe", "team"], 0, "'team' is deleted"),
     (["alerts", "rotate", "team"], 2, "subscription == 'team', not found"),
-    (["simulate", "--from-events", "nope", "--days", "1"], 2, "metric == 'nope', must be one of ['clicks']"),
+    (["simulate", "--from-events", "nope", "--days", "1"], 2, "metric == 'nope', must be one of ['clicks'"),
 ]  # fmt: skip
 
 
