@@ -2,7 +2,7 @@
 
 A rule that asks for significance of every challenger ships few of them, and loses what the others would
 have brought. A posterior under the project's own prior asks how likely a gain is: of what it ships, a
-part is worse, each by little, and together they are better (docs/statistics/programme.md).
+part may be worse, each by little, while together they gain.
 """
 
 from __future__ import annotations
