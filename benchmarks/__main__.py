@@ -17,6 +17,7 @@ NAMES = (
     "memory",
     "power",
     "statistics",
+    "breaker",
     "scorecard",
     "freshness",
     "refresh",

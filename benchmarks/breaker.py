@@ -1,0 +1,243 @@
+"""The breaker: false trips, and units in the treatment until it trips, beside what no test can beat."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.results import Row, write_result
+from experiments.kinds import Direction
+from experiments.stats.breaker import (
+    ArmCounts,
+    BinnedCounts,
+    log_bound,
+    log_e_bounded,
+    log_e_events,
+    required_events,
+)
+
+ALPHA = 0.001
+PAGE = Path(__file__).parent.parent / "docs" / "statistics" / "breaker.md"
+MARK = "<!-- made by make bench ONLY=breaker -->"
+MAX_EVENTS, MANY_EVENTS, PART = 4_096, 40_000, 200
+SHARES = (0.5, 0.05, 0.01)
+PAIRS: tuple[tuple[float, float], ...] = (
+    (0.0, 0.01), (0.0, 0.1), (0.0, 1.0), (0.001, 0.01), (0.001, 0.1), (0.01, 0.1), (0.01, 0.3),
+    (0.01, 0.9), (0.01, 1.0), (0.1, 0.3), (0.1, 0.9), (0.1, 0.0), (0.1, 0.01), (0.1, 0.05),
+    (0.3, 0.0), (0.3, 0.03), (0.3, 0.1), (0.9, 0.0), (0.9, 0.3),
+)  # fmt: skip
+# Medians and 95th percentiles at half and half that are to be reached: rates, median, 95 %.
+TO_REACH = {(0.0, 1.0): (12, 12), (0.01, 0.9): (13, 22), (0.01, 0.1): (196, 362), (0.3, 0.0): (39, 64),
+            (0.1, 0.0): (117, 183)}  # fmt: skip
+LATENCIES = ((2.0, 85, 113), (10.0, 16, 19))
+
+
+def run(size: str, home: str) -> None:
+    runs = 4_000 if size == "full" else 400
+    rng = np.random.default_rng(16)
+    cells = {(pair, share): _until_trip(*pair, share, runs, rng) for share in SHARES for pair in PAIRS}
+    rows = [
+        Row(
+            f"units in the treatment until the trip, {before:.0%} to {after:.0%}, half and half: {what}",
+            float(np.quantile(cells[(before, after), 0.5], level)),
+            "units",
+            target=f"ours <= {math.ceil(target * (1.03 if size == 'full' else 1.15))}",
+            higher_is_better=False,
+        )
+        for (before, after), goals in TO_REACH.items()
+        for what, level, target in (("median", 0.5, goals[0]), ("95 %", 0.95, goals[1]))
+    ]
+    slow = {factor: _until_slow(factor, max(runs // 10, 60), rng) for factor, _, _ in LATENCIES}
+    rows += [
+        Row(f"latency × {factor:g}: median", float(np.median(slow[factor])), "units",
+            target=f"ours <= {math.ceil(median * 1.1)}", higher_is_better=False)
+        for factor, median, _ in LATENCIES
+    ]  # fmt: skip
+    false = _false_trips(10 * runs, rng)
+    rows += [
+        Row(f"false trips at α = {ALPHA:g}: {name}", share, "share", target=f"ours <= {_limit(count):.5f}",
+            higher_is_better=False, spread=f"± {math.sqrt(max(share, ALPHA) / count):.5f}, {count} runs")
+        for name, (share, count) in (false | _depletion(max(runs // 10, 100), rng)).items()
+        if "by the epoch of the event" not in name
+    ]  # fmt: skip
+    write_result(
+        "breaker",
+        size,
+        rows,
+        "Half-normal components .25 and 1.5 and total failure; see docs/statistics/breaker.md.",
+    )
+    if size == "full":
+        _write_tables(cells, slow, false, _depletion(400, rng), runs)
+
+
+def _limit(count: int) -> float:
+    return ALPHA + 3 * math.sqrt(ALPHA / count)
+
+
+def _harm(before: float, after: float) -> Direction:
+    return "increase" if after > before else "decrease"
+
+
+def _until_trip(
+    before: float, after: float, share: float, runs: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return units in the treatment at the trip of each run; infinite where it took too many events."""
+    harm = _harm(before, after)
+    # Where a small treatment loses conversions, the control's many events carry the evidence.
+    events = MANY_EVENTS if harm == "decrease" and share < 0.1 else MAX_EVENTS
+    bound = log_bound(tests=1, alpha=ALPHA)
+    need = required_events(events, share=share, margin=0.0, harm=harm, bound=bound)
+    parts = [
+        _part(before, after, share, min(PART, runs - start), need, rng)
+        for start in range(0, runs, PART)
+    ]
+    return np.concatenate(parts)
+
+
+def _part(
+    before: float, after: float, share: float, runs: int, need: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    events, rate = len(need), share * after + (1 - share) * before
+    treated = rng.random((runs, events)) < share * after / rate
+    in_harm = treated if _harm(before, after) == "increase" else ~treated
+    hit = in_harm.cumsum(axis=1) >= need
+    trip = np.where(hit.any(axis=1), hit.argmax(axis=1), events - 1)
+    place = np.arange(runs), trip
+    gaps = rng.geometric(rate, (runs, events)) if rate < 1 else np.ones((runs, events), int)
+    others = gaps.cumsum(axis=1)[place] - trip - 1
+    chance = 0.0 if rate >= 1 else min(share * (1 - after) / (1 - rate), 1.0)
+    units = treated.cumsum(axis=1)[place] + rng.binomial(others, chance)
+    return np.where(hit.any(axis=1), units.astype(float), math.inf)
+
+
+def _bound_of(before: float, after: float, share: float) -> float:
+    """Return ln(1 / α) over what an arrival says of its arm to whoever knows both rates, in treated units."""
+
+    def entropy(p: float) -> float:
+        return 0.0 if p in {0, 1} else -p * math.log(p) - (1 - p) * math.log(1 - p)
+
+    known = entropy(share)
+    for treated, control in ((after, before), (1 - after, 1 - before)):
+        both = share * treated + (1 - share) * control
+        known -= both * entropy(share * treated / both) if both > 0 else 0.0
+    return math.log(1 / ALPHA) / known * share
+
+
+def _until_slow(factor: float, runs: int, rng: np.random.Generator) -> np.ndarray:
+    ends = [(n + 1) / 50 for n in range(50)]
+    units = np.full(runs, math.inf)
+    for run in range(runs):
+        sides = [
+            np.minimum(
+                (np.minimum(scale * np.exp(0.6 * rng.standard_normal(600)), 10) * 5).astype(int), 49
+            )
+            for scale in (factor, 1.0)
+        ]
+        low, high = 1, 600
+        while low < high:  # ln E rises, but for noise: the first crossing within a unit or two
+            n = (low + high) // 2
+            bins = [tuple(np.bincount(side[:n], minlength=50).tolist()) for side in sides]
+            log_e = log_e_bounded(
+                [BinnedCounts(1, 0.5, *bins)], upper_ends=ends, centre=0.12, margin=0.0, harm="increase"
+            )
+            low, high = (low, n) if log_e >= math.log(1 / ALPHA) else (n + 1, high)
+        units[run] = low
+    return units
+
+
+def _false_trips(runs: int, rng: np.random.Generator) -> dict[str, tuple[float, int]]:
+    """Labels alone matter: events of two arms that are alike, 2,000 of them."""
+    found, events = {}, 2_000
+    for share, margin, harm in (
+        (0.5, 0.0, "increase"),
+        (0.5, 0.2, "increase"),
+        (0.05, 0.0, "increase"),
+        (0.01, 0.0, "decrease"),
+    ):
+        bound = log_bound(tests=1, alpha=ALPHA)
+        need = required_events(events, share=share, margin=margin, harm=harm, bound=bound)
+        arm = share if harm == "increase" else 1 - share
+        fair = (1 + margin) * arm / ((1 + margin) * arm + 1 - arm)
+        tripped = 0
+        for _ in range(0, runs, 1_000):
+            labels = rng.random((1_000, events)) < fair
+            tripped += int((labels.cumsum(axis=1) >= need).any(axis=1).sum())
+        edge = ", at the edge of a 20 % margin" if margin else ""
+        found[f"share {share:.0%}, harm {harm}{edge}"] = (tripped / runs, runs)
+    return found
+
+
+def _depletion(runs: int, rng: np.random.Generator) -> dict[str, tuple[float, int]]:
+    """A treatment with a tenth of the errors, over a ramp: users come back, the prone have theirs first."""
+    bound, tripped = math.log(1 / ALPHA), {"exposure": 0, "event": 0}
+    ticks, cohorts = 30, ((0, 1_000), (10, 4_000))
+    for _ in range(runs):
+        # Per cohort: its arm, and the tick of its first error; half of all are prone.
+        first = []
+        for start, count in cohorts:
+            treated = rng.random(count) < 0.5
+            prone = np.where(rng.random(count) < 0.5, 2.0, 0.2)
+            error = start + rng.geometric(np.clip(np.where(treated, 0.01, 0.1) * prone, 1e-9, 1))
+            first.append((treated, error))
+        over = dict.fromkeys(tripped, False)
+        for tick in range(1, ticks + 1):
+            by_exposure = [
+                ArmCounts(n, 0.5, int((t & (e <= tick)).sum()), int((~t & (e <= tick)).sum()))
+                for n, (t, e) in enumerate(first)
+            ]
+            spans = ((0, min(tick, 10)), (10, tick))
+            by_event = [
+                ArmCounts(
+                    n, 0.5,
+                    sum(int((t & (e > low) & (e <= high)).sum()) for t, e in first),
+                    sum(int((~t & (e > low) & (e <= high)).sum()) for t, e in first),
+                )
+                for n, (low, high) in enumerate(spans)
+            ]  # fmt: skip
+            for name, counts in (("exposure", by_exposure), ("event", by_event)):
+                over[name] |= log_e_events(counts, margin=0.0, harm="increase") >= bound
+        for name in tripped:
+            tripped[name] += over[name]
+    return {
+        f"fewer errors over a ramp, strata by the epoch of the {name}": (count / runs, runs)
+        for name, count in tripped.items()
+    }
+
+
+def _shown(value: float) -> str:
+    return "more" if math.isinf(value) else f"{value:,.0f}"
+
+
+def _write_tables(cells: dict, slow: dict, false: dict, depleted: dict, runs: int) -> None:
+    lines = [
+        f"Units in the treatment until the trip, α = {ALPHA:g}, margin 0: median / 95 %, and the bound of the mean. {runs:,} runs a cell; the Monte-Carlo error of a median is 1 to 2 %.",
+        "",
+    ]
+    lines += [
+        "| rate of the event | " + " | ".join(f"share {share:.0%}" for share in SHARES) + " |",
+        "|---" * (len(SHARES) + 1) + "|",
+    ]
+    for before, after in PAIRS:
+        row = [f"{before:.1%} → {after:.1%}"]
+        for share in SHARES:
+            units = cells[(before, after), share]
+            median, late = (
+                _shown(float(np.quantile(units, level, method="higher"))) for level in (0.5, 0.95)
+            )
+            row.append(f"{median} / {late} ({_bound_of(before, after, share):,.1f})")
+        lines.append("| " + " | ".join(row) + " |")
+    lines += ["", "| latency, half and half | median | 95 % |", "|---|---|---|"]
+    lines += [
+        f"| × {factor:g} | {np.median(units):.0f} | {np.quantile(units, 0.95):.0f} |"
+        for factor, units in slow.items()
+    ]
+    lines += ["", "| no harm | false trips | error | runs |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {share:.5f} | {math.sqrt(max(share, ALPHA) * (1 - share) / count):.5f} | {count:,} |"
+        for name, (share, count) in (false | depleted).items()
+    ]
+    text = PAGE.read_text()
+    start, end = text.index(MARK), text.rindex(MARK)
+    PAGE.write_text(text[: start + len(MARK)] + "\n" + "\n".join(lines) + "\n" + text[end:])
