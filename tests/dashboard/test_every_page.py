@@ -204,6 +204,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     for unit in ("control-1", "nobody"):
         visit.get("units", slug, query=f"?unit={unit}")
     visit.get("surface", slug, shop.surface.key)
+    visit.get("autopilot", slug, shop.surface.key)
     visit.get("surface-edit", slug, shop.surface.key)
     for version in (shop.champion, seeded.run.version, seeded.refused):
         visit.get("version", slug, version.pk)

@@ -361,7 +361,7 @@ VERBS = {
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
-    "home", "report", "download", "experiments", "experiments-plan", "impact", "impact-download", "surface",
+    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "impact", "impact-download", "surface",
     "models", "version", "units", "events", "alerts", "team", "shared", "run", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ from django.urls import include, path
 from bakeoff.dashboard.signing_in import SignIn
 from bakeoff.dashboard.views import (
     alerts,
+    autopilot,
     embed,
     experiments,
     health,
@@ -41,6 +42,7 @@ of_project = [
     path("surfaces/", surfaces.list_surfaces, name="surfaces"),
     path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
     path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
+    path("surfaces/<slug:key>/autopilot/", autopilot.show_autopilot, name="autopilot"),
     path("surfaces/<slug:key>/train/", runs.train, name="surface-train"),
     path("models/", models.list_models, name="models"),
     path("models/<int:version_id>/", models.show_version, name="version"),

@@ -19,6 +19,7 @@ from experiments.reports.verdict import WORDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from experiments.reports.autopilot_report import LiftEstimate
     from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.verdict import VerdictSummary
     from experiments.stats.cumulative_gain import Lift
@@ -102,6 +103,27 @@ def role_name(role: str) -> str:
 def alert_name(code: str) -> str:
     """Write a kind, an event or a state of alerts."""
     return name_of(f"alert {code}")
+
+
+@register.filter
+def autopilot_name(code: str) -> str:
+    """Write a state of the autopilot, of a challenger or of a step."""
+    return name_of(f"autopilot {code}")
+
+
+@register.filter
+def lift_estimate(lift: LiftEstimate | None) -> str:
+    """Write a lift, with its interval where there is one."""
+    if lift is None:
+        return "–"
+    if lift.interval is None:
+        return percent(lift.lift)
+    low, high = map(percent, lift.interval)
+    return gettext("%(estimate)s (%(low)s to %(high)s)") % {
+        "estimate": percent(lift.lift),
+        "low": low,
+        "high": high,
+    }
 
 
 @register.filter

@@ -1,0 +1,85 @@
+"""The autopilot of a surface: what it does, and with which settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from bakeoff.dashboard.access import project_for
+from experiments.looks.breaker_counts import read_tests
+from experiments.reports.code_names import name_of
+from experiments.reports.read_autopilot import read_autopilot
+from experiments.reports.remaining import describe_seconds
+from inference.models import Surface
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from django.http import HttpRequest, HttpResponse
+
+    from experiments.models import Experiment
+
+
+@require_safe
+@login_required
+def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    """Show the champion, what runs, the ramp, the pipeline, the queue, proposals and settings."""
+    project = project_for(request, slug)
+    surface = get_object_or_404(Surface, project=project, key=key)
+    report = read_autopilot(surface, timezone.now())
+    context = {
+        "project": project,
+        "surface": surface,
+        "report": report,
+        "breaker": list(_breaker_lines(report.now.experiment)),
+        "settings": list(_settings_lines(report.settings)),
+    }
+    return render(request, "dashboard/autopilot.html", context)
+
+
+def _breaker_lines(experiment: Experiment | None) -> Iterator[dict[str, Any]]:
+    """Yield each test of the breaker, with its evidence as a share of what trips it."""
+    for test in read_tests(experiment) if experiment is not None else ():
+        treated, controlled = test.units
+        yield {
+            "metric": test.metric,
+            "about": f"breaker {test.about}",
+            "treated": treated,
+            "controlled": controlled,
+            "share": min(max(test.log_e / test.bound, 0.0), 1.0),
+        }
+
+
+def _settings_lines(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of each setting, in words."""
+    yield _("Primary metric"), settings["primary_metric"] or "–"
+    guardrails = (f"{one['metric']} {100 * one['margin']:.3g}%" for one in settings["guardrails"])
+    yield _("Guardrails"), ", ".join(guardrails) or "–"
+    yield _("Ramp"), ", ".join(map(_step_in_words, settings["ramp"]))
+    yield _("Ship when"), name_of(f"autopilot {settings['ship_when'] or 'default'}")
+    yield _("Approval"), name_of(f"autopilot {settings['approval']}")
+    yield (
+        _("Holdback"),
+        _("%(share)s for %(days)s days")
+        % {
+            "share": f"{100 * settings['holdback_share']:.3g}%",
+            "days": settings["holdback_days"],
+        },
+    )
+    yield _("Cool-down"), _("%(days)s days") % {"days": f"{settings['cooldown_days']:g}"}
+    false_trips = {"share": f"{100 * settings['breaker_alpha']:.3g}%"}
+    yield (
+        _("False trips of the breaker"),
+        _("at most %(share)s") % false_trips if settings["breaker_alpha"] else "–",
+    )
+    yield _("Refits"), name_of(f"autopilot {settings['refresh']}")
+
+
+def _step_in_words(step: Mapping[str, Any]) -> str:
+    share, seconds = f"{100 * step['share']:.3g}%", step["minimum_seconds"]
+    return f"{share} ({describe_seconds(seconds)})" if seconds else share

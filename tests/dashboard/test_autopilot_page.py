@@ -1,0 +1,50 @@
+"""The autopilot's page: what runs, what the next step needs, who waits, and in both languages."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from experiments.actions.step_ramp import hold_ramp
+from tests.support import builders
+from tests.support.dashboard import sign_in
+from tests.support.html import has
+
+
+def read(shop, language="en"):
+    address = reverse("autopilot", args=[shop.project.slug, shop.surface.key])
+    answer = sign_in(shop.project).get(address, headers={"accept-language": language})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_ramp_shows_its_steps_its_needs_and_the_breaker(shop, lane):
+    experiment = builders.start_ramp(shop)
+    waiting = builders.make_version(shop.surface, [2] * 10, algorithm="bert4rec")
+    page = read(shop)
+    assert has(page, data_autopilot="ramping")
+    assert has(page, data_step="1", data_state="current")
+    assert has(page, data_step="2", data_state="ahead")
+    assert has(page, data_need="users", data_holds="false")
+    assert has(page, data_breaker=shop.metric.key)
+    assert has(page, data_challenger=experiment.title, data_state="ramping")
+    assert has(page, data_queued=waiting.label, data_held="false")
+    assert "5.0%" in page
+
+
+def test_a_held_ramp_says_who_holds_it_in_both_languages(shop, lane):
+    experiment = builders.start_ramp(shop)
+    hold_ramp(experiment=experiment, by="ann", reason="the campaign")
+    page = read(shop)
+    assert has(page, data_autopilot="held")
+    assert has(page, data_step="1", data_state="held")
+    assert "Held by ann: the campaign" in page
+    chinese = read(shop, "zh-hans")
+    assert "Held" not in chinese
+    assert "ann" in chinese
+
+
+def test_a_surface_links_its_autopilot_which_says_what_is_missing(shop, lane):
+    surface = reverse("surface", args=[shop.project.slug, shop.surface.key])
+    address = reverse("autopilot", args=[shop.project.slug, shop.surface.key])
+    assert f'href="{address}"' in sign_in(shop.project).get(surface).content.decode()
+    assert has(read(shop), data_autopilot="no_primary_metric")
