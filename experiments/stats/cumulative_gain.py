@@ -27,8 +27,11 @@ MIN_DECISIONS = 10
 # Relative standard deviation of challengers' true effects before there are enough.
 DEFAULT_SD = 0.03
 Z95 = 1.959964
-# Of the standard deviation that is fitted: a ten-thousandth to a factor of e.
-_GRID = np.geomspace(1e-4, 1.0, 400)
+# Of the standard deviation that is fitted: a thousandth to a factor of e.
+_GRID = np.geomspace(1e-3, 1.0, 300)
+# What is known of the prior before any effect: its log width has this standard deviation around the
+# default's, and its mean counts as much as so many tests without an effect.
+_LOG_SD_SPREAD, _PSEUDO_TESTS = 0.7, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +90,30 @@ class Lift:
 
 
 def fit_prior(effects: Sequence[LogGain]) -> Prior:
-    """Return the prior under which estimates like these are most likely (marginal likelihood).
+    """Return the prior that estimates like these suggest, averaged over how well they tell it.
 
-    With fewer than ten the default, since a spread cannot be told from so few.
+    With fewer than ten the default, since a spread cannot be told from so few. With a few more the
+    likeliest spread is often none at all, and then no measurement of a test would count any more
+    against the mean of the others: so the spread is averaged under a weak prior of its own.
     """
     known = [one for one in effects if one.sd > 0]
     if len(known) < MIN_DECISIONS:
         return Prior()
     x = np.array([one.mean for one in known])
-    variance = np.array([one.sd for one in known]) ** 2
-    total = _GRID[:, None] ** 2 + variance
-    means = (x / total).sum(axis=1) / (1 / total).sum(axis=1)
-    log_likelihood = -0.5 * (np.log(total) + (x - means[:, None]) ** 2 / total).sum(axis=1)
-    best = int(np.argmax(log_likelihood))
-    return Prior(float(means[best]), float(_GRID[best]), len(known))
+    total = _GRID[:, None] ** 2 + np.array([one.sd for one in known]) ** 2
+    pseudo = _PSEUDO_TESTS / _GRID**2
+    precision = (1 / total).sum(axis=1) + pseudo
+    means = (x / total).sum(axis=1) / precision
+    # Marginal likelihood of each spread, the mean integrated out.
+    log_weights = -0.5 * (
+        (np.log(total) + (x - means[:, None]) ** 2 / total).sum(axis=1)
+        + means**2 * pseudo
+        + np.log(precision / pseudo)
+        + (np.log(_GRID / DEFAULT_SD) / _LOG_SD_SPREAD) ** 2
+    )
+    weights = np.exp(log_weights - log_weights.max())
+    weights /= weights.sum()
+    return Prior(float(weights @ means), float(np.exp(weights @ np.log(_GRID))), len(known))
 
 
 def combine(effects: Sequence[LogGain]) -> LogGain:

@@ -43,10 +43,22 @@ def test_the_prior_is_recovered():
     assert prior.sd == pytest.approx(0.04, rel=0.08)
 
 
-def test_effects_without_spread_have_a_prior_without():
+def test_effects_without_spread_narrow_the_prior():
     rng = np.random.default_rng(4)
     prior = fit_prior([LogGain(x, 0.05) for x in rng.normal(0, 0.02, 50)])
-    assert prior.sd < 0.002
+    assert 0.002 < prior.sd < DEFAULT_SD
+
+
+def test_few_noisy_effects_never_outweigh_a_measurement():
+    """Ten tests of N(0, 3 %) with errors as large: the likeliest spread is none in a fifth of projects."""
+    rng = np.random.default_rng(6)
+    priors = [
+        fit_prior([LogGain(x, 0.03) for x in rng.normal(0, 0.03, 10) + rng.normal(0, 0.03, 10)])
+        for _ in range(200)
+    ]
+    assert min(prior.sd for prior in priors) > 0.005
+    loss = LogGain(-0.06, 0.03)
+    assert max(shrink_to(prior, loss).mean for prior in priors) < 0.01
 
 
 def test_figures_of_one_effect_are_combined_and_drawn_to_the_prior():
