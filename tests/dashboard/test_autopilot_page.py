@@ -48,3 +48,22 @@ def test_a_surface_links_its_autopilot_which_says_what_is_missing(shop, lane):
     address = reverse("autopilot", args=[shop.project.slug, shop.surface.key])
     assert f'href="{address}"' in sign_in(shop.project).get(surface).content.decode()
     assert has(read(shop), data_autopilot="no_primary_metric")
+
+
+def test_acts_on_what_is_over_are_refused_on_the_page_and_unknown_ones_are_no_pages(shop, lane):
+    page = reverse("autopilot", args=[shop.project.slug, shop.surface.key])
+    client = sign_in(shop.project, role="operator")
+    refused = client.post(f"{page}ramp/continue/", follow=True)
+    assert "No experiments running." in refused.content.decode()
+    champion = client.post(f"{page}queue/{shop.champion.pk}/hold/", follow=True).content.decode()
+    assert "must wait for its experiment" in champion
+    for verb in ("ramp/leap", f"queue/{shop.champion.pk}/leap", "proposals/1/leap"):
+        assert client.post(f"{page}{verb}/").status_code == 404
+
+
+def test_only_who_may_act_sees_buttons(shop, lane):
+    builders.start_ramp(shop)
+    page = reverse("autopilot", args=[shop.project.slug, shop.surface.key])
+    operator = sign_in(shop.project, role="operator").get(page).content.decode()
+    assert f"{page}ramp/continue/" in operator
+    assert f"{page}ramp/continue/" not in read(shop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.dashboard import urls
+from bakeoff.dashboard.views.autopilot_acts import PROPOSAL_ACTS, QUEUE_ACTS, RAMP_ACTS
 from bakeoff.dashboard.views.experiments import ACTS
 from bakeoff.dashboard.views.models import VERSION_ACTS
 from experiments.actions.share_report import share_report
@@ -22,25 +22,15 @@ from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Feedback, ReportShare
 from inference.models import Surface, TrainingRun
 from tests.support import alerts, builders
+from tests.support.autopilot_verbs import AUTOPILOT_VERBS
 from tests.support.builders import Shop
 from tests.support.dashboard import make_user, report_path, sign_in
 from tests.support.form_reader import read_form
 from tests.support.html import has
+from tests.support.verb_step import Step
 
 READ, ANALYSE, OPERATE, ADMINISTER = "viewer", "analyst", "operator", "admin"
 BELOW = {ANALYSE: READ, OPERATE: ANALYSE, ADMINISTER: OPERATE}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One submitted form: where, what, how to see in the database that it was done, and on which page."""
-
-    address: str
-    body: dict[str, Any]
-    is_done: Callable[[], bool]
-    page: str
-    shows: dict[str, str] = field(default_factory=dict)
-    shows_no_more: dict[str, str] = field(default_factory=dict)
 
 
 def draft(shop: Shop) -> Experiment:
@@ -336,6 +326,7 @@ VERBS = {
     "version-act promote": (OPERATE, of_version("promote", "champion")),
     "version-act shadow": (OPERATE, of_version("shadow", "shadow")),
     "feedback": (ANALYSE, review),
+    **{verb: (OPERATE, prepare) for verb, prepare in AUTOPILOT_VERBS.items()},
     "alerts-subscribe": (ADMINISTER, subscribe),
     "alerts-change": (
         ADMINISTER,
@@ -366,7 +357,13 @@ READ_ONLY = {
 }  # fmt: skip
 
 
-SEVERAL = {"act": ACTS, "version-act": VERSION_ACTS}  # one address, several verbs
+SEVERAL = {  # one address, several verbs
+    "act": ACTS,
+    "version-act": VERSION_ACTS,
+    "autopilot-ramp": RAMP_ACTS,
+    "autopilot-queue": QUEUE_ACTS,
+    "autopilot-proposal": PROPOSAL_ACTS,
+}
 
 
 def names_of(patterns: list[URLPattern | URLResolver]) -> set[str]:

@@ -1,12 +1,13 @@
 """Addresses of the pages."""
 
 from django.contrib.auth.views import LogoutView
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from bakeoff.dashboard.signing_in import SignIn
 from bakeoff.dashboard.views import (
     alerts,
     autopilot,
+    autopilot_acts,
     embed,
     experiments,
     health,
@@ -32,7 +33,14 @@ of_experiment = [
     path("edit/", experiments.edit, name="edit"),
     path("act/<slug:verb>/", experiments.act, name="act"),
 ]
-of_project = [
+of_autopilot = [
+    path("", autopilot.show_autopilot, name="autopilot"),
+    path("switch/", autopilot_acts.switch, name="autopilot-switch"),
+    path("ramp/<slug:verb>/", autopilot_acts.act_on_ramp, name="autopilot-ramp"),
+    path("queue/<int:version_id>/<slug:verb>/", autopilot_acts.act_on_queue, name="autopilot-queue"),
+    path("proposals/<int:proposal_id>/<slug:verb>/", autopilot_acts.decide, name="autopilot-proposal"),
+]
+of_project: list[URLPattern | URLResolver] = [
     path("experiments/", experiments.list_experiments, name="experiments"),
     path("experiments/new/", experiments.define, name="experiments-new"),
     path("experiments/plan/", experiments.preview_plan, name="experiments-plan"),
@@ -42,7 +50,7 @@ of_project = [
     path("surfaces/", surfaces.list_surfaces, name="surfaces"),
     path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
     path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
-    path("surfaces/<slug:key>/autopilot/", autopilot.show_autopilot, name="autopilot"),
+    path("surfaces/<slug:key>/autopilot/", include(of_autopilot)),
     path("surfaces/<slug:key>/train/", runs.train, name="surface-train"),
     path("models/", models.list_models, name="models"),
     path("models/<int:version_id>/", models.show_version, name="version"),
