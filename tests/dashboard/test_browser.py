@@ -101,6 +101,7 @@ PAGES = [
     ("metrics", "/p/{p}/metrics/"),
     ("surfaces", "/p/{p}/surfaces/"),
     ("surface", "/p/{p}/surfaces/home-feed/"),
+    ("autopilot", "/p/{p}/surfaces/home-feed/autopilot/"),
     ("models", "/p/{p}/models/"),
     ("version", "/p/{p}/models/{version}/"),
     ("units", "/p/{p}/units/?unit=u1"),
