@@ -59,7 +59,7 @@ def run(size: str, home: str) -> None:
     rows += [
         Row(f"false trips at α = {ALPHA:g}: {name}", share, "share", target=f"ours <= {_limit(count):.5f}",
             higher_is_better=False, spread=f"± {math.sqrt(max(share, ALPHA) / count):.5f}, {count} runs")
-        for name, (share, count) in (false | _depletion(max(runs // 10, 100), rng)).items()
+        for name, (share, count) in (false | _strata(max(runs // 10, 100), rng)).items()
         if "by the epoch of the event" not in name
     ]  # fmt: skip
     write_result(
@@ -69,7 +69,7 @@ def run(size: str, home: str) -> None:
         "Half-normal components .25 and 1.5 and total failure; see docs/statistics/breaker.md.",
     )
     if size == "full":
-        _write_tables(cells, slow, false, _depletion(400, rng), runs)
+        _write_tables(cells, slow, false, _strata(400, rng), runs)
 
 
 def _limit(count: int) -> float:
@@ -169,48 +169,53 @@ def _false_trips(runs: int, rng: np.random.Generator) -> dict[str, tuple[float, 
     return found
 
 
-def _depletion(runs: int, rng: np.random.Generator) -> dict[str, tuple[float, int]]:
-    """A treatment with a tenth of the errors, over a ramp: users come back, the prone have theirs first."""
+def _strata(runs: int, rng: np.random.Generator) -> dict[str, tuple[float, int]]:
+    """No difference, a ramp from 1 % to half: conversions of users who come again and again."""
     bound, tripped = math.log(1 / ALPHA), {"exposure": 0, "event": 0}
-    ticks, cohorts = 30, ((0, 1_000), (10, 4_000))
+    shares, starts, ticks, units, rate = (0.01, 0.5), (0, 20), 40, 4_000, 0.02
     for _ in range(runs):
-        # Per cohort: its arm, and the tick of its first error; half of all are prone.
-        first = []
-        for start, count in cohorts:
-            treated = rng.random(count) < 0.5
-            prone = np.where(rng.random(count) < 0.5, 2.0, 0.2)
-            error = start + rng.geometric(np.clip(np.where(treated, 0.01, 0.1) * prone, 1e-9, 1))
-            first.append((treated, error))
+        cohorts = [
+            (rng.random(units) < share, start + rng.geometric(rate, units))
+            for share, start in zip(shares, starts, strict=True)
+        ]
         over = dict.fromkeys(tripped, False)
         for tick in range(1, ticks + 1):
-            by_exposure = [
-                ArmCounts(n, 0.5, int((t & (e <= tick)).sum()), int((~t & (e <= tick)).sum()))
-                for n, (t, e) in enumerate(first)
-            ]
-            spans = ((0, min(tick, 10)), (10, tick))
-            by_event = [
-                ArmCounts(
-                    n, 0.5,
-                    sum(int((t & (e > low) & (e <= high)).sum()) for t, e in first),
-                    sum(int((~t & (e > low) & (e <= high)).sum()) for t, e in first),
-                )
-                for n, (low, high) in enumerate(spans)
-            ]  # fmt: skip
-            for name, counts in (("exposure", by_exposure), ("event", by_event)):
-                over[name] |= log_e_events(counts, margin=0.0, harm="increase") >= bound
+            spans = ((0, min(tick, starts[1])), (starts[1], tick))
+            sides = {
+                "exposure": [([cohort], (0, tick)) for cohort in cohorts],
+                "event": [(cohorts, span) for span in spans],
+            }
+            for name, strata in sides.items():
+                counts = [
+                    ArmCounts(n, shares[n], _count(of, span), _count(of, span, control=True))
+                    for n, (of, span) in enumerate(strata)
+                ]
+                over[name] |= log_e_events(counts, margin=0.0, harm="decrease") >= bound
         for name in tripped:
             tripped[name] += over[name]
     return {
-        f"fewer errors over a ramp, strata by the epoch of the {name}": (count / runs, runs)
+        f"no difference, a ramp from 1 % to half, strata by the epoch of the {name}": (
+            count / runs,
+            runs,
+        )
         for name, count in tripped.items()
     }
+
+
+def _count(cohorts: list, span: tuple[int, int], *, control: bool = False) -> int:
+    """Return how many units of an arm have their first event in a span of ticks."""
+    low, high = span
+    return sum(
+        int(((~treated if control else treated) & (event > low) & (event <= high)).sum())
+        for treated, event in cohorts
+    )
 
 
 def _shown(value: float) -> str:
     return "more" if math.isinf(value) else f"{value:,.0f}"
 
 
-def _write_tables(cells: dict, slow: dict, false: dict, depleted: dict, runs: int) -> None:
+def _write_tables(cells: dict, slow: dict, false: dict, strata: dict, runs: int) -> None:
     lines = [
         f"Units in the treatment until the trip, α = {ALPHA:g}, margin 0: median / 95 %, and the bound of the mean. {runs:,} runs a cell; the Monte-Carlo error of a median is 1 to 2 %.",
         "",
@@ -236,7 +241,7 @@ def _write_tables(cells: dict, slow: dict, false: dict, depleted: dict, runs: in
     lines += ["", "| no harm | false trips | error | runs |", "|---|---|---|---|"]
     lines += [
         f"| {name} | {share:.5f} | {math.sqrt(max(share, ALPHA) * (1 - share) / count):.5f} | {count:,} |"
-        for name, (share, count) in (false | depleted).items()
+        for name, (share, count) in (false | strata).items()
     ]
     text = PAGE.read_text()
     start, end = text.index(MARK), text.rindex(MARK)

@@ -92,3 +92,10 @@ def test_a_row_that_cannot_be_read_is_no_html(shop, api, browser):
     assert "Something went wrong" in page.content.decode()
     assert "Traceback" not in page.content.decode()
     experiment.delete()
+
+
+def test_a_kind_that_the_form_has_no_fields_for_is_refused_with_a_reason(browser, shop):
+    body = {"key": "m", "kind": "funnel", "value": "count", "direction": "increase"}
+    answer = browser.post(f"/p/{shop.project.slug}/metrics/", body)
+    assert answer.status_code == 422
+    assert "steps == ()" in answer.content.decode()

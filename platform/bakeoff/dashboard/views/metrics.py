@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.forms import ModelForm
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -31,8 +32,16 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **options)
         name_choices(self)
 
+    def add_error(self, field: str | None, error: ValidationError | str) -> None:
+        """Show over the form what is wrong with a field that it does not have: the steps of a funnel."""
+        if field is None and isinstance(error, ValidationError) and hasattr(error, "error_dict"):
+            errors = error.error_dict
+            for hidden in [name for name in errors if name not in {*self.fields, NON_FIELD_ERRORS}]:
+                super().add_error(None, errors.pop(hidden))
+        super().add_error(field, error)
+
     class Meta:
-        """Every field but the JSON ones, which the API sets."""
+        """The fields that most metrics need; the API sets the others."""
 
         model = Metric
         fields = (
