@@ -1,10 +1,11 @@
-"""Send a version that passed its gate through shadow to its experiment, or to the empty throne."""
+"""Send a version that passed its gate on: through shadow to its test, or to be first champion."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
@@ -16,7 +17,7 @@ from experiments.actions.refresh_champion import refresh_champion
 from experiments.actions.shadow_version import shadow_version
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.tidy_queue import tidy_queue
-from experiments.models import programme_of
+from experiments.models import Experiment, programme_of
 from experiments.models.experiment import WrongStateError
 from experiments.programme.queue import IN_SHADOW, read_queue, shadowed_versions
 from experiments.programme.start_conditions import find_obstacle
@@ -26,10 +27,9 @@ from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
-if TYPE_CHECKING:
-    from experiments.models import Experiment
-
 MAX_ERROR_SHARE = 0.01  # share of its answers in shadow that a challenger may fail
+# A draft of ours is started at once: one that is older is of a worker that was killed before it could.
+STARTING = timedelta(seconds=30)
 
 
 def advance_challenger(*, surface: Surface) -> Experiment | None:
@@ -38,6 +38,7 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
         _judge_shadow(surface)
     if refresh_champion(surface):  # before a newer version that did not pass supersedes it
         return None
+    _discard_left_drafts(surface)
     tidy_queue(surface)
     following = _next_version(surface)
     if following is None:
@@ -52,6 +53,13 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
         return None
     experiment = _define_test(surface)
     return _start(experiment) if experiment is not None else None
+
+
+def _discard_left_drafts(surface: Surface) -> None:
+    """Let challengers wait again whose draft nobody will start: a version of a draft is in no queue."""
+    drafts = Experiment.objects.tests().filter(state=Experiment.State.DRAFT, owner=PLATFORM)
+    for left in drafts.filter(surface=surface, created_at__lt=Now() - STARTING):
+        discard_draft(experiment=left, by=PLATFORM)
 
 
 def _next_version(surface: Surface) -> ModelVersion | None:

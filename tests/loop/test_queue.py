@@ -18,6 +18,7 @@ from experiments.actions.change_queue import (
     prioritise_challenger,
     release_challenger,
 )
+from experiments.actions.define_experiment import define_experiment
 from experiments.actions.draft_test import draft_test
 from experiments.actions.edit_draft import discard_draft
 from experiments.actions.look_at_experiment import look_at_experiment
@@ -276,6 +277,21 @@ def test_a_challenger_that_cannot_start_goes_back_to_the_queue(shop):
 
 
 @pytest.mark.usefixtures("empty_schedule")
+def test_a_draft_whose_worker_was_killed_lets_its_challenger_wait_again(shop):
+    version = builders.make_version(shop.surface, [1] * 10)
+    programme = programme_of(shop.surface)
+    draft = draft_test(
+        programme, challenger=version, champion=shop.champion, primary=programme.primary_metric
+    )
+    left = define_experiment(draft)
+    assert advance_challenger(surface=shop.surface) is None  # another worker may be about to start it
+    Experiment.objects.filter(pk=left.pk).update(created_at=timezone.now() - timedelta(minutes=1))
+    started = advance_challenger(surface=shop.surface)
+    assert started.pk != left.pk
+    assert started.treatments.get().model_version == version
+    assert not Experiment.objects.filter(pk=left.pk).exists()
+
+
 def test_each_surface_is_advanced_by_a_message_of_its_own(shop):
     lose_messages()
     retrain_due_surfaces()
