@@ -58,6 +58,7 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
         forced_units=experiment.forced_units,
         sticky=experiment.sticky,
         ramp=experiment.ramp,
+        breaker_alpha=experiment.breaker_alpha,
     )
 
 

@@ -130,7 +130,8 @@ def confirm_switched_off(decision: Decision) -> None:
 def confirm_trips() -> None:
     """Read trips back that nobody has: the worker was killed after the commit, or Redis was away."""
     recent = Decision.objects.filter(
-        created_at__gte=timezone.now() - UNCONFIRMED, read_back={}, evidence__has_key="breaker"
+        created_at__gte=timezone.now() - UNCONFIRMED, evidence__has_key="breaker"
     )
-    for decision in recent.select_related("experiment"):
-        confirm_switched_off(decision)
+    for decision in recent.defer("evidence").select_related("experiment"):
+        if not decision.confirmed:  # nobody asked yet, or a process did not answer in time
+            confirm_switched_off(decision)

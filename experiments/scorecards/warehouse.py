@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 from ibis import _
 
-from experiments.metrics.spec import SERVED, Filter, MetricError, MetricSpec
+from experiments.metrics.spec import SERVED, Filter, MetricError, MetricSpec, is_slate_fact
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET, Sketch
 from experiments.stats.totals import Totals
@@ -91,6 +91,11 @@ def unit_values(spec: MetricSpec, records: Records) -> Table:
         raise MetricError(
             "trusted_only == true, must be false: a warehouse does not say which key sent an event.",
             field="trusted_only",
+        )
+    if facts := [name for name in spec.names if is_slate_fact(name)]:
+        raise MetricError(
+            f"event == '{facts[0]}', must be an event: a warehouse does not hold facts of answers.",
+            field="event",
         )
     units = first_exposures(records)
     after = _EventWindow(spec.delay_seconds, spec.delay_seconds + spec.window_seconds, live=True)

@@ -19,13 +19,15 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.actions.trip_breaker import trip_breaker
+from experiments.actions.trip_breaker import confirm_trips, trip_breaker
 from experiments.actions.watch_experiment import watch_experiment
 from experiments.ingest.rows import Rows
 from experiments.looks.breaker_counts import BINS, read_tests
 from experiments.looks.roll_up import roll_up
+from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import BreakerCount, Decision, Experiment, ExperimentMetric, Metric
 from experiments.programme.serving_metrics import serving_metrics
+from experiments.scorecards.warehouse import unit_values
 from inference.models import ModelVersion
 from tests.support import builders
 
@@ -225,3 +227,20 @@ def test_a_metric_on_an_unknown_fact_of_answers_is_refused(shop):
         ValidationError, match=r"event == 'slate.speed', must be one of \['slate.latency'"
     ):
         metric.full_clean()
+
+
+def test_a_process_that_did_not_answer_in_time_is_asked_again(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 40)
+    visit(shop, experiment, "treatment", 40, fallback="timeout")
+    decision = watch(experiment)
+    Decision.objects.filter(pk=decision.pk).update(read_back={"a-process-that-is-gone": None})
+    confirm_trips()
+    decision.refresh_from_db()
+    assert None not in decision.read_back.values()
+
+
+def test_a_warehouse_refuses_facts_that_it_does_not_hold():
+    spec = MetricSpec("errors", "ratio", event="slate.error", denominator="slate")
+    with pytest.raises(MetricError, match=r"event == 'slate.error', must be an event"):
+        unit_values(spec, None)
