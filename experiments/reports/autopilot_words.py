@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_noop
 
-# Units of the value `duration` of a sentence, such as "24 hours".
+# Units of the value `duration` of a sentence, such as "24 hours". The singular has texts of its own:
+# those of templates have plural forms, which a plain look-up does not find in every version of Python.
 DURATIONS = {
-    "day": gettext_noop("%(count)s day"),
+    "day": gettext_noop("1 day"),
     "days": gettext_noop("%(count)s days"),
-    "hour": gettext_noop("%(count)s hour"),
+    "hour": gettext_noop("1 hour"),
     "hours": gettext_noop("%(count)s hours"),
-    "minute": gettext_noop("%(count)s minute"),
+    "minute": gettext_noop("1 minute"),
     "minutes": gettext_noop("%(count)s minutes"),
     "seconds": gettext_noop("%(count)s seconds"),
 }

@@ -276,7 +276,6 @@ def test_a_challenger_that_cannot_start_goes_back_to_the_queue(shop):
     assert not shop.surface.experiments.exists()
 
 
-@pytest.mark.usefixtures("empty_schedule")
 def test_a_draft_whose_worker_was_killed_lets_its_challenger_wait_again(shop):
     version = builders.make_version(shop.surface, [1] * 10)
     programme = programme_of(shop.surface)
@@ -292,6 +291,7 @@ def test_a_draft_whose_worker_was_killed_lets_its_challenger_wait_again(shop):
     assert not Experiment.objects.filter(pk=left.pk).exists()
 
 
+@pytest.mark.usefixtures("empty_schedule")
 def test_each_surface_is_advanced_by_a_message_of_its_own(shop):
     lose_messages()
     retrain_due_surfaces()

@@ -32,7 +32,7 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **options)
         name_choices(self)
 
-    def add_error(self, field: str | None, error: ValidationError | str) -> None:
+    def add_error(self, field: str | None, error: Any) -> None:
         """Show over the form what is wrong with a field that it does not have: the steps of a funnel."""
         if field is None and isinstance(error, ValidationError) and hasattr(error, "error_dict"):
             errors = error.error_dict
