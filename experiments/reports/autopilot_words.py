@@ -116,4 +116,74 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
             "Guardrail '%(metric)s' has no events in the last %(days)s days: it cannot warn of anything"
         ),
     ),
+    # What is refused of the settings
+    (
+        "{name} == {value}, must be a number in {range}",
+        gettext_noop("%(name)s is %(value)s; it must be a number in %(range)s"),
+    ),
+    (
+        "ramp[{place}].share == {share}, must be above {before}: steps rise",
+        gettext_noop("Each step must be above the one before: %(share)s is not above %(before)s"),
+    ),
+    ("ramp == [], must be 1 to {maximum} steps", gettext_noop("The ramp needs at least one step")),
+    (
+        "guardrails == {keys}, must be different metrics: each has one margin",
+        gettext_noop("Each guardrail must be a different metric: %(keys)s"),
+    ),
+    (
+        "guardrails == '{metric}', must be another metric than the primary one, which is watched for "
+        "losses anyway",
+        gettext_noop(
+            "%(metric)s is the primary metric, which is watched for losses anyway: choose another "
+            "guardrail"
+        ),
+    ),
+    (
+        "{name} == {value}, must be a metric of this project: one of {values}",
+        gettext_noop("%(value)s is not a metric of this project; choose one of %(values)s"),
+    ),
+    # What is refused of the queue, the ramp and proposals
+    (
+        "{version} is {state}, must wait for its experiment: a challenger that is in none",
+        gettext_noop("%(version)s is %(state)s; it must wait for its experiment"),
+    ),
+    (
+        "experiment '{key}' has no further step of its ramp",
+        gettext_noop("Experiment '%(key)s' has no further ramp step"),
+    ),
+    (
+        "proposal {number} is {state}, must be open",
+        gettext_noop("Proposal %(number)s is already %(state)s"),
+    ),
+    (
+        "'{person}' has approved proposal {number} already: a second person must approve",
+        gettext_noop(
+            "%(person)s has already approved proposal %(number)s: a second person must approve"
+        ),
+    ),
+    (
+        "experiment '{key}' needs two approvals to ship: approve proposal {number}",
+        gettext_noop("Experiment '%(key)s' needs two approvals to ship: approve proposal %(number)s"),
+    ),
+    (
+        "{version} is the champion of '{surface}' already",
+        gettext_noop("%(version)s is already the champion of '%(surface)s'"),
+    ),
+    (
+        "surface '{surface}' has a running experiment: stop it first, or in the same act with "
+        "stop_experiment (`--stop-experiment`)",
+        gettext_noop("Surface '%(surface)s' has a running experiment: stop it first"),
+    ),
+    (
+        "{version} is not promoted: the cache does not answer, so web processes cannot be asked "
+        "whether they have loaded it ({error})",
+        gettext_noop(
+            "%(version)s was not promoted: the cache does not answer, so web processes cannot confirm "
+            "that they have loaded it (`%(error)s`)"
+        ),
+    ),
+    (
+        "{version} cannot be served: {error}",
+        gettext_noop("%(version)s cannot be served: `%(error)s`"),
+    ),
 )

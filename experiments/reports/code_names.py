@@ -26,6 +26,10 @@ NAMES = {
     "ok": gettext_noop("Approved"),
     "hidden": gettext_noop("Hidden"),
     "spam": gettext_noop("Spam"),
+    # States of proposals
+    "approved": gettext_noop("Approved"),
+    "declined": gettext_noop("Declined"),
+    "withdrawn": gettext_noop("Withdrawn"),
     # Purposes of experiments, and variants of those that measure
     "test": gettext_noop("Test"),
     "holdback": gettext_noop("Holdback"),

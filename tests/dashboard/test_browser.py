@@ -13,7 +13,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from uuid_utils import uuid7
 
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Event, Experiment, Exposure, Review
+from experiments.models import Event, Experiment, Exposure, Review, programme_of
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import make_user
@@ -102,6 +102,7 @@ PAGES = [
     ("surfaces", "/p/{p}/surfaces/"),
     ("surface", "/p/{p}/surfaces/home-feed/"),
     ("autopilot", "/p/{p}/surfaces/home-feed/autopilot/"),
+    ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
     ("models", "/p/{p}/models/"),
     ("version", "/p/{p}/models/{version}/"),
     ("units", "/p/{p}/units/?unit=u1"),
@@ -275,6 +276,33 @@ def test_the_keyboard_is_enough(chromium, lane, shop, story):
     with page.expect_navigation():
         page.keyboard.press("o")
     assert Review.objects.filter(feedback__project=shop.project, state="ok").count() == 1
+    seen.close()
+
+
+def test_the_settings_of_an_autopilot_are_edited_on_a_phone(chromium, lane, shop):
+    """A refusal stands at its field with what was typed; then the settings are stored."""
+    _name, phone = LOOKS[-1]
+    seen = Visit(chromium, lane, make_user(shop.project, role="operator"), **phone)
+    page = seen.page
+    page.goto(f"/p/{shop.project.slug}/surfaces/home-feed/autopilot/")
+    page.get_by_role("main").get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_label("Primary metric").select_option(shop.metric.key)
+    page.get_by_label("Holdback (%)").fill("5")
+    guardrails = page.get_by_role("group", name="Guardrails")
+    guardrails.get_by_label("Metric").first.select_option(shop.metric.key)
+    guardrails.get_by_label("Margin (%)").first.fill("7")
+    page.get_by_role("button", name="Save").click()
+    assert "choose another guardrail" in guardrails.get_by_role("alert").inner_text()
+    assert page.get_by_label("Holdback (%)").input_value() == "5"
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) <= 1
+    guardrails.get_by_label("Metric").first.select_option("")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("status").filter(has_text="Saved.").wait_for()
+    programme = programme_of(shop.surface)
+    assert (programme.primary_metric, programme.holdback_share) == (shop.metric, 0.05)
+    assert [error for error in seen.errors if "422" not in error] == []  # the form that was refused
+    assert seen.elsewhere == []
     seen.close()
 
 

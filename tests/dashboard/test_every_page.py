@@ -8,11 +8,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from bakeoff.dashboard.programme_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
 from experiments.models import Experiment
 from inference.algorithms import RECOMMENDERS
 from inference.models import ModelVersion
 from inference.queues import QUEUES
+from tests.support.form_reader import read_form
 from tests.support.page_text import PageText
 from tests.support.seeded_project import Seeded, seed_project
 from tests.support.wording import find_banned
@@ -206,12 +208,32 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         visit.get("units", slug, query=f"?unit={unit}")
     visit.get("surface", slug, shop.surface.key)
     visit.get("autopilot", slug, shop.surface.key)
+    visit.get("autopilot-edit", slug, shop.surface.key)
+    visit_refused_settings(visit, seeded)
     visit.get("surface-edit", slug, shop.surface.key)
     for version in (shop.champion, seeded.run.version, seeded.refused):
         visit.get("version", slug, version.pk)
     for verb in ("promote", "shadow"):
         visit.get("version-act", slug, seeded.refused.pk, verb)
     visit.get("run", seeded.run.pk)
+
+
+def visit_refused_settings(visit: Visit, seeded: Seeded) -> None:
+    """Send the form of a programme as it stands, with one setting that breaks a rule each time."""
+    names = (seeded.slug, seeded.shop.surface.key)
+    page = seeded.client.get(reverse("autopilot-edit", args=names)).content.decode()
+    sent, metric = read_form(page, "programme"), seeded.shop.metric.key
+    steps = int(sent["ramp-TOTAL_FORMS"][0]) - EMPTY_ROWS
+    primary = {"primary_metric": metric}
+    one, two = ({f"guardrails-{n}-metric": metric, f"guardrails-{n}-margin": "5"} for n in (0, 1))
+    for wrong in (
+        {"holdback_share": "30", "guardrails-0-metric": metric},
+        {f"ramp-{steps}-share": "0.5"},
+        {f"ramp-{n}-share": "" for n in range(steps)},
+        one | two | {"primary_metric": ""},
+        one | primary,
+    ):
+        visit.post("autopilot-edit", *names, status=422, **(sent | wrong))
 
 
 def visit_shared(visit: Visit, seeded: Seeded) -> None:

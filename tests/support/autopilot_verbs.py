@@ -11,6 +11,8 @@ from experiments.actions.change_queue import hold_challenger
 from experiments.models import Challenger, Experiment, Programme, Proposal
 from tests.support import builders
 from tests.support.builders import Shop
+from tests.support.dashboard import sign_in
+from tests.support.form_reader import read_form
 from tests.support.verb_step import Step
 
 Prepare = Callable[[Shop], Step]
@@ -26,6 +28,14 @@ def pause(shop: Shop) -> Step:
     builders.set_programme(shop)
     shows = {"data_autopilot": "paused"}
     return Step(f"{page}switch/", {"paused": "true"}, paused.exists, page, shows)
+
+
+def edit(shop: Shop) -> Step:
+    page = autopilot_path(shop)
+    operator = sign_in(shop.project, role="operator")
+    body = read_form(operator.get(f"{page}edit/").content.decode(), "programme")
+    changed = Programme.objects.filter(surface=shop.surface, holdback_days=14)
+    return Step(f"{page}edit/", body | {"holdback_days": ["14"]}, changed.exists, page)
 
 
 def of_ramp(verb: str, shows: dict[str, str], **expected: Any) -> Prepare:
@@ -67,6 +77,7 @@ def of_proposal(verb: str, state: str) -> Prepare:
 
 AUTOPILOT_VERBS: dict[str, Prepare] = {
     "autopilot-switch": pause,
+    "autopilot-edit": edit,
     "autopilot-ramp continue": of_ramp(
         "continue", {"data_step": "1", "data_state": "done"}, allocation=1.0
     ),

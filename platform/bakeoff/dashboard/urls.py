@@ -35,6 +35,7 @@ of_experiment = [
 ]
 of_autopilot = [
     path("", autopilot.show_autopilot, name="autopilot"),
+    path("edit/", autopilot.edit_programme, name="autopilot-edit"),
     path("switch/", autopilot_acts.switch, name="autopilot-switch"),
     path("ramp/<slug:verb>/", autopilot_acts.act_on_ramp, name="autopilot-ramp"),
     path("queue/<int:version_id>/<slug:verb>/", autopilot_acts.act_on_queue, name="autopilot-queue"),

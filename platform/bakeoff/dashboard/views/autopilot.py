@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from bakeoff.dashboard.access import project_for
+from bakeoff.dashboard.access import OPERATOR, project_for
+from bakeoff.dashboard.programme_form import ProgrammeForm
+from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
 from experiments.looks.breaker_counts import read_tests
 from experiments.reports.code_names import name_of
 from experiments.reports.read_autopilot import read_autopilot
@@ -40,6 +43,26 @@ def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "settings": list(_settings_lines(report.settings)),
     }
     return render(request, "dashboard/autopilot.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def edit_programme(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    """Change settings; those that the person left as they were stay, whoever changed them meanwhile."""
+    project = project_for(request, slug, OPERATOR)
+    surface = get_object_or_404(Surface, project=project, key=key)
+    form = ProgrammeForm(surface, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            change_programme(surface=surface, changes=form.changes(), by=str(request.user))
+        except CannotChangeProgrammeError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("autopilot", slug, key)
+    context = {"form": form, "project": project, "surface": surface}
+    status = 422 if request.method == "POST" else 200
+    return render(request, "dashboard/autopilot_edit.html", context, status=status)
 
 
 def _breaker_lines(experiment: Experiment | None) -> Iterator[dict[str, Any]]:
