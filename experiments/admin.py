@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from bakeoff.accounts.audited_admin import AuditedAdmin
+from bakeoff.accounts.read_only_admin import ReadOnlyAdmin
 from experiments.actions.create_metric import create_metric
 from experiments.actions.edit_metric import FIXED, edit_metric
 from experiments.actions.review_feedback import review_feedback
@@ -40,7 +41,6 @@ from experiments.models import (
     Variant,
 )
 from experiments.models.experiment import WrongStateError
-from inference.admin import ReadOnlyAdmin
 
 
 class VariantInline(TabularInline):

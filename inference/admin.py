@@ -1,24 +1,10 @@
 """Admin of the catalogue and the registry; versions and runs are read only."""
 
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from bakeoff.accounts.audited_admin import AuditedAdmin
+from bakeoff.accounts.read_only_admin import ReadOnlyAdmin
 from inference.models import Item, ItemVector, ModelVersion, Snapshot, Surface, TrainingRun
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only the platform writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
-        return False
 
 
 @admin.register(Item)

@@ -9,9 +9,9 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.bounds import MAX_COUNT
 from experiments.models import Metric, Programme, programme_of
-from experiments.programme.serving_metrics import serving_metrics
 from experiments.programme.settings import SETTINGS, settings_of
 from inference.models import Surface
 
@@ -49,7 +49,7 @@ def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -
         locked = Surface.objects.select_for_update().get(pk=surface.pk)
         programme = programme_of(locked)
         # So that their margins can be set, and they be the primary, before the first experiment.
-        serving_metrics(locked.project)
+        create_serving_metrics(locked.project)
         before = settings_of(programme)
         for name, value in changes.items():
             _set(programme, name, value)

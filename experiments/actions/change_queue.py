@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.tidy_queue import leave_queue
 from experiments.models import Challenger
-from experiments.programme.queue import shadowed_versions, waiting_versions
+from experiments.programme.queue import read_queue, shadowed_versions, waiting_versions
 from experiments.programme.queue_types import LeftQueue
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_PRIORITY = 1000
 
@@ -32,11 +27,7 @@ def hold_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Chal
     Raises:
         NotQueuedError: it does not wait.
     """
-
-    def hold(challenger: Challenger) -> None:
-        challenger.held, challenger.reason = True, reason
-
-    return _change(version, "hold challenger", by, reason, hold)
+    return _change(version, "hold challenger", by, reason, held=True)
 
 
 def release_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
@@ -45,11 +36,7 @@ def release_challenger(*, version: ModelVersion, by: str, reason: str = "") -> C
     Raises:
         NotQueuedError: it does not wait.
     """
-
-    def release(challenger: Challenger) -> None:
-        challenger.held, challenger.reason = False, reason
-
-    return _change(version, "release challenger", by, reason, release)
+    return _change(version, "release challenger", by, reason, held=False)
 
 
 def drop_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
@@ -58,14 +45,7 @@ def drop_challenger(*, version: ModelVersion, by: str, reason: str = "") -> Chal
     Raises:
         NotQueuedError: it does not wait.
     """
-
-    def drop(challenger: Challenger) -> None:
-        challenger.dropped, challenger.reason = True, reason
-        leave_queue(
-            challenger.version, cause=LeftQueue.DROPPED, by=by, reason=reason or "dropped by a person"
-        )
-
-    return _change(version, "drop challenger", by, reason, drop)
+    return _change(version, "drop challenger", by, reason, dropped=True)
 
 
 def prioritise_challenger(
@@ -81,15 +61,33 @@ def prioritise_challenger(
         raise RefusedError(
             f"priority == {priority}, must be in [-{MAX_PRIORITY}, {MAX_PRIORITY}].", field="priority"
         )
+    return _change(version, "prioritise challenger", by, reason, priority=priority)
 
-    def prioritise(challenger: Challenger) -> None:
-        challenger.priority, challenger.reason = priority, reason
 
-    return _change(version, "prioritise challenger", by, reason, prioritise)
+def move_to_front(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
+    """Give a version a priority above that of all others.
+
+    Raises: as `prioritise_challenger`.
+    """
+    priority = max(_other_priorities(version), default=0) + 1
+    return prioritise_challenger(version=version, priority=priority, by=by, reason=reason)
+
+
+def move_to_end(*, version: ModelVersion, by: str, reason: str = "") -> Challenger:
+    """Give a version a priority below that of all others.
+
+    Raises: as `prioritise_challenger`.
+    """
+    priority = min(_other_priorities(version), default=0) - 1
+    return prioritise_challenger(version=version, priority=priority, by=by, reason=reason)
+
+
+def _other_priorities(version: ModelVersion) -> list[int]:
+    return [row.priority or 0 for row in read_queue(version.surface) if row.version != version]
 
 
 def _change(
-    version: ModelVersion, action: str, by: str, reason: str, change: Callable[[Challenger], None]
+    version: ModelVersion, action: str, by: str, reason: str, **fields: bool | int | None
 ) -> Challenger:
     with transaction.atomic():
         # Against the loop, which tidies the queue under this lock and drafts the next experiment.
@@ -102,10 +100,12 @@ def _change(
                 f"{version.label} is {version.alias}, must wait for its experiment: a challenger that "
                 "is in none."
             )
-        challenger, _ = Challenger.objects.get_or_create(version=place)
-        challenger.version = place
-        change(challenger)
-        challenger.save()
+        challenger, _ = Challenger.objects.update_or_create(
+            version=place, defaults={**fields, "reason": reason}
+        )
+        if "dropped" in fields:
+            words = reason or "dropped by a person"
+            leave_queue(place, cause=LeftQueue.DROPPED, by=by, reason=words)
         record_audit(
             surface.project_id,
             actor=by,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.actors import PLATFORM
+from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     ExperimentMetricDraft,
@@ -14,7 +15,7 @@ from experiments.actions.layer_slots import free_slot
 from experiments.actions.short_names import short_name
 from experiments.models import ExperimentMetric, Metric, Programme
 from experiments.programme.harm import harm_class_of, required_users
-from experiments.programme.serving_metrics import SERVING_METRICS, serving_metrics
+from experiments.programme.serving_metrics import SERVING_METRICS
 from experiments.reports.promotion_history import prior_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ MAX_PRIOR_MEAN, MIN_PRIOR_SD, MAX_PRIOR_SD = 1.0, 0.001, 1.0
 def draft_test(
     programme: Programme, *, challenger: ModelVersion, champion: ModelVersion, primary: Metric
 ) -> ExperimentDraft:
-    """Return the experiment of a challenger against the champion; nothing is stored."""
+    """Return the experiment of a challenger against the champion.
+
+    Nothing of it is stored, but for the project's serving metrics where they are missing.
+    """
     surface = programme.surface
     sides = (f"{version.algorithm}-{version.number}" for version in (challenger, champion))
     key = short_name(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
@@ -87,10 +91,10 @@ def _guardrails(programme: Programme) -> list[ExperimentMetricDraft]:
     own = Metric.objects.filter(project=programme.surface.project_id, key__in=margins).order_by("id")
     role = ExperimentMetric.Role.GUARDRAIL
     rows = {metric.key: ExperimentMetricDraft(metric, role, margins[metric.key]) for metric in own}
-    serving = serving_metrics(programme.surface.project)
+    serving = create_serving_metrics(programme.surface.project)
     for one in SERVING_METRICS:
-        metric = serving.get(one.key)
-        if metric is not None and one.margin is not None and metric.pk != programme.primary_metric_id:
+        metric = serving[one.key]
+        if one.margin is not None and metric.pk != programme.primary_metric_id:
             # A margin of the surface's own replaces the default one; the floor stays.
             margin = margins.get(metric.key, one.margin)
             rows[metric.key] = ExperimentMetricDraft(metric, role, margin, one.margin_floor)

@@ -24,6 +24,7 @@ from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.looks.answer_shares import answers_since
 from experiments.models import Decision, programme_of
 from experiments.programme.harm import MARGIN
+from experiments.programme.serving_metrics import SHARE_FLOOR
 from experiments.stats.breaker import trips
 from experiments.stats.one_sample_breaker import highest_share, log_e_share
 from inference.actions.move_alias import move_alias
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 WATCHED_FOR = timedelta(days=1)  # what a refit breaks it breaks with its first answers
-FLOOR = 0.005  # as the margin's floor of serving shares
 FACTS = {"errors": "errors", "fallbacks": "answers of another list", "slow": "slow answers"}
 
 
@@ -103,7 +103,7 @@ def _tests(decision: Decision) -> list[ShareTest]:
     since = answers_since(decision.promoted, decision.created_at, slow_ms=slow_ms)
     tests = []
     for fact in FACTS:
-        bound = highest_share(before[fact], before["users"], margin=MARGIN, floor=FLOOR)
+        bound = highest_share(before[fact], before["users"], margin=MARGIN, floor=SHARE_FLOOR)
         events = getattr(since, fact)
         evidence = log_e_share(events, since.users, bound=bound)
         tests.append(ShareTest(fact, events, since.users, bound, evidence))

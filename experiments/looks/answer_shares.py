@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 from django.utils import timezone
 
+from experiments.looks.breaker_counts import CAP_MEDIANS
 from experiments.metrics.sql import ERRORS, OWN_LISTS
 from experiments.sql import min_uuid7
 
@@ -34,7 +35,6 @@ _FIRST = f"""
         count(*) FILTER (WHERE latency_ms > %(slow)s),
         percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms)
     FROM first"""
-SLOW = 10.0  # medians of the champion before
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def answer_shares(version: ModelVersion) -> AnswerShares:
     """Return how a version answered in the last hours; slow is what took ten of its medians."""
     since = timezone.now() - LATELY
     median = _count(version, since, slow_ms=1e9).median_ms
-    return _count(version, since, slow_ms=SLOW * median if median else 1e9)
+    return _count(version, since, slow_ms=CAP_MEDIANS * median if median else 1e9)
 
 
 def answers_since(version: ModelVersion, since: datetime, *, slow_ms: float) -> AnswerShares:

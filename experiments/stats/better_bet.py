@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from scipy.special import ndtr
 
+from experiments.stats.cumulative_gain import LogGain, Prior, shrink_to
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,8 +55,8 @@ def _chance_of_gain(inputs: LookInput, effect: Effect) -> float:
     policy, lift = inputs.policy, effect.lift
     if lift is None or lift <= -1 or effect.se <= 0:
         return 0.0
-    sign = 1.0 if inputs.primary.direction == "increase" else -1.0
-    gain, se = sign * math.log1p(lift), effect.se / abs(effect.treatment)
-    weight = policy.prior_sd**2 / (policy.prior_sd**2 + se**2)
-    mean = weight * gain + (1 - weight) * policy.prior_mean
-    return float(ndtr(mean / (se * math.sqrt(weight))))
+    gain = LogGain(math.log1p(lift), effect.se / abs(effect.treatment))
+    if inputs.primary.direction == "decrease":
+        gain = gain.reversed
+    posterior = shrink_to(Prior(policy.prior_mean, policy.prior_sd), gain)
+    return float(ndtr(posterior.mean / posterior.sd))

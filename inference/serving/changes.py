@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import redis
 import redis.exceptions
 
 from inference.serving.heartbeats import read_heartbeats
 from inference.serving.keys import serving_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from inference.serving.heartbeats import ServingHeartbeat
 
 CHANNEL = "bakeoff:configuration"
 CHANGES = "bakeoff:configuration:changes"  # how many were announced
@@ -31,22 +36,15 @@ def announce_change(client: redis.Redis) -> None:
 def wait_until_read(client: redis.Redis, *, seconds: float = READ_BACK_SECONDS) -> list[str]:
     """Wait until every serving process has read what was announced so far.
 
-    So that who changes something and then asks meets the change (read-your-writes). A process says in
-    its heartbeat how many changes it has read.
+    So that who changes something and then asks meets the change (read-your-writes).
 
     Returns:
         The processes that have not read it in time; empty when all have, or when nobody serves. A
         cache that is away has nobody to wait for: processes poll then.
     """
-    deadline = time.monotonic() + seconds
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
-        announced = int(client.get(CHANGES) or 0)
-        while True:
-            heartbeats = read_heartbeats(client).items()
-            late = [process for process, one in heartbeats if one.changes < announced]
-            if not late or time.monotonic() > deadline:
-                return late
-            time.sleep(POLL_SECONDS)
+        confirmed = _confirm_changes(client, seconds)
+        return [process for process, after in confirmed.items() if after is None]
     return []
 
 
@@ -71,21 +69,12 @@ def read_back(
         Per process the seconds until it said so, or None if it did not in time. Empty when no
         process serves.
     """
-    start = time.monotonic()
-    confirmed: dict[str, float | None] = {}
-    while True:
-        waiting = False
-        for process, heartbeat in read_heartbeats(client).items():
-            name = serving_key(process)
-            if confirmed.get(name) is not None:
-                continue
-            serving = heartbeat.champion if what == "champion" else heartbeat.experiment
-            serves = serving.get(str(surface_id))
-            confirmed[name] = round(time.monotonic() - start, 3) if serves == wanted_id else None
-            waiting = waiting or confirmed[name] is None
-        if not waiting or time.monotonic() - start > seconds:
-            return confirmed
-        time.sleep(POLL_SECONDS)
+
+    def serves(heartbeat: ServingHeartbeat) -> bool:
+        serving = heartbeat.champion if what == "champion" else heartbeat.experiment
+        return serving.get(str(surface_id)) == wanted_id
+
+    return _by_key(_confirm(client, serves, seconds))
 
 
 def read_back_changes(
@@ -93,24 +82,44 @@ def read_back_changes(
 ) -> dict[str, float | None]:
     """Wait until every serving process says that it has read all that was announced so far.
 
+    A process says in its heartbeat how many changes it has read.
+
     Returns:
-        Per process the seconds until it said so, or None if it did not in time. Empty when no
-        process serves.
+        As of `read_back`.
 
     Raises:
         RedisError: the cache is away; nobody can say.
     """
-    start = time.monotonic()
+    return _by_key(_confirm_changes(client, seconds))
+
+
+def _by_key(confirmed: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Name processes as decisions have always stored them: by the key of their heartbeat."""
+    return {serving_key(process): after for process, after in confirmed.items()}
+
+
+def _confirm_changes(client: redis.Redis, seconds: float) -> dict[str, float | None]:
     announced = int(client.get(CHANGES) or 0)
-    confirmed: dict[str, float | None] = {}
+    return _confirm(client, lambda heartbeat: heartbeat.changes >= announced, seconds)
+
+
+def _confirm(
+    client: redis.Redis, holds: Callable[[ServingHeartbeat], bool], seconds: float
+) -> dict[str, float | None]:
+    """Wait until something holds in every process's heartbeat; return the seconds of each, or None.
+
+    A process that ends meanwhile has nothing to confirm: it serves no more.
+    """
+    start = time.monotonic()
+    confirmed: dict[str, float] = {}
     while True:
-        for process, heartbeat in read_heartbeats(client).items():
-            name = serving_key(process)
-            if confirmed.get(name) is None:
-                read = heartbeat.changes >= announced
-                confirmed[name] = round(time.monotonic() - start, 3) if read else None
-        if None not in confirmed.values() or time.monotonic() - start > seconds:
-            return confirmed
+        heartbeats = read_heartbeats(client)
+        elapsed = round(time.monotonic() - start, 3)
+        for process, heartbeat in heartbeats.items():
+            if process not in confirmed and holds(heartbeat):
+                confirmed[process] = elapsed
+        if heartbeats.keys() <= confirmed.keys() or elapsed > seconds:
+            return {process: confirmed.get(process) for process in {**heartbeats, **confirmed}}
         time.sleep(POLL_SECONDS)
 
 

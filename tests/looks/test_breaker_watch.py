@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from bakeoff.alerts.models import Alert
+from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     ExperimentMetricDraft,
@@ -26,7 +27,6 @@ from experiments.looks.breaker_counts import BINS, read_tests
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import BreakerCount, Decision, Experiment, ExperimentMetric, Metric
-from experiments.programme.serving_metrics import serving_metrics
 from experiments.scorecards.warehouse import unit_values
 from inference.models import ModelVersion
 from tests.support import builders
@@ -39,7 +39,7 @@ def run(shop, *, guardrails=("serving-errors", "serving-latency"), **fields) -> 
     """Start an experiment with serving guardrails; its window is open for an hour."""
     fields.setdefault("policy", {**builders.QUICK_POLICY, "window_seconds": 3600.0})
     draft = builders.draft(shop, shop.surface, **fields)
-    known = serving_metrics(shop.project)
+    known = create_serving_metrics(shop.project)
     guards = [ExperimentMetricDraft(known[key], GUARDRAIL, 0.2) for key in guardrails]
     return start(replace(draft, metrics=[*draft.metrics, *guards]))
 
@@ -117,7 +117,7 @@ def test_a_unit_bets_once_however_often_it_is_counted(shop):
     for again in range(3):
         watch(experiment)
         visit(shop, experiment, "treatment", 3, fallback="timeout", clicks=again)
-    key = serving_metrics(shop.project)["serving-errors"]
+    key = create_serving_metrics(shop.project)["serving-errors"]
     assert list(
         BreakerCount.objects.filter(experiment=experiment, metric=key).values_list("units", flat=True)
     ) == [3]
@@ -207,7 +207,9 @@ def test_of_two_treatments_the_harmful_one_leaves(shop):
         VariantDraft(name, version, weight, is_control=name == "control")
         for name, version, weight in zip(names, versions, (0.4, 0.3, 0.3), strict=True)
     ]
-    guard = ExperimentMetricDraft(serving_metrics(shop.project)["serving-errors"], GUARDRAIL, 0.2)
+    guard = ExperimentMetricDraft(
+        create_serving_metrics(shop.project)["serving-errors"], GUARDRAIL, 0.2
+    )
     experiment = start(replace(draft, variants=sides, metrics=[*draft.metrics, guard]))
     visit(shop, experiment, "control", 40)
     visit(shop, experiment, "other", 40)

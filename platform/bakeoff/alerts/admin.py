@@ -1,23 +1,9 @@
 """Admin of alerts: to read; subscriptions are made and changed on their own page."""
 
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from bakeoff.accounts.read_only_admin import ReadOnlyAdmin
 from bakeoff.alerts.models import Alert, Delivery, Subscription
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that nobody changes by hand: an alert is a fact, a delivery what became of it."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:  # noqa: ANN001
-        return False
 
 
 @admin.register(Subscription)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -98,7 +98,14 @@ def change_settings(request: HttpRequest, key: str, payload: ProgrammePatch) -> 
     return {"settings": settings_of(programme), "warnings": programme_warnings(programme)}
 
 
-def _queue(surface: Surface) -> list[dict[str, Any]]:
+def _act_on_queue(
+    request: HttpRequest, key: str, version: str, act: Callable[..., object], **fields: object
+) -> list[dict[str, Any]]:
+    """Do something to a challenger that waits, and answer the queue."""
+    surface = _surface(request, key)
+    challenger = _version(surface, version)
+    with _refusals():
+        act(version=challenger, by=actor_of(request), **fields)
     return [queued_as_json(row) for row in read_queue(surface)]
 
 
@@ -107,11 +114,7 @@ def _queue(surface: Surface) -> list[dict[str, Any]]:
 )
 def hold(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
     """Let a challenger wait until it is released; the answer is the queue."""
-    surface = _surface(request, key)
-    challenger = _version(surface, version)
-    with _refusals():
-        hold_challenger(version=challenger, by=actor_of(request), reason=payload.reason)
-    return _queue(surface)
+    return _act_on_queue(request, key, version, hold_challenger, reason=payload.reason)
 
 
 @router.post(
@@ -119,11 +122,7 @@ def hold(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
 )
 def release(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
     """Give a held challenger its place again; the answer is the queue."""
-    surface = _surface(request, key)
-    challenger = _version(surface, version)
-    with _refusals():
-        release_challenger(version=challenger, by=actor_of(request), reason=payload.reason)
-    return _queue(surface)
+    return _act_on_queue(request, key, version, release_challenger, reason=payload.reason)
 
 
 @router.post(
@@ -131,11 +130,7 @@ def release(request: HttpRequest, key: str, version: str, payload: NoteIn) -> An
 )
 def drop(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
     """Take a challenger out of the queue; the answer is the queue."""
-    surface = _surface(request, key)
-    challenger = _version(surface, version)
-    with _refusals():
-        drop_challenger(version=challenger, by=actor_of(request), reason=payload.reason)
-    return _queue(surface)
+    return _act_on_queue(request, key, version, drop_challenger, reason=payload.reason)
 
 
 @router.post(
@@ -143,16 +138,8 @@ def drop(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
 )
 def prioritise(request: HttpRequest, key: str, version: str, payload: PriorityIn) -> Any:
     """Place a challenger before those of lower priority; the answer is the queue."""
-    surface = _surface(request, key)
-    challenger = _version(surface, version)
-    with _refusals():
-        prioritise_challenger(
-            version=challenger,
-            priority=payload.priority,
-            by=actor_of(request),
-            reason=payload.reason,
-        )
-    return _queue(surface)
+    fields = {"priority": payload.priority, "reason": payload.reason}
+    return _act_on_queue(request, key, version, prioritise_challenger, **fields)
 
 
 def _test(surface: Surface) -> Experiment:

@@ -18,14 +18,14 @@ from experiments.actions.change_programme import change_programme
 from experiments.actions.change_queue import (
     drop_challenger,
     hold_challenger,
-    prioritise_challenger,
+    move_to_end,
+    move_to_front,
     release_challenger,
 )
 from experiments.actions.decide_proposal import approve_proposal, decline_proposal
 from experiments.actions.step_ramp import continue_ramp, hold_ramp, roll_back_experiment
 from experiments.models import Experiment, Proposal
 from experiments.models.experiment import WrongStateError
-from experiments.programme.queue import read_queue
 from inference.actions.move_champion import CannotPromoteError
 from inference.models import ModelVersion, Surface
 
@@ -41,22 +41,12 @@ RAMP_ACTS: dict[str, Callable[..., object]] = {
 }
 
 
-def _move_to_front(*, version: ModelVersion, by: str, reason: str) -> None:
-    others = [row.priority or 0 for row in read_queue(version.surface) if row.version != version]
-    prioritise_challenger(version=version, priority=max(others, default=0) + 1, by=by, reason=reason)
-
-
-def _move_to_end(*, version: ModelVersion, by: str, reason: str) -> None:
-    others = [row.priority or 0 for row in read_queue(version.surface) if row.version != version]
-    prioritise_challenger(version=version, priority=min(others, default=0) - 1, by=by, reason=reason)
-
-
 QUEUE_ACTS: dict[str, Callable[..., object]] = {
     "hold": hold_challenger,
     "release": release_challenger,
     "drop": drop_challenger,
-    "front": _move_to_front,
-    "end": _move_to_end,
+    "front": move_to_front,
+    "end": move_to_end,
 }
 
 
