@@ -74,6 +74,21 @@ class ArmCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmPaths:
+    """Units that had the event, by arm, of those first exposed in one epoch, at several times.
+
+    Attributes:
+        share: of the treatment in that epoch, among treatment and control.
+        treatment: units by each time, shape (times,).
+        control: units by each time, shape (times,).
+    """
+
+    share: float
+    treatment: NDArray[Any]
+    control: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class BinnedCounts:
     """Units by the bin of their first value, of those first exposed in one epoch.
 
@@ -144,17 +159,38 @@ def log_e_events(counts: Sequence[ArmCounts], *, margin: float, harm: Direction)
     Raises:
         StatisticsError: a share or the margin is out of range.
     """
+    return float(logsumexp(_log_capital(counts, margin=margin, harm=harm)))
+
+
+def log_e_paths(paths: Sequence[ArmPaths], *, margin: float, harm: Direction) -> NDArray[Any]:
+    """Return ln E of an event at each of several times, shape (times,): `log_e_events` of each.
+
+    Args:
+        paths: by epoch of exposure, each epoch once.
+        margin: relative change of the rate that is accepted.
+        harm: which change of the event's rate is harm.
+
+    Raises:
+        StatisticsError: a share or the margin is out of range.
+    """
+    capital = _log_capital(paths, margin=margin, harm=harm)
+    return np.asarray(np.logaddexp.reduce(capital, axis=-1))
+
+
+def _log_capital(
+    counts: Sequence[ArmCounts | ArmPaths], *, margin: float, harm: Direction
+) -> NDArray[Any]:
+    """Return the log of what each component has, shape (components,) or (times, components)."""
     null_ratio = _null_ratio(margin, harm)
-    _, log_weights = _mixture()
-    total = log_weights.copy()
+    _, total = _mixture()
     for one in counts:
         share = _required_share(one.share)
         harmed, other, arm = one.treatment, one.control, share
         if harm == "decrease":  # the fewer in the treatment, the more of all are the control's
             harmed, other, arm = one.control, one.treatment, 1 - share
         up, down = _log_stakes(arm, null_ratio)
-        total += harmed * up + other * down
-    return float(logsumexp(total))
+        total = total + (np.multiply.outer(harmed, up) + np.multiply.outer(other, down))
+    return total
 
 
 def log_e_bounded(

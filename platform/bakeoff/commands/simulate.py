@@ -1,4 +1,4 @@
-"""`bakeoff simulate`: how often a policy is right under repeated looks."""
+"""`bakeoff simulate`: how often a policy is right under repeated looks, or what a programme brings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.table import Table
 
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.project import project_option
-from bakeoff.commands.terminal import Refusal, console, echo, progress
+from bakeoff.commands.simulate_programme import NAMES, programme_options, simulate_programme
+from bakeoff.commands.terminal import Refusal, console, echo, error_console, progress
 from experiments.kinds import RULES
 
 if TYPE_CHECKING:
@@ -71,24 +73,60 @@ REAL_LIMITS = {"minimum_run_seconds": 0.0, "twyman_limit": 0.0, "minimum_nonzero
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.svg",
     help="Draw false positives against the number of looks.",
 )
+@click.option(
+    "--programme",
+    is_flag=True,
+    help="Simulate a year of challengers under several release rules; the options below are its own.",
+)
+@programme_options
 @project_option
-def simulate(form: str, plot: Path | None, **options: Any) -> None:  # fmt: skip
+def simulate(
+    form: str, *, as_json: bool, programme: bool, plot: Path | None, **options: Any
+) -> None:  # fmt: skip
     """False positives, power and length of a policy, looked at again and again.
+
+    With --programme: what a year of challengers brings under this platform's life cycle and its rivals.
 
     \b
     bakeoff simulate --baseline 0.1 --units 20000
     bakeoff simulate --rule all --kind mean --baseline 10 --sd 4 --lift 0.02
     bakeoff simulate --from-events clicks --rule group_sequential
+    bakeoff simulate --programme --users-per-week 50000 --runs 50
     """  # noqa: D301  click reads the control character
+    as_json = as_json or form == "json"
+    _refuse_options_of_the_other(programme=programme)
+    of_programme = {name: options.pop(name) for name in NAMES}
+    if programme:
+        baseline, seed = options["baseline"], options["seed"]
+        simulate_programme(of_programme, baseline=baseline, seed=seed, as_json=as_json)
+    else:
+        _simulate_policy(options, plot=plot, as_json=as_json)
+
+
+def _refuse_options_of_the_other(*, programme: bool) -> None:
+    """Refuse options that would have no effect."""
+    context = click.get_current_context()
+    shared = {"baseline", "seed", "form", "as_json", "programme"}
+    for option in context.command.params:
+        name = str(option.name)
+        belongs = name in shared or (name in NAMES) == programme
+        if not belongs and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            rule = "must not be used with --programme" if programme else "needs --programme"
+            raise Refusal(f"{option.opts[0]} {rule}.")
+
+
+def _simulate_policy(options: dict[str, Any], *, plot: Path | None, as_json: bool) -> None:
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 
+    options["progress_to"] = error_console if as_json else console
     rules = options.pop("rules") or ("group_sequential",)
     rules = RULES if "all" in rules else rules
     try:
@@ -102,7 +140,7 @@ def simulate(form: str, plot: Path | None, **options: Any) -> None:  # fmt: skip
         plot.write_text(
             draw_rates({row["rule"]: row["false_positives_by_look"] for row in rows}, options["alpha"])
         )
-    if form == "json":
+    if as_json:
         click.echo(
             json.dumps(
                 {"replications": options["replications"], "rows": rows}, indent=1, allow_nan=False
@@ -158,7 +196,8 @@ def _on_draws(rules: tuple[str, ...], options: dict[str, Any]) -> list[dict[str,
 
         raise StatisticsError(f"rule == 'exact', kind is {options['kind']}: must be a proportion.")
     rows = []
-    with progress("Simulating experiments", 3 * options["replications"] * len(usable)) as advance:
+    total = 3 * options["replications"] * len(usable)
+    with progress("Simulating experiments", total, to=options["progress_to"]) as advance:
         for rule in usable:
             policy = _policy(rule, options, options["units"])
             policy.require_attainable(options["kind"], 0.5)
@@ -252,7 +291,8 @@ def _on_events(rules: tuple[str, ...], options: dict[str, Any]) -> list[dict[str
         raise StatisticsError(f"metric == '{options['metric']}', must be one of {known}.")
     past = read_past_units(metric, days=options["days"])
     rows = []
-    with progress("Splitting past units", options["replications"] * len(rules)) as advance:
+    total = options["replications"] * len(rules)
+    with progress("Splitting past units", total, to=options["progress_to"]) as advance:
         for rule in rules:
             policy = _policy(rule, options, max(len(past.y), 2))
             parts = []

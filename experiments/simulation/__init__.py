@@ -1,0 +1,1 @@
+"""A surface's programme over a year, simulated: what releasing by one rule or another brings."""

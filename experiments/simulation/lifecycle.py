@@ -1,0 +1,188 @@
+"""Ours: interleaving, ramp with breaker, looks to a verdict, cool-down; the product decides each step.
+
+Only the traffic is drawn here. The breaker is `experiments.stats.breaker`; `experiments.programme.harm`
+says how many users a step of the ramp needs; a verdict is `take_look`'s; what interleaving says of a
+challenger becomes its prior by `shrink_to`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from experiments.programme.harm import DEFAULT_ALPHA, harm_class_of, required_users
+from experiments.simulation.traffic import ArmTraffic, EpochCounts
+from experiments.stats.cumulative_gain import LogGain, Prior, shrink_to
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
+from experiments.stats.policy import Policy
+from experiments.stats.rules import Bound, Progress, RuleState, bound_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.simulation.settings import YearSettings
+    from experiments.simulation.year import Challenger, Year
+    from experiments.stats.look_result import LookResult
+
+# Those of a programme that nobody has changed; a test compares them with `experiments.models`.
+RAMP_SHARES = (0.01, 0.05, 0.2, 0.5)
+COOLDOWN_DAYS = 1
+INTERLEAVED_DAYS, MAX_INTERLEAVED = 2, 3  # per challenger, and how many at most before a test
+SECONDS_PER_DAY = 86_400.0
+
+
+def policy_of(settings: YearSettings, ship_when: str) -> Policy:
+    """Return the decision policy of a test: the default one with a plan, which is its end."""
+    weeks = settings.valuable_weeks if ship_when == "valuable" else settings.significant_weeks
+    return Policy(
+        planned_units=max(round(weeks * settings.users_per_week), 2),
+        overrun=1.0,
+        ship_when=ship_when,
+        prior_mean=settings.prior_mean,
+        prior_sd=settings.prior_sd,
+    )
+
+
+def run_lifecycle(year: Year, *, ship_when: str, interleaving: bool) -> None:
+    """Pass a year under our life cycle."""
+    policy = policy_of(year.settings, ship_when)
+    while not year.is_over:
+        waiting = year.waiting()
+        if not waiting:
+            year.day += 1
+            continue
+        year.newest_tested = waiting[-1].number
+        challenger, prior = waiting[-1], Prior(policy.prior_mean, policy.prior_sd)
+        if interleaving:
+            choice = choose_by_interleaving(year, waiting, prior)
+            if choice is None:
+                continue
+            challenger, prior = choice
+        if ships(year, challenger, replace(policy, prior_mean=prior.mean, prior_sd=prior.sd)):
+            year.promote(challenger)
+        year.day += COOLDOWN_DAYS
+
+
+def choose_by_interleaving(
+    year: Year, waiting: Sequence[Challenger], prior: Prior
+) -> tuple[Challenger, Prior] | None:
+    """Return the challenger that promises most, with what is known of it, or None without promise."""
+    best: tuple[Challenger, Prior] | None = None
+    for challenger in waiting[-MAX_INTERLEAVED:]:
+        known = _interleave(year, challenger, prior)
+        if known is not None and (best is None or known.mean > best[1].mean):
+            best = challenger, known
+    return best if best is not None and best[1].mean > 0 else None
+
+
+def _interleave(year: Year, challenger: Challenger, prior: Prior) -> Prior | None:
+    """Return what interleaving with all users says of a challenger; None where the breaker trips."""
+    year.record.tests += not year.is_over
+    traffic = ArmTraffic(year, challenger)
+    for _ in range(INTERLEAVED_DAYS):
+        if year.is_over:
+            return None
+        if pass_day(year, challenger, traffic, share=0.5, times=year.settings.interleaving):
+            return None
+    effect = traffic.effect()
+    if effect is None or effect.lift is None or not effect.log_se:  # nobody converts
+        return None
+    known = shrink_to(prior, LogGain(math.log1p(effect.lift), effect.log_se))
+    return Prior(known.mean, known.sd)
+
+
+def pass_day(
+    year: Year, challenger: Challenger, traffic: ArmTraffic, *, share: float, times: float = 1.0
+) -> bool:
+    """Pass a day of a test; return whether the breaker trips on it.
+
+    Args:
+        year: that passes.
+        challenger: that is tested.
+        traffic: of the test.
+        share: of all users who see the challenger.
+        times: as many users a user is worth.
+    """
+    tripped = traffic.add_day(2 * share * times, watched=True)
+    year.serve(challenger, share=share, days=1.0 if tripped is None else tripped)
+    year.day += 1
+    return tripped is not None
+
+
+def ships(year: Year, challenger: Challenger, policy: Policy) -> bool:
+    """Ramp a challenger up under the breaker, look every day, and return whether it ships."""
+    year.record.tests += not year.is_over
+    traffic, looks, step, began = ArmTraffic(year, challenger), Looks(policy), 0, year.day
+    while not year.is_over:
+        if pass_day(year, challenger, traffic, share=RAMP_SHARES[step]):
+            return False
+        result = looks.take(traffic, days=year.day - began)
+        if result is not None and result.action != "keep_running":
+            return result.action == "ship"
+        if step < len(RAMP_SHARES) - 1 and _may_leave(year, RAMP_SHARES[step], traffic):
+            step += 1
+            traffic.epochs.append(EpochCounts())
+    return False
+
+
+def _may_leave(year: Year, share: float, traffic: ArmTraffic) -> bool:
+    """Whether a step has lasted its day and had the users that show its class of harm."""
+    users = required_users(harm_class_of(share), alpha=DEFAULT_ALPHA)
+    return year.settings.daily_ramp or traffic.epoch.treatment_n >= users
+
+
+class Looks:
+    """The looks at one test, one a day.
+
+    A look that can only say "keep running" is not taken, which is most of the time: what its bound is
+    follows from the units alone, and the next look gets the state that it would have left.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        # What ships as the better bet is judged by the same bounds; so all tests share them.
+        self.plain = replace(policy, ship_when="significant", prior_mean=0.0, prior_sd=0.03)
+        self.units: tuple[int, ...] = ()
+        self.crossed: Sequence[str] = ()
+
+    def take(self, traffic: ArmTraffic, *, days: int) -> LookResult | None:
+        """Return today's look, or None where it could not end the test."""
+        before, self.units = self.units, (*self.units, traffic.units)
+        if not self._could_end(traffic):
+            return None
+        state = _bound_after(self.plain, before).state if before else RuleState()
+        result = take_look(
+            LookInput(
+                policy=self.policy,
+                control="control",
+                treatments=["treatment"],
+                metrics=[traffic.metric()],
+                exposures=[],
+                crossover_units=0,
+                elapsed_seconds=days * SECONDS_PER_DAY,
+                states={"treatment": state},
+                crossed=self.crossed,
+            )
+        )
+        self.crossed = result.crossed
+        return result
+
+    def _could_end(self, traffic: ArmTraffic) -> bool:
+        if self.crossed or traffic.units >= self.policy.planned_units:
+            return True
+        bound = _bound_after(self.plain, self.units)
+        effect = traffic.effect() if bound.tested else None
+        if effect is None:
+            return False
+        size = abs(effect.z)
+        return size >= bound.critical or size < bound.futile_below
+
+
+@lru_cache(maxsize=512)  # each holds a grid of some 300 points; plans of a year have few paths of units
+def _bound_after(policy: Policy, units: tuple[int, ...]) -> Bound:
+    """Return the bound of the last of several looks, by the units at each."""
+    before = _bound_after(policy, units[:-1]).state if len(units) > 1 else RuleState()
+    return bound_at(policy, before, Progress(units[-1]))
