@@ -30,7 +30,8 @@ def better_bet(inputs: LookInput, evidence: Evidence, comparisons: Sequence[Comp
     shown to be safe.
     """
     effect = evidence.primary.effect
-    if not _is_ripe(inputs) or evidence.primary.too_few or effect is None:
+    valuable = inputs.policy.ship_when == "valuable"
+    if not valuable or awaits_bet(inputs) or evidence.primary.too_few or effect is None:
         return ""
     if any(row.safe is False or row.harmed for row in comparisons):
         return ""
@@ -40,13 +41,15 @@ def better_bet(inputs: LookInput, evidence: Evidence, comparisons: Sequence[Comp
     return f"shipped as the better bet ({chance:.0%} likely better); not proven"
 
 
-def _is_ripe(inputs: LookInput) -> bool:
-    """Whether the policy asks for a bet, and the plan is at its end."""
+def awaits_bet(inputs: LookInput) -> bool:
+    """Whether a bet may still come: before the end of the plan, and before that of the minimum run.
+
+    Until then nothing ends for want of a verdict: neither as futile, which is a claim of significance,
+    nor at an overrun that much traffic reaches within the minimum run.
+    """
     policy = inputs.policy
-    return (
-        policy.ship_when == "valuable"
-        and inputs.units >= policy.planned_units
-        and inputs.elapsed_seconds >= policy.required_run_seconds
+    return policy.ship_when == "valuable" and (
+        inputs.units < policy.planned_units or inputs.elapsed_seconds < policy.required_run_seconds
     )
 
 

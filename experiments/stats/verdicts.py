@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from experiments.stats.better_bet import better_bet
+from experiments.stats.better_bet import awaits_bet, better_bet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,13 +90,13 @@ def judge_treatment(
 def _why_ended(inputs: LookInput, outcome: RuleOutcome | None, reason: str) -> str:
     """Say why going on brings nothing, or nothing."""
     policy, units = inputs.policy, inputs.units
+    if awaits_bet(inputs):
+        return ""
     if outcome is not None and outcome.exhausted:
         return f"{outcome.exhausted}: {reason}"
     if units >= policy.overrun * policy.planned_units:
         return f"{units} units passed without a verdict: {reason}"
-    # Futile is a claim of significance: what is shipped as the better bet asks for its whole plan.
-    waits = policy.ship_when == "valuable" and units < policy.planned_units
-    return outcome.futile if outcome is not None and not waits else ""
+    return outcome.futile if outcome is not None else ""
 
 
 def _obstacle(

@@ -50,6 +50,17 @@ def test_before_the_end_of_the_plan_nothing_ships_and_nothing_is_futile():
     assert result.action == "keep_running"
 
 
+def test_much_traffic_does_not_end_a_test_before_its_bet():
+    """A week's minimum run, and all of the overrun's users within hours."""
+    busy = {"planned_units": 2_000, "overrun": 4.0, "minimum_run_seconds": 7 * 86_400.0}
+    assert look(1000, 1020, **busy).action == "keep_running"
+    assert look(1000, 1020, **busy, rule="fixed").action == "keep_running"
+    assert look(1000, 1020, **busy | {"minimum_run_seconds": 0.5}).action == "ship"
+    assert look(1000, 990, **busy | {"minimum_run_seconds": 0.5}).action == "stop_inconclusive"
+    assert look(1000, 1020, **busy, ship_when="significant").action == "stop_inconclusive"
+    assert look(1000, 700, **busy).action == "roll_back"
+
+
 def test_a_guardrail_that_is_not_shown_to_be_safe_holds_it():
     assert look(1000, 1020, errors=(100, 118)).action != "ship"
     assert look(1000, 1020, errors=(2000, 1900)).action == "ship"
