@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from experiments.stats.effect import Effect
 
 HOURS = 24
+BY_HOUR = np.full(HOURS, 1 / HOURS)
 EQUAL = 0.5  # weight of each arm: a ramp changes the allocation, never the weights
 
 
@@ -60,29 +61,29 @@ class ArmTraffic:
         year, rng = self.year, self.year.rng
         users = round(year.settings.users_per_day * allocation)
         treated = int(rng.binomial(users, EQUAL))
-        by_hour = np.full(HOURS, 1 / HOURS)
-        gains = rng.multinomial(rng.binomial(treated, year.rate(self.lift)), by_hour).cumsum()
-        converted = rng.multinomial(rng.binomial(users - treated, year.rate()), by_hour).cumsum()
-        tripped = self._tripped_hour(gains, converted) if watched else None
+        treatment_x = int(rng.binomial(treated, year.rate(self.lift)))
+        control_x = int(rng.binomial(users - treated, year.rate()))
+        tripped = self._tripped_hour(treatment_x, control_x) if watched else None
         self.epoch.treatment_n += treated
         self.epoch.control_n += users - treated
-        self.epoch.treatment_x += int(gains[-1])
-        self.epoch.control_x += int(converted[-1])
+        self.epoch.treatment_x += treatment_x
+        self.epoch.control_x += control_x
         return None if tripped is None else (tripped + 1) / HOURS
 
-    def _tripped_hour(self, gains: np.ndarray, converted: np.ndarray) -> int | None:
+    def _tripped_hour(self, treatment_x: int, control_x: int) -> int | None:
         """Return the hour of today at whose end the breaker trips.
 
         Args:
-            gains: conversions of the treatment today by the end of each hour, shape (24,).
-            converted: of the control.
+            treatment_x: conversions of the treatment today.
+            control_x: of the control.
         """
-        past = [
-            ArmPaths(EQUAL, np.full(HOURS, one.treatment_x), np.full(HOURS, one.control_x))
-            for one in self.epochs[:-1]
-        ]
-        now = ArmPaths(EQUAL, self.epoch.treatment_x + gains, self.epoch.control_x + converted)
-        log_e = log_e_paths([*past, now], margin=MARGIN, harm="decrease")
+        rng = self.year.rng
+        gains, converted = (rng.multinomial(x, BY_HOUR).cumsum() for x in (treatment_x, control_x))
+        # One stratum: what epochs of one share add to each bet is the same as what their sum adds.
+        gains += sum(one.treatment_x for one in self.epochs)
+        converted += sum(one.control_x for one in self.epochs)
+        paths = ArmPaths(EQUAL, gains, converted)
+        log_e = log_e_paths([paths], margin=MARGIN, harm="decrease")
         # The level is shared with the guardrails that every automatic experiment has.
         tripped = log_e >= log_bound(tests=TESTS, alpha=DEFAULT_ALPHA)
         return int(tripped.argmax()) if tripped.any() else None

@@ -133,6 +133,7 @@ def _null_ratio(margin: float, harm: Direction) -> float:
     return 1 + margin if harm == "increase" else 1 / (1 - margin)
 
 
+@lru_cache(maxsize=64)  # an experiment has few shares and is asked every few seconds
 def _log_stakes(share: float, null_ratio: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return what an event in the arm of harm, and one in the other, adds to each component's capital.
 
