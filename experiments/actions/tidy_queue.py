@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.fields.json import KT
 
 from bakeoff.accounts.actors import PLATFORM
-from experiments.models import Decision
+from experiments.models import Decision, Experiment
 from experiments.programme.queue import changes_by_person, shadowed_versions, waiting_versions
 from experiments.programme.queue_types import LeftQueue
 from inference.actions.move_alias import move_alias
@@ -23,11 +25,8 @@ from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from inference.models import Snapshot
-
-LOSING = (Decision.Action.ROLL_BACK, Decision.Action.STOP_INCONCLUSIVE)
+    from django.db.models import QuerySet
 
 
 def tidy_queue(surface: Surface) -> int:
@@ -39,8 +38,11 @@ def tidy_queue(surface: Surface) -> int:
         Surface.objects.select_for_update().get(pk=surface.pk)
         waiting = [*waiting_versions(surface), *shadowed_versions(surface)]
         champion = surface.versions.champions().select_related("snapshot").first()
-        for version in waiting:
-            cause, reason = _why_leaving(version, waiting, champion)
+        going = {version: _why_not_worth_a_test(version, champion) for version in waiting}
+        # What leaves by itself supersedes nothing: else the one that it would supersede left with it.
+        staying = [version for version, (cause, _) in going.items() if not cause]
+        going |= {version: _why_superseded(version, staying) for version in staying}
+        for version, (cause, reason) in going.items():
             if cause:
                 leave_queue(version, cause=cause, by=PLATFORM, reason=reason)
                 left += 1
@@ -60,20 +62,23 @@ def leave_queue(version: ModelVersion, *, cause: str, by: str, reason: str) -> N
     )
 
 
-def _why_leaving(
-    version: ModelVersion, waiting: Sequence[ModelVersion], champion: ModelVersion | None
-) -> tuple[str, str]:
-    """Return the cause for programs and in words; both empty for a version that stays."""
-    if champion is not None and _is_older(version.snapshot, champion.snapshot):
+def _why_not_worth_a_test(version: ModelVersion, champion: ModelVersion | None) -> tuple[str, str]:
+    """Return the cause for programs and in words; both empty for a version that may be tested."""
+    if champion is not None and _is_older(version, champion):
         return LeftQueue.OLDER_DATA, f"learnt from older data than the champion, {champion.label}"
     if lost := _loser_like(version):
         return LeftQueue.LOST_BEFORE, f"{lost.label} lost with the same data and parameters"
+    return "", ""
+
+
+def _why_superseded(version: ModelVersion, staying: Sequence[ModelVersion]) -> tuple[str, str]:
+    """Return the cause and the newer version in words; both empty where there is none."""
     challenger = changes_by_person(version)
     if challenger is not None and (challenger.held or challenger.priority is not None):
         return "", ""
     newer = [
         other
-        for other in waiting
+        for other in staying
         if other.algorithm == version.algorithm and other.pk > version.pk and not _is_held(other)
     ]
     return (LeftQueue.SUPERSEDED, f"superseded by {newer[-1].label}") if newer else ("", "")
@@ -84,15 +89,10 @@ def _is_held(version: ModelVersion) -> bool:
     return challenger is not None and challenger.held
 
 
-def _is_older(snapshot: Snapshot | None, than: Snapshot | None) -> bool:
-    """Whether data end before others; what was registered from outside has no known data."""
-    if snapshot is None or than is None:
-        return False
-    return _end_of(snapshot) < _end_of(than)
-
-
-def _end_of(snapshot: Snapshot) -> datetime:
-    return snapshot.watermark or snapshot.created_at
+def _is_older(version: ModelVersion, than: ModelVersion) -> bool:
+    """Whether its data end before another's; what was registered from outside has no known data."""
+    ours, theirs = version.learnt_until, than.learnt_until
+    return ours is not None and theirs is not None and ours < theirs
 
 
 def _loser_like(version: ModelVersion) -> ModelVersion | None:
@@ -101,13 +101,25 @@ def _loser_like(version: ModelVersion) -> ModelVersion | None:
         same = ModelVersion.objects.filter(artifact_sha256=version.artifact_sha256)
     else:
         same = ModelVersion.objects.filter(snapshot=version.snapshot_id, params=version.params)
-    lost = same.filter(
-        surface=version.surface_id,
-        algorithm=version.algorithm,
-        pk__lt=version.pk,
-        variant__is_control=False,
-        variant__experiment__decisions__action__in=LOSING,
-        # A person who stops an experiment has not found the version worse.
-        variant__experiment__decisions__created_by=PLATFORM,
+    same = same.filter(
+        surface=version.surface_id, algorithm=version.algorithm, pk__lt=version.pk
     ).exclude(alias=ModelVersion.Alias.CHAMPION)
-    return lost.order_by("id").first()
+    return same.filter(Exists(_losses())).order_by("id").first()
+
+
+def _losses() -> QuerySet[Decision]:
+    """Return the decisions by which the version of the outer query lost a test.
+
+    A holdback decides nothing about its versions, and of several treatments one may have left alone. A
+    person who stops a test has not found its treatment worse; one who rolls it back has.
+    """
+    variant = F("experiment__variants__key")
+    stopped = Q(action=Decision.Action.STOP_INCONCLUSIVE, created_by=PLATFORM)
+    return Decision.objects.annotate(left=KT("evidence__variant")).filter(
+        stopped | Q(action=Decision.Action.ROLL_BACK),
+        Q(left__isnull=True) | Q(left=variant),
+        ~Q(experiment__shipped_variant=variant),
+        experiment__purpose=Experiment.Purpose.TEST,
+        experiment__variants__model_version=OuterRef("pk"),
+        experiment__variants__is_control=False,
+    )

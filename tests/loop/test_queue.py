@@ -6,9 +6,10 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.models import AuditEntry
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_queue import (
@@ -22,8 +23,12 @@ from experiments.actions.define_experiment import define_experiment
 from experiments.actions.draft_test import draft_test
 from experiments.actions.edit_draft import discard_draft
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.actions.start_experiment import CannotStartError
+from experiments.actions.promote_version import promote_version
+from experiments.actions.record_decision import DecisionDraft, record_decision
+from experiments.actions.start_experiment import CannotStartError, start_experiment
+from experiments.actions.step_ramp import roll_back_experiment
 from experiments.actions.stop_experiment import stop_experiment
+from experiments.actions.tidy_queue import tidy_queue
 from experiments.models import Experiment, Metric, programme_of
 from experiments.programme.queue import read_queue
 from experiments.programme.start_conditions import find_obstacle
@@ -99,6 +104,68 @@ def test_a_version_that_lost_is_tried_again_only_on_other_data(shop):
     fresh = snapshot(shop, "more data")
     third = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=fresh)
     assert advance_challenger(surface=shop.surface).treatments.get().model_version == third
+
+
+def test_what_leaves_by_itself_supersedes_nothing(shop):
+    """A newer number that learnt from older data than the champion leaves alone."""
+    ModelVersion.objects.filter(pk=shop.champion.pk).update(snapshot=snapshot(shop, "its", 1))
+    fresh = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=snapshot(shop, "new"))
+    old = snapshot(shop, "old", days_ago=2)
+    stale = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=old)
+    assert advance_challenger(surface=shop.surface).treatments.get().model_version == fresh
+    assert stale.moves.last().evidence == {"queue": "older_data"}
+
+
+@transaction.atomic
+def end(experiment, action, **evidence):
+    Experiment.objects.filter(pk=experiment.pk).update(state="ended")
+    record_decision(
+        DecisionDraft(
+            surface=experiment.surface,
+            action=action,
+            reason="a test",
+            created_by=PLATFORM,
+            experiment=experiment,
+            evidence=evidence,
+        )
+    )
+
+
+@pytest.mark.parametrize("case", ["holdback", "another treatment", "won", "rolled back by a person"])
+def test_only_a_lost_test_counts_as_lost(shop, case):
+    """What is the same but for its number is tried, whatever happened to others around it."""
+    data = snapshot(shop, "data")
+    before = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=data)
+    experiment = shop.define(before)
+    if case == "holdback":
+        Experiment.objects.filter(pk=experiment.pk).update(purpose="holdback")
+        end(experiment, "stop_inconclusive")
+    elif case == "another treatment":
+        end(experiment, "roll_back", variant="another")
+    elif case == "won":
+        Experiment.objects.filter(pk=experiment.pk).update(shipped_variant="treatment")
+        end(experiment, "roll_back")  # of another treatment, by an end that names none
+    else:
+        experiment = start_experiment(experiment=experiment, by="ann")
+        roll_back_experiment(experiment=experiment, by="ann", reason="complaints")
+    again = builders.make_version(shop.surface, TASTE, algorithm="ease", snapshot=data)
+    tidy_queue(shop.surface)
+    lost = case == "rolled back by a person"
+    assert alias_of(again) == ("candidate" if lost else "challenger")
+
+
+def test_a_restored_champion_lets_versions_on_newer_data_than_its_own_be_tested(shop):
+    """The champion's data count, not those of the one that was taken back."""
+    ModelVersion.objects.filter(pk=shop.champion.pk).update(snapshot=snapshot(shop, "first", 9))
+    ahead = builders.make_version(shop.surface, TASTE, algorithm="als", snapshot=snapshot(shop, "last"))
+    promote_version(version=ahead, by="ann", reason="a test")
+    between = builders.make_version(
+        shop.surface, TASTE, algorithm="ease", snapshot=snapshot(shop, "between", 5)
+    )
+    promote_version(version=shop.champion, by="ann", reason="back")
+    # Data that were erased since have ended when they did.
+    Snapshot.objects.filter(surface=shop.surface).update(destroyed_at=timezone.now())
+    assert advance_challenger(surface=shop.surface).treatments.get().model_version == between
 
 
 def test_priority_goes_before_value_and_value_before_the_gate(shop):
