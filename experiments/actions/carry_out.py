@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from experiments.actions.close_holdback import close_overtaken, lock_holdbacks
+from experiments.actions.close_holdback import close_overtaken
 from experiments.actions.drop_treatment import reject_version
+from experiments.actions.lock_order import lock_surface
 from experiments.actions.open_holdback import Promotion, open_holdback
 from experiments.actions.promote_version import confirm_champion, promotion_evidence
 from experiments.actions.propose import withdraw_proposals
@@ -68,9 +69,11 @@ def end_by_verdict(
     Raises:
         WrongStateError: it does not run.
     """
+    if verdict.action == Decision.Action.SHIP and experiment.exclusive:
+        lock_surface(experiment.surface_id)  # the champion may move, and holdbacks end with it
     # A look and a person may end it at once: one of them finds that it runs no more.
     locked = (
-        Experiment.objects.select_for_update(of=("self",))
+        Experiment.objects.select_for_update(of=("self",), no_key=True)
         .select_related("surface__project")
         .get(pk=experiment.pk)
     )
@@ -86,7 +89,6 @@ def end_by_verdict(
         promoted = locked.variants.get(key=verdict.variant).model_version
         # A flag's variant has no model: what is shipped is its value.
         if promoted is not None and promoted.alias != ModelVersion.Alias.CHAMPION:
-            lock_holdbacks(locked.surface_id)
             replaced = move_champion(
                 surface_id=locked.surface_id,
                 version_id=promoted.pk,

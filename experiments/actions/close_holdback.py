@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from experiments.actions.propose import withdraw_proposals
+from experiments.actions.propose import withdraw_fulfilled, withdraw_proposals
 from experiments.actions.record_decision import DecisionDraft, evidence_of, record_decision
 from experiments.models import Decision, Experiment, Proposal
 from experiments.reports.holdback_gain import gain_of
@@ -41,7 +41,7 @@ def close_holdback(*, holdback: Experiment, by: str, why: str = "") -> Decision:
     """
     # A look and a promotion may end it at once: one of them finds that it runs no more.
     locked = (
-        Experiment.objects.select_for_update(of=("self",))
+        Experiment.objects.select_for_update(of=("self",), no_key=True)
         .select_related("surface__project")
         .get(pk=holdback.pk)
     )
@@ -80,19 +80,13 @@ def why_over(holdback: Experiment) -> str:
     return ""
 
 
-def lock_holdbacks(surface_id: int) -> None:
-    """Lock a surface's running holdbacks, before the surface, as a look at one of them does."""
-    running = Experiment.objects.running().filter(
-        surface=surface_id, purpose=Experiment.Purpose.HOLDBACK
-    )
-    list(running.select_for_update().order_by("pk"))
-
-
 def close_overtaken(*, surface_id: int, by: str) -> None:
     """End the holdbacks that a move of the champion has overtaken, inside its transaction.
 
-    Proposals to restore that would now replace another recipe are taken back.
+    Proposals to restore that would now replace another recipe are taken back, and those to promote
+    what has become champion.
     """
+    withdraw_fulfilled(surface_id)
     holdbacks = Experiment.objects.filter(surface=surface_id, purpose=Experiment.Purpose.HOLDBACK)
     for holdback in holdbacks.running().order_by("pk"):
         if why := why_over(holdback):

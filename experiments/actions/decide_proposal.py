@@ -10,8 +10,10 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.carry_out import Verdict, check_winner, end_by_verdict
+from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import check_place_of, confirm_champion, make_champion
 from experiments.actions.refresh_champion import refit_evidence
+from experiments.actions.stop_and_promote import stop_tests
 from experiments.actions.tidy_queue import leave_queue
 from experiments.models import Approval, Decision, Experiment, Proposal
 from experiments.programme.queue_types import LeftQueue
@@ -20,6 +22,8 @@ from inference.actions.move_champion import CannotPromoteError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from inference.models import ModelVersion
 
 
 class CannotDecideError(RefusedError):
@@ -82,8 +86,8 @@ def decline_proposal(*, proposal: Proposal, by: str, reason: str = "", actor: st
                 experiment=locked.experiment, verdict=verdict, by=actor, answered={}
             )
         else:
-            if locked.kind == Proposal.Kind.SHIP and locked.version is not None:
-                # A refit: else the next turn would propose it anew.
+            if "refit" in locked.evidence and locked.version is not None:
+                # Else the next turn would propose it anew.
                 leave_queue(locked.version, cause=LeftQueue.DROPPED, by=actor, reason=words)
             _audit(locked, actor, "decline", reason)
     if decision is not None:
@@ -109,7 +113,7 @@ def _approve(proposal: Proposal, by: str, note: str, actor: str) -> bool:
 def _lock_both(proposal: Proposal) -> Proposal:
     # The experiment first, as whatever ends it does before it takes proposals back.
     if proposal.experiment_id is not None:
-        Experiment.objects.select_for_update().get(pk=proposal.experiment_id)
+        Experiment.objects.select_for_update(no_key=True).get(pk=proposal.experiment_id)
     return _lock(proposal)
 
 
@@ -133,7 +137,7 @@ def _carry_out(proposal: Proposal, by: str) -> None:
 def _ship(proposal: Proposal, by: str) -> None:
     experiment = proposal.experiment
     if experiment is None:
-        _ship_refit(proposal, by)
+        _ship_version(proposal, by)
         return
     experiment.refresh_from_db()
     verdict = Verdict(
@@ -145,48 +149,62 @@ def _ship(proposal: Proposal, by: str) -> None:
     )
     answered = check_winner(experiment, verdict)  # before the transaction: it waits for processes
     with transaction.atomic():
-        _close(_lock_both(proposal))
+        lock_surface(proposal.surface_id)
+        _close(_lock(proposal))
         decision = end_by_verdict(experiment=experiment, verdict=verdict, by=by, answered=answered)
     confirm_champion(decision)
 
 
-def _ship_refit(proposal: Proposal, by: str) -> None:
-    version = proposal.version
-    if version is None:
-        raise CannotDecideError(f"proposal {proposal.pk} names no version.")
-    check_place_of(version)  # a test that runs compares the champion: the proposal waits for its end
+def _ship_version(proposal: Proposal, by: str) -> None:
+    """Promote a version that no test has compared: a refit, or one that a person chose."""
+    stops = bool(proposal.evidence.get("by_hand", {}).get("stop_experiment"))
+    is_refit = "refit" in proposal.evidence
+    version = _version_of(proposal)
+    if not stops:
+        check_place_of(
+            version
+        )  # a test that runs compares the champion: the proposal waits for its end
     answered = check_servable(version)
-    reason = f"{proposal.reason} (approved by {', '.join(_names(proposal))})"
+    reason = _reason(proposal)
     with transaction.atomic():
-        _close(_lock_both(proposal))
+        running = lock_surface(proposal.surface_id)
+        _close(_lock(proposal))
+        if stops:
+            stop_tests(running, by=by, reason=reason)
         check_place_of(version)
         champion = proposal.surface.versions.champions().first()
+        evidence = refit_evidence(version, champion) if is_refit else {}
         decision = make_champion(
             version=version,
             by=by,
             reason=reason,
             answered=answered,
-            evidence=refit_evidence(version, champion),
+            evidence={**evidence, "approvals": list(_names(proposal))},
         )
     confirm_champion(decision)
 
 
 def _restore(proposal: Proposal, by: str) -> None:
-    version = proposal.version
-    if version is None:
-        raise CannotDecideError(f"proposal {proposal.pk} names no version.")
+    version = _version_of(proposal)
     answered: Mapping[str, float] = check_servable(version)
-    reason = f"{proposal.reason} (approved by {', '.join(_names(proposal))})"
+    reason = _reason(proposal)
     with transaction.atomic():
-        locked = _lock_both(proposal)
-        _close(locked)
+        running = lock_surface(proposal.surface_id)
+        _close(_lock(proposal))
         # What runs was compared with the champion that leaves.
-        running = Experiment.objects.running().tests().filter(surface=locked.surface)
-        for test in running.select_for_update().order_by("pk"):
-            verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=reason)
-            end_by_verdict(experiment=test, verdict=verdict, by=by, answered={})
+        stop_tests(running, by=by, reason=reason)
         decision = make_champion(version=version, by=by, reason=reason, answered=answered)
     confirm_champion(decision)
+
+
+def _version_of(proposal: Proposal) -> ModelVersion:
+    if proposal.version is None:
+        raise CannotDecideError(f"proposal {proposal.pk} names no version.")
+    return proposal.version
+
+
+def _reason(proposal: Proposal) -> str:
+    return f"{proposal.reason} (approved by {', '.join(_names(proposal))})"
 
 
 def _close(proposal: Proposal) -> None:

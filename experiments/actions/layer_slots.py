@@ -46,6 +46,11 @@ def free_slot(surface: Surface) -> Slot | None:
     return Slot(lowest.layer, 0.0, lowest.slot_low)
 
 
+def layer_key(surface: Surface) -> str:
+    """Return the key of the layer of a surface's holdbacks."""
+    return short_name(f"autopilot-{surface.key}", MAX_LAYER_KEY)
+
+
 def holdback_slot(surface: Surface, share: float) -> Slot | None:
     """Return the highest free slot for two variants of `share` of all units; None where none is.
 
@@ -54,11 +59,9 @@ def holdback_slot(surface: Surface, share: float) -> Slot | None:
     width = round(2 * share, BUCKET_DIGITS)
     if width <= 0:
         return None
-    layer, _ = Layer.objects.get_or_create(
-        project=surface.project, key=short_name(f"autopilot-{surface.key}", MAX_LAYER_KEY)
-    )
+    layer, _ = Layer.objects.get_or_create(project=surface.project, key=layer_key(surface))
     # A start in this layer, of whatever surface, waits until the slot is taken.
-    Layer.objects.select_for_update().get(pk=layer.pk)
+    Layer.objects.select_for_update(no_key=True).get(pk=layer.pk)
     running = Experiment.objects.running().filter(layer=layer).order_by("-slot_low")
     taken = [(1.0, 1.0), *running.values_list("slot_low", "slot_high"), (0.0, 0.0)]
     for (high, _high), (_low, free_from) in pairwise(taken):

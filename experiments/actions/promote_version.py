@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from experiments.actions.close_holdback import close_overtaken, lock_holdbacks
+from experiments.actions.close_holdback import close_overtaken
+from experiments.actions.lock_order import lock_surface
 from experiments.actions.mark_units import mark_soon
+from experiments.actions.propose_promotion import HandPromotion, require_second_person
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.models import Decision, Experiment
 from inference.actions.check_servable import check_servable
@@ -26,20 +28,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def promote_version(*, version: ModelVersion, by: str, reason: str) -> Decision:
+def promote_version(*, version: ModelVersion, by: str, reason: str, person: str = "") -> Decision:
     """Move the champion, record why, and read it back from serving.
 
     Before anything moves, every live web process has loaded the version and answered with it.
 
+    Args:
+        version: the new champion.
+        by: who acts, for the audit trail.
+        reason: in words.
+        person: whose word it is, where two people approve; empty: `by`.
+
     Raises:
+        AwaitsApprovalError: two people must approve; it is proposed.
         CannotPromoteError: it is the champion already, an experiment compares the champion now, or a
             web process cannot serve it.
     """
     check_place_of(version)
+    require_second_person(HandPromotion(version.surface, version, by, person or by, reason))
     answered = check_servable(version)
     # After the processes were asked, which takes seconds: no lock is held while they load it.
     with transaction.atomic():
-        # Again: an experiment may have started while processes were asked.
+        lock_surface(version.surface_id)
+        # Again: an experiment may have started while processes were asked. None starts from here on.
         check_place_of(version)
         decision = make_champion(version=version, by=by, reason=reason, answered=answered)
     confirm_champion(decision)
@@ -54,7 +65,7 @@ def make_champion(
     answered: Mapping[str, float],
     evidence: Mapping[str, object] = MappingProxyType({}),
 ) -> Decision:
-    """Move the champion and record it, inside the caller's transaction.
+    """Move the champion and record it, inside the caller's transaction, which has locked the surface.
 
     Args:
         version: the new champion.
@@ -66,7 +77,6 @@ def make_champion(
     Raises:
         CannotPromoteError: it is the champion already.
     """
-    lock_holdbacks(version.surface_id)
     replaced = move_champion(surface_id=version.surface_id, version_id=version.pk, by=by, reason=reason)
     close_overtaken(surface_id=version.surface_id, by=by)
     return record_decision(

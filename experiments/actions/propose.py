@@ -14,13 +14,12 @@ from bakeoff.alerts.models import Alert
 from bakeoff.alerts.outbox import record_alert
 from bakeoff.alerts.pages import experiment_path, surface_path
 from experiments.models import Experiment, Proposal, programme_of
-from inference.models import Surface
+from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from experiments.models import Look
-    from inference.models import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,8 @@ class ProposalDraft:
         version: which becomes champion; None where a flag's variant is shipped.
         variant: of `ship`: which.
         evidence: what else explains it, as JSON.
+        by: who proposes it.
+        approved_by: the person who approves it by proposing it; empty: nobody yet.
     """
 
     surface: Surface
@@ -44,19 +45,24 @@ class ProposalDraft:
     version: ModelVersion | None = None
     variant: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    by: str = PLATFORM
+    approved_by: str = ""
 
 
 @transaction.atomic
 def propose(draft: ProposalDraft) -> Proposal:
     """Write a proposal and tell people, in the transaction of what it comes from.
 
-    One is open per experiment and kind: where there is one already, it is returned.
+    One is open per experiment and kind, or per version where there is no experiment: where there is one
+    already, it is returned.
     """
     # Two looks may propose at once; the second finds what the first has written.
-    surface = Surface.objects.select_for_update().get(pk=draft.surface.pk)
+    surface = Surface.objects.select_for_update(no_key=True).get(pk=draft.surface.pk)
     before = Proposal.objects.open_now().filter(
         surface=surface, experiment=draft.experiment, kind=draft.kind
     )
+    if draft.experiment is None:
+        before = before.filter(version=draft.version)
     if (existing := before.first()) is not None:
         return existing
     proposal = Proposal.objects.create(
@@ -70,9 +76,11 @@ def propose(draft: ProposalDraft) -> Proposal:
         evidence=dict(draft.evidence),
         required_approvals=max(programme_of(surface).required_approvals, 1),
     )
+    if draft.approved_by:
+        proposal.approvals.create(by=draft.approved_by)
     record_audit(
         surface.project_id,
-        actor=PLATFORM,
+        actor=draft.by,
         action="propose",
         subject=str(draft.experiment or surface),
         detail={"proposal": proposal.pk, "kind": draft.kind, "reason": draft.reason},
@@ -123,10 +131,22 @@ def withdraw_refits(surface: Surface, *, but: ModelVersion) -> int:
     open_now = Proposal.objects.open_now().filter(
         surface=surface, kind=Proposal.Kind.SHIP, experiment=None
     )
-    return open_now.exclude(version=but).update(
+    # What a person proposed by hand stays: nothing that is trained later takes its place.
+    refits = open_now.filter(evidence__has_key="refit").exclude(version=but)
+    return refits.update(
         state=Proposal.State.WITHDRAWN,
         outcome=f"superseded by {but.label}",
         decided_at=timezone.now(),
+    )
+
+
+def withdraw_fulfilled(surface_id: int) -> int:
+    """Take back what would promote the champion, inside the caller's transaction; return how many."""
+    fulfilled = Proposal.objects.open_now().filter(
+        surface=surface_id, experiment=None, version__alias=ModelVersion.Alias.CHAMPION
+    )
+    return fulfilled.update(
+        state=Proposal.State.WITHDRAWN, outcome="it is the champion", decided_at=timezone.now()
     )
 
 
@@ -135,6 +155,8 @@ def _tell(proposal: Proposal) -> None:
     target = proposal.version.label if proposal.version is not None else proposal.variant
     verb = "ship" if proposal.kind == Proposal.Kind.SHIP else "go back to"
     people = "two people" if proposal.required_approvals > 1 else "one person"
+    if proposal.approvals.exists():
+        people = "a second person"
     record_alert(
         project.pk,
         event=Alert.Event.DECISION_NEEDED,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from bakeoff.accounts.actors import PLATFORM
+from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import (
     check_place_of,
     confirm_champion,
@@ -69,6 +70,7 @@ def refit_evidence(version: ModelVersion, replaced: ModelVersion | None) -> dict
 
 def _promote(surface: Surface, version: ModelVersion, answered: Mapping[str, float]) -> Decision | None:
     with transaction.atomic():
+        lock_surface(surface.pk)
         # Meanwhile a person may have paused the programme or held the version, another process may have
         # promoted it, or a newer one may have passed.
         programme = programme_of(Surface.objects.get(pk=surface.pk))
@@ -87,6 +89,7 @@ def _promote(surface: Surface, version: ModelVersion, answered: Mapping[str, flo
 
 def _propose(surface: Surface, version: ModelVersion) -> None:
     with transaction.atomic():
+        Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)  # before its proposals
         withdraw_refits(surface, but=version)
         propose(
             ProposalDraft(

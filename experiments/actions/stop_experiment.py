@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.check_variant import check_variant
+from experiments.actions.propose_promotion import HandPromotion, require_second_person
 from experiments.models import Decision, Experiment, Proposal
 from experiments.models.experiment import WrongStateError
 
@@ -22,12 +23,22 @@ def stop_experiment(*, experiment: Experiment, by: str, reason: str = "") -> Dec
     return carry_out(experiment=experiment, verdict=verdict, by=by)
 
 
-def ship_experiment(*, experiment: Experiment, variant: str, by: str, reason: str = "") -> Decision:
+def ship_experiment(
+    *, experiment: Experiment, variant: str, by: str, reason: str = "", person: str = ""
+) -> Decision:
     """End it and promote one of its variants.
+
+    Args:
+        experiment: that runs.
+        variant: the key of what is shipped.
+        by: who acts, for the audit trail.
+        reason: in words.
+        person: whose word it is, where two people approve; empty: `by`.
 
     Raises:
         UnknownVariantError: it has no such variant.
         WrongStateError: it does not run, is no test, or its proposal needs two people.
+        AwaitsApprovalError: two people must approve; it is proposed.
         CannotPromoteError: a web process cannot serve the variant's version.
     """
     check_variant(experiment, variant)
@@ -37,7 +48,19 @@ def ship_experiment(*, experiment: Experiment, variant: str, by: str, reason: st
         raise WrongStateError(
             f"experiment '{experiment.key}' needs two approvals to ship: approve proposal {proposal.pk}"
         )
-    verdict = Verdict(
-        action=Decision.Action.SHIP, reason=reason or "shipped by a person", variant=variant
-    )
+    reason = reason or "shipped by a person"
+    chosen = experiment.variants.select_related("model_version").get(key=variant)
+    if not chosen.is_control:  # to stay with what is there is no change
+        require_second_person(
+            HandPromotion(
+                surface=experiment.surface,
+                version=chosen.model_version,
+                by=by,
+                person=person or by,
+                reason=reason,
+                experiment=experiment,
+                variant=variant,
+            )
+        )
+    verdict = Verdict(action=Decision.Action.SHIP, reason=reason, variant=variant)
     return carry_out(experiment=experiment, verdict=verdict, by=by)

@@ -18,7 +18,8 @@ from bakeoff.accounts.actors import PLATFORM
 from bakeoff.alerts.models import Alert
 from bakeoff.alerts.outbox import record_alert
 from bakeoff.alerts.pages import surface_path
-from experiments.actions.close_holdback import close_overtaken, lock_holdbacks
+from experiments.actions.close_holdback import close_overtaken
+from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import confirm_champion
 from experiments.actions.record_decision import DecisionDraft, record_decision
 from experiments.looks.answer_shares import answers_since
@@ -117,8 +118,8 @@ def _undo(decision: Decision, reason: str, tests: Sequence[ShareTest]) -> Decisi
     assert former is not None  # noqa: S101
     words = f"breaker: refit {refit.label} is undone: {reason}"
     with transaction.atomic():
-        lock_holdbacks(decision.surface_id)
-        surface = Surface.objects.select_for_update().get(pk=decision.surface_id)
+        lock_surface(decision.surface_id)
+        surface = Surface.objects.get(pk=decision.surface_id)
         if surface.versions.champions().first() != refit:
             return None  # a person, or another watcher, was first
         move_champion(surface_id=surface.pk, version_id=former.pk, by=PLATFORM, reason=words)

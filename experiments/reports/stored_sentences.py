@@ -144,6 +144,19 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "Proposed: ship {version} on surface '{surface}'; two people must approve. {why}",
         gettext_noop("Proposed: ship %(version)s on '%(surface)s'; two people must approve. %(why)s"),
     ),
+    (
+        "Proposed: ship {version} on surface '{surface}'; a second person must approve. {why}",
+        gettext_noop(
+            "Proposed: ship %(version)s on '%(surface)s'; a second person must approve. %(why)s"
+        ),
+    ),
+    (
+        "{version} waits for a second person on surface '{surface}': approve proposal {number}.",
+        gettext_noop(
+            "%(version)s on '%(surface)s' needs a second person: approve proposal %(number)s on the "
+            "page Autopilot"
+        ),
+    ),
     ("On surface '{surface}' {why}", gettext_noop("Surface '%(surface)s': %(why)s")),
     ("nothing is measured yet", gettext_noop("Nothing is measured yet")),
     ("{version} took its place", gettext_noop("%(version)s took its place")),

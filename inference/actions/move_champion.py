@@ -7,7 +7,13 @@ from inference.models import ModelVersion, Surface
 
 
 class CannotPromoteError(Exception):
-    """A version that cannot become champion; the message says why."""
+    """A version that cannot become champion; the message says why.
+
+    Attributes:
+        code: for programs.
+    """
+
+    code = "cannot_promote"
 
 
 class ProcessesUnreachableError(CannotPromoteError):
@@ -24,7 +30,7 @@ def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> 
         CannotPromoteError: it is another surface's, or the champion already.
     """
     # Two promotions of one surface take turns: each retires the champion that the other made.
-    Surface.objects.select_for_update().get(pk=surface_id)
+    Surface.objects.select_for_update(no_key=True).get(pk=surface_id)
     version = ModelVersion.objects.get(pk=version_id)
     if version.surface_id != surface_id:
         raise CannotPromoteError(f"{version.label} belongs to surface '{version.surface}'.")

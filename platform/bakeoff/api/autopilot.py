@@ -66,7 +66,7 @@ def _refusals() -> Iterator[None]:
     except ProcessesUnreachableError as error:
         raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
-        raise Problem(409, "cannot_promote", str(error)) from error
+        raise Problem(409, error.code, str(error)) from error
 
 
 def _surface(request: HttpRequest, key: str) -> Surface:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from bakeoff.api.access import actor_of
+from bakeoff.api.access import actor_of, person_of
 from bakeoff.api.draft_fields import find_experiment
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.experiment_schemas import DecisionOut, ExperimentOut
@@ -152,6 +152,7 @@ def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
             variant=payload.variant,
             by=actor_of(request),
             reason=payload.reason,
+            person=person_of(request),
         )
     except UnknownVariantError as error:
         raise Problem(422, "unknown_variant", str(error), error.field) from error
@@ -160,4 +161,4 @@ def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
     except ProcessesUnreachableError as error:
         raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
-        raise Problem(409, "cannot_promote", str(error)) from error
+        raise Problem(409, error.code, str(error)) from error

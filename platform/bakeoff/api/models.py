@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
-from bakeoff.api.access import actor_of, project_of
+from bakeoff.api.access import actor_of, person_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
@@ -183,7 +183,9 @@ def shadow(request: HttpRequest, key: str, name: str, number: int, payload: Prom
 def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteVersionIn) -> Any:
     """Make a version the champion: a promotion, or a rollback.
 
-    Every web process loads the version and answers a question with it first; 409 when one cannot.
+    Every web process loads the version and answers a question with it first; 409 when one cannot. Where
+    two people approve, 409 `needs_approval` names the proposal for the second; a rollback waits for
+    nobody.
     """
     version = _version(request, key, name, number)
     act = stop_and_promote if payload.stop_experiment else promote_version
@@ -192,11 +194,12 @@ def promote(request: HttpRequest, key: str, name: str, number: int, payload: Pro
             version=version,
             by=actor_of(request),
             reason=payload.reason or "promoted by a person",
+            person=person_of(request),
         )
     except ProcessesUnreachableError as error:
         raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
-        raise Problem(409, "cannot_promote", f"{error}") from error
+        raise Problem(409, error.code, str(error)) from error
     version.refresh_from_db()
     return {
         **VersionOut.from_orm(version).dict(),
