@@ -19,6 +19,7 @@ from tests.support.browser import chromium  # noqa: F401  a fixture
 from tests.support.console import Console
 from tests.support.fast_lane import FastLane, test_database_url
 from tests.support.learning import make_rated_surface
+from tests.support.lock_order import record_locks
 from tests.support.tiny_bert import make_tiny_bert
 
 from dataclasses import replace  # isort: skip
@@ -39,6 +40,18 @@ def tables(django_db_blocker):
         connection.ensure_connection()
         make_partitions(connection.connection, builders.now().date())
         yield  # the whole server is thrown away after the run
+
+
+@pytest.fixture(autouse=True)
+def lock_order(request):
+    """Whatever a test does by actions, their rows are locked in one order."""
+    if "tables" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("tables")
+    with record_locks() as recorder:
+        yield
+    assert not recorder.violations, "\n".join(recorder.violations)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def _define_test(surface: Surface) -> Experiment | None:
     with transaction.atomic():
         # Two workers may come here at once, or one while a person pauses, holds or changes the
         # programme: the second sees what the first has written.
-        locked = Surface.objects.select_for_update().get(pk=surface.pk)
+        locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
         programme = programme_of(locked)
         primary, following = programme.primary_metric, _next_version(locked)
         champion = locked.versions.champions().first()

@@ -63,7 +63,7 @@ def write_learnings(*, experiment: Experiment, learnings: str, by: str) -> None:
 
 def _locked(experiment: Experiment) -> Experiment:
     # Two people may press at once: the second sees what the first has done, and is refused.
-    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
     locked.require(Experiment.State.ENDED)
     return locked
 

@@ -46,7 +46,7 @@ def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -
     with transaction.atomic():
         # Two people may change two settings at once: each reads what the other has written. The row of
         # the surface is there before its programme is, and a start holds it too.
-        locked = Surface.objects.select_for_update().get(pk=surface.pk)
+        locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
         programme = programme_of(locked)
         # So that their margins can be set, and they be the primary, before the first experiment.
         create_serving_metrics(locked.project)

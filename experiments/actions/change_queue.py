@@ -91,7 +91,7 @@ def _change(
 ) -> Challenger:
     with transaction.atomic():
         # Against the loop, which tidies the queue under this lock and drafts the next experiment.
-        surface = Surface.objects.select_for_update().get(pk=version.surface_id)
+        surface = Surface.objects.select_for_update(no_key=True).get(pk=version.surface_id)
         queued = [*waiting_versions(surface), *shadowed_versions(surface)]
         place = next((one for one in queued if one.pk == version.pk), None)
         if place is None:

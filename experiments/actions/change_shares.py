@@ -53,7 +53,7 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
     """
     with transaction.atomic():
         # A ramp and an operator may open an epoch at once; the second sees what the first has changed.
-        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
         locked.require(Experiment.State.RUNNING)
         locked.require_test("change its shares")
         before = {variant.key: variant.weight for variant in locked.variants.all()}

@@ -113,7 +113,9 @@ def put_surface(
     """
     with transaction.atomic():
         # What would be reset is judged on the row that is written, not on one that changes meanwhile.
-        surface = Surface.objects.select_for_update().filter(project=project, key=key).first()
+        surface = (
+            Surface.objects.select_for_update(no_key=True).filter(project=project, key=key).first()
+        )
         if surface is None:
             return create_surface(project=project, key=key, values=values, by=by)
         defaults = defaults_of_surface()
@@ -136,7 +138,7 @@ def patch_surface(*, surface: Surface, changes: Mapping[str, Any], by: str) -> S
     """
     with transaction.atomic():
         # Two people may change two fields at once: each reads what the other has written.
-        locked = Surface.objects.select_for_update().get(pk=surface.pk)
+        locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
         return _change(locked, changes, by)
 
 

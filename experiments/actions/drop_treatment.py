@@ -52,7 +52,7 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
     with transaction.atomic():
         # Shares are computed from those that are stored: no other change may come in between.
         locked = (
-            Experiment.objects.select_for_update(of=("self",))
+            Experiment.objects.select_for_update(of=("self",), no_key=True)
             .select_related("surface__project")
             .get(pk=experiment.pk)
         )
@@ -67,8 +67,8 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
             # deals them the same again, but for those of the treatment.
             locked.sticky_since = epoch.number
             locked.save(update_fields=["sticky_since"])
-        reject_version(locked, harm.variant, by=by, reason=harm.reason)
         withdraw_proposals(locked, reason=harm.reason, variant=harm.variant)
+        reject_version(locked, harm.variant, by=by, reason=harm.reason)
         decision = record_decision(
             DecisionDraft(
                 surface=locked.surface,

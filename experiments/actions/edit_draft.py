@@ -89,7 +89,7 @@ def edit_draft(
     """
     with transaction.atomic():
         # The row lock makes two editors, or an editor and a start, follow each other.
-        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
         locked.require(Experiment.State.DRAFT)
         before = draft_of(locked)
         if read_as and read_as != fingerprint_of(before):
@@ -119,7 +119,7 @@ def discard_draft(*, experiment: Experiment, by: str) -> None:
     """
     with transaction.atomic():
         # Against a start: what runs is not deleted.
-        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
         locked.require(Experiment.State.DRAFT)
         detail = {"draft": _as_json(draft_of(locked))}
         record_audit(locked.project_id, actor=by, action="discard", subject=locked.key, detail=detail)

@@ -40,8 +40,8 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
     now = now or timezone.now()
     with transaction.atomic():
         # Another process that looks at it holds the row: this one has nothing left to do.
-        row = Experiment.objects.select_for_update(skip_locked=True).filter(pk=experiment_id)
-        if not row.exists():
+        row = Experiment.objects.filter(pk=experiment_id)
+        if not row.select_for_update(skip_locked=True, no_key=True).exists():
             return None  # another process looks, or a person changes it: the next tick asks again
         experiment = roll_up(experiment_id, now)
         if experiment.state != Experiment.State.RUNNING:

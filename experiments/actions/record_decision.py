@@ -38,8 +38,9 @@ class DecisionDraft:
 def record_decision(draft: DecisionDraft) -> Decision:
     """Append to the chain, inside the caller's transaction."""
     project = draft.surface.project
-    # The project's row is the chain's lock: two decisions may not follow the same one.
-    type(project).objects.select_for_update().get(pk=project.pk)
+    # The project's row is the chain's lock: two decisions may not follow the same one. It is the last
+    # lock of every action; rows that only point to the project, as audit entries do, do not wait.
+    type(project).objects.select_for_update(no_key=True).get(pk=project.pk)
     last = Decision.objects.filter(project=project).first()
     decision = Decision(
         project=project,

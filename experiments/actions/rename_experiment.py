@@ -18,7 +18,7 @@ def rename_experiment(*, experiment: Experiment, name: str, by: str) -> Experime
     check_name(name)
     with transaction.atomic():
         # Of two who rename at once, the second records the first one's name as the one before.
-        locked = Experiment.objects.select_for_update(of=("self",)).get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update(of=("self",), no_key=True).get(pk=experiment.pk)
         if locked.name == name:
             return locked
         before, locked.name = locked.name, name

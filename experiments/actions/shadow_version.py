@@ -35,7 +35,7 @@ def shadow_version(*, version: ModelVersion, by: str, reason: str) -> None:
     """
     with transaction.atomic():
         # Against a promotion at the same time: a champion never goes into shadow.
-        locked = ModelVersion.objects.select_for_update().get(pk=version.pk)
+        locked = ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
         if locked.alias not in MOVABLE:
             raise CannotShadowError(
                 f"{locked.label} is {locked.alias}, must be one of {sorted(MOVABLE)} to go into shadow."

@@ -29,7 +29,11 @@ def share_report(*, experiment: Experiment, page: str, until: datetime, by: str)
 def revoke_share(*, share: ReportShare, by: str) -> None:
     """End a link at once; revoked already, nothing changes."""
     # Of two that revoke at once, one writes the audit entry.
-    locked = ReportShare.objects.select_for_update().select_related("experiment").get(pk=share.pk)
+    locked = (
+        ReportShare.objects.select_for_update(of=("self",))
+        .select_related("experiment")
+        .get(pk=share.pk)
+    )
     if locked.revoked_at is not None:
         return
     locked.revoked_at = timezone.now()

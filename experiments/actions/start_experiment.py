@@ -42,12 +42,12 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
     try:
         with transaction.atomic():
             # Of two starts, or a start and an edit, the second sees what the first has written.
-            locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
             # Two starts on one surface, or in one layer, wait for each other here.
-            type(locked.surface).objects.select_for_update().get(pk=locked.surface_id)
+            type(locked.surface).objects.select_for_update(no_key=True).get(pk=locked.surface_id)
             _join_layer(locked)
             if locked.layer_id is not None:
-                Layer.objects.select_for_update().get(pk=locked.layer_id)
+                Layer.objects.select_for_update(no_key=True).get(pk=locked.layer_id)
             try:
                 freeze_metrics(locked)
             except MetricError as error:

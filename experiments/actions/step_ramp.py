@@ -39,7 +39,7 @@ def step_ramp(experiment: Experiment) -> Epoch | None:
     """
     with transaction.atomic():
         # A person may hold, stop or step it at this moment: the one who comes second sees that.
-        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
         if locked.state != Experiment.State.RUNNING:
             return None
         now = timezone.now()
@@ -154,7 +154,7 @@ def roll_back_experiment(*, experiment: Experiment, by: str, reason: str = "") -
 
 def _lock_ramping(experiment: Experiment) -> Experiment:
     # The loop may take a step at this moment, and end it: the one who comes second sees that.
-    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
     locked.require(Experiment.State.RUNNING)
     locked.require_test("ramp")
     return locked

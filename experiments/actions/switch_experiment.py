@@ -20,7 +20,7 @@ def switch(*, experiment: Experiment, enabled: bool, by: str) -> None:
     """
     with transaction.atomic():
         # Against an end at the same time: what has ended is not turned on.
-        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
         locked.require(Experiment.State.RUNNING)
         if locked.enabled == enabled:
             return

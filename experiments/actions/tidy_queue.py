@@ -35,7 +35,7 @@ def tidy_queue(surface: Surface) -> int:
     with transaction.atomic():
         # Two workers may tidy at once, or one while a person holds a version: each sees what the other
         # has done.
-        Surface.objects.select_for_update().get(pk=surface.pk)
+        Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
         waiting = [*waiting_versions(surface), *shadowed_versions(surface)]
         champion = surface.versions.champions().select_related("snapshot").first()
         going = {version: _why_not_worth_a_test(version, champion) for version in waiting}

@@ -45,7 +45,7 @@ def watch_experiment(*, experiment: Experiment, pause: timedelta) -> Decision | 
         # A look of it, or another watcher, holds the row: it counts the same outcomes, and the next
         # turn judges them. Nobody waits here, because other experiments wait behind this one.
         row = watched_experiments().filter(due, pk=experiment.pk)
-        if row.select_for_update(skip_locked=True).first() is None:
+        if row.select_for_update(skip_locked=True, no_key=True).first() is None:
             return None
         current = roll_up(experiment.pk, timezone.now(), close=False)
         Experiment.objects.filter(pk=experiment.pk).update(watched_at=Now())

@@ -55,7 +55,7 @@ def roll_up(experiment_id: int, now: datetime, *, close: bool = True) -> Experim
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("roll_up needs a transaction.")
-    experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
+    experiment = Experiment.objects.select_for_update(no_key=True).get(pk=experiment_id)
     span = TransactionRange(lower=experiment.watermark, upper=read_watermark())
     with connection.cursor() as cursor:
         # These statements are short and many: compiling them would take longer than running them.

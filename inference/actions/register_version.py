@@ -57,7 +57,7 @@ def _create_version(
     parent: ModelVersion | None,
 ) -> ModelVersion:
     # Two runs of one surface end at the same time: the row lock keeps their numbers apart.
-    surface = Surface.objects.select_for_update().get(pk=run.surface_id)
+    surface = Surface.objects.select_for_update(no_key=True).get(pk=run.surface_id)
     last = surface.versions.filter(algorithm=run.algorithm).aggregate(last=Max("number"))["last"]
     alias = ModelVersion.Alias
     return ModelVersion.objects.create(

@@ -21,7 +21,7 @@ def change_project(*, project: Project, changes: Mapping[str, str | int], by: st
     """
     with transaction.atomic():
         # Fields that another request changes meanwhile are validated, and kept, as they are.
-        locked = Project.objects.select_for_update().get(pk=project.pk)
+        locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         for name, value in changes.items():
             setattr(locked, name, value)
         locked.clean_fields(exclude=["slug", "name"])

@@ -36,7 +36,7 @@ def set_role(*, project: Project, person: User, role: str, by: str) -> None:
         raise ValueError(f"role == '{role}', must be one of {Membership.Role.values}, or empty.")
     with transaction.atomic():
         # Two administrators who take each other's role at once must not both succeed.
-        Project.objects.select_for_update().get(pk=project.pk)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         others = project.memberships.filter(role=ADMIN).exclude(user=person)
         is_admin = project.memberships.filter(user=person, role=ADMIN).exists()
         if role != ADMIN and is_admin and not others.exists():

@@ -69,7 +69,7 @@ def create_subscription(*, project: Project, draft: SubscriptionDraft, by: str) 
     """
     with transaction.atomic():
         # The project's row, so that two who create at once see each other's names and number.
-        Project.objects.select_for_update().get(pk=project.pk)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         checked = _checked(project, draft)
         subscription = Subscription.objects.create(
             project=project,
@@ -95,7 +95,7 @@ def change_subscription(
         SubscriptionRuleError: name, target or events break a rule.
     """
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=subscription.project_id)
+        Project.objects.select_for_update(no_key=True).get(pk=subscription.project_id)
         locked = Subscription.objects.select_related("project").get(pk=subscription.pk)
         draft = SubscriptionDraft(
             name=locked.name if change.name is None else change.name,
