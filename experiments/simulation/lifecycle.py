@@ -1,20 +1,19 @@
 """Ours: interleaving, ramp with breaker, looks to a verdict, cool-down; the product decides each step.
 
-Only the traffic is drawn here. The breaker is `experiments.stats.breaker`; `experiments.programme.harm`
-says how many users a step of the ramp needs; a verdict is `take_look`'s; what interleaving says of a
-challenger becomes its prior by `shrink_to`.
+Only the traffic is drawn. The breaker is `experiments.stats.breaker`'s, the users that a step of the
+ramp needs are `experiments.programme.harm`'s, a verdict is `take_look`'s. `fit_prior` fits the prior of
+a bet to the tests before, and `shrink_to` adds what interleaving says.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.programme.harm import DEFAULT_ALPHA, harm_class_of, required_users
 from experiments.simulation.traffic import ArmTraffic, EpochCounts
-from experiments.stats.cumulative_gain import LogGain, Prior, shrink_to
+from experiments.stats.cumulative_gain import Prior, fit_prior, shrink_to
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.policy import Policy
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from experiments.simulation.settings import YearSettings
     from experiments.simulation.year import Challenger, Year
+    from experiments.stats.cumulative_gain import LogGain
     from experiments.stats.look_result import LookResult
 
 # Those of a programme that nobody has changed; a test compares them with `experiments.models`.
@@ -41,44 +41,59 @@ def policy_of(settings: YearSettings, ship_when: str) -> Policy:
         planned_units=max(round(weeks * settings.users_per_week), 2),
         overrun=1.0,
         ship_when=ship_when,
-        prior_mean=settings.prior_mean,
-        prior_sd=settings.prior_sd,
     )
 
 
 def run_lifecycle(year: Year, *, ship_when: str, interleaving: bool) -> None:
     """Pass a year under our life cycle."""
     policy = policy_of(year.settings, ship_when)
+    effects: list[LogGain] = []  # of all challengers that were measured, the lost ones included
     while not year.is_over:
         waiting = year.waiting()
         if not waiting:
             year.day += 1
             continue
         year.newest_tested = waiting[-1].number
-        challenger, prior = waiting[-1], Prior(policy.prior_mean, policy.prior_sd)
+        challenger, prior = waiting[-1], fit_prior(effects)
         if interleaving:
-            choice = choose_by_interleaving(year, waiting, prior)
+            choice = choose_by_interleaving(year, waiting, effects)
             if choice is None:
                 continue
             challenger, prior = choice
-        if ships(year, challenger, replace(policy, prior_mean=prior.mean, prior_sd=prior.sd)):
+        # A policy's prior has bounds, which a year of nothing but broken challengers would pass.
+        mean = min(max(prior.mean, -1.0), 1.0)
+        end = run_test(year, challenger, replace(policy, prior_mean=mean, prior_sd=prior.sd))
+        if end.ships:
             year.promote(challenger)
+        if end.effect is not None and not interleaving:
+            effects.append(end.effect)
         year.day += COOLDOWN_DAYS
 
 
 def choose_by_interleaving(
-    year: Year, waiting: Sequence[Challenger], prior: Prior
+    year: Year, waiting: Sequence[Challenger], effects: list[LogGain]
 ) -> tuple[Challenger, Prior] | None:
-    """Return the challenger that promises most, with what is known of it, or None without promise."""
+    """Return the challenger that promises most, with what is known of it, or None without promise.
+
+    Args:
+        year: that passes.
+        waiting: in the order of training; the newest three have their turn.
+        effects: that interleaving has measured; those of today's challengers are added.
+    """
+    prior = fit_prior(effects)
     best: tuple[Challenger, Prior] | None = None
     for challenger in waiting[-MAX_INTERLEAVED:]:
-        known = _interleave(year, challenger, prior)
-        if known is not None and (best is None or known.mean > best[1].mean):
-            best = challenger, known
+        effect = _interleave(year, challenger)
+        if effect is None:
+            continue
+        effects.append(effect)
+        known = shrink_to(prior, effect)
+        if best is None or known.mean > best[1].mean:
+            best = challenger, Prior(known.mean, known.sd)
     return best if best is not None and best[1].mean > 0 else None
 
 
-def _interleave(year: Year, challenger: Challenger, prior: Prior) -> Prior | None:
+def _interleave(year: Year, challenger: Challenger) -> LogGain | None:
     """Return what interleaving with all users says of a challenger; None where the breaker trips."""
     year.record.tests += not year.is_over
     traffic = ArmTraffic(year, challenger)
@@ -87,11 +102,7 @@ def _interleave(year: Year, challenger: Challenger, prior: Prior) -> Prior | Non
             return None
         if pass_day(year, challenger, traffic, share=0.5, times=year.settings.interleaving):
             return None
-    effect = traffic.effect()
-    if effect is None or effect.lift is None or not effect.log_se:  # nobody converts
-        return None
-    known = shrink_to(prior, LogGain(math.log1p(effect.lift), effect.log_se))
-    return Prior(known.mean, known.sd)
+    return traffic.log_gain()
 
 
 def pass_day(
@@ -112,20 +123,27 @@ def pass_day(
     return tripped is not None
 
 
-def ships(year: Year, challenger: Challenger, policy: Policy) -> bool:
-    """Ramp a challenger up under the breaker, look every day, and return whether it ships."""
+class Ending(NamedTuple):
+    """How a test ended: whether its challenger ships, and the effect that was measured, if one was."""
+
+    ships: bool
+    effect: LogGain | None
+
+
+def run_test(year: Year, challenger: Challenger, policy: Policy) -> Ending:
+    """Ramp a challenger up under the breaker and look every day until a verdict."""
     year.record.tests += not year.is_over
     traffic, looks, step, began = ArmTraffic(year, challenger), Looks(policy), 0, year.day
     while not year.is_over:
         if pass_day(year, challenger, traffic, share=RAMP_SHARES[step]):
-            return False
+            break
         result = looks.take(traffic, days=year.day - began)
         if result is not None and result.action != "keep_running":
-            return result.action == "ship"
+            return Ending(result.action == "ship", traffic.log_gain())
         if step < len(RAMP_SHARES) - 1 and _may_leave(year, RAMP_SHARES[step], traffic):
             step += 1
             traffic.epochs.append(EpochCounts())
-    return False
+    return Ending(ships=False, effect=traffic.log_gain())
 
 
 def _may_leave(year: Year, share: float, traffic: ArmTraffic) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from experiments.programme.harm import DEFAULT_ALPHA, MARGIN, TESTS
 from experiments.stats.breaker import ArmPaths, log_bound, log_e_paths
+from experiments.stats.cumulative_gain import LogGain
 from experiments.stats.estimates import effect_of
 from experiments.stats.metric_input import MetricInput
 from experiments.stats.totals import Totals
@@ -108,3 +110,10 @@ class ArmTraffic:
     def effect(self) -> Effect | None:
         """Return the effect so far; None where nothing can be compared."""
         return effect_of(self.metric(), "control", "treatment")[0]
+
+    def log_gain(self) -> LogGain | None:
+        """Return the effect so far on the log scale; None where an arm has no conversions."""
+        effect = self.effect()
+        if effect is None or effect.lift is None or not effect.log_se:
+            return None
+        return LogGain(math.log1p(effect.lift), effect.log_se)

@@ -17,7 +17,7 @@ from experiments.simulation.lifecycle import (
     choose_by_interleaving,
     pass_day,
     policy_of,
-    ships,
+    run_test,
 )
 from experiments.simulation.programme_table import PROGRAMMES, Programme, simulate_programmes
 from experiments.simulation.rivals import run_oracle, run_publishing
@@ -25,7 +25,6 @@ from experiments.simulation.settings import YearSettings
 from experiments.simulation.traffic import ArmTraffic
 from experiments.simulation.year import MIN_LOG, Challenger, Year
 from experiments.stats.breaker import ArmCounts, ArmPaths, log_e_events, log_e_paths
-from experiments.stats.cumulative_gain import Prior
 from experiments.stats.look import take_look
 from experiments.stats.rules import RuleState
 from tests.support.looks import look_input
@@ -130,7 +129,7 @@ def test_the_oracle_takes_what_is_better():
 def test_a_broken_challenger_is_stopped_at_the_first_step():
     broken = Challenger(0, 0, 0.0, loss=math.log(0.1))
     year = year_of(broken, weeks=20)
-    assert not ships(year, broken, policy_of(year.settings, "valuable"))
+    assert not run_test(year, broken, policy_of(year.settings, "valuable")).ships
     assert year.day < 10
     assert 0 < year.record.broken_user_weeks < 1_000
 
@@ -139,7 +138,9 @@ def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():
     for daily, days in ((True, 10), (False, 17)):
         better = Challenger(0, 0, 0.05)
         year = year_of(better, daily_ramp=daily, valuable_weeks=1.0)
-        assert ships(year, better, policy_of(year.settings, "valuable"))
+        end = run_test(year, better, policy_of(year.settings, "valuable"))
+        assert end.ships
+        assert end.effect.mean == pytest.approx(0.05, abs=4 * end.effect.sd)
         assert year.day == pytest.approx(days, abs=1)
     assert required_users(harm_class_of(0.2), alpha=0.001) > 5 * 0.2 * 20_000 / 7
 
@@ -147,13 +148,14 @@ def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():
 def test_interleaving_chooses_the_best_of_those_that_wait():
     challengers = [Challenger(n, 0, gain) for n, gain in enumerate((0.3, 0.0, 0.2, -0.2))]
     year = year_of(*challengers)
-    chosen, known = choose_by_interleaving(year, year.waiting(), Prior(0.0, 0.1))
+    effects = []
+    chosen, known = choose_by_interleaving(year, year.waiting(), effects)
     assert chosen is challengers[2]  # the newest three have their turn
-    assert known.mean == pytest.approx(0.2, abs=0.1)
-    assert known.sd < 0.05
+    assert 0 < known.mean < effects[1].mean
+    assert len(effects) == 3
     assert year.day == 6
     worse = year_of(challengers[3])
-    assert choose_by_interleaving(worse, [challengers[3]], Prior(0.0, 0.1)) is None
+    assert choose_by_interleaving(worse, [challengers[3]], []) is None
 
 
 def test_looks_that_are_left_out_would_have_said_nothing():
