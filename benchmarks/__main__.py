@@ -18,6 +18,7 @@ NAMES = (
     "power",
     "statistics",
     "breaker",
+    "gains",
     "scorecard",
     "freshness",
     "refresh",

@@ -22,7 +22,7 @@ from experiments.reports.impact_types import (
     SurfaceImpact,
 )
 from experiments.reports.promotion_history import effect_of, prior_of, read_history
-from experiments.stats.cumulative_gain import agrees, compound, lift_of
+from experiments.stats.cumulative_gain import agrees, lift_of
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
@@ -92,8 +92,7 @@ def _last_metric(surface: Surface) -> Metric | None:
 
 
 def _gain(history: PromotionHistory, before: frozenset[int], after: frozenset[int]) -> LogGain:
-    weighted = history.gain_between(before, after)
-    return compound([gain for gain, _sign in weighted], [sign for _gain, sign in weighted])
+    return history.gain(dict.fromkeys(after - before, 1.0) | dict.fromkeys(before - after, -1.0))
 
 
 def _promotions(history: PromotionHistory, now: datetime) -> list[PromotionImpact]:
@@ -169,9 +168,7 @@ def _expected(
             weights[place] = weights.get(place, 0.0) + share
         for place in held - effective:
             weights[place] = weights.get(place, 0.0) - share
-    known = [(history.records[place].adjusted, weight) for place, weight in sorted(weights.items())]
-    pairs = [(gain, weight) for gain, weight in known if gain is not None]
-    return compound([gain for gain, _weight in pairs], [weight for _gain, weight in pairs])
+    return history.gain(weights)
 
 
 def _chart(months: list[MonthImpact], check: HoldoutCheck | None, surface: str) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.models import Decision, Experiment
-from experiments.stats.cumulative_gain import LogGain, combine, fit_prior, shrink_to
+from experiments.stats.cumulative_gain import LogGain, adjusted_sum, combine, fit_prior, shrink_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from experiments.models import Metric
@@ -24,12 +24,14 @@ class PromotionRecord:
     Attributes:
         decision: that moved the champion.
         measured: what its test found, by the surface's metric; None where none did.
-        adjusted: its posterior, with what its holdback found.
+        combined: the same with what its holdback measured.
+        adjusted: its posterior.
     """
 
     decision: Decision
-    measured: LogGain | None
-    adjusted: LogGain | None
+    measured: LogGain | None = None
+    combined: LogGain | None = None
+    adjusted: LogGain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ class PromotionHistory:
         records: oldest first.
         moments: from when on which of them are in effect, by their places in `records`.
         of_version: which were in effect when a version became champion last, by its id.
+        prior: of the project's effects.
     """
 
     records: Sequence[PromotionRecord]
     moments: Sequence[tuple[datetime, frozenset[int]]]
     of_version: dict[int, frozenset[int]]
+    prior: Prior
 
     def at(self, moment: datetime) -> frozenset[int]:
         """Return which promotions were in effect at a moment."""
@@ -55,15 +59,18 @@ class PromotionHistory:
             effective = places
         return effective
 
-    def gain_between(
-        self, before: frozenset[int], after: frozenset[int]
-    ) -> list[tuple[LogGain, float]]:
-        """Return the gains that were added, weighted 1, and those that were taken back, −1."""
-        signed = [(place, 1.0) for place in after - before] + [
-            (place, -1.0) for place in before - after
+    def gain(self, weights: Mapping[int, float]) -> LogGain:
+        """Return the posterior of a sum of gains.
+
+        Args:
+            weights: by places in `records`: 1 of a gain that is added, −1 of one that is taken back.
+        """
+        known = [
+            (combined, weight)
+            for place, weight in sorted(weights.items())
+            if (combined := self.records[place].combined) is not None
         ]
-        gains = [(self.records[place].adjusted, sign) for place, sign in sorted(signed)]
-        return [(gain, sign) for gain, sign in gains if gain is not None]
+        return adjusted_sum(self.prior, [gain for gain, _ in known], [weight for _, weight in known])
 
 
 def read_history(surface: Surface, metric: Metric, prior: Prior) -> PromotionHistory:
@@ -89,7 +96,7 @@ def read_history(surface: Surface, metric: Metric, prior: Prior) -> PromotionHis
         if decision.replaced_id is not None and decision.replaced_id not in of_version:
             of_version[decision.replaced_id] = frozenset()
         moments.append((decision.created_at, effective))
-    return PromotionHistory(records, moments, of_version)
+    return PromotionHistory(records, moments, of_version, prior)
 
 
 def prior_of(project_id: int) -> Prior:
@@ -127,14 +134,15 @@ def effect_of(experiment: Experiment, variant: str = "") -> LogGain | None:
 def _record(decision: Decision, metric: Metric, prior: Prior) -> PromotionRecord:
     test = decision.experiment
     if test is None or decision.action != Decision.Action.SHIP or decision.replaced_id is None:
-        return PromotionRecord(decision, None, None)
+        return PromotionRecord(decision)
     if not test.metrics.filter(role="primary", metric=metric).exists():
-        return PromotionRecord(decision, None, None)
+        return PromotionRecord(decision)
     measured = effect_of(test)
     if measured is None:
-        return PromotionRecord(decision, None, None)
+        return PromotionRecord(decision)
     later = [gain for gain in [_held_back(decision)] if gain is not None]
-    return PromotionRecord(decision, measured, shrink_to(prior, combine([measured, *later])))
+    combined = combine([measured, *later])
+    return PromotionRecord(decision, measured, combined, shrink_to(prior, combined))
 
 
 def _held_back(decision: Decision) -> LogGain | None:
