@@ -2,15 +2,17 @@
 
 from django.contrib import admin
 
-from bakeoff.accounts.audited_admin import AuditedAdmin
 from bakeoff.accounts.read_only_admin import ReadOnlyAdmin
 from inference.models import Item, ItemVector, ModelVersion, Snapshot, Surface, TrainingRun
 
 
 @admin.register(Item)
-class ItemAdmin(AuditedAdmin):
-    list_display = ["item_id", "title", "project", "updated_at"]
-    list_filter = ["project"]
+class ItemAdmin(ReadOnlyAdmin):
+    """Changed by the API and by loads, which let web processes know."""
+
+    list_display = ["item_id", "title", "project", "available", "updated_at"]
+    list_filter = ["project", "available"]
+    exclude = ["vector"]
     search_fields = ["item_id", "title"]
 
 

@@ -1,20 +1,23 @@
-"""Load a catalogue: items are written, their texts embedded by workers, and serving told."""
+"""Change a catalogue: write items, have their texts embedded, and notify serving processes."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from experiments.actions.record_load import record_load
+from inference.actions.change_items import EMBEDDED, change_item, delete_items
 from inference.actions.load_items import ItemDraft, load_items
 from inference.cache import cache_client
 from inference.sending import EMBED_ITEMS, send
-from inference.serving.changes import announce_change
+from inference.serving.changes import announce_catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from inference.models import Item
 
 EMBED_CHUNK = 500  # items per message: a worker that stops loses no more than seconds of work
 
@@ -37,7 +40,7 @@ def load_catalogue(
     with record_load(project_id, by=by, what="items", progress=progress) as count:
         ids = load_items(project_id=project_id, items=items, progress=count)
     _embed(ids)
-    announce_change(cache_client())
+    announce_catalogue(cache_client())
     return ids
 
 
@@ -50,7 +53,31 @@ def write_items(*, project_id: int, items: Sequence[ItemDraft]) -> int:
         ids = load_items(project_id=project_id, items=items)
         # A worker that reads before the commit would find no item.
         transaction.on_commit(partial(_embed, ids))
+        transaction.on_commit(_announce)
     return len(ids)
+
+
+def patch_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) -> Item | None:
+    """Change some fields of an item; return it, or None when there is no such item."""
+    with transaction.atomic():
+        item = change_item(project_id=project_id, item_id=item_id, changes=changes)
+        if item is not None:
+            if EMBEDDED & set(changes):
+                transaction.on_commit(partial(_embed, [item.pk]))
+            transaction.on_commit(_announce)
+    return item
+
+
+def remove_items(*, project_id: int, item_ids: Sequence[str]) -> int:
+    """Delete items; return how many there were."""
+    with transaction.atomic():
+        count = delete_items(project_id=project_id, item_ids=item_ids)
+        transaction.on_commit(_announce)
+    return count
+
+
+def _announce() -> None:
+    announce_catalogue(cache_client())
 
 
 def _embed(ids: Sequence[int]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -14,19 +15,69 @@ from inference.models import Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
 CHUNK = 1000  # rows a statement: few round trips, and a short transaction
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDraft:
-    """An item to be written."""
+    """An item to be written, as a whole: what is not named has its default.
+
+    Attributes:
+        item_id: its name in the product.
+        title: of the item.
+        text: that says more of it.
+        properties: by name.
+        vector: of the user's own, of an image say.
+        available: whether it may be shown.
+        published_at: not shown before; None for no such time.
+        expires_at: not shown from then on.
+        group_id: names the product of which it is a variant.
+        labels: categories, brands, topics.
+        url: of its page.
+        image_url: of its picture.
+        price: in the product's currency.
+    """
 
     item_id: str
     title: str = ""
     text: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
     vector: Sequence[float] | None = None
+    available: bool = True
+    published_at: datetime | None = None
+    expires_at: datetime | None = None
+    group_id: str = ""
+    labels: Sequence[str] = ()
+    url: str = ""
+    image_url: str = ""
+    price: float | None = None
+
+    def row(self, project_id: int, change: int) -> Item:
+        """Return the row of the table."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Item(
+            **{
+                **values,
+                "properties": dict(self.properties),
+                "labels": list(self.labels),
+                "vector": as_bytes(self.vector),
+            },
+            project_id=project_id,
+            change=change,
+            updated_at=timezone.now(),
+            vector_due_at=Now(),  # on the database's clock, as the reconciler compares it
+        )
+
+
+WRITTEN = [
+    *(one.name for one in fields(ItemDraft) if one.name != "item_id"),
+    "change",
+    "deleted_at",
+    "updated_at",
+    "vector_due_at",
+]
 
 
 def load_items(
@@ -41,28 +92,38 @@ def load_items(
     while chunk := list(islice(rows, CHUNK)):
         # One statement may not touch a row twice: the last draft of an id counts.
         drafts = {draft.item_id: draft for draft in chunk}
-        Item.objects.bulk_create(
-            [
-                Item(
-                    project_id=project_id,
-                    item_id=draft.item_id,
-                    title=draft.title,
-                    text=draft.text,
-                    properties=dict(draft.properties),
-                    vector=None
-                    if draft.vector is None
-                    else np.asarray(draft.vector, dtype="<f4").tobytes(),
-                    updated_at=timezone.now(),
-                    vector_due_at=Now(),  # on the database's clock, as the reconciler compares it
-                )
-                for draft in drafts.values()
-            ],
-            update_conflicts=True,
-            unique_fields=["project", "item_id"],
-            update_fields=["title", "text", "properties", "vector", "updated_at", "vector_due_at"],
-        )
-        written += Item.objects.filter(project_id=project_id, item_id__in=drafts).values_list(
-            "pk", flat=True
-        )
+        # In the transaction of its rows, as the number's order is that of the commits.
+        with transaction.atomic():
+            change = next_change(project_id)
+            Item.deleted_or_not.bulk_create(
+                [draft.row(project_id, change) for draft in drafts.values()],
+                update_conflicts=True,
+                unique_fields=["project", "item_id"],
+                update_fields=WRITTEN,
+            )
+            written += Item.objects.filter(project_id=project_id, item_id__in=drafts).values_list(
+                "pk", flat=True
+            )
         progress(len(chunk))
     return written
+
+
+def next_change(project_id: int) -> int:
+    """Return the number of a change of a project's catalogue; until the commit no other has one.
+
+    Writers of one project wait for each other here, before they touch any item: none meets another's
+    half-written rows, and two that write the same items cannot lock each other out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO inference_cataloguestate AS state (project_id, number) VALUES (%s, 1) "
+            "ON CONFLICT (project_id) DO UPDATE SET number = state.number + 1 RETURNING number",
+            [project_id],
+        )
+        (number,) = cursor.fetchone()
+    return int(number)
+
+
+def as_bytes(vector: Sequence[float] | None) -> bytes | None:
+    """Return a vector as the table holds it."""
+    return None if vector is None else np.asarray(vector, dtype="<f4").tobytes()

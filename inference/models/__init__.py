@@ -1,6 +1,6 @@
 """Rows of the inference application."""
 
-from inference.models.catalogue import Item, ItemVector, Surface
+from inference.models.catalogue import CatalogueState, Item, ItemVector, Surface
 from inference.models.examples import Example
 from inference.models.monitoring import DriftReport, ShadowAnswer
 from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
@@ -9,6 +9,7 @@ from inference.models.store import ArtifactStore
 __all__ = [
     "AliasMove",
     "ArtifactStore",
+    "CatalogueState",
     "DriftReport",
     "Example",
     "Item",

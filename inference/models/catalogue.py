@@ -12,8 +12,36 @@ from django.db.models.functions import Now
 from bakeoff.accounts.readable_times import times_are_readable
 
 
+class CatalogueState(models.Model):
+    """How often a project's catalogue was changed: web processes read what came since they last looked.
+
+    A writer counts up in its own transaction and holds the row until its commit, so changes become
+    visible in the order of their numbers: who has read up to a number has missed nothing below it.
+    """
+
+    project = models.OneToOneField(
+        "accounts.Project", on_delete=models.CASCADE, primary_key=True, related_name="catalogue"
+    )
+    number = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"change {self.number}"
+
+
+class ItemsThatExist(models.Manager["Item"]):
+    """Items that were not deleted."""
+
+    def get_queryset(self) -> models.QuerySet[Item]:
+        """Leave out what was deleted."""
+        return super().get_queryset().filter(deleted_at__isnull=True)
+
+
 class Item(models.Model):
-    """One thing of a project's catalogue that a slate can hold."""
+    """One thing of a project's catalogue that a slate can hold.
+
+    A deleted item keeps its row, without its content: versions that learnt it must not show it, so
+    serving has to know that it was deleted.
+    """
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="items")
     item_id = models.CharField(max_length=200)
@@ -23,6 +51,27 @@ class Item(models.Model):
     vector = models.BinaryField(
         null=True, help_text="A vector that the user supplied, of an image say: little-endian float32."
     )
+    available = models.BooleanField(
+        default=True, db_default=True, help_text="Whether it may be shown: in stock, say."
+    )
+    published_at = models.DateTimeField(null=True, blank=True, help_text="Not shown before.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Not shown from then on.")
+    group_id = models.CharField(
+        max_length=200,
+        blank=True,
+        db_default="",
+        help_text="Names the product of which this is a variant.",
+    )
+    labels: models.JSONField[list[str]] = models.JSONField(
+        default=list, db_default=Value([], models.JSONField()), blank=True
+    )
+    url = models.CharField(max_length=2000, blank=True, db_default="")
+    image_url = models.CharField(max_length=2000, blank=True, db_default="")
+    price = models.FloatField(null=True, blank=True)
+    change = models.PositiveBigIntegerField(
+        db_default=0, default=0, editable=False, help_text="Number of the change that wrote it last."
+    )
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
     vector_due_at = models.DateTimeField(
@@ -32,17 +81,22 @@ class Item(models.Model):
         help_text="From when on a worker should embed its text; null when that is done.",
     )
 
+    objects = ItemsThatExist()  # first: Django follows relations with it
+    deleted_or_not: models.Manager[Item] = models.Manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "item_id"], name="item_id_is_unique"),
+            times_are_readable("item_times_are_readable", "published_at", "expires_at"),
         ]
         indexes = [
+            models.Index(fields=["project", "change"], name="items_by_change"),
             # Nearly always empty: the reconciler asks it every few seconds.
             models.Index(
                 fields=["vector_due_at"],
                 condition=Q(vector_due_at__isnull=False),
                 name="items_without_their_vector",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -50,9 +104,9 @@ class Item(models.Model):
 
     @property
     def text_to_embed(self) -> str:
-        """What the text tower reads: title, text and properties, or the id when all are missing."""
+        """What the text tower reads: title, text, labels, properties; the id when all are missing."""
         fields = [f"{name}: {_as_words(value)}" for name, value in sorted(self.properties.items())]
-        parts = [part for part in (self.title, self.text, *fields) if part]
+        parts = [part for part in (self.title, self.text, _as_words(self.labels), *fields) if part]
         return ". ".join(parts)[:MAX_TEXT] or self.item_id
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inference.serving.heartbeats import ServingHeartbeat
 
 CHANNEL = "bakeoff:configuration"
+CATALOGUE_CHANNEL = "bakeoff:catalogue"
 CHANGES = "bakeoff:configuration:changes"  # how many were announced
 READ_BACK_SECONDS = 5.0  # processes read a change within milliseconds; later means that one hangs
 POLL_SECONDS = 0.05
@@ -31,6 +32,12 @@ def announce_change(client: redis.Redis) -> None:
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
         client.incr(CHANGES)  # before the message: who is woken by it reads the new count
         client.publish(CHANNEL, b"changed")
+
+
+def announce_catalogue(client: redis.Redis) -> None:
+    """Tell every serving process to read what changed in catalogues; without the cache they poll."""
+    with contextlib.suppress(redis.exceptions.RedisError, OSError):
+        client.publish(CATALOGUE_CHANNEL, b"changed")
 
 
 def wait_until_read(client: redis.Redis, *, seconds: float = READ_BACK_SECONDS) -> list[str]:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.serving.eligible import EVERYTHING, Eligible
 from inference.serving.explore import draw_slate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Container, Sequence
 
     from numpy.random import Generator
 
     from inference.serving.artifact import Floats, Indices
     from inference.serving.ranker import Ranker
+
+CHOICE = 5  # candidates a slot: of fewer, a slate is no choice any more
+MAX_SCORED = 20_000  # items that one request scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class SlateRequest:
         static_list: the surface's list for when no model can answer.
         max_candidates: how many candidates are re-ranked.
         temperature: of the draw.
+        eligible: which items may be shown to anybody now, and by the request's filter.
     """
 
     k: int
@@ -46,14 +51,22 @@ class SlateRequest:
     static_list: Sequence[str]
     max_candidates: int
     temperature: float
+    eligible: Eligible = EVERYTHING
+
+    def may_show(self, item_id: str) -> bool:
+        """Whether one item may be shown."""
+        return item_id not in self.exclude and self.eligible.has(item_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of a slate: item, score, rank before the draw (from 1), propensity, explored."""
+    """One place of a slate: item, score, rank before the draw (from 1), propensity, explored.
+
+    The score is None for an item that the request names and the version does not know.
+    """
 
     item_id: str
-    score: float
+    score: float | None
     rank: int
     propensity: float
     explored: bool
@@ -96,10 +109,10 @@ def serve(
         no_model_reason: the reason to log when there is no ranker.
     """
     if ranker is None:
-        return _serve_static(request, no_model_reason)
+        return serve_static(request, no_model_reason)
     candidates = find_candidates(ranker, request)
     if not len(candidates.items):
-        return _serve_static(request, "static_list")
+        return serve_static(request, "static_list")
     return fill_slate(
         ranker, request, candidates, ranker.score(candidates.items, candidates.recent), rng=rng
     )
@@ -127,6 +140,7 @@ def fill_slate(
             zip(items[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
         )
     ]
+    slots += _unranked(request, known=ranker.index, after=len(slots))
     return ServedSlate(
         slots=slots,
         fallback=candidates.fallback,
@@ -146,29 +160,64 @@ def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     elif recent and ranker.reads_history:
         items, fallback = ranker.nearline(recent, request.max_candidates), "nearline"
     else:
-        items = ranker.default_order[: request.max_candidates]
+        items = request.eligible.keep(ranker, ranker.default_order)[: request.max_candidates]
         fallback = None if ranker.is_remote else "default_list"
     # What a request names is ranked even if the unit liked it already.
     banned = set(ranker.indices_of(request.exclude))
     if request.only is None:
         banned.update(recent)
+    eligible = request.eligible.keep(ranker, items)
+    if (
+        request.only is None
+        and len(eligible) < _enough(request, ranker)
+        and (len(eligible) < len(items) or request.eligible.is_filtered)
+    ):
+        # The lists were made without the filter: what it leaves of them is too few to choose from.
+        eligible = _widen(ranker, request)
     if banned:
-        allowed = [i for i in items.tolist() if i not in banned]
-        items = np.array(allowed, dtype=np.int32)
-    return Candidates(items, recent, fallback)
+        allowed = [i for i in eligible.tolist() if i not in banned]
+        eligible = np.array(allowed, dtype=np.int32)
+    return Candidates(eligible, recent, fallback)
 
 
-def _serve_static(request: SlateRequest, reason: str) -> ServedSlate:
+def _enough(request: SlateRequest, ranker: Ranker) -> int:
+    return min(CHOICE * request.k, len(ranker.item_ids))
+
+
+def _widen(ranker: Ranker, request: SlateRequest) -> Indices:
+    """Return all items that may be shown, as many as a request can score."""
+    every = request.eligible.all_of(ranker)
+    return every[: request.max_candidates if ranker.is_remote else MAX_SCORED]
+
+
+def serve_static(request: SlateRequest, reason: str) -> ServedSlate:
+    """Serve the surface's list; items that the request names and the list does not come last."""
     allowed = set(request.only) if request.only is not None else None
     items = [
         item_id
         for item_id in request.static_list
-        if item_id not in request.exclude and (allowed is None or item_id in allowed)
+        if request.may_show(item_id) and (allowed is None or item_id in allowed)
     ]
     slots = [
         Slot(item_id=item_id, score=0.0, rank=rank, propensity=1.0, explored=False)
         for rank, item_id in enumerate(items[: request.k], start=1)
     ]
+    slots += _unranked(request, known=items, after=len(slots))
     if not slots and reason == "static_list":
         reason = "empty"
     return ServedSlate(slots=slots, fallback=reason, candidate_count=len(items), candidate_hash="")
+
+
+def _unranked(request: SlateRequest, *, known: Container[str], after: int) -> list[Slot]:
+    """Return what the request names and nothing ranks, in its order, as far as there are slots."""
+    if request.only is None or after >= request.k:
+        return []
+    unknown = [
+        item_id
+        for item_id in dict.fromkeys(request.only)
+        if item_id not in known and request.may_show(item_id)
+    ]
+    return [
+        Slot(item_id=item_id, score=None, rank=rank, propensity=1.0, explored=False)
+        for rank, item_id in enumerate(unknown[: request.k - after], start=after + 1)
+    ]

@@ -27,7 +27,7 @@ class Ranker:
             ArtifactError: it is missing, damaged or no recommender.
         """
         folder, manifest = check_artifact(root, digest)
-        self.folder = folder
+        self.folder, self.digest = folder, digest
         self.about: dict[str, Any] = manifest["about"]
         self.item_ids: list[str] = json.loads((folder / "items.json").read_bytes())
         self.index = {item_id: i for i, item_id in enumerate(self.item_ids)}

@@ -18,7 +18,13 @@ READS = {
     ("post", "/v1/experiments/{key}/links"),  # a signed token; nothing is stored
 }
 # Data, not configuration: rows that a product sends by the thousand, each with its time.
-DATA = {("put", "/v1/items")}
+DATA = {
+    ("put", "/v1/items"),
+    ("post", "/v1/items/bulk"),
+    ("post", "/v1/items/delete"),
+    ("patch", "/v1/items/{item_id}"),
+    ("delete", "/v1/items/{item_id}"),
+}
 
 
 def draft(shop):

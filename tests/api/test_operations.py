@@ -193,6 +193,7 @@ def world(shared_lane) -> World:
         "/flags/{key}": MINE,
         "/models/{name}": shop.champion.algorithm,
         "/{number}": str(shop.champion.number),
+        "/{item_id}": "i0",
         "/queue/{version}": queued.label,
         "/proposals/{proposal_id}": str(proposal.pk),
         "/training-runs/{run_id}": str(run.pk),
@@ -374,7 +375,9 @@ def test_every_management_body_says_that_it_takes_no_other_field():
         (method, path): about["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for path, methods in document["paths"].items()
         for method, about in methods.items()
-        if "requestBody" in about and about["tags"][0] not in FAST_LANE
+        # Lines of objects are judged one by one, in tests of their own.
+        if "application/json" in about.get("requestBody", {}).get("content", {})
+        and about["tags"][0] not in FAST_LANE
     }
     assert bodies
     taking_more = {

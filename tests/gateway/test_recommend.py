@@ -56,8 +56,10 @@ def test_it_leaves_out_what_is_excluded_and_what_was_liked_lately(lane, shop):
 
 
 def test_it_ranks_just_the_named_candidates(lane, shop):
+    """What the version does not know comes last, without a score: nothing is dropped."""
     data = ask(lane, shop, candidates=["i5", "i3", "nobody-knows"]).json()
-    assert [item["item_id"] for item in data["items"]] == ["i3", "i5"]
+    assert [item["item_id"] for item in data["items"]] == ["i3", "i5", "nobody-knows"]
+    assert data["items"][2]["score"] is None
 
 
 def test_an_experiment_splits_units_and_records_one_exposure(lane, shop):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
+from inference.serving.catalogue import Catalogue, CatalogueRow
+from inference.serving.eligible import Eligible
 from inference.serving.explore import draw_slate
 from inference.serving.keys import candidates_key, recent_key
 from inference.serving.ladder import SlateRequest, serve
@@ -200,3 +202,86 @@ def test_refresh_writes_what_a_request_reads(ranker):
         2,
         3,
     ]
+
+
+def eligible(*rows: CatalogueRow, wanted=None) -> Eligible:
+    catalogue = Catalogue()
+    catalogue.apply(rows, 1)
+    mask = catalogue.shown(now=1000.0)
+    return Eligible(catalogue, mask if wanted is None else mask & wanted, wanted is not None)
+
+
+def names(served) -> list[str]:
+    return [slot.item_id for slot in served.slots]
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        (CatalogueRow("i0"), True),
+        (CatalogueRow("i0", available=False), False),
+        (CatalogueRow("i0", exists=False), False),
+        (CatalogueRow("i0", published_at=1001.0), False),
+        (CatalogueRow("i0", published_at=1000.0), True),
+        (CatalogueRow("i0", expires_at=1000.0), False),
+        (CatalogueRow("i0", expires_at=1001.0), True),
+    ],
+)
+def test_no_rung_shows_what_may_not_be_shown(ranker, row, shown):
+    only = eligible(row)
+    every = np.arange(6, dtype=np.int32).tobytes()
+    slates = [
+        answer(ranker, k=6, eligible=only),
+        answer(ranker, k=6, eligible=only, precomputed=every),
+        answer(ranker, k=6, eligible=only, recent=["i3"]),
+        answer(ranker, k=6, eligible=only, only=["i0", "i1"]),
+        answer(None, k=6, eligible=only, static_list=["i0", "s1"]),
+        answer(None, k=6, eligible=only, only=["i0", "x"]),
+        answer(ranker, k=6, eligible=only, temperature=1.0),
+    ]
+    assert [("i0" in names(slate)) for slate in slates] == [shown] * len(slates)
+    assert all(slate.slots for slate in slates)
+
+
+def test_a_lists_gaps_are_filled_from_the_whole_catalogue(ranker):
+    rows = [CatalogueRow(f"i{n}", available=n > 3) for n in range(6)]
+    first = np.array([0, 1, 2], dtype=np.int32).tobytes()
+    served = answer(ranker, precomputed=first, eligible=eligible(*rows))
+    assert sorted(names(served)) == ["i4", "i5"]
+    assert served.fallback is None
+
+
+def test_a_filter_leaves_out_what_the_catalogue_does_not_hold(ranker):
+    rows = [CatalogueRow(f"i{n}") for n in range(3)]
+    wanted = np.array([True, False, True])
+    assert sorted(names(answer(ranker, k=6, eligible=eligible(*rows, wanted=wanted)))) == ["i0", "i2"]
+    assert len(names(answer(ranker, k=6, eligible=eligible(*rows)))) == 6
+
+
+def test_candidates_that_no_version_knows_come_last(ranker):
+    served = answer(ranker, k=4, only=["new-b", "i2", "new-a", "i1", "new-b"])
+    assert set(names(served)[:2]) == {"i1", "i2"}
+    assert names(served)[2:] == ["new-b", "new-a"]
+    assert [slot.score is None for slot in served.slots] == [False, False, True, True]
+    assert [slot.rank for slot in served.slots[2:]] == [3, 4]
+    assert names(answer(ranker, k=2, only=["a", "b", "c"])) == ["a", "b"]
+    assert names(answer(None, only=["x", "s2", "y"])) == ["s2", "x", "y"]
+
+
+def test_a_catalogue_hides_and_shows_items_when_their_time_comes():
+    catalogue = Catalogue()
+    rows = [CatalogueRow("soon", published_at=10.0), CatalogueRow("gone", expires_at=20.0)]
+    catalogue.apply(rows, 1)
+    seen = {now: catalogue.shown(now).tolist() for now in (5.0, 10.0, 19.0, 20.0)}
+    assert seen == {5.0: [False, True], 10.0: [True, True], 19.0: [True, True], 20.0: [True, False]}
+    catalogue.apply([CatalogueRow("gone"), CatalogueRow("new")], 2)
+    assert catalogue.shown(30.0).tolist() == [True, True, True]
+
+
+def test_a_versions_items_are_found_when_they_come_to_the_catalogue_later(ranker):
+    catalogue = Catalogue()
+    catalogue.apply([CatalogueRow("i5"), CatalogueRow("other")], 1)
+    assert catalogue.places_of(ranker).tolist() == [-1, -1, -1, -1, -1, 0]
+    catalogue.apply([CatalogueRow(f"x{n}") for n in range(600)] + [CatalogueRow("i0")], 2)
+    assert catalogue.places_of(ranker).tolist() == [602, -1, -1, -1, -1, 0]
+    assert len(catalogue.shown()) == 603

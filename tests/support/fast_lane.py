@@ -64,8 +64,9 @@ class FastLane:
         asyncio.run(serve())
 
     def refresh(self) -> None:
-        """Read the configuration now, as an announced change makes it do."""
-        asyncio.run_coroutine_threadsafe(self.gateway._config._reload(), self.loop).result(20)
+        """Read the configuration and the catalogues now, as an announced change makes it do."""
+        for read in (self.gateway._config._reload, self.gateway._catalogues._read):
+            asyncio.run_coroutine_threadsafe(read(), self.loop).result(20)
 
     def post(self, path: str, body, key: str | None = None, **options):
         headers = {"Authorization": f"Bearer {key}"} if key else {}

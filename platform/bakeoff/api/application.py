@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 from http import HTTPStatus
-from typing import Any
 
 import pydantic
 from django.core.exceptions import ObjectDoesNotExist
@@ -19,7 +18,7 @@ from bakeoff import __version__
 from bakeoff.api.access import SecretKey
 from bakeoff.api.alerts import router as alerts
 from bakeoff.api.autopilot import router as autopilot
-from bakeoff.api.errors import Problem
+from bakeoff.api.errors import Problem, say_invalid
 from bakeoff.api.experiment_acts import router as experiment_acts
 from bakeoff.api.experiments import router as experiments
 from bakeoff.api.fast_lane import BothLanes
@@ -88,12 +87,8 @@ def _on_no_key(request: HttpRequest, error: AuthenticationError) -> HttpResponse
 
 @api.exception_handler(ValidationError)
 def _on_invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    first: dict[str, Any] = error.errors[0]
-    parts = [str(part) for part in first["loc"] if part not in {"body", "payload", "query"}]
-    if first["type"] in {"renamed", "unknown_field"}:  # found in the object, not in one of its fields
-        parts.append(first["ctx"]["field"])
-    field = ".".join(parts)
-    return _answer(request, 400, "invalid_value", f"{field}: {first['msg']}.", field or None)
+    field, message = say_invalid(error.errors[0])
+    return _answer(request, 400, "invalid_value", message, field or None)
 
 
 @api.exception_handler(Http404)

@@ -5,7 +5,12 @@ Problem             an answer other than 2xx, raised anywhere below an endpoint
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ninja import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Problem(Exception):  # noqa: N818  the HTTP world's word (RFC 9457)
@@ -34,3 +39,12 @@ class ErrorAnswer(Schema):
 # What any operation may answer; 408, 413, 415, 429 and 431 come from the door of both lanes.
 STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 503, 507)
 REFUSALS = dict.fromkeys(STATUSES, ErrorAnswer)
+
+
+def say_invalid(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the field and the sentence of one of pydantic's errors."""
+    parts = [str(part) for part in error["loc"] if part not in {"body", "payload", "query"}]
+    if error["type"] in {"renamed", "unknown_field"}:  # found in the object, not in one of its fields
+        parts.append(error["ctx"]["field"])
+    field = ".".join(parts)
+    return field, f"{field}: {error['msg']}."

@@ -20,3 +20,13 @@ def _bounded(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 Properties = Annotated[dict[str, Any], AfterValidator(_bounded)]
+
+
+def _web_address(url: str) -> str:
+    if url and not url.startswith(("https://", "http://")):
+        raise ValueError("must start with https:// or http://")
+    return url
+
+
+# Answers carry it into pages, where `javascript:` would run.
+Url = Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]

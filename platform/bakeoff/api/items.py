@@ -2,33 +2,85 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from ninja import Field, Query, Router, Schema
+from pydantic import AfterValidator, ValidationError
 
 from bakeoff.api.access import project_of
-from bakeoff.api.errors import REFUSALS
-from bakeoff.api.field_types import Properties
+from bakeoff.api.errors import REFUSALS, Problem, say_invalid
+from bakeoff.api.field_types import Id, Properties, Url
+from bakeoff.api.lookup import get_or_404
+from bakeoff.api.paging import Limit
 from bakeoff.api.request_schema import RequestSchema
-from experiments.actions.load_catalogue import write_items
-from experiments.bounds import MAX_ID, MAX_TEXT, MAX_TITLE
+from experiments.actions.load_catalogue import patch_item, remove_items, write_items
+from experiments.bounds import (
+    MAX_ID,
+    MAX_TEXT,
+    MAX_TITLE,
+    MAX_VALUE,
+    BoundsError,
+    NotJsonError,
+    check,
+    read_json,
+)
 from inference.actions.load_items import ItemDraft
+from inference.models import Item
 
 router = Router(tags=["surfaces"])
 MAX_ITEMS = 1000
+MAX_LINES = 10_000
+MAX_LABELS = 50
+Labels = Annotated[list[Id], Field(max_length=MAX_LABELS)]
+Vector = Annotated[
+    list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None,
+    Field(min_length=1, max_length=4096, description="A vector of your own: of an image, say."),
+]
+Price = Annotated[float | None, Field(ge=0, le=MAX_VALUE)]
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
 
 
 class ItemIn(RequestSchema):
-    """An item to be, or what is to change."""
+    """An item as a whole: what is not named has its default."""
 
     item_id: str = Field(min_length=1, max_length=MAX_ID)
     title: str = Field("", max_length=MAX_TITLE)
     text: str = Field("", max_length=MAX_TEXT)
     properties: Properties = Field(default_factory=dict)
-    vector: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = Field(
-        None, min_length=1, max_length=4096, description="A vector of your own: of an image, say."
-    )
+    vector: Vector = None
+    available: bool = Field(default=True, description="Whether it may be shown: in stock, say.")
+    published_at: Moment = Field(None, description="Not shown before.")
+    expires_at: Moment = Field(None, description="Not shown from then on.")
+    group_id: Id = Field("", description="Names the product of which this is a variant.")
+    labels: Labels = Field(default_factory=list)
+    url: Url = ""
+    image_url: Url = ""
+    price: Price = None
+
+
+class ItemPatch(RequestSchema):
+    """What is to change; what is not named stays."""
+
+    title: str = Field("", max_length=MAX_TITLE)
+    text: str = Field("", max_length=MAX_TEXT)
+    properties: Properties = Field(default_factory=dict)
+    vector: Vector = None
+    available: bool = True
+    published_at: Moment = None
+    expires_at: Moment = None
+    group_id: Id = ""
+    labels: Labels = Field(default_factory=list)
+    url: Url = ""
+    image_url: Url = ""
+    price: Price = None
 
 
 class ItemsIn(RequestSchema):
@@ -37,14 +89,151 @@ class ItemsIn(RequestSchema):
     items: list[ItemIn] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
+class ItemIds(RequestSchema):
+    """Ids of items, at most 10,000 at once."""
+
+    item_ids: list[Id] = Field(min_length=1, max_length=MAX_LINES)
+
+
+class ItemOut(Schema):
+    """An item."""
+
+    item_id: str
+    title: str
+    text: str
+    properties: dict[str, Any]
+    available: bool
+    published_at: datetime | None
+    expires_at: datetime | None
+    group_id: str
+    labels: list[str]
+    url: str
+    image_url: str
+    price: float | None
+    updated_at: datetime
+
+
+class ItemPage(Schema):
+    """Items in the order of their ids."""
+
+    items: list[ItemOut]
+    next: str | None = Field(description="Pass it as `after` for the next page; null on the last.")
+
+
 class ItemsWritten(Schema):
     """How many were written."""
 
     written: int
 
 
+class RefusedLine(Schema):
+    """A line that was not written."""
+
+    line: int
+    message: str
+
+
+class LinesWritten(ItemsWritten):
+    """How many lines were written, and which were refused."""
+
+    refused: list[RefusedLine]
+
+
+class ItemsDeleted(Schema):
+    """How many were deleted."""
+
+    deleted: int
+
+
+@router.get("/items", response={200: ItemPage, **REFUSALS})
+def list_items(
+    request: HttpRequest,
+    limit: Limit = 100,
+    after: Annotated[str, Query(max_length=MAX_ID, description="`next` of the page before.")] = "",
+) -> Any:
+    """List the catalogue, in the order of the ids."""
+    rows = Item.objects.filter(project=project_of(request), item_id__gt=after).order_by("item_id")
+    page = list(rows[: limit + 1])
+    return {
+        "items": page[:limit],
+        "next": page[limit - 1].item_id if len(page) > limit else None,
+    }
+
+
 @router.put("/items", response={200: ItemsWritten, **REFUSALS})
 def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
-    """Add items or change them; their texts are embedded in a worker."""
+    """Add items or replace them; their texts are embedded in a worker."""
     items = [ItemDraft(**item.dict()) for item in payload.items]
     return {"written": write_items(project_id=project_of(request).pk, items=items)}
+
+
+@router.post(
+    "/items/bulk",
+    response={200: LinesWritten, **REFUSALS},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        }
+    },
+)
+def bulk_items(request: HttpRequest) -> Any:
+    """Add or replace items, one JSON object a line, at most 10,000 lines.
+
+    Lines are judged one by one: those that break a rule are named in the answer, all others are
+    written.
+    """
+    lines = [(number, line) for number, line in enumerate(request.body.splitlines(), 1) if line.strip()]
+    if not 1 <= len(lines) <= MAX_LINES:
+        message = f"lines == {len(lines)}, must be in [1, {MAX_LINES}]."
+        raise Problem(400, "invalid_value", message, "lines")
+    drafts, refused = [], []
+    for number, line in lines:
+        try:
+            drafts.append(ItemDraft(**ItemIn(**_object(line)).dict()))
+        except ValidationError as error:
+            refused.append({"line": number, "message": say_invalid(error.errors()[0])[1]})
+        except BoundsError as error:
+            refused.append({"line": number, "message": error.message})
+        except (NotJsonError, TypeError):
+            refused.append({"line": number, "message": "the line must be a JSON object."})
+    written = write_items(project_id=project_of(request).pk, items=drafts)
+    return {"written": written, "refused": refused}
+
+
+@router.post("/items/delete", response={200: ItemsDeleted, **REFUSALS})
+def delete_many(request: HttpRequest, payload: ItemIds) -> Any:
+    """Delete items; ids that no item has are passed over."""
+    count = remove_items(project_id=project_of(request).pk, item_ids=payload.item_ids)
+    return {"deleted": count}
+
+
+@router.get("/items/{path:item_id}", response={200: ItemOut, **REFUSALS})
+def get_item(request: HttpRequest, item_id: str) -> Any:
+    """Return one item."""
+    return get_or_404(Item.objects.filter(project=project_of(request)), "item", item_id=item_id)
+
+
+@router.patch("/items/{path:item_id}", response={200: ItemOut, **REFUSALS})
+def change_item(request: HttpRequest, item_id: str, payload: ItemPatch) -> Any:
+    """Change some fields of an item; what is not named stays, properties are replaced as a whole."""
+    project = project_of(request)
+    get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+    patch_item(project_id=project.pk, item_id=item_id, changes=payload.dict(exclude_unset=True))
+    return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+
+
+@router.delete("/items/{path:item_id}", response={200: ItemsDeleted, **REFUSALS})
+def delete_item(request: HttpRequest, item_id: str) -> Any:
+    """Delete an item: from then on no answer holds it."""
+    project = project_of(request)
+    get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+    return {"deleted": remove_items(project_id=project.pk, item_ids=[item_id])}
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    value = read_json(line)
+    check(value, "item")
+    if not isinstance(value, dict):
+        raise TypeError
+    return value

@@ -13,19 +13,14 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.labelled_columns import LabelledColumns
 from bakeoff.commands.load_file import read_file
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.row_values import as_json_value, id_of, properties_of, text_of
+from bakeoff.commands.row_values import as_json_value, id_of, properties_of
 from bakeoff.commands.terminal import echo
 from bakeoff.replay.dataset import DatasetError
 from experiments import bounds
-from experiments.bounds import (
-    MAX_NAME,
-    MAX_PROPERTIES_BYTES,
-    MAX_TITLE,
-)
+from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES
 
 if TYPE_CHECKING:
     from experiments.ingest.load_events import PastEvent
-    from inference.actions.load_items import ItemDraft
 
 
 @click.group()
@@ -42,19 +37,16 @@ def load() -> None:
 @click.argument("file", type=Path)
 @project_option
 def items(file: Path, slug: str | None) -> None:
-    """Columns: item_id; title, text and any other are optional."""
+    """Columns: item_id; any other is optional.
+
+    Known are title, text, available, published_at, expires_at, group_id, labels (between |), url,
+    image_url and price; any other is a property.
+    """
     project = find_project(slug)
+    from bakeoff.commands.item_columns import read_item
     from experiments.actions.load_catalogue import load_catalogue
-    from inference.actions.load_items import ItemDraft
 
-    def draft(row: dict[str, Any]) -> ItemDraft:
-        known = ("item_id", "title", "text")
-        rest = {key: as_json_value(value) for key, value in row.items() if key not in known}
-        title, text = text_of(row, "title", max_length=MAX_TITLE), text_of(row, "text")
-        bounds.check(rest, "properties", max_bytes=MAX_PROPERTIES_BYTES)
-        return ItemDraft(id_of(row, "item_id"), title, text, rest)
-
-    with read_file(file, draft) as (rows, advance):
+    with read_file(file, read_item) as (rows, advance):
         ids = load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
     echo(f"{len(ids)} items loaded; a worker embeds their texts.")
 

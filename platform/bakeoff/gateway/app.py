@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bakeoff.accounts.keys import INGEST, SERVE
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
+from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
 from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
 from bakeoff.gateway.database import Connector
 from bakeoff.gateway.flags.ofrep import STREAM_PATH, OfrepHandler
@@ -82,6 +83,7 @@ class Gateway:
             environment.artifacts,
             self._supervisor,
         )
+        self._catalogues = CatalogueWatcher(environment.database_url, self._listening, self._supervisor)
         self._writer = GroupCommit(self._connector, self._store, self._supervisor)
         self._identity = IdentityResolver(self._connector, self._store)
         self._units = UnitLookup(self._connector)
@@ -112,7 +114,7 @@ class Gateway:
         """Return the routes that answer with a slate."""
         visitors = Visitors(self._identity, self._units)
         recorder = Recorder(self._writer, exclusions)
-        recommending = Recommending(GroupRead(self._cache), self._remote)
+        recommending = Recommending(GroupRead(self._cache), self._remote, self._catalogues)
         handler = partial(
             AnswerHandler,
             visitors=visitors,
@@ -215,7 +217,7 @@ class Gateway:
                 return
 
     async def _start(self) -> None:
-        await self._config.start()
+        await asyncio.gather(self._config.start(), self._catalogues.start())
         await self._writer.start()
         self._supervisor.start("use of keys", self._key_use.run)
         self._supervisor.start("rates", self._rates.run)
@@ -234,6 +236,7 @@ class Gateway:
             self._identity.stop,
             self._units.stop,
             self._config.stop,
+            self._catalogues.stop,
             self._supervisor.stop,
             self._cache.aclose,
             self._store.aclose,

@@ -53,8 +53,6 @@ _PROBED = """SELECT id, algorithm || '@' || number, artifact_sha256 FROM inferen
 _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
 _CREDITED = "SELECT project_id, key, credited_events FROM inference_surface"
-_CATALOGUE = "SELECT count(*), coalesce(max(updated_at)::text, '') FROM inference_item"
-_TITLES = "SELECT project_id, item_id, title FROM inference_item"
 
 
 class ServingConfigReader:
@@ -64,7 +62,6 @@ class ServingConfigReader:
         """Remember where to read, and the folder of the models."""
         self._url = database_url
         self.versions = VersionLoader(artifacts)
-        self._catalogue: tuple[Any, ...] = ()  # of the titles that were read last
         self._connection: psycopg.Connection | None = None
 
     def hang_up(self) -> None:
@@ -109,14 +106,12 @@ class ServingConfigReader:
         rows = connection.execute(_PROBED, [list(probed_ids)]) if probed_ids else ()
         probed = {row[0]: self.versions.load(VersionReference(*row)) for row in rows}
         linked = frozenset(row[0] for row in connection.execute(_LINKED))
-        titles = self._read_titles(connection, last)
         credited = _read_credited(connection, reader, last)
         self.versions.end()
         _log_new_issues(reader.issues, last)
         return ServingConfig(
             keys=keys,
             surfaces=surfaces,
-            titles=titles,
             linked=linked,
             credited=credited,
             flags=flags,
@@ -139,19 +134,6 @@ class ServingConfigReader:
             for variant in variants
             if variant.version is not None
         }
-
-    def _read_titles(
-        self, connection: psycopg.Connection, last: ServingConfig
-    ) -> Mapping[int, Mapping[str, str]]:
-        """Return the titles of all items; a large catalogue is read when it has changed."""
-        catalogue = connection.execute(_CATALOGUE).fetchone() or ()
-        if catalogue == self._catalogue:
-            return last.titles
-        titles: dict[int, dict[str, str]] = {}
-        for project_id, item_id, title in connection.execute(_TITLES):
-            titles.setdefault(project_id, {})[item_id] = title
-        self._catalogue = catalogue
-        return titles
 
     def _read_surfaces(
         self,

@@ -82,7 +82,6 @@ class ServingConfig:
     Attributes:
         keys: by digest.
         surfaces: by project, by key.
-        titles: by project, by item id.
         linked: projects in which an id stands for another.
         credited: by project, names of events that are credited to a slate if they name none.
         flags: by project.
@@ -97,7 +96,6 @@ class ServingConfig:
     surfaces: Mapping[int, Mapping[str, SurfaceConfig]] = field(
         default_factory=lambda: MappingProxyType({})
     )
-    titles: Mapping[int, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     linked: frozenset[int] = frozenset()
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     flags: Mapping[int, ProjectFlags] = field(default_factory=lambda: MappingProxyType({}))

@@ -20,7 +20,6 @@ from bakeoff.gateway.slates.requests import SurfaceRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.slates.choose_version import ChosenVersion
@@ -63,7 +62,7 @@ class SurfaceKind(Protocol[R_contra]):
     async def recorded_context(self, request: R_contra) -> dict[str, Any]:
         """Return what is stored of the request."""
 
-    def body(self, config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
+    def body(self, request: R_contra, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
         """Return the fields of the answer that only this kind has."""
 
 
@@ -120,7 +119,7 @@ class AnswerHandler(Generic[R_contra]):
         if recorded and self._shadows.wants(visitor, chosen):
             self._shadows.send(visitor, chosen, row, served.shadow_question())
         head = _head(chosen, row, surface.key)
-        body = {**head, **kind.body(config, visitor, served.slate)}
+        body = {**head, **kind.body(request, visitor, served.slate)}
         # Only then named: clients of before the field read an answer that is as it always was.
         if not recorded:
             body["recorded"] = False

@@ -19,7 +19,6 @@ from inference.serving.ladder import ServedSlate, Slot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
@@ -64,7 +63,7 @@ class Classifying:
         context = {**request.context, "text": text, "features": request.features}
         return {**context, "redacted": redacted} if redacted else context
 
-    def body(self, config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:  # noqa: ARG002
+    def body(self, request: ClassifyRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:  # noqa: ARG002
         """Return the labels."""
         return {"labels": [{"label": slot.item_id, "score": slot.score} for slot in slate.slots]}
 

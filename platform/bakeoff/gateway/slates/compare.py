@@ -13,7 +13,7 @@ import orjson
 
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.choose_version import ChosenVersion, find_surface
-from bakeoff.gateway.slates.recommend import RECOMMEND, titled_items
+from bakeoff.gateway.slates.recommend import RECOMMEND
 from bakeoff.gateway.slates.recorder import slate_row
 from inference.serving.ladder import ServedSlate
 
@@ -69,7 +69,7 @@ class CompareHandler:
         row.pair = _pair(experiment, treatment, sides)
         await self._recorder.record_pair(row)
         items = {
-            side: {"items": titled_items(call.config, visitor, slate)}
+            side: {"items": self._recommending.shown_items(request, visitor, slate)}
             for side, (_, slate) in sides.items()
         }
         return orjson.dumps(

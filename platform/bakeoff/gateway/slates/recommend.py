@@ -11,15 +11,20 @@ import numpy as np
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
 from bakeoff.gateway.slates.remote_scorer import RemoteError
+from inference.serving.eligible import Eligible
 from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
+    from collections.abc import Sequence
+
+    from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
+    from bakeoff.gateway.config.serving_config import SurfaceConfig
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.requests import RecommendRequest
     from bakeoff.gateway.slates.visitors import Visitor
+    from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
     from inference.serving.ranker import Ranker
 
@@ -31,9 +36,9 @@ class Recommending:
 
     name = RECOMMEND
 
-    def __init__(self, reader: GroupRead, remote: RemoteScorer) -> None:
-        """Remember where units are read, and who scores what this process cannot."""
-        self._reader, self._remote = reader, remote
+    def __init__(self, reader: GroupRead, remote: RemoteScorer, catalogues: CatalogueWatcher) -> None:
+        """Remember where units are read, who scores what this process cannot, and what there is."""
+        self._reader, self._remote, self._catalogues = reader, remote, catalogues
         self._rng = np.random.default_rng()
 
     async def serve(
@@ -41,6 +46,7 @@ class Recommending:
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
         surface = visitor.surface
+        catalogue = self._catalogues.of(visitor.key.project_id)
         state = await self._read_unit(surface, version, visitor.unit)
         slate_request = SlateRequest(
             k=request.k,
@@ -51,6 +57,7 @@ class Recommending:
             static_list=surface.static_list,
             max_candidates=surface.candidates,
             temperature=surface.exploration,
+            eligible=Eligible(catalogue, catalogue.shown()),
         )
         return KindAnswer(
             await self._draw(slate_request, visitor, version),
@@ -62,9 +69,24 @@ class Recommending:
         """Return what the product said."""
         return request.context
 
-    def body(self, config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
+    def body(self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
         """Return the items."""
-        return {"items": titled_items(config, visitor, slate)}
+        return {"items": self.shown_items(request, visitor, slate)}
+
+    def shown_items(
+        self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate
+    ) -> list[dict[str, Any]]:
+        """Return the items of a slate as a client gets them."""
+        catalogue = self._catalogues.of(visitor.key.project_id)
+        return [
+            {
+                "item_id": slot.item_id,
+                "position": position,
+                "score": slot.score,
+                **answer_fields(catalogue, slot.item_id, request.fields),
+            }
+            for position, slot in enumerate(slate.slots, start=1)
+        ]
 
     async def _draw(
         self, request: SlateRequest, visitor: Visitor, version: ServingVersion | None
@@ -122,18 +144,25 @@ class Recommending:
         )
 
 
-def titled_items(config: ServingConfig, visitor: Visitor, slate: ServedSlate) -> list[dict[str, Any]]:
-    """Return the items of a slate as a client gets them."""
-    titles = config.titles.get(visitor.key.project_id, {})
-    return [
-        {
-            "item_id": slot.item_id,
-            "position": position,
-            "score": slot.score,
-            "title": titles.get(slot.item_id, ""),
-        }
-        for position, slot in enumerate(slate.slots, start=1)
-    ]
+def answer_fields(catalogue: Catalogue, item_id: str, names: Sequence[str] | None) -> dict[str, Any]:
+    """Return what an answer says of an item.
+
+    Args:
+        catalogue: the project's.
+        item_id: of the item; one that the catalogue does not hold has an empty title.
+        names: fields and properties that the request names; None for the fields that it has.
+    """
+    row = catalogue.find(item_id)
+    if row is None:
+        return {"title": ""}
+    item = catalogue.rows[row]
+    if names is None:
+        return {"title": "", **item.fields}
+    answer = {name: item.fields[name] for name in names if name in item.fields}
+    properties = {name: item.properties[name] for name in names if name in item.properties}
+    return {"title": item.fields.get("title", ""), **answer} | (
+        {"properties": properties} if properties else {}
+    )
 
 
 def _shadow_question(visitor: Visitor, request: SlateRequest) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def slate_row(
         forced=chosen.forced,
         variant_weight=variant.weight if variant else None,
         slots=[
-            (slot.item_id, slot.score, slot.rank, slot.propensity, slot.explored)
+            (slot.item_id, slot.score or 0.0, slot.rank, slot.propensity, slot.explored)
             for slot in slate.slots
         ],
         candidate_count=slate.candidate_count,

@@ -96,11 +96,13 @@ class RecommendRequest(SurfaceRequest):
         k: items wanted.
         candidates: rank just these items, or None for all.
         exclude: items that may not be shown.
+        fields: what the answer says of each item; None for the usual fields.
     """
 
     k: int = rule(whole_number(1, MAX_K), default=10)
     candidates: list[str] | None = rule(list_of_ids, default=None)
     exclude: list[str] | tuple[()] = rule(list_of_ids, default=())
+    fields: list[str] | None = rule(list_of_ids, default=None)
 
 
 @request_type

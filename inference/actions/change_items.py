@@ -1,0 +1,58 @@
+"""Change single fields of an item, and delete items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from inference.actions.load_items import as_bytes, next_change
+from inference.models import Item
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+EMBEDDED = frozenset({"title", "text", "properties", "labels"})  # what the encoder reads
+# What a deleted item keeps is its name: versions that learnt it must not show it.
+_EMPTY: dict[str, Any] = {
+    "title": "",
+    "text": "",
+    "properties": {},
+    "vector": None,
+    "labels": [],
+    "url": "",
+    "image_url": "",
+    "price": None,
+    "group_id": "",
+    "vector_due_at": None,
+}
+
+
+def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) -> Item | None:
+    """Change the fields of an item that are named; return it, or None when there is no such item.
+
+    Args:
+        project_id: whose.
+        item_id: of an item.
+        changes: fields of `ItemDraft` and their values; properties are replaced as a whole.
+    """
+    values = dict(changes)
+    if "vector" in values:
+        values["vector"] = as_bytes(values["vector"])
+    if EMBEDDED & set(values):
+        values["vector_due_at"] = Now()
+    with transaction.atomic():
+        values |= {"change": next_change(project_id), "updated_at": timezone.now()}
+        items = Item.objects.filter(project_id=project_id, item_id=item_id)
+        return items.get() if items.update(**values) else None
+
+
+def delete_items(*, project_id: int, item_ids: Sequence[str]) -> int:
+    """Delete items, and all that is known of them but their ids; return how many there were."""
+    with transaction.atomic():
+        change = next_change(project_id)
+        return Item.objects.filter(project_id=project_id, item_id__in=item_ids).update(
+            **_EMPTY, change=change, deleted_at=timezone.now(), updated_at=timezone.now()
+        )

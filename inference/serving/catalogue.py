@@ -1,0 +1,185 @@
+"""A project's items as a web process holds them: what may be shown, and what answers say of it.
+
+One thread applies changes, the event loop reads. A row never moves and never goes away, so a place in
+the arrays stays true while changes come in; a reader that meets half of a change sees some items as
+they were and others as they are, which is what two requests would have seen.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from inference.serving.artifact import Indices
+    from inference.serving.ranker import Ranker
+
+    Mask = NDArray[np.bool_]
+
+# What an item says of itself beside its properties, as filters and answers name it.
+STANDARD_FIELDS = ("title", "url", "image_url", "price", "labels", "group_id")
+MAX_TOUCHED = 100_000  # changes that are remembered; who has seen fewer starts anew
+NEVER, ALWAYS = np.inf, -np.inf  # as times: later than any, earlier than any
+_FIRST_CAPACITY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueRow:
+    """One item.
+
+    Attributes:
+        item_id: its name in the product.
+        exists: false once it was deleted.
+        available: whether it may be shown.
+        published_at: not shown before, in seconds since 1970; -inf for no such time.
+        expires_at: not shown from then on; inf for no such time.
+        fields: what it says of itself: title, url, image_url, price, labels, group_id.
+        properties: what its owner says of it besides.
+    """
+
+    item_id: str
+    exists: bool = True
+    available: bool = True
+    published_at: float = ALWAYS
+    expires_at: float = NEVER
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Catalogue:
+    """The items of one project.
+
+    Attributes:
+        change: number of the last change that is in it.
+        rows: by row, the item as it was written last.
+        property_names: every property that an item has, or had.
+    """
+
+    def __init__(self) -> None:
+        """Begin without items."""
+        self.change = 0
+        self.rows: list[CatalogueRow] = []
+        self._row_of: dict[str, int] = {}
+        self._switched_on = np.zeros(_FIRST_CAPACITY, dtype=bool)
+        self._from = np.full(_FIRST_CAPACITY, ALWAYS)
+        self._until = np.full(_FIRST_CAPACITY, NEVER)
+        self._shown: Mask = np.zeros(0, dtype=bool)
+        self._shown_until = ALWAYS
+        self._places: dict[str, _Places] = {}
+        self._touched: list[int] = []  # rows, in the order of their changes
+        self._forgotten = 0  # how many changes came before those
+        self.property_names: set[str] = set()
+
+    def __len__(self) -> int:
+        """How many rows there are, those of deleted items included."""
+        return len(self.rows)
+
+    def apply(self, rows: Iterable[CatalogueRow], change: int) -> None:
+        """Take over changed items; called by one thread."""
+        for row in rows:
+            place = self._row_of.get(row.item_id)
+            if place is None:
+                place = len(self.rows)
+                self._grow(place + 1)
+            self._switched_on[place] = row.exists and row.available
+            self._from[place], self._until[place] = row.published_at, row.expires_at
+            if place == len(self.rows):
+                self.rows.append(row)
+                # Last: whoever finds the name finds the row.
+                self._row_of[row.item_id] = place
+            else:
+                self.rows[place] = row
+            self.property_names.update(row.properties)
+            self._touched.append(place)
+        if len(self._touched) > 2 * MAX_TOUCHED:
+            self._forgotten += len(self._touched) - MAX_TOUCHED
+            self._touched = self._touched[-MAX_TOUCHED:]
+        self.change = change
+        self._shown_until = ALWAYS  # the next request asks anew
+
+    def _grow(self, count: int) -> None:
+        if count > len(self._switched_on):
+            more = len(self._switched_on)  # doubled, so that a million items are copied twenty times
+            self._switched_on = np.concatenate([self._switched_on, np.zeros(more, dtype=bool)])
+            self._from = np.concatenate([self._from, np.full(more, ALWAYS)])
+            self._until = np.concatenate([self._until, np.full(more, NEVER)])
+
+    def shown(self, now: float | None = None) -> Mask:
+        """Return per row whether the item may be shown now, (n,)."""
+        now = time.time() if now is None else now
+        if now >= self._shown_until or len(self._shown) != len(self.rows):
+            self._compute_shown(now)
+        return self._shown
+
+    def _compute_shown(self, now: float) -> None:
+        count = len(self.rows)
+        # Before anything is read: a change that comes meanwhile makes the next request compute again.
+        self._shown_until = NEVER
+        starts, ends = self._from[:count], self._until[:count]
+        shown = self._switched_on[:count] & (starts <= now) & (ends > now)
+        ahead = min(
+            float(starts[starts > now].min(initial=NEVER)), float(ends[ends > now].min(initial=NEVER))
+        )
+        self._shown = shown
+        self._shown_until = min(self._shown_until, ahead)
+
+    def touched_since(self, seen: int) -> tuple[Sequence[int], int]:
+        """Return the rows that changed after so many changes, and how many there were by now."""
+        touched, forgotten = self._touched, self._forgotten
+        total = forgotten + len(touched)
+        if seen < forgotten:
+            return range(len(self.rows)), total
+        return touched[seen - forgotten :], total
+
+    def find(self, item_id: str) -> int | None:
+        """Return the row of an item, or None when the catalogue has never held it."""
+        return self._row_of.get(item_id)
+
+    def places_of(self, ranker: Ranker) -> Indices:
+        """Return for each item of a version its row, int32 (n,); -1 for what is no item here."""
+        places = self._places.get(ranker.digest)
+        if places is None:
+            places = _Places.of(ranker.item_ids)
+            self._places[ranker.digest] = places
+        places.update(self)
+        return places.rows
+
+    def forget_versions(self, digests: Iterable[str]) -> None:
+        """Keep the places of these versions alone: a large version's are large."""
+        kept = set(digests)
+        for digest in [one for one in self._places if one not in kept]:
+            self._places.pop(digest, None)
+
+
+@dataclass(slots=True)
+class _Places:
+    """Where a version's items are in the catalogue."""
+
+    rows: Indices
+    missing: dict[str, int]  # the version's items that the catalogue does not hold, so far
+    rows_seen: int = 0
+
+    @classmethod
+    def of(cls, item_ids: Sequence[str]) -> _Places:
+        return cls(
+            np.full(len(item_ids), -1, dtype=np.int32), {item: i for i, item in enumerate(item_ids)}
+        )
+
+    def update(self, catalogue: Catalogue) -> None:
+        """Look for what is missing among the rows that came since."""
+        count = len(catalogue.rows)
+        while self.missing and self.rows_seen < count:
+            index = self.missing.pop(catalogue.rows[self.rows_seen].item_id, None)
+            if index is not None:
+                self.rows[index] = self.rows_seen
+            self.rows_seen += 1
+
+
+NO_ITEMS = Catalogue()

@@ -1,0 +1,61 @@
+"""Which items a request may show: one question that every rung of the fallback ladder asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.serving.catalogue import NO_ITEMS, Catalogue
+
+if TYPE_CHECKING:
+    from inference.serving.artifact import Indices
+    from inference.serving.catalogue import Mask
+    from inference.serving.ranker import Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """What may be shown to a request.
+
+    Attributes:
+        catalogue: the project's items.
+        mask: per row of the catalogue, (n,).
+        is_filtered: whether the request or a rule asks for some items alone. What the catalogue does
+            not hold may be shown otherwise: a project need not have loaded one.
+    """
+
+    catalogue: Catalogue
+    mask: Mask
+    is_filtered: bool = False
+
+    def has(self, item_id: str) -> bool:
+        """Whether one item may be shown."""
+        row = self.catalogue.find(item_id)
+        return not self.is_filtered if row is None else row < len(self.mask) and bool(self.mask[row])
+
+    def keep(self, ranker: Ranker, items: Indices) -> Indices:
+        """Return those of a version's items that may be shown, in their order."""
+        # Nearly every project without a catalogue: nothing to look up.
+        if not len(self.mask) and not self.is_filtered:
+            return items
+        kept: Indices = items[self._of(ranker, items)]
+        return kept
+
+    def all_of(self, ranker: Ranker) -> Indices:
+        """Return every item of a version that may be shown."""
+        every = np.arange(len(ranker.item_ids), dtype=np.int32)
+        return self.keep(ranker, every)
+
+    def _of(self, ranker: Ranker, items: Indices) -> Mask:
+        rows = self.catalogue.places_of(ranker)[items]
+        # A row that came after the mask was made is no row of it.
+        known = (rows >= 0) & (rows < len(self.mask))
+        shown = np.full(len(items), not self.is_filtered)
+        shown[rows >= 0] = False
+        shown[known] = self.mask[rows[known]]
+        return shown
+
+
+EVERYTHING = Eligible(NO_ITEMS, NO_ITEMS.shown())
