@@ -169,6 +169,11 @@ def allowed_hosts() -> AllowedHosts:
     return _parsed(os.environ.get(ALLOW, ""))
 
 
+def allow_outgoing(host: str) -> None:
+    """Allow an address or a host besides, in this process and in what it starts."""
+    os.environ[ALLOW] = f"{os.environ.get(ALLOW, '')} {host}".strip()
+
+
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves a name once, judges each address, and connects to one that was judged.
 

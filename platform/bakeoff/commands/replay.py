@@ -143,15 +143,25 @@ class RunFlags:
 
 
 @contextmanager
-def replayed(dataset: Dataset, flags: RunFlags) -> Iterator[tuple[ReplayResult, Callable[[], None]]]:
-    """Run a replay on a platform started for it, which stays up for the length of the block."""
+def replayed(
+    dataset: Dataset, flags: RunFlags, *, with_autopilot: bool = False
+) -> Iterator[tuple[ReplayResult, Callable[[], None]]]:
+    """Run a replay on a platform started for it, which stays up for the length of the block.
+
+    Args:
+        dataset: what is replayed.
+        flags: how.
+        with_autopilot: whether the ramp, the breaker and the holdback are shown besides.
+    """
     with _platform(flags) as platform:
+        from bakeoff.replay.autopilot import AutopilotReplay
         from bakeoff.replay.engine import Replay, ReplayOptions
 
         options = ReplayOptions(
             platform.url, seed=flags.seed, visits=flags.visits, max_users=flags.max_users
         )
-        result = Replay(dataset, options, terminal).run()
+        replay = AutopilotReplay if with_autopilot else Replay
+        result = replay(dataset, options, terminal).run()
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
         _print_result(platform, result)
@@ -208,6 +218,8 @@ def _print_result(platform: Platform, result: ReplayResult) -> None:
         echo(f"Verdict on {experiment.key}: {verdict.sentence}")
         echo(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
     echo(f"Champion now: {result.champion}")
+    for line in result.summary:
+        echo(line)
     echo(f"Dashboard: {platform.url}/   login: {login}")
     echo(f"Sample page: {platform.url}/demo/?surface={project}/home-feed&key={result.public_key}")
     for difference in result.differences:

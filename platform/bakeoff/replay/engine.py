@@ -58,7 +58,7 @@ from inference.serving.changes import announce_change, read_back
 from inference.serving.keys import candidates_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bakeoff.replay.dataset import Dataset, Interaction
     from bakeoff.replay.reporter import Reporter
@@ -86,7 +86,18 @@ class ReplayOptions:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What came of it."""
+    """What came of it.
+
+    Attributes:
+        project: slug of the new project.
+        champion: at the end.
+        experiments: with their verdicts, in the order of their ends.
+        refused: versions that did not pass their gate.
+        differences: between what was acknowledged and what is stored or served.
+        public_key: of the visitors.
+        missing: what should have happened and did not, in words.
+        summary: lines for the end, besides verdicts and champion.
+    """
 
     project: str
     champion: str
@@ -94,6 +105,8 @@ class ReplayResult:
     refused: list[ModelVersion] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     public_key: str = ""
+    missing: list[str] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it in the documented shape."""
@@ -144,11 +157,13 @@ class Replay:
         challenger = self._wait_for_schedule()
         frozen = self._train("frozen-text")
         self._report_gate(frozen)
+        self._train_more()
         if challenger.passed_gate:
             experiment = self._wait_for_experiment(challenger)
             result.experiments.append(self._compete(experiment, self._plan.first))
         else:
             result.refused.append(challenger)
+        self._test_more(result)
         if frozen.passed_gate:
             self._reporter.echo(
                 f"{frozen} passed the gate on these data; the loop gives it its experiment."
@@ -162,6 +177,16 @@ class Replay:
         self._reporter.echo(f"{self._ledger.fallbacks} answers were fallbacks.")
         self._check(result)
         return result
+
+    def _train_more(self) -> None:
+        """Train further challengers before the first experiment; a plain replay has none."""
+
+    def _test_more(self, result: ReplayResult) -> None:
+        """Let further challengers compete between the two experiments."""
+
+    def _programme(self, clicks: Metric) -> Mapping[str, Any]:
+        """Return the programme of the surface."""
+        return programme_on(clicks)
 
     def _set_up(self) -> None:
         """Create a project with everything up to its first champion."""
@@ -259,7 +284,7 @@ class Replay:
         surface = put_surface(
             project=self._project, key="home-feed", values=values, replace=False, by=OPERATOR
         )
-        change_programme(surface=surface, changes=programme_on(clicks), by=OPERATOR)
+        change_programme(surface=surface, changes=self._programme(clicks), by=OPERATOR)
         return surface
 
     def _crown_popularity(self) -> None:
@@ -328,7 +353,20 @@ class Replay:
     ) -> tuple[Experiment, VerdictSummary]:
         """Send the visitors through an experiment and wait for its verdict."""
         self._settle(experiment)
-        traffic = Traffic(
+        self._send(experiment, visitors)
+        verdict = follow_experiment(
+            experiment, self._reporter, window_seconds=self._policy["window_seconds"]
+        )
+        self._differences += check_decision(experiment, self._reporter)
+        return experiment, verdict
+
+    def _send(self, experiment: Experiment, visitors: Sequence[SimulatedVisitor]) -> None:
+        """Let the visitors come, each once."""
+        with self._reporter.progress(f"Visitors meet {experiment}", len(visitors)) as advance:
+            asyncio.run(send_visitors(self._traffic(experiment), visitors, self._ledger, advance))
+
+    def _traffic(self, experiment: Experiment) -> Traffic:
+        return Traffic(
             url=self._options.url,
             key=self._key,
             surface=self._surface.key,
@@ -336,18 +374,10 @@ class Replay:
             k=self._options.k,
             salt=experiment.key,
         )
-        with self._reporter.progress(f"Visitors meet {experiment}", len(visitors)) as advance:
-            asyncio.run(send_visitors(traffic, visitors, self._ledger, advance))
-        verdict = follow_experiment(
-            experiment, self._reporter, window_seconds=self._policy["window_seconds"]
-        )
-        self._differences += check_decision(experiment, self._reporter)
-        return experiment, verdict
 
     def _settle(self, experiment: Experiment) -> None:
         """Wait until serving knows the experiment and every unit has its candidates."""
-        announce_change(cache_client())
-        read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)
+        self._announce(experiment)
         versions = experiment.variants.values_list("model_version_id", flat=True)
         keys = [
             candidates_key(version, visitor.unit_id)
@@ -355,3 +385,8 @@ class Replay:
             for visitor in self._plan.first
         ]
         wait_until(lambda: cache_client().exists(*keys) == len(keys), "candidates of all visitors")
+
+    def _announce(self, experiment: Experiment) -> None:
+        """Wait until serving knows the experiment."""
+        announce_change(cache_client())
+        read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)

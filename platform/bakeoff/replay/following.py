@@ -45,15 +45,15 @@ def follow(done: Callable[[], int], total: int, advance: Callable[[int], None], 
         time.sleep(POLL_SECONDS)
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for something.
+def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = TIMEOUT_SECONDS) -> None:
+    """Wait for something, at most so many seconds.
 
     Raises:
         ReplayError: it takes too long.
     """
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    deadline = time.monotonic() + seconds
     while not holds():
-        _check_deadline(deadline, what)
+        _check_deadline(deadline, what, seconds)
         time.sleep(POLL_SECONDS)
 
 
@@ -117,6 +117,6 @@ def _is_running(experiment: Experiment) -> bool:
     return experiment.state == Experiment.State.RUNNING
 
 
-def _check_deadline(deadline: float, what: str) -> None:
+def _check_deadline(deadline: float, what: str, seconds: float = TIMEOUT_SECONDS) -> None:
     if time.monotonic() > deadline:
-        raise ReplayError(f"{what} took longer than {TIMEOUT_SECONDS} s: see {settings.BAKEOFF.logs}.")
+        raise ReplayError(f"{what} took longer than {seconds:g} s: see {settings.BAKEOFF.logs}.")

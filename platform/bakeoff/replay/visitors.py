@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # Two cores answer no faster with more.
 CONNECTIONS = 8
@@ -63,7 +63,7 @@ class Traffic:
 
 async def send_visitors(
     traffic: Traffic,
-    visitors: Sequence[SimulatedVisitor],
+    visitors: Iterable[SimulatedVisitor],
     ledger: Ledger,
     progress: Callable[[int], None],
 ) -> None:

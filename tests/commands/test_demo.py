@@ -1,0 +1,92 @@
+"""The parts of the demonstration; `make demo` runs it whole, and exits 1 where something is missing."""
+
+from __future__ import annotations
+
+from itertools import islice, repeat
+
+import httpx2
+import pytest
+
+from bakeoff.commands import terminal
+from bakeoff.commands.demo import wrong_fates
+from bakeoff.replay.autopilot import RAMP, autopilot_programme
+from bakeoff.replay.narrator import Narrator, progress_of
+from bakeoff.replay.neighbours_endpoint import serving
+from experiments.actions.change_programme import change_programme
+from experiments.actions.draft_test import plan_ramp
+from experiments.actions.stop_experiment import stop_experiment
+from experiments.models import programme_of
+from experiments.programme.ramp_types import RampNeed, RampState, RampStepState
+from tests.support.waiting import wait_until
+
+LIKES = {"ann": ["a", "b"], "bob": ["a", "b"], "eve": ["c", "d"]}
+FATES = {"two-tower@1": "ship", "endpoint@1": "roll_back", "frozen-text@1": "roll_back"}
+
+
+def ask(url):
+    question = {"unit_id": "new", "recent": ["a"], "candidates": ["b", "c", "z"], "context": {}}
+    return httpx2.post(url, json=question)
+
+
+def test_the_third_challenger_knows_its_neighbours_until_a_faulty_build_is_deployed():
+    with serving(LIKES) as endpoint:
+        near, far, unknown = ask(endpoint.url).json()["scores"]
+        assert near > far == unknown == 0
+        endpoint.is_faulty = True
+        assert ask(endpoint.url).status_code == 500
+
+
+def test_what_must_become_of_the_challengers_is_checked():
+    assert wrong_fates(FATES, champion="two-tower@1", refused=["frozen-text@1"]) == []
+
+
+@pytest.mark.parametrize(
+    ("actions", "champion", "refused", "sentence"),
+    [
+        (
+            {"endpoint@1": "stop_inconclusive"},
+            "two-tower@1",
+            ["frozen-text@1"],
+            "endpoint@1 ended with",
+        ),
+        ({"two-tower@1": "roll_back"}, "two-tower@1", ["frozen-text@1"], "two-tower@1 ended with"),
+        ({}, "popularity@1", ["frozen-text@1"], "champion == 'popularity@1'"),
+        ({}, "two-tower@1", [], "the gate let frozen-text@1 through"),
+    ],
+)
+def test_what_became_of_them_otherwise_is_named(actions, champion, refused, sentence):
+    (wrong,) = wrong_fates(FATES | actions, champion=champion, refused=refused)
+    assert sentence in wrong
+
+
+def test_a_challenger_without_a_test_is_named():
+    actions = {name: action for name, action in FATES.items() if name != "endpoint@1"}
+    (wrong,) = wrong_fates(actions, champion="two-tower@1", refused=["frozen-text@1"])
+    assert "endpoint@1 ended with 'no test'" in wrong
+
+
+def test_a_step_tells_its_users_and_the_time_that_is_left():
+    step = RampStepState(0.1, "current", "errors_times_10", 20, 7, 3.0, None)
+    needs = (
+        RampNeed("time", holds=False, sentence="3 seconds at this step", required=3.0, actual=1.2),
+        RampNeed("users", holds=False, sentence="20 users", required=20, actual=7),
+    )
+    state = RampState((step,), needs, next_share=0.25)
+    assert progress_of(state) == "10%, 7 of 20 users in the treatment, 2 s left"
+
+
+def test_the_demonstrations_programme_is_one_that_a_surface_takes(shop):
+    changes = autopilot_programme(shop.metric)
+    change_programme(surface=shop.surface, changes=changes, by="a test")
+    steps = plan_ramp(programme_of(shop.surface))
+    assert [step["allocation"] for step in steps] == [2 * step["share"] for step in RAMP]
+
+
+def test_visitors_come_until_the_experiment_ends(shop):
+    experiment = shop.run_experiment()
+    with Narrator(experiment, terminal) as narrator:
+        comers = narrator.while_running(repeat("visitor"))
+        assert len(list(islice(comers, 3))) == 3
+        stop_experiment(experiment=experiment, by="a test", reason="enough")
+        wait_until(lambda: not narrator.is_running)
+        assert list(comers) == []
