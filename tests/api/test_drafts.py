@@ -228,3 +228,20 @@ def test_a_name_goes_with_a_draft_and_has_a_longest(lane, shop, draft):
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, "name")
     with pytest.raises(CannotDefineError, match=r"name == 201 characters, must be at most 200\."):
         rename_experiment(experiment=draft, name="x" * 201, by="a test")
+
+
+def test_a_draft_has_a_breaker_which_an_editor_sets(lane, shop, draft):
+    """Drafts of before the upgrade have none."""
+    assert draft.breaker_alpha == 0.001
+    Experiment.objects.filter(pk=draft.pk).update(breaker_alpha=0)
+    shown = lane.client.get(
+        "/v1/experiments/careful", headers={"Authorization": f"Bearer {shop.secret}"}
+    )
+    assert shown.json()["breaker_alpha"] == 0
+    answer = patch(lane, "careful", shop.secret, {"breaker_alpha": 0.05})
+    assert (answer.status_code, answer.json()["breaker_alpha"]) == (200, 0.05)
+    entry = AuditEntry.objects.get(project=shop.project, action="edit")
+    assert entry.detail["changed"] == {"breaker_alpha": [0.0, 0.05]}
+    for wrong in (-0.001, 0.051, "much"):
+        refused = patch(lane, "careful", shop.secret, {"breaker_alpha": wrong})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (400, "breaker_alpha")

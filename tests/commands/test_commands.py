@@ -13,7 +13,7 @@ from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
 from bakeoff.replay.dataset import Columns, DatasetError, by_unit, read_dataset
 from bakeoff.replay.plan import make_replay_plan
-from experiments.models import Event, Unit
+from experiments.models import Event, Experiment, Unit
 from inference.models import Item
 from tests.support import builders
 from tests.support.commands import run
@@ -196,7 +196,11 @@ def test_experiments_from_a_shell(shop):
     builders.make_version(shop.surface, [1] * 10)
     define = ["experiments", "define", "trial", "--surface", "home-feed", "--control", "popularity@1",
               "--treatment", "popularity@2", "--metric", "clicks", "--name", "A trial", *slug]  # fmt: skip
-    run(*define)
+    assert "breaker_alpha == 0.06, must be in [0, 0.05]" in run(
+        *define, "--breaker-alpha", "0.06", status=2
+    )
+    run(*define, "--breaker-alpha", "0.01")
+    assert Experiment.objects.get(project=shop.project, key="trial").breaker_alpha == 0.01
     assert "exists already" in run(*define, status=2)
     assert "trial runs" in run("experiments", "start", "trial", *slug)
     assert "must be draft" in run("experiments", "start", "trial", *slug, status=1)

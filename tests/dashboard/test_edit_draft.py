@@ -13,7 +13,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.models import Experiment, ExperimentMetric, Metric
 from tests.support import builders
-from tests.support.dashboard import sign_in
+from tests.support.dashboard import report_path, sign_in
 from tests.support.form_reader import read_form
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
@@ -133,3 +133,15 @@ def test_turning_off_twice_does_not_turn_on(shop):
     experiment.refresh_from_db()
     assert experiment.enabled is False
     assert AuditEntry.objects.filter(project=shop.project, action="switch off").count() == 1
+
+
+def test_a_breaker_is_set_where_a_draft_has_none(shop, analyst):
+    draft = make_draft(shop)
+    Experiment.objects.filter(pk=draft.pk).update(breaker_alpha=0)  # as of drafts before the upgrade
+    address = report_path(draft, "edit/")
+    sent = read_form(analyst.get(address).content.decode(), "definition")
+    assert sent["breaker_alpha"] == ["0.0"]
+    assert analyst.post(address, sent | {"breaker_alpha": ["6"]}).status_code == 422
+    assert analyst.post(address, sent | {"breaker_alpha": ["0.1"]}).status_code == 302
+    draft.refresh_from_db()
+    assert draft.breaker_alpha == 0.001

@@ -106,6 +106,7 @@ def test_a_draft_is_edited_whole_and_keeps_its_salt(place):
         "surface": before.surface_id, "key": "trial", "hypothesis": "Better.", "control": before.control.model_version_id,
         "treatment": place["v"], "treatment_share": "30", "allocation": "50", "primary": before.primary.metric_id,
         "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0", "window_hours": "24",
+        "breaker_alpha": "0.1",
         "hashing": "growthbook_v2", "condition": '{"country": "DE"}', "promote": "on",
     }  # fmt: skip
     refused = client.post(address, fields | {"condition": '{"country": {"$like": "D"}}'})

@@ -105,10 +105,10 @@ def define(shop):
         "surface": shop.surface.pk, "key": "typed", "name": "Typed by hand", "control": shop.champion.pk,
         "treatment": challenger.pk, "treatment_share": "50", "allocation": "100", "primary": shop.metric.pk,
         "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0",
-        "window_hours": "24", "hashing": "sha256", "promote": "on",
+        "window_hours": "24", "breaker_alpha": "0.2", "hashing": "sha256", "promote": "on",
     }  # fmt: skip
     created = Experiment.objects.filter(
-        project=shop.project, key="typed", name="Typed by hand", state="draft"
+        project=shop.project, key="typed", name="Typed by hand", state="draft", breaker_alpha=0.002
     )
     page = reverse("report", args=[shop.project.slug, "typed"])
     return Step(

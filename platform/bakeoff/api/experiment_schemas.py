@@ -10,7 +10,11 @@ from ninja import Field, Schema
 from bakeoff.api.field_types import KEY
 from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
-from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
+from experiments.actions.define_experiment import (
+    DEFAULT_BREAKER_ALPHA,
+    MAX_BREAKER_ALPHA,
+    MAX_EXPERIMENT_NAME,
+)
 from experiments.assignment.allocation import Hashing
 from experiments.kinds import Purpose, Role
 from experiments.models import Experiment
@@ -80,6 +84,12 @@ class ExperimentIn(RequestSchema):
     forced_units: dict[str, str] = Field(default_factory=dict)
     sticky: bool = False
     ramp: list[RampStepIn] = Field(default_factory=list, max_length=50)
+    breaker_alpha: float = Field(
+        DEFAULT_BREAKER_ALPHA,
+        ge=0,
+        le=MAX_BREAKER_ALPHA,
+        description="Chance that the breaker ends it without harm; 0: no breaker.",
+    )
 
 
 class ExperimentPatch(ExperimentIn):
@@ -111,6 +121,7 @@ class ExperimentOut(Schema):
     enabled: bool
     sticky: bool
     ramp: list[dict[str, Any]]
+    breaker_alpha: float
     evaluated_by: str
     against_gate: bool
     policy: dict[str, Any]

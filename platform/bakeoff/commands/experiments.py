@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -54,15 +55,23 @@ def list_experiments(slug: str | None) -> None:
 @click.option("--metric", required=True, help="Key of the primary metric.")
 @click.option("--weight", default=0.5, show_default=True, help="The treatment's share of traffic.")
 @click.option("--policy", default="{}", help="Fields that differ from the defaults, as JSON.")
+@click.option(
+    "--breaker-alpha",
+    type=float,
+    help="Chance that the breaker ends it without harm, at most 0.05; 0: no breaker.  [default: 0.001]",
+)
 @click.option("--against-gate", is_flag=True, help="Allow a version that its gate rejected.")
 @project_option
-def define(key: str, slug: str | None, **options: str) -> None:
+def define(key: str, slug: str | None, breaker_alpha: float | None, **options: str) -> None:
     """Define an experiment; it takes no traffic before it is started."""
     project = find_project(slug)
     from experiments.actions.define_experiment import CannotDefineError, define_experiment
 
     try:
-        experiment = define_experiment(_draft(project, key, options))
+        draft = _draft(project, key, options)
+        if breaker_alpha is not None:
+            draft = replace(draft, breaker_alpha=breaker_alpha)
+        experiment = define_experiment(draft)
     except CannotDefineError as error:
         raise click.UsageError(str(error)) from error
     echo(f"Draft {experiment} created; start it with `bakeoff experiments start {key}`.")

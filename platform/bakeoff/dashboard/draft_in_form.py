@@ -96,6 +96,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "minimum_days": policy.minimum_run_seconds / 86_400,
         "window_hours": policy.window_seconds / 3600,
         "promote": policy.promote,
+        "breaker_alpha": round(100 * draft.breaker_alpha, 9),
         "hashing": draft.hashing,
         "layer": draft.layer_id,
         "slot_low": 100 * draft.slot_low,

@@ -17,7 +17,12 @@ from bakeoff.dashboard.draft_in_form import (
     variants_of,
 )
 from bakeoff.dashboard.json_field import JsonField
-from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME, ExperimentDraft
+from experiments.actions.define_experiment import (
+    DEFAULT_BREAKER_ALPHA,
+    MAX_BREAKER_ALPHA,
+    MAX_EXPERIMENT_NAME,
+    ExperimentDraft,
+)
 from experiments.models import Experiment, Layer, Metric
 from experiments.reports.code_names import name_of
 from inference.models import ModelVersion, Surface
@@ -134,6 +139,13 @@ class ExperimentForm(forms.Form):
         label=gettext_lazy("Auto-ship the winner"),
         help_text=gettext_lazy("If off, Bakeoff proposes and a person decides."),
     )
+    breaker_alpha = forms.FloatField(
+        min_value=0,
+        max_value=100 * MAX_BREAKER_ALPHA,
+        initial=100 * DEFAULT_BREAKER_ALPHA,
+        label=gettext_lazy("False trips of the breaker (%)"),
+        help_text=gettext_lazy("The highest chance of one in an experiment. 0: no breaker."),
+    )
     hashing = forms.ChoiceField(
         choices=Experiment.Hashing.choices, label=gettext_lazy("Hashing"), required=False
     )
@@ -224,7 +236,7 @@ class ExperimentForm(forms.Form):
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
                 _("Decision rule"),
-                ("rule", "planned_units", "minimum_days", "window_hours", "promote"),
+                ("rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote"),
                 True,
             ),
             (
@@ -281,6 +293,8 @@ class ExperimentForm(forms.Form):
         }
         if "allocation" in wanted:
             fields["allocation"] = filled["allocation"] / 100
+        if "breaker_alpha" in wanted:
+            fields["breaker_alpha"] = filled["breaker_alpha"] / 100
         if "segments" in wanted:
             fields["segments"] = [n.strip() for n in filled["segments"].split(",") if n.strip()]
         if "hashing" in wanted:
