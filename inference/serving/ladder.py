@@ -74,12 +74,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ServedSlate:
-    """A slate and how it came about."""
+    """A slate and how it came about; `cost` is what a remote answer says of itself, in money."""
 
     slots: Sequence[Slot]
     fallback: str | None
     candidate_count: int
     candidate_hash: str
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

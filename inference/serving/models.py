@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PYTHON, ENDPOINT = "python", "endpoint"
 REMOTE_FORMS = (ENCODER, PYTHON, ENDPOINT)
 DEADLINE_MS = 500  # a visitor notices more; a version may say another
+MAX_COST = 1e6  # of an answer, in money: more than anybody pays
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from inference.options import read_params
 from inference.serving.endpoint import PROTOCOLS
-from inference.serving.models import DEADLINE_MS
+from inference.serving.models import DEADLINE_MS, MAX_COST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-MAX_COST = 1e6
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class EndpointParams:
         url: of the model; requests are POSTs.
         protocol: json, or v2 for the Open Inference Protocol.
         deadline_ms: how long it may take.
-        cost_per_answer: in money, for the metric `serving-cost`.
+        cost_per_answer: in money, for the metric `serving-cost`, where the answer does not say.
     """
 
     url: str = ""

@@ -11,13 +11,19 @@ from django.conf import settings
 
 from bakeoff.gateway.slates.breaker import FAILURES_IN_A_ROW, Breaker
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
-from experiments.models import Exposure
+from experiments.models import Exposure, Slate
 from inference.actions.answer_shadows import answer_shadows, spearman
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import ArtifactDraft, save_artifact
-from inference.serving.endpoint import WrongAnswerError, check_scores, encode_question, read_scores
+from inference.serving.endpoint import (
+    RemoteAnswer,
+    WrongAnswerError,
+    check_scores,
+    encode_question,
+    read_answer,
+)
 from tests.support import builders
 from tests.support.learning import train
 
@@ -231,14 +237,51 @@ def test_a_damaged_artifact_does_not_stop_traffic(shop, lane):
     assert [item["item_id"] for item in answer["items"]] == shop.items[-3:]
 
 
+def test_an_answer_says_what_it_cost(shop, lane, endpoint):
+    """Else it costs what its version says; one that stands in for a wrong answer costs nothing."""
+    crown_endpoint(shop, lane, endpoint.url, cost_per_answer=0.5, deadline_ms=10_000)
+    costs = [None, 0.0125, 0, 1e6, -0.1, 1e7, "much"]
+    for cost in costs:
+        endpoint.behave = lambda request, cost=cost: {
+            "scores": [1.0] * len(request["candidates"]),
+            "cost": cost,
+        }
+        ask(lane, shop)
+    slates = Slate.objects.filter(project=shop.project).order_by("served_at")
+    stored = list(slates.values_list("cost", "fallback"))
+    assert stored[:4] == [(0.5, None), (0.0125, None), (0.0, None), (1e6, None)]
+    assert stored[4:] == [(0.0, "model_error")] * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "protocol", "cost"),
+    [
+        ({"scores": [1], "cost": 0.25}, "json", 0.25),
+        ({"scores": [1]}, "json", None),
+        (
+            {"outputs": [{"name": "scores", "data": [1]}, {"name": "cost", "data": [2]}]},
+            "v2",
+            2.0,
+        ),
+        ({"outputs": [{"name": "scores", "data": [1]}]}, "v2", None),
+    ],
+)
+def test_a_cost_is_read_in_both_protocols(content, protocol, cost):
+    assert read_answer(200, json.dumps(content).encode(), protocol) == RemoteAnswer([1], cost)
+
+
 def test_answers_are_checked_one_by_one():
-    assert read_scores(200, b'{"scores": [1, 2.5]}', "json") == [1, 2.5]
+    assert read_answer(200, b'{"scores": [1, 2.5]}', "json") == RemoteAnswer([1, 2.5])
     with pytest.raises(WrongAnswerError, match="status == 500, must be 200"):
-        read_scores(500, b"", "json")
+        read_answer(500, b"", "json")
     with pytest.raises(WrongAnswerError, match="scores == 1, must be 2"):
         check_scores([1.0], 2)
     with pytest.raises(WrongAnswerError, match="must be a finite number"):
         check_scores([float("inf")], 1)
+    with pytest.raises(
+        WrongAnswerError, match=r"cost == \[1, 2\], must be a number in \[0, 1e\+06\]\."
+    ):
+        read_answer(200, b'{"scores": [1], "cost": [1, 2]}', "json")
     request = json.loads(encode_question({"text": "hello", "features": {"a": 1}}, "v2"))
     assert [tensor["name"] for tensor in request["inputs"]] == ["text", "features"]
 

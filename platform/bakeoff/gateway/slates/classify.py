@@ -6,6 +6,7 @@ an example to learn from. The model sees the text as it came.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,20 +72,22 @@ class Classifying:
         self, request: ClassifyRequest, model: Model, *, labels: Labels, version_id: int
     ) -> ServedSlate:
         """Label by a loaded version, or answer with its prior and say why."""
-        scores, fallback = labels.prior, None
+        scores, fallback, cost = labels.prior, None, None
         if labels.classifier is not None:
             scores = labels.classifier.probabilities([request.text], [request.features])[0].tolist()
         elif model.remote is not None:
             question = {"text": request.text, "features": request.features}
             count = len(labels.labels)
             try:
-                scores = await self._remote.scores(version_id, model.remote, question, count)
+                answer = await self._remote.answer(version_id, model.remote, question, count)
+                scores, cost = answer.scores, answer.cost
             except RemoteError as error:
                 fallback = str(error)
         # Stable: of labels with one score, the first one of the version's own order.
         order = np.argsort(-np.asarray(scores), kind="stable")[: request.k].tolist()
         names = [labels.labels[i] for i in order]
-        return _slate(names, [scores[i] for i in order], fallback, len(labels.labels))
+        slate = _slate(names, [scores[i] for i in order], fallback, len(labels.labels))
+        return replace(slate, cost=cost)
 
 
 def _slate(

@@ -121,14 +121,15 @@ class Recommending:
         }
         count = len(candidates.items)
         try:
-            answer = await self._remote.scores(version_id, remote, question, count)
+            answer = await self._remote.answer(version_id, remote, question, count)
             # As a local scorer gives them, so that both are drawn from alike.
-            scores = np.array(answer, dtype=np.float32)
+            scores, cost = np.array(answer.scores, dtype=np.float32), answer.cost
         except RemoteError as error:
             # Within the variant: another variant's model must never stand in for this one's.
             candidates = replace(candidates, fallback=str(error))
-            scores = ranker.score(candidates.items, candidates.recent)
-        return fill_slate(ranker, request, candidates, scores, rng=self._rng)
+            scores, cost = ranker.score(candidates.items, candidates.recent), None
+        slate = fill_slate(ranker, request, candidates, scores, rng=self._rng)
+        return replace(slate, cost=cost)
 
     async def _read_unit(
         self, surface: SurfaceConfig, version: ServingVersion | None, unit: str

@@ -70,9 +70,16 @@ def slate_row(
         context=context,
         served_at=datetime.now(UTC).isoformat(),
         trainable=visitor.consent.training,
-        # What stood in for a model that failed costs nothing.
-        cost=chosen.version.cost_per_answer if chosen.version and slate.fallback is None else 0.0,
+        cost=_cost(chosen, slate),
     )
+
+
+def _cost(chosen: ChosenVersion, slate: ServedSlate) -> float:
+    """Return what the answer says, else what its version's answers cost."""
+    if slate.cost is not None:
+        return slate.cost
+    # What stood in for a model that failed costs nothing.
+    return chosen.version.cost_per_answer if chosen.version and slate.fallback is None else 0.0
 
 
 class Recorder:

@@ -20,10 +20,11 @@ from bakeoff.gateway.slates.breaker import Breaker
 from inference.outgoing import OutgoingClient
 from inference.serving.endpoint import (
     HEADERS,
+    RemoteAnswer,
     WrongAnswerError,
     check_scores,
     encode_question,
-    read_scores,
+    read_answer,
 )
 from inference.serving.model_rpc import MAX_WAITING, REQUESTS, encode_request, replies_key
 from inference.serving.models import ENDPOINT
@@ -86,10 +87,10 @@ class RemoteScorer:
         """Return the versions that are left alone now."""
         return [version for version, breaker in self._breakers.items() if breaker.is_open]
 
-    async def scores(
+    async def answer(
         self, version_id: int, model: RemoteModel, question: Mapping[str, Any], count: int
-    ) -> list[float]:
-        """Return `count` finite scores.
+    ) -> RemoteAnswer:
+        """Return `count` finite scores, and what they cost.
 
         Raises:
             RemoteError: there is no answer in time, it is wrong, or the breaker is open.
@@ -98,7 +99,7 @@ class RemoteScorer:
         if not breaker.lets_through():
             raise RemoteError(OPEN)
         try:
-            scores = await self._ask(model, question, count)
+            answer = await self._ask(model, question, count)
         except TimeoutError:
             breaker.failed()
             raise RemoteError(TIMEOUT) from None
@@ -110,7 +111,7 @@ class RemoteScorer:
             breaker.trying = False
             raise
         breaker.succeeded()
-        return scores
+        return answer
 
     async def probe(self, model: RemoteModel, question: Mapping[str, Any], count: int) -> None:
         """Ask once, past the breaker: a version that does not serve yet must not open it.
@@ -125,14 +126,14 @@ class RemoteScorer:
         except FAULTS as error:
             raise RemoteError(f"a wrong answer: {error}") from error
 
-    async def _ask(self, model: RemoteModel, question: Mapping[str, Any], count: int) -> list[float]:
+    async def _ask(self, model: RemoteModel, question: Mapping[str, Any], count: int) -> RemoteAnswer:
         ask = self._call_endpoint if model.form == ENDPOINT else self._call_worker
         async with asyncio.timeout(model.deadline_ms / 1000):
-            scores = await ask(model, question)
-        check_scores(scores, count)
-        return scores
+            answer = await ask(model, question)
+        check_scores(answer.scores, count)
+        return answer
 
-    async def _call_worker(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
+    async def _call_worker(self, model: RemoteModel, question: Mapping[str, Any]) -> RemoteAnswer:
         self._supervisor.start(LISTENER, self._listen)
         number = next(self._numbers)
         answer: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
@@ -144,7 +145,7 @@ class RemoteScorer:
             # Without workers the list would grow for ever; the newest are nearest to being answered.
             pipe.ltrim(REQUESTS, -MAX_WAITING, -1)
             await pipe.execute()
-            return await answer
+            return RemoteAnswer(await answer)
         finally:
             del self._pending[number]
 
@@ -180,7 +181,7 @@ class RemoteScorer:
         else:
             answer.set_exception(WrongAnswerError(error))
 
-    async def _call_endpoint(self, model: RemoteModel, question: Mapping[str, Any]) -> list[float]:
+    async def _call_endpoint(self, model: RemoteModel, question: Mapping[str, Any]) -> RemoteAnswer:
         if self._http is None:
             self._http = OutgoingClient()
         answer = await self._http.post(
@@ -190,4 +191,4 @@ class RemoteScorer:
             # The deadline around this call comes first, and tells a late answer from none.
             seconds=2 * model.deadline_ms / 1000,
         )
-        return read_scores(answer.status, answer.content, model.protocol)
+        return read_answer(answer.status, answer.content, model.protocol)
