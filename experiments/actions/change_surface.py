@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
@@ -78,6 +79,7 @@ def create_surface(*, project: Project, key: str, values: Mapping[str, Any], by:
     try:
         with transaction.atomic():
             surface.save()
+            _give_serving_metrics(surface)
             record_audit(
                 project.pk,
                 actor=by,
@@ -153,6 +155,8 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
         setattr(surface, name, changes[name])
     _check(surface)
     surface.save(update_fields=changed)
+    if "kind" in changed:
+        _give_serving_metrics(surface)
     record_audit(
         surface.project_id,
         actor=by,
@@ -162,6 +166,13 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
     )
     transaction.on_commit(partial(announce_change, cache_client()))
     return surface
+
+
+def _give_serving_metrics(surface: Surface) -> None:
+    # So that forms and programmes can name them before the first automatic experiment. A flag's
+    # answers have no facts to count.
+    if surface.kind != Surface.Kind.FLAG:
+        create_serving_metrics(surface.project)
 
 
 def _require_no_versions(surface: Surface, kind: str) -> None:

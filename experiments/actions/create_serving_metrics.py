@@ -1,4 +1,4 @@
-"""Give a project its serving metrics, for whoever names them: a programme, an automatic experiment."""
+"""Give a project its serving metrics: with its first surface that answers, or to who names them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ def create_serving_metrics(project: Project) -> dict[str, Metric]:
     """Return a project's serving metrics by their key; those that are missing are created.
 
     Part of the caller's change, whose audit entry it shares. Where a metric of another meaning has the
-    key, the serving metric has the key with `-2`.
+    key, the serving metric has the key with `-2`, or the next number that is free.
     """
     return {one.key: _metric(project, one) for one in SERVING_METRICS}
 
 
 def _metric(project: Project, one: ServingMetric) -> Metric:
-    keys = (one.key, f"{one.key}-2")
-    known = Metric.objects.filter(project=project, key__in=keys).order_by("key")
-    for metric in known:
-        if metric.event == one.event:
-            return metric
-    # Two workers may create it at once: the second gets what the first has made.
+    similar = Metric.objects.filter(project=project, key__startswith=one.key)
+    known = {metric.key: metric for metric in similar}
+    names = (one.key, *(f"{one.key}-{number}" for number in range(2, len(known) + 2)))
+    key = next(name for name in names if name not in known or known[name].event == one.event)
+    if key in known:
+        return known[key]
+    # Two workers may create it at once: the second gets what the first has created.
     metric, _ = Metric.objects.get_or_create(
         project=project,
-        key=keys[len(known)],
+        key=key,
         defaults={
             "name": one.name,
             "kind": one.kind,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ServingMetric:
-    """A metric that every project has once its first automatic experiment is drafted.
+    """A metric that every project with a surface that answers has.
 
     Attributes:
         key: of the metric.

@@ -148,3 +148,30 @@ def test_pages_and_shell_write_the_trail_too(shop, tmp_path):
         ("make surface", "desk"),
     ]
     assert Surface.objects.get(pk=shop.surface.pk).credited_events == ["conversion"]
+
+
+def test_the_first_surface_that_answers_brings_the_serving_metrics(call, shop):
+    """Once, beside metrics of other meanings that have their keys; a flag brings none."""
+    metrics = shop.project.metrics
+    metrics.create(key="serving-cost", kind="mean", event="invoice")
+    metrics.create(key="serving-cost-2", kind="mean", event="bill")
+    assert call("PUT", "/surfaces", {"key": "switch", "kind": "flag"}).status_code < 300
+    assert metrics.filter(event__startswith="slate").count() == 0
+    for key in ("feed", "other"):
+        assert call("PUT", "/surfaces", {"key": key, "kind": "recommend"}).status_code < 300
+    brought = metrics.filter(event__startswith="slate.").order_by("key").values_list("key", flat=True)
+    assert list(brought) == [
+        "serving-cold-starts",
+        "serving-cost-3",
+        "serving-errors",
+        "serving-fallbacks",
+        "serving-items",
+        "serving-latency",
+    ]
+    assert [action for action, _subject, _detail in entries(shop)] == ["make surface"] * 3
+
+
+def test_a_flag_that_is_made_to_answer_brings_them_too(call, shop):
+    call("PUT", "/surfaces", {"key": "switch", "kind": "flag"})
+    assert call("PATCH", "/surfaces/switch", {"kind": "classify"}).status_code == 200
+    assert shop.project.metrics.filter(key="serving-latency").exists()

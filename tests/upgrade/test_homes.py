@@ -23,6 +23,7 @@ import pytest
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
 from experiments.ingest.spill import STREAM
+from experiments.programme.serving_metrics import SERVING_METRICS
 from tests.support.faults.platform import PlatformUnderTest
 
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ UNREADABLE = (
 COLUMNS = {
     "project.most_events_per_minute": "SELECT max_events_per_minute FROM accounts_project WHERE slug = %(project)s",
     "metric": """SELECT key, event, denominator, lookback_seconds, direction = 'increase'
-        FROM experiments_metric ORDER BY id""",
+        FROM experiments_metric WHERE event !~ '^slate' ORDER BY id""",
     "experiment.lesson": "SELECT key, learnings FROM experiments_experiment ORDER BY id",
     "decision": "SELECT created_by, created_at::text FROM experiments_decision ORDER BY id",
     "share": "SELECT created_by FROM experiments_reportshare ORDER BY id",
@@ -157,6 +158,17 @@ def test_surfaces_go_on_with_the_metric_of_their_newest_automatic_experiment(old
         ).fetchall()
     # In the two older ones people started all experiments.
     assert primary_metrics == ([("home-feed", "clicks")] if old.folder.name == "home_091b158" else [])
+
+
+def test_projects_have_each_serving_metric_once(old, migrated):
+    with psycopg.connect(old.database) as connection:
+        keys = connection.execute(
+            """SELECT array_agg(m.key::text ORDER BY m.id) FROM experiments_metric AS m
+            JOIN accounts_project AS p ON p.id = m.project_id
+            WHERE m.event ~ '^slate[.]' AND p.slug = %s""",
+            [old.expected["project"]],
+        ).fetchone()[0]
+    assert sorted(keys) == sorted(one.key for one in SERVING_METRICS)
 
 
 def test_what_was_hashed_is_recomputed_by_this_version(old, migrated):
