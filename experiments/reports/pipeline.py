@@ -265,11 +265,11 @@ def _holdback(facts: _Facts) -> list[PipelineStage]:
         return [PipelineStage("holdback", "now", _("Measuring"), at=holdback.started_at)]
     if decision is None:
         return []
-    kept = decision.action == Decision.Action.CONFIRM
+    confirmed = decision.action == Decision.Action.CONFIRM
     return [
         PipelineStage(
             "holdback",
-            "done" if kept else "stopped",
+            "done" if confirmed else "stopped",
             word_of(decision.action),
             show_stored(decision.reason),
             decision.created_at,
