@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ChampionState,
         HoldbackState,
         LiftEstimate,
+        MetricGain,
         PipelineRow,
     )
 
@@ -33,6 +34,8 @@ def autopilot_as_json(report: AutopilotReport) -> dict[str, Any]:
             "experiment": _key(now.experiment),
             "since": now.since,
             "until": now.until,
+            "next_step_about": now.next_step_at,
+            "verdict_about": now.verdict_at,
         },
         "ramp": ramp_as_json(report.ramp) if report.ramp is not None else None,
         "queue": [queued_as_json(row) for row in report.queue],
@@ -45,6 +48,7 @@ def autopilot_as_json(report: AutopilotReport) -> dict[str, Any]:
             "rolled_back": year.rolled_back,
             "breaker_trips": year.breaker_trips,
             "refreshed": year.refreshed,
+            "gain": _gain(year.gain) if year.gain is not None else None,
         },
     }
 
@@ -55,6 +59,11 @@ def _key(experiment: Experiment | None) -> str | None:
 
 def _lift(estimate: LiftEstimate | None) -> dict[str, Any] | None:
     return {"lift": estimate.lift, "ci": estimate.interval} if estimate is not None else None
+
+
+def _gain(gain: MetricGain) -> dict[str, Any]:
+    lift = gain.lift
+    return {"metric": gain.metric, "lift": lift.estimate, "ci": (lift.low, lift.high)}
 
 
 def champion_as_json(champion: ChampionState) -> dict[str, Any]:

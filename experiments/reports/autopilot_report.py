@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from experiments.models import Experiment, Proposal
     from experiments.programme.queue_types import QueuedChallenger
     from experiments.programme.ramp_types import RampState
+    from experiments.stats.cumulative_gain import Lift
     from inference.models import ModelVersion, Surface
 
 Stage = Literal["trained", "gate", "shadow", "ramp", "verdict", "holdback"]
@@ -86,6 +87,8 @@ class AutopilotNow:
         experiment: that runs; None where none does.
         since: when this state began; None where that means nothing.
         until: when it ends by itself at the earliest; None where that is not known.
+        next_step_at: when the next step of the ramp is to be expected; None where that is not known.
+        verdict_at: when the planned users and the minimum duration are; None where that is not known.
     """
 
     state: NowState
@@ -93,6 +96,8 @@ class AutopilotNow:
     experiment: Experiment | None = None
     since: datetime | None = None
     until: datetime | None = None
+    next_step_at: datetime | None = None
+    verdict_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,14 @@ class PipelineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricGain:
+    """What promotions brought, adjusted, in the surface's metric; its key."""
+
+    metric: str
+    lift: Lift
+
+
+@dataclass(frozen=True, slots=True)
 class YearFigures:
     """What the autopilot did in the last 12 months.
 
@@ -147,6 +160,7 @@ class YearFigures:
         rolled_back: of these, those that were rolled back.
         breaker_trips: of those, by the breaker.
         refreshed: refits that became champion without an experiment.
+        gain: of what was promoted, less what was taken back; None where nothing was tested.
     """
 
     tested: int
@@ -154,6 +168,7 @@ class YearFigures:
     rolled_back: int
     breaker_trips: int
     refreshed: int
+    gain: MetricGain | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from experiments.models import Experiment, Holdout, programme_of
+from experiments.reports.autopilot_report import MetricGain
 from experiments.reports.chart_texts import translated
 from experiments.reports.impact_chart import ImpactPoint, draw_impact
 from experiments.reports.impact_types import (
@@ -49,6 +50,18 @@ def impact_of(project: Project, now: datetime | None = None) -> ProjectImpact:
     return ProjectImpact([row for row in rows if row is not None], prior, holdout)
 
 
+def gain_since(surface: Surface, since: datetime, now: datetime) -> MetricGain | None:
+    """Return what a surface's tested promotions brought since a time; None where there was none."""
+    metric = _metric_of(surface)
+    if metric is None:
+        return None
+    history = read_history(surface, metric, prior_of(surface.project_id))
+    tested = [one.decision.created_at for one in history.records if one.adjusted is not None]
+    if not any(since <= at <= now for at in tested):
+        return None
+    return MetricGain(metric.key, lift_of(_gain(history, history.at(since), history.at(now))))
+
+
 def csv_of_impact(impact: ProjectImpact) -> str:
     """Return a row per surface and month."""
     out = io.StringIO()
@@ -65,7 +78,7 @@ def csv_of_impact(impact: ProjectImpact) -> str:
 
 
 def _surface_impact(surface: Surface, prior: Prior, now: datetime) -> SurfaceImpact | None:
-    metric = programme_of(surface).primary_metric or _last_metric(surface)
+    metric = _metric_of(surface)
     if metric is None:
         return None
     history = read_history(surface, metric, prior)
@@ -82,6 +95,10 @@ def _surface_impact(surface: Surface, prior: Prior, now: datetime) -> SurfaceImp
         holdout=check,
         chart=_chart(months, check, surface.key),
     )
+
+
+def _metric_of(surface: Surface) -> Metric | None:
+    return programme_of(surface).primary_metric or _last_metric(surface)
 
 
 def _last_metric(surface: Surface) -> Metric | None:

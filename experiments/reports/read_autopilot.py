@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from experiments.programme.settings import settings_of
 from experiments.programme.start_conditions import find_obstacle
 from experiments.reports.autopilot_report import AutopilotNow, AutopilotReport, YearFigures
 from experiments.reports.champions import read_champions
+from experiments.reports.expected_dates import next_step_at, verdict_at
+from experiments.reports.impact import gain_since
 from experiments.reports.pipeline import read_pipeline
 from experiments.reports.programme_warnings import programme_warnings
 
@@ -57,7 +60,11 @@ def read_autopilot(surface: Surface, now: datetime) -> AutopilotReport:
         warnings=programme_warnings(programme),
         # A champion that no decision tells of, of a project that was loaded, has no history here.
         champion=next((one for one in champions[:1] if one.version == present), None),
-        now=_running_now(test, ramp, proposals)
+        now=replace(
+            _running_now(test, ramp, proposals),
+            next_step_at=next_step_at(ramp, now),
+            verdict_at=verdict_at(test, ramp, now),
+        )
         if test is not None
         else _idle_now(programme, queue, now),
         ramp=ramp,
@@ -119,4 +126,5 @@ def _year(surface: Surface, now: datetime) -> YearFigures:
         rolled_back=counts["rolled_back"],
         breaker_trips=counts["trips"],
         refreshed=decisions.filter(evidence__has_key="refit").count(),
+        gain=gain_since(surface, since, now),
     )

@@ -14,6 +14,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.step_ramp import hold_ramp
 from experiments.models import Metric
 from experiments.reports.autopilot_json import autopilot_as_json
+from experiments.reports.impact import impact_of
 from experiments.reports.pipeline import read_pipeline
 from experiments.reports.read_autopilot import read_autopilot
 from experiments.reports.stored_text import is_listed, show_stored
@@ -58,7 +59,7 @@ def test_a_challenger_from_its_training_to_its_verdict(shop):
     run = TrainingRun.objects.create(
         surface=shop.surface, algorithm="als", trigger="a test", state="running", progress=0.5
     )
-    assert read(shop).now.state == "idle"
+    assert (read(shop).now.state, read(shop).year.gain) == ("idle", None)
     builders.make_version(shop.surface, [1] * 10, algorithm="ease")
     assert read(shop).now.state == "ready"
     experiment = advance_challenger(surface=shop.surface)
@@ -86,6 +87,11 @@ def test_a_challenger_from_its_training_to_its_verdict(shop):
     assert report.champion.holdback.outcome == "running"
     assert report.champion.holdback.total_days == pytest.approx(28)
     assert (report.year.tested, report.year.shipped, report.year.rolled_back) == (1, 1, 0)
+    gain = report.year.gain
+    assert gain.metric == shop.metric.key
+    assert gain.lift.low < gain.lift.estimate < gain.lift.high
+    assert gain.lift == impact_of(shop.project).surfaces[0].total
+    assert autopilot_as_json(report)["year"]["gain"]["ci"] == (gain.lift.low, gain.lift.high)
     row = report.pipeline[1]
     assert (row.state, stages(row)["verdict"], stages(row)["holdback"]) == ("champion", "done", "now")
     assert autopilot_as_json(report)["champions"][0]["version"] == "ease@1"

@@ -95,6 +95,27 @@ class NowOut(Schema):
     experiment: str | None
     since: datetime | None
     until: datetime | None
+    next_step_about: datetime | None
+    verdict_about: datetime | None
+
+
+class GainOut(Schema):
+    """What promotions brought, adjusted, in the surface's metric."""
+
+    metric: str
+    lift: float
+    ci: tuple[float, float]
+
+
+class YearOut(Schema):
+    """The last 12 months."""
+
+    tested: int
+    shipped: int
+    rolled_back: int
+    breaker_trips: int
+    refreshed: int
+    gain: GainOut | None
 
 
 class QueuedOut(Schema):
@@ -149,4 +170,4 @@ class AutopilotOut(Schema):
     pipeline: list[dict[str, Any]]
     champions: list[dict[str, Any]]
     proposals: list[ProposalOut]
-    year: dict[str, int]
+    year: YearOut

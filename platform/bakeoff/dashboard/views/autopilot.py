@@ -16,6 +16,7 @@ from bakeoff.dashboard.programme_form import ProgrammeForm
 from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
 from experiments.looks.breaker_counts import read_tests
 from experiments.reports.code_names import name_of
+from experiments.reports.queue_chart import draw_queue
 from experiments.reports.read_autopilot import read_autopilot
 from experiments.reports.remaining import describe_seconds
 from inference.models import Surface
@@ -39,6 +40,7 @@ def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "project": project,
         "surface": surface,
         "report": report,
+        "queue_chart": draw_queue(report.queue),
         "breaker": list(_breaker_lines(report.now.experiment)),
         "settings": list(_settings_lines(report.settings)),
     }
