@@ -13,12 +13,15 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.layer_slots import free_slot
 from experiments.actions.short_names import short_name
+from experiments.looks.breaker_counts import LATENCY
 from experiments.models import ExperimentMetric, Metric, Programme
 from experiments.programme.harm import harm_class_of, required_users
 from experiments.programme.serving_metrics import SERVING_METRICS
 from experiments.reports.promotion_history import prior_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from experiments.models import RampStep
     from inference.models import ModelVersion
 
@@ -38,7 +41,8 @@ def draft_test(
     surface = programme.surface
     sides = (f"{version.algorithm}-{version.number}" for version in (challenger, champion))
     key = short_name(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
-    first, *steps = plan_ramp(programme)
+    metrics = [ExperimentMetricDraft(metric=primary), *_guardrails(programme)]
+    first, *steps = plan_ramp(programme, tests=_breaker_tests(metrics))
     return ExperimentDraft(
         surface=surface,
         key=key,
@@ -49,7 +53,7 @@ def draft_test(
             VariantDraft(key="control", version=champion, weight=0.5, is_control=True),
             VariantDraft(key="treatment", version=challenger, weight=0.5),
         ],
-        metrics=[ExperimentMetricDraft(metric=primary), *_guardrails(programme)],
+        metrics=metrics,
         policy=_policy(programme, is_refit=challenger.recipe == champion.recipe),
         salt=short_name(f"{surface.seed}:{key}", MAX_SALT) if surface.seed else "",
         allocation=first["allocation"],
@@ -58,12 +62,21 @@ def draft_test(
     )
 
 
-def plan_ramp(programme: Programme) -> list[dict[str, Any]]:
+def _breaker_tests(metrics: Sequence[ExperimentMetricDraft]) -> int:
+    """Return how many tests of the breaker share its level: two for latencies, one for others."""
+    return sum(2 if one.metric.event == LATENCY else 1 for one in metrics)
+
+
+def plan_ramp(programme: Programme, *, tests: int) -> list[dict[str, Any]]:
     """Return the ramp as an experiment stores it; the first step is the allocation at its start.
 
     Variants keep equal weights and the allocation is twice the treatment's share, so nobody changes
     variant from step to step. Shares are of all users: where holdbacks leave a part of them to tests,
     the allocation within that part is larger, and steps that would need more than all of it end in one.
+
+    Args:
+        programme: of the surface.
+        tests: of the breaker, which share its level.
     """
     slot = free_slot(programme.surface)
     width = slot.high - slot.low if slot is not None else 1.0
@@ -74,9 +87,10 @@ def plan_ramp(programme: Programme) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"allocation": allocation}
         if before is not None:
             harm = harm_class_of(before.share)
+            users = required_users(harm, alpha=programme.breaker_alpha, tests=tests)
             row |= {
                 "after_seconds": before.minimum_seconds,
-                "units": before.units or required_users(harm, alpha=programme.breaker_alpha),
+                "units": before.units or users,
                 "harm": harm.name,
             }
         before = step

@@ -8,17 +8,23 @@ is excluded later keeps its bet: the rule that excludes it cannot see its arm.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from django.db.models import Sum
 
 from experiments.metrics.freeze import spec_of
-from experiments.models import BreakerCount, ExperimentMetric
+from experiments.models import BreakerCount, ExperimentMetric, Observation
 from experiments.stats.breaker import (
+    FIRST_STAKES,
+    STAKES,
     ArmCounts,
     BinnedCounts,
     log_bound,
     log_e_bounded,
     log_e_events,
 )
+from experiments.stats.breaker_floor import log_e_beyond_floor
+from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from experiments.kinds import Direction
+    from experiments.metrics.spec import MetricSpec
     from experiments.models import Epoch, Experiment
 
 LATENCY = "slate.latency"
@@ -64,8 +71,11 @@ class BreakerTest:
         harm: which change is harm.
         margin: relative change that is accepted.
         events: units with the event, by epoch; of `latency` those of each bin.
-        log_e: evidence of harm so far.
+        log_e: evidence of harm so far; an upper limit where trials are needed and not counted.
         bound: at which it trips.
+        floor: absolute change that is accepted besides, in the metric's unit.
+        trials: of an event with a floor, in the arm in which harm makes more events: its answers, or
+            units. None where the labels alone show too little to count them.
     """
 
     variant: str
@@ -76,6 +86,8 @@ class BreakerTest:
     events: Sequence[ArmCounts] | Sequence[BinnedCounts]
     log_e: float
     bound: float
+    floor: float = 0.0
+    trials: float | None = None
 
     @property
     def tripped(self) -> bool:
@@ -109,8 +121,12 @@ def latency_cap(experiment: Experiment, metric: ExperimentMetric) -> float | Non
 
     Ten medians, or ten times what nobody notices where the median is less than that.
     """
-    median = experiment.latency_before.get("median_ms", 0.0)
-    return CAP_MEDIANS * max(median, metric.margin_floor) if median > 0 else None
+    return _cap_of(experiment.latency_before, metric.margin_floor)
+
+
+def _cap_of(before: Mapping[str, float], floor: float) -> float | None:
+    median = before.get("median_ms", 0.0)
+    return CAP_MEDIANS * max(median, floor) if median > 0 else None
 
 
 def place_bets(cursor: CursorWrapper, experiment: Experiment, metric: ExperimentMetric) -> None:
@@ -212,13 +228,83 @@ def _test(
     margin = metric.margin
     if harm == "decrease" or metric.role == ExperimentMetric.Role.PRIMARY:
         margin = min(max(margin, MIN_CONVERSION_MARGIN), MAX_DECREASE)
-    events: Sequence[ArmCounts] | Sequence[BinnedCounts]
     if about == "latency":
-        events, log_e = _latency(sides, experiment, metric, margin=margin, harm=harm)
-    else:
-        counts = _events(sides, metric, BINS + 1 if about == "slow" else 0)
-        events, log_e = counts, log_e_events(counts, margin=margin, harm=harm)
-    return BreakerTest(sides.arm, metric.metric.key, about, harm, margin, events, log_e, bound)
+        binned = _binned(sides, metric)
+        floor = metric.margin_floor
+        log_e = log_e_of(about, binned, margin, harm, floor=floor, before=experiment.latency_before)
+        return BreakerTest(
+            sides.arm, metric.metric.key, about, harm, margin, binned, log_e, bound, floor
+        )
+    events = _events(sides, metric, BINS + 1 if about == "slow" else 0)
+    floor = metric.margin_floor if about == "event" and _is_share(spec) else 0.0
+    log_e, trials = log_e_of(about, events, margin, harm, floor=floor), None
+    if floor and log_e >= bound:  # counting reads every unit of the arm: only where labels would trip
+        trials = _count_trials(sides, experiment, metric, harm)
+        log_e = log_e_of(about, events, margin, harm, floor=floor, trials=trials)
+    return BreakerTest(
+        sides.arm, metric.metric.key, about, harm, margin, events, log_e, bound, floor, trials
+    )
+
+
+def log_e_of(
+    about: str,
+    events: Sequence[ArmCounts] | Sequence[BinnedCounts],
+    margin: float,
+    harm: Direction,
+    *,
+    floor: float = 0.0,
+    trials: float | None = None,
+    before: Mapping[str, float] | None = None,
+    without_floor: bool = False,
+) -> float:
+    """Return the evidence of a test from what its record holds, so that anybody can recompute it.
+
+    Args:
+        about: `event`, `latency` or `slow`.
+        events: by epoch.
+        margin: relative change that is accepted.
+        harm: which change is harm.
+        floor: absolute change that is accepted besides, in the metric's unit.
+        trials: of an event with a floor; None: its upper limit.
+        before: of `latency`, median and mean of the champion before the start.
+        without_floor: of a record that has no floor: then a latency's was a part of the margin, on the
+            scale of that mean.
+    """
+    if about == "latency":
+        before = before or {}
+        cap = _cap_of(before, floor)
+        assert cap is not None  # noqa: S101  there is no such test without one
+        return log_e_bounded(
+            cast("Sequence[BinnedCounts]", events),
+            upper_ends=[(place + 1) / BINS for place in range(BINS)],
+            centre=min(before["mean_ms"] / cap, 1.0),
+            margin=margin + (floor / before["mean_ms"] if without_floor else 0.0),
+            floor=0.0 if without_floor else floor / cap,
+            harm=harm,
+            stakes=FIRST_STAKES if without_floor else STAKES,
+        )
+    counts = cast("Sequence[ArmCounts]", events)
+    if without_floor or not floor:
+        return log_e_events(counts, margin=margin, harm=harm)
+    return float(log_e_beyond_floor(counts, trials=trials, margin=margin, floor=floor, harm=harm))
+
+
+def _is_share(spec: MetricSpec) -> bool:
+    """Whether a floor of the metric is one of the event's rate, and not of a mean or a sum."""
+    return spec.kind in PROPORTIONS or (spec.kind == "ratio" and spec.value == "count")
+
+
+def _count_trials(
+    sides: _Sides, experiment: Experiment, metric: ExperimentMetric, harm: Direction
+) -> float:
+    """Return the answers (units, of a proportion) of the arm in which harm makes more events."""
+    observed = Observation.objects.filter(
+        experiment=experiment,
+        metric=metric.metric_id,
+        variant__key=sides.arm if harm == "increase" else sides.control,
+        epoch__in=[epoch for epoch, _share in sides.shares()],
+    )
+    return float(observed.aggregate(total=Sum("denominator"))["total"] or 0.0)
 
 
 def _events(sides: _Sides, metric: ExperimentMetric, place: int) -> list[ArmCounts]:
@@ -229,14 +315,7 @@ def _events(sides: _Sides, metric: ExperimentMetric, place: int) -> list[ArmCoun
     return counts
 
 
-def _latency(
-    sides: _Sides,
-    experiment: Experiment,
-    metric: ExperimentMetric,
-    *,
-    margin: float,
-    harm: Direction,
-) -> tuple[list[BinnedCounts], float]:
+def _binned(sides: _Sides, metric: ExperimentMetric) -> list[BinnedCounts]:
     events = []
     for epoch, share in sides.shares():
         treated, controlled = sides.units(metric.metric_id, epoch, range(1, BINS + 2))
@@ -244,13 +323,4 @@ def _latency(
         for side in (treated, controlled):
             side[-2] += side.pop()
         events.append(BinnedCounts(epoch, share, tuple(treated), tuple(controlled)))
-    cap, mean = latency_cap(experiment, metric), experiment.latency_before["mean_ms"]
-    assert cap is not None  # noqa: S101  there is no such test without one
-    log_e = log_e_bounded(
-        events,
-        upper_ends=[(place + 1) / BINS for place in range(BINS)],
-        centre=min(mean / cap, 1.0),
-        margin=margin + metric.margin_floor / mean,
-        harm=harm,
-    )
-    return events, log_e
+    return events

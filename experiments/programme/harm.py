@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.stats.breaker import units_to_detect
+from experiments.programme.serving_metrics import SHARE_FLOOR
+from experiments.stats.breaker_power import units_to_detect
 
 if TYPE_CHECKING:
-    from experiments.stats.breaker import HarmClass as BreakerHarm
+    from experiments.stats.breaker_power import HarmClass as BreakerHarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class HarmClass:
 
 
 DEFAULT_ALPHA = 0.001
-# Of an automatic experiment without guardrails of its own: primary, errors, fallbacks, two of latency.
+# Tests of an automatic experiment without guardrails of its own: primary, errors, fallbacks, two of
+# latency. Margin of conversions and of errors, unless a surface says otherwise.
 TESTS, MARGIN = 5, 0.2
 # Few users can show that everything fails; a larger share brings the users that show a smaller harm.
 HARM_CLASSES = (
@@ -47,11 +49,19 @@ def harm_class_of(share: float) -> HarmClass:
     return next(one for one in HARM_CLASSES if share < one.below_share)
 
 
-def required_users(harm: HarmClass, *, alpha: float) -> int:
+def required_users(harm: HarmClass, *, alpha: float, tests: int) -> int:
     """Return after how many users in the treatment such harm trips the breaker, in 9 of 10 cases.
+
+    At the default margins and floor: a surface whose own are wider waits no longer for it.
 
     Args:
         harm: the class.
         alpha: of the breaker; without one, that of the default.
+        tests: of the breaker, which share alpha.
     """
-    return units_to_detect(harm.name, alpha=alpha or DEFAULT_ALPHA, tests=TESTS, margin=MARGIN)
+    level = alpha or DEFAULT_ALPHA
+    units = units_to_detect(harm.name, alpha=level, tests=tests, margin=MARGIN, floor=SHARE_FLOOR)
+    if harm.name != "errors_times_3":
+        return units
+    halved = units_to_detect("conversions_halved", alpha=level, tests=tests, margin=MARGIN)
+    return max(units, halved)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.programme.harm import DEFAULT_ALPHA, harm_class_of, required_users
+from experiments.programme.harm import DEFAULT_ALPHA, TESTS, harm_class_of, required_users
 from experiments.simulation.traffic import ArmTraffic, EpochCounts
 from experiments.stats.cumulative_gain import Prior, fit_prior, shrink_to
 from experiments.stats.look import take_look
@@ -148,7 +148,7 @@ def run_test(year: Year, challenger: Challenger, policy: Policy) -> Ending:
 
 def _may_leave(year: Year, share: float, traffic: ArmTraffic) -> bool:
     """Whether a step has lasted its day and had the users that show its class of harm."""
-    users = required_users(harm_class_of(share), alpha=DEFAULT_ALPHA)
+    users = required_users(harm_class_of(share), alpha=DEFAULT_ALPHA, tests=TESTS)
     return year.settings.daily_ramp or traffic.epoch.treatment_n >= users
 
 

@@ -11,7 +11,8 @@ be many, at least 1 − margin times.
 Assumptions: every unit bets once, with its first event; its stratum is the epoch in which it was first
 exposed, because its label was drawn with the shares of that epoch (docs/decisions: strata of the
 breaker); what is frozen (centre, bins) was frozen before the start. Windows may still be open: events
-that merely come later look like harm, which is why margins of conversions are 20 % at least.
+that merely come later look like harm, which is why margins of conversions are 20 % at least. What a
+guardrail accepts besides its margin, in absolute terms, is `breaker_floor`'s.
 
 References:
     Shafer (2021), Testing by betting. Waudby-Smith & Ramdas (2024), Estimating means of bounded random
@@ -23,10 +24,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, ndtri, xlog1py, xlogy
+from scipy.special import logsumexp, ndtri
 
 from experiments.stats.totals import StatisticsError
 
@@ -41,19 +42,8 @@ NODES = 8  # of each half-normal
 NARROW, WIDE = 0.25, 1.5  # standard deviations of the log rate ratio: small harm, large harm
 TOTAL = 1e6  # rate ratio of a failure of everything
 # Shares of the capital that is staked on a bounded outcome: small for small harm, large for large.
-STAKES = np.array([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95])
-POWER = 0.9
-# How far the distribution of the trip is computed: until nearly every path has tripped, but no farther.
-FEW_EVENTS, MANY_EVENTS, MIN_TRIPPED = 512, 50_000, 0.999
-
-HarmClass = Literal["total_failure", "errors_times_10", "errors_times_3", "conversions_halved"]
-# Rates of the event without and with the harm, and in which direction the harm goes.
-HARM_RATES: dict[str, tuple[float, float, Direction]] = {
-    "total_failure": (0.01, 1.0, "increase"),
-    "errors_times_10": (0.01, 0.1, "increase"),
-    "errors_times_3": (0.01, 0.03, "increase"),
-    "conversions_halved": (0.1, 0.05, "decrease"),
-}
+STAKES = np.array([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95, 0.99])
+FIRST_STAKES = STAKES[:-1]  # of records from before floors were known
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +95,10 @@ class BinnedCounts:
     control: tuple[int, ...]
 
 
+# Events in the arm of harm, those in the other, and the share of the former; one epoch.
+Arms = tuple["int | NDArray[Any]", "int | NDArray[Any]", float]
+
+
 @lru_cache(maxsize=1)
 def _mixture() -> tuple[NDArray[Any], NDArray[Any]]:
     """Return rate ratios towards harm beyond the margin, and the logarithms of their weights.
@@ -125,7 +119,7 @@ def _required_share(share: float) -> float:
     return share
 
 
-def _null_ratio(margin: float, harm: Direction) -> float:
+def null_ratio_of(margin: float, harm: Direction) -> float:
     """Return the largest rate ratio, towards harm, that the margin allows."""
     if margin < 0 or (harm == "decrease" and margin >= 1):
         rule = "in [0, 1)" if harm == "decrease" else "at least 0"
@@ -139,13 +133,41 @@ def _log_stakes(share: float, null_ratio: float) -> tuple[NDArray[Any], NDArray[
 
     Args:
         share: of the arm in which harm makes more events.
-        null_ratio: that the margin allows.
+        null_ratio: that the null allows.
     """
     ratios, _ = _mixture()
     fair = null_ratio * share / (null_ratio * share + 1 - share)
     odds = ratios * null_ratio * share
     bet = odds / (odds + 1 - share)
     return np.log(bet / fair), np.log((1 - share) / (odds + 1 - share) / (1 - fair))
+
+
+def arms_of(counts: Sequence[ArmCounts | ArmPaths], *, harm: Direction) -> list[Arms]:
+    """Return for each epoch the events in the arm of harm, those in the other, and its share.
+
+    Of what should be many the arm of harm is the control: the fewer in the treatment, the more of all
+    are the control's.
+
+    Raises:
+        StatisticsError: a share is out of range.
+    """
+    if harm == "increase":
+        return [(one.treatment, one.control, _required_share(one.share)) for one in counts]
+    return [(one.control, one.treatment, 1 - _required_share(one.share)) for one in counts]
+
+
+def log_e_labels(arms: Sequence[Arms], *, null_ratio: float) -> NDArray[Any]:
+    """Return ln E of labels against a rate ratio of at most `null_ratio`.
+
+    Args:
+        arms: events in the arm of harm and in the other, of one shape, and the arm's share; by epoch.
+        null_ratio: that the null allows.
+    """
+    total = _mixture()[1]
+    for harmed, other, share in arms:
+        up, down = _log_stakes(share, null_ratio)
+        total = total + (np.multiply.outer(harmed, up) + np.multiply.outer(other, down))
+    return np.asarray(np.logaddexp.reduce(total, axis=-1))
 
 
 def log_e_events(counts: Sequence[ArmCounts], *, margin: float, harm: Direction) -> float:
@@ -160,7 +182,7 @@ def log_e_events(counts: Sequence[ArmCounts], *, margin: float, harm: Direction)
     Raises:
         StatisticsError: a share or the margin is out of range.
     """
-    return float(logsumexp(_log_capital(counts, margin=margin, harm=harm)))
+    return float(log_e_labels(arms_of(counts, harm=harm), null_ratio=null_ratio_of(margin, harm)))
 
 
 def log_e_paths(paths: Sequence[ArmPaths], *, margin: float, harm: Direction) -> NDArray[Any]:
@@ -174,24 +196,7 @@ def log_e_paths(paths: Sequence[ArmPaths], *, margin: float, harm: Direction) ->
     Raises:
         StatisticsError: a share or the margin is out of range.
     """
-    capital = _log_capital(paths, margin=margin, harm=harm)
-    return np.asarray(np.logaddexp.reduce(capital, axis=-1))
-
-
-def _log_capital(
-    counts: Sequence[ArmCounts | ArmPaths], *, margin: float, harm: Direction
-) -> NDArray[Any]:
-    """Return the log of what each component has, shape (components,) or (times, components)."""
-    null_ratio = _null_ratio(margin, harm)
-    _, total = _mixture()
-    for one in counts:
-        share = _required_share(one.share)
-        harmed, other, arm = one.treatment, one.control, share
-        if harm == "decrease":  # the fewer in the treatment, the more of all are the control's
-            harmed, other, arm = one.control, one.treatment, 1 - share
-        up, down = _log_stakes(arm, null_ratio)
-        total = total + (np.multiply.outer(harmed, up) + np.multiply.outer(other, down))
-    return total
+    return log_e_labels(arms_of(paths, harm=harm), null_ratio=null_ratio_of(margin, harm))
 
 
 def log_e_bounded(
@@ -201,6 +206,8 @@ def log_e_bounded(
     centre: float,
     margin: float,
     harm: Direction,
+    floor: float = 0.0,
+    stakes: NDArray[Any] = STAKES,
 ) -> float:
     """Return ln E of a value in [0, 1], one a unit, such as a latency over the largest that counts.
 
@@ -213,30 +220,34 @@ def log_e_bounded(
         centre: the champion's mean before the start, in [0, 1].
         margin: relative change of the mean that is accepted.
         harm: which change of the mean is harm.
+        floor: change of the mean that is accepted besides, on the scale of the values.
+        stakes: shares of the capital, averaged over; below 1.
 
     Raises:
-        StatisticsError: a share, the margin, the centre or the bins are out of range.
+        StatisticsError: a share, the margin, the floor, the centre or the bins are out of range.
     """
     ends = np.asarray(upper_ends, dtype=float)
     if not (len(ends) and (np.diff(ends) > 0).all() and ends[0] > 0 and ends[-1] <= 1):
         raise StatisticsError(f"upper ends == {list(upper_ends)}, must rise within (0, 1].")
     if not 0 <= centre <= 1:
         raise StatisticsError(f"centre == {centre:g}, must be in [0, 1].")
+    if floor < 0:
+        raise StatisticsError(f"floor == {floor:g}, must be at least 0.")
     sign = 1.0 if harm == "increase" else -1.0
     ratio = 1 + margin if harm == "increase" else 1 - margin
-    _null_ratio(margin, harm)
-    total = np.full(len(STAKES), -math.log(len(STAKES)))
+    null_ratio_of(margin, harm)
+    total = np.full(len(stakes), -math.log(len(stakes)))
     for one in counts:
         share = _required_share(one.share)
-        treated = sign * (ends - ratio * centre) / share
+        treated = (sign * (ends - ratio * centre) - floor) / share
         controlled = -sign * ratio * (ends - centre) / (1 - share)
         # The largest loss over all of [0, 1]: no stake may lose more than there is.
         loss = max(
-            *(-sign * (y - ratio * centre) / share for y in (0.0, 1.0)),
+            *((floor - sign * (y - ratio * centre)) / share for y in (0.0, 1.0)),
             *(sign * ratio * (y - centre) / (1 - share) for y in (0.0, 1.0)),
         )
-        total += np.log1p(np.outer(STAKES, treated / loss)) @ np.asarray(one.treatment, dtype=float)
-        total += np.log1p(np.outer(STAKES, controlled / loss)) @ np.asarray(one.control, dtype=float)
+        total += np.log1p(np.outer(stakes, treated / loss)) @ np.asarray(one.treatment, dtype=float)
+        total += np.log1p(np.outer(stakes, controlled / loss)) @ np.asarray(one.control, dtype=float)
     return float(logsumexp(total))
 
 
@@ -275,88 +286,13 @@ def required_events(
         harm: direction.
         bound: ln E that trips.
     """
-    up, down = _log_stakes(share if harm == "increase" else 1 - share, _null_ratio(margin, harm))
-    _, log_weights = _mixture()
+    arm, null_ratio = share if harm == "increase" else 1 - share, null_ratio_of(margin, harm)
     numbers = np.arange(1, count + 1)
     low: NDArray[Any] = np.zeros(count)
     high: NDArray[Any] = numbers + 1.0
     while (low < high).any():  # ln E rises with the events in the arm of harm: bisection
         middle = np.floor((low + high) / 2)
-        log_e = logsumexp(
-            log_weights + middle[:, None] * up + (numbers - middle)[:, None] * down, axis=1
-        )
+        log_e = log_e_labels([(middle, numbers - middle, arm)], null_ratio=null_ratio)
         enough = (log_e >= bound) | (middle > numbers)
         high, low = np.where(enough, middle, high), np.where(enough, low, middle + 1)
     return low
-
-
-@lru_cache(maxsize=256)
-def units_to_detect(
-    harm_class: HarmClass, *, alpha: float, tests: int, margin: float = 0.2, share: float = 0.5
-) -> int:
-    """Return after how many units in the treatment such harm has tripped the breaker with power .9.
-
-    Exact but for treatment = share of all: the distribution of the event at which it trips
-    is computed event by event, then mixed over the number of events that so many units have.
-
-    Args:
-        harm_class: how large the harm is: `HARM_RATES`.
-        alpha: of the breaker.
-        tests: that share alpha.
-        margin: of the metric.
-        share: of the treatment among treatment and control.
-
-    Raises:
-        StatisticsError: an argument is out of range, or such harm lies within the margin.
-    """
-    before, after, harm = HARM_RATES[harm_class]
-    bound = log_bound(tests=tests, alpha=alpha)
-    rate = _required_share(share) * after + (1 - share) * before
-    chance = (share * after if harm == "increase" else (1 - share) * before) / rate
-    count, tripped = FEW_EVENTS, np.zeros(1)
-    while tripped[-1] < MIN_TRIPPED:
-        count *= 2
-        required = required_events(count, share=share, margin=margin, harm=harm, bound=bound)
-        tripped = _trip_chances(count, required, chance=chance)
-        if tripped[-1] < MIN_TRIPPED and count > MANY_EVENTS:
-            raise StatisticsError(f"margin == {margin:g}, must be below the harm of '{harm_class}'.")
-    low, high = 1, int(count / rate)
-    while low < high:
-        units = (low + high) // 2
-        power = float(_binomial(np.arange(1, count + 1), units, rate) @ tripped)
-        low, high = (low, units) if power >= POWER else (units + 1, high)
-    return math.ceil(low * share)
-
-
-def _binomial(events: NDArray[Any], units: int, rate: float) -> NDArray[Any]:
-    """Return the chance of each number of events; `scipy.stats` is too heavy for web processes."""
-    others = np.maximum(units - events, 0)
-    choose = gammaln(units + 1) - gammaln(events + 1) - gammaln(others + 1)
-    log_chance = choose + xlogy(events, rate) + xlog1py(others, -rate)
-    return np.where(events <= units, np.exp(log_chance), 0.0)
-
-
-def _trip_chances(count: int, required: NDArray[Any], *, chance: float) -> NDArray[Any]:
-    """Return the chance to have tripped by event n = 1 … count.
-
-    Args:
-        count: of events.
-        required: events in the arm of harm that trip, for each n.
-        chance: that an event is in the arm of harm.
-    """
-    running = np.zeros(count + 2)  # by events in the arm of harm, of paths that have not tripped
-    running[0] = 1.0
-    tripped, chances = 0.0, np.empty(count)
-    for n in range(1, count + 1):
-        running[1 : n + 1], running[0] = (
-            running[1 : n + 1] * (1 - chance) + running[:n] * chance,
-            running[0] * (1 - chance),
-        )
-        first = int(required[n - 1])
-        tripped += running[first : n + 1].sum()
-        running[first : n + 1] = 0.0
-        chances[n - 1] = tripped
-        if tripped > 1 - 1e-9:
-            chances[n:] = tripped
-            break
-    return chances

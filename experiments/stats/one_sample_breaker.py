@@ -10,10 +10,15 @@ the first of them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from scipy.special import logsumexp, xlogy
+from scipy.special import logsumexp
 
 from experiments.stats.totals import StatisticsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Odds against the bound's: from a little more to a failure of nearly everything, equally weighted.
 ODDS_RATIOS = np.geomspace(1.5, 1e6, 24)
@@ -34,10 +39,27 @@ def log_e_share(events: int, units: int, *, bound: float) -> float:
         raise StatisticsError(f"bound == {bound}, must be in (0, 1).")
     if not 0 <= events <= units:
         raise StatisticsError(f"events == {events}, must be in [0, {units}].")
+    return float(log_e_shares(events, units, bound=bound))
+
+
+def log_e_shares(
+    events: NDArray[Any] | int, units: NDArray[Any] | float, *, bound: float
+) -> NDArray[Any]:
+    """Return the same for many counts at once; −inf where no share is above the bound.
+
+    Args:
+        events: units with the event, any shape.
+        units: all of them, of a shape that goes with it; at least the events count.
+        bound: the highest share that is accepted, above 0.
+    """
+    happened = np.asarray(events, dtype=float)[..., None]
+    others = np.maximum(np.asarray(units, dtype=float)[..., None] - happened, 0.0)
+    if bound >= 1:
+        return np.full(np.broadcast_shapes(happened.shape, others.shape)[:-1], -np.inf)
     odds = ODDS_RATIOS * bound / (1 - bound)
     share = odds / (1 + odds)
-    ratios = xlogy(events, share / bound) + (units - events) * (np.log1p(-share) - np.log1p(-bound))
-    return float(logsumexp(ratios) - np.log(len(ODDS_RATIOS)))
+    ratios = happened * np.log(share / bound) + others * (np.log1p(-share) - np.log1p(-bound))
+    return np.asarray(logsumexp(ratios, axis=-1) - np.log(len(ODDS_RATIOS)))
 
 
 def highest_share(events: int, units: int, *, margin: float, floor: float) -> float:

@@ -23,11 +23,13 @@ from experiments.actions.stop_experiment import stop_experiment
 from experiments.actions.trip_breaker import confirm_trips, trip_breaker
 from experiments.actions.watch_experiment import watch_experiment
 from experiments.ingest.rows import Rows
-from experiments.looks.breaker_counts import BINS, read_tests
+from experiments.looks.breaker_counts import BINS, log_e_of, read_tests
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import BreakerCount, Decision, Experiment, ExperimentMetric, Metric
+from experiments.programme.serving_metrics import SERVING_METRICS
 from experiments.scorecards.warehouse import unit_values
+from experiments.stats.breaker import ArmCounts, BinnedCounts
 from inference.models import ModelVersion
 from tests.support import builders
 
@@ -40,7 +42,11 @@ def run(shop, *, guardrails=("serving-errors", "serving-latency"), **fields) -> 
     fields.setdefault("policy", {**builders.QUICK_POLICY, "window_seconds": 3600.0})
     draft = builders.draft(shop, shop.surface, **fields)
     known = create_serving_metrics(shop.project)
-    guards = [ExperimentMetricDraft(known[key], GUARDRAIL, 0.2) for key in guardrails]
+    guards = [
+        ExperimentMetricDraft(known[one.key], GUARDRAIL, one.margin, one.margin_floor)
+        for one in SERVING_METRICS
+        if one.key in guardrails
+    ]
     return start(replace(draft, metrics=[*draft.metrics, *guards]))
 
 
@@ -48,19 +54,32 @@ def start(draft: ExperimentDraft) -> Experiment:
     return start_experiment(experiment=define_experiment(draft), by="a test")
 
 
-def visit(shop, experiment, variant, units, *, start=0, fallback=None, latency=5.0, clicks=0, epoch=1):
-    """Commit first slates of a minute ago, with their exposures and clicks."""
+def visit(
+    shop,
+    experiment,
+    variant,
+    units,
+    *,
+    start=0,
+    fallback=None,
+    latency=5.0,
+    clicks=0,
+    epoch=1,
+    healthy=0,
+):
+    """Commit slates of a minute ago, with their exposures and clicks; each unit's first, and healthy ones."""
     side = experiment.variants.get(key=variant)
     rows = Rows()
     at = builders.minutes_ago(1)
     for n in range(start, start + units):
         unit = f"{variant}-{n}"
-        rows.slates.append(
+        rows.slates += [
             builders.slate(
-                shop, unit, experiment_id=experiment.pk, variant_id=side.pk, fallback=fallback,
-                latency_ms=latency, served_at=at,
+                shop, unit, experiment_id=experiment.pk, variant_id=side.pk, latency_ms=latency,
+                served_at=at, fallback=None if n else fallback,
             )
-        )  # fmt: skip
+            for n in range(1 + healthy)
+        ]  # fmt: skip
         rows.exposures.append(builders.exposure(side, unit=unit, at=at, epoch=epoch))
         rows.events += [
             builders.event(
@@ -102,6 +121,33 @@ def test_its_evidence_can_be_recomputed(shop):
     for test in evidence["tests"]:
         assert test["log_e"] == again[test["metric"]].log_e
         assert test["bound"] == again[test["metric"]].bound
+
+
+def test_evidence_of_before_floors_were_known_can_be_recomputed():
+    """Records of the commit before: they have neither floor nor trials."""
+    counts = [ArmCounts(1, 0.5, 30, 2), ArmCounts(2, 0.2, 4, 1)]
+    log_e = log_e_of("event", counts, 0.2, "increase", floor=0.005, without_floor=True)
+    assert log_e == pytest.approx(13.268042857904186)
+    bins = [0] * 9 + [30] + [0] * 40, [0, 0, 25, 5] + [0] * 46
+    binned = [BinnedCounts(1, 0.5, *map(tuple, bins))]
+    before = {"median_ms": 40.0, "mean_ms": 45.0}
+    log_e = log_e_of("latency", binned, 0.2, "increase", floor=20.0, before=before, without_floor=True)
+    assert log_e == pytest.approx(0.7557847255788999)
+
+
+def test_errors_within_the_floor_do_not_trip_and_beyond_it_do(shop):
+    """Each of 24 users has one failed answer among 200: half a per cent, where the control has none."""
+    experiment = run(shop, guardrails=("serving-errors",))
+    visit(shop, experiment, "control", 24)
+    visit(shop, experiment, "treatment", 24, fallback="timeout", healthy=199)
+    assert watch(experiment) is None
+    test = next(test for test in read_tests(experiment) if test.metric == "serving-errors")
+    assert (test.units, test.trials, test.floor) == ((24, 0), 24 * 200, 0.005)
+    assert test.log_e < 0
+    visit(shop, experiment, "treatment", 24, start=24, fallback="timeout")
+    assert watch(experiment) is None  # 1 % of all answers: it may yet be chance
+    visit(shop, experiment, "treatment", 60, start=48, fallback="timeout")
+    assert watch(experiment).action == Decision.Action.ROLL_BACK
 
 
 def test_conversions_that_stop_are_seen_with_windows_still_open(shop):
