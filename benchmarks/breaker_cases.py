@@ -131,6 +131,8 @@ def non_events(runs: int, rng: np.random.Generator) -> list[str]:
         rows = [_until(before, after, arrivals, rng) for _ in range(runs)]
         cells = [
             " / ".join(f"{np.quantile(units, level, method='higher'):,.0f}" for level in (0.5, 0.95))
+            if np.isfinite(units).any()
+            else "never"
             for units in np.array(rows).T
         ]
         lines.append(f"| {before:.0%} → {after:.0%} | " + " | ".join(cells) + " |")
