@@ -32,7 +32,7 @@ def test_settings_are_shown_changed_and_warned_of(call, shop):
     state = call("GET").json()
     assert state["now"] == {
         "state": "no_primary_metric", "sentence": "No primary metric: no automatic experiment starts.",
-        "experiment": None, "since": None, "until": None,
+        "experiment": None, "since": None, "until": None, "next_step_about": None, "verdict_about": None,
     }  # fmt: skip
     assert state["settings"]["ramp"][0] == {"share": 0.01, "minimum_seconds": 3600.0}
     guardrails = [{"metric": "orders", "margin": 0.03}]
