@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 LATELY = timedelta(hours=6)
 MAX_ANSWERS = 20_000
 
-# A user counts once, by the first answer: one whose requests all fail would count by the hundred.
+# By the index of the surface's slates, in its order: where the project is named too, the planner may
+# read all of the project's rows and sort them. A user counts once, by the first answer: one whose
+# requests all fail would count by the hundred.
 _FIRST = f"""
     WITH first AS (
         SELECT DISTINCT ON (unit_id) latency_ms, fallback FROM (
             SELECT recommendation_id, unit_id, latency_ms, fallback FROM experiments_slate
-            WHERE project_id = %(project)s AND recommendation_id >= %(since)s
-                AND surface_id = %(surface)s AND model_version_id = %(version)s AND NOT forced
+            WHERE surface_id = %(surface)s AND recommendation_id >= %(since)s
+                AND model_version_id = %(version)s AND NOT forced
             ORDER BY recommendation_id LIMIT %(limit)s) AS answers
         ORDER BY unit_id, recommendation_id)
     SELECT count(*), count(*) FILTER (WHERE fallback IN {ERRORS}),
@@ -79,7 +81,6 @@ def _count(version: ModelVersion, since: datetime, *, slow_ms: float) -> AnswerS
         cursor.execute(
             _FIRST,
             {
-                "project": version.surface.project_id,
                 "surface": version.surface_id,
                 "version": version.pk,
                 "since": min_uuid7(since),

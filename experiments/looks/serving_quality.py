@@ -24,7 +24,7 @@ SAMPLE, SHOWN_ITEMS = 2, 5  # latest slates of a variant that are kept, and item
 _SERVED = f"""
     WITH lately AS MATERIALIZED (
         SELECT recommendation_id, variant_id, latency_ms, fallback, slots FROM experiments_slate
-        WHERE project_id = %(project)s AND recommendation_id >= %(since)s
+        WHERE surface_id = %(surface)s AND recommendation_id >= %(since)s
             AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
         ORDER BY recommendation_id DESC LIMIT %(limit)s)
     SELECT variant_id, count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms),
@@ -53,7 +53,7 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> lis
         cursor.execute(
             _SERVED,
             {
-                "project": experiment.project_id,
+                "surface": experiment.surface_id,
                 "experiment": experiment.pk,
                 "since": min_uuid7(since),
                 "now": min_uuid7(now + timedelta(milliseconds=1)),

@@ -69,7 +69,11 @@ class Slate(models.Model):
     served_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["project", "unit_id", "served_at"])]
+        indexes = [
+            models.Index(fields=["project", "unit_id", "served_at"]),
+            # The latest answers of a surface, and the first since a time; ids begin with the time.
+            models.Index(fields=["surface", "recommendation_id"], name="slates_by_surface"),
+        ]
 
     def __str__(self) -> str:
         return str(self.recommendation_id)

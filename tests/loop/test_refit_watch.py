@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
+from django.utils import timezone
 
 from bakeoff.alerts.models import Alert
 from bakeoff.breaker_watch import watch_experiments
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.watch_refit import watch_refit, watched_refits
 from experiments.ingest.rows import Rows
+from experiments.looks import answer_shares, latency_before
 from experiments.models import Decision
+from experiments.sql import min_uuid7
 from inference.models import ModelVersion
 from tests.support import builders
 from tests.support.refits import make_refit, make_refreshed_shop
@@ -112,3 +116,19 @@ def test_without_a_breaker_nothing_is_watched(refreshed):
     refreshed.answers(20, fallback="model_error")
     watch()
     assert refreshed.champion == refreshed.refit
+
+
+def test_answers_are_found_by_their_surface(tables):
+    """Among millions of a project's slates, the plan must not read all that the project has."""
+    statements = {
+        "first": (answer_shares._FIRST, {"slow": 1.0, "version": 1}),
+        "latencies": (latency_before._LATENCIES, {"cap": 10.0, "version": 1}),
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for name, (statement, values) in statements.items():
+            since = min_uuid7(timezone.now())
+            cursor.execute("EXPLAIN " + statement, {"surface": 1, "since": since, "limit": 9, **values})
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert "surface_id_recommendation_id" in plan, (name, plan)
+            assert "project_id" not in plan, (name, plan)
