@@ -22,14 +22,14 @@ def home():
 
 def test_traffic_goes_on_whatever_is_sent_beside_it(home):
     with Siege(home, clients=4, slow=24) as siege:
+        siege.send_one_of_each()
         siege.run(examples=CASES)
         siege.look()
     report = siege.report
-    assert report.cases >= CASES
+    assert report.cases > CASES
     assert not report.failures, report.failures
     assert not report.wrongly_stored, report.wrongly_stored
     assert not report.lost, report.lost
     assert not report.unexpected, report.unexpected
     assert report.restarted == 0, report
-    assert {200, 202, 400, 401, 404, 405} <= set(report.statuses), report.statuses
     assert report.answers > 100, report

@@ -195,6 +195,31 @@ def _mutated(draw, fields: dict[str, Any]) -> Any:
     return body
 
 
+def plain_case(
+    method: str,
+    path: str,
+    fields: dict[str, Any],
+    rows_name: str = "",
+    *,
+    key: str = "secret",
+    blob: bytes = b"",
+) -> Case:
+    """One request with nothing wrong but what is named here; `blob` replaces the body."""
+    entries = None if blob else [{name: value for name, value in fields.items() if value is not None}]
+    return Case(method, path, key, entries, rows_name, blob, (), "plain", "whole", 1)
+
+
+# One of each answer, whatever the random cases draw.
+ANSWERED = [
+    (200, plain_case("POST", "/v1/recommend", ASK)),
+    (202, plain_case("POST", "/v1/events", EVENT, "events")),
+    (400, plain_case("POST", "/v1/events", {}, blob=b"{")),
+    (401, plain_case("POST", "/v1/events", EVENT, "events", key="wrong")),
+    (404, plain_case("GET", "/v1/nothing", {})),
+    (405, plain_case("DELETE", "/v1/recommend", {})),
+]
+
+
 def body_of(case: Case, number: int) -> bytes:
     """The body's bytes, before packing, with the case's own ids in it."""
     if case.entries is None:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.support.faults.conductor import prepare
 from tests.support.faults.load import Load
 from tests.support.faults.platform import PlatformUnderTest
-from tests.support.hostile.grammar import Case, cases, wire_of
+from tests.support.hostile.grammar import ANSWERED, Case, cases, wire_of
 
 ANSWER_SECONDS = 10.0
 STALL_SECONDS = 1.0
@@ -133,8 +133,14 @@ class Siege:
         )  # fmt: skip
         hypothesis.seed(seed)(quiet(given(cases())(one)))()
 
-    def send(self, case: Case) -> None:
-        """Send one case and look at what it did."""
+    def send_one_of_each(self) -> None:
+        """Send a case for each answer, and see that it is the answer."""
+        for expected, case in ANSWERED:
+            status = self.send(case)
+            assert status == expected, f"{case} was answered with {status}, not {expected}."
+
+    def send(self, case: Case) -> int:
+        """Send one case, look at what it did, and return the status of its answer."""
         number = self.report.cases
         self.report.cases += 1
         ends = case.delivery in {"half", "longer"}
@@ -145,6 +151,7 @@ class Siege:
             self.report.failures.append(f"{status} {case} {body[:300]!r}"[:1500])
         self._compare(case, number, status, body)
         self._see_traffic_go_on(case)
+        return status
 
     def _exchange(self, parts: list[bytes], *, ends: bool) -> tuple[int, bytes]:
         """Return the status, or 0 without an answer, and the body.
