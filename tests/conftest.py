@@ -9,7 +9,6 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection
-from django.test.utils import setup_databases
 
 from bakeoff.environment import read_environment
 from experiments.ingest.partitions import make_partitions
@@ -20,6 +19,7 @@ from tests.support.console import Console
 from tests.support.fast_lane import FastLane, test_database_url
 from tests.support.learning import make_rated_surface
 from tests.support.lock_order import record_locks
+from tests.support.template import TEST_DATABASE
 from tests.support.tiny_bert import make_tiny_bert
 
 from dataclasses import replace  # isort: skip
@@ -36,7 +36,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 def tables(django_db_blocker):
     """Committed data: each test works in a project of its own, so nothing is rolled back."""
     with django_db_blocker.unblock():
-        setup_databases(verbosity=0, interactive=False)
+        # The servers began as a copy of the template: every migration is applied.
+        settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = TEST_DATABASE
         connection.ensure_connection()
         make_partitions(connection.connection, builders.now().date())
         yield  # the whole server is thrown away after the run

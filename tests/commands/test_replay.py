@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.template import copy_template
+
 GROUPS, PER_GROUP, UNITS = 6, 12, 160
 
 
@@ -45,6 +47,7 @@ def test_a_users_own_log_closes_the_loop(logs, tiny_bert):
     home = Path(tempfile.mkdtemp(prefix="bakeoff-replay-"))
     environment = {**os.environ, "BAKEOFF_HOME": str(home), "BAKEOFF_ENCODER": str(tiny_bert)}
     out = logs / "verdicts.json"
+    copy_template(home)
     try:
         done = subprocess.run(
             [

@@ -8,7 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
+
+import pytest
+
+from tests.support.template import VARIABLE, copy_template, make_template
 
 HOME = Path(tempfile.mkdtemp(prefix="bakeoff-tests-"))
 os.environ["BAKEOFF_HOME"] = str(HOME)
@@ -21,7 +26,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
     os.environ.pop(name, None)
 
+# One template for a run: the first process makes its folder, and those that it starts inherit the name.
+TEMPLATE_IS_MINE = VARIABLE not in os.environ
+if TEMPLATE_IS_MINE:
+    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="bf-template-")
+TEMPLATE = Path(os.environ[VARIABLE])
 _started = []
+_started_early = []
 
 
 # Files that start platforms or train take longest: begun first, they leave no worker idle at the end.
@@ -43,7 +54,16 @@ def is_controller(config) -> bool:
 
 
 def pytest_sessionstart(session):
-    if is_controller(session.config):
+    """Make the template while tests are collected."""
+    if TEMPLATE_IS_MINE and not session.config.option.collectonly:
+        _started_early.append(threading.Thread(target=make_template, args=[TEMPLATE]))
+        _started_early[0].start()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """Start the servers: later than the tests are collected, so that workers collect meanwhile."""
+    if is_controller(session.config) or session.config.option.collectonly:
         return
     from bakeoff.embedded.home import prepare_home
     from bakeoff.embedded.postgres import start_postgres
@@ -52,6 +72,9 @@ def pytest_sessionstart(session):
 
     environment = read_environment()
     _started.append(prepare_home(environment))
+    copy_template(HOME)
+    with (HOME / "postgres" / "postgresql.auto.conf").open("a") as file:
+        file.write("fsync = off\n")  # no test takes the power away
     _started.append(start_postgres(environment))
     _started.append(start_valkey(environment))
 
@@ -63,3 +86,7 @@ def pytest_sessionfinish():
     if _started:
         _started[0].close()
     shutil.rmtree(HOME, ignore_errors=True)
+    for thread in _started_early:
+        thread.join()
+    if TEMPLATE_IS_MINE:
+        shutil.rmtree(TEMPLATE, ignore_errors=True)

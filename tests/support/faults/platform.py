@@ -21,6 +21,7 @@ import redis
 
 from experiments.ingest.spill import STREAM
 from tests.support.faults.clock import Clock
+from tests.support.template import VARIABLE, copy_template
 from tests.support.waiting import wait_until
 
 # Memory while it is full: 40 seconds of load fit into the small one; in ten minutes PostgreSQL's log
@@ -103,6 +104,9 @@ class PlatformUnderTest:
                 "--mount",
                 "--preserve-credentials",
             ]
+        if self.supervisor is None and VARIABLE in os.environ and "DATABASE_URL" not in self.variables:
+            self.home.mkdir(parents=True, exist_ok=True)
+            copy_template(self.home, enter=enter)
         command = [*enter, sys.executable, "-m", "bakeoff", "up", "--port", str(self.port)]
         command += self.arguments
         variables = {**os.environ, "BAKEOFF_HOME": str(self.home), "BAKEOFF_TICK_SECONDS": "0.5"}
