@@ -136,7 +136,9 @@ class Siege:
     def send_one_of_each(self) -> None:
         """Send a case for each answer, and see that it is the answer."""
         for expected, case in ANSWERED:
-            status = self.send(case)
+            status = 0
+            for _ in range(12):  # 0: no answer in time; a slow machine is no failure
+                status = status or self.send(case)
             assert status == expected, f"{case} was answered with {status}, not {expected}."
 
     def send(self, case: Case) -> int:
