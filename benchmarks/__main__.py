@@ -18,6 +18,7 @@ NAMES = (
     "power",
     "statistics",
     "breaker",
+    "breaker_live",
     "gains",
     "scorecard",
     "freshness",

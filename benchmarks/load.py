@@ -94,8 +94,25 @@ def measure(port: int, make: Callable[[], bytes], *, connections: int, seconds: 
     return uvloop.run(run())
 
 
-def measure_at_rate(port: int, make: Callable[[], bytes], *, rate: float, seconds: float) -> Measured:
-    """Send at a steady rate whatever the answers do: latency counts from when a request was due."""
+def measure_at_rate(
+    port: int,
+    make: Callable[[], bytes],
+    *,
+    rate: float,
+    seconds: float,
+    answered: Callable[[bytes], None] = lambda _body: None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Measured:
+    """Send at a steady rate whatever the answers do: latency counts from when a request was due.
+
+    Args:
+        port: of the platform.
+        make: returns the next request.
+        rate: requests a second.
+        seconds: how long, at most.
+        answered: called with the body of each answer.
+        is_over: sends no more once it holds.
+    """
 
     async def run() -> Measured:
         seen: list[float] = []
@@ -111,14 +128,17 @@ def measure_at_rate(port: int, make: Callable[[], bytes], *, rate: float, second
             writer.write(make())
             head = await reader.readuntil(b"\r\n\r\n")
             at = head.lower().find(b"content-length:")
-            await reader.readexactly(int(head[at + 15 :].split(b"\r\n", 1)[0]))
+            content = await reader.readexactly(int(head[at + 15 :].split(b"\r\n", 1)[0]))
             seen.append(loop.time() - due)
+            answered(content)
             if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):
                 errors.append(head[:80])
             idle.put_nowait((reader, writer))
 
         start, tasks = loop.time(), []
         for number in range(int(rate * seconds)):
+            if is_over():
+                break
             due = start + number / rate
             if (wait := due - loop.time()) > 0:
                 await asyncio.sleep(wait)
