@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from experiments.reports.breaker_report import BreakerReport, breaker_report_of
 from experiments.reports.chart_texts import translated
 from experiments.reports.code_names import name_of
 from experiments.reports.comparison_row import ComparisonRow, comparison_row
@@ -83,6 +84,7 @@ class ExperimentReport:
     warnings: list[str]
     interval_name: str
     gain: HoldbackGain | None = None
+    breaker: BreakerReport | None = None
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -108,6 +110,7 @@ class ExperimentReport:
             "planned_units": self.planned_units,
             "verdict": self._verdict_as_json(),
             "gain": self.gain.as_json() if self.gain is not None else None,
+            "breaker": self.breaker.as_json() if self.breaker is not None else None,
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
             "units": {
                 "in_two_variants": self.crossover_units,
@@ -160,13 +163,14 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     ratio, policy = result.sample_ratio if result else None, experiment.parsed_policy
     metrics = _comparison_rows(experiment, look)
     quarantined = count_quarantined(experiment)
+    decisions = list(experiment.decisions.select_related("promoted", "replaced"))
     return ExperimentReport(
         experiment=experiment,
         verdict=summarise_verdict(experiment),
         look=look,
         variants=_variant_rows(experiment, ratio),
         metrics=metrics,
-        decisions=list(experiment.decisions.select_related("promoted", "replaced")),
+        decisions=decisions,
         looks=looks,
         srm_p_value=ratio.p_value if ratio else None,
         healthy=look is None or look.action != HALTED,
@@ -193,6 +197,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         ],
         interval_name=interval_name(experiment, primary=True),
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
+        breaker=breaker_report_of(experiment, decisions),
     )
 
 

@@ -29,6 +29,7 @@ from experiments.looks.roll_up import roll_up
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import BreakerCount, Decision, Experiment, ExperimentMetric, Metric
 from experiments.programme.serving_metrics import SERVING_METRICS
+from experiments.reports.experiment_report import report_on
 from experiments.scorecards.warehouse import unit_values
 from experiments.stats.breaker import ArmCounts, BinnedCounts
 from inference.models import ModelVersion
@@ -294,3 +295,42 @@ def test_a_warehouse_refuses_facts_that_it_does_not_hold():
     spec = MetricSpec("errors", "ratio", event="slate.error", denominator="slate")
     with pytest.raises(MetricError, match=r"event == 'slate.error', must be an event"):
         unit_values(spec, None)
+
+
+def test_the_report_shows_evidence_and_what_was_switched_off(shop):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 40)
+    visit(shop, experiment, "treatment", 5, fallback="timeout")
+    watch(experiment)
+    watching = report_on(experiment).breaker
+    errors = next(line for line in watching.lines if line.metric == "serving-errors")
+    assert (errors.treated, errors.controlled, watching.alpha) == (5, 0, 0.001)
+    assert 0 < errors.share < 1
+    assert watching.trips == []
+    visit(shop, experiment, "treatment", 35, start=5, fallback="timeout")
+    decision = watch(experiment)
+    experiment.refresh_from_db()
+    (trip,) = report_on(experiment).as_json()["breaker"]["trips"]
+    assert (trip["variant"], trip["metric"]) == ("treatment", "serving-errors")
+    assert (trip["treated"], trip["controlled"]) == (40, 0)
+    assert "'serving-errors' in 40 users of it, and in 0 of the control" in trip["sentence"]
+    assert trip["confirmed"] == decision.confirmed
+
+
+@pytest.mark.parametrize(
+    ("read_back", "sentence"),
+    [
+        ({}, "No web process has confirmed it yet."),
+        ({"a": 0.1}, "Confirmed: the only web process has read the configuration since."),
+        ({"a": 0.1, "b": 0.2}, "Confirmed: all 2 web processes have read the configuration since."),
+        ({"a": 0.1, "b": None}, "Not confirmed by: b."),
+    ],
+)
+def test_the_report_says_which_processes_have_confirmed_a_trip(shop, read_back, sentence):
+    experiment = run(shop)
+    visit(shop, experiment, "control", 40)
+    visit(shop, experiment, "treatment", 40, fallback="timeout")
+    Decision.objects.filter(pk=watch(experiment).pk).update(read_back=read_back)
+    experiment.refresh_from_db()
+    (trip,) = report_on(experiment).breaker.trips
+    assert trip.confirmation == sentence

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.programme_form import ProgrammeForm
 from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
-from experiments.looks.breaker_counts import read_tests
+from experiments.reports.breaker_report import breaker_lines
 from experiments.reports.code_names import name_of
 from experiments.reports.queue_chart import draw_queue
 from experiments.reports.read_autopilot import read_autopilot
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from django.http import HttpRequest, HttpResponse
-
-    from experiments.models import Experiment
 
 
 @require_safe
@@ -41,7 +39,7 @@ def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "surface": surface,
         "report": report,
         "queue_chart": draw_queue(report.queue),
-        "breaker": list(_breaker_lines(report.now.experiment)),
+        "breaker": breaker_lines(report.now.experiment) if report.now.experiment else [],
         "settings": list(_settings_lines(report.settings)),
     }
     return render(request, "dashboard/autopilot.html", context)
@@ -65,19 +63,6 @@ def edit_programme(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     context = {"form": form, "project": project, "surface": surface}
     status = 422 if request.method == "POST" else 200
     return render(request, "dashboard/autopilot_edit.html", context, status=status)
-
-
-def _breaker_lines(experiment: Experiment | None) -> Iterator[dict[str, Any]]:
-    """Yield each test of the breaker, with its evidence as a share of what trips it."""
-    for test in read_tests(experiment) if experiment is not None else ():
-        treated, controlled = test.units
-        yield {
-            "metric": test.metric,
-            "about": f"breaker {test.about}",
-            "treated": treated,
-            "controlled": controlled,
-            "share": min(max(test.log_e / test.bound, 0.0), 1.0),
-        }
 
 
 def _settings_lines(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
