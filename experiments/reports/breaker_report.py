@@ -163,7 +163,7 @@ def _describe_confirmation(read_back: Mapping[str, float | None]) -> str:
     if silent:
         return _("Not confirmed by: %(processes)s.") % {"processes": ", ".join(silent)}
     return ngettext(
-        "Confirmed: the only web process has read the configuration since.",
+        "Confirmed: %(count)s web process has read the configuration since.",
         "Confirmed: all %(count)s web processes have read the configuration since.",
         len(read_back),
     ) % {"count": len(read_back)}
