@@ -321,7 +321,7 @@ def test_the_report_shows_evidence_and_what_was_switched_off(shop):
     ("read_back", "sentence"),
     [
         ({}, "No web process has confirmed it yet."),
-        ({"a": 0.1}, "Confirmed: %(count)s web process has read the configuration since."),
+        ({"a": 0.1}, "Confirmed: 1 web process has read the configuration since."),
         ({"a": 0.1, "b": 0.2}, "Confirmed: all 2 web processes have read the configuration since."),
         ({"a": 0.1, "b": None}, "Not confirmed by: b."),
     ],
