@@ -20,6 +20,7 @@ NAMES = (
     "breaker",
     "breaker_live",
     "gains",
+    "programme",
     "scorecard",
     "freshness",
     "refresh",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.breaker_cases import Rate, beyond_floor, no_harm, non_events
-from benchmarks.results import Row, write_result
+from benchmarks.results import Row, write_between_marks, write_result
 from experiments.kinds import Direction
 from experiments.stats.breaker import (
     ArmCounts,
@@ -250,6 +250,4 @@ def _write_tables(
         f"| {name} | {alpha:g} | {share:.5f} | {_error(share, count, alpha):.5f} | {count:,} |"
         for name, (share, count, alpha) in false.items()
     ]
-    text = PAGE.read_text()
-    start, end = text.index(MARK), text.rindex(MARK)
-    PAGE.write_text(text[: start + len(MARK)] + "\n" + "\n".join(lines) + "\n" + text[end:])
+    write_between_marks(PAGE, MARK, lines)

@@ -92,6 +92,13 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def write_between_marks(page: Path, mark: str, lines: list[str]) -> None:
+    """Replace what stands between the two marks of a page."""
+    text = page.read_text()
+    start, end = text.index(mark), text.rindex(mark)
+    page.write_text(text[: start + len(mark)] + "\n" + "\n".join(lines) + "\n" + text[end:])
+
+
 def write_page() -> None:
     """Rewrite docs/benchmarks.md from every result there is."""
     parts = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,9 @@ from tests.support.looks import look_input
 OURS = [one for one in PROGRAMMES if one.rule in {"significant", "valuable"}]
 RUNS = 6
 FEW = YearSettings(weeks=26, share_broken=0.2)
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def year_of(*challengers: Challenger, seed: int = 1, **settings) -> Year:
@@ -193,3 +197,12 @@ def test_the_breaker_over_many_hours_is_that_of_each_hour():
         for t, c in zip(treatment, control, strict=True)
     ]
     assert together.tolist() == pytest.approx(each)
+
+
+def test_the_readme_shows_rows_of_the_documented_table():
+    mark = "<!-- made by make bench ONLY=programme -->"
+    page = (ROOT / "docs" / "statistics" / "programme.md").read_text().split(mark)[1]
+    rows = (ROOT / "README.md").read_text().split(mark)[1].strip().splitlines()
+    assert len(rows) == 9
+    known = {line.replace(", a day per step of the ramp", "") for line in page.splitlines()}
+    assert [row for row in rows if row.replace(", a day per step of the ramp", "") not in known] == []
