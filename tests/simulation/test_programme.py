@@ -10,7 +10,7 @@ import pytest
 
 from experiments.models.programme import Programme as StoredProgramme
 from experiments.models.programme import default_ramp
-from experiments.programme.harm import harm_class_of, required_users
+from experiments.programme.harm import TESTS, harm_class_of, required_users
 from experiments.simulation.lifecycle import (
     COOLDOWN_DAYS,
     RAMP_SHARES,
@@ -146,7 +146,7 @@ def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():
         assert end.ships
         assert end.effect.mean == pytest.approx(0.05, abs=4 * end.effect.sd)
         assert year.day == pytest.approx(days, abs=1)
-    assert required_users(harm_class_of(0.2), alpha=0.001) > 5 * 0.2 * 20_000 / 7
+    assert required_users(harm_class_of(0.2), alpha=0.001, tests=TESTS) > 5 * 0.2 * 20_000 / 7
 
 
 def test_interleaving_chooses_the_best_of_those_that_wait():
