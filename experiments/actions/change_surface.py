@@ -12,6 +12,8 @@ from bakeoff.accounts.refused import RefusedError
 from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
+from experiments.slate_rules.filters import RuleError
+from experiments.slate_rules.rules import SlateRules
 from experiments.stats.policy import Policy, PolicyError
 from inference.algorithms import algorithms_of
 from inference.cache import cache_client
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
-    "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first",
+    "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
 )  # fmt: skip
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
 
@@ -191,6 +193,9 @@ def _check(surface: Surface) -> None:
         parse_rules(surface.liked_events)
         Policy.parse(surface.policy)
         surface.labels = check_labels(surface.labels)
+        SlateRules.parse(surface.rules)
+    except RuleError as error:
+        raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
     except LikeRuleError as error:
         raise CannotChangeSurfaceError(str(error), field="liked_events", code="invalid_rule") from error
     except PolicyError as error:
@@ -203,6 +208,12 @@ def _check(surface: Surface) -> None:
             f"'{surface.kind}'.",
             field="labels",
             code="invalid_labels",
+        )
+    if surface.rules and surface.kind != Surface.Kind.RECOMMEND:
+        raise CannotChangeSurfaceError(
+            f"rules == {sorted(surface.rules)}, must be none on a surface of kind '{surface.kind}'.",
+            field="rules",
+            code="invalid_rule",
         )
     algorithms = algorithms_of(surface.kind)
     if surface.retrain_algorithm and surface.retrain_algorithm not in algorithms:

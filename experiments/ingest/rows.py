@@ -6,7 +6,13 @@ The fields are the columns of their tables; `columns_of` says so to statements.
 from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Item, score, rank, propensity, explored; and among how many the rank is, where each slot is a draw.
+SlotRow = tuple[str, float, int, float, bool] | tuple[str, float, int, float, bool, int]
 
 
 @dataclass(slots=True)
@@ -24,7 +30,7 @@ class SlateRow:
     fallback: str | None
     forced: bool
     variant_weight: float | None
-    slots: list[tuple[str, float, int, float, bool]]
+    slots: Sequence[SlotRow]
     candidate_count: int
     candidate_hash: str
     exploration: float

@@ -198,6 +198,12 @@ class Surface(models.Model):
     )
     retrain_every_seconds = models.PositiveIntegerField(default=24 * 3600)
     retrain_params: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    rules: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Rules of every slate: filter, boost, bury, pin, caps, diversity, freshness.",
+    )
     start_experiments = models.BooleanField(
         default=True, help_text="Whether a version that passed the gate starts its experiment."
     )

@@ -42,6 +42,7 @@ class CatalogueRow:
         expires_at: not shown from then on; inf for no such time.
         fields: what it says of itself: title, url, image_url, price, labels, group_id.
         properties: what its owner says of it besides.
+        created_at: when it came to the catalogue, in seconds since 1970.
     """
 
     item_id: str
@@ -51,6 +52,12 @@ class CatalogueRow:
     expires_at: float = NEVER
     fields: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+
+    @property
+    def since(self) -> float:
+        """Since when it is there to be seen, in seconds since 1970."""
+        return max(self.published_at, self.created_at)
 
 
 class Catalogue:

@@ -27,20 +27,22 @@ def _log_weights(pool: int, temperature: float) -> Floats:
     return (-np.log(np.arange(1, pool + 1)) / temperature).astype(np.float32)
 
 
-def draw_slate(count: int, k: int, *, temperature: float, rng: Generator) -> list[tuple[int, float]]:
+def draw_slate(
+    count: int, k: int, *, temperature: float, rng: Generator | None
+) -> list[tuple[int, float]]:
     """Draw k of `count` ranked candidates.
 
     Args:
         count: how many candidates there are, best first.
         k: slots.
         temperature: τ ≥ 0; 0 takes the ranking as it is.
-        rng: source of the draw.
+        rng: source of the draw; None at τ = 0.
 
     Returns:
         Per slot: the rank drawn (from 0) and its propensity given the slots before it.
     """
     k = min(k, count)
-    if temperature <= 0:
+    if temperature <= 0 or rng is None:
         return [(rank, 1.0) for rank in range(k)]
     pool = min(count, pool_of(k))
     log_weights = _log_weights(pool, temperature)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from inference.serving.eligible import EVERYTHING, Eligible
 from inference.serving.explore import draw_slate
+from inference.serving.rule_draw import DrawnSlot, SlotRules, draw_by_slot, rerank
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Sequence
+    from collections.abc import Callable, Collection, Container, Sequence
 
     from numpy.random import Generator
 
@@ -25,6 +27,32 @@ if TYPE_CHECKING:
 
 CHOICE = 5  # candidates a slot: of fewer, a slate is no choice any more
 MAX_SCORED = 20_000  # items that one request scores
+
+
+@dataclass(frozen=True, slots=True)
+class RuledCandidates:
+    """Candidates, and what rules say of them.
+
+    Attributes:
+        names: ids of the candidates, and after them of what is pinned and is none.
+        rules: about all of these.
+    """
+
+    names: Sequence[str]
+    rules: SlotRules
+
+
+class CandidateRules(Protocol):
+    """Rules of a request."""
+
+    def about(self, names: Sequence[str], vectors: Callable[[], Floats] | None) -> RuledCandidates:
+        """Return what holds among candidates.
+
+        Args:
+            names: their ids.
+            vectors: returns the version's vectors of them, (m, d); None where there is no version.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,7 @@ class SlateRequest:
         max_candidates: how many candidates are re-ranked.
         temperature: of the draw.
         eligible: which items may be shown to anybody now, and by the request's filter.
+        rules: say what holds within the slate; None where nothing does.
     """
 
     k: int
@@ -52,6 +81,7 @@ class SlateRequest:
     max_candidates: int
     temperature: float
     eligible: Eligible = EVERYTHING
+    rules: CandidateRules | None = None
 
     def may_show(self, item_id: str) -> bool:
         """Whether one item may be shown."""
@@ -62,7 +92,8 @@ class SlateRequest:
 class Slot:
     """One place of a slate: item, score, rank before the draw (from 1), propensity, explored.
 
-    The score is None for an item that the request names and the version does not know.
+    The score is None for an item that the version does not know: the request names it, or a pin. Where
+    each slot is a draw of its own, `allowed` is among how many the rank is; a pin has the rank 0.
     """
 
     item_id: str
@@ -70,6 +101,7 @@ class Slot:
     rank: int
     propensity: float
     explored: bool
+    allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +164,73 @@ def fill_slate(
         rng: source of the draw.
     """
     items = candidates.items
-    order = np.argsort(-scores, kind="stable")
-    drawn = draw_slate(len(items), request.k, temperature=request.temperature, rng=rng)
-    best = order[[rank for rank, _ in drawn]]
-    slots = [
-        Slot(ranker.item_ids[item], score, rank + 1, propensity, rank != position)
-        for position, (item, score, (rank, propensity)) in enumerate(
-            zip(items[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
-        )
-    ]
-    slots += _unranked(request, known=ranker.index, after=len(slots))
+    order = np.argsort(-scores, kind="stable").astype(np.int32)
+    if request.rules is None:
+        slots = _fill_at_once(ranker, request, items, scores, order=order, rng=rng)
+    else:
+        names = [ranker.item_ids[item] for item in items.tolist()]
+        ruled = request.rules.about(names, partial(ranker.vectors_of, items))
+        slots = _fill_by_rules(ruled, request, scores, order=order, rng=rng)
+    if request.only is not None:
+        known = {slot.item_id for slot in slots} | {ranker.item_ids[item] for item in items.tolist()}
+        slots += _unranked(request, known=known, after=len(slots))
     return ServedSlate(
         slots=slots,
         fallback=candidates.fallback,
         candidate_count=len(items),
         candidate_hash=f"{zlib.crc32(np.sort(items).tobytes()):08x}",
     )
+
+
+def _fill_at_once(
+    ranker: Ranker,
+    request: SlateRequest,
+    items: Indices,
+    scores: Floats,
+    *,
+    order: Indices,
+    rng: Generator,
+) -> list[Slot]:
+    drawn = draw_slate(len(items), request.k, temperature=request.temperature, rng=rng)
+    best = order[[rank for rank, _ in drawn]]
+    return [
+        Slot(ranker.item_ids[item], score, rank + 1, propensity, rank != position)
+        for position, (item, score, (rank, propensity)) in enumerate(
+            zip(items[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
+        )
+    ]
+
+
+def _fill_by_rules(
+    ruled: RuledCandidates,
+    request: SlateRequest,
+    scores: Floats,
+    *,
+    order: Indices,
+    rng: Generator | None,
+) -> list[Slot]:
+    """Draw from candidates that rules say something about; without a generator, take the best."""
+    names, rules = ruled.names, ruled.rules
+    temperature = request.temperature if rng is not None else 0.0
+    order = rerank(order, rules)
+    if rules.by_slot:
+        drawn = draw_by_slot(order, request.k, rules, temperature=temperature, rng=rng)
+    else:
+        drawn = [
+            DrawnSlot(int(order[rank]), rank + 1, None, propensity)
+            for rank, propensity in draw_slate(len(order), request.k, temperature=temperature, rng=rng)
+        ]
+    return [
+        Slot(
+            names[slot.candidate],
+            round(float(scores[slot.candidate]), 6) if slot.candidate < len(scores) else None,
+            slot.rank,
+            slot.propensity,
+            slot.rank > 1 if rules.by_slot else slot.rank != position,
+            slot.allowed,
+        )
+        for position, slot in enumerate(drawn, start=1)
+    ]
 
 
 def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
@@ -196,14 +279,19 @@ def serve_static(request: SlateRequest, reason: str) -> ServedSlate:
     allowed = set(request.only) if request.only is not None else None
     items = [
         item_id
-        for item_id in request.static_list
+        for item_id in dict.fromkeys(request.static_list)
         if request.may_show(item_id) and (allowed is None or item_id in allowed)
     ]
-    slots = [
-        Slot(item_id=item_id, score=0.0, rank=rank, propensity=1.0, explored=False)
-        for rank, item_id in enumerate(items[: request.k], start=1)
-    ]
-    slots += _unranked(request, known=items, after=len(slots))
+    if request.rules is None:
+        slots = [
+            Slot(item_id=item_id, score=0.0, rank=rank, propensity=1.0, explored=False)
+            for rank, item_id in enumerate(items[: request.k], start=1)
+        ]
+    else:
+        order = np.arange(len(items), dtype=np.int32)
+        ruled = request.rules.about(items, None)
+        slots = _fill_by_rules(ruled, request, np.zeros(len(items), np.float32), order=order, rng=None)
+    slots += _unranked(request, known={*items, *(slot.item_id for slot in slots)}, after=len(slots))
     if not slots and reason == "static_list":
         reason = "empty"
     return ServedSlate(slots=slots, fallback=reason, candidate_count=len(items), candidate_hash="")

@@ -42,6 +42,11 @@ class Ranker:
         index = self.index
         return [index[item_id] for item_id in item_ids if item_id in index]
 
+    def vectors_of(self, items: Indices) -> Floats:
+        """Return vectors of items, (m, d), of any length; of width 0 where this version has none."""
+        vectors = getattr(self.scorer, "item_vectors", getattr(self.scorer, "item_factors", None))
+        return np.zeros((len(items), 0), np.float32) if vectors is None else np.asarray(vectors[items])
+
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
         if len(self.item_ids) > FULL_SCAN_LIMIT or not self.reads_history or not len(recent):

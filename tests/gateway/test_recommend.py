@@ -5,10 +5,14 @@ import time
 import pytest
 from django.db import connection
 
+from experiments.actions.change_surface import patch_surface
+from experiments.actions.load_catalogue import write_items
 from experiments.actions.mark_units import history_of
 from experiments.models import Exposure, Slate
+from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
 from inference.serving.keys import candidates_key, recent_key
+from inference.serving.rule_draw import propensity_of
 from tests.support import builders
 
 
@@ -267,3 +271,97 @@ def test_health_and_readiness(lane):
     names = {task["name"] for task in checks["tasks"] if task["alive"]}
     assert {"writer", "configuration", "announcements", "heartbeat"} <= names
     assert lane.client.head("/readyz").status_code == lane.client.head("/healthz").status_code == 200
+
+
+def catalogue_of_shoes(shop, lane):
+    brands = ["Acme", "Zeta"]
+    write_items(
+        project_id=shop.project.pk,
+        items=[
+            ItemDraft(
+                f"i{n}",
+                labels=["shoes" if n < 6 else "bags", "sale" if n % 3 == 0 else "new"],
+                price=10.0 * n,
+                properties={"brand": brands[n % 2]},
+            )
+            for n in range(10)
+        ],
+    )
+    lane.refresh()
+
+
+def names(answer):
+    assert answer.status_code == 200, answer.text
+    return [item["item_id"] for item in answer.json()["items"]]
+
+
+def test_a_request_rules_its_slate(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    bags = {"labels": "bags"}
+    assert names(ask(lane, shop, filter=bags)) == ["i6", "i7", "i8", "i9"]
+    budget = {"price": {"$lte": {"$context": "budget"}}}
+    assert names(ask(lane, shop, filter=budget, context={"budget": 20})) == ["i0", "i1", "i2"]
+    assert len(names(ask(lane, shop, filter=budget))) == 10
+    assert names(ask(lane, shop, k=3, boost=[{"filter": bags, "by": 100}])) == ["i6", "i7", "i8"]
+    assert names(ask(lane, shop, k=2, bury={"labels": "shoes"})) == ["i6", "i7"]
+    assert names(ask(lane, shop, k=4, caps={"brand": 1})) == ["i0", "i1"]
+    assert names(ask(lane, shop, k=3, pin=[{"item_id": "i9", "position": 2}])) == ["i0", "i9", "i1"]
+    diverse = names(ask(lane, shop, k=3, diversity={"by": "labels", "strength": 0.9}))
+    assert diverse[0] == "i0"
+    assert "i7" in diverse  # new bags, where the first are shoes on sale
+    pinned = ask(lane, shop, k=3, pin=[{"item_id": "i9", "position": 1}], caps={"brand": 1})
+    assert names(pinned) == ["i9", "i0"]
+
+
+def test_a_surface_rules_its_slates_with_the_request(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    rules = {"filter": {"labels": "shoes"}, "caps": {"brand": 2}, "bury": {"gone": 1}}
+    patch_surface(surface=shop.surface, changes={"rules": rules}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop)) == ["i0", "i1", "i2", "i3"]
+    assert names(ask(lane, shop, filter={"labels": "sale"})) == ["i0", "i3"]
+    assert names(ask(lane, shop, caps={"brand": 1})) == ["i0", "i1"]
+    static = lane.post(
+        "/v1/recommend",
+        {"surface": "home-feed", "unit_id": "u1", "candidates": ["i9", "i4", "i5"]},
+        shop.public,
+    )
+    assert names(static) == ["i4", "i5"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ({"filter": {"prise": 3}}, "filter", "Did you mean 'price'?"),
+        ({"filter": {"price": {"$lte": "cheap"}}}, "filter", "must be a number, as the items have"),
+        ({"filter": {"price": {"$near": 3}}}, "filter", "operator '$near' is unknown"),
+        ({"filters": {"price": 3}}, "filters", "Did you mean 'filter'?"),
+        ({"boost": [{"filter": {}, "by": 0}]}, "boost.0.by", "must be in [0.001, 1000]"),
+        ({"pin": [{"item_id": "i1", "position": 0}]}, "pin.0.position", "must be in [1, 100]"),
+        ({"caps": {"brnd": 1}}, "caps", "Did you mean 'brand'?"),
+        ({"caps": {"brand": 0}}, "caps.brand", "must be in [1, 100]"),
+        ({"diversity": {"by": "labels", "strength": 2}}, "diversity.strength", "must be in [0, 1]"),
+        ({"freshness": {}}, "freshness.half_life_days", "== None"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused(lane, shop, body, field, message):
+    catalogue_of_shoes(shop, lane)
+    refused = ask(lane, shop, **body)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["field"] == field
+    assert message in refused.json()["error"]["message"]
+
+
+def test_what_is_logged_of_a_ruled_slate_gives_its_chances_again(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    patch_surface(surface=shop.surface, changes={"exploration": 1.0}, by="a test")
+    lane.refresh()
+    rules = {"caps": {"brand": 2}, "pin": [{"item_id": "i7", "position": 2}]}
+    for n in range(20):
+        data = ask(lane, shop, k=4, unit_id=f"u{n}", **rules).json()
+        shown = [int(item["item_id"][1:]) for item in data["items"]]
+        assert shown[1] == 7
+        assert sorted(one % 2 for one in shown) == [0, 0, 1, 1]
+        slate = Slate.objects.get(recommendation_id=data["recommendation_id"])
+        for _item, _score, rank, propensity, _explored, allowed in slate.slots:
+            assert propensity_of(rank, allowed, 4, temperature=1.0) == propensity

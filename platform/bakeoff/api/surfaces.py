@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
-from bakeoff.api.field_types import KEY, Id, Name
+from bakeoff.api.field_types import KEY, Id, Name, Properties
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName
@@ -54,6 +54,10 @@ class SurfaceFields(RequestSchema):
     shadow_share: float = Field(0.1, ge=0, le=1)
     shadow_first: int = Field(0, ge=0, le=1_000_000)
     policy: dict[str, Any] = Field(default_factory=dict)
+    rules: Properties = Field(
+        default_factory=dict,
+        description="Of every slate: filter, boost, bury, pin, caps, diversity, freshness.",
+    )
 
 
 class SurfaceIn(SurfaceFields):

@@ -17,6 +17,7 @@ import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.config.catalogue_reader import CatalogueReader
+from experiments.slate_rules.filters import Filters
 from inference.serving.catalogue import NO_ITEMS, Catalogue
 from inference.serving.changes import CATALOGUE_CHANNEL
 
@@ -47,6 +48,7 @@ class CatalogueWatcher:
         self._reader = CatalogueReader(database_url)
         self._listening, self._supervisor = listening, supervisor
         self._catalogues: dict[int, Catalogue] = {}
+        self._filters: dict[int, Filters] = {}
         self._loaded = False
         self._read_at = 0.0
         self._changed = asyncio.Event()
@@ -61,6 +63,14 @@ class CatalogueWatcher:
     def of(self, project: int) -> Catalogue:
         """Return a project's catalogue; an empty one when it has none."""
         return self._catalogues.get(project, NO_ITEMS)
+
+    def filters_of(self, project: int) -> Filters:
+        """Return the filters of a project's catalogue, for the event loop alone."""
+        catalogue = self.of(project)
+        filters = self._filters.get(project)
+        if filters is None or filters.catalogue is not catalogue:
+            filters = self._filters[project] = Filters(catalogue)
+        return filters
 
     async def start(self) -> None:
         """Load once if possible, then keep up."""

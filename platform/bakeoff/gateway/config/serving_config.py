@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from experiments.slate_rules.rules import NO_RULES, SlateRules
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -53,6 +55,7 @@ class SurfaceConfig:
         experiments: those that run, oldest first.
         shadow_share: share of the requests that are also answered in shadow.
         holdout: what measures the project's holdout here, or None.
+        rules: of every slate.
         history: names the lists of recently liked items; surfaces with the same rules share them.
     """
 
@@ -68,6 +71,7 @@ class SurfaceConfig:
     shadow_share: float = 0.0
     history: str = ""
     holdout: RunningExperiment | None = None
+    rules: SlateRules = NO_RULES
 
     @property
     def tests(self) -> tuple[RunningExperiment, ...]:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
 from bakeoff.gateway.slates.remote_scorer import RemoteError
-from inference.serving.eligible import Eligible
+from experiments.slate_rules.filters import RuleError
+from experiments.slate_rules.request_rules import bind_rules
 from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.requests import RecommendRequest
     from bakeoff.gateway.slates.visitors import Visitor
+    from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
     from inference.serving.ranker import Ranker
@@ -46,8 +49,8 @@ class Recommending:
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
         surface = visitor.surface
-        catalogue = self._catalogues.of(visitor.key.project_id)
         state = await self._read_unit(surface, version, visitor.unit)
+        rules = self._bind(request, visitor)
         slate_request = SlateRequest(
             k=request.k,
             recent=state.recent,
@@ -57,13 +60,31 @@ class Recommending:
             static_list=surface.static_list,
             max_candidates=surface.candidates,
             temperature=surface.exploration,
-            eligible=Eligible(catalogue, catalogue.shown()),
+            eligible=rules.allowed,
+            rules=rules if rules.rules.orders else None,
         )
         return KindAnswer(
             await self._draw(slate_request, visitor, version),
             surface.exploration,
             partial(_shadow_question, visitor, slate_request),
         )
+
+    def _bind(self, request: RecommendRequest, visitor: Visitor) -> RequestRules:
+        """Return the rules of the surface and the request.
+
+        Raises:
+            ApiError: 400, one of the request's cannot be followed.
+        """
+        try:
+            return bind_rules(
+                visitor.surface.rules,
+                request.rules,
+                self._catalogues.filters_of(visitor.key.project_id),
+                context=visitor.context,
+                exclude=request.exclude,
+            )
+        except RuleError as error:
+            raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 
     async def recorded_context(self, request: RecommendRequest) -> dict[str, Any]:
         """Return what the product said."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.assignment import RunningExperiment
-    from inference.serving.ladder import ServedSlate
+    from experiments.ingest.rows import SlotRow
+    from inference.serving.ladder import ServedSlate, Slot
 
 MAX_EXPOSURES = 200_000  # remembered; one that is forgotten is written again, and counts once
 
@@ -59,10 +60,7 @@ def slate_row(
         fallback=slate.fallback,
         forced=chosen.forced,
         variant_weight=variant.weight if variant else None,
-        slots=[
-            (slot.item_id, slot.score or 0.0, slot.rank, slot.propensity, slot.explored)
-            for slot in slate.slots
-        ],
+        slots=[_slot_row(slot) for slot in slate.slots],
         candidate_count=slate.candidate_count,
         candidate_hash=slate.candidate_hash,
         exploration=exploration,
@@ -80,6 +78,14 @@ def _cost(chosen: ChosenVersion, slate: ServedSlate) -> float:
         return slate.cost
     # What stood in for a model that failed costs nothing.
     return chosen.version.cost_per_answer if chosen.version and slate.fallback is None else 0.0
+
+
+def _slot_row(slot: Slot) -> SlotRow:
+    score = slot.score or 0.0
+    if slot.allowed is None:
+        return slot.item_id, score, slot.rank, slot.propensity, slot.explored
+    # Where each slot is a draw of its own, its chance follows from how many were allowed.
+    return slot.item_id, score, slot.rank, slot.propensity, slot.explored, slot.allowed
 
 
 class Recorder:

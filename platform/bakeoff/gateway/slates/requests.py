@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway.http.caller import Consent, read_consent
-from bakeoff.gateway.http.errors import invalid
+from bakeoff.gateway.http.errors import ApiError, invalid
 from bakeoff.gateway.http.fields import (
     Ids,
     body_rule,
@@ -19,6 +20,8 @@ from bakeoff.gateway.http.fields import (
 )
 from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE, check
+from experiments.slate_rules.filters import RuleError
+from experiments.slate_rules.rules import NAMES, NO_RULES, SlateRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +34,9 @@ MAX_CONTEXT_BYTES = 8192
 MAX_K = 100
 MAX_FEATURES = 500
 MAX_LABELS = 100
+KNOWN_FIELDS = frozenset(
+    ("surface", "k", "candidates", "exclude", "fields", "context", "consent", "overrides", "force")
+)
 
 
 def _context(value: Any, name: str) -> dict[str, Any]:
@@ -67,6 +73,31 @@ def _is_feature(value: Any) -> bool:
     return value is None or (isinstance(value, bool | int | float) and abs(value) <= MAX_VALUE)
 
 
+def _rules(data: Mapping[str, Any]) -> SlateRules:
+    """Read the rules of a request, which stand beside its other fields.
+
+    Fields that nobody knows are passed over, as ever, but for those that look like a rule: a filter
+    that is misspelt would be one that silently does not hold.
+    """
+    for name in data:
+        if name not in NAMES and name not in KNOWN_FIELDS:
+            near = get_close_matches(name[:MAX_ID], NAMES, n=1, cutoff=0.8)
+            if near:
+                raise ApiError(
+                    400,
+                    "invalid_value",
+                    f"{name[:MAX_ID]}: unknown field. Did you mean '{near[0]}'?",
+                    field=name[:MAX_ID],
+                )
+    body = {name: data[name] for name in NAMES if data.get(name) is not None}
+    if not body:
+        return NO_RULES
+    try:
+        return SlateRules.parse(body)
+    except RuleError as error:
+        raise ApiError(400, "invalid_value", str(error), field=error.field) from error
+
+
 @request_type
 class SurfaceRequest:
     """What every request for an answer says.
@@ -97,12 +128,14 @@ class RecommendRequest(SurfaceRequest):
         candidates: rank just these items, or None for all.
         exclude: items that may not be shown.
         fields: what the answer says of each item; None for the usual fields.
+        rules: filter, boost, bury, pin, caps, diversity, freshness.
     """
 
     k: int = rule(whole_number(1, MAX_K), default=10)
     candidates: list[str] | None = rule(list_of_ids, default=None)
     exclude: list[str] | tuple[()] = rule(list_of_ids, default=())
     fields: list[str] | None = rule(list_of_ids, default=None)
+    rules: SlateRules = body_rule(_rules)
 
 
 @request_type

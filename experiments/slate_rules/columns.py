@@ -1,0 +1,119 @@
+"""One property of all items of a catalogue, as numbers that a filter compares at once.
+
+Every distinct value has a code. A test is asked once per distinct value, by the language of conditions
+itself, and looked up per item; numbers are compared as an array. So a filter means exactly what a
+condition of targeting means, and ten thousand items cost a lookup each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from inference.serving.catalogue import Catalogue, CatalogueRow, Mask
+
+# Of the value that an item does not have.
+MISSING = 0
+MAX_TESTS = 256  # remembered per column: requests that name a price of their own would fill the memory
+
+
+class Column:
+    """A property of every row of a catalogue.
+
+    Attributes:
+        values: the distinct values, by code; the first stands for none.
+        is_number: whether every value is a number, as far as there is one.
+        is_list: whether any value is a list.
+    """
+
+    def __init__(self, read: Callable[[CatalogueRow], Any]) -> None:
+        """Begin without rows.
+
+        Args:
+            read: returns a row's value, or None.
+        """
+        self._read = read
+        self.values: list[Any] = [None]
+        self._code_of: dict[bytes, int] = {}
+        self._codes = np.zeros(0, dtype=np.int32)
+        self._numbers = np.zeros(0)
+        self._tests: dict[bytes, Mask] = {}
+        self._seen = 0
+        self.is_number, self.is_list = True, False
+
+    def update(self, catalogue: Catalogue) -> None:
+        """Take over the rows that changed since."""
+        count, (rows, self._seen) = len(catalogue), catalogue.touched_since(self._seen)
+        if len(self._codes) < count:
+            more = max(count - len(self._codes), len(self._codes))
+            self._codes = np.concatenate([self._codes, np.zeros(more, dtype=np.int32)])
+            self._numbers = np.concatenate([self._numbers, np.full(more, np.nan)])
+        for row in rows:
+            value = self._read(catalogue.rows[row])
+            self._codes[row] = self._encode(value)
+            self._numbers[row] = value if _is_number(value) else np.nan
+
+    def _encode(self, value: Any) -> int:
+        if value is None:
+            return MISSING
+        key = orjson.dumps(value)
+        code = self._code_of.get(key)
+        if code is None:
+            code = self._code_of[key] = len(self.values)
+            self.values.append(list(value) if isinstance(value, tuple) else value)
+            self.is_number = self.is_number and _is_number(value)
+            self.is_list = self.is_list or isinstance(value, list | tuple)
+        return code
+
+    def codes(self, count: int) -> NDArray[np.int32]:
+        """Return the codes of the first rows, (count,)."""
+        return self._codes[:count]
+
+    def numbers(self, count: int) -> NDArray[np.float64]:
+        """Return the values of the first rows, (count,); NaN for what is no number."""
+        return self._numbers[:count]
+
+    def matches(self, key: bytes, test: Callable[[Any], bool], count: int) -> Mask:
+        """Return for which of the first rows a test holds, (count,).
+
+        Args:
+            key: names the test.
+            test: of a value; asked once per distinct value.
+            count: how many rows.
+        """
+        answers = self._tests.get(key)
+        known = 0 if answers is None else len(answers)
+        if answers is None or known < len(self.values):
+            more = np.array([test(value) for value in self.values[known:]], dtype=bool)
+            answers = more if answers is None else np.concatenate([answers, more])
+            if len(self._tests) >= MAX_TESTS:
+                self._tests.pop(next(iter(self._tests)))
+            self._tests[key] = answers
+        held: Mask = answers[self._codes[:count]]
+        return held
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def reader_of(path: str) -> Callable[[CatalogueRow], Any]:
+    """Return what reads a field or property of a row, by its dotted path; what is missing is None."""
+    first, *rest = path.split(".")
+
+    def read(row: CatalogueRow) -> Any:
+        value = row.fields.get(first)
+        if value is None:
+            value = row.properties.get(first)
+        for step in rest:
+            value = value.get(step) if isinstance(value, dict) else None
+        return value
+
+    return read

@@ -1,0 +1,248 @@
+"""Filters over items, in the language of targeting: `{"price": {"$lte": 50}, "labels": "shoes"}`.
+
+As in targeting, with three differences that lists of items need: a value of a list matches when the
+list holds it; what an item does not have is neither less nor more than anything; and a value may be
+the request's, `{"$context": "country"}`, whose part counts for nothing when the request has none.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from experiments.assignment.conditions import compile_condition
+from experiments.slate_rules.columns import Column, reader_of
+from inference.serving.catalogue import STANDARD_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from inference.serving.catalogue import Catalogue, Mask
+
+MAX_FILTER_BYTES = 8192
+MAX_FILTERS = 512  # remembered per catalogue
+_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "$lt": np.less,
+    "$lte": np.less_equal,
+    "$gt": np.greater,
+    "$gte": np.greater_equal,
+}
+
+
+class RuleError(ValueError):
+    """A rule that cannot be followed.
+
+    Attributes:
+        field: which one.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        """Keep the parts."""
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Stands for a part that names a value which the request does not have."""
+
+
+_LEFT_OUT = _Left()
+
+
+class Filters:
+    """The columns of one catalogue, and the filters that were asked for lately.
+
+    Attributes:
+        catalogue: whose items.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """Begin without columns."""
+        self.catalogue = catalogue
+        self._columns: dict[str, Column] = {}
+        self._masks: dict[bytes, Mask] = {}
+        self._checked: set[bytes] = set()
+        self._change = -1
+
+    def mask(self, condition: Mapping[str, Any], context: Mapping[str, Any]) -> Mask:
+        """Return per row of the catalogue whether an item matches, (n,).
+
+        A property that no item has is missing everywhere: a stored filter outlives its items.
+
+        Args:
+            condition: the filter, which `compile_condition` takes.
+            context: the request's.
+        """
+        self._follow()
+        condition = _fill(condition, context)
+        key = orjson.dumps(condition)
+        mask = self._masks.get(key)
+        if mask is None or len(mask) != len(self.catalogue):
+            mask = self._all_of(condition)
+            if len(self._masks) >= MAX_FILTERS:
+                self._masks.pop(next(iter(self._masks)))
+            self._masks[key] = mask
+        return mask
+
+    def require(self, condition: Mapping[str, Any], context: Mapping[str, Any], field: str) -> None:
+        """Refuse a filter that finds nothing because of what it says.
+
+        Args:
+            condition: the filter, which `compile_condition` takes.
+            context: the request's.
+            field: its name in messages.
+
+        Raises:
+            RuleError: it names a property that no item has, or compares a number with a text.
+        """
+        self._follow()
+        condition = _fill(condition, context)
+        key = orjson.dumps(condition)
+        if key in self._checked:
+            return
+        self._require(condition, field)
+        if len(self._checked) >= MAX_FILTERS:
+            self._checked.clear()
+        self._checked.add(key)
+
+    def _follow(self) -> None:
+        """Forget what was found among the items of before."""
+        if self._change != self.catalogue.change:
+            self._masks.clear()
+            self._checked.clear()
+            self._change = self.catalogue.change
+
+    def _require(self, condition: Mapping[str, Any], field: str) -> None:
+        for name, wanted in condition.items():
+            if name in {"$and", "$or", "$nor"}:
+                for one in wanted:
+                    self._require(one, field)
+            elif name == "$not":
+                self._require(wanted, field)
+            else:
+                self.require_known(name, field)
+                operators = isinstance(wanted, dict) and all(key.startswith("$") for key in wanted)
+                for test in [{key: value} for key, value in wanted.items()] if operators else [wanted]:
+                    _check_type(self.column(name), name, test, field)
+
+    def column(self, path: str) -> Column:
+        """Return a property of every row, up to date."""
+        column = self._columns.get(path)
+        if column is None:
+            column = self._columns[path] = Column(reader_of(path))
+        column.update(self.catalogue)
+        return column
+
+    def require_known(self, path: str, field: str) -> None:
+        """Refuse a property that no item has.
+
+        Raises:
+            RuleError: with the nearest there is.
+        """
+        name = path.split(".", maxsplit=1)[0]
+        known = self.catalogue.property_names | set(STANDARD_FIELDS)
+        if name in known:
+            return
+        near = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known are {sorted(known)[:20]}."
+        raise RuleError(field, f"{field}: no item has a property '{name[:80]}'. {hint}")
+
+    def _all_of(self, condition: Mapping[str, Any]) -> Mask:
+        mask = np.ones(len(self.catalogue), dtype=bool)
+        for name, wanted in condition.items():
+            mask &= self._entry(name, wanted)
+        return mask
+
+    def _entry(self, name: str, wanted: Any) -> Mask:
+        if name == "$not":
+            return ~self._all_of(wanted)
+        if name == "$and":
+            return _joined([self._all_of(one) for one in wanted], np.logical_and, empty=True)
+        if name in {"$or", "$nor"}:
+            # As in targeting: none of no conditions is refused, one of none holds.
+            either = _joined([self._all_of(one) for one in wanted], np.logical_or, empty=True)
+            return ~either if name == "$nor" and wanted else either
+        return self._leaf(name, wanted)
+
+    def _leaf(self, path: str, wanted: Any) -> Mask:
+        """Return for which rows the value of one property passes."""
+        if isinstance(wanted, dict) and len(wanted) > 1 and all(key.startswith("$") for key in wanted):
+            parts = [self._leaf(path, {name: value}) for name, value in wanted.items()]
+            every: Mask = np.logical_and.reduce(parts)
+            return every
+        column, count = self.column(path), len(self.catalogue)
+        order, bound = _order_of(wanted)
+        if order is not None and isinstance(bound, int | float) and column.is_number:
+            with np.errstate(invalid="ignore"):  # what is missing is NaN, which has no order
+                held: Mask = order(column.numbers(count), bound)
+            return held
+        wanted = _about_lists(wanted) if column.is_list else wanted
+        compiled = compile_condition({"value": wanted})
+
+        def test(value: Any) -> bool:
+            return not (value is None and order is not None) and compiled({"value": value})
+
+        return column.matches(orjson.dumps(wanted), test, count)
+
+
+def _joined(masks: list[Mask], how: Any, *, empty: bool) -> Mask | Any:
+    return how.reduce(masks) if masks else np.bool_(empty)
+
+
+def _order_of(wanted: Any) -> tuple[Callable[[Any, Any], Any] | None, Any]:
+    """Return the order that a test of one operator asks for, and its bound."""
+    if isinstance(wanted, dict) and len(wanted) == 1:
+        ((name, bound),) = wanted.items()
+        return _ORDERS.get(name), bound
+    return None, None
+
+
+def _about_lists(wanted: Any) -> Any:
+    """Return a test of lists: a plain value asks whether the list holds it."""
+    if isinstance(wanted, str | int | float | bool):
+        return {"$elemMatch": {"$eq": wanted}}
+    if isinstance(wanted, dict) and "$eq" in wanted:
+        return _about_lists(wanted["$eq"])
+    if isinstance(wanted, dict) and "$ne" in wanted:
+        return {"$not": _about_lists(wanted["$ne"])}
+    return wanted
+
+
+def _check_type(column: Column, path: str, wanted: Any, field: str) -> None:
+    """Refuse a text where every item has a number, and the reverse."""
+    order, bound = _order_of(wanted)
+    plain = wanted if isinstance(wanted, str | int | float | bool) else bound if order else None
+    if plain is None or len(column.values) == 1:
+        return
+    is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
+    if column.is_number and not is_number:
+        rule = "a number, as the items have"
+    elif order is not None and is_number and not column.is_number and not column.is_list:
+        rule = "a text, as the items have"
+    else:
+        return
+    raise RuleError(field, f"{field}.{path} == {str(plain)[:80]!r}, must be {rule}.")
+
+
+def _fill(condition: Any, context: Mapping[str, Any]) -> Any:
+    """Put the request's values in their places, and leave out what names one that it does not have."""
+    filled = _filled(condition, context)
+    return {} if filled is _LEFT_OUT else filled
+
+
+def _filled(value: Any, context: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"$context"}:
+            return context.get(value["$context"], _LEFT_OUT)
+        parts = {key: _filled(one, context) for key, one in value.items()}
+        left = {key: one for key, one in parts.items() if one is not _LEFT_OUT}
+        return left if left or not value else _LEFT_OUT
+    if isinstance(value, list):
+        items = [one for one in (_filled(one, context) for one in value) if one is not _LEFT_OUT]
+        return items if items or not value else _LEFT_OUT
+    return value

@@ -1,0 +1,186 @@
+"""Rules about one request: what they say of the candidates that a version has for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.slate_rules.rules import VECTORS, SlateRules, check_properties
+from inference.serving.eligible import Eligible
+from inference.serving.ladder import RuledCandidates
+from inference.serving.rule_draw import Cap, Diversity, SlotRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from experiments.slate_rules.filters import Filters
+    from inference.serving.artifact import Floats, Indices
+    from inference.serving.catalogue import Catalogue, Mask
+
+DAY = 86_400.0
+OLDEST = 0.05  # of the advantage of a new item: what is older is not pushed down for ever
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRules:
+    """Rules, bound to a catalogue and a request.
+
+    Attributes:
+        rules: the surface's and the request's together.
+        filters: of the project's catalogue.
+        context: the request's.
+        exclude: what the request does not want.
+        allowed: what may be shown, and passes the filters.
+    """
+
+    rules: SlateRules
+    filters: Filters
+    context: Mapping[str, Any]
+    exclude: Collection[str]
+    allowed: Eligible
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The project's items."""
+        return self.filters.catalogue
+
+    def about(self, names: Sequence[str], vectors: Callable[[], Floats] | None) -> RuledCandidates:
+        """Return what holds among candidates, and what is pinned beside them.
+
+        Args:
+            names: ids of the candidates.
+            vectors: returns the version's vectors of them, (m, d); None where there is no version.
+        """
+        pins = self.pins()
+        known = set(names)
+        names = [*names, *(item_id for item_id in pins.values() if item_id not in known)]
+        place_of = {item_id: place for place, item_id in enumerate(names)} if pins else {}
+        rows = np.array([self._row(item_id) for item_id in names], dtype=np.int32)
+        rules = SlotRules(
+            boosts=self._boosts(rows),
+            buried=self._buried(rows),
+            pins={position - 1: place_of[item_id] for position, item_id in pins.items()},
+            caps=[Cap(self._values(path, rows), limit) for path, limit in self.rules.caps.items()],
+            diversity=self._diversity(rows, vectors),
+        )
+        return RuledCandidates(names, rules)
+
+    def pins(self) -> dict[int, str]:
+        """Return the pins of items that may be shown, by position from 1."""
+        return {
+            position: item_id
+            for position, item_id in self.rules.pins.items()
+            if item_id not in self.exclude and self.allowed.has(item_id)
+        }
+
+    def _row(self, item_id: str) -> int:
+        row = self.catalogue.find(item_id)
+        return -1 if row is None else row
+
+    def _boosts(self, rows: Indices) -> Floats | None:
+        if not self.rules.boosts and self.rules.half_life_days is None:
+            return None
+        boosts = np.ones(len(rows), dtype=np.float32)
+        for boost in self.rules.boosts:
+            boosts[self._held(boost.filter, rows)] *= boost.by
+        if self.rules.half_life_days is not None:
+            now = time.time()
+            ages = [
+                max(now - self.catalogue.rows[row].since, 0.0) / DAY if row >= 0 else 0.0
+                for row in rows.tolist()
+            ]
+            lost = 0.5 ** (np.array(ages, dtype=np.float32) / self.rules.half_life_days)
+            boosts *= np.maximum(lost, OLDEST).astype(np.float32)
+        return boosts
+
+    def _buried(self, rows: Indices) -> Mask | None:
+        if not self.rules.buried:
+            return None
+        buried = np.zeros(len(rows), dtype=bool)
+        for condition in self.rules.buried:
+            buried |= self._held(condition, rows)
+        return buried
+
+    def _held(self, condition: Mapping[str, Any], rows: Indices) -> Mask:
+        mask = self.filters.mask(condition, self.context)
+        held = np.zeros(len(rows), dtype=bool)
+        inside = (rows >= 0) & (rows < len(mask))
+        held[inside] = mask[rows[inside]]
+        return held
+
+    def _lists(self, path: str, rows: Indices) -> list[Sequence[Any]]:
+        """Return the values of a property per item; one that is no list is a list of one."""
+        column = self.filters.column(path)
+        codes = column.codes(len(self.catalogue))
+        values = [column.values[codes[row]] if row >= 0 else None for row in rows.tolist()]
+        return [one if isinstance(one, list) else [] if one is None else [one] for one in values]
+
+    def _values(self, path: str, rows: Indices) -> NDArray[np.int32]:
+        code_of: dict[str, int] = {}
+        lines = [
+            [code_of.setdefault(repr(value), len(code_of)) for value in values]
+            for values in self._lists(path, rows)
+        ]
+        table = np.full((len(lines), max([1, *map(len, lines)])), -1, dtype=np.int32)
+        for row, line in zip(table, lines, strict=True):
+            row[: len(line)] = line
+        return table
+
+    def _diversity(self, rows: Indices, vectors: Callable[[], Floats] | None) -> Diversity | None:
+        rule = self.rules.diversity
+        if rule is None:
+            return None
+        if rule.by == VECTORS:
+            own = vectors() if vectors is not None else np.zeros((0, 0))
+            features = np.zeros((len(rows), own.shape[1]))
+            features[: len(own)] = own  # of what is pinned and no candidate nothing is known
+        else:
+            codes = self._values(rule.by, rows)
+            features = np.zeros((len(rows), int(codes.max(initial=-1)) + 1))
+            for feature, line in zip(features, codes, strict=True):
+                feature[line[line >= 0]] = 1.0
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+        return Diversity((features / np.maximum(lengths, 1e-9)).astype(np.float32), rule.strength)
+
+
+def bind_rules(
+    stored: SlateRules,
+    requested: SlateRules,
+    filters: Filters,
+    *,
+    context: Mapping[str, Any],
+    exclude: Collection[str],
+) -> RequestRules:
+    """Return the rules of a request.
+
+    Args:
+        stored: the surface's.
+        requested: the request's own.
+        filters: of the project's catalogue.
+        context: the request's.
+        exclude: what the request does not want.
+
+    Raises:
+        RuleError: a rule of the request names a property that no item has, or compares a number with
+            a text. What is stored may outlive its items.
+    """
+    if requested:
+        check_properties(requested, filters.require_known)
+        for condition in requested.filters:
+            filters.require(condition, context, "filter")
+        for condition in requested.buried:
+            filters.require(condition, context, "bury")
+        for boost in requested.boosts:
+            filters.require(boost.filter, context, "boost")
+    rules = stored.joined_with(requested)
+    mask = filters.catalogue.shown()
+    for condition in rules.filters:
+        held = filters.mask(condition, context)
+        mask = mask[: len(held)] & held[: len(mask)]
+    allowed = Eligible(filters.catalogue, mask, bool(rules.filters))
+    return RequestRules(rules, filters, context, exclude, allowed)

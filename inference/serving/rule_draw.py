@@ -1,0 +1,251 @@
+"""The draw of a slate under rules: pins, caps and diversity, slot by slot.
+
+What depends on the slots before it cannot be filtered first. So every slot is a draw of its own: what
+the caps still allow is ranked anew, by rank and, with diversity, by how little it resembles what
+stands above; one is drawn by the weights r^(−1/τ) of these ranks. The chance of a slot given those
+before it follows from its rank and from how many were allowed, and both are logged with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.serving.explore import pool_of, propensities_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from inference.serving.artifact import Floats, Indices
+    from inference.serving.catalogue import Mask
+
+MAX_POOL = 1000  # candidates that slots are drawn from: the best ones
+BURIED = 1e9  # ranks further down than any candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most so many items of one value in a slate.
+
+    Attributes:
+        values: per candidate, the codes of its values; -1 fills the line, and is no value.
+        limit: how many, at least 1.
+    """
+
+    values: NDArray[np.int32]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diversity:
+    """How much an item loses that resembles one above it.
+
+    Attributes:
+        features: per candidate, a vector of length 1, or 0 for one that resembles nothing.
+        strength: from 0, none, to 1, where the rank counts for nothing.
+    """
+
+    features: Floats
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRules:
+    """What holds within a slate, about candidates by their index.
+
+    There may be more of them than are ranked: what is pinned, and no version knows.
+
+    Attributes:
+        boosts: per candidate, what its rank is divided by; None where all are 1.
+        buried: per candidate, whether it comes after all others; None where none is.
+        pins: by position from 0, the candidate that stands there.
+        caps: of the slate.
+        diversity: or None.
+    """
+
+    boosts: Floats | None = None
+    buried: Mask | None = None
+    pins: Mapping[int, int] = field(default_factory=dict)
+    caps: Sequence[Cap] = ()
+    diversity: Diversity | None = None
+
+    @property
+    def by_slot(self) -> bool:
+        """Whether a slot depends on those before it."""
+        return bool(self.pins or self.caps or self.diversity is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSlot:
+    """What stands in a slot.
+
+    Attributes:
+        candidate: its index.
+        rank: among what was allowed there, from 1; 0 for a pinned one.
+        allowed: how many that were; None where all slots are one draw.
+        propensity: given the slots before it.
+    """
+
+    candidate: int
+    rank: int
+    allowed: int | None
+    propensity: float
+
+
+NO_SLOT_RULES = SlotRules()
+
+
+def rerank(order: Indices, rules: SlotRules) -> Indices:
+    """Return the candidates best first, after boosts and what is buried.
+
+    A boost of 2 counts an item of rank 10 as one of rank 5: ranks and not scores are divided, so a
+    boost is the same in every variant, whatever the scale of its scores.
+
+    Args:
+        order: candidates, best first, (m,).
+        rules: of the slate.
+    """
+    if rules.boosts is None and rules.buried is None:
+        return order
+    place = np.arange(1, len(order) + 1, dtype=np.float64)
+    if rules.boosts is not None:
+        place /= rules.boosts[order]
+    if rules.buried is not None:
+        place += BURIED * rules.buried[order]
+    return order[np.argsort(place, kind="stable")]
+
+
+def draw_by_slot(
+    order: Indices,
+    k: int,
+    rules: SlotRules,
+    *,
+    temperature: float,
+    rng: Generator | None,
+) -> list[DrawnSlot]:
+    """Draw a slate slot by slot; it is shorter than k when the caps leave nothing.
+
+    Args:
+        order: candidates, best first.
+        k: slots.
+        rules: of the slate.
+        temperature: τ ≥ 0; 0 takes the best of each slot.
+        rng: source of the draw; None at τ = 0.
+    """
+    state = _Slate(order[:MAX_POOL], rules, k)
+    slots: list[DrawnSlot] = []
+    for position in range(k):
+        pin = state.pins.get(position)
+        if pin is not None:
+            state.take(pin)
+            slots.append(DrawnSlot(pin, 0, 1, 1.0))
+            continue
+        ranked = state.ranked()
+        if not len(ranked):
+            continue  # a shorter slate: what is pinned further down moves up
+        slot = _draw(ranked, k, temperature, rng)
+        state.take(slot.candidate)
+        slots.append(slot)
+    return slots
+
+
+def propensity_of(rank: int, allowed: int, k: int, *, temperature: float) -> float:
+    """Return the chance of a slot from what is logged of it."""
+    if rank == 0 or temperature <= 0:
+        return 1.0
+    (chance,) = propensities_of([rank - 1], allowed, k, temperature=temperature)
+    return chance
+
+
+def _draw(ranked: Indices, k: int, temperature: float, rng: Generator | None) -> DrawnSlot:
+    count = len(ranked)
+    if temperature <= 0 or rng is None:
+        return DrawnSlot(int(ranked[0]), 1, count, 1.0)
+    pool = min(count, pool_of(k))
+    noisy = -np.log(np.arange(1, pool + 1)) / temperature + rng.gumbel(size=pool)
+    rank = int(np.argmax(noisy)) + 1
+    return DrawnSlot(
+        int(ranked[rank - 1]), rank, count, propensity_of(rank, count, k, temperature=temperature)
+    )
+
+
+class _Slate:
+    """What is in a slate so far, and what may still come into it."""
+
+    def __init__(self, order: Indices, rules: SlotRules, k: int) -> None:
+        """Begin with an empty slate.
+
+        Args:
+            order: candidates, best first.
+            rules: of the slate.
+            k: slots.
+        """
+        self._rules = rules
+        self._counts: list[dict[int, int]] = [{} for _ in rules.caps]
+        # What is pinned further down counts from the start: a cap holds in the slate as a whole, and
+        # of pins that break one together, those further down are no pins.
+        self.pins: dict[int, int] = {}
+        for position, candidate in sorted(rules.pins.items()):
+            if position < k and self._fits(candidate):
+                self.pins[position] = candidate
+                self._count(candidate)
+        pinned = set(self.pins.values())
+        self._pool = np.array([one for one in order.tolist() if one not in pinned], dtype=np.int32)
+        self._left = np.ones(len(self._pool), dtype=bool)
+        self._resemblance = np.zeros(len(self._pool))
+        for cap, counts in zip(rules.caps, self._counts, strict=True):
+            for value, count in counts.items():
+                if count >= cap.limit:
+                    self._close(cap, value)
+
+    def take(self, candidate: int) -> None:
+        """Put a candidate into the next slot."""
+        if candidate not in self.pins.values():
+            self._left[self._pool == candidate] = False
+            self._count(candidate)
+            self._close_full(candidate)
+        diversity = self._rules.diversity
+        if diversity is not None:
+            likeness = diversity.features[self._pool] @ diversity.features[candidate]
+            self._resemblance = np.maximum(self._resemblance, likeness)
+
+    def ranked(self) -> Indices:
+        """Return what may come into the next slot, best first."""
+        diversity = self._rules.diversity
+        if diversity is None:
+            return self._pool[self._left]
+        # Maximal marginal relevance (Carbonell & Goldstein 1998), with the rank for the relevance.
+        relevance = 1 - np.arange(len(self._pool)) / max(len(self._pool), 1)
+        worth = (1 - diversity.strength) * relevance - diversity.strength * self._resemblance
+        by_worth = np.argsort(-worth, kind="stable")
+        ranked: Indices = self._pool[by_worth[self._left[by_worth]]]
+        return ranked
+
+    def _values(self, cap: Cap, candidate: int) -> list[int]:
+        return [value for value in cap.values[candidate].tolist() if value >= 0]
+
+    def _fits(self, candidate: int) -> bool:
+        return all(
+            counts.get(value, 0) < cap.limit
+            for cap, counts in zip(self._rules.caps, self._counts, strict=True)
+            for value in self._values(cap, candidate)
+        )
+
+    def _count(self, candidate: int) -> None:
+        for cap, counts in zip(self._rules.caps, self._counts, strict=True):
+            for value in self._values(cap, candidate):
+                counts[value] = counts.get(value, 0) + 1
+
+    def _close_full(self, candidate: int) -> None:
+        for cap, counts in zip(self._rules.caps, self._counts, strict=True):
+            for value in self._values(cap, candidate):
+                if counts[value] >= cap.limit:
+                    self._close(cap, value)
+
+    def _close(self, cap: Cap, value: int) -> None:
+        self._left &= ~(cap.values[self._pool] == value).any(axis=1)
