@@ -200,7 +200,7 @@ def _healthy_rows(units: int) -> list[Row]:
         return experiment.state != "running" or (experiment.watched_at or written) > written
 
     wait_until(is_watched, "the last users to be watched", seconds=600)
-    largest = max(test.log_e / test.bound for test in read_tests(experiment))
+    strongest = max(test.log_e / test.bound for test in read_tests(experiment))
     trips = Decision.objects.filter(experiment=experiment, evidence__has_key="breaker").count()
     ticks = []
     for turn in range(5):
@@ -211,7 +211,7 @@ def _healthy_rows(units: int) -> list[Row]:
     tick, spread = median_of(ticks)
     return [
         Row(f"trips of a healthy test of {units:,} users", trips, "trips", None, None, "ours <= 0", higher_is_better=False),
-        Row("its evidence of harm at the end, log E as a share of the limit", largest, "", higher_is_better=False),
+        Row("its evidence of harm at the end, log E as a share of the limit", strongest, "", higher_is_better=False),
         Row("one turn of the breaker with 500 new users of it", tick, "s", None, None, "ours <= 5", higher_is_better=False, spread=spread),
     ]  # fmt: skip
 

@@ -111,7 +111,7 @@ class Filters:
         self._checked.add(key)
 
     def _follow(self) -> None:
-        """Forget what was found among the items of before."""
+        """Forget masks and checks once the items have changed."""
         if self._change != self.catalogue.change:
             self._masks.clear()
             self._checked.clear()

@@ -160,8 +160,8 @@ class Catalogue:
 
     def forget_versions(self, digests: Iterable[str]) -> None:
         """Keep the places of these versions alone: a large version's are large."""
-        kept = set(digests)
-        for digest in [one for one in self._places if one not in kept]:
+        wanted = set(digests)
+        for digest in [one for one in self._places if one not in wanted]:
             self._places.pop(digest, None)
 
 

@@ -40,8 +40,8 @@ class Eligible:
         # Nearly every project without a catalogue: nothing to look up.
         if not len(self.mask) and not self.is_filtered:
             return items
-        kept: Indices = items[self._of(ranker, items)]
-        return kept
+        shown: Indices = items[self._of(ranker, items)]
+        return shown
 
     def all_of(self, ranker: Ranker) -> Indices:
         """Return every item of a version that may be shown."""

@@ -1,4 +1,4 @@
-"""Filters over items: the language of targeting, asked of every item at once."""
+"""Filters over items: the language of targeting, requested of every item at once."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def test_rules_of_a_surface_and_a_request_are_joined():
     stored = SlateRules.parse(
         {"caps": {"brand": 3, "labels": 2}, "pin": [{"item_id": "a", "position": 1}]}
     )
-    asked = SlateRules.parse(
+    requested = SlateRules.parse(
         {"caps": {"brand": 1}, "pin": [{"item_id": "a", "position": 2}], "filter": {"x": 1}}
     )
-    joined = stored.joined_with(asked)
+    joined = stored.joined_with(requested)
     assert joined.caps == {"brand": 1, "labels": 2}
     assert joined.pins == {2: "a"}
     assert joined.filters == ({"x": 1},)
