@@ -156,7 +156,7 @@ def _users(events: Iterable[Mapping[str, Any]], side: str) -> int:
 
 
 def _describe_confirmation(read_back: Mapping[str, float | None]) -> str:
-    """Describe what is proved and no more: that processes have read the configuration after the change."""
+    """Describe what is proved and no more: which processes have read the configuration since."""
     if not read_back:
         return _("No web process has confirmed it yet.")
     silent = sorted(process for process, seconds in read_back.items() if seconds is None)
