@@ -1,7 +1,8 @@
 """Retrain a surface when it is due: once, however many processes ask at the same time.
 
 Guarantees: who asks claims the surface by a conditional update; a claim whose process died is free
-after `CLAIM`. A surface that was retrained, or had nothing to learn, is due again after its pause.
+after `CLAIM`. A surface that was retrained, or had nothing to learn, is due again after its pause; one
+whose run could not begin because another was active, as soon as its claim is free.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from experiments.actions.retrain_surface import retrain_surface
-from inference.actions.queue_training import CannotTrainError
+from inference.actions.queue_training import CannotTrainError, RunActiveError
 from inference.models import Surface
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> Train
             params=surface.retrain_params,
             skip_unchanged=True,
         )
+    except RunActiveError as error:
+        # It stays due: the run that is active may be one by hand, on other parameters. The claim lets
+        # the next attempt wait, so that the rows are not frozen again every second.
+        logger.info("surface %s is retrained by %s once that has ended: %s", surface, trigger, error)
+        return None
     except CannotTrainError as error:
         logger.warning("surface %s is not retrained by %s: %s", surface, trigger, error)
     # Any other error leaves the claim in place, so that it is not tried again at once.

@@ -27,6 +27,10 @@ class CannotTrainError(Exception):
     """A run that cannot be queued; the message says why."""
 
 
+class RunActiveError(CannotTrainError):
+    """A run of the algorithm is active on the surface: another has to wait for its end."""
+
+
 def queue_training(
     *,
     surface: Surface,
@@ -101,7 +105,7 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
         subject: likewise.
 
     Raises:
-        CannotTrainError: a run of this algorithm is active on the surface.
+        RunActiveError: a run of this algorithm is active on the surface.
     """
     actor = run.trigger  # the trail names a person in full
     run.trigger = actor[:MAX_TRIGGER]
@@ -119,8 +123,8 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
     except IntegrityError as error:
         # The constraint one_active_run_per_surface_and_algorithm decides, because a query before the
         # insert would miss a run that is queued between them.
-        raise CannotTrainError(
-            f"a {run.algorithm} run for surface '{run.surface}' is active already."
+        raise RunActiveError(
+            f"a run of {run.algorithm} on surface '{run.surface}' is active already."
         ) from error
     return run
 

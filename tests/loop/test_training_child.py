@@ -36,8 +36,8 @@ def begin(run: TrainingRun) -> tuple[threading.Thread, psutil.Process]:
     return thread, psutil.Process(train_in_child._children[0].pid)
 
 
-def queue(surface: Surface) -> TrainingRun:
-    return retrain_surface(surface=surface, algorithm="popularity", trigger="a test")
+def queue(surface: Surface, **options) -> TrainingRun:
+    return retrain_surface(surface=surface, algorithm="popularity", trigger="a test", **options)
 
 
 def test_a_killed_child_is_taken_up_again_and_its_run_ends_well(learner):
@@ -126,6 +126,17 @@ def test_drift_and_schedule_queue_one_run(learner):
     assert due(learner, "drift") is not None
     TrainingRun.objects.update(state="failed")
     assert due(learner, "schedule") is None
+
+
+def test_a_schedule_that_meets_an_active_run_waits_for_its_end(learner):
+    """A run by hand must not make a nightly schedule skip its night."""
+    by_hand = queue(learner, params={"half_life_days": 3.0})
+    assert due(learner) is None
+    learner.refresh_from_db()
+    assert learner.last_retrained_at is None
+    TrainingRun.objects.filter(pk=by_hand.pk).update(state="passed")
+    Surface.objects.filter(pk=learner.pk).update(retraining_until=timezone.now() - CLAIM)
+    assert due(learner) is not None
 
 
 def test_a_surface_that_another_process_claimed_is_left_alone_until_the_claim_is_old(learner):
