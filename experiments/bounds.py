@@ -33,6 +33,7 @@ MAX_VALUE = 1e15
 # What is nearer to 0 counts as 0: PostgreSQL refuses a product that is too small for a double.
 MIN_MAGNITUDE = 1e-100
 MAX_COUNT = 10**12
+MAX_BREAKER_ALPHA = 0.05  # of false trips: more is no breaker, and 0 is none
 MAX_SECONDS = 10 * 365.25 * 86_400.0
 # Live events: what clients spool comes late, and clocks are a little fast.
 PAST = timedelta(days=30)

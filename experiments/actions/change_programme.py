@@ -10,7 +10,7 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.create_serving_metrics import create_serving_metrics
-from experiments.bounds import MAX_COUNT
+from experiments.bounds import MAX_BREAKER_ALPHA, MAX_COUNT
 from experiments.models import Metric, Programme, programme_of
 from experiments.programme.settings import SETTINGS, settings_of
 from inference.models import Surface
@@ -25,7 +25,6 @@ MAX_GUARDRAILS = 20  # each is judged in every look, and by the breaker every fe
 MAX_MARGIN = 10.0
 MAX_HOLDBACK_SHARE = 0.25  # twice it is compared, and tests need more than the other half
 MAX_DAYS = 365.0
-MAX_BREAKER_ALPHA = 0.05
 
 
 class CannotChangeProgrammeError(RefusedError):

@@ -20,6 +20,7 @@ from experiments.actions.check_assignment import (
     check_slot,
 )
 from experiments.assignment import is_whole
+from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.stats.policy import Policy, PolicyError
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 # The column's width.
 MAX_EXPERIMENT_NAME = 200
 # Chance of a trip without harm in a whole experiment, and the largest that is no mockery of one.
-DEFAULT_BREAKER_ALPHA, MAX_BREAKER_ALPHA = 0.001, 0.05
+DEFAULT_BREAKER_ALPHA = 0.001
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 

@@ -7,7 +7,7 @@ SERVING_METRICS = (
     ("serving-latency", "Latency (ms)", "slate.latency", "ratio", "sum", "decrease"),
     ("serving-cold-starts", "Cold starts", "slate.cold_start", "ratio", "count", "decrease"),
     ("serving-cost", "Cost of an answer", "slate.cost", "ratio", "sum", "decrease"),
-    ("serving-items", "Different items", "slate.item", "mean", "items", "increase"),
+    ("serving-items", "Distinct items", "slate.item", "mean", "items", "increase"),
 )
 
 

@@ -45,6 +45,6 @@ SERVING_METRICS = (
     ServingMetric("serving-cold-starts", "Cold starts", "slate.cold_start"),
     ServingMetric("serving-cost", "Cost of an answer", "slate.cost", value="sum"),
     ServingMetric(
-        "serving-items", "Different items", "slate.item", "mean", value="items", direction="increase"
+        "serving-items", "Distinct items", "slate.item", "mean", value="items", direction="increase"
     ),
 )

@@ -12,10 +12,10 @@ from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.define_experiment import (
     DEFAULT_BREAKER_ALPHA,
-    MAX_BREAKER_ALPHA,
     MAX_EXPERIMENT_NAME,
 )
 from experiments.assignment.allocation import Hashing
+from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.kinds import Purpose, Role
 from experiments.models import Experiment
 

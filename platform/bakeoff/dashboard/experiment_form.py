@@ -19,10 +19,10 @@ from bakeoff.dashboard.draft_in_form import (
 from bakeoff.dashboard.json_field import JsonField
 from experiments.actions.define_experiment import (
     DEFAULT_BREAKER_ALPHA,
-    MAX_BREAKER_ALPHA,
     MAX_EXPERIMENT_NAME,
     ExperimentDraft,
 )
+from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.models import Experiment, Layer, Metric
 from experiments.reports.code_names import name_of
 from inference.models import ModelVersion, Surface

@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.change_programme import (
-    MAX_BREAKER_ALPHA,
     MAX_DAYS,
     MAX_GUARDRAILS,
     MAX_HOLDBACK_SHARE,
@@ -24,7 +23,7 @@ from experiments.actions.change_programme import (
     MAX_STEP_SECONDS,
     MAX_TREATMENT_SHARE,
 )
-from experiments.bounds import MAX_COUNT
+from experiments.bounds import MAX_BREAKER_ALPHA, MAX_COUNT
 from experiments.models import Metric, Programme, programme_of
 from experiments.programme.settings import SETTINGS, settings_of
 from experiments.reports.code_names import name_of

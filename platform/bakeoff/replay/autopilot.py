@@ -245,7 +245,7 @@ class AutopilotReplay(Replay):
         width = max(len(row.name) for row in rows)
         lines = []
         for row in rows:
-            stages = (f"{s.stage} {s.label.lower()}" for s in row.stages if s.label)
+            stages = (_stage_words(s.stage, s.label.lower()) for s in row.stages if s.label)
             lines.append(f"  {row.name:{width}}  {row.state.replace('_', ' ')}: {', '.join(stages)}")
         return ["", "The pipeline, the newest challenger first:", *lines]
 
@@ -258,6 +258,10 @@ class AutopilotReplay(Replay):
         if (holdback := self._holdback()) is not None:
             pages["Holdback"] = reverse("report", args=[slug, holdback.key])
         return ["", *(f"{name}: {url}{path}" for name, path in pages.items())]
+
+
+def _stage_words(stage: str, label: str) -> str:
+    return label if label == stage else f"{stage} {label}"
 
 
 def _noting(visitors: Iterable[SimulatedVisitor], came: set[str]) -> Iterator[SimulatedVisitor]:
