@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # What an item says of itself beside its properties, as filters and answers name it.
 STANDARD_FIELDS = ("title", "url", "image_url", "price", "labels", "group_id")
+MAX_VERSIONS = 32  # whose items' rows are remembered: champions and variants of a project
 MAX_TOUCHED = 100_000  # changes that are remembered; who has seen fewer starts anew
 NEVER, ALWAYS = np.inf, -np.inf  # as times: later than any, earlier than any
 _FIRST_CAPACITY = 256
@@ -153,16 +154,12 @@ class Catalogue:
         """Return for each item of a version its row, int32 (n,); -1 for what is no item here."""
         places = self._places.get(ranker.digest)
         if places is None:
+            if len(self._places) >= MAX_VERSIONS:  # the one that was asked for first is retired first
+                del self._places[next(iter(self._places))]
             places = _Places.of(ranker.item_ids)
             self._places[ranker.digest] = places
         places.update(self)
         return places.rows
-
-    def forget_versions(self, digests: Iterable[str]) -> None:
-        """Keep the places of these versions alone: a large version's are large."""
-        wanted = set(digests)
-        for digest in [one for one in self._places if one not in wanted]:
-            self._places.pop(digest, None)
 
 
 @dataclass(slots=True)
