@@ -81,8 +81,9 @@ class Catalogue:
         self._shown: Mask = np.zeros(0, dtype=bool)
         self._shown_until = ALWAYS
         self._places: dict[str, _Places] = {}
-        self._touched: list[int] = []  # rows, in the order of their changes
-        self._forgotten = 0  # how many changes came before those
+        # Rows in the order of their changes, and how many came before those: one value, so that a
+        # reader in the other thread never sees the one without the other.
+        self._log: tuple[list[int], int] = ([], 0)
         self.property_names: set[str] = set()
 
     def __len__(self) -> int:
@@ -105,10 +106,10 @@ class Catalogue:
             else:
                 self.rows[place] = row
             self.property_names.update(row.properties)
-            self._touched.append(place)
-        if len(self._touched) > 2 * MAX_TOUCHED:
-            self._forgotten += len(self._touched) - MAX_TOUCHED
-            self._touched = self._touched[-MAX_TOUCHED:]
+            self._log[0].append(place)
+        touched, forgotten = self._log
+        if len(touched) > 2 * MAX_TOUCHED:
+            self._log = (touched[-MAX_TOUCHED:], forgotten + len(touched) - MAX_TOUCHED)
         self.change = change
         self._shown_until = ALWAYS  # the next request asks anew
 
@@ -140,7 +141,7 @@ class Catalogue:
 
     def touched_since(self, seen: int) -> tuple[Sequence[int], int]:
         """Return the rows that changed after so many changes, and how many there were by now."""
-        touched, forgotten = self._touched, self._forgotten
+        touched, forgotten = self._log
         total = forgotten + len(touched)
         if seen < forgotten:
             return range(len(self.rows)), total
