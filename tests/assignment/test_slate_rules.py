@@ -109,6 +109,15 @@ def test_a_filter_follows_the_items(filters):
     assert matching(filters, {"colour": "red"}) == ["sandal"]
 
 
+def test_a_filter_that_nobody_used_for_many_changes_is_right(filters, monkeypatch):
+    monkeypatch.setattr("inference.serving.catalogue.MAX_TOUCHED", 3)
+    assert matching(filters, {"stock": 19}) == []
+    for n in range(20):
+        filters.catalogue.apply([CatalogueRow("boot", properties={"stock": n})], n + 2)
+    assert matching(filters, {"stock": 19}) == ["boot"]
+    assert matching(filters, {"stock": 3}) == []
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, "a", "b", "10", ""])
 )
