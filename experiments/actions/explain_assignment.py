@@ -17,7 +17,7 @@ from experiments.assignment.qa_links import QaLink, write_link
 from experiments.ingest.past_exposures import PAST_EXPOSURES
 from experiments.models import Experiment, Exposure, Unit
 from experiments.rules.project_flags import read_project_flags
-from experiments.rules.row_isolation import RowReader
+from experiments.rules.row_isolation import RowReader, isolate_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +91,7 @@ def _all_of(flags: ProjectFlags) -> dict[int, RunningExperiment]:
 def _read_rules(project_id: int, unit_id: str) -> tuple[ProjectFlags, dict[int, PastExposure]]:
     """Return the project's flags, and what the unit met in each of its running experiments."""
     with connect(_address()) as connection:
+        isolate_values(connection)  # rows of every project are read: a malformed one is its own trouble
         flags = read_project_flags(connection, RowReader(), {}).get(project_id, NO_FLAGS)
         ids = list(_all_of(flags))
         exposures = {

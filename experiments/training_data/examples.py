@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from inference.models import Surface
     from inference.training.snapshot import Examples
 
+# The slate of a piece of feedback, by its key whatever the planner knows of the tables: OFFSET 0 keeps
+# the surface's condition outside, by which all of its slates would be read for each piece.
+_SLATE_OF_FEEDBACK = """LATERAL (
+            SELECT slate.* FROM experiments_slate AS slate
+            WHERE slate.recommendation_id = feedback.recommendation_id
+                AND slate.project_id = feedback.project_id
+            OFFSET 0) AS slate"""
 # Of one answer the correction comes before the thumb, and of two the later: DISTINCT ON keeps one.
 # In the end by time and id: training on the same rows in another order would give another model.
 _EXAMPLES = f"""
@@ -32,10 +39,8 @@ _EXAMPLES = f"""
             coalesce(slate.context -> 'features', '{{}}'),
             CASE feedback.kind WHEN 'correction' THEN feedback.text ELSE slate.slots -> 0 ->> 0 END,
             feedback.received_at, feedback.feedback_id, feedback.trusted, feedback.reviewed_by <> ''
-        FROM experiments_slate AS slate JOIN experiments_feedback AS feedback
-            ON feedback.project_id = slate.project_id
-            AND feedback.recommendation_id = slate.recommendation_id
-        WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s
+        FROM experiments_feedback AS feedback CROSS JOIN {_SLATE_OF_FEEDBACK}
+        WHERE feedback.project_id = %(project)s AND slate.surface_id = %(surface)s
             AND slate.context ? 'text' AND slate.trainable AND feedback.trainable
             AND {counts_now("feedback")}
             AND (feedback.kind = 'correction' OR (feedback.kind = 'thumb' AND feedback.value > 0))
@@ -64,8 +69,7 @@ _LABELS = f"""
     SELECT DISTINCT label, true FROM inference_example WHERE surface_id = %(surface)s
     UNION
     SELECT DISTINCT feedback.text, feedback.reviewed_by = '' FROM experiments_feedback AS feedback
-        JOIN experiments_slate AS slate ON slate.recommendation_id = feedback.recommendation_id
-            AND slate.project_id = feedback.project_id
+        CROSS JOIN {_SLATE_OF_FEEDBACK}
     WHERE feedback.project_id = %(project)s AND slate.surface_id = %(surface)s
         AND feedback.kind = 'correction' AND feedback.item_id = ''
         AND {counts_now("feedback")} AND (feedback.trusted OR feedback.reviewed_by <> '')"""

@@ -78,7 +78,7 @@ def test_a_step_tells_its_users_and_the_time_that_is_left():
 def test_the_demonstrations_programme_is_one_that_a_surface_takes(shop):
     changes = autopilot_programme(shop.metric)
     change_programme(surface=shop.surface, changes=changes, by="a test")
-    steps = plan_ramp(programme_of(shop.surface))
+    steps = plan_ramp(programme_of(shop.surface), tests=5)
     assert [step["allocation"] for step in steps] == [2 * step["share"] for step in RAMP]
 
 

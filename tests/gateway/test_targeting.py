@@ -6,6 +6,7 @@ import time
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from experiments.actions.define_experiment import (
     CannotDefineError,
@@ -177,6 +178,20 @@ def test_a_unit_is_told_what_it_is_in_and_why(lane, shop, page):
         "/v1/units/assignments", {"unit_id": "u1", "context": {"country": "DE"}}, shop.secret
     ).json()
     assert {row["experiment"]: row["variant"] for row in answer}["button"] in {"control", "treatment"}
+
+
+def test_what_is_malformed_in_another_project_hides_nothing(lane, shop, page):
+    builders.experiment(shop, page)
+    stranger = builders.make_project()
+    SavedGroup.objects.create(project=stranger, key="deep", values=["u"])
+    deep = '{"a": ' * 2000 + "1" + "}" * 2000
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE experiments_savedgroup SET condition = %s WHERE project_id = %s",
+            [deep, stranger.pk],
+        )
+    (row,) = assignments_of(shop.project.pk, "u1", {})
+    assert row.experiment == "button"
 
 
 def test_conditions_are_refused_when_saved(lane, shop, page):
