@@ -217,10 +217,10 @@ class AutopilotReplay(Replay):
             return
         with suppress(ReplayError):
             wait_until(
-                lambda: gain_of(holdback).interval is not None, "the interval", seconds=WAIT_SECONDS
+                lambda: gain_of(holdback).status != "unknown", "the interval", seconds=WAIT_SECONDS
             )
         gain = gain_of(holdback)
-        if gain.interval is None:
+        if gain.status == "unknown":
             result.missing.append("the holdback should have an interval")
             return
         line = f"Holdback {holdback.key}: {_gain_words(gain)}; it stays open."
