@@ -125,6 +125,9 @@ def measure_at_rate(
 
         async def one(due: float) -> None:
             reader, writer = await idle.get()
+            if reader.at_eof():  # idle for longer than a server keeps a connection
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(make())
             head = await reader.readuntil(b"\r\n\r\n")
             at = head.lower().find(b"content-length:")
