@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from experiments.assignment.conditions import compile_condition
+from experiments.assignment.comparisons import LIST_OPERATORS
+from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column, reader_of
 from inference.serving.catalogue import STANDARD_FIELDS
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from inference.serving.catalogue import Catalogue, Mask
 
 MAX_FILTER_BYTES = 8192
+MAX_NAME, MAX_NAMES = 100, 500  # of properties, where a wrong one is compared with them
 MAX_FILTERS = 512  # remembered per catalogue
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "$lt": np.less,
@@ -54,6 +56,33 @@ class _Left:
 _LEFT_OUT = _Left()
 
 
+def check_condition(condition: Any, field: str) -> None:
+    """Refuse a filter that no request could follow.
+
+    Raises:
+        RuleError: it is no condition, or a value of the request is named by no text.
+    """
+    _compile(_sampled(condition, field), field)
+
+
+def _compile(condition: Any, field: str) -> None:
+    try:
+        compile_condition(condition)
+    except ConditionError as error:
+        raise RuleError(field, f"{field}: {error}") from error
+
+
+def _sampled(value: Any, field: str, operator: str = "") -> Any:
+    """Return a condition with a value of the right kind in each place of the request's."""
+    if isinstance(value, dict):
+        if "$context" in value:
+            if len(value) > 1 or not isinstance(value["$context"], str):
+                raise RuleError(field, f"{field}: $context must name one value of the context.")
+            return [] if operator in LIST_OPERATORS else "x"
+        return {key: _sampled(one, field, key) for key, one in value.items()}
+    return [_sampled(one, field) for one in value] if isinstance(value, list) else value
+
+
 class Filters:
     """The columns of one catalogue, and the filters that were asked for lately.
 
@@ -75,14 +104,18 @@ class Filters:
         A property that no item has is missing everywhere: a stored filter outlives its items.
 
         Args:
-            condition: the filter, which `compile_condition` takes.
+            condition: the filter, which `check_condition` takes.
             context: the request's.
+
+        Raises:
+            RuleError: a value of the context is of a kind that its place does not take.
         """
         self._follow()
         condition = _fill(condition, context)
         key = orjson.dumps(condition)
         mask = self._masks.get(key)
         if mask is None or len(mask) != len(self.catalogue):
+            _compile(condition, "context")  # what the request put in may be of another kind
             mask = self._all_of(condition)
             if len(self._masks) >= MAX_FILTERS:
                 self._masks.pop(next(iter(self._masks)))
@@ -93,7 +126,7 @@ class Filters:
         """Refuse a filter that finds nothing because of what it says.
 
         Args:
-            condition: the filter, which `compile_condition` takes.
+            condition: the filter, which `check_condition` takes.
             context: the request's.
             field: its name in messages.
 
@@ -105,6 +138,7 @@ class Filters:
         key = orjson.dumps(condition)
         if key in self._checked:
             return
+        _compile(condition, "context")
         self._require(condition, field)
         if len(self._checked) >= MAX_FILTERS:
             self._checked.clear()
@@ -148,8 +182,10 @@ class Filters:
         known = self.catalogue.property_names | set(STANDARD_FIELDS)
         if name in known:
             return
-        near = difflib.get_close_matches(name, sorted(known), n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known are {sorted(known)[:20]}."
+        name = name[:MAX_NAME]  # it is compared letter by letter, within the event loop
+        names = sorted(known)[:MAX_NAMES]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known are {names[:20]}."
         raise RuleError(field, f"{field}: no item has a property '{name[:80]}'. {hint}")
 
     def _all_of(self, condition: Mapping[str, Any]) -> Mask:

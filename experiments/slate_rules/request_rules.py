@@ -182,5 +182,7 @@ def bind_rules(
     for condition in rules.filters:
         held = filters.mask(condition, context)
         mask = mask[: len(held)] & held[: len(mask)]
+    for condition in (*rules.buried, *(boost.filter for boost in rules.boosts)):
+        filters.mask(condition, context)  # here, where a context that does not fit is refused
     allowed = Eligible(filters.catalogue, mask, bool(rules.filters))
     return RequestRules(rules, filters, context, exclude, allowed)

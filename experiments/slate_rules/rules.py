@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.assignment.conditions import ConditionError, compile_condition
-from experiments.slate_rules.filters import MAX_FILTER_BYTES, RuleError
+from experiments.slate_rules.filters import MAX_FILTER_BYTES, RuleError, check_condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,10 +157,7 @@ def _filters(value: Any, name: str) -> tuple[Mapping[str, Any], ...]:
     size = len(orjson.dumps(value))
     if size > MAX_FILTER_BYTES:
         raise RuleError(name, f"{name} == {size} bytes, must be at most {MAX_FILTER_BYTES}.")
-    try:
-        compile_condition(value)
-    except ConditionError as error:
-        raise RuleError(name, f"{name}: {error}") from error
+    check_condition(value, name)
     return (value,)
 
 

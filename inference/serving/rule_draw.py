@@ -97,9 +97,6 @@ class DrawnSlot:
     propensity: float
 
 
-NO_SLOT_RULES = SlotRules()
-
-
 def rerank(order: Indices, rules: SlotRules) -> Indices:
     """Return the candidates best first, after boosts and what is buried.
 

@@ -302,6 +302,8 @@ def test_a_request_rules_its_slate(lane, shop):
     budget = {"price": {"$lte": {"$context": "budget"}}}
     assert names(ask(lane, shop, filter=budget, context={"budget": 20})) == ["i0", "i1", "i2"]
     assert len(names(ask(lane, shop, filter=budget))) == 10
+    brand = {"brand": {"$context": "brand"}}
+    assert names(ask(lane, shop, k=2, filter=brand, context={"brand": "Zeta"})) == ["i1", "i3"]
     assert names(ask(lane, shop, k=3, boost=[{"filter": bags, "by": 100}])) == ["i6", "i7", "i8"]
     assert names(ask(lane, shop, k=2, bury={"labels": "shoes"})) == ["i6", "i7"]
     assert names(ask(lane, shop, k=4, caps={"brand": 1})) == ["i0", "i1"]
@@ -342,6 +344,9 @@ def test_a_surface_rules_its_slates_with_the_request(lane, shop):
         ({"caps": {"brand": 0}}, "caps.brand", "must be in [1, 100]"),
         ({"diversity": {"by": "labels", "strength": 2}}, "diversity.strength", "must be in [0, 1]"),
         ({"freshness": {}}, "freshness.half_life_days", "== None"),
+        ({"filter": {"brand": {"$context": ["x"]}}}, "filter", "$context must name one value"),
+        ({"filter": {"brand": {"$in": {"$context": "b"}}}, "context": {"b": 1}}, "context", "list"),
+        ({"filter": {"brand": {"$regex": {"$context": "b"}}}, "context": {"b": "("}}, "context", "RE2"),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(lane, shop, body, field, message):

@@ -37,8 +37,8 @@ class CatalogueReader:
         if self._connection is not None:
             shut_down(self._connection)
 
-    def read(self, catalogues: dict[int, Catalogue], *, everything: bool) -> bool:
-        """Bring catalogues up to date; blocks. Returns whether anything was new.
+    def read(self, catalogues: dict[int, Catalogue], *, everything: bool) -> None:
+        """Bring catalogues up to date; blocks.
 
         Args:
             catalogues: by project; what is new is added.
@@ -52,7 +52,7 @@ class CatalogueReader:
         try:
             # One snapshot: what is claimed to be read is what the numbers of that moment count.
             with self._connection.transaction():
-                return _read(self._connection, catalogues, everything=everything)
+                _read(self._connection, catalogues, everything=everything)
         except psycopg.Error:
             self.close()
             raise
@@ -74,7 +74,7 @@ def _connect(url: str) -> psycopg.Connection:
 
 def _read(
     connection: psycopg.Connection, catalogues: dict[int, Catalogue], *, everything: bool
-) -> bool:
+) -> None:
     numbers: dict[int, int] = dict(connection.execute(_NUMBERS).fetchall())
     for project in catalogues.keys() - numbers.keys():  # its project was deleted
         del catalogues[project]
@@ -85,8 +85,7 @@ def _read(
         for project, rows in by_project.items():
             catalogues[project] = Catalogue()
             catalogues[project].apply(rows, numbers.get(project, 0))
-        return True
-    moved = False
+        return
     for project, number in numbers.items():
         catalogue = catalogues.get(project)
         if catalogue is not None and number == catalogue.change:
@@ -98,8 +97,6 @@ def _read(
             seen = catalogue.change
         catalogue.apply([row for _, row in _fetch(connection, _CHANGED, [project, seen])], number)
         catalogues[project] = catalogue
-        moved = True
-    return moved
 
 
 def _fetch(

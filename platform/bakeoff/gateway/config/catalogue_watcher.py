@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -50,15 +49,9 @@ class CatalogueWatcher:
         self._catalogues: dict[int, Catalogue] = {}
         self._filters: dict[int, Filters] = {}
         self._loaded = False
-        self._read_at = 0.0
         self._changed = asyncio.Event()
         self._tried = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
-
-    @property
-    def age_seconds(self) -> float:
-        """Seconds since the catalogues were read."""
-        return time.monotonic() - self._read_at
 
     def of(self, project: int) -> Catalogue:
         """Return a project's catalogue; an empty one when it has none."""
@@ -119,6 +112,6 @@ class CatalogueWatcher:
                 self._reader.hang_up()
             try:
                 await reading
-                self._loaded, self._read_at = True, time.monotonic()
+                self._loaded = True
             except psycopg.Error as error:
                 logger.warning("catalogues are not read, the last ones serve on: %s", error)
