@@ -123,9 +123,10 @@ def _feedback(*, trusted: bool) -> str:
     FROM experiments_feedback AS f WHERE {counts_now("f", later=later)})"""
 
 
-# Kinds of fallback: the model failed; and a list that is the version's own, for a newcomer.
+# Kinds of fallback: the model failed; and a list that is the version's own, for a newcomer or an item
+# that it has not learnt.
 ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable')"
-OWN_LISTS = "('nearline', 'default_list')"
+OWN_LISTS = "('nearline', 'default_list', 'similar_by_group', 'similar_by_labels', 'unknown_item')"
 
 
 def _slate_fact(name: str, value: str = "NULL", *, where: str = "true", item: str = "") -> str:

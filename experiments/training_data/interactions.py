@@ -60,7 +60,8 @@ _PLACES = """
         AND slate.exploration > 0 AND slot.position <= %(limit)s
     GROUP BY 1, 2"""
 MAX_POSITIONS = 50
-# The latest answers that exploration drew, with what became of each slot.
+# The latest answers that exploration drew, with what became of each slot. Those that went by one item
+# are no answers to the unit's history, by which a challenger is asked.
 _ANSWERS = f"""
     SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(event.item_id, event.name, event.value)), '[]')
@@ -72,6 +73,7 @@ _ANSWERS = f"""
     FROM experiments_slate AS slate
     WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
         AND slate.trainable AND slate.exploration > 0 AND slate.model_version_id IS NOT NULL
+        AND NOT slate.context ? '$similar_to'
         AND NOT {is_excluded("slate")}
     ORDER BY slate.served_at DESC, slate.recommendation_id LIMIT %(limit)s"""
 MAX_ANSWERS = 20_000

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.serving.artifact import Indices
-    from inference.serving.ranker import Ranker
+    from inference.serving.ranker import ItemRanker
 
     Mask = NDArray[np.bool_]
 
@@ -151,7 +151,7 @@ class Catalogue:
         """Return the row of an item, or None when the catalogue has never held it."""
         return self._row_of.get(item_id)
 
-    def places_of(self, ranker: Ranker) -> Indices:
+    def places_of(self, ranker: ItemRanker) -> Indices:
         """Return for each item of a version its row, int32 (n,); -1 for what is no item here."""
         places = self._places.get(ranker.digest)
         if places is None:

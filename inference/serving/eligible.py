@@ -12,7 +12,7 @@ from inference.serving.catalogue import NO_ITEMS, Catalogue
 if TYPE_CHECKING:
     from inference.serving.artifact import Indices
     from inference.serving.catalogue import Mask
-    from inference.serving.ranker import Ranker
+    from inference.serving.ranker import ItemRanker
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Eligible:
         row = self.catalogue.find(item_id)
         return not self.is_filtered if row is None else row < len(self.mask) and bool(self.mask[row])
 
-    def keep(self, ranker: Ranker, items: Indices) -> Indices:
+    def keep(self, ranker: ItemRanker, items: Indices) -> Indices:
         """Return those of a version's items that may be shown, in their order."""
         # Nearly every project without a catalogue: nothing to look up.
         if not len(self.mask) and not self.is_filtered:
@@ -43,12 +43,12 @@ class Eligible:
         shown: Indices = items[self._of(ranker, items)]
         return shown
 
-    def all_of(self, ranker: Ranker) -> Indices:
+    def all_of(self, ranker: ItemRanker) -> Indices:
         """Return every item of a version that may be shown."""
         every = np.arange(len(ranker.item_ids), dtype=np.int32)
         return self.keep(ranker, every)
 
-    def _of(self, ranker: Ranker, items: Indices) -> Mask:
+    def _of(self, ranker: ItemRanker, items: Indices) -> Mask:
         rows = self.catalogue.places_of(ranker)[items]
         # A row that came after the mask was made is no row of it.
         known = (rows >= 0) & (rows < len(self.mask))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from inference.serving.artifact import Floats, Indices
-    from inference.serving.ranker import Ranker
+    from inference.serving.ranker import ItemRanker
 
 CHOICE = 5  # candidates a slot: of fewer, a slate is no choice any more
 MAX_SCORED = 20_000  # items that one request scores
@@ -70,6 +70,10 @@ class SlateRequest:
         temperature: of the draw.
         eligible: which items may be shown to anybody now, and by the request's filter.
         rules: say what holds within the slate; None where nothing does.
+        nearline_reason: of the fallback when candidates are made in the request; None where none can
+            be precomputed.
+        default_reason: of the fallback when the version's default list stands in; None where that is
+            what the request asks for.
     """
 
     k: int
@@ -82,6 +86,8 @@ class SlateRequest:
     temperature: float
     eligible: Eligible = EVERYTHING
     rules: CandidateRules | None = None
+    nearline_reason: str | None = "nearline"
+    default_reason: str | None = "default_list"
 
     def may_show(self, item_id: str) -> bool:
         """Whether one item may be shown."""
@@ -131,7 +137,7 @@ class Candidates:
 
 
 def serve(
-    ranker: Ranker | None, request: SlateRequest, *, rng: Generator, no_model_reason: str
+    ranker: ItemRanker | None, request: SlateRequest, *, rng: Generator, no_model_reason: str
 ) -> ServedSlate:
     """Answer a request.
 
@@ -152,7 +158,7 @@ def serve(
 
 
 def fill_slate(
-    ranker: Ranker, request: SlateRequest, candidates: Candidates, scores: Floats, *, rng: Generator
+    ranker: ItemRanker, request: SlateRequest, candidates: Candidates, scores: Floats, *, rng: Generator
 ) -> ServedSlate:
     """Draw a slate from scored candidates.
 
@@ -183,7 +189,7 @@ def fill_slate(
 
 
 def _fill_at_once(
-    ranker: Ranker,
+    ranker: ItemRanker,
     request: SlateRequest,
     items: Indices,
     scores: Floats,
@@ -233,7 +239,7 @@ def _fill_by_rules(
     ]
 
 
-def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
+def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
     """Return the candidates after all filters, the unit's history, and the reason of a fallback."""
     recent = ranker.indices_of(request.recent)
     fallback = None
@@ -242,10 +248,11 @@ def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     elif request.precomputed is not None:
         items = np.frombuffer(request.precomputed, dtype=np.int32)
     elif recent and ranker.reads_history:
-        items, fallback = ranker.nearline(recent, request.max_candidates), "nearline"
+        items = ranker.nearline(recent, request.max_candidates)
+        fallback = request.nearline_reason
     else:
         items = request.eligible.keep(ranker, ranker.default_order)[: request.max_candidates]
-        fallback = None if ranker.is_remote else "default_list"
+        fallback = None if ranker.is_remote else request.default_reason
     # What a request names is ranked even if the unit liked it already.
     banned = set(ranker.indices_of(request.exclude))
     if request.only is None:
@@ -264,11 +271,11 @@ def find_candidates(ranker: Ranker, request: SlateRequest) -> Candidates:
     return Candidates(eligible, recent, fallback)
 
 
-def _enough(request: SlateRequest, ranker: Ranker) -> int:
+def _enough(request: SlateRequest, ranker: ItemRanker) -> int:
     return min(CHOICE * request.k, len(ranker.item_ids))
 
 
-def _widen(ranker: Ranker, request: SlateRequest) -> Indices:
+def _widen(ranker: ItemRanker, request: SlateRequest) -> Indices:
     """Return all items that may be shown, as many as a request can score."""
     every = request.eligible.all_of(ranker)
     return every[: request.max_candidates if ranker.is_remote else MAX_SCORED]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -11,10 +11,50 @@ from inference.serving.artifact import Floats, Indices, check_artifact, form_of,
 from inference.serving.scorers import CandidateOrder, load_scorer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 FULL_SCAN_LIMIT = 20_000  # above it a request scores the default list instead of every item
+
+
+class ItemRanker(Protocol):
+    """What the fallback ladder needs of items and their order."""
+
+    @property
+    def digest(self) -> str:
+        """Names the items: the same name, the same items in the same places."""
+
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """The items, n of them."""
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """The place of each item, by its id."""
+
+    @property
+    def default_order(self) -> Indices:
+        """What is served to a unit of whom nothing is known, best first, (m,)."""
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether a unit's recent items change the scores."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether something else scores the candidates."""
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Return the scores (m,) of items for a unit with this history, newest first."""
+
+    def indices_of(self, item_ids: Iterable[str]) -> list[int]:
+        """Return the places of the items that are known, in order."""
+
+    def vectors_of(self, items: Indices) -> Floats:
+        """Return vectors of items, (m, d), of any length; of width 0 where there are none."""
+
+    def nearline(self, recent: Sequence[int], limit: int) -> Indices:
+        """Return the best items for a unit without precomputed candidates."""
 
 
 class Ranker:

@@ -76,6 +76,22 @@ def make_version(
     )
 
 
+def make_learnt_version(surface: Surface, liked: list[list[int]], *, algorithm="item-knn", **fields):
+    """Fit an algorithm on which of the project's items each unit liked, by their place."""
+    items = list(surface.project.items.order_by("id").values_list("item_id", flat=True))
+    data = TrainingData(items, None, [np.array(one, dtype=np.int64) for one in liked])
+    draft = RECOMMENDERS[algorithm].fit(data, FitOptions(params=fields.pop("params", {})))
+    return ModelVersion.objects.create(
+        surface=surface,
+        algorithm=algorithm,
+        number=surface.versions.filter(algorithm=algorithm).count() + 1,
+        alias=fields.pop("alias", "challenger"),
+        artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
+        gate={"passed": True, "rows": {}},
+        **fields,
+    )
+
+
 @dataclass
 class Shop:
     project: Project

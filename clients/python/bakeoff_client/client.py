@@ -43,6 +43,15 @@ class Client:
         """
         return self.post("/v1/recommend", {"surface": surface, "unit_id": unit_id, **fields})
 
+    def similar(self, surface: str, item_id: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for a slate of items that are like one item.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        body = {"surface": surface, "item_id": item_id, "unit_id": unit_id, **fields}
+        return self.post("/v1/similar", body)
+
     def compare(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
         """Ask for the slates of control and treatment, on sides that the server draws.
 

@@ -42,7 +42,7 @@ from bakeoff.gateway.slates.probing import probe
 from bakeoff.gateway.slates.recommend import Recommending
 from bakeoff.gateway.slates.recorder import Recorder
 from bakeoff.gateway.slates.remote_scorer import RemoteScorer
-from bakeoff.gateway.slates.requests import ClassifyRequest, RecommendRequest
+from bakeoff.gateway.slates.requests import ClassifyRequest, RecommendRequest, SimilarRequest
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
 from inference.supervision import Supervisor
@@ -126,8 +126,10 @@ class Gateway:
         classify = handler(Classifying(self._remote, self._text_threads))
         compare = CompareHandler(recommending, visitors, recorder)
         ranking, labelling = partial(parse, RecommendRequest), partial(parse, ClassifyRequest)
+        similar = partial(parse, SimilarRequest)
         return [
             Route("POST", "/v1/recommend", recommend.answer, scope=SERVE, body=ranking),
+            Route("POST", "/v1/similar", recommend.answer, scope=SERVE, body=similar),
             Route("POST", "/v1/classify", classify.answer, scope=SERVE, body=labelling),
             Route("POST", "/v1/compare", compare.answer, scope=SERVE, body=ranking),
         ]

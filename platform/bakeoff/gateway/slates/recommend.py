@@ -12,24 +12,25 @@ from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
 from bakeoff.gateway.slates.remote_scorer import RemoteError
+from bakeoff.gateway.slates.requests import RecommendRequest, SimilarRequest
+from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.request_rules import bind_rules
 from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
     from bakeoff.gateway.config.serving_config import SurfaceConfig
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
-    from bakeoff.gateway.slates.requests import RecommendRequest
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
-    from inference.serving.ranker import Ranker
+    from inference.serving.ranker import ItemRanker
 
 RECOMMEND = "recommend"
 
@@ -49,13 +50,55 @@ class Recommending:
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
         surface = visitor.surface
-        state = await self._read_unit(surface, version, visitor.unit)
-        rules = self._bind(request, visitor)
-        slate_request = SlateRequest(
+        ranker: ItemRanker | None = version.ranker if version is not None else None
+        if isinstance(request, SimilarRequest):
+            slate_request, ranker = self._like_an_item(request, visitor, ranker)
+        else:
+            state = await self._read_unit(surface, version, visitor.unit)
+            slate_request = self._slate_request(request, visitor, state, exclude=request.exclude)
+        return KindAnswer(
+            await self._draw(slate_request, visitor, version, ranker),
+            surface.exploration,
+            partial(_shadow_question, visitor, slate_request),
+        )
+
+    def _like_an_item(
+        self, request: SimilarRequest, visitor: Visitor, ranker: ItemRanker | None
+    ) -> tuple[SlateRequest, ItemRanker | None]:
+        """Return a request whose history is one item, or what stands in for it, and who ranks."""
+        filters = self._catalogues.filters_of(visitor.key.project_id)
+        subject = Subject.of(request.item_id, filters)
+        stand_in = stand_in_for(subject, ranker, filters)
+        state = UnitState(recent=stand_in.recent)
+        slate_request = self._slate_request(
+            request, visitor, state, exclude=subject.exclude(request.exclude)
+        )
+        return replace(
+            slate_request,
+            nearline_reason=stand_in.nearline_reason,
+            default_reason=stand_in.default_reason,
+        ), stand_in.ranker
+
+    def _slate_request(
+        self,
+        request: RecommendRequest,
+        visitor: Visitor,
+        state: UnitState,
+        *,
+        exclude: Collection[str],
+    ) -> SlateRequest:
+        """Return what the ladder is asked for.
+
+        Raises:
+            ApiError: 400, a rule of the request cannot be followed.
+        """
+        surface = visitor.surface
+        rules = self._bind(request, visitor, exclude)
+        return SlateRequest(
             k=request.k,
             recent=state.recent,
             precomputed=state.precomputed,
-            exclude=request.exclude,
+            exclude=exclude,
             only=request.candidates,
             static_list=surface.static_list,
             max_candidates=surface.candidates,
@@ -63,13 +106,10 @@ class Recommending:
             eligible=rules.allowed,
             rules=rules if rules.rules.orders else None,
         )
-        return KindAnswer(
-            await self._draw(slate_request, visitor, version),
-            surface.exploration,
-            partial(_shadow_question, visitor, slate_request),
-        )
 
-    def _bind(self, request: RecommendRequest, visitor: Visitor) -> RequestRules:
+    def _bind(
+        self, request: RecommendRequest, visitor: Visitor, exclude: Collection[str]
+    ) -> RequestRules:
         """Return the rules of the surface and the request.
 
         Raises:
@@ -81,13 +121,15 @@ class Recommending:
                 request.rules,
                 self._catalogues.filters_of(visitor.key.project_id),
                 context=visitor.context,
-                exclude=request.exclude,
+                exclude=exclude,
             )
         except RuleError as error:
             raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 
     async def recorded_context(self, request: RecommendRequest) -> dict[str, Any]:
-        """Return what the product said."""
+        """Return what the product said, and what the items are to be like."""
+        if isinstance(request, SimilarRequest):
+            return {**request.context, SIMILAR_TO: request.item_id}
         return request.context
 
     def body(self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
@@ -110,11 +152,15 @@ class Recommending:
         ]
 
     async def _draw(
-        self, request: SlateRequest, visitor: Visitor, version: ServingVersion | None
+        self,
+        request: SlateRequest,
+        visitor: Visitor,
+        version: ServingVersion | None,
+        ranker: ItemRanker | None,
     ) -> ServedSlate:
         if version is None:
             return serve(None, request, rng=self._rng, no_model_reason="no_champion")
-        ranker, model = version.ranker, version.model
+        model = version.model
         if ranker is not None and model is not None and model.remote is not None:
             return await self._draw_remotely(
                 request, visitor, ranker, remote=model.remote, version_id=version.version_id
@@ -125,7 +171,7 @@ class Recommending:
         self,
         request: SlateRequest,
         visitor: Visitor,
-        ranker: Ranker,
+        ranker: ItemRanker,
         *,
         remote: RemoteModel,
         version_id: int,

@@ -139,6 +139,17 @@ class RecommendRequest(SurfaceRequest):
 
 
 @request_type
+class SimilarRequest(RecommendRequest):
+    """The body of /v1/similar.
+
+    Attributes:
+        item_id: what the items are to be like.
+    """
+
+    item_id: str = rule(text())
+
+
+@request_type
 class ClassifyRequest(SurfaceRequest):
     """The body of /v1/classify.
 

@@ -1,0 +1,108 @@
+"""What a slate of `/v1/similar` goes by: one item as the whole history, or what stands in for it.
+
+A recommender that reads histories answers for any item that it has learnt. One that it has not learnt
+is answered for by another variant of the same product, or else by the labels that items share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.serving.ordered_items import OrderedItems
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from experiments.slate_rules.filters import Filters
+    from inference.serving.artifact import Floats
+    from inference.serving.ranker import ItemRanker
+
+SIMILAR_TO = "$similar_to"  # in a slate's context: no product names a value of its own so
+BY_GROUP, BY_LABELS, UNKNOWN = "similar_by_group", "similar_by_labels", "unknown_item"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The item that a slate is to be like.
+
+    Attributes:
+        item_id: its name.
+        variants: other items of the same group.
+        labels: of the item.
+    """
+
+    item_id: str
+    variants: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, item_id: str, filters: Filters) -> Subject:
+        """Look an item up; of one that the catalogue does not hold nothing is known."""
+        catalogue = filters.catalogue
+        row = catalogue.find(item_id)
+        if row is None:
+            return cls(item_id)
+        fields = catalogue.rows[row].fields
+        variants: tuple[str, ...] = ()
+        if "group_id" in fields:
+            rows = np.flatnonzero(filters.mask({"group_id": fields["group_id"]}, {}))
+            variants = tuple(catalogue.rows[one].item_id for one in rows.tolist() if one != row)
+        return cls(item_id, variants, tuple(fields.get("labels", ())))
+
+    def exclude(self, others: Collection[str]) -> Collection[str]:
+        """Return what may not be shown: the item, its variants, and what the request excludes."""
+        return (self.item_id, *self.variants, *others)
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What answers for an item.
+
+    Attributes:
+        ranker: of the version, or its items in the order of shared labels; None for none that works.
+        recent: item ids that stand for a history, newest first.
+        nearline_reason: of the fallback when these are read.
+        default_reason: of the fallback when the default order is all that there is.
+    """
+
+    ranker: ItemRanker | None
+    recent: tuple[str, ...]
+    nearline_reason: str | None = None
+    default_reason: str | None = "default_list"
+
+
+def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) -> StandIn:
+    """Return what a version is to answer by.
+
+    Args:
+        subject: what the items are to be like.
+        ranker: of the version, or None when there is none that works.
+        filters: of the project's catalogue.
+    """
+    recent = (subject.item_id,)
+    if ranker is None or not ranker.reads_history or subject.item_id in ranker.index:
+        return StandIn(ranker, recent)
+    variants = tuple(item_id for item_id in subject.variants if item_id in ranker.index)
+    if variants:
+        return StandIn(ranker, variants, nearline_reason=BY_GROUP)
+    shared = _shared_labels(subject, ranker, filters)
+    if shared is None:
+        return StandIn(ranker, recent, default_reason=UNKNOWN)
+    return StandIn(OrderedItems.of(ranker, shared), recent, default_reason=BY_LABELS)
+
+
+def _shared_labels(subject: Subject, ranker: ItemRanker, filters: Filters) -> Floats | None:
+    """Return how many of the subject's labels each item of the version has; None for none at all."""
+    if not subject.labels:
+        return None
+    masks = [filters.mask({"labels": label}, {}) for label in subject.labels]
+    count = min(map(len, masks))  # a row that came in between is no row of the first ones
+    per_row = np.stack([mask[:count] for mask in masks]).sum(axis=0, dtype=np.float32)
+    rows = filters.catalogue.places_of(ranker)
+    shared = np.zeros(len(rows), dtype=np.float32)
+    known = (rows >= 0) & (rows < count)
+    shared[known] = per_row[rows[known]]
+    return shared if shared.any() else None

@@ -1,0 +1,131 @@
+"""Lists beside the personal one: what is like an item."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.actions.load_catalogue import write_items
+from experiments.actions.start_experiment import start_experiment
+from experiments.models import Exposure, Slate
+from experiments.training_data.interactions import answers_of
+from inference.actions.load_items import ItemDraft
+from tests.support import builders
+
+# Twenty units like even items, twenty like odd ones.
+TASTES = [[n % 2, (n % 2) + 2, (n % 2) + 4, (n % 2) + 6, (n % 2) + 8] for n in range(40)]
+
+
+def ask(lane, shop, path, **body):
+    body = {"surface": "home-feed", "unit_id": "u1", **body}
+    return lane.post(f"/v1/{path}", body, shop.public)
+
+
+def similar(lane, shop, item_id="i2", **body):
+    answer = ask(lane, shop, "similar", item_id=item_id, **body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def names(data):
+    return [item["item_id"] for item in data["items"]]
+
+
+def crown(shop, algorithm, **fields):
+    """Let a version of an algorithm that learnt the two tastes be champion."""
+    shop.surface.versions.champions().update(alias="retired")
+    return builders.make_learnt_version(
+        shop.surface, TASTES, algorithm=algorithm, alias="champion", **fields
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["item-knn", "ease", "als"])
+def test_similar_items_are_what_the_champion_makes_of_one_item(lane, shop, algorithm):
+    params = {"factors": 8} if algorithm == "als" else {}
+    crown(shop, algorithm, params=params)
+    lane.refresh()
+    data = similar(lane, shop, k=4, context={"country": "DE"})
+    assert set(names(data)) == {"i0", "i4", "i6", "i8"}
+    assert (data["model"], data["fallback"]) == (f"{algorithm}@1", None)
+    slate = Slate.objects.get(recommendation_id=data["recommendation_id"])
+    assert slate.context == {"country": "DE", "$similar_to": "i2"}
+
+
+def test_variants_of_the_item_and_what_a_rule_forbids_are_left_out(lane, shop):
+    crown(shop, "item-knn")
+    write_items(
+        project_id=shop.project.pk,
+        items=[
+            ItemDraft("i2", group_id="shirt"),
+            ItemDraft("i4", group_id="shirt"),
+            ItemDraft("i6", price=5.0),
+            ItemDraft("i0", price=50.0),
+        ],
+    )
+    lane.refresh()
+    assert set(names(similar(lane, shop, k=3))) == {"i0", "i6", "i8"}
+    assert names(similar(lane, shop, k=3, filter={"price": {"$lt": 10}})) == ["i6"]
+    assert set(names(similar(lane, shop, k=2, exclude=["i8"]))) == {"i0", "i6"}
+
+
+def test_an_item_that_was_not_learnt_goes_by_its_variant_or_its_labels(lane, shop):
+    crown(shop, "item-knn")
+    write_items(
+        project_id=shop.project.pk,
+        items=[
+            ItemDraft("i3", group_id="boots", labels=["shoes", "winter"]),
+            ItemDraft("i9", labels=["shoes"]),
+            ItemDraft("new-boots", group_id="boots"),
+            ItemDraft("new-shoes", labels=["shoes", "winter"]),
+            ItemDraft("new-hat", labels=["hats"]),
+        ],
+    )
+    lane.refresh()
+    boots = similar(lane, shop, "new-boots", k=4)
+    assert (set(names(boots)), boots["fallback"]) == ({"i1", "i5", "i7", "i9"}, "similar_by_group")
+    shoes = similar(lane, shop, "new-shoes", k=3)
+    assert (names(shoes)[:2], shoes["fallback"]) == (["i3", "i9"], "similar_by_labels")
+    assert [item["score"] for item in shoes["items"]] == [2.0, 1.0, 0.0]
+    for unknown in ("new-hat", "nobody-knows"):
+        data = similar(lane, shop, unknown, k=3)
+        assert (len(data["items"]), data["fallback"]) == (3, "unknown_item")
+
+
+def test_a_version_that_reads_no_history_says_that_it_answers_by_its_own_order(lane, shop):
+    data = similar(lane, shop, k=3)
+    assert (names(data), data["fallback"]) == (["i0", "i1", "i3"], "default_list")
+
+
+def test_a_surface_of_similar_items_has_experiments(lane, shop):
+    experiment = shop.define(crown(shop, "item-knn"))
+    start_experiment(experiment=experiment, by="a test")
+    lane.refresh()
+    variants = {similar(lane, shop, unit_id=f"u{n}")["variant"] for n in range(20)}
+    assert variants == {"control", "treatment"}
+    assert Exposure.objects.filter(experiment=experiment).count() == 20
+
+
+def test_slates_of_similar_items_do_not_judge_personal_lists(lane, shop):
+    shop.surface.exploration = 0.5
+    shop.surface.save()
+    crown(shop, "item-knn")
+    lane.refresh()
+    similar(lane, shop)
+    ask(lane, shop, "recommend")
+    answers = answers_of(shop.surface)
+    assert len(answers.unit_ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "item_id"),
+        ({"item_id": ""}, "item_id"),
+        ({"item_id": 7}, "item_id"),
+        ({"item_id": "i" * 201}, "item_id"),
+        ({"item_id": "i1", "k": 101}, "k"),
+        ({"item_id": "i1", "filter": {"colour": "red"}}, "filter"),
+    ],
+)
+def test_a_refusal_of_similar_names_the_field(lane, shop, body, field):
+    answer = ask(lane, shop, "similar", **body)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
