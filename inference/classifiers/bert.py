@@ -68,7 +68,8 @@ class Bert:
         # torch enters the training subprocess alone, when it gets here.
         import torch  # noqa: PLC0415
 
-        from inference.encoders.text_encoder import TextEncoder, pick_device  # noqa: PLC0415
+        from inference.encoders.device import pick_device  # noqa: PLC0415
+        from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415
         from inference.training.tune import Schedule, add_adapters, merge_adapters, tune  # noqa: PLC0415
 
         params = read_params(BertParams, options.params)
@@ -89,14 +90,15 @@ class Bert:
         add_adapters(encoder, schedule)
         loss_of = _loss(encoder, head, features, data, params)
         tune(encoder, head, schedule, loss_of, options)
-        merge_adapters(encoder, schedule)
+        ranks = merge_adapters(encoder, schedule)
+        about = about_labels(self.name, asdict(params), data, table, options.seed)
         return ArtifactDraft(
             form=ENCODER,
             arrays={
                 "weights": head.weight.detach().cpu().numpy().T.copy(),
                 "offset": head.bias.detach().cpu().numpy().copy(),
             },
-            about=about_labels(self.name, asdict(params), data, table, options.seed),
+            about={**about, "ranks": ranks} if ranks else about,
             files=encoder.files(),
         )
 

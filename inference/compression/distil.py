@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from inference.encoders.text_encoder import TextEncoder, pick_device
+from inference.encoders.device import pick_device
+from inference.encoders.text_encoder import TextEncoder
 from inference.training.tune import Schedule, tune
 
 if TYPE_CHECKING:

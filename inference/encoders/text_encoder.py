@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from inference.encoders.device import pick_device, training_precision
 from inference.encoders.onnx_export import Pooled, export_onnx
 from inference.serving.onnx_text import MAX_TOKENS, pack
 
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 TOKENS_PER_BATCH = 2048  # padding included; more gains nothing on a core and takes memory
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device: for "auto" a GPU when there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def limit_threads() -> None:
@@ -74,8 +68,9 @@ class TextEncoder:
     def forward(self, tokens: Sequence[list[int]]) -> torch.Tensor:
         """Return vectors (b, width), with gradients."""
         padded = self.tokenizer.pad({"input_ids": list(tokens)}, return_tensors="pt").to(self.device)
-        vectors: torch.Tensor = self._pooled(padded["input_ids"], padded["attention_mask"])
-        return vectors
+        with training_precision(self.device):
+            vectors: torch.Tensor = self._pooled(padded["input_ids"], padded["attention_mask"])
+        return vectors.float()
 
     def encode(
         self, texts: Sequence[str], *, progress: Callable[[int], None] = lambda _count: None
@@ -106,6 +101,7 @@ class TextEncoder:
             export_onnx(model, folder / "encoder.onnx")
             model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
+            self.replace(model)  # back to its device
             names = (
                 "encoder.onnx",
                 "config.json",

@@ -19,6 +19,8 @@ from inference.recommenders.two_tower import TwoTower
 from inference.serving.scorers import draft_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from inference.encoders.text_encoder import TextEncoder
@@ -87,7 +89,8 @@ class _Texts:
 
 
 def _prepare(data: TrainingData, options: FitOptions, name: str) -> tuple[Any, _Texts, TunedParams]:
-    from inference.encoders.text_encoder import TextEncoder, pick_device  # noqa: PLC0415  torch
+    from inference.encoders.device import pick_device  # noqa: PLC0415
+    from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415  torch
 
     if data.item_texts is None:
         raise ValueError(f"item_texts == None, must be given to '{name}'.")
@@ -101,6 +104,13 @@ def _pairs(data: TrainingData, params: TunedParams) -> _Pairs:
     if not units:
         raise ValueError("units with two liked items == 0, must be at least 1.")
     return _Pairs(units, params)
+
+
+def _about(
+    name: str, params: TunedParams, options: FitOptions, ranks: Mapping[str, int]
+) -> dict[str, Any]:
+    about = {"algorithm": name, "params": asdict(params), "seed": options.seed}
+    return {**about, "ranks": dict(ranks)} if ranks else about
 
 
 class TunedTwoTower:
@@ -130,15 +140,17 @@ class TunedTwoTower:
         def loss_of(rng: np.random.Generator) -> Any:
             histories, targets = pairs.draw(rng)
             units = torch.nn.functional.normalize(texts.vectors(histories).mean(1), dim=1)
-            logits = units @ texts.vectors(targets).T / TEMPERATURE - often[targets]
+            wanted = torch.from_numpy(targets).to(encoder.device)
+            logits = units @ texts.vectors(targets).T / TEMPERATURE - often[wanted]
             # Another pair with the same target is no negative for this one.
-            same = torch.from_numpy(targets[:, None] == targets[None]).to(logits.device)
-            logits = logits.masked_fill(same & ~torch.eye(len(targets), dtype=torch.bool), -1e4)
-            return torch.nn.functional.cross_entropy(logits, torch.arange(len(targets)))
+            own = torch.eye(len(wanted), dtype=torch.bool, device=encoder.device)
+            logits = logits.masked_fill((wanted[:, None] == wanted[None]) & ~own, -1e4)
+            places = torch.arange(len(wanted), device=encoder.device)
+            return torch.nn.functional.cross_entropy(logits, places)
 
         encoder_options = replace(options, report=lambda share, line: options.report(0.7 * share, line))
         tune(encoder, torch.nn.Identity(), schedule, loss_of, encoder_options)
-        merge_adapters(encoder, schedule)
+        ranks = merge_adapters(encoder, schedule)
         vectors = encoder.encode(list(data.item_texts or []))
         folder = options.checkpoint / "heads" if options.checkpoint is not None else None
         heads = replace(
@@ -148,8 +160,7 @@ class TunedTwoTower:
             report=lambda share, line: options.report(0.7 + 0.3 * share, line),
         )
         draft = TwoTower().fit(replace(data, item_vectors=vectors), heads)
-        about = {"algorithm": self.name, "params": asdict(params), "seed": options.seed}
-        return replace(draft, about=about)
+        return replace(draft, about=_about(self.name, params, options, ranks))
 
 
 class BertItems:
@@ -183,15 +194,16 @@ class BertItems:
         def loss_of(rng: np.random.Generator) -> Any:
             histories, targets = pairs.draw(rng)
             logits = head(texts.vectors(histories).mean(1))
-            return torch.nn.functional.cross_entropy(logits, torch.from_numpy(targets))
+            wanted = torch.from_numpy(targets).to(encoder.device)
+            return torch.nn.functional.cross_entropy(logits, wanted)
 
         tune(encoder, head, schedule, loss_of, options)
-        merge_adapters(encoder, schedule)
+        ranks = merge_adapters(encoder, schedule)
         return draft_vectors(
             item_ids=data.item_ids,
             item_vectors=head.weight.detach().cpu().numpy().copy(),
             context_vectors=encoder.encode(list(data.item_texts or [])),
             bias=head.bias.detach().cpu().numpy().copy(),
             default_order=default_order(data.popularity, limit=len(data.item_ids)),
-            about={"algorithm": self.name, "params": asdict(params), "seed": options.seed},
+            about=_about(self.name, params, options, ranks),
         )

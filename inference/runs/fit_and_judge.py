@@ -75,7 +75,11 @@ def fit_and_judge(
         serving,
         run.gate_rule,
         random_seed=plan.seed,
-        about={"checks": checks, **ranking_views(run, seeds[0], champion)},
+        about={
+            "checks": checks,
+            **ranking_views(run, seeds[0], champion),
+            "ranks": dict(draft.about.get("ranks", {})),
+        },
     )
     _require_finite(recipes)
     gate = _refuse_lower_value(recipes, seeds[0].off_policy)

@@ -29,6 +29,7 @@ def label_views(
         "learning": _learning(run, judged),
         "prior": {"accuracy": prior.mean("accuracy")},
         "notes": _notes(run, judged, draft),
+        "ranks": dict(draft.about.get("ranks", {})),
     }
 
 

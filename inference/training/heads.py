@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from inference.encoders.text_encoder import pick_device
+from inference.encoders.device import pick_device
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 
 if TYPE_CHECKING:

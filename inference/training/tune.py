@@ -29,6 +29,7 @@ CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS") or 20)
 CURVE_POINTS = 200  # as many as the chart of a run's page can show
 MAX_GRADIENT_NORM = 1.0
 METHODS = ("full", "lora", "adalora")
+IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # peft's names for what AdaLoRA keeps by parameter
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,37 @@ def add_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
     encoder.replace(get_peft_model(encoder.model, config))
 
 
-def merge_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
-    """Add what adapters have learnt to the weights, so that the plain transformer is left."""
-    if schedule.method != "full":
-        encoder.replace(encoder.model.merge_and_unload())
+def merge_adapters(encoder: TextEncoder, schedule: Schedule) -> dict[str, int]:
+    """Add what adapters have learnt to the weights, so that the plain transformer is left.
+
+    Returns:
+        The rank that AdaLoRA left to each adapted layer, by the layer's name; nothing for others.
+    """
+    if schedule.method == "full":
+        return {}
+    # LoRA's configuration has a pattern too: a person's, of ranks by name. It is not used here.
+    pattern = encoder.model.peft_config["default"].rank_pattern if schedule.method == "adalora" else {}
+    encoder.replace(encoder.model.merge_and_unload())
+    return {
+        name.removeprefix("base_model.model.").split(".lora_E")[0]: sum(triplets)
+        for name, triplets in sorted((pattern or {}).items())
+    }
+
+
+def orthogonality(model: torch.nn.Module) -> torch.Tensor:
+    """Return how far AdaLoRA's factors are from orthogonal: the mean of ‖A Aᵀ − I‖ and ‖Bᵀ B − I‖.
+
+    The update of a layer is B diag(E) A, and ranks are taken away by E's entries: only of orthogonal
+    factors is such an entry a singular value (Zhang et al. 2023, equation 4). Frobenius norms, as peft
+    computes them; peft adds the term only to a `loss` among the model's own outputs, which an encoder
+    has none of.
+    """
+    gaps = []
+    for name, factor in model.named_parameters():
+        if "lora_A" in name or "lora_B" in name:
+            gram = factor @ factor.T if "lora_A" in name else factor.T @ factor
+            gaps.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=gram.device)))
+    return torch.stack(gaps).mean()
 
 
 def tune(
@@ -155,39 +183,48 @@ class _Optimisation:
             [{"params": of_encoder, "lr": self._peaks[0]}, {"params": of_head, "lr": self._peaks[1]}],
             weight_decay=schedule.decay,
         )
-        base = getattr(encoder.model, "base_model", None)
-        self._allocator = getattr(base, "rankallocator", None)  # AdaLoRA alone has one
+        self._adalora: Any = None
+        if schedule.method == "adalora":
+            self._adalora = encoder.model.peft_config["default"]
+            self._allocator = encoder.model.base_model.rankallocator
 
     def step(
         self, step: int, loss_of: Callable[[np.random.Generator], torch.Tensor], seed: int
     ) -> float:
-        """Take one step; return its loss."""
+        """Take one step; return its loss, without the penalty of AdaLoRA's factors."""
         # For the dropout. The factor, a prime, keeps the steps of two seeds apart.
         torch.manual_seed(seed * 1_000_003 + step)
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * self._schedule.factor(step)
         loss = loss_of(np.random.default_rng((seed, step)))
         self._optimiser.zero_grad()
-        loss.backward()
+        self._penalised(loss).backward()
         # One odd batch must not throw a pre-trained encoder off.
         torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
         self._optimiser.step()
-        if self._allocator is not None:
+        if self._adalora is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._encoder.model.base_model.update_and_allocate(step)
         return loss.item()
 
+    def _penalised(self, loss: torch.Tensor) -> torch.Tensor:
+        if self._adalora is None:
+            return loss
+        return loss + self._adalora.orth_reg_weight * orthogonality(self._encoder.model)
+
     def save(self, options: FitOptions, done: int) -> None:
         """Write a checkpoint after `done` steps."""
         extra = {}
-        if self._allocator is not None:
-            # What AdaLoRA weighs its ranks by; its masks are zeros in the weights themselves.
+        if self._adalora is not None:
+            # What AdaLoRA weighs its ranks by, and the ranks: the last steps mask by them.
             extra = {
                 f"{kind}|{name}": value
-                for kind in ("ipt", "exp_avg_ipt", "exp_avg_unc")
+                for kind in IMPORTANCE
                 for name, value in getattr(self._allocator, kind).items()
             }
+            pattern = self._adalora.rank_pattern or {}
+            extra |= {f"ranks|{name}": torch.tensor(kept) for name, kept in pattern.items()}
         save_checkpoint(options.checkpoint, done, self._trained, self._optimiser, extra)
 
     def resume(self, options: FitOptions) -> int:
@@ -201,5 +238,11 @@ class _Optimisation:
         checkpoint.restore(self._optimiser)
         for key, value in checkpoint.part("extra").items():
             kind, name = key.split("|", 1)
-            getattr(self._allocator, kind)[name] = value
+            if kind == "ranks":
+                self._adalora.rank_pattern = {
+                    **(self._adalora.rank_pattern or {}),
+                    name: value.tolist(),
+                }
+            else:
+                getattr(self._allocator, kind)[name] = value.to(self._encoder.device)
         return checkpoint.step

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -87,7 +86,6 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
             artifacts=settings.BAKEOFF.artifacts,
             checkpoints=checkpoints_of(run),
             encoder=encoder.path,
-            device=os.environ.get("BAKEOFF_DEVICE") or "auto",
         ),
         served=_served(champion, classifies=classifies) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,

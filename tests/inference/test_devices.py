@@ -1,0 +1,133 @@
+"""Every training path keeps to its device: each runs whole on one that is not the CPU."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inference.classifiers import CLASSIFIERS, LabelledData
+from inference.compression import COMPRESSIONS
+from inference.encoders.device import pick_device, training_precision
+from inference.options import FitOptions
+from inference.recommenders import RECOMMENDERS
+from inference.training.data import TrainingData
+from tests.support.learning import ITEMS, PER_GROUP
+from tests.support.other_device import MixedDevicesError, OneDevice
+from tests.support.tiny_bert import WORDS
+
+STEPS = {"steps": 10, "batch": 4, "history": 2, "rank": 2}
+BRIEF = {"epochs": 0.1, "batch": 4}
+LABELS = LabelledData(
+    [f"{word} {other}" for word in WORDS for other in WORDS[:4]],
+    [{"amount": float(n)} for n in range(4 * len(WORDS))],
+    np.arange(4 * len(WORDS)) % 3,
+    ["a", "b", "c"],
+)
+
+
+def behaviour() -> TrainingData:
+    rng = np.random.default_rng(0)
+    texts = [f"{WORDS[n // PER_GROUP]} {n}" for n in range(len(ITEMS))]
+    liked = [rng.permutation(len(ITEMS))[:6] for _ in range(30)]
+    return TrainingData(
+        ITEMS, rng.normal(size=(len(ITEMS), 8)).astype(np.float32), liked, item_texts=texts
+    )
+
+
+def fit_recommender(name, params):
+    return lambda options: RECOMMENDERS[name].fit(behaviour(), replace(options, params=params))
+
+
+def fit_classifier(name, params):
+    return lambda options: CLASSIFIERS[name].fit(LABELS, replace(options, params=params))
+
+
+def shrink(how, size):
+    def fit(options):
+        parent = CLASSIFIERS["frozen-head"].fit(LABELS, replace(options, device="cpu"))
+        return COMPRESSIONS[how](parent, LABELS.texts[:20], size, options)
+
+    return fit
+
+
+PATHS = {
+    "two-tower": fit_recommender("two-tower", {"epochs": 2, "hidden": 8, "width": 4}),
+    "tuned-two-tower by lora": fit_recommender(
+        "tuned-two-tower", {**STEPS, "steps": 2, "method": "lora"}
+    ),
+    "tuned-two-tower by adalora": fit_recommender("tuned-two-tower", {**STEPS, "method": "adalora"}),
+    "bert over items": fit_recommender("bert", {**STEPS, "steps": 2, "method": "full"}),
+    "bert over labels": fit_classifier("bert", {**BRIEF, "class_weight": "balanced"}),
+    "frozen-head": fit_classifier("frozen-head", {}),
+    "distil": shrink("distil", 1),
+    "prune": shrink("prune", 1),
+}
+
+
+WITHOUT_TORCH = {
+    *("popularity", "item-knn", "ease", "als", "frozen-text", "tfidf"),
+    *("endpoint", "python", "int8", "project"),
+}
+RESUMED = ("two-tower", "tuned-two-tower by adalora")
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+@pytest.mark.parametrize("path", PATHS)
+def test_a_training_path_keeps_to_its_device(tmp_path, tiny_bert, path):
+    options = FitOptions(device="meta", encoder=str(tiny_bert), checkpoint=tmp_path / "checkpoint")
+    with OneDevice() as check:
+        draft = PATHS[path](options)
+        if path in RESUMED:  # from the last checkpoint: what it holds goes to the device too
+            draft = PATHS[path](options)
+    assert check.operations > 100
+    assert draft.arrays
+    assert all(isinstance(array, np.ndarray) for array in draft.arrays.values())
+
+
+def test_what_trains_in_torch_is_among_the_paths():
+    names = {*RECOMMENDERS, *CLASSIFIERS, *COMPRESSIONS} - WITHOUT_TORCH
+    assert names == {path.split()[0] for path in PATHS}
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda there, here: there @ here,
+        lambda there, here: there.masked_fill(here > 0, 0.0),
+        lambda there, here: torch.nn.functional.cross_entropy(there, here[0].long()),
+        lambda there, here: here[there[0].long()],
+    ],
+)
+def test_the_check_refuses_what_a_gpu_refuses(mix):
+    with OneDevice(), pytest.raises(MixedDevicesError):
+        mix(torch.ones(3, 3, device="meta"), torch.ones(3, 3))
+
+
+def test_the_device_is_chosen_in_one_place(monkeypatch):
+    monkeypatch.delenv("BAKEOFF_DEVICE", raising=False)
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    assert pick_device("auto").type == automatic
+    monkeypatch.setenv("BAKEOFF_DEVICE", "meta")
+    assert pick_device("auto").type == "meta"
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="device == 'gpu', must be"):
+        pick_device("gpu")
+    if automatic == "cpu":
+        with pytest.raises(ValueError, match="torch sees no GPU here"):
+            pick_device("cuda")
+
+
+def test_half_precision_is_for_training_on_a_gpu():
+    with training_precision(torch.device("cpu")):
+        assert not torch.is_autocast_enabled("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that there is no GPU here
+        there = training_precision(torch.device("cuda"))
+    assert isinstance(there, torch.autocast)
+    assert there.fast_dtype == torch.bfloat16
+    with torch.inference_mode():  # what only reads computes as serving does
+        assert not isinstance(training_precision(torch.device("cuda")), torch.autocast)
