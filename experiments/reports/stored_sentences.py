@@ -430,6 +430,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("%(name)s is %(value)s; it must be at least %(minimum)s"),
     ),
     (
+        "{name} == {value}, must be at most {maximum} or {limit} times the champion's {other}: it is "
+        "at least {low} times",
+        gettext_noop(
+            "%(name)s is %(value)s; it must be at most %(maximum)s or %(limit)s times the champion's "
+            "%(other)s, and is at least %(low)s times that"
+        ),
+    ),
+    (
         "{name} == {value}, must be at most {maximum}",
         gettext_noop("%(name)s is %(value)s; it must be at most %(maximum)s"),
     ),

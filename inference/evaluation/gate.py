@@ -34,6 +34,7 @@ class GateRule:
         guardrail_margin: as a share of the champion's value.
         least_coverage: share of the champion's coverage that must be kept.
         most_latency_ms: of answering one request, 95th percentile.
+        max_latency_ratio: as many times the champion's latency may be above `most_latency_ms`.
         most_bytes: size of the artifact.
     """
 
@@ -44,6 +45,7 @@ class GateRule:
     guardrail_margin: float = 0.1
     least_coverage: float = 0.5
     most_latency_ms: float = 10.0
+    max_latency_ratio: float = 1.5
     most_bytes: int = 2 * 2**30
 
     @classmethod
@@ -68,11 +70,33 @@ class GateRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LatencyRatio:
+    """An artifact's latency beside the champion's, measured in turn.
+
+    Attributes:
+        champion_p95_ms: the champion's 95th percentile.
+        ratio: how many times as long the challenger's is.
+        interval: 95 % of the ratio.
+    """
+
+    champion_p95_ms: float
+    ratio: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
-    """What serving the exported artifact costs."""
+    """What serving the exported artifact costs.
+
+    Attributes:
+        latency_p95_ms: of one answer.
+        bytes: of the artifact.
+        beside: its latency beside the champion's; None where there is none that answers here.
+    """
 
     latency_p95_ms: float
     bytes: int
+    beside: LatencyRatio | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +185,11 @@ def judge(
     if rival is not None:
         reasons = _reasons(rival, seeds, rows, rule) + reasons
     rows["latency_p95_ms"] = {"challenger": serving.latency_p95_ms}
+    if serving.beside is not None:
+        rows["latency_p95_ms"]["champion"] = serving.beside.champion_p95_ms
+        # Not `interval`, which is of a difference.
+        rows["latency_p95_ms"]["ratio"] = serving.beside.ratio
+        rows["latency_p95_ms"]["ratio_interval"] = [float(end) for end in serving.beside.interval]
     rows["bytes"] = {"challenger": serving.bytes}
     return GateResult(
         passed=not reasons,
@@ -236,12 +265,25 @@ def _reasons(
 
 def cost_reasons(serving: Serving, rule: GateRule) -> list[str]:
     """Return why an artifact costs too much to serve; empty when it does not."""
-    reasons = []
-    if serving.latency_p95_ms > rule.most_latency_ms:
-        reasons.append(
-            f"latency p95 == {serving.latency_p95_ms:.2f} ms, must be at most "
-            f"{rule.most_latency_ms:g} ms"
-        )
+    reasons = _latency_reasons(serving, rule)
     if serving.bytes > rule.most_bytes:
         reasons.append(f"size == {serving.bytes} bytes, must be at most {rule.most_bytes}")
     return reasons
+
+
+def _latency_reasons(serving: Serving, rule: GateRule) -> list[str]:
+    """Refuse what is slow, unless the champion is as slow here: a busy worker slows both alike."""
+    if serving.latency_p95_ms <= rule.most_latency_ms:
+        return []
+    reason = (
+        f"latency p95 == {serving.latency_p95_ms:.2f} ms, must be at most {rule.most_latency_ms:g} ms"
+    )
+    if serving.beside is None:
+        return [reason]
+    low = serving.beside.interval[0]
+    if low <= rule.max_latency_ratio:
+        return []
+    return [
+        f"{reason} or {rule.max_latency_ratio:g} times the champion's "
+        f"{serving.beside.champion_p95_ms:.2f} ms: it is at least {low:.2f} times"
+    ]

@@ -6,17 +6,17 @@ measured in turn, so that what else the machine does hits both. What is not fast
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inference.compression import COMPRESSIONS
-from inference.evaluation.gate import Rival, Serving, judge
+from inference.evaluation.gate import Rival, judge
 from inference.evaluation.labelling import score_labels
 from inference.evaluation.ranking import score_rankings
 from inference.options import FitOptions
+from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunResult
 from inference.serving.artifact import artifact_bytes, load_draft, save_artifact
 from inference.serving.model_worker import open_worker_model
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from inference.evaluation.gate import GateResult
     from inference.evaluation.scores import Scores
+    from inference.runs.latency import Latencies
     from inference.runs.outcome import RunPlan, RunProgress
     from inference.serving.artifact import ArtifactDraft
 
@@ -62,19 +63,6 @@ class _JudgedArtifact:
     answer: Callable[[int], object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Latencies:
-    """Milliseconds of the parent's and the child's answers, measured in turn."""
-
-    before: list[float]
-    after: list[float]
-
-    @property
-    def speed_up(self) -> float:
-        """How many times as fast the child is, by medians."""
-        return float(np.median(self.before) / np.median(self.after))
-
-
 def compress_and_judge(
     plan: RunPlan,
     parent: Parent,
@@ -99,16 +87,16 @@ def compress_and_judge(
     digest = save_artifact(root, draft)
     progress.report(0.9, f"comparing with {parent.label}")
     before, after = (_judge(root, name, rows, plan) for name in (parent.digest, digest))
-    latencies = _time_in_turn(before, after)
+    repeats = RANKINGS_AT_ONCE if isinstance(rows, Likes) else 1
+    latencies = time_in_turn(TIMED, after.answer, before.answer, repeats=repeats)
     gate = judge(
         Rival(parent.label, before.scores),
         [after.scores],
-        Serving(latency_p95_ms=float(np.quantile(latencies.after, 0.95)), bytes=after.size),
+        latencies.serving(after.size),
         plan.rule,
         random_seed=plan.seed,
         about={"compression": _compression_view(how, before, after, latencies)},
     )
-    gate.rows["latency_p95_ms"]["champion"] = float(np.quantile(latencies.before, 0.95))
     gate.rows["bytes"]["champion"] = before.size
     return RunResult(artifact_sha256=digest, gate=_refuse_slow(gate, latencies.speed_up))
 
@@ -136,7 +124,7 @@ def _compress(
 
 
 def _compression_view(
-    how: tuple[str, int], before: _JudgedArtifact, after: _JudgedArtifact, latencies: _Latencies
+    how: tuple[str, int], before: _JudgedArtifact, after: _JudgedArtifact, latencies: Latencies
 ) -> dict[str, Any]:
     return {
         "how": how[0],
@@ -144,8 +132,8 @@ def _compression_view(
         "speed_up": latencies.speed_up,
         "bytes_before": before.size,
         "bytes_after": after.size,
-        "median_ms_before": float(np.median(latencies.before)),
-        "median_ms_after": float(np.median(latencies.after)),
+        "median_ms_before": float(np.median(latencies.other)),
+        "median_ms_after": float(np.median(latencies.ours)),
     }
 
 
@@ -196,19 +184,8 @@ def _judge_rankings(root: Path, digest: str, rows: Likes, plan: RunPlan) -> _Jud
 
     def answer(n: int) -> object:
         history = past[n % len(past)][::-1][:HISTORY]
-        return [ranker.score(candidates, history) for _ in range(RANKINGS_AT_ONCE)]
+        return ranker.score(candidates, history)
 
     wanted = [split.later[i] for i in judged]
     scores = score_rankings(ranked, wanted, k=plan.rule.k, items=len(ranker.item_ids))
     return _JudgedArtifact(scores, artifact_bytes(root, digest), answer)
-
-
-def _time_in_turn(before: _JudgedArtifact, after: _JudgedArtifact) -> _Latencies:
-    """Let both answer in turn, so that what else the machine does slows both alike."""
-    latencies = _Latencies([], [])
-    for n in range(TIMED):
-        for artifact, times in ((before, latencies.before), (after, latencies.after)):
-            start = time.perf_counter()
-            artifact.answer(n)
-            times.append((time.perf_counter() - start) * 1000)
-    return latencies

@@ -5,27 +5,29 @@ What is judged has learnt from the earlier likes alone; what is exported has lea
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.evaluation.gate import Rival, Serving, judge
+from inference.evaluation.gate import Rival, judge
+from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
 from inference.runs.ranking_leaks import check_ranking_leaks
 from inference.runs.ranking_run import Catalogue, RankingRun
 from inference.runs.ranking_views import notes_on_ranking_data, ranking_views
 from inference.runs.refits import add_refit, compare_rankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
-from inference.serving.artifact import artifact_bytes, save_artifact
+from inference.serving.artifact import ArtifactError, artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
 from inference.serving.ranker import Ranker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from inference.evaluation.gate import GateResult
+    from inference.evaluation.gate import GateResult, Serving
     from inference.runs.off_policy_view import Log
     from inference.runs.rankings import JudgedRankings
     from inference.runs.serving_checks import Finding
@@ -160,19 +162,33 @@ def _refuse_lower_value(gate: GateResult, value: Mapping[str, Any] | None) -> Ga
 
 
 def _measure_serving(run: RankingRun, digest: str) -> Serving:
-    """Time what a request does: score candidates for one unit."""
-    root = run.plan.place.artifacts
+    """Time what a request does, score candidates for one unit, in turn with what serves now."""
+    root, served = run.plan.place.artifacts, run.plan.served
+    other = None
+    if served is not None and not run.is_remote:  # a remote model has a deadline, whoever else serves
+        with contextlib.suppress(ArtifactError, OSError, ValueError):
+            other = _request_of(run, served.digest)
+    requests = min(TIMED_UNITS, len(run.judged))
+    return time_in_turn(requests, _request_of(run, digest), other).serving(artifact_bytes(root, digest))
+
+
+def _request_of(run: RankingRun, digest: str) -> Callable[[int], object]:
+    """Return what answers the n-th judged unit's request by an artifact.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    root, split = run.plan.place.artifacts, run.split
     ranker = Ranker(root, digest)
     model = open_worker_model(root, digest) if ranker.is_remote else None
     candidates = ranker.default_order[:TIMED_CANDIDATES]
     names = [ranker.item_ids[i] for i in candidates]
-    times = []
-    for i in run.judged[:TIMED_UNITS]:
-        history = run.split.past[i].items[::-1][:TIMED_HISTORY].tolist()
-        start = time.perf_counter()
+
+    def answer(n: int) -> object:
+        unit = run.judged[n]
+        recent = [split.item_ids[i] for i in split.past[unit].items[::-1][:TIMED_HISTORY]]
         if model is None:
-            ranker.score(candidates, history)
-        else:
-            model.rank(f"unit-{i}", [ranker.item_ids[j] for j in history], names, {})
-        times.append((time.perf_counter() - start) * 1000)
-    return Serving(latency_p95_ms=float(np.quantile(times, 0.95)), bytes=artifact_bytes(root, digest))
+            return ranker.score(candidates, ranker.indices_of(recent))
+        return model.rank(f"unit-{unit}", recent, names, {})
+
+    return answer

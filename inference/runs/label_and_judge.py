@@ -6,25 +6,31 @@ where a second fit is cheap, and is one of the judged fits where it is dear.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.evaluation.gate import Rival, Serving, judge
+from inference.evaluation.gate import Rival, judge
 from inference.evaluation.labelling import score_labels
 from inference.runs.label_checks import check_labels_preserved
 from inference.runs.label_leaks import check_label_leaks
 from inference.runs.label_run import JudgedLabels, LabelRun
 from inference.runs.label_views import label_views
+from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunPlan, RunProgress, RunResult
 from inference.runs.refits import add_refit, compare_labels
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
-from inference.serving.artifact import artifact_bytes, save_artifact
+from inference.serving.artifact import ArtifactError, artifact_bytes, save_artifact
 from inference.serving.model_worker import open_worker_model
+from inference.serving.models import ENDPOINT, PYTHON
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inference.evaluation.gate import Serving
     from inference.evaluation.scores import Scores
     from inference.runs.serving_checks import Finding
     from inference.serving.artifact import ArtifactDraft
@@ -129,12 +135,23 @@ def _findings(
 
 
 def _measure_serving(run: LabelRun, digest: str) -> Serving:
-    """Time what a request does: label one text."""
-    root, held_out = run.plan.place.artifacts, run.held_out
-    classifier = open_worker_model(root, digest)
-    times = []
-    for text, features in list(zip(held_out.texts, held_out.features, strict=True))[:TIMED_TEXTS]:
-        start = time.perf_counter()
-        classifier.probabilities([text], [features])
-        times.append((time.perf_counter() - start) * 1000)
-    return Serving(latency_p95_ms=float(np.quantile(times, 0.95)), bytes=artifact_bytes(root, digest))
+    """Time what a request does, label one text, in turn with what serves now."""
+    root, served = run.plan.place.artifacts, run.plan.served
+    other = None
+    # A custom model answers elsewhere: its time is not this machine's.
+    if served is not None and not {served.algorithm, run.plan.recipe.algorithm} & {ENDPOINT, PYTHON}:
+        with contextlib.suppress(ArtifactError, OSError, ValueError):
+            other = _request_of(run, served.digest)
+    requests = min(TIMED_TEXTS, len(run.held_out.texts))
+    return time_in_turn(requests, _request_of(run, digest), other).serving(artifact_bytes(root, digest))
+
+
+def _request_of(run: LabelRun, digest: str) -> Callable[[int], object]:
+    """Return what labels the n-th held-out text by an artifact.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    classifier = open_worker_model(run.plan.place.artifacts, digest)
+    data = run.held_out
+    return lambda n: classifier.probabilities([data.texts[n]], [data.features[n]])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from inference.compression.project_vectors import project_vectors
-from inference.evaluation.gate import GateResult, GateRule, Rival, Serving, judge
+from inference.evaluation.gate import GateResult, GateRule, LatencyRatio, Rival, Serving, judge
 from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
+from inference.runs.latency import TIMES, Latencies, time_in_turn
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Workplace
 from inference.training.data import TrainingData
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
@@ -182,6 +183,13 @@ CHEAP = Serving(latency_p95_ms=0.1, bytes=1000)
         (scores(0.2), CHEAP, GateRule(), "ndcg may be as low as"),
         (scores(0.5, coverage=0.1), CHEAP, GateRule(), "coverage == 0.100"),
         (scores(0.5), Serving(11.0, 1000), GateRule(), "latency p95 == 11.00 ms"),
+        (
+            scores(0.5),
+            Serving(11.0, 1000, LatencyRatio(5.0, 2.2, (1.6, 2.9))),
+            GateRule(),
+            "latency p95 == 11.00 ms, must be at most 10 ms or 1.5 times the champion's 5.00 ms: it is at "
+            "least 1.60 times",
+        ),
         (scores(0.5), Serving(0.1, 10**12), GateRule(), "size == 1000000000000 bytes"),
     ],
 )
@@ -189,6 +197,47 @@ def test_the_gate_says_why_it_refuses(challenger, serving, rule, reason):
     result = judge(Rival("popularity@1", scores(0.5)), [challenger], serving, rule, random_seed=0)
     assert not result.passed
     assert any(reason in text for text in result.reasons)
+
+
+@pytest.mark.parametrize(
+    ("latency", "beside"),
+    [
+        (40.0, LatencyRatio(38.0, 1.05, (0.9, 1.3))),  # a busy worker slows both
+        (40.0, LatencyRatio(20.0, 2.0, (1.4, 3.0))),  # not shown to be slower than allowed
+        (9.0, LatencyRatio(0.1, 90.0, (80.0, 100.0))),  # much slower, and fast enough
+    ],
+)
+def test_what_is_slow_beside_a_champion_that_is_as_slow_passes(latency, beside):
+    serving = Serving(latency, 1000, beside)
+    result = judge(
+        Rival("popularity@1", scores(0.5)), [scores(0.5)], serving, GateRule(), random_seed=0
+    )
+    assert result.passed, result.reasons
+    assert result.rows["latency_p95_ms"]["champion"] == beside.champion_p95_ms
+    assert result.rows["latency_p95_ms"]["ratio_interval"] == list(beside.interval)
+
+
+def test_latencies_are_measured_in_turn():
+    asked = []
+    latencies = time_in_turn(
+        4, lambda n: asked.append(("ours", n)), lambda n: asked.append(("other", n))
+    )
+    assert sorted(asked) == sorted(TIMES * [(who, n) for who in ("ours", "other") for n in range(4)])
+    for first, second in zip(asked[::2], asked[1::2], strict=True):
+        assert first[1] == second[1]
+        assert first[0] != second[0]
+    assert len(latencies.ours) == len(latencies.other) == 4
+    assert time_in_turn(2, lambda _n: None).serving(10).beside is None
+
+
+def test_a_ratio_has_an_interval_over_requests():
+    rng = np.random.default_rng(0)
+    shared = rng.gamma(4, size=200)  # what a request costs both
+    ratio = Latencies(2 * shared * rng.uniform(0.95, 1.05, 200), shared).ratio
+    low, high = ratio.interval
+    assert low < 2 < high
+    assert low == pytest.approx(2, rel=0.1)
+    assert high == pytest.approx(2, rel=0.1)
 
 
 def test_the_gate_lets_an_equal_pass_and_does_not_call_it_better():
