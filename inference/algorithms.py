@@ -1,5 +1,7 @@
 """The one list of what can be trained: our recommenders and classifiers, and those of packages.
 
+`auto` is none of them: a run of it fits a portfolio of recommenders and goes on with the best.
+
 An installed package registers a class under the entry point group `bakeoff.recommenders` or
 `bakeoff.classifiers`; it implements the protocol of that name and exports to a form that serving knows.
 """
@@ -7,12 +9,16 @@ An installed package registers a class under the entry point group `bakeoff.reco
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from inference.classifiers import CLASSIFIERS
+from inference.options import read_params
 from inference.recommenders import RECOMMENDERS
+from inference.recommenders.blend import Blend
+from inference.serving.models import ENDPOINT, PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +27,54 @@ if TYPE_CHECKING:
     from inference.recommenders import Recommender
 
 logger = logging.getLogger(__name__)
+AUTO = "auto"
+# Cheap ones first: what they leave of the run's time is the dearer ones'.
+PORTFOLIO = ("popularity", "item-knn", "ease", "als")
+REMOTE = (ENDPOINT, PYTHON)
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """What a run of `auto` tries.
+
+    Attributes:
+        algorithms: in this order; empty: `PORTFOLIO`.
+        budget_seconds: for fitting and judging all of them; each gets an equal share of what is left.
+        blend: whether a blend of the best two is tried too.
+    """
+
+    algorithms: list[str] = field(default_factory=list)
+    budget_seconds: float = 3600.0
+    blend: bool = True
+
+    @classmethod
+    def parse(cls, params: Mapping[str, Any]) -> Portfolio:
+        """Read and check the parameters of a run.
+
+        Raises:
+            ValueError: an unknown parameter or algorithm, or no time.
+        """
+        portfolio = read_params(cls, params)
+        known = sorted(set(recommenders()) - set(REMOTE))
+        for name in portfolio.algorithms:
+            if name not in known:
+                raise ValueError(f"algorithms: '{name}', must be among {known}.")
+        if not portfolio.budget_seconds > 0:
+            raise ValueError(f"budget_seconds == {portfolio.budget_seconds:g}, must be above 0.")
+        return portfolio
+
+    @property
+    def names(self) -> list[str]:
+        """The algorithms, each once."""
+        return list(dict.fromkeys(self.algorithms or PORTFOLIO))
 
 
 @cache  # reading every installed package's metadata takes milliseconds, and a page asks each time
 def recommenders() -> Mapping[str, Recommender]:
     """Return what can be trained to rank items, by name."""
-    return {**RECOMMENDERS, **_of_packages("bakeoff.recommenders")}
+    known = {**RECOMMENDERS, **_of_packages("bakeoff.recommenders")}
+    known[Blend.name] = Blend(known)
+    return known
 
 
 @cache
@@ -40,6 +88,46 @@ def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier]:
     if kind == "recommend":
         return recommenders()
     return classifiers() if kind == "classify" else {}
+
+
+def default_algorithm(kind: str) -> str:
+    """Return what is trained on surfaces of a kind where nobody names anything; empty for flags."""
+    return {"recommend": AUTO, "classify": "tfidf"}.get(kind, "")
+
+
+def trainable(kind: str) -> list[str]:
+    """Return what a run or a schedule may name on surfaces of a kind, `auto` first."""
+    names = sorted(algorithms_of(kind))
+    return [AUTO, *names] if kind == "recommend" else names
+
+
+def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> None:
+    """Check what a run or a schedule names.
+
+    Raises:
+        ValueError: an unknown algorithm, or a portfolio that cannot be tried.
+    """
+    names = trainable(kind)
+    if algorithm not in names:
+        raise ValueError(
+            f"algorithm == '{algorithm}', must be one of {names} on a surface of kind '{kind}'."
+        )
+    if algorithm == AUTO:
+        Portfolio.parse(params)
+
+
+def inputs_of(kind: str, algorithm: str, params: Mapping[str, Any]) -> frozenset[str]:
+    """Return what a run reads besides ids: "vectors" (of items' texts), "texts"; empty if unknown."""
+    algorithms = algorithms_of(kind)
+    names = Portfolio.parse(params).names if algorithm == AUTO else [algorithm]
+    inputs: set[str] = set()
+    for name in names:
+        # A classifier says `reads_encoder`, a recommender `reads`; a compression's name is unknown.
+        one = algorithms.get(name)
+        inputs |= {*getattr(one, "reads", ())}
+        if getattr(one, "reads_encoder", False):
+            inputs.add("encoder")
+    return frozenset(inputs)
 
 
 def _of_packages(group: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from experiments.models import Experiment
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.rules import SlateRules
 from experiments.stats.policy import Policy, PolicyError
-from inference.algorithms import algorithms_of
+from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import announce_change
@@ -215,14 +215,23 @@ def _check(surface: Surface) -> None:
             field="rules",
             code="invalid_rule",
         )
-    algorithms = algorithms_of(surface.kind)
-    if surface.retrain_algorithm and surface.retrain_algorithm not in algorithms:
+    if surface.retrain_algorithm:
+        _check_schedule(surface)
+
+
+def _check_schedule(surface: Surface) -> None:
+    names = trainable(surface.kind)
+    if surface.retrain_algorithm not in names:
         raise CannotChangeSurfaceError(
             f"retrain_algorithm == '{surface.retrain_algorithm}', must be one of "
-            f"{sorted(algorithms)} on a surface of kind '{surface.kind}'.",
+            f"{names} on a surface of kind '{surface.kind}'.",
             field="retrain_algorithm",
             code="unknown_recommender",
         )
+    try:
+        check_trainable(surface.kind, surface.retrain_algorithm, surface.retrain_params)
+    except ValueError as error:
+        raise CannotChangeSurfaceError(f"retrain_params: {error}", field="retrain_params") from error
 
 
 def _check_lists(surface: Surface) -> None:

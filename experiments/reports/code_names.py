@@ -106,6 +106,8 @@ NAMES = {
     "units": gettext_noop("Users"),
     "judged": gettext_noop("Evaluated"),
     "learnt": gettext_noop("Trained on"),
+    "chosen": gettext_noop("Chosen"),
+    "out_of_time": gettext_noop("Out of time"),
     "by_visitors": gettext_noop("From visitors"),
     "likes": gettext_noop("Positive signals"),
     "recorded_live": gettext_noop("Recorded live"),

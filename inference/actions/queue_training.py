@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
-from inference.algorithms import algorithms_of
+from inference.algorithms import check_trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.sending import RUN_TRAINING, send
 from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
@@ -58,7 +58,7 @@ def queue_training(
     Raises:
         CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
     """
-    _check_trainable(surface, algorithm, rows)
+    _check_trainable(surface, algorithm, params or {}, rows)
     run = TrainingRun(
         surface=surface,
         algorithm=algorithm,
@@ -76,13 +76,13 @@ def queue_training(
     return queue_run(run, action="train", subject=f"{algorithm} for {surface}")
 
 
-def _check_trainable(surface: Surface, algorithm: str, rows: Likes | Examples) -> None:
-    algorithms = algorithms_of(surface.kind)
-    if algorithm not in algorithms:
-        raise CannotTrainError(
-            f"algorithm == '{algorithm}', must be one of {sorted(algorithms)} on a surface "
-            f"of kind '{surface.kind}'."
-        )
+def _check_trainable(
+    surface: Surface, algorithm: str, params: Mapping[str, Any], rows: Likes | Examples
+) -> None:
+    try:
+        check_trainable(surface.kind, algorithm, params)
+    except ValueError as error:
+        raise CannotTrainError(str(error)) from error
     if not rows.unit_ids:
         raise CannotTrainError(" ".join([_nothing_to_learn(surface), *rows.notes]))
 

@@ -26,8 +26,20 @@ def register_version(
     encoder_sha256: str,
     gate: dict[str, Any],
     parent: ModelVersion | None = None,
+    algorithm: str | None = None,
+    params: dict[str, Any] | None = None,
 ) -> ModelVersion:
     """Create the version and end the run.
+
+    Args:
+        run_id: the run.
+        lease: that it holds.
+        artifact_sha256: what it has made.
+        encoder_sha256: what that reads texts by; empty when it reads none.
+        gate: the verdict.
+        parent: what was compressed.
+        algorithm: that made it; None: the run's.
+        params: of that algorithm; None: the run's.
 
     Raises:
         LostLeaseError: the lease is not the run's any more.
@@ -37,7 +49,14 @@ def register_version(
         run = TrainingRun.objects.select_for_update().get(pk=run_id)
         if run.lease != lease:
             raise LostLeaseError(f"lease of run {run_id} == {run.lease}, must be {lease}.")
-        version = _create_version(run, artifact_sha256, encoder_sha256, gate, parent)
+        version = ModelVersion(
+            algorithm=algorithm or run.algorithm,
+            artifact_sha256=artifact_sha256,
+            encoder_sha256=encoder_sha256,
+            parent=parent,
+            params=parent.params if parent is not None else (run.params if params is None else params),
+        )
+        _create_version(version, run, gate)
         AliasMove.objects.create(
             version=version,
             after=version.alias,
@@ -49,31 +68,18 @@ def register_version(
     return version
 
 
-def _create_version(
-    run: TrainingRun,
-    artifact_sha256: str,
-    encoder_sha256: str,
-    gate: dict[str, Any],
-    parent: ModelVersion | None,
-) -> ModelVersion:
+def _create_version(version: ModelVersion, run: TrainingRun, gate: dict[str, Any]) -> None:
     # Two runs of one surface end at the same time: the row lock keeps their numbers apart.
     surface = Surface.objects.select_for_update(no_key=True).get(pk=run.surface_id)
-    last = surface.versions.filter(algorithm=run.algorithm).aggregate(last=Max("number"))["last"]
+    last = surface.versions.filter(algorithm=version.algorithm).aggregate(last=Max("number"))["last"]
     alias = ModelVersion.Alias
-    return ModelVersion.objects.create(
-        surface=surface,
-        algorithm=run.algorithm,
-        number=(last or 0) + 1,
-        alias=alias.CHALLENGER if gate["passed"] else alias.REJECTED,
-        parent=parent,
-        artifact_sha256=artifact_sha256,
-        encoder_sha256=encoder_sha256,
-        snapshot=run.snapshot,
-        params=parent.params if parent is not None else run.params,
-        metrics=gate["rows"],
-        gate=gate,
-        code_version=installed_version("bakeoff"),
-    )
+    version.surface = surface
+    version.number = (last or 0) + 1
+    version.alias = alias.CHALLENGER if gate["passed"] else alias.REJECTED
+    version.snapshot = run.snapshot
+    version.metrics, version.gate = gate["rows"], gate
+    version.code_version = installed_version("bakeoff")
+    version.save()
 
 
 def _end_run(run: TrainingRun, version: ModelVersion, gate: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,6 +55,13 @@ def score_rankings(
         per_unit={name: rows[:, i] for i, name in enumerate(METRICS)},
         whole={"coverage": len(shown) / items},
     )
+
+
+def ndcg_of(best: NDArray[Any], liked: NDArray[np.int64], k: int) -> float:
+    """Return the NDCG of one list, with binary gain and the ideal of min(k, liked) hits."""
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    hits = np.isin(best[:k], liked)
+    return float((discount[: len(hits)] * hits).sum() / discount[: min(k, len(liked))].sum())
 
 
 def recall_of_items(

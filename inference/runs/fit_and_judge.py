@@ -6,7 +6,6 @@ What is judged has learnt from the earlier likes alone; what is exported has lea
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from inference.evaluation.gate import Rival, judge
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
+from inference.runs.portfolio import choose_recipe
 from inference.runs.ranking_leaks import check_ranking_leaks
 from inference.runs.ranking_run import Catalogue, RankingRun
 from inference.runs.ranking_views import notes_on_ranking_data, ranking_views
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.snapshot import Likes
 
+CHOOSING = 0.6  # of a run's progress, where it has a portfolio
 TIMED_UNITS = 200  # requests whose latency is measured: enough for a 95th percentile
 TIMED_CANDIDATES = 200  # candidates a request re-ranks, as surfaces do by default
 TIMED_HISTORY = 50  # recent items a request carries
@@ -65,6 +66,11 @@ def fit_and_judge(
         RunError: too little data, or a leak.
     """
     run = RankingRun.of(plan, likes, catalogue, gap_seconds=gap_seconds)
+    tried: dict[str, Any] = {}
+    if plan.portfolio is not None:
+        run, candidates = choose_recipe(run, plan.portfolio, progress.span(0.0, CHOOSING))
+        plan, progress = run.plan, progress.span(CHOOSING, 1.0)
+        tried = {"candidates": candidates}
     checks = check_ranking_leaks(run)
     champion = _judge_champion(run, progress)
     seeds = _judge_seeds(run, log, progress)
@@ -79,6 +85,7 @@ def fit_and_judge(
         random_seed=plan.seed,
         about={
             "checks": checks,
+            **tried,
             **ranking_views(run, seeds[0], champion),
             "ranks": dict(draft.about.get("ranks", {})),
         },
@@ -90,7 +97,7 @@ def fit_and_judge(
     if plan.tested is not None:
         tested = compare_rankings(plan, plan.tested, run, seeds)
         gate = add_refit(gate, recipes, tested, plan.tested, serving)
-    return RunResult(artifact_sha256=digest, gate=gate)
+    return RunResult(artifact_sha256=digest, gate=gate, recipe=run.plan.recipe)
 
 
 def _judge_champion(run: RankingRun, progress: RunProgress) -> JudgedRankings | None:
@@ -113,10 +120,8 @@ def _judge_seeds(run: RankingRun, log: Log | None, progress: RunProgress) -> lis
     seeds = []
     for seed in range(run.algorithm.seeds):
         part = progress.part(seed, run.algorithm.seeds + 1, f"seed {seed}")
-        start = time.perf_counter()
-        draft = run.fit(run.plan.recipe, run.split.past, seed, part)
-        seconds = time.perf_counter() - start
-        seeds.append(run.judge(draft, log=log if seed == 0 else None, fit_seconds=seconds))
+        fit = run.timed_fit(run.plan.recipe, run.split.past, seed, part)
+        seeds.append(run.judge(fit.draft, log=log if seed == 0 else None, fit_seconds=fit.seconds))
     return seeds
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from inference.algorithms import Portfolio
     from inference.evaluation.gate import GateResult, GateRule
     from inference.training.snapshot import Examples, Likes
 
@@ -30,6 +33,16 @@ class Recipe:
     algorithm: str
     params: Mapping[str, Any]
     label: str = ""
+
+    @property
+    def key(self) -> str:
+        """A name that no other algorithm or parameters have."""
+        content = json.dumps(self.params, sort_keys=True).encode()
+        return f"{self.algorithm}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+    def is_as(self, other: Recipe | None) -> bool:
+        """Whether another is the same, whatever version it made."""
+        return other is not None and self.key == other.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class RunPlan:
         place: where it works.
         served: what serves now, or None.
         tested: what a refit is compared with; None when the run is no refit of the champion.
+        portfolio: what is tried before the recipe is known; None where the recipe is what is trained.
         about: what the manifest must say besides: encoder, snapshot.
         seed: of everything random.
     """
@@ -104,6 +118,7 @@ class RunPlan:
     place: Workplace
     served: ServedVersion | None = None
     tested: RefitRival | None = None
+    portfolio: Portfolio | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
@@ -122,7 +137,7 @@ class RunPlan:
             params=recipe.params,
             report=progress.report,
             curve=lambda step, loss: progress.curve("", step, loss),
-            checkpoint=folder and folder / f"{recipe.algorithm}-seed-{seed}-rows-{rows}",
+            checkpoint=folder and folder / f"{recipe.key}-seed-{seed}-rows-{rows}",
             device=self.place.device,
             encoder=self.place.encoder,
         )
@@ -140,6 +155,13 @@ class RunProgress:
     report: Callable[[float, str], None] = lambda _share, _line: None
     curve: Callable[[str, int, float], None] = lambda _fit, _step, _loss: None
 
+    def span(self, start: float, end: float) -> RunProgress:
+        """Return the progress of a stage that takes this part of the whole."""
+        return RunProgress(
+            report=lambda share, line: self.report(start + (end - start) * share, line),
+            curve=self.curve,
+        )
+
     def part(self, index: int, parts: int, name: str) -> RunProgress:
         """Return the progress of one part of the whole, of `parts` equal ones."""
         return RunProgress(
@@ -150,7 +172,8 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The artifact and the gate's verdict on it."""
+    """The artifact, the gate's verdict on it, and what was trained; None: what the run names."""
 
     artifact_sha256: str
     gate: GateResult
+    recipe: Recipe | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from inference.algorithms import recommenders
+from inference.algorithms import REMOTE, recommenders
+from inference.runs.finished_fits import FinishedFit, FinishedFits
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.runs.rankings import JudgedRankings, judge_rankings
-from inference.serving.models import DEADLINE_MS, ENDPOINT, PYTHON
+from inference.serving.models import DEADLINE_MS
 from inference.training.data import TrainingData
 from inference.training.split import SplitData, UnitLikes, split_by_time
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 MIN_JUDGED = 20  # units; fewer cannot tell a model from chance
 MAX_JUDGED_REMOTELY = 300  # units; a remote model takes one request for each
-REMOTE = (ENDPOINT, PYTHON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,24 @@ class RankingRun:
         self, recipe: Recipe, units: Sequence[UnitLikes], seed: int, progress: RunProgress
     ) -> ArtifactDraft:
         """Fit a recipe on some units."""
+        return self.timed_fit(recipe, units, seed, progress).draft
+
+    def timed_fit(
+        self, recipe: Recipe, units: Sequence[UnitLikes], seed: int, progress: RunProgress
+    ) -> FinishedFit:
+        """Fit a recipe on some units, or take the fit that the run has made already."""
         data = self.data(units)
-        options = self.plan.options(recipe, seed, sum(map(len, data.liked)), progress)
-        return recommenders()[recipe.algorithm].fit(data, options)
+        rows = sum(map(len, data.liked))
+        options = self.plan.options(recipe, seed, rows, progress)
+        folder = self.plan.place.checkpoints
+        fits, key = FinishedFits(folder and folder / "fits"), f"{recipe.key}-seed-{seed}-rows-{rows}"
+        finished = fits.find(key)
+        if finished is None:
+            start = time.perf_counter()
+            draft = recommenders()[recipe.algorithm].fit(data, options)
+            finished = FinishedFit(draft, time.perf_counter() - start)
+            fits.keep(key, finished)
+        return finished
 
     def fit_aside(self, units: Sequence[UnitLikes]) -> ArtifactDraft:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""

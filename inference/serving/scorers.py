@@ -1,18 +1,20 @@
-"""How recommenders' artifacts score items: three forms, numpy only.
+"""How recommenders' artifacts score items: four forms, numpy only.
 
 With recent items h, newest first, an item i scores
 
     vectors      s(i) = V[i] · Σⱼ aⱼ C[hⱼ] + b[i],   a = softmax over j of (C[hⱼ] · q + p[j])
     neighbours   s(i) = Σⱼ S[hⱼ, i] + b[i],          S sparse: each item's nearest
     factors      s(i) = Y[i] · x + b[i],             x = (G + α Σⱼ yⱼ yⱼᵀ)⁻¹ (1 + α) Σⱼ yⱼ
+    blend        s(i) = Σₘ wₘ sₘ(i),                 sₘ any of the other forms
 
 The first serves popularity (vectors of width 0), a frozen encoder (q = p = b = 0) and two towers; the
 second item-kNN and EASE; the third implicit ALS, whose units are folded in exactly (Hu, Koren &
-Volinsky 2008, eq. 4, with G = YᵀY + λI).
+Volinsky 2008, eq. 4, with G = YᵀY + λI); the last the best two of a run's candidates.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,12 +22,14 @@ import numpy as np
 from inference.serving.artifact import ArtifactDraft, ArtifactError, Floats, Indices, load_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-VECTORS, NEIGHBOURS, FACTORS = "vectors", "neighbours", "factors"
+    Load = Callable[[str], NDArray[Any]]  # returns an array of the artifact by its name
+
+VECTORS, NEIGHBOURS, FACTORS, BLEND = "vectors", "neighbours", "factors", "blend"
 MAX_HISTORY = 50  # recent items that are read; a request carries no more
 
 
@@ -50,13 +54,13 @@ class Scorer(Protocol):
 class Vectors:
     """Attention over recent items, a dot product, and a bias."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, load: Load) -> None:
         """Map the arrays."""
-        self.item_vectors: Floats = load_array(folder, "item_vectors")
-        self.context_vectors: Floats = load_array(folder, "context_vectors")
-        self.bias: Floats = np.array(load_array(folder, "bias"))
-        self.attention: Floats = np.array(load_array(folder, "attention"))
-        self.recency: Floats = np.array(load_array(folder, "recency"))
+        self.item_vectors: Floats = load("item_vectors")
+        self.context_vectors: Floats = load("context_vectors")
+        self.bias: Floats = np.array(load("bias"))
+        self.attention: Floats = np.array(load("attention"))
+        self.recency: Floats = np.array(load("recency"))
         self.reads_history = self.item_vectors.shape[1] > 0
 
     def unit_vector(self, recent: Sequence[int]) -> Floats:
@@ -86,12 +90,12 @@ class Neighbours:
 
     reads_history = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, load: Load) -> None:
         """Map the arrays of the sparse matrix."""
-        self.starts: NDArray[np.int64] = np.array(load_array(folder, "starts"))
-        self.nearest: Indices = load_array(folder, "nearest")
-        self.weights: Floats = load_array(folder, "weights")
-        self.bias: Floats = np.array(load_array(folder, "bias"))
+        self.starts: NDArray[np.int64] = np.array(load("starts"))
+        self.nearest: Indices = load("nearest")
+        self.weights: Floats = load("weights")
+        self.bias: Floats = np.array(load("bias"))
 
     def _line(self, recent: Sequence[int]) -> Floats:
         spans = [slice(self.starts[j], self.starts[j + 1]) for j in recent[:MAX_HISTORY]]
@@ -117,12 +121,12 @@ class Factors:
 
     reads_history = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, load: Load) -> None:
         """Map the arrays."""
-        self.item_factors: Floats = load_array(folder, "item_factors")
-        self.gram: Floats = np.array(load_array(folder, "gram"))
-        self.alpha = float(load_array(folder, "alpha")[0])
-        self.bias: Floats = np.array(load_array(folder, "bias"))
+        self.item_factors: Floats = load("item_factors")
+        self.gram: Floats = np.array(load("gram"))
+        self.alpha = float(load("alpha")[0])
+        self.bias: Floats = np.array(load("bias"))
 
     def unit_factors(self, recent: Sequence[int]) -> Floats:
         """Return the unit's factors (d,)."""
@@ -149,9 +153,9 @@ class CandidateOrder:
 
     reads_history = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, load: Load) -> None:
         """Read how many items there are."""
-        self._items = len(load_array(folder, "default_order"))
+        self._items = len(load("default_order"))
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:  # noqa: ARG002
         """Keep the order of the candidates."""
@@ -162,10 +166,55 @@ class CandidateOrder:
         return np.tile(-np.arange(self._items, dtype=np.float32), (len(histories), 1))
 
 
+class Blend:
+    """The weighted sum of what its parts say; each part's arrays stand under a prefix of their own."""
+
+    def __init__(self, load: Load) -> None:
+        """Load the parts."""
+        self.weights: Floats = np.array(load("weights"))
+        self.parts: list[Scorer] = [
+            scorer_of(str(form), _load_part(load, place)) for place, form in enumerate(load("forms"))
+        ]
+        self.reads_history = any(part.reads_history for part in self.parts)
+
+    @property
+    def item_vectors(self) -> Floats | None:
+        """The vectors by which a slate's diversity is measured: those of the first part with any."""
+        for part in self.parts:
+            vectors = getattr(part, "item_vectors", getattr(part, "item_factors", None))
+            if vectors is not None:
+                return np.asarray(vectors)
+        return None
+
+    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Score some items for one unit."""
+        return self._sum([part.score(items, recent) for part in self.parts])
+
+    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
+        """Score every item for many units."""
+        return self._sum([part.score_all(histories) for part in self.parts])
+
+    def _sum(self, scores: Sequence[Floats]) -> Floats:
+        total = np.zeros(scores[0].shape, np.float32)
+        for weight, each in zip(self.weights, scores, strict=True):
+            total += weight * each
+        return total
+
+
+def part_name(place: int, name: str) -> str:
+    """Return what an array of a blend's part is called in the blend's artifact."""
+    return f"part{place}.{name}"
+
+
+def _load_part(load: Load, place: int) -> Load:
+    return lambda name: load(part_name(place, name))
+
+
 SCORERS: Mapping[str, Any] = {
     VECTORS: Vectors,
     NEIGHBOURS: Neighbours,
     FACTORS: Factors,
+    BLEND: Blend,
     "python": CandidateOrder,
     "endpoint": CandidateOrder,
 }
@@ -177,9 +226,18 @@ def load_scorer(form: str, folder: Path) -> Scorer:
     Raises:
         ArtifactError: a form that no scorer serves.
     """
+    return scorer_of(form, partial(load_array, folder))
+
+
+def scorer_of(form: str, load: Load) -> Scorer:
+    """Return the scorer of arrays, wherever they lie.
+
+    Raises:
+        ArtifactError: a form that no scorer serves.
+    """
     if form not in SCORERS:
         raise ArtifactError(f"form == '{form}', must be one of {sorted(SCORERS)} to rank items.")
-    scorer: Scorer = SCORERS[form](folder)
+    scorer: Scorer = SCORERS[form](load)
     return scorer
 
 
@@ -216,6 +274,27 @@ def draft_vectors(
         "default_order": default_order,
     }
     return ArtifactDraft(form=VECTORS, arrays=arrays, item_ids=item_ids, about=about)
+
+
+def draft_blend(
+    parts: Sequence[ArtifactDraft], weights: Sequence[float], about: Mapping[str, Any]
+) -> ArtifactDraft:
+    """Return a draft of the form `blend`.
+
+    Args:
+        parts: drafts of other forms over the same items; the first one's default order is served to
+            a unit of whom nothing is known.
+        weights: of the parts' scores, as they are.
+        about: what made it.
+    """
+    arrays: dict[str, NDArray[Any]] = {
+        "forms": np.array([part.form for part in parts]),
+        "weights": np.array(weights, dtype=np.float32),
+        "default_order": parts[0].arrays["default_order"],
+    }
+    for place, part in enumerate(parts):
+        arrays |= {part_name(place, name): array for name, array in part.arrays.items()}
+    return ArtifactDraft(form=BLEND, arrays=arrays, item_ids=parts[0].item_ids, about=about)
 
 
 def draft_neighbours(

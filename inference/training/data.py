@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,21 @@ class TrainingData:
         """Unit and item of each like, one unit after another."""
         units = np.repeat(np.arange(len(self.liked)), [len(liked) for liked in self.liked])
         return units, _joined(self.liked, np.int64)
+
+    def first(self, counts: Sequence[int]) -> TrainingData:
+        """Return the data without what came after each unit's first likes."""
+
+        def cut(rows: Sequence[NDArray[Any]] | None) -> list[NDArray[Any]] | None:
+            if rows is None:
+                return None
+            return [row[:count] for row, count in zip(rows, counts, strict=True)]
+
+        return replace(
+            self,
+            liked=cut(self.liked) or [],
+            liked_at=cut(self.liked_at),
+            chance=cut(self.chance),
+        )
 
 
 @dataclass(frozen=True, slots=True)

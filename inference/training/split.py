@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from inference.training.data import TrainingData
     from inference.training.snapshot import Examples, Likes
 
 HELD_OUT = 0.2
@@ -129,6 +130,26 @@ def split_by_time(
         # An item liked before is no discovery, and serving would not show it again.
         later.append(np.setdiff1d(unit.items[cut:], unit.items[:cut]))
     return SplitData(item_ids, whole, past, later, gap_seconds)
+
+
+def hold_out_last(
+    data: TrainingData, *, held_out: float = HELD_OUT, min_likes: int = MIN_LIKES
+) -> tuple[TrainingData, list[int], list[NDArray[np.int64]]]:
+    """Hold out a validation part of what is learnt from: each unit's last likes.
+
+    Returns:
+        The data without it; the units that have something in it and something to be known by; and of
+        each of these, indices of what it liked then.
+    """
+    cuts = []
+    for liked in data.liked:
+        n = len(liked)
+        cuts.append(n - max(1, int(n * held_out)) if n >= min_likes else n)
+    later = [
+        np.setdiff1d(liked[cut:], liked[:cut]) for liked, cut in zip(data.liked, cuts, strict=True)
+    ]
+    judged = [unit for unit, items in enumerate(later) if len(items)]
+    return data.first(cuts), judged, [later[unit] for unit in judged]
 
 
 def split_at_date(likes: Likes, item_ids: Sequence[str], *, held_out: float = HELD_OUT) -> SplitData:

@@ -73,6 +73,8 @@ def _train(run_id: int, lease: int) -> None:
         encoder_sha256=encoder.sha256,
         gate=result.gate.as_json(),
         parent=run.compresses,
+        algorithm=result.recipe.algorithm if result.recipe else None,
+        params=dict(result.recipe.params) if result.recipe else None,
     )
     shutil.rmtree(checkpoints_of(run), ignore_errors=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
 
-from inference.algorithms import algorithms_of
+from inference.algorithms import AUTO, Portfolio, inputs_of
 from inference.encoders.item_vectors import (
     custom_vectors_of,
     encoder_path,
@@ -51,22 +51,16 @@ def checkpoints_of(run: TrainingRun) -> Path:
 
 def encoder_of(run: TrainingRun) -> Encoder:
     """Locate the encoder when the run's algorithm or the champion's reads it."""
-    if not _reads(run, "vectors", "texts"):
+    if not _inputs(run):
         return Encoder()
     return Encoder(encoder_path(), encoder_sha256())
 
 
-def _reads(run: TrainingRun, *inputs: str) -> bool:
-    """Whether the run's algorithm, or the champion's, reads one of these inputs."""
-    algorithms = algorithms_of(run.surface.kind)
-    champion = _champion_of(run)
-    names = [run.algorithm, *([champion.recipe] if champion else [])]
-    # A classifier says `reads_encoder`, a recommender `reads`; a compression's name is no algorithm's.
-    return any(
-        getattr(algorithms.get(name), "reads_encoder", False)
-        or getattr(algorithms.get(name), "reads", frozenset()) & {*inputs}
-        for name in names
-    )
+def _inputs(run: TrainingRun) -> frozenset[str]:
+    """Return what the run's algorithm, and the champion's, read besides ids."""
+    kind, champion = run.surface.kind, _champion_of(run)
+    inputs = inputs_of(kind, run.algorithm, run.params)
+    return inputs | inputs_of(kind, champion.recipe, champion.params) if champion else inputs
 
 
 def _champion_of(run: TrainingRun) -> ModelVersion | None:
@@ -89,6 +83,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
         ),
         served=_served(champion, classifies=classifies) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
+        portfolio=Portfolio.parse(run.params) if run.algorithm == AUTO else None,
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
     )
 
@@ -108,9 +103,10 @@ def _served(champion: ModelVersion, *, classifies: bool) -> ServedVersion:
 
 
 def _tested(run: TrainingRun, champion: ModelVersion) -> RefitRival | None:
-    """Return what a refit of the champion is compared with; None when the run is no refit."""
-    tested = run.tested_version
-    if tested is None or (run.algorithm, run.params) != (champion.recipe, champion.params):
+    """Return what a refit of the champion is compared with; None when the run can be no refit."""
+    tested, same = run.tested_version, (champion.recipe, champion.params)
+    # A portfolio may end with the champion's recipe: whether it does is known when it has chosen.
+    if tested is None or (run.algorithm != AUTO and (run.algorithm, run.params) != same):
         return None
     end = tested.learnt_until
     return RefitRival(
@@ -144,7 +140,7 @@ def catalogue_of(run: TrainingRun) -> Catalogue:
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
     return Catalogue(
         item_ids=[item.item_id for item in items],
-        vectors=vectors_of(items) if _reads(run, "vectors") else None,
+        vectors=vectors_of(items) if "vectors" in _inputs(run) else None,
         texts=[item.text_to_embed for item in items],
         custom_vectors=custom_vectors_of(items),
     )

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
@@ -22,6 +24,7 @@ from inference.models import Surface, TrainingRun
 from inference.serving.explore import draw_slate
 from inference.tasks import run_training
 from tests.support import builders
+from tests.support.commands import run as run_bakeoff
 from tests.support.learning import ITEMS, QUICK, make_likes, train
 
 
@@ -49,6 +52,24 @@ def test_a_two_tower_run_embeds_gates_and_registers(learner):
         "coverage",
     }
     assert len(run.version.gate["seeds"]) == 3
+
+
+def test_a_run_of_several_registers_the_best_under_its_own_name(learner, client):
+    train(learner, "popularity")
+    advance_challenger(surface=learner)
+    run = train(learner, "auto", algorithms=["popularity", "item-knn"])
+    assert run.version is not None, run.message
+    tried = run.version.gate["about"]["candidates"]
+    (chosen,) = [one for one in tried if one["state"] == "chosen"]
+    assert (run.algorithm, run.version.algorithm) == ("auto", chosen["algorithm"])
+    assert run.version.params == chosen["params"]
+    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    page = client.get(reverse("run", args=[run.pk])).content.decode()
+    for one in tried:
+        assert f'data-candidate="{one["algorithm"]}" data-state="{one["state"]}"' in page
+        assert f"{one['ndcg']:.4f}" in page
+    shown = run_bakeoff("runs", "show", str(run.pk), "--project", learner.project.slug)
+    assert all(f"{one['ndcg']:.4f}" in shown for one in tried)
 
 
 def test_what_was_served_is_frozen_with_the_run_and_judged_off_policy(learner):

@@ -22,6 +22,7 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
+from inference.algorithms import default_algorithm
 from inference.models import ModelVersion, Surface, TrainingRun
 
 router = Router(tags=["models"])
@@ -52,6 +53,20 @@ class PromotedOut(VersionOut):
     read_back: dict[str, float | None]
 
 
+class CandidateOut(Schema):
+    """One recipe that a run tried; figures are null where it could not be judged."""
+
+    algorithm: str
+    params: dict[str, Any]
+    seconds: float
+    state: str = Field(description="chosen, judged, out_of_time or failed.")
+    reason: str = ""
+    ndcg: float | None = None
+    recall: float | None = None
+    hit_rate: float | None = None
+    coverage: float | None = None
+
+
 class RunOut(RenamedSchema):
     """A training run."""
 
@@ -65,11 +80,19 @@ class RunOut(RenamedSchema):
     message: str
     notes: list[str] = Field(description="What was set aside, and what a person should know.")
     version: str | None
+    candidates: list[CandidateOut] = Field(
+        default_factory=list, description="What a run of `auto` tried, in its order."
+    )
 
     @staticmethod
     def resolve_version(run: TrainingRun) -> str | None:
         """Name what it made."""
         return run.version.label if run.version else None
+
+    @staticmethod
+    def resolve_candidates(run: TrainingRun) -> list[dict[str, Any]]:
+        """List what it tried."""
+        return run.version.gate.get("about", {}).get("candidates", []) if run.version else []
 
 
 class TrainIn(RequestSchema):
@@ -77,7 +100,10 @@ class TrainIn(RequestSchema):
 
     old_names = _ALGORITHM
 
-    algorithm: str
+    algorithm: str = Field(
+        "",
+        description="`auto` tries several, the best goes on. Empty: `auto`, or `tfidf` for texts.",
+    )
     params: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -129,10 +155,11 @@ def list_runs(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offse
 @router.post("/surfaces/{key}/training-runs", response={202: RunOut, **REFUSALS})
 def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
     """Retrain on what was recorded; a version that passes its gate goes on to its experiment."""
+    surface = _surface(request, key)
     try:
         run = retrain_surface(
-            surface=_surface(request, key),
-            algorithm=payload.algorithm,
+            surface=surface,
+            algorithm=payload.algorithm or default_algorithm(surface.kind),
             trigger=actor_of(request),
             params=payload.params,
         )

@@ -19,24 +19,40 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.3  # as often as a progress bar should move
 NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
-DEFAULTS = {"recommend": "two-tower", "classify": "tfidf"}
 
 
 @click.command(cls=CommandWithOldOptions, old_options={"--recommender": "--algorithm"})
 @click.argument("surface")
-@click.option("--algorithm", default=None, help="What is trained: two-tower, or tfidf for texts.")
+@click.option("--algorithm", default=None,
+              help="What is trained: auto tries several, the best goes on.")  # fmt: skip
+@click.option("--algorithms", help="What auto tries, such as item-knn,ease,als.")
+@click.option("--budget-seconds", type=float, help="Time for all that auto tries.")
 @click.option("--params", default="{}", help="Hyper-parameters that differ from the defaults, as JSON.")
 @project_option
-def train(surface: str, algorithm: str | None, params: str, slug: str | None) -> None:
+def train(
+    surface: str,
+    algorithm: str | None,
+    algorithms: str | None,
+    budget_seconds: float | None,
+    params: str,
+    slug: str | None,
+) -> None:
     """Retrain SURFACE's model on what was recorded and put it through the gate."""
     target = find_surface(find_project(slug), surface)
+    from inference.algorithms import AUTO, default_algorithm
+
     try:
         values = json.loads(params)
     except json.JSONDecodeError as error:
         raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
     if not isinstance(values, dict):
         raise click.UsageError(f"params == '{params}', must be a JSON object.")
-    _train(target, algorithm or DEFAULTS[target.kind], values)
+    if algorithms is not None:
+        values["algorithms"] = [name.strip() for name in algorithms.split(",")]
+    if budget_seconds is not None:
+        values["budget_seconds"] = budget_seconds
+    of_auto = algorithms is not None or budget_seconds is not None
+    _train(target, algorithm or (AUTO if of_auto else default_algorithm(target.kind)), values)
 
 
 @click.command()
@@ -135,7 +151,8 @@ def _follow(run: TrainingRun) -> None:
             advance(max(now - seen, 0))
             seen = max(now, seen)
     if run.version is not None:
-        _show_gate(run.version)
+        show_candidates(run.version)
+        show_gate(run.version)
     for note in run.notes:
         echo(f"Note: {note}")
     echo(run.message)
@@ -170,7 +187,26 @@ def _show_next_step(version: ModelVersion) -> None:
         echo(f"{version.label} waits for its experiment: `bakeoff experiments list` shows it.")
 
 
-def _show_gate(version: ModelVersion) -> None:
+def show_candidates(version: ModelVersion) -> None:
+    """Print what a run tried before it went on with the version's recipe; nothing for one recipe."""
+    from inference.evaluation.gate import GateResult
+
+    candidates = GateResult.from_json(version.gate).about.get("candidates", ())
+    if not candidates:
+        return
+    figures = ("ndcg", "recall", "hit_rate", "coverage")
+    table = Table("candidate", *figures, "seconds", "state")
+    for one in candidates:
+        table.add_row(
+            one["algorithm"],
+            *(f"{one[figure]:.4f}" if figure in one else "" for figure in figures),
+            f"{one['seconds']:.1f}",
+            ": ".join(filter(None, (one["state"].replace("_", " "), one["reason"]))),
+        )
+    console.print(table)
+
+
+def show_gate(version: ModelVersion) -> None:
     """Print the gate's table."""
     from inference.evaluation.gate import GateResult
 
@@ -211,7 +247,7 @@ def models(surface: str, slug: str | None) -> None:
     if table.row_count:
         console.print(table)
     else:
-        echo(f"No versions yet: `bakeoff train {surface} --algorithm popularity` trains the first.")
+        echo(f"No versions yet: `bakeoff train {surface}` trains the first.")
 
 
 @click.command()

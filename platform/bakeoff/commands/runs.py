@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.models import show_candidates, show_gate
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import console, echo, fail
+
+if TYPE_CHECKING:
+    from inference.models import TrainingRun
 
 
 @click.group()
 def runs() -> None:
     """Look at training runs, and cancel one."""
+
+
+def _find_run(run_id: int, slug: str | None) -> TrainingRun:
+    project = find_project(slug)  # sets Django up: its models are imported after it
+    from inference.models import TrainingRun
+
+    run = TrainingRun.objects.filter(surface__project=project, pk=run_id).first()
+    if run is None:
+        raise click.UsageError(f"run == {run_id}, not found in project '{project.slug}'.")
+    return run
 
 
 @runs.command("list")
@@ -22,10 +38,10 @@ def list_runs(surface: str, slug: str | None) -> None:
     """List the last runs of SURFACE, newest first."""
     target = find_surface(find_project(slug), surface)
     table = Table("run", "model", "trigger", "state", "%", "message")
-    for run in target.training_runs.all()[:20]:
+    for run in target.training_runs.select_related("version")[:20]:
         table.add_row(
             str(run.pk),
-            run.algorithm,
+            run.algorithm if run.version is None else f"{run.algorithm}: {run.version.label}",
             run.trigger,
             run.state,
             f"{run.progress:.0%}",
@@ -40,15 +56,27 @@ def list_runs(surface: str, slug: str | None) -> None:
 @runs.command()
 @click.argument("run_id", type=int)
 @project_option
+def show(run_id: int, slug: str | None) -> None:
+    """Show the run RUN_ID: what it tried, with figures, and its gate."""
+    run = _find_run(run_id, slug)
+    echo(f"Run {run.pk}: {run.algorithm} for '{run.surface}', {run.state}, {run.progress:.0%}.")
+    if run.version is not None:
+        show_candidates(run.version)
+        show_gate(run.version)
+    for note in run.notes:
+        echo(f"Note: {note}")
+    if run.message:
+        echo(run.message)
+
+
+@runs.command()
+@click.argument("run_id", type=int)
+@project_option
 def cancel(run_id: int, slug: str | None) -> None:
     """Cancel the run RUN_ID, which waits or works."""
-    project = find_project(slug)
+    run = _find_run(run_id, slug)
     from inference.actions.cancel_training import CannotCancelError, cancel_training
-    from inference.models import TrainingRun
 
-    run = TrainingRun.objects.filter(surface__project=project, pk=run_id).first()
-    if run is None:
-        raise click.UsageError(f"run == {run_id}, not found in project '{project.slug}'.")
     try:
         cancel_training(run=run, by=OPERATOR)
     except CannotCancelError as error:

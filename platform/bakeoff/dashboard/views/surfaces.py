@@ -19,7 +19,7 @@ from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
-from inference.algorithms import algorithms_of
+from inference.algorithms import trainable
 from inference.models import DriftReport, Surface
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "experiments": Experiment.objects.filter(surface=surface)[:10],
         "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
-        "algorithms": sorted(algorithms_of(surface.kind)),
+        "algorithms": trainable(surface.kind),
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
     }

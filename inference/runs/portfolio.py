@@ -1,0 +1,185 @@
+"""Choose what a run makes: fit several recommenders, judge them on the same rows, go on with the best.
+
+Candidates are fitted once each, with the run's seed, cheap ones first. Each may take its share of the
+time that is left. One that is out of time is stopped at its next report and listed so; one that fails
+is listed with its reason. Neither fails the run. A blend of the best two competes last. The best goes
+to the gate with all of its seeds, like a recipe that a person has named.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from inference.algorithms import REMOTE
+from inference.recommenders.blend import Blend
+from inference.runs.outcome import Recipe, RunError, RunProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from inference.algorithms import Portfolio
+    from inference.runs.ranking_run import RankingRun
+    from inference.runs.rankings import JudgedRankings
+
+SHOWN = ("ndcg", "recall", "hit_rate")
+
+
+class OutOfTimeError(Exception):
+    """A candidate has used its share of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One recipe that was tried.
+
+    Attributes:
+        recipe: what was fitted; with what its fit has decided, as the weights of a blend.
+        seconds: how long that took, also where it was stopped.
+        judged: on the held-out likes; None where there is nothing to judge.
+        state: judged, out_of_time or failed.
+        reason: why it failed.
+    """
+
+    recipe: Recipe
+    seconds: float
+    judged: JudgedRankings | None = None
+    state: str = "judged"
+    reason: str = ""
+
+    def as_json(self, chosen: Candidate) -> dict[str, Any]:
+        """Return what the run's page shows."""
+        figures = {}
+        if self.judged is not None:
+            scores = self.judged.scores
+            figures = {metric: scores.mean(metric) for metric in SHOWN}
+            figures["coverage"] = scores.whole["coverage"]
+        return {
+            "algorithm": self.recipe.algorithm,
+            "params": dict(self.recipe.params),
+            "seconds": round(self.seconds, 3),
+            "state": "chosen" if self is chosen else self.state,
+            "reason": self.reason,
+            **figures,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The time of one candidate; it ends in whatever the candidate reports."""
+
+    now: Callable[[], float]
+    end: float
+
+    def limit(self, progress: RunProgress) -> RunProgress:
+        """Return progress that stops who reports too late."""
+
+        def report(share: float, line: str) -> None:
+            if share < 1 and self.now() > self.end:
+                raise OutOfTimeError
+            progress.report(share, line)
+
+        return RunProgress(report=report, curve=progress.curve)
+
+
+def choose_recipe(
+    run: RankingRun,
+    portfolio: Portfolio,
+    progress: RunProgress,
+    *,
+    now: Callable[[], float] = time.monotonic,
+) -> tuple[RankingRun, list[dict[str, Any]]]:
+    """Try every candidate; return the run of the best one's recipe, and what is shown of all.
+
+    Args:
+        run: whose rows are learnt and judged.
+        portfolio: what is tried, and for how long.
+        progress: receives the share done.
+        now: seconds of a clock.
+
+    Raises:
+        RunError: no candidate could be judged.
+    """
+    recipes = _recipes_of(run, portfolio)
+    stages = len(recipes) + portfolio.blend
+    tried: list[Candidate] = []
+    for place, recipe in enumerate(recipes):
+        part = progress.part(place, stages, recipe.algorithm)
+        tried.append(_try(run, recipe, part, _seconds_left(portfolio, tried, stages), now))
+    if portfolio.blend and (parts := _best_two(run, tried)):
+        recipe = Recipe(Blend.name, {"parts": parts})
+        part = progress.part(stages - 1, stages, recipe.algorithm)
+        tried.append(_try(run, recipe, part, _seconds_left(portfolio, tried, stages), now))
+    ranked = _ranked(run, tried)
+    if not ranked:
+        reasons = "; ".join(f"{one.recipe.algorithm}: {one.reason or one.state}" for one in tried)
+        raise RunError(f"no candidate could be judged: {reasons}")
+    chosen = ranked[0]
+    plan = replace(run.plan, recipe=chosen.recipe)
+    if not chosen.recipe.is_as(plan.champion):
+        plan = replace(plan, tested=None)  # no refit of the champion
+    return replace(run, plan=plan), [one.as_json(chosen) for one in tried]
+
+
+def _recipes_of(run: RankingRun, portfolio: Portfolio) -> list[Recipe]:
+    """Return what is tried before the blend; the champion's own recipe is always among them."""
+    recipes = [Recipe(name, {}) for name in portfolio.names]
+    champion = run.plan.champion
+    if (
+        champion is not None
+        and champion.algorithm not in REMOTE
+        and not any(recipe.is_as(champion) for recipe in recipes)
+    ):
+        recipes.append(Recipe(champion.algorithm, champion.params))
+    return recipes
+
+
+def _seconds_left(portfolio: Portfolio, tried: Sequence[Candidate], stages: int) -> float:
+    """Return the next candidate's share: of what is left, as much as each that is still to come.
+
+    What an earlier attempt at the run has finished counts with the time that it took there.
+    """
+    left = portfolio.budget_seconds - sum(one.seconds for one in tried)
+    return max(left, 0.0) / max(stages - len(tried), 1)
+
+
+def _try(
+    run: RankingRun,
+    recipe: Recipe,
+    progress: RunProgress,
+    seconds: float,
+    now: Callable[[], float],
+) -> Candidate:
+    start = now()
+    limited = _Clock(now, start + seconds).limit(progress)
+    try:
+        fit = run.timed_fit(recipe, run.split.past, run.plan.seed, limited)
+    except OutOfTimeError:
+        return Candidate(recipe, now() - start, state="out_of_time")
+    except ValueError as error:  # the data or a parameter does not allow it; others it may suit
+        return Candidate(recipe, now() - start, state="failed", reason=str(error))
+    if recipe.algorithm == Blend.name:
+        # With the weights: what goes to the gate is what was judged here.
+        recipe = replace(recipe, params=fit.draft.about["params"])
+    return Candidate(recipe, fit.seconds, run.judge(fit.draft))
+
+
+def _ranked(run: RankingRun, tried: Sequence[Candidate]) -> list[Candidate]:
+    """Return what could be judged, best first; of two that are equal, the cheaper, tried first."""
+    metric = run.plan.rule.primary
+    judged = [(one.judged.scores.mean(metric), one) for one in tried if one.judged is not None]
+    return [one for _, one in sorted(judged, key=lambda pair: -pair[0])]
+
+
+def _best_two(run: RankingRun, tried: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Return the parts of the blend: the best two of different algorithms; nothing without two."""
+    best: dict[str, Candidate] = {}
+    for one in _ranked(run, tried):
+        if one.recipe.algorithm != Blend.name:  # of a blend's parts each is a candidate by itself
+            best.setdefault(one.recipe.algorithm, one)
+    parts = [
+        {"algorithm": one.recipe.algorithm, "params": dict(one.recipe.params)}
+        for one in list(best.values())[:2]
+    ]
+    return parts if len(parts) == 2 else []
