@@ -21,6 +21,8 @@ class Recommender(Protocol):
         name: how commands and versions call it.
         reads: what it needs of the items besides their ids: some of "vectors" and "texts".
         seeds: how many seeds the gate asks for; 1 for what has no randomness.
+
+    A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled likes.
     """
 
     name: str

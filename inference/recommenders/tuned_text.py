@@ -9,7 +9,7 @@ new vectors. `bert` has a linear head over items as labels, cross-entropy and Ad
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class TunedParams:
         rate: peak learning rate of the encoder; of adapters ten times as much.
         head_rate: of the head over items.
         rank: of adapters.
+        head_epochs: passes of the two-tower's heads, which are trained after the encoder.
     """
 
     method: str = "lora"
@@ -51,6 +52,7 @@ class TunedParams:
     rate: float = 5e-5
     head_rate: float = 1e-2
     rank: int = 8
+    head_epochs: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class TunedTwoTower:
     name = "tuned-two-tower"
     reads = frozenset({"vectors", "texts"})
     seeds = 1
+    probe_params: ClassVar = {"steps": 20, "head_epochs": 3}
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train the encoder, embed the catalogue, train the heads.
@@ -155,7 +158,7 @@ class TunedTwoTower:
         folder = options.checkpoint / "heads" if options.checkpoint is not None else None
         heads = replace(
             options,
-            params={},
+            params={"epochs": params.head_epochs},
             checkpoint=folder,
             report=lambda share, line: options.report(0.7 + 0.3 * share, line),
         )
@@ -169,6 +172,7 @@ class BertItems:
     name = "bert"
     reads = frozenset({"texts"})
     seeds = 1
+    probe_params: ClassVar = {"steps": 20}
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train encoder and head by cross-entropy.

@@ -7,7 +7,7 @@ nobody liked yet, so that a new item is placed by its text alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class TwoTower:
     name = "two-tower"
     reads = frozenset({"vectors"})
     seeds = 3
+    probe_params: ClassVar = {"epochs": 3, "most_steps": 60}
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train the heads.

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.options import FitOptions
-from inference.recommenders import RECOMMENDERS
-from inference.runs.outcome import RunError
+from inference.algorithms import recommenders
+from inference.runs.outcome import Recipe, RunError
 
 if TYPE_CHECKING:
     from inference.runs.ranking_run import RankingRun
+    from inference.serving.artifact import Floats
+    from inference.training.data import TrainingData
     from inference.training.split import SplitData
 
-PROBE = "item-knn"  # quick, and it learns any pattern of items liked together
+# In place of a custom model, whose fit, if it has one, is not the platform's to repeat: quick, and it
+# learns any pattern of items liked together.
+STAND_IN = Recipe("item-knn", {})
 
 
 def check_ranking_leaks(run: RankingRun) -> list[dict[str, str]]:
@@ -57,21 +60,42 @@ def _check_times_apart(split: SplitData) -> None:
 
 
 def _fit_on_shuffled(run: RankingRun) -> tuple[float, float]:
-    """Return a probe's hit rate after likes were dealt anew, and the most that chance allows."""
-    rng = np.random.default_rng(run.plan.seed)
+    """Return the recipe's hit rate after likes were dealt anew, and the most that chance allows."""
     data = run.data(run.split.past)
-    _, items = data.pairs
-    shuffled = rng.permutation(items)
-    ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
-    # Without texts and chances: they would say what a shuffled like no longer does.
-    mixed = replace(data, liked=np.split(shuffled, ends), item_vectors=None, chance=None)
-    probe = run.judge(RECOMMENDERS[PROBE].fit(mixed, FitOptions())).scores
-    popular = run.judge(RECOMMENDERS["popularity"].fit(data, FitOptions())).scores
+    recipe = STAND_IN if run.is_remote else run.plan.recipe
+    cheap = getattr(recommenders()[recipe.algorithm], "probe_params", {})
+    recipe = replace(recipe, params={**recipe.params, **cheap})
+    mixed = _shuffle(data, np.random.default_rng(run.plan.seed))
+    probe = run.judge(run.fit_probe(recipe, mixed)).scores
+    popular = run.judge(run.fit_probe(Recipe("popularity", {}), data)).scores
     # Chance is what popularity gets, or a list drawn at random where items are few.
     chance = max(popular.mean("hit_rate"), _random_hit_rate(run))
     # Five standard errors of a share; the floor of its variance keeps a share near 0 from having none.
     noise = float(np.sqrt(max(chance * (1 - chance), 0.05) / len(run.judged)))
     return probe.mean("hit_rate"), chance + 5 * noise
+
+
+def _shuffle(data: TrainingData, rng: np.random.Generator) -> TrainingData:
+    """Deal likes to units anew, and texts and vectors to items.
+
+    Both, because a model that reads texts would find from a unit's real items those that are like them,
+    whatever it has learnt. How often each item was liked stays as it was.
+    """
+    ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
+    dealt = rng.permutation(len(data.item_ids))
+
+    def deal(vectors: Floats | None) -> Floats | None:
+        return None if vectors is None else np.asarray(vectors)[dealt]
+
+    texts = data.item_texts
+    return replace(
+        data,
+        liked=np.split(rng.permutation(data.pairs[1]), ends),
+        item_vectors=deal(data.item_vectors),
+        item_texts=None if texts is None else [texts[i] for i in dealt],
+        custom_vectors=deal(data.custom_vectors),
+        chance=None,  # of likes that are not these any more
+    )
 
 
 def _random_hit_rate(run: RankingRun) -> float:

@@ -133,8 +133,13 @@ class RankingRun:
 
     def fit_aside(self, units: Sequence[UnitLikes]) -> ArtifactDraft:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
+        return self.fit_probe(self.plan.recipe, self.data(units))
+
+    def fit_probe(self, recipe: Recipe, data: TrainingData) -> ArtifactDraft:
+        """Fit a recipe on other data for a check or a view, likewise."""
         aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
-        return replace(self, plan=aside).fit(self.plan.recipe, units, self.plan.seed, RunProgress())
+        options = aside.options(recipe, aside.seed, 0, RunProgress())
+        return recommenders()[recipe.algorithm].fit(data, options)
 
     def judge(
         self, draft: ArtifactDraft, *, log: Log | None = None, fit_seconds: float = 0.0

@@ -112,13 +112,12 @@ def _item_slices(
 
 
 def _cold_view(run: RankingRun) -> dict[str, Any]:
-    """Return how models without randomness do after one date for all: shown, never gated."""
+    """Return how one fit does after one date for all: shown, never gated."""
     split = split_at_date(run.likes, run.catalogue.item_ids)
     warm = split.judged
     cold = [i for i, later in enumerate(split.later) if len(later) and not len(split.past[i].items)]
     view: dict[str, Any] = {"units_known_before": len(warm), "units_new": len(cold)}
-    # One more fit of what needs several seeds would cost too much for a view.
-    if run.algorithm.seeds > 1 or not (warm or cold):
+    if not (warm or cold):
         return view
     draft = run.fit_aside(split.past)
     for name, units in (("ndcg_known_before", warm), ("ndcg_new", cold)):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inference.algorithms import recommenders
 from inference.compression.project_vectors import project_vectors
 from inference.evaluation.gate import GateResult, GateRule, LatencyRatio, Rival, Serving, judge
 from inference.evaluation.ranking import score_rankings
@@ -292,6 +293,41 @@ def test_a_transformer_learns_from_behaviour(tmp_path, tiny_bert, recommender, m
     assert gate.passed, gate.reasons
     assert gate.rows["ndcg"]["challenger"] > gate.rows["ndcg"]["champion"]
     assert losses[-1][2] > 0
+
+
+class Peeking:
+    """Knows what is held out, whatever it is given to learn from."""
+
+    name, reads, seeds = "peeking", frozenset(), 1
+
+    def __init__(self, likes: Likes) -> None:
+        self._likes = likes
+
+    def fit(self, data, options):
+        index = {item: n for n, item in enumerate(data.item_ids)}
+        liked: dict[str, list[int]] = {}
+        for unit, item in zip(self._likes.unit_ids, self._likes.item_ids, strict=True):
+            liked.setdefault(unit, []).append(index[item])
+        return RECOMMENDERS["item-knn"].fit(
+            replace(data, liked=[*map(np.array, liked.values())]), options
+        )
+
+
+def test_a_leak_in_the_algorithm_itself_fails_the_run(tmp_path, monkeypatch):
+    monkeypatch.setitem(recommenders(), "peeking", Peeking(make_likes()))
+    with pytest.raises(RunError, match="hit rate after a fit on shuffled likes"):
+        run(tmp_path, "peeking")
+
+
+def test_several_seeds_have_a_view_by_date_too(tmp_path):
+    likes = make_likes(units=60)
+    # A unit begins when the one before is half through: the last fifth of time has old and new units.
+    at = [at + 4 * int(unit[1:]) for unit, at in zip(likes.unit_ids, likes.liked_at, strict=True)]
+    view = run(tmp_path, "als", likes=replace(likes, liked_at=at)).gate.about["cold_view"]
+    assert view["units_known_before"]
+    assert view["units_new"]
+    assert 0 <= view["ndcg_known_before"] <= 1
+    assert 0 <= view["ndcg_new"] <= 1
 
 
 @pytest.mark.parametrize("recommender", ["item-knn", "ease", "als"])
