@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.halt_unservable import halt_unservable
@@ -120,6 +121,16 @@ def refresh_dirty_units() -> None:
 
 def _refresh(surface: Surface) -> None:
     refresh_surface(surface=surface)
+
+
+@shared_task
+def refresh_orders() -> None:
+    """Count what is liked lately, for the versions of orders that serve."""
+    for_each(surfaces_with_orders(), _count_orders, work="orders")
+
+
+def _count_orders(surface: Surface) -> None:
+    count_orders(surface=surface)
 
 
 @shared_task

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.add_order import give_order, require_order
 from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakeoff.accounts.models import Project
+    from inference.serving.orders import LiveOrder
 
 # What a person may set. The key names the surface for ever; the rest is the platform's.
 EDITABLE = (
@@ -69,12 +71,27 @@ def defaults_of_surface() -> dict[str, Any]:
     return {name: getattr(blank, name) for name in EDITABLE}
 
 
-def create_surface(*, project: Project, key: str, values: Mapping[str, Any], by: str) -> Surface:
+def create_surface(
+    *,
+    project: Project,
+    key: str,
+    values: Mapping[str, Any],
+    by: str,
+    order: LiveOrder | None = None,
+) -> Surface:
     """Create a surface; fields that are not named have their defaults.
+
+    Args:
+        project: whose surface.
+        key: its name.
+        values: the fields that are named.
+        by: who does it.
+        order: of which its champion is a version from the start, or None.
 
     Raises:
         SurfaceExistsError: the project has a surface of this key.
         CannotChangeSurfaceError: a value breaks a rule.
+        CannotOrderError: its kind has no orders.
     """
     surface = Surface(project=project, key=key, **values)
     _check(surface)
@@ -89,6 +106,8 @@ def create_surface(*, project: Project, key: str, values: Mapping[str, Any], by:
                 subject=key,
                 detail={"fields": dict(values)},
             )
+            if order is not None:
+                give_order(surface=surface, order=order, by=by)
             transaction.on_commit(partial(announce_change, cache_client()))
     except IntegrityError as error:
         if not Surface.objects.filter(project=project, key=key).exists():
@@ -100,7 +119,13 @@ def create_surface(*, project: Project, key: str, values: Mapping[str, Any], by:
 
 
 def put_surface(
-    *, project: Project, key: str, values: Mapping[str, Any], replace: bool, by: str
+    *,
+    project: Project,
+    key: str,
+    values: Mapping[str, Any],
+    replace: bool,
+    by: str,
+    order: LiveOrder | None = None,
 ) -> Surface:
     """State a whole surface: make it, or set every editable field to its value or its default.
 
@@ -110,10 +135,12 @@ def put_surface(
         values: the fields that are named.
         replace: whether fields that are set and not named may be reset.
         by: who does it.
+        order: of which the champion is to be a version, or None for whichever it is.
 
     Raises:
         WouldResetError: fields that are set are not named; the message lists them.
         CannotChangeSurfaceError: a value breaks a rule.
+        CannotOrderError: the champion is another.
     """
     with transaction.atomic():
         # What would be reset is judged on the row that is written, not on one that changes meanwhile.
@@ -121,7 +148,7 @@ def put_surface(
             Surface.objects.select_for_update(no_key=True).filter(project=project, key=key).first()
         )
         if surface is None:
-            return create_surface(project=project, key=key, values=values, by=by)
+            return create_surface(project=project, key=key, values=values, by=by, order=order)
         defaults = defaults_of_surface()
         reset = [n for n in EDITABLE if n not in values and getattr(surface, n) != defaults[n]]
         if reset and not replace:
@@ -131,7 +158,10 @@ def put_surface(
                 field=reset[0],
                 code="would_reset",
             )
-        return _change(surface, {**defaults, **values}, by)
+        changed = _change(surface, {**defaults, **values}, by)
+        if order is not None:
+            require_order(surface=changed, order=order, by=by)
+        return changed
 
 
 def patch_surface(*, surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:

@@ -117,7 +117,9 @@ def _load_rankers(surface: Surface) -> tuple[dict[int, Ranker], Exception | None
     failure: Exception | None = None
     for version in versions_in_use().filter(surface=surface):
         try:
-            rankers[version.pk] = _load_ranker(version.artifact_sha256)
+            ranker = _load_ranker(version.artifact_sha256)
+            if ranker.order is None:  # of what is live nothing can be precomputed
+                rankers[version.pk] = ranker
         except (ArtifactError, OSError, ValueError) as error:
             failure = error
     return rankers, failure

@@ -126,7 +126,10 @@ def _feedback(*, trusted: bool) -> str:
 # Kinds of fallback: the model failed; and a list that is the version's own, for a newcomer or an item
 # that it has not learnt.
 ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable')"
-OWN_LISTS = "('nearline', 'default_list', 'similar_by_group', 'similar_by_labels', 'unknown_item')"
+OWN_LISTS = (
+    "('nearline', 'default_list', 'similar_by_group', 'similar_by_labels', 'unknown_item', "
+    "'all_countries')"
+)
 
 
 def _slate_fact(name: str, value: str = "NULL", *, where: str = "true", item: str = "") -> str:

@@ -52,6 +52,9 @@ NAMES = {
     "treatment": gettext_noop("Treatment"),
     # Kinds of surfaces, metrics, values and feedback
     "recommend": gettext_noop("Recommendations"),
+    "popular": gettext_noop("Popular"),
+    "trending": gettext_noop("Trending"),
+    "latest": gettext_noop("Latest"),
     "classify": gettext_noop("Classification"),
     "flag": gettext_noop("Flag"),
     "proportion": gettext_noop("Proportion"),

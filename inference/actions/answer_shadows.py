@@ -166,6 +166,9 @@ def _scores(
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
     """Return the rank correlation of two lists of scores; None where one is constant."""
+    # Of two lists none of whose items the other knows, nothing can be said.
+    if not np.isfinite(a).any() or not np.isfinite(b).any():
+        return None
     if len(a) < 2 or np.ptp(a[np.isfinite(a)]) == 0 or np.ptp(b[np.isfinite(b)]) == 0:
         return None
     ours, theirs = (np.argsort(np.argsort(x, kind="stable"), kind="stable") for x in (a, b))

@@ -5,6 +5,7 @@ from inference.recommenders.custom_model import Endpoint, Python
 from inference.recommenders.ease import Ease
 from inference.recommenders.frozen_text import FrozenText
 from inference.recommenders.item_knn import ItemKnn
+from inference.recommenders.orders import ORDERS
 from inference.recommenders.popularity import Popularity
 from inference.recommenders.protocol import Recommender
 from inference.recommenders.tuned_text import BertItems, TunedTwoTower
@@ -24,6 +25,7 @@ RECOMMENDERS: dict[str, Recommender] = {
         BertItems(),
         Endpoint(),
         Python(),
+        *ORDERS,
     )
 }
 

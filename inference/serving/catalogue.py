@@ -68,6 +68,7 @@ class Catalogue:
         change: number of the last change that is in it.
         rows: by row, the item as it was written last.
         property_names: every property that an item has, or had.
+        arrivals: counts the changes of which items there are and since when.
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,8 @@ class Catalogue:
         self._switched_on = np.zeros(_FIRST_CAPACITY, dtype=bool)
         self._from = np.full(_FIRST_CAPACITY, ALWAYS)
         self._until = np.full(_FIRST_CAPACITY, NEVER)
+        self._since = np.zeros(_FIRST_CAPACITY)
+        self.arrivals = 0
         self._shown: Mask = np.zeros(0, dtype=bool)
         self._shown_until = ALWAYS
         self._places: dict[str, _Places] = {}
@@ -99,12 +102,15 @@ class Catalogue:
                 self._grow(place + 1)
             self._switched_on[place] = row.exists and row.available
             self._from[place], self._until[place] = row.published_at, row.expires_at
+            arrived = place == len(self.rows) or self._since[place] != row.since
+            self._since[place] = row.since
             if place == len(self.rows):
                 self.rows.append(row)
                 # Last: whoever finds the name finds the row.
                 self._row_of[row.item_id] = place
             else:
                 self.rows[place] = row
+            self.arrivals += arrived  # after the row is there
             self.property_names.update(row.properties)
             self._log[0].append(place)
         touched, forgotten = self._log
@@ -119,6 +125,11 @@ class Catalogue:
             self._switched_on = np.concatenate([self._switched_on, np.zeros(more, dtype=bool)])
             self._from = np.concatenate([self._from, np.full(more, ALWAYS)])
             self._until = np.concatenate([self._until, np.full(more, NEVER)])
+            self._since = np.concatenate([self._since, np.zeros(more)])
+
+    def since(self, count: int) -> NDArray[np.float64]:
+        """Return since when the items of the first rows are there to be seen, (count,)."""
+        return self._since[:count].copy()
 
     def shown(self, now: float | None = None) -> Mask:
         """Return per row whether the item may be shown now, (n,)."""
@@ -153,6 +164,8 @@ class Catalogue:
 
     def places_of(self, ranker: ItemRanker) -> Indices:
         """Return for each item of a version its row, int32 (n,); -1 for what is no item here."""
+        if ranker.catalogue_rows is not None:
+            return ranker.catalogue_rows
         places = self._places.get(ranker.digest)
         if places is None:
             if len(self._places) >= MAX_VERSIONS:  # the one that was asked for first is retired first

@@ -44,9 +44,11 @@ class Eligible:
         return shown
 
     def all_of(self, ranker: ItemRanker) -> Indices:
-        """Return every item of a version that may be shown."""
-        every = np.arange(len(ranker.item_ids), dtype=np.int32)
-        return self.keep(ranker, every)
+        """Return every item of a version that may be shown, best first where its order has all."""
+        order = ranker.default_order
+        if len(order) < len(ranker.item_ids):
+            order = np.arange(len(ranker.item_ids), dtype=np.int32)
+        return self.keep(ranker, order)
 
     def _of(self, ranker: ItemRanker, items: Indices) -> Mask:
         rows = self.catalogue.places_of(ranker)[items]

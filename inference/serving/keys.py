@@ -58,3 +58,8 @@ MAX_SHADOWED = 2000  # a comparison needs no more, and the list lies in memory
 def shadow_key(surface_id: int) -> str:
     """List of requests that versions in shadow are to answer too."""
     return f"shadow:{surface_id}"
+
+
+def totals_key(version_id: int) -> str:
+    """What a version of an order counts: a hash, as `inference.serving.order_totals` writes it."""
+    return f"totals:{version_id}"

@@ -25,6 +25,8 @@ class OrderedItems:
         scores: float32 (n,).
         default_order: all of them, best first, int32 (n,).
         vectors: returns vectors of some, (m, d).
+        catalogue_rows: the row of each item in its project's catalogue, -1 for none; None where it is
+            to be found.
     """
 
     digest: str
@@ -33,6 +35,7 @@ class OrderedItems:
     scores: Floats
     default_order: Indices
     vectors: Callable[[Indices], Floats] | None = None
+    catalogue_rows: Indices | None = None
     reads_history: bool = False
     is_remote: bool = False
 

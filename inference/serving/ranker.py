@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from inference.serving.artifact import Floats, Indices, check_artifact, form_of, load_array
+from inference.serving.artifact import (
+    ArtifactError,
+    Floats,
+    Indices,
+    check_artifact,
+    form_of,
+    load_array,
+)
+from inference.serving.orders import ORDER, LiveOrder
 from inference.serving.scorers import CandidateOrder, load_scorer
 
 if TYPE_CHECKING:
@@ -41,6 +49,10 @@ class ItemRanker(Protocol):
         """Whether a unit's recent items change the scores."""
 
     @property
+    def catalogue_rows(self) -> Indices | None:
+        """The row of each item in its project's catalogue, -1 for none; None if it is to be found."""
+
+    @property
     def is_remote(self) -> bool:
         """Whether something else scores the candidates."""
 
@@ -60,6 +72,8 @@ class ItemRanker(Protocol):
 class Ranker:
     """One version: its items, its scorer, and the order for units of whom nothing is known."""
 
+    catalogue_rows: Indices | None = None  # a version knows no catalogue
+
     def __init__(self, root: Path, digest: str) -> None:
         """Load and check an artifact.
 
@@ -72,6 +86,8 @@ class Ranker:
         self.item_ids: list[str] = json.loads((folder / "items.json").read_bytes())
         self.index = {item_id: i for i, item_id in enumerate(self.item_ids)}
         self.scorer = load_scorer(form_of(manifest), folder)
+        # What is live is made of more than an artifact: whoever serves asks for it.
+        self.order = _order_of(form_of(manifest), self.about)
         self.default_order: Indices = np.array(load_array(folder, "default_order"))
         self.reads_history = self.scorer.reads_history
         self.is_remote = isinstance(self.scorer, CandidateOrder)
@@ -122,6 +138,20 @@ class Ranker:
                 rest = self.default_order[~np.isin(self.default_order, list(excluded))]
                 result.append(rest[:limit])
         return result
+
+
+def _order_of(form: str, about: Mapping[str, Any]) -> LiveOrder | None:
+    """Return the live order that a version stands for, if it does.
+
+    Raises:
+        ArtifactError: it stands for an order that there is not.
+    """
+    if form != ORDER:
+        return None
+    try:
+        return LiveOrder.of(about["algorithm"], about["params"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"an artifact of the form '{form}': {error}") from error
 
 
 def _best(scores: Floats, limit: int) -> Indices:

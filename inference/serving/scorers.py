@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from inference.serving.artifact import ArtifactDraft, ArtifactError, Floats, Indices, load_array
+from inference.serving.orders import ORDER, FixedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -215,6 +216,7 @@ SCORERS: Mapping[str, Any] = {
     NEIGHBOURS: Neighbours,
     FACTORS: Factors,
     BLEND: Blend,
+    ORDER: FixedOrder,
     "python": CandidateOrder,
     "endpoint": CandidateOrder,
 }

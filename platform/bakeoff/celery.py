@@ -64,6 +64,7 @@ app.conf.update(
             ("holdbacks", "experiments.tasks.close_holdbacks", 10 * environment.tick_seconds),
             ("holdouts", "experiments.tasks.measure_holdouts", 60.0),
             ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),
+            ("orders", "experiments.tasks.refresh_orders", 5 * environment.tick_seconds),
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
             ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),

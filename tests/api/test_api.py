@@ -212,6 +212,7 @@ FIELDS = {
     "values": {},
     "enabled": True,
     "priority": None,
+    "list": "latest",
 }
 
 

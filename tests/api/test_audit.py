@@ -110,6 +110,7 @@ def at(address, body=None):
 # Operation → what makes its address and body.
 CALLS = {
     ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
+    ("post", "/v1/surfaces/{key}/orders"): at("/v1/surfaces/home-feed/orders", {"list": "latest"}),
     ("patch", "/v1/surfaces/{key}"): at("/v1/surfaces/home-feed", {"candidates": 50}),
     ("patch", "/v1/surfaces/{key}/autopilot"): at(
         "/v1/surfaces/home-feed/autopilot", {"primary_metric": "clicks"}

@@ -13,6 +13,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback
+from inference.models import ModelVersion
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import report_path, sign_in
@@ -223,3 +224,20 @@ def test_home_counts_what_the_queue_of_feedback_shows(shop):
     text = Feedback.objects.get(project=shop.project, text="buy now")
     review_feedback(feedback=text, state="ok", reason="", by=name)
     assert analyst.get(home).context["flagged"] == 1  # the other person's turn
+
+
+def test_a_form_makes_a_surface_of_an_order(shop):
+    client, slug = sign_in(shop.project, role="operator"), shop.project.slug
+    fields = {
+        "key": "trending-now", "kind": "recommend", "list": "trending", "static_list": "[]",
+        "labels": "[]", "liked_events": "[]", "exploration": "0", "retrain_algorithm": "",
+        "retrain_every_seconds": "86400", "shadow_first": "0",
+    }  # fmt: skip
+    page = client.post(reverse("surfaces", args=[slug]), fields, follow=True).content.decode()
+    assert "Call it with /v1/trending." in page
+    assert "trending@1" in page
+    version = ModelVersion.objects.get(surface__project=shop.project, algorithm="trending")
+    address = reverse("version", args=[slug, version.pk])
+    assert "an order of items, which learns nothing" in client.get(address).content.decode()
+    refused = client.post(reverse("surfaces", args=[slug]), {**fields, "key": "other", "kind": "flag"})
+    assert refused.status_code == 422

@@ -74,18 +74,18 @@ def test_an_item_that_was_not_learnt_goes_by_its_variant_or_its_labels(lane, sho
         items=[
             ItemDraft("i3", group_id="boots", labels=["shoes", "winter"]),
             ItemDraft("i9", labels=["shoes"]),
-            ItemDraft("new-boots", group_id="boots"),
-            ItemDraft("new-shoes", labels=["shoes", "winter"]),
-            ItemDraft("new-hat", labels=["hats"]),
+            ItemDraft("fresh-boots", group_id="boots"),
+            ItemDraft("fresh-shoes", labels=["shoes", "winter"]),
+            ItemDraft("fresh-hat", labels=["hats"]),
         ],
     )
     lane.refresh()
-    boots = similar(lane, shop, "new-boots", k=4)
+    boots = similar(lane, shop, "fresh-boots", k=4)
     assert (set(names(boots)), boots["fallback"]) == ({"i1", "i5", "i7", "i9"}, "similar_by_group")
-    shoes = similar(lane, shop, "new-shoes", k=3)
+    shoes = similar(lane, shop, "fresh-shoes", k=3)
     assert (names(shoes)[:2], shoes["fallback"]) == (["i3", "i9"], "similar_by_labels")
     assert [item["score"] for item in shoes["items"]] == [2.0, 1.0, 0.0]
-    for unknown in ("new-hat", "nobody-knows"):
+    for unknown in ("fresh-hat", "nobody-knows"):
         data = similar(lane, shop, unknown, k=3)
         assert (len(data["items"]), data["fallback"]) == (3, "unknown_item")
 

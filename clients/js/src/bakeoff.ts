@@ -173,8 +173,9 @@ type Refusal = Error & { status?: number };
     } catch {} // storage is forbidden, or somebody else wrote there
   }
 
-  const recommend = (surface: string, options?: Fields, signal?: AbortSignal): Promise<Slate> =>
-    post("/v1/recommend", { surface, ...forced(), ...who(options) }, signal);
+  const ask = (list: string) => (surface: string, options?: Fields, signal?: AbortSignal): Promise<Slate> =>
+    post("/v1/" + list, { surface, ...forced(), ...who(options) }, signal);
+  const recommend = ask("recommend");
 
   // Ask, but not for longer than the host waits: then its own fallback shows.
   async function show(surface: string, options: Fields & { timeout?: number }, fallback: (why: Error) => void) {
@@ -209,6 +210,10 @@ type Refusal = Error & { status?: number };
 
   (window as any).bakeoff = {
     recommend,
+    similar: (surface: string, item_id: string, options?: Fields) => ask("similar")(surface, { item_id, ...options }),
+    popular: ask("popular"),
+    trending: ask("trending"),
+    latest: ask("latest"),
     show,
     compare: (surface: string, options?: Fields) => post("/v1/compare", { surface, ...who(options) }),
     track,

@@ -52,6 +52,30 @@ class Client:
         body = {"surface": surface, "item_id": item_id, "unit_id": unit_id, **fields}
         return self.post("/v1/similar", body)
 
+    def popular(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for what is liked most, on a surface of that order.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        return self.post("/v1/popular", {"surface": surface, "unit_id": unit_id, **fields})
+
+    def trending(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for what is liked most lately, on a surface of that order.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        return self.post("/v1/trending", {"surface": surface, "unit_id": unit_id, **fields})
+
+    def latest(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for the newest items, on a surface of that order.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        return self.post("/v1/latest", {"surface": surface, "unit_id": unit_id, **fields})
+
     def compare(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
         """Ask for the slates of control and treatment, on sides that the server draws.
 

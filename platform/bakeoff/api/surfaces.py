@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Field, Router
+from ninja import Field, Router, Status
 from pydantic import ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.field_types import KEY, Id, Name, Properties
 from bakeoff.api.lookup import get_or_404
+from bakeoff.api.models import VersionOut
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName
 from bakeoff.api.request_schema import RequestSchema
+from experiments.actions.add_order import CannotOrderError, add_order, list_of, read_order
 from experiments.actions.change_surface import (
     CannotChangeSurfaceError,
     KindIsFixedError,
@@ -24,6 +26,7 @@ from experiments.actions.change_surface import (
     put_surface,
 )
 from inference.models import Surface
+from inference.serving.orders import LiveOrder
 from inference.training.label_names import MAX_LABEL, MAX_LABELS
 
 router = Router(tags=["surfaces"])
@@ -60,10 +63,31 @@ class SurfaceFields(RequestSchema):
     )
 
 
+class OrderIn(RequestSchema):
+    """An order of items that needs no training."""
+
+    list: Literal["popular", "trending", "latest"]
+    list_params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of popular and trending: half_life_hours (2160, and 24) and by_value.",
+    )
+
+
 class SurfaceIn(SurfaceFields):
-    """A whole surface."""
+    """A whole surface; with a `list`, its first version is of that order."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    list: Literal["popular", "trending", "latest"] | None = None
+    list_params: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def order(self) -> LiveOrder | None:
+        """The order of which the first version is to be.
+
+        Raises:
+            CannotOrderError: a parameter breaks a rule.
+        """
+        return None if self.list is None else read_order(self.list, self.list_params)
 
 
 class SurfacePatch(SurfaceFields):
@@ -82,6 +106,18 @@ class SurfaceOut(SurfaceIn):
         """Name the champion."""
         champion = surface.versions.champions().first()
         return champion.label if champion else None
+
+    @staticmethod
+    def resolve_list(surface: Surface) -> str | None:
+        """Name the order that the champion is a version of."""
+        champion = surface.versions.champions().first()
+        return list_of(champion) if champion else None
+
+    @staticmethod
+    def resolve_list_params(surface: Surface) -> dict[str, Any]:
+        """Return the parameters of that order."""
+        champion = surface.versions.champions().first()
+        return champion.params if champion and list_of(champion) else {}
 
 
 @router.get("/surfaces", response={200: list[SurfaceOut], **REFUSALS})
@@ -108,10 +144,13 @@ def write_surface(request: HttpRequest, payload: SurfaceIn, *, replace: bool = F
         return put_surface(
             project=project_of(request),
             key=payload.key,
-            values=payload.dict(exclude={"key"}, exclude_unset=True),
+            values=payload.dict(exclude={"key", "list", "list_params"}, exclude_unset=True),
             replace=replace,
             by=actor_of(request),
+            order=payload.order,
         )
+    except CannotOrderError as error:
+        raise _order_problem(error) from error
     except CannotChangeSurfaceError as error:
         raise _problem(error) from error
 
@@ -126,6 +165,21 @@ def change_surface(request: HttpRequest, key: str, payload: SurfacePatch) -> Any
         )
     except CannotChangeSurfaceError as error:
         raise _problem(error) from error
+
+
+@router.post("/surfaces/{key}/orders", response={201: VersionOut, **REFUSALS})
+def add_surface_order(request: HttpRequest, key: str, payload: OrderIn) -> Any:
+    """Add a version of an order: the champion where there is none, else a candidate to be tested."""
+    surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
+    try:
+        order = read_order(payload.list, payload.list_params)
+        return Status(201, add_order(surface=surface, order=order, by=actor_of(request)))
+    except CannotOrderError as error:
+        raise _order_problem(error) from error
+
+
+def _order_problem(error: CannotOrderError) -> Problem:
+    return Problem(409 if error.code == "has_champion" else 422, error.code, str(error), error.field)
 
 
 def _problem(error: CannotChangeSurfaceError) -> Problem:

@@ -38,11 +38,19 @@ from bakeoff.gateway.slates.answer import AnswerHandler
 from bakeoff.gateway.slates.cache_reader import GroupRead
 from bakeoff.gateway.slates.classify import Classifying
 from bakeoff.gateway.slates.compare import CompareHandler
+from bakeoff.gateway.slates.live_orders import LiveOrders
 from bakeoff.gateway.slates.probing import probe
 from bakeoff.gateway.slates.recommend import Recommending
 from bakeoff.gateway.slates.recorder import Recorder
 from bakeoff.gateway.slates.remote_scorer import RemoteScorer
-from bakeoff.gateway.slates.requests import ClassifyRequest, RecommendRequest, SimilarRequest
+from bakeoff.gateway.slates.requests import (
+    ClassifyRequest,
+    LatestRequest,
+    PopularRequest,
+    RecommendRequest,
+    SimilarRequest,
+    TrendingRequest,
+)
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
 from inference.supervision import Supervisor
@@ -114,7 +122,8 @@ class Gateway:
         """Return the routes that answer with a slate."""
         visitors = Visitors(self._identity, self._units)
         recorder = Recorder(self._writer, exclusions)
-        recommending = Recommending(GroupRead(self._cache), self._remote, self._catalogues)
+        orders = LiveOrders(self._cache, self._catalogues)
+        recommending = Recommending(GroupRead(self._cache), self._remote, self._catalogues, orders)
         handler = partial(
             AnswerHandler,
             visitors=visitors,
@@ -126,10 +135,18 @@ class Gateway:
         classify = handler(Classifying(self._remote, self._text_threads))
         compare = CompareHandler(recommending, visitors, recorder)
         ranking, labelling = partial(parse, RecommendRequest), partial(parse, ClassifyRequest)
-        similar = partial(parse, SimilarRequest)
+        lists: tuple[tuple[str, type[RecommendRequest]], ...] = (
+            ("/v1/similar", SimilarRequest),
+            ("/v1/popular", PopularRequest),
+            ("/v1/trending", TrendingRequest),
+            ("/v1/latest", LatestRequest),
+        )
         return [
             Route("POST", "/v1/recommend", recommend.answer, scope=SERVE, body=ranking),
-            Route("POST", "/v1/similar", recommend.answer, scope=SERVE, body=similar),
+            *(
+                Route("POST", path, recommend.answer, scope=SERVE, body=partial(parse, body))
+                for path, body in lists
+            ),
             Route("POST", "/v1/classify", classify.answer, scope=SERVE, body=labelling),
             Route("POST", "/v1/compare", compare.answer, scope=SERVE, body=ranking),
         ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.validators import MinValueValidator
-from django.forms import ModelForm
+from django.forms import ChoiceField, ModelForm
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,11 +16,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
+from experiments.actions.add_order import CannotOrderError, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
 from inference.algorithms import trainable
 from inference.models import DriftReport, Surface
+from inference.serving.orders import LISTS
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -81,12 +83,21 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
 
     def values(self) -> dict[str, Any]:
         """Return what was typed, but for the key; a list that was left empty is one."""
-        typed = {name: value for name, value in self.cleaned_data.items() if name != "key"}
+        typed = {n: value for n, value in self.cleaned_data.items() if n not in {"key", "list"}}
         return {**typed, **{name: typed[name] or [] for name in JSON_LISTS}}
 
 
 class SurfaceForm(SurfaceChangeForm):
     """A new surface."""
+
+    list = ChoiceField(
+        required=False,
+        label=gettext_lazy("List"),
+        choices=[("", "–"), *((name, name) for name in LISTS)],
+        help_text=gettext_lazy(
+            "Recommendations only: start with an order that needs no training. Empty: trained models."
+        ),
+    )
 
     class Meta(SurfaceChangeForm.Meta):
         """Its fields."""
@@ -103,14 +114,16 @@ def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         key = form.cleaned_data["key"]
         try:
-            create_surface(project=project, key=key, values=form.values(), by=str(request.user))
-        except CannotChangeSurfaceError as error:
+            name = form.cleaned_data["list"]
+            order = read_order(name, {}) if name else None
+            create_surface(
+                project=project, key=key, values=form.values(), by=str(request.user), order=order
+            )
+        except (CannotChangeSurfaceError, CannotOrderError) as error:
             add_refusal(form, error)
         else:
-            messages.success(
-                request,
-                _("Surface created. Call it with /v1/%(kind)s.") % {"kind": form.cleaned_data["kind"]},
-            )
+            path = name or form.cleaned_data["kind"]
+            messages.success(request, _("Surface created. Call it with /v1/%(kind)s.") % {"kind": path})
             return redirect("surface", slug, key)
     rows = [(s, s.versions.champions().first()) for s in project.surfaces.order_by("key")]
     context = {"rows": rows, "form": form, "project": project}

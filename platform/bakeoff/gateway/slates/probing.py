@@ -67,6 +67,8 @@ async def _label(model: Model, labels: Labels, remote: RemoteScorer) -> None:
 
 
 async def _rank(model: Model, ranker: Ranker, remote: RemoteScorer) -> None:
+    if ranker.order is not None:
+        return  # what it serves is in no artifact: that this one was opened is all that can be tried
     recent = [ranker.item_ids[i] for i in ranker.default_order[:2].tolist()]
     if model.remote is not None:
         names = [ranker.item_ids[i] for i in ranker.default_order.tolist()][:200]

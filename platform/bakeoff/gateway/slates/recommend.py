@@ -11,8 +11,14 @@ import numpy as np
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
+from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
 from bakeoff.gateway.slates.remote_scorer import RemoteError
-from bakeoff.gateway.slates.requests import RecommendRequest, SimilarRequest
+from bakeoff.gateway.slates.requests import (
+    LatestRequest,
+    RecommendRequest,
+    SimilarRequest,
+    TrendingRequest,
+)
 from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.request_rules import bind_rules
@@ -25,11 +31,13 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
     from bakeoff.gateway.config.serving_config import SurfaceConfig
     from bakeoff.gateway.config.versions import ServingVersion
+    from bakeoff.gateway.slates.live_orders import LiveOrders
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
+    from inference.serving.orders import LiveOrder
     from inference.serving.ranker import ItemRanker
 
 RECOMMEND = "recommend"
@@ -40,27 +48,56 @@ class Recommending:
 
     name = RECOMMEND
 
-    def __init__(self, reader: GroupRead, remote: RemoteScorer, catalogues: CatalogueWatcher) -> None:
+    def __init__(
+        self,
+        reader: GroupRead,
+        remote: RemoteScorer,
+        catalogues: CatalogueWatcher,
+        orders: LiveOrders,
+    ) -> None:
         """Remember where units are read, who scores what this process cannot, and what there is."""
-        self._reader, self._remote, self._catalogues = reader, remote, catalogues
+        self._reader, self._remote = reader, remote
+        self._catalogues, self._orders = catalogues, orders
         self._rng = np.random.default_rng()
 
     async def serve(
         self, request: RecommendRequest, visitor: Visitor, version: ServingVersion | None
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
-        surface = visitor.surface
+        if isinstance(request, LatestRequest):
+            require_order(request.list_name, visitor.surface)
         ranker: ItemRanker | None = version.ranker if version is not None else None
         if isinstance(request, SimilarRequest):
             slate_request, ranker = self._like_an_item(request, visitor, ranker)
+        elif version is not None and version.ranker is not None and version.ranker.order is not None:
+            slate_request, ranker = await self._in_order(
+                request, visitor, version, version.ranker.order
+            )
         else:
-            state = await self._read_unit(surface, version, visitor.unit)
+            state = await self._read_unit(visitor.surface, version, visitor.unit)
             slate_request = self._slate_request(request, visitor, state, exclude=request.exclude)
+            if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
+                slate_request = replace(slate_request, default_reason=reason_of(request))
         return KindAnswer(
             await self._draw(slate_request, visitor, version, ranker),
-            surface.exploration,
+            visitor.surface.exploration,
             partial(_shadow_question, visitor, slate_request),
         )
+
+    async def _in_order(
+        self, request: RecommendRequest, visitor: Visitor, version: ServingVersion, order: LiveOrder
+    ) -> tuple[SlateRequest, ItemRanker]:
+        """Return a request by a live order, and who ranks."""
+        country = request.country if isinstance(request, TrendingRequest) else None
+        ranker, reason = await self._orders.ranker_of(
+            version.version_id, order, visitor.key.project_id, country
+        )
+        state = await self._read_unit(visitor.surface, version, visitor.unit)
+        slate_request = self._slate_request(
+            # Candidates that were precomputed are places among other items.
+            request, visitor, replace(state, precomputed=None), exclude=request.exclude
+        )  # fmt: skip
+        return replace(slate_request, default_reason=reason), ranker
 
     def _like_an_item(
         self, request: SimilarRequest, visitor: Visitor, ranker: ItemRanker | None
@@ -133,8 +170,13 @@ class Recommending:
         return request.context
 
     def body(self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
-        """Return the items."""
-        return {"items": self.shown_items(request, visitor, slate)}
+        """Return the items, and what may be wrong with a label that none has."""
+        body: dict[str, Any] = {"items": self.shown_items(request, visitor, slate)}
+        if isinstance(request, LatestRequest) and request.label is not None and not slate.slots:
+            hint = hint_for(request.label, self._catalogues.filters_of(visitor.key.project_id))
+            if hint:
+                body["hint"] = hint
+        return body
 
     def shown_items(
         self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate

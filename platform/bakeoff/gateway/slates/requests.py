@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bakeoff.gateway.http.caller import Consent, read_consent
 from bakeoff.gateway.http.errors import ApiError, invalid
@@ -32,6 +32,7 @@ MAX_TOKEN = 1000
 MAX_CONTEXT_BYTES = 8192
 # A slate's propensities are drawn slot by slot: the cost grows with k.
 MAX_K = 100
+MAX_COUNTRY = 64
 MAX_FEATURES = 500
 MAX_LABELS = 100
 KNOWN_FIELDS = frozenset(
@@ -98,6 +99,18 @@ def _rules(data: Mapping[str, Any]) -> SlateRules:
         raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 
 
+def _rules_with_label(data: Mapping[str, Any]) -> SlateRules:
+    """Read the rules of a request for a list; a label is a filter."""
+    if "label" not in data and "labels" in data:
+        message = "labels: unknown field. Did you mean 'label'?"
+        raise ApiError(400, "invalid_value", message, field="labels")
+    rules = _rules(data)
+    if data.get("label") is None:
+        return rules
+    label = bounds.text(data["label"], "label")
+    return SlateRules(filters=({"labels": label},)).joined_with(rules)
+
+
 @request_type
 class SurfaceRequest:
     """What every request for an answer says.
@@ -147,6 +160,40 @@ class SimilarRequest(RecommendRequest):
     """
 
     item_id: str = rule(text())
+
+
+@request_type
+class LatestRequest(RecommendRequest):
+    """The body of /v1/latest, and of every list of an order.
+
+    Attributes:
+        list_name: which order.
+        rules: with the label as a filter.
+        label: that all items have, or None for any.
+    """
+
+    list_name: ClassVar[str] = "latest"
+    rules: SlateRules = body_rule(_rules_with_label)
+    label: str | None = rule(text(), default=None)
+
+
+@request_type
+class TrendingRequest(LatestRequest):
+    """The body of /v1/trending.
+
+    Attributes:
+        country: whose likes count, or None for all.
+    """
+
+    list_name: ClassVar[str] = "trending"
+    country: str | None = rule(text(MAX_COUNTRY), default=None)
+
+
+@request_type
+class PopularRequest(TrendingRequest):
+    """The body of /v1/popular."""
+
+    list_name: ClassVar[str] = "popular"
 
 
 @request_type
