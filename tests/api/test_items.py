@@ -104,7 +104,7 @@ def test_the_catalogue_is_listed_page_by_page(call):
     assert (names(rest["items"])[0], len(rest["items"]), rest["next"]) == ("i4", 6, None)
 
 
-def test_lines_are_judged_one_by_one(call):
+def test_lines_are_judged_one_by_one(call, shop):
     lines = [
         json.dumps({"item_id": "n1", "title": "One"}),
         "not json",
@@ -118,7 +118,11 @@ def test_lines_are_judged_one_by_one(call):
     assert answer["written"] == 2
     assert [one["line"] for one in answer["refused"]] == [2, 3, 5, 6]
     assert "the nearest is 'price'" in answer["refused"][1]["message"]
-    assert set(Item.objects.filter(item_id__startswith="n").values_list("item_id", flat=True)) == {
+    assert set(
+        Item.objects.filter(project=shop.project, item_id__startswith="n").values_list(
+            "item_id", flat=True
+        )
+    ) == {
         "n1",
         "n4",
     }
