@@ -72,7 +72,7 @@ def time_in_turn(
         repeats: answers between two looks at the clock, where one is shorter than its noise.
     """
     artifacts = [answer for answer in (ours, other) if answer is not None]
-    shortest = np.full((len(artifacts), requests), np.inf)
+    best = np.full((len(artifacts), requests), np.inf)
     for round_ in range(TIMES):
         for n in range(requests):
             # Who is first changes, so that neither always finds the caches warm.
@@ -81,5 +81,5 @@ def time_in_turn(
                 for _ in range(repeats):
                     artifacts[row](n)
                 seconds = (time.perf_counter() - start) / repeats
-                shortest[row, n] = min(shortest[row, n], seconds * 1000)
-    return Latencies(shortest[0], shortest[1] if other is not None else np.empty(0))
+                best[row, n] = min(best[row, n], seconds * 1000)
+    return Latencies(best[0], best[1] if other is not None else np.empty(0))

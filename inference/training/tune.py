@@ -224,7 +224,7 @@ class _Optimisation:
                 for name, value in getattr(self._allocator, kind).items()
             }
             pattern = self._adalora.rank_pattern or {}
-            extra |= {f"ranks|{name}": torch.tensor(kept) for name, kept in pattern.items()}
+            extra |= {f"ranks|{name}": torch.tensor(ranks) for name, ranks in pattern.items()}
         save_checkpoint(options.checkpoint, done, self._trained, self._optimiser, extra)
 
     def resume(self, options: FitOptions) -> int:

@@ -101,6 +101,7 @@ PAGES = [
     ("metrics", "/p/{p}/metrics/"),
     ("surfaces", "/p/{p}/surfaces/"),
     ("surface", "/p/{p}/surfaces/home-feed/"),
+    ("surface-rules", "/p/{p}/surfaces/home-feed/rules/"),
     ("autopilot", "/p/{p}/surfaces/home-feed/autopilot/"),
     ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
     ("models", "/p/{p}/models/"),

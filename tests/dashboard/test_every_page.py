@@ -211,6 +211,11 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("autopilot-edit", slug, shop.surface.key)
     visit_refused_settings(visit, seeded)
     visit.get("surface-edit", slug, shop.surface.key)
+    visit.get("surface-rules", slug, shop.surface.key)
+    visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")
+    visit.post(
+        "surface-rules", slug, shop.surface.key, status=422, rules='{"caps": 1}', k="5", save="1"
+    )
     for version in (shop.champion, seeded.run.version, seeded.refused):
         visit.get("version", slug, version.pk)
     for verb in ("promote", "shadow"):

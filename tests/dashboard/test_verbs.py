@@ -153,6 +153,13 @@ def edit_surface(shop):
     return Step(f"{page}edit/", SURFACE, changed.exists, page, {"data_exploration": "0.25"})
 
 
+def edit_rules(shop):
+    changed = Surface.objects.filter(pk=shop.surface.pk, rules={"caps": {"brand": 2}})
+    page = reverse("surface-rules", args=[shop.project.slug, shop.surface.key])
+    body = {"rules": '{"caps": {"brand": 2}}', "k": "10", "save": "1"}
+    return Step(page, body, changed.exists, page, {"data_surface": shop.surface.key})
+
+
 def train(shop):
     events = [
         builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}") for n in range(40)
@@ -321,6 +328,7 @@ VERBS = {
     "metrics": (ANALYSE, make_metric),
     "surfaces": (OPERATE, make_surface),
     "surface-edit": (OPERATE, edit_surface),
+    "surface-rules": (OPERATE, edit_rules),
     "surface-train": (OPERATE, train),
     "cancel-run": (OPERATE, cancel_run),
     "version-act promote": (OPERATE, of_version("promote", "champion")),

@@ -85,7 +85,7 @@ def test_loss_ranks_and_weights_are_those_of_peft(tmp_path, tiny_bert):
     model, their_losses = train_by_peft(theirs, tokens)
     pattern = model.peft_config["default"].rank_pattern
     their_ranks = {
-        name.split("model.")[-1].split(".lora_E")[0]: sum(kept) for name, kept in pattern.items()
+        name.split("model.")[-1].split(".lora_E")[0]: sum(ranks) for name, ranks in pattern.items()
     }
 
     ours = TextEncoder(str(tiny_bert), torch.device("cpu"))

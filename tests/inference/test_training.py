@@ -219,12 +219,12 @@ def test_what_is_slow_beside_a_champion_that_is_as_slow_passes(latency, beside):
 
 
 def test_latencies_are_measured_in_turn():
-    asked = []
+    calls = []
     latencies = time_in_turn(
-        4, lambda n: asked.append(("ours", n)), lambda n: asked.append(("other", n))
+        4, lambda n: calls.append(("ours", n)), lambda n: calls.append(("other", n))
     )
-    assert sorted(asked) == sorted(TIMES * [(who, n) for who in ("ours", "other") for n in range(4)])
-    for first, second in zip(asked[::2], asked[1::2], strict=True):
+    assert sorted(calls) == sorted(TIMES * [(who, n) for who in ("ours", "other") for n in range(4)])
+    for first, second in zip(calls[::2], calls[1::2], strict=True):
         assert first[1] == second[1]
         assert first[0] != second[0]
     assert len(latencies.ours) == len(latencies.other) == 4

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import httpx2
 from django.contrib.auth.models import User
 from django.test import Client
 from uuid_utils import uuid7
 
 from bakeoff.accounts.models import Membership, Project
 from experiments.models import Experiment
+from tests.support.fast_lane import FastLane
 
 
 def make_user(project: Project | None = None, *, role: str = "viewer", **fields) -> User:
@@ -23,6 +27,24 @@ def sign_in(project: Project | None = None, *, role: str = "viewer", **fields) -
     client = Client()
     client.force_login(make_user(project, role=role, **fields))
     return client
+
+
+class LaneVisit:
+    """Somebody of the team who reads pages from the process that serves, where the fast lane is."""
+
+    def __init__(self, lane: FastLane, project: Project, *, role: str = "viewer") -> None:
+        session = sign_in(project, role=role).cookies["sessionid"].value
+        token = "t" * 32
+        cookies = {"sessionid": session, "csrftoken": token}
+        self._client = httpx2.Client(
+            base_url=lane.url, cookies=cookies, headers={"X-CSRFToken": token}, timeout=20
+        )
+
+    def post(self, address: str, body: Mapping[str, str]) -> httpx2.Response:
+        return self._client.post(address, data=body)
+
+    def close(self) -> None:
+        self._client.close()
 
 
 def report_path(experiment: Experiment, tail: str = "") -> str:

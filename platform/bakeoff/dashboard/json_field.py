@@ -31,8 +31,9 @@ class JsonField(forms.CharField):
         try:
             parsed = orjson.loads(text)
         except orjson.JSONDecodeError as error:
+            where = {"line": error.lineno, "column": error.colno}
             raise forms.ValidationError(
-                _("Not JSON: %(error)s.") % {"error": error}, code="json"
+                _("Not JSON at line %(line)s, column %(column)s.") % where, code="json"
             ) from error
         if not isinstance(parsed, self.kind):
             raise forms.ValidationError(_("Must be a JSON %(kind)s.") % {"kind": self.kind.__name__})

@@ -8,7 +8,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bakeoff.accounts.keys import INGEST, SERVE
+from bakeoff.accounts.keys import INGEST, MANAGE, SERVE
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
 from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
 from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
@@ -39,6 +39,7 @@ from bakeoff.gateway.slates.cache_reader import GroupRead
 from bakeoff.gateway.slates.classify import Classifying
 from bakeoff.gateway.slates.compare import CompareHandler
 from bakeoff.gateway.slates.live_orders import LiveOrders
+from bakeoff.gateway.slates.preview import PreviewHandler
 from bakeoff.gateway.slates.probing import probe
 from bakeoff.gateway.slates.recommend import Recommending
 from bakeoff.gateway.slates.recorder import Recorder
@@ -47,12 +48,14 @@ from bakeoff.gateway.slates.requests import (
     ClassifyRequest,
     LatestRequest,
     PopularRequest,
+    PreviewRequest,
     RecommendRequest,
     SimilarRequest,
     TrendingRequest,
 )
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
+from bakeoff.page_services import PREVIEW
 from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -111,7 +114,7 @@ class Gateway:
         )
         self._door = Door(
             Router(self.routes),
-            DjangoLane(self._proxies.with_sub_path(rest)),
+            DjangoLane(self._proxies.with_sub_path(rest), {PREVIEW: self._preview.ask}),
             self._config,
             key_use=self._key_use,
             rates=self._rates,
@@ -134,6 +137,7 @@ class Gateway:
         recommend = handler(recommending)
         classify = handler(Classifying(self._remote, self._text_threads))
         compare = CompareHandler(recommending, visitors, recorder)
+        self._preview = PreviewHandler(recommending, visitors, self._config, secret=self._secret)
         ranking, labelling = partial(parse, RecommendRequest), partial(parse, ClassifyRequest)
         lists: tuple[tuple[str, type[RecommendRequest]], ...] = (
             ("/v1/similar", SimilarRequest),
@@ -149,6 +153,14 @@ class Gateway:
             ),
             Route("POST", "/v1/classify", classify.answer, scope=SERVE, body=labelling),
             Route("POST", "/v1/compare", compare.answer, scope=SERVE, body=ranking),
+            # It tells what a unit liked: no public key may ask.
+            Route(
+                "POST",
+                "/v1/recommend/preview",
+                self._preview.answer,
+                scope=MANAGE,
+                body=partial(parse, PreviewRequest),
+            ),
         ]
 
     def _intake(self, exclusions: Exclusions) -> list[Route]:
@@ -236,7 +248,7 @@ class Gateway:
                 return
 
     async def _start(self) -> None:
-        await asyncio.gather(self._config.start(), self._catalogues.start())
+        await asyncio.gather(self._config.start(), self._catalogues.start(), self._preview.start())
         await self._writer.start()
         self._supervisor.start("use of keys", self._key_use.run)
         self._supervisor.start("rates", self._rates.run)

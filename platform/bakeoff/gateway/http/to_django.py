@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bakeoff.gateway.http.bodies import BULK, FORM, BodyLimits, BodyReader
 from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bakeoff.gateway.http.request import Asgi, Message, Receive, Scope, Send
 
 # A client that takes none of an answer for this long is not waited for.
@@ -26,9 +28,14 @@ _ASCII = "".join(chr(n) for n in range(128))
 class DjangoLane:
     """Hands requests with their whole body to another application."""
 
-    def __init__(self, application: Asgi) -> None:
-        """Remember who answers."""
-        self._application = application
+    def __init__(self, application: Asgi, services: Mapping[str, Any] | None = None) -> None:
+        """Remember who answers.
+
+        Args:
+            application: answers.
+            services: of the fast lane, which its pages find in the scope by these names.
+        """
+        self._application, self._services = application, services or {}
 
     async def answer(
         self, scope: Scope, receive: Receive, send: Send, bodies: BodyReader, *, trusted: bool
@@ -52,7 +59,9 @@ class DjangoLane:
         try:
             with bodies.holding(len(body)):
                 await self._application(
-                    _whole(scope, len(body)), _receive_of(body, receive), outgoing.put
+                    {**_whole(scope, len(body)), **self._services},
+                    _receive_of(body, receive),
+                    outgoing.put,
                 )
         finally:
             outgoing.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,25 @@ if TYPE_CHECKING:
 RECOMMEND = "recommend"
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request, ready to be answered.
+
+    Attributes:
+        request: what the ladder is asked for.
+        rules: the surface's and the request's together.
+        ranker: who ranks; None where no version can.
+    """
+
+    request: SlateRequest
+    rules: RequestRules
+    ranker: ItemRanker | None
+
+    def because(self, reason: str | None) -> Prepared:
+        """Return it with the fallback reason that its default order has."""
+        return replace(self, request=replace(self.request, default_reason=reason))
+
+
 class Recommending:
     """Serves surfaces of the kind `recommend`; one in a process."""
 
@@ -64,74 +83,87 @@ class Recommending:
         self, request: RecommendRequest, visitor: Visitor, version: ServingVersion | None
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
+        prepared = await self.prepare(request, visitor, version)
+        return KindAnswer(
+            await self.draw(prepared, visitor, version),
+            visitor.surface.exploration,
+            partial(_shadow_question, visitor, prepared.request),
+        )
+
+    async def prepare(
+        self, request: RecommendRequest, visitor: Visitor, version: ServingVersion | None
+    ) -> Prepared:
+        """Read what is known of the unit, and bind the rules.
+
+        Raises:
+            ApiError: 400, a rule of the request cannot be followed; 409, the surface is no such list.
+        """
         if isinstance(request, LatestRequest):
             require_order(request.list_name, visitor.surface)
         ranker: ItemRanker | None = version.ranker if version is not None else None
         if isinstance(request, SimilarRequest):
-            slate_request, ranker = self._like_an_item(request, visitor, ranker)
-        elif version is not None and version.ranker is not None and version.ranker.order is not None:
-            slate_request, ranker = await self._in_order(
-                request, visitor, version, version.ranker.order
-            )
-        else:
-            state = await self._read_unit(visitor.surface, version, visitor.unit)
-            slate_request = self._slate_request(request, visitor, state, exclude=request.exclude)
-            if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
-                slate_request = replace(slate_request, default_reason=reason_of(request))
-        return KindAnswer(
-            await self._draw(slate_request, visitor, version, ranker),
-            visitor.surface.exploration,
-            partial(_shadow_question, visitor, slate_request),
-        )
+            return self._like_an_item(request, visitor, ranker)
+        state = await self._read_unit(visitor.surface, version, visitor.unit)
+        if version is not None and version.ranker is not None and version.ranker.order is not None:
+            return await self._in_order(request, visitor, version, state, version.ranker.order)
+        prepared = self._prepare(request, visitor, state, ranker, exclude=request.exclude)
+        if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
+            return prepared.because(reason_of(request))
+        return prepared
 
     async def _in_order(
-        self, request: RecommendRequest, visitor: Visitor, version: ServingVersion, order: LiveOrder
-    ) -> tuple[SlateRequest, ItemRanker]:
-        """Return a request by a live order, and who ranks."""
+        self,
+        request: RecommendRequest,
+        visitor: Visitor,
+        version: ServingVersion,
+        state: UnitState,
+        order: LiveOrder,
+    ) -> Prepared:
+        """Prepare a request that a live order answers."""
         country = request.country if isinstance(request, TrendingRequest) else None
         ranker, reason = await self._orders.ranker_of(
             version.version_id, order, visitor.key.project_id, country
         )
-        state = await self._read_unit(visitor.surface, version, visitor.unit)
-        slate_request = self._slate_request(
-            # Candidates that were precomputed are places among other items.
-            request, visitor, replace(state, precomputed=None), exclude=request.exclude
-        )  # fmt: skip
-        return replace(slate_request, default_reason=reason), ranker
+        # Candidates that were precomputed are places among other items.
+        state = replace(state, precomputed=None)
+        prepared = self._prepare(request, visitor, state, ranker, exclude=request.exclude)
+        return prepared.because(reason)
 
     def _like_an_item(
         self, request: SimilarRequest, visitor: Visitor, ranker: ItemRanker | None
-    ) -> tuple[SlateRequest, ItemRanker | None]:
-        """Return a request whose history is one item, or what stands in for it, and who ranks."""
+    ) -> Prepared:
+        """Prepare a request whose history is one item, or what stands in for it."""
         filters = self._catalogues.filters_of(visitor.key.project_id)
         subject = Subject.of(request.item_id, filters)
         stand_in = stand_in_for(subject, ranker, filters)
         state = UnitState(recent=stand_in.recent)
-        slate_request = self._slate_request(
-            request, visitor, state, exclude=subject.exclude(request.exclude)
+        prepared = self._prepare(
+            request, visitor, state, stand_in.ranker, exclude=subject.exclude(request.exclude)
         )
-        return replace(
-            slate_request,
+        slate_request = replace(
+            prepared.request,
             nearline_reason=stand_in.nearline_reason,
             default_reason=stand_in.default_reason,
-        ), stand_in.ranker
+        )
+        return replace(prepared, request=slate_request)
 
-    def _slate_request(
+    def _prepare(
         self,
         request: RecommendRequest,
         visitor: Visitor,
         state: UnitState,
+        ranker: ItemRanker | None,
         *,
         exclude: Collection[str],
-    ) -> SlateRequest:
-        """Return what the ladder is asked for.
+    ) -> Prepared:
+        """Bind the rules.
 
         Raises:
             ApiError: 400, a rule of the request cannot be followed.
         """
         surface = visitor.surface
         rules = self._bind(request, visitor, exclude)
-        return SlateRequest(
+        slate_request = SlateRequest(
             k=request.k,
             recent=state.recent,
             precomputed=state.precomputed,
@@ -143,6 +175,7 @@ class Recommending:
             eligible=rules.allowed,
             rules=rules if rules.rules.orders else None,
         )
+        return Prepared(slate_request, rules, ranker)
 
     def _bind(
         self, request: RecommendRequest, visitor: Visitor, exclude: Collection[str]
@@ -193,13 +226,11 @@ class Recommending:
             for position, slot in enumerate(slate.slots, start=1)
         ]
 
-    async def _draw(
-        self,
-        request: SlateRequest,
-        visitor: Visitor,
-        version: ServingVersion | None,
-        ranker: ItemRanker | None,
+    async def draw(
+        self, prepared: Prepared, visitor: Visitor, version: ServingVersion | None
     ) -> ServedSlate:
+        """Return the slate of a request."""
+        request, ranker = prepared.request, prepared.ranker
         if version is None:
             return serve(None, request, rng=self._rng, no_model_reason="no_champion")
         model = version.model

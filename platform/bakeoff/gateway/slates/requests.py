@@ -36,8 +36,11 @@ MAX_COUNTRY = 64
 MAX_FEATURES = 500
 MAX_LABELS = 100
 KNOWN_FIELDS = frozenset(
-    ("surface", "k", "candidates", "exclude", "fields", "context", "consent", "overrides", "force")
-)
+    (
+        "surface", "k", "candidates", "exclude", "fields", "context", "consent", "overrides", "force",
+        "surface_rules", "about",
+    )
+)  # fmt: skip
 
 
 def _context(value: Any, name: str) -> dict[str, Any]:
@@ -149,6 +152,28 @@ class RecommendRequest(SurfaceRequest):
     exclude: list[str] | tuple[()] = rule(list_of_ids, default=())
     fields: list[str] | None = rule(list_of_ids, default=None)
     rules: SlateRules = body_rule(_rules)
+
+
+def _surface_rules(value: Any, name: str) -> SlateRules | None:
+    if value is None:
+        return None
+    try:
+        return SlateRules.parse(json_object(value, name))
+    except RuleError as error:
+        raise ApiError(400, "invalid_value", str(error), field=f"{name}.{error.field}") from error
+
+
+@request_type
+class PreviewRequest(RecommendRequest):
+    """The body of /v1/recommend/preview.
+
+    Attributes:
+        surface_rules: tried in place of the surface's; None for those that are saved.
+        about: items to explain, beside those in the slate.
+    """
+
+    surface_rules: SlateRules | None = rule(_surface_rules)
+    about: list[str] | tuple[()] = rule(list_of_ids, default=())
 
 
 @request_type

@@ -1,0 +1,236 @@
+"""Why an item stands where it stands in a slate, or why it is not there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.serving.ladder import MAX_SCORED
+from inference.serving.rule_draw import rerank
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from experiments.slate_rules.request_rules import RequestRules
+    from inference.serving.artifact import Floats, Indices
+    from inference.serving.ladder import Candidates, ServedSlate, SlateRequest, Slot
+    from inference.serving.ranker import ItemRanker
+    from inference.serving.rule_draw import Cap
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason.
+
+    Attributes:
+        code: for programs.
+        message: for people.
+        rule: the rule that decided, as it is written; None where none did.
+    """
+
+    code: str
+    message: str
+    rule: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRank:
+    """Where one candidate stands.
+
+    Attributes:
+        model_rank: by the version's score alone, from 1.
+        rank: after boosts and what is buried, from 1.
+        boost: what its rank was divided by.
+        buried: whether it comes after all others.
+    """
+
+    model_rank: int
+    rank: int
+    boost: float = 1.0
+    buried: bool = False
+
+
+def rank_candidates(
+    ranker: ItemRanker, candidates: Candidates, scores: Floats, rules: RequestRules
+) -> dict[str, CandidateRank]:
+    """Return where each candidate stands, by item id.
+
+    Args:
+        ranker: whose items they are.
+        candidates: of the request.
+        scores: of the candidates, (m,).
+        rules: of the request.
+    """
+    names = [ranker.item_ids[item] for item in candidates.items.tolist()]
+    order = np.argsort(-scores, kind="stable").astype(np.int32)
+    ruled = rules.about(names, partial(ranker.vectors_of, candidates.items)).rules
+    ranks = _places(rerank(order, ruled))
+    boosts = np.ones(len(names)) if ruled.boosts is None else ruled.boosts
+    buried = np.zeros(len(names), bool) if ruled.buried is None else ruled.buried
+    return {
+        name: CandidateRank(*values)
+        for name, *values in zip(
+            names, _places(order), ranks, boosts.tolist(), buried.tolist(), strict=False
+        )
+    }
+
+
+def _places(order: Indices) -> list[int]:
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(1, len(order) + 1)
+    return [int(place) for place in places]
+
+
+@dataclass(frozen=True, slots=True)
+class SlateReasons:
+    """Explains one slate.
+
+    Attributes:
+        request: that it answers.
+        rules: the surface's and the request's together.
+        ranker: of the version; None where none can answer.
+        ranks_of: of the candidates, by item id.
+        slate: as it would be served without exploration.
+    """
+
+    request: SlateRequest
+    rules: RequestRules
+    ranker: ItemRanker | None
+    ranks_of: Mapping[str, CandidateRank]
+    slate: ServedSlate
+
+    def why_here(self, slot: Slot) -> list[Reason]:
+        """Return why an item stands in its slot."""
+        item_id = slot.item_id
+        for position, pinned in self.rules.pins().items():
+            if pinned == item_id and slot.rank == 0:
+                rule = {"item_id": item_id, "position": position}
+                return [Reason("pinned", f"A pin puts it at position {position}.", rule)]
+        place = self.ranks_of.get(item_id)
+        if place is None:
+            if slot.score is None:
+                return [Reason("named", "The request names it, and the version does not know it.")]
+            return [Reason("static_list", "It is in the surface's static list.")]
+        reasons = [
+            Reason(
+                "model",
+                f"The model ranks it {place.model_rank} of {len(self.ranks_of)} candidates.",
+            )
+        ]
+        if place.boost != 1:
+            reasons.append(Reason("boosted", f"Boosts divide its rank by {place.boost:.3g}."))
+        if place.buried:
+            reasons.append(self._buried())
+        if slot.allowed is not None:
+            reasons.append(
+                Reason(
+                    "by_slot",
+                    f"It was {slot.rank} of {slot.allowed} that caps, diversity and pins left for the "
+                    "slot.",
+                )
+            )
+        return reasons
+
+    def why_not(self, item_id: str) -> list[Reason]:
+        """Return why an item is not in the slate; everything that speaks against it."""
+        reasons = [*self._why_nobody(item_id), *self._why_not_here(item_id)]
+        if reasons:
+            return reasons
+        place = self.ranks_of.get(item_id)
+        if place is None:
+            return [self._why_no_candidate(item_id)]
+        if place.buried:
+            reasons.append(self._buried())
+        reasons += self._full_caps(item_id)
+        reasons.append(
+            Reason(
+                "rank",
+                f"It is {place.rank} of {len(self.ranks_of)} candidates, by the model alone "
+                f"{place.model_rank}; the slate has {self.request.k} slots.",
+            )
+        )
+        return reasons
+
+    def _why_nobody(self, item_id: str) -> list[Reason]:
+        """Return why nobody is shown an item."""
+        catalogue, now = self.rules.catalogue, time.time()
+        row = catalogue.find(item_id)
+        if row is None:
+            if self.ranker is None or item_id not in self.ranker.index:
+                return [Reason("unknown", "Neither the catalogue nor the version knows it.")]
+            return []
+        item = catalogue.rows[row]
+        if not item.exists:
+            return [Reason("deleted", "It was deleted.")]
+        reasons = []
+        if not item.available:
+            reasons.append(Reason("not_available", "available == false."))
+        if item.published_at > now:
+            reasons.append(Reason("not_published", f"It is published at {_time(item.published_at)}."))
+        if item.expires_at <= now:
+            reasons.append(Reason("expired", f"It expired at {_time(item.expires_at)}."))
+        return reasons
+
+    def _why_not_here(self, item_id: str) -> list[Reason]:
+        """Return what of the request speaks against an item."""
+        reasons = []
+        row = self.rules.catalogue.find(item_id)
+        for condition in self.rules.rules.filters:
+            mask = self.rules.filters.mask(condition, self.rules.context)
+            if row is None or row >= len(mask) or not mask[row]:
+                reasons.append(Reason("filter", "It does not match the filter.", condition))
+        if item_id in self.request.exclude:
+            reasons.append(Reason("excluded", "The request excludes it."))
+        if self.request.only is not None:
+            if item_id not in self.request.only:
+                reasons.append(Reason("not_named", "The request names other candidates."))
+        elif item_id in self.request.recent:
+            reasons.append(Reason("recent", "The user liked it lately."))
+        return reasons
+
+    def _why_no_candidate(self, item_id: str) -> Reason:
+        if self.ranker is None:
+            return Reason("no_model", "No model answers, and the static list does not hold it.")
+        index = self.ranker.index.get(item_id)
+        if index is None:
+            return Reason("not_in_version", "It came after the version had learned.")
+        count = len(self.ranker.item_ids)
+        if count <= MAX_SCORED and not self.ranker.is_remote:
+            every = np.arange(count, dtype=np.int32)
+            scores = self.ranker.score(every, self.ranker.indices_of(self.request.recent))
+            rank = int((scores > scores[index]).sum()) + 1
+            return Reason(
+                "no_candidate",
+                f"The model ranks it {rank} of {count} items; {len(self.ranks_of)} are candidates.",
+            )
+        return Reason("no_candidate", f"It is not among the {len(self.ranks_of)} candidates.")
+
+    def _buried(self) -> Reason:
+        rule = list(self.rules.rules.buried)
+        return Reason("buried", "It is buried: it comes after all others.", rule)
+
+    def _full_caps(self, item_id: str) -> list[Reason]:
+        """Return the caps that leave no room beside what is in the slate."""
+        names = [item_id, *(slot.item_id for slot in self.slate.slots)]
+        caps: Sequence[Cap] = self.rules.about(names, None).rules.caps if self.rules.rules.caps else ()
+        reasons = []
+        for (path, limit), cap in zip(self.rules.rules.caps.items(), caps, strict=True):
+            values = cap.values[: len(names)]
+            own = [value for value in values[0].tolist() if value >= 0]
+            if any(int((values[1:] == value).any(axis=1).sum()) >= limit for value in own):
+                reasons.append(
+                    Reason(
+                        "cap",
+                        f"The slate holds {limit} with the same {path}, the cap.",
+                        {path: limit},
+                    )
+                )
+        return reasons
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
