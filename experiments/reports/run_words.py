@@ -1,0 +1,124 @@
+"""What gates and training runs say: the stored sentences, and the words of pages."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+RUN_SENTENCES: tuple[tuple[str, str], ...] = (
+    # The gate
+    (
+        "{metric} is better than {rival} by {low} at worst, must be more than 0",
+        gettext_noop("%(metric)s may be no better than %(rival)s: lower end %(low)s, must be above 0"),
+    ),
+    (
+        "{metric} may be as low as {worst}, must be at least {minimum} ({rival} {value} less {margin})",
+        gettext_noop(
+            "%(metric)s may be as low as %(worst)s, must be at least %(minimum)s (%(rival)s: "
+            "%(value)s, margin %(margin)s)"
+        ),
+    ),
+    (
+        "{metric} of seed {seed} == {value}, must be at least {minimum}",
+        gettext_noop("%(metric)s with seed %(seed)s is %(value)s, must be at least %(minimum)s"),
+    ),
+    (
+        "{name} == {value}, must be at least {minimum}: it is not faster",
+        gettext_noop("%(name)s is %(value)s, must be at least %(minimum)s: it is not faster"),
+    ),
+    # Runs
+    ("nothing new since the last run", gettext_noop("No new data since the last run")),
+    ("cancelled by {person}", gettext_noop("Cancelled by %(person)s")),
+    ("{why}; it is taken up again", gettext_noop("%(why)s; it will be resumed")),
+    ("{why}; tried {count} times", gettext_noop("%(why)s; tried %(count)s times")),
+    ("its worker was asked to stop", gettext_noop("The worker was asked to stop")),
+    (
+        "its process died {count} times without a word, so it is not tried again.",
+        gettext_noop("The training process died %(count)s times, so it is not tried again"),
+    ),
+    (
+        "its process gave no sign of life for {seconds} s and was killed",
+        gettext_noop("The training process was frozen for %(seconds)s s and was killed"),
+    ),
+    (
+        "its process was killed by signal 9, as the kernel does when memory is full: free some, or "
+        "train with smaller parameters",
+        gettext_noop(
+            "The training process ran out of memory: free some, or train with smaller parameters"
+        ),
+    ),
+    (
+        "its process was ended by signal {signal}",
+        gettext_noop("The training process was ended by signal %(signal)s"),
+    ),
+    (
+        "its process ended with status {status}",
+        gettext_noop("The training process ended with status %(status)s"),
+    ),
+    ("registering", gettext_noop("Registering the version")),
+    (
+        "scoring the champion ({version}) on {units} units",
+        gettext_noop("Scoring the champion (%(version)s) on %(units)s users"),
+    ),
+    ("comparing with {version}", gettext_noop("Comparing with %(version)s")),
+    ("seed {seed}: {why}", gettext_noop("Seed %(seed)s: %(why)s")),
+    ("on all: {why}", gettext_noop("Final fit: %(why)s")),
+    ("seed {seed}", gettext_noop("Seed %(seed)s")),
+    ("on all", gettext_noop("Final fit")),
+    ("fitted", gettext_noop("Fitted")),
+    ("solved", gettext_noop("Solved")),
+    ("counted likes", gettext_noop("Counted positive signals")),
+    ("took the encoder's vectors", gettext_noop("Read the encoder's vectors")),
+    ("compared {done} of {all} items", gettext_noop("Compared %(done)s of %(all)s items")),
+    ("encoded {done} of {all} texts", gettext_noop("Encoded %(done)s of %(all)s texts")),
+    ("encoding {all} texts", gettext_noop("Encoding %(all)s texts")),
+    ("epoch {number}: loss {loss}", gettext_noop("Epoch %(number)s: loss %(loss)s")),
+    ("step {number}: loss {loss}", gettext_noop("Step %(number)s: loss %(loss)s")),
+    (
+        "{unknown} of {all} likes are of items that are not in the catalogue: they are not learnt.",
+        gettext_noop(
+            "%(unknown)s of %(all)s positive signals are for items that are not in the catalogue and "
+            "are skipped."
+        ),
+    ),
+    (
+        "{count} examples are dated in the future and are set aside.",
+        gettext_noop("%(count)s examples are dated in the future and are skipped."),
+    ),
+    # Checks and slices of a run
+    ("held-out items are not learnt from", gettext_noop("Held-out items are not trained on")),
+    (
+        "nothing learnt from is later than what is held out",
+        gettext_noop("No training data is later than the held-out data"),
+    ),
+    (
+        "a fit on shuffled likes is no better than chance",
+        gettext_noop("A fit on shuffled data is no better than chance"),
+    ),
+    (
+        "a fit on shuffled labels is no better than chance",
+        gettext_noop("A fit on shuffled labels is no better than chance"),
+    ),
+    (
+        "no text that is learnt from is judged by",
+        gettext_noop("No training text is among the held-out texts"),
+    ),
+    (
+        "no label is found much less often than by the champion",
+        gettext_noop("No label is recognised much less often than by the champion"),
+    ),
+    ("nothing serves", gettext_noop("no champion to compare with")),
+    ("not judged: {why}", gettext_noop("not evaluated: %(why)s")),
+    ("{count} units", gettext_noop("%(count)s users")),
+    ("{count} examples", gettext_noop("%(count)s examples")),
+    ("hit rate {rate}, at most {maximum}", gettext_noop("hit rate %(rate)s, at most %(maximum)s")),
+    ("units with at most {count} likes", gettext_noop("Users with at most %(count)s positive signals")),
+    (
+        "units with more than {count} likes",
+        gettext_noop("Users with more than %(count)s positive signals"),
+    ),
+    ("items with at most {count} likes", gettext_noop("Items with at most %(count)s positive signals")),
+    (
+        "items with more than {count} likes",
+        gettext_noop("Items with more than %(count)s positive signals"),
+    ),
+)
