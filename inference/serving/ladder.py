@@ -7,7 +7,7 @@ another variant's model, and the static list belongs to none.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,6 +74,8 @@ class SlateRequest:
             be precomputed.
         default_reason: of the fallback when the version's default list stands in; None where that is
             what the request asks for.
+        nearline: the best items for the recent ones, where they were found before; None to find them.
+        explain: whether each slot is to say which recent item it owes its score to.
     """
 
     k: int
@@ -88,6 +90,8 @@ class SlateRequest:
     rules: CandidateRules | None = None
     nearline_reason: str | None = "nearline"
     default_reason: str | None = "default_list"
+    nearline: Indices | None = None
+    explain: bool = False
 
     def may_show(self, item_id: str) -> bool:
         """Whether one item may be shown."""
@@ -100,6 +104,7 @@ class Slot:
 
     The score is None for an item that the version does not know: the request names it, or a pin. Where
     each slot is a draw of its own, `allowed` is among how many the rank is; a pin has the rank 0.
+    `because` is the recent item that adds most to the score, where that was asked.
     """
 
     item_id: str
@@ -108,6 +113,7 @@ class Slot:
     propensity: float
     explored: bool
     allowed: int | None = None
+    because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +158,30 @@ def serve(
     candidates = find_candidates(ranker, request)
     if not len(candidates.items):
         return serve_static(request, "static_list")
-    return fill_slate(
+    slate = fill_slate(
         ranker, request, candidates, ranker.score(candidates.items, candidates.recent), rng=rng
     )
+    return _explain(ranker, slate, candidates.recent) if request.explain else slate
+
+
+def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> ServedSlate:
+    """Name in each slot the recent item that adds most to its score; none where none adds anything.
+
+    Nor in a slot that owes its place to a pin, or holds what the version does not know.
+    """
+    scored = [
+        place for place, slot in enumerate(slate.slots) if slot.rank > 0 and slot.score is not None
+    ]
+    items = np.array([ranker.index[slate.slots[place].item_id] for place in scored], dtype=np.int32)
+    added = ranker.contributions(items, recent)
+    if added is None or not added.size:
+        return slate
+    slots = list(slate.slots)
+    for place, line in zip(scored, added, strict=True):
+        most = int(np.argmax(line))
+        if line[most] > 0:
+            slots[place] = replace(slots[place], because=ranker.item_ids[recent[most]])
+    return replace(slate, slots=slots)
 
 
 def fill_slate(
@@ -248,7 +275,8 @@ def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
     elif request.precomputed is not None:
         items = np.frombuffer(request.precomputed, dtype=np.int32)
     elif recent and ranker.reads_history:
-        items = ranker.nearline(recent, request.max_candidates)
+        beside = request.nearline
+        items = ranker.nearline(recent, request.max_candidates) if beside is None else beside
         fallback = request.nearline_reason
     else:
         items = request.eligible.keep(ranker, ranker.default_order)[: request.max_candidates]

@@ -72,6 +72,9 @@ class OrderedItems:
         """Return vectors of items, (m, d); of width 0 where there are none."""
         return np.zeros((len(items), 0), np.float32) if self.vectors is None else self.vectors(items)
 
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
+        """Return None: no recent item counts."""
+
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:  # noqa: ARG002  alike for all
         """Return the best items."""
         return self.default_order[:limit]

@@ -16,13 +16,11 @@ from inference.serving.artifact import (
     load_array,
 )
 from inference.serving.orders import ORDER, LiveOrder
-from inference.serving.scorers import CandidateOrder, load_scorer
+from inference.serving.scorers import DENSE_ITEMS, CandidateOrder, contributions_of, load_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-FULL_SCAN_LIMIT = 20_000  # above it a request scores the default list instead of every item
 
 
 class ItemRanker(Protocol):
@@ -68,6 +66,9 @@ class ItemRanker(Protocol):
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
 
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
+        """Return what each recent item adds to the scores, (m, h); None for who cannot say."""
+
 
 class Ranker:
     """One version: its items, its scorer, and the order for units of whom nothing is known."""
@@ -105,9 +106,19 @@ class Ranker:
 
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
-        if len(self.item_ids) > FULL_SCAN_LIMIT or not self.reads_history or not len(recent):
+        if not self.reads_history or not len(recent):
             return self.default_order[:limit]
-        return _best(self.scorer.score_all([recent])[0], limit)
+        near = getattr(self.scorer, "near", None)
+        if near is None or len(self.item_ids) <= DENSE_ITEMS:
+            return _best(self.scorer.score_all([recent])[0], limit)
+        # What is near no recent item has its bias alone, and the best of these lead the default order.
+        items = np.union1d(near(recent), self.default_order[:limit]).astype(np.int32)
+        best: Indices = items[_best(self.score(items, recent), limit)]
+        return best
+
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
+        """Return what each recent item adds to the scores of items, (m, h), or None."""
+        return contributions_of(self.scorer, items, recent)
 
     def candidates(
         self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], limit: int

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 VECTORS, NEIGHBOURS, FACTORS, BLEND = "vectors", "neighbours", "factors", "blend"
 MAX_HISTORY = 50  # recent items that are read; a request carries no more
+DENSE_ITEMS = 50_000  # of more items, no request makes a line of all of them
 
 
 class Scorer(Protocol):
@@ -66,11 +67,22 @@ class Vectors:
 
     def unit_vector(self, recent: Sequence[int]) -> Floats:
         """Return the unit's vector (d,)."""
+        weights, context = self._attend(recent)
+        unit: Floats = weights @ context
+        return unit
+
+    def _attend(self, recent: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return the weight of each recent item (h,), and their context vectors (h, d)."""
         context = self.context_vectors[np.asarray(recent[: len(self.recency)])]
         weights = context @ self.attention + self.recency[: len(context)]
         weights = np.exp(weights - weights.max())  # the largest is 1: none overflows
-        unit: Floats = (weights / weights.sum()) @ context
-        return unit
+        return weights / weights.sum(), context
+
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Return what each recent item adds to the scores, (m, h)."""
+        weights, context = self._attend(recent)
+        added: Floats = self.item_vectors[items] @ (weights[:, None] * context).T
+        return added
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:
         """Score some items for one unit."""
@@ -107,8 +119,30 @@ class Neighbours:
         line: Floats = np.bincount(items, weights, minlength=len(self.bias)).astype(np.float32)
         return line + self.bias
 
+    def near(self, recent: Sequence[int]) -> Indices:
+        """Return the items to which any recent one adds something, ascending."""
+        spans = [self.nearest[self.starts[j] : self.starts[j + 1]] for j in recent[:MAX_HISTORY]]
+        return np.unique(np.concatenate(spans)).astype(np.int32)
+
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Return what each recent item adds to the scores, (m, h)."""
+        added = np.zeros((len(items), len(recent[:MAX_HISTORY])), dtype=np.float32)
+        for column, j in enumerate(recent[:MAX_HISTORY]):
+            span = slice(self.starts[j], self.starts[j + 1])
+            near, weights = self.nearest[span], self.weights[span]
+            if len(near):
+                ascending = np.argsort(near)
+                place = np.searchsorted(near, items, sorter=ascending)
+                place = ascending[np.minimum(place, len(near) - 1)]
+                added[:, column] = np.where(near[place] == items, weights[place], 0)
+        return added
+
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:
         """Score some items for one unit."""
+        if len(self.bias) > DENSE_ITEMS and len(recent):
+            # A line of all items would cost more than to look the few up.
+            few: Floats = self.contributions(items, recent).sum(axis=1) + self.bias[items]
+            return few
         scores: Floats = self._line(recent)[items]
         return scores
 
@@ -136,6 +170,17 @@ class Factors:
         left = self.gram + self.alpha * liked.T @ liked
         unit: Floats = np.linalg.solve(left, (1 + self.alpha) * liked.sum(0)).astype(np.float32)
         return unit
+
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats:
+        """Return what each recent item adds to the scores, (m, h); the first of equal ones adds all."""
+        history = np.asarray(recent[:MAX_HISTORY])
+        liked = self.item_factors[np.unique(history)]
+        left = self.gram + self.alpha * liked.T @ liked
+        right = (1 + self.alpha) * self.item_factors[history].T
+        added: Floats = self.item_factors[items] @ np.linalg.solve(left, right).astype(np.float32)
+        _, first = np.unique(history, return_index=True)
+        added[:, np.setdiff1d(np.arange(len(history)), first)] = 0
+        return added
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:
         """Score some items for one unit."""
@@ -195,11 +240,35 @@ class Blend:
         """Score every item for many units."""
         return self._sum([part.score_all(histories) for part in self.parts])
 
+    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
+        """Return what each recent item adds to the scores, (m, h); None where a part cannot say."""
+        total = np.zeros((len(items), len(recent[:MAX_HISTORY])), dtype=np.float32)
+        for weight, part in zip(self.weights, self.parts, strict=True):
+            if not part.reads_history:
+                continue
+            added = contributions_of(part, items, recent)
+            if added is None:
+                return None
+            total[:, : added.shape[1]] += weight * added
+        return total
+
     def _sum(self, scores: Sequence[Floats]) -> Floats:
         total = np.zeros(scores[0].shape, np.float32)
         for weight, each in zip(self.weights, scores, strict=True):
             total += weight * each
         return total
+
+
+def contributions_of(scorer: Scorer, items: Indices, recent: Sequence[int]) -> Floats | None:
+    """Return what each recent item adds to the scores, (m, h); None for a form that cannot say.
+
+    Of a longer history, h are those that the form reads.
+    """
+    explain = getattr(scorer, "contributions", None)
+    if explain is None or not scorer.reads_history or not len(recent):
+        return None
+    added: Floats | None = explain(items, recent)
+    return added
 
 
 def part_name(place: int, name: str) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 
 from experiments.actions.load_catalogue import write_items
+from experiments.actions.mark_units import history_of
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Exposure, Slate
 from experiments.training_data.interactions import answers_of
 from inference.actions.load_items import ItemDraft
+from inference.cache import cache_client
+from inference.serving.artifact import save_artifact
+from inference.serving.keys import recent_key
 from tests.support import builders
+from tests.support.artifacts import draft_large
 
 # Twenty units like even items, twenty like odd ones.
 TASTES = [[n % 2, (n % 2) + 2, (n % 2) + 4, (n % 2) + 6, (n % 2) + 8] for n in range(40)]
@@ -129,3 +135,48 @@ def test_slates_of_similar_items_do_not_judge_personal_lists(lane, shop):
 def test_a_refusal_of_similar_names_the_field(lane, shop, body, field):
     answer = ask(lane, shop, "similar", **body)
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
+
+
+LIKED = [[0, 2, 4], [0, 2], [2, 4], [6, 8], [6, 8], [1, 3], [1, 3, 5]] * 4
+
+
+def recommended(lane, shop, **body):
+    answer = ask(lane, shop, "recommend", explain=True, **body)
+    assert answer.status_code == 200, answer.text
+    return {item["item_id"]: item.get("because") for item in answer.json()["items"]}
+
+
+@pytest.mark.parametrize("algorithm", ["item-knn", "ease"])
+def test_because_names_the_recent_item_that_adds_most(lane, shop, algorithm):
+    shop.surface.versions.champions().update(alias="retired")
+    builders.make_learnt_version(shop.surface, LIKED, algorithm=algorithm, alias="champion")
+    lane.refresh()
+    cache_client().rpush(recent_key(history_of(shop.surface), "u1"), "i8", "i0")
+    because = recommended(lane, shop, k=3, candidates=["i2", "i6", "nobody-knows"])
+    assert because == {"i2": "i0", "i6": "i8", "nobody-knows": None}
+    # Not unless it is asked, and never invented: a newcomer has no recent item.
+    plain = ask(lane, shop, "recommend", k=3).json()["items"]
+    assert not any("because" in item for item in plain)
+    assert set(recommended(lane, shop, unit_id="newcomer").values()) == {None}
+    # A pin owes its place to nobody's taste.
+    pinned = recommended(lane, shop, k=3, pin=[{"item_id": "i2", "position": 1}])
+    assert pinned["i2"] is None
+
+
+def test_popularity_explains_nothing(lane, shop):
+    cache_client().rpush(recent_key(history_of(shop.surface), "u1"), "i8", "i0")
+    assert set(recommended(lane, shop, k=3).values()) == {None}
+
+
+@pytest.mark.parametrize("form", ["neighbours", "vectors"])
+def test_an_anonymous_visitor_of_a_large_catalogue_is_answered_by_the_session(lane, shop, form):
+    draft, nearest = draft_large(form, items=60_000)
+    shop.champion.artifact_sha256 = save_artifact(settings.BAKEOFF.artifacts, draft)
+    shop.champion.save()
+    lane.refresh()
+    cache_client().rpush(recent_key(history_of(shop.surface), "a1"), "l41234")
+    body = {"surface": "home-feed", "anonymous_id": "a1", "k": 3}
+    data = lane.post("/v1/recommend", body, shop.public).json()
+    assert (names(data), data["fallback"]) == (nearest("l41234"), "nearline")
+    data = lane.post("/v1/similar", {**body, "item_id": "l59999"}, shop.public).json()
+    assert (names(data), data["fallback"]) == (nearest("l59999"), None)

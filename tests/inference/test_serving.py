@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from inference.options import FitOptions
+from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
 from inference.serving.catalogue import Catalogue, CatalogueRow
 from inference.serving.eligible import Eligible
@@ -14,7 +16,8 @@ from inference.serving.keys import candidates_key, recent_key
 from inference.serving.ladder import SlateRequest, serve
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import History, refresh_units
-from tests.support.artifacts import draft_artifact
+from inference.training.data import TrainingData
+from tests.support.artifacts import draft_artifact, draft_large
 
 
 @pytest.fixture
@@ -285,3 +288,34 @@ def test_a_versions_items_are_found_when_they_come_to_the_catalogue_later(ranker
     catalogue.apply([CatalogueRow(f"x{n}") for n in range(600)] + [CatalogueRow("i0")], 2)
     assert catalogue.places_of(ranker).tolist() == [602, -1, -1, -1, -1, 0]
     assert len(catalogue.shown()) == 603
+
+
+@pytest.mark.parametrize("algorithm", ["item-knn", "ease", "als"])
+def test_what_recent_items_add_is_the_score_without_its_bias(tmp_path, algorithm):
+    liked = [np.array(one) for one in ([0, 1, 2], [0, 2], [3, 4], [3, 4, 5], [1, 5], [2, 3])]
+    params = {"factors": 4} if algorithm == "als" else {}
+    data = TrainingData([f"i{n}" for n in range(6)], None, liked)
+    draft = RECOMMENDERS[algorithm].fit(data, FitOptions(params=params))
+    assert_added(Ranker(tmp_path, save_artifact(tmp_path, draft)))
+
+
+def test_attention_shares_the_score_among_recent_items(ranker):
+    assert_added(ranker)
+
+
+def assert_added(ranker):
+    items, bias = np.arange(6, dtype=np.int32)[::-1], ranker.scorer.bias
+    for recent in ([0], [5, 3], [2, 4, 2]):
+        added = ranker.contributions(items, recent)
+        assert added.shape == (6, len(recent))
+        wanted = ranker.score(items, recent) - bias[items]
+        assert added.sum(axis=1) == pytest.approx(wanted, abs=1e-5)
+    assert ranker.contributions(items, []) is None
+
+
+def test_a_few_of_many_items_are_scored_as_all_are(tmp_path):
+    draft, _ = draft_large("neighbours", items=50_001)
+    ranker = Ranker(tmp_path, save_artifact(tmp_path, draft))
+    items, recent = np.array([9, 300, 321, 50_000], dtype=np.int32), [0, 21, 49_700, 0]
+    assert ranker.score(items, recent) == pytest.approx(ranker.scorer.score_all([recent])[0][items])
+    assert ranker.nearline(recent, 2).tolist() == [300, 7]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from inference.serving.ranker import ItemRanker
 
 RECOMMEND = "recommend"
+MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class Recommending:
             temperature=surface.exploration,
             eligible=rules.allowed,
             rules=rules if rules.rules.orders else None,
+            explain=request.explain,
         )
         return Prepared(slate_request, rules, ranker)
 
@@ -221,6 +224,7 @@ class Recommending:
                 "item_id": slot.item_id,
                 "position": position,
                 "score": slot.score,
+                **({"because": slot.because} if slot.because is not None else {}),
                 **answer_fields(catalogue, slot.item_id, request.fields),
             }
             for position, slot in enumerate(slate.slots, start=1)
@@ -238,6 +242,10 @@ class Recommending:
             return await self._draw_remotely(
                 request, visitor, ranker, remote=model.remote, version_id=version.version_id
             )
+        if ranker is not None and is_long(ranker, request):
+            recent = ranker.indices_of(request.recent)
+            nearline = await asyncio.to_thread(ranker.nearline, recent, request.max_candidates)
+            request = replace(request, nearline=nearline)
         return serve(ranker, request, rng=self._rng, no_model_reason="model_unavailable")
 
     async def _draw_remotely(
@@ -283,6 +291,17 @@ class Recommending:
             recent_key(surface.history, unit),
             MAX_RECENT,
         )
+
+
+def is_long(ranker: ItemRanker, request: SlateRequest) -> bool:
+    """Whether finding candidates takes so long that others would wait: it goes into a thread."""
+    return (
+        len(ranker.item_ids) > MAX_SCANNED
+        and ranker.reads_history
+        and request.only is None
+        and request.precomputed is None
+        and any(item_id in ranker.index for item_id in request.recent)
+    )
 
 
 def answer_fields(catalogue: Catalogue, item_id: str, names: Sequence[str] | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bakeoff.gateway.http.errors import ApiError, invalid
 from bakeoff.gateway.http.fields import (
     Ids,
     body_rule,
+    flag,
     identifiers,
     json_object,
     list_of_ids,
@@ -37,8 +38,8 @@ MAX_FEATURES = 500
 MAX_LABELS = 100
 KNOWN_FIELDS = frozenset(
     (
-        "surface", "k", "candidates", "exclude", "fields", "context", "consent", "overrides", "force",
-        "surface_rules", "about",
+        "surface", "k", "candidates", "exclude", "fields", "explain", "context", "consent",
+        "overrides", "force", "surface_rules", "about",
     )
 )  # fmt: skip
 
@@ -144,6 +145,7 @@ class RecommendRequest(SurfaceRequest):
         candidates: rank just these items, or None for all.
         exclude: items that may not be shown.
         fields: what the answer says of each item; None for the usual fields.
+        explain: whether the answer names the recent item that explains each item.
         rules: filter, boost, bury, pin, caps, diversity, freshness.
     """
 
@@ -151,6 +153,7 @@ class RecommendRequest(SurfaceRequest):
     candidates: list[str] | None = rule(list_of_ids, default=None)
     exclude: list[str] | tuple[()] = rule(list_of_ids, default=())
     fields: list[str] | None = rule(list_of_ids, default=None)
+    explain: bool = rule(flag, default=False)
     rules: SlateRules = body_rule(_rules)
 
 
