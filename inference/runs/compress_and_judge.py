@@ -1,6 +1,8 @@
 """A compression's run, free of Django: shrink, then compare with the parent on the parent's gate.
 
-Both artifacts are judged as they are, on the rows that the parent's run held out; latencies are
+What is judged has seen none of the held-out rows. Where the parent's artifact has learnt from them too,
+its recipe is fitted again on the earlier rows, and this fit is compressed in the same way: that pair is
+judged, and the compressed artifact itself is exported. Latencies are those of the two artifacts,
 measured in turn, so that what else the machine does hits both. What is not faster is refused.
 """
 
@@ -13,31 +15,27 @@ import numpy as np
 
 from inference.compression import COMPRESSIONS
 from inference.evaluation.gate import Rival, judge
-from inference.evaluation.labelling import score_labels
-from inference.evaluation.ranking import score_rankings
-from inference.options import FitOptions
+from inference.runs.label_run import LabelRun
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunResult
 from inference.serving.artifact import artifact_bytes, load_draft, save_artifact
-from inference.serving.model_worker import open_worker_model
-from inference.serving.ranker import Ranker
-from inference.training.snapshot import Examples, Likes
-from inference.training.split import split_by_time, split_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from inference.evaluation.gate import GateResult
-    from inference.evaluation.scores import Scores
     from inference.runs.latency import Latencies
-    from inference.runs.outcome import RunPlan, RunProgress
+    from inference.runs.outcome import RunProgress
+    from inference.runs.ranking_run import RankingRun
     from inference.serving.artifact import ArtifactDraft
+
+    How = tuple[str, int]
 
 MIN_SPEED_UP = 1.05  # less is within what one machine measures twice
 TIMED = 100  # answers of each artifact whose latency is measured
-CANDIDATES, HISTORY = 200, 50  # as many as a request to a surface re-ranks, and carries
 RANKINGS_AT_ONCE = 20  # a ranking takes microseconds: one alone is shorter than the clock's noise
+PARTS = 3  # of the progress: what is exported, and the two that are judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,89 +47,112 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class _JudgedArtifact:
-    """One artifact's scores and size, and how to make it answer once more.
+class _Compression:
+    """The drafts of one compression.
 
     Attributes:
-        scores: on what the parent's run held out.
-        size: of the artifact, in bytes.
-        answer: makes it answer its n-th request.
+        exported: made from the parent's artifact.
+        before: what is judged in the parent's place; it has seen no held-out row.
+        after: the same, compressed.
     """
 
-    scores: Scores
-    size: int
-    answer: Callable[[int], object]
+    exported: ArtifactDraft
+    before: ArtifactDraft
+    after: ArtifactDraft
 
 
 def compress_and_judge(
-    plan: RunPlan,
-    parent: Parent,
-    rows: Likes | Examples,
-    how: tuple[str, int],
-    progress: RunProgress,
+    parent: Parent, run: RankingRun | LabelRun, how: How, progress: RunProgress
 ) -> RunResult:
     """Compress a version and put the result through its parent's gate.
 
     Args:
-        plan: place and rule.
         parent: what is compressed.
-        rows: the snapshot that the parent was trained on.
+        run: of the parent's recipe, on the parent's own snapshot.
         how: a name of `COMPRESSIONS`, and how far: layers, heads or dimensions; 0 for int8.
         progress: receives the share done and losses.
 
     Raises:
         ValueError: the parent cannot be compressed so.
     """
+    plan = run.plan
     root = plan.place.artifacts
-    draft = _compress(plan, parent, rows, how, progress)
-    digest = save_artifact(root, draft)
+    drafts = _compress(parent, run, how, progress.span(0.0, 0.9))
+    about = {**drafts.exported.about, **plan.about, "compressed": list(how), "parent": parent.digest}
+    digest = save_artifact(root, replace(drafts.exported, about=about))
     progress.report(0.9, f"comparing with {parent.label}")
-    before, after = (_judge(root, name, rows, plan) for name in (parent.digest, digest))
-    repeats = RANKINGS_AT_ONCE if isinstance(rows, Likes) else 1
-    latencies = time_in_turn(TIMED, after.answer, before.answer, repeats=repeats)
+    repeats = 1 if isinstance(run, LabelRun) else RANKINGS_AT_ONCE
+    latencies = time_in_turn(
+        TIMED, run.answer_by(digest), run.answer_by(parent.digest), repeats=repeats
+    )
+    sizes = artifact_bytes(root, parent.digest), artifact_bytes(root, digest)
     gate = judge(
-        Rival(parent.label, before.scores),
-        [after.scores],
-        latencies.serving(after.size),
+        Rival(parent.label, run.judge(drafts.before).scores),
+        [run.judge(drafts.after).scores],
+        latencies.serving(sizes[1]),
         plan.rule,
         random_seed=plan.seed,
-        about={"compression": _compression_view(how, before, after, latencies)},
+        about={"compression": _compression_view(how, sizes, latencies)},
     )
-    gate.rows["bytes"]["champion"] = before.size
+    gate.rows["bytes"]["champion"] = sizes[0]
     return RunResult(artifact_sha256=digest, gate=_refuse_slow(gate, latencies.speed_up))
 
 
 def _compress(
-    plan: RunPlan,
-    parent: Parent,
-    rows: Likes | Examples,
-    how: tuple[str, int],
+    parent: Parent, run: RankingRun | LabelRun, how: How, progress: RunProgress
+) -> _Compression:
+    """Compress the parent's artifact and, where that has seen what is held out, a fit that has not."""
+    root = run.plan.place.artifacts
+    draft = load_draft(root, parent.digest)
+    labels = run if isinstance(run, LabelRun) else None
+    earlier = labels.earlier.texts if labels else ()
+    if labels and not labels.algorithm.refits:  # its one fit was judged, and is what serves
+        small = _shrink(draft, earlier, how, run, progress)
+        return _Compression(exported=small, before=draft, after=small)
+    whole = labels.whole.texts if labels else ()
+    small = _shrink(draft, whole, how, run, progress.part(0, PARTS, "on all"))
+    before = run.fit_earlier(progress.part(1, PARTS, parent.label))
+    last = progress.part(2, PARTS, how[0])
+    for step in _lineage(root, parent.digest):
+        before = _shrink(before, earlier, step, run, last)
+    return _Compression(small, before, _shrink(before, earlier, how, run, last))
+
+
+def _lineage(root: Path, digest: str) -> list[How]:
+    """Return how an artifact was compressed from what was trained, first step first."""
+    about = load_draft(root, digest).about
+    if "compressed" not in about:
+        return []
+    name, size = about["compressed"]
+    return [*_lineage(root, about["parent"]), (name, size)]
+
+
+def _shrink(
+    draft: ArtifactDraft,
+    texts: Sequence[str],
+    how: How,
+    run: RankingRun | LabelRun,
     progress: RunProgress,
 ) -> ArtifactDraft:
-    """Return the smaller artifact's draft."""
+    """Return the smaller draft.
+
+    Raises:
+        ValueError: this draft cannot be compressed so.
+    """
     name, size = how
-    options = FitOptions(
-        seed=plan.seed,
-        report=lambda share, line: progress.report(0.9 * share, line),
-        curve=lambda step, loss: progress.curve(name, step, loss),
-        checkpoint=plan.place.checkpoints,
-        device=plan.place.device,
-    )
-    draft = load_draft(plan.place.artifacts, parent.digest)
-    small = COMPRESSIONS[name](draft, _learnt_texts(rows), size, options)
-    about = {**small.about, **plan.about, "compressed": list(how), "parent": parent.digest}
-    return replace(small, about=about)
+    options = run.plan.options(run.plan.recipe, run.plan.seed, len(texts), progress)
+    # One that learns from other texts must not resume from this one.
+    folder = options.checkpoint and options.checkpoint.with_name(f"{name}-{size}-texts-{len(texts)}")
+    return COMPRESSIONS[name](draft, texts, size, replace(options, params={}, checkpoint=folder))
 
 
-def _compression_view(
-    how: tuple[str, int], before: _JudgedArtifact, after: _JudgedArtifact, latencies: Latencies
-) -> dict[str, Any]:
+def _compression_view(how: How, sizes: tuple[int, int], latencies: Latencies) -> dict[str, Any]:
     return {
         "how": how[0],
         "size": how[1],
         "speed_up": latencies.speed_up,
-        "bytes_before": before.size,
-        "bytes_after": after.size,
+        "bytes_before": sizes[0],
+        "bytes_after": sizes[1],
         "median_ms_before": float(np.median(latencies.other)),
         "median_ms_after": float(np.median(latencies.ours)),
     }
@@ -143,49 +164,3 @@ def _refuse_slow(gate: GateResult, speed_up: float) -> GateResult:
     return gate.refused_for(
         f"speed-up == {speed_up:.2f}, must be at least {MIN_SPEED_UP}: it is not faster"
     )
-
-
-def _learnt_texts(rows: Likes | Examples) -> list[str]:
-    if isinstance(rows, Likes):
-        return []
-    earlier, _ = split_examples(rows)
-    return [rows.texts[i] for i in earlier]
-
-
-def _judge(root: Path, digest: str, rows: Likes | Examples, plan: RunPlan) -> _JudgedArtifact:
-    if isinstance(rows, Examples):
-        return _judge_labels(root, digest, rows)
-    return _judge_rankings(root, digest, rows, plan)
-
-
-def _judge_labels(root: Path, digest: str, rows: Examples) -> _JudgedArtifact:
-    classifier = open_worker_model(root, digest)
-    _, later = split_examples(rows)
-    index = {label: i for i, label in enumerate(classifier.labels)}
-    later = np.array([i for i in later if rows.labels[i] in index], dtype=np.int64)
-    texts, features = [rows.texts[i] for i in later], [rows.features[i] for i in later]
-    truth = np.array([index[rows.labels[i]] for i in later], dtype=np.int64)
-
-    def answer(n: int) -> object:
-        i = n % len(texts)
-        return classifier.probabilities([texts[i]], [features[i]])
-
-    scores = score_labels(classifier.probabilities(texts, features), truth)
-    return _JudgedArtifact(scores, artifact_bytes(root, digest), answer)
-
-
-def _judge_rankings(root: Path, digest: str, rows: Likes, plan: RunPlan) -> _JudgedArtifact:
-    ranker = Ranker(root, digest)
-    split = split_by_time(rows, ranker.item_ids)
-    judged = split.judged
-    past = [split.past[i].items.tolist() for i in judged]
-    ranked = ranker.candidates([liked[::-1] for liked in past], past, plan.rule.k)
-    candidates = ranker.default_order[:CANDIDATES]
-
-    def answer(n: int) -> object:
-        history = past[n % len(past)][::-1][:HISTORY]
-        return ranker.score(candidates, history)
-
-    wanted = [split.later[i] for i in judged]
-    scores = score_rankings(ranked, wanted, k=plan.rule.k, items=len(ranker.item_ids))
-    return _JudgedArtifact(scores, artifact_bytes(root, digest), answer)

@@ -21,11 +21,9 @@ from inference.runs.ranking_views import notes_on_ranking_data, ranking_views
 from inference.runs.refits import add_refit, compare_rankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
 from inference.serving.artifact import ArtifactError, artifact_bytes, save_artifact
-from inference.serving.model_worker import open_worker_model
-from inference.serving.ranker import Ranker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from inference.evaluation.gate import GateResult, Serving
     from inference.runs.off_policy_view import Log
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 
 CHOOSING = 0.6  # of a run's progress, where it has a portfolio
 TIMED_UNITS = 200  # requests whose latency is measured: enough for a 95th percentile
-TIMED_CANDIDATES = 200  # candidates a request re-ranks, as surfaces do by default
-TIMED_HISTORY = 50  # recent items a request carries
 
 
 def fit_and_judge(
@@ -172,28 +168,6 @@ def _measure_serving(run: RankingRun, digest: str) -> Serving:
     other = None
     if served is not None and not run.is_remote:  # a remote model has a deadline, whoever else serves
         with contextlib.suppress(ArtifactError, OSError, ValueError):
-            other = _request_of(run, served.digest)
+            other = run.answer_by(served.digest)
     requests = min(TIMED_UNITS, len(run.judged))
-    return time_in_turn(requests, _request_of(run, digest), other).serving(artifact_bytes(root, digest))
-
-
-def _request_of(run: RankingRun, digest: str) -> Callable[[int], object]:
-    """Return what answers the n-th judged unit's request by an artifact.
-
-    Raises:
-        ArtifactError: it is missing or damaged.
-    """
-    root, split = run.plan.place.artifacts, run.split
-    ranker = Ranker(root, digest)
-    model = open_worker_model(root, digest) if ranker.is_remote else None
-    candidates = ranker.default_order[:TIMED_CANDIDATES]
-    names = [ranker.item_ids[i] for i in candidates]
-
-    def answer(n: int) -> object:
-        unit = run.judged[n]
-        recent = [split.item_ids[i] for i in split.past[unit].items[::-1][:TIMED_HISTORY]]
-        if model is None:
-            return ranker.score(candidates, ranker.indices_of(recent))
-        return model.rank(f"unit-{unit}", recent, names, {})
-
-    return answer
+    return time_in_turn(requests, run.answer_by(digest), other).serving(artifact_bytes(root, digest))

@@ -24,12 +24,9 @@ from inference.runs.outcome import RunPlan, RunProgress, RunResult
 from inference.runs.refits import add_refit, compare_labels
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
 from inference.serving.artifact import ArtifactError, artifact_bytes, save_artifact
-from inference.serving.model_worker import open_worker_model
 from inference.serving.models import ENDPOINT, PYTHON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from inference.evaluation.gate import Serving
     from inference.evaluation.scores import Scores
     from inference.runs.serving_checks import Finding
@@ -141,17 +138,6 @@ def _measure_serving(run: LabelRun, digest: str) -> Serving:
     # A custom model answers elsewhere: its time is not this machine's.
     if served is not None and not {served.algorithm, run.plan.recipe.algorithm} & {ENDPOINT, PYTHON}:
         with contextlib.suppress(ArtifactError, OSError, ValueError):
-            other = _request_of(run, served.digest)
+            other = run.answer_by(served.digest)
     requests = min(TIMED_TEXTS, len(run.held_out.texts))
-    return time_in_turn(requests, _request_of(run, digest), other).serving(artifact_bytes(root, digest))
-
-
-def _request_of(run: LabelRun, digest: str) -> Callable[[int], object]:
-    """Return what labels the n-th held-out text by an artifact.
-
-    Raises:
-        ArtifactError: it is missing or damaged.
-    """
-    classifier = open_worker_model(run.plan.place.artifacts, digest)
-    data = run.held_out
-    return lambda n: classifier.probabilities([data.texts[n]], [data.features[n]])
+    return time_in_turn(requests, run.answer_by(digest), other).serving(artifact_bytes(root, digest))

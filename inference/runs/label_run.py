@@ -19,6 +19,8 @@ from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from inference.classifiers import Classifier
@@ -86,6 +88,10 @@ class LabelRun:
         options = self.plan.options(recipe, seed, len(data.texts), progress)
         return classifiers()[recipe.algorithm].fit(data, options)
 
+    def fit_earlier(self, progress: RunProgress) -> ArtifactDraft:
+        """Fit the run's recipe on the examples that are learnt from."""
+        return self.fit(self.plan.recipe, self.earlier, self.plan.seed, progress)
+
     def fit_aside(self, data: LabelledData) -> ArtifactDraft:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
         aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
@@ -102,6 +108,20 @@ class LabelRun:
             answers = classifier.probabilities(self.held_out.texts, self.held_out.features)
         probabilities = check_probabilities(answers)
         return JudgedLabels(score_labels(probabilities, self.held_out.truth), fit_seconds)
+
+    def answer_by(self, digest: str) -> Callable[[int], object]:
+        """Return what does the n-th held-out text's request by an artifact: label it.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        classifier, data = open_worker_model(self.plan.place.artifacts, digest), self.held_out
+
+        def answer(n: int) -> object:
+            row = n % len(data.texts)
+            return classifier.probabilities([data.texts[row]], [data.features[row]])
+
+        return answer
 
 
 def _as_arrays(examples: Examples) -> LabelledData:

@@ -10,12 +10,14 @@ from inference.algorithms import REMOTE, recommenders
 from inference.runs.finished_fits import FinishedFit, FinishedFits
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.runs.rankings import JudgedRankings, judge_rankings
+from inference.serving.model_worker import open_worker_model
 from inference.serving.models import DEADLINE_MS
+from inference.serving.ranker import Ranker
 from inference.training.data import TrainingData
 from inference.training.split import SplitData, UnitLikes, split_by_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from inference.evaluation.gate import GateRule
     from inference.recommenders import Recommender
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Likes
 
 MIN_JUDGED = 20  # units; fewer cannot tell a model from chance
+TIMED_CANDIDATES = 200  # candidates a request re-ranks, as surfaces do by default
+TIMED_HISTORY = 50  # recent items a request carries
 MAX_JUDGED_REMOTELY = 300  # units; a remote model takes one request for each
 
 
@@ -131,6 +135,10 @@ class RankingRun:
             fits.keep(key, finished)
         return finished
 
+    def fit_earlier(self, progress: RunProgress) -> ArtifactDraft:
+        """Fit the run's recipe on the likes that are learnt from."""
+        return self.fit(self.plan.recipe, self.split.past, self.plan.seed, progress)
+
     def fit_aside(self, units: Sequence[UnitLikes]) -> ArtifactDraft:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
         return self.fit_probe(self.plan.recipe, self.data(units))
@@ -148,6 +156,28 @@ class RankingRun:
         return judge_rankings(
             draft, self.split, self.judged, self.plan, log=log, fit_seconds=fit_seconds
         )
+
+    def answer_by(self, digest: str) -> Callable[[int], object]:
+        """Return what does the n-th judged unit's request by an artifact: score candidates.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        root = self.plan.place.artifacts
+        ranker = Ranker(root, digest)
+        model = open_worker_model(root, digest) if ranker.is_remote else None
+        candidates = ranker.default_order[:TIMED_CANDIDATES]
+        names = [ranker.item_ids[i] for i in candidates]
+
+        def answer(n: int) -> object:
+            unit = self.judged[n % len(self.judged)]
+            history = self.split.past[unit].items[::-1][:TIMED_HISTORY]
+            recent = [self.split.item_ids[i] for i in history]
+            if model is None:
+                return ranker.score(candidates, ranker.indices_of(recent))
+            return model.rank(f"unit-{unit}", recent, names, {})
+
+        return answer
 
 
 def _split(likes: Likes, item_ids: Sequence[str], gap_seconds: float) -> SplitData:

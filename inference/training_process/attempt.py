@@ -17,7 +17,9 @@ from inference.models import TrainingRun
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
+from inference.runs.label_run import LabelRun
 from inference.runs.outcome import RunError
+from inference.runs.ranking_run import RankingRun
 from inference.serving.artifact import ArtifactError
 from inference.sqlstates import MAY_PASS
 from inference.training.snapshot import Examples, Likes, SnapshotDestroyedError
@@ -85,8 +87,7 @@ def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> Ru
     if run.compresses is not None:
         parent = Parent(run.compresses.label, run.compresses.artifact_sha256)
         how = (run.params["how"], run.params["size"])
-        rows = rows_of(run, Examples) if classifies else rows_of(run, Likes)
-        return compress_and_judge(plan, parent, rows, how, progress)
+        return compress_and_judge(parent, _parent_run(run, plan), how, progress)
     if classifies:
         return label_and_judge(plan, rows_of(run, Examples), progress)
     return fit_and_judge(
@@ -97,6 +98,14 @@ def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> Ru
         gap_seconds=run.surface.attribution_seconds,
         log=log_of(run),
     )
+
+
+def _parent_run(run: TrainingRun, plan: RunPlan) -> LabelRun | RankingRun:
+    """Return the run that a compressed version's parent was judged by: its rows, split as they were."""
+    if run.surface.kind == run.surface.Kind.CLASSIFY:
+        return LabelRun.of(plan, rows_of(run, Examples))
+    gap_seconds = run.surface.attribution_seconds
+    return RankingRun.of(plan, rows_of(run, Likes), catalogue_of(run), gap_seconds=gap_seconds)
 
 
 def _write_reason(error: Exception) -> None:

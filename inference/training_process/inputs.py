@@ -59,8 +59,16 @@ def encoder_of(run: TrainingRun) -> Encoder:
 def _inputs(run: TrainingRun) -> frozenset[str]:
     """Return what the run's algorithm, and the champion's, read besides ids."""
     kind, champion = run.surface.kind, _champion_of(run)
-    inputs = inputs_of(kind, run.algorithm, run.params)
+    recipe = _recipe_of(run)
+    inputs = inputs_of(kind, recipe.algorithm, recipe.params)
     return inputs | inputs_of(kind, champion.recipe, champion.params) if champion else inputs
+
+
+def _recipe_of(run: TrainingRun) -> Recipe:
+    """Return what is trained; of a compression, what its parent was made by."""
+    if run.compresses is not None:
+        return Recipe(run.compresses.recipe, run.compresses.params)
+    return Recipe(run.algorithm, run.params)
 
 
 def _champion_of(run: TrainingRun) -> ModelVersion | None:
@@ -73,7 +81,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
     champion = _champion_of(run)
     trains = run.compresses is None
     return RunPlan(
-        recipe=Recipe(run.algorithm, run.params),
+        recipe=_recipe_of(run),
         champion=Recipe(champion.recipe, champion.params, champion.label) if champion else None,
         rule=GateRule.for_labels() if classifies else GateRule(),
         place=Workplace(

@@ -30,6 +30,11 @@ def test_each_way_makes_a_version_with_its_parent(desk, how, size):
     assert version.parent == parent
     assert version.recipe == "frozen-head"
     assert version.artifact_sha256 != parent.artifact_sha256
+    # Judged on rows that neither has seen: of the parent what its own gate said, not what its artifact,
+    # which has learnt from all rows, would say.
+    for metric in ("accuracy", "log_score"):
+        before = parent.gate["rows"][metric]["challenger"]
+        assert version.gate["rows"][metric]["champion"] == pytest.approx(before, abs=1e-4)
     about = version.gate["about"]["compression"]
     assert about["bytes_after"] < about["bytes_before"]
     assert version.gate["rival"] == parent.label

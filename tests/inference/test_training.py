@@ -15,9 +15,11 @@ from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
+from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.latency import TIMES, Latencies, time_in_turn
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Workplace
+from inference.runs.ranking_run import RankingRun
 from inference.training.data import TrainingData
 from inference.training.snapshot import Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
@@ -268,6 +270,16 @@ def test_projection_keeps_the_scores_of_a_low_rank_model():
     assert small["context_vectors"] @ small["attention"] == pytest.approx(low @ attention, abs=1e-4)
     with pytest.raises(ValueError, match="must be in"):
         project_vectors(full, 4)
+
+
+def test_a_compression_is_judged_on_rows_that_it_has_not_seen(tmp_path):
+    trained = run(tmp_path, champion=None)
+    recipe = Recipe("two-tower", QUICK)
+    plan = RunPlan(recipe, None, GateRule(k=5), Workplace(tmp_path / "artifacts"))
+    judged = RankingRun.of(plan, make_likes(), Catalogue(ITEMS, vectors()))
+    parent = Parent("two-tower@1", trained.artifact_sha256)
+    rows = compress_and_judge(parent, judged, ("project", 4), RunProgress()).gate.rows
+    assert rows["ndcg"]["champion"] == pytest.approx(trained.gate.seeds[0])
 
 
 NAMES = ["heat", "rain", "sun", "night"]
