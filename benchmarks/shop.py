@@ -44,7 +44,14 @@ def fill_shop() -> tuple[str, int]:
             _make_version(surface, ids, rng, alias=alias) for alias in ("champion", "challenger")
         ]
         rankers = {v.pk: Ranker(settings.BAKEOFF.artifacts, v.artifact_sha256) for v in versions}
-        refresh_units(cache_client(), surface.pk, rankers, histories, candidates=CANDIDATES)
+        refresh_units(
+            cache_client(),
+            surface.pk,
+            rankers,
+            histories,
+            project_id=surface.project_id,
+            candidates=CANDIDATES,
+        )
         if key == "home-feed":
             _start_experiment(surface, versions)
     return public, project.pk

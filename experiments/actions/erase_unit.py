@@ -18,10 +18,12 @@ from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.keys import (
+    actions_key,
     active_key,
     candidates_key,
     dirty_key,
     histories_key,
+    other_actions_key,
     recent_key,
     taken_key,
 )
@@ -118,6 +120,7 @@ def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     # Version 0.1 kept them by surface.
     histories |= {str(surface.pk) for surface in surfaces}
     names = [recent_key(history, unit) for history in histories for unit in ids]
+    names += [key(project_id, unit) for key in (actions_key, other_actions_key) for unit in ids]
     names += [candidates_key(version, unit) for version in versions for unit in ids]
     forgotten = client.delete(*names) if names else 0
     sets = [active_key(history) for history in histories]

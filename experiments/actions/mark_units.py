@@ -15,7 +15,9 @@ from django.db.models import Q
 from redis.exceptions import RedisError
 
 from experiments.ingest.likes import LikeRuleError, history_name, parse_rules
+from experiments.slate_rules.repeat import DEFAULTS
 from experiments.training_data.interactions import units_of
+from experiments.training_data.unit_actions import repeat_rules_of
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.keys import dirty_key, histories_key, marked_key
@@ -45,10 +47,8 @@ def mark_all_units(*, surface: Surface) -> int:
     client, count = cache_client(), 0
     history = history_of(surface)
     client.sadd(histories_key(surface.project_id), history)  # erasure must find it
-    used = {
-        _mark(history, version_id)
-        for version_id in versions_in_use().filter(surface=surface).values_list("pk", flat=True)
-    }
+    versions = versions_in_use().filter(surface=surface).values_list("pk", flat=True)
+    used = _marks(surface, history, versions)
     if not used <= _marked([surface])[surface]:
         for units in units_of(surface):
             client.sadd(dirty_key(surface.pk), *units)
@@ -57,8 +57,7 @@ def mark_all_units(*, surface: Surface) -> int:
     # serves no more is forgotten, since its candidates grow old.
     with client.pipeline() as pipe:
         pipe.delete(marked_key(surface.pk))
-        if used:
-            pipe.sadd(marked_key(surface.pk), *used)
+        pipe.sadd(marked_key(surface.pk), *used)
         pipe.execute()
     return count
 
@@ -87,7 +86,7 @@ def surfaces_to_mark() -> QuerySet[Surface]:
         for surface in surfaces
         # One whose rules cannot be read is returned too: it fails alone, and is named.
         if surface not in names
-        or {_mark(names[surface], pk) for pk in used.get(surface.pk, ())} != marked[surface]
+        or _marks(surface, names[surface], used.get(surface.pk, ())) != marked[surface]
     ]
     return Surface.objects.filter(pk__in=unmarked)
 
@@ -110,8 +109,13 @@ def history_names(surfaces: Iterable[Surface]) -> dict[Surface, str]:
     return names
 
 
-def _mark(history: str, version_id: int) -> str:
-    return f"{version_id}:{history}"
+def _marks(surface: Surface, history: str, versions: Iterable[int]) -> set[str]:
+    """Return for what a surface's units are to be marked: its versions, and what is remembered.
+
+    The latter holds without a version too: a static list shows nobody what they hid.
+    """
+    recorded = ",".join(sorted(repeat_rules_of(surface).keys() - DEFAULTS.keys()))
+    return {f"actions:{history}:{recorded}", *(f"{version}:{history}" for version in versions)}
 
 
 def _marked(surfaces: Sequence[Surface]) -> dict[Surface, set[str]]:

@@ -61,7 +61,12 @@ def refresh_surface(*, surface: Surface) -> int:
                 histories = histories_of(surface, units)
                 rankers, failure = _load_rankers(surface)
                 refresh_units(
-                    client, history_of(surface), rankers, histories, candidates=surface.candidates
+                    client,
+                    history_of(surface),
+                    rankers,
+                    histories,
+                    project_id=surface.project_id,
+                    candidates=surface.candidates,
                 )
                 if failure is not None:
                     raise failure  # the others have their units; this one's stay marked

@@ -48,6 +48,12 @@ class RuleError(ValueError):
         self.field = field
 
 
+def short_repr(value: Any) -> str:
+    """Return a value as a message names it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class _Left:
     """Stands for a part that names a value which the request does not have."""

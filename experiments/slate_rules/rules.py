@@ -6,7 +6,8 @@
  "pin": [{"item_id": "i9", "position": 1}],
  "caps": {"brand": 2},
  "diversity": {"by": "labels", "strength": 0.3},
- "freshness": {"half_life_days": 30}}
+ "freshness": {"half_life_days": 30},
+ "repeat": {"purchase": {"after_days": 30}}}
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.slate_rules.filters import MAX_FILTER_BYTES, RuleError, check_condition
+from experiments.slate_rules.filters import (
+    MAX_FILTER_BYTES,
+    RuleError,
+    check_condition,
+    short_repr,
+)
+from experiments.slate_rules.repeat import parse_repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-NAMES = ("filter", "boost", "bury", "pin", "caps", "diversity", "freshness")
+NAMES = ("filter", "boost", "bury", "pin", "caps", "diversity", "freshness", "repeat")
 MAX_BOOSTS = 20
 MAX_PINS = 20
 MAX_CAPS = 5
@@ -61,6 +68,7 @@ class SlateRules:
         caps: by property, how many items of one value.
         diversity: or None.
         half_life_days: in which a new item loses half of its advantage; None for none.
+        repeat: by event, after how many seconds an item may be shown again; beside the defaults.
     """
 
     filters: tuple[Mapping[str, Any], ...] = ()
@@ -70,6 +78,7 @@ class SlateRules:
     caps: Mapping[str, int] = field(default_factory=dict)
     diversity: DiversityRule | None = None
     half_life_days: float | None = None
+    repeat: Mapping[str, float] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether it rules anything."""
@@ -91,7 +100,7 @@ class SlateRules:
         """Return these and a request's rules together.
 
         Filters, boosts and what is buried add up; of caps the lower counts; the request's pins,
-        diversity and freshness replace these where it has any.
+        diversity and freshness, and what it says of an event's repetition, replace these.
         """
         if not request:
             return self
@@ -108,6 +117,7 @@ class SlateRules:
             caps=caps,
             diversity=request.diversity or self.diversity,
             half_life_days=request.half_life_days or self.half_life_days,
+            repeat={**self.repeat, **request.repeat},
         )
 
     @classmethod
@@ -118,7 +128,7 @@ class SlateRules:
             RuleError: one of them breaks a rule; properties are not looked up.
         """
         if not isinstance(body, dict):
-            raise RuleError("rules", f"rules == {_short(body)}, must be an object.")
+            raise RuleError("rules", f"rules == {short_repr(body)}, must be an object.")
         for name in body:
             if name not in NAMES:
                 near = difflib.get_close_matches(name, NAMES, n=1)
@@ -132,6 +142,7 @@ class SlateRules:
             caps=_caps(body.get("caps")),
             diversity=_diversity(body.get("diversity")),
             half_life_days=_half_life(body.get("freshness")),
+            repeat=parse_repeat(body.get("repeat")),
         )
 
 
@@ -181,12 +192,12 @@ def _pins(value: Any) -> dict[int, str]:
         item, position = entry.get("item_id"), entry.get("position")
         if not isinstance(item, str) or not 1 <= len(item) <= MAX_NAME:
             rule = f"1 to {MAX_NAME} characters"
-            raise RuleError(f"{name}.item_id", f"{name}.item_id == {_short(item)}, must be {rule}.")
+            raise RuleError(f"{name}.item_id", f"{name}.item_id == {short_repr(item)}, must be {rule}.")
         at = int(_number(position, f"{name}.position", 1, MAX_POSITION))
         if at != position or at in pins or item in pins.values():
             rule = "a whole number, with one item a position and one position an item"
             raise RuleError(
-                f"{name}.position", f"{name}.position == {_short(position)}, must be {rule}."
+                f"{name}.position", f"{name}.position == {short_repr(position)}, must be {rule}."
             )
         pins[at] = item
     return pins
@@ -197,7 +208,7 @@ def _caps(value: Any) -> dict[str, int]:
         return {}
     if not isinstance(value, dict) or len(value) > MAX_CAPS:
         rule = f"an object of at most {MAX_CAPS} properties and numbers"
-        raise RuleError("caps", f"caps == {_short(value)}, must be {rule}.")
+        raise RuleError("caps", f"caps == {short_repr(value)}, must be {rule}.")
     caps = {}
     for path, limit in value.items():
         number = _number(limit, f"caps.{path[:80]}", 1, MAX_POSITION)
@@ -213,7 +224,7 @@ def _diversity(value: Any) -> DiversityRule | None:
     _require_names(value, "diversity", ("by", "strength"))
     by = value.get("by", "labels")
     if not isinstance(by, str) or not 1 <= len(by) <= MAX_NAME:
-        raise RuleError("diversity.by", f"diversity.by == {_short(by)}, must name a property.")
+        raise RuleError("diversity.by", f"diversity.by == {short_repr(by)}, must name a property.")
     strength = _number(value.get("strength", 0.3), "diversity.strength", 0, 1)
     return DiversityRule(by, strength) if strength > 0 else None
 
@@ -229,13 +240,13 @@ def _entries(value: Any, name: str, limit: int) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > limit:
-        raise RuleError(name, f"{name} == {_short(value)}, must be a list of at most {limit}.")
+        raise RuleError(name, f"{name} == {short_repr(value)}, must be a list of at most {limit}.")
     return value
 
 
 def _require_names(value: Any, name: str, names: tuple[str, ...]) -> None:
     if not isinstance(value, dict):
-        raise RuleError(name, f"{name} == {_short(value)}, must be an object of {list(names)}.")
+        raise RuleError(name, f"{name} == {short_repr(value)}, must be an object of {list(names)}.")
     for key in value:
         if key not in names:
             raise RuleError(
@@ -246,10 +257,5 @@ def _require_names(value: Any, name: str, names: tuple[str, ...]) -> None:
 def _number(value: Any, name: str, low: float, high: float) -> float:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if not plain or not low <= value <= high:
-        raise RuleError(name, f"{name} == {_short(value)}, must be in [{low:g}, {high:g}].")
+        raise RuleError(name, f"{name} == {short_repr(value)}, must be in [{low:g}, {high:g}].")
     return float(value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -13,8 +13,11 @@ from django.utils import timezone
 
 from experiments.bounds import FUTURE
 from experiments.ingest.likes import is_liked, parse_rules
+from experiments.slate_rules.repeat import DEFAULT_EVENTS, event_of
 from experiments.sql import counts_now, is_excluded
+from experiments.training_data.unit_actions import actions_of, refused_and_bought
 from inference.evaluation.examination import examination_by_position
+from inference.serving.keys import MAX_ACTIONS
 from inference.serving.refresh import History
 from inference.training.snapshot import Answers, Likes
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from inference.models import Surface
+    from inference.serving.unit_actions import UnitAction
 
 
 # What units did with items, and what they say of them now.
@@ -180,7 +184,8 @@ def answers_of(surface: Surface) -> Answers:
 def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History]:
     """Return what is known of some units; a unit without events has an empty history."""
     rules = parse_rules(surface.liked_events)
-    histories = {unit: History() for unit in unit_ids}
+    liked_of: dict[str, list[str]] = {}
+    seen_of: dict[str, list[str]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT unit_id, item_id, name, value FROM ({_HAPPENED}) AS happened
@@ -192,21 +197,38 @@ def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History
             },
         )
         for unit, rows in groupby(cursor.fetchall(), key=lambda row: row[0]):
-            seen, liked = [], []
+            seen, liked = seen_of.setdefault(unit, []), liked_of.setdefault(unit, [])
             for _, item, name, value in rows:
                 seen.append(item)
                 if is_liked(rules, name, value):
                     liked.append(item)
-            histories[unit] = History(liked=liked, seen=seen)
-    return histories
+    actions = actions_of(surface, unit_ids)
+    return {
+        unit: _history(surface, liked_of.get(unit, []), seen_of.get(unit, []), actions.get(unit, []))
+        for unit in unit_ids
+    }
+
+
+def _history(
+    surface: Surface, liked: list[str], seen: list[str], actions: Sequence[UnitAction]
+) -> History:
+    default = [action for action in actions if event_of(action.name) in DEFAULT_EVENTS]
+    others = [action for action in actions if event_of(action.name) not in DEFAULT_EVENTS]
+    return History(
+        liked=liked,
+        seen=[*seen, *refused_and_bought(surface, default)] if default else seen,
+        actions=default[:MAX_ACTIONS],
+        other_actions=others[:MAX_ACTIONS],
+    )
 
 
 def units_of(surface: Surface, *, chunk: int = 5000) -> Iterator[list[str]]:
     """Yield the units of whom anything is known, in chunks."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT unit_id FROM experiments_event WHERE project_id = %s",
-            [surface.project_id],
+            """SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
+            UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s""",
+            {"project": surface.project_id},
         )
         while rows := cursor.fetchmany(chunk):
             yield [row[0] for row in rows]

@@ -1,6 +1,7 @@
 """Names of what the cache holds. All of it can be rebuilt from PostgreSQL."""
 
 MAX_RECENT = 50  # as many as any scorer reads
+MAX_ACTIONS = 500  # of a unit that are remembered: the newest
 CANDIDATES_TTL_SECONDS = 7 * 86_400  # of a unit that has not come back for a week
 
 
@@ -10,6 +11,16 @@ def recent_key(history: str, unit_id: str) -> str:
     Surfaces that count the same as a like share it: `history` names the project and its rules.
     """
     return f"recent:{history}:{unit_id}"
+
+
+def actions_key(project_id: int, unit_id: str) -> str:
+    """Sorted set of what a unit refused and bought, on all surfaces of the project, by time."""
+    return f"actions:{project_id}:{unit_id}"
+
+
+def other_actions_key(project_id: int, unit_id: str) -> str:
+    """Sorted set of what else a unit did that a rule may name; read by requests with such a rule."""
+    return f"other-actions:{project_id}:{unit_id}"
 
 
 def histories_key(project_id: int) -> str:

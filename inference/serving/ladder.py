@@ -70,6 +70,7 @@ class SlateRequest:
         temperature: of the draw.
         eligible: which items may be shown to anybody now, and by the request's filter.
         rules: say what holds within the slate; None where nothing does.
+        again: item ids that may be shown although the unit liked them.
         nearline_reason: of the fallback when candidates are made in the request; None where none can
             be precomputed.
         default_reason: of the fallback when the version's default list stands in; None where that is
@@ -88,6 +89,7 @@ class SlateRequest:
     temperature: float
     eligible: Eligible = EVERYTHING
     rules: CandidateRules | None = None
+    again: Collection[str] = ()
     nearline_reason: str | None = "nearline"
     default_reason: str | None = "default_list"
     nearline: Indices | None = None
@@ -269,34 +271,53 @@ def _fill_by_rules(
 def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
     """Return the candidates after all filters, the unit's history, and the reason of a fallback."""
     recent = ranker.indices_of(request.recent)
-    fallback = None
-    if request.only is not None:
-        items = np.array(ranker.indices_of(request.only), dtype=np.int32)
-    elif request.precomputed is not None:
-        items = np.frombuffer(request.precomputed, dtype=np.int32)
-    elif recent and ranker.reads_history:
-        beside = request.nearline
-        items = ranker.nearline(recent, request.max_candidates) if beside is None else beside
-        fallback = request.nearline_reason
-    else:
-        items = request.eligible.keep(ranker, ranker.default_order)[: request.max_candidates]
-        fallback = None if ranker.is_remote else request.default_reason
-    # What a request names is ranked even if the unit liked it already.
     banned = set(ranker.indices_of(request.exclude))
-    if request.only is None:
-        banned.update(recent)
+    if request.only is not None:
+        # What a request names is ranked even if the unit liked it already.
+        named = np.array(ranker.indices_of(request.only), dtype=np.int32)
+        return Candidates(_without(banned, request.eligible.keep(ranker, named)), recent, None)
+    again = ranker.indices_of(request.again)
+    banned.update(set(recent).difference(again))
+    items, fallback = _listed(ranker, request, recent, banned)
+    if again:
+        # The lists were made without what the unit liked.
+        missing = np.setdiff1d(again[: request.max_candidates], items)
+        items = np.concatenate([items, missing.astype(np.int32)])
     eligible = request.eligible.keep(ranker, items)
-    if (
-        request.only is None
-        and len(eligible) < _enough(request, ranker)
-        and (len(eligible) < len(items) or request.eligible.is_filtered)
+    if len(eligible) < _enough(request, ranker) and (
+        len(eligible) < len(items) or request.eligible.is_filtered
     ):
         # The lists were made without the filter: what it leaves of them is too few to choose from.
         eligible = _widen(ranker, request)
-    if banned:
-        allowed = [i for i in eligible.tolist() if i not in banned]
-        eligible = np.array(allowed, dtype=np.int32)
-    return Candidates(eligible, recent, fallback)
+    allowed = _without(banned, eligible)
+    if not len(allowed):
+        # A unit that has refused the whole list since it was made gets what is left.
+        allowed = _without(banned, _widen(ranker, request))
+    return Candidates(allowed, recent, fallback)
+
+
+def _listed(
+    ranker: ItemRanker, request: SlateRequest, recent: list[int], banned: Collection[int]
+) -> tuple[Indices, str | None]:
+    """Return the best list there is for the unit, and why it is not the precomputed one."""
+    if request.precomputed is not None:
+        return np.frombuffer(request.precomputed, dtype=np.int32), None
+    limit = request.max_candidates
+    if recent and ranker.reads_history:
+        beside = request.nearline
+        items = ranker.nearline(recent, limit + len(banned)) if beside is None else beside
+        fallback = request.nearline_reason
+    else:
+        items = request.eligible.keep(ranker, ranker.default_order)[: limit + len(banned)]
+        fallback = None if ranker.is_remote else request.default_reason
+    return _without(banned, items)[:limit], fallback
+
+
+def _without(banned: Collection[int], items: Indices) -> Indices:
+    """Return those of some items that are not banned, in their order."""
+    if not banned:
+        return items
+    return np.array([item for item in items.tolist() if item not in banned], dtype=np.int32)
 
 
 def _enough(request: SlateRequest, ranker: ItemRanker) -> int:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from inference.serving.keys import (
     CANDIDATES_TTL_SECONDS,
     MAX_RECENT,
+    actions_key,
     candidates_key,
+    other_actions_key,
     recent_key,
 )
+from inference.serving.unit_actions import UnitAction, add_actions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,10 +30,14 @@ class History:
     Attributes:
         liked: item ids, newest first.
         seen: item ids that may not be recommended again, the liked ones among them.
+        actions: what it refused and bought.
+        other_actions: what else a rule may name.
     """
 
     liked: Sequence[str] = ()
     seen: Sequence[str] = ()
+    actions: Sequence[UnitAction] = ()
+    other_actions: Sequence[UnitAction] = ()
 
 
 def refresh_units(
@@ -39,6 +46,7 @@ def refresh_units(
     versions: Mapping[int, Ranker],
     histories: Mapping[str, History],
     *,
+    project_id: int,
     candidates: int,
 ) -> None:
     """Recompute the candidates of some units under every version that serves the surface.
@@ -48,6 +56,7 @@ def refresh_units(
         history: whose recent items they are: the project's and its rules of what is liked.
         versions: loaded versions by id.
         histories: by unit.
+        project_id: whose units they are.
         candidates: how many to keep a unit.
     """
     units = list(histories)
@@ -58,6 +67,11 @@ def refresh_units(
         pipe.delete(key)
         if past.liked:
             pipe.rpush(key, *past.liked[:MAX_RECENT])
+        # Added and not replaced: an action that waits in the spill is in the cache alone.
+        if past.actions:
+            add_actions(pipe, actions_key(project_id, unit), past.actions)
+        if past.other_actions:
+            add_actions(pipe, other_actions_key(project_id, unit), past.other_actions)
     for version_id, ranker in versions.items():
         lists = ranker.candidates(
             [ranker.indices_of(histories[unit].liked[:MAX_RECENT]) for unit in units],

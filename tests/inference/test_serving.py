@@ -195,7 +195,7 @@ def test_refresh_writes_what_a_request_reads(ranker):
     from inference.cache import cache_client
 
     histories = {"u1": History(liked=["i2"], seen=["i2", "i0"]), "u2": History()}
-    refresh_units(cache_client(), "a-history", {987654: ranker}, histories, candidates=4)
+    refresh_units(cache_client(), "a-history", {987654: ranker}, histories, project_id=1, candidates=4)
     assert cache_client().lrange(recent_key("a-history", "u1"), 0, -1) == [b"i2"]
     stored = np.frombuffer(cache_client().get(candidates_key(987654, "u1")), dtype=np.int32)
     assert not {0, 2} & set(stored.tolist())

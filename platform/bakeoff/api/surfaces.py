@@ -59,7 +59,7 @@ class SurfaceFields(RequestSchema):
     policy: dict[str, Any] = Field(default_factory=dict)
     rules: Properties = Field(
         default_factory=dict,
-        description="Of every slate: filter, boost, bury, pin, caps, diversity, freshness.",
+        description="Of every slate: filter, boost, bury, pin, caps, diversity, freshness, repeat.",
     )
 
 

@@ -144,7 +144,7 @@ class BatchHandler:
             result = await self._writer.commit(rows)
             # Only after the commit: one that failed must be tried again with the next event.
             self._exclusions.remember(rows.exclusions)
-            actions = [ItemAction(e.unit_id, e.item_id, e.name, e.value) for e in rows.events]
+            actions = [_action_of(event) for event in rows.events if event.item_id]
             await self._recent.note(call.config, key.project_id, actions)
         if key.project_id in call.config.watched:
             await self._show(key, request)
@@ -203,6 +203,11 @@ def _read_message(
         read_event(rows, call, event, times=reading.occurred(message), agent=agent)
     else:
         raise segment.unsupported(kind)
+
+
+def _action_of(event: EventRow) -> ItemAction:
+    at = datetime.fromisoformat(event.occurred_at).timestamp()
+    return ItemAction(event.unit_id, event.item_id, event.name, event.value, at)
 
 
 def _shown(entry: Any, refusal: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -72,7 +72,9 @@ class FeedbackHandler:
         accepted = 1
         if result.committed is not None:
             accepted = int((row.project_id, row.feedback_id) in result.committed.feedback)
-        action = ItemAction(row.unit_id, row.item_id, f"feedback.{row.kind}", row.value)
+        at = datetime.fromisoformat(row.received_at).timestamp()
+        name = f"feedback.{row.kind}"
+        action = ItemAction(row.unit_id, row.item_id, name, row.value, at, row.withdrawn)
         await self._recent.note(call.config, row.project_id, [action])
         return _body(row, accepted=accepted, duplicates=1 - accepted, durability=result.durability)
 

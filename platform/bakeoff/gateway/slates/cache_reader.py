@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
 
+from inference.serving.keys import MAX_ACTIONS, MAX_RECENT
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from redis.asyncio import Redis
 
 # A pipeline is answered as a whole: a longer one would hold its first request up.
@@ -26,13 +30,33 @@ class UnitState:
     Attributes:
         precomputed: candidates under the version that was asked for, int32 bytes, or None.
         recent: item ids that it liked lately, newest first.
+        actions: what it did with items, newest first, as `read_actions` reads it.
     """
 
     precomputed: bytes | None = None
     recent: tuple[str, ...] = ()
+    actions: Sequence[tuple[bytes, float]] = ()
 
 
-NOTHING = UnitState()
+class UnitKeys(NamedTuple):
+    """Where the cache holds what a request needs to know of its unit.
+
+    Attributes:
+        actions: what it refused and bought.
+        candidates: of the version that answers; None where none ranks.
+        recent: what it liked lately; None where that is not read.
+        other_actions: None where no rule names what is in them.
+    """
+
+    actions: str
+    candidates: str | None = None
+    recent: str | None = None
+    other_actions: str | None = None
+
+
+class _Read(NamedTuple):
+    keys: UnitKeys
+    done: asyncio.Future[UnitState]
 
 
 class GroupRead:
@@ -41,13 +65,13 @@ class GroupRead:
     def __init__(self, cache: Redis) -> None:
         """Remember where to read."""
         self._cache = cache
-        self._waiting: list[tuple[str, str, int, asyncio.Future[UnitState]]] = []
+        self._waiting: list[_Read] = []
         self._trips: set[asyncio.Task[None]] = set()
 
-    async def read(self, candidates: str, recent: str, limit: int) -> UnitState:
-        """Read a unit's candidates and its newest `limit` items; never raises."""
+    async def read(self, keys: UnitKeys) -> UnitState:
+        """Read what is known of a unit; never raises."""
         done: asyncio.Future[UnitState] = asyncio.get_running_loop().create_future()
-        self._waiting.append((candidates, recent, limit, done))
+        self._waiting.append(_Read(keys, done))
         # The first of a trip sends it off; those that come before it leaves travel with it.
         if len(self._waiting) == 1:
             # Runs after every request that is ready now has put its read beside this one.
@@ -61,16 +85,37 @@ class GroupRead:
             self._trips.add(trip)
             trip.add_done_callback(self._trips.discard)
 
-    async def _travel(self, batch: list[tuple[str, str, int, asyncio.Future[UnitState]]]) -> None:
+    async def _travel(self, batch: list[_Read]) -> None:
         pipe = self._cache.pipeline(transaction=False)
-        pipe.mget([candidates for candidates, _, _, _ in batch])
-        for _, recent, limit, _ in batch:
-            pipe.lrange(recent, 0, limit - 1)
+        wanted = [keys.candidates for keys, _ in batch if keys.candidates is not None]
+        if wanted:
+            pipe.mget(wanted)
+        for keys, _ in batch:
+            if keys.recent is not None:
+                pipe.lrange(keys.recent, 0, MAX_RECENT - 1)
+            for key in filter(None, (keys.actions, keys.other_actions)):
+                pipe.zrevrange(key, 0, MAX_ACTIONS - 1, withscores=True)
         try:
-            values, *lists = await pipe.execute()
+            replies = iter(await pipe.execute())
         except (RedisError, OSError):
-            values, lists = [None] * len(batch), [[]] * len(batch)
-        for (_, _, _, done), precomputed, recent in zip(batch, values, lists, strict=True):
-            # A visitor who left has cancelled it.
-            if not done.done():
-                done.set_result(UnitState(precomputed, tuple(item.decode() for item in recent)))
+            _finish(batch, [UnitState()] * len(batch))
+            return
+        candidates = iter(next(replies) if wanted else ())
+        _finish(batch, [_state_of(keys, candidates, replies) for keys, _ in batch])
+
+
+def _state_of(keys: UnitKeys, candidates: Iterator[bytes | None], replies: Iterator[Any]) -> UnitState:
+    """Take the replies of one read, in the order of its commands."""
+    precomputed = next(candidates) if keys.candidates is not None else None
+    recent = next(replies) if keys.recent is not None else ()
+    actions = next(replies)
+    if keys.other_actions is not None:
+        actions = sorted([*actions, *next(replies)], key=lambda member: member[1], reverse=True)
+    return UnitState(precomputed, tuple(item.decode() for item in recent), actions)
+
+
+def _finish(batch: Sequence[_Read], states: Sequence[UnitState]) -> None:
+    for (_, done), state in zip(batch, states, strict=True):
+        # A visitor who left has cancelled it.
+        if not done.done():
+            done.set_result(state)

@@ -11,7 +11,6 @@ import numpy as np
 
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.answer import KindAnswer
-from bakeoff.gateway.slates.cache_reader import NOTHING, GroupRead, UnitState
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from bakeoff.gateway.slates.requests import (
@@ -21,17 +20,17 @@ from bakeoff.gateway.slates.requests import (
     TrendingRequest,
 )
 from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
+from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.request_rules import bind_rules
-from inference.serving.keys import MAX_RECENT, candidates_key, recent_key
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
-    from bakeoff.gateway.config.serving_config import SurfaceConfig
     from bakeoff.gateway.config.versions import ServingVersion
+    from bakeoff.gateway.slates.cache_reader import GroupRead
     from bakeoff.gateway.slates.live_orders import LiveOrders
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.visitors import Visitor
@@ -103,12 +102,14 @@ class Recommending:
         if isinstance(request, LatestRequest):
             require_order(request.list_name, visitor.surface)
         ranker: ItemRanker | None = version.ranker if version is not None else None
+        # What is like an item goes by that item, and a static list by nothing.
+        reads_recent = ranker is not None and not isinstance(request, SimilarRequest)
+        history = await read_history(self._reader, request, visitor, version if reads_recent else None)
         if isinstance(request, SimilarRequest):
-            return self._like_an_item(request, visitor, ranker)
-        state = await self._read_unit(visitor.surface, version, visitor.unit)
+            return self._like_an_item(request, visitor, history, ranker)
         if version is not None and version.ranker is not None and version.ranker.order is not None:
-            return await self._in_order(request, visitor, version, state, version.ranker.order)
-        prepared = self._prepare(request, visitor, state, ranker, exclude=request.exclude)
+            return await self._in_order(request, visitor, version, history, version.ranker.order)
+        prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))
         return prepared
@@ -118,7 +119,7 @@ class Recommending:
         request: RecommendRequest,
         visitor: Visitor,
         version: ServingVersion,
-        state: UnitState,
+        history: UnitHistory,
         order: LiveOrder,
     ) -> Prepared:
         """Prepare a request that a live order answers."""
@@ -127,20 +128,24 @@ class Recommending:
             version.version_id, order, visitor.key.project_id, country
         )
         # Candidates that were precomputed are places among other items.
-        state = replace(state, precomputed=None)
-        prepared = self._prepare(request, visitor, state, ranker, exclude=request.exclude)
+        history = replace(history, precomputed=None)
+        prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         return prepared.because(reason)
 
     def _like_an_item(
-        self, request: SimilarRequest, visitor: Visitor, ranker: ItemRanker | None
+        self,
+        request: SimilarRequest,
+        visitor: Visitor,
+        history: UnitHistory,
+        ranker: ItemRanker | None,
     ) -> Prepared:
         """Prepare a request whose history is one item, or what stands in for it."""
         filters = self._catalogues.filters_of(visitor.key.project_id)
         subject = Subject.of(request.item_id, filters)
         stand_in = stand_in_for(subject, ranker, filters)
-        state = UnitState(recent=stand_in.recent)
+        history = replace(history, recent=stand_in.recent)
         prepared = self._prepare(
-            request, visitor, state, stand_in.ranker, exclude=subject.exclude(request.exclude)
+            request, visitor, history, stand_in.ranker, exclude=subject.exclude(request.exclude)
         )
         slate_request = replace(
             prepared.request,
@@ -153,7 +158,7 @@ class Recommending:
         self,
         request: RecommendRequest,
         visitor: Visitor,
-        state: UnitState,
+        history: UnitHistory,
         ranker: ItemRanker | None,
         *,
         exclude: Collection[str],
@@ -163,12 +168,14 @@ class Recommending:
         Raises:
             ApiError: 400, a rule of the request cannot be followed.
         """
-        surface = visitor.surface
+        surface, acted = visitor.surface, history.acted
+        if acted.banned:
+            exclude = [*exclude, *acted.banned]
         rules = self._bind(request, visitor, exclude)
         slate_request = SlateRequest(
             k=request.k,
-            recent=state.recent,
-            precomputed=state.precomputed,
+            recent=history.recent,
+            precomputed=history.precomputed,
             exclude=exclude,
             only=request.candidates,
             static_list=surface.static_list,
@@ -176,6 +183,7 @@ class Recommending:
             temperature=surface.exploration,
             eligible=rules.allowed,
             rules=rules if rules.rules.orders else None,
+            again=acted.again,
             explain=request.explain,
         )
         return Prepared(slate_request, rules, ranker)
@@ -278,19 +286,6 @@ class Recommending:
             scores, cost = ranker.score(candidates.items, candidates.recent), None
         slate = fill_slate(ranker, request, candidates, scores, rng=self._rng)
         return replace(slate, cost=cost)
-
-    async def _read_unit(
-        self, surface: SurfaceConfig, version: ServingVersion | None, unit: str
-    ) -> UnitState:
-        """Read candidates and recent items in one round trip."""
-        # Nothing ranks, so nothing read would be used: the static list needs no cache.
-        if version is None or version.ranker is None:
-            return NOTHING
-        return await self._reader.read(
-            candidates_key(version.version_id, unit),
-            recent_key(surface.history, unit),
-            MAX_RECENT,
-        )
 
 
 def is_long(ranker: ItemRanker, request: SlateRequest) -> bool:

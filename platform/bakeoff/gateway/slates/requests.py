@@ -146,7 +146,7 @@ class RecommendRequest(SurfaceRequest):
         exclude: items that may not be shown.
         fields: what the answer says of each item; None for the usual fields.
         explain: whether the answer names the recent item that explains each item.
-        rules: filter, boost, bury, pin, caps, diversity, freshness.
+        rules: filter, boost, bury, pin, caps, diversity, freshness, repeat.
     """
 
     k: int = rule(whole_number(1, MAX_K), default=10)
