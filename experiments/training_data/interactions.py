@@ -222,13 +222,27 @@ def _history(
     )
 
 
+# The next units after one, by their ids; each of both tables by its index.
+_UNITS = """(SELECT DISTINCT unit_id FROM {table} WHERE project_id = %(project)s
+    AND unit_id > %(last)s ORDER BY unit_id LIMIT %(limit)s)"""
+_UNITS_OF_EVENTS = _UNITS.format(table="experiments_event")
+_UNITS_OF_FEEDBACK = _UNITS.format(table="experiments_feedback")
+
+
 def units_of(surface: Surface, *, chunk: int = 5000) -> Iterator[list[str]]:
-    """Yield the units of whom anything is known, in chunks."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT unit_id FROM experiments_event WHERE project_id = %(project)s
-            UNION SELECT unit_id FROM experiments_feedback WHERE project_id = %(project)s""",
-            {"project": surface.project_id},
-        )
-        while rows := cursor.fetchmany(chunk):
-            yield [row[0] for row in rows]
+    """Yield the units of whom anything is known, in chunks, by their ids.
+
+    A page at a time and not by one cursor: whoever works on a chunk may take an hour, and memory holds
+    one chunk however many units there are.
+    """
+    values: dict[str, int | str] = {"project": surface.project_id, "last": "", "limit": chunk}
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"{_UNITS_OF_EVENTS} UNION {_UNITS_OF_FEEDBACK} ORDER BY 1 LIMIT %(limit)s", values
+            )
+            units = [row[0] for row in cursor.fetchall()]
+        if not units:
+            return
+        yield units
+        values["last"] = units[-1]

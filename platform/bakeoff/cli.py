@@ -21,6 +21,7 @@ COMMANDS = {
     "power": "power:power",
     "simulate": "simulate:simulate",
     "load": "load:load",
+    "export": "export:export",
     "train": "models:train",
     "register": "models:register",
     "compress": "models:compress",

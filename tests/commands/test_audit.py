@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "units export",
-    "feedback export", "keys list", "alerts list", "alerts deliveries",
+    "feedback export", "export recommendations", "keys list", "alerts list", "alerts deliveries",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users.

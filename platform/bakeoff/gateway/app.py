@@ -31,6 +31,7 @@ from bakeoff.gateway.intake.group_commit import GroupCommit
 from bakeoff.gateway.intake.identity_resolver import IdentityResolver
 from bakeoff.gateway.intake.recent_items import RecentItems
 from bakeoff.gateway.intake.requests import EventBatch, FeedbackRequest, SegmentBatch
+from bakeoff.gateway.intake.slate_exposures import SlateExposures
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
 from bakeoff.gateway.project_events import ProjectEventStreams
 from bakeoff.gateway.readiness import Readiness
@@ -98,6 +99,7 @@ class Gateway:
         self._writer = GroupCommit(self._connector, self._store, self._supervisor)
         self._identity = IdentityResolver(self._connector, self._store)
         self._units = UnitLookup(self._connector)
+        self._sent_slates = SlateExposures(self._connector)
         self._remote = RemoteScorer(
             self._cache, self._listening, self._config.process, self._supervisor
         )
@@ -167,7 +169,12 @@ class Gateway:
         """Return the routes that take events and feedback."""
         recent = RecentItems(self._cache)
         batches = BatchHandler(
-            self._writer, self._cache, self._identity, exclusions=exclusions, recent=recent
+            self._writer,
+            self._cache,
+            self._identity,
+            exclusions=exclusions,
+            recent=recent,
+            slates=self._sent_slates,
         )
         feedback = FeedbackHandler(self._writer, self._identity, recent, self._text_threads)
         return [
@@ -266,6 +273,7 @@ class Gateway:
             self._writer.stop,
             self._identity.stop,
             self._units.stop,
+            self._sent_slates.stop,
             self._config.stop,
             self._catalogues.stop,
             self._supervisor.stop,

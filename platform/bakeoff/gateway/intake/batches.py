@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.requests import EventBatch, SegmentBatch
+    from bakeoff.gateway.intake.slate_exposures import SlateExposures
     from experiments.ingest.rows import EventRow
 
 MAX_SHOWN = 100  # characters of a value in the event inspector
@@ -55,6 +56,7 @@ class BatchHandler:
         *,
         exclusions: Exclusions,
         recent: RecentItems,
+        slates: SlateExposures,
     ) -> None:
         """Remember who takes which step.
 
@@ -64,7 +66,9 @@ class BatchHandler:
             identity: knows which unit some ids are.
             exclusions: crawlers that were left out before.
             recent: notes what was liked.
+            slates: knows what units met by slates that were sent later.
         """
+        self._slate_exposures = slates
         self._writer, self._cache, self._identity = writer, cache, identity
         self._exclusions, self._recent = exclusions, recent
 
@@ -139,6 +143,7 @@ class BatchHandler:
         call.caller.spend_on(request.ids)
         rows = await self._with_units(call, request)
         result: CommitResult | None = None
+        rows.exposures += await self._slate_exposures.rows(call, rows.events)
         # A request of nothing but links or refusals has nothing to commit.
         if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):
             result = await self._writer.commit(rows)

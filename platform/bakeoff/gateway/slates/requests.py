@@ -39,7 +39,7 @@ MAX_LABELS = 100
 KNOWN_FIELDS = frozenset(
     (
         "surface", "k", "candidates", "exclude", "fields", "explain", "context", "consent",
-        "overrides", "force", "surface_rules", "about",
+        "overrides", "force", "expose", "surface_rules", "about",
     )
 )  # fmt: skip
 
@@ -126,6 +126,8 @@ class SurfaceRequest:
         ids: of the visitor.
         context: what the product says of the visitor and the page.
         consent: the visitor's.
+        expose: whether the visitor sees the answer at once; with a secret key it may be false, for an
+            answer that is sent later, and whose exposure is reported then.
     """
 
     surface: str = rule(text(MAX_SURFACE))
@@ -134,6 +136,7 @@ class SurfaceRequest:
     ids: Ids = identifiers()
     context: dict[str, Any] = rule(_context)
     consent: Consent = rule(read_consent)
+    expose: bool = rule(flag, default=True)
 
 
 @request_type

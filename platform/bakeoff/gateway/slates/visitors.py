@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.keys import SECRET
+from bakeoff.gateway.http.access import require_secret
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import KeyConfig, SurfaceConfig
@@ -27,7 +28,8 @@ class Visitor:
         unit: who.
         context: what the product says of the request.
         excluded: whether a server says that the visitor is a crawler, to be left out of analysis.
-        exposed: whether it counts as a visitor: a crawler by its own header does not.
+        exposed: whether the answer counts as seen: a crawler by its own header does not see it, nor
+            who gets it later.
         consent: whether the answer may be stored, and models may learn from it.
     """
 
@@ -51,9 +53,11 @@ class Visitors:
         """Return who is to be answered.
 
         Raises:
-            ApiError: 429, the unit is named too often by a public key.
+            ApiError: 429, the unit is named too often by a public key; 403, one leaves out an exposure.
         """
         caller = call.caller
+        if not request.expose:
+            require_secret(caller.key, "expose")
         consent = caller.limit(request.consent)
         caller.spend_on([request.ids])
         (unit,) = await self.identity.units(
@@ -70,7 +74,7 @@ class Visitors:
             unit=unit,
             context=request.context,
             excluded=caller.names_crawler(request.context.get("user_agent")),
-            exposed=not caller.is_crawler,
+            exposed=request.expose and not caller.is_crawler,
             consent=consent,
         )
 

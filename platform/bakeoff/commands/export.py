@@ -1,0 +1,96 @@
+"""`bakeoff export`: recommendations of many users as a file."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from bakeoff.commands.project import find_project, find_surface, project_option
+from bakeoff.commands.terminal import echo, fail, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inference.models import Surface
+
+
+@click.group()
+def export() -> None:
+    """Write recommendations to a file, for e-mails and push messages."""
+
+
+@export.command()
+@click.argument("surface")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Items per user.")
+@click.option("--to", "file", required=True, type=Path, help="Parquet file to write to.")
+@click.option("--key", envvar="BAKEOFF_KEY", required=True, help="Secret key; or BAKEOFF_KEY.")
+@click.option(
+    "--url", default="http://127.0.0.1:8000", show_default=True, help="Address of the platform."
+)
+@click.option(
+    "--users", "users_file", type=Path, help="Unit IDs, one a line; all users with events by default."
+)
+@click.option("--context", default="{}", help="Context of every request, as JSON.")
+@click.option(
+    "--record-exposures",
+    type=click.Choice(["now", "later"]),
+    default="later",
+    show_default=True,
+    help="Whether users count as having seen their items now, or when you report that they were sent.",
+)
+@project_option
+def recommendations(surface: str, slug: str | None, **options: Any) -> None:
+    """Write what each user is recommended on a surface of a running platform, one row per item.
+
+    Every user gets what POST /v1/recommend answers: their variant, the rules, the fallbacks.
+    """
+    from bakeoff.replay.recommendation_export import Export, ExportError, export_recommendations
+
+    file: Path = options["file"]
+    if not file.parent.is_dir():
+        raise click.UsageError(f"folder of '{file}' does not exist.")
+    row = find_surface(find_project(slug), surface)
+    wanted = Export(
+        url=options["url"],
+        key=options["key"],
+        surface=surface,
+        k=options["k"],
+        context=_context(options["context"]),
+        expose=options["record_exposures"] == "now",
+    )
+    with _units(row, options["users_file"]) as units, progress("users", None) as advance:
+        try:
+            exported = export_recommendations(wanted, units, file, advance)
+        except ExportError as error:
+            raise fail(str(error)) from error
+    echo(
+        f"{exported.rows} rows of {exported.units} users written to {file}; {exported.empty} users got "
+        "no items."
+    )
+
+
+def _context(text: str) -> dict[str, Any]:
+    try:
+        context = orjson.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"context == '{text:.60}', must be JSON: {error}.") from error
+    if not isinstance(context, dict):
+        raise click.UsageError(f"context == '{text:.60}', must be a JSON object.")
+    return context
+
+
+@contextmanager
+def _units(surface: Surface, file: Path | None) -> Iterator[Iterator[str]]:
+    """Yield the units to ask for, each once where they come from the log."""
+    if file is None:
+        from experiments.training_data.interactions import units_of
+
+        yield itertools.chain.from_iterable(units_of(surface))
+        return
+    with file.open(encoding="utf-8") as lines:
+        yield (unit for line in lines if (unit := line.strip()))
