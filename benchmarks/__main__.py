@@ -19,6 +19,7 @@ NAMES = (
     "statistics",
     "breaker",
     "breaker_live",
+    "new_items",
     "gains",
     "programme",
     "scorecard",

@@ -7,6 +7,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from inference.actions.answer_shadows import answer_shadows
+from inference.actions.place_items import place_items, place_missing
 from inference.actions.train_in_child import stop_child, train_in_child
 from inference.cache import cache_client
 from inference.encoders.item_vectors import embed_missing, settle_vectors
@@ -19,9 +20,18 @@ from inference.sending import RUN_TRAINING, send
 def embed_items(item_ids: list[int]) -> int:
     """Embed the texts of some items; texts that have a vector cost nothing."""
     items = list(Item.objects.filter(pk__in=item_ids))
-    embedded = embed_missing(items)
+    try:
+        embedded = embed_missing(items)
+    finally:
+        place_items(items)  # without an encoder, by labels
     settle_vectors(items)
     return embedded
+
+
+@shared_task
+def place_missing_items(project_id: int) -> int:
+    """Place the items that versions which came into use do not know."""
+    return place_missing(project_id=project_id)
 
 
 @shared_task

@@ -18,8 +18,10 @@ from experiments.ingest.likes import LikeRuleError, history_name, parse_rules
 from experiments.slate_rules.repeat import DEFAULTS
 from experiments.training_data.interactions import units_of
 from experiments.training_data.unit_actions import repeat_rules_of
+from inference.actions.place_items import needs_places
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
+from inference.sending import PLACE_ITEMS, send
 from inference.serving.keys import dirty_key, histories_key, marked_key
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def versions_in_use() -> QuerySet[ModelVersion]:
 
 
 def mark_all_units(*, surface: Surface) -> int:
-    """Mark every unit of whom anything is known; return how many.
+    """Mark every unit of whom anything is known; return how many. New items are placed, too.
 
     None where every version in use has had its units marked: candidates are kept by version, so an
     experiment that ends without a new champion changes none.
@@ -53,6 +55,8 @@ def mark_all_units(*, surface: Surface) -> int:
         for units in units_of(surface):
             client.sadd(dirty_key(surface.pk), *units)
             count += len(units)
+        if needs_places(project_id=surface.project_id):
+            send(PLACE_ITEMS, surface.project_id)
     # Only now: a process that dies before leaves the surface to the next look. A version that
     # serves no more is forgotten, since its candidates grow old.
     with client.pipeline() as pipe:

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Item, score, rank, propensity, explored; and among how many the rank is, where each slot is a draw.
-SlotRow = tuple[str, float, int, float, bool] | tuple[str, float, int, float, bool, int]
+# Item, score, rank, propensity, explored; among how many the rank is, where each slot is a draw; and
+# the chance that the slot was one for new items, or for the others, where that was drawn.
+SlotRow = (
+    tuple[str, float, int, float, bool]
+    | tuple[str, float, int, float, bool, int]
+    | tuple[str, float, int, float, bool, int | None, float]
+)
 
 
 @dataclass(slots=True)

@@ -29,7 +29,18 @@ from experiments.slate_rules.repeat import parse_repeat
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-NAMES = ("filter", "boost", "bury", "pin", "caps", "diversity", "freshness", "repeat")
+NAMES = (
+    "filter",
+    "boost",
+    "bury",
+    "pin",
+    "caps",
+    "diversity",
+    "freshness",
+    "repeat",
+    "new_item_share",
+    "new_item_days",
+)
 MAX_BOOSTS = 20
 MAX_PINS = 20
 MAX_CAPS = 5
@@ -37,6 +48,8 @@ MAX_BOOST = 1000.0  # ranks are divided by it: more would put everything first a
 MAX_POSITION = 100
 MAX_NAME = 200
 MAX_DAYS = 3650.0
+MAX_NEW_SHARE = 0.5  # what a version has learnt keeps at least half of a slate
+NEW_SHARE, NEW_DAYS = 0.05, 14.0  # where no rule says more
 VECTORS = "vectors"  # what diversity may go by, beside properties
 
 
@@ -68,6 +81,9 @@ class SlateRules:
         caps: by property, how many items of one value.
         diversity: or None.
         half_life_days: in which a new item loses half of its advantage; None for none.
+        new_item_share: expected share of slots of items that came after the version; None for the
+            default: 0.05 on a surface that explores.
+        new_item_days: up to which age an item is a new one; None for 14.
         repeat: by event, after how many seconds an item may be shown again; beside the defaults.
     """
 
@@ -78,6 +94,8 @@ class SlateRules:
     caps: Mapping[str, int] = field(default_factory=dict)
     diversity: DiversityRule | None = None
     half_life_days: float | None = None
+    new_item_share: float | None = None
+    new_item_days: float | None = None
     repeat: Mapping[str, float] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -117,6 +135,8 @@ class SlateRules:
             caps=caps,
             diversity=request.diversity or self.diversity,
             half_life_days=request.half_life_days or self.half_life_days,
+            new_item_share=_first(request.new_item_share, self.new_item_share),
+            new_item_days=_first(request.new_item_days, self.new_item_days),
             repeat={**self.repeat, **request.repeat},
         )
 
@@ -142,6 +162,8 @@ class SlateRules:
             caps=_caps(body.get("caps")),
             diversity=_diversity(body.get("diversity")),
             half_life_days=_half_life(body.get("freshness")),
+            new_item_share=_optional(body, "new_item_share", 0, MAX_NEW_SHARE),
+            new_item_days=_optional(body, "new_item_days", 1 / 24, MAX_DAYS),
             repeat=parse_repeat(body.get("repeat")),
         )
 
@@ -234,6 +256,15 @@ def _half_life(value: Any) -> float | None:
         return None
     _require_names(value, "freshness", ("half_life_days",))
     return _number(value.get("half_life_days"), "freshness.half_life_days", 1 / 24, MAX_DAYS)
+
+
+def _optional(body: Mapping[str, Any], name: str, low: float, high: float) -> float | None:
+    value = body.get(name)
+    return None if value is None else _number(value, name, low, high)
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _entries(value: Any, name: str, limit: int) -> list[Any]:

@@ -62,6 +62,8 @@ _PLACES = """
         LIMIT 1) AS acted ON true
     WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
         AND slate.exploration > 0 AND slot.position <= %(limit)s
+        -- Where a slot was one for new items, the rank is among these.
+        AND coalesce((slot.value ->> 6)::float8, 1) > 0.5
     GROUP BY 1, 2"""
 MAX_POSITIONS = 50
 # The latest answers that exploration drew, with what became of each slot. Those that went by one item

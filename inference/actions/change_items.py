@@ -26,6 +26,7 @@ _EMPTY: dict[str, Any] = {
     "image_url": "",
     "price": None,
     "group_id": "",
+    "neighbours": [],
     "vector_due_at": None,
 }
 

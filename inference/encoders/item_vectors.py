@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.conf import settings
 
-from inference.encoders.locate import locate_encoder, sha256_of_encoder
+from inference.encoders.locate import NotFoundError, locate_encoder, sha256_of_encoder
 from inference.models import Item, ItemVector
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inference.encoders.text_encoder import TextEncoder
     from inference.serving.artifact import Floats
 
+MAX_READ = 5000  # vectors a statement reads
 CHUNK = 256  # texts an insert: what a worker that dies has to embed again
 
 
@@ -104,6 +105,37 @@ def vectors_of(items: Sequence[Item]) -> Floats:
         ).values_list("text_sha256", "vector")
     )
     return np.stack([np.frombuffer(vectors[key], dtype="<f4") for key in keys])
+
+
+def stored_vectors(items: Sequence[Item]) -> Floats:
+    """Return the vectors of items as far as there are any, float32 (n, width), zeros for none.
+
+    Of an item that says nothing but its id there is none: its vector would be that of a name. Width 0
+    where no item has one, or the encoder cannot be had.
+    """
+    keys = [_text_key(item) for item in items]
+    by_key: dict[str, bytes] = {}
+    wanted = sorted({key for key in keys if key})
+    try:
+        digest = encoder_sha256()
+    except (NotFoundError, OSError):
+        return np.zeros((len(items), 0), dtype=np.float32)
+    for start in range(0, len(wanted), MAX_READ):
+        rows = ItemVector.objects.filter(
+            encoder_sha256=digest, text_sha256__in=wanted[start : start + MAX_READ]
+        )
+        by_key |= {key: bytes(vector) for key, vector in rows.values_list("text_sha256", "vector")}
+    width = len(next(iter(by_key.values()), b"")) // 4
+    vectors = np.zeros((len(items), width), dtype=np.float32)
+    for row, key in zip(vectors, keys, strict=True):
+        if key in by_key:
+            row[:] = np.frombuffer(by_key[key], dtype="<f4")
+    return vectors
+
+
+def _text_key(item: Item) -> str:
+    says_something = item.title or item.text or item.labels or item.properties
+    return ItemVector.key_of(item.text_to_embed) if says_something else ""
 
 
 def custom_vectors_of(items: Sequence[Item]) -> Floats | None:

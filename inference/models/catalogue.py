@@ -71,6 +71,12 @@ class Item(models.Model):
     change = models.PositiveBigIntegerField(
         db_default=0, default=0, editable=False, help_text="Number of the change that wrote it last."
     )
+    neighbours: models.JSONField[list[list[Any]]] = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        editable=False,
+        help_text="Ids and weights of the nearest items: the place of one that came after a version.",
+    )
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)

@@ -44,6 +44,8 @@ class CatalogueRow:
         fields: what it says of itself: title, url, image_url, price, labels, group_id.
         properties: what its owner says of it besides.
         created_at: when it came to the catalogue, in seconds since 1970.
+        neighbours: the items that it resembles, nearest first, each with its weight: by them it is
+            placed in a version that does not know it.
     """
 
     item_id: str
@@ -54,6 +56,7 @@ class CatalogueRow:
     fields: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = 0.0
+    neighbours: tuple[tuple[str, float], ...] = ()
 
     @property
     def since(self) -> float:
@@ -88,6 +91,8 @@ class Catalogue:
         # reader in the other thread never sees the one without the other.
         self._log: tuple[list[int], int] = ([], 0)
         self.property_names: set[str] = set()
+        # Rows whose neighbours were written, in their order; only added to, as two threads use it.
+        self._placements: list[int] = []
 
     def __len__(self) -> int:
         """How many rows there are, those of deleted items included."""
@@ -104,6 +109,7 @@ class Catalogue:
             self._from[place], self._until[place] = row.published_at, row.expires_at
             arrived = place == len(self.rows) or self._since[place] != row.since
             self._since[place] = row.since
+            placed = row.neighbours != (self.rows[place].neighbours if place < len(self.rows) else ())
             if place == len(self.rows):
                 self.rows.append(row)
                 # Last: whoever finds the name finds the row.
@@ -111,6 +117,8 @@ class Catalogue:
             else:
                 self.rows[place] = row
             self.arrivals += arrived  # after the row is there
+            if placed:
+                self._placements.append(place)
             self.property_names.update(row.properties)
             self._log[0].append(place)
         touched, forgotten = self._log
@@ -127,9 +135,23 @@ class Catalogue:
             self._until = np.concatenate([self._until, np.full(more, NEVER)])
             self._since = np.concatenate([self._since, np.zeros(more)])
 
+    @property
+    def placements(self) -> int:
+        """How often neighbours of an item were written."""
+        return len(self._placements)
+
+    def placed_rows(self) -> list[int]:
+        """Return the rows of the items that have neighbours."""
+        rows = dict.fromkeys(self._placements[:])  # as they are now: more may come meanwhile
+        return [row for row in rows if self.rows[row].exists and self.rows[row].neighbours]
+
     def since(self, count: int) -> NDArray[np.float64]:
         """Return since when the items of the first rows are there to be seen, (count,)."""
         return self._since[:count].copy()
+
+    def since_of(self, rows: Indices) -> NDArray[np.float64]:
+        """Return since when the items of some rows are there to be seen, (m,)."""
+        return self._since[rows]
 
     def shown(self, now: float | None = None) -> Mask:
         """Return per row whether the item may be shown now, (n,)."""

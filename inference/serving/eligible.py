@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.serving.catalogue import NO_ITEMS, Catalogue
+from inference.serving.placed_items import PlacedItems
 
 if TYPE_CHECKING:
     from inference.serving.artifact import Indices
@@ -51,7 +52,10 @@ class Eligible:
         return self.keep(ranker, order)
 
     def _of(self, ranker: ItemRanker, items: Indices) -> Mask:
-        rows = self.catalogue.places_of(ranker)[items]
+        if isinstance(ranker, PlacedItems):
+            rows = ranker.rows_of(items, self.catalogue.places_of(ranker.base))
+        else:
+            rows = self.catalogue.places_of(ranker)[items]
         # A row that came after the mask was made is no row of it.
         known = (rows >= 0) & (rows < len(self.mask))
         shown = np.full(len(items), not self.is_filtered)

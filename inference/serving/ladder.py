@@ -15,7 +15,14 @@ import numpy as np
 
 from inference.serving.eligible import EVERYTHING, Eligible
 from inference.serving.explore import draw_slate
-from inference.serving.rule_draw import DrawnSlot, SlotRules, draw_by_slot, rerank
+from inference.serving.rule_draw import (
+    DrawnSlot,
+    NewItems,
+    SlotRules,
+    draw_at_once,
+    draw_by_slot,
+    rerank,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Sequence
@@ -56,6 +63,21 @@ class CandidateRules(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NewCandidates:
+    """Items that came after a version and are placed in it.
+
+    Attributes:
+        items: indices of those that join every list.
+        fresh: of those that are new enough for a share of the slots.
+        share: expected share of the slots that is theirs; 0 where they compete by score alone.
+    """
+
+    items: Indices
+    fresh: Indices
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class SlateRequest:
     """One request for a slate.
 
@@ -71,6 +93,7 @@ class SlateRequest:
         eligible: which items may be shown to anybody now, and by the request's filter.
         rules: say what holds within the slate; None where nothing does.
         again: item ids that may be shown although the unit liked them.
+        new: items that came after the version, or None.
         nearline_reason: of the fallback when candidates are made in the request; None where none can
             be precomputed.
         default_reason: of the fallback when the version's default list stands in; None where that is
@@ -90,6 +113,7 @@ class SlateRequest:
     eligible: Eligible = EVERYTHING
     rules: CandidateRules | None = None
     again: Collection[str] = ()
+    new: NewCandidates | None = None
     nearline_reason: str | None = "nearline"
     default_reason: str | None = "default_list"
     nearline: Indices | None = None
@@ -106,6 +130,7 @@ class Slot:
 
     The score is None for an item that the version does not know: the request names it, or a pin. Where
     each slot is a draw of its own, `allowed` is among how many the rank is; a pin has the rank 0.
+    `chance` is that of the slot to be for new items, or for the others, where that was drawn.
     `because` is the recent item that adds most to the score, where that was asked.
     """
 
@@ -116,6 +141,7 @@ class Slot:
     explored: bool
     allowed: int | None = None
     because: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +226,12 @@ def fill_slate(
     """
     items = candidates.items
     order = np.argsort(-scores, kind="stable").astype(np.int32)
-    if request.rules is None:
+    new = _new_among(items, request)
+    if request.rules is None and new is None:
         slots = _fill_at_once(ranker, request, items, scores, order=order, rng=rng)
     else:
         names = [ranker.item_ids[item] for item in items.tolist()]
-        ruled = request.rules.about(names, partial(ranker.vectors_of, items))
+        ruled = _with_new(_ruled(request, names, partial(ranker.vectors_of, items)), new)
         slots = _fill_by_rules(ruled, request, scores, order=order, rng=rng)
     if request.only is not None:
         known = {slot.item_id for slot in slots} | {ranker.item_ids[item] for item in items.tolist()}
@@ -215,6 +242,33 @@ def fill_slate(
         candidate_count=len(items),
         candidate_hash=f"{zlib.crc32(np.sort(items).tobytes()):08x}",
     )
+
+
+def _ruled(
+    request: SlateRequest, names: Sequence[str], vectors: Callable[[], Floats]
+) -> RuledCandidates:
+    if request.rules is None:
+        return RuledCandidates(names, SlotRules())
+    return request.rules.about(names, vectors)
+
+
+def _new_among(items: Indices, request: SlateRequest) -> NewItems | None:
+    """Return which candidates have a share of the slots; None where none has."""
+    new = request.new
+    # What a request names is ranked as it is.
+    if new is None or new.share <= 0 or request.only is not None:
+        return None
+    mask = np.isin(items, new.fresh)
+    return NewItems(mask, new.share) if mask.any() else None
+
+
+def _with_new(ruled: RuledCandidates, new: NewItems | None) -> RuledCandidates:
+    if new is None:
+        return ruled
+    # What is pinned beside the candidates is drawn from nothing.
+    beside = np.zeros(len(ruled.names) - len(new.mask), dtype=bool)
+    mask = np.concatenate([new.mask, beside])
+    return replace(ruled, rules=replace(ruled.rules, new=NewItems(mask, new.share)))
 
 
 def _fill_at_once(
@@ -251,21 +305,26 @@ def _fill_by_rules(
     if rules.by_slot:
         drawn = draw_by_slot(order, request.k, rules, temperature=temperature, rng=rng)
     else:
-        drawn = [
-            DrawnSlot(int(order[rank]), rank + 1, None, propensity)
-            for rank, propensity in draw_slate(len(order), request.k, temperature=temperature, rng=rng)
-        ]
+        drawn = draw_at_once(order, request.k, rules.new, temperature=temperature, rng=rng)
     return [
         Slot(
             names[slot.candidate],
             round(float(scores[slot.candidate]), 6) if slot.candidate < len(scores) else None,
             slot.rank,
             slot.propensity,
-            slot.rank > 1 if rules.by_slot else slot.rank != position,
+            _is_explored(slot, position, rules),
             slot.allowed,
+            chance=slot.chance,
         )
         for position, slot in enumerate(drawn, start=1)
     ]
+
+
+def _is_explored(slot: DrawnSlot, position: int, rules: SlotRules) -> bool:
+    """Whether the best ranking has something else in that place."""
+    if slot.chance is not None and rules.new is not None and rules.new.mask[slot.candidate]:
+        return True
+    return slot.rank > 1 if rules.by_slot else slot.rank != position
 
 
 def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
@@ -283,6 +342,8 @@ def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
         # The lists were made without what the unit liked.
         missing = np.setdiff1d(again[: request.max_candidates], items)
         items = np.concatenate([items, missing.astype(np.int32)])
+    if request.new is not None:
+        items = np.concatenate([items, np.setdiff1d(request.new.items, items, assume_unique=False)])
     eligible = request.eligible.keep(ranker, items)
     if len(eligible) < _enough(request, ranker) and (
         len(eligible) < len(items) or request.eligible.is_filtered

@@ -8,12 +8,13 @@ before it follows from its rank and from how many were allowed, and both are log
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.serving.explore import pool_of, propensities_of
+from inference.serving.explore import draw_slate, pool_of, propensities_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,19 @@ class Diversity:
 
 
 @dataclass(frozen=True, slots=True)
+class NewItems:
+    """A share of the slots for items that came after the version.
+
+    Attributes:
+        mask: per candidate, whether it is one, (m,).
+        share: chance of a slot to be drawn among them, in (0, 1), as long as there are others too.
+    """
+
+    mask: Mask
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class SlotRules:
     """What holds within a slate, about candidates by their index.
 
@@ -66,6 +80,7 @@ class SlotRules:
         pins: by position from 0, the candidate that stands there.
         caps: of the slate.
         diversity: or None.
+        new: a share of the slots for new items, or None.
     """
 
     boosts: Floats | None = None
@@ -73,6 +88,7 @@ class SlotRules:
     pins: Mapping[int, int] = field(default_factory=dict)
     caps: Sequence[Cap] = ()
     diversity: Diversity | None = None
+    new: NewItems | None = None
 
     @property
     def by_slot(self) -> bool:
@@ -89,12 +105,15 @@ class DrawnSlot:
         rank: among what was allowed there, from 1; 0 for a pinned one.
         allowed: how many that were; None where all slots are one draw.
         propensity: given the slots before it.
+        chance: that the slot was drawn among new items, or that it was drawn among the others: rank
+            and allowed are of these alone; None where that was not drawn.
     """
 
     candidate: int
     rank: int
     allowed: int | None
     propensity: float
+    chance: float | None = None
 
 
 def rerank(order: Indices, rules: SlotRules) -> Indices:
@@ -134,7 +153,7 @@ def draw_by_slot(
         temperature: τ ≥ 0; 0 takes the best of each slot.
         rng: source of the draw; None at τ = 0.
     """
-    state = _Slate(order[:MAX_POOL], rules, k)
+    state = _Slate(_pool(order, rules), rules, k)
     slots: list[DrawnSlot] = []
     for position in range(k):
         pin = state.pins.get(position)
@@ -145,18 +164,77 @@ def draw_by_slot(
         ranked = state.ranked()
         if not len(ranked):
             continue  # a shorter slate: what is pinned further down moves up
+        ranked, chance = _choose(ranked, rules.new, rng)
         slot = _draw(ranked, k, temperature, rng)
+        if chance is not None:
+            slot = replace(slot, propensity=slot.propensity * chance, chance=chance)
         state.take(slot.candidate)
         slots.append(slot)
     return slots
 
 
-def propensity_of(rank: int, allowed: int, k: int, *, temperature: float) -> float:
+def _pool(order: Indices, rules: SlotRules) -> Indices:
+    """Return the best candidates, and all new ones: their share holds wherever they rank."""
+    if rules.new is None or len(order) <= MAX_POOL:
+        return order[:MAX_POOL]
+    rest = order[MAX_POOL:]
+    return np.concatenate([order[:MAX_POOL], rest[rules.new.mask[rest]]])
+
+
+def draw_at_once(
+    order: Indices, k: int, new: NewItems | None, *, temperature: float, rng: Generator | None
+) -> list[DrawnSlot]:
+    """Draw a slate of which no slot depends on what stands in another.
+
+    With new items each slot is first drawn to be one for them, or one for the others; ranks are those
+    among the new items, or among the others.
+
+    Args:
+        order: candidates, best first.
+        k: slots.
+        new: a share of the slots for new items, or None.
+        temperature: τ ≥ 0; 0 takes the best.
+        rng: source of the draw; None at τ = 0 and without new items.
+    """
+    is_new = np.zeros(len(order), bool) if new is None else new.mask[order]
+    queues = []
+    for mask in (~is_new, is_new):
+        ranked = order[mask]
+        # All k of each: so no chance depends on how many slots the later ones will be.
+        drawn = draw_slate(len(ranked), k, temperature=temperature, rng=rng)
+        queues.append(deque((int(ranked[rank]), rank + 1, chance) for rank, chance in drawn))
+    slots: list[DrawnSlot] = []
+    while len(slots) < k and any(queues):
+        chance, chosen = None, int(not queues[0])
+        if all(queues) and new is not None and rng is not None:
+            chosen = int(rng.random() < new.share)
+            chance = new.share if chosen else 1 - new.share
+        candidate, rank, propensity = queues[chosen].popleft()
+        slots.append(
+            DrawnSlot(candidate, rank, None, propensity * (1.0 if chance is None else chance), chance)
+        )
+    return slots
+
+
+def propensity_of(rank: int, allowed: int, k: int, chance: float = 1.0, *, temperature: float) -> float:
     """Return the chance of a slot from what is logged of it."""
     if rank == 0 or temperature <= 0:
-        return 1.0
-    (chance,) = propensities_of([rank - 1], allowed, k, temperature=temperature)
-    return chance
+        return chance
+    (drawn,) = propensities_of([rank - 1], allowed, k, temperature=temperature)
+    return drawn * chance
+
+
+def _choose(
+    ranked: Indices, new: NewItems | None, rng: Generator | None
+) -> tuple[Indices, float | None]:
+    """Draw whether a slot is for new items or for the others; return these and the chance of it."""
+    if new is None or rng is None:
+        return ranked, None
+    is_new = new.mask[ranked]
+    if is_new.all() or not is_new.any():
+        return ranked, None
+    chosen = rng.random() < new.share
+    return ranked[is_new == chosen], new.share if chosen else 1 - new.share
 
 
 def _draw(ranked: Indices, k: int, temperature: float, rng: Generator | None) -> DrawnSlot:

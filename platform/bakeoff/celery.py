@@ -32,6 +32,7 @@ app.conf.update(
     task_default_queue="default",
     task_routes={
         "inference.tasks.embed_*": {"queue": "embed"},
+        "inference.tasks.place_*": {"queue": "embed"},
         "inference.tasks.answer_*": {"queue": ANSWERS},
         "inference.tasks.run_training": {"queue": "train"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},

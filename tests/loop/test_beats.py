@@ -18,7 +18,7 @@ from inference.cache import cache_client
 from inference.models import TrainingRun
 from inference.process_issues import read_background
 from inference.queues import QUEUES
-from inference.sending import EMBED_ITEMS, RUN_TRAINING, send
+from inference.sending import EMBED_ITEMS, PLACE_ITEMS, RUN_TRAINING, send
 from inference.serving.beats import BEATS, Beat, forget_beat, read_beats, write_beat
 from tests.support.broker import broker, lose_messages
 from tests.support.dashboard import sign_in
@@ -172,4 +172,4 @@ def test_the_doctor_names_who_is_missing(nobody):
 
 def test_every_name_that_is_sent_is_a_task():
     app.loader.import_default_modules()
-    assert {RUN_TRAINING, EMBED_ITEMS} <= set(app.tasks)
+    assert {RUN_TRAINING, EMBED_ITEMS, PLACE_ITEMS} <= set(app.tasks)

@@ -59,7 +59,8 @@ class SurfaceFields(RequestSchema):
     policy: dict[str, Any] = Field(default_factory=dict)
     rules: Properties = Field(
         default_factory=dict,
-        description="Of every slate: filter, boost, bury, pin, caps, diversity, freshness, repeat.",
+        description="Of every slate: filter, boost, bury, pin, caps, diversity, freshness, repeat, "
+        "new_item_share, new_item_days.",
     )
 
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _NUMBERS = "SELECT project_id, number FROM inference_cataloguestate"
 # Items of before changes were numbered have the number 0: whoever reads for the first time reads all.
 _ITEMS = """SELECT project_id, item_id, deleted_at IS NULL, available, published_at, expires_at, title,
-    url, image_url, price, labels, group_id, properties, created_at FROM inference_item"""
+    url, image_url, price, labels, group_id, properties, created_at, neighbours FROM inference_item"""
 _CHANGED = f"{_ITEMS} WHERE project_id = %s AND change > %s"
 CHUNK = 5000  # rows that are fetched at once: a first reading may bring a million
 
@@ -123,6 +123,7 @@ def _row_of(  # noqa: PLR0913, PLR0917  the columns of the statement
     group_id: str,
     properties: Any,
     created_at: Any,
+    neighbours: Any,
 ) -> CatalogueRow:
     fields = {
         "title": title,
@@ -144,4 +145,15 @@ def _row_of(  # noqa: PLR0913, PLR0917  the columns of the statement
         fields={name: value for name, value in fields.items() if value not in {None, "", ()}},
         properties=properties if isinstance(properties, dict) else {},
         created_at=created_at.timestamp() if isinstance(created_at, datetime) else 0.0,
+        neighbours=_neighbours_of(neighbours),
     )
+
+
+def _neighbours_of(value: Any) -> tuple[tuple[str, float], ...]:
+    """Return neighbours as the worker wrote them; none where somebody else has written there."""
+    if not value:  # nearly every item
+        return ()
+    try:
+        return tuple((str(name), float(weight)) for name, weight in value if float(weight) > 0)
+    except (TypeError, ValueError):
+        return ()

@@ -23,7 +23,7 @@ from bakeoff.gateway.slates.recommend import RECOMMEND, answer_fields
 from bakeoff.gateway.slates.requests import PreviewRequest
 from bakeoff.gateway.slates.visitors import Visitor
 from experiments.bounds import BoundsError
-from experiments.slate_rules.rules import NO_RULES
+from experiments.slate_rules.rules import SlateRules
 from experiments.slate_rules.slate_reasons import SlateReasons, rank_candidates
 from inference.serving.ladder import find_candidates
 
@@ -107,7 +107,8 @@ class PreviewHandler:
         forced = forced_variants(surface, key, request, secret=self._secret)
         if request.surface_rules is not None:
             # As if the request said them: a person who tries rules wants to hear what no item has.
-            surface = replace(surface, rules=NO_RULES)
+            # But for what is remembered: a rule of the surface may be about any event.
+            surface = replace(surface, rules=SlateRules(repeat=request.surface_rules.repeat))
             request = replace(request, rules=request.surface_rules.joined_with(request.rules))
         (unit,) = await self._visitors.identity.units(
             config, key.project_id, [request.ids], may_link=False, trusted=True
@@ -143,7 +144,9 @@ class PreviewHandler:
     ) -> SlateReasons:
         prepared = await self._recommending.prepare(request, visitor, version)
         # The best of each slot: what exploration draws is another slate each time.
-        slate_request = replace(prepared.request, temperature=0.0)
+        new = prepared.request.new
+        new = None if new is None else replace(new, share=0.0)
+        slate_request = replace(prepared.request, temperature=0.0, new=new)
         prepared = replace(prepared, request=slate_request)
         slate = await self._recommending.draw(prepared, visitor, version)
         ranker, rules = prepared.ranker, prepared.rules

@@ -11,6 +11,7 @@ import numpy as np
 
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.answer import KindAnswer
+from bakeoff.gateway.slates.new_items import NewItemPlaces, new_candidates
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from bakeoff.gateway.slates.requests import (
@@ -78,6 +79,7 @@ class Recommending:
         """Remember where units are read, who scores what this process cannot, and what there is."""
         self._reader, self._remote = reader, remote
         self._catalogues, self._orders = catalogues, orders
+        self._places = NewItemPlaces()
         self._rng = np.random.default_rng()
 
     async def serve(
@@ -109,6 +111,8 @@ class Recommending:
             return self._like_an_item(request, visitor, history, ranker)
         if version is not None and version.ranker is not None and version.ranker.order is not None:
             return await self._in_order(request, visitor, version, history, version.ranker.order)
+        if ranker is not None:
+            ranker = self._places.ranker_of(ranker, self._catalogues.of(visitor.key.project_id))
         prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))
@@ -184,6 +188,7 @@ class Recommending:
             eligible=rules.allowed,
             rules=rules if rules.rules.orders else None,
             again=acted.again,
+            new=new_candidates(ranker, rules.rules, exploration=surface.exploration),
             explain=request.explain,
         )
         return Prepared(slate_request, rules, ranker)

@@ -82,10 +82,14 @@ def _cost(chosen: ChosenVersion, slate: ServedSlate) -> float:
 
 def _slot_row(slot: Slot) -> SlotRow:
     score = slot.score or 0.0
-    if slot.allowed is None:
+    if slot.allowed is None and slot.chance is None:
         return slot.item_id, score, slot.rank, slot.propensity, slot.explored
     # Where each slot is a draw of its own, its chance follows from how many were allowed.
-    return slot.item_id, score, slot.rank, slot.propensity, slot.explored, slot.allowed
+    if slot.allowed is not None and slot.chance is None:
+        return slot.item_id, score, slot.rank, slot.propensity, slot.explored, slot.allowed
+    # Times the chance that it was one for new items, or one for the others.
+    chance = 1.0 if slot.chance is None else slot.chance
+    return slot.item_id, score, slot.rank, slot.propensity, slot.explored, slot.allowed, chance
 
 
 class Recorder:

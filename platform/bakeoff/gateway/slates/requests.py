@@ -149,7 +149,8 @@ class RecommendRequest(SurfaceRequest):
         exclude: items that may not be shown.
         fields: what the answer says of each item; None for the usual fields.
         explain: whether the answer names the recent item that explains each item.
-        rules: filter, boost, bury, pin, caps, diversity, freshness, repeat.
+        rules: filter, boost, bury, pin, caps, diversity, freshness, repeat,
+            new_item_share, new_item_days.
     """
 
     k: int = rule(whole_number(1, MAX_K), default=10)

@@ -1,0 +1,223 @@
+"""Place items that came after the versions in use: find the known items that each resembles most.
+
+By the texts' vectors, and the vectors of the user's own where both have one; without an encoder, by
+labels and group. The neighbours travel to serving with the catalogue, under a change number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+
+from inference.actions.load_items import next_change
+from inference.cache import cache_client
+from inference.encoders.item_vectors import custom_vectors_of, stored_vectors
+from inference.models import Item, ModelVersion, Surface
+from inference.serving.changes import announce_catalogue
+from inference.serving.placed_items import MAX_NEIGHBOURS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inference.serving.artifact import Floats
+
+MAX_KNOWN = 100_000  # items that are looked through: 150 MB of vectors in a worker
+MIN_WEIGHT = 0.05  # a neighbour that resembles an item less says nothing of it
+CHUNK = 5000
+_IN_USE = (
+    ModelVersion.Alias.CHAMPION,
+    ModelVersion.Alias.CHALLENGER,
+    ModelVersion.Alias.SHADOW,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItems:
+    """Items that every version in use knows.
+
+    Attributes:
+        ids: m of them.
+        texts: vectors of their texts, float32 (m, d), of length 1 or 0.
+        supplied: vectors of the user's own, (m, e), of length 1 or 0.
+        labels: of each.
+        groups: of each; "" for none.
+    """
+
+    ids: Sequence[str]
+    texts: Floats
+    supplied: Floats
+    labels: Sequence[frozenset[str]] = field(default_factory=list)
+    groups: Sequence[str] = field(default_factory=list)
+
+
+def place_items(items: Sequence[Item]) -> int:
+    """Place those items that a version in use does not know; return how many were written."""
+    by_project: dict[int, list[Item]] = defaultdict(list)
+    for item in items:
+        by_project[item.project_id].append(item)
+    return sum(_place_in(project, theirs) for project, theirs in by_project.items())
+
+
+def place_missing(*, project_id: int) -> int:
+    """Place what a version that has just come into use does not know; return how many were written.
+
+    A training run may take hours, and items come meanwhile.
+    """
+    known = _known_to_all(_digests(project_id))
+    count, chunk = 0, []
+    for item in Item.objects.filter(project_id=project_id).iterator(chunk_size=CHUNK):
+        # What every version has learnt by now needs no place any more.
+        if bool(item.neighbours) == (item.item_id in known):
+            chunk.append(item)
+        if len(chunk) == CHUNK:
+            count, chunk = count + _place_in(project_id, chunk), []
+    return count + _place_in(project_id, chunk)
+
+
+def needs_places(*, project_id: int) -> bool:
+    """Whether there are items that a version in use does not know, and that have no place in it."""
+    known = _known_to_all(_digests(project_id))
+    if not known:
+        return False
+    # One whose text waits for its vector is placed with it.
+    settled = Item.objects.filter(project_id=project_id, vector_due_at__isnull=True)
+    items = settled.values_list("item_id", "neighbours")
+    return any(
+        bool(neighbours) == (item_id in known)
+        for item_id, neighbours in items.iterator(chunk_size=CHUNK)
+    )
+
+
+def _place_in(project_id: int, items: Sequence[Item]) -> int:
+    digests = _digests(project_id)
+    known = _known_to_all(digests)
+    if not items or not known:
+        return 0
+    new = [item for item in items if item.item_id not in known]
+    placed = nearest_of(new, _known_items(project_id, digests)) if new else []
+    place_of = {item.item_id: place for item, place in zip(new, placed, strict=True)}
+    changed = []
+    for item in items:
+        neighbours = place_of.get(item.item_id, [])
+        if item.neighbours != neighbours:
+            item.neighbours = neighbours
+            changed.append(item)
+    if changed:
+        _write(project_id, changed)
+    return len(changed)
+
+
+def _write(project_id: int, items: Sequence[Item]) -> None:
+    with transaction.atomic():
+        change = next_change(project_id)  # first, as every writer of a catalogue does
+        for item in items:
+            item.change = change
+        # Deleted meanwhile: the row stays as the deletion left it.
+        exist = set(
+            Item.objects.select_for_update(no_key=True)
+            .filter(pk__in=[item.pk for item in items])
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
+        Item.objects.bulk_update(
+            [item for item in items if item.pk in exist], ["neighbours", "change"], batch_size=1000
+        )
+        transaction.on_commit(lambda: announce_catalogue(cache_client()))
+
+
+def nearest_of(items: Sequence[Item], known: KnownItems) -> list[list[list[str | float]]]:
+    """Return per item its nearest known ones, [id, weight], nearest first; an empty list for none."""
+    texts = stored_vectors(items)
+    supplied = _supplied(items, known.supplied.shape[1])
+    lines = []
+    for place, item in enumerate(items):
+        weights = _likeness(item, texts[place], supplied[place], known)
+        near = np.argsort(-weights, kind="stable")[:MAX_NEIGHBOURS]
+        lines.append(
+            [
+                [known.ids[one], round(float(weights[one]), 4)]
+                for one in near
+                if weights[one] >= MIN_WEIGHT
+            ]
+        )
+    return lines
+
+
+def _likeness(item: Item, text: Floats, supplied: Floats, known: KnownItems) -> Floats:
+    """Return how much each known item is like an item, (m,), at most 1."""
+    likeness = np.zeros(len(known.ids), dtype=np.float32)
+    count = np.zeros(len(known.ids), dtype=np.float32)
+    for own, theirs in ((text, known.texts), (supplied, known.supplied)):
+        if own.any() and theirs.any():
+            has = theirs.any(axis=1)
+            likeness[has] += theirs[has] @ own
+            count[has] += 1
+    if count.any():
+        return (likeness / np.maximum(count, 1)).astype(np.float32)
+    labels = frozenset(item.labels)
+    for place, (others, group) in enumerate(zip(known.labels, known.groups, strict=True)):
+        if labels and others:
+            likeness[place] = len(labels & others) / len(labels | others)
+        if item.group_id and item.group_id == group:
+            likeness[place] = 1.0
+    return likeness
+
+
+def _supplied(items: Sequence[Item], width: int) -> Floats:
+    """Return the user's own vectors of that width, (n, width), zeros for none."""
+    vectors = np.zeros((len(items), width), dtype=np.float32)
+    for row, item in zip(vectors, items, strict=True):
+        own = custom_vectors_of([item])
+        if own is not None and own.shape[1] == width:
+            row[:] = own[0]
+    return vectors
+
+
+def _digests(project_id: int) -> tuple[str, ...]:
+    versions = ModelVersion.objects.filter(
+        surface__project_id=project_id, surface__kind=Surface.Kind.RECOMMEND, alias__in=_IN_USE
+    )
+    return tuple(sorted(set(versions.values_list("artifact_sha256", flat=True))))
+
+
+@lru_cache(maxsize=16)
+def _items_of(digest: str) -> tuple[str, ...]:
+    """Return the items of a version; none of what holds no items, as an order, or cannot be read."""
+    try:
+        return tuple(json.loads((settings.BAKEOFF.artifacts / digest / "items.json").read_bytes()))
+    except (OSError, ValueError):
+        return ()
+
+
+@lru_cache(maxsize=4)
+def _known_to_all(digests: tuple[str, ...]) -> frozenset[str]:
+    """Return the items that every version with items knows: all of them can place by these."""
+    known = [frozenset(ids) for digest in digests if (ids := _items_of(digest))]
+    return frozenset.intersection(*known) if known else frozenset()
+
+
+@lru_cache(maxsize=1)  # a catalogue's vectors are large, and items of one project come together
+def _known_items(project_id: int, digests: tuple[str, ...]) -> KnownItems:
+    known = _known_to_all(digests)
+    order = next(of_one for digest in digests if (of_one := _items_of(digest)))
+    ids = [item_id for item_id in order if item_id in known][:MAX_KNOWN]
+    items: dict[str, Item] = {}
+    for start in range(0, len(ids), CHUNK):
+        chunk = Item.objects.filter(project_id=project_id, item_id__in=ids[start : start + CHUNK])
+        items |= {item.item_id: item for item in chunk}
+    rows = [items[item_id] for item_id in ids if item_id in items]
+    supplied = custom_vectors_of(rows) if rows else None
+    return KnownItems(
+        ids=[row.item_id for row in rows],
+        texts=stored_vectors(rows),
+        supplied=np.zeros((len(rows), 0), np.float32) if supplied is None else supplied,
+        labels=[frozenset(row.labels) for row in rows],
+        groups=[row.group_id for row in rows],
+    )
