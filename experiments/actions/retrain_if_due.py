@@ -1,8 +1,8 @@
 """Retrain a surface when it is due: once, however many processes ask at the same time.
 
 Guarantees: who asks claims the surface by a conditional update; a claim whose process died is free
-after `CLAIM`. A surface that was retrained, or had nothing to learn, is due again after its pause; one
-whose run could not begin because another was active, as soon as its claim is free.
+after `CLAIM`. A surface that was retrained, or had nothing to learn, is due again after its pause;
+one of whose algorithm a run is active, as soon as that has ended.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.db.models.functions import Now
 
 from experiments.actions.retrain_surface import retrain_surface
 from inference.actions.queue_training import CannotTrainError, RunActiveError
-from inference.models import Surface
+from inference.models import Surface, TrainingRun
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-
-    from inference.models import TrainingRun
 
 logger = logging.getLogger(__name__)
 # Longer than freezing the largest log takes; a training that failed to begin is tried again after it.
@@ -49,9 +47,9 @@ def retrain_if_due(*, surface: Surface, trigger: str, pause: timedelta) -> Train
             skip_unchanged=True,
         )
     except RunActiveError as error:
-        # It stays due: the run that is active may be one by hand, on other parameters. The claim lets
-        # the next attempt wait, so that the rows are not frozen again every second.
+        # One by hand came after the claim; the surface stays due, as that may be on other parameters.
         logger.info("surface %s is retrained by %s once that has ended: %s", surface, trigger, error)
+        Surface.objects.filter(pk=surface.pk).update(retraining_until=None)
         return None
     except CannotTrainError as error:
         logger.warning("surface %s is not retrained by %s: %s", surface, trigger, error)
@@ -79,4 +77,8 @@ def _due(surface: Surface, pause: timedelta) -> QuerySet[Surface]:
         | Q(last_retrained_at__lte=Now() - pause)
         | Q(last_retrained_at__gt=Now() + CLOCK_ERROR)
     )
-    return Surface.objects.filter(pk=surface.pk).filter(due).filter(free | far_ahead)
+    # Asked before rows are frozen, which takes minutes of a large log: this run would be refused.
+    active = TrainingRun.objects.filter(
+        surface=surface, algorithm=surface.retrain_algorithm, state__in=TrainingRun.ACTIVE
+    )
+    return Surface.objects.filter(~Exists(active), free | far_ahead, due, pk=surface.pk)

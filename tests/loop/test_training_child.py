@@ -135,7 +135,6 @@ def test_a_schedule_that_meets_an_active_run_waits_for_its_end(learner):
     learner.refresh_from_db()
     assert learner.last_retrained_at is None
     TrainingRun.objects.filter(pk=by_hand.pk).update(state="passed")
-    Surface.objects.filter(pk=learner.pk).update(retraining_until=timezone.now() - CLAIM)
     assert due(learner) is not None
 
 
