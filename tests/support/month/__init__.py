@@ -1,0 +1,1 @@
+"""A month of one surface, in minutes: visitors, challengers of known quality, and the autopilot alone."""
