@@ -34,6 +34,7 @@ from experiments.models import (
     Observation,
     ReportShare,
     Review,
+    RuleVersion,
     SavedGroup,
     Slate,
     Total,
@@ -181,7 +182,7 @@ class LookAdmin(ReadOnlyAdmin):
     list_display = ["experiment", "number", "taken_at", "information", "action"]
 
 
-for plain in (Epoch, Exposure, Observation, Total, ExposureTotal):
+for plain in (Epoch, Exposure, Observation, Total, ExposureTotal, RuleVersion):
     admin.site.register(plain, ReadOnlyAdmin)
 
 

@@ -14,6 +14,7 @@ from experiments.actions.open_holdback import Promotion, open_holdback
 from experiments.actions.promote_version import confirm_champion, promotion_evidence
 from experiments.actions.propose import withdraw_proposals
 from experiments.actions.record_decision import DecisionDraft, evidence_of, record_decision
+from experiments.actions.serve_rules import serve_rules
 from experiments.models import Decision, Experiment, Look
 from inference.actions.check_servable import check_servable
 from inference.actions.move_alias import move_alias
@@ -86,7 +87,11 @@ def end_by_verdict(
     if verdict.action == Decision.Action.SHIP:
         locked.shipped_variant = verdict.variant or ""
         locked.save(update_fields=["shipped_variant"])
-        promoted = locked.variants.get(key=verdict.variant).model_version
+        winner = locked.variants.select_related("model_version", "rules").get(key=verdict.variant)
+        promoted = winner.model_version
+        if winner.rules is not None:
+            serve_rules(version=winner.rules, by=by)
+            evidence["rules"] = winner.rules.number
         # A flag's variant has no model: what is shipped is its value.
         if promoted is not None and promoted.alias != ModelVersion.Alias.CHAMPION:
             replaced = move_champion(

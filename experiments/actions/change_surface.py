@@ -11,10 +11,9 @@ from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.add_order import give_order, require_order
 from experiments.actions.create_serving_metrics import create_serving_metrics
+from experiments.actions.save_rules import CannotSaveRulesError, check_rules, keep_version_of
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
-from experiments.slate_rules.filters import RuleError
-from experiments.slate_rules.rules import SlateRules
 from experiments.stats.policy import Policy, PolicyError
 from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
@@ -186,7 +185,12 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
     for name in changed:
         setattr(surface, name, changes[name])
     _check(surface)
+    if "rules" in changed:
+        # What served before can be compared with, and gone back to.
+        keep_version_of(Surface.objects.get(pk=surface.pk), by=by)
     surface.save(update_fields=changed)
+    if "rules" in changed:
+        keep_version_of(surface, by=by)
     if "kind" in changed:
         _give_serving_metrics(surface)
     record_audit(
@@ -223,8 +227,8 @@ def _check(surface: Surface) -> None:
         parse_rules(surface.liked_events)
         Policy.parse(surface.policy)
         surface.labels = check_labels(surface.labels)
-        SlateRules.parse(surface.rules)
-    except RuleError as error:
+        check_rules(surface, surface.rules)
+    except CannotSaveRulesError as error:
         raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
     except LikeRuleError as error:
         raise CannotChangeSurfaceError(str(error), field="liked_events", code="invalid_rule") from error
@@ -238,12 +242,6 @@ def _check(surface: Surface) -> None:
             f"'{surface.kind}'.",
             field="labels",
             code="invalid_labels",
-        )
-    if surface.rules and surface.kind != Surface.Kind.RECOMMEND:
-        raise CannotChangeSurfaceError(
-            f"rules == {sorted(surface.rules)}, must be none on a surface of kind '{surface.kind}'.",
-            field="rules",
-            code="invalid_rule",
         )
     if surface.retrain_algorithm:
         _check_schedule(surface)

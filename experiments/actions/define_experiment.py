@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from experiments.models import Layer
+    from experiments.models import Layer, RuleVersion
 
 
 # The column's width.
@@ -49,13 +49,17 @@ class CannotDefineError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class VariantDraft:
-    """A variant to be: its version or its flag's value, and its share of the experiment's traffic."""
+    """A variant to be: its version or its flag's value, its share of the traffic, and its rules.
+
+    Without rules it has the surface's.
+    """
 
     key: str
     version: ModelVersion | None
     weight: float
     is_control: bool = False
     value: Any = None
+    rules: RuleVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ def check_draft(draft: ExperimentDraft) -> None:
     for variant in draft.variants:
         _check_version(draft, variant)
         _check_value(variant)
+        _check_rules(draft, variant)
     _check_metrics(draft, policy)
     _check_assignment(draft)
     if len(draft.segments) > MAX_SEGMENTS or not all(0 < len(name) <= 39 for name in draft.segments):
@@ -238,6 +243,15 @@ def _check_value(variant: VariantDraft) -> None:
         )
 
 
+def _check_rules(draft: ExperimentDraft, variant: VariantDraft) -> None:
+    if variant.rules is not None and variant.rules.surface_id != draft.surface.pk:
+        raise CannotDefineError(
+            f"rules of variant '{variant.key}' belong to surface '{variant.rules.surface}', must be of "
+            f"'{draft.surface}'.",
+            field="variants",
+        )
+
+
 def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
     if variant.version is None:
         if draft.exclusive:
@@ -318,6 +332,7 @@ def write_variant(experiment: Experiment, draft: VariantDraft) -> None:
             "weight": draft.weight,
             "model_version": draft.version,
             "value": draft.value,
+            "rules": draft.rules,
         },
     )
 

@@ -39,8 +39,8 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
         owner=experiment.owner,
         salt=experiment.salt,
         variants=[
-            VariantDraft(v.key, v.model_version, v.weight, v.is_control, v.value)
-            for v in experiment.variants.select_related("model_version")
+            VariantDraft(v.key, v.model_version, v.weight, v.is_control, v.value, v.rules)
+            for v in experiment.variants.select_related("model_version", "rules")
         ],
         metrics=[
             ExperimentMetricDraft(metric.metric, metric.role, metric.margin, metric.margin_floor)
@@ -134,7 +134,13 @@ def _as_json(draft: ExperimentDraft) -> dict[str, Any]:
         "surface": draft.surface.key,
         "layer": draft.layer.key if draft.layer is not None else None,
         "variants": {
-            v.key: [v.is_control, v.weight, v.version.label if v.version else None, v.value]
+            v.key: [
+                v.is_control,
+                v.weight,
+                v.version.label if v.version else None,
+                v.value,
+                *([v.rules.number] if v.rules is not None else []),
+            ]
             for v in draft.variants
         },
         "metrics": {

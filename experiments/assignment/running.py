@@ -44,12 +44,14 @@ class RunningVariant:
         key: its name.
         weight: its share of the experiment's traffic, in [0, 1].
         version: what serves it, or None.
+        rules: of its slates, as they are stored; None for the surface's.
     """
 
     variant_id: int
     key: str
     weight: float
     version: VersionReference | None
+    rules: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

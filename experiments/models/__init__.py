@@ -16,6 +16,7 @@ from experiments.models.programme import Guardrail, Programme, RampStep, program
 from experiments.models.proposal import Approval, Challenger, Proposal
 from experiments.models.records import Event, EventId, Exposure, Feedback, QuarantinedExposure, Slate
 from experiments.models.reports import ReportShare, Review, digest_of_token
+from experiments.models.rule_versions import RuleVersion
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.units import ExcludedUnit, Link, Unit
 
@@ -47,6 +48,7 @@ __all__ = [
     "RampStep",
     "ReportShare",
     "Review",
+    "RuleVersion",
     "SavedGroup",
     "Slate",
     "Total",

@@ -350,6 +350,14 @@ class Variant(models.Model):
     value: models.JSONField[Any] = models.JSONField(
         null=True, blank=True, help_text="What a client of the flag gets; empty: the variant's key."
     )
+    rules = models.ForeignKey(
+        "experiments.RuleVersion",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="variants",
+        help_text="Its rules in place of the surface's; empty: the surface's.",
+    )
 
     class Meta:
         ordering = ["-is_control", "id"]

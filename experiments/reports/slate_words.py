@@ -37,6 +37,10 @@ SLATE_SENTENCES: tuple[tuple[str, str], ...] = (
     ("It expired at {time}.", gettext_noop("It expired at %(time)s.")),
     ("It does not match the filter.", gettext_noop("It does not match the filter.")),
     ("The request excludes it.", gettext_noop("The request excludes it.")),
+    (
+        "The user hid, refused or bought it.",
+        gettext_noop("The user hid, refused or bought it."),
+    ),
     ("The request names other candidates.", gettext_noop("The request names other candidates.")),
     ("The user liked it lately.", gettext_noop("The user liked it lately.")),
     (

@@ -41,13 +41,14 @@ _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.k
     e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
     p.number AS epoch, p.allocation, p.weights, p.layout,
     v.id AS variant_id, v.key AS variant, v.value, m.id AS version_id,
-    m.algorithm || '@' || m.number AS label, m.artifact_sha256 AS digest
+    m.algorithm || '@' || m.number AS label, m.artifact_sha256 AS digest, r.rules
     FROM experiments_experiment AS e
     JOIN inference_surface AS s ON s.id = e.surface_id
     JOIN experiments_epoch AS p ON p.experiment_id = e.id AND p.ended_at IS NULL
     JOIN experiments_variant AS v ON v.experiment_id = e.id
     LEFT JOIN experiments_layer AS l ON l.id = e.layer_id
     LEFT JOIN inference_modelversion AS m ON m.id = v.model_version_id
+    LEFT JOIN experiments_ruleversion AS r ON r.id = v.rules_id
     WHERE e.state = 'running' ORDER BY e.id, v.is_control DESC, v.id"""
 _EPOCHS = """SELECT p.experiment_id, p.number, p.started_at, p.allocation, p.weights, p.layout
     FROM experiments_epoch AS p JOIN experiments_experiment AS e ON e.id = p.experiment_id
@@ -182,7 +183,7 @@ def _variant(row: Mapping[str, Any]) -> RunningVariant:
     label, digest = row["label"], row["digest"]
     version = VersionReference(row["version_id"], label, digest) if digest is not None else None
     weight = row["weights"].get(row["variant"], 0.0)
-    return RunningVariant(row["variant_id"], row["variant"], weight, version)
+    return RunningVariant(row["variant_id"], row["variant"], weight, version, row["rules"])
 
 
 def _epochs(rule: ExperimentRule, rows: Sequence[Mapping[str, Any]]) -> tuple[RunningEpoch, ...]:

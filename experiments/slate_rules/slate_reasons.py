@@ -13,7 +13,7 @@ from inference.serving.ladder import MAX_SCORED
 from inference.serving.rule_draw import rerank
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.artifact import Floats, Indices
@@ -95,6 +95,7 @@ class SlateReasons:
         ranker: of the version; None where none can answer.
         ranks_of: of the candidates, by item id.
         slate: as it would be served without exploration.
+        excluded: by the request itself; the ladder is asked to leave out more.
     """
 
     request: SlateRequest
@@ -102,6 +103,7 @@ class SlateReasons:
     ranker: ItemRanker | None
     ranks_of: Mapping[str, CandidateRank]
     slate: ServedSlate
+    excluded: Collection[str]
 
     def why_here(self, slot: Slot) -> list[Reason]:
         """Return why an item stands in its slot."""
@@ -183,8 +185,10 @@ class SlateReasons:
             mask = self.rules.filters.mask(condition, self.rules.context)
             if row is None or row >= len(mask) or not mask[row]:
                 reasons.append(Reason("filter", "It does not match the filter.", condition))
-        if item_id in self.request.exclude:
+        if item_id in self.excluded:
             reasons.append(Reason("excluded", "The request excludes it."))
+        elif item_id in self.request.exclude:
+            reasons.append(Reason("acted", "The user hid, refused or bought it."))
         if self.request.only is not None:
             if item_id not in self.request.only:
                 reasons.append(Reason("not_named", "The request names other candidates."))

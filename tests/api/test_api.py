@@ -213,6 +213,7 @@ FIELDS = {
     "enabled": True,
     "priority": None,
     "list": "latest",
+    "rules": {},
 }
 
 

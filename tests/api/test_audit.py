@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
-from experiments.models import Feedback
+from experiments.models import Feedback, RuleVersion
 from inference.models import Snapshot, TrainingRun
 from tests.support import alerts, builders
 
@@ -93,6 +93,11 @@ def proposed(shop, verb):
     return f"/v1/surfaces/home-feed/autopilot/proposals/{proposal.pk}/{verb}"
 
 
+def saved_rules(shop):
+    RuleVersion.objects.create(surface=shop.surface, number=1, rules={"caps": {"labels": 1}})
+    return "/v1/surfaces/home-feed/rules/1/serve", {}
+
+
 EXPERIMENT = {
     "key": "trial", "surface": "home-feed", "metrics": [{"metric": "clicks"}],
     "variants": [
@@ -111,6 +116,10 @@ def at(address, body=None):
 CALLS = {
     ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
     ("post", "/v1/surfaces/{key}/orders"): at("/v1/surfaces/home-feed/orders", {"list": "latest"}),
+    ("post", "/v1/surfaces/{key}/rules"): at(
+        "/v1/surfaces/home-feed/rules", {"rules": {"caps": {"labels": 1}}}
+    ),
+    ("post", "/v1/surfaces/{key}/rules/{number}/serve"): saved_rules,
     ("patch", "/v1/surfaces/{key}"): at("/v1/surfaces/home-feed", {"candidates": 50}),
     ("patch", "/v1/surfaces/{key}/autopilot"): at(
         "/v1/surfaces/home-feed/autopilot", {"primary_metric": "clicks"}

@@ -17,6 +17,7 @@ from bakeoff.dashboard import urls
 from bakeoff.dashboard.views.autopilot_acts import PROPOSAL_ACTS, QUEUE_ACTS, RAMP_ACTS
 from bakeoff.dashboard.views.experiments import ACTS
 from bakeoff.dashboard.views.models import VERSION_ACTS
+from experiments.actions.save_rules import save_rules
 from experiments.actions.share_report import share_report
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, Feedback, ReportShare
@@ -158,6 +159,13 @@ def edit_rules(shop):
     page = reverse("surface-rules", args=[shop.project.slug, shop.surface.key])
     body = {"rules": '{"caps": {"brand": 2}}', "k": "10", "save": "1"}
     return Step(page, body, changed.exists, page, {"data_surface": shop.surface.key})
+
+
+def serve_saved_rules(shop):
+    save_rules(surface=shop.surface, rules={"caps": {"brand": 2}}, by="a test")
+    changed = Surface.objects.filter(pk=shop.surface.pk, rules={"caps": {"brand": 2}})
+    page = reverse("surface-rules", args=[shop.project.slug, shop.surface.key])
+    return Step(f"{page}1/serve/", {}, changed.exists, page, {"data_version": "1"})
 
 
 def train(shop):
@@ -329,6 +337,7 @@ VERBS = {
     "surfaces": (OPERATE, make_surface),
     "surface-edit": (OPERATE, edit_surface),
     "surface-rules": (OPERATE, edit_rules),
+    "surface-rules-serve": (OPERATE, serve_saved_rules),
     "surface-train": (OPERATE, train),
     "cancel-run": (OPERATE, cancel_run),
     "version-act promote": (OPERATE, of_version("promote", "champion")),

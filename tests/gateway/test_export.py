@@ -65,8 +65,8 @@ def test_a_file_has_what_each_user_would_get_and_exposes_nobody_until_it_is_sent
     report(lane, shop, rows, shop.public)
     assert not Exposure.objects.filter(experiment=trial).exists()
     assert report(lane, shop, rows, shop.secret)["accepted"] == 24
-    met = Exposure.objects.filter(experiment=trial).values_list("unit_id", "variant__key")
-    assert set(met) == {(row["unit_id"], row["variant"]) for row in rows}
+    exposures = Exposure.objects.filter(experiment=trial).values_list("unit_id", "variant__key")
+    assert set(exposures) == {(row["unit_id"], row["variant"]) for row in rows}
     # Slates of nobody, of an experiment that has ended or of none expose nobody, and are no error.
     strangers = [{"slate_id": str(uuid7()), "unit_id": "u1"}]
     assert report(lane, shop, strangers, shop.secret)["accepted"] == 1

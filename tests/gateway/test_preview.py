@@ -107,6 +107,15 @@ def test_rules_are_tried_before_they_are_saved(lane, shop, catalogue, preview):
     assert refused.json()["error"]["field"] == "surface_rules.capz"
 
 
+def test_what_a_user_hid_says_so(lane, shop, catalogue, preview):
+    catalogue()
+    event = {"name": "hide", "unit_id": "u1", "item_id": "i0"}
+    assert lane.post("/v1/events", event, shop.public).status_code == 202
+    answer = preview(about=["i0"]).json()
+    assert names(answer) == ["i1", "i2", "i3"]
+    assert codes(answer, "i0") == ["acted"]
+
+
 def test_what_a_unit_liked_is_not_for_public_keys(shop, preview):
     assert preview(shop.public).status_code == 403
 

@@ -29,6 +29,7 @@ from bakeoff.api.keys import router as keys
 from bakeoff.api.metrics import router as metrics
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
+from bakeoff.api.rule_versions import router as rule_versions
 from bakeoff.api.sharing import router as sharing
 from bakeoff.api.surfaces import router as surfaces
 from bakeoff.api.units import router as units
@@ -49,6 +50,7 @@ api = BothLanes(
     parser=StrictParser(),
 )
 api.add_router("/v1", surfaces)
+api.add_router("/v1", rule_versions)
 api.add_router("/v1", autopilot)
 api.add_router("/v1", items)
 api.add_router("/v1", metrics)

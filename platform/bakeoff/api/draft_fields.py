@@ -11,7 +11,7 @@ from bakeoff.api.access import project_of
 from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from experiments.actions.define_experiment import ExperimentMetricDraft, VariantDraft
-from experiments.models import Experiment, Layer, Metric
+from experiments.models import Experiment, Layer, Metric, RuleVersion
 from inference.models import ModelVersion, Surface
 
 
@@ -30,6 +30,7 @@ def draft_fields(surface: Surface, sent: dict[str, Any]) -> dict[str, Any]:
                 v["weight"],
                 v["is_control"],
                 v["value"],
+                _rules(surface, v["rules"]) if v["rules"] is not None else None,
             )
             for v in fields["variants"]
         ]
@@ -64,6 +65,15 @@ def _version(surface: Surface, label: str) -> ModelVersion:
             "unknown_model",
             f"model == '{label}', not found on surface '{surface}'.",
             "variants",
+        )
+    return version
+
+
+def _rules(surface: Surface, number: int) -> RuleVersion:
+    version = RuleVersion.objects.filter(surface=surface, number=number).first()
+    if version is None:
+        raise Problem(
+            422, "unknown_rules", f"rules == {number}, not found on surface '{surface}'.", "variants"
         )
     return version
 

@@ -28,6 +28,9 @@ class VariantIn(RequestSchema):
     value: bool | int | float | str | dict[str, Any] | None = None
     weight: float = Field(ge=0, le=1)
     is_control: bool = False
+    rules: int | None = Field(
+        None, ge=1, description="Number of a version of the surface's rules; null: the surface's."
+    )
 
 
 class ExperimentMetricIn(RequestSchema):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
+VARIANT_FIELDS = ("control", "treatment", "control_rules", "treatment_rules", "treatment_share")
 POLICY_FIELDS = frozenset({"rule", "planned_units", "minimum_days", "window_hours", "promote"})
 
 
@@ -39,8 +40,8 @@ def variants_of(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[
     )
     treatment = next((v for v in stored if not v.is_control), VariantDraft("treatment", None, 0))
     return [
-        replace(control, version=filled["control"], weight=1 - share),
-        replace(treatment, version=filled["treatment"], weight=share),
+        replace(control, version=filled["control"], weight=1 - share, rules=filled["control_rules"]),
+        replace(treatment, version=filled["treatment"], weight=share, rules=filled["treatment_rules"]),
     ]
 
 
@@ -85,6 +86,8 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "hypothesis": draft.hypothesis,
         "control": variants[True].model_version_id,
         "treatment": variants[False].model_version_id,
+        "control_rules": variants[True].rules_id,
+        "treatment_rules": variants[False].rules_id,
         "treatment_share": 100 * variants[False].weight,
         "allocation": 100 * draft.allocation,
         "primary": primary.metric_id if primary is not None else None,

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.draft_in_form import (
     POLICY_FIELDS,
+    VARIANT_FIELDS,
     has_two_variants,
     metrics_of,
     policy_of,
@@ -23,7 +24,7 @@ from experiments.actions.define_experiment import (
     ExperimentDraft,
 )
 from experiments.bounds import MAX_BREAKER_ALPHA
-from experiments.models import Experiment, Layer, Metric
+from experiments.models import Experiment, Layer, Metric, RuleVersion
 from experiments.reports.code_names import name_of
 from inference.models import ModelVersion, Surface
 
@@ -78,6 +79,15 @@ class ExperimentForm(forms.Form):
     )
     treatment = forms.ModelChoiceField(
         ModelVersion.objects.none(), required=False, label=gettext_lazy("Treatment")
+    )
+    control_rules = forms.ModelChoiceField(
+        RuleVersion.objects.none(),
+        required=False,
+        label=gettext_lazy("Rules of the control"),
+        help_text=gettext_lazy("Versions of the surface's rules. Empty: those that it serves."),
+    )
+    treatment_rules = forms.ModelChoiceField(
+        RuleVersion.objects.none(), required=False, label=gettext_lazy("Rules of the treatment")
     )
     treatment_share = forms.FloatField(
         min_value=1,
@@ -204,7 +214,7 @@ class ExperimentForm(forms.Form):
         self.project = project
         if edits is not None and not has_two_variants(edits):
             # What the form cannot show it must not write: these keep what the draft has.
-            for name in ("control", "treatment", "treatment_share"):
+            for name in VARIANT_FIELDS:
                 self.fields[name].disabled = True
                 self.fields[name].required = False
             self.fields["treatment"].help_text = _(
@@ -213,8 +223,9 @@ class ExperimentForm(forms.Form):
         surfaces = Surface.objects.filter(project=project).order_by("key")
         versions = ModelVersion.objects.filter(surface__project=project).select_related("surface")
         metrics = Metric.objects.filter(project=project).order_by("key")
+        rules = RuleVersion.objects.filter(surface__project=project).select_related("surface")
         for name, rows in (
-            ("surface", surfaces), ("control", versions), ("treatment", versions), ("primary", metrics),
+            ("control_rules", rules), ("treatment_rules", rules), ("surface", surfaces), ("control", versions), ("treatment", versions), ("primary", metrics),
             ("secondary", metrics), ("guardrails", metrics),
             ("layer", Layer.objects.filter(project=project).order_by("key")),
         ):  # fmt: skip
@@ -222,6 +233,9 @@ class ExperimentForm(forms.Form):
             field.queryset = rows
         hashing: Any = self.fields["hashing"]
         hashing.choices = [(code, name_of(code)) for code in Experiment.Hashing.values]
+        for name in ("control_rules", "treatment_rules"):
+            rules_field: Any = self.fields[name]
+            rules_field.label_from_instance = lambda r: f"{r.surface.key}: {r}"
         for name in ("control", "treatment"):
             version_field: Any = self.fields[name]
             version_field.label_from_instance = lambda v: (
@@ -232,7 +246,7 @@ class ExperimentForm(forms.Form):
         """Return the form's sections: title, fields, whether it is open."""
         parts = (
             (_("Basics"), ("name", "key", "surface", "hypothesis"), True),
-            (_("Variants"), ("control", "treatment", "treatment_share", "allocation"), True),
+            (_("Variants"), (*VARIANT_FIELDS, "allocation"), True),
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
                 _("Decision rule"),
@@ -274,7 +288,7 @@ class ExperimentForm(forms.Form):
             named["surface"] = filled["surface"]
         if "key" in changed:
             named["key"] = filled["key"]
-        if changed & {"control", "treatment", "treatment_share"}:
+        if changed & set(VARIANT_FIELDS):
             named["variants"] = variants_of(filled, stored.variants)
         if changed & {"primary", "secondary", "guardrails", "margin"}:
             # Each guardrail keeps its own margin, unless the field itself was changed.

@@ -53,6 +53,11 @@ of_project: list[URLPattern | URLResolver] = [
     path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
     path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
     path("surfaces/<slug:key>/rules/", surface_rules.edit_rules, name="surface-rules"),
+    path(
+        "surfaces/<slug:key>/rules/<int:number>/serve/",
+        surface_rules.serve_saved_rules,
+        name="surface-rules-serve",
+    ),
     path("surfaces/<slug:key>/autopilot/", include(of_autopilot)),
     path("surfaces/<slug:key>/train/", runs.train, name="surface-train"),
     path("models/", models.list_models, name="models"),

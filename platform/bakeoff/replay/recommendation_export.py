@@ -152,12 +152,12 @@ def _ask(client: httpx2.Client, export: Export, unit: str) -> list[dict[str, Any
 
 def _post(client: httpx2.Client, body: Mapping[str, Any]) -> dict[str, Any]:
     """Ask for a slate, and try again while the platform is busy or away."""
-    trouble = "it stayed busy"
+    problem = "it stayed busy"
     for attempt in range(RETRIES):
         try:
             answer = client.post("/v1/recommend", json=body)
         except httpx2.TransportError as error:
-            trouble = str(error)
+            problem = str(error)
             time.sleep(0.05 * 2 ** min(attempt, 5))
             continue
         if answer.is_success:
@@ -166,7 +166,7 @@ def _post(client: httpx2.Client, body: Mapping[str, Any]) -> dict[str, Any]:
         if answer.status_code not in {429, 503}:
             raise ExportError(_message_of(answer))
         time.sleep(float(answer.headers.get("retry-after", "1")))
-    raise ExportError(f"{client.base_url} does not answer: {trouble}.")
+    raise ExportError(f"{client.base_url} does not answer: {problem}.")
 
 
 def _message_of(answer: httpx2.Response) -> str:

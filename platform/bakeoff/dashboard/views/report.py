@@ -44,7 +44,7 @@ def _context(experiment: Experiment) -> dict[str, Any]:
     return {
         "report": report,
         "titles": items,
-        "variants": experiment.variants.select_related("model_version"),
+        "variants": experiment.variants.select_related("model_version", "rules"),
         "feedback": report_feedback(experiment) if experiment.started_at else None,
         "css": _css(),
     }

@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import OPERATOR, project_for
@@ -19,7 +19,10 @@ from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.page_services import PREVIEW, find_service
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
+from experiments.actions.save_rules import MAX_RULES_NAME, CannotSaveRulesError, save_rules
+from experiments.actions.serve_rules import serve_rules
 from experiments.bounds import MAX_ID
+from experiments.models import RuleVersion
 from experiments.slate_rules.rules import NAMES
 from inference.models import Surface
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 VIEWER = "viewer"
 MAX_ABOUT = 20  # items that one preview explains
+MAX_VERSIONS = 50  # that the page lists
 RULES = "rules"  # the field, and what a surface calls them
 PLACES = dict.fromkeys(("surface_rules", *NAMES), RULES)  # where a refusal of the preview belongs
 
@@ -55,6 +59,12 @@ class RulesForm(forms.Form):
         label=gettext_lazy("Context"),
         help_text=gettext_lazy("What the request says of the visitor, as JSON."),
     )
+    name = forms.CharField(
+        label=gettext_lazy("Name of the version"),
+        max_length=MAX_RULES_NAME,
+        required=False,
+        help_text=gettext_lazy("For a version that you save to test it in an experiment."),
+    )
     about = forms.CharField(
         label=gettext_lazy("Item IDs to explain"),
         required=False,
@@ -71,18 +81,25 @@ class RulesForm(forms.Form):
 @login_required
 def edit_rules(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show rules and what they do; save them."""
-    saves = request.method == "POST" and "save" in request.POST
+    saves = request.method == "POST" and bool({"save", "keep"} & request.POST.keys())
     project = project_for(request, slug, OPERATOR if saves else VIEWER)
     surface = get_object_or_404(Surface, project=project, key=key, kind=Surface.Kind.RECOMMEND)
     form = RulesForm(request.POST or None, initial={RULES: _text(surface.rules), "k": 10})
     preview = None
     if form.is_valid():
-        if saves and _save(form, surface, by=str(request.user)):
+        save = _save if "save" in request.POST else _keep
+        if saves and save(form, surface, by=str(request.user)):
             messages.success(request, _("Saved."))
             return redirect("surface-rules", slug, key)
         if not saves:
             preview = _preview(request, form, project, surface)
-    context = {"project": project, "surface": surface, "form": form, "preview": preview}
+    context = {
+        "project": project,
+        "surface": surface,
+        "form": form,
+        "preview": preview,
+        "versions": surface.rule_versions.select_related("surface")[:MAX_VERSIONS],
+    }
     status = 422 if form.errors else 200
     return render(request, "dashboard/surface_rules.html", context, status=status)
 
@@ -98,6 +115,29 @@ def _save(form: RulesForm, surface: Surface, *, by: str) -> bool:
         add_refusal(form, error)
         return False
     return True
+
+
+def _keep(form: RulesForm, surface: Surface, *, by: str) -> bool:
+    """Save a version that is not served yet."""
+    typed = form.cleaned_data
+    try:
+        save_rules(surface=surface, rules=typed[RULES], name=typed["name"], by=by)
+    except CannotSaveRulesError as error:
+        add_refusal(form, error)
+        return False
+    return True
+
+
+@require_POST
+@login_required
+def serve_saved_rules(request: HttpRequest, slug: str, key: str, number: int) -> HttpResponse:
+    """Go back to a version, or make one that was only saved the surface's."""
+    project = project_for(request, slug, OPERATOR)
+    rows = RuleVersion.objects.select_related("surface")
+    version = get_object_or_404(rows, surface__project=project, surface__key=key, number=number)
+    serve_rules(version=version, by=str(request.user))
+    messages.success(request, _("Saved."))
+    return redirect("surface-rules", slug, key)
 
 
 def _preview(

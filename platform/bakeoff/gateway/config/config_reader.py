@@ -117,6 +117,7 @@ class ServingConfigReader:
             credited=credited,
             flags=flags,
             versions=versions,
+            variant_rules=_read_variant_rules(reader, flags, last),
             probed=probed,
             issues=tuple(reader.issues),
             loaded=True,
@@ -199,6 +200,23 @@ class ServingConfigReader:
             history=history_name(project, liked),
             rules=rules,
         )
+
+
+def _read_variant_rules(
+    reader: RowReader, flags: Mapping[int, ProjectFlags], last: ServingConfig
+) -> dict[int, SlateRules]:
+    rules = {}
+    for project, of_project in flags.items():
+        for experiment in of_project.running.values():
+            for variant in experiment.variants.values():
+                if variant.rules is not None:
+                    rules[variant.variant_id] = reader.read(
+                        project,
+                        f"variant {variant.key} of {experiment.key}",
+                        partial(SlateRules.parse, variant.rules),
+                        last.variant_rules.get(variant.variant_id, NO_RULES),
+                    )
+    return rules
 
 
 def _log_new_issues(issues: Sequence[ConfigurationIssue], last: ServingConfig) -> None:

@@ -90,6 +90,7 @@ class ServingConfig:
         credited: by project, names of events that are credited to a slate if they name none.
         flags: by project.
         versions: of the variants of running experiments, by id.
+        variant_rules: of variants of running experiments that have their own, by the variant's id.
         watched: projects whose arrivals somebody looks at now.
         probed: versions that are to be tried before they serve, by id.
         issues: rows that cannot be followed.
@@ -104,6 +105,7 @@ class ServingConfig:
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     flags: Mapping[int, ProjectFlags] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
+    variant_rules: Mapping[int, SlateRules] = field(default_factory=lambda: MappingProxyType({}))
     watched: frozenset[int] = frozenset()
     probed: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
     issues: tuple[ConfigurationIssue, ...] = ()

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import orjson
 
-from bakeoff.gateway.slates.choose_version import choose_version, find_surface, forced_variants
+from bakeoff.gateway.slates.choose_version import (
+    choose_version,
+    find_surface,
+    forced_variants,
+    with_rules_of,
+)
 from bakeoff.gateway.slates.recorder import slate_row
 from bakeoff.gateway.slates.requests import SurfaceRequest
 
@@ -104,6 +109,7 @@ class AnswerHandler(Generic[R_contra]):
         visitor = await self._visitors.identify(call, surface, request)
         record = await self._visitors.record_of(visitor)
         chosen = choose_version(config, visitor, forced, record)
+        visitor = with_rules_of(config, chosen.served_variant, visitor)
         served = await kind.serve(request, visitor, chosen.version)
         row = slate_row(
             visitor,

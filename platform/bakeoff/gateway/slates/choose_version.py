@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.slates.requests import SurfaceRequest
     from bakeoff.gateway.slates.visitors import Visitor
-    from experiments.assignment import RunningExperiment, UnitRecord
+    from experiments.assignment import RunningExperiment, RunningVariant, UnitRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,21 @@ class ChosenVersion:
     reason: str
     forced: bool = False
     reference: RunningExperiment | None = None
+
+    @property
+    def served_variant(self) -> RunningVariant | None:
+        """The variant of the unit, or None."""
+        if self.experiment is None or self.variant is None:
+            return None
+        return self.experiment.variants[self.variant]
+
+
+def with_rules_of(config: ServingConfig, variant: RunningVariant | None, visitor: Visitor) -> Visitor:
+    """Return the visitor on a surface with a variant's rules, where it has its own."""
+    rules = config.variant_rules.get(variant.variant_id) if variant is not None else None
+    if rules is None:
+        return visitor
+    return replace(visitor, surface=replace(visitor.surface, rules=rules))
 
 
 def find_surface(config: ServingConfig, key: KeyConfig, name: str, kind: str) -> SurfaceConfig:

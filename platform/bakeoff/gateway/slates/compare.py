@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from bakeoff.gateway.http.errors import ApiError
-from bakeoff.gateway.slates.choose_version import ChosenVersion, find_surface
+from bakeoff.gateway.slates.choose_version import ChosenVersion, find_surface, with_rules_of
 from bakeoff.gateway.slates.recommend import RECOMMEND
 from bakeoff.gateway.slates.recorder import slate_row
 from inference.serving.ladder import ServedSlate
@@ -56,7 +56,8 @@ class CompareHandler:
         # One after the other: both draw from one generator, and a comparison is no hot path.
         for side, variant in zip("ab", variants, strict=True):
             version = call.config.version_of(variant)
-            served = await self._recommending.serve(request, visitor, version)
+            of_side = with_rules_of(call.config, variant, visitor)
+            served = await self._recommending.serve(request, of_side, version)
             sides[side] = (variant, served.slate)
         row = slate_row(
             visitor,

@@ -18,7 +18,12 @@ from bakeoff.gateway.config.serving_config import KeyConfig
 from bakeoff.gateway.http.caller import Consent
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.http.fields import parse
-from bakeoff.gateway.slates.choose_version import choose_version, find_surface, forced_variants
+from bakeoff.gateway.slates.choose_version import (
+    choose_version,
+    find_surface,
+    forced_variants,
+    with_rules_of,
+)
 from bakeoff.gateway.slates.recommend import RECOMMEND, answer_fields
 from bakeoff.gateway.slates.requests import PreviewRequest
 from bakeoff.gateway.slates.visitors import Visitor
@@ -105,11 +110,6 @@ class PreviewHandler:
     ) -> dict[str, Any]:
         surface = find_surface(config, key, request.surface, RECOMMEND)
         forced = forced_variants(surface, key, request, secret=self._secret)
-        if request.surface_rules is not None:
-            # As if the request said them: a person who tries rules wants to hear what no item has.
-            # But for what is remembered: a rule of the surface may be about any event.
-            surface = replace(surface, rules=SlateRules(repeat=request.surface_rules.repeat))
-            request = replace(request, rules=request.surface_rules.joined_with(request.rules))
         (unit,) = await self._visitors.identity.units(
             config, key.project_id, [request.ids], may_link=False, trusted=True
         )
@@ -124,6 +124,13 @@ class PreviewHandler:
         )
         record = await self._visitors.record_of(visitor)
         chosen = choose_version(config, visitor, forced, record)
+        visitor = with_rules_of(config, chosen.served_variant, visitor)
+        if request.surface_rules is not None:
+            # As if the request said them: a person who tries rules wants to hear what no item has.
+            # But for what is remembered: a rule of the surface may be about any event.
+            remembered = SlateRules(repeat=request.surface_rules.repeat)
+            visitor = replace(visitor, surface=replace(surface, rules=remembered))
+            request = replace(request, rules=request.surface_rules.joined_with(request.rules))
         reasons = await self._explain(request, visitor, chosen.version)
         return {
             "surface": surface.key,
@@ -155,7 +162,7 @@ class PreviewHandler:
             candidates = find_candidates(ranker, slate_request)
             scores = ranker.score(candidates.items, candidates.recent)
             ranks_of = rank_candidates(ranker, candidates, scores, rules)
-        return SlateReasons(slate_request, rules, ranker, ranks_of, slate)
+        return SlateReasons(slate_request, rules, ranker, ranks_of, slate, request.exclude)
 
     def _items(self, request: PreviewRequest, reasons: SlateReasons) -> list[dict[str, Any]]:
         catalogue = reasons.rules.catalogue

@@ -1,0 +1,86 @@
+"""Save a version of a surface's rules, or serve one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.refused import RefusedError
+from experiments.models import RuleVersion
+from experiments.slate_rules.filters import RuleError
+from experiments.slate_rules.rules import SlateRules
+from inference.models import Surface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_RULES_NAME = 100
+
+
+class CannotSaveRulesError(RefusedError):
+    """Rules that nobody could follow."""
+
+
+def save_rules(*, surface: Surface, rules: Mapping[str, Any], by: str, name: str = "") -> RuleVersion:
+    """Save rules as the surface's next version, without serving them.
+
+    Returns:
+        The version; the newest one when it has the same rules and name.
+
+    Raises:
+        CannotSaveRulesError: a rule or the name breaks a rule, or the surface shows no items.
+    """
+    check_rules(surface, rules)
+    if len(name) > MAX_RULES_NAME:
+        raise CannotSaveRulesError(
+            f"name == {len(name)} characters, must be at most {MAX_RULES_NAME}.", field="name"
+        )
+    with transaction.atomic():
+        # Two who save at once must not both take the next number.
+        Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
+        newest = surface.rule_versions.first()
+        if newest is not None and (newest.rules, newest.name) == (dict(rules), name):
+            return newest
+        version = add_version(surface, rules, by=by, name=name)
+        record_audit(
+            surface.project_id,
+            actor=by,
+            action="save rules",
+            subject=surface.key,
+            detail={"number": version.number, "name": name},
+        )
+    return version
+
+
+def add_version(surface: Surface, rules: Mapping[str, Any], *, by: str, name: str = "") -> RuleVersion:
+    """Write the next version, inside the caller's transaction, which has locked the surface."""
+    newest = surface.rule_versions.first()
+    number = 1 if newest is None else newest.number + 1
+    return RuleVersion.objects.create(
+        surface=surface, number=number, name=name, rules=dict(rules), created_by=by
+    )
+
+
+def keep_version_of(surface: Surface, *, by: str) -> None:
+    """Have a version of what the surface serves now, inside the caller's transaction."""
+    if not surface.rule_versions.filter(rules=surface.rules).exists():
+        add_version(surface, surface.rules, by=by)
+
+
+def check_rules(surface: Surface, rules: Mapping[str, Any]) -> None:
+    """Refuse rules that nobody could follow.
+
+    Raises:
+        CannotSaveRulesError: as it says.
+    """
+    if rules and surface.kind != Surface.Kind.RECOMMEND:
+        raise CannotSaveRulesError(
+            f"rules == {sorted(rules)}, must be none on a surface of kind '{surface.kind}'.",
+            field="rules",
+        )
+    try:
+        SlateRules.parse(rules)
+    except RuleError as error:
+        raise CannotSaveRulesError(str(error), field="rules") from error

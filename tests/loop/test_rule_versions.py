@@ -1,0 +1,129 @@
+"""Rules are saved with versions, tested as variants, and shipped by a verdict."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import DatabaseError
+
+from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.start_experiment import start_experiment
+from experiments.models import Decision, Experiment, RuleVersion
+from inference.models import ModelVersion
+from tests.support import builders
+
+PINNED = {"pin": [{"item_id": "i7", "position": 1}]}
+BURIED = {"caps": {"labels": 1}}
+
+
+@pytest.fixture
+def call(lane, shop):
+    def call(method, path, body=None):
+        headers = {"Authorization": f"Bearer {shop.secret}"}
+        return lane.client.request(method, f"/v1{path}", json=body, headers=headers)
+
+    return call
+
+
+@pytest.fixture
+def first_items(lane, shop):
+    """The first item of so many new units, by variant."""
+
+    def first_items(count=40):
+        seen: dict[str | None, set[str]] = {}
+        for n in range(count):
+            body = {"surface": "home-feed", "unit_id": f"u{n}", "k": 2}
+            answer = lane.post("/v1/recommend", body, shop.public).json()
+            seen.setdefault(answer["variant"], set()).add(answer["items"][0]["item_id"])
+        return seen
+
+    return first_items
+
+
+def versions(call) -> list[tuple[int, dict, bool]]:
+    rows = call("GET", "/surfaces/home-feed/rules").json()
+    return [(one["number"], one["rules"], one["is_served"]) for one in rows]
+
+
+def define(call, **treatment):
+    body = {
+        "key": "rules",
+        "surface": "home-feed",
+        "metrics": [{"metric": "clicks"}],
+        "variants": [
+            {"key": "control", "model": "popularity@1", "weight": 0.5, "is_control": True},
+            {"key": "treatment", "model": "popularity@1", "weight": 0.5, **treatment},
+        ],
+    }
+    return call("POST", "/experiments", body)
+
+
+def test_every_state_that_was_served_or_saved_is_a_version(call):
+    saved = call("POST", "/surfaces/home-feed/rules", {"rules": PINNED, "name": "autumn"})
+    assert (saved.status_code, saved.json()["number"], saved.json()["is_served"]) == (201, 1, False)
+    again = call("POST", "/surfaces/home-feed/rules", {"rules": PINNED, "name": "autumn"})
+    assert again.json()["number"] == 1
+    call("PATCH", "/surfaces/home-feed", {"rules": BURIED})
+    assert versions(call) == [(3, BURIED, True), (2, {}, False), (1, PINNED, False)]
+    assert call("POST", "/surfaces/home-feed/rules/1/serve").json()["is_served"] is True
+    assert versions(call)[-1] == (1, PINNED, True)
+    assert call("GET", "/surfaces/home-feed").json()["rules"] == PINNED
+
+
+def test_what_cannot_be_followed_is_not_saved(call, shop):
+    refused = call("POST", "/surfaces/home-feed/rules", {"rules": {"capz": {}}})
+    assert refused.status_code == 422
+    assert "Did you mean 'caps'?" in refused.json()["error"]["message"]
+    assert call("POST", "/surfaces/home-feed/rules/4/serve").status_code == 404
+    assert define(call, rules=4).json()["error"]["code"] == "unknown_rules"
+    other = builders.make_shop()
+    RuleVersion.objects.create(surface=other.surface, number=4, rules=PINNED)
+    assert define(call, rules=4).json()["error"]["code"] == "unknown_rules"
+    assert not RuleVersion.objects.filter(surface=shop.surface).exists()
+
+
+def test_a_variant_serves_its_rules_and_what_wins_becomes_the_surfaces(call, shop, lane, first_items):
+    number = call("POST", "/surfaces/home-feed/rules", {"rules": PINNED}).json()["number"]
+    assert define(call, rules=number).status_code == 201
+    experiment = Experiment.objects.get(project=shop.project, key="rules")
+    start_experiment(experiment=experiment, by="a test")
+    lane.refresh()
+    assert first_items() == {"control": {"i0"}, "treatment": {"i7"}}
+    verdict = Verdict(action=Decision.Action.SHIP, reason="better", variant="treatment")
+    decision = carry_out(experiment=experiment, verdict=verdict, by="a test")
+    assert decision.evidence["rules"] == number
+    lane.refresh()
+    assert first_items() == {None: {"i7"}}
+    shop.champion.refresh_from_db()
+    assert shop.champion.alias == ModelVersion.Alias.CHAMPION
+    assert call("GET", "/surfaces/home-feed").json()["rules"] == PINNED
+
+
+def test_losing_rules_leave_the_surface_and_its_champion_as_they_were(call, shop, lane, first_items):
+    number = call("POST", "/surfaces/home-feed/rules", {"rules": PINNED}).json()["number"]
+    define(call, rules=number)
+    experiment = Experiment.objects.get(project=shop.project, key="rules")
+    start_experiment(experiment=experiment, by="a test")
+    verdict = Verdict(action=Decision.Action.ROLL_BACK, reason="worse", variant="treatment")
+    carry_out(experiment=experiment, verdict=verdict, by="a test")
+    lane.refresh()
+    assert first_items(5) == {None: {"i0"}}
+    shop.champion.refresh_from_db()
+    assert shop.champion.alias == ModelVersion.Alias.CHAMPION
+
+
+def test_malformed_rules_of_a_variant_hold_up_nothing(call, shop, lane, first_items):
+    number = call("POST", "/surfaces/home-feed/rules", {"rules": PINNED}).json()["number"]
+    define(call, rules=number)
+    start_experiment(experiment=Experiment.objects.get(project=shop.project, key="rules"), by="a test")
+    RuleVersion.objects.filter(surface=shop.surface).update(rules={"pin": 3})
+    lane.refresh()
+    assert set(first_items()) == {"control", "treatment"}
+    issues = [one.subject for one in lane.gateway._config.current.issues]
+    assert "variant treatment of rules" in issues
+
+
+def test_a_version_that_a_variant_serves_stays(call, shop):
+    number = call("POST", "/surfaces/home-feed/rules", {"rules": PINNED}).json()["number"]
+    define(call, rules=number)
+    with pytest.raises(DatabaseError):
+        RuleVersion.objects.filter(surface=shop.surface, number=number).delete()
