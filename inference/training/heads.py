@@ -18,11 +18,16 @@ from torch.nn import functional
 
 from inference.encoders.device import pick_device
 from inference.training.checkpoint import Checkpoint, save_checkpoint
+from inference.training.cooccurrence import cooccurrence_vectors
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
     from inference.serving.artifact import Floats
     from inference.training.data import TrainingData
+
+
+QUIET = 0.1  # of a text head's first say: at full strength it would drown what co-occurrence says
+SPREAD_UNITS = 1000  # whose scores set the scale of the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,8 @@ class HeadParams:
         rate: peak learning rate of AdamW, on a cosine.
         decay: weight decay.
         dropout: on the text vectors.
-        own: spread at which an item's own vector starts.
+        own: spread at which an item's own vector starts, around what co-occurrence says.
+        cooccurrence: whether items' own vectors start from what units liked together.
         recency: whether the attention learns how old an item is.
     """
 
@@ -53,6 +59,7 @@ class HeadParams:
     decay: float = 1e-2
     dropout: float = 0.2
     own: float = 0.02
+    cooccurrence: bool = True
     recency: bool = True
 
     def as_json(self) -> dict[str, Any]:
@@ -105,6 +112,15 @@ class Heads(nn.Module):
         self.register_buffer("text", text, persistent=False)
         self.register_buffer("warm", (liked > 0).float()[:, None], persistent=False)
 
+    def start_from(self, vectors: torch.Tensor) -> None:
+        """Let items' own vectors start here, (n, d), and what texts say near nothing."""
+        with torch.no_grad():
+            self.item_own.add_(vectors)
+            self.context_own.add_(vectors)
+            for head in (self.item_head, self.context_head):
+                for parameter in head[-1].parameters():
+                    parameter.mul_(QUIET)
+
     def items(self) -> torch.Tensor:
         """Return V, (n, d)."""
         return self.item_head(self.dropout(self.text)) + self.item_own * self.warm
@@ -146,6 +162,8 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
     text = torch.from_numpy(read).to(device)
     liked = torch.from_numpy(data.popularity.astype(np.float32)).to(device)
     model = Heads(text, liked, params).to(device)
+    if params.cooccurrence:
+        model.start_from(torch.from_numpy(_start(data, params.width)).to(device))
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=params.rate,
@@ -166,6 +184,14 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         options.curve(epoch + 1, loss)
         options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
     return _export(model)
+
+
+def _start(data: TrainingData, width: int) -> Floats:
+    """Return vectors from co-occurrence, with scores of a standard deviation of 1 over the items."""
+    vectors = cooccurrence_vectors(data, width)
+    units = [liked for liked in data.liked if len(liked)][:SPREAD_UNITS]
+    spreads = [(vectors[liked].mean(0) @ vectors.T).std() for liked in units]
+    return vectors / np.float32(max(float(np.mean(spreads)), 1e-9)) ** 0.5
 
 
 def _train_epoch(
