@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 AUTO = "auto"
 # Cheap ones first: what they leave of the run's time is the dearer ones'.
-PORTFOLIO = ("popularity", "item-knn", "ease", "als")
+PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
 
 

@@ -8,6 +8,7 @@ from inference.recommenders.item_knn import ItemKnn
 from inference.recommenders.orders import ORDERS
 from inference.recommenders.popularity import Popularity
 from inference.recommenders.protocol import Recommender
+from inference.recommenders.sasrec import Sasrec
 from inference.recommenders.tuned_text import BertItems, TunedTwoTower
 from inference.recommenders.two_tower import TwoTower
 from inference.training.data import TrainingData
@@ -21,6 +22,7 @@ RECOMMENDERS: dict[str, Recommender] = {
         Als(),
         FrozenText(),
         TwoTower(),
+        Sasrec(),
         TunedTwoTower(),
         BertItems(),
         Endpoint(),

@@ -1,4 +1,4 @@
-"""How recommenders' artifacts score items: four forms, numpy only.
+"""How recommenders' artifacts score items, numpy only.
 
 With recent items h, newest first, an item i scores
 
@@ -6,6 +6,7 @@ With recent items h, newest first, an item i scores
     neighbours   s(i) = Σⱼ S[hⱼ, i] + b[i],          S sparse: each item's nearest
     factors      s(i) = Y[i] · x + b[i],             x = (G + α Σⱼ yⱼ yⱼᵀ)⁻¹ (1 + α) Σⱼ yⱼ
     blend        s(i) = Σₘ wₘ sₘ(i),                 sₘ any of the other forms
+    sequence     a causal transformer: `inference.serving.sequence`
 
 The first serves popularity (vectors of width 0), a frozen encoder (q = p = b = 0) and two towers; the
 second item-kNN and EASE; the third implicit ALS, whose units are folded in exactly (Hu, Koren &
@@ -21,6 +22,7 @@ import numpy as np
 
 from inference.serving.artifact import ArtifactDraft, ArtifactError, Floats, Indices, load_array
 from inference.serving.orders import ORDER, FixedOrder
+from inference.serving.sequence import SEQUENCE, Sequential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -286,6 +288,7 @@ SCORERS: Mapping[str, Any] = {
     FACTORS: Factors,
     BLEND: Blend,
     ORDER: FixedOrder,
+    SEQUENCE: Sequential,
     "python": CandidateOrder,
     "endpoint": CandidateOrder,
 }

@@ -57,6 +57,7 @@ def shrink(how, size):
 
 PATHS = {
     "two-tower": fit_recommender("two-tower", {"epochs": 2, "hidden": 8, "width": 4}),
+    "sasrec": fit_recommender("sasrec", {"min_steps": 3, "width": 4, "batch": 4}),
     "tuned-two-tower by lora": fit_recommender(
         "tuned-two-tower", {**STEPS, "steps": 2, "method": "lora"}
     ),
@@ -69,7 +70,7 @@ PATHS = {
 }
 
 
-RESUMED = ("two-tower", "tuned-two-tower by adalora")
+RESUMED = ("two-tower", "sasrec", "tuned-two-tower by adalora")
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
