@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from experiments.actions.mark_units import mark_later
 from experiments.actions.record_load import record_load
 from experiments.ingest.load_events import Loaded, PastEvent, load_events
 
@@ -30,4 +31,7 @@ def load_past_events(
     """
     connection.ensure_connection()
     with record_load(project_id, by=by, what="events", progress=progress) as count:
-        return load_events(connection.connection, project_id, events, progress=count)
+        loaded = load_events(connection.connection, project_id, events, progress=count)
+    if loaded.with_item:
+        mark_later(project_id=project_id)
+    return loaded

@@ -78,6 +78,17 @@ def mark_soon(*, surface: Surface) -> None:
         logger.warning("units of '%s' are marked later: %s", surface, error)
 
 
+def mark_later(*, project_id: int) -> None:
+    """Have the reconciler mark all units of a project: events came that no process has noted."""
+    surfaces = Surface.objects.filter(project_id=project_id, kind=Surface.Kind.RECOMMEND)
+    keys = [marked_key(pk) for pk in surfaces.values_list("pk", flat=True)]
+    # A cache that is away is found to be without marks anyway, or was not lost and lacks these events
+    # until the units act again: the load itself must not fail.
+    with contextlib.suppress(RedisError, OSError):
+        if keys:
+            cache_client().delete(*keys)
+
+
 def surfaces_to_mark() -> QuerySet[Surface]:
     """Return surfaces whose units are not marked for what serves them, or whose cache was lost."""
     used: dict[int, set[int]] = {}

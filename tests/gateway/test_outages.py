@@ -43,6 +43,20 @@ def test_redis_away_everything_is_committed(outage, shop, rows):
     assert outage.lane.client.get("/readyz").json()["redis"] is False
 
 
+def test_what_was_bought_while_redis_was_away_is_hidden_when_it_is_back(outage, shop):
+    def shown() -> list[str]:
+        # Any action of any unit takes along what was missed.
+        outage.lane.post("/v1/events", click(2) | {"unit_id": "u2"}, shop.public)
+        answer = outage.lane.post("/v1/recommend", ASK, shop.public)
+        return [item["item_id"] for item in answer.json()["items"]]
+
+    outage.redis.cut()
+    purchase = {"name": "purchase", "unit_id": "u1", "item_id": "i0"}
+    assert outage.lane.post("/v1/events", purchase, shop.public).status_code == 202
+    outage.redis.mend()
+    wait_until(lambda: "i0" not in shown())
+
+
 def test_both_away_events_are_refused_and_recommendations_say_so(outage, shop, rows):
     outage.postgres.cut()
     outage.redis.cut()

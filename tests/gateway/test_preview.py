@@ -186,3 +186,12 @@ def test_who_only_reads_may_preview_and_not_save(shop, catalogue, browser):
     assert visit.post(address, {**body, "save": "1"}).status_code == 403
     shop.surface.refresh_from_db()
     assert shop.surface.rules == {}
+
+
+def test_what_the_user_refused_is_named_and_a_rule_may_be_about_any_event(lane, shop, preview):
+    event = {"name": "purchase", "unit_id": "u1", "item_id": "i0"}
+    assert lane.post("/v1/events", event, shop.public).status_code == 202
+    rules = {"repeat": {"view": "never"}}
+    answer = preview(about=["i0"], surface_rules=rules).json()
+    assert names(answer) == ["i1", "i2", "i3"]
+    assert codes(answer, "i0") == ["acted"]

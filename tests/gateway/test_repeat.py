@@ -9,8 +9,10 @@ import pytest
 
 from experiments.actions.change_surface import patch_surface
 from experiments.actions.erase_unit import erase_unit
+from experiments.actions.load_past_events import load_past_events
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from experiments.actions.refresh_surface import refresh_surface
+from experiments.ingest.load_events import PastEvent
 from experiments.models import Slate
 from experiments.slate_rules.repeat import ALWAYS, DAY, NEVER, judge_actions, parse_repeat
 from inference.cache import cache_client
@@ -151,6 +153,15 @@ def test_a_cold_cache_forgets_nothing_after_it_was_rebuilt(lane, shop):
     forget(shop, "u1")
     rebuild(shop)
     assert shown(lane, shop) == ["i7", "i8"]
+
+
+def test_what_was_loaded_from_a_file_counts_after_the_next_refresh(lane, shop):
+    mark_all_units(surface=shop.surface)
+    bought = PastEvent("past", "purchase", "u1", "i0", None, builders.now() - timedelta(days=90))
+    load_past_events(project_id=shop.project.pk, events=[bought], by="a test")
+    rebuild(shop)
+    assert shown(lane, shop) == EVERY[1:]
+    assert "i0" in shown(lane, shop, repeat={"purchase": {"after_days": 30}})
 
 
 def test_rules_say_what_returns_and_when(lane, shop):

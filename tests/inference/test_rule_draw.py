@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from inference.serving.explore import draw_slate
 from inference.serving.rule_draw import (
     Cap,
     Diversity,
+    NewItems,
     SlotRules,
+    draw_at_once,
     draw_by_slot,
     propensity_of,
     rerank,
@@ -73,13 +77,49 @@ def test_diversity_brings_what_is_different_up():
         SlotRules(caps=[Cap(BRANDS, 2)]),
         SlotRules(pins={1: 5}, caps=[Cap(LABELS, 3)]),
         SlotRules(diversity=Diversity(np.eye(30, dtype=np.float32)[:, ::-1], 0.4)),
+        SlotRules(caps=[Cap(BRANDS, 2)], pins={1: 5}, new=NewItems(ORDER > 22, 0.3)),
     ],
 )
 def test_what_is_logged_gives_the_chances_again(rules):
     for slate in draws(rules, count=50):
         for slot in slate:
-            again = propensity_of(slot.rank, slot.allowed, 6, temperature=1.0)
+            chance = 1.0 if slot.chance is None else slot.chance
+            again = propensity_of(slot.rank, slot.allowed, 6, chance, temperature=1.0)
             assert again == slot.propensity
+
+
+@pytest.mark.parametrize("rules", [SlotRules(), SlotRules(caps=[Cap(BRANDS, 2)])])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_new_items_have_their_share_of_slots(rules, temperature):
+    new, rng = NewItems(ORDER > 22, 0.2), np.random.default_rng(0)
+    rules = replace(rules, new=new)
+    slates = [
+        draw_by_slot(ORDER, 4, rules, temperature=temperature, rng=rng)
+        if rules.by_slot
+        else draw_at_once(ORDER, 4, new, temperature=temperature, rng=rng)
+        for _ in range(4000)
+    ]
+    slots = [slot for slate in slates for slot in slate]
+    share = np.mean([slot.candidate > 22 for slot in slots])
+    assert abs(share - 0.2) < 5 * np.sqrt(0.2 * 0.8 / len(slots))
+    assert {slot.chance for slot in slots} == {0.2, 0.8}
+    assert all(len({slot.candidate for slot in slate}) == 4 for slate in slates)
+    first = [slate[0] for slate in slates]
+    for candidate in (0, 1, 23, 24):
+        chances = {slot.propensity for slot in first if slot.candidate == candidate}
+        seen = np.mean([slot.candidate == candidate for slot in first])
+        chance = chances.pop() if chances else 0.0
+        assert not chances
+        assert abs(seen - chance) < 5 * np.sqrt(max(chance, 1e-9) / len(first))
+
+
+def test_a_slate_is_full_when_one_kind_runs_out():
+    new, rng = NewItems(ORDER > 28, 0.5), np.random.default_rng(0)
+    slates = [draw_at_once(ORDER, 6, new, temperature=1.0, rng=rng) for _ in range(200)]
+    assert all(len(slate) == 6 for slate in slates)
+    only_new = draw_at_once(ORDER, 6, NewItems(ORDER >= 0, 0.5), temperature=0.0, rng=rng)
+    assert [slot.candidate for slot in only_new] == [0, 1, 2, 3, 4, 5]
+    assert all(slot.chance is None and slot.propensity == 1.0 for slot in only_new)
 
 
 def test_the_chances_are_those_of_the_draw():
