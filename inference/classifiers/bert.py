@@ -69,6 +69,7 @@ class Bert:
         import torch  # noqa: PLC0415
 
         from inference.encoders.device import pick_device  # noqa: PLC0415
+        from inference.encoders.frozen_encoder import frozen_encoder  # noqa: PLC0415
         from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415
         from inference.training.tune import Schedule, add_adapters, merge_adapters, tune  # noqa: PLC0415
 
@@ -78,7 +79,8 @@ class Bert:
         table = FeatureTable.learn(data.features)
         features = table.transform(data.features)
         options.report(0.0, f"encoding {len(data.texts)} texts")
-        start = _fit_start(encoder.encode(data.texts), features, data, params)
+        vectors = frozen_encoder(options.encoder, options.device).encode(data.texts)
+        start = _fit_start(vectors, features, data, params)
         head = _as_module(start).to(encoder.device)
         schedule = Schedule(
             params.method,

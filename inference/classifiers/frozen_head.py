@@ -43,11 +43,10 @@ class FrozenHead:
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Encode, then fit the head."""
         # torch enters the training subprocess alone, when it gets here.
-        from inference.encoders.device import pick_device  # noqa: PLC0415
-        from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415
+        from inference.encoders.frozen_encoder import frozen_encoder  # noqa: PLC0415
 
         params = read_params(FrozenHeadParams, options.params)
-        encoder = TextEncoder(options.encoder, pick_device(options.device))
+        encoder = frozen_encoder(options.encoder, options.device)
         done = 0
 
         def tell(count: int) -> None:

@@ -128,7 +128,4 @@ def _learn(teacher: Teacher, model: Any, options: FitOptions, *, keeps_weights: 
         return (1 - (vectors * wanted[torch.from_numpy(chosen)]).sum(1)).mean()
 
     tune(student, torch.nn.Identity(), Schedule("full", steps, RATE, RATE), loss_of, options)
-    files = student.files()
-    if not keeps_weights:
-        files = {k: v for k, v in files.items() if k not in {"model.safetensors", "config.json"}}
-    return replace(teacher.draft, files=files)
+    return replace(teacher.draft, files=student.files(keeps_weights=keeps_weights))

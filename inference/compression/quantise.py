@@ -17,7 +17,8 @@ def quantise(draft: ArtifactDraft) -> ArtifactDraft:
 
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "encoder.onnx", Path(scratch) / "small.onnx"
-        source.write_bytes(draft.files["encoder.onnx"])
+        for name, data in draft.files.items():  # the graph reads its weights from the file beside it
+            (Path(scratch) / name).write_bytes(data)
         quantise_onnx(source, target)
         files = {
             name: data

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import shutil
+import struct
 import tempfile
 import warnings
 from pathlib import Path
@@ -52,18 +54,47 @@ def export_onnx(encoder: nn.Module, target: Path) -> None:
                 "vectors": {0: "batch"},
             },
             opset_version=OPSET,
+            # Weights stay as they are, under their names: `share_weights` finds them by these, and the
+            # runtime folds what follows from them when it loads the graph.
+            do_constant_folding=False,
             dynamo=False,
         )
 
 
+def share_weights(graph: Path, weights: Path) -> None:
+    """Let a graph read its weights from the safetensors file beside it, which holds the same numbers.
+
+    Without this an artifact holds an encoder twice: to be served, and to be compressed again.
+    """
+    import onnx  # noqa: PLC0415  slow to import
+
+    content = weights.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])  # of the JSON header; tensors stand behind it
+    places, start = json.loads(content[8 : 8 + length]), 8 + length
+    model = onnx.load(str(graph))
+    for tensor in model.graph.initializer:
+        place = places.get(tensor.name.removeprefix("encoder."))
+        if place is None:
+            continue
+        first, end = (start + offset for offset in place["data_offsets"])
+        if tensor.raw_data == content[first:end]:
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", weights.name), ("offset", first), ("length", end - first)):
+                tensor.external_data.add(key=key, value=str(value))
+    graph.write_bytes(model.SerializeToString())
+
+
 def quantise_onnx(source: Path, target: Path) -> None:
     """Write a graph whose weights are int8, a scale a channel; activations as they come."""
+    import onnx  # noqa: PLC0415  slow to import
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415  slow to import
     from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
 
     with _quiet(), tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        whole, prepared = Path(scratch) / "whole.onnx", Path(scratch) / "prepared.onnx"
+        onnx.save(onnx.load(str(source)), str(whole))  # with the weights that it reads from beside it
+        quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
         quantize_dynamic(
             prepared, Path(scratch) / "small.onnx", per_channel=True, weight_type=QuantType.QInt8
         )

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from inference.encoders.device import pick_device, training_precision
-from inference.encoders.onnx_export import Pooled, export_onnx
+from inference.encoders.onnx_export import Pooled, export_onnx, share_weights
 from inference.serving.onnx_text import MAX_TOKENS, pack
 
 if TYPE_CHECKING:
@@ -90,8 +90,12 @@ class TextEncoder:
         self.model.train(was_training)
         return vectors
 
-    def files(self) -> dict[str, bytes]:
-        """Return what an artifact needs to serve the encoder, and to train or compress it again."""
+    def files(self, *, keeps_weights: bool = True) -> dict[str, bytes]:
+        """Return what an artifact needs to serve the encoder.
+
+        Args:
+            keeps_weights: and to compress it again; the graph then reads its weights from them.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             model = self.model.to("cpu").eval()
@@ -99,8 +103,10 @@ class TextEncoder:
             # torch decomposes its fused one.
             model.set_attn_implementation("eager")
             export_onnx(model, folder / "encoder.onnx")
-            model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
+            if keeps_weights:
+                model.save_pretrained(folder)
+                share_weights(folder / "encoder.onnx", folder / "model.safetensors")
             self.replace(model)  # back to its device
             names = (
                 "encoder.onnx",

@@ -8,6 +8,7 @@ The manifest's `form` says how it answers: `inference.serving.scorers` has the r
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -30,6 +31,8 @@ Indices = NDArray[np.int32]
 
 # Of all files of one artifact. Larger than any model that answers within a request's deadline.
 MAX_BYTES = 8_000_000_000
+SHARED = ".shared"  # folder of a store: files of several artifacts, by their hash
+MIN_SHARED_BYTES = 1_000_000  # smaller ones are not worth a link
 
 
 class ArtifactError(Exception):
@@ -70,7 +73,9 @@ def save_artifact(root: Path, draft: ArtifactDraft) -> str:
         manifest = _fill(folder, draft)
         digest = hashlib.sha256(manifest).hexdigest()
         target = root / digest
-        if not target.exists():
+        try:
+            os.utime(target)  # it is new again: see `inference.actions.clean_artifacts`
+        except FileNotFoundError:
             folder.chmod(0o755)  # mkdtemp's 0700 would hide it from processes of another user
             # Renamed when it is whole: nobody sees half an artifact.
             folder.rename(target)
@@ -83,8 +88,11 @@ def _fill(folder: Path, draft: ArtifactDraft) -> bytes:
     files: dict[str, str] = {}
 
     def add(name: str, data: bytes) -> None:
-        _write_synced(folder / name, data)
         files[name] = hashlib.sha256(data).hexdigest()
+        if len(data) < MIN_SHARED_BYTES:
+            _write_synced(folder / name, data)
+        else:
+            _write_shared(folder / name, data, folder.parent / SHARED / files[name])
 
     for name in sorted(draft.arrays):
         add(f"{name}.npy", _npy_bytes(np.ascontiguousarray(draft.arrays[name])))
@@ -115,6 +123,26 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _write_shared(path: Path, data: bytes, shared: Path) -> None:
+    """Write a file that may be part of other artifacts: one copy on the disk, a link in each of them.
+
+    A hard link is a plain file to whoever reads it, and the disk counts how many there are. Where the
+    file system has no links, or no more of them, each artifact has a copy.
+    """
+    try:
+        os.link(shared, path)
+        if _sha256(path) == shared.name:
+            return
+        path.unlink()  # damaged since: this artifact gets its own copy, and later ones share that
+        shared.unlink()
+    except OSError:
+        path.unlink(missing_ok=True)
+    _write_synced(path, data)
+    with contextlib.suppress(OSError):
+        shared.parent.mkdir(exist_ok=True)
+        os.link(path, shared)
 
 
 def _sha256(path: Path) -> str:

@@ -81,7 +81,7 @@ def test_a_training_path_keeps_to_its_device(tmp_path, tiny_bert, path):
         draft = PATHS[path](options)
         if path in RESUMED:  # from the last checkpoint: what it holds goes to the device too
             draft = PATHS[path](options)
-    assert check.operations > 100
+    assert check.operations > 30
     assert draft.arrays
     assert all(isinstance(array, np.ndarray) for array in draft.arrays.values())
 
