@@ -73,6 +73,7 @@ app.conf.update(
             ("drift", "experiments.tasks.measure_drift_everywhere", 3600.0),
             ("flags", "experiments.tasks.flag_recent_feedback", 60.0),
             ("partitions", "experiments.tasks.keep_partitions", 600.0),
+            ("artifacts", "inference.tasks.clean_stored_artifacts", 3600.0),
         )
     },
 )

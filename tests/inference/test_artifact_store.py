@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from inference.actions.clean_artifacts import GRACE, clean_artifacts
 from inference.classifiers import CLASSIFIERS, LabelledData
 from inference.encoders.frozen_encoder import frozen_encoder
 from inference.encoders.text_encoder import TextEncoder
+from inference.models import ArtifactStore, ModelVersion, TrainingRun
 from inference.options import FitOptions
 from inference.serving.artifact import (
     MIN_SHARED_BYTES,
@@ -20,6 +24,8 @@ from inference.serving.artifact import (
     save_artifact,
 )
 from inference.serving.model_worker import open_worker_model
+from inference.serving.store import make_store_id
+from tests.support import builders
 from tests.support.artifacts import draft_artifact
 from tests.support.tiny_bert import WORDS
 
@@ -75,3 +81,72 @@ def test_fits_encode_a_text_once_and_hold_the_encoder_once(tmp_path, tiny_bert):
     logits = vectors @ drafts[0].arrays["weights"] + drafts[0].arrays["offset"]
     wanted = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert ours == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.fixture
+def store(tables, tmp_path):
+    """A store of this database with a version's artifact and one that no version names, both old."""
+    ArtifactStore.objects.update_or_create(pk=1, defaults={"store_id": make_store_id(tmp_path)})
+    TrainingRun.objects.filter(state__in=TrainingRun.ACTIVE).update(state="cancelled")  # other tests'
+    shop = builders.make_shop()
+    named, unnamed = (save_artifact(tmp_path, large(n)) for n in range(2))
+    ModelVersion.objects.filter(pk=shop.champion.pk).update(artifact_sha256=named)
+    (tmp_path / "checkpoints" / "run-1").mkdir(parents=True)
+    for path in (tmp_path / named, tmp_path / unnamed, tmp_path / "checkpoints" / "run-1"):
+        make_old(path)
+    return shop, tmp_path, named, unnamed
+
+
+def make_old(path) -> None:
+    at = time.time() - 2 * GRACE.total_seconds()
+    os.utime(path, (at, at))
+
+
+def clean(root) -> int:
+    return clean_artifacts(artifacts=root, checkpoints=root / "checkpoints")
+
+
+def test_what_no_version_names_is_deleted_after_a_week(store):
+    _, root, named, unnamed = store
+    recent = save_artifact(root, large(2))
+    assert clean(root) == 1
+    assert not (root / unnamed).exists()
+    assert not (root / "checkpoints" / "run-1").exists()
+    for digest in (named, recent):
+        check_artifact(root, digest)
+    assert clean(root) == 0
+
+
+def test_an_artifact_that_is_saved_again_is_new_again(store):
+    _, root, _, unnamed = store
+    assert save_artifact(root, large(1)) == unnamed
+    assert clean(root) == 0
+    check_artifact(root, unnamed)
+
+
+def test_what_an_active_run_may_need_is_kept(store):
+    shop, root, _, unnamed = store
+    run = TrainingRun.objects.create(surface=shop.surface, algorithm="ease", trigger="a test")
+    started = time.time() - 3 * GRACE.total_seconds()
+    TrainingRun.objects.filter(pk=run.pk).update(
+        state="running", queued_at=datetime.fromtimestamp(started, UTC)
+    )
+    assert clean(root) == 0
+    check_artifact(root, unnamed)
+
+
+def test_a_process_that_died_while_cleaning_loses_nothing(store):
+    _, root, named, unnamed = store
+    for digest in (named, unnamed):
+        (root / digest).rename(root / f".old-{digest}")
+    assert clean(root) == 1
+    check_artifact(root, named)
+    assert not (root / f".old-{unnamed}").exists()
+
+
+def test_another_database_s_store_is_left_alone(store):
+    _, root, _, unnamed = store
+    (root / "store_id").unlink()
+    make_store_id(root)
+    assert clean(root) == 0
+    check_artifact(root, unnamed)
