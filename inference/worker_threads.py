@@ -12,17 +12,23 @@ import math
 import threading
 import time
 from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import redis
 from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Q
 
+from inference.encoders.nearest_texts import NearestTexts
 from inference.models import ModelVersion
 from inference.serving.artifact import ArtifactError
 from inference.serving.model_rpc import answer_requests
 from inference.serving.model_worker import ModelWorker, ServedByWebError
+from inference.serving.nearest_texts import NEAREST_TEXTS
 from inference.supervision import WorkStatus, keep_thread_running
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
@@ -34,6 +40,19 @@ CHECK_SECONDS = 1.0
 def shared_model_worker() -> ModelWorker:
     """Return this process's models."""
     return ModelWorker(settings.BAKEOFF.artifacts)
+
+
+@cache
+def _nearest_texts() -> NearestTexts:
+    """Return this process's vectors of texts."""
+    return NearestTexts()
+
+
+def answer_questions(digest: str, questions: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[float]]:
+    """Return what an artifact's model scores, or which texts are nearest."""
+    if digest == NEAREST_TEXTS:
+        return _nearest_texts().answer(questions)
+    return shared_model_worker().answer(digest, questions)
 
 
 def start_worker_threads() -> threading.Event:
@@ -55,7 +74,7 @@ def _answer(stopping: threading.Event, status: WorkStatus) -> None:
     while not stopping.is_set():
         status.beat()
         try:
-            answer_requests(client, shared_model_worker().answer)
+            answer_requests(client, answer_questions)
         except (redis.exceptions.RedisError, OSError) as error:
             logger.warning("no requests are answered: %s", error)
             stopping.wait(RETRY_SECONDS)

@@ -35,8 +35,8 @@ def read_order(name: str, params: Mapping[str, Any]) -> LiveOrder:
     """Return the order of a list.
 
     Args:
-        name: popular, trending or latest.
-        params: half_life_hours and by_value, as far as they differ from the list's own.
+        name: popular, trending, latest or search.
+        params: as far as they differ from the list's own.
 
     Raises:
         CannotOrderError: there is no such list, or a parameter breaks a rule.

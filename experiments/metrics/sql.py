@@ -128,7 +128,7 @@ def _feedback(*, trusted: bool) -> str:
 ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable')"
 OWN_LISTS = (
     "('nearline', 'default_list', 'similar_by_group', 'similar_by_labels', 'unknown_item', "
-    "'all_countries')"
+    "'all_countries', 'words_alone')"
 )
 
 

@@ -55,6 +55,7 @@ NAMES = {
     "popular": gettext_noop("Popular"),
     "trending": gettext_noop("Trending"),
     "latest": gettext_noop("Latest"),
+    "search": gettext_noop("Search"),
     "classify": gettext_noop("Classification"),
     "flag": gettext_noop("Flag"),
     "proportion": gettext_noop("Proportion"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.serving.orders import LATEST, POPULAR, TRENDING, LiveOrder, draft_order
+from inference.serving.orders import LATEST, POPULAR, SEARCH, TRENDING, LiveOrder, draft_order
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
@@ -43,9 +43,12 @@ class OrderByLikes:
 class Latest:
     """Orders items by arrival; a log shows it by their first likes."""
 
-    name = LATEST
     reads: frozenset[str] = frozenset()
     seeds = 1
+
+    def __init__(self, name: str) -> None:
+        """Name the order: without a question, a search shows the latest, too."""
+        self.name = name
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Find each item's first like; what nobody liked comes last.
@@ -63,4 +66,4 @@ class Latest:
         return draft_order(order, item_ids=data.item_ids, scores=-hours.astype(np.float32))
 
 
-ORDERS = (OrderByLikes(POPULAR), OrderByLikes(TRENDING), Latest())
+ORDERS = (OrderByLikes(POPULAR), OrderByLikes(TRENDING), Latest(LATEST), Latest(SEARCH))

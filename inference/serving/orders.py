@@ -1,4 +1,4 @@
-"""Orders that need no training: of what is liked lately, by all or by few, and of what is new.
+"""Orders that need no training: of what is liked lately, by all or by few, what is new, what is sought.
 
 A version of such an order is an artifact of the form `order`: a name and its parameters. What it
 serves is made anew all the time, from totals of likes that a worker keeps in the cache and from the
@@ -7,7 +7,7 @@ catalogue; scores that a fit has put into the artifact stand for both in offline
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ORDER = "order"
-POPULAR, TRENDING, LATEST = "popular_now", "trending", "latest"
+POPULAR, TRENDING, LATEST, SEARCH = "popular_now", "trending", "latest", "search"
 # By the list that a request asks for, the algorithms whose versions answer it.
 LISTS: Mapping[str, tuple[str, ...]] = {
     "popular": (POPULAR, "popularity"),
     "trending": (TRENDING,),
     "latest": (LATEST,),
+    "search": (SEARCH,),
 }
-# In which a like loses half of its weight.
-HALF_LIFE_HOURS: Mapping[str, float] = {POPULAR: 90 * 24.0, TRENDING: 24.0, LATEST: 0.0}
-MIN_HALF_LIFE_HOURS, MAX_HALF_LIFE_HOURS = 0.25, 24 * 3650.0
+# Parameters and their defaults, by order; half of its weight a like loses in so many hours.
+PARAMS: Mapping[str, Mapping[str, Any]] = {
+    POPULAR: {"half_life_hours": 90 * 24.0, "by_value": False},
+    TRENDING: {"half_life_hours": 24.0, "by_value": False},
+    LATEST: {},
+    SEARCH: {"word_weight": 1.0, "vector_weight": 1.0},
+}
+BOUNDS = {"half_life_hours": (0.25, 24 * 3650.0), "word_weight": (0, 100), "vector_weight": (0, 100)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,18 @@ class LiveOrder:
     """What an order goes by.
 
     Attributes:
-        name: popular_now, trending or latest.
+        name: popular_now, trending, latest or search.
         half_life_hours: a like of this age counts half; 0 for an order that counts none.
         by_value: whether a like counts as much as its value, a price say, instead of 1.
+        word_weight: of a search, how much the rank by words counts.
+        vector_weight: of a search, how much the rank by vectors of texts counts.
     """
 
     name: str
-    half_life_hours: float
+    half_life_hours: float = 0.0
     by_value: bool = False
+    word_weight: float = 1.0
+    vector_weight: float = 1.0
 
     @classmethod
     def of(cls, name: str, params: Mapping[str, Any]) -> LiveOrder:
@@ -53,32 +63,34 @@ class LiveOrder:
         Raises:
             ValueError: there is no such order, or a parameter breaks a rule.
         """
-        if name not in HALF_LIFE_HOURS:
-            raise ValueError(f"order == '{name}', must be one of {sorted(HALF_LIFE_HOURS)}.")
-        known = () if name == LATEST else ("half_life_hours", "by_value")
-        for param in params:
+        if name not in PARAMS:
+            raise ValueError(f"order == '{name}', must be one of {sorted(PARAMS)}.")
+        known = PARAMS[name]
+        for param, value in params.items():
             if param not in known:
                 raise ValueError(f"{param}: no parameter of '{name}', which has {list(known)}.")
-        hours = params.get("half_life_hours", HALF_LIFE_HOURS[name])
-        by_value = params.get("by_value", False)
-        if type(by_value) is not bool:
-            raise ValueError(f"by_value == {by_value!r}, must be true or false.")
-        plain = isinstance(hours, int | float) and not isinstance(hours, bool)
-        in_range = plain and MIN_HALF_LIFE_HOURS <= hours <= MAX_HALF_LIFE_HOURS
-        if name != LATEST and not in_range:
-            rule = f"a number in [{MIN_HALF_LIFE_HOURS:g}, {MAX_HALF_LIFE_HOURS:g}]"
-            raise ValueError(f"half_life_hours == {hours!r:.50}, must be {rule}.")
-        return cls(name, float(hours), by_value)
+            _check(param, value)
+        return cls(name, **{**known, **params})
 
     @property
     def params(self) -> dict[str, Any]:
         """The parameters as a version keeps them."""
-        return {} if self.name == LATEST else {k: v for k, v in asdict(self).items() if k != "name"}
+        return {param: getattr(self, param) for param in PARAMS[self.name]}
 
     @property
     def counts(self) -> bool:
         """Whether it goes by likes."""
         return self.half_life_hours > 0
+
+
+def _check(param: str, value: Any) -> None:
+    if param not in BOUNDS:
+        if type(value) is not bool:
+            raise ValueError(f"{param} == {value!r:.50}, must be true or false.")
+        return
+    low, high = BOUNDS[param]
+    if type(value) not in {int, float} or not low <= value <= high:
+        raise ValueError(f"{param} == {value!r:.50}, must be a number in [{low:g}, {high:g}].")
 
 
 class FixedOrder:

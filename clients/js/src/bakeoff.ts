@@ -214,6 +214,7 @@ type Refusal = Error & { status?: number };
     popular: ask("popular"),
     trending: ask("trending"),
     latest: ask("latest"),
+    search: (surface: string, q: string, options?: Fields) => ask("search")(surface, { q, ...options }),
     show,
     compare: (surface: string, options?: Fields) => post("/v1/compare", { surface, ...who(options) }),
     track,

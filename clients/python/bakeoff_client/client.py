@@ -76,6 +76,14 @@ class Client:
         """
         return self.post("/v1/latest", {"surface": surface, "unit_id": unit_id, **fields})
 
+    def search(self, surface: str, q: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for items that a question finds, on a surface of that order.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        return self.post("/v1/search", {"surface": surface, "q": q, "unit_id": unit_id, **fields})
+
     def compare(self, surface: str, *, unit_id: str, **fields: Any) -> dict[str, Any]:
         """Ask for the slates of control and treatment, on sides that the server draws.
 

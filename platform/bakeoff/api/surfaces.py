@@ -67,10 +67,11 @@ class SurfaceFields(RequestSchema):
 class OrderIn(RequestSchema):
     """An order of items that needs no training."""
 
-    list: Literal["popular", "trending", "latest"]
+    list: Literal["popular", "trending", "latest", "search"]
     list_params: dict[str, Any] = Field(
         default_factory=dict,
-        description="Of popular and trending: half_life_hours (2160, and 24) and by_value.",
+        description="Of popular and trending half_life_hours and by_value; of search word_weight and "
+        "vector_weight.",
     )
 
 
@@ -78,7 +79,7 @@ class SurfaceIn(SurfaceFields):
     """A whole surface; with a `list`, its first version is of that order."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
-    list: Literal["popular", "trending", "latest"] | None = None
+    list: Literal["popular", "trending", "latest", "search"] | None = None
     list_params: dict[str, Any] = Field(default_factory=dict)
 
     @property

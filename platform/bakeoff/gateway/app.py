@@ -51,9 +51,11 @@ from bakeoff.gateway.slates.requests import (
     PopularRequest,
     PreviewRequest,
     RecommendRequest,
+    SearchRequest,
     SimilarRequest,
     TrendingRequest,
 )
+from bakeoff.gateway.slates.search import Search
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
 from bakeoff.page_services import PREVIEW
@@ -103,6 +105,7 @@ class Gateway:
         self._remote = RemoteScorer(
             self._cache, self._listening, self._config.process, self._supervisor
         )
+        self._search = Search(self._connector, self._remote)
         self._config.open_breakers = self._remote.open_breakers
         self._config.prober = partial(probe, remote=self._remote)
         self._key_use = KeyUse(self._connector)
@@ -128,7 +131,9 @@ class Gateway:
         visitors = Visitors(self._identity, self._units)
         recorder = Recorder(self._writer, exclusions)
         orders = LiveOrders(self._cache, self._catalogues)
-        recommending = Recommending(GroupRead(self._cache), self._remote, self._catalogues, orders)
+        recommending = Recommending(
+            GroupRead(self._cache), self._remote, self._catalogues, orders, self._search
+        )
         handler = partial(
             AnswerHandler,
             visitors=visitors,
@@ -146,6 +151,7 @@ class Gateway:
             ("/v1/popular", PopularRequest),
             ("/v1/trending", TrendingRequest),
             ("/v1/latest", LatestRequest),
+            ("/v1/search", SearchRequest),
         )
         return [
             Route("POST", "/v1/recommend", recommend.answer, scope=SERVE, body=ranking),
@@ -274,6 +280,7 @@ class Gateway:
             self._identity.stop,
             self._units.stop,
             self._sent_slates.stop,
+            self._search.stop,
             self._config.stop,
             self._catalogues.stop,
             self._supervisor.stop,

@@ -17,11 +17,14 @@ from bakeoff.gateway.slates.remote_scorer import RemoteError
 from bakeoff.gateway.slates.requests import (
     LatestRequest,
     RecommendRequest,
+    SearchRequest,
     SimilarRequest,
     TrendingRequest,
 )
+from bakeoff.gateway.slates.search import QUERY
 from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
 from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
+from experiments.ingest.redact import redact
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.request_rules import bind_rules
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.cache_reader import GroupRead
     from bakeoff.gateway.slates.live_orders import LiveOrders
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
+    from bakeoff.gateway.slates.search import Search
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.catalogue import Catalogue
@@ -75,10 +79,11 @@ class Recommending:
         remote: RemoteScorer,
         catalogues: CatalogueWatcher,
         orders: LiveOrders,
+        search: Search,
     ) -> None:
         """Remember where units are read, who scores what this process cannot, and what there is."""
         self._reader, self._remote = reader, remote
-        self._catalogues, self._orders = catalogues, orders
+        self._catalogues, self._orders, self._search = catalogues, orders, search
         self._places = NewItemPlaces()
         self._rng = np.random.default_rng()
 
@@ -104,6 +109,8 @@ class Recommending:
         if isinstance(request, LatestRequest):
             require_order(request.list_name, visitor.surface)
         ranker: ItemRanker | None = version.ranker if version is not None else None
+        if isinstance(request, SearchRequest):
+            return await self._find(request, visitor, version)
         # What is like an item goes by that item, and a static list by nothing.
         reads_recent = ranker is not None and not isinstance(request, SimilarRequest)
         history = await read_history(self._reader, request, visitor, version if reads_recent else None)
@@ -117,6 +124,24 @@ class Recommending:
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))
         return prepared
+
+    async def _find(
+        self, request: SearchRequest, visitor: Visitor, version: ServingVersion | None
+    ) -> Prepared:
+        """Prepare a request for what is sought; also what the visitor liked or refused before."""
+        order = version.ranker.order if version is not None and version.ranker is not None else None
+        ranker, reason = None, None
+        if order is not None:
+            ranker, reason = await self._search.ranker(
+                visitor.key.project_id, request.q, order, self._catalogues.of(visitor.key.project_id)
+            )
+        prepared = self._prepare(request, visitor, UnitHistory(), ranker, exclude=request.exclude)
+        if ranker is None:
+            return prepared
+        # What nothing is found for is an empty list, not the surface's own.
+        return replace(
+            prepared, request=replace(prepared.request, static_list=(), default_reason=reason)
+        )
 
     async def _in_order(
         self,
@@ -213,9 +238,12 @@ class Recommending:
             raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 
     async def recorded_context(self, request: RecommendRequest) -> dict[str, Any]:
-        """Return what the product said, and what the items are to be like."""
+        """Return what the product said, and what the items are to be like or to be found by."""
         if isinstance(request, SimilarRequest):
             return {**request.context, SIMILAR_TO: request.item_id}
+        if isinstance(request, SearchRequest):
+            words, _ = await asyncio.to_thread(redact, request.q)
+            return {**request.context, QUERY: words}
         return request.context
 
     def body(self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:

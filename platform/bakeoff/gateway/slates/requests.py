@@ -34,6 +34,7 @@ MAX_CONTEXT_BYTES = 8192
 # A slate's propensities are drawn slot by slot: the cost grows with k.
 MAX_K = 100
 MAX_COUNTRY = 64
+MAX_QUERY = 1000
 MAX_FEATURES = 500
 MAX_LABELS = 100
 KNOWN_FIELDS = frozenset(
@@ -226,6 +227,18 @@ class PopularRequest(TrendingRequest):
     """The body of /v1/popular."""
 
     list_name: ClassVar[str] = "popular"
+
+
+@request_type
+class SearchRequest(LatestRequest):
+    """The body of /v1/search.
+
+    Attributes:
+        q: what is sought, in words.
+    """
+
+    list_name: ClassVar[str] = "search"
+    q: str = rule(text(MAX_QUERY))
 
 
 @request_type

@@ -1,0 +1,144 @@
+"""Items that a question finds: by words in PostgreSQL, by vectors of texts in a worker.
+
+Guarantees: both are asked at once; without a worker, or where it is too slow, words alone find, and the
+answer says so. While PostgreSQL is away there is no ranker, so that the surface's static list answers
+and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bakeoff.gateway.database import Connector, Lookup
+from bakeoff.gateway.slates.remote_scorer import RemoteError
+from inference.serving.nearest_texts import MAX_NEAREST, MODEL, ask_for, unpack
+from inference.serving.ordered_items import OrderedItems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import psycopg
+
+    from bakeoff.gateway.slates.remote_scorer import RemoteScorer
+    from inference.serving.catalogue import Catalogue
+    from inference.serving.orders import LiveOrder
+
+QUERY = "$query"  # in a slate's context
+MAX_HITS = 1000
+WORDS_ALONE = "words_alone"
+NO_VERSION = 0  # whose breaker guards the worker's vectors: no version has this id
+MAX_WORDS = 32  # of a question: more would find everything
+FUSION = 60.0  # of reciprocal rank fusion (Cormack, Clarke & Buettcher 2009)
+# What has all words, the last one perhaps still being typed, and then what has any.
+_WORDS = """
+    WITH asked AS (SELECT plainto_tsquery('simple', %(words)s)::text AS every),
+    terms AS (SELECT every <> '' AS any_word,
+        CASE WHEN every <> '' THEN (every || ':*')::tsquery END AS every,
+        CASE WHEN every <> '' THEN (replace(every, ' & ', ' | ') || ':*')::tsquery END AS some
+        FROM asked)
+    SELECT item_id FROM inference_item AS item, terms
+    WHERE terms.any_word AND item.project_id = %(project)s AND item.document @@ terms.{which}
+    ORDER BY ts_rank(item.document, terms.{which}, {LENGTH}) DESC, item.id DESC LIMIT %(limit)s"""
+LENGTH = 1  # ranks are divided by the logarithm of the length: a long text has many words
+_EVERY, _SOME = (_WORDS.format(which=which, LENGTH=LENGTH) for which in ("every", "some"))
+_NAMES = "SELECT id, item_id FROM inference_item WHERE project_id = %(project)s AND id = ANY(%(ids)s)"
+MIN_HITS = 20  # with all words; of fewer, what has some words follows
+
+
+class Search:
+    """Finds items by words; one in a process."""
+
+    def __init__(self, connector: Connector, remote: RemoteScorer) -> None:
+        """Remember where to ask, and who asks workers."""
+        self._lookup = Lookup(connector, "words", writes=False)
+        self._remote = remote
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        await self._lookup.stop()
+
+    async def ranker(
+        self, project: int, question: str, order: LiveOrder, catalogue: Catalogue
+    ) -> tuple[OrderedItems | None, str | None]:
+        """Return what was found, best first, and why not all was asked, if so.
+
+        Nothing is found while nothing can be looked up, None then.
+
+        Args:
+            project: whose items.
+            question: in words.
+            order: how much each ranking counts.
+            catalogue: of the project.
+        """
+        by_words, by_vectors = await asyncio.gather(
+            self._by_words(project, question), self._by_vectors(project, question, order)
+        )
+        if by_words is None:
+            return None, None
+        rankings = {"words": by_words, "vectors": by_vectors or ()}
+        weights = {"words": order.word_weight, "vectors": order.vector_weight}
+        return fuse(rankings, weights, catalogue), WORDS_ALONE if by_vectors is None else None
+
+    async def _by_vectors(self, project: int, question: str, order: LiveOrder) -> list[str] | None:
+        """Return what is nearest; None where nobody says in time."""
+        if not order.vector_weight:
+            return []
+        try:
+            answer = await self._remote.answer(
+                NO_VERSION, MODEL, ask_for(project, question), 2 * MAX_NEAREST
+            )
+        except RemoteError:
+            return None
+        ids = unpack(answer.scores)
+
+        async def ask(connection: psycopg.AsyncConnection) -> dict[int, str]:
+            cursor = await connection.execute(_NAMES, {"project": project, "ids": ids})
+            return dict(await cursor.fetchall())
+
+        names = await self._lookup.ask(ask) if ids else {}
+        return None if names is None else [names[one] for one in ids if one in names]
+
+    async def _by_words(self, project: int, question: str) -> list[str] | None:
+        words = " ".join(question.split()[:MAX_WORDS])
+        values = {"project": project, "words": words, "limit": MAX_HITS}
+
+        async def ask(connection: psycopg.AsyncConnection) -> list[str]:
+            every = [row[0] for row in await (await connection.execute(_EVERY, values)).fetchall()]
+            if len(every) >= MIN_HITS:
+                return every
+            some = [row[0] for row in await (await connection.execute(_SOME, values)).fetchall()]
+            return list(dict.fromkeys([*every, *some]))
+
+        return await self._lookup.ask(ask)
+
+
+def fuse(
+    rankings: Mapping[str, Sequence[str]], weights: Mapping[str, float], catalogue: Catalogue
+) -> OrderedItems:
+    """Return items by the sum of weight / (60 + rank) over the rankings that have them.
+
+    Args:
+        rankings: item ids, best first, by name.
+        weights: by the same names.
+        catalogue: of the project.
+    """
+    scores: dict[str, float] = {}
+    for name, items in rankings.items():
+        if not weights[name]:
+            continue
+        for rank, item in enumerate(items, start=1):
+            scores[item] = scores.get(item, 0.0) + weights[name] / (FUSION + rank)
+    names = list(scores)
+    values = np.array([scores[name] for name in names], dtype=np.float32)
+    rows = [catalogue.find(name) for name in names]
+    return OrderedItems(
+        digest="search",
+        item_ids=names,
+        index={name: place for place, name in enumerate(names)},
+        scores=values,
+        default_order=np.argsort(-values, kind="stable").astype(np.int32),
+        catalogue_rows=np.array([-1 if row is None else row for row in rows], dtype=np.int32),
+    )

@@ -1,0 +1,95 @@
+"""Items whose texts are nearest to a question: a worker's vectors, in a search and by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.actions.add_order import add_order, read_order
+from experiments.actions.load_catalogue import remove_items, write_items
+from inference.actions.load_items import ItemDraft
+from inference.encoders.item_vectors import embed_missing
+from inference.encoders.nearest_texts import NearestTexts, NotLoadedError
+from inference.models import Item, Surface
+from inference.serving.nearest_texts import MAX_NEAREST, ask_for, pack, unpack
+from inference.worker_threads import start_worker_threads
+from tests.support.waiting import wait_until
+
+TEXTS = {"a": "heat rain", "b": "sun", "c": "night city night", "d": "rain rain heat sun"}
+
+
+@pytest.fixture
+def texts(shop, tiny_bert):
+    """A shop whose items have texts and their vectors."""
+    Item.objects.filter(project=shop.project).delete()
+    write(shop, TEXTS)
+    return shop
+
+
+def write(shop, texts):
+    drafts = [ItemDraft(name, text) for name, text in texts.items()]
+    write_items(project_id=shop.project.pk, items=drafts)
+    embed_missing(list(Item.objects.filter(project=shop.project)))
+
+
+def ids(shop):
+    return dict(Item.objects.filter(project=shop.project).values_list("item_id", "pk"))
+
+
+def ask(index, shop, text):
+    """Return the nearest items, once the vectors are here."""
+    answers = []
+
+    def answered():
+        try:
+            answers[:] = index.answer([ask_for(shop.project.pk, text)])
+        except NotLoadedError:
+            return False
+        return True
+
+    wait_until(answered)
+    names = {pk: name for name, pk in ids(shop).items()}
+    return [names[pk] for pk in unpack(answers[0]) if pk in names]
+
+
+def test_a_reply_is_a_list_of_one_length():
+    reply = pack([(7, 0.9), (12345678901, 0.4)])
+    assert len(reply) == 2 * MAX_NEAREST
+    assert unpack(reply) == [7, 12345678901]
+    assert unpack(pack([])) == []
+
+
+def test_what_is_nearest_follows_the_catalogue(texts):
+    index = NearestTexts(refresh_seconds=0.0)
+    for name, text in TEXTS.items():
+        assert ask(index, texts, text)[0] == name
+    # Written without its vector first: it is found once it has one.
+    write(texts, {"e": "city", "b": "night"})
+    wait_until(lambda: ask(index, texts, "city")[0] == "e")
+    wait_until(lambda: ask(index, texts, "night")[0] == "b")
+    gone = ids(texts)["a"]
+    remove_items(project_id=texts.project.pk, item_ids=["a"])
+    wait_until(lambda: gone not in unpack(index.answer([ask_for(texts.project.pk, "heat rain")])[0]))
+
+
+def test_a_search_goes_by_words_and_by_vectors(texts, lane):
+    for key, params in (("both", {}), ("vectors", {"word_weight": 0}), ("words", {"vector_weight": 0})):
+        surface = Surface.objects.create(project=texts.project, key=key)
+        add_order(surface=surface, order=read_order("search", params), by="a test")
+    lane.refresh()
+
+    def search(key, q):
+        body = {"surface": key, "unit_id": "u1", "q": q}
+        data = lane.post("/v1/search", body, texts.public).json()
+        return [item["item_id"] for item in data["items"]], data["fallback"]
+
+    stopping = start_worker_threads()
+    try:
+        wait_until(lambda: search("vectors", "heat rain")[1] is None)
+        nearest, _ = search("vectors", "heat rain")
+        assert (nearest[0], set(nearest) <= set(TEXTS)) == ("a", True)
+        by_words, fallback = search("words", "heat rain")
+        assert (set(by_words), fallback) == ({"a", "d"}, None)
+        both, fallback = search("both", "heat rain")
+        assert (both[0], fallback, set(nearest) <= set(both)) == ("a", None, True)
+    finally:
+        stopping.set()
