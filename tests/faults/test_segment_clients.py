@@ -1,7 +1,8 @@
-"""Segment's own clients, unmodified, deliver 10,000 events each while servers are killed."""
+"""Segment's own clients, unmodified, deliver every event while servers are killed."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -15,7 +16,8 @@ from tests.support.faults.conductor import prepare
 from tests.support.faults.platform import PlatformUnderTest
 from tests.support.npm import install
 
-EVENTS = 10_000
+# BAKEOFF_TEST_EVENTS=10000 is the full proof.
+EVENTS = int(os.environ.get("BAKEOFF_TEST_EVENTS", "5000"))
 NODE = """
 import { Analytics } from "@segment/analytics-node";
 const [key, host, count] = process.argv.slice(2);
