@@ -20,6 +20,7 @@ NAMES = (
     "breaker",
     "breaker_live",
     "new_items",
+    "storefront",
     "gains",
     "programme",
     "scorecard",
