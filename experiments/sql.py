@@ -75,6 +75,11 @@ def is_before(row: str, bound: str) -> str:
     return f"({row}.xid < %({bound})s::text::xid8) IS TRUE"
 
 
+def folded_label(label: str) -> str:
+    """SQL: what spellings of a label have in common, as `inference.serving.folded_labels` says it."""
+    return rf"lower(regexp_replace(btrim({label}), '\s+', ' ', 'g'))"
+
+
 def counts_now(row: str, *, later: str = "") -> str:
     """SQL: whether a row of feedback counts: a unit's last word, neither taken back nor hidden.
 

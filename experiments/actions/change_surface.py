@@ -15,10 +15,12 @@ from experiments.actions.save_rules import CannotSaveRulesError, check_rules, ke
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
+from inference.actions.check_labelling import check_labelling
 from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import announce_change
+from inference.serving.label_costs import CostError
 from inference.training.label_names import LabelsError, check_labels
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
+    "costs", "abstain_cost",
 )  # fmt: skip
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
 
@@ -223,11 +226,22 @@ def _require_no_versions(surface: Surface, kind: str) -> None:
 
 def _check(surface: Surface) -> None:
     _check_lists(surface)
+    _check_texts(surface)
+    _check_kind(surface)
+    if surface.retrain_algorithm:
+        _check_schedule(surface)
+
+
+def _check_texts(surface: Surface) -> None:
+    """Refuse what is written in a language of its own: rules, policy, labels, costs."""
     try:
         parse_rules(surface.liked_events)
         Policy.parse(surface.policy)
         surface.labels = check_labels(surface.labels)
         check_rules(surface, surface.rules)
+        check_labelling(surface)
+    except CostError as error:
+        raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_cost") from error
     except CannotSaveRulesError as error:
         raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
     except LikeRuleError as error:
@@ -236,6 +250,9 @@ def _check(surface: Surface) -> None:
         raise CannotChangeSurfaceError(str(error), field="policy", code="invalid_policy") from error
     except LabelsError as error:
         raise CannotChangeSurfaceError(str(error), field="labels", code="invalid_labels") from error
+
+
+def _check_kind(surface: Surface) -> None:
     if surface.labels and surface.kind != Surface.Kind.CLASSIFY:
         raise CannotChangeSurfaceError(
             f"labels == {len(surface.labels)} of them, must be none on a surface of kind "
@@ -243,8 +260,6 @@ def _check(surface: Surface) -> None:
             field="labels",
             code="invalid_labels",
         )
-    if surface.retrain_algorithm:
-        _check_schedule(surface)
 
 
 def _check_schedule(surface: Surface) -> None:

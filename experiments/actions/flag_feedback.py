@@ -9,7 +9,7 @@ from django.db import connection
 
 from experiments.training_data.examples import labels_of_surface
 from inference.models import Surface
-from inference.training.label_names import fold_label
+from inference.serving.folded_labels import fold_label
 
 # Two people may write "nice"; three who write the same whole text within a day are copies.
 UNITS_WITH_ONE_TEXT = 3

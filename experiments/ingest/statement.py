@@ -25,6 +25,7 @@ from experiments.ingest.rows import (
     SlateRow,
     columns_of,
 )
+from experiments.sql import folded_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,12 +74,7 @@ RECOMMENDATION = "coalesce(sent.recommendation_id, found.recommendation_id)"
 
 # Which side the treatment stood on is the slate's to say; without a pair there is no preference. Of a
 # correction the value is whether the slate's first answer was right.
-# Labels are the same in any case and with any blanks, as in `inference.training.label_names`.
-def _folded(label: str) -> str:
-    return rf"lower(regexp_replace(btrim({label}), '\s+', ' ', 'g'))"
-
-
-_RIGHT = f"({_folded('first')} = {_folded('text')})::int::float8"
+_RIGHT = f"({folded_label('first')} = {folded_label('text')})::int::float8"
 _PREFERENCE = f"""CASE WHEN kind = 'correction' AND item_id = '' THEN {_RIGHT}
     WHEN kind <> 'pairwise' THEN value WHEN pair IS NULL THEN NULL
     WHEN text IN ('a', 'b') THEN (pair ->> 'treatment' = text)::int::float8 ELSE 0.5 END"""

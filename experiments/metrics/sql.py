@@ -12,8 +12,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
-from experiments.metrics.spec import SERVED, Filter, MetricSpec, is_feedback, is_slate_fact
-from experiments.sql import counts_now, is_before
+from experiments.metrics.spec import (
+    COST_OF_DECISIONS,
+    SERVED,
+    Filter,
+    MetricSpec,
+    is_feedback,
+    is_slate_fact,
+)
+from experiments.sql import counts_now, folded_label, is_before
 from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
 
@@ -96,7 +103,9 @@ class _Stretch:
     def rows(self, name: str) -> str:
         """SQL of what the unit did or said in it, up to the condition on its name."""
         source = "experiments_event"
-        if is_feedback(name):
+        if name == COST_OF_DECISIONS:
+            source = _decision_costs(trusted=self.trusted)
+        elif is_feedback(name):
             source = _feedback(trusted=self.trusted)
         elif is_slate_fact(name):
             source = _SLATE_FACTS[name]
@@ -121,6 +130,27 @@ def _feedback(*, trusted: bool) -> str:
         jsonb_build_object('text', f.text, 'tags', to_jsonb(f.tags), 'position', f.position)
             AS properties
     FROM experiments_feedback AS f WHERE {counts_now("f", later=later)})"""
+
+
+# What an answer's decision cost, by the label that a correction names: the costs stand with the answer,
+# as they were when it was served.
+_COST = f"""coalesce(one.context -> 'decision' -> 'costs' -> {folded_label("f.text")},
+            one.context -> 'decision' -> 'otherwise')"""
+
+
+def _decision_costs(*, trusted: bool) -> str:
+    """SQL of corrected answers as events of the name `feedback.cost`; the value is the cost."""
+    later = f" AND {is_before('later', 'upper')}" + (" AND later.trusted" if trusted else "")
+    return f"""(SELECT f.project_id, f.unit_id, f.xid, 'live' AS source, f.received_at AS occurred_at,
+        f.trusted, '{COST_OF_DECISIONS}' AS name,
+        CASE jsonb_typeof(s.cost) WHEN 'number' THEN s.cost::float8 END AS value,
+        NULL::text AS item_id, f.recommendation_id, '{{}}'::jsonb AS properties
+    FROM experiments_feedback AS f CROSS JOIN LATERAL (
+        SELECT {_COST} AS cost FROM experiments_slate AS one
+        JOIN inference_surface AS surface ON surface.id = one.surface_id
+        WHERE one.recommendation_id = f.recommendation_id AND one.project_id = f.project_id
+            AND surface.kind = 'classify' AND one.context -> 'decision' ? 'otherwise' LIMIT 1) AS s
+    WHERE f.kind = 'correction' AND f.item_id = '' AND {counts_now("f", later=later)})"""
 
 
 # Kinds of fallback: the model failed; and a list that is the version's own, for a newcomer or an item

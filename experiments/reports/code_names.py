@@ -105,6 +105,8 @@ NAMES = {
     "f1": gettext_noop("F1"),
     "log_score": gettext_noop("Log score"),
     "calibration_error": gettext_noop("Calibration error"),
+    "decision_cost": gettext_noop("Mean cost of a decision (lower is better)"),
+    "abstained": gettext_noop("Share left to a person"),
     "latency_p95_ms": gettext_noop("Latency, 95th percentile (ms)"),
     "bytes": gettext_noop("Size (bytes)"),
     "units": gettext_noop("Users"),

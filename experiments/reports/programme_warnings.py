@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from experiments.metrics.spec import FEEDBACK_PREFIX, SERVED, is_feedback
+from experiments.metrics.spec import COST_OF_DECISIONS, FEEDBACK_PREFIX, SERVED, is_feedback
 from experiments.models import Event, Feedback, Metric
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def has_recent_events(metric: Metric) -> bool | None:
 
 def _exists(project_id: int, name: str, since: datetime) -> bool:
     if is_feedback(name):
-        kind = name.removeprefix(FEEDBACK_PREFIX)
+        # What an answer cost is known where its label was corrected.
+        kind = "correction" if name == COST_OF_DECISIONS else name.removeprefix(FEEDBACK_PREFIX)
         feedback = Feedback.objects.filter(project=project_id, kind=kind, received_at__gte=since)
         return feedback.exists()
     return Event.objects.filter(project=project_id, name=name, occurred_at__gte=since).exists()

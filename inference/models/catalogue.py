@@ -210,6 +210,19 @@ class Surface(models.Model):
         blank=True,
         help_text="Rules of every slate: filter, boost, bury, pin, caps, diversity, freshness.",
     )
+    costs: models.JSONField[dict[str, dict[str, float]]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="What mistakes of a surface that labels text cost: true label to answered label to "
+        "cost. A mistake that is not named costs 1.",
+    )
+    abstain_cost = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="What asking a person costs. Where the best label's expected cost is higher, no "
+        "label is decided on.",
+    )
     start_experiments = models.BooleanField(
         default=True, help_text="Whether a version that passed the gate starts its experiment."
     )

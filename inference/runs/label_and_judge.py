@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.evaluation.gate import Rival, judge
-from inference.evaluation.labelling import score_labels
 from inference.runs.label_checks import check_labels_preserved
 from inference.runs.label_leaks import check_label_leaks
 from inference.runs.label_run import JudgedLabels, LabelRun
@@ -80,8 +79,7 @@ def _score_prior(run: LabelRun) -> Scores:
     # One more of each: a label that was only held out may not have probability 0.
     counts = np.bincount(run.earlier.truth, minlength=len(run.earlier.labels)) + 1
     shares = (counts / counts.sum()).astype(np.float32)
-    truth = run.held_out.truth
-    return score_labels(np.tile(shares, (len(truth), 1)), truth)
+    return run.score(np.tile(shares, (len(run.held_out.truth), 1)))
 
 
 def _parts(run: LabelRun) -> int:

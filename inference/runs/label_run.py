@@ -13,6 +13,7 @@ from inference.algorithms import classifiers
 from inference.evaluation.labelling import score_labels
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
+from inference.serving.label_costs import table_of
 from inference.serving.model_worker import open_worker_model
 from inference.training.data import LabelledData
 from inference.training.label_names import MAX_LABELS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from inference.classifiers import Classifier
     from inference.evaluation.scores import Scores
+    from inference.serving.label_costs import CostTable
     from inference.training.snapshot import Examples
 
 MIN_JUDGED = 20  # examples; fewer cannot tell a model from chance
@@ -107,7 +109,17 @@ class LabelRun:
             classifier = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
             answers = classifier.probabilities(self.held_out.texts, self.held_out.features)
         probabilities = check_probabilities(answers)
-        return JudgedLabels(score_labels(probabilities, self.held_out.truth), fit_seconds)
+        return JudgedLabels(self.score(probabilities), fit_seconds)
+
+    def score(self, probabilities: Floats) -> Scores:
+        """Score probabilities of the held-out examples, (examples, labels), by the surface's costs."""
+        return score_labels(probabilities, self.held_out.truth, self.cost_table)
+
+    @property
+    def cost_table(self) -> CostTable | None:
+        """What mistakes cost; None where the surface does not say."""
+        costs = self.plan.labelling.costs
+        return table_of(costs, tuple(self.whole.labels)) if costs.are_stated else None
 
     def answer_by(self, digest: str) -> Callable[[int], object]:
         """Return what does the n-th held-out text's request by an artifact: label it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inference.options import FitOptions
+from inference.serving.label_costs import NO_COSTS, LabelCosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,6 +98,17 @@ class RefitRival:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelling:
+    """What a surface that labels text asks of its models.
+
+    Attributes:
+        costs: of mistakes, and of asking a person.
+    """
+
+    costs: LabelCosts = NO_COSTS
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """What a run is to do, apart from its data.
 
@@ -109,6 +121,7 @@ class RunPlan:
         tested: what a refit is compared with; None when the run is no refit of the champion.
         portfolio: what is tried before the recipe is known; None where the recipe is what is trained.
         about: what the manifest must say besides: encoder, snapshot.
+        labelling: what the surface asks of a classifier.
         seed: of everything random.
     """
 
@@ -120,6 +133,7 @@ class RunPlan:
     tested: RefitRival | None = None
     portfolio: Portfolio | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    labelling: Labelling = Labelling()
     seed: int = 0
 
     def options(self, recipe: Recipe, seed: int, rows: int, progress: RunProgress) -> FitOptions:

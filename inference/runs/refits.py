@@ -19,10 +19,10 @@ from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
 from inference.runs.serving_checks import MIN_COMPARED, rank_artifact
 from inference.serving.artifact import ArtifactError
+from inference.serving.folded_labels import fold_label
 from inference.serving.model_worker import open_worker_model
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
-from inference.training.label_names import fold_label
 from inference.training.split import question_key
 
 if TYPE_CHECKING:

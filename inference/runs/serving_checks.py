@@ -21,10 +21,10 @@ from inference.evaluation.falls import Fall, compare_fall
 from inference.evaluation.ranking import score_rankings
 from inference.runs.rankings import rank_units
 from inference.serving.artifact import ArtifactError
+from inference.serving.folded_labels import fold_label
 from inference.serving.model_worker import open_worker_model
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
-from inference.training.label_names import fold_label
 from inference.training.snapshot import Examples, Likes
 from inference.training.split import UnitLikes, question_key
 

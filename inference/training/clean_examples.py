@@ -11,7 +11,8 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inference.training.label_names import MAX_LABELS, choose_spellings, fold_label
+from inference.serving.folded_labels import fold_label
+from inference.training.label_names import MAX_LABELS, choose_spellings
 from inference.training.snapshot import Examples
 from inference.training.split import question_key
 

@@ -6,9 +6,10 @@ characters (NFKC). Pure: no database, no Django.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
+
+from inference.serving.folded_labels import fold_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,13 +20,6 @@ MAX_LABEL = 200
 
 class LabelsError(ValueError):
     """Labels that cannot be declared; the message says why."""
-
-
-def fold_label(label: str) -> str:
-    """Return what all spellings of one label have in common."""
-    # Normalised again: casefold may leave characters that NFKC writes in another way.
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
-    return " ".join(folded.split())
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:

@@ -18,8 +18,9 @@ from inference.encoders.item_vectors import (
 from inference.evaluation.gate import GateRule
 from inference.models import Item
 from inference.runs.off_policy_view import Log
-from inference.runs.outcome import Recipe, RefitRival, RunPlan, ServedVersion, Workplace
+from inference.runs.outcome import Labelling, Recipe, RefitRival, RunPlan, ServedVersion, Workplace
 from inference.runs.ranking_run import Catalogue
+from inference.serving.label_costs import LabelCosts
 from inference.training.snapshot import (
     Answers,
     Examples,
@@ -92,6 +93,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
         served=_served(champion, classifies=classifies) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
         portfolio=Portfolio.parse(run.params) if run.algorithm == AUTO else None,
+        labelling=Labelling(LabelCosts.parse(run.surface.costs, run.surface.abstain_cost)),
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
     )
 

@@ -23,8 +23,9 @@ from experiments.training_data.interactions import likes_of
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import Example, Surface
+from inference.serving.folded_labels import fold_label
 from inference.training.clean_examples import RawExample, clean_examples
-from inference.training.label_names import LabelsError, check_labels, choose_spellings, fold_label
+from inference.training.label_names import LabelsError, check_labels, choose_spellings
 from tests.support import builders
 
 NOW = 1_800_000_000.0

@@ -63,6 +63,15 @@ class SurfaceFields(RequestSchema):
         "new_item_share, new_item_days.",
     )
 
+    costs: Properties = Field(
+        default_factory=dict,
+        description="Of a surface that labels text: true label to answered label to cost; 1 for each "
+        "mistake that is not named.",
+    )
+    abstain_cost: float | None = Field(
+        None, description="What asking a person costs; null: a label is always decided on."
+    )
+
 
 class OrderIn(RequestSchema):
     """An order of items that needs no training."""

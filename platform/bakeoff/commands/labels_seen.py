@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from inference.training.label_names import fold_label
+from inference.serving.folded_labels import fold_label
 from inference.training.split import question_key
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SURFACE_FIELDS: tuple[str, ...] = (
-    "static_list", "labels", "liked_events", "exploration", "retrain_algorithm",
+    "static_list", "labels", "costs", "abstain_cost", "liked_events", "exploration", "retrain_algorithm",
     "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events")
@@ -47,6 +47,8 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "kind": gettext_lazy("Kind"),
             "static_list": gettext_lazy("Static list"),
             "labels": gettext_lazy("Labels"),
+            "costs": gettext_lazy("Costs of mistakes"),
+            "abstain_cost": gettext_lazy("Cost of asking a person"),
             "liked_events": gettext_lazy("Positive signals"),
             "exploration": gettext_lazy("Exploration"),
             "retrain_algorithm": gettext_lazy("Algorithm on schedule"),
@@ -60,6 +62,13 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "labels": gettext_lazy(
                 "Classification only, as a JSON list. Examples with other labels are skipped. Empty: the "
                 "labels of the loaded examples."
+            ),
+            "costs": gettext_lazy(
+                "Classification only, as JSON: true label, answered label, cost. Other mistakes cost 1."
+            ),
+            "abstain_cost": gettext_lazy(
+                "Classification only. Where the best label is expected to cost more, no label is decided "
+                "on. Empty: a label is always decided on."
             ),
             "liked_events": gettext_lazy(
                 "Events that show that a user liked an item, as a JSON list: click, rating>=4."
@@ -84,7 +93,8 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
     def values(self) -> dict[str, Any]:
         """Return what was typed, but for the key; a list that was left empty is one."""
         typed = {n: value for n, value in self.cleaned_data.items() if n not in {"key", "list"}}
-        return {**typed, **{name: typed[name] or [] for name in JSON_LISTS}}
+        lists = {name: typed[name] or [] for name in JSON_LISTS}
+        return {**typed, **lists, "costs": typed["costs"] or {}}
 
 
 class SurfaceForm(SurfaceChangeForm):

@@ -23,6 +23,7 @@ from experiments.ingest.likes import history_name, parse_rules
 from experiments.rules.project_flags import read_project_flags
 from experiments.rules.row_isolation import RowReader, isolate_values, texts
 from experiments.slate_rules.rules import NO_RULES, SlateRules
+from inference.serving.label_costs import NO_COSTS, LabelCosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +41,8 @@ _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.s
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
-    s.liked_events, s.rules, CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
+    s.liked_events, s.rules, s.costs, s.abstain_cost,
+    CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
         WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END
     AS shadow_share,
     v.id AS version_id, v.algorithm || '@' || v.number AS label, v.artifact_sha256 AS digest
@@ -181,6 +183,12 @@ class ServingConfigReader:
             lambda: SlateRules.parse(row["rules"]),
             last.rules if last else NO_RULES,
         )
+        costs = reader.read(
+            project,
+            subject,
+            lambda: LabelCosts.parse(row["costs"], row["abstain_cost"]),
+            last.costs if last else NO_COSTS,
+        )
         champion = None
         if row["digest"] is not None:
             champion = self.versions.load(
@@ -199,6 +207,7 @@ class ServingConfigReader:
             shadow_share=row["shadow_share"],
             history=history_name(project, liked),
             rules=rules,
+            costs=costs,
         )
 
 

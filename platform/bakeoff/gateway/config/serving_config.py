@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from experiments.slate_rules.rules import NO_RULES, SlateRules
+from inference.serving.label_costs import NO_COSTS, LabelCosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,6 +57,7 @@ class SurfaceConfig:
         shadow_share: share of the requests that are also answered in shadow.
         holdout: what measures the project's holdout here, or None.
         rules: of every slate.
+        costs: of mistakes, where it labels text.
         history: names the lists of recently liked items; surfaces with the same rules share them.
     """
 
@@ -72,6 +74,7 @@ class SurfaceConfig:
     history: str = ""
     holdout: RunningExperiment | None = None
     rules: SlateRules = NO_RULES
+    costs: LabelCosts = NO_COSTS
 
     @property
     def tests(self) -> tuple[RunningExperiment, ...]:

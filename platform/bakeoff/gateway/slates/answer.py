@@ -8,7 +8,7 @@ between a recommendation and a classification is a `SurfaceKind`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import orjson
@@ -23,7 +23,7 @@ from bakeoff.gateway.slates.recorder import slate_row
 from bakeoff.gateway.slates.requests import SurfaceRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.door import Call
@@ -44,12 +44,16 @@ class KindAnswer:
     Attributes:
         slate: items or labels, best first.
         exploration: temperature of the draw.
+        fields: of the answer, beside those of its kind.
+        recorded: stored beside the request.
         shadow_question: makes what a version in shadow is asked; called for the sample only.
     """
 
     slate: ServedSlate
     exploration: float
     shadow_question: Callable[[], dict[str, Any]]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SurfaceKind(Protocol[R_contra]):
@@ -117,7 +121,7 @@ class AnswerHandler(Generic[R_contra]):
             served.slate,
             latency_ms=(time.perf_counter() - started) * 1000,
             exploration=served.exploration,
-            context=await kind.recorded_context(request),
+            context={**await kind.recorded_context(request), **served.recorded},
         )
         recorded = await self._recorder.record(visitor, chosen, row)
         # What is not recorded cannot be compared with a shadow's answer; and after the commit, so that
@@ -125,7 +129,7 @@ class AnswerHandler(Generic[R_contra]):
         if recorded and self._shadows.wants(visitor, chosen):
             self._shadows.send(visitor, chosen, row, served.shadow_question())
         head = _head(chosen, row, surface.key)
-        body = {**head, **kind.body(request, visitor, served.slate)}
+        body = {**head, **kind.body(request, visitor, served.slate), **served.fields}
         # Only then named: clients of before the field read an answer that is as it always was.
         if not recorded:
             body["recorded"] = False

@@ -15,6 +15,7 @@ import numpy as np
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments.ingest.redact import redact
+from inference.serving.label_costs import table_of
 from inference.serving.ladder import ServedSlate, Slot
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.requests import ClassifyRequest
     from bakeoff.gateway.slates.visitors import Visitor
+    from inference.serving.label_costs import LabelCosts, LabelDecision
     from inference.serving.models import Labels, Model
 
 CLASSIFY = "classify"
@@ -44,19 +46,28 @@ class Classifying:
     ) -> KindAnswer:
         """Return labels by a version, or by what stands in for it."""
         static_list = visitor.surface.static_list[: request.k]
+        decision = None
         if version is None:
             slate = _slate(static_list, [0.0] * request.k, "no_champion", 0)
         elif version.model is None or version.model.labels is None:
             slate = _slate(static_list, [0.0] * request.k, "model_unavailable", 0)
         else:
-            slate = await self._label(
+            slate, decision = await self._label(
                 request,
                 version.model,
                 labels=version.model.labels,
                 version_id=version.version_id,
+                costs=visitor.surface.costs,
             )
         question = {"text": request.text, "features": request.features}
-        return KindAnswer(slate, 0.0, lambda: question)
+        return KindAnswer(
+            slate,
+            0.0,
+            lambda: question,
+            fields=_decision_fields(decision, static_list, visitor.surface.costs),
+            # Also where there is none: a context of the product must not pass for one.
+            recorded={"decision": decision.recorded() if decision is not None else None},
+        )
 
     async def recorded_context(self, request: ClassifyRequest) -> dict[str, Any]:
         """Return what the product said, with the redacted text."""
@@ -69,8 +80,14 @@ class Classifying:
         return {"labels": [{"label": slot.item_id, "score": slot.score} for slot in slate.slots]}
 
     async def _label(
-        self, request: ClassifyRequest, model: Model, *, labels: Labels, version_id: int
-    ) -> ServedSlate:
+        self,
+        request: ClassifyRequest,
+        model: Model,
+        *,
+        labels: Labels,
+        version_id: int,
+        costs: LabelCosts,
+    ) -> tuple[ServedSlate, LabelDecision]:
         """Label by a loaded version, or answer with its prior and say why."""
         scores, fallback, cost = labels.prior, None, None
         if labels.classifier is not None:
@@ -87,7 +104,26 @@ class Classifying:
         order = np.argsort(-np.asarray(scores), kind="stable")[: request.k].tolist()
         names = [labels.labels[i] for i in order]
         slate = _slate(names, [scores[i] for i in order], fallback, len(labels.labels))
-        return replace(slate, cost=cost)
+        decision = table_of(costs, tuple(labels.labels)).decide(np.asarray(scores, dtype=np.float32))
+        return replace(slate, cost=cost), decision
+
+
+def _decision_fields(
+    decision: LabelDecision | None, static_list: Sequence[str], costs: LabelCosts
+) -> dict[str, Any]:
+    """Return what the answer says of its decision.
+
+    A static list has no probabilities: its first label is the decision, unless a person can be asked.
+    """
+    if decision is not None:
+        return {
+            "decision": decision.label,
+            "abstained": decision.label is None,
+            "expected_cost": decision.expected_cost,
+        }
+    abstained = costs.abstain is not None
+    first = static_list[0] if static_list and not abstained else None
+    return {"decision": first, "abstained": abstained, "expected_cost": None}
 
 
 def _slate(
