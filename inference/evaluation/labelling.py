@@ -11,28 +11,22 @@ from inference.evaluation.scores import Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.serving.label_costs import CostTable
-
 BINS = 10
 MIN_PROBABILITY = 1e-6  # one sure error costs 14 in log score, not infinity
 
 
-def score_labels(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], costs: CostTable | None = None
-) -> Scores:
+def score_labels(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> Scores:
     """Judge probabilities against true labels.
 
     Per example: accuracy (0 or 1), log score (log of the true label's probability, at most 0), and
     recall, whose mean over examples is the mean over the labels that occur of each label's recall
     (macro): an example counts by the inverse of its label's share. Of the whole: precision and F1 as
     means over labels, the expected calibration error (Guo et al. 2017), and, of two labels, the area
-    under the ROC curve. With costs, per example too: what the decision cost, and whether a
-    person was to be asked.
+    under the ROC curve.
 
     Args:
         probabilities: (examples, labels), rows sum to 1.
         truth: index of the true label, (examples,).
-        costs: of mistakes, over the same labels; None where the surface does not say.
     """
     rows = np.arange(len(truth))
     best = probabilities.argmax(1)
@@ -53,22 +47,10 @@ def score_labels(
             "accuracy": correct.astype(float),
             "log_score": np.log(of_truth).astype(float),
             "recall": correct * label_weights(truth),
-            **_costs(probabilities, truth, costs),
         },
         whole=whole,
         curves={"calibration": bins},
     )
-
-
-def _costs(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], costs: CostTable | None
-) -> dict[str, NDArray[np.float64]]:
-    """Return per example what its decision cost and whether a person is asked; lower is better."""
-    if costs is None:
-        return {}
-    choices, _ = costs.choose(probabilities)
-    decided = {"decision_cost": costs.realised(choices, truth)}
-    return decided if costs.abstain is None else decided | {"abstained": (choices < 0).astype(float)}
 
 
 def _precision_and_f1(

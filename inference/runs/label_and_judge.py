@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.evaluation.gate import Rival, judge
+from inference.runs.label_calibration import CalibratedRecipe
 from inference.runs.label_checks import check_labels_preserved
 from inference.runs.label_leaks import check_label_leaks
 from inference.runs.label_run import JudgedLabels, LabelRun
@@ -54,8 +55,9 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
     prior = _score_prior(run)
     checks = check_label_leaks(run, prior)
     rival = _judge_champion(run, progress) or Rival("the labels' shares", prior, beaten="log_score")
-    seeds, draft = _judge_seeds(run, progress)
-    draft, exported = _fit_on_all(run, progress) if run.algorithm.refits else (draft, seeds[-1])
+    recipe = CalibratedRecipe.of(run, plan.recipe)
+    seeds, draft = _judge_seeds(run, recipe, progress)
+    draft, exported = _fit_on_all(run, recipe, progress) if run.algorithm.refits else (draft, seeds[-1])
     draft = replace(draft, about={**draft.about, **plan.about})
     digest = save_artifact(plan.place.artifacts, draft)
     serving = _measure_serving(run, digest)
@@ -93,25 +95,30 @@ def _judge_champion(run: LabelRun, progress: RunProgress) -> Rival | None:
     if champion is None:
         return None
     part = progress.part(0, _parts(run), f"the champion ({champion.label})")
-    return Rival(champion.label, run.judge(run.fit(champion, run.earlier, 0, part)).scores)
+    draft = CalibratedRecipe.of(run, champion).fit(0, part)
+    return Rival(champion.label, run.judge(draft).scores)
 
 
-def _judge_seeds(run: LabelRun, progress: RunProgress) -> tuple[list[JudgedLabels], ArtifactDraft]:
+def _judge_seeds(
+    run: LabelRun, recipe: CalibratedRecipe, progress: RunProgress
+) -> tuple[list[JudgedLabels], ArtifactDraft]:
     """Fit the challenger on the earlier examples, once per seed; return the last draft too."""
     first = int(run.plan.champion is not None)
     seeds = []
     for seed in range(run.algorithm.seeds):
         part = progress.part(first + seed, _parts(run), f"seed {seed}")
         start = time.perf_counter()
-        draft = run.fit(run.plan.recipe, run.earlier, seed, part)
+        draft = recipe.fit(seed, part)
         seeds.append(run.judge(draft, fit_seconds=time.perf_counter() - start))
     return seeds, draft
 
 
-def _fit_on_all(run: LabelRun, progress: RunProgress) -> tuple[ArtifactDraft, JudgedLabels]:
+def _fit_on_all(
+    run: LabelRun, recipe: CalibratedRecipe, progress: RunProgress
+) -> tuple[ArtifactDraft, JudgedLabels]:
     """Fit what is exported: on every example, the held-out ones too."""
     last = progress.part(_parts(run) - 1, _parts(run), "on all")
-    draft = run.fit(run.plan.recipe, run.whole, run.plan.seed, last)
+    draft = recipe.fit_on_all(run.plan.seed, last)
     return draft, run.judge(draft)
 
 

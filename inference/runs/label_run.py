@@ -11,9 +11,10 @@ import numpy as np
 
 from inference.algorithms import classifiers
 from inference.evaluation.labelling import score_labels
+from inference.runs.label_calibration import undo_temperature
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
-from inference.serving.label_costs import table_of
+from inference.serving.label_costs import ABSTAINED, table_of
 from inference.serving.model_worker import open_worker_model
 from inference.training.data import LabelledData
 from inference.training.label_names import MAX_LABELS
@@ -39,10 +40,12 @@ class JudgedLabels:
     Attributes:
         scores: against the true labels.
         fit_seconds: how long the fit took; 0 when it was not timed.
+        uncalibrated: scores without its temperature; None where it has none.
     """
 
     scores: Scores
     fit_seconds: float = 0.0
+    uncalibrated: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,11 @@ class LabelRun:
         """Fit the run's recipe on the examples that are learnt from."""
         return self.fit(self.plan.recipe, self.earlier, self.plan.seed, progress)
 
-    def fit_aside(self, data: LabelledData) -> ArtifactDraft:
-        """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
+    def fit_aside(self, data: LabelledData, recipe: Recipe | None = None) -> ArtifactDraft:
+        """Fit the run's recipe, or another: no progress is shown, and nothing is resumed."""
         aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
-        return replace(self, plan=aside).fit(self.plan.recipe, data, self.plan.seed, RunProgress())
+        fitted = recipe or self.plan.recipe
+        return replace(self, plan=aside).fit(fitted, data, self.plan.seed, RunProgress())
 
     def judge(self, draft: ArtifactDraft, *, fit_seconds: float = 0.0) -> JudgedLabels:
         """Score what was fitted on the held-out examples, through the artifact that would serve.
@@ -105,15 +109,38 @@ class LabelRun:
         Raises:
             RunError: its probabilities are none.
         """
+        probabilities = self.predict(draft, self.held_out)
+        calibration = draft.about.get("calibration")
+        before = None
+        if calibration is not None:
+            raw = undo_temperature(probabilities, calibration["temperature"])
+            before = score_labels(raw, self.held_out.truth)
+        return JudgedLabels(self.score(probabilities), fit_seconds, before)
+
+    def predict(self, draft: ArtifactDraft, data: LabelledData) -> Floats:
+        """Return probabilities of some examples, through the artifact that would serve.
+
+        Raises:
+            RunError: they are none.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             classifier = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
-            answers = classifier.probabilities(self.held_out.texts, self.held_out.features)
-        probabilities = check_probabilities(answers)
-        return JudgedLabels(self.score(probabilities), fit_seconds)
+            return check_probabilities(classifier.probabilities(data.texts, data.features))
 
     def score(self, probabilities: Floats) -> Scores:
-        """Score probabilities of the held-out examples, (examples, labels), by the surface's costs."""
-        return score_labels(probabilities, self.held_out.truth, self.cost_table)
+        """Score probabilities of the held-out examples, (examples, labels).
+
+        Where the surface states costs, per example too: what the decision cost and, where it may be
+        left to a person, whether it was; of both, lower is better.
+        """
+        scores, costs = score_labels(probabilities, self.held_out.truth), self.cost_table
+        if costs is None:
+            return scores
+        choices, _ = costs.choose(probabilities)
+        decided = {"decision_cost": costs.realised(choices, self.held_out.truth)}
+        if costs.abstain is not None:
+            decided["abstained"] = (choices == ABSTAINED).astype(float)
+        return replace(scores, per_unit={**scores.per_unit, **decided})
 
     @property
     def cost_table(self) -> CostTable | None:

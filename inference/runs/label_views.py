@@ -26,6 +26,7 @@ def label_views(
         "window": _window(run),
         "slices": _slices(run, judged),
         "calibration": judged.scores.curves["calibration"],
+        "temperature": _temperature(judged, draft),
         "learning": _learning(run, judged),
         "prior": {"accuracy": prior.mean("accuracy")},
         "notes": _notes(run, judged, draft),
@@ -41,6 +42,19 @@ def _window(run: LabelRun) -> dict[str, Any]:
         "learnt": len(run.earlier.texts),
         "judged": len(run.held_out.texts),
         "by_visitors": sum(1 for unit in run.examples.unit_ids if unit),
+    }
+
+
+def _temperature(judged: JudgedLabels, draft: ArtifactDraft) -> dict[str, Any]:
+    """Return how the probabilities were calibrated, with the error before and after; else nothing."""
+    if judged.uncalibrated is None:
+        return {}
+    before, after = judged.uncalibrated, judged.scores
+    return {
+        **draft.about["calibration"],
+        "error_before": before.whole["calibration_error"],
+        "error_after": after.whole["calibration_error"],
+        "bins_before": before.curves["calibration"],
     }
 
 

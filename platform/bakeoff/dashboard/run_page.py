@@ -74,7 +74,9 @@ def page_of(run: TrainingRun) -> RunPage:
         window=window,
         curve=draw_curve(run.curve),
         learning=draw_learning(about.get("learning", [])),
-        calibration=draw_calibration(about.get("calibration", [])),
+        calibration=draw_calibration(
+            about.get("calibration", []), about.get("temperature", {}).get("bins_before", [])
+        ),
     )
 
 
@@ -153,25 +155,38 @@ def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
     )  # fmt: skip
 
 
-def draw_calibration(bins: Sequence[Sequence[float]]) -> SafeString | str:
-    """Return share right over stated confidence as SVG, each tenth a dot as large as it is frequent."""
+def draw_calibration(
+    bins: Sequence[Sequence[float]], before: Sequence[Sequence[float]] = ()
+) -> SafeString | str:
+    """Return share right over stated confidence as SVG, each tenth a dot as large as it is frequent.
+
+    Args:
+        bins: mean confidence, share right and count of each tenth.
+        before: the same without calibration, drawn as rings.
+    """
     if not bins:
         return ""
     size, left = 260, 40
     total = sum(count for _, _, count in bins) or 1
+    styles = ((bins, ("0.6", "none")), (before, ("0", "currentColor")))
+    dots = [
+        (*style, predicted, right, count) for part, style in styles for predicted, right, count in part
+    ]
 
     def at(share: float) -> float:
         return 10 + (size - 20) * share
 
-    dots = format_html_join(
+    circles = format_html_join(
         "",
-        '<circle cx="{}" cy="{}" r="{}" fill="currentColor" fill-opacity="0.6">'
+        '<circle cx="{}" cy="{}" r="{}" fill="currentColor" fill-opacity="{}" stroke="{}">'
         "<title>{}</title></circle>",
         (
             (
                 f"{left + at(predicted):.1f}",
                 f"{at(1 - right):.1f}",
                 f"{2 + 10 * (count / total) ** 0.5:.1f}",
+                opacity,
+                stroke,
                 _("confidence %(confidence)s, correct %(correct)s, %(count)s examples")
                 % {
                     "confidence": f"{predicted:.0%}",
@@ -179,7 +194,7 @@ def draw_calibration(bins: Sequence[Sequence[float]]) -> SafeString | str:
                     "count": int(count),
                 },
             )
-            for predicted, right, count in bins
+            for opacity, stroke, predicted, right, count in dots
         ),
     )
     return format_html(
@@ -188,6 +203,6 @@ def draw_calibration(bins: Sequence[Sequence[float]]) -> SafeString | str:
         'stroke="currentColor" stroke-opacity="0.3"/>{}<text x="{}" y="{}" text-anchor="end">0</text>'
         '<text x="{}" y="{}" text-anchor="end">1</text></svg>',
         left + size, size + 10, left + size,
-        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0), dots,
+        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0), circles,
         left - 4, at(1) + 4, left - 4, at(0) + 4,
     )  # fmt: skip

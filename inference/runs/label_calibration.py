@@ -1,0 +1,152 @@
+"""Probabilities that are true: one temperature for all logits, fitted on rows of no other use.
+
+A regression with little regularisation is too sure of itself, one with much too unsure. Dividing its
+logits by a temperature T leaves the order of labels as it is and makes the confidences honest (Guo et
+al. 2017, On calibration of modern neural networks). T minimises the log loss of a validation part: each
+label's last fifth of the rows that are learnt from. The held-out rows, which judge, are never read.
+What is cheap to fit is fitted twice: without the validation part for T, then on all with that T. What
+is dear never learns from the validation part.
+
+A linear head is divided by T itself, so that serving does not know of it. Custom models state their
+own probabilities, and stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.algorithms import classifiers
+from inference.evaluation.labelling import MIN_PROBABILITY
+from inference.serving.models import ENDPOINT, PYTHON
+from inference.serving.text_classifiers import softmax
+from inference.training.snapshot import Examples
+from inference.training.split import split_examples
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.runs.label_run import LabelRun
+    from inference.runs.outcome import Recipe, RunProgress
+    from inference.serving.artifact import ArtifactDraft, Floats
+    from inference.training.data import LabelledData
+
+MIN_ROWS = 50  # of fewer, T's standard error is as large as what it mends
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0  # at either end the probabilities say nothing any more
+HEAD = frozenset(("weights", "offset"))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted temperature.
+
+    Attributes:
+        temperature: what logits are divided by; above 1 for a model that was too sure.
+        rows: of the validation part.
+    """
+
+    temperature: float
+    rows: int
+
+    def apply(self, draft: ArtifactDraft) -> ArtifactDraft:
+        """Return a model whose probabilities are calibrated."""
+        scaled = {
+            name: (array / self.temperature).astype(array.dtype) if name in HEAD else array
+            for name, array in draft.arrays.items()
+        }
+        return replace(draft, arrays=scaled, about={**draft.about, "calibration": self.as_json()})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the manifest says."""
+        return {"method": "temperature", "temperature": self.temperature, "rows": self.rows}
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedRecipe:
+    """A recipe with how it is calibrated, the same for every fit of a run.
+
+    Attributes:
+        run: on whose data.
+        recipe: what is fitted.
+        learnt: rows of the fits that are judged: all earlier ones, or all but the validation part.
+        validation: what temperatures are fitted on; None where that is not done.
+        calibration: of what is fitted twice; None where each fit has its own, or none has any.
+    """
+
+    run: LabelRun
+    recipe: Recipe
+    learnt: LabelledData
+    validation: LabelledData | None = None
+    calibration: Calibration | None = None
+
+    @classmethod
+    def of(cls, run: LabelRun, recipe: Recipe) -> CalibratedRecipe:
+        """Set the validation part apart, and fit the temperature where a fit is cheap."""
+        learnt, validation = _validation_part(run.earlier)
+        if recipe.algorithm in {ENDPOINT, PYTHON} or len(validation) < MIN_ROWS:
+            return cls(run, recipe, run.earlier)
+        inner, aside = run.earlier.rows(learnt), run.earlier.rows(validation)
+        if not classifiers()[recipe.algorithm].refits:
+            return cls(run, recipe, inner, aside)
+        calibration = _calibrate(run, run.fit_aside(inner, recipe), aside)
+        return cls(run, recipe, run.earlier, calibration=calibration)
+
+    def fit(self, seed: int, progress: RunProgress) -> ArtifactDraft:
+        """Fit what is judged."""
+        draft = self.run.fit(self.recipe, self.learnt, seed, progress)
+        if self.validation is None:
+            return self._apply(draft)
+        calibration = _calibrate(self.run, draft, self.validation)
+        return draft if calibration is None else calibration.apply(draft)
+
+    def fit_on_all(self, seed: int, progress: RunProgress) -> ArtifactDraft:
+        """Fit what is exported, on every row; what is fitted once is not asked."""
+        return self._apply(self.run.fit(self.recipe, self.run.whole, seed, progress))
+
+    def _apply(self, draft: ArtifactDraft) -> ArtifactDraft:
+        return draft if self.calibration is None else self.calibration.apply(draft)
+
+
+def _calibrate(run: LabelRun, draft: ArtifactDraft, validation: LabelledData) -> Calibration | None:
+    if not draft.arrays.keys() >= HEAD:  # a package's classifier, of a form without a linear head
+        return None
+    temperature = fit_temperature(run.predict(draft, validation), validation.truth)
+    return Calibration(temperature, len(validation.texts))
+
+
+def _validation_part(data: LabelledData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows to learn from, and rows to fit a temperature on: each label's last fifth."""
+    labels = [data.labels[index] for index in data.truth]
+    return split_examples(Examples((), data.texts, data.features, labels, ()))
+
+
+def fit_temperature(probabilities: Floats, truth: NDArray[np.int64]) -> float:
+    """Return the temperature of least log loss.
+
+    Args:
+        probabilities: of a model that has not learnt from these rows, (rows, labels).
+        truth: index of the true label, (rows,).
+    """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415  web processes import runs' types
+
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
+
+    def log_loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        highest = scaled.max(1)
+        totals = np.log(np.exp(scaled - highest[:, None]).sum(1)) + highest
+        loss = (totals - scaled[np.arange(len(truth)), truth]).mean()
+        # As if log T were standard normal before the rows were seen: where all of a few rows are
+        # right, the loss alone would ask for certainty.
+        return float(loss + log_temperature**2 / (2 * len(truth)))
+
+    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
+    return float(np.exp(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))
+
+
+def undo_temperature(probabilities: Floats, temperature: float) -> Floats:
+    """Return the probabilities that the model had before its calibration."""
+    logits = temperature * np.log(np.maximum(probabilities, MIN_PROBABILITY**2))
+    return softmax(logits.astype(np.float32))
