@@ -15,7 +15,7 @@ from experiments.actions.save_rules import CannotSaveRulesError, check_rules, ke
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
-from inference.actions.check_labelling import check_labelling
+from inference.actions.check_labelling import SliceError, check_labelling
 from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
 from inference.models import Surface
@@ -34,9 +34,9 @@ EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
-    "costs", "abstain_cost",
+    "costs", "abstain_cost", "slices", "max_gap",
 )  # fmt: skip
-TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels")
+TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices")
 
 
 class CannotChangeSurfaceError(RefusedError):
@@ -240,6 +240,8 @@ def _check_texts(surface: Surface) -> None:
         surface.labels = check_labels(surface.labels)
         check_rules(surface, surface.rules)
         check_labelling(surface)
+    except SliceError as error:
+        raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_slice") from error
     except CostError as error:
         raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_cost") from error
     except CannotSaveRulesError as error:

@@ -107,6 +107,8 @@ NAMES = {
     "calibration_error": gettext_noop("Calibration error"),
     "decision_cost": gettext_noop("Mean cost of a decision (lower is better)"),
     "abstained": gettext_noop("Share left to a person"),
+    "false_positive_rate": gettext_noop("False positive rate"),
+    "false_negative_rate": gettext_noop("False negative rate"),
     "latency_p95_ms": gettext_noop("Latency, 95th percentile (ms)"),
     "bytes": gettext_noop("Size (bytes)"),
     "units": gettext_noop("Users"),

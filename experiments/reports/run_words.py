@@ -106,6 +106,25 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "no label is found much less often than by the champion",
         gettext_noop("No label is recognised much less often than by the champion"),
     ),
+    (
+        "no gap between groups is larger than the surface allows",
+        gettext_noop("No gap between groups is larger than the surface allows"),
+    ),
+    (
+        "the widest is {gap}, at most {maximum}",
+        gettext_noop("the widest is %(gap)s, at most %(maximum)s"),
+    ),
+    (
+        "no two groups of at least {count} examples",
+        gettext_noop("no two groups of at least %(count)s examples"),
+    ),
+    (
+        "gap of {metric} by '{attribute}' == {gap} ({groups}), must be at most {maximum}",
+        gettext_noop(
+            "The gap of %(metric)s by '%(attribute)s' is %(gap)s (%(groups)s), must be at most "
+            "%(maximum)s"
+        ),
+    ),
     ("nothing serves", gettext_noop("no champion to compare with")),
     ("not judged: {why}", gettext_noop("not evaluated: %(why)s")),
     ("{count} units", gettext_noop("%(count)s users")),

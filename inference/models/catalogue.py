@@ -223,6 +223,18 @@ class Surface(models.Model):
         help_text="What asking a person costs. Where the best label's expected cost is higher, no "
         "label is decided on.",
     )
+    slices: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="Features by whose values groups are compared, on a surface that labels text.",
+    )
+    max_gap = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Between two groups' accuracy, or rate of false positives or negatives: a version "
+        "with a wider gap is refused.",
+    )
     start_experiments = models.BooleanField(
         default=True, help_text="Whether a version that passed the gate starts its experiment."
     )

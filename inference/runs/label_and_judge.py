@@ -16,6 +16,7 @@ import numpy as np
 from inference.evaluation.gate import Rival, judge
 from inference.runs.label_calibration import CalibratedRecipe
 from inference.runs.label_checks import check_labels_preserved
+from inference.runs.label_groups import check_gaps
 from inference.runs.label_leaks import check_label_leaks
 from inference.runs.label_run import JudgedLabels, LabelRun
 from inference.runs.label_views import label_views
@@ -131,6 +132,8 @@ def _findings(
         check_export(run.plan.rule, [seed.scores for seed in seeds], exported.scores),
         check_served_labels(run.plan, run.held_out, correct, exported.scores.per_unit["accuracy"]),
     ]
+    gaps = check_gaps(seeds[0].groups, run.plan.labelling.max_gap)
+    findings += [gaps] if gaps is not None else []
     if run.plan.champion is not None:  # the prior has no labels to give up
         findings.append(check_labels_preserved(rival, seeds[0].scores, run.held_out))
     return findings

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inference.algorithms import classifiers
 from inference.evaluation.labelling import score_labels
 from inference.runs.label_calibration import undo_temperature
+from inference.runs.label_groups import group_views
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
 from inference.serving.label_costs import ABSTAINED, table_of
@@ -21,7 +22,7 @@ from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,11 +42,13 @@ class JudgedLabels:
         scores: against the true labels.
         fit_seconds: how long the fit took; 0 when it was not timed.
         uncalibrated: scores without its temperature; None where it has none.
+        groups: how it does for groups; see `group_views`.
     """
 
     scores: Scores
     fit_seconds: float = 0.0
     uncalibrated: Scores | None = None
+    groups: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ class LabelRun:
         if calibration is not None:
             raw = undo_temperature(probabilities, calibration["temperature"])
             before = score_labels(raw, self.held_out.truth)
-        return JudgedLabels(self.score(probabilities), fit_seconds, before)
+        groups = group_views(self, probabilities)
+        return JudgedLabels(self.score(probabilities), fit_seconds, before, groups)
 
     def predict(self, draft: ArtifactDraft, data: LabelledData) -> Floats:
         """Return probabilities of some examples, through the artifact that would serve.

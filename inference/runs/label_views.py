@@ -26,6 +26,7 @@ def label_views(
         "window": _window(run),
         "slices": _slices(run, judged),
         "calibration": judged.scores.curves["calibration"],
+        "groups": judged.groups,
         "temperature": _temperature(judged, draft),
         "learning": _learning(run, judged),
         "prior": {"accuracy": prior.mean("accuracy")},

@@ -103,9 +103,13 @@ class Labelling:
 
     Attributes:
         costs: of mistakes, and of asking a person.
+        slices: features by which groups are compared.
+        max_gap: between two groups' rates; None for no limit.
     """
 
     costs: LabelCosts = NO_COSTS
+    slices: tuple[str, ...] = ()
+    max_gap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,11 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
         served=_served(champion, classifies=classifies) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
         portfolio=Portfolio.parse(run.params) if run.algorithm == AUTO else None,
-        labelling=Labelling(LabelCosts.parse(run.surface.costs, run.surface.abstain_cost)),
+        labelling=Labelling(
+            LabelCosts.parse(run.surface.costs, run.surface.abstain_cost),
+            tuple(run.surface.slices),
+            run.surface.max_gap,
+        ),
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
     )
 

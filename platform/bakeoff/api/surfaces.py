@@ -72,6 +72,15 @@ class SurfaceFields(RequestSchema):
         None, description="What asking a person costs; null: a label is always decided on."
     )
 
+    slices: list[Id] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Of a surface that labels text: features by whose values groups are compared.",
+    )
+    max_gap: float | None = Field(
+        None, description="Between two groups' rates, in (0, 1]; null: no limit at the gate."
+    )
+
 
 class OrderIn(RequestSchema):
     """An order of items that needs no training."""

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SURFACE_FIELDS: tuple[str, ...] = (
-    "static_list", "labels", "costs", "abstain_cost", "liked_events", "exploration", "retrain_algorithm",
+    "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events", "exploration", "retrain_algorithm",
     "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
 )  # fmt: skip
-JSON_LISTS = ("static_list", "labels", "liked_events")
+JSON_LISTS = ("static_list", "labels", "liked_events", "slices")
 
 
 class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
@@ -49,6 +49,8 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "labels": gettext_lazy("Labels"),
             "costs": gettext_lazy("Costs of mistakes"),
             "abstain_cost": gettext_lazy("Cost of asking a person"),
+            "slices": gettext_lazy("Groups to compare"),
+            "max_gap": gettext_lazy("Largest gap allowed"),
             "liked_events": gettext_lazy("Positive signals"),
             "exploration": gettext_lazy("Exploration"),
             "retrain_algorithm": gettext_lazy("Algorithm on schedule"),
@@ -69,6 +71,13 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "abstain_cost": gettext_lazy(
                 "Classification only. Where the best label is expected to cost more, no label is decided "
                 "on. Empty: a label is always decided on."
+            ),
+            "slices": gettext_lazy(
+                "Classification only: names of features, as a JSON list: age_group, sex."
+            ),
+            "max_gap": gettext_lazy(
+                "Classification only. A version is rejected where accuracy, or the rate of false positives "
+                "or negatives, differs more between two groups. Empty: no limit."
             ),
             "liked_events": gettext_lazy(
                 "Events that show that a user liked an item, as a JSON list: click, rating>=4."

@@ -1,0 +1,128 @@
+"""Groups of people: rates per group, gaps, small groups hidden, and the limit at the gate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.evaluation.gate import GateRule
+from inference.models import Surface
+from inference.runs.label_and_judge import label_and_judge
+from inference.runs.label_groups import MISSING, Decisions, check_gaps, group_views, groups_of
+from inference.runs.label_run import LabelRun
+from inference.runs.outcome import Labelling, Recipe, RunPlan, RunProgress, Workplace
+from inference.serving.label_costs import LabelCosts
+from inference.training.snapshot import Examples
+
+
+def applicants(count=600, seed=0) -> Examples:
+    """Loans whose purpose says little of the young: a model errs on them more often."""
+    rng = np.random.default_rng(seed)
+    texts, features, labels = [], [], []
+    for n in range(count):
+        group = ("young", "old", "rare")[0 if n % 2 else (1 if n % 40 else 2)]
+        label = str(rng.choice(["default", "paid"]))
+        sure = rng.random() < (0.6 if group == "young" else 0.97)
+        shown = label if sure else str(rng.choice(["default", "paid"]))
+        texts.append(f"{'casino' if shown == 'default' else 'house'} loan {n}")
+        features.append({"age_group": group, "score": float(n)})
+        labels.append(label)
+    return Examples([""] * count, texts, features, labels, list(map(float, range(count))))
+
+
+def plan_of(tmp_path, **labelling) -> RunPlan:
+    place = Workplace(tmp_path / "artifacts")
+    recipe = Recipe("tfidf", {})
+    return RunPlan(recipe, None, GateRule.for_labels(), place, labelling=Labelling(**labelling))
+
+
+def test_the_gate_limits_the_gap_and_small_groups_are_not_stored(tmp_path):
+    plan = plan_of(tmp_path, slices=("age_group",), max_gap=0.05)
+    gate = label_and_judge(plan, applicants(), RunProgress()).gate
+    (attribute,) = gate.about["groups"]["attributes"]
+    assert [row["group"] for row in attribute["groups"]] == ["old", "young"]
+    assert attribute["hidden"] == 1
+    assert "rare" not in str(gate.about["groups"])
+    assert {gap["metric"] for gap in attribute["gaps"]} == {
+        "accuracy", "false_positive_rate", "false_negative_rate"
+    }  # fmt: skip
+    (reason,) = [one for one in gate.reasons if one.startswith("gap of")]
+    assert "by 'age_group' == 0." in reason
+    assert reason.endswith("must be at most 0.05")
+    assert not gate.passed
+    wide = label_and_judge(
+        plan_of(tmp_path, slices=("age_group",), max_gap=1.0), applicants(), RunProgress()
+    )
+    assert wide.gate.passed, wide.gate.reasons
+
+
+def test_rates_are_those_of_the_decisions(tmp_path):
+    plan = plan_of(tmp_path, slices=("score",), costs=LabelCosts.parse({"b": {"a": 9}}, 0.4))
+    rows = 200
+    labels = ["a" if n % 2 else "b" for n in range(rows)]
+    examples = Examples([""] * rows, [f"t{n}" for n in range(rows)], [{"score": float(n)} for n in range(rows)], labels, list(map(float, range(rows))))  # fmt: skip
+    run = LabelRun.of(plan, examples)
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet([1, 1], len(run.held_out.truth)).astype(np.float32)
+    decisions = Decisions.of(run, probabilities)
+    shown = decisions.rates(np.ones(len(decisions.truth), bool))
+    p, truth = probabilities[:, 1].astype(float), run.held_out.truth
+    answer = np.where(9 * p < 1 - p, 0, 1)  # "a" costs 9 p, "b" costs 1 - p
+    asked = np.minimum(9 * p, 1 - p) > 0.4
+    cost = np.where(asked, 0.4, np.where(answer == truth, 0, np.where(truth == 1, 9, 1)))
+    assert shown["abstained"] == asked.mean()
+    assert shown["decision_cost"] == pytest.approx(cost.mean())
+    negatives = ~asked & (truth == 0)
+    assert shown["false_positive_rate"]["rate"] == pytest.approx((answer[negatives] == 1).mean())
+    assert shown["accuracy"]["n"] == (~asked).sum()
+    low, high = shown["accuracy"]["interval"]
+    assert low < shown["accuracy"]["rate"] < high
+    views = group_views(run, probabilities)
+    assert views["positive"] == "b"
+    assert check_gaps(views, None) is None
+
+
+def test_many_numbers_are_cut_into_quarters():
+    groups = groups_of([float(n) for n in range(101)])
+    assert len(set(groups)) == 4
+    assert (groups[0], groups[100]) == ("0 to 25", "75 to 100")
+    assert groups[25] == "25 to 50"
+    assert groups_of([1, 2, 1, None, ""]) == ["1", "2", "1", MISSING, MISSING]
+    assert groups_of([True, False, "x"]) == ["True", "False", "x"]
+    assert groups_of([*map(float, range(40)), None])[-1] == MISSING
+
+
+def test_a_surface_refuses_groups_it_cannot_compare(lane, desk):
+    headers = {"Authorization": f"Bearer {desk.secret}"}
+    for body, field in (
+        ({"slices": ["a", "a"]}, "slices"),
+        ({"max_gap": 0.1}, "max_gap"),
+        ({"slices": ["a"], "max_gap": 0}, "max_gap"),
+        ({"slices": ["a"], "max_gap": 1.5}, "max_gap"),
+    ):
+        refused = lane.client.patch("/v1/surfaces/intents", json=body, headers=headers)
+        assert refused.status_code == 422, refused.text
+        error = refused.json()["error"]
+        assert (error["code"], error["field"]) == ("invalid_slice", field)
+        assert "must be" in error["message"]
+    body = {"slices": ["age_group"], "max_gap": 0.2}
+    assert lane.client.patch("/v1/surfaces/intents", json=body, headers=headers).status_code == 200
+    assert Surface.objects.get(pk=desk.surface.pk).slices == ["age_group"]
+
+
+def test_the_page_of_a_run_shows_groups(desk):
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    from inference.actions.load_examples import load_examples
+    from tests.support.learning import make_examples, train
+
+    Surface.objects.filter(pk=desk.surface.pk).update(slices=["channel"], max_gap=1.0)
+    load_examples(surface_id=desk.surface.pk, examples=make_examples(each=120, features=True))
+    desk.surface.refresh_from_db()
+    run = train(desk.surface, "tfidf")
+    client = Client()
+    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    for part in ("<h2>Groups</h2>", "<h3>channel</h3>", "Left to a person", "largest gap"):
+        assert part in page, part
