@@ -13,7 +13,7 @@ from inference.classifiers.protocol import MAX_STEPS, HeadOptions, about_labels,
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
-from inference.serving.text_classifiers import TERMS, terms_of
+from inference.serving.text_classifiers import CHARACTERS, TERMS, terms_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -78,7 +78,10 @@ class Tfidf:
         return ArtifactDraft(
             form=TERMS,
             arrays={"weights": head.weights, "offset": head.offset, "rarity": rarity},
-            about=about_labels(self.name, asdict(params), data, table, options.seed, head),
+            about={
+                **about_labels(self.name, asdict(params), data, table, options.seed, head),
+                "terms": CHARACTERS,
+            },
             files={"terms.json": json.dumps(terms).encode()},
         )
 

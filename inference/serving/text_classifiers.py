@@ -2,7 +2,8 @@
 
 Both forms end in a linear head and a softmax, over
 
-    terms     words and pairs of words, weighted by TF-IDF: numpy alone, served by the web process
+    terms     words and pairs of words, in Han and kana characters, weighted by TF-IDF: numpy alone,
+              served by the web process
     encoder   a transformer's vector by ONNX Runtime: served by the classify worker
 
 beside the vector of the features. Texts are labelled as they come, never sent anywhere else.
@@ -27,12 +28,41 @@ if TYPE_CHECKING:
 
 TERMS, ENCODER = "terms", "encoder"
 _WORD = re.compile(r"\w\w+")
+# Han and kana stand without blanks between words. Korean has blanks, so its words are words.
+_CJK = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_RUN = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
+_IS_CJK = re.compile(rf"[{_CJK}]")
+MAX_CHARACTERS = (
+    3  # of a term in Han or kana: words are of one or two, and their pairs of three or four
+)
+WORDS, CHARACTERS = "words", "characters"  # how terms are read; artifacts from before say nothing
 
 
-def terms_of(text: str) -> list[str]:
-    """Return the words of a text, in lower case, and its pairs of neighbours."""
-    words = _WORD.findall(text.lower())
-    return words + [f"{a} {b}" for a, b in pairwise(words)]
+def terms_of(text: str, reading: str = CHARACTERS) -> list[str]:
+    """Return the words of a text, in lower case, and its pairs of neighbours.
+
+    Args:
+        text: to be read.
+        reading: `characters` to read Han and kana as each sequence of one to three characters; `words`
+            to take what stands between blanks for a word there too.
+    """
+    if reading == WORDS:
+        words = _WORD.findall(text.lower())
+        return words + [f"{a} {b}" for a, b in pairwise(words)]
+    terms: list[str] = []
+    before = ""  # the word before, where nothing but blanks and signs stands between
+    for run in _RUN.findall(text.lower()):
+        if _IS_CJK.match(run):
+            before = ""
+            terms += [
+                run[start : start + length]
+                for length in range(1, MAX_CHARACTERS + 1)
+                for start in range(len(run) - length + 1)
+            ]
+        elif len(run) > 1:
+            terms += [run, f"{before} {run}"] if before else [run]
+            before = run
+    return terms
 
 
 def softmax(logits: Floats) -> Floats:
@@ -61,7 +91,9 @@ class TextClassifier:
         self.features = FeatureTable.from_json(self.about["features"])
         self._weights: Floats = load_array(folder, "weights")
         self._offset: Floats = np.array(load_array(folder, "offset"))
-        self._read = _Terms(folder) if form == TERMS else _Encoder(folder)
+        self._read = (
+            _Terms(folder, self.about.get("terms", WORDS)) if form == TERMS else _Encoder(folder)
+        )
 
     def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Floats:
         """Return probabilities, float32 (texts, labels)."""
@@ -74,7 +106,8 @@ class TextClassifier:
 class _Terms:
     """TF-IDF with a logarithmic count, of length 1, as the fit saw it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reading: str) -> None:
+        self._reading = reading
         terms: list[str] = json.loads((folder / "terms.json").read_bytes())
         self._index = {term: i for i, term in enumerate(terms)}
         self._rarity: Floats = np.array(load_array(folder, "rarity"))
@@ -85,7 +118,8 @@ class _Terms:
 
     def _row(self, text: str, weights: Floats) -> Floats:
         known, counts = np.unique(
-            [self._index[term] for term in terms_of(text) if term in self._index], return_counts=True
+            [self._index[term] for term in terms_of(text, self._reading) if term in self._index],
+            return_counts=True,
         )
         if not len(known):
             return np.zeros(weights.shape[1], dtype=np.float32)
