@@ -32,14 +32,15 @@ MIN_WIDTH, MAX_WIDTH = 10, 60  # of a column, in characters
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _text(value: Any) -> Any:
+def plain_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value
 
 
 def _rows(report: ExperimentReport) -> list[list[Any]]:
-    return [[_text(_value(row, column)) for column in COLUMNS] for row in report.metrics]
+    return [[plain_cell(_value(row, column)) for column in COLUMNS] for row in report.metrics]
 
 
 def _value(row: ComparisonRow, column: str) -> Any:
@@ -129,4 +130,4 @@ def _plain(value: Any) -> Any:
     """Return what a cell can hold: times without a zone, and no formula of a person's making."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
-    return _text(value)
+    return plain_cell(value)

@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.encoders.text_length import notes_on_length
 from inference.runs.label_checks import notes_on_recall
+from inference.runs.label_noise import noise_view
 from inference.runs.outcome import CHEAP_SECONDS, LEARNING_SHARES
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def label_views(
         "window": _window(run),
         "slices": _slices(run, judged),
         "calibration": judged.scores.curves["calibration"],
+        "label_noise": noise_view(run, judged),
         "groups": judged.groups,
         "temperature": _temperature(judged, draft),
         "learning": _learning(run, judged),

@@ -74,7 +74,7 @@ ALLOWED = frozenset(
 # Addresses that change something and answer with a redirect, or give a file.
 NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
-    "share", "revoke-share", "download", "impact-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
+    "share", "revoke-share", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
     "alerts-resend", "alerts-resend-all", "alerts-delete", "cancel-run", "sign-out", "sdk", "set_language",
 }  # fmt: skip

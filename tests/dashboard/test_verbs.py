@@ -370,7 +370,7 @@ VERBS = {
 }
 READ_ONLY = {
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "impact", "impact-download", "surface",
-    "models", "version", "units", "events", "alerts", "team", "shared", "run", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
+    "models", "version", "units", "events", "alerts", "team", "shared", "run", "label-noise-download", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -13,13 +14,14 @@ from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_page import page_of as run_page
 from experiments.actions.retrain_surface import retrain_surface
+from experiments.reports.label_noise import csv_of_noise, label_noise_of
 from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.models import Surface, TrainingRun
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
 
 
 @require_POST
@@ -42,7 +44,7 @@ def train(request: HttpRequest, slug: str, key: str) -> HttpResponse:
 
 def _run_for(request: HttpRequest, run_id: int, needed: str = "viewer") -> TrainingRun:
     run = get_object_or_404(
-        TrainingRun.objects.select_related("surface__project", "version"),
+        TrainingRun.objects.select_related("surface__project", "version", "snapshot"),
         pk=run_id,
         surface__project__in=projects_of(request.user),
     )
@@ -63,7 +65,19 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     }
     if request.headers.get("HX-Request"):  # a page that is open asks for its progress alone
         return render(request, "dashboard/run_progress.html", context)
-    return render(request, "dashboard/run.html", context)
+    return render(request, "dashboard/run.html", {**context, "noise": label_noise_of(run)})
+
+
+@require_safe
+@login_required
+def download_label_noise(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Return the examples that seem mislabelled as CSV."""
+    noise = label_noise_of(_run_for(request, run_id))
+    if noise is None:
+        raise Http404
+    answer = HttpResponse(csv_of_noise(noise), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="label-noise-{run_id}.csv"'
+    return answer
 
 
 @require_POST

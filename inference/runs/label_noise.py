@@ -1,0 +1,104 @@
+"""Examples whose stated label is improbable: out-of-fold confident learning.
+
+Every example is judged by a fit that has not learnt from it: five folds, each label spread over all. A
+label's threshold is the mean probability that its own examples have of it; an example is likely of
+another label where that one passes its threshold and is the most probable of those that do (Northcutt,
+Jiang and Chuang 2021, Confident learning). Rows are named by their place in the run's snapshot, not by
+their text: what a person asks to be erased must not live on in a version's gate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.runs.outcome import CHEAP_SECONDS, Recipe
+from inference.serving.models import ENDPOINT, PYTHON
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.runs.label_run import JudgedLabels, LabelRun
+    from inference.serving.artifact import Floats
+
+FOLDS = 5
+MAX_LISTED = 50  # what a person reads at once
+PROBE = Recipe("tfidf", {"max_steps": 50})  # in place of what is dear, or custom
+
+
+def noise_view(run: LabelRun, judged: JudgedLabels) -> dict[str, Any]:
+    """Return the least probable labels, worst first; nothing where fits would take too long."""
+    recipe = run.plan.recipe
+    if (
+        recipe.algorithm in {ENDPOINT, PYTHON}
+        or not run.algorithm.refits
+        or run.algorithm.reads_encoder
+    ):
+        recipe = PROBE
+    elif FOLDS * judged.fit_seconds > CHEAP_SECONDS:
+        return {}
+    fold = folds_of(run.whole.truth, seed=run.plan.seed)
+    probabilities = _out_of_fold(run, recipe, fold)
+    rows = find_noise(probabilities, run.whole.truth, fold >= 0)
+    labels = run.whole.labels
+    return {
+        "examined": int((fold >= 0).sum()),
+        "count": len(rows),
+        "algorithm": recipe.algorithm,
+        "rows": [
+            {
+                "row": row,
+                "stated": labels[run.whole.truth[row]],
+                "likely": labels[likely],
+                "probability": round(float(probabilities[row, likely]), 4),
+                "stated_probability": round(float(probabilities[row, run.whole.truth[row]]), 4),
+            }
+            for row, likely in rows[:MAX_LISTED]
+        ],
+    }
+
+
+def folds_of(truth: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
+    """Return each row's fold, each label spread over all; -1 for labels with fewer rows than folds."""
+    rng = np.random.default_rng(seed)
+    fold = np.full(len(truth), -1, dtype=np.int64)
+    for label in np.unique(truth):
+        rows = rng.permutation(np.flatnonzero(truth == label))
+        if len(rows) >= FOLDS:
+            fold[rows] = np.arange(len(rows)) % FOLDS
+    return fold
+
+
+def _out_of_fold(run: LabelRun, recipe: Recipe, fold: NDArray[np.int64]) -> Floats:
+    probabilities = np.zeros((len(fold), len(run.whole.labels)), dtype=np.float32)
+    for n in range(FOLDS):
+        draft = run.fit_aside(run.whole.rows(np.flatnonzero(fold != n)), recipe)
+        rows = np.flatnonzero(fold == n)
+        if len(rows):
+            probabilities[rows] = run.predict(draft, run.whole.rows(rows))
+    return probabilities
+
+
+def find_noise(
+    probabilities: Floats, truth: NDArray[np.int64], judged: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Return the row and the likely label of each example that seems mislabelled, worst first.
+
+    Args:
+        probabilities: of fits that have not learnt from the row, (rows, labels).
+        truth: index of the stated label, (rows,).
+        judged: which rows have probabilities, (rows,).
+    """
+    places = np.arange(len(truth))
+    stated = probabilities[places, truth].astype(np.float64)
+    counts = np.bincount(truth[judged], minlength=probabilities.shape[1])
+    sums = np.bincount(truth[judged], stated[judged], minlength=probabilities.shape[1])
+    # A label without judged rows has no threshold, so nothing is likely of it.
+    threshold = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    confident = np.where(probabilities >= threshold, probabilities, 0.0)
+    likely = confident.argmax(1)
+    noisy = judged & (confident.max(1) > 0) & (likely != truth)
+    margin = probabilities[places, likely] - stated
+    rows = np.flatnonzero(noisy)
+    return [(int(row), int(likely[row])) for row in rows[np.argsort(-margin[rows], kind="stable")]]
