@@ -157,8 +157,8 @@ def _decision_costs(*, trusted: bool) -> str:
 # that it has not learnt.
 ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable')"
 OWN_LISTS = (
-    "('nearline', 'default_list', 'similar_by_group', 'similar_by_labels', 'unknown_item', "
-    "'all_countries', 'words_alone')"
+    "('nearline', 'default_list', 'similar_by_group', 'similar_by_text', 'similar_by_labels', "
+    "'unknown_item', 'all_countries', 'words_alone')"
 )
 
 

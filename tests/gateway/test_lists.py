@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 
-from experiments.actions.load_catalogue import write_items
+from experiments.actions.load_catalogue import patch_item, write_items
 from experiments.actions.mark_units import history_of
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Exposure, Slate
 from experiments.training_data.interactions import answers_of
 from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
+from inference.models import Item
 from inference.serving.artifact import save_artifact
 from inference.serving.keys import recent_key
 from tests.support import builders
@@ -94,6 +95,16 @@ def test_an_item_that_was_not_learnt_goes_by_its_variant_or_its_labels(lane, sho
     for unknown in ("fresh-hat", "nobody-knows"):
         data = similar(lane, shop, unknown, k=3)
         assert (len(data["items"]), data["fallback"]) == (3, "unknown_item")
+
+
+def test_an_item_that_was_placed_goes_by_the_text_that_is_nearest(lane, shop):
+    crown(shop, "item-knn")
+    write_items(project_id=shop.project.pk, items=[ItemDraft("fresh", labels=["shoes"])])
+    Item.objects.filter(item_id="fresh", project=shop.project).update(neighbours=[["i3", 0.9]])
+    patch_item(project_id=shop.project.pk, item_id="fresh", changes={"price": 5.0})
+    lane.refresh()
+    data = similar(lane, shop, "fresh", k=4)
+    assert (set(names(data)), data["fallback"]) == ({"i1", "i5", "i7", "i9"}, "similar_by_text")
 
 
 def test_a_version_that_reads_no_history_says_that_it_answers_by_its_own_order(lane, shop):

@@ -114,12 +114,13 @@ class Recommending:
         # What is like an item goes by that item, and a static list by nothing.
         reads_recent = ranker is not None and not isinstance(request, SimilarRequest)
         history = await read_history(self._reader, request, visitor, version if reads_recent else None)
+        if version is not None and version.ranker is not None and version.ranker.order is not None:
+            if not isinstance(request, SimilarRequest):
+                return await self._in_order(request, visitor, version, history, version.ranker.order)
+        elif ranker is not None:
+            ranker = self._places.ranker_of(ranker, self._catalogues.of(visitor.key.project_id))
         if isinstance(request, SimilarRequest):
             return self._like_an_item(request, visitor, history, ranker)
-        if version is not None and version.ranker is not None and version.ranker.order is not None:
-            return await self._in_order(request, visitor, version, history, version.ranker.order)
-        if ranker is not None:
-            ranker = self._places.ranker_of(ranker, self._catalogues.of(visitor.key.project_id))
         prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))

@@ -1,7 +1,8 @@
 """What a slate of `/v1/similar` goes by: one item as the whole history, or what stands in for it.
 
 A recommender that reads histories answers for any item that it has learnt. One that it has not learnt
-is answered for by another variant of the same product, or else by the labels that items share.
+is answered for by another variant of the same product, by the known item whose text is nearest, or else
+by the labels that items share.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.serving.ordered_items import OrderedItems
+from inference.serving.placed_items import PlacedItems
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from inference.serving.ranker import ItemRanker
 
 SIMILAR_TO = "$similar_to"  # in a slate's context: no product names a value of its own so
-BY_GROUP, BY_LABELS, UNKNOWN = "similar_by_group", "similar_by_labels", "unknown_item"
+BY_GROUP, BY_TEXT, BY_LABELS = "similar_by_group", "similar_by_text", "similar_by_labels"
+UNKNOWN = "unknown_item"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +82,23 @@ def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) 
 
     Args:
         subject: what the items are to be like.
-        ranker: of the version, or None when there is none that works.
+        ranker: of the version, with items that are placed among its own, or None when there is none
+            that works.
         filters: of the project's catalogue.
     """
     recent = (subject.item_id,)
-    if ranker is None or not ranker.reads_history or subject.item_id in ranker.index:
+    version = ranker.base if isinstance(ranker, PlacedItems) else ranker
+    if version is None or not version.reads_history or subject.item_id in version.index:
         return StandIn(ranker, recent)
-    variants = tuple(item_id for item_id in subject.variants if item_id in ranker.index)
+    variants = tuple(item_id for item_id in subject.variants if item_id in version.index)
     if variants:
         return StandIn(ranker, variants, nearline_reason=BY_GROUP)
-    shared = _shared_labels(subject, ranker, filters)
+    if ranker is not None and subject.item_id in ranker.index:  # placed: it reads as its neighbour
+        return StandIn(ranker, recent, nearline_reason=BY_TEXT)
+    shared = _shared_labels(subject, version, filters)
     if shared is None:
         return StandIn(ranker, recent, default_reason=UNKNOWN)
-    return StandIn(OrderedItems.of(ranker, shared), recent, default_reason=BY_LABELS)
+    return StandIn(OrderedItems.of(version, shared), recent, default_reason=BY_LABELS)
 
 
 def _shared_labels(subject: Subject, ranker: ItemRanker, filters: Filters) -> Floats | None:
