@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from experiments.ingest.likes import LikeRuleError, history_name, parse_rules
 from experiments.slate_rules.repeat import DEFAULTS
 from experiments.training_data.interactions import units_of
-from experiments.training_data.unit_actions import repeat_rules_of
+from experiments.training_data.unit_actions import repeat_events
 from inference.actions.place_items import needs_places
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
@@ -50,7 +50,7 @@ def mark_all_units(*, surface: Surface) -> int:
     history = history_of(surface)
     client.sadd(histories_key(surface.project_id), history)  # erasure must find it
     versions = versions_in_use().filter(surface=surface).values_list("pk", flat=True)
-    used = _marks(surface, history, versions)
+    used = _marks(history, versions, repeat_events([surface])[surface.pk])
     if not used <= _marked([surface])[surface]:
         for units in units_of(surface):
             client.sadd(dirty_key(surface.pk), *units)
@@ -95,13 +95,13 @@ def surfaces_to_mark() -> QuerySet[Surface]:
     for surface_id, version_id in versions_in_use().values_list("surface_id", "pk"):
         used.setdefault(surface_id, set()).add(version_id)
     surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
-    marked, names = _marked(surfaces), history_names(surfaces)
+    marked, names, events = _marked(surfaces), history_names(surfaces), repeat_events(surfaces)
     unmarked = [
         surface.pk
         for surface in surfaces
         # One whose rules cannot be read is returned too: it fails alone, and is named.
         if surface not in names
-        or _marks(surface, names[surface], used.get(surface.pk, ())) != marked[surface]
+        or _marks(names[surface], used.get(surface.pk, ()), events[surface.pk]) != marked[surface]
     ]
     return Surface.objects.filter(pk__in=unmarked)
 
@@ -124,12 +124,17 @@ def history_names(surfaces: Iterable[Surface]) -> dict[Surface, str]:
     return names
 
 
-def _marks(surface: Surface, history: str, versions: Iterable[int]) -> set[str]:
+def _marks(history: str, versions: Iterable[int], events: Iterable[str]) -> set[str]:
     """Return for what a surface's units are to be marked: its versions, and what is remembered.
 
     The latter holds without a version too: a static list shows nobody what they hid.
+
+    Args:
+        history: name of what is liked.
+        versions: in use.
+        events: that rules of repetition name.
     """
-    recorded = ",".join(sorted(repeat_rules_of(surface).keys() - DEFAULTS.keys()))
+    recorded = ",".join(sorted(set(events) - DEFAULTS.keys()))
     return {f"actions:{history}:{recorded}", *(f"{version}:{history}" for version in versions)}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
 from experiments.ingest.likes import parse_rules
+from experiments.models import Experiment, RuleVersion
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.repeat import (
     DEFAULT_EVENTS,
@@ -17,7 +18,7 @@ from experiments.slate_rules.repeat import (
     judge_actions,
     value_to_record,
 )
-from experiments.slate_rules.rules import NO_RULES, SlateRules
+from experiments.slate_rules.rules import SlateRules
 from inference.serving.unit_actions import UnitAction
 
 if TYPE_CHECKING:
@@ -43,12 +44,23 @@ _ACTIONS = """
     ORDER BY unit_id, name, item_id, at DESC, id DESC"""
 
 
-def repeat_rules_of(surface: Surface) -> Mapping[str, float]:
-    """Return a surface's rules of repetition; none where its rules cannot be read."""
+def repeat_events(surfaces: Sequence[Surface]) -> dict[int, set[str]]:
+    """Return, by surface, the events that its rules of repetition name, and those of its variants."""
+    events = {surface.pk: _events_in(surface.rules) for surface in surfaces}
+    of_variants = RuleVersion.objects.filter(
+        surface__in=surfaces, variants__experiment__state=Experiment.State.RUNNING
+    )
+    for surface_id, rules in of_variants.values_list("surface_id", "rules"):
+        events[surface_id] |= _events_in(rules)
+    return events
+
+
+def _events_in(rules: Mapping[str, Any]) -> set[str]:
+    """Return the events of stored rules; none where they cannot be read."""
     try:
-        return SlateRules.parse(surface.rules).repeat
+        return set(SlateRules.parse(rules).repeat)
     except RuleError:
-        return NO_RULES.repeat
+        return set()
 
 
 def recorded_events(surface: Surface) -> set[str]:
@@ -58,7 +70,7 @@ def recorded_events(surface: Surface) -> set[str]:
         LikeRuleError: what it likes cannot be read.
     """
     liked = {event_of(rule.name) for rule in parse_rules(surface.liked_events)}
-    return {*DEFAULT_EVENTS, *liked, *repeat_rules_of(surface)}
+    return {*DEFAULT_EVENTS, *liked, *repeat_events([surface])[surface.pk]}
 
 
 def actions_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, list[UnitAction]]:

@@ -6,9 +6,13 @@ import pytest
 from django.db import DatabaseError
 
 from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from experiments.actions.refresh_surface import refresh_surface
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Decision, Experiment, RuleVersion
+from inference.cache import cache_client
 from inference.models import ModelVersion
+from inference.serving.keys import dirty_key, other_actions_key
 from tests.support import builders
 
 PINNED = {"pin": [{"item_id": "i7", "position": 1}]}
@@ -127,3 +131,26 @@ def test_a_version_that_a_variant_serves_stays(call, shop):
     define(call, rules=number)
     with pytest.raises(DatabaseError):
         RuleVersion.objects.filter(surface=shop.surface, number=number).delete()
+
+
+def test_what_a_variants_rule_is_about_is_remembered_while_it_runs(lane, shop, call):
+    mark_all_units(surface=shop.surface)
+    saved = call("POST", "/surfaces/home-feed/rules", {"rules": {"repeat": {"view": "never"}}})
+    assert define(call, rules=saved.json()["number"]).status_code == 201
+    assert call("POST", "/experiments/rules/start").status_code == 200
+    lane.refresh()
+    mark_all_units(surface=shop.surface)
+    assert shop.surface not in surfaces_to_mark()
+    hidden: dict[str, set[bool]] = {}
+    for n in range(20):
+        unit = {"unit_id": f"u{n}"}
+        view = {"name": "view", "item_id": "i0", **unit}
+        assert lane.post("/v1/events", view, shop.public).status_code == 202
+        if n % 2:  # read again from what is stored
+            cache_client().delete(other_actions_key(shop.project.pk, unit["unit_id"]))
+            cache_client().sadd(dirty_key(shop.surface.pk), unit["unit_id"])
+            refresh_surface(surface=shop.surface)
+        answer = lane.post("/v1/recommend", {"surface": "home-feed", **unit}, shop.public).json()
+        shown = {item["item_id"] for item in answer["items"]}
+        hidden.setdefault(answer["variant"], set()).add("i0" not in shown)
+    assert hidden == {"control": {False}, "treatment": {True}}

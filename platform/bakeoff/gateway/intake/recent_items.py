@@ -72,7 +72,7 @@ class RecentItems:
             surfaces = [one for one in config.surfaces.get(owner, {}).values() if one.kind == RECOMMEND]
             if surfaces:
                 _note_likes(pipe, surfaces, theirs)
-                _note_actions(pipe, owner, surfaces, theirs)
+                _note_actions(pipe, owner, surfaces, theirs, others=_named_by_rules(config, surfaces))
         if not len(pipe):
             return
         try:
@@ -103,10 +103,10 @@ def _note_actions(
     project: int,
     surfaces: Sequence[SurfaceConfig],
     actions: Sequence[ItemAction],
+    *,
+    others: frozenset[str],
 ) -> None:
     """Note what rules of repetition are about, for all surfaces: a purchase is one on every page."""
-    others = {rule.name for surface in surfaces for rule in surface.liked}
-    others |= {event for surface in surfaces for event in surface.rules.repeat}
     histories = {surface.history for surface in surfaces}
     by_key: dict[str, list[UnitAction]] = defaultdict(list)
     for action in actions:
@@ -122,3 +122,18 @@ def _note_actions(
             by_key[other_actions_key(project, action.unit)].append(noted)
     for key, theirs in by_key.items():
         add_actions(pipe, key, theirs)
+
+
+def _named_by_rules(config: ServingConfig, surfaces: Sequence[SurfaceConfig]) -> frozenset[str]:
+    """Return what rules may be about beside the defaults: likes, and events that rules name."""
+    rules = [surface.rules for surface in surfaces]
+    if config.variant_rules:
+        variants = (
+            variant.variant_id
+            for surface in surfaces
+            for experiment in surface.experiments
+            for variant in experiment.variants.values()
+        )
+        rules += [config.variant_rules[one] for one in variants if one in config.variant_rules]
+    liked = {rule.name for surface in surfaces for rule in surface.liked}
+    return frozenset(liked.union(*(one.repeat for one in rules)))
