@@ -19,6 +19,7 @@ from experiments.training_data.unit_actions import actions_of, refused_and_bough
 from inference.evaluation.examination import examination_by_position
 from inference.serving.keys import MAX_ACTIONS
 from inference.serving.refresh import History
+from inference.training.catalogue_hash import catalogue_sha256
 from inference.training.snapshot import Answers, Likes
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def likes_of(surface: Surface) -> Likes:
         live=live,
         chance=chance,
         notes=notes,
+        catalogue=catalogue_sha256(surface.project_id),
     )
 
 

@@ -10,12 +10,15 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+CATALOGUE = b"catalogue"  # key of the file's metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Likes:
         live: whether it was recorded here, not loaded from elsewhere; empty for none.
         chance: how likely the item was examined where it stood, in (0, 1]; empty for 1.
         notes: what was set aside, in sentences; not kept in the snapshot.
+        catalogue: hash of what training reads of the items; empty in older snapshots.
     """
 
     unit_ids: Sequence[str]
@@ -37,6 +41,7 @@ class Likes:
     live: Sequence[bool] = ()
     chance: Sequence[float] = ()
     notes: Sequence[str] = ()
+    catalogue: str = ""
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
         """Return the columns of the snapshot and their types."""
@@ -140,6 +145,10 @@ class SnapshotDestroyedError(Exception):
     """The data of a run is not there any more."""
 
 
+class SnapshotChangedError(SnapshotDestroyedError):
+    """The data of a run is not what its name says."""
+
+
 def snapshot_file(folder: Path, digest: str) -> Path:
     """Return where a snapshot is."""
     return folder / f"{digest}.parquet"
@@ -163,21 +172,10 @@ def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
         OSError: the folder cannot be written; nothing of it is left there.
     """
     # Web processes import this module for its dataclasses, and have no use for pyarrow.
-    import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    table = pa.table(
-        {
-            name: pa.array(values, getattr(pa, kind if kind != "bool" else "bool_")())
-            for name, (values, kind) in rows.as_columns().items()
-        }
-    )
-    content = hashlib.sha256()
-    for column in table.columns:
-        for chunk in column.chunks:
-            for buffer in chunk.buffers():
-                content.update(memoryview(buffer) if buffer is not None else b"")
-    digest = content.hexdigest()
+    table = _as_table(rows)
+    digest = _digest_of(table)
     folder.mkdir(parents=True, exist_ok=True)
     target = snapshot_file(folder, digest)
     if not target.exists():
@@ -191,6 +189,34 @@ def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
     return digest
 
 
+def _as_table(rows: Likes | Examples | Answers) -> Any:
+    """Return rows as an Arrow table; the catalogue's hash, where there is one, is in its metadata."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    table = pa.table(
+        {
+            name: pa.array(values, getattr(pa, kind if kind != "bool" else "bool_")())
+            for name, (values, kind) in rows.as_columns().items()
+        }
+    )
+    catalogue = rows.catalogue if isinstance(rows, Likes) else ""
+    return table.replace_schema_metadata({CATALOGUE: catalogue}) if catalogue else table
+
+
+def _digest_of(table: Any) -> str:
+    content = hashlib.sha256()
+    for column in table.columns:
+        for chunk in column.chunks:
+            for buffer in chunk.buffers():
+                content.update(memoryview(buffer) if buffer is not None else b"")
+    content.update(_catalogue_of(table).encode())  # of nothing, as before there was one: the same hash
+    return content.hexdigest()
+
+
+def _catalogue_of(table: Any) -> str:
+    return str((table.schema.metadata or {}).get(CATALOGUE, b"").decode())
+
+
 Kind = TypeVar("Kind", Likes, Examples, Answers)
 
 
@@ -198,7 +224,7 @@ def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:
     """Read rows back.
 
     Raises:
-        SnapshotDestroyedError: the file is gone.
+        SnapshotDestroyedError: the file is gone, or is not what its name says.
     """
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -208,4 +234,11 @@ def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:
             f"snapshot {digest[:12]} is gone: a unit in it was erased, or its file was deleted. "
             "Train on a new one."
         )
-    return kind.from_columns(pq.read_table(file).to_pydict())
+    stored = pq.read_table(file)
+    rows = kind.from_columns(stored.to_pydict())
+    if isinstance(rows, Likes):
+        rows = replace(rows, catalogue=_catalogue_of(stored))
+    # Made anew from the values: how Parquet lays out what it reads is its own affair.
+    if _digest_of(_as_table(rows)) != digest:
+        raise SnapshotChangedError(f"snapshot {digest[:12]} was changed since. Train on a new one.")
+    return rows
