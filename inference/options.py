@@ -21,6 +21,7 @@ class FitOptions:
         params: hyper-parameters that differ from the defaults.
         report: receives the share done and a line about it.
         curve: receives a step and the loss there.
+        steps: receives how many steps there are, before the first.
         checkpoint: folder for resuming, or None.
         device: "auto", "cpu" or "cuda".
         encoder: where the encoder lies, for models that read or train it.
@@ -30,6 +31,7 @@ class FitOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     report: Callable[[float, str], None] = lambda _share, _line: None
     curve: Callable[[int, float], None] = lambda _step, _loss: None
+    steps: Callable[[int], None] = lambda _steps: None
     checkpoint: Path | None = None
     device: str = "auto"
     encoder: str = ""

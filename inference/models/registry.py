@@ -10,6 +10,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from bakeoff.accounts.readable_times import times_are_readable
+from inference.models.run_stage import RunStage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -218,6 +219,12 @@ class TrainingRun(models.Model):
     version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
     progress = models.FloatField(default=0.0)
     message = models.TextField(blank=True)
+    stage: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Where a running run is: phase, step of steps, loss, seconds left.",
+    )
     notes: models.JSONField[list[str]] = models.JSONField(
         default=list,
         db_default=Value([], models.JSONField()),
@@ -256,3 +263,8 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}: {self.algorithm} for {self.surface}"
+
+    @property
+    def current_stage(self) -> RunStage | None:
+        """Where it is; None unless it runs and has reported."""
+        return RunStage.from_json(self.stage) if self.state == self.State.RUNNING else None

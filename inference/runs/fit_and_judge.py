@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Likes
 
 CHOOSING = 0.6  # of a run's progress, where it has a portfolio
+FITTING = 0.85  # of the progress behind that, before what was fitted is judged
 TIMED_UNITS = 200  # requests whose latency is measured: enough for a 95th percentile
 
 
@@ -67,10 +68,13 @@ def fit_and_judge(
         run, candidates = choose_recipe(run, plan.portfolio, progress.span(0.0, CHOOSING))
         plan, progress = run.plan, progress.span(CHOOSING, 1.0)
         tried = {"candidates": candidates}
+    progress.report(0.0, "checking for leaks")
     checks = check_ranking_leaks(run)
-    champion = _judge_champion(run, progress)
-    seeds = _judge_seeds(run, log, progress)
-    draft = _fit_on_all(run, progress)
+    fits = progress.span(0.0, FITTING)
+    champion = _judge_champion(run, fits)
+    seeds = _judge_seeds(run, log, fits)
+    draft = _fit_on_all(run, fits)
+    progress.report(FITTING, "judging")
     digest = save_artifact(plan.place.artifacts, draft)
     serving = _measure_serving(run, digest)
     recipes = judge(
@@ -93,6 +97,7 @@ def fit_and_judge(
     if plan.tested is not None:
         tested = compare_rankings(plan, plan.tested, run, seeds)
         gate = add_refit(gate, recipes, tested, plan.tested, serving)
+    progress.report(1.0, "judged")
     return RunResult(artifact_sha256=digest, gate=gate, recipe=run.plan.recipe)
 
 
@@ -102,7 +107,13 @@ def _judge_champion(run: RankingRun, progress: RunProgress) -> JudgedRankings | 
     if champion is None:
         return None
     progress.report(0.0, f"scoring the champion ({champion.label}) on {len(run.judged)} units")
-    return run.judge(run.fit(champion, run.split.past, run.plan.seed, RunProgress()))
+    part = progress.part(0, _parts(run), f"the champion ({champion.label})")
+    return run.judge(run.fit(champion, run.split.past, run.plan.seed, part))
+
+
+def _parts(run: RankingRun) -> int:
+    """Return how many fits the run shows as its progress: champion, seeds, and the last on all."""
+    return (run.plan.champion is not None) + run.algorithm.seeds + 1
 
 
 def _rival(run: RankingRun, champion: JudgedRankings | None) -> Rival | None:
@@ -113,9 +124,9 @@ def _rival(run: RankingRun, champion: JudgedRankings | None) -> Rival | None:
 
 def _judge_seeds(run: RankingRun, log: Log | None, progress: RunProgress) -> list[JudgedRankings]:
     """Fit the challenger on the earlier likes, once per seed; the first is judged off-policy too."""
-    seeds = []
+    first, seeds = int(run.plan.champion is not None), []
     for seed in range(run.algorithm.seeds):
-        part = progress.part(seed, run.algorithm.seeds + 1, f"seed {seed}")
+        part = progress.part(first + seed, _parts(run), f"seed {seed}")
         fit = run.timed_fit(run.plan.recipe, run.split.past, seed, part)
         seeds.append(run.judge(fit.draft, log=log if seed == 0 else None, fit_seconds=fit.seconds))
     return seeds
@@ -123,8 +134,7 @@ def _judge_seeds(run: RankingRun, log: Log | None, progress: RunProgress) -> lis
 
 def _fit_on_all(run: RankingRun, progress: RunProgress) -> ArtifactDraft:
     """Fit what is exported: on every like, the held-out ones too."""
-    seeds = run.algorithm.seeds
-    last = progress.part(seeds, seeds + 1, "on all")
+    last = progress.part(_parts(run) - 1, _parts(run), "on all")
     draft = run.fit(run.plan.recipe, run.split.whole, run.plan.seed, last)
     return replace(draft, about={**draft.about, **run.plan.about})
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.snapshot import Examples
 
+FITTING = 0.85  # of a run's progress, before what was fitted is judged
 TIMED_TEXTS = 100  # requests whose latency is measured
 
 
@@ -54,11 +55,14 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
     """
     run = LabelRun.of(plan, examples)
     prior = _score_prior(run)
+    progress.report(0.0, "checking for leaks")
     checks = check_label_leaks(run, prior)
-    rival = _judge_champion(run, progress) or Rival("the labels' shares", prior, beaten="log_score")
+    fits = progress.span(0.0, FITTING)
+    rival = _judge_champion(run, fits) or Rival("the labels' shares", prior, beaten="log_score")
     recipe = CalibratedRecipe.of(run, plan.recipe)
-    seeds, draft = _judge_seeds(run, recipe, progress)
-    draft, exported = _fit_on_all(run, recipe, progress) if run.algorithm.refits else (draft, seeds[-1])
+    seeds, draft = _judge_seeds(run, recipe, fits)
+    draft, exported = _fit_on_all(run, recipe, fits) if run.algorithm.refits else (draft, seeds[-1])
+    progress.report(FITTING, "judging")
     draft = replace(draft, about={**draft.about, **plan.about})
     digest = save_artifact(plan.place.artifacts, draft)
     serving = _measure_serving(run, digest)
@@ -74,6 +78,7 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
     if plan.tested is not None:
         tested = compare_labels(plan, plan.tested, run, seeds)
         gate = add_refit(gate, recipes, tested, plan.tested, serving)
+    progress.report(1.0, "judged")
     return RunResult(artifact_sha256=digest, gate=gate)
 
 

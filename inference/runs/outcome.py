@@ -155,6 +155,7 @@ class RunPlan:
             params=recipe.params,
             report=progress.report,
             curve=lambda step, loss: progress.curve("", step, loss),
+            steps=lambda steps: progress.steps("", steps),
             checkpoint=folder and folder / f"{recipe.key}-seed-{seed}-rows-{rows}",
             device=self.place.device,
             encoder=self.place.encoder,
@@ -166,18 +167,21 @@ class RunProgress:
     """Receives how a run goes on.
 
     Attributes:
-        report: the share done and a line about it.
+        report: the share done and a line about it, which begins with its phase and a colon.
         curve: which fit, a step, and the loss there.
+        steps: which fit, and how many steps it takes.
     """
 
     report: Callable[[float, str], None] = lambda _share, _line: None
     curve: Callable[[str, int, float], None] = lambda _fit, _step, _loss: None
+    steps: Callable[[str, int], None] = lambda _fit, _steps: None
 
     def span(self, start: float, end: float) -> RunProgress:
         """Return the progress of a stage that takes this part of the whole."""
         return RunProgress(
             report=lambda share, line: self.report(start + (end - start) * share, line),
             curve=self.curve,
+            steps=self.steps,
         )
 
     def part(self, index: int, parts: int, name: str) -> RunProgress:
@@ -185,6 +189,7 @@ class RunProgress:
         return RunProgress(
             report=lambda share, line: self.report((index + share) / parts, f"{name}: {line}"),
             curve=lambda _fit, step, loss: self.curve(name, step, loss),
+            steps=lambda _fit, steps: self.steps(name, steps),
         )
 
 

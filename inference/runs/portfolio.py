@@ -80,7 +80,7 @@ class _Clock:
                 raise OutOfTimeError
             progress.report(share, line)
 
-        return RunProgress(report=report, curve=progress.curve)
+        return replace(progress, report=report)
 
 
 def choose_recipe(

@@ -175,6 +175,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         model.load_state_dict(checkpoint.part("model"))
         checkpoint.restore(optimiser)
     first = checkpoint.step if checkpoint is not None else 0
+    options.steps(epochs)
     for epoch in range(first, epochs):
         rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         for group in optimiser.param_groups:

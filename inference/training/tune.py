@@ -146,6 +146,7 @@ def tune(
     """
     optimisation = _Optimisation(encoder, head, schedule)
     first = optimisation.resume(options)
+    options.steps(schedule.steps)
     report_every = max(1, schedule.steps // CURVE_POINTS)
     encoder.model.train()
     saved_at, losses = time.monotonic(), []

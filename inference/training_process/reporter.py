@@ -9,9 +9,11 @@ from django.db.models.functions import Now
 from inference.actions.register_version import LostLeaseError
 from inference.cache import cache_client
 from inference.models import TrainingRun
+from inference.models.run_stage import RunStage
 from inference.runs.outcome import RunProgress
 from inference.serving.changes import announce_live
 
+MIN_SHARE = 0.01  # of a run: less says nothing of its pace
 REPORT_SECONDS = 1.0  # steps take milliseconds; nobody watches more often
 
 
@@ -29,10 +31,17 @@ class Reporter:
         # An earlier attempt may have drawn beyond its last checkpoint: those steps are drawn again,
         # and replace their points.
         self._curve = {(fit, step): loss for fit, step, loss in run.curve}
-        self.progress = RunProgress(self._report, self._add)
+        self._steps: dict[str, int] = {}
+        self._step: tuple[str, int, float] | None = None
+        self._pace = Pace()
+        self.progress = RunProgress(self._report, self._add, self._note_steps)
+
+    def _note_steps(self, fit: str, steps: int) -> None:
+        self._steps[fit] = steps
 
     def _add(self, fit: str, step: int, loss: float) -> None:
         self._curve[fit, step] = round(loss, 5)
+        self._step = (fit, step, round(loss, 5))
 
     def _report(self, share: float, line: str) -> None:
         now = time.monotonic()
@@ -47,12 +56,44 @@ class Reporter:
             LostLeaseError: another attempt took over, or somebody cancelled the run.
         """
         # Conditional on the lease: an attempt that was given up must not write over the next one's.
+        stage = self._stage(line, self._pace.seconds_left(share, time.monotonic()))
         held = TrainingRun.objects.filter(pk=self._run_id, lease=self._lease).update(
             progress=min(max(share, 0.0), 1.0),
             message=line,
+            stage=stage.as_json(),
             curve=[[*key, loss] for key, loss in self._curve.items()],
             heartbeat_at=Now(),
         )
         announce_live(cache_client(), self._project_id, "runs")
         if not held:
             raise LostLeaseError(f"run {self._run_id} was taken over or cancelled.")
+
+    def _stage(self, line: str, seconds_left: float | None) -> RunStage:
+        """Return where the run is; a fit's steps are its phase's while the line is about that."""
+        phase, _, rest = line.partition(": ")
+        if not rest or self._step is None or self._step[0] != phase:
+            return RunStage(phase, seconds_left=seconds_left)
+        fit, step, loss = self._step
+        return RunStage(phase, step, self._steps.get(fit), loss, seconds_left)
+
+
+class Pace:
+    """How fast this attempt goes on: what an earlier one has done took no time of this one."""
+
+    def __init__(self) -> None:
+        """Wait for the first report."""
+        self._first: tuple[float, float] | None = None
+
+    def seconds_left(self, share: float, now: float) -> float | None:
+        """Return how long the rest takes at the pace so far; None until a hundredth is done.
+
+        Args:
+            share: done of the run.
+            now: seconds of a clock that does not go back.
+        """
+        if self._first is None:
+            self._first = (share, now)
+        before, start = self._first
+        if share - before < MIN_SHARE:
+            return None
+        return round((1 - share) * (now - start) / (share - before), 1)

@@ -20,7 +20,7 @@ from experiments.actions.retrain_surface import retrain_surface
 from experiments.tasks import retrain_scheduled_surface
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.register_version import LostLeaseError, register_version
-from inference.models import Surface, TrainingRun
+from inference.models import Item, Surface, TrainingRun
 from inference.serving.explore import draw_slate
 from inference.tasks import run_training
 from tests.support import builders
@@ -118,6 +118,18 @@ def test_the_schedule_skips_what_has_not_changed(learner):
     assert learner.training_runs.first() == last
 
 
+def test_the_schedule_trains_again_when_items_came(learner):
+    train(learner, "popularity")
+    Surface.objects.filter(pk=learner.pk).update(retrain_algorithm="popularity")
+    Item.objects.filter(project=learner.project, item_id="i1").update(available=False, price=3.0)
+    retrain_scheduled_surface(learner.pk)
+    assert learner.training_runs.first().state == TrainingRun.State.SKIPPED
+    Surface.objects.filter(pk=learner.pk).update(last_retrained_at=timezone.now() - timedelta(days=2))
+    Item.objects.create(project=learner.project, item_id="new", title="a new one")
+    retrain_scheduled_surface(learner.pk)
+    assert learner.training_runs.first().state == TrainingRun.State.QUEUED
+
+
 def test_one_run_at_a_time(learner):
     retrain_surface(surface=learner, algorithm="popularity", trigger="a test")
     with pytest.raises(CannotTrainError, match="is active already"):
@@ -153,6 +165,7 @@ def test_a_killed_run_is_taken_over_and_finished(learner):
         assert process.poll() is None
         time.sleep(0.1)
         run.refresh_from_db()
+    assert (run.current_stage.phase, run.current_stage.steps) == ("seed 0", 4000)
     process.send_signal(signal.SIGKILL)
     process.wait()
     run_training(run.pk)  # a message that comes again while the run is not stale starts nothing

@@ -24,6 +24,7 @@ from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
 from inference.algorithms import default_algorithm
 from inference.models import ModelVersion, Surface, TrainingRun
+from inference.models.run_stage import RunStage
 
 router = Router(tags=["models"])
 _ALGORITHM = (OldName("recommender", "algorithm"),)
@@ -67,6 +68,16 @@ class CandidateOut(Schema):
     coverage: float | None = None
 
 
+class StageOut(Schema):
+    """Where a running run is."""
+
+    phase: str = Field(description="What it does: a seed's fit, the champion's, the last, judging.")
+    step: int | None = Field(description="Of this fit, from 1.")
+    steps: int | None = Field(description="How many the fit takes.")
+    loss: float | None = Field(description="Of the last step.")
+    seconds_left: float | None = Field(description="Of the whole run, at its pace so far.")
+
+
 class RunOut(RenamedSchema):
     """A training run."""
 
@@ -77,12 +88,18 @@ class RunOut(RenamedSchema):
     trigger: str
     state: str
     progress: float
+    stage: StageOut | None = Field(None, description="Where it is; null unless it runs.")
     message: str
     notes: list[str] = Field(description="What was set aside, and what a person should know.")
     version: str | None
     candidates: list[CandidateOut] = Field(
         default_factory=list, description="What a run of `auto` tried, in its order."
     )
+
+    @staticmethod
+    def resolve_stage(run: TrainingRun) -> RunStage | None:
+        """Read where it is."""
+        return run.current_stage
 
     @staticmethod
     def resolve_version(run: TrainingRun) -> str | None:

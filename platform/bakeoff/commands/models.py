@@ -148,7 +148,8 @@ def _follow(run: TrainingRun) -> None:
             time.sleep(POLL_SECONDS)
             run.refresh_from_db()
             now = int(run.progress * 100)
-            advance(max(now - seen, 0))
+            stage = run.current_stage
+            advance(max(now - seen, 0), stage.line if stage is not None else "")
             seen = max(now, seen)
     if run.version is not None:
         show_candidates(run.version)

@@ -60,6 +60,9 @@ def show(run_id: int, slug: str | None) -> None:
     """Show the run RUN_ID: what it tried, with figures, and its gate."""
     run = _find_run(run_id, slug)
     echo(f"Run {run.pk}: {run.algorithm} for '{run.surface}', {run.state}, {run.progress:.0%}.")
+    if (stage := run.current_stage) is not None:
+        left = f"; about {stage.seconds_left:.0f} s left" if stage.seconds_left is not None else ""
+        echo(f"{stage.line}{left}.")
     if run.version is not None:
         show_candidates(run.version)
         show_gate(run.version)

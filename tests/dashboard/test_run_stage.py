@@ -1,0 +1,70 @@
+"""Where a run is: phase, step of steps, loss, time left; on its page, in the API, for a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from inference.models import TrainingRun
+from inference.models.run_stage import RunStage
+from inference.runs.outcome import RunProgress
+from inference.training_process.reporter import Pace, Reporter
+from tests.support.dashboard import sign_in
+
+
+@pytest.fixture
+def run(shop):
+    return TrainingRun.objects.create(
+        surface=shop.surface, algorithm="two-tower", trigger="a test", state="running", lease=1
+    )
+
+
+def train(reporter: Reporter) -> None:
+    """Report as a run whose champion is fitted first: the second of three fits is in its steps."""
+    part = reporter.progress.part(1, 3, "seed 0")
+    part.steps("", 300)
+    part.curve("", 30, 2.125)
+    part.report(0.1, "step 30: loss 2.125")
+
+
+def test_page_api_and_terminal_say_where_a_run_is(run, shop, lane):
+    train(Reporter(run, lease=1))
+    run.refresh_from_db()
+    stage = run.current_stage
+    assert stage == RunStage("seed 0", 30, 300, 2.125)
+    assert stage.line == "seed 0, step 30 of 300, loss 2.125"
+    TrainingRun.objects.filter(pk=run.pk).update(stage=stage.as_json() | {"seconds_left": 150.0})
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    (listed,) = lane.client.get("/v1/surfaces/home-feed/training-runs", headers=headers).json()
+    assert listed["stage"] == {
+        "phase": "seed 0", "step": 30, "steps": 300, "loss": 2.125, "seconds_left": 150.0,
+    }  # fmt: skip
+    page = sign_in(shop.project).get(reverse("run", args=[run.pk])).content.decode()
+    for words in ("Seed 0", "30 of 300", "2.1250", "Time left"):
+        assert words in page
+    TrainingRun.objects.filter(pk=run.pk).update(state="passed")
+    run.refresh_from_db()
+    assert run.current_stage is None
+
+
+def test_a_phase_without_steps_has_none_of_the_last_one_s(run, lane):
+    reporter = Reporter(run, lease=1)
+    train(reporter)
+    reporter.write(0.9, "judging")
+    run.refresh_from_db()
+    assert run.current_stage.phase == "judging"
+    assert (run.current_stage.step, run.current_stage.loss) == (None, None)
+
+
+def test_the_time_left_goes_by_the_pace_of_this_attempt():
+    pace = Pace()
+    assert pace.seconds_left(0.5, 100.0) is None  # an earlier attempt has done this half
+    assert pace.seconds_left(0.505, 101.0) is None  # too little to tell
+    assert pace.seconds_left(0.6, 120.0) == pytest.approx(80)
+
+
+def test_a_part_names_the_fit_of_its_steps():
+    heard = []
+    progress = RunProgress(steps=lambda fit, steps: heard.append((fit, steps)))
+    progress.span(0.0, 0.5).part(0, 2, "seed 0").steps("", 40)
+    assert heard == [("seed 0", 40)]
