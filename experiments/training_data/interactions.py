@@ -67,7 +67,7 @@ _PLACES = """
         AND coalesce((slot.value ->> 6)::float8, 1) > 0.5
     GROUP BY 1, 2"""
 MAX_POSITIONS = 50
-# The latest answers that exploration drew, with what became of each slot. Those that went by one item
+# The latest answers that exploration drew, with what became of each slot. Those by one item or by words
 # are no answers to the unit's history, by which a challenger is asked.
 _ANSWERS = f"""
     SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots,
@@ -80,7 +80,9 @@ _ANSWERS = f"""
     FROM experiments_slate AS slate
     WHERE slate.project_id = %(project)s AND slate.surface_id = %(surface)s AND NOT slate.forced
         AND slate.trainable AND slate.exploration > 0 AND slate.model_version_id IS NOT NULL
-        AND NOT slate.context ? '$similar_to'
+        AND NOT slate.context ?| ARRAY['$similar_to', '$query', '$rules']
+        -- A slot that depended on others: pins, caps, diversity. Older slates have no '$rules'.
+        AND NOT slate.slots @? 'strict $[*] ? (@.size() > 5 && @[5] != null)'
         AND NOT {is_excluded("slate")}
     ORDER BY slate.served_at DESC, slate.recommendation_id LIMIT %(limit)s"""
 MAX_ANSWERS = 20_000
@@ -165,7 +167,11 @@ def likes_of(surface: Surface) -> Likes:
 
 
 def answers_of(surface: Surface) -> Answers:
-    """Return the surface's latest answers whose draw is known, ordered by time, with what was liked."""
+    """Return the surface's latest answers drawn by a version alone, by time, with what was liked.
+
+    Under rules another version would have drawn under them too, from ranks that nobody knows; and what
+    a filter left out has no chance in the log, so weights cannot stand for it.
+    """
     rules = parse_rules(surface.liked_events)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -12,9 +12,11 @@ import orjson
 from inference.models import ModelVersion, ShadowAnswer, Surface
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 from inference.serving.models import open_model
+from inference.serving.rule_draw import SlotRules, draw_by_slot, rerank
 from inference.worker_threads import shared_model_worker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import redis
@@ -93,7 +95,7 @@ def _compare_ranking(
     start = time.perf_counter()
     scores = _scores(ours, version, question, pool)
     answer.latency_ms = (time.perf_counter() - start) * 1000
-    top = [pool[i] for i in np.argsort(-scores, kind="stable")[: len(request["served"])]]
+    top = [pool[i] for i in _best(scores, question, len(request["served"]))]
     shown = [item for item, _ in request["served"]]
     answer.overlap = len(set(top) & set(shown)) / len(shown) if shown else None
     if theirs is not None and served is not None and theirs.ranker is not None:
@@ -135,6 +137,8 @@ def _opened(version: ModelVersion, artifacts: Path) -> Model:
 
 def _pool(question: dict[str, Any], ranker: Ranker | None, request: dict[str, Any]) -> list[str]:
     """Return the candidates of the version that served, and what it showed."""
+    if question.get("rules") is not None:  # they are what the rules have left, in the rules' order
+        return list(question["only"])
     if question["only"] is not None:
         pool = list(question["only"])
     elif question["precomputed"] is not None and ranker is not None:
@@ -145,6 +149,17 @@ def _pool(question: dict[str, Any], ranker: Ranker | None, request: dict[str, An
     banned = {*question["exclude"], *question["recent"]}
     allowed = [item for item in pool if item not in banned]
     return list(dict.fromkeys([*(item for item, _ in request["served"]), *allowed]))
+
+
+def _best(scores: np.ndarray, question: dict[str, Any], k: int) -> Sequence[int]:
+    """Return the k best candidates under the request's rules, without what exploration draws."""
+    order = np.argsort(-scores, kind="stable").astype(np.int32)
+    rules = SlotRules.from_json(question.get("rules") or {})
+    order = rerank(order, rules)
+    if not rules.by_slot:
+        best: list[int] = order[:k].tolist()
+        return best
+    return [slot.candidate for slot in draw_by_slot(order, k, rules, temperature=0.0, rng=None)]
 
 
 def _scores(

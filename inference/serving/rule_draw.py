@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,6 +89,33 @@ class SlotRules:
     caps: Sequence[Cap] = ()
     diversity: Diversity | None = None
     new: NewItems | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a version in shadow is asked under; not new items, which are this process's."""
+        return {
+            "boosts": None if self.boosts is None else self.boosts.tolist(),
+            "buried": None if self.buried is None else self.buried.tolist(),
+            "pins": list(self.pins.items()),
+            "caps": [[cap.values.tolist(), cap.limit] for cap in self.caps],
+            "diversity": None
+            if self.diversity is None
+            else [self.diversity.features.tolist(), self.diversity.strength],
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> SlotRules:
+        """Read what `as_json` wrote; nothing rules nothing."""
+        boosts, buried = stored.get("boosts"), stored.get("buried")
+        diversity = stored.get("diversity")
+        return cls(
+            boosts=None if boosts is None else np.array(boosts, dtype=np.float32),
+            buried=None if buried is None else np.array(buried, dtype=bool),
+            pins={int(position): int(place) for position, place in stored.get("pins", ())},
+            caps=[Cap(np.array(values, np.int32), limit) for values, limit in stored.get("caps", ())],
+            diversity=None
+            if diversity is None
+            else Diversity(np.array(diversity[0], dtype=np.float32), diversity[1]),
+        )
 
     @property
     def by_slot(self) -> bool:

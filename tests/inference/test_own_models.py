@@ -12,6 +12,7 @@ from django.conf import settings
 from bakeoff.gateway.slates.breaker import FAILURES_IN_A_ROW, Breaker
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
 from experiments.models import Exposure, Slate
+from experiments.training_data.interactions import answers_of
 from inference.actions.answer_shadows import answer_shadows, spearman
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.cache import cache_client
@@ -198,6 +199,47 @@ def test_a_shadow_answers_real_requests_unseen(shop, lane):
     assert not Exposure.objects.filter(project=shop.project).exists()
     moves = [(move.before, move.after, move.moved_by) for move in shadow.moves.all()]
     assert moves == [("challenger", "shadow", "a test")]
+
+
+@pytest.mark.parametrize("rule", ["pin", "boost"])
+def test_a_shadow_is_asked_under_the_rules_of_the_request(shop, lane, rule):
+    shadow = builders.make_version(shop.surface, [1] * 10)
+    # The champion's twin: under the same rules it answers the same.
+    ModelVersion.objects.filter(pk=shadow.pk).update(
+        alias="shadow", artifact_sha256=shop.champion.artifact_sha256
+    )
+    Surface.objects.filter(pk=shop.surface.pk).update(shadow_share=1.0)
+    lane.refresh()
+    last = shop.items[-1]
+    rules = {
+        "pin": [{"item_id": last, "position": 1}],
+        "boost": [{"filter": {"title": f"Item {last}"}, "by": 1000}],
+    }
+    plain = [item["item_id"] for item in ask(lane, shop).json()["items"]]
+    ruled = [item["item_id"] for item in ask(lane, shop, **{rule: rules[rule]}).json()["items"]]
+    assert plain != ruled
+    assert ruled[0] == last
+    shop.surface.refresh_from_db()
+    deadline, count = time.monotonic() + 60, 0
+    while count < 2 and time.monotonic() < deadline:
+        count += answer_shadows(
+            surface=shop.surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts
+        )
+    assert [answer.overlap for answer in shadow.shadow_answers.all()] == [1.0, 1.0]
+    contexts = Slate.objects.filter(project=shop.project).order_by("recommendation_id")
+    assert [slate.context for slate in contexts] == [{}, {"$rules": True}]
+
+
+def test_off_policy_views_leave_out_what_rules_changed(shop):
+    drawn = [["i1", 1.0, 1, 0.5, True], ["i2", 1.0, 2, 0.4, False]]
+    for unit, slots, context in (
+        ("plain", drawn, {}),
+        ("new items", [[*slot, None, 0.95] for slot in drawn], {}),  # known chances, no rule
+        ("by slot", [[*slot, 9] for slot in drawn], {}),  # as before slates said so
+        ("filtered", drawn, {"$rules": True}),
+    ):
+        builders.make_slate(shop, unit, slots=slots, exploration=1.0, context=context)
+    assert set(answers_of(shop.surface).unit_ids) == {"plain", "new items"}
 
 
 def test_a_shadow_that_fails_is_counted_and_harms_nobody(shop, lane):

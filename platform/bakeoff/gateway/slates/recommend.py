@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from inference.serving.ranker import ItemRanker
 
 RECOMMEND = "recommend"
+RULED = "$rules"  # in a slate's context, as `SIMILAR_TO`: its draw was not the version's alone
 MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond
 
 
@@ -62,6 +63,11 @@ class Prepared:
     request: SlateRequest
     rules: RequestRules
     ranker: ItemRanker | None
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether rules say which items there may be, or in which order."""
+        return bool(self.rules.rules.filters or self.rules.rules.orders)
 
     def because(self, reason: str | None) -> Prepared:
         """Return it with the fallback reason that its default order has."""
@@ -95,7 +101,8 @@ class Recommending:
         return KindAnswer(
             await self.draw(prepared, visitor, version),
             visitor.surface.exploration,
-            partial(_shadow_question, visitor, prepared.request),
+            partial(_shadow_question, visitor, prepared),
+            recorded={RULED: True} if prepared.is_ruled else {},
         )
 
     async def prepare(
@@ -322,6 +329,19 @@ class Recommending:
         return replace(slate, cost=cost)
 
 
+def _ruled_candidates(prepared: Prepared) -> dict[str, Any]:
+    """Return the candidates that rules have left, and what rules say of them."""
+    request, ranker = prepared.request, prepared.ranker
+    if ranker is None or is_long(ranker, request):  # too long for the event loop: asked without rules
+        return {"only": None if request.only is None else list(request.only)}
+    items = find_candidates(ranker, request).items.tolist()
+    names: Sequence[str] = [ranker.item_ids[i] for i in items]
+    if request.rules is None:
+        return {"only": list(names), "rules": {}}
+    ruled = request.rules.about(names, None)
+    return {"only": list(ruled.names), "rules": ruled.rules.as_json()}
+
+
 def is_long(ranker: ItemRanker, request: SlateRequest) -> bool:
     """Whether finding candidates takes so long that others would wait: it goes into a thread."""
     return (
@@ -354,12 +374,13 @@ def answer_fields(catalogue: Catalogue, item_id: str, names: Sequence[str] | Non
     )
 
 
-def _shadow_question(visitor: Visitor, request: SlateRequest) -> dict[str, Any]:
-    """Return the same question for a version in shadow: the same history, the same candidates."""
+def _shadow_question(visitor: Visitor, prepared: Prepared) -> dict[str, Any]:
+    """Return the same question for a version in shadow: the same history, candidates and rules."""
+    request = prepared.request
     return {
+        **_ruled_candidates(prepared),
         "unit_id": visitor.unit,
         "recent": list(request.recent),
-        "only": None if request.only is None else list(request.only),
         "exclude": list(request.exclude),
         "precomputed": None if request.precomputed is None else request.precomputed.hex(),
         "context": visitor.context,
