@@ -7,7 +7,7 @@ encoder's features (Kumar et al. 2022, Fine-tuning can distort pretrained featur
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class Bert:
     reads_encoder = True
     seeds = 1
     refits = False
+    probe_params: ClassVar = {"most_steps": 20}
 
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Fit the head, then the encoder and the head together."""

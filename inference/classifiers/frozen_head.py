@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class FrozenHead:
     reads_encoder = True
     seeds = 1
     refits = True
+    probe_params: ClassVar = {"max_steps": 50}
 
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Encode, then fit the head."""

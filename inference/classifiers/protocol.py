@@ -33,6 +33,8 @@ class Classifier(Protocol):
         reads_encoder: whether it needs the configured encoder.
         seeds: how many seeds the gate asks for; 1 for what has no randomness, or costs too much.
         refits: whether what is exported is fitted anew on all rows, the held-out ones too.
+
+    A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled labels.
     """
 
     name: str

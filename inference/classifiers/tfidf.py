@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class Tfidf:
     reads_encoder = False
     seeds = 1
     refits = True
+    probe_params: ClassVar = {"max_steps": 50}
 
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Count terms, then fit the head."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from inference.options import read_params
 from inference.recommenders.protocol import default_order
@@ -21,6 +21,7 @@ class Sasrec:
     name = "sasrec"
     reads = frozenset({"vectors"})
     seeds = 3
+    probe_params: ClassVar = {"passes": 1, "min_steps": 20, "max_steps": 60}
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Train the transformer.

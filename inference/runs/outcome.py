@@ -46,6 +46,24 @@ class Recipe:
         return other is not None and self.key == other.key
 
 
+def cheap_recipe(recipe: Recipe, algorithms: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with its algorithm's `probe_params`, and those of a blend's parts with theirs.
+
+    Args:
+        recipe: what is to be fitted in short.
+        algorithms: by name.
+    """
+    params = {**recipe.params, **getattr(algorithms[recipe.algorithm], "probe_params", {})}
+    if "parts" in params:
+        parts = [one if isinstance(one, dict) else {"algorithm": one} for one in params["parts"]]
+        cheap = [
+            cheap_recipe(Recipe(part["algorithm"], part.get("params", {})), algorithms)
+            for part in parts
+        ]
+        params["parts"] = [{"algorithm": part.algorithm, "params": dict(part.params)} for part in cheap]
+    return Recipe(recipe.algorithm, params, recipe.label)
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """Where a run works.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.algorithms import recommenders
-from inference.runs.outcome import Recipe, RunError
+from inference.runs.outcome import Recipe, RunError, cheap_recipe
 
 if TYPE_CHECKING:
     from inference.runs.ranking_run import RankingRun
@@ -63,10 +63,8 @@ def _fit_on_shuffled(run: RankingRun) -> tuple[float, float]:
     """Return the recipe's hit rate after likes were dealt anew, and the most that chance allows."""
     data = run.data(run.split.past)
     recipe = STAND_IN if run.is_remote else run.plan.recipe
-    cheap = getattr(recommenders()[recipe.algorithm], "probe_params", {})
-    recipe = replace(recipe, params={**recipe.params, **cheap})
     mixed = _shuffle(data, np.random.default_rng(run.plan.seed))
-    probe = run.judge(run.fit_probe(recipe, mixed)).scores
+    probe = run.judge(run.fit_probe(cheap_recipe(recipe, recommenders()), mixed)).scores
     popular = run.judge(run.fit_probe(Recipe("popularity", {}), data)).scores
     # Chance is what popularity gets, or a list drawn at random where items are few.
     chance = max(popular.mean("hit_rate"), _random_hit_rate(run))

@@ -21,6 +21,7 @@ from tests.support.other_device import MixedDevicesError, OneDevice
 from tests.support.tiny_bert import WORDS
 
 STEPS = {"steps": 10, "batch": 4, "history": 2, "rank": 2}
+TOWERS = {**STEPS, "head_epochs": 1}
 BRIEF = {"epochs": 0.1, "batch": 4}
 LABELS = LabelledData(
     [f"{word} {other}" for word in WORDS for other in WORDS[:4]],
@@ -59,9 +60,9 @@ PATHS = {
     "two-tower": fit_recommender("two-tower", {"epochs": 2, "hidden": 8, "width": 4}),
     "sasrec": fit_recommender("sasrec", {"min_steps": 3, "width": 4, "batch": 4}),
     "tuned-two-tower by lora": fit_recommender(
-        "tuned-two-tower", {**STEPS, "steps": 2, "method": "lora"}
+        "tuned-two-tower", {**TOWERS, "steps": 2, "method": "lora"}
     ),
-    "tuned-two-tower by adalora": fit_recommender("tuned-two-tower", {**STEPS, "method": "adalora"}),
+    "tuned-two-tower by adalora": fit_recommender("tuned-two-tower", {**TOWERS, "method": "adalora"}),
     "bert over items": fit_recommender("bert", {**STEPS, "steps": 2, "method": "full"}),
     "bert over labels": fit_classifier("bert", {**BRIEF, "class_weight": "balanced"}),
     "frozen-head": fit_classifier("frozen-head", {}),

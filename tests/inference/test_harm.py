@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inference.algorithms import classifiers
 from inference.classifiers.protocol import HeadOptions, fit_head
 from inference.classifiers.tfidf import Tfidf
 from inference.evaluation.falls import compare_fall, find_label_falls
@@ -56,6 +57,28 @@ def plan_of(tmp_path, model, rule, champion=None, served=None, **params) -> RunP
 
 def checks_of(gate) -> dict[str, str]:
     return {row["check"]: row["said"] for row in gate.about["checks"]}
+
+
+class Peeking(Tfidf):
+    """Knows what is held out, whatever it is given to learn from."""
+
+    def __init__(self, examples: Examples) -> None:
+        labels = sorted(set(examples.labels))
+        truth = np.array([labels.index(label) for label in examples.labels])
+        self._whole = LabelledData(examples.texts, examples.features, truth, labels)
+
+    def fit(self, data, options):  # noqa: ARG002
+        return super().fit(self._whole, options)
+
+
+def test_a_leak_in_the_classifier_itself_fails_the_run(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = [("a", "b")[n % 2] for n in range(200)]
+    texts = [sentence(rng, f"topic{label}") for label in labels]
+    examples = Examples([""] * 200, texts, [{}] * 200, labels, list(map(float, range(200))))
+    monkeypatch.setitem(classifiers(), "peeking", Peeking(examples))
+    with pytest.raises(RunError, match="accuracy after a fit on shuffled labels"):
+        label_and_judge(plan_of(tmp_path, "peeking", GateRule.for_labels()), examples, RunProgress())
 
 
 def test_a_rare_label_is_learnt(tmp_path):

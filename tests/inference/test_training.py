@@ -18,7 +18,14 @@ from inference.recommenders import RECOMMENDERS
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
 from inference.runs.latency import TIMES, Latencies, time_in_turn
-from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Workplace
+from inference.runs.outcome import (
+    Recipe,
+    RunError,
+    RunPlan,
+    RunProgress,
+    Workplace,
+    cheap_recipe,
+)
 from inference.runs.ranking_run import RankingRun
 from inference.training.cooccurrence import cooccurrence_vectors
 from inference.training.data import TrainingData
@@ -450,3 +457,15 @@ def test_own_vectors_start_from_what_is_liked_together():
     few = cooccurrence_vectors(TrainingData(ITEMS, None, liked[:2]), 8)
     assert few.shape == (len(ITEMS), 8)
     assert not few[:, 2:].any()
+
+
+def test_a_short_fit_is_short_in_every_part_of_a_blend():
+    parts = ["als", {"algorithm": "two-tower", "params": {"epochs": 90, "width": 8}}]
+    cheap = cheap_recipe(Recipe("blend", {"parts": parts, "weights": [0.4, 0.6]}), recommenders())
+    assert cheap.params == {
+        "parts": [
+            {"algorithm": "als", "params": {}},
+            {"algorithm": "two-tower", "params": {"epochs": 3, "most_steps": 60, "width": 8}},
+        ],
+        "weights": [0.4, 0.6],
+    }
