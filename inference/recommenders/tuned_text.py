@@ -17,6 +17,7 @@ from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import default_order
 from inference.recommenders.two_tower import TwoTower
 from inference.serving.scorers import draft_vectors
+from inference.training.sampled import CandidateSampler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,12 +195,23 @@ class BertItems:
             params.method, params.steps, params.rate, params.head_rate, rank=params.rank
         )
         add_adapters(encoder, schedule)
+        sampler = CandidateSampler(data.popularity)
 
         def loss_of(rng: np.random.Generator) -> Any:
             histories, targets = pairs.draw(rng)
-            logits = head(texts.vectors(histories).mean(1))
-            wanted = torch.from_numpy(targets).to(encoder.device)
-            return torch.nn.functional.cross_entropy(logits, wanted)
+            units = texts.vectors(histories).mean(1)
+            candidates = sampler.draw(rng, targets)
+            rows, log_chance, wanted, barred = (
+                torch.from_numpy(part).to(encoder.device)
+                for part in (
+                    candidates.items,
+                    candidates.log_chance,
+                    candidates.places(targets),
+                    candidates.barred_but(targets),
+                )
+            )
+            logits = units @ head.weight[rows].T + head.bias[rows] - log_chance
+            return torch.nn.functional.cross_entropy(logits.masked_fill(barred, -1e4), wanted)
 
         tune(encoder, head, schedule, loss_of, options)
         ranks = merge_adapters(encoder, schedule)

@@ -1,14 +1,14 @@
 """Train the heads of the two-tower model. In reading order: parameters, data, model, loop.
 
 Each step takes some units, hides a random part of what each liked, and asks for the hidden part from
-the rest: a softmax over the whole catalogue. Every epoch draws from a generator seeded by (seed,
-epoch), so a run that resumes from a checkpoint ends as if it had not stopped.
+the rest: a softmax over the catalogue, sampled where that is large. Every epoch draws from a generator
+seeded by (seed, epoch), so a run that resumes from a checkpoint ends as if it had not stopped.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn import functional
 from inference.encoders.device import pick_device
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 from inference.training.cooccurrence import cooccurrence_vectors
+from inference.training.sampled import CANDIDATES, CandidateSampler
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
@@ -47,6 +48,7 @@ class HeadParams:
         own: spread at which an item's own vector starts, around what co-occurrence says.
         cooccurrence: whether items' own vectors start from what units liked together.
         recency: whether the attention learns how old an item is.
+        candidates: items a step's softmax runs over; of a catalogue of more they are drawn.
     """
 
     width: int = 64
@@ -61,6 +63,7 @@ class HeadParams:
     own: float = 0.02
     cooccurrence: bool = True
     recency: bool = True
+    candidates: int = CANDIDATES
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -83,8 +86,40 @@ class Towers:
     recency: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's input, as tensors.
+
+    Attributes:
+        history: rows of `read`, newest first, (b, h).
+        known: which of them are real, (b, h).
+        read: items whose context vectors are needed, (r,); None: all.
+        candidates: items that are scored, (c,); None: all.
+        log_chance: how likely each of these was drawn, (c,).
+        targets: weights of what is asked for, (b, c).
+        barred: what may not be answered, (b, c).
+    """
+
+    history: torch.Tensor
+    known: torch.Tensor
+    read: torch.Tensor | None
+    candidates: torch.Tensor | None
+    log_chance: torch.Tensor
+    targets: torch.Tensor
+    barred: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return it on a device."""
+        parts = (getattr(self, field.name) for field in fields(self))
+        moved: list[Any] = [part if part is None else part.to(device) for part in parts]
+        return Batch(*moved)
+
+
 class Heads(nn.Module):
     """The learnt part of the model."""
+
+    text: torch.Tensor
+    warm: torch.Tensor
 
     def __init__(self, text: torch.Tensor, liked: torch.Tensor, params: HeadParams) -> None:
         """Make the heads.
@@ -121,25 +156,32 @@ class Heads(nn.Module):
                 for parameter in head[-1].parameters():
                     parameter.mul_(QUIET)
 
-    def items(self) -> torch.Tensor:
-        """Return V, (n, d)."""
-        return self.item_head(self.dropout(self.text)) + self.item_own * self.warm
+    def items(self, chosen: torch.Tensor | None = None) -> torch.Tensor:
+        """Return V of some items, (m, d), or of all."""
+        if chosen is None:
+            return self.item_head(self.dropout(self.text)) + self.item_own * self.warm
+        own = functional.embedding(chosen, self.item_own) * self.warm[chosen]
+        return self.item_head(self.dropout(self.text[chosen])) + own
 
-    def context(self) -> torch.Tensor:
-        """Return C, (n, d)."""
-        return self.context_head(self.dropout(self.text)) + self.context_own * self.warm
+    def context(self, chosen: torch.Tensor | None = None) -> torch.Tensor:
+        """Return C of some items, (m, d), or of all."""
+        if chosen is None:
+            return self.context_head(self.dropout(self.text)) + self.context_own * self.warm
+        own = functional.embedding(chosen, self.context_own) * self.warm[chosen]
+        return self.context_head(self.dropout(self.text[chosen])) + own
 
-    def scores(self, history: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Return scores (b, n) of all items for units with these histories.
+    def biases(self, chosen: torch.Tensor | None = None) -> torch.Tensor:
+        """Return b of some items, (m,), or of all."""
+        if chosen is None:
+            return self.bias
+        return functional.embedding(chosen, self.bias[:, None])[:, 0]
 
-        Args:
-            history: item indices, newest first, (b, h).
-            known: which of them are real, (b, h).
-        """
-        context = self.context()[history]
-        weights = (context @ self.attention + self.recency).masked_fill(~known, -1e9)  # no weight
-        unit = (weights.softmax(1)[..., None] * context).sum(1)
-        return unit @ self.items().T + self.bias
+    def scores(self, batch: Batch) -> torch.Tensor:
+        """Return the scores (b, c) of a step's candidates for its units."""
+        weights_of = self.context(batch.read)[batch.history]
+        weights = (weights_of @ self.attention + self.recency).masked_fill(~batch.known, -1e9)
+        unit = (weights.softmax(1)[..., None] * weights_of).sum(1)
+        return unit @ self.items(batch.candidates).T + self.biases(batch.candidates)
 
 
 def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> Towers:
@@ -169,6 +211,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         lr=params.rate,
         weight_decay=params.decay,
     )
+    sampler = CandidateSampler(data.popularity, params.candidates)
     epochs = params.epochs_for(len(units))
     checkpoint = Checkpoint.find(options.checkpoint)
     if checkpoint is not None:
@@ -180,7 +223,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch))
+        loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch), sampler)
         save_checkpoint(options.checkpoint, epoch + 1, model.state_dict(), optimiser)
         options.curve(epoch + 1, loss)
         options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
@@ -201,6 +244,7 @@ def _train_epoch(
     units: list[tuple[np.ndarray, np.ndarray]],
     params: HeadParams,
     seed: tuple[int, int],
+    sampler: CandidateSampler,
 ) -> float:
     """Pass once over the units; return the mean loss."""
     rng = np.random.default_rng(seed)
@@ -211,14 +255,10 @@ def _train_epoch(
     order, losses = rng.permutation(len(units)), []
     for start in range(0, len(order), params.batch):
         chosen = order[start : start + params.batch]
-        history, known, targets = _hide(units, chosen, params.history, len(model.bias), rng)
-        scores = model.scores(history.to(device), known.to(device))
-        # What is in the history is no target, and may not be answered either.
-        shown = torch.zeros_like(scores, dtype=torch.bool)
-        shown.scatter_(1, history.to(device), known.to(device))
-        log_p = functional.log_softmax(scores.masked_fill(shown, -1e9), dim=1)
-        wanted = targets.to(device)
-        loss = -(log_p * wanted).sum() / wanted.sum()
+        batch = _hide([units[unit] for unit in chosen], params.history, sampler, rng).to(device)
+        scores = (model.scores(batch) - batch.log_chance).masked_fill(batch.barred, -1e9)
+        log_p = functional.log_softmax(scores, dim=1)
+        loss = -(log_p * batch.targets).sum() / batch.targets.sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -228,17 +268,15 @@ def _train_epoch(
 
 def _hide(
     units: list[tuple[np.ndarray, np.ndarray]],
-    chosen: np.ndarray,
     max_items: int,
-    items: int,
+    sampler: CandidateSampler,
     rng: np.random.Generator,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> Batch:
     """Split each unit's items at random into a history, newest first, and targets."""
-    history = np.zeros((len(chosen), max_items), dtype=np.int64)
-    known = np.zeros((len(chosen), max_items), dtype=bool)
-    targets = np.zeros((len(chosen), items), dtype=np.float32)
-    for row, unit in enumerate(chosen):
-        liked, weights = units[unit]
+    history = np.zeros((len(units), max_items), dtype=np.int64)
+    known = np.zeros((len(units), max_items), dtype=bool)
+    wanted = []
+    for row, (liked, weights) in enumerate(units):
         # Between few and nearly all: units in traffic have histories of any length.
         keep = rng.random(len(liked)) < rng.uniform(0.3, 0.95)
         keep[rng.integers(len(liked))] = True
@@ -248,11 +286,44 @@ def _hide(
         history[row, : len(shown)] = shown
         known[row, : len(shown)] = True
         # A like where few look says more than one where all look.
-        targets[row, liked] = weights
-        targets[row, np.setdiff1d(liked, np.setdiff1d(liked[~keep], shown))] = 0.0
+        of_item = dict(zip(liked.tolist(), weights.tolist(), strict=True))
+        items = np.setdiff1d(liked[~keep], shown)
+        wanted.append((items, np.array([of_item[item] for item in items.tolist()])))
+    return _batch(history, known, wanted, sampler, rng)
+
+
+def _batch(
+    history: np.ndarray,
+    known: np.ndarray,
+    wanted: list[tuple[np.ndarray, np.ndarray]],
+    sampler: CandidateSampler,
+    rng: np.random.Generator,
+) -> Batch:
+    """Return the tensors of a step."""
+    candidates = sampler.draw(rng, np.concatenate([items for items, _ in wanted]))
+    shape = (len(history), len(candidates.items))
+    targets = np.zeros(shape, dtype=np.float32)
+    barred = np.broadcast_to(~candidates.drawn, shape).copy()
+    for row, (items, weights) in enumerate(wanted):
+        places = candidates.places(items)
+        targets[row, places] = weights
+        barred[row, places] = False
         # A unit of many targets counts more than one of few, by the square root.
         targets[row] /= max(math.sqrt(targets[row].sum()), 1.0)
-    return torch.from_numpy(history), torch.from_numpy(known), torch.from_numpy(targets)
+        # What is in the history is no target, and may not be answered either.
+        shown = history[row, known[row]]
+        barred[row, candidates.places(shown[np.isin(shown, candidates.items)])] = True
+    read, places = np.unique(history, return_inverse=True)
+    return Batch(
+        # Of a catalogue that is taken whole every item is read anyway.
+        history=torch.from_numpy(history if sampler.is_full else places.reshape(history.shape)),
+        known=torch.from_numpy(known),
+        read=None if sampler.is_full else torch.from_numpy(read),
+        candidates=None if sampler.is_full else torch.from_numpy(candidates.items),
+        log_chance=torch.from_numpy(candidates.log_chance),
+        targets=torch.from_numpy(targets),
+        barred=torch.from_numpy(barred),
+    )
 
 
 def _export(model: Heads) -> Towers:
