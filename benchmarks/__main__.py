@@ -29,6 +29,7 @@ NAMES = (
     "embedding",
     "training",
     "recommenders",
+    "classify",
     "off_policy",
     "pages",
     "redaction",
