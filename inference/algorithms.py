@@ -31,6 +31,7 @@ AUTO = "auto"
 # Cheap ones first: what they leave of the run's time is the dearer ones'.
 PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
+MAX_SEARCH = 500  # draws; each is a fit
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Portfolio:
         algorithms: in this order; empty: `PORTFOLIO`.
         budget_seconds: for fitting and judging all of them; each gets an equal share of what is left.
         blend: whether a blend of the best two is tried too.
+        search: draws of hyper-parameters for each of them; 0: the defaults alone.
     """
 
     algorithms: list[str] = field(default_factory=list)
     budget_seconds: float = 3600.0
     blend: bool = True
+    search: int = 0
 
     @classmethod
     def parse(cls, params: Mapping[str, Any]) -> Portfolio:
@@ -61,6 +64,8 @@ class Portfolio:
                 raise ValueError(f"algorithms: '{name}', must be among {known}.")
         if not portfolio.budget_seconds > 0:
             raise ValueError(f"budget_seconds == {portfolio.budget_seconds:g}, must be above 0.")
+        if not 0 <= portfolio.search <= MAX_SEARCH:
+            raise ValueError(f"search == {portfolio.search}, must be in [0, {MAX_SEARCH}].")
         return portfolio
 
     @property

@@ -162,7 +162,7 @@ def fit_weights(
         trials = [weights * (1 - share) for share in shares]
         for trial, share in zip(trials, shares, strict=True):
             trial[place] = share / max(scales[place], 1e-9)
-        weights = trials[int(np.argmax(_mean_ndcg(scorers, trials, histories, wanted)))]
+        weights = trials[int(np.argmax(mean_ndcg(scorers, trials, histories, wanted)))]
     return [float(np.float32(weight)) for weight in weights]
 
 
@@ -173,13 +173,20 @@ def _score(scorers: Sequence[Scorer], histories: Sequence[NDArray[np.int64]]) ->
         yield np.stack([scorer.score_all(newest) for scorer in scorers])
 
 
-def _mean_ndcg(
+def mean_ndcg(
     scorers: Sequence[Scorer],
     trials: Sequence[NDArray[np.float64]],
     histories: Sequence[NDArray[np.int64]],
     wanted: Sequence[NDArray[np.int64]],
 ) -> Floats:
-    """Return the mean NDCG of each trial's weights, (trials,)."""
+    """Return the mean NDCG of each trial's weights, (trials,).
+
+    Args:
+        scorers: the parts.
+        trials: weights of the parts' scores, each (parts,).
+        histories: per unit, the items that it is known by, in order of time.
+        wanted: per unit, what it liked next.
+    """
     sums, row = np.zeros(len(trials)), 0
     for scores in _score(scorers, histories):
         for unit in range(scores.shape[1]):

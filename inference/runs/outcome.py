@@ -27,6 +27,10 @@ class RunError(Exception):
     """A run that cannot be finished; the message says where and why."""
 
 
+class OutOfTimeError(Exception):
+    """What was fitted has used its share of the time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """An algorithm with its parameters; label: of the version that it made, if any."""

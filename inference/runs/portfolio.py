@@ -8,13 +8,15 @@ to the gate with all of its seeds, like a recipe that a person has named.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from inference.algorithms import REMOTE
 from inference.recommenders.blend import Blend
-from inference.runs.outcome import Recipe, RunError, RunProgress
+from inference.runs.outcome import OutOfTimeError, Recipe, RunError, RunProgress
+from inference.runs.search import SearchResult, search_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,11 +25,8 @@ if TYPE_CHECKING:
     from inference.runs.ranking_run import RankingRun
     from inference.runs.rankings import JudgedRankings
 
+SEARCHING = 2 / 3  # of a candidate's time
 SHOWN = ("ndcg", "recall", "hit_rate")
-
-
-class OutOfTimeError(Exception):
-    """A candidate has used its share of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ class Candidate:
         judged: on the held-out likes; None where there is nothing to judge.
         state: judged, out_of_time or failed.
         reason: why it failed.
+        search: how its hyper-parameters were found; None where they are the defaults.
     """
 
     recipe: Recipe
@@ -47,6 +47,7 @@ class Candidate:
     judged: JudgedRankings | None = None
     state: str = "judged"
     reason: str = ""
+    search: SearchResult | None = None
 
     def as_json(self, chosen: Candidate) -> dict[str, Any]:
         """Return what the run's page shows."""
@@ -61,6 +62,7 @@ class Candidate:
             "seconds": round(self.seconds, 3),
             "state": "chosen" if self is chosen else self.state,
             "reason": self.reason,
+            **({"search": self.search.as_json()} if self.search is not None else {}),
             **figures,
         }
 
@@ -106,7 +108,11 @@ def choose_recipe(
     tried: list[Candidate] = []
     for place, recipe in enumerate(recipes):
         part = progress.part(place, stages, recipe.algorithm)
-        tried.append(_try(run, recipe, part, _seconds_left(portfolio, tried, stages), now))
+        seconds = _seconds_left(portfolio, tried, stages)
+        if portfolio.search and not recipe.params:
+            tried.append(_search(run, recipe, part, seconds, now, portfolio.search))
+        else:
+            tried.append(_try(run, recipe, part, seconds, now))
     if portfolio.blend and (parts := _best_two(run, tried)):
         recipe = Recipe(Blend.name, {"parts": parts})
         part = progress.part(stages - 1, stages, recipe.algorithm)
@@ -142,6 +148,28 @@ def _seconds_left(portfolio: Portfolio, tried: Sequence[Candidate], stages: int)
     """
     left = portfolio.budget_seconds - sum(one.seconds for one in tried)
     return max(left, 0.0) / max(stages - len(tried), 1)
+
+
+def _search(
+    run: RankingRun,
+    recipe: Recipe,
+    progress: RunProgress,
+    seconds: float,
+    now: Callable[[], float],
+    trials: int,
+) -> Candidate:
+    """Search for hyper-parameters in two thirds of the time, and fit with them in what is left."""
+    start = now()
+    clock = _Clock(now, start + seconds * SEARCHING)
+    result = SearchResult(recipe, 0)
+    # What the data do not allow is said by the fit with the defaults.
+    with contextlib.suppress(ValueError):
+        limited = clock.limit(progress.span(0.0, SEARCHING))
+        result = search_params(run, recipe.algorithm, trials, limited)
+    spent = now() - start
+    last = progress.span(SEARCHING, 1.0)
+    candidate = _try(run, result.recipe, last, max(seconds - spent, 0.0), now)
+    return replace(candidate, seconds=candidate.seconds + spent, search=result)
 
 
 def _try(

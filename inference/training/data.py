@@ -68,6 +68,19 @@ class TrainingData:
         units = np.repeat(np.arange(len(self.liked)), [len(liked) for liked in self.liked])
         return units, _joined(self.liked, np.int64)
 
+    def of_units(self, chosen: NDArray[np.int64]) -> TrainingData:
+        """Return the data of some units alone."""
+
+        def part(rows: Sequence[NDArray[Any]] | None) -> list[NDArray[Any]] | None:
+            return None if rows is None else [rows[unit] for unit in chosen]
+
+        return replace(
+            self,
+            liked=part(self.liked) or [],
+            liked_at=part(self.liked_at),
+            chance=part(self.chance),
+        )
+
     def first(self, counts: Sequence[int]) -> TrainingData:
         """Return the data without what came after each unit's first likes."""
 

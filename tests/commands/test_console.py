@@ -101,7 +101,7 @@ ONLINE = [
     (["compress", "popularity@1"], 2, "give one of --int8, --distil, --prune and --project"),
     (["runs", "list", "home-feed"], 0, "No training runs yet"),
     (["runs", "show", "9999999"], 2, "run == 9999999, not found"),
-    (["train", "home-feed", "--algorithms", "item-knn,oracle", "--budget-seconds", "60"], 1, "algorithms: 'oracle', must be among"),
+    (["train", "home-feed", "--algorithms", "item-knn,oracle", "--budget-seconds", "60", "--search", "20"], 1, "algorithms: 'oracle', must be among"),
     (["runs", "cancel", "9999999"], 2, "run == 9999999, not found"),
     (["experiments", "list"], 0, "No experiments yet"),
     (["experiments", "define", "trial", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",

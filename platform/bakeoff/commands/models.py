@@ -27,6 +27,7 @@ NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
               help="What is trained: auto tries several, the best goes on.")  # fmt: skip
 @click.option("--algorithms", help="What auto tries, such as item-knn,ease,als.")
 @click.option("--budget-seconds", type=float, help="Time for all that auto tries.")
+@click.option("--search", type=int, help="Draws of hyper-parameters that auto tries for each.")
 @click.option("--params", default="{}", help="Hyper-parameters that differ from the defaults, as JSON.")
 @project_option
 def train(
@@ -34,6 +35,7 @@ def train(
     algorithm: str | None,
     algorithms: str | None,
     budget_seconds: float | None,
+    search: int | None,
     params: str,
     slug: str | None,
 ) -> None:
@@ -49,10 +51,11 @@ def train(
         raise click.UsageError(f"params == '{params}', must be a JSON object.")
     if algorithms is not None:
         values["algorithms"] = [name.strip() for name in algorithms.split(",")]
-    if budget_seconds is not None:
-        values["budget_seconds"] = budget_seconds
-    of_auto = algorithms is not None or budget_seconds is not None
-    _train(target, algorithm or (AUTO if of_auto else default_algorithm(target.kind)), values)
+    of_auto = {"budget_seconds": budget_seconds, "search": search}
+    values |= {name: value for name, value in of_auto.items() if value is not None}
+    if values.keys() & {"algorithms", *of_auto}:
+        algorithm = algorithm or AUTO
+    _train(target, algorithm or default_algorithm(target.kind), values)
 
 
 @click.command()
