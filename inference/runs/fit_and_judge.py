@@ -70,10 +70,7 @@ def fit_and_judge(
         tried = {"candidates": candidates}
     progress.report(0.0, "checking for leaks")
     checks = check_ranking_leaks(run)
-    fits = progress.span(0.0, FITTING)
-    champion = _judge_champion(run, fits)
-    seeds = _judge_seeds(run, log, fits)
-    draft = _fit_on_all(run, fits)
+    champion, seeds, draft = _fit_all(run, log, progress.span(0.0, FITTING))
     progress.report(FITTING, "judging")
     digest = save_artifact(plan.place.artifacts, draft)
     serving = _measure_serving(run, digest)
@@ -99,6 +96,14 @@ def fit_and_judge(
         gate = add_refit(gate, recipes, tested, plan.tested, serving)
     progress.report(1.0, "judged")
     return RunResult(artifact_sha256=digest, gate=gate, recipe=run.plan.recipe)
+
+
+def _fit_all(
+    run: RankingRun, log: Log | None, progress: RunProgress
+) -> tuple[JudgedRankings | None, list[JudgedRankings], ArtifactDraft]:
+    """Return the champion's fit and the challenger's, judged, and what is exported."""
+    champion = _judge_champion(run, progress)
+    return champion, _judge_seeds(run, log, progress), _fit_on_all(run, progress)
 
 
 def _judge_champion(run: RankingRun, progress: RunProgress) -> JudgedRankings | None:

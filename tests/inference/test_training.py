@@ -17,7 +17,6 @@ from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
-from inference.runs.latency import TIMES, Latencies, time_in_turn
 from inference.runs.outcome import (
     Recipe,
     RunError,
@@ -29,7 +28,7 @@ from inference.runs.outcome import (
 from inference.runs.ranking_run import RankingRun
 from inference.training.cooccurrence import cooccurrence_vectors
 from inference.training.data import TrainingData
-from inference.training.snapshot import Likes, SnapshotDestroyedError, read_snapshot, write_snapshot
+from inference.training.snapshot import Likes
 from inference.training.split import split_by_time
 from tests.support.artifacts import draft_artifact
 from tests.support.learning import GROUPS, ITEMS, PER_GROUP, QUICK, make_likes
@@ -152,38 +151,6 @@ def test_a_unit_with_few_likes_is_only_learnt_from():
     assert len(split.later[0]) == 0
 
 
-def test_a_snapshot_is_named_by_its_content(tmp_path):
-    likes = make_likes()
-    name = write_snapshot(tmp_path, likes)
-    assert write_snapshot(tmp_path, likes) == name
-    assert write_snapshot(tmp_path, make_likes(seed=1)) != name
-    read = read_snapshot(tmp_path, name, Likes)
-    assert (read.unit_ids, read.item_ids, read.liked_at) == (
-        likes.unit_ids,
-        likes.item_ids,
-        likes.liked_at,
-    )
-    assert not any(read.live)
-
-
-def test_the_catalogue_is_part_of_a_snapshot_s_name(tmp_path):
-    likes = make_likes()
-    before = write_snapshot(tmp_path, likes)
-    named = [write_snapshot(tmp_path, replace(likes, catalogue=hash_ * 64)) for hash_ in "ab"]
-    assert len({before, *named}) == 3
-    assert read_snapshot(tmp_path, before, Likes).catalogue == ""  # as an older version wrote it
-    assert read_snapshot(tmp_path, named[1], Likes).catalogue == "b" * 64
-    # The name that a version before the catalogue's hash gave to these rows.
-    assert before == "432a910420fc53ac77c5035df969773646f4e8b36211a567f0c6341ae798c012"
-
-
-def test_a_snapshot_that_was_changed_is_not_learnt_from(tmp_path):
-    name, other = write_snapshot(tmp_path, make_likes()), write_snapshot(tmp_path, make_likes(seed=1))
-    (tmp_path / f"{other}.parquet").replace(tmp_path / f"{name}.parquet")
-    with pytest.raises(SnapshotDestroyedError, match="was changed since"):
-        read_snapshot(tmp_path, name, Likes)
-
-
 def test_ranking_metrics_by_hand():
     scores = score_rankings([np.array([3, 1, 2])], [np.array([1, 9])], k=2, items=10)
     assert scores.mean("precision") == 0.5
@@ -226,47 +193,6 @@ def test_the_gate_says_why_it_refuses(challenger, serving, rule, reason):
     result = judge(Rival("popularity@1", scores(0.5)), [challenger], serving, rule, random_seed=0)
     assert not result.passed
     assert any(reason in text for text in result.reasons)
-
-
-@pytest.mark.parametrize(
-    ("latency", "beside"),
-    [
-        (40.0, LatencyRatio(38.0, 1.05, (0.9, 1.3))),  # a busy worker slows both
-        (40.0, LatencyRatio(20.0, 2.0, (1.4, 3.0))),  # not shown to be slower than allowed
-        (9.0, LatencyRatio(0.1, 90.0, (80.0, 100.0))),  # much slower, and fast enough
-    ],
-)
-def test_what_is_slow_beside_a_champion_that_is_as_slow_passes(latency, beside):
-    serving = Serving(latency, 1000, beside)
-    result = judge(
-        Rival("popularity@1", scores(0.5)), [scores(0.5)], serving, GateRule(), random_seed=0
-    )
-    assert result.passed, result.reasons
-    assert result.rows["latency_p95_ms"]["champion"] == beside.champion_p95_ms
-    assert result.rows["latency_p95_ms"]["ratio_interval"] == list(beside.interval)
-
-
-def test_latencies_are_measured_in_turn():
-    calls = []
-    latencies = time_in_turn(
-        4, lambda n: calls.append(("ours", n)), lambda n: calls.append(("other", n))
-    )
-    assert sorted(calls) == sorted(TIMES * [(who, n) for who in ("ours", "other") for n in range(4)])
-    for first, second in zip(calls[::2], calls[1::2], strict=True):
-        assert first[1] == second[1]
-        assert first[0] != second[0]
-    assert len(latencies.ours) == len(latencies.other) == 4
-    assert time_in_turn(2, lambda _n: None).serving(10).beside is None
-
-
-def test_a_ratio_has_an_interval_over_requests():
-    rng = np.random.default_rng(0)
-    shared = rng.gamma(4, size=200)  # what a request costs both
-    ratio = Latencies(2 * shared * rng.uniform(0.95, 1.05, 200), shared).ratio
-    low, high = ratio.interval
-    assert low < 2 < high
-    assert low == pytest.approx(2, rel=0.1)
-    assert high == pytest.approx(2, rel=0.1)
 
 
 def test_the_gate_lets_an_equal_pass_and_does_not_call_it_better():
