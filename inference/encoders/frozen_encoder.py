@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from inference.serving.artifact import Floats
 
-MAX_KEPT = 200_000  # texts: their vectors take about 300 MB of an encoder of width 384
+MAX_TEXTS = 200_000  # texts: their vectors take about 300 MB of an encoder of width 384
 
 
 class FrozenEncoder:
@@ -38,7 +38,7 @@ class FrozenEncoder:
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         vectors = self._encoder.encode(new, progress=progress) if new else ()
         encoded = dict(zip(new, vectors, strict=True))
-        if len(self._vectors) + len(new) <= MAX_KEPT:
+        if len(self._vectors) + len(new) <= MAX_TEXTS:
             self._vectors |= encoded
         rows = [encoded[text] if text in encoded else self._vectors[text] for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self._encoder.width), dtype=np.float32)
