@@ -34,6 +34,7 @@ NAMES = (
     "pages",
     "redaction",
     "faults",
+    "month",
     "hostile",
 )
 

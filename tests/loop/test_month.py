@@ -1,6 +1,6 @@
 """The loop by itself on a running platform: challengers of known quality, and what becomes of each.
 
-The tests follow one another on one platform.
+The tests follow one another on one platform. A longer story: make bench ONLY=month.
 """
 
 from __future__ import annotations
