@@ -63,12 +63,8 @@ def fit_and_judge(
         RunError: too little data, or a leak.
     """
     run = RankingRun.of(plan, likes, catalogue, gap_seconds=gap_seconds)
-    tried: dict[str, Any] = {}
-    if plan.portfolio is not None:
-        run, candidates = choose_recipe(run, plan.portfolio, progress.span(0.0, CHOOSING))
-        plan, progress = run.plan, progress.span(CHOOSING, 1.0)
-        tried = {"candidates": candidates}
-    progress.report(0.0, "checking for leaks")
+    run, progress, tried = _choose_recipe(run, progress)
+    plan = run.plan
     checks = check_ranking_leaks(run)
     champion, seeds, draft = _fit_all(run, log, progress.span(0.0, FITTING))
     progress.report(FITTING, "judging")
@@ -104,6 +100,16 @@ def _fit_all(
     """Return the champion's fit and the challenger's, judged, and what is exported."""
     champion = _judge_champion(run, progress)
     return champion, _judge_seeds(run, log, progress), _fit_on_all(run, progress)
+
+
+def _choose_recipe(
+    run: RankingRun, progress: RunProgress
+) -> tuple[RankingRun, RunProgress, dict[str, Any]]:
+    """Return the run of the recipe that goes to the gate, its progress, and what was tried before."""
+    if run.plan.portfolio is None:
+        return run, progress, {}
+    run, candidates = choose_recipe(run, run.plan.portfolio, progress.span(0.0, CHOOSING))
+    return run, progress.span(CHOOSING, 1.0), {"candidates": candidates}
 
 
 def _judge_champion(run: RankingRun, progress: RunProgress) -> JudgedRankings | None:

@@ -26,7 +26,6 @@ from inference.runs.outcome import (
     cheap_recipe,
 )
 from inference.runs.ranking_run import RankingRun
-from inference.training.cooccurrence import cooccurrence_vectors
 from inference.training.data import TrainingData
 from inference.training.snapshot import Likes
 from inference.training.split import split_by_time
@@ -364,25 +363,6 @@ def test_live_likes_near_the_held_out_ones_are_not_learnt_from():
     live = Likes(likes.unit_ids, likes.item_ids, likes.liked_at, live=[True] * 300)
     assert [len(unit.items) for unit in split_by_time(live, ITEMS, gap_seconds=3).past] == [6] * 30
     assert [len(unit.items) for unit in split_by_time(likes, ITEMS, gap_seconds=3).past] == [8] * 30
-
-
-def test_own_vectors_start_from_what_is_liked_together():
-    rng = np.random.default_rng(0)
-    liked = [np.unique(rng.integers(0, 10, 6) + 10 * (unit % 2)) for unit in range(60)]
-    data = TrainingData(ITEMS, None, liked)
-    vectors = cooccurrence_vectors(data, 8)
-    assert np.array_equal(vectors, cooccurrence_vectors(data, 8))
-    assert not vectors[20:].any()  # of what nobody liked nothing is known
-    table = np.zeros((60, len(ITEMS)), np.float32)
-    for unit, items in enumerate(liked):
-        table[unit, items] = 1.0
-    scaled = table * (table.sum(0) + 10.0) ** -0.25
-    _, sizes, right = np.linalg.svd(scaled, full_matrices=False)
-    theirs = (right[:8].T * sizes[:8] ** 2) @ right[:8]
-    assert vectors @ vectors.T == pytest.approx(theirs, abs=1e-2)
-    few = cooccurrence_vectors(TrainingData(ITEMS, None, liked[:2]), 8)
-    assert few.shape == (len(ITEMS), 8)
-    assert not few[:, 2:].any()
 
 
 def test_a_short_fit_is_short_in_every_part_of_a_blend():
