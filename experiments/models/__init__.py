@@ -11,6 +11,7 @@ from experiments.models.analysis import (
     TransactionClock,
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
+from experiments.models.label_tasks import LabelOpinion, LabelTask
 from experiments.models.metric import Metric
 from experiments.models.programme import Guardrail, Programme, RampStep, programme_of
 from experiments.models.proposal import Approval, Challenger, Proposal
@@ -36,6 +37,8 @@ __all__ = [
     "Feedback",
     "Guardrail",
     "Holdout",
+    "LabelOpinion",
+    "LabelTask",
     "Layer",
     "Link",
     "Look",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Count
 
-from experiments.models import Review
+from experiments.models import LabelOpinion, LabelTask, Review
 from experiments.stats.agreement import Agreement, measure_agreement
 
 MAX_PAIRS = 500  # the standard error of κ is about 0.03 then, and a page reads them at once
@@ -28,3 +28,16 @@ def reviewers_agreement(project_id: int) -> Agreement:
     ):
         states.setdefault(feedback, []).append(state)
     return measure_agreement([(first, second) for first, second, *_ in states.values()])
+
+
+def labels_agreement(project_id: int) -> Agreement:
+    """Compare the two labels of each queued text that two people have labelled."""
+    decided = LabelTask.objects.filter(project=project_id).exclude(state=LabelTask.State.OPEN)
+    labels: dict[int, list[str]] = {}
+    for task, label in (
+        LabelOpinion.objects.filter(task__in=decided.order_by("-id").values("id")[:MAX_PAIRS])
+        .order_by("id")
+        .values_list("task_id", "label")
+    ):
+        labels.setdefault(task, []).append(label)
+    return measure_agreement([(first, second) for first, second, *_ in labels.values()])

@@ -1,7 +1,7 @@
 """Labelled texts: what the product brought, and what visitors said of the answers they were given.
 
 A correction names the label; a thumb up confirms the first label that was answered. Of one answer the
-correction counts, else the thumb.
+correction counts, else the thumb. Of a queued answer, what two reviewers agreed on counts beside them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ _EXAMPLES = f"""
         SELECT '' AS unit_id, text, features, label, labelled_at AS at, example_id AS id,
             true AS trusted, false AS approved
         FROM inference_example WHERE surface_id = %(surface)s
+        UNION ALL
+        SELECT unit_id, text, features, label, decided_at AS at, 'task:' || id AS id,
+            true AS trusted, true AS approved
+        FROM experiments_labeltask AS task WHERE surface_id = %(surface)s AND state = 'agreed'
+            AND source_id LIKE 'answer:%%' AND NOT {is_excluded("task")}
         UNION ALL
         (SELECT DISTINCT ON (slate.recommendation_id) feedback.unit_id, slate.context ->> 'text',
             coalesce(slate.context -> 'features', '{{}}'),

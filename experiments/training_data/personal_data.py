@@ -11,6 +11,7 @@ from experiments.models import (
     ExcludedUnit,
     Exposure,
     Feedback,
+    LabelTask,
     Link,
     QuarantinedExposure,
     Slate,
@@ -28,6 +29,7 @@ _TABLES: dict[str, type[Model]] = {
     "exposures": Exposure,
     "quarantined": QuarantinedExposure,
     "feedback": Feedback,
+    "label_tasks": LabelTask,
     "excluded": ExcludedUnit,
     "attributes": Unit,
 }

@@ -37,7 +37,7 @@ def check_labelling(surface: Surface) -> None:
             f"costs of mistakes, must be none on a surface of kind '{surface.kind}'.", field=COSTS
         )
     if costs.stated:
-        costs.require_known(_labels_of(surface))
+        costs.require_known(labels_of(surface))
 
 
 def _check_slices(surface: Surface) -> None:
@@ -69,7 +69,7 @@ def _check_gap(surface: Surface) -> None:
         )
 
 
-def _labels_of(surface: Surface) -> Collection[str]:
+def labels_of(surface: Surface) -> Collection[str]:
     """Return the declared labels, else those of the loaded examples."""
     if surface.labels or surface.pk is None:
         return list(surface.labels)

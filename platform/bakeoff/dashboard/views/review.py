@@ -19,12 +19,52 @@ from experiments.actions.claim_review import (
     feedback_to_review,
     review_claimed,
 )
+from experiments.actions.label_text import CannotLabelError, label_text, next_label_task
+from experiments.actions.queue_labels import queue_improbable_examples, queue_uncertain_answers
 from experiments.actions.review_feedback import CannotReviewError
-from experiments.models import Feedback
-from experiments.reports.reviewers_agreement import reviewers_agreement
+from experiments.models import Feedback, LabelTask
+from experiments.reports.reviewers_agreement import labels_agreement, reviewers_agreement
+from inference.actions.check_labelling import labels_of
+from inference.models import Surface, TrainingRun
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+    from bakeoff.accounts.models import Project
+
+
+def _queue_answers(request: HttpRequest, project: Project, person: str) -> None:
+    surface = get_object_or_404(
+        Surface, project=project, kind=Surface.Kind.CLASSIFY, key=request.POST["queue_surface"]
+    )
+    _tell_count(request, queue_uncertain_answers(surface=surface, by=person))
+
+
+def _queue_examples(request: HttpRequest, project: Project, person: str) -> None:
+    run = get_object_or_404(
+        TrainingRun, pk=_number(request.POST["queue_run"]), surface__project=project
+    )
+    _tell_count(request, queue_improbable_examples(run=run, by=person))
+
+
+def _label_task(request: HttpRequest, project: Project, person: str) -> None:
+    task = get_object_or_404(LabelTask, pk=_number(request.POST["task"]), project=project)
+    try:
+        label_text(task=task, label=request.POST.get("label", ""), by=person)
+    except CannotLabelError as error:
+        show_refusal(request, error)
+
+
+def _tell_count(request: HttpRequest, count: int) -> None:
+    messages.success(request, _("Texts added to the queue: %(count)s") % {"count": count})
+
+
+def _number(value: str) -> int:
+    return int(value) if value.isdecimal() and len(value) < 19 else 0
+
+
+# What a form of the page asks for, by the field that it alone has.
+LABEL_ACTS = {"queue_surface": _queue_answers, "queue_run": _queue_examples, "task": _label_task}
 
 
 @require_http_methods(["GET", "POST"])
@@ -33,6 +73,10 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what units say by kind and variant, and one text to review: its variant is hidden."""
     project = project_for(request, slug, ANALYST if request.method == "POST" else "viewer")
     person = str(request.user)
+    if request.method == "POST" and LABEL_ACTS.keys() & request.POST.keys():
+        act = next(name for name in LABEL_ACTS if name in request.POST)
+        LABEL_ACTS[act](request, project, person)
+        return redirect("feedback", slug)
     if request.method == "POST":
         feedback = get_object_or_404(Feedback, pk=request.POST.get("feedback") or 0, project=project)
         try:
@@ -55,7 +99,12 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
         .order_by("kind", "variant__experiment__key", "variant__key")[:100]
     )
     reviews = may(request.user, project, ANALYST)
+    task = next_label_task(project=project, reviewer=person) if reviews else None
     context = {
+        "task": task,
+        "task_labels": sorted(labels_of(task.surface)) if task is not None else (),
+        "labels_agreement": labels_agreement(project.pk),
+        "classifying": Surface.objects.filter(project=project, kind=Surface.Kind.CLASSIFY),
         "project": project,
         "counts": counts,
         "review": claim_next_review(project=project, reviewer=person) if reviews else None,
