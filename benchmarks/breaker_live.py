@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
-from benchmarks.load import measure_at_rate, request_bytes
+from benchmarks.load import Measured, measure_at_rate, request_bytes
 from benchmarks.results import Row, median_of, write_result
 from benchmarks.stage import body, free_port
 
@@ -56,23 +56,35 @@ def running(home: str) -> Iterator[int]:
 
 
 def run(size: str, home: str) -> None:
-    repeats, units = (3, 100_000) if size == "full" else (1, 4_000)
+    repeats, units, turns, seconds = (3, 100_000, 8, 20.0) if size == "full" else (1, 4_000, 2, 10.0)
     with running(home) as port:
         rows: list[Row] = []
         for share in (0.5, 0.01):
             trips = [_time_trip(port, share) for _ in range(repeats)]
             rows += _trip_rows(share, trips)
-        rows += _healthy_rows(units)
+        shop, experiment = _start_healthy_test()
+        rows += _healthy_rows(shop, experiment, units)
+        rows += _latency_rows(port, shop, experiment, Turns(turns, seconds))
     notes = (
         f"`bakeoff up --web {WEB}` with default settings, {RATE:.0f} requests/s of new users. The treatment is an "
         "endpoint that answers while its experiment starts and then fails every request; the experiment is the "
         "automatic one, with its default guardrails. Seconds count at the client, from the first answer that the "
         "failing version did not give itself, until the decision holds the confirmation of every web process. "
         "The healthy test: both sides fail 1 %, convert 30 %, and answer equally fast; users come in waves of "
-        f"{WAVE:,} as fast as they are stored, watched by the platform's own workers. "
+        f"{WAVE:,} as fast as they are stored, watched by the platform's own workers. Then {RATE:.0f} requests/s of new "
+        f"users of that test, {turns} times {seconds:.0f} s with its breaker and without in turn, latency from when a "
+        "request was due; ours is with the breaker, the limit without; target: twice the limit at most. "
         f"Trips were repeated {repeats} times; the spread is their range."
     )
     write_result("breaker_live", size, rows, notes)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How often `seconds` of load are sent with the breaker, and as often without it."""
+
+    count: int
+    seconds: float
 
 
 @dataclass
@@ -176,20 +188,25 @@ def _trip_rows(share: float, trips: list[Trip]) -> list[Row]:
     ]  # fmt: skip
 
 
-def _healthy_rows(units: int) -> list[Row]:
-    """A test of two equal versions that the platform watches while its users come in."""
+def _start_healthy_test() -> tuple[Shop, Experiment]:
+    """Start the automatic experiment of two equal versions."""
+    from experiments.actions.advance_challenger import advance_challenger
+    from tests.support import builders
+
+    shop = builders.make_shop()
+    builders.set_programme(shop)
+    builders.make_version(shop.surface, list(range(1, 11)), algorithm="ease")
+    return shop, advance_challenger(surface=shop.surface) or shop.surface.experiments.get()
+
+
+def _healthy_rows(shop: Shop, experiment: Experiment, units: int) -> list[Row]:
+    """Let users come into it, watched by the platform."""
     from experiments.actions.watch_experiment import watch_experiment
     from experiments.looks.breaker_counts import read_tests
     from experiments.models import Decision
     from tests.support import builders
     from tests.support.waiting import wait_until
 
-    shop = builders.make_shop()
-    builders.set_programme(shop)
-    builders.make_version(shop.surface, list(range(1, 11)), algorithm="ease")
-    from experiments.actions.advance_challenger import advance_challenger
-
-    experiment = advance_challenger(surface=shop.surface) or shop.surface.experiments.get()
     rng = np.random.default_rng(16)
     for start in range(0, units, WAVE):
         _visit(shop, experiment, range(start, start + WAVE), rng)
@@ -214,6 +231,52 @@ def _healthy_rows(units: int) -> list[Row]:
         Row("its evidence of harm at the end, log E as a share of the limit", strongest, "", higher_is_better=False),
         Row("one turn of the breaker with 500 new users of it", tick, "s", None, None, "ours <= 5", higher_is_better=False, spread=spread),
     ]  # fmt: skip
+
+
+def _latency_rows(port: int, shop: Shop, experiment: Experiment, turns: Turns) -> list[Row]:
+    """What visitors of an experiment wait for, with its breaker and without."""
+    numbers = itertools.count()
+
+    def ask() -> bytes:
+        question = body({"surface": "home-feed", "unit_id": f"caller-{next(numbers)}"})
+        return request_bytes("POST", "/v1/recommend", question, shop.public)
+
+    measured: dict[bool, list[Measured]] = {True: [], False: []}
+    measure_at_rate(port, ask, rate=RATE, seconds=turns.seconds / 2)  # connections and caches are there
+    for turn in range(2 * turns.count):
+        # Which of a pair comes first changes, so that nothing that grows with time sides with one.
+        watched = turn % 4 in {0, 3}
+        _set_breaker(experiment, alpha=0.001 if watched else 0.0)
+        measured[watched].append(measure_at_rate(port, ask, rate=RATE, seconds=turns.seconds))
+    for one in itertools.chain(*measured.values()):
+        if one.errors:
+            raise RuntimeError(f"{one.errors} errors, the first: {one.first_error!r}")
+    rows = []
+    for name in ("p50_ms", "p95_ms"):
+        ours, spread = median_of([getattr(one, name) for one in measured[True]])
+        without, _ = median_of([getattr(one, name) for one in measured[False]])
+        rows.append(
+            Row(f"{name[:3]} of /v1/recommend, watched by the breaker", ours, "ms", None, without,
+                "share_of_limit >= 0.5", higher_is_better=False, spread=spread)
+        )  # fmt: skip
+    return rows
+
+
+def _set_breaker(experiment: Experiment, *, alpha: float) -> None:
+    """Switch the breaker of a running experiment on or off, as no person can; on, wait for its first turn."""
+    from experiments.models import Experiment
+    from tests.support import builders
+    from tests.support.waiting import wait_until
+
+    row = Experiment.objects.filter(pk=experiment.pk)
+    row.update(breaker_alpha=alpha)
+    since = builders.now()
+    if alpha:
+        wait_until(
+            lambda: row.filter(watched_at__gt=since).exists(),
+            "the first turn of the breaker",
+            seconds=600,
+        )
 
 
 def _visit(shop: Shop, experiment: Experiment, numbers: range, rng: np.random.Generator) -> None:

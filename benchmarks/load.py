@@ -20,6 +20,7 @@ class Measured:
     p99_ms: float
     errors: int
     first_error: bytes = b""
+    p95_ms: float = float("nan")
 
 
 def request_bytes(method: str, path: str, body: bytes = b"", key: str = "") -> bytes:
@@ -147,7 +148,7 @@ def measure_at_rate(
                 await asyncio.sleep(wait)
             tasks.append(asyncio.create_task(one(due)))
         await asyncio.gather(*tasks)
-        p50, p99 = np.quantile(np.array(seen) * 1000, [0.5, 0.99])
-        return Measured(rate, float(p50), float(p99), len(errors), errors[0] if errors else b"")
+        p50, p95, p99 = np.quantile(np.array(seen) * 1000, [0.5, 0.95, 0.99]).tolist()
+        return Measured(rate, p50, p99, len(errors), errors[0] if errors else b"", p95)
 
     return uvloop.run(run())
