@@ -100,23 +100,23 @@ def _rows(
     asking = _judge(home, earlier, later, LabelCosts.parse(costs, abstain))
     plain = judged.scores
     mistakes = "a missed default costs 5" if costs else "each mistake costs 1"
-    most_probable = _cost_of_most_probable(later, plain.per_unit["accuracy"], costs)
+    likeliest_cost = _cost_of_likeliest(later, plain.per_unit["accuracy"], costs)
     before = judged.uncalibrated.whole["calibration_error"] if judged.uncalibrated else None
     return [
         Row(f"{name}: accuracy", plain.mean("accuracy"), "share", target=target),
         Row(f"{name}: expected calibration error (peer: without temperature)",
             plain.whole["calibration_error"], "share", before, higher_is_better=False),
         Row(f"{name}: mean cost, {mistakes} (peer: the most probable label)",
-            plain.mean("decision_cost") if costs else 1 - plain.mean("accuracy"), "cost", most_probable,
+            plain.mean("decision_cost") if costs else 1 - plain.mean("accuracy"), "cost", likeliest_cost,
             higher_is_better=False),
         Row(f"{name}: mean cost, and asking a person costs {abstain} (peer: the most probable label)",
-            asking.scores.mean("decision_cost"), "cost", most_probable, higher_is_better=False),
+            asking.scores.mean("decision_cost"), "cost", likeliest_cost, higher_is_better=False),
         Row(f"{name}: share left to a person", asking.scores.mean("abstained"), "share"),
         Row(f"{name}: fits, temperature and evaluation", seconds, "s", higher_is_better=False),
     ]  # fmt: skip
 
 
-def _cost_of_most_probable(
+def _cost_of_likeliest(
     later: Part, right: np.ndarray, costs: Mapping[str, Mapping[str, float]]
 ) -> float:
     """Return the mean cost of always answering the most probable of two labels, or of any at cost 1."""

@@ -49,10 +49,12 @@ def sample_triage(rng: Generator) -> dict[str, Any]:
     """A nurse's note: one in eight is urgent, and the old complain less clearly."""
     label = str(rng.choice(list(_COMPLAINTS), p=[0.125, 0.275, 0.6]))
     age = int(rng.integers(1, 95))
-    told = label if rng.random() < (0.8 if age >= 65 else 0.95) else str(rng.choice(list(_COMPLAINTS)))
+    complaint = (
+        label if rng.random() < (0.8 if age >= 65 else 0.95) else str(rng.choice(list(_COMPLAINTS)))
+    )
     fever = {"urgent": 0.3, "soon": 1.2, "routine": 0.1}[label]
     return {
-        "note": f"{rng.choice(_COMPLAINTS[told])}, {rng.choice(['walked in', 'brought in', 'called'])}",
+        "note": f"{rng.choice(_COMPLAINTS[complaint])}, {rng.choice(['walked in', 'brought in', 'called'])}",
         "urgency": label,
         "age": age,
         "age_group": "65 and over" if age >= 65 else "under 65",

@@ -68,13 +68,13 @@ def test_rates_are_those_of_the_decisions(tmp_path):
     shown = decisions.rates(np.ones(len(decisions.truth), bool))
     p, truth = probabilities[:, 1].astype(float), run.held_out.truth
     answer = np.where(9 * p < 1 - p, 0, 1)  # "a" costs 9 p, "b" costs 1 - p
-    asked = np.minimum(9 * p, 1 - p) > 0.4
-    cost = np.where(asked, 0.4, np.where(answer == truth, 0, np.where(truth == 1, 9, 1)))
-    assert shown["abstained"] == asked.mean()
+    sent = np.minimum(9 * p, 1 - p) > 0.4
+    cost = np.where(sent, 0.4, np.where(answer == truth, 0, np.where(truth == 1, 9, 1)))
+    assert shown["abstained"] == sent.mean()
     assert shown["decision_cost"] == pytest.approx(cost.mean())
-    negatives = ~asked & (truth == 0)
+    negatives = ~sent & (truth == 0)
     assert shown["false_positive_rate"]["rate"] == pytest.approx((answer[negatives] == 1).mean())
-    assert shown["accuracy"]["n"] == (~asked).sum()
+    assert shown["accuracy"]["n"] == (~sent).sum()
     low, high = shown["accuracy"]["interval"]
     assert low < shown["accuracy"]["rate"] < high
     views = group_views(run, probabilities)
