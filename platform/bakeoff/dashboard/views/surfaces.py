@@ -72,9 +72,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
                 "Classification only. Where the best label is expected to cost more, no label is decided "
                 "on. Empty: a label is always decided on."
             ),
-            "slices": gettext_lazy(
-                "Classification only: names of features, as a JSON list: age_group, sex."
-            ),
+            "slices": gettext_lazy("Classification only: names of features, as a JSON list."),
             "max_gap": gettext_lazy(
                 "Classification only. A version is rejected where accuracy, or the rate of false positives "
                 "or negatives, differs more between two groups. Empty: no limit."
