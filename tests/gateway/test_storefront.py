@@ -19,7 +19,7 @@ def test_no_answer_holds_what_is_sold_out_hidden_or_bought(lane, shop):
     )
     builders.make_version(surface, list(range(ITEMS, 0, -1)), alias="champion")
     lane.refresh()
-    front = Storefront(lane.url, shop.public, shop.secret, items=ITEMS, visitors=VISITORS)
+    front = Storefront(lane.url, shop.public, shop.secret, items=ITEMS, visitors=VISITORS, grace=5.0)
     findings = front.run(ANSWERS, threads=4)
     assert findings.wrong == {}, findings
     assert not findings.refused
