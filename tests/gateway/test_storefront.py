@@ -20,11 +20,11 @@ def test_no_answer_holds_what_is_sold_out_hidden_or_bought(lane, shop):
     builders.make_version(surface, list(range(ITEMS, 0, -1)), alias="champion")
     lane.refresh()
     front = Storefront(lane.url, shop.public, shop.secret, items=ITEMS, visitors=VISITORS, grace=5.0)
-    findings = front.run(ANSWERS, threads=4)
+    findings = front.run(ANSWERS, threads=4, seconds=8)
     assert findings.wrong == {}, findings
     assert not findings.refused
     assert findings.answers >= ANSWERS
-    assert min(findings.flips, findings.pins, findings.acts) > 10, findings
+    assert min(findings.flips, findings.pins, findings.acts, findings.sold_out) > 10, findings
     slates = Slate.objects.filter(project=shop.project, surface=surface)
     logged = list(slates.values_list("slots", "exploration"))
     assert len(logged) >= ANSWERS

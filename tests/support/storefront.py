@@ -56,6 +56,7 @@ class Findings:
     missing_pins: list[str] = field(default_factory=list)
     shown_again: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    sold_out: int = 0  # items that were so for certain, over all answers
     pins: int = 0
     acts: int = 0
 
@@ -91,9 +92,11 @@ class Storefront:
         self.findings = Findings()
         self._lock = threading.Lock()
         self._done = threading.Event()
+        self._until = 0.0
 
-    def run(self, answers: int, *, threads: int) -> Findings:
-        """Let visitors come while stock flips; return what was seen."""
+    def run(self, answers: int, *, threads: int, seconds: float = 0.0) -> Findings:
+        """Let visitors come while stock flips, for so many answers and so long; return what was seen."""
+        self._until = time.monotonic() + seconds
         flipping = threading.Thread(target=self._flip)
         coming = [
             threading.Thread(target=self._visit, args=(seed, threads, answers))
@@ -134,7 +137,7 @@ class Storefront:
         # A visitor is one thread's: what they did is known before they come again.
         mine = [f"u{n}" for n in range(seed, self.visitors, threads)]
         with self._client(self.public) as client:
-            while self.findings.answers < answers:
+            while self.findings.answers < answers or time.monotonic() < self._until:
                 self._ask(client, draw, draw.choice(mine))
 
     def _ask(self, client: httpx2.Client, draw: random.Random, unit: str) -> None:
@@ -176,7 +179,9 @@ class Storefront:
         with self._lock:
             findings = self.findings
             findings.answers += 1
-            findings.stale += [f"{item} to {unit}" for item in items if certain(item, available=False)]
+            sold_out = {name for name in self.stock if certain(name, available=False)}
+            findings.sold_out += len(sold_out)
+            findings.stale += [f"{item} to {unit}" for item in items if item in sold_out]
             findings.broken_caps += [
                 f"{brand}: {n}" for brand, n in brands.items() if n > CAPS["brand"]
             ]
