@@ -189,11 +189,10 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
         setattr(surface, name, changes[name])
     _check(surface)
     if "rules" in changed:
-        # What served before can be compared with, and gone back to.
-        keep_version_of(Surface.objects.get(pk=surface.pk), by=by)
+        # What served before, too: it can be compared with, and gone back to.
+        for rules in (before["rules"], surface.rules):
+            keep_version_of(surface, rules, by=by)
     surface.save(update_fields=changed)
-    if "rules" in changed:
-        keep_version_of(surface, by=by)
     if "kind" in changed:
         _give_serving_metrics(surface)
     record_audit(

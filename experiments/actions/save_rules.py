@@ -63,10 +63,10 @@ def add_version(surface: Surface, rules: Mapping[str, Any], *, by: str, name: st
     )
 
 
-def keep_version_of(surface: Surface, *, by: str) -> None:
-    """Have a version of what the surface serves now, inside the caller's transaction."""
-    if not surface.rule_versions.filter(rules=surface.rules).exists():
-        add_version(surface, surface.rules, by=by)
+def keep_version_of(surface: Surface, rules: Mapping[str, Any], *, by: str) -> None:
+    """Have a version of rules that the surface serves or served, inside the caller's transaction."""
+    if not surface.rule_versions.filter(rules=rules).exists():
+        add_version(surface, rules, by=by)
 
 
 def check_rules(surface: Surface, rules: Mapping[str, Any]) -> None:

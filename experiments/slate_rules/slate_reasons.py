@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.artifact import Floats, Indices
-    from inference.serving.ladder import Candidates, ServedSlate, SlateRequest, Slot
+    from inference.serving.ladder import ServedSlate, SlateRequest, Slot
     from inference.serving.ranker import ItemRanker
     from inference.serving.rule_draw import Cap
 
@@ -54,27 +54,22 @@ class CandidateRank:
     buried: bool = False
 
 
-def rank_candidates(
-    ranker: ItemRanker, candidates: Candidates, scores: Floats, rules: RequestRules
-) -> dict[str, CandidateRank]:
+def rank_candidates(names: Sequence[str], rules: RequestRules) -> dict[str, CandidateRank]:
     """Return where each candidate stands, by item id.
 
     Args:
-        ranker: whose items they are.
-        candidates: of the request.
-        scores: of the candidates, (m,).
+        names: of the candidates, in the order of the version's scores.
         rules: of the request.
     """
-    names = [ranker.item_ids[item] for item in candidates.items.tolist()]
-    order = np.argsort(-scores, kind="stable").astype(np.int32)
-    ruled = rules.about(names, partial(ranker.vectors_of, candidates.items)).rules
+    order = np.arange(len(names), dtype=np.int32)
+    ruled = rules.about(names, None).rules
     ranks = _places(rerank(order, ruled))
     boosts = np.ones(len(names)) if ruled.boosts is None else ruled.boosts
     buried = np.zeros(len(names), bool) if ruled.buried is None else ruled.buried
     return {
         name: CandidateRank(*values)
         for name, *values in zip(
-            names, _places(order), ranks, boosts.tolist(), buried.tolist(), strict=False
+            names, range(1, len(names) + 1), ranks, boosts.tolist(), buried.tolist(), strict=False
         )
     }
 
@@ -85,7 +80,7 @@ def _places(order: Indices) -> list[int]:
     return [int(place) for place in places]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: scores of all items are computed once, where they are needed
 class SlateReasons:
     """Explains one slate.
 
@@ -202,16 +197,21 @@ class SlateReasons:
         index = self.ranker.index.get(item_id)
         if index is None:
             return Reason("not_in_version", "It came after the version had learned.")
-        count = len(self.ranker.item_ids)
-        if count <= MAX_SCORED and not self.ranker.is_remote:
-            every = np.arange(count, dtype=np.int32)
-            scores = self.ranker.score(every, self.ranker.indices_of(self.request.recent))
-            rank = int((scores > scores[index]).sum()) + 1
-            return Reason(
-                "no_candidate",
-                f"The model ranks it {rank} of {count} items; {len(self.ranks_of)} are candidates.",
-            )
-        return Reason("no_candidate", f"It is not among the {len(self.ranks_of)} candidates.")
+        scores, candidates = self._scores, len(self.ranks_of)
+        if scores is None:
+            return Reason("no_candidate", f"It is not among the {candidates} candidates.")
+        rank = int((scores > scores[index]).sum()) + 1
+        message = f"The model ranks it {rank} of {len(scores)} items; {candidates} are candidates."
+        return Reason("no_candidate", message)
+
+    @cached_property
+    def _scores(self) -> Floats | None:
+        """The scores of all items, (n,); None where they are too many, or scored elsewhere."""
+        ranker = self.ranker
+        if ranker is None or ranker.is_remote or len(ranker.item_ids) > MAX_SCORED:
+            return None
+        every = np.arange(len(ranker.item_ids), dtype=np.int32)
+        return ranker.score(every, ranker.indices_of(self.request.recent))
 
     def _buried(self) -> Reason:
         rule = list(self.rules.rules.buried)

@@ -30,7 +30,7 @@ from bakeoff.gateway.slates.visitors import Visitor
 from experiments.bounds import BoundsError
 from experiments.slate_rules.rules import SlateRules
 from experiments.slate_rules.slate_reasons import SlateReasons, rank_candidates
-from inference.serving.ladder import find_candidates
+from inference.serving.ladder import MAX_SCORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.door import Call
-    from bakeoff.gateway.slates.recommend import Recommending
+    from bakeoff.gateway.slates.recommend import Prepared, Recommending
     from bakeoff.gateway.slates.visitors import Visitors
-    from experiments.slate_rules.slate_reasons import Reason
+    from experiments.slate_rules.slate_reasons import CandidateRank, Reason
 
 PAGE_SECONDS = 10.0  # that a page waits for its preview
+STATIC = frozenset({"static_list", "empty"})  # fallbacks of what no version ranks
 # Nothing is stored: ids that come together are not linked either.
 _NOTHING_STORED = Consent(analytics=False, training=False)
 
@@ -100,7 +101,13 @@ class PreviewHandler:
         try:
             request = parse(PreviewRequest, body)
             answer = self._preview(self._config.current, key, request)
-            return asyncio.run_coroutine_threadsafe(answer, self._loop).result(PAGE_SECONDS)
+            waiting = asyncio.run_coroutine_threadsafe(answer, self._loop)
+            try:
+                return waiting.result(PAGE_SECONDS)
+            except TimeoutError as error:
+                waiting.cancel()
+                message = f"The preview took longer than {PAGE_SECONDS:g} s."
+                raise RefusedError(message) from error
         except (ApiError, BoundsError) as error:
             field = (error.field or "").partition(".")[0]
             raise RefusedError(str(error), field=field or None) from error
@@ -132,6 +139,8 @@ class PreviewHandler:
             visitor = replace(visitor, surface=replace(surface, rules=remembered))
             request = replace(request, rules=request.surface_rules.joined_with(request.rules))
         reasons = await self._explain(request, visitor, chosen.version)
+        # Beside the event loop: a catalogue may have a million rows.
+        counts = await asyncio.to_thread(_counts, reasons)
         return {
             "surface": surface.key,
             "unit_id": unit,
@@ -141,7 +150,7 @@ class PreviewHandler:
             "reason": chosen.reason,
             "fallback": reasons.slate.fallback,
             "exploration": surface.exploration,
-            "counts": _counts(reasons),
+            "counts": counts,
             "items": self._items(request, reasons),
             "about": [_about(item_id, reasons) for item_id in dict.fromkeys(request.about)],
         }
@@ -156,13 +165,24 @@ class PreviewHandler:
         slate_request = replace(prepared.request, temperature=0.0, new=new)
         prepared = replace(prepared, request=slate_request)
         slate = await self._recommending.draw(prepared, visitor, version)
-        ranker, rules = prepared.ranker, prepared.rules
-        ranks_of = {}
-        if ranker is not None:
-            candidates = find_candidates(ranker, slate_request)
-            scores = ranker.score(candidates.items, candidates.recent)
-            ranks_of = rank_candidates(ranker, candidates, scores, rules)
-        return SlateReasons(slate_request, rules, ranker, ranks_of, slate, request.exclude)
+        ranks_of = await self._rank(prepared, visitor, version)
+        return SlateReasons(
+            slate_request, prepared.rules, prepared.ranker, ranks_of, slate, request.exclude
+        )
+
+    async def _rank(
+        self, prepared: Prepared, visitor: Visitor, version: ServingVersion | None
+    ) -> dict[str, CandidateRank]:
+        """Return where each candidate stands, by the way of every answer: a model may be elsewhere."""
+        if prepared.ranker is None:
+            return {}
+        request = replace(prepared.request, k=MAX_SCORED, rules=None, new=None, explain=False)
+        every = await self._recommending.draw(replace(prepared, request=request), visitor, version)
+        if every.fallback in STATIC:
+            return {}
+        index = prepared.ranker.index
+        names = [slot.item_id for slot in every.slots if slot.item_id in index]
+        return rank_candidates(names, prepared.rules)
 
     def _items(self, request: PreviewRequest, reasons: SlateReasons) -> list[dict[str, Any]]:
         catalogue = reasons.rules.catalogue

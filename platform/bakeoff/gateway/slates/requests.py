@@ -37,6 +37,7 @@ MAX_COUNTRY = 64
 MAX_QUERY = 1000
 MAX_FEATURES = 500
 MAX_LABELS = 100
+MAX_ABOUT = 100  # each is explained within the event loop
 KNOWN_FIELDS = frozenset(
     (
         "surface", "k", "candidates", "exclude", "fields", "explain", "context", "consent",
@@ -162,6 +163,12 @@ class RecommendRequest(SurfaceRequest):
     rules: SlateRules = body_rule(_rules)
 
 
+def _items_to_explain(value: Any, name: str) -> list[str]:
+    if isinstance(value, list) and len(value) > MAX_ABOUT:
+        raise invalid(name, f"{len(value)} of them", f"at most {MAX_ABOUT} ids")
+    return list_of_ids(value, name)
+
+
 def _surface_rules(value: Any, name: str) -> SlateRules | None:
     if value is None:
         return None
@@ -181,7 +188,7 @@ class PreviewRequest(RecommendRequest):
     """
 
     surface_rules: SlateRules | None = rule(_surface_rules)
-    about: list[str] | tuple[()] = rule(list_of_ids, default=())
+    about: list[str] | tuple[()] = rule(_items_to_explain, default=())
 
 
 @request_type
