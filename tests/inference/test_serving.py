@@ -107,7 +107,9 @@ def test_a_missing_artifact_is_named(tmp_path):
 
 def test_no_array_is_a_pickle(tmp_path):
     digest = save_artifact(tmp_path, draft_artifact())
-    for path in (tmp_path / digest).glob("*.npy"):
+    arrays = list((tmp_path / digest).glob("*.npy"))
+    assert arrays
+    for path in arrays:
         np.load(path, allow_pickle=False)
     json.loads((tmp_path / digest / "manifest.json").read_bytes())
 
