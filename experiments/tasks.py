@@ -29,7 +29,7 @@ from experiments.programme.refits import surfaces_with_refits
 from inference.cache import cache_client
 from inference.isolation import for_each
 from inference.models import ModelVersion, Surface
-from inference.sending import send
+from inference.sending import send_once
 from inference.serving.changes import read_unserved
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def take_due_looks() -> None:
 
 def _send_if_due(experiment: Experiment) -> None:
     if is_due(experiment, timezone.now()):
-        send(take_due_look.name, experiment.pk)
+        send_once(take_due_look.name, experiment.pk)
 
 
 @shared_task
@@ -148,7 +148,7 @@ def retrain_due_surfaces() -> None:
 
 
 def _send_advance(surface: Surface) -> None:
-    send(advance_surface.name, surface.pk)
+    send_once(advance_surface.name, surface.pk)
 
 
 @shared_task
@@ -159,7 +159,7 @@ def advance_surface(surface_id: int) -> None:
 
 def _send_retrain(surface: Surface) -> None:
     if is_retraining_due(surface, _pause_of(surface)):
-        send(retrain_scheduled_surface.name, surface.pk)
+        send_once(retrain_scheduled_surface.name, surface.pk)
 
 
 @shared_task

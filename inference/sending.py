@@ -10,6 +10,8 @@ import logging
 
 from celery import current_app
 
+from inference.message_marks import mark_messages, unmark_message
+
 logger = logging.getLogger(__name__)
 
 # By name: tasks import actions, so actions that hurry a task cannot import it.
@@ -29,5 +31,18 @@ def send(task: str, *arguments: object) -> bool:
         current_app.send_task(task, arguments)
     except Exception as error:  # noqa: BLE001  each transport raises its own; the row says what is due
         logger.warning("%s is not sent now, but later: %s", task, error)
+        return False
+    return True
+
+
+def send_once(task: str, *arguments: object) -> bool:
+    """Ask a worker to run a task, unless a message with these arguments waits already.
+
+    For what a tick asks for again and again until it is done. Returns whether a message was sent.
+    """
+    if not all(mark_messages([(task, arguments)])):
+        return False
+    if not send(task, *arguments):
+        unmark_message(task, arguments)
         return False
     return True

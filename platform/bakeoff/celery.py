@@ -18,6 +18,7 @@ from bakeoff.environment import read_environment
 from bakeoff.heartbeat import beat_for_worker
 from bakeoff.start_checks import exit_on_wrong_database
 from bakeoff.statement_timeouts import limit_tasks
+from inference.message_marks import unmark_begun_tasks
 
 environment = read_environment()
 ANSWERS = "answers"
@@ -80,6 +81,7 @@ app.conf.update(
 app.autodiscover_tasks(["experiments", "inference"])
 beat_for_worker(environment.redis_url)
 limit_tasks()
+unmark_begun_tasks()
 
 
 @worker_init.connect

@@ -54,13 +54,13 @@ def test_beat_measures_by_a_clock_that_only_goes_forward(monkeypatch):
     lose_messages()
     scheduler = SteadyScheduler(app=app)
     pause = scheduler.tick()
-    sent = broker().llen("default")
-    assert sent > 0
+    assert broker().llen("default") > 0
     assert broker().llen("analysis") > 0
     assert 0 <= pause <= 0.5
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 3600)  # the clock was an hour fast, and is set
-    wait_until(lambda: scheduler.tick() and broker().llen("default") > sent)
+    lose_messages()
+    wait_until(lambda: scheduler.tick() and broker().llen("analysis") > 0)
     lose_messages()
 
 

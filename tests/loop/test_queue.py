@@ -373,8 +373,9 @@ def test_each_surface_is_advanced_by_a_message_of_its_own(shop):
     retrain_due_surfaces()
     assert messages("default") == [[shop.surface.pk]] * 2  # to send on, and to retrain
     Surface.objects.filter(pk=shop.surface.pk).update(last_retrained_at=timezone.now())
+    lose_messages()
     retrain_due_surfaces()
-    assert messages("default") == [[shop.surface.pk]] * 3  # it was retrained a moment ago
+    assert messages("default") == [[shop.surface.pk]]  # it was retrained a moment ago
     for _ in range(2):  # it may come twice
         advance_surface(shop.surface.pk)
     assert shop.surface.experiments.get().state == Experiment.State.RUNNING

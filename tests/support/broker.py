@@ -10,6 +10,7 @@ import redis
 
 from bakeoff.environment import read_environment
 from inference.cache import cache_client
+from inference.message_marks import MARKS
 
 
 def broker() -> redis.Redis:
@@ -17,8 +18,13 @@ def broker() -> redis.Redis:
 
 
 def lose_messages() -> None:
-    """Lose all that the broker holds, as a server does that was full or lost its disk."""
+    """Lose all that the broker holds, as a server does that was full or lost its disk.
+
+    And let a minute pass: what was sent counts as waiting no more.
+    """
     broker().flushdb()
+    if marks := cache_client().keys(f"{MARKS}*"):
+        cache_client().delete(*marks)
 
 
 def messages(queue: str) -> list[list]:
