@@ -19,6 +19,7 @@ NAMES = (
     "statistics",
     "breaker",
     "breaker_live",
+    "judges",
     "new_items",
     "storefront",
     "gains",
