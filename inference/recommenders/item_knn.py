@@ -18,10 +18,10 @@ from inference.serving.scorers import NEIGHBOURS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.serving.artifact import Floats
+    from inference.serving.artifact import Floats, Indices
     from inference.training.data import TrainingData
 
-ROWS_AT_ONCE = 512  # dense rows of n items in memory
+ROWS_AT_ONCE = 1024  # whose pairs lie in memory, and between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -47,43 +47,70 @@ class ItemKnn:
     seeds = 1
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
-        """Count which items are liked together, some rows at a time."""
-        from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
-
+        """Count which items are liked together; no step looks at pairs that nobody liked both of."""
         params = read_params(ItemKnnParams, options.params)
-        n = len(data.item_ids)
-        units, items = data.pairs
-        liked = sparse.csr_matrix(
-            (np.ones(len(items), np.float32), (units, items)), (len(data.liked), n)
-        )
-        liked.data[:] = 1.0  # an item that was liked twice is one like
-        norms = np.sqrt(np.asarray(liked.sum(0)).ravel())
-        by_item = liked.T.tocsr()
-        cold = _cold_rows(data, params.cold)
-        starts, nearest, weights = [0], [], []
-        for start in range(0, n, ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, n))
-            together = (by_item[rows] @ liked).toarray()
-            close = together / (np.outer(norms[rows], norms) + params.shrink)
-            close[np.arange(len(rows)), rows] = 0
-            for row, line in zip(rows, close, strict=True):
-                keep = min(params.neighbours, n)  # argpartition refuses more than there are
-                top = np.argpartition(-line, keep - 1)[:keep]
-                top = np.sort(top[line[top] > 0])
-                more, cosines = cold.get(int(row), (top[:0], np.zeros(0, np.float32)))
-                nearest.append(np.concatenate([top, more]).astype(np.int32))
-                weights.append(np.concatenate([line[top], cosines]).astype(np.float32))
-                starts.append(starts[-1] + len(nearest[-1]))
-            options.report((start + len(rows)) / n, f"compared {start + len(rows)} of {n} items")
         arrays: dict[str, NDArray[Any]] = {
-            "starts": np.array(starts, dtype=np.int64),
-            "nearest": np.concatenate(nearest),
-            "weights": np.concatenate(weights),
+            **_neighbours(data, params, options),
             "bias": (1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
-            "default_order": default_order(data.popularity, limit=n),
+            "default_order": default_order(data.popularity, limit=len(data.item_ids)),
         }
         about = {"algorithm": self.name, "params": asdict(params)}
         return ArtifactDraft(form=NEIGHBOURS, arrays=arrays, item_ids=data.item_ids, about=about)
+
+
+def _neighbours(
+    data: TrainingData, params: ItemKnnParams, options: FitOptions
+) -> dict[str, NDArray[Any]]:
+    """Return the sparse matrix of the form `neighbours`: starts, nearest, weights."""
+    from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
+
+    n = len(data.item_ids)
+    units, items = data.pairs
+    liked = sparse.csr_matrix((np.ones(len(items), np.float32), (units, items)), (len(data.liked), n))
+    liked.data[:] = 1.0  # an item that was liked twice is one like
+    norms = np.sqrt(np.asarray(liked.sum(0)).ravel())
+    by_item = liked.T.tocsr()
+    cold = _cold_rows(data, params.cold)
+    starts, nearest, weights = [0], [], []
+    for start in range(0, n, ROWS_AT_ONCE):
+        rows = range(start, min(start + ROWS_AT_ONCE, n))
+        # Sparse: a row holds the items that are liked together with it, and no others.
+        together = (by_item[rows.start : rows.stop] @ liked).tocsr()
+        for row, begin, end in zip(rows, together.indptr, together.indptr[1:], strict=False):
+            others, counts = together.indices[begin:end], together.data[begin:end]
+            near, cosines = _nearest(row, others, counts, norms, params)
+            more, texts = cold.get(row, (near[:0], cosines[:0]))
+            nearest.append(np.concatenate([near, more]).astype(np.int32))
+            weights.append(np.concatenate([cosines, texts]).astype(np.float32))
+            starts.append(starts[-1] + len(nearest[-1]))
+        options.report(rows.stop / n, f"compared {rows.stop} of {n} items")
+    return {
+        "starts": np.array(starts, dtype=np.int64),
+        "nearest": np.concatenate(nearest),
+        "weights": np.concatenate(weights),
+    }
+
+
+def _nearest(
+    row: int, items: Indices, counts: Floats, norms: Floats, params: ItemKnnParams
+) -> tuple[Indices, Floats]:
+    """Return an item's nearest others, ascending, and their shrunk cosines.
+
+    Args:
+        row: the item.
+        items: that some unit liked together with it, itself among them.
+        counts: how many units did.
+        norms: of all items' columns, (n,).
+        params: how many neighbours, and how much is shrunk.
+    """
+    other = items != row
+    items, counts = items[other], counts[other]
+    cosines = counts / (norms[row] * norms[items] + params.shrink)
+    if len(items) > params.neighbours:
+        best = np.argpartition(-cosines, params.neighbours - 1)[: params.neighbours]
+        items, cosines = items[best], cosines[best]
+    order = np.argsort(items)
+    return items[order], cosines[order]
 
 
 def _cold_rows(data: TrainingData, weight: float) -> dict[int, tuple[np.ndarray, Floats]]:

@@ -1,0 +1,45 @@
+"""Catalogues of more items than a request or a training step may go over."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.options import FitOptions
+from inference.recommenders import RECOMMENDERS
+from inference.training.data import TrainingData
+
+ITEMS = 60_000  # more than are scored within a request
+
+
+def liked_together(units=200, items=ITEMS) -> TrainingData:
+    """Units like ten items that stand next to each other, ten to twenty units the same ones."""
+    rng = np.random.default_rng(0)
+    starts = rng.choice(items // 10, 15, replace=False) * 10
+    liked = [start + rng.permutation(10)[:8] for start in rng.choice(starts, units)]
+    return TrainingData([f"i{n}" for n in range(items)], None, liked)
+
+
+def test_item_knn_keeps_what_is_liked_together_and_no_more():
+    data = liked_together()
+    arrays = RECOMMENDERS["item-knn"].fit(data, FitOptions(params={"shrink": 3.0})).arrays
+    item = int(data.liked[0][0])
+    row = slice(arrays["starts"][item], arrays["starts"][item + 1])
+    who = {
+        j: {n for n, liked in enumerate(data.liked) if j in liked}
+        for j in range(item // 10 * 10, item // 10 * 10 + 10)
+    }
+    cosines = {
+        j: len(units & who[item]) / ((len(units) * len(who[item])) ** 0.5 + 3.0)
+        for j, units in who.items()
+        if j != item and units & who[item]
+    }
+    assert arrays["nearest"][row].tolist() == sorted(cosines)
+    assert arrays["weights"][row] == pytest.approx([cosines[j] for j in sorted(cosines)], abs=1e-6)
+    assert len(arrays["starts"]) == ITEMS + 1
+    assert len(arrays["nearest"]) < 15 * 90 + 1
+
+
+def test_ease_says_up_to_how_many_items_it_goes():
+    with pytest.raises(ValueError, match="items == 60000, must be at most 30000 for 'ease'"):
+        RECOMMENDERS["ease"].fit(liked_together(), FitOptions())
