@@ -68,9 +68,23 @@ class Checkpoint:
         self._tensors = load_file(path)
 
     @classmethod
-    def find(cls, folder: Path | None) -> Checkpoint | None:
-        """Return the last one, or None."""
-        return cls(folder / NAME) if folder is not None and (folder / NAME).exists() else None
+    def find(
+        cls, folder: Path | None, like: Mapping[str, torch.Tensor] | None = None
+    ) -> Checkpoint | None:
+        """Return the last one, or None.
+
+        Args:
+            folder: where; None where there are no checkpoints.
+            like: the model's tensors. A checkpoint of others, which an older version of this program
+                wrote, is none: the loop begins anew.
+        """
+        if folder is None or not (folder / NAME).exists():
+            return None
+        checkpoint = cls(folder / NAME)
+        if like is None:
+            return checkpoint
+        saved = {name: tensor.shape for name, tensor in checkpoint.part("model").items()}
+        return checkpoint if saved == {name: tensor.shape for name, tensor in like.items()} else None
 
     def part(self, name: str) -> dict[str, torch.Tensor]:
         """Return the tensors of `model` or `extra`."""

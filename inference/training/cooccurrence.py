@@ -24,6 +24,7 @@ SHRINK = 10.0  # likes added to each item's: of a rarely liked one little is kno
 POWER = 0.25
 OVERSAMPLING = 10  # columns beyond the rank: they make the ones that count exact
 ITERATIONS = 4  # as the singular values of behaviour fall slowly
+SPREAD_UNITS, SPREAD_ITEMS = 1000, 20_000  # whose scores set the scale of a start
 
 
 def cooccurrence_vectors(data: TrainingData, width: int) -> Floats:
@@ -50,6 +51,20 @@ def cooccurrence_vectors(data: TrainingData, width: int) -> Floats:
     vectors *= np.where(signs < 0, np.float32(-1), np.float32(1))
     vectors[likes == 0] = 0.0
     return vectors
+
+
+def start_scale(data: TrainingData, read: Floats, scored: Floats) -> np.float32:
+    """Return what vectors are to be multiplied by, so that scores spread by 1 over the items.
+
+    Args:
+        data: whose first units are looked at, and some of its items where there are many.
+        read: vectors whose mean over a unit's items is its own, (n, d).
+        scored: vectors of the items, (n, d).
+    """
+    some = scored[:: max(1, len(scored) // SPREAD_ITEMS)]
+    units = [liked for liked in data.liked if len(liked)][:SPREAD_UNITS]
+    spreads = [(read[liked].mean(0) @ some.T).std() for liked in units]
+    return np.float32(1 / max(float(np.mean(spreads)), 1e-9))
 
 
 def _decompose(matrix: Any, rank: int) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ seeded by (seed, epoch), so a run that resumes from a checkpoint ends as if it h
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ from torch.nn import functional
 
 from inference.encoders.device import pick_device
 from inference.training.checkpoint import Checkpoint, save_checkpoint
-from inference.training.cooccurrence import cooccurrence_vectors
+from inference.training.cooccurrence import cooccurrence_vectors, start_scale
+from inference.training.lazy_adamw import LazyAdamW
 from inference.training.sampled import CANDIDATES, CandidateSampler
+from inference.training.tune import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 QUIET = 0.1  # of a text head's first say: at full strength it would drown what co-occurrence says
-SPREAD_UNITS = 1000  # whose scores set the scale of the start
+EXPORTED_AT_ONCE = 16_384  # items: a head's hidden layer of a million would take gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class Heads(nn.Module):
         self.context_own = nn.Parameter(torch.randn(n, params.width) * params.own)
         self.attention = nn.Parameter(torch.zeros(params.width))
         self.recency = nn.Parameter(torch.zeros(params.history), requires_grad=params.recency)
-        self.bias = nn.Parameter(torch.log1p(liked))
+        self.bias = nn.Parameter(torch.log1p(liked)[:, None])
         self.dropout = nn.Dropout(params.dropout)
         self.register_buffer("text", text, persistent=False)
         self.register_buffer("warm", (liked > 0).float()[:, None], persistent=False)
@@ -160,21 +163,21 @@ class Heads(nn.Module):
         """Return V of some items, (m, d), or of all."""
         if chosen is None:
             return self.item_head(self.dropout(self.text)) + self.item_own * self.warm
-        own = functional.embedding(chosen, self.item_own) * self.warm[chosen]
+        own = functional.embedding(chosen, self.item_own, sparse=True) * self.warm[chosen]
         return self.item_head(self.dropout(self.text[chosen])) + own
 
     def context(self, chosen: torch.Tensor | None = None) -> torch.Tensor:
         """Return C of some items, (m, d), or of all."""
         if chosen is None:
             return self.context_head(self.dropout(self.text)) + self.context_own * self.warm
-        own = functional.embedding(chosen, self.context_own) * self.warm[chosen]
+        own = functional.embedding(chosen, self.context_own, sparse=True) * self.warm[chosen]
         return self.context_head(self.dropout(self.text[chosen])) + own
 
     def biases(self, chosen: torch.Tensor | None = None) -> torch.Tensor:
         """Return b of some items, (m,), or of all."""
         if chosen is None:
-            return self.bias
-        return functional.embedding(chosen, self.bias[:, None])[:, 0]
+            return self.bias[:, 0]
+        return functional.embedding(chosen, self.bias, sparse=True)[:, 0]
 
     def scores(self, batch: Batch) -> torch.Tensor:
         """Return the scores (b, c) of a step's candidates for its units."""
@@ -206,36 +209,39 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
     model = Heads(text, liked, params).to(device)
     if params.cooccurrence:
         model.start_from(torch.from_numpy(_start(data, params.width)).to(device))
-    optimiser = torch.optim.AdamW(
+    optimiser = LazyAdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=params.rate,
         weight_decay=params.decay,
     )
     sampler = CandidateSampler(data.popularity, params.candidates)
     epochs = params.epochs_for(len(units))
-    checkpoint = Checkpoint.find(options.checkpoint)
+    checkpoint = Checkpoint.find(options.checkpoint, model.state_dict())
     if checkpoint is not None:
         model.load_state_dict(checkpoint.part("model"))
         checkpoint.restore(optimiser)
     first = checkpoint.step if checkpoint is not None else 0
     options.steps(epochs)
+    saved_at = time.monotonic()
     for epoch in range(first, epochs):
         rate = params.rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
         for group in optimiser.param_groups:
             group["lr"] = rate
         loss = _train_epoch(model, optimiser, units, params, (options.seed, epoch), sampler)
-        save_checkpoint(options.checkpoint, epoch + 1, model.state_dict(), optimiser)
+        # By the clock: a checkpoint of a large catalogue takes as long as many steps of a small one.
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS or epoch + 1 == epochs:
+            save_checkpoint(options.checkpoint, epoch + 1, model.state_dict(), optimiser)
+            saved_at = time.monotonic()
         options.curve(epoch + 1, loss)
         options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
+    optimiser.settle()
     return _export(model)
 
 
 def _start(data: TrainingData, width: int) -> Floats:
     """Return vectors from co-occurrence, with scores of a standard deviation of 1 over the items."""
     vectors = cooccurrence_vectors(data, width)
-    units = [liked for liked in data.liked if len(liked)][:SPREAD_UNITS]
-    spreads = [(vectors[liked].mean(0) @ vectors.T).std() for liked in units]
-    return vectors / np.float32(max(float(np.mean(spreads)), 1e-9)) ** 0.5
+    return vectors * start_scale(data, vectors, vectors) ** np.float32(0.5)
 
 
 def _train_epoch(
@@ -333,10 +339,11 @@ def _export(model: Heads) -> Towers:
         def array(tensor: torch.Tensor) -> Floats:
             return tensor.float().cpu().numpy().copy()
 
+        parts = torch.arange(len(model.bias), device=model.bias.device).split(EXPORTED_AT_ONCE)
         return Towers(
-            item_vectors=array(model.items()),
-            context_vectors=array(model.context()),
-            bias=array(model.bias),
+            item_vectors=np.concatenate([array(model.items(part)) for part in parts]),
+            context_vectors=np.concatenate([array(model.context(part)) for part in parts]),
+            bias=array(model.bias[:, 0]),
             attention=array(model.attention),
             recency=array(model.recency),
         )

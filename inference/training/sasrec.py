@@ -22,7 +22,8 @@ from torch.nn import functional
 from inference.encoders.device import pick_device
 from inference.serving.sequence import NAMES
 from inference.training.checkpoint import Checkpoint, save_checkpoint
-from inference.training.cooccurrence import cooccurrence_vectors
+from inference.training.cooccurrence import cooccurrence_vectors, start_scale
+from inference.training.lazy_adamw import LazyAdamW
 from inference.training.tune import CHECKPOINT_SECONDS, CURVE_POINTS
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 WARMUP = 50  # steps in which the rate rises
 QUIET = 0.1  # of what starts at random: at full strength it would drown what co-occurrence says
 MEAN_WEIGHT = 3.0  # of what the history says in common, beside the newest item
-SPREAD_UNITS = 1000  # whose scores set the scale of the start
+EXPORTED_AT_ONCE = 65_536  # items, whose texts are copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class SequenceModel(nn.Module):
             nn.Linear(text.shape[1], params.width, bias=False) if text is not None else None
         )
         self.positions = nn.Parameter(torch.randn(params.history, params.width) * 0.02)
-        self.bias = nn.Parameter(torch.zeros(n))
+        self.bias = nn.Parameter(torch.zeros(n, 1))
         self.layers = [SequenceBlock(params) for _ in range(params.blocks)]
         self.blocks = nn.ModuleList(self.layers)  # so that torch knows their parameters
         self.norm = nn.LayerNorm(params.width)
@@ -147,14 +148,14 @@ class SequenceModel(nn.Module):
     def items(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return the vectors of items, (…, d): of a cold one, what its text says."""
         # `embedding`, not an index: its gradient is the same to the last bit however threads share it.
-        vectors = functional.embedding(chosen, self.own) * self.warm[chosen]
+        vectors = functional.embedding(chosen, self.own, sparse=True) * self.warm[chosen]
         if self.projection is None or self.text is None:
             return vectors
         return vectors + self.projection(self.text[chosen])
 
     def biases(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return the biases of items, (…)."""
-        return functional.embedding(chosen, self.bias[:, None])[..., 0]
+        return functional.embedding(chosen, self.bias, sparse=True)[..., 0]
 
     def start_from(self, vectors: torch.Tensor, bias: torch.Tensor) -> None:
         """Start as the mean of the recent items' vectors, (n, d), and a bias, (n,).
@@ -166,7 +167,7 @@ class SequenceModel(nn.Module):
         d = vectors.shape[1]
         with torch.no_grad():
             self.own.copy_(vectors)
-            self.bias.copy_(bias)
+            self.bias.copy_(bias[:, None])
             if self.projection is not None:
                 self.projection.weight.mul_(QUIET)
             for place, block in enumerate(self.layers):
@@ -207,8 +208,8 @@ def train_sasrec(data: TrainingData, params: SasrecParams, options: FitOptions) 
     torch.manual_seed(options.seed)
     device = pick_device(options.device)
     model = _start(data, params).to(device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=params.rate, weight_decay=params.decay)
-    checkpoint = Checkpoint.find(options.checkpoint)
+    optimiser = LazyAdamW(model.parameters(), lr=params.rate, weight_decay=params.decay)
+    checkpoint = Checkpoint.find(options.checkpoint, model.state_dict())
     if checkpoint is not None:
         model.load_state_dict(checkpoint.part("model"))
         checkpoint.restore(optimiser)
@@ -234,6 +235,7 @@ def train_sasrec(data: TrainingData, params: SasrecParams, options: FitOptions) 
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS or done == steps:
             save_checkpoint(options.checkpoint, done, model.state_dict(), optimiser)
             saved_at = time.monotonic()
+    optimiser.settle()
     return model.cpu().eval()
 
 
@@ -250,15 +252,13 @@ def _start(data: TrainingData, params: SasrecParams) -> SequenceModel:
         text = torch.from_numpy(data.item_vectors / np.maximum(norms, np.float32(1e-9)))
     model = SequenceModel(text, warm, params)
     vectors = cooccurrence_vectors(data, params.width)
-    units = [liked for liked in data.liked if len(liked)][:SPREAD_UNITS]
     normed = functional.layer_norm(torch.from_numpy(vectors), [params.width]).numpy()
-    spread = np.mean([(normed[liked].mean(0) @ vectors.T).std() for liked in units])
     chances = (data.popularity + 0.5) / (data.popularity.sum() + 0.5 * len(data.popularity))
     share = params.negative_share(int(warm.sum()))
     # What even negatives leave of a chance: the loss is least there where nothing else is known.
     bias = np.log(chances) + math.log(params.power(share) / share)
     model.start_from(
-        torch.from_numpy(vectors / np.float32(max(spread, 1e-9))),
+        torch.from_numpy(vectors * start_scale(data, normed, vectors)),
         torch.from_numpy(bias.astype(np.float32)),
     )
     return model
@@ -344,15 +344,15 @@ def export_sasrec(model: SequenceModel, popularity: NDArray[np.int64]) -> dict[s
     def array(tensor: torch.Tensor) -> NDArray[Any]:
         return tensor.detach().float().cpu().numpy().copy()
 
-    bias = array(model.bias)
+    bias = array(model.bias[:, 0])
     if (popularity == 0).any():
         # Nothing has moved a cold item's bias: it gets that of the least liked tenth.
         known = np.flatnonzero(popularity > 0)
         few = known[np.argsort(popularity[known], kind="stable")[: max(1, len(known) // 10)]]
         bias[popularity == 0] = bias[few].mean()
-    every = torch.arange(len(bias))
+    parts = torch.arange(len(bias)).split(EXPORTED_AT_ONCE)
     arrays: dict[str, NDArray[Any]] = {
-        "item_vectors": array(model.items(every)),
+        "item_vectors": np.concatenate([array(model.items(part)) for part in parts]),
         "bias": bias,
         "positions": array(model.positions),
         "heads": np.array([model.layers[0].heads], dtype=np.int32),

@@ -101,7 +101,8 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 3, 7])
-def test_a_killed_run_resumes_and_ends_the_same(tmp_path, after):
+def test_a_killed_run_resumes_and_ends_the_same(tmp_path, monkeypatch, after):
+    monkeypatch.setattr("inference.training.heads.CHECKPOINT_SECONDS", 0.0)
     index = {item: n for n, item in enumerate(ITEMS)}
     likes = make_likes()
     by_unit: dict[str, list[int]] = {}
