@@ -10,8 +10,11 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.create_serving_metrics import create_serving_metrics
+from experiments.actions.propose import ProposalDraft, propose
 from experiments.bounds import MAX_BREAKER_ALPHA, MAX_COUNT
-from experiments.models import Metric, Programme, programme_of
+from experiments.models import Metric, Programme, Proposal, programme_of
+from experiments.models.programme import REQUIRED_APPROVALS
+from experiments.programme.safeguards import weakened_settings
 from experiments.programme.settings import SETTINGS, settings_of
 from inference.models import Surface
 
@@ -31,16 +34,35 @@ class CannotChangeProgrammeError(RefusedError):
     """A setting that breaks a rule; `field` names which."""
 
 
-def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -> Programme:
+class ChangeAwaitsApprovalError(RefusedError):
+    """A change that was proposed instead: a second person must approve it."""
+
+    code = "needs_approval"
+
+
+def change_programme(
+    *,
+    surface: Surface,
+    changes: Mapping[str, Any],
+    by: str,
+    person: str = "",
+    approvals: Sequence[str] = (),
+) -> Programme:
     """Change the named settings; all others stay as they are.
+
+    Where two people approve, a change that guards less is proposed as a whole, with the approval of who
+    asked for it.
 
     Args:
         surface: whose programme.
         changes: values as JSON by setting; the primary metric by its key, or None.
-        by: who does it.
+        by: who does it, for the audit trail.
+        person: whose word it is, where two people approve; empty: `by`.
+        approvals: the people who have approved the change, where it was proposed.
 
     Raises:
         CannotChangeProgrammeError: an unknown setting, or a value that breaks its rule.
+        ChangeAwaitsApprovalError: two people must approve; it is proposed.
     """
     with transaction.atomic():
         # Two people may change two settings at once: each reads what the other has written. The row of
@@ -57,15 +79,37 @@ def change_programme(*, surface: Surface, changes: Mapping[str, Any], by: str) -
         changed = [name for name in SETTINGS if before[name] != after[name]]
         if not changed:
             return programme
-        programme.save()
-        record_audit(
-            locked.project_id,
-            actor=by,
-            action="change programme",
-            subject=locked.key,
-            detail={"changed": {name: [before[name], after[name]] for name in changed}},
-        )
-    return programme
+        detail: dict[str, Any] = {"changed": {name: [before[name], after[name]] for name in changed}}
+        weaker = weakened_settings(before, after)
+        needed = REQUIRED_APPROVALS[before["approval"]]
+        if not weaker or needed < 2 or len(set(approvals)) >= needed:
+            programme.save()
+            record_audit(
+                locked.project_id,
+                actor=by,
+                action="change programme",
+                subject=locked.key,
+                detail=detail | ({"approvals": list(approvals)} if approvals else {}),
+            )
+            return programme
+        proposal = propose(_draft(locked, detail, weaker, by=by, person=person or by))
+    raise ChangeAwaitsApprovalError(
+        f"{', '.join(weaker)} of surface '{locked.key}' would guard users less: a second person must "
+        f"approve proposal {proposal.pk}."
+    )
+
+
+def _draft(
+    surface: Surface, detail: Mapping[str, Any], weaker: Sequence[str], *, by: str, person: str
+) -> ProposalDraft:
+    return ProposalDraft(
+        surface=surface,
+        kind=Proposal.Kind.SETTINGS,
+        reason=f"would guard users less: {', '.join(weaker)}",
+        evidence=detail,
+        by=by,
+        approved_by=person,
+    )
 
 
 def _set(programme: Programme, name: str, value: Any) -> None:

@@ -10,12 +10,13 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.carry_out import Verdict, check_winner, end_by_verdict
+from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
 from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import check_place_of, confirm_champion, make_champion
 from experiments.actions.refresh_champion import refit_evidence
 from experiments.actions.stop_and_promote import stop_tests
 from experiments.actions.tidy_queue import leave_queue
-from experiments.models import Approval, Decision, Experiment, Proposal
+from experiments.models import Approval, Decision, Experiment, Proposal, programme_of
 from experiments.programme.queue_types import LeftQueue
 from inference.actions.check_servable import check_servable
 from inference.actions.move_champion import CannotPromoteError
@@ -45,6 +46,7 @@ def approve_proposal(*, proposal: Proposal, by: str, note: str = "", actor: str 
     Raises:
         CannotDecideError: it is decided, or needs another person than `by`.
         CannotPromoteError: the version cannot be served now.
+        CannotChangeProgrammeError: the settings break a rule by now.
         WrongStateError: its experiment has ended meanwhile.
     """
     actor = actor or by
@@ -53,7 +55,7 @@ def approve_proposal(*, proposal: Proposal, by: str, note: str = "", actor: str 
         return proposal
     try:
         _carry_out(proposal, actor)
-    except CannotPromoteError as error:
+    except (CannotPromoteError, CannotChangeProgrammeError) as error:
         Proposal.objects.open_now().filter(pk=proposal.pk).update(refusal=str(error))
         raise
     proposal.refresh_from_db()
@@ -100,7 +102,9 @@ def _approve(proposal: Proposal, by: str, note: str, actor: str) -> bool:
     with transaction.atomic():
         locked = _lock(proposal)
         _, is_new = Approval.objects.get_or_create(proposal=locked, by=by, defaults={"note": note})
-        complete = locked.approvals.count() >= locked.required_approvals
+        # The rule may have become stricter since it was proposed.
+        needed = max(locked.required_approvals, programme_of(locked.surface).required_approvals)
+        complete = locked.approvals.count() >= needed
         if not complete:
             if not is_new:
                 raise CannotDecideError(
@@ -130,6 +134,8 @@ def _lock(proposal: Proposal) -> Proposal:
 def _carry_out(proposal: Proposal, by: str) -> None:
     if proposal.kind == Proposal.Kind.SHIP:
         _ship(proposal, by)
+    elif proposal.kind == Proposal.Kind.SETTINGS:
+        _change_settings(proposal, by)
     else:
         _restore(proposal, by)
 
@@ -195,6 +201,18 @@ def _restore(proposal: Proposal, by: str) -> None:
         stop_tests(running, by=by, reason=reason)
         decision = make_champion(version=version, by=by, reason=reason, answered=answered)
     confirm_champion(decision)
+
+
+def _change_settings(proposal: Proposal, by: str) -> None:
+    with transaction.atomic():
+        lock_surface(proposal.surface_id)
+        _close(_lock(proposal))
+        change_programme(
+            surface=proposal.surface,
+            changes={name: after for name, (_, after) in proposal.evidence["changed"].items()},
+            by=by,
+            approvals=_names(proposal),
+        )
 
 
 def _version_of(proposal: Proposal) -> ModelVersion:

@@ -19,6 +19,7 @@ from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.looks.serving_quality import serving_of
 from experiments.models import Decision, Experiment, Look
+from experiments.programme.safeguards import ships_by_itself
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.cache import cache_client
@@ -145,11 +146,13 @@ def is_pending(experiment: Experiment, look: Look) -> bool:
         return False
     if look.action == Decision.Action.KEEP_RUNNING:
         return False
+    if look.action == Decision.Action.SHIP:
+        return ships_by_itself(experiment)
     if look.action == Decision.Action.ROLL_BACK or experiment.parsed_policy.promote:
         return True
     # Of an automatic experiment people approve what ships; what ends without a winner ends by itself,
     # or the next challenger would wait for ever.
-    return experiment.owner == PLATFORM and look.action != Decision.Action.SHIP
+    return experiment.owner == PLATFORM
 
 
 def _is_time(experiment: Experiment, last: Look | None, now: datetime) -> bool:

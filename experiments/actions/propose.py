@@ -14,6 +14,7 @@ from bakeoff.alerts.models import Alert
 from bakeoff.alerts.outbox import record_alert
 from bakeoff.alerts.pages import experiment_path, surface_path
 from experiments.models import Experiment, Proposal, programme_of
+from experiments.programme.safeguards import ships_by_itself
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class ProposalDraft:
 
     Attributes:
         surface: whose champion would change.
-        kind: `ship` a variant, or `restore` a former champion.
+        kind: `ship` a variant, `restore` a former champion, or change `settings`.
         reason: in words.
         experiment: that it comes from.
         version: which becomes champion; None where a flag's variant is shipped.
@@ -53,8 +54,8 @@ class ProposalDraft:
 def propose(draft: ProposalDraft) -> Proposal:
     """Write a proposal and tell people, in the transaction of what it comes from.
 
-    One is open per experiment and kind, or per version where there is no experiment: where there is one
-    already, it is returned.
+    One is open per experiment and kind; where there is no experiment, per version, or per change of
+    settings. Where there is one already, it is returned.
     """
     # Two looks may propose at once; the second finds what the first has written.
     surface = Surface.objects.select_for_update(no_key=True).get(pk=draft.surface.pk)
@@ -63,6 +64,8 @@ def propose(draft: ProposalDraft) -> Proposal:
     )
     if draft.experiment is None:
         before = before.filter(version=draft.version)
+    if draft.kind == Proposal.Kind.SETTINGS:
+        before = before.filter(evidence=dict(draft.evidence))
     if (existing := before.first()) is not None:
         return existing
     proposal = Proposal.objects.create(
@@ -94,7 +97,7 @@ def propose_ship(experiment: Experiment, look: Look) -> Proposal | None:
 
     In the look's transaction. What people declined has ended its experiment.
     """
-    if look.action != "ship" or experiment.parsed_policy.promote:
+    if look.action != "ship" or ships_by_itself(experiment):
         return None
     if experiment.purpose != Experiment.Purpose.TEST:
         return None
@@ -150,10 +153,16 @@ def withdraw_fulfilled(surface_id: int) -> int:
     )
 
 
+_VERBS = {
+    Proposal.Kind.SHIP: "ship",
+    Proposal.Kind.RESTORE: "go back to",
+    Proposal.Kind.SETTINGS: "change",
+}
+
+
 def _tell(proposal: Proposal) -> None:
     project, experiment = proposal.project, proposal.experiment
-    target = proposal.version.label if proposal.version is not None else proposal.variant
-    verb = "ship" if proposal.kind == Proposal.Kind.SHIP else "go back to"
+    verb = _VERBS[Proposal.Kind(proposal.kind)]
     people = "two people" if proposal.required_approvals > 1 else "one person"
     if proposal.approvals.exists():
         people = "a second person"
@@ -161,8 +170,8 @@ def _tell(proposal: Proposal) -> None:
         project.pk,
         event=Alert.Event.DECISION_NEEDED,
         subject=experiment.title if experiment is not None else proposal.surface.key,
-        summary=f"Proposed: {verb} {target} on surface '{proposal.surface}'; {people} must approve. "
-        f"{proposal.reason}",
+        summary=f"Proposed: {verb} {proposal.target} on surface '{proposal.surface}'; {people} must "
+        f"approve. {proposal.reason}",
         detail={"proposal": proposal.pk, "kind": proposal.kind, "surface": proposal.surface.key},
         path=experiment_path(project.slug, experiment.key)
         if experiment is not None

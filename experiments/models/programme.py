@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inference.models import Surface
+
+
+# How many people approve what ships.
+REQUIRED_APPROVALS: Mapping[str, int] = MappingProxyType(
+    {"automatic": 0, "propose": 1, "two_persons": 2}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +152,7 @@ class Programme(models.Model):
     @property
     def required_approvals(self) -> int:
         """How many people must approve before a version ships."""
-        return {self.Approval.PROPOSE: 1, self.Approval.TWO_PERSONS: 2}.get(
-            self.Approval(self.approval), 0
-        )
+        return REQUIRED_APPROVALS[self.approval]
 
 
 def programme_of(surface: Surface) -> Programme:

@@ -20,11 +20,12 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
 
 
 class Proposal(models.Model):
-    """A change of the champion that waits for people's approval."""
+    """A change of the champion, or of what guards it, that waits for people's approval."""
 
     class Kind(models.TextChoices):
         SHIP = "ship"
         RESTORE = "restore"
+        SETTINGS = "settings"
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -76,6 +77,13 @@ class Proposal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} on {self.surface}"
+
+    @property
+    def target(self) -> str:
+        """What would be shipped or changed: a version, a variant, the names of settings."""
+        if self.version is not None:
+            return self.version.label
+        return self.variant or ", ".join(self.evidence.get("changed", ()))
 
 
 class Approval(models.Model):

@@ -167,6 +167,7 @@ def proposal_as_json(proposal: Proposal) -> dict[str, Any]:
         "experiment": _key(proposal.experiment),
         "variant": proposal.variant,
         "version": proposal.version.label if proposal.version is not None else None,
+        "changed": proposal.evidence.get("changed", {}),
         "reason": proposal.reason,
         "required_approvals": proposal.required_approvals,
         "approvals": [

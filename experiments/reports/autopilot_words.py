@@ -142,6 +142,18 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
         "{name} == {value}, must be a metric of this project: one of {values}",
         gettext_noop("%(value)s is not a metric of this project; choose one of %(values)s"),
     ),
+    (
+        "{settings} of surface '{key}' would guard users less: a second person must approve proposal "
+        "{number}",
+        gettext_noop(
+            "This change of '%(key)s' would guard users less (%(settings)s): a second person must "
+            "approve proposal %(number)s"
+        ),
+    ),
+    (
+        "would guard users less: {settings}",
+        gettext_noop("This change would guard users less: %(settings)s"),
+    ),
     # What is refused of the queue, the ramp and proposals
     (
         "{version} is {state}, must wait for its experiment: a challenger that is in none",

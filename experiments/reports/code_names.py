@@ -165,6 +165,18 @@ NAMES = {
     "autopilot non_inferior": gettext_noop("If not worse than the last tested version"),
     "autopilot superior": gettext_noop("If better than the last tested version"),
     "autopilot always": gettext_noop("Always"),
+    # Settings of a programme
+    "setting primary_metric": gettext_noop("Primary metric"),
+    "setting guardrails": gettext_noop("Guardrails"),
+    "setting ramp": gettext_noop("Ramp"),
+    "setting ship_when": gettext_noop("Ship when"),
+    "setting holdback_share": gettext_noop("Holdback"),
+    "setting holdback_days": gettext_noop("Holdback (days)"),
+    "setting cooldown_days": gettext_noop("Cool-down (days)"),
+    "setting approval": gettext_noop("Approval"),
+    "setting breaker_alpha": gettext_noop("False trips of the breaker"),
+    "setting refresh": gettext_noop("Refits"),
+    "setting paused": gettext_noop("Paused"),
     # What a test of the circuit breaker is about
     "breaker event": gettext_noop("Users with the event"),
     "breaker latency": gettext_noop("Mean latency"),
@@ -177,3 +189,8 @@ def name_of(code: object) -> str:
     text = str(code)
     name = NAMES.get(text)
     return text if name is None else gettext(name)
+
+
+def name_of_setting(name: str) -> str:
+    """Return what pages call a setting of the autopilot; of one that there is no more, its code."""
+    return name_of(f"setting {name}").removeprefix("setting ")

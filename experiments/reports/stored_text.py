@@ -14,7 +14,7 @@ from functools import lru_cache
 from django.utils.translation import get_language, gettext
 
 from experiments.reports.autopilot_words import DURATIONS
-from experiments.reports.code_names import name_of
+from experiments.reports.code_names import name_of, name_of_setting
 from experiments.reports.stored_sentences import SENTENCES
 
 
@@ -59,8 +59,9 @@ def _show_value(name: str, value: str) -> str:
     if name in {"observed", "expected"}:  # "control 50.0% / treatment 50.0%"
         parts = [part.rpartition(" ") for part in value.split(" / ")]
         return " / ".join(f"{name_of(variant)} {share}" for variant, _space, share in parts)
-    if name == "name":
-        return name_of(value)
+    if name in {"name", "settings"}:
+        named = name_of if name == "name" else name_of_setting
+        return ", ".join(map(named, value.split(", ")))
     if name == "duration":  # "24 hours"
         count, _space, unit = value.partition(" ")
         return gettext(DURATIONS[unit]) % {"count": count} if unit in DURATIONS else value

@@ -6,6 +6,7 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.alerts.models import Alert
+from experiments.actions.change_programme import change_programme
 from experiments.actions.decide_proposal import approve_proposal, decline_proposal
 from experiments.actions.promote_version import promote_version
 from experiments.actions.refresh_champion import refresh_champion
@@ -116,7 +117,8 @@ def test_a_proposal_by_hand_outlives_the_loop_and_is_declined_alone(lane, guarde
 def test_what_has_become_champion_otherwise_is_proposed_no_more(lane, guarded):
     version = builders.make_version(guarded.surface, [1] * 10, algorithm="ease")
     promote_by_api(lane, guarded, version)
-    builders.set_programme(guarded, approval="automatic")
+    agreed = {"approval": "automatic"}
+    change_programme(surface=guarded.surface, changes=agreed, by="ann", approvals=("ann", "ben"))
     promote_version(version=version, by="ann", reason="a test")
     proposal = Proposal.objects.get(project=guarded.project)
     assert (proposal.state, proposal.outcome) == ("withdrawn", "it is the champion")

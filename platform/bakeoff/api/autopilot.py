@@ -25,7 +25,7 @@ from bakeoff.api.autopilot_schemas import (
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset
-from experiments.actions.change_programme import change_programme
+from experiments.actions.change_programme import ChangeAwaitsApprovalError, change_programme
 from experiments.actions.change_queue import (
     drop_challenger,
     hold_challenger,
@@ -58,6 +58,8 @@ def _refusals() -> Iterator[None]:
     """Answer what actions refuse: 422 of a setting, 409 of a state."""
     try:
         yield
+    except ChangeAwaitsApprovalError as error:
+        raise Problem(409, error.code, str(error)) from error
     except RefusedError as error:
         status, code = (422, "invalid_value") if error.field else (409, "wrong_state")
         raise Problem(status, code, str(error), error.field) from error
@@ -93,7 +95,10 @@ def change_settings(request: HttpRequest, key: str, payload: ProgrammePatch) -> 
     surface = _surface(request, key)
     with _refusals():
         programme = change_programme(
-            surface=surface, changes=payload.dict(exclude_unset=True), by=actor_of(request)
+            surface=surface,
+            changes=payload.dict(exclude_unset=True),
+            by=actor_of(request),
+            person=person_of(request),
         )
     return {"settings": settings_of(programme), "warnings": programme_warnings(programme)}
 

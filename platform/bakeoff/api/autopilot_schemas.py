@@ -140,7 +140,10 @@ class ApprovalOut(Schema):
 
 
 class ProposalOut(Schema):
-    """A change of the champion that waits for people, or that they decided."""
+    """A change of the champion, or of settings, that waits for people, or that they decided.
+
+    `changed` has the value before and after by setting, where settings would change.
+    """
 
     id: int
     kind: str
@@ -148,6 +151,7 @@ class ProposalOut(Schema):
     experiment: str | None
     variant: str
     version: str | None
+    changed: dict[str, list[Any]]
     reason: str
     required_approvals: int
     approvals: list[ApprovalOut]

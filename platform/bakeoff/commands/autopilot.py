@@ -197,8 +197,8 @@ def _show(report: AutopilotReport) -> None:
         echo(f"Note: {warning}")
     for proposal in report.proposals:
         approvals = f"{proposal.approvals.count()} of {proposal.required_approvals} approvals"
-        target = proposal.version.label if proposal.version is not None else proposal.variant
-        echo(f"Proposal {proposal.pk}: {proposal.kind} {target}, {approvals}. {proposal.reason}")
+        what = f"{proposal.kind} {proposal.target}"
+        echo(f"Proposal {proposal.pk}: {what}, {approvals}. {proposal.reason}")
     _show_ramp(report)
     _show_pipeline(report)
     _show_queue(report)

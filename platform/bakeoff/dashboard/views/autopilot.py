@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,17 +13,23 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.programme_form import ProgrammeForm
-from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
+from bakeoff.dashboard.refusals import show_refusal
+from experiments.actions.change_programme import (
+    CannotChangeProgrammeError,
+    ChangeAwaitsApprovalError,
+    change_programme,
+)
 from experiments.reports.breaker_report import breaker_lines
-from experiments.reports.code_names import name_of
 from experiments.reports.queue_chart import draw_queue
 from experiments.reports.read_autopilot import read_autopilot
-from experiments.reports.remaining import describe_seconds
+from experiments.reports.settings_words import (
+    proposed_changes,
+    read_settings_history,
+    settings_lines,
+)
 from inference.models import Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from django.http import HttpRequest, HttpResponse
 
 
@@ -40,7 +46,9 @@ def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "report": report,
         "queue_chart": draw_queue(report.queue),
         "breaker": breaker_lines(report.now.experiment) if report.now.experiment else [],
-        "settings": list(_settings_lines(report.settings)),
+        "settings": list(settings_lines(report.settings)),
+        "history": read_settings_history(surface),
+        "proposals": [(one, proposed_changes(one)) for one in report.proposals],
     }
     return render(request, "dashboard/autopilot.html", context)
 
@@ -57,39 +65,12 @@ def edit_programme(request: HttpRequest, slug: str, key: str) -> HttpResponse:
             change_programme(surface=surface, changes=form.changes(), by=str(request.user))
         except CannotChangeProgrammeError as error:
             form.refuse(error)
+        except ChangeAwaitsApprovalError as error:  # the page shows the proposal
+            show_refusal(request, error)
+            return redirect("autopilot", slug, key)
         else:
             messages.success(request, _("Saved."))
             return redirect("autopilot", slug, key)
     context = {"form": form, "project": project, "surface": surface}
     status = 422 if request.method == "POST" else 200
     return render(request, "dashboard/autopilot_edit.html", context, status=status)
-
-
-def _settings_lines(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the value of each setting, in words."""
-    yield _("Primary metric"), settings["primary_metric"] or "–"
-    guardrails = (f"{one['metric']} {100 * one['margin']:.3g}%" for one in settings["guardrails"])
-    yield _("Guardrails"), ", ".join(guardrails) or "–"
-    yield _("Ramp"), ", ".join(map(_step_in_words, settings["ramp"]))
-    yield _("Ship when"), name_of(f"autopilot {settings['ship_when'] or 'default'}")
-    yield _("Approval"), name_of(f"autopilot {settings['approval']}")
-    yield (
-        _("Holdback"),
-        _("%(share)s for %(days)s days")
-        % {
-            "share": f"{100 * settings['holdback_share']:.3g}%",
-            "days": settings["holdback_days"],
-        },
-    )
-    yield _("Cool-down"), _("%(days)s days") % {"days": f"{settings['cooldown_days']:g}"}
-    false_trips = {"share": f"{100 * settings['breaker_alpha']:.3g}%"}
-    yield (
-        _("False trips of the breaker"),
-        _("at most %(share)s") % false_trips if settings["breaker_alpha"] else "–",
-    )
-    yield _("Refits"), name_of(f"autopilot {settings['refresh']}")
-
-
-def _step_in_words(step: Mapping[str, Any]) -> str:
-    share, seconds = f"{100 * step['share']:.3g}%", step["minimum_seconds"]
-    return f"{share} ({describe_seconds(seconds)})" if seconds else share

@@ -1,0 +1,62 @@
+"""What guards the users of a surface: weakening it needs what a promotion needs.
+
+Otherwise one person could lower the rule first and promote alone afterwards. Where two people approve,
+they also approve a weaker rule, fewer or wider guardrails, and a breaker that trips later or never.
+Pausing, slower or stricter settings wait for nobody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from experiments.models import Programme, programme_of
+from experiments.models.programme import REQUIRED_APPROVALS
+from experiments.programme.serving_metrics import SERVING_METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from experiments.models import Experiment
+
+_DEFAULT_MARGINS = {one.key: one.margin for one in SERVING_METRICS if one.margin is not None}
+
+
+def weakened_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the settings that guard less than they did.
+
+    Args:
+        before: all settings, as `settings_of` returns them.
+        after: all of them as they would be.
+    """
+    weaker = {
+        "guardrails": _has_wider_guardrails(before, after),
+        "approval": REQUIRED_APPROVALS[after["approval"]] < REQUIRED_APPROVALS[before["approval"]],
+        # A smaller chance of a false trip is paid for by users who meet harm for longer; 0 is none.
+        "breaker_alpha": after["breaker_alpha"] < before["breaker_alpha"],
+    }
+    return [name for name, is_weaker in weaker.items() if is_weaker]
+
+
+def _has_wider_guardrails(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    margins = _margins(after)
+    return any(
+        margins.get(metric) is None or margins[metric] > margin
+        for metric, margin in _margins(before).items()
+        if metric != after["primary_metric"]  # its losses are watched anyway
+    )
+
+
+def _margins(settings: Mapping[str, Any]) -> dict[str, float]:
+    own = {one["metric"]: one["margin"] for one in settings["guardrails"]}
+    return {**_DEFAULT_MARGINS, **own}
+
+
+def ships_by_itself(experiment: Experiment) -> bool:
+    """Whether a verdict to ship is carried out without people.
+
+    Where two people approve, also what a person's own experiment would ship waits for them, whatever
+    its policy says.
+    """
+    if not experiment.parsed_policy.promote:
+        return False
+    return programme_of(experiment.surface).approval != Programme.Approval.TWO_PERSONS
