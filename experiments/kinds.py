@@ -34,7 +34,10 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 Action = Literal["ship", "roll_back", "keep_running", "stop_inconclusive", "halt"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
-FeedbackKind = Literal["thumb", "rating", "reasons", "text", "hide", "correction", "pairwise"]
+FeedbackKind = Literal[
+    "thumb", "rating", "reasons", "text", "hide", "correction", "pairwise",
+    "edit", "regenerate", "copy", "abandon", "accept",
+]  # fmt: skip
 FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
 
 FeedbackState = Literal["pending", "ok", "hidden", "spam"]

@@ -7,7 +7,8 @@ Guarantees, for every address and every answer:
   private, link-local, multicast and every form that hides one of them are refused, unless the setting
   BAKEOFF_OUTGOING_ALLOW names the address, its network, or the host;
 - no proxy of the environment, no redirect, no packed answer, no answer beyond a limit;
-- a call ends by its deadline, the name's resolution and a dripping answer included;
+- a call ends by its deadline, the name's resolution and a dripping answer included; of a stream the
+  caller sets the deadlines;
 - every failure to get an answer reads the same, so that nobody can map a network by it. The log has
   the reason.
 """
@@ -30,7 +31,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 
 logger = logging.getLogger(__name__)
 ALLOW = "BAKEOFF_OUTGOING_ALLOW"
@@ -216,14 +217,32 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer whose body comes in parts.
+
+    Attributes:
+        status: of HTTP.
+        parts: of the body, as they come; raises OutgoingError where the connection breaks, or when they
+            are larger than was allowed.
+    """
+
+    status: int
+    parts: AsyncIterator[bytes]
+
+
 class OutgoingClient:
     """Connections to elsewhere, kept for a while; one in an event loop."""
 
-    def __init__(self) -> None:
-        """Make the pool; nothing connects yet."""
+    def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+        """Make the pool; nothing connects yet.
+
+        Args:
+            max_connections: at once; more requests wait, within their deadline.
+        """
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
-            max_connections=MAX_CONNECTIONS,
+            max_connections=max_connections,
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=_CheckedBackend(),
         )
@@ -260,7 +279,41 @@ class OutgoingClient:
             logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
             raise OutgoingError(no_answer_message(url, seconds)) from None
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: dict[str, str],
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> AsyncIterator[StreamedAnswer]:
+        """Send a POST, and give the answer when its head is there; the connection ends with the block.
+
+        Args:
+            url: where to.
+            content: the body.
+            headers: beside those of every request.
+            max_bytes: of the answer's body.
+
+        Raises:
+            OutgoingError: there is no answer, or it may not be asked; in the block: it broke.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            # Not around the block: what its code raises is its own.
+            with _named_failure(url):
+                response = await stack.enter_async_context(self._respond(url, content, headers))
+            yield StreamedAnswer(response.status, _checked_parts(url, _parts_of(response, max_bytes)))
+
     async def _post(self, url: str, content: bytes, headers: dict[str, str], max_bytes: int) -> Answer:
+        async with self._respond(url, content, headers) as response:
+            parts = [part async for part in _parts_of(response, max_bytes)]
+            return Answer(response.status, b"".join(parts))
+
+    @contextlib.asynccontextmanager
+    async def _respond(
+        self, url: str, content: bytes, headers: dict[str, str]
+    ) -> AsyncIterator[httpcore2.Response]:
         # A packed answer can be a thousand times what its bytes say.
         wanted = {**headers, "accept-encoding": "identity"}
         async with self._pool.stream(
@@ -269,13 +322,32 @@ class OutgoingClient:
             for name, value in response.headers:
                 if name.lower() == b"content-encoding" and value.strip().lower() != b"identity":
                     raise OutgoingError("the answer is packed, must be identity")
-            parts, size = [], 0
-            async for part in response.aiter_stream():
-                size += len(part)
-                if size > max_bytes:
-                    raise OutgoingError(f"the answer is larger than {max_bytes} bytes")
-                parts.append(part)
-            return Answer(response.status, b"".join(parts))
+            yield response
+
+
+@contextlib.contextmanager
+def _named_failure(url: str) -> Iterator[None]:
+    """Turn whatever goes wrong with an answer into the one error; the log has the reason."""
+    try:
+        yield
+    except (OutgoingError, OSError, ValueError, *_FAULTS) as error:
+        logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
+        raise OutgoingError(f"{_without_secrets(url)} gave no usable answer.") from None
+
+
+async def _checked_parts(url: str, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    with _named_failure(url):
+        async for part in parts:
+            yield part
+
+
+async def _parts_of(response: httpcore2.Response, max_bytes: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for part in response.aiter_stream():
+        size += len(part)
+        if size > max_bytes:
+            raise OutgoingError(f"the answer is larger than {max_bytes} bytes")
+        yield part
 
 
 def no_answer_message(url: str, seconds: float) -> str:

@@ -127,6 +127,14 @@ def console(tables):
 
 
 @pytest.fixture
+def declared_provider(monkeypatch, tmp_path):
+    """A provider of language models that nobody answers at."""
+    file = tmp_path / "providers.yaml"
+    file.write_text("test: {base_url: 'https://models.example/v1'}")
+    monkeypatch.setenv("BAKEOFF_PROVIDERS", str(file))
+
+
+@pytest.fixture
 def page(shop) -> Surface:
     """A surface for flags."""
     return Surface.objects.create(project=shop.project, key="page", kind="flag")

@@ -20,6 +20,7 @@ from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import announce_change
+from inference.serving.generate_settings import GenerateSettings, SettingsError
 from inference.serving.label_costs import CostError
 from inference.training.label_names import LabelsError, check_labels
 
@@ -34,7 +35,7 @@ EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
-    "costs", "abstain_cost", "slices", "max_gap",
+    "costs", "abstain_cost", "slices", "max_gap", "generate",
 )  # fmt: skip
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices")
 
@@ -239,6 +240,11 @@ def _check_texts(surface: Surface) -> None:
         surface.labels = check_labels(surface.labels)
         check_rules(surface, surface.rules)
         check_labelling(surface)
+        GenerateSettings.parse(surface.generate)
+    except SettingsError as error:
+        raise CannotChangeSurfaceError(
+            str(error), field=error.field, code="invalid_settings"
+        ) from error
     except SliceError as error:
         raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_slice") from error
     except CostError as error:
@@ -260,6 +266,13 @@ def _check_kind(surface: Surface) -> None:
             f"'{surface.kind}'.",
             field="labels",
             code="invalid_labels",
+        )
+    if surface.generate and surface.kind != Surface.Kind.GENERATE:
+        raise CannotChangeSurfaceError(
+            f"generate == {surface.generate!r:.80}, must be empty on a surface of kind "
+            f"'{surface.kind}'.",
+            field="generate",
+            code="invalid_settings",
         )
 
 

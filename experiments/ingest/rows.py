@@ -45,6 +45,7 @@ class SlateRow:
     trainable: bool = True
     pair: dict[str, Any] | None = None
     cost: float = 0.0
+    generation: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

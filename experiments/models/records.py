@@ -66,6 +66,9 @@ class Slate(models.Model):
     pair: models.JSONField[dict[str, Any] | None] = models.JSONField(
         null=True, help_text="Of a comparison: who stood on side a and side b, and with which items."
     )
+    generation: models.JSONField[dict[str, Any] | None] = models.JSONField(
+        null=True, help_text="Of a generated text: outcome, provider, tokens, times, attempts; no text."
+    )
     served_at = models.DateTimeField()
 
     class Meta:
@@ -255,6 +258,11 @@ class Feedback(models.Model):
         HIDE = "hide"
         CORRECTION = "correction"
         PAIRWISE = "pairwise"
+        EDIT = "edit"
+        REGENERATE = "regenerate"
+        COPY = "copy"
+        ABANDON = "abandon"
+        ACCEPT = "accept"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -273,10 +281,11 @@ class Feedback(models.Model):
     value = models.FloatField(
         null=True,
         help_text="Of a thumb or rating; hide: 1; pairwise: 1 for the treatment, else 0 or .5; "
-        "correction: 1 if the first answer was right.",
+        "correction: 1 if the first answer was right; edit: share of the answer that was changed.",
     )
     text = models.TextField(
-        blank=True, help_text="Of a text, redacted; of a correction, the label; of a pair, the answer."
+        blank=True,
+        help_text="Of a text or an edit, redacted; of a correction, the label; of a pair, the answer.",
     )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     redacted = ArrayField(

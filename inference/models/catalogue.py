@@ -166,6 +166,7 @@ class Surface(models.Model):
         RECOMMEND = "recommend"
         CLASSIFY = "classify"
         FLAG = "flag"
+        GENERATE = "generate"
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="surfaces")
     key = models.SlugField(max_length=64)
@@ -209,6 +210,12 @@ class Surface(models.Model):
         db_default=Value({}, models.JSONField()),
         blank=True,
         help_text="Rules of every slate: filter, boost, bury, pin, caps, diversity, freshness.",
+    )
+    generate: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Of a surface that generates: public, store, cache, budgets, prices, guardrails.",
     )
     costs: models.JSONField[dict[str, dict[str, float]]] = models.JSONField(
         default=dict,

@@ -1,6 +1,7 @@
 """Open any version: what serves in this process, and what is remote.
 
-A recommender ranks by a `Ranker`, a classifier labels by a `TextClassifier`. Forms that do not fit a
+A recommender ranks by a `Ranker`, a classifier labels by a `TextClassifier`, a `Prompt` says what a
+language model is asked. Forms that do not fit a
 web process are remote: `encoder` and `python` answer in a worker, `endpoint` over HTTP; of those the
 web process knows the items or labels, and what to answer in their place.
 """
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.serving.artifact import check_artifact, form_of
+from inference.serving.prompts import PROMPT, Prompt
 from inference.serving.ranker import Ranker
 from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
 
@@ -80,11 +82,13 @@ class Model:
         ranker: of a recommender.
         labels: of a classifier.
         remote: where scores come from; None when this process computes them.
+        prompt: of a version that generates.
     """
 
     ranker: Ranker | None = None
     labels: Labels | None = None
     remote: RemoteModel | None = None
+    prompt: Prompt | None = None
 
 
 def open_model(root: Path, digest: str) -> Model:
@@ -92,9 +96,12 @@ def open_model(root: Path, digest: str) -> Model:
 
     Raises:
         ArtifactError: it is missing or damaged.
+        PromptError: what it says of a prompt breaks a rule.
     """
     _, manifest = check_artifact(root, digest)
     form, about = form_of(manifest), manifest["about"]
+    if form == PROMPT:
+        return Model(prompt=Prompt.parse(about))
     remote = RemoteModel.of(digest, form, about) if form in REMOTE_FORMS else None
     if "labels" in about:
         labels = Labels(

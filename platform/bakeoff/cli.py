@@ -26,6 +26,7 @@ COMMANDS = {
     "register": "models:register",
     "compress": "models:compress",
     "models": "models:models",
+    "versions": "versions:versions",
     "artifacts": "artifacts:artifacts",
     "shadow": "models:shadow",
     "promote": "models:promote",

@@ -7,7 +7,7 @@ import pytest
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
 from experiments.models import Feedback, RuleVersion
-from inference.models import Snapshot, TrainingRun
+from inference.models import Snapshot, Surface, TrainingRun
 from tests.support import alerts, builders
 
 FAST_LANE = {"fast lane", "Segment", "flags"}  # what visitors do is recorded as rows of its own
@@ -93,6 +93,11 @@ def proposed(shop, verb):
     return f"/v1/surfaces/home-feed/autopilot/proposals/{proposal.pk}/{verb}"
 
 
+def prompted(shop):
+    Surface.objects.create(project=shop.project, key="support", kind="generate")
+    return "/v1/surfaces/support/prompts"
+
+
 def saved_rules(shop):
     RuleVersion.objects.create(surface=shop.surface, number=1, rules={"caps": {"labels": 1}})
     return "/v1/surfaces/home-feed/rules/1/serve", {}
@@ -116,6 +121,10 @@ def at(address, body=None):
 CALLS = {
     ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
     ("post", "/v1/surfaces/{key}/orders"): at("/v1/surfaces/home-feed/orders", {"list": "latest"}),
+    ("post", "/v1/surfaces/{key}/prompts"): lambda s: (
+        prompted(s),
+        {"prompt": {"provider": "test", "model": "small"}},
+    ),
     ("post", "/v1/surfaces/{key}/rules"): at(
         "/v1/surfaces/home-feed/rules", {"rules": {"caps": {"labels": 1}}}
     ),
@@ -238,7 +247,7 @@ def test_the_table_names_every_operation_that_changes_something():
 
 
 @pytest.mark.parametrize("operation", CALLS, ids=" ".join)
-def test_one_audit_entry_each(lane, shop, operation):
+def test_one_audit_entry_each(lane, shop, operation, declared_provider):
     method, _ = operation
     address, body = CALLS[operation](shop)
     lane.refresh()

@@ -21,7 +21,7 @@ CHECKS = [
 ]
 RECORDS = ("event", "eventid", "slate", "exposure", "feedback", "link", "excludedunit")
 FAST = [
-    "/v1/recommend", "/v1/classify", "/v1/compare", "/v1/events", "/v1/feedback", "/v1/batch", "/v1/track", "/v1/page",
+    "/v1/recommend", "/v1/classify", "/v1/chat/completions", "/v1/compare", "/v1/events", "/v1/feedback", "/v1/batch", "/v1/track", "/v1/page",
     "/v1/screen", "/v1/identify", "/v1/alias", "/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/{key}",
 ]  # fmt: skip
 

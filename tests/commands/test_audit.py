@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "units export",
-    "feedback export", "export recommendations", "keys list", "alerts list", "alerts deliveries",
+    "versions show", "feedback export", "export recommendations", "keys list", "alerts list", "alerts deliveries",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users.
@@ -105,6 +105,13 @@ def define(shop, folder):
     ]  # fmt: skip
 
 
+def add_prompt(shop, folder):
+    Surface.objects.create(project=shop.project, key="support", kind="generate")
+    file = folder / "prompt.json"
+    file.write_text('{"provider": "test", "model": "small"}')
+    return ["support", file]
+
+
 def load_labelled(shop, folder):
     classify(shop)
     return [csv_of(folder, text="my card is lost", label="card"), "--surface", "desk"]
@@ -118,6 +125,7 @@ CALLS = {
         csv_of(folder, event_id="1", name="click", unit_id="u1", occurred_at="2020-01-01")
     ],
     "load labelled": load_labelled,
+    "versions add": add_prompt,
     "train": train,
     "register": register,
     "compress": lambda shop, _: [challenger(shop).label, "--project", "8"],
@@ -169,7 +177,7 @@ def fail_run_of(surface):
 
 
 @pytest.mark.parametrize("command", CALLS)
-def test_one_audit_entry_each(shop, lane, tmp_path, command):
+def test_one_audit_entry_each(shop, lane, tmp_path, command, declared_provider):
     arguments = [str(one) for one in CALLS[command](shop, tmp_path)]
     lane.refresh()
     before = set(AuditEntry.objects.filter(project=shop.project).values_list("pk", flat=True))

@@ -68,6 +68,8 @@ OFFLINE = [
 ONLINE = [
     (["models", "home-feed"], 0, "popularity@1"),
     (["models", "nowhere"], 2, "surface == 'nowhere', must be one of"),
+    (["versions", "add", "home-feed", "items.csv", "--name", "short"], 1, "kind == 'recommend', must be 'generate' for a prompt"),
+    (["versions", "show", "home-feed", "popularity@1"], 1, "popularity@1 ranks or labels"),
     (["autopilot", "home-feed"], 0, "No primary metric: no automatic experiment starts. popularity@2 waits."),
     (["autopilot", "home-feed", "--primary-metric", "clicks", "--guardrail", "", "--ramp", "1%:60,50%:0", "--ship-when", "significant",
       "--holdback-share", "3%", "--holdback-days", "7", "--cooldown-days", "0", "--approval", "propose", "--breaker-alpha", "0.001",

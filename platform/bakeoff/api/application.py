@@ -29,6 +29,7 @@ from bakeoff.api.keys import router as keys
 from bakeoff.api.metrics import router as metrics
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
+from bakeoff.api.prompts import router as prompts
 from bakeoff.api.rule_versions import router as rule_versions
 from bakeoff.api.sharing import router as sharing
 from bakeoff.api.surfaces import router as surfaces
@@ -58,6 +59,7 @@ api.add_router("/v1", experiments)
 api.add_router("/v1", experiment_acts)
 api.add_router("/v1", impact)
 api.add_router("/v1", models)
+api.add_router("/v1", prompts)
 api.add_router("/v1", feedback)
 api.add_router("/v1", units)
 api.add_router("/v1", keys)

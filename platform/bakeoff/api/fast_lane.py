@@ -29,7 +29,9 @@ def _described() -> dict[str, Any]:
             # The file shares nodes between operations; each gets its own.
             answers = deepcopy(operation["responses"])
             operation.setdefault("description", operation["summary"])
-            refusal = {"$ref": "#/components/responses/Refusal"}
+            # A route for other clients than ours has errors of their shape.
+            shape = operation.pop("x-errors", "Refusal")
+            refusal = {"$ref": f"#/components/responses/{shape}"}
             operation["responses"] = answers | {s: refusal for s in REFUSALS if s not in answers}
     return described
 

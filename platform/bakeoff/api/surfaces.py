@@ -37,7 +37,7 @@ class SurfaceFields(RequestSchema):
 
     old_names = (OldName("retrain_recommender", "retrain_algorithm"),)
 
-    kind: str = Field("recommend", pattern="^(recommend|classify|flag)$")
+    kind: str = Field("recommend", pattern="^(recommend|classify|flag|generate)$")
     static_list: list[Id] = Field(default_factory=list, max_length=1000)
     candidates: int = Field(200, ge=1, le=5000)
     exploration: float = Field(0.0, ge=0, le=10)
@@ -79,6 +79,11 @@ class SurfaceFields(RequestSchema):
     )
     max_gap: float | None = Field(
         None, description="Between two groups' rates, in (0, 1]; null: no limit at the gate."
+    )
+
+    generate: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of a surface that generates: public, store, cache, budgets, prices, guardrails.",
     )
 
 

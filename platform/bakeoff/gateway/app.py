@@ -16,6 +16,13 @@ from bakeoff.gateway.database import Connector
 from bakeoff.gateway.flags.ofrep import STREAM_PATH, OfrepHandler
 from bakeoff.gateway.flags.payloads import answer_features, answer_rules
 from bakeoff.gateway.flags.streams import FlagStreams
+from bakeoff.gateway.generate.chain import Chain
+from bakeoff.gateway.generate.errors import error_body
+from bakeoff.gateway.generate.handler import ChatHandler
+from bakeoff.gateway.generate.models import list_models
+from bakeoff.gateway.generate.records import GenerationRecorder
+from bakeoff.gateway.generate.requests import ChatRequest
+from bakeoff.gateway.generate.work import GenerationParts
 from bakeoff.gateway.http.door import Door
 from bakeoff.gateway.http.fields import parse
 from bakeoff.gateway.http.key_use import KeyUse
@@ -108,11 +115,15 @@ class Gateway:
         self._search = Search(self._connector, self._remote)
         self._config.open_breakers = self._remote.open_breakers
         self._config.prober = partial(probe, remote=self._remote)
+        self._chain = Chain()
         self._key_use = KeyUse(self._connector)
         self._rates = Rates(environment.rates, self._cache)
         exclusions = Exclusions()
+        visitors = Visitors(self._identity, self._units)
+        recorder = Recorder(self._writer, exclusions)
         self.routes = (
-            *self._answers(exclusions),
+            *self._answers(visitors, recorder),
+            *self._generations(visitors, recorder),
             *self._intake(exclusions),
             *self._flags(),
             *self._health(),
@@ -126,10 +137,8 @@ class Gateway:
             text_threads=self._text_threads,
         )
 
-    def _answers(self, exclusions: Exclusions) -> list[Route]:
+    def _answers(self, visitors: Visitors, recorder: Recorder) -> list[Route]:
         """Return the routes that answer with a slate."""
-        visitors = Visitors(self._identity, self._units)
-        recorder = Recorder(self._writer, exclusions)
         orders = LiveOrders(self._cache, self._catalogues)
         recommending = Recommending(
             GroupRead(self._cache), self._remote, self._catalogues, orders, self._search
@@ -169,6 +178,23 @@ class Gateway:
                 scope=MANAGE,
                 body=partial(parse, PreviewRequest),
             ),
+        ]
+
+    def _generations(self, visitors: Visitors, recorder: Recorder) -> list[Route]:
+        """Return the routes of OpenAI's clients."""
+        records = GenerationRecorder(recorder, self._text_threads)
+        parts = GenerationParts(self._chain, records, self._text_threads)
+        chat = ChatHandler(parts, visitors, secret=self._secret)
+        return [
+            Route(
+                "POST",
+                "/v1/chat/completions",
+                chat.answer,
+                scope=SERVE,
+                body=partial(parse, ChatRequest),
+                error_body=error_body,
+            ),
+            Route("GET", "/v1/models", list_models, scope=SERVE, error_body=error_body),
         ]
 
     def _intake(self, exclusions: Exclusions) -> list[Route]:
@@ -275,6 +301,7 @@ class Gateway:
         for stop in (
             self._key_use.write,
             self._remote.stop,
+            self._chain.stop,
             # First what asks, then what writes, then what both use: nothing is closed under its user.
             self._writer.stop,
             self._identity.stop,

@@ -23,6 +23,7 @@ from experiments.ingest.likes import history_name, parse_rules
 from experiments.rules.project_flags import read_project_flags
 from experiments.rules.row_isolation import RowReader, isolate_values, texts
 from experiments.slate_rules.rules import NO_RULES, SlateRules
+from inference.serving.generate_settings import DEFAULTS, GenerateSettings
 from inference.serving.label_costs import NO_COSTS, LabelCosts
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.s
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
-    s.liked_events, s.rules, s.costs, s.abstain_cost,
+    s.liked_events, s.rules, s.costs, s.abstain_cost, s.generate,
     CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
         WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END
     AS shadow_share,
@@ -189,6 +190,12 @@ class ServingConfigReader:
             lambda: LabelCosts.parse(row["costs"], row["abstain_cost"]),
             last.costs if last else NO_COSTS,
         )
+        generate = reader.read(
+            project,
+            subject,
+            lambda: GenerateSettings.parse(row["generate"]),
+            last.generate if last else DEFAULTS,
+        )
         champion = None
         if row["digest"] is not None:
             champion = self.versions.load(
@@ -208,6 +215,7 @@ class ServingConfigReader:
             history=history_name(project, liked),
             rules=rules,
             costs=costs,
+            generate=generate,
         )
 
 

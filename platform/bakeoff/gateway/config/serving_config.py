@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from experiments.slate_rules.rules import NO_RULES, SlateRules
+from inference.serving.generate_settings import DEFAULTS, GenerateSettings
 from inference.serving.label_costs import NO_COSTS, LabelCosts
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class SurfaceConfig:
     Attributes:
         surface_id: of the table.
         key: its name.
-        kind: recommend or classify.
+        kind: recommend, classify, flag or generate.
         static_list: what is served when no model can answer.
         candidates: how many items are ranked, at most.
         exploration: temperature of the draw; 0 serves the best ranking.
@@ -59,6 +60,7 @@ class SurfaceConfig:
         rules: of every slate.
         costs: of mistakes, where it labels text.
         history: names the lists of recently liked items; surfaces with the same rules share them.
+        generate: settings, where it generates text.
     """
 
     surface_id: int
@@ -75,6 +77,7 @@ class SurfaceConfig:
     holdout: RunningExperiment | None = None
     rules: SlateRules = NO_RULES
     costs: LabelCosts = NO_COSTS
+    generate: GenerateSettings = DEFAULTS
 
     @property
     def tests(self) -> tuple[RunningExperiment, ...]:

@@ -17,8 +17,15 @@ from bakeoff.gateway.http.access import authenticate, key_text, path_key
 from bakeoff.gateway.http.bodies import BodyReader
 from bakeoff.gateway.http.caller import Caller
 from bakeoff.gateway.http.errors import ApiError, of_bounds
-from bakeoff.gateway.http.request import Request, no_events, send_error, send_events, send_json
-from bakeoff.gateway.http.routes import Answer
+from bakeoff.gateway.http.request import (
+    Request,
+    no_events,
+    send_error,
+    send_events,
+    send_json,
+    send_stream,
+)
+from bakeoff.gateway.http.routes import Answer, EventStream
 from bakeoff.paths import is_api
 from experiments.bounds import BoundsError
 
@@ -84,18 +91,22 @@ class Door:
         """Answer one request, by its handler or with an error."""
         request = Request(_without_trailing_slash(scope), receive, self._bodies, self._text_threads)
         headers = _cors(request)
+        route = self._router.find(request.method, request.path)
+        write = (route.error_body if route is not None else None) or ApiError.body
         try:
-            await self._dispatch(request, send, headers)
+            await self._dispatch(request, route, send, headers)
         except (ApiError, BoundsError) as error:
             refusal = error if isinstance(error, ApiError) else of_bounds(error)
-            await send_error(send, refusal, headers)
+            await send_error(send, refusal, headers, write)
         except Exception:  # the last line: no traceback may leave, and the visitor may try again
             logger.exception("%s failed", scope["path"])
             failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
             with suppress(RuntimeError):  # the answer had begun: the server cuts it off
-                await send_error(send, failed, headers)
+                await send_error(send, failed, headers, write)
 
-    async def _dispatch(self, request: Request, send: Send, headers: Headers) -> None:
+    async def _dispatch(
+        self, request: Request, route: Route | None, send: Send, headers: Headers
+    ) -> None:
         """Answer by the route of the path, or let Django answer.
 
         Raises:
@@ -103,7 +114,6 @@ class Door:
             BoundsError: a value that no lane takes.
         """
         request.check_headers()
-        route = self._router.find(request.method, request.path)
         if route is None:
             await self._pass_on(request, send)
             return
@@ -117,11 +127,15 @@ class Door:
             await send_json(send, route.status, answer, headers)
         elif isinstance(answer, Answer):
             await send_json(send, answer.status, answer.body, headers + answer.headers)
+        elif isinstance(answer, EventStream):
+            await send_stream(request.receive, send, answer, headers)
         else:
             events = no_events() if request.method == "HEAD" else answer
             await send_events(request.receive, send, events, headers)
 
-    async def _call(self, route: Route, request: Request) -> bytes | Answer | AsyncIterator[bytes]:
+    async def _call(
+        self, route: Route, request: Request
+    ) -> bytes | Answer | EventStream | AsyncIterator[bytes]:
         if not route.scope:
             return await route.handler(request)
         call = self._admit(route, request)
@@ -169,7 +183,10 @@ def _cors(request: Request) -> Headers:
         return []
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
-        (b"access-control-expose-headers", b"etag, retry-after, x-sse-support"),
+        (
+            b"access-control-expose-headers",
+            b"etag, retry-after, x-sse-support, x-bakeoff-generation-id",
+        ),
         (b"vary", b"Origin"),
     ]
 
@@ -180,7 +197,7 @@ async def _answer_preflight(send: Send, method: str, headers: Headers) -> None:
         (b"access-control-allow-methods", method.encode()),
         (
             b"access-control-allow-headers",
-            b"authorization, content-type, content-encoding, if-none-match, x-api-key",
+            b"authorization, content-type, content-encoding, if-none-match, x-api-key, x-bakeoff-unit",
         ),
         (b"access-control-max-age", CORS_MAX_AGE),
     ]

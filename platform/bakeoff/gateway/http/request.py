@@ -14,6 +14,7 @@ from bakeoff.gateway.http.errors import ApiError
 from experiments.bounds import NotJsonError, check, read_json, shown
 
 if TYPE_CHECKING:
+    from bakeoff.gateway.http.routes import EventStream
     from bakeoff.gateway.http.text_threads import TextThreads
 
 Scope = MutableMapping[str, Any]
@@ -26,6 +27,12 @@ READ_INLINE_BYTES = 16 * 1024
 _JSON = (b"content-type", b"application/json")
 # A browser must not take JSON that quotes somebody for a page.
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_EVENTS = [
+    (b"content-type", b"text/event-stream"),
+    _NOSNIFF,
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back until its buffer is full
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +146,9 @@ async def send_events(
     receive: Receive, send: Send, events: AsyncIterator[bytes], headers: list[tuple[bytes, bytes]]
 ) -> None:
     """Send server-sent events until the client goes away."""
-    fixed = [
-        (b"content-type", b"text/event-stream"),
-        _NOSNIFF,
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),  # nginx would hold events back until its buffer is full
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": fixed + headers})
+    await send({"type": "http.response.start", "status": 200, "headers": _EVENTS + headers})
     await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
-    gone = asyncio.ensure_future(_wait_for_end(receive))
+    gone = asyncio.ensure_future(wait_for_disconnect(receive))
     try:
         while True:
             following = asyncio.ensure_future(anext(events))
@@ -166,11 +167,35 @@ async def send_events(
         gone.cancel()
 
 
-async def _wait_for_end(receive: Receive) -> None:
+async def send_stream(
+    receive: Receive, send: Send, stream: EventStream, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Send a stream to its end, or until the client goes away, which its maker is told at once."""
+    gone = asyncio.ensure_future(wait_for_disconnect(receive))
+    gone.add_done_callback(lambda _done: stream.abandon())
+    try:
+        every = _EVENTS + headers + stream.headers
+        await send({"type": "http.response.start", "status": 200, "headers": every})
+        async for part in stream.parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+        stream.abandon()
+        await stream.close()
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has gone away; the request's body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def send_error(send: Send, error: ApiError, headers: list[tuple[bytes, bytes]]) -> None:
-    """Send an error in its one shape."""
-    await send_json(send, error.status, error.body(), [*headers, *error.headers()])
+async def send_error(
+    send: Send,
+    error: ApiError,
+    headers: list[tuple[bytes, bytes]],
+    write: Callable[[ApiError], bytes] = ApiError.body,
+) -> None:
+    """Send an error in its one shape, or in that of the route's clients."""
+    await send_json(send, error.status, write(error), [*headers, *error.headers()])

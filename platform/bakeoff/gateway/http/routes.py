@@ -24,7 +24,24 @@ class Answer:
     headers: Headers
 
 
-Handler = Callable[..., Awaitable["bytes | Answer | AsyncIterator[bytes]"]]
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """Server-sent events whose maker is told when the client has left.
+
+    Attributes:
+        headers: beside those of every stream.
+        parts: events as bytes, one or several at a time.
+        abandon: called when the client leaves, or when all was sent; may be called again.
+        close: waits until nothing of the stream runs any more.
+    """
+
+    headers: Headers
+    parts: AsyncIterator[bytes]
+    abandon: Callable[[], None]
+    close: Callable[[], Awaitable[None]]
+
+
+Handler = Callable[..., Awaitable["bytes | Answer | EventStream | AsyncIterator[bytes]"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ class Route:
         body: reads the JSON body into what the handler takes.
         rows: name of a list in the body whose entries the handler checks one by one.
         get_by_django: whether GET of the path is the management API's.
+        error_body: writes errors, of a route whose clients know another shape than ours.
     """
 
     method: str
@@ -52,6 +70,7 @@ class Route:
     body: Callable[[dict[str, Any]], Any] | None = None
     rows: str = ""
     get_by_django: bool = False
+    error_body: Callable[[ApiError], bytes] | None = None
 
     @property
     def allow(self) -> str:

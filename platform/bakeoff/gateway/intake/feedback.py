@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ANSWERS = ("a", "b", "tie", "neither")
 MAX_TEXT = 4000
+MAX_EDIT = 20_000  # a whole answer, as it was used
 MAX_TAGS = 20
 MAX_TAG = 64
 # Tab, line feed and carriage return are writing; the others are not, nor are bidirectional overrides.
@@ -62,7 +63,7 @@ class FeedbackHandler:
         if not consent.analytics:
             return _body(row, accepted=0, duplicates=0, durability="committed")
         caller.spend_on([request.ids])
-        if row.kind == "text":  # a long one takes a tenth of a second
+        if row.kind in {"text", "edit"}:  # a long one takes a tenth of a second
             row.text, row.redacted = await self._text_threads.run(partial(redact, row.text))
         # A request that can still be refused links no ids.
         (row.unit_id,) = await self._identity.units(
@@ -144,12 +145,14 @@ def _read_value(row: FeedbackRow, value: Any) -> None:
         row.tags = _tags(value)
     elif row.kind == "text":
         row.text = _text(value, MAX_TEXT)
+    elif row.kind == "edit":
+        row.text = _text(value, MAX_EDIT)
     elif row.kind == "correction":
         row.text = _text(value, MAX_ID)
     elif row.kind == "pairwise":
         row.text = one_of(ANSWERS)(value, "value")
     else:
-        row.value = 1.0  # hide says all with its kind
+        row.value = 1.0  # hide, regenerate, copy, abandon and accept say all with their kind
 
 
 def _number(kind: str, value: Any) -> float:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.assignment import RunningExperiment, RunningVariant, UnitRecord
 
+GENERATE = "generate"
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenVersion:
@@ -69,10 +71,11 @@ def find_surface(config: ServingConfig, key: KeyConfig, name: str, kind: str) ->
     if surface is None:
         raise not_found("surface", name, key.project, surfaces)
     if surface.kind != kind:
+        path = "/v1/chat/completions" if surface.kind == GENERATE else f"/v1/{surface.kind}"
         raise ApiError(
             422,
             "wrong_kind",
-            f"surface '{name}' is of kind '{surface.kind}', must be '{kind}': ask /v1/{surface.kind}.",
+            f"surface '{name}' is of kind '{surface.kind}', must be '{kind}': ask {path}.",
             field="surface",
         )
     return surface

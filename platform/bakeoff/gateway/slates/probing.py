@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.gateway.slates.remote_scorer import RemoteError, RemoteScorer
+from inference.providers import read_providers
 from inference.serving.ladder import SlateRequest, serve
 from inference.serving.probes import ProbeResult
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.config.versions import ServingVersion
     from inference.serving.models import Labels, Model
+    from inference.serving.prompts import Prompt
     from inference.serving.ranker import Ranker
 
 UNIT = "bakeoff-probe"
@@ -47,6 +49,8 @@ async def probe(version: ServingVersion, problem: str, nonce: str, remote: Remot
             await _label(version.model, version.model.labels, remote)
         elif version.model.ranker is not None:
             await _rank(version.model, version.model.ranker, remote)
+        elif version.model.prompt is not None:
+            _check_prompt(version.model.prompt)
     except (NoAnswerError, RemoteError) as error:
         return ProbeResult(nonce, f"it gave no answer: {error}.")
     except Exception as error:  # noqa: BLE001  whatever a model raises, its traffic would meet too
@@ -64,6 +68,13 @@ async def _label(model: Model, labels: Labels, remote: RemoteScorer) -> None:
     (row,) = await asyncio.to_thread(labels.classifier.probabilities, [TEXT], [{}])
     if len(row) != len(labels.labels) or not np.isfinite(row).all():
         raise NoAnswerError(f"probabilities == {len(row)} numbers, must be {len(labels.labels)} finite")
+
+
+def _check_prompt(prompt: Prompt) -> None:
+    """Refuse a prompt whose providers are not declared here; none is asked, which would cost money."""
+    unknown = [one.provider for one in prompt.chain if one.provider not in read_providers()]
+    if unknown:
+        raise NoAnswerError(f"provider '{unknown[0]}' is not declared in this process")
 
 
 async def _rank(model: Model, ranker: Ranker, remote: RemoteScorer) -> None:

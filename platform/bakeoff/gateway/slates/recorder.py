@@ -35,6 +35,8 @@ def slate_row(
     latency_ms: float,
     exploration: float,
     context: dict[str, Any],
+    recommendation_id: str | None = None,
+    served_at: str | None = None,
 ) -> SlateRow:
     """Return an answer as it is stored.
 
@@ -45,11 +47,13 @@ def slate_row(
         latency_ms: from the request to its slate.
         exploration: temperature of the draw.
         context: what is stored of the request.
+        recommendation_id: a UUIDv7; None: a new one.
+        served_at: ISO 8601; None: now.
     """
     experiment = chosen.experiment
     variant = experiment.variants[chosen.variant] if experiment and chosen.variant else None
     return SlateRow(
-        recommendation_id=str(uuid7()),
+        recommendation_id=recommendation_id or str(uuid7()),
         project_id=visitor.key.project_id,
         surface_id=visitor.surface.surface_id,
         unit_id=visitor.unit,
@@ -66,7 +70,7 @@ def slate_row(
         exploration=exploration,
         latency_ms=latency_ms,
         context=context,
-        served_at=datetime.now(UTC).isoformat(),
+        served_at=served_at or datetime.now(UTC).isoformat(),
         trainable=visitor.consent.training,
         cost=_cost(chosen, slate),
     )
@@ -104,16 +108,36 @@ class Recorder:
         """Commit the slate, and exposures that are the first; return whether they were stored."""
         if not visitor.consent.analytics:
             return False
-        rows = Rows(slates=[slate])
+        return await self._commit(visitor, chosen, Rows(slates=[slate]), slate.served_at)
+
+    async def expose(self, visitor: Visitor, chosen: ChosenVersion, at: str) -> bool:
+        """Commit exposures that are the first, of an answer that is still to come.
+
+        Units whose answer never comes belong to their variant as much as others.
+
+        Args:
+            visitor: who is to be answered.
+            chosen: by which version.
+            at: ISO 8601; the slate's own time, so that no slate lies before its exposure.
+        """
+        if not visitor.consent.analytics:
+            return False
+        return await self._commit(visitor, chosen, Rows(), at)
+
+    async def _commit(
+        self, visitor: Visitor, chosen: ChosenVersion, rows: Rows, exposed_at: str
+    ) -> bool:
         exposures = _exposures(visitor, chosen)
         rows.exposures += [
             # Repeated exposures change nothing in an analysis; writing each would double the writes.
-            _exposure_row(visitor, experiment, exposure[2], slate)
+            _exposure_row(visitor, experiment, exposure[2], exposed_at)
             for exposure, experiment in exposures.items()
             if exposure not in self._exposed
         ]
         if visitor.excluded:
             rows.exclusions = self._exclusions.rows(visitor.key.project_id, [visitor.unit])
+        if not (rows.slates or rows.exposures or rows.exclusions):
+            return True
         try:
             await self._writer.commit(rows)
         except ApiError as error:
@@ -150,7 +174,7 @@ def _exposures(visitor: Visitor, chosen: ChosenVersion) -> dict[_Exposure, Runni
 
 
 def _exposure_row(
-    visitor: Visitor, experiment: RunningExperiment, variant: str, slate: SlateRow
+    visitor: Visitor, experiment: RunningExperiment, variant: str, exposed_at: str
 ) -> ExposureRow:
     return ExposureRow(
         project_id=visitor.key.project_id,
@@ -159,5 +183,5 @@ def _exposure_row(
         epoch=experiment.epoch,
         unit_id=visitor.unit,
         unit_type="unit",
-        exposed_at=slate.served_at,
+        exposed_at=exposed_at,
     )

@@ -1,0 +1,131 @@
+"""One generation: what is known of it while it runs, and what is recorded when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from uuid_utils import uuid7
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bakeoff.gateway.generate.completions import Usage
+
+Outcome = Literal[
+    "completed", "cached", "static", "refused", "broken", "cancelled", "failed", "blocked"
+]
+# Why a provider gave nothing, and the reasons of fallbacks that all surfaces share.
+TIMEOUT, OPEN, EMPTY, BROKEN = "timeout", "breaker_open", "empty", "broken"
+NOT_DECLARED, RATE_LIMITED, UNAUTHORIZED = "not_declared", "rate_limited", "unauthorized"
+REJECTED = "rejected"  # the request, which another provider may take
+MODEL_ERROR, UNAVAILABLE = "model_error", "model_unavailable"
+_FALLBACKS = {TIMEOUT: TIMEOUT, OPEN: OPEN, NOT_DECLARED: UNAVAILABLE, BROKEN: BROKEN}
+
+
+def fallback_of(reason: str) -> str:
+    """Return an attempt's reason as a slate's fallback."""
+    return _FALLBACKS.get(reason, MODEL_ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider that was asked and gave nothing.
+
+    Attributes:
+        provider: its name.
+        model: its name there.
+        reason: timeout, model_error, rate_limited, unauthorized, rejected, empty, breaker_open,
+            not_declared.
+        ms: how long it took.
+    """
+
+    provider: str
+    model: str
+    reason: str
+    ms: float
+
+
+@dataclass(slots=True)
+class Generation:
+    """A generation.
+
+    Attributes:
+        outcome: how it ended.
+        messages: as sent to the provider.
+        variables: of the templates.
+        answer: the message that was given; None before there is one.
+        fallback: why another than the first provider answered, or none.
+        detail: what the last provider said of a request that it rejected; it is not stored.
+    """
+
+    streamed: bool
+    generation_id: str = field(default_factory=lambda: str(uuid7()))
+    requested_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    started: float = field(default_factory=time.perf_counter)
+    outcome: Outcome = "failed"
+    finish_reason: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    counted: Literal["provider", "us"] | None = None
+    cost: float = 0.0
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    tool_calls: int = 0
+    refusal: bool = False
+    schema_ok: bool | None = None
+    guardrails: Counter[str] = field(default_factory=Counter)
+    fallback: str | None = None
+    detail: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    answer: dict[str, Any] | None = None
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request was taken up."""
+        return (time.perf_counter() - self.started) * 1000
+
+    def note_first_token(self) -> None:
+        """Note when the first token came; later ones change nothing."""
+        if self.first_token_ms is None:
+            self.first_token_ms = self.elapsed_ms()
+
+    def as_json(self, version: str | None) -> dict[str, Any]:
+        """Return the facts that are stored: never a text."""
+        usage = self.usage
+        return {
+            "outcome": self.outcome,
+            "finish_reason": self.finish_reason,
+            "provider": self.provider,
+            "model": self.model,
+            "version": version,
+            "tokens_in": usage.tokens_in if usage else None,
+            "tokens_out": usage.tokens_out if usage else None,
+            "tokens_cached": usage.tokens_cached if usage else None,
+            "counted": self.counted,
+            "first_token_ms": _rounded(self.first_token_ms),
+            "total_ms": _rounded(self.total_ms),
+            "attempts": [
+                {
+                    "provider": one.provider,
+                    "model": one.model,
+                    "reason": one.reason,
+                    "ms": _rounded(one.ms),
+                }
+                for one in self.attempts
+            ],
+            "tool_calls": self.tool_calls,
+            "refusal": self.refusal,
+            "schema_ok": self.schema_ok,
+            "guardrails": dict(self.guardrails),
+            "streamed": self.streamed,
+        }
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 2)
