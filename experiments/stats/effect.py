@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from scipy.optimize import brentq
 from scipy.special import ndtr, stdtr
 
+from experiments.stats.roots import find_root
 from experiments.stats.strata import MeanStratum, QuantileStratum
 
 if TYPE_CHECKING:
@@ -312,4 +312,4 @@ def _find_end(excess: Callable[[float], float], low: float, high: float) -> floa
         return high
     if (at_low > 0) == (at_high > 0):
         return None
-    return float(brentq(excess, low, high, xtol=MIN_STEP, rtol=PRECISION))
+    return find_root(excess, low, high, xtol=MIN_STEP, rtol=PRECISION)

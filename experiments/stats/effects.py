@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from experiments.stats.effect import Effect, mantel_haenszel_weights, score_statistic
 from experiments.stats.quantiles import Sketch
+from experiments.stats.roots import find_root
 from experiments.stats.strata import MeanStratum, ProportionStratum, QuantileStratum
 from experiments.stats.totals import Moments, StatisticsError, Totals
 
@@ -384,4 +384,4 @@ def _common_shift(strata: Sequence[Stratum]) -> float:
     def excess(shift: float) -> float:
         return score_statistic(strata, lambda stratum: stratum.from_difference(shift))
 
-    return float(brentq(excess, low, high, xtol=1e-12))
+    return find_root(excess, low, high, xtol=1e-12)

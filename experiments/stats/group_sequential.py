@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
+from experiments.stats.roots import find_root
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -174,9 +174,7 @@ def _bound_of(crossing: Callable[[float], float], per_side: float) -> float:
         return _FARTHEST
     target = math.log(per_side)
     # On the log scale: what is due spans hundreds of orders of magnitude, and 1e-320 is no 0.
-    return float(
-        brentq(lambda b: math.log(max(crossing(b), 1e-320)) - target, 0.0, _FARTHEST, xtol=1e-10)
-    )
+    return find_root(lambda b: math.log(max(crossing(b), 1e-320)) - target, 0.0, _FARTHEST, xtol=1e-10)
 
 
 def _grid(bound: float, t: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -323,4 +321,4 @@ def classic_constant(looks: int, *, alpha: float, shape: Literal["obf", "pocock"
         crossing = crossing_probabilities(fractions, bounds, drift=0.0)
         return float(crossing.upper.sum() + crossing.lower.sum()) - alpha
 
-    return float(brentq(excess, 1.0, 5.0, xtol=1e-8))
+    return find_root(excess, 1.0, 5.0, xtol=1e-8)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from experiments.stats.confidence_sequence import half_width_in_se
@@ -27,6 +26,7 @@ from experiments.stats.group_sequential import (
     bounds_at,
     crossing_probabilities,
 )
+from experiments.stats.roots import find_root
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def detectable_proportion(
     ceiling = (1 - control) * (1 - 1e-9)
     if excess(ceiling) > 0:
         raise StatisticsError(f"units == {units:g}, too few to see any rise of {control:g}.")
-    return float(brentq(excess, ceiling * 1e-9, ceiling, xtol=1e-12))
+    return find_root(excess, ceiling * 1e-9, ceiling, xtol=1e-12)
 
 
 def cuped_factor(rho: float) -> float:
@@ -237,7 +237,7 @@ def design(
         return crossing_probabilities(fractions, bounds, drift=drift, inner=inner)
 
     # The futility bound depends on the drift, which depends on what the bound costs: solved as one.
-    drift = float(brentq(lambda d: ends(d, d).upper.sum() - power, 0.1, 10.0, xtol=1e-7))
+    drift = find_root(lambda d: ends(d, d).upper.sum() - power, 0.1, 10.0, xtol=1e-7)
     return Design(
         drift=drift,
         inflation=(drift / (z_a + z_b)) ** 2,
