@@ -1,4 +1,4 @@
-"""Where torch computes: the one place that chooses a device, and the precision that goes with it.
+"""Where torch computes: the one place that chooses a device, its threads and its precision.
 
 Guarantees: whatever trains takes its device from `pick_device`, and makes or moves every tensor there.
 `tests/inference/test_devices.py` runs each training path on a device that is not the CPU.
@@ -15,9 +15,13 @@ import torch
 def pick_device(name: str) -> torch.device:
     """Return the device: for "auto" what BAKEOFF_DEVICE says, or a GPU where there is one.
 
+    From here on torch takes as many threads as BAKEOFF_TORCH_THREADS says, or one.
+
     Raises:
         ValueError: torch knows no such device, or sees no GPU here.
     """
+    # Beside other work, two OpenMP threads were many times slower than one.
+    torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
     name = (os.environ.get("BAKEOFF_DEVICE") or "auto") if name == "auto" else name
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -42,9 +42,8 @@ def encoder_sha256() -> str:
 def load_encoder() -> TextEncoder:
     """Return this process's encoder; the first call loads it."""
     # torch enters a process only here.
-    from inference.encoders.text_encoder import TextEncoder, limit_threads  # noqa: PLC0415
+    from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415
 
-    limit_threads()
     return TextEncoder(encoder_path())
 
 

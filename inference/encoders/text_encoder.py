@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +21,6 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 TOKENS_PER_BATCH = 2048  # padding included; more gains nothing on a core and takes memory
-
-
-def limit_threads() -> None:
-    """Take as many threads as BAKEOFF_TORCH_THREADS says, or one."""
-    # Beside other work, two OpenMP threads were many times slower than one.
-    torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
 
 
 class TextEncoder:

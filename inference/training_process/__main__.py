@@ -1,4 +1,4 @@
-"""Set Django up and show a sign of life, then import what trains: torch alone takes seconds."""
+"""Set Django up and show a sign of life, then import what trains."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from redis.exceptions import RedisError
 
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.actions.train_in_child import TEMPORARY
-from inference.encoders.text_encoder import limit_threads
 from inference.models import TrainingRun
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import fit_and_judge
@@ -60,7 +59,6 @@ def _train(run_id: int, lease: int) -> None:
         LostLeaseError: another attempt took over, or somebody cancelled it.
         RunError: the data do not allow it.
     """
-    limit_threads()
     run = TrainingRun.objects.select_related("surface", "snapshot", "answers", "compresses").get(
         pk=run_id
     )
