@@ -13,6 +13,8 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
+# Django's checks import every page and the API: half of a worker's start, for what it never serves.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 from bakeoff.environment import read_environment
 from bakeoff.heartbeat import beat_for_worker

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from bakeoff.api import api
 
+admin.autodiscover()
 handler500 = "bakeoff.dashboard.failures.show_failure"
 
 urlpatterns = [
