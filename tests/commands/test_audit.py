@@ -22,8 +22,8 @@ READS = {
     "versions show", "feedback export", "export recommendations", "keys list", "alerts list", "alerts deliveries",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
-# that has users.
-SERVERS = {"up", "migrate"}
+# that has users; the embedded model changes nothing at all.
+SERVERS = {"up", "migrate", "local-llm"}
 # They conduct the whole loop by actions, each with an entry of its own, in a project of their own.
 CONDUCTORS = {"demo", "replay"}
 # One store serves every project, and each has the entry: tests/packaging/test_image.py adopts another.

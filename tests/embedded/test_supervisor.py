@@ -17,6 +17,9 @@ import httpx2
 import psutil
 import pytest
 
+from tests.support.tiny_causal import write_tiny_causal
+from tests.support.waiting import wait_until
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -51,6 +54,16 @@ class Up:
     def stop(self, number=signal.SIGINT) -> int:
         self.process.send_signal(number)
         return self.process.wait(60)
+
+
+def answers_locally(address: str) -> bool:
+    """Whether the embedded model completes a chat."""
+    request = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 3}
+    try:
+        answer = httpx2.post(f"http://{address}/v1/chat/completions", json=request, timeout=60)
+    except httpx2.TransportError:
+        return False
+    return answer.json()["usage"]["completion_tokens"] == 3
 
 
 @pytest.fixture
@@ -94,17 +107,26 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home):
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
 
-    again = Up(home)
+    write_tiny_causal(home / "tiny.gguf")
+    local = f"127.0.0.1:{free_port()}"
+    models = {"BAKEOFF_LOCAL_LLM": local, "BAKEOFF_LOCAL_MODELS": f"tiny={home}/tiny.gguf"}
+    again = Up(home, **models)
     assert "secret key" not in again.wait_until_ready()
     assert httpx2.get(f"{again.url}/v1/surfaces", headers=headers).json()[0]["key"] == "home"
 
     # Killed without warning, it leaves servers, web and workers behind; the next start in this home
-    # ends them, takes the same port, and leaves nothing either.
+    # ends them, takes the same ports, and leaves nothing either.
+    wait_until(lambda: answers_locally(local))
     family = again.family()
     again.stop(signal.SIGKILL)
-    third = Up(home, port=again.port)
+    third = Up(home, port=again.port, **models)
     third.wait_until_ready()
     assert httpx2.get(f"{third.url}/v1/surfaces", headers=headers).status_code == 200
+    family += third.family()
+    wait_until(lambda: answers_locally(local))
+    killed = next(one for one in third.family() if "local-llm" in one.cmdline())
+    killed.kill()
+    wait_until(lambda: not killed.is_running() and answers_locally(local))
     family += third.family()
     third.stop(signal.SIGTERM)
     _, alive = psutil.wait_procs(family, timeout=20)

@@ -11,7 +11,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from inference.outgoing import AllowedHosts, AllowError, OutgoingClient, OutgoingError, post_and_wait
+from inference.outgoing import (
+    AddressRefusedError,
+    AllowedHosts,
+    AllowError,
+    OutgoingClient,
+    OutgoingError,
+    check_address,
+    post_and_wait,
+)
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -87,8 +95,34 @@ def test_the_setting_allows_addresses_networks_and_hosts():
     assert rule.permits("x", "::1")
     assert rule.permits("Models.Internal.", "192.168.0.1")
     assert not rule.permits("x", "192.168.0.1")
-    with pytest.raises(AllowError, match="BAKEOFF_OUTGOING_ALLOW has '10"):
-        AllowedHosts.parse("10.0.0/33")
+    for wrong in ("10.0.0/33", "host:", "host:x", ":80", "10.0.0.0/8:80"):
+        with pytest.raises(AllowError, match="BAKEOFF_OUTGOING_ALLOW has '"):
+            AllowedHosts.parse(wrong)
+
+
+def test_the_setting_allows_single_ports():
+    rule = AllowedHosts.parse("127.0.0.1:8077 [::1]:80 Models.internal:81")
+    assert rule.permits("x", "127.0.0.1", 8077)
+    assert rule.permits("x", "::ffff:127.0.0.1", 8077)
+    assert rule.permits("x", "::1", 80)
+    assert rule.permits("models.internal.", "192.168.0.1", 81)
+    for host, address, port in [
+        ("x", "127.0.0.1", 8078), ("x", "127.0.0.2", 8077), ("x", "::1", 81), ("models.internal", "10.0.0.1", 80),
+    ]:  # fmt: skip
+        assert not rule.permits(host, address, port)
+
+
+def test_of_this_machine_the_embedded_models_port_alone_is_asked(nothing_allowed, monkeypatch):
+    with server() as (port, heard), server() as (other, unheard):
+        monkeypatch.setenv("BAKEOFF_LOCAL_LLM", f"127.0.0.1:{port}")
+        assert post(port).status == 200
+        check_address(f"http://127.0.0.1:{port}/v1")
+        with pytest.raises(OutgoingError):
+            post(other)
+        with pytest.raises(AddressRefusedError):
+            check_address(f"http://127.0.0.1:{other}/v1")
+        assert heard
+        assert unheard == []
 
 
 @pytest.mark.parametrize(

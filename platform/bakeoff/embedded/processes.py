@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # From the kill until the kernel has let go; a process that sits in a disk takes longest.
 KILL_SECONDS = 5.0
-_OURS = {"bakeoff.asgi:application", "bakeoff.celery"}
+_OURS = {"bakeoff.asgi:application", "bakeoff.celery", "local-llm"}
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ WORKERS = {
 
 
 def programs_of(environment: Environment, host: str, port: int, web_processes: int) -> list[Child]:
-    """Return web, the workers and beat, in the order in which they start."""
+    """Return web, the workers, beat and the embedded model, in the order in which they start."""
     variables = {**os.environ, **ONE_THREAD, "BAKEOFF_HOME": str(environment.home)}
 
     def child(name: str, *arguments: str) -> Child:
@@ -51,7 +51,9 @@ def programs_of(environment: Environment, host: str, port: int, web_processes: i
     beat = child(
         "beat", "celery", "-A", "bakeoff.celery", "beat", "--loglevel", "WARNING", "--pidfile", ""
     )
-    return [web, *workers, beat]
+    # Only where an address is set: most platforms call models elsewhere, or none.
+    local = [child("local-llm", "bakeoff", "local-llm")] if environment.local_models.port else []
+    return [web, *workers, beat, *local]
 
 
 def started(child: Child, *, is_cancelled: Callable[[], bool]) -> Child:

@@ -1,0 +1,1 @@
+"""The embedded language model: a process of its own that speaks OpenAI's protocol on loopback."""
