@@ -116,3 +116,26 @@ def is_excluded(row: str, *, by_upper: bool = False) -> str:
     span = f" AND {is_before('out', 'upper')}" if by_upper else ""
     return f"""EXISTS (SELECT 1 FROM experiments_excludedunit AS out
         WHERE out.project_id = %(project)s AND out.unit_id = {row}.unit_id{span} OFFSET 0)"""
+
+
+def answer_draw(generation_id: str) -> str:
+    """SQL: an answer's random number in [0, 1): 53 bits of a hash of its id, and of nothing else.
+
+    One number decides for judge and people alike: whoever is drawn for the smaller share is drawn for
+    the larger one too.
+
+    Args:
+        generation_id: SQL of the id, a UUID.
+    """
+    digest = f"sha256(convert_to('judge:' || {generation_id}::text, 'UTF8'))"
+    bits = f"('x' || substr(encode({digest}, 'hex'), 1, 14))::bit(56)::bigint >> 3"
+    return f"(({bits})::float8 / {2**53})"
+
+
+def has_answer(slate: str) -> str:
+    """SQL: whether a generation's text was stored, so that it can be judged.
+
+    Args:
+        slate: alias of `experiments_slate`.
+    """
+    return f"(coalesce({slate}.context #>> '{{answer,content}}', '') <> '')"

@@ -21,6 +21,7 @@ from experiments.actions.measure_holdout import measure_holdout
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import is_retraining_due, retrain_if_due
+from experiments.actions.sample_answers import experiments_to_sample, sample_answers
 from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
 from experiments.ingest.spill import STREAM, drain
@@ -185,6 +186,16 @@ def _pause_of(surface: Surface) -> timedelta:
 def exclude_busy_units_everywhere() -> None:
     """Leave out of analysis whoever sends more events than a person can."""
     exclude_busy_units()
+
+
+@shared_task
+def sample_answers_to_rate() -> None:
+    """Draw answers of running experiments for people to rate."""
+    for_each(experiments_to_sample(), _sample, work="answers to rate")
+
+
+def _sample(experiment: Experiment) -> None:
+    sample_answers(experiment=experiment)
 
 
 @shared_task

@@ -11,6 +11,13 @@ from experiments.models.analysis import (
     TransactionClock,
 )
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
+from experiments.models.judgements import (
+    AnswerRating,
+    Judgement,
+    JudgePlan,
+    SampledAnswer,
+    judge_plan_of,
+)
 from experiments.models.label_tasks import LabelOpinion, LabelTask
 from experiments.models.metric import Metric
 from experiments.models.programme import Guardrail, Programme, RampStep, programme_of
@@ -22,6 +29,7 @@ from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
+    "AnswerRating",
     "Approval",
     "BreakerCount",
     "Challenger",
@@ -37,6 +45,8 @@ __all__ = [
     "Feedback",
     "Guardrail",
     "Holdout",
+    "JudgePlan",
+    "Judgement",
     "LabelOpinion",
     "LabelTask",
     "Layer",
@@ -52,6 +62,7 @@ __all__ = [
     "ReportShare",
     "Review",
     "RuleVersion",
+    "SampledAnswer",
     "SavedGroup",
     "Slate",
     "Total",
@@ -60,5 +71,6 @@ __all__ = [
     "Variant",
     "digest_of_token",
     "groups_of",
+    "judge_plan_of",
     "programme_of",
 ]

@@ -187,6 +187,10 @@ NAMES = {
     "breaker event": gettext_noop("Users with the event"),
     "breaker latency": gettext_noop("Mean latency"),
     "breaker slow": gettext_noop("Slow answers"),
+    # Where an estimate of quality comes from
+    "quality judge": gettext_noop("Judge alone"),
+    "quality people": gettext_noop("People alone"),
+    "quality combined": gettext_noop("Judge and people"),
 }
 
 

@@ -106,9 +106,30 @@ def _sheets(report: ExperimentReport) -> list[tuple[str, Sequence[str], Sequence
         ("Verdict", ("field", "value"), summary),
         ("Metrics", COLUMNS, _rows(report)),
         ("Variants", ("variant", "control", "model", "units", *shares), variants),
+        *_quality_sheets(report),
         ("Looks", ("look", "taken at", "information", "action", "reason"), looks),
         ("Decisions", ("created at", "action", "by", "reason", "promoted", "sha256"), decisions),
     ]
+
+
+def _quality_sheets(
+    report: ExperimentReport,
+) -> list[tuple[str, Sequence[str], Sequence[Sequence[Any]]]]:
+    if report.quality is None:
+        return []
+    rows = [
+        (
+            row.variant, one.source, one.control, one.treatment, one.difference,
+            *(one.ci or (None, None)), one.se, one.users, one.why_not,
+        )
+        for row in report.quality.rows
+        for one in row.estimates
+    ]  # fmt: skip
+    head = (
+        "variant", "source", "control", "treatment", "difference", "low", "high", "se", "users",
+        "why not",
+    )  # fmt: skip
+    return [("Quality", head, rows)]
 
 
 def _fill(sheet: Worksheet, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -15,6 +15,7 @@ from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
 from experiments.reports.forest_chart import ForestRow, draw_forest, themed
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
+from experiments.reports.judged_quality import JudgedQuality, judged_quality_of
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.percentages import percent
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
@@ -85,6 +86,7 @@ class ExperimentReport:
     interval_name: str
     gain: HoldbackGain | None = None
     breaker: BreakerReport | None = None
+    quality: JudgedQuality | None = None
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -111,6 +113,7 @@ class ExperimentReport:
             "verdict": self._verdict_as_json(),
             "gain": self.gain.as_json() if self.gain is not None else None,
             "breaker": self.breaker.as_json() if self.breaker is not None else None,
+            "quality": self.quality.as_json() if self.quality is not None else None,
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
             "units": {
                 "in_two_variants": self.crossover_units,
@@ -198,6 +201,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         interval_name=interval_name(experiment, primary=True),
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
         breaker=breaker_report_of(experiment, decisions),
+        quality=judged_quality_of(experiment) if experiment.started_at else None,
     )
 
 

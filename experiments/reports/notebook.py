@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from experiments.reports.judged_quality import judged_quality_of
+
 if TYPE_CHECKING:
     from experiments.models import Experiment, Look
 
@@ -143,6 +145,24 @@ for row in rows:
 print(len(rows), "comparisons recomputed: equal to the report")
 """
 
+QUALITY_CHECK = """def half_width(users, planned, alpha):
+    scale = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / planned
+    a = users * scale
+    return math.sqrt((a + 1) / a * math.log((a + 1) / alpha**2))
+
+
+for row in quality["rows"]:
+    for one in row["estimates"]:
+        if one["why_not"]:
+            print(row["variant"], one["source"], "no interval:", one["why_not"])
+            continue
+        difference = one["treatment"] - one["control"]
+        half = half_width(one["users"], one["planned_users"], quality["alpha"]) * one["se"]
+        for end, kept in zip((difference - half, difference + half), one["ci"]):
+            assert math.isclose(end, kept, rel_tol=1e-9, abs_tol=1e-12), (row["variant"], one["source"])
+        print("{} {}: quality {:+.4f} ({:+.4f} to {:+.4f})".format(row["variant"], one["source"], difference, *one["ci"]))
+"""
+
 
 def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
     """Return a notebook, format 4.5: the totals of a look, the formulas, and the check.
@@ -160,6 +180,7 @@ def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
         ("code", f"import json\n\ndata = json.loads({json.dumps(json.dumps(data))})"),
         ("code", FORMULAS),
         ("code", CHECK),
+        *_quality_cells(experiment),
     ]
     return {
         "nbformat": 4,
@@ -169,6 +190,18 @@ def notebook_of(experiment: Experiment, look: Look) -> dict[str, Any]:
         },
         "cells": [_cell(number, kind, source) for number, (kind, source) in enumerate(cells)],
     }
+
+
+def _quality_cells(experiment: Experiment) -> list[tuple[str, str]]:
+    quality = judged_quality_of(experiment)
+    if quality is None:
+        return []
+    data = quality.as_json() | {"alpha": experiment.parsed_policy.alpha}
+    return [
+        ("markdown", "Quality of answers by the judge alone, by people alone, and combined."),
+        ("code", f"quality = json.loads({json.dumps(json.dumps(data))})"),
+        ("code", QUALITY_CHECK),
+    ]
 
 
 def _data_of(experiment: Experiment, look: Look) -> dict[str, Any]:

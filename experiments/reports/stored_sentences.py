@@ -10,6 +10,7 @@ from django.utils.translation import gettext_noop
 
 from experiments.reports.alert_words import ALERT_SENTENCES
 from experiments.reports.autopilot_words import AUTOPILOT_SENTENCES
+from experiments.reports.judge_words import JUDGE_SENTENCES
 from experiments.reports.run_words import RUN_SENTENCES
 from experiments.reports.slate_words import SLATE_SENTENCES
 
@@ -17,6 +18,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     # First: what a later sentence would match too, word by word.
     *ALERT_SENTENCES,
     *SLATE_SENTENCES,
+    *JUDGE_SENTENCES,
     # What a look says by its rule
     ("better: z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),
     ("better: e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),

@@ -11,9 +11,11 @@ from experiments.models import (
     ExcludedUnit,
     Exposure,
     Feedback,
+    Judgement,
     LabelTask,
     Link,
     QuarantinedExposure,
+    SampledAnswer,
     Slate,
     Unit,
 )
@@ -30,6 +32,8 @@ _TABLES: dict[str, type[Model]] = {
     "quarantined": QuarantinedExposure,
     "feedback": Feedback,
     "label_tasks": LabelTask,
+    "judgements": Judgement,
+    "sampled_answers": SampledAnswer,
     "excluded": ExcludedUnit,
     "attributes": Unit,
 }

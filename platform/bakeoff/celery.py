@@ -72,6 +72,7 @@ app.conf.update(
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
             ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),
+            ("samples", "experiments.tasks.sample_answers_to_rate", 60.0),
             ("busy", "experiments.tasks.exclude_busy_units_everywhere", 20.0),
             ("drift", "experiments.tasks.measure_drift_everywhere", 3600.0),
             ("flags", "experiments.tasks.flag_recent_feedback", 60.0),

@@ -34,6 +34,7 @@ COMMANDS = {
     "rollback": "models:rollback",
     "runs": "runs:runs",
     "autopilot": "autopilot:autopilot",
+    "judging": "judging:judging",
     "experiments": "experiments:experiments",
     "units": "units:units",
     "feedback": "feedback:feedback",

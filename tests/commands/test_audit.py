@@ -131,6 +131,7 @@ CALLS = {
     "compress": lambda shop, _: [challenger(shop).label, "--project", "8"],
     "shadow": lambda shop, _: ["home-feed", challenger(shop).label],
     "promote": lambda shop, _: ["home-feed", challenger(shop).label],
+    "judging": lambda _shop, _folder: ["home-feed", "--label-share", "0.1"],
     "autopilot": lambda _shop, _folder: ["home-feed", "--primary-metric", "clicks"],
     "rollback": lambda shop, _: ["home-feed", after_experiment(shop)],
     "runs cancel": lambda shop, _: [str(queued(shop).pk)],

@@ -25,6 +25,7 @@ from bakeoff.api.fast_lane import BothLanes
 from bakeoff.api.feedback import router as feedback
 from bakeoff.api.impact import router as impact
 from bakeoff.api.items import router as items
+from bakeoff.api.judging import router as judging
 from bakeoff.api.keys import router as keys
 from bakeoff.api.metrics import router as metrics
 from bakeoff.api.models import router as models
@@ -53,6 +54,7 @@ api = BothLanes(
 api.add_router("/v1", surfaces)
 api.add_router("/v1", rule_versions)
 api.add_router("/v1", autopilot)
+api.add_router("/v1", judging)
 api.add_router("/v1", items)
 api.add_router("/v1", metrics)
 api.add_router("/v1", experiments)

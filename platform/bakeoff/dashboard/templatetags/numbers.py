@@ -57,6 +57,12 @@ def four(value: float | None) -> str:
 
 
 @register.filter
+def two(value: float | None) -> str:
+    """Write a number with two digits after the point."""
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+@register.filter
 def p_value(value: float | None) -> str:
     """Write a p-value with three digits; no p is zero, so what a float cannot hold is a bound."""
     if value is None:

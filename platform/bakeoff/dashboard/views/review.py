@@ -21,8 +21,9 @@ from experiments.actions.claim_review import (
 )
 from experiments.actions.label_text import CannotLabelError, label_text, next_label_task
 from experiments.actions.queue_labels import queue_improbable_examples, queue_uncertain_answers
+from experiments.actions.rate_answer import CannotRateError, next_answer_to_rate, rate_answer
 from experiments.actions.review_feedback import CannotReviewError
-from experiments.models import Feedback, LabelTask
+from experiments.models import Feedback, JudgePlan, LabelTask, SampledAnswer
 from experiments.reports.reviewers_agreement import labels_agreement, reviewers_agreement
 from inference.actions.check_labelling import labels_of
 from inference.models import Surface, TrainingRun
@@ -55,6 +56,14 @@ def _label_task(request: HttpRequest, project: Project, person: str) -> None:
         show_refusal(request, error)
 
 
+def _rate_answer(request: HttpRequest, project: Project, person: str) -> None:
+    answer = get_object_or_404(SampledAnswer, pk=_number(request.POST["answer"]), project=project)
+    try:
+        rate_answer(answer=answer, point=_number(request.POST.get("point", "")), by=person)
+    except CannotRateError as error:
+        show_refusal(request, error)
+
+
 def _tell_count(request: HttpRequest, count: int) -> None:
     messages.success(request, _("Texts added to the queue: %(count)s") % {"count": count})
 
@@ -64,7 +73,12 @@ def _number(value: str) -> int:
 
 
 # What a form of the page asks for, by the field that it alone has.
-LABEL_ACTS = {"queue_surface": _queue_answers, "queue_run": _queue_examples, "task": _label_task}
+LABEL_ACTS = {
+    "queue_surface": _queue_answers,
+    "queue_run": _queue_examples,
+    "task": _label_task,
+    "answer": _rate_answer,
+}
 
 
 @require_http_methods(["GET", "POST"])
@@ -103,6 +117,8 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "task": task,
         "task_labels": sorted(labels_of(task.surface)) if task is not None else (),
+        "rates": JudgePlan.objects.filter(surface__project=project, label_share__gt=0).exists(),
+        "to_rate": next_answer_to_rate(project=project, reviewer=person) if reviews else None,
         "labels_agreement": labels_agreement(project.pk),
         "classifying": Surface.objects.filter(project=project, kind=Surface.Kind.CLASSIFY),
         "project": project,
