@@ -70,7 +70,7 @@ def change_programme(
         locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
         programme = programme_of(locked)
         # So that their margins can be set, and they be the primary, before the first experiment.
-        create_serving_metrics(locked.project)
+        create_serving_metrics(locked.project, locked.kind)
         before = settings_of(programme)
         for name, value in changes.items():
             _set(programme, name, value)
@@ -80,7 +80,7 @@ def change_programme(
         if not changed:
             return programme
         detail: dict[str, Any] = {"changed": {name: [before[name], after[name]] for name in changed}}
-        weaker = weakened_settings(before, after)
+        weaker = weakened_settings(before, after, kind=locked.kind)
         needed = REQUIRED_APPROVALS[before["approval"]]
         if not weaker or needed < 2 or len(set(approvals)) >= needed:
             programme.save()

@@ -211,7 +211,7 @@ def _give_serving_metrics(surface: Surface) -> None:
     # So that forms and programmes can name them before the first automatic experiment. A flag's
     # answers have no facts to count.
     if surface.kind != Surface.Kind.FLAG:
-        create_serving_metrics(surface.project)
+        create_serving_metrics(surface.project, surface.kind)
 
 
 def _require_no_versions(surface: Surface, kind: str) -> None:

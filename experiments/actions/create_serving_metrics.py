@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING
 
 from experiments.metrics.spec import SERVED
 from experiments.models import Metric
-from experiments.programme.serving_metrics import SERVING_METRICS
+from experiments.programme.serving_metrics import SERVING_METRICS, serving_metrics_of
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
     from experiments.programme.serving_metrics import ServingMetric
 
 
-def create_serving_metrics(project: Project) -> dict[str, Metric]:
-    """Return a project's serving metrics by their key; those that are missing are created.
+def create_serving_metrics(project: Project, kind: str) -> dict[str, Metric]:
+    """Return the serving metrics of a project's surfaces of a kind; those missing are created.
 
     Part of the caller's change, whose audit entry it shares. Where a metric of another meaning has the
     key, the serving metric has the key with `-2`, or the next number that is free.
     """
-    return {one.key: _metric(project, one) for one in SERVING_METRICS}
+    # Those of every kind, too: a project has them from its first surface on.
+    wanted = {one.key: one for one in (*SERVING_METRICS, *serving_metrics_of(kind))}
+    return {one.key: _metric(project, one) for one in wanted.values()}
 
 
 def _metric(project: Project, one: ServingMetric) -> Metric:

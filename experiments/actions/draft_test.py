@@ -16,7 +16,7 @@ from experiments.actions.short_names import short_name
 from experiments.looks.breaker_counts import LATENCY
 from experiments.models import ExperimentMetric, Metric, Programme
 from experiments.programme.harm import harm_class_of, required_users
-from experiments.programme.serving_metrics import SERVING_METRICS
+from experiments.programme.serving_metrics import serving_metrics_of
 from experiments.reports.promotion_history import prior_of
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ def _guardrails(programme: Programme) -> list[ExperimentMetricDraft]:
     own = Metric.objects.filter(project=programme.surface.project_id, key__in=margins).order_by("id")
     role = ExperimentMetric.Role.GUARDRAIL
     rows = {metric.key: ExperimentMetricDraft(metric, role, margins[metric.key]) for metric in own}
-    serving = create_serving_metrics(programme.surface.project)
-    for one in SERVING_METRICS:
+    kind = programme.surface.kind
+    serving = create_serving_metrics(programme.surface.project, kind)
+    for one in serving_metrics_of(kind):
         metric = serving[one.key]
         if one.margin is not None and metric.pk != programme.primary_metric_id:
             # A margin of the surface's own replaces the default one; the floor stays.

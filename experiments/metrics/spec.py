@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 _LENGTHS = frozenset({"delay_seconds", "window_seconds", "lookback_seconds"})
 SERVED = "slate"  # denominator: served answers of the experiment
 SLATE_PREFIX = "slate."  # an event's name that begins so is a fact of a served answer
-SLATE_FACTS = ("latency", "error", "fallback", "cold_start", "cost", "item")
+SLATE_FACTS = (
+    "latency", "error", "fallback", "cold_start", "cost", "item",
+    "first_token", "tokens", "refusal", "schema_failure",
+)  # fmt: skip
 FEEDBACK_PREFIX = "feedback."  # an event's name that begins so is a kind of feedback
 COST_OF_DECISIONS = "feedback.cost"  # what answers cost by the label that a correction names
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")

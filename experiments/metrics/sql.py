@@ -153,9 +153,9 @@ def _decision_costs(*, trusted: bool) -> str:
     WHERE f.kind = 'correction' AND f.item_id = '' AND {counts_now("f", later=later)})"""
 
 
-# Kinds of fallback: the model failed; and a list that is the version's own, for a newcomer or an item
-# that it has not learnt.
-ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable')"
+# Kinds of fallback: the model failed, or broke off in the middle; and a list that is the version's own,
+# for a newcomer or an item that it has not learnt.
+ERRORS = "('timeout', 'model_error', 'breaker_open', 'model_unavailable', 'broken')"
 OWN_LISTS = (
     "('nearline', 'default_list', 'similar_by_group', 'similar_by_text', 'similar_by_labels', "
     "'unknown_item', 'all_countries', 'words_alone')"
@@ -180,6 +180,21 @@ _SLATE_FACTS = {
     "slate.cold_start": _slate_fact("slate.cold_start", where="s.fallback = 'default_list'"),
     "slate.cost": _slate_fact("slate.cost", "s.cost"),
     "slate.item": _slate_fact("slate.item", item="slot"),
+    # Of generated texts; an answer that was not streamed has no first token.
+    "slate.first_token": _slate_fact(
+        "slate.first_token",
+        "(s.generation ->> 'first_token_ms')",
+        where="s.generation ->> 'first_token_ms' IS NOT NULL",
+    ),
+    "slate.tokens": _slate_fact(
+        "slate.tokens",
+        "((s.generation ->> 'tokens_in')::float8 + (s.generation ->> 'tokens_out')::float8)",
+        where="s.generation ->> 'tokens_in' IS NOT NULL",
+    ),
+    "slate.refusal": _slate_fact("slate.refusal", where="(s.generation ->> 'refusal') = 'true'"),
+    "slate.schema_failure": _slate_fact(
+        "slate.schema_failure", where="(s.generation ->> 'schema_ok') = 'false'"
+    ),
 }
 
 

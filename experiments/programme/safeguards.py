@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.models import Programme, programme_of
 from experiments.models.programme import REQUIRED_APPROVALS
-from experiments.programme.serving_metrics import SERVING_METRICS
+from experiments.programme.serving_metrics import serving_metrics_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from experiments.models import Experiment
 
-_DEFAULT_MARGINS = {one.key: one.margin for one in SERVING_METRICS if one.margin is not None}
 
-
-def weakened_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def weakened_settings(before: Mapping[str, Any], after: Mapping[str, Any], *, kind: str) -> list[str]:
     """Return the settings that guard less than they did.
 
     Args:
         before: all settings, as `settings_of` returns them.
         after: all of them as they would be.
+        kind: of the surface.
     """
     weaker = {
-        "guardrails": _has_wider_guardrails(before, after),
+        "guardrails": _has_wider_guardrails(before, after, kind),
         "approval": REQUIRED_APPROVALS[after["approval"]] < REQUIRED_APPROVALS[before["approval"]],
         # A smaller chance of a false trip is paid for by users who meet harm for longer; 0 is none.
         "breaker_alpha": after["breaker_alpha"] < before["breaker_alpha"],
@@ -37,18 +36,19 @@ def weakened_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> li
     return [name for name, is_weaker in weaker.items() if is_weaker]
 
 
-def _has_wider_guardrails(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    margins = _margins(after)
+def _has_wider_guardrails(before: Mapping[str, Any], after: Mapping[str, Any], kind: str) -> bool:
+    margins = _margins(after, kind)
     return any(
         margins.get(metric) is None or margins[metric] > margin
-        for metric, margin in _margins(before).items()
+        for metric, margin in _margins(before, kind).items()
         if metric != after["primary_metric"]  # its losses are watched anyway
     )
 
 
-def _margins(settings: Mapping[str, Any]) -> dict[str, float]:
+def _margins(settings: Mapping[str, Any], kind: str) -> dict[str, float]:
+    default = {one.key: one.margin for one in serving_metrics_of(kind) if one.margin is not None}
     own = {one["metric"]: one["margin"] for one in settings["guardrails"]}
-    return {**_DEFAULT_MARGINS, **own}
+    return {**default, **own}
 
 
 def ships_by_itself(experiment: Experiment) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +48,40 @@ SERVING_METRICS = (
         "serving-items", "Distinct items", "slate.item", "mean", value="items", direction="increase"
     ),
 )
+
+# Of surfaces that generate, beside these: what an answer costs is a guardrail there, since a longer
+# prompt or a larger model is better at nearly everything else. What streams make wait is felt at once.
+GENERATION_METRICS = (
+    ServingMetric(
+        "serving-first-token",
+        "Time to first token (ms)",
+        "slate.first_token",
+        value="sum",
+        margin=0.2,
+        margin_floor=50.0,
+    ),
+    ServingMetric("serving-tokens", "Tokens of an answer", "slate.tokens", value="sum"),
+    ServingMetric(
+        "serving-refusals", "Refusals", "slate.refusal", margin=0.2, margin_floor=SHARE_FLOOR
+    ),
+    ServingMetric(
+        "serving-schema-failures",
+        "Answers that break the schema",
+        "slate.schema_failure",
+        margin=0.2,
+        margin_floor=SHARE_FLOOR,
+    ),
+)
+_NOT_OF_GENERATIONS = frozenset({"slate.cold_start", "slate.item"})
+COST_MARGIN = 0.2
+
+
+def serving_metrics_of(kind: str) -> tuple[ServingMetric, ...]:
+    """Return the serving metrics of surfaces of a kind."""
+    if kind != "generate":
+        return SERVING_METRICS
+    shared = (one for one in SERVING_METRICS if one.event not in _NOT_OF_GENERATIONS)
+    return (
+        *(replace(one, margin=COST_MARGIN) if one.event == "slate.cost" else one for one in shared),
+        *GENERATION_METRICS,
+    )

@@ -43,7 +43,7 @@ def run(shop, *, guardrails=("serving-errors", "serving-latency"), **fields) -> 
     """Start an experiment with serving guardrails; its window is open for an hour."""
     fields.setdefault("policy", {**builders.QUICK_POLICY, "window_seconds": 3600.0})
     draft = builders.draft(shop, shop.surface, **fields)
-    known = create_serving_metrics(shop.project)
+    known = create_serving_metrics(shop.project, "recommend")
     guards = [
         ExperimentMetricDraft(known[one.key], GUARDRAIL, one.margin, one.margin_floor)
         for one in SERVING_METRICS
@@ -165,7 +165,7 @@ def test_a_unit_bets_once_however_often_it_is_counted(shop):
     for again in range(3):
         watch(experiment)
         visit(shop, experiment, "treatment", 3, fallback="timeout", clicks=again)
-    key = create_serving_metrics(shop.project)["serving-errors"]
+    key = create_serving_metrics(shop.project, "recommend")["serving-errors"]
     assert list(
         BreakerCount.objects.filter(experiment=experiment, metric=key).values_list("units", flat=True)
     ) == [3]
@@ -257,7 +257,7 @@ def test_of_two_treatments_the_harmful_one_leaves(shop):
         for name, version, weight in zip(names, versions, (0.4, 0.3, 0.3), strict=True)
     ]
     guard = ExperimentMetricDraft(
-        create_serving_metrics(shop.project)["serving-errors"], GUARDRAIL, 0.2
+        create_serving_metrics(shop.project, "recommend")["serving-errors"], GUARDRAIL, 0.2
     )
     experiment = start(replace(draft, variants=sides, metrics=[*draft.metrics, guard]))
     visit(shop, experiment, "control", 40)

@@ -122,7 +122,7 @@ DEFAULT = {"approval": "two_persons", "guardrails": [ORDERS], "breaker_alpha": 0
 )
 def test_what_guards_less_than_before(changes, weaker):
     before = {**DEFAULT, "primary_metric": "clicks"}
-    assert weakened_settings(before, {**before, **changes}) == weaker
+    assert weakened_settings(before, {**before, **changes}, kind="recommend") == weaker
 
 
 @pytest.mark.parametrize(

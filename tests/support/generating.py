@@ -76,7 +76,9 @@ class Chat:
     def last(self) -> Slate:
         return self.slates().last()
 
-    def experiment(self, *versions: ModelVersion, **policy) -> Experiment:
+    def experiment(
+        self, *versions: ModelVersion, guardrails=(), breaker_alpha: float = 0.0, **policy
+    ) -> Experiment:
         """Start an experiment of the first version against the others, on thumbs."""
         metric, _ = Metric.objects.get_or_create(
             project=self.project, key="thumbs",
@@ -92,8 +94,9 @@ class Chat:
                     VariantDraft(name, version, share, is_control=name == "control")
                     for name, version in zip(names, versions, strict=True)
                 ],
-                metrics=[ExperimentMetricDraft(metric)],
+                metrics=[ExperimentMetricDraft(metric), *guardrails],
                 policy=policy,
+                breaker_alpha=breaker_alpha,
             )
         )
         started = start_experiment(experiment=drafted, by="a test")

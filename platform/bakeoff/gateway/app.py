@@ -31,6 +31,7 @@ from bakeoff.gateway.http.rate_limits import Rates
 from bakeoff.gateway.http.routes import Route, Router
 from bakeoff.gateway.http.text_threads import TextThreads
 from bakeoff.gateway.http.to_django import DjangoLane
+from bakeoff.gateway.intake.answer_lookup import AnswerLookup
 from bakeoff.gateway.intake.batches import BatchHandler
 from bakeoff.gateway.intake.exclusions import Exclusions
 from bakeoff.gateway.intake.feedback import FeedbackHandler
@@ -109,6 +110,7 @@ class Gateway:
         self._identity = IdentityResolver(self._connector, self._store)
         self._units = UnitLookup(self._connector)
         self._sent_slates = SlateExposures(self._connector)
+        self._generated = AnswerLookup(self._connector)
         self._remote = RemoteScorer(
             self._cache, self._listening, self._config.process, self._supervisor
         )
@@ -208,7 +210,9 @@ class Gateway:
             recent=recent,
             slates=self._sent_slates,
         )
-        feedback = FeedbackHandler(self._writer, self._identity, recent, self._text_threads)
+        feedback = FeedbackHandler(
+            self._writer, self._identity, recent, self._text_threads, self._generated
+        )
         return [
             Route(
                 "POST",
@@ -307,6 +311,7 @@ class Gateway:
             self._identity.stop,
             self._units.stop,
             self._sent_slates.stop,
+            self._generated.stop,
             self._search.stop,
             self._config.stop,
             self._catalogues.stop,

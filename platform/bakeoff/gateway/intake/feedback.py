@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.http.errors import ApiError, invalid
 from bakeoff.gateway.http.fields import number, one_of
+from bakeoff.gateway.intake.edit_distance import edit_share
 from bakeoff.gateway.intake.recent_items import ItemAction
 from bakeoff.gateway.intake.requests import NUMBERS
 from experiments.bounds import MAX_ID
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import KeyConfig
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.http.text_threads import TextThreads
+    from bakeoff.gateway.intake.answer_lookup import AnswerLookup
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.recent_items import RecentItems
@@ -46,10 +48,11 @@ class FeedbackHandler:
         identity: IdentityResolver,
         recent: RecentItems,
         text_threads: TextThreads,
+        answers: AnswerLookup,
     ) -> None:
-        """Remember where to write, who knows units, and where long texts are redacted."""
+        """Remember where to write, who knows units and answers, and where long texts are redacted."""
         self._writer, self._identity = writer, identity
-        self._recent, self._text_threads = recent, text_threads
+        self._recent, self._text_threads, self._answers = recent, text_threads, answers
 
     async def answer(self, call: Call, request: FeedbackRequest) -> bytes:
         """Store one piece of feedback.
@@ -65,6 +68,8 @@ class FeedbackHandler:
         caller.spend_on([request.ids])
         if row.kind in {"text", "edit"}:  # a long one takes a tenth of a second
             row.text, row.redacted = await self._text_threads.run(partial(redact, row.text))
+        if row.kind == "edit" and not row.withdrawn:
+            row.value = await self._edit_share(row)
         # A request that can still be refused links no ids.
         (row.unit_id,) = await self._identity.units(
             call.config, row.project_id, [request.ids], may_link=False
@@ -78,6 +83,13 @@ class FeedbackHandler:
         action = ItemAction(row.unit_id, row.item_id, name, row.value, at, row.withdrawn)
         await self._recent.note(call.config, row.project_id, [action])
         return _body(row, accepted=accepted, duplicates=1 - accepted, durability=result.durability)
+
+    async def _edit_share(self, row: FeedbackRow) -> float | None:
+        """Return how much of the answer was changed; None where it is not stored, or cannot be read."""
+        answer = await self._answers.find(row.project_id, row.recommendation_id)
+        if answer is None:
+            return None
+        return await self._text_threads.run(partial(edit_share, answer, row.text))
 
     async def _commit(self, row: FeedbackRow, project: str) -> CommitResult:
         """Commit a row whose slate exists.
