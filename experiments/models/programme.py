@@ -55,11 +55,10 @@ def _units(step: dict[str, float]) -> int | None:
 
 
 def default_ramp() -> list[dict[str, float]]:
-    """Return the ramp of a surface that does not say: an hour each at 1 and 5 %, a day at 20 %."""
+    """Return the ramp of a surface that does not say: an hour at 1 %, a day at 10 %."""
     return [
         {"share": 0.01, "minimum_seconds": 3600.0},
-        {"share": 0.05, "minimum_seconds": 3600.0},
-        {"share": 0.20, "minimum_seconds": 86_400.0},
+        {"share": 0.10, "minimum_seconds": 86_400.0},
         {"share": 0.50, "minimum_seconds": 0.0},
     ]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from experiments.stats.look_result import LookResult
 
 # Those of a programme that nobody has changed; a test compares them with `experiments.models`.
-RAMP_SHARES = (0.01, 0.05, 0.2, 0.5)
+RAMP_SHARES = (0.01, 0.1, 0.5)
 COOLDOWN_DAYS = 1
 INTERLEAVED_DAYS, MAX_INTERLEAVED = 2, 3  # per challenger, and how many at most before a test
 SECONDS_PER_DAY = 86_400.0

@@ -139,14 +139,14 @@ def test_a_broken_challenger_is_stopped_at_the_first_step():
 
 
 def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():
-    for daily, days in ((True, 10), (False, 17)):
+    for daily, days in ((True, 7), (False, 11)):
         better = Challenger(0, 0, 0.05)
         year = year_of(better, daily_ramp=daily, valuable_weeks=1.0)
         end = run_test(year, better, policy_of(year.settings, "valuable"))
         assert end.ships
         assert end.effect.mean == pytest.approx(0.05, abs=4 * end.effect.sd)
         assert year.day == pytest.approx(days, abs=1)
-    assert required_users(harm_class_of(0.2), alpha=0.001, tests=TESTS) > 5 * 0.2 * 20_000 / 7
+    assert required_users(harm_class_of(0.1), alpha=0.001, tests=TESTS) > 0.1 * 20_000 / 7
 
 
 def test_interleaving_chooses_the_best_of_those_that_wait():
