@@ -49,6 +49,23 @@ def test_a_patch_changes_what_it_names_and_nothing_else(call, shop, configured):
     assert len(entries(shop)) == 1
 
 
+def test_a_row_beyond_the_bounds_of_requests_is_shown_and_put_right(call, configured):
+    """As SQL, or a version with other bounds, left it."""
+    beyond = {
+        "retrain_every_seconds": 5, "candidates": 9000, "exploration": 20.0,
+        "attribution_seconds": 10**9, "shadow_first": 2_000_000, "static_list": ["i1"] * 1001,
+    }  # fmt: skip
+    Surface.objects.filter(pk=configured.pk).update(**beyond)
+    shown = call("GET", "/surfaces/home-feed")
+    assert (shown.status_code, {name: shown.json()[name] for name in beyond}) == (200, beyond)
+    assert call("GET", "/surfaces").json()[0]["retrain_every_seconds"] == 5
+    answer = call("PATCH", "/surfaces/home-feed", {"start_experiments": False})
+    assert answer.status_code == 200
+    assert call("PATCH", "/surfaces/home-feed", {"retrain_every_seconds": 5}).status_code == 400
+    answer = call("PATCH", "/surfaces/home-feed", {"retrain_every_seconds": 60})
+    assert answer.json()["retrain_every_seconds"] == 60
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [

@@ -30,6 +30,7 @@ from inference.serving.orders import LiveOrder
 from inference.training.label_names import MAX_LABEL, MAX_LABELS
 
 router = Router(tags=["surfaces"])
+Texts = list[str]  # a surface has a field of the name `list`
 
 
 class SurfaceFields(RequestSchema):
@@ -120,10 +121,27 @@ class SurfacePatch(SurfaceFields):
 
 
 class SurfaceOut(SurfaceIn):
-    """A surface and its champion."""
+    """A surface and its champion.
+
+    Its numbers and lists have no bounds: a row that was written by other means than this API is shown
+    as it is, so that it can be put right.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
+    kind: str
+    static_list: Texts
+    candidates: int
+    exploration: float
+    liked_events: Texts
+    credited_events: Texts
+    attribution_seconds: int
+    labels: Texts
+    retrain_every_seconds: int
+    shadow_share: float
+    shadow_first: int
+    slices: Texts
+    key: str
     champion: str | None = None
 
     @staticmethod
