@@ -42,7 +42,7 @@ def draft_test(
     sides = (f"{version.algorithm}-{version.number}" for version in (challenger, champion))
     key = short_name(f"{surface.key}-{'-vs-'.join(sides)}", MAX_KEY)
     metrics = [ExperimentMetricDraft(metric=primary), *_guardrails(programme)]
-    first, *steps = plan_ramp(programme, tests=_breaker_tests(metrics))
+    first, *steps = plan_ramp(programme, tests=breaker_tests(metrics))
     return ExperimentDraft(
         surface=surface,
         key=key,
@@ -62,7 +62,7 @@ def draft_test(
     )
 
 
-def _breaker_tests(metrics: Sequence[ExperimentMetricDraft]) -> int:
+def breaker_tests(metrics: Sequence[ExperimentMetricDraft]) -> int:
     """Return how many tests of the breaker share its level: two for latencies, one for others."""
     return sum(2 if one.metric.event == LATENCY else 1 for one in metrics)
 

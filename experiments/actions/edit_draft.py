@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,10 +20,12 @@ from experiments.actions.define_experiment import (
     write_metric,
     write_variant,
 )
+from experiments.actions.draft_test import breaker_tests
 from experiments.models import Experiment
+from experiments.programme.harm import HARM_CLASSES, required_users
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class DraftChangedError(Exception):
@@ -94,7 +97,7 @@ def edit_draft(
         before = draft_of(locked)
         if read_as and read_as != fingerprint_of(before):
             raise DraftChangedError(f"draft '{locked.key}' was changed by somebody else meanwhile")
-        after = edit(before)
+        after = _with_ramp_of(before, edit(before))
         check_draft(after)
         changes = _changes(before, after)
         if not changes:
@@ -109,6 +112,28 @@ def edit_draft(
             locked.project_id, actor=by, action="edit", subject=locked.key, detail={"changed": changes}
         )
     return locked
+
+
+def _with_ramp_of(before: ExperimentDraft, after: ExperimentDraft) -> ExperimentDraft:
+    """Return an edited draft with the users that each step of its ramp needs by now.
+
+    More tests share the breaker's level where a guardrail was added, so a harm shows after more users.
+    Users that a person stated are no such numbers, and stay.
+    """
+    old, new = ((breaker_tests(one.metrics), one.breaker_alpha) for one in (before, after))
+    if old == new or after.ramp != before.ramp:
+        return after
+    return replace(after, ramp=[_step_of(step, old, new) for step in after.ramp])
+
+
+def _step_of(
+    step: Mapping[str, Any], old: tuple[int, float], new: tuple[int, float]
+) -> Mapping[str, Any]:
+    harm = next((one for one in HARM_CLASSES if one.name == step.get("harm")), None)
+    if harm is None:
+        return step
+    before, after = (required_users(harm, alpha=alpha, tests=tests) for tests, alpha in (old, new))
+    return {**step, "units": after} if step.get("units") == before else step
 
 
 def discard_draft(*, experiment: Experiment, by: str) -> None:

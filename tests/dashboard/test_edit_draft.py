@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bakeoff.accounts.models import AuditEntry
@@ -11,7 +13,11 @@ from experiments.actions.define_experiment import (
     VariantDraft,
     define_experiment,
 )
+from experiments.actions.draft_test import draft_test
+from experiments.actions.edit_draft import edit_draft
 from experiments.models import Experiment, ExperimentMetric, Metric
+from experiments.models.programme import default_ramp
+from experiments.programme.harm import harm_class_of, required_users
 from tests.support import builders
 from tests.support.dashboard import report_path, sign_in
 from tests.support.form_reader import read_form
@@ -145,3 +151,29 @@ def test_a_breaker_is_set_where_a_draft_has_none(shop, analyst):
     assert analyst.post(address, sent | {"breaker_alpha": ["0.1"]}).status_code == 302
     draft.refresh_from_db()
     assert draft.breaker_alpha == 0.001
+
+
+def test_a_guardrail_more_needs_more_users_per_step_of_the_ramp(shop):
+    programme = builders.set_programme(shop, ramp=default_ramp())
+    challenger = builders.make_version(shop.surface, [1] * 10, algorithm="ease")
+    planned = draft_test(programme, challenger=challenger, champion=shop.champion, primary=shop.metric)
+    draft = define_experiment(planned)
+    *steps, last = draft.ramp
+    Experiment.objects.filter(pk=draft.pk).update(ramp=[*steps, {**last, "units": 7}])  # a person's
+    guardrail = Metric.objects.create(project=shop.project, key="orders", kind="mean", event="order")
+    edit_draft(
+        experiment=draft,
+        edit=lambda before: replace(
+            before, metrics=[*before.metrics, ExperimentMetricDraft(guardrail, GUARDRAIL, 0.1)]
+        ),
+        by="a test",
+    )
+    draft.refresh_from_db()
+    first = harm_class_of(0.01)
+    assert steps[0]["units"] == required_users(first, alpha=0.001, tests=5)
+    assert draft.ramp[0]["units"] == required_users(first, alpha=0.001, tests=6)
+    assert draft.ramp[0]["units"] > steps[0]["units"]
+    assert draft.ramp[1]["units"] == 7
+    edit_draft(experiment=draft, edit=lambda before: replace(before, breaker_alpha=0.05), by="a test")
+    draft.refresh_from_db()
+    assert draft.ramp[0]["units"] == required_users(first, alpha=0.05, tests=6)
