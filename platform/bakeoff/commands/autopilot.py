@@ -46,8 +46,9 @@ STAGE_MARKS = {"done": "✓", "now": "▶", "held": "‖", "stopped": "✗", "sk
 @click.option(
     "--ramp",
     callback=read_steps,
-    metavar="SHARE:SECONDS,…",
-    help="Steps of the treatment's share, such as 1%:3600,5%:3600,50%:0.",
+    metavar="SHARE:SECONDS[:USERS],…",
+    help="Steps of the treatment's share, such as 1%:3600,10%:86400,50%:0; USERS must have come "
+    "before a step is left, as many as show its class of harm unless you state them.",
 )
 @click.option("--ship-when", type=click.Choice(["", "significant", "valuable"]))
 @click.option("--holdback-share", callback=read_share, help="Of all users, such as 3%.")
@@ -255,9 +256,7 @@ def _percent(share: float | None) -> str:
 
 def _show_settings(report: AutopilotReport) -> None:
     settings = report.settings
-    ramp = ", ".join(
-        f"{100 * step['share']:.3g}% for {step['minimum_seconds']:g} s" for step in settings["ramp"]
-    )
+    ramp = ", ".join(map(_step_in_words, settings["ramp"]))
     guardrails = ", ".join(
         f"{one['metric']} within {100 * one['margin']:.3g}%" for one in settings["guardrails"]
     )
@@ -265,3 +264,8 @@ def _show_settings(report: AutopilotReport) -> None:
     for name, value in {**settings, "ramp": ramp, "guardrails": guardrails}.items():
         table.add_row(name, "" if value is None else str(value))
     console.print(table)
+
+
+def _step_in_words(step: Mapping[str, Any]) -> str:
+    users = f" and {step['units']:,} users" if step.get("units") is not None else ""
+    return f"{100 * step['share']:.3g}% for {step['minimum_seconds']:g} s{users}"

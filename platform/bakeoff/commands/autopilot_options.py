@@ -47,16 +47,22 @@ def read_share(_: click.Context, __: click.Parameter, value: str | None) -> floa
 def read_steps(
     _: click.Context, __: click.Parameter, value: str | None
 ) -> list[dict[str, float]] | None:
-    """Read the steps of a ramp: SHARE:SECONDS, separated by commas."""
+    """Read the steps of a ramp: SHARE:SECONDS or SHARE:SECONDS:USERS, separated by commas."""
     if value is None:
         return None
     try:
-        return [
-            {"share": _number(share), "minimum_seconds": _number(seconds)}
-            for share, seconds in _pairs(value, ":")
-        ]
+        return [_step(entry.split(":")) for entry in value.split(",") if entry.strip()]
     except ValueError:
-        raise _refuse(value, "steps such as 1%:3600,50%:0") from None
+        raise _refuse(value, "steps such as 1%:3600,10%:86400:500,50%:0") from None
+
+
+def _step(parts: list[str]) -> dict[str, float]:
+    share, seconds, *users = parts
+    step: dict[str, float] = {"share": _number(share), "minimum_seconds": _number(seconds)}
+    if users:
+        (count,) = users
+        step["units"] = int(count)
+    return step
 
 
 def read_guardrails(
