@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from experiments.reports.percentages import percent
 from experiments.reports.stored_text import end_sentence, show_stored
+from experiments.stats.count_gate import find_shortfall
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from experiments.models import Experiment
+    from experiments.models import Experiment, Look
     from experiments.models.experiment import ExperimentQuerySet
     from experiments.stats.comparison import Comparison
 
@@ -22,13 +23,20 @@ DAY = 86_400.0
 
 # The words of pages: experiments/reports/stored_sentences.py.
 SENTENCES: dict[GainStatus, str] = {
-    "confirmed": "still {lift} ({low} to {high}) after {days} days",
-    "lost": "the gain is gone: {lift} ({low} to {high}) after {days} days",
-    "unclear": "no clear gain: {lift} ({low} to {high}) after {days} days",
+    "confirmed": "still {lift} ({low} to {high}) after {duration}",
+    "lost": "the gain is gone: {lift} ({low} to {high}) after {duration}",
+    "unclear": "no clear gain: {lift} ({low} to {high}) after {duration}",
     "unknown": "nothing is measured yet",
 }
+# What is missing for a first interval.
+TOO_FEW = {
+    True: "too few conversions after {duration}: {count} of {required} needed per version",
+    False: "too few users with a value after {duration}: {count} of {required} needed per version",
+}
+AT_THIS_PACE = "about {duration} more at this pace"
+INCOMPLETE = "no outcomes yet: those of the first users are complete after {duration}"
 UNHEALTHY = "the experiment is not healthy"
-OF_HOLDOUT = "everybody against the holdout: {lift} ({low} to {high}) after {days} days"
+OF_HOLDOUT = "everybody against the holdout: {lift} ({low} to {high}) after {duration}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,8 @@ class HoldbackGain:
     @property
     def stored(self) -> str:
         """The sentence as decisions store it, in English."""
-        days = f"{self.days:.0f}" if self.days >= 10 else f"{self.days:.1f}"
         lift, low, high = self.words
-        return self.template.format(lift=lift, low=low, high=high, days=days)
+        return self.template.format(lift=lift, low=low, high=high, duration=_duration(self.days))
 
     @property
     def sentence(self) -> str:
@@ -89,11 +96,40 @@ def gain_of(experiment: Experiment) -> HoldbackGain:
     primary = experiment.primary.metric
     rows = look.parsed_result.of_metric(primary.key)
     if not rows or rows[0].interval is None or rows[0].effect is None:
-        return HoldbackGain("unknown", None, None, days)
+        return HoldbackGain("unknown", None, None, days, template=_missing(experiment, look, days))
     row, is_increase = rows[0], primary.direction == "increase"
     status = _status(row, is_increase=is_increase)
     template = OF_HOLDOUT if experiment.purpose == "holdout" else SENTENCES[status]
     return HoldbackGain(status, row.lift, row.lift_interval, days, _words(row), template)
+
+
+def _missing(experiment: Experiment, look: Look, days: float) -> str:
+    """Say what is missing for a first interval, and how long that takes at the present pace."""
+    inputs = look.parsed_inputs
+    metric = next(one for one in inputs.metrics if one.role == "primary")
+    few = find_shortfall(inputs.policy, metric, inputs.control, inputs.treatments[0])
+    if few is None:
+        return SENTENCES["unknown"]
+    window = inputs.policy.window_seconds / DAY
+    if not few.expected and days < window:
+        return INCOMPLETE.format(duration=_duration(window))
+    sentence = TOO_FEW[few.is_share].format(
+        duration=_duration(days), count=f"{few.expected:.0f}", required=few.required
+    )
+    if experiment.ended_at is not None or few.expected < 1:
+        return sentence
+    pace = few.expected / max(days - window, days / 2)  # units are counted once their window closed
+    return (
+        f"{sentence}; {AT_THIS_PACE.format(duration=_duration((few.required - few.expected) / pace))}"
+    )
+
+
+def _duration(days: float) -> str:
+    """Write a time in whole units: "21 days", "3 hours", "1 minute"."""
+    for unit, length in (("day", 1.0), ("hour", 1 / 24), ("minute", 1 / 1440)):
+        if (count := round(days / length)) >= (2 if unit == "day" else 1):
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return f"{round(days * DAY)} seconds"
 
 
 def running_gains(experiments: ExperimentQuerySet) -> list[tuple[Experiment, HoldbackGain]]:

@@ -105,22 +105,20 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("'{variant}' leaves the traffic ({why})", gettext_noop("'%(variant)s' was removed. %(why)s")),
     # What a holdback says, and why it ended before its days were over
     (
-        "still {lift} ({low} to {high}) after {days} days",
-        gettext_noop("Still %(lift)s (%(low)s to %(high)s) after %(days)s days"),
+        "still {lift} ({low} to {high}) after {duration}",
+        gettext_noop("Still %(lift)s (%(low)s to %(high)s) after %(duration)s"),
     ),
     (
-        "the gain is gone: {lift} ({low} to {high}) after {days} days",
-        gettext_noop("The gain is gone: %(lift)s (%(low)s to %(high)s) after %(days)s days"),
+        "the gain is gone: {lift} ({low} to {high}) after {duration}",
+        gettext_noop("The gain is gone: %(lift)s (%(low)s to %(high)s) after %(duration)s"),
     ),
     (
-        "no clear gain: {lift} ({low} to {high}) after {days} days",
-        gettext_noop("No clear gain: %(lift)s (%(low)s to %(high)s) after %(days)s days"),
+        "no clear gain: {lift} ({low} to {high}) after {duration}",
+        gettext_noop("No clear gain: %(lift)s (%(low)s to %(high)s) after %(duration)s"),
     ),
     (
-        "everybody against the holdout: {lift} ({low} to {high}) after {days} days",
-        gettext_noop(
-            "Everyone against the holdout: %(lift)s (%(low)s to %(high)s) after %(days)s days"
-        ),
+        "everybody against the holdout: {lift} ({low} to {high}) after {duration}",
+        gettext_noop("Everyone against the holdout: %(lift)s (%(low)s to %(high)s) after %(duration)s"),
     ),
     ("there is no holdout any more", gettext_noop("There is no holdout any more")),
     ("the holdout's share changed", gettext_noop("The holdout's share changed")),
@@ -164,6 +162,24 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("On surface '{surface}' {why}", gettext_noop("Surface '%(surface)s': %(why)s")),
     ("nothing is measured yet", gettext_noop("Nothing is measured yet")),
+    (
+        "too few conversions after {duration}: {count} of {required} needed per version",
+        gettext_noop(
+            "Too few conversions after %(duration)s: %(count)s of the %(required)s needed per version"
+        ),
+    ),
+    (
+        "too few users with a value after {duration}: {count} of {required} needed per version",
+        gettext_noop(
+            "Too few users with a value after %(duration)s: %(count)s of the %(required)s needed per "
+            "version"
+        ),
+    ),
+    ("about {duration} more at this pace", gettext_noop("About %(duration)s more at this pace")),
+    (
+        "no outcomes yet: those of the first users are complete after {duration}",
+        gettext_noop("No outcomes yet: those of the first users are complete after %(duration)s"),
+    ),
     ("{version} took its place", gettext_noop("%(version)s took its place")),
     ("{version} was rejected", gettext_noop("%(version)s was rejected")),
     ("{version} is the champion again", gettext_noop("%(version)s is the champion again")),

@@ -67,9 +67,42 @@ def why_too_few(policy: Policy, metric: MetricInput, control: str, treatment: st
     together: a variant that converts nobody does not hide behind its own zero. The exact rule, whose
     likelihood is right for any counts, waits for none on the metric that it judges.
     """
+    few = find_shortfall(policy, metric, control, treatment)
+    return "" if few is None else few.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A variant that is not expected to have as many values as the gate wants.
+
+    Attributes:
+        variant: which.
+        is_share: whether conversions are counted, or units with a value.
+        expected: how many it would have if the two did not differ.
+        required: how many it must have.
+    """
+
+    variant: str
+    is_share: bool
+    expected: float
+    required: int
+
+    @property
+    def sentence(self) -> str:
+        """As looks store it."""
+        word = "conversions" if self.is_share else "units with a value"
+        return (
+            f"expected {word} in '{self.variant}' == {self.expected:.4g}, must be at least "
+            f"{self.required} before a ship"
+        )
+
+
+def find_shortfall(
+    policy: Policy, metric: MetricInput, control: str, treatment: str
+) -> Shortfall | None:
+    """Return the first of two variants with too few values; None where both have enough."""
     if policy.rule == "exact" and metric.role == "primary":
-        return ""
-    word = "conversions" if metric.kind in PROPORTIONS else "units with a value"
+        return None
     pairs = [
         (epoch[control], epoch[treatment])
         for epoch in metric.epochs
@@ -81,11 +114,8 @@ def why_too_few(policy: Policy, metric: MetricInput, control: str, treatment: st
     for side, variant in enumerate((control, treatment)):
         expected = sum(share * pair[side].n for share, pair in zip(shares, pairs, strict=True))
         if expected < required:
-            return (
-                f"expected {word} in '{variant}' == {expected:.4g}, must be at least {required} before "
-                "a ship"
-            )
-    return ""
+            return Shortfall(variant, metric.kind in PROPORTIONS, expected, required)
+    return None
 
 
 def gate_of(policy: Policy, kind: str, control_n: int, treatment_n: int) -> int:

@@ -121,7 +121,7 @@ def test_a_gain_that_lasts_is_confirmed_when_its_days_are_over(lane, shop):
     assert report["purpose"] == "holdback"
     assert report["verdict"]["action"] == "keep_running"
     assert report["verdict"]["sentence"].startswith("Still +133% (+")
-    assert report["verdict"]["sentence"].endswith(" after 0.0 days.")
+    assert report["verdict"]["sentence"].endswith(" seconds.")
     close_holdbacks()
     assert holdbacks(shop, state="running").exists()
     holdbacks(shop).update(ends_at=timezone.now() - timedelta(seconds=1))
@@ -133,6 +133,35 @@ def test_a_gain_that_lasts_is_confirmed_when_its_days_are_over(lane, shop):
     assert decision.sha256 == hash_of(decision)
     assert shop.surface.versions.champions().get().number == 2
     assert not Alert.objects.filter(project=shop.project, event="holdback_lost").exists()
+
+
+def test_thin_traffic_says_what_is_missing_and_how_long_it_takes(shop):
+    ship(shop)
+    holdback = holdbacks(shop).get()
+    started = timezone.now() - timedelta(hours=12)
+    holdbacks(shop).update(started_at=started)
+    assert gain_of(holdback).stored == "nothing is measured yet"  # no look was taken
+    visits(holdback, {"former": 1, "promoted": 1}, units=4)
+    look_at_experiment(experiment_id=holdback.pk)
+    holdback.refresh_from_db()
+    stored = gain_of(holdback).stored
+    assert stored.startswith("too few users with a value after 12 hours: 4 of 10 needed per version")
+    # The other 6 at the pace of the first 4, since their window is seconds.
+    assert stored.endswith("; about 18 hours more at this pace")
+    assert gain_of(holdback).sentence == (
+        "Too few users with a value after 12 hours: 4 of the 10 needed per version; "
+        "About 18 hours more at this pace."
+    )
+
+
+def test_before_the_first_outcome_it_says_when_that_is_complete(shop):
+    ship(shop, window_seconds=7 * 86_400.0)
+    holdback = holdbacks(shop).get()
+    visits(holdback, {"former": 0, "promoted": 0}, units=4)
+    look_at_experiment(experiment_id=holdback.pk)
+    assert gain_of(holdback).stored == (
+        "no outcomes yet: those of the first users are complete after 7 days"
+    )
 
 
 def test_a_lost_gain_alerts_once_and_moves_nothing(shop):
