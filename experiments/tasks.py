@@ -14,6 +14,7 @@ from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.halt_unservable import halt_unservable
+from experiments.actions.judge_answers import judge_answers, surfaces_to_judge
 from experiments.actions.look_at_experiment import attend_experiment, is_due
 from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.measure_drift import measure_drift_if_due
@@ -196,6 +197,23 @@ def sample_answers_to_rate() -> None:
 
 def _sample(experiment: Experiment) -> None:
     sample_answers(experiment=experiment)
+
+
+@shared_task
+def judge_running_answers() -> None:
+    """Let the judges of surfaces with a running experiment score answers: one message per surface."""
+    for surface in surfaces_to_judge():
+        send_once(judge_surface_answers.name, surface.pk)
+
+
+@shared_task
+def judge_surface_answers(surface_id: int) -> None:
+    """Judge answers of one surface for about a minute; asked twice, an answer is judged once."""
+    for_each(Surface.objects.filter(pk=surface_id), _judge, work="judge")
+
+
+def _judge(surface: Surface) -> None:
+    judge_answers(surface=surface)
 
 
 @shared_task

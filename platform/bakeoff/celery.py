@@ -38,6 +38,8 @@ app.conf.update(
         "inference.tasks.place_*": {"queue": "embed"},
         "inference.tasks.answer_*": {"queue": ANSWERS},
         "inference.tasks.run_training": {"queue": "train"},
+        # They wait for providers, and nobody waits for them.
+        "experiments.tasks.judge_*": {"queue": "embed"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},
         "experiments.tasks.take_*": {"queue": "analysis"},
         "experiments.tasks.roll_up_*": {"queue": "analysis"},
@@ -72,6 +74,7 @@ app.conf.update(
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
             ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),
+            ("judges", "experiments.tasks.judge_running_answers", 30.0),
             ("samples", "experiments.tasks.sample_answers_to_rate", 60.0),
             ("busy", "experiments.tasks.exclude_busy_units_everywhere", 20.0),
             ("drift", "experiments.tasks.measure_drift_everywhere", 3600.0),

@@ -1,0 +1,1 @@
+"""Judge generated answers: assertions, judges, and the gate of versions that generate."""
