@@ -20,6 +20,7 @@ from inference.models import ModelVersion, Surface
 from inference.serving.keys import (
     actions_key,
     active_key,
+    answers_of_unit_key,
     candidates_key,
     dirty_key,
     histories_key,
@@ -115,14 +116,20 @@ def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     client = cache_client()
     surfaces = list(Surface.objects.filter(project_id=project_id))
     versions = ModelVersion.objects.filter(surface__in=surfaces).values_list("pk", flat=True)
-    known = cast("set[bytes]", client.smembers(histories_key(project_id)))
+    known = _members(histories_key(project_id))
     histories = {name.decode() for name in known} | set(history_names(surfaces).values())
     # Version 0.1 kept them by surface.
     histories |= {str(surface.pk) for surface in surfaces}
     names = [recent_key(history, unit) for history in histories for unit in ids]
     names += [key(project_id, unit) for key in (actions_key, other_actions_key) for unit in ids]
     names += [candidates_key(version, unit) for version in versions for unit in ids]
+    answers = [answers_of_unit_key(project_id, unit) for unit in ids]
+    names += [*answers, *(name.decode() for key in answers for name in _members(key))]
     forgotten = client.delete(*names) if names else 0
     sets = [active_key(history) for history in histories]
     sets += [key(surface.pk) for surface in surfaces for key in (dirty_key, taken_key)]
     return forgotten + sum(client.srem(name, *ids) for name in sets)
+
+
+def _members(key: str) -> set[bytes]:
+    return cast("set[bytes]", cache_client().smembers(key))

@@ -95,6 +95,11 @@ class GenerateSettings:
         """
         values = _parts(data, "generate", _READERS)
         settings = cls(**values)
+        if settings.cache.seconds and settings.store == NONE:
+            raise SettingsError(
+                "generate.cache.seconds must be 0 where store is 'none': a cached answer is stored.",
+                field="generate.cache",
+            )
         limited = {UNIT, ADDRESS} <= set(settings.budgets)
         if settings.public and not limited:
             raise SettingsError(

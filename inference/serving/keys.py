@@ -74,3 +74,18 @@ def shadow_key(surface_id: int) -> str:
 def totals_key(version_id: int) -> str:
     """What a version of an order counts: a hash, as `inference.serving.order_totals` writes it."""
     return f"totals:{version_id}"
+
+
+def spent_key(day: str, kind: str, name: str) -> str:
+    """Tokens and money that a key, unit, address, project or surface spent on a day: a hash."""
+    return f"spent:{day}:{kind}:{name}"
+
+
+def answer_key(surface_id: int, digest: str) -> str:
+    """An answer that is given again to the same messages."""
+    return f"answer:{surface_id}:{digest}"
+
+
+def answers_of_unit_key(project_id: int, unit_id: str) -> str:
+    """Set of the names of cached answers that a unit was given."""
+    return f"answers:{project_id}:{unit_id}"

@@ -43,7 +43,6 @@ def visits(chat, count: int) -> list[str | None]:
 @pytest.fixture
 def rivals(chat):
     """The champion rambles; another is short."""
-    chat.lane.gateway._chain._breakers.clear()
     other = chat.add(model="large")
     chat.provider.by_model = {"small": says("A long story."), "large": says("Short.")}
     return chat, other

@@ -34,7 +34,7 @@ def write_providers(path: Path, provider: TestProvider, *others: str) -> Path:
 
 def prompt(text: str = "You help.", **fields) -> dict:
     messages = [{"role": "system", "content": text}]
-    return {"provider": "test", "model": "small", "messages": messages, **fields}
+    return {"provider": "test", "model": "small", "messages": messages} | fields
 
 
 @dataclass

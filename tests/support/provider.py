@@ -179,6 +179,10 @@ class TestProvider:
             request_queue_size = 1024
             daemon_threads = True
 
+            @staticmethod
+            def pause() -> None:
+                time.sleep(0.01)
+
             def handle_error(self, request, client_address):
                 pass
 

@@ -16,6 +16,8 @@ from bakeoff.gateway.database import Connector
 from bakeoff.gateway.flags.ofrep import STREAM_PATH, OfrepHandler
 from bakeoff.gateway.flags.payloads import answer_features, answer_rules
 from bakeoff.gateway.flags.streams import FlagStreams
+from bakeoff.gateway.generate.budgets import Budgets
+from bakeoff.gateway.generate.cache import AnswerCache
 from bakeoff.gateway.generate.chain import Chain
 from bakeoff.gateway.generate.errors import error_body
 from bakeoff.gateway.generate.handler import ChatHandler
@@ -185,7 +187,13 @@ class Gateway:
     def _generations(self, visitors: Visitors, recorder: Recorder) -> list[Route]:
         """Return the routes of OpenAI's clients."""
         records = GenerationRecorder(recorder, self._text_threads)
-        parts = GenerationParts(self._chain, records, self._text_threads)
+        parts = GenerationParts(
+            self._chain,
+            records,
+            self._text_threads,
+            Budgets(self._cache),
+            AnswerCache(self._cache),
+        )
         chat = ChatHandler(parts, visitors, secret=self._secret)
         return [
             Route(

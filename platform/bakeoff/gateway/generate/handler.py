@@ -69,7 +69,9 @@ class ChatHandler:
         record = await self._visitors.record_of(visitor)
         chosen = choose_version(config, visitor, forced, record)
         writer = AnswerWriter(generation, chosen, surface.key, request.include_usage)
-        work = GenerationWork(self._parts, request, visitor, chosen, generation, writer)
+        work = GenerationWork(
+            self._parts, request, visitor, chosen, generation, writer, call.caller.address
+        )
         running = Running(work.run)
         first = await running.first(call.request.receive)
         if not request.stream:

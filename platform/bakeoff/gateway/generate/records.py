@@ -7,8 +7,9 @@ import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bakeoff.gateway.generate.budgets import Spending
 from bakeoff.gateway.generate.completions import Usage, count_tokens, text_of
 from bakeoff.gateway.generate.texts import stored_context
 from bakeoff.gateway.http.errors import ApiError
@@ -18,6 +19,8 @@ from inference.serving.ladder import ServedSlate
 from inference.serving.prices import find_price
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from bakeoff.gateway.generate.facts import Generation
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.slates.choose_version import ChosenVersion
@@ -25,15 +28,19 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.ingest.rows import SlateRow
     from inference.serving.generate_settings import GenerateSettings
+    from inference.serving.prices import Price
+    from inference.serving.prompts import Prompt
 
 logger = logging.getLogger(__name__)
+TOKENS_OF_AN_ANSWER = 256  # where a request does not bound them: an estimate, replaced at the end
 # What was generated is paid for: a full queue is waited for, a while.
 RETRY_SECONDS = (0.1, 0.5, 2.0)
 
 
 def count_usage(generation: Generation) -> None:
     """Count tokens where the provider states none; nothing where no provider answered."""
-    if generation.provider is None or generation.outcome == "cached":
+    # Once: what was counted here must not pass for the provider's own word.
+    if generation.counted or generation.provider is None or generation.outcome == "cached":
         return
     if generation.usage is not None:
         generation.counted = "provider"
@@ -43,14 +50,35 @@ def count_usage(generation: Generation) -> None:
     generation.usage, generation.counted = Usage(tokens_in, tokens_out), "us"
 
 
+def estimated(
+    messages: Sequence[dict[str, Any]],
+    fields: Mapping[str, Any],
+    prompt: Prompt,
+    settings: GenerateSettings,
+) -> Spending:
+    """Return about what an answer will cost, by the first provider. Takes a while for long messages."""
+    tokens_in = sum(count_tokens(text_of(message)) for message in messages)
+    wanted = fields.get("max_completion_tokens") or fields.get("max_tokens")
+    tokens_out = wanted if isinstance(wanted, int) and wanted > 0 else TOKENS_OF_AN_ANSWER
+    price = _price_of(prompt.provider, prompt.model, settings)
+    money = 0.0
+    if price is not None:
+        money = price.of(tokens_in=tokens_in, tokens_out=tokens_out, tokens_cached=0)
+    return Spending(tokens_in + tokens_out, money)
+
+
+def _price_of(provider: str, model: str, settings: GenerateSettings) -> Price | None:
+    operators = read_providers().get(provider)
+    tables = [settings.prices.get(provider, {}), operators.prices if operators else {}]
+    return find_price(tables, model, datetime.now(UTC).date())
+
+
 def cost_of(generation: Generation, settings: GenerateSettings) -> float:
     """Return what an answer costs: by the surface's prices, else by the operator's; 0 without any."""
     provider, usage = generation.provider, generation.usage
     if provider is None or generation.model is None or usage is None or generation.outcome == "cached":
         return 0.0
-    operators = read_providers().get(provider)
-    tables = [settings.prices.get(provider, {}), operators.prices if operators else {}]
-    price = find_price(tables, generation.model, datetime.now(UTC).date())
+    price = _price_of(provider, generation.model, settings)
     if price is None:
         return 0.0
     return price.of(

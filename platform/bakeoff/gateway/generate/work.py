@@ -10,20 +10,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway.generate.answers import DONE, event
+from bakeoff.gateway.generate.budgets import NOTHING, Spending
+from bakeoff.gateway.generate.cache import cache_seconds
 from bakeoff.gateway.generate.chain import NoAnswerError
 from bakeoff.gateway.generate.completions import Assembled, WrongAnswerError
 from bakeoff.gateway.generate.errors import error_fields
 from bakeoff.gateway.generate.facts import BROKEN, EMPTY, TIMEOUT, UNAVAILABLE, fallback_of
 from bakeoff.gateway.generate.guardrails import CONTENT_FILTER, TOO_LONG, Rules, check_answer
 from bakeoff.gateway.generate.question import RefusedRequestError, make_question
-from bakeoff.gateway.generate.records import cost_of, count_usage
+from bakeoff.gateway.generate.records import cost_of, count_usage, estimated
 from bakeoff.gateway.http.errors import ApiError
 from inference.outgoing import OutgoingError
+from inference.serving.generate_settings import ADDRESS, KEY, PROJECT, SURFACE, UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from bakeoff.gateway.generate.answers import AnswerWriter
+    from bakeoff.gateway.generate.budgets import Budgets, Reservation
+    from bakeoff.gateway.generate.cache import AnswerCache, CachedAnswer
     from bakeoff.gateway.generate.chain import Chain, OpenedStream, Question
     from bakeoff.gateway.generate.channel import Channel
     from bakeoff.gateway.generate.facts import Generation
@@ -43,11 +48,15 @@ class GenerationParts:
         chain: the way to providers.
         records: writes slates.
         text_threads: where templates are rendered and texts looked at.
+        budgets: what was spent.
+        cache: answers of before.
     """
 
     chain: Chain
     records: GenerationRecorder
     text_threads: TextThreads
+    budgets: Budgets
+    cache: AnswerCache
 
 
 @dataclass(slots=True)
@@ -55,8 +64,11 @@ class GenerationWork:
     """One generation, from its checks to its record.
 
     Attributes:
+        address: where the request comes from.
         gave: whether anything of an answer is on its way.
         exposing: commits the exposure meanwhile.
+        reservation: what is counted of it while it is on its way.
+        cache_name: of its answer; empty where none is cached.
     """
 
     parts: GenerationParts
@@ -65,8 +77,11 @@ class GenerationWork:
     chosen: ChosenVersion
     generation: Generation
     writer: AnswerWriter
+    address: str
     gave: bool = False
     exposing: asyncio.Task[None] | None = field(default=None, init=False)
+    reservation: Reservation = NOTHING
+    cache_name: str = ""
 
     async def run(self, channel: Channel) -> None:
         """Generate; the last part is given when the record is committed or spilled.
@@ -90,7 +105,20 @@ class GenerationWork:
         if self.exposing is not None:
             await self.exposing
         self._count()
-        await self.parts.records.record(self.visitor, self.chosen, self.generation)
+        generation, usage = self.generation, self.generation.usage
+        recorded = await self.parts.records.record(self.visitor, self.chosen, generation)
+        paid = generation.outcome != "cached" and usage is not None
+        tokens = usage.tokens_in + usage.tokens_out if usage is not None and paid else 0
+        await self.parts.budgets.settle(self.reservation, Spending(tokens, generation.cost))
+        # Whose answer may not be stored has none in the cache either.
+        if self.cache_name and recorded and generation.outcome == "completed":
+            await self.parts.cache.keep(
+                self.cache_name,
+                generation,
+                seconds=cache_seconds(self.visitor.surface),
+                project=self.visitor.key.project_id,
+                unit=self.visitor.unit,
+            )
 
     def _count(self) -> None:
         count_usage(self.generation)
@@ -114,6 +142,9 @@ class GenerationWork:
             question = await make_question(
                 self.request, prompt, rules, generation, self.parts.text_threads
             )
+            if (cached := await self._find_cached(question)) is not None:
+                return self._again(cached)
+            await self._reserve(prompt, question)
         except RefusedRequestError as refusal:
             generation.outcome, generation.finish_reason = "blocked", refusal.error.code
             raise refusal.error from None
@@ -123,6 +154,51 @@ class GenerationWork:
             return await self._complete(prompt, question, rules)
         except NoAnswerError as error:
             return self._stand_in(prompt, error)
+
+    async def _find_cached(self, question: Question) -> CachedAnswer | None:
+        surface, version = self.visitor.surface, self.chosen.version
+        several = question.fields.get("n", 1) != 1
+        if version is None or several or not cache_seconds(surface):
+            return None
+        self.cache_name = self.parts.cache.name(surface, version.digest, question)
+        return await self.parts.cache.find(self.cache_name)
+
+    def _again(self, cached: CachedAnswer) -> bytes:
+        """Answer as before; it costs nothing."""
+        generation = self.generation
+        generation.outcome, generation.answer = "cached", cached.message
+        generation.finish_reason, generation.usage = cached.finish_reason, cached.usage
+        generation.provider, generation.model = cached.provider, cached.model
+        generation.tool_calls = len(cached.message.get("tool_calls", ()))
+        if not self.request.stream:
+            return self.writer.completion(cached.message, cached.finish_reason, cached.usage)
+        whole = self.writer.whole(cached.message, cached.finish_reason)
+        return whole + self.writer.usage(cached.usage) + DONE
+
+    async def _reserve(self, prompt: Prompt, question: Question) -> None:
+        """Count what the answer may cost.
+
+        Raises:
+            RefusedRequestError: a budget is spent.
+        """
+        settings, key = self.visitor.surface.generate, self.visitor.key
+        if not settings.budgets:
+            return
+        names = {
+            KEY: key.digest,
+            UNIT: f"{key.project_id}:{self.visitor.unit}",
+            ADDRESS: f"{key.project_id}:{self.address}",
+            PROJECT: str(key.project_id),
+            SURFACE: str(self.visitor.surface.surface_id),
+        }
+        estimate = await self.parts.text_threads.run(
+            partial(estimated, self.generation.messages, question.fields, prompt, settings)
+        )
+        try:
+            self.reservation = await self.parts.budgets.reserve(settings.budgets, names, estimate)
+        except ApiError as error:
+            self.generation.guardrails["budget"] += 1
+            raise RefusedRequestError(error) from error
 
     async def _exposed(self) -> None:
         """Wait until the exposure is committed or spilled: nothing of an answer leaves before."""
