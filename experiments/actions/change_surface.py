@@ -15,6 +15,7 @@ from experiments.actions.save_rules import CannotSaveRulesError, check_rules, ke
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
+from experiments.training_data.event_weights import EventWeightError, EventWeights
 from inference.actions.check_labelling import SliceError, check_labelling
 from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
@@ -35,7 +36,7 @@ EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
-    "costs", "abstain_cost", "slices", "max_gap", "generate",
+    "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights",
 )  # fmt: skip
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices")
 
@@ -232,31 +233,47 @@ def _check(surface: Surface) -> None:
         _check_schedule(surface)
 
 
+# What is refused of them: the field, where the error does not name it, and the code.
+_REFUSED_TEXTS: Mapping[type[ValueError], tuple[str, str]] = {
+    SettingsError: ("", "invalid_settings"),
+    EventWeightError: ("", "invalid_weight"),
+    SliceError: ("", "invalid_slice"),
+    CostError: ("", "invalid_cost"),
+    LikeRuleError: ("liked_events", "invalid_rule"),
+    PolicyError: ("policy", "invalid_policy"),
+    LabelsError: ("labels", "invalid_labels"),
+}
+
+
 def _check_texts(surface: Surface) -> None:
-    """Refuse what is written in a language of its own: rules, policy, labels, costs."""
+    """Refuse what is written in a language of its own: rules, policy, labels, costs, weights."""
     try:
-        parse_rules(surface.liked_events)
+        _check_weights(surface)
         Policy.parse(surface.policy)
         surface.labels = check_labels(surface.labels)
-        check_rules(surface, surface.rules)
+        _check_rules(surface)
         check_labelling(surface)
         GenerateSettings.parse(surface.generate)
-    except SettingsError as error:
-        raise CannotChangeSurfaceError(
-            str(error), field=error.field, code="invalid_settings"
-        ) from error
-    except SliceError as error:
-        raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_slice") from error
-    except CostError as error:
-        raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_cost") from error
+    except tuple(_REFUSED_TEXTS) as error:
+        named, code = next(rule for kind, rule in _REFUSED_TEXTS.items() if isinstance(error, kind))
+        field = named or getattr(error, "field", None)
+        raise CannotChangeSurfaceError(str(error), field=field, code=code) from error
+
+
+def _check_rules(surface: Surface) -> None:
+    try:
+        check_rules(surface, surface.rules)
     except CannotSaveRulesError as error:
         raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
-    except LikeRuleError as error:
-        raise CannotChangeSurfaceError(str(error), field="liked_events", code="invalid_rule") from error
-    except PolicyError as error:
-        raise CannotChangeSurfaceError(str(error), field="policy", code="invalid_policy") from error
-    except LabelsError as error:
-        raise CannotChangeSurfaceError(str(error), field="labels", code="invalid_labels") from error
+
+
+def _check_weights(surface: Surface) -> None:
+    weights = EventWeights.parse(surface.event_weights, parse_rules(surface.liked_events))
+    if weights.are_stated and surface.kind != Surface.Kind.RECOMMEND:
+        raise EventWeightError(
+            f"event_weights == {surface.event_weights!r:.50}, must be none on a surface of kind "
+            f"'{surface.kind}'."
+        )
 
 
 def _check_kind(surface: Surface) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.programme.tested_version import last_tested_version
 from experiments.training_data.examples import examples_of
-from experiments.training_data.interactions import answers_of, likes_of
+from experiments.training_data.interactions import answers_of
+from experiments.training_data.signals import likes_of
 from inference.actions.queue_training import queue_training
 from inference.models import Surface
 

@@ -103,6 +103,11 @@ NAMES = {
     # Rows of a gate, and the data of a run
     "ndcg": gettext_noop("NDCG"),
     "hit_rate": gettext_noop("Hit rate"),
+    "weighted_ndcg": gettext_noop("NDCG by event weight"),
+    "weighted_recall": gettext_noop("Recall by event weight"),
+    "share_shown": gettext_noop("Share shown (lower is better)"),
+    "dislikes": gettext_noop("Negative signals"),
+    "mean_weight": gettext_noop("Mean event weight"),
     "recall": gettext_noop("Recall"),
     "mrr": gettext_noop("MRR"),
     "coverage": gettext_noop("Coverage"),

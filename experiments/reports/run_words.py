@@ -140,6 +140,7 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "units with more than {count} likes",
         gettext_noop("Users with more than %(count)s positive signals"),
     ),
+    ("items that units refused later", gettext_noop("Items that users hid or rated low later")),
     ("items with at most {count} likes", gettext_noop("Items with at most %(count)s positive signals")),
     (
         "items with more than {count} likes",

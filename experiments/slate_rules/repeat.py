@@ -117,7 +117,7 @@ def judge_actions(
         judged.add((event, action.item_id))
         if action.is_withdrawn:
             continue
-        after = rules.get(event) if _counts(action, event, low) else None
+        after = rules.get(event) if _counts(action.name, action.value, low) else None
         if after is not None:
             if now - action.at < after:
                 banned.add(action.item_id)
@@ -141,12 +141,25 @@ def low_ratings(liked: Iterable[LikeRule]) -> dict[str, float]:
     return low
 
 
-def _counts(action: UnitAction, event: str, low: Mapping[str, float]) -> bool:
+def is_refusal(name: str, value: float | None, low: Mapping[str, float]) -> bool:
+    """Whether an event says that the unit does not want the item.
+
+    Args:
+        name: of the event; of feedback `feedback.` and its kind.
+        value: of the event.
+        low: up to which value a rating is low, as `low_ratings` says.
+    """
+    event = event_of(name)
+    return event in REFUSALS and _counts(name, value, low)
+
+
+def _counts(name: str, value: float | None, low: Mapping[str, float]) -> bool:
     """Whether an action is what the rule of its event is about: a thumb may point up."""
+    event = event_of(name)
     if event == "thumb":
-        return action.value is not None and action.value < 0
+        return value is not None and value < 0
     if event == "rating":
-        return action.value is not None and action.value <= low.get(action.name, LOW_RATING)
+        return value is not None and value <= low.get(name, LOW_RATING)
     return True
 
 

@@ -1,17 +1,14 @@
-"""What units liked and met: the data that experiments hand to inference."""
+"""What units were shown and did: histories, answers, and how likely a position is examined."""
 
 from __future__ import annotations
 
-import math
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 from django.db import connection
-from django.utils import timezone
 
-from experiments.bounds import FUTURE
 from experiments.ingest.likes import is_liked, parse_rules
 from experiments.slate_rules.repeat import DEFAULT_EVENTS, event_of
 from experiments.sql import counts_now, is_excluded
@@ -19,8 +16,7 @@ from experiments.training_data.unit_actions import actions_of, refused_and_bough
 from inference.evaluation.examination import examination_by_position
 from inference.serving.keys import MAX_ACTIONS
 from inference.serving.refresh import History
-from inference.training.catalogue_hash import catalogue_sha256
-from inference.training.snapshot import Answers, Likes
+from inference.training.snapshot import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 
 
 # What units did with items, and what they say of them now.
-_HAPPENED = f"""
+HAPPENED = f"""
     SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable,
         source = 'live' AS live, recommendation_id
     FROM experiments_event
@@ -43,12 +39,6 @@ _HAPPENED = f"""
         AND {counts_now("feedback")}"""
 
 
-# Where an item stood in the slate that was acted on, from 1.
-_STOOD = """
-    SELECT slot.position::int AS stood FROM experiments_slate AS slate,
-        jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, position)
-    WHERE slate.recommendation_id = happened.recommendation_id
-        AND slate.project_id = %(project)s AND slot.value ->> 0 = happened.item_id LIMIT 1"""
 # How often an item of a rank stood at a position of this surface, and was acted on there.
 _PLACES = """
     SELECT least((slot.value ->> 2)::int, %(limit)s), slot.position::int, count(*), count(acted.one)
@@ -112,60 +102,6 @@ def examination_of(surface: Surface) -> Sequence[float] | None:
     return None if found is None else found.tolist()
 
 
-def _chance(examined: Sequence[float] | None, stood: int | None) -> float:
-    """Return how likely a like was examined where it stood; 1 when nothing is known."""
-    if examined is None or stood is None or stood > len(examined):
-        return 1.0
-    return examined[stood - 1]
-
-
-def likes_of(surface: Surface) -> Likes:
-    """Return every liked item of the surface's project, ordered by unit and time.
-
-    Without what a visitor does not consent to be learnt from, without bots, and without dates of the
-    future: one of them would make every other like look old.
-    """
-    rules = parse_rules(surface.liked_events)
-    unit_ids: list[str] = []
-    item_ids: list[str] = []
-    liked_at: list[float] = []
-    live: list[bool] = []
-    chance: list[float] = []
-    examined = examination_of(surface)
-    latest, future = (timezone.now() + FUTURE).timestamp(), 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8,
-                live, stood
-            FROM ({_HAPPENED}) AS happened LEFT JOIN LATERAL ({_STOOD}) AS place ON true
-            WHERE trainable AND NOT {is_excluded("happened")}
-            ORDER BY unit_id, at, id""",
-            {"project": surface.project_id, "names": [rule.name for rule in rules]},
-        )
-        while rows := cursor.fetchmany(10_000):
-            for unit, item, name, value, at, lives, stood in rows:
-                if not is_liked(rules, name, value):
-                    continue
-                if not math.isfinite(at) or at > latest:
-                    future += 1
-                else:
-                    unit_ids.append(unit)
-                    item_ids.append(item)
-                    liked_at.append(at)
-                    live.append(lives)
-                    chance.append(_chance(examined, stood))
-    notes = [f"{future} likes are dated in the future and are set aside."] if future else []
-    return Likes(
-        unit_ids=unit_ids,
-        item_ids=item_ids,
-        liked_at=liked_at,
-        live=live,
-        chance=chance,
-        notes=notes,
-        catalogue=catalogue_sha256(surface.project_id),
-    )
-
-
 def answers_of(surface: Surface) -> Answers:
     """Return the surface's latest answers drawn by a version alone, by time, with what was liked.
 
@@ -198,7 +134,7 @@ def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History
     seen_of: dict[str, list[str]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT unit_id, item_id, name, value FROM ({_HAPPENED}) AS happened
+            f"""SELECT unit_id, item_id, name, value FROM ({HAPPENED}) AS happened
             WHERE unit_id = ANY(%(units)s) ORDER BY unit_id, at DESC, id DESC""",
             {
                 "project": surface.project_id,

@@ -14,22 +14,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METRICS = ("recall", "precision", "f1", "ndcg", "hit_rate")
+WEIGHTED = ("weighted_ndcg", "weighted_recall")  # where events have weights
 
 
 def score_rankings(
-    ranked: Sequence[NDArray[np.int32]], wanted: Sequence[NDArray[np.int64]], *, k: int, items: int
+    ranked: Sequence[NDArray[np.int32]],
+    wanted: Sequence[NDArray[np.int64]],
+    *,
+    k: int,
+    items: int,
+    weights: Sequence[NDArray[np.float64]] | None = None,
 ) -> Scores:
     """Judge top-k lists against what units went on to like.
 
     precision = hits / k; recall = hits / wanted; F1 their harmonic mean; NDCG with binary gain and
     the ideal of min(k, wanted) hits; hit rate = any hit. Of the whole: coverage, the share of the
-    catalogue that was recommended to anybody.
+    catalogue that was recommended to anybody. With weights also NDCG with these as gain, and recall as
+    the share of what the wanted items weigh.
 
     Args:
         ranked: per unit, item indices, best first.
         wanted: per unit, the held-out liked items, at least one.
         k: length of the list that is judged.
         items: size of the catalogue.
+        weights: per unit, what each of the wanted items counts; None for no weighted metrics.
 
     Returns:
         The scores.
@@ -51,10 +59,26 @@ def score_rankings(
             (discount[: len(top)] * hits).sum() / ideal,
             float(count > 0),
         )
-    return Scores(
-        per_unit={name: rows[:, i] for i, name in enumerate(METRICS)},
-        whole={"coverage": len(shown) / items},
-    )
+    per_unit = {name: rows[:, i] for i, name in enumerate(METRICS)}
+    if weights is not None:
+        lists = zip(ranked, wanted, weights, strict=True)
+        weighted = np.array([_weighted(best[:k], liked, gain, discount) for best, liked, gain in lists])
+        per_unit |= {name: weighted[:, i] for i, name in enumerate(WEIGHTED)}
+    return Scores(per_unit=per_unit, whole={"coverage": len(shown) / items})
+
+
+def _weighted(
+    top: NDArray[np.int32],
+    liked: NDArray[np.int64],
+    gain: NDArray[np.float64],
+    discount: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Return NDCG and recall of one list, where each wanted item has a gain of its own."""
+    gains = dict(zip(liked.tolist(), gain.tolist(), strict=True))
+    earned = np.array([gains.get(item, 0.0) for item in top.tolist()])
+    best = np.sort(gain)[::-1][: len(discount)]
+    ideal = float((best * discount[: len(best)]).sum())
+    return float((earned * discount[: len(earned)]).sum()) / ideal, float(earned.sum() / gain.sum())
 
 
 def ndcg_of(best: NDArray[Any], liked: NDArray[np.int64], k: int) -> float:

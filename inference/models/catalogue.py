@@ -217,6 +217,13 @@ class Surface(models.Model):
         blank=True,
         help_text="Of a surface that generates: public, store, cache, budgets, prices, guardrails.",
     )
+    event_weights: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="What a like counts by its event, in training and at the gate: event to number, or "
+        "to {'per_value': number} for that times the event's value. 1 for each that is not named.",
+    )
     costs: models.JSONField[dict[str, dict[str, float]]] = models.JSONField(
         default=dict,
         db_default=Value({}, models.JSONField()),

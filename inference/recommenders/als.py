@@ -27,14 +27,16 @@ class AlsParams:
     Attributes:
         factors: width.
         l2: regularisation λ.
-        alpha: a like counts 1 + alpha, anything else 1.
+        alpha: a like counts 1 + alpha times its event's weight, anything else 1.
         iterations: of alternating least squares.
+        dislike: a dislike is as sure as this many likes, of a preference of 0; 0 ignores them.
     """
 
     factors: int = 64
     l2: float = 30.0
     alpha: float = 4.0
     iterations: int = 20
+    dislike: float = 1.0
 
 
 class Als:
@@ -64,8 +66,6 @@ class Als:
 
 def _factorise(data: TrainingData, params: AlsParams, options: FitOptions) -> Floats:
     """Return factors of items, float32 (n, factors); zeros for an item that nobody liked."""
-    from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
-
     with warnings.catch_warnings():
         # It asks for one BLAS thread, which is what every process here has.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -80,11 +80,9 @@ def _factorise(data: TrainingData, params: AlsParams, options: FitOptions) -> Fl
             num_threads=1,
             dtype=np.float32,
         )
-    units, items = data.pairs
-    liked = sparse.csr_matrix(
-        (np.ones(len(items), np.float32), (units, items)), (len(data.liked), len(data.item_ids))
-    )
-    liked.data[:] = 1 + params.alpha  # an item that was liked twice is one like
+    # The library reads an entry's size as its confidence, and a negative one as a preference of 0.
+    refusal = 1 + params.alpha * params.dislike if params.dislike else 0.0
+    liked = data.signed_likes(refusal, 1 + params.alpha * data.event_weights)
 
     def report(step: int, *_: object) -> None:
         options.report((step + 1) / params.iterations, f"pass {step + 1}")

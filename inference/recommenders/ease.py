@@ -31,11 +31,13 @@ class EaseParams:
         l2: weight decay λ.
         keep: weights per row, the largest in absolute value.
         cold: weight of a text neighbour of an item that nobody liked yet.
+        dislike: a dislike is minus this many likes; 0 ignores them.
     """
 
     l2: float = 200.0
     keep: int = 500
     cold: float = 0.05
+    dislike: float = 1.0
 
 
 class Ease:
@@ -51,15 +53,13 @@ class Ease:
         Raises:
             ValueError: more items than a dense inverse is sensible for.
         """
-        from scipy import linalg, sparse  # noqa: PLC0415  web processes know recommenders by name alone
+        from scipy import linalg  # noqa: PLC0415  web processes know recommenders by name alone
 
         params = read_params(EaseParams, options.params)
         n = len(data.item_ids)
         if n > MAX_ITEMS:
             raise ValueError(f"items == {n}, must be at most {MAX_ITEMS} for 'ease': use 'item-knn'.")
-        units, items = data.pairs
-        liked = sparse.csr_matrix((np.ones(len(items)), (units, items)), (len(data.liked), n))
-        liked.data[:] = 1.0
+        liked = data.signed_likes(params.dislike).astype(np.float64)
         options.report(0.1, f"inverting {n} × {n}")
         gram = (liked.T @ liked).toarray()
         gram[np.diag_indices(n)] += params.l2

@@ -32,11 +32,13 @@ class ItemKnnParams:
         neighbours: that an item keeps.
         shrink: added to the denominator: pairs that few units liked together weigh less.
         cold: weight of a text neighbour of an item that nobody liked yet.
+        dislike: a dislike is minus this many likes; 0 ignores them.
     """
 
     neighbours: int = 300
     shrink: float = 10.0
     cold: float = 0.05
+    dislike: float = 1.0
 
 
 class ItemKnn:
@@ -62,13 +64,9 @@ def _neighbours(
     data: TrainingData, params: ItemKnnParams, options: FitOptions
 ) -> dict[str, NDArray[Any]]:
     """Return the sparse matrix of the form `neighbours`: starts, nearest, weights."""
-    from scipy import sparse  # noqa: PLC0415  web processes know recommenders by name alone
-
     n = len(data.item_ids)
-    units, items = data.pairs
-    liked = sparse.csr_matrix((np.ones(len(items), np.float32), (units, items)), (len(data.liked), n))
-    liked.data[:] = 1.0  # an item that was liked twice is one like
-    norms = np.sqrt(np.asarray(liked.sum(0)).ravel())
+    liked = data.signed_likes(params.dislike)
+    norms = np.sqrt(np.asarray(liked.multiply(liked).sum(0)).ravel())
     by_item = liked.T.tocsr()
     cold = _cold_rows(data, params.cold)
     starts, nearest, weights = [0], [], []
@@ -99,11 +97,11 @@ def _nearest(
     Args:
         row: the item.
         items: that some unit liked together with it, itself among them.
-        counts: how many units did.
+        counts: how many units did, less those that refused one of both.
         norms: of all items' columns, (n,).
         params: how many neighbours, and how much is shrunk.
     """
-    other = items != row
+    other = (items != row) & (counts > 0)  # what one unit liked and another refused is not near
     items, counts = items[other], counts[other]
     cosines = counts / (norms[row] * norms[items] + params.shrink)
     if len(items) > params.neighbours:

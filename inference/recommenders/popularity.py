@@ -24,9 +24,11 @@ class PopularityParams:
 
     Attributes:
         half_life_days: a like of this age counts half; 0 for no decay.
+        dislike: how many likes a dislike takes away; 0 ignores them.
     """
 
     half_life_days: float = 90.0
+    dislike: float = 1.0
 
 
 class Popularity:
@@ -44,6 +46,8 @@ class Popularity:
             counts = counts * 0.5 ** (data.age / (params.half_life_days * DAY))
         _, items = data.pairs
         likes = np.bincount(items, counts, minlength=len(data.item_ids))
+        _, refused = data.refused_pairs
+        likes = np.maximum(likes - params.dislike * np.bincount(refused, minlength=len(likes)), 0.0)
         options.report(1.0, "counted likes")
         empty = np.zeros((len(data.item_ids), 0), dtype=np.float32)
         return draft_vectors(

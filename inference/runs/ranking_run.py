@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from inference.algorithms import REMOTE, recommenders
+from inference.evaluation.ranking import WEIGHTED
 from inference.runs.finished_fits import FinishedFit, FinishedFits
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.runs.rankings import JudgedRankings, judge_rankings
@@ -80,6 +81,8 @@ class RankingRun:
         if plan.recipe.algorithm in REMOTE:
             every = max(1, -(-len(judged) // MAX_JUDGED_REMOTELY))
             judged = judged[::every]
+        if split.is_weighted:  # what the surface says that it is after decides
+            plan = replace(plan, rule=replace(plan.rule, primary=WEIGHTED[0]))
         return cls(plan, likes, catalogue, split, judged)
 
     @property
@@ -110,6 +113,8 @@ class RankingRun:
             liked=[unit.items for unit in units],
             liked_at=[unit.at for unit in units],
             chance=[unit.chance for unit in units],
+            importance=[unit.weight for unit in units] if self.split.is_weighted else None,
+            disliked=[unit.disliked for unit in units] if self.likes.dislikes.unit_ids else None,
         )
 
     def fit(

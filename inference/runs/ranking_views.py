@@ -29,7 +29,11 @@ def ranking_views(
     """Return what is shown of the challenger's first seed beside the gate's table."""
     return {
         "window": _window(run.split),
-        "slices": _unit_slices(run, challenger, champion) + _item_slices(run, challenger, champion),
+        "slices": [
+            *_unit_slices(run, challenger, champion),
+            *_item_slices(run, challenger, champion),
+            *_refused_slices(run, challenger, champion),
+        ],
         "cold_view": _cold_view(run),
         "learning": _learning(run, challenger),
         "off_policy": challenger.off_policy,
@@ -56,6 +60,8 @@ def _window(split: SplitData) -> dict[str, Any]:
     """Return from when to when the data reach, and how they were split."""
     at = np.concatenate([unit.at for unit in split.whole])
     live = np.concatenate([unit.live for unit in split.whole])
+    refused = sum(len(unit.disliked) for unit in split.whole)
+    weights = np.concatenate([unit.weight for unit in split.whole])
     return {
         "from": float(at.min()),
         "to": float(at.max()),
@@ -64,6 +70,8 @@ def _window(split: SplitData) -> dict[str, Any]:
         "likes": len(at),
         "recorded_live": int(live.sum()),
         "gap_seconds": split.gap_seconds,
+        **({"dislikes": refused} if refused else {}),
+        **({"mean_weight": float(np.mean(weights))} if split.is_weighted else {}),
     }
 
 
@@ -109,6 +117,22 @@ def _item_slices(
             row[role], row["count"] = recall_of_items(model.ranked, wanted, k=model.k, of=items)
         rows.append(row)
     return rows
+
+
+def _refused_slices(
+    run: RankingRun, challenger: JudgedRankings, champion: JudgedRankings | None
+) -> list[dict[str, Any]]:
+    """Return how much both show of what units went on to refuse: less is better."""
+    refused = [
+        np.setdiff1d(run.split.whole[i].disliked, run.split.past[i].disliked) for i in run.judged
+    ]
+    if not any(map(len, refused)):
+        return []
+    every = np.ones(len(run.split.item_ids), dtype=bool)
+    row: dict[str, Any] = {"slice": "items that units refused later", "metric": "share_shown"}
+    for role, model in _models(challenger, champion):
+        row[role], row["count"] = recall_of_items(model.ranked, refused, k=model.k, of=every)
+    return [row]
 
 
 def _cold_view(run: RankingRun) -> dict[str, Any]:

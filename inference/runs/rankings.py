@@ -18,6 +18,10 @@ from inference.serving.model_worker import open_worker_model
 from inference.serving.ranker import Ranker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from inference.evaluation.scores import Scores
     from inference.runs.off_policy_view import Log
     from inference.runs.outcome import RunPlan
@@ -78,17 +82,41 @@ def judge_rankings(
             ranked = rank_units(ranker, split, judged, k)
             if log is not None:
                 value = value_of_answers(ranker, split, log, margin=plan.rule.guardrail_margin)
-    wanted = [split.later[i] for i in judged]
-    scores = score_rankings(ranked, wanted, k=k, items=len(split.item_ids))
+    scores = score_lists(ranked, split, judged, [split.later[i] for i in judged], k=k)
     return JudgedRankings(ranked, scores, k, value, fit_seconds)
+
+
+def score_lists(
+    ranked: Sequence[Indices],
+    split: SplitData,
+    units: Sequence[int],
+    wanted: Sequence[NDArray[np.int64]],
+    *,
+    k: int,
+) -> Scores:
+    """Score the lists of some units against some of what they liked, weighted where events weigh.
+
+    Args:
+        ranked: per unit, its list.
+        split: the units.
+        units: their indices.
+        wanted: per unit, what is to be found.
+        k: length of a list.
+    """
+    weights = None
+    if split.is_weighted:
+        weights = [split.weights_of(unit, items) for unit, items in zip(units, wanted, strict=True)]
+    return score_rankings(ranked, wanted, k=k, items=len(split.item_ids), weights=weights)
 
 
 def rank_units(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
     """Return per judged unit the k best items, in the catalogue that the ranker was fitted on."""
     lists: list[Indices] = []
     for start in range(0, len(judged), UNITS_AT_ONCE):
-        part = [split.past[i].items.tolist() for i in judged[start : start + UNITS_AT_ONCE]]
-        lists += ranker.candidates([liked[::-1] for liked in part], part, k)
+        units = [split.past[i] for i in judged[start : start + UNITS_AT_ONCE]]
+        # As in traffic: neither what a unit liked nor what it refused is shown again.
+        seen = [np.concatenate([unit.items, unit.disliked]).tolist() for unit in units]
+        lists += ranker.candidates([unit.items[::-1].tolist() for unit in units], seen, k)
     return lists
 
 
@@ -102,8 +130,9 @@ def rank_remotely(
     """
     lists = []
     for unit in judged:
-        liked = split.past[unit].items
-        rest = ranker.default_order[~np.isin(ranker.default_order, liked)][:MAX_REMOTE_CANDIDATES]
+        liked, refused = split.past[unit].items, split.past[unit].disliked
+        seen = np.isin(ranker.default_order, np.concatenate([liked, refused]))
+        rest = ranker.default_order[~seen][:MAX_REMOTE_CANDIDATES]
         recent = [ranker.item_ids[i] for i in liked[::-1][:MAX_REMOTE_HISTORY]]
         try:
             scores = list(model.rank(f"unit-{unit}", recent, [ranker.item_ids[i] for i in rest], {}))

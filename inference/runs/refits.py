@@ -15,8 +15,8 @@ import numpy as np
 
 from inference.evaluation.gate import Rival, Serving, cost_reasons, judge
 from inference.evaluation.labelling import label_weights, score_labels
-from inference.evaluation.ranking import score_rankings
 from inference.evaluation.scores import Scores
+from inference.runs.rankings import score_lists
 from inference.runs.serving_checks import MIN_COMPARED, rank_artifact
 from inference.serving.artifact import ArtifactError
 from inference.serving.folded_labels import fold_label
@@ -108,8 +108,9 @@ def compare_rankings(
         return None
 
     def score(lists: Sequence[NDArray[np.int32]]) -> Scores:
-        chosen = [lists[row] for row in rows], [wanted[row] for row in rows]
-        return score_rankings(*chosen, k=plan.rule.k, items=len(run.split.item_ids))
+        units = [run.judged[row] for row in rows]
+        some = [lists[row] for row in rows], [wanted[row] for row in rows]
+        return score_lists(some[0], run.split, units, some[1], k=plan.rule.k)
 
     theirs = score(rank_artifact(ranker, run.split, run.judged, plan.rule.k))
     return compare_with_tested(plan, version, theirs, [score(seed.ranked) for seed in seeds])

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.evaluation.falls import Fall, compare_fall
-from inference.evaluation.ranking import score_rankings
-from inference.runs.rankings import rank_units
+from inference.runs.rankings import rank_units, score_lists
 from inference.serving.artifact import ArtifactError
 from inference.serving.folded_labels import fold_label
 from inference.serving.model_worker import open_worker_model
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.ranker import Ranker
 from inference.training.snapshot import Examples, Likes
-from inference.training.split import UnitLikes, question_key
+from inference.training.split import question_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,21 +107,27 @@ def check_served_ranking(
         wanted = [unseen[row] for row in rows]
 
         def score(lists: Sequence[Indices]) -> NDArray[Any]:
-            return _score(plan, [lists[row] for row in rows], wanted, split)
+            return _score(
+                plan, [lists[row] for row in rows], wanted, split, [judged[row] for row in rows]
+            )
 
         ours = np.mean([score(one.ranked) for one in seeds], axis=0)
         return _finding(plan, served, ours, score(ranked), UNSEEN)
     if served.algorithm != plan.recipe.algorithm:
         return Finding(SERVING, f"not judged: {len(rows)} units with likes that neither has seen")
     wanted = [split.later[unit] for unit in judged]
-    theirs = _score(plan, ranked, wanted, split)
+    theirs = _score(plan, ranked, wanted, split, judged)
     return _finding(plan, served, exported.scores.per_unit[plan.rule.primary], theirs, SEEN)
 
 
 def _score(
-    plan: RunPlan, lists: Sequence[Indices], wanted: Sequence[NDArray[np.int64]], split: SplitData
+    plan: RunPlan,
+    lists: Sequence[Indices],
+    wanted: Sequence[NDArray[np.int64]],
+    split: SplitData,
+    units: Sequence[int],
 ) -> NDArray[Any]:
-    scores = score_rankings(lists, wanted, k=plan.rule.k, items=len(split.item_ids))
+    scores = score_lists(lists, split, units, wanted, k=plan.rule.k)
     return scores.per_unit[plan.rule.primary]
 
 
@@ -134,7 +139,8 @@ def rank_artifact(ranker: Ranker, split: SplitData, judged: list[int], k: int) -
     past = []
     for unit in split.past:
         items = there[unit.items]
-        past.append(UnitLikes(unit.unit_id, items[items >= 0], unit.at, unit.live, unit.chance))
+        refused = there[unit.disliked]
+        past.append(replace(unit, items=items[items >= 0], disliked=refused[refused >= 0]))
     lists = rank_units(ranker, replace(split, past=past), judged, k)
     return [back[best] for best in lists]
 

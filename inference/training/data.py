@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Without a bound, an item that is hardly ever examined where it stood would outweigh all others.
 MAX_WEIGHT = 10.0
+MAX_IMPORTANCE = 100.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class TrainingData:
         liked: per unit, indices of liked items in order of time.
         liked_at: per unit, when, in seconds; None when nothing is known of time.
         chance: per unit, how likely the item was examined where it stood, in (0, 1]; None for 1.
+        importance: per unit, what each like counts by its event, above 0; None for 1.
+        disliked: per unit, indices of items that it refused; None for none.
         item_texts: the texts themselves, for models that read them; None for the others.
         custom_vectors: vectors that the user supplied for items (of an image, say), float32 (n, o),
             zeros where there is none; None when there are none at all.
@@ -41,6 +44,8 @@ class TrainingData:
     chance: Sequence[NDArray[np.float64]] | None = None
     item_texts: Sequence[str] | None = None
     custom_vectors: Floats | None = None
+    importance: Sequence[NDArray[np.float64]] | None = None
+    disliked: Sequence[NDArray[np.int64]] | None = None
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
@@ -56,17 +61,60 @@ class TrainingData:
         return np.asarray(at.max(initial=0.0) - at)
 
     @property
-    def weights(self) -> NDArray[np.float64]:
-        """What each like counts: 1 / chance, at most `MAX_WEIGHT`, one unit after another."""
-        if self.chance is None:
+    def event_weights(self) -> NDArray[np.float64]:
+        """What each like counts by its event, one unit after another; 1 on average.
+
+        So hyper-parameters mean the same whatever unit weights are written in. None counts more than
+        `MAX_IMPORTANCE`: one order of a million must not drown all others.
+        """
+        if self.importance is None:
             return np.ones(sum(map(len, self.liked)))
-        return np.minimum(1 / _joined(self.chance, np.float64), MAX_WEIGHT)
+        weights: NDArray[np.float64] = _joined(self.importance, np.float64)
+        return np.minimum(weights / max(float(weights.mean()), 1e-12), MAX_IMPORTANCE)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """What each like counts: by its event, and by 1 / chance, that at most `MAX_WEIGHT`."""
+        if self.chance is None:
+            return self.event_weights
+        return self.event_weights * np.minimum(1 / _joined(self.chance, np.float64), MAX_WEIGHT)
+
+    @property
+    def refused_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Unit and item of each dislike, one unit after another."""
+        rows = self.disliked or [np.zeros(0, np.int64)] * len(self.liked)
+        units = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+        return units, _joined(rows, np.int64)
 
     @property
     def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Unit and item of each like, one unit after another."""
         units = np.repeat(np.arange(len(self.liked)), [len(liked) for liked in self.liked])
         return units, _joined(self.liked, np.int64)
+
+    def signed_likes(self, dislike: float, like: NDArray[np.float64] | None = None) -> Any:
+        """Return units × items as a sparse matrix, float32 (u, n).
+
+        Args:
+            dislike: a dislike is minus this; 0 leaves dislikes out.
+            like: what each like is, one unit after another; None for 1. Of an item that a unit liked
+                twice the larger counts: it is one like.
+        """
+        from scipy import sparse  # noqa: PLC0415  slow to import
+
+        units, items = self.pairs
+        shape = (len(self.liked), len(self.item_ids))
+        values = np.ones(len(items)) if like is None else like
+        # Ascending, so that of equal places the largest is written last, and stays.
+        order = np.argsort(values, kind="stable")
+        places = units[order] * shape[1] + items[order]
+        liked, last = np.unique(places[::-1], return_index=True)
+        values = values[order][::-1][last]
+        refused_units, refused = self.refused_pairs if dislike else (units[:0], items[:0])
+        refused_places = np.setdiff1d(refused_units * shape[1] + refused, liked)
+        rows, columns = np.divmod(np.concatenate([liked, refused_places]), shape[1])
+        entries = np.concatenate([values, np.full(len(refused_places), -dislike)])
+        return sparse.csr_matrix((entries.astype(np.float32), (rows, columns)), shape)
 
     def of_units(self, chosen: NDArray[np.int64]) -> TrainingData:
         """Return the data of some units alone."""
@@ -79,6 +127,8 @@ class TrainingData:
             liked=part(self.liked) or [],
             liked_at=part(self.liked_at),
             chance=part(self.chance),
+            importance=part(self.importance),
+            disliked=part(self.disliked),
         )
 
     def first(self, counts: Sequence[int]) -> TrainingData:
@@ -94,6 +144,7 @@ class TrainingData:
             liked=cut(self.liked) or [],
             liked_at=cut(self.liked_at),
             chance=cut(self.chance),
+            importance=cut(self.importance),
         )
 
 

@@ -52,6 +52,7 @@ class HeadParams:
         cooccurrence: whether items' own vectors start from what units liked together.
         recency: whether the attention learns how old an item is.
         candidates: items a step's softmax runs over; of a catalogue of more they are drawn.
+        dislike: weight of a refused item's loss beside a liked one's; 0 ignores them.
     """
 
     width: int = 64
@@ -67,6 +68,7 @@ class HeadParams:
     cooccurrence: bool = True
     recency: bool = True
     candidates: int = CANDIDATES
+    dislike: float = 0.5
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -101,6 +103,7 @@ class Batch:
         log_chance: how likely each of these was drawn, (c,).
         targets: weights of what is asked for, (b, c).
         barred: what may not be answered, (b, c).
+        refused: what each unit refused, (b, c).
     """
 
     history: torch.Tensor
@@ -110,6 +113,7 @@ class Batch:
     log_chance: torch.Tensor
     targets: torch.Tensor
     barred: torch.Tensor
+    refused: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return it on a device."""
@@ -187,15 +191,31 @@ class Heads(nn.Module):
         return unit @ self.items(batch.candidates).T + self.biases(batch.candidates)
 
 
+@dataclass(frozen=True, slots=True)
+class UnitSignals:
+    """What one unit liked, in order of time, what each like weighs, and what it refused."""
+
+    liked: np.ndarray
+    weights: np.ndarray
+    refused: np.ndarray
+
+    @classmethod
+    def of(cls, data: TrainingData, *, use_refused: bool) -> list[UnitSignals]:
+        """Return the units that liked at least two items."""
+        ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
+        nothing = [np.zeros(0, np.int64)] * len(data.liked)
+        refused = data.disliked if use_refused and data.disliked is not None else nothing
+        every = map(cls, data.liked, np.split(data.weights, ends), refused)
+        return [unit for unit in every if len(np.unique(unit.liked)) >= 2]
+
+
 def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> Towers:
     """Train and return the towers.
 
     Raises:
         ValueError: no unit liked two items.
     """
-    ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
-    both = zip(data.liked, np.split(data.weights, ends), strict=True)
-    units = [(liked, weights) for liked, weights in both if len(np.unique(liked)) >= 2]
+    units = UnitSignals.of(data, use_refused=params.dislike > 0)
     if not units:
         raise ValueError("units with two liked items == 0, must be at least 1.")
     torch.manual_seed(options.seed)
@@ -247,7 +267,7 @@ def _start(data: TrainingData, width: int) -> Floats:
 def _train_epoch(
     model: Heads,
     optimiser: torch.optim.Optimizer,
-    units: list[tuple[np.ndarray, np.ndarray]],
+    units: list[UnitSignals],
     params: HeadParams,
     seed: tuple[int, int],
     sampler: CandidateSampler,
@@ -265,6 +285,8 @@ def _train_epoch(
         scores = (model.scores(batch) - batch.log_chance).masked_fill(batch.barred, -1e9)
         log_p = functional.log_softmax(scores, dim=1)
         loss = -(log_p * batch.targets).sum() / batch.targets.sum()
+        if batch.refused.any():
+            loss = loss + params.dislike * _refused_loss(scores, batch)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -272,8 +294,18 @@ def _train_epoch(
     return sum(losses) / len(losses)
 
 
+def _refused_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return how far what units refused is from standing below what they liked, mean over refusals.
+
+    Pairwise, as in BPR (Rendle et al. 2009): a softmax leaves an item alone once it is improbable.
+    """
+    weights = batch.targets / batch.targets.sum(1, keepdim=True)
+    wanted = (scores * weights).masked_fill(batch.targets == 0, 0.0).sum(1, keepdim=True)
+    return functional.softplus(scores - wanted)[batch.refused].mean()
+
+
 def _hide(
-    units: list[tuple[np.ndarray, np.ndarray]],
+    units: list[UnitSignals],
     max_items: int,
     sampler: CandidateSampler,
     rng: np.random.Generator,
@@ -282,7 +314,8 @@ def _hide(
     history = np.zeros((len(units), max_items), dtype=np.int64)
     known = np.zeros((len(units), max_items), dtype=bool)
     wanted = []
-    for row, (liked, weights) in enumerate(units):
+    for row, unit in enumerate(units):
+        liked, weights = unit.liked, unit.weights
         # Between few and nearly all: units in traffic have histories of any length.
         keep = rng.random(len(liked)) < rng.uniform(0.3, 0.95)
         keep[rng.integers(len(liked))] = True
@@ -295,20 +328,23 @@ def _hide(
         of_item = dict(zip(liked.tolist(), weights.tolist(), strict=True))
         items = np.setdiff1d(liked[~keep], shown)
         wanted.append((items, np.array([of_item[item] for item in items.tolist()])))
-    return _batch(history, known, wanted, sampler, rng)
+    return _batch(history, known, wanted, [unit.refused for unit in units], sampler=sampler, rng=rng)
 
 
 def _batch(
     history: np.ndarray,
     known: np.ndarray,
     wanted: list[tuple[np.ndarray, np.ndarray]],
+    refused: list[np.ndarray],
+    *,
     sampler: CandidateSampler,
     rng: np.random.Generator,
 ) -> Batch:
     """Return the tensors of a step."""
-    candidates = sampler.draw(rng, np.concatenate([items for items, _ in wanted]))
+    candidates = sampler.draw(rng, np.concatenate([*(items for items, _ in wanted), *refused]))
     shape = (len(history), len(candidates.items))
     targets = np.zeros(shape, dtype=np.float32)
+    below = np.zeros(shape, dtype=bool)
     barred = np.broadcast_to(~candidates.drawn, shape).copy()
     for row, (items, weights) in enumerate(wanted):
         places = candidates.places(items)
@@ -316,6 +352,9 @@ def _batch(
         barred[row, places] = False
         # A unit of many targets counts more than one of few, by the square root.
         targets[row] /= max(math.sqrt(targets[row].sum()), 1.0)
+        # An item that is refused is a candidate like another, and must stand below what is liked.
+        places = candidates.places(np.setdiff1d(refused[row], items))
+        below[row, places], barred[row, places] = True, False
         # What is in the history is no target, and may not be answered either.
         shown = history[row, known[row]]
         barred[row, candidates.places(shown[np.isin(shown, candidates.items)])] = True
@@ -329,6 +368,7 @@ def _batch(
         log_chance=torch.from_numpy(candidates.log_chance),
         targets=torch.from_numpy(targets),
         barred=torch.from_numpy(barred),
+        refused=torch.from_numpy(below),
     )
 
 

@@ -67,5 +67,5 @@ class LazyAdamW(torch.optim.AdamW):
         square = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(values, values, value=1 - beta2)
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
         spread = square.sqrt_().div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
-        kept = parameter[rows] * torch.exp(-missed)[:, None]
-        parameter[rows] = kept.addcdiv_(mean, spread, value=-rate / (1 - beta1**step))
+        decayed = parameter[rows] * torch.exp(-missed)[:, None]
+        parameter[rows] = decayed.addcdiv_(mean, spread, value=-rate / (1 - beta1**step))

@@ -23,6 +23,7 @@ from inference.encoders.device import pick_device
 from inference.serving.sequence import NAMES
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 from inference.training.cooccurrence import cooccurrence_vectors, start_scale
+from inference.training.heads import UnitSignals
 from inference.training.lazy_adamw import LazyAdamW
 from inference.training.tune import CHECKPOINT_SECONDS, CURVE_POINTS
 
@@ -37,6 +38,7 @@ WARMUP = 50  # steps in which the rate rises
 QUIET = 0.1  # of what starts at random: at full strength it would drown what co-occurrence says
 MEAN_WEIGHT = 3.0  # of what the history says in common, beside the newest item
 EXPORTED_AT_ONCE = 65_536  # items, whose texts are copied
+MAX_REFUSED = 20  # of a unit's refused items that a step reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class SasrecParams:
         batch: units a step.
         rate: peak learning rate of AdamW, down on a cosine.
         decay: weight decay.
+        dislike: weight of a refused item's loss beside a drawn negative's; 0 ignores them.
     """
 
     width: int = 64
@@ -72,6 +75,7 @@ class SasrecParams:
     batch: int = 64
     rate: float = 3e-3
     decay: float = 1e-2
+    dislike: float = 10.0
 
     def steps_for(self, units: int) -> int:
         """Return how many steps these units get."""
@@ -266,28 +270,31 @@ def _start(data: TrainingData, params: SasrecParams) -> SequenceModel:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """One step's input: items, the ones that follow them, what counts, negatives and of how many."""
+    """One step's input: items, the ones that follow them, what counts, negatives and of how many.
+
+    `refused` has some items that each unit refused, (b, r), and `is_refused` which of them are real.
+    """
 
     items: NDArray[np.int64]
     following: NDArray[np.int64]
     weights: NDArray[np.float32]
     negatives: NDArray[np.int64]
     choice: int
+    refused: NDArray[np.int64]
+    is_refused: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class _Sequences:
     """Draws windows of units' likes."""
 
-    units: list[tuple[NDArray[np.int64], NDArray[np.float64]]]
+    units: list[UnitSignals]
     warm: NDArray[np.int64]
     params: SasrecParams
 
     @classmethod
     def of(cls, data: TrainingData, params: SasrecParams) -> _Sequences:
-        ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
-        both = zip(data.liked, np.split(data.weights, ends), strict=True)
-        units = [(liked, weights) for liked, weights in both if len(liked) >= 2]
+        units = UnitSignals.of(data, use_refused=params.dislike > 0)
         if not units:
             raise ValueError("units with two liked items == 0, must be at least 1.")
         return cls(units, np.flatnonzero(data.popularity > 0), params)
@@ -299,7 +306,7 @@ class _Sequences:
         items = np.zeros((len(chosen), length), dtype=np.int64)
         following, weights = np.zeros_like(items), np.zeros(items.shape, dtype=np.float32)
         for row, unit in enumerate(chosen):
-            liked, weight = self.units[unit]
+            liked, weight = self.units[unit].liked, self.units[unit].weights
             # The end is drawn: a request may come with a history of any length.
             end = (
                 len(liked) if len(liked) <= 3 or rng.random() < 0.5 else rng.integers(3, len(liked) + 1)
@@ -311,7 +318,21 @@ class _Sequences:
             weights[row, length - span :] = weight[start + 1 : end]
         count = min(self.params.negatives, max(1, len(self.warm) - 1))
         negatives = rng.choice(self.warm, count, replace=False)
-        return _Batch(items, following, weights, negatives, len(self.warm))
+        refused, is_refused = self._refused(chosen, rng)
+        return _Batch(items, following, weights, negatives, len(self.warm), refused, is_refused)
+
+    def _refused(
+        self, chosen: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return some items that each of the units refused, (b, r), and which of them are real."""
+        rows = [self.units[unit].refused for unit in chosen]
+        count = min(max(map(len, rows)), MAX_REFUSED)
+        refused = np.zeros((len(rows), count), dtype=np.int64)
+        is_refused = np.zeros(refused.shape, dtype=bool)
+        for place, row in enumerate(rows):
+            some = rng.permutation(row)[:count] if len(row) > count else row
+            refused[place, : len(some)], is_refused[place, : len(some)] = some, True
+        return refused, is_refused
 
 
 def _loss(model: SequenceModel, batch: _Batch, params: SasrecParams) -> torch.Tensor:
@@ -335,7 +356,18 @@ def _loss(model: SequenceModel, batch: _Batch, params: SasrecParams) -> torch.Te
     wrong = functional.softplus(wrong).masked_fill(own[:, None, :], 0.0).sum(-1)
     power = params.power(params.negative_share(batch.choice))
     loss = power * functional.softplus(-right) + wrong
-    return (loss * weights).sum() / weights.sum()
+    mean = (loss * weights).sum() / weights.sum()
+    return mean + params.dislike * _refused_loss(model, batch, states[:, -1])
+
+
+def _refused_loss(model: SequenceModel, batch: _Batch, last: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of what units refused, at their last states (b, d), mean over units."""
+    if not batch.is_refused.any():
+        return last.new_zeros(())
+    refused = torch.from_numpy(batch.refused).to(last.device)
+    scores = (model.items(refused) @ last[..., None])[..., 0] + model.biases(refused)
+    real = torch.from_numpy(batch.is_refused).to(last.device)
+    return functional.softplus(scores).masked_fill(~real, 0.0).sum() / len(last)
 
 
 def export_sasrec(model: SequenceModel, popularity: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

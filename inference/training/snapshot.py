@@ -22,6 +22,21 @@ CATALOGUE = b"catalogue"  # key of the file's metadata
 
 
 @dataclass(frozen=True, slots=True)
+class Dislikes:
+    """Items that units refused, in columns of equal length, ordered by (unit, time).
+
+    Attributes:
+        unit_ids: who.
+        item_ids: what.
+        disliked_at: when, in seconds.
+    """
+
+    unit_ids: Sequence[str] = ()
+    item_ids: Sequence[str] = ()
+    disliked_at: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Likes:
     """Liked items of units, in columns of equal length, ordered by (unit, time, item).
 
@@ -33,6 +48,8 @@ class Likes:
         chance: how likely the item was examined where it stood, in (0, 1]; empty for 1.
         notes: what was set aside, in sentences; not kept in the snapshot.
         catalogue: hash of what training reads of the items; empty in older snapshots.
+        weights: what each like counts by its event, above 0; empty for 1.
+        dislikes: what units refused, and did not like since.
     """
 
     unit_ids: Sequence[str]
@@ -42,27 +59,43 @@ class Likes:
     chance: Sequence[float] = ()
     notes: Sequence[str] = ()
     catalogue: str = ""
+    weights: Sequence[float] = ()
+    dislikes: Dislikes = Dislikes()
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
-        """Return the columns of the snapshot and their types."""
-        n = len(self.unit_ids)
-        return {
-            "unit_id": (self.unit_ids, "string"),
-            "item_id": (self.item_ids, "string"),
-            "liked_at": (self.liked_at, "float64"),
-            "live": (self.live or [False] * n, "bool"),
-            "chance": (self.chance or [1.0] * n, "float64"),
+        """Return the columns of the snapshot and their types; dislikes are its last rows.
+
+        Columns that say nothing are left out: what has neither weights nor dislikes has the hash that
+        it had before there were any.
+        """
+        n, refused = len(self.unit_ids), self.dislikes
+        more = len(refused.unit_ids)
+        columns: dict[str, tuple[Sequence[Any], str]] = {
+            "unit_id": ([*self.unit_ids, *refused.unit_ids], "string"),
+            "item_id": ([*self.item_ids, *refused.item_ids], "string"),
+            "liked_at": ([*self.liked_at, *refused.disliked_at], "float64"),
+            "live": ([*(self.live or [False] * n), *[False] * more], "bool"),
+            "chance": ([*(self.chance or [1.0] * n), *[1.0] * more], "float64"),
         }
+        if self.weights:
+            columns["weight"] = ([*self.weights, *[1.0] * more], "float64")
+        if more:
+            columns["disliked"] = ([*[False] * n, *[True] * more], "bool")
+        return columns
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, list[Any]]) -> Likes:
         """Read the columns of a snapshot."""
+        units, items, at = columns["unit_id"], columns["item_id"], columns["liked_at"]
+        n = len(units) - sum(columns.get("disliked", ()))
         return cls(
-            unit_ids=columns["unit_id"],
-            item_ids=columns["item_id"],
-            liked_at=columns["liked_at"],
-            live=columns["live"],
-            chance=columns["chance"],
+            unit_ids=units[:n],
+            item_ids=items[:n],
+            liked_at=at[:n],
+            live=columns["live"][:n],
+            chance=columns["chance"][:n],
+            weights=columns.get("weight", [])[:n],
+            dislikes=Dislikes(units[n:], items[n:], at[n:]),
         )
 
 

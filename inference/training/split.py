@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,11 @@ class UnitLikes:
         at: seconds.
         live: recorded here, not loaded.
         chance: of having been examined.
+        weight: what it counts by its event; of one that was repeated soon, the heaviest's.
+        first_weight: what it counted when it was liked.
+        raised_at: since when it counts `weight`, in seconds.
+        disliked: indices of items that the unit refused.
+        disliked_at: when, in seconds.
     """
 
     unit_id: str
@@ -36,11 +41,33 @@ class UnitLikes:
     at: NDArray[np.float64]
     live: NDArray[np.bool_]
     chance: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    first_weight: NDArray[np.float64]
+    raised_at: NDArray[np.float64]
+    disliked: NDArray[np.int64]
+    disliked_at: NDArray[np.float64]
 
     def part(self, chosen: NDArray[np.bool_]) -> UnitLikes:
-        """Return some of them."""
-        return UnitLikes(
-            self.unit_id, self.items[chosen], self.at[chosen], self.live[chosen], self.chance[chosen]
+        """Return some of the likes."""
+        return replace(
+            self,
+            items=self.items[chosen],
+            at=self.at[chosen],
+            live=self.live[chosen],
+            chance=self.chance[chosen],
+            weight=self.weight[chosen],
+            first_weight=self.first_weight[chosen],
+            raised_at=self.raised_at[chosen],
+        )
+
+    def before(self, time: float) -> UnitLikes:
+        """Return the same likes with what was known of them before a time, and its dislikes."""
+        known = self.disliked_at < time
+        return replace(
+            self,
+            weight=np.where(self.raised_at < time, self.weight, self.first_weight),
+            disliked=self.disliked[known],
+            disliked_at=self.disliked_at[known],
         )
 
 
@@ -54,6 +81,7 @@ class SplitData:
         past: per unit, what is learnt from.
         later: per unit, indices held out; empty for a unit with too few.
         gap_seconds: what lies within it before a unit's first held-out like is left out of `past`.
+        is_weighted: whether events have weights.
     """
 
     item_ids: Sequence[str]
@@ -61,11 +89,17 @@ class SplitData:
     past: list[UnitLikes]
     later: list[NDArray[np.int64]]
     gap_seconds: float = 0.0
+    is_weighted: bool = False
 
     @property
     def earlier(self) -> list[NDArray[np.int64]]:
         """Per unit, indices to learn from."""
         return [unit.items for unit in self.past]
+
+    def weights_of(self, unit: int, items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return what some of a unit's likes count, (m,): of one that is there twice, the heaviest."""
+        likes = self.whole[unit]
+        return np.array([likes.weight[likes.items == item].max() for item in items])
 
     @property
     def judged(self) -> list[int]:
@@ -73,31 +107,68 @@ class SplitData:
         return [i for i, later in enumerate(self.later) if len(later) and len(self.past[i].items)]
 
 
+@dataclass(slots=True)
+class _Like:
+    """One like of a unit, as it is grouped; see `UnitLikes`."""
+
+    item: int
+    at: float
+    live: bool
+    chance: float
+    weight: float
+    first_weight: float
+    raised_at: float
+
+
 def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
     """Group likes by unit; likes of items outside the catalogue are left out."""
     index = {item_id: i for i, item_id in enumerate(item_ids)}
-    rows: dict[str, list[tuple[int, float, bool, float]]] = {}
-    live = likes.live or [False] * len(likes.unit_ids)
-    chance = likes.chance or [1.0] * len(likes.unit_ids)
-    for unit, item, at, lives, seen in zip(
-        likes.unit_ids, likes.item_ids, likes.liked_at, live, chance, strict=True
+    rows: dict[str, list[_Like]] = {}
+    n = len(likes.unit_ids)
+    for unit, item, at, lives, seen, weight in zip(
+        likes.unit_ids,
+        likes.item_ids,
+        likes.liked_at,
+        likes.live or [False] * n,
+        likes.chance or [1.0] * n,
+        likes.weights or [1.0] * n,
+        strict=True,
     ):
         if item not in index:
             continue
         mine = rows.setdefault(unit, [])
-        # A like that was repeated soon says nothing new; 50 likes later it does.
-        if all(index[item] != known for known, *_ in mine[-50:]):
-            mine.append((index[item], at, lives, seen))
-    return [
-        UnitLikes(
-            unit,
-            np.array([r[0] for r in mine], np.int64),
-            np.array([r[1] for r in mine], np.float64),
-            np.array([r[2] for r in mine], np.bool_),
-            np.array([r[3] for r in mine], np.float64),
-        )
-        for unit, mine in rows.items()
-    ]
+        # A like that was repeated soon says nothing new, unless it counts more; 50 likes later it does.
+        same = next((like for like in mine[-50:] if like.item == index[item]), None)
+        if same is None:
+            mine.append(_Like(index[item], at, lives, seen, weight, weight, at))
+        elif weight > same.weight:
+            same.weight, same.raised_at = weight, at
+    refused = _dislikes_by_unit(likes, index)
+    return [_unit_likes(unit, mine, refused.get(unit, [])) for unit, mine in rows.items()]
+
+
+def _dislikes_by_unit(likes: Likes, index: Mapping[str, int]) -> dict[str, list[tuple[int, float]]]:
+    refused: dict[str, list[tuple[int, float]]] = {}
+    rows = likes.dislikes
+    for unit, item, at in zip(rows.unit_ids, rows.item_ids, rows.disliked_at, strict=True):
+        if item in index:
+            refused.setdefault(unit, []).append((index[item], at))
+    return refused
+
+
+def _unit_likes(unit: str, mine: list[_Like], refused: list[tuple[int, float]]) -> UnitLikes:
+    return UnitLikes(
+        unit,
+        items=np.array([like.item for like in mine], np.int64),
+        at=np.array([like.at for like in mine], np.float64),
+        live=np.array([like.live for like in mine], np.bool_),
+        chance=np.array([like.chance for like in mine], np.float64),
+        weight=np.array([like.weight for like in mine], np.float64),
+        first_weight=np.array([like.first_weight for like in mine], np.float64),
+        raised_at=np.array([like.raised_at for like in mine], np.float64),
+        disliked=np.array([item for item, _ in refused], np.int64),
+        disliked_at=np.array([at for _, at in refused], np.float64),
+    )
 
 
 def split_by_time(
@@ -126,10 +197,11 @@ def split_by_time(
         first = np.arange(n) < cut
         if cut < n and gap_seconds:
             first &= ~(unit.live & (unit.at > unit.at[cut] - gap_seconds))
-        past.append(unit.part(first))
+        # What is known of a unit that is judged ends with its first held-out like.
+        past.append(unit.part(first).before(unit.at[cut]) if cut < n else unit)
         # An item liked before is no discovery, and serving would not show it again.
         later.append(np.setdiff1d(unit.items[cut:], unit.items[:cut]))
-    return SplitData(item_ids, whole, past, later, gap_seconds)
+    return SplitData(item_ids, whole, past, later, gap_seconds, bool(likes.weights))
 
 
 def hold_out_last(
@@ -157,12 +229,12 @@ def split_at_date(likes: Likes, item_ids: Sequence[str], *, held_out: float = HE
     whole = by_unit(likes, item_ids)
     every = np.concatenate([unit.at for unit in whole]) if whole else np.zeros(1)
     date = np.quantile(every, 1 - held_out)
-    past = [unit.part(unit.at <= date) for unit in whole]
+    past = [unit.part(unit.at <= date).before(np.nextafter(date, np.inf)) for unit in whole]
     later = [
         np.setdiff1d(unit.items[unit.at > date], before.items)
         for unit, before in zip(whole, past, strict=True)
     ]
-    return SplitData(item_ids, whole, past, later)
+    return SplitData(item_ids, whole, past, later, is_weighted=bool(likes.weights))
 
 
 def split_examples(

@@ -17,7 +17,7 @@ from experiments.ingest.spill import STREAM
 from experiments.models import Event, EventId, Exposure, Link, Observation, Slate
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
-from experiments.training_data.interactions import likes_of
+from experiments.training_data.signals import likes_of
 from inference.cache import cache_client
 from inference.models import Snapshot
 from inference.serving.keys import recent_key

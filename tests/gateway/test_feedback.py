@@ -6,7 +6,7 @@ import pytest
 
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.models import Exposure, Feedback, Slate
-from experiments.training_data.interactions import likes_of
+from experiments.training_data.signals import likes_of
 from tests.support import builders
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.training_data.interactions import examination_of, likes_of
+from experiments.training_data.interactions import examination_of
+from experiments.training_data.signals import likes_of
 from inference.evaluation.examination import examination_by_position
 from inference.models import Surface
 from inference.options import FitOptions

@@ -19,7 +19,7 @@ from experiments.ingest.load_events import PastEvent, load_events
 from experiments.ingest.rows import Rows
 from experiments.models import Feedback
 from experiments.training_data.examples import examples_of
-from experiments.training_data.interactions import likes_of
+from experiments.training_data.signals import likes_of
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import Example, Surface

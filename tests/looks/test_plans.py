@@ -17,7 +17,7 @@ from experiments.models import Experiment, Metric
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.interaction_effect import interaction_effects
 from experiments.training_data.examples import examples_of
-from experiments.training_data.interactions import likes_of
+from experiments.training_data.signals import likes_of
 from inference.models import Surface
 from tests.support import builders
 

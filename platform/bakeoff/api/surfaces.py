@@ -73,6 +73,12 @@ class SurfaceFields(RequestSchema):
         None, description="What asking a person costs; null: a label is always decided on."
     )
 
+    event_weights: Properties = Field(
+        default_factory=dict,
+        description="What a like counts by its event, in training and at the gate: liked event to a "
+        'number above 0, or to {"per_value": number}; 1 for each that is not named.',
+    )
+
     slices: list[Id] = Field(
         default_factory=list,
         max_length=10,

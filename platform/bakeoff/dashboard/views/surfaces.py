@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SURFACE_FIELDS: tuple[str, ...] = (
-    "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events", "exploration", "retrain_algorithm",
-    "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
+    "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events",
+    "event_weights", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events", "slices")
+JSON_OBJECTS = ("costs", "event_weights")
 
 
 class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
@@ -52,6 +53,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "slices": gettext_lazy("Groups to compare"),
             "max_gap": gettext_lazy("Largest gap allowed"),
             "liked_events": gettext_lazy("Positive signals"),
+            "event_weights": gettext_lazy("Event weights"),
             "exploration": gettext_lazy("Exploration"),
             "retrain_algorithm": gettext_lazy("Algorithm on schedule"),
             "retrain_every_seconds": gettext_lazy("Retrain every (s)"),
@@ -80,6 +82,10 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "liked_events": gettext_lazy(
                 "Events that show that a user liked an item, as a JSON list: click, rating>=4."
             ),
+            "event_weights": gettext_lazy(
+                "Recommendations only, as JSON: what a positive signal counts in training, by its event. "
+                'Others count 1. {"click": 1, "order": {"per_value": 0.1}}'
+            ),
             "exploration": gettext_lazy("0 always shows the best ranking; 0.05 shuffles a little."),
             "retrain_algorithm": gettext_lazy("What the schedule trains. Empty: nothing."),
             "retrain_on_drift": gettext_lazy("Drift starts a training run before it is due."),
@@ -101,7 +107,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
         """Return what was typed, but for the key; a list that was left empty is one."""
         typed = {n: value for n, value in self.cleaned_data.items() if n not in {"key", "list"}}
         lists = {name: typed[name] or [] for name in JSON_LISTS}
-        return {**typed, **lists, "costs": typed["costs"] or {}}
+        return {**typed, **lists, **{name: typed[name] or {} for name in JSON_OBJECTS}}
 
 
 class SurfaceForm(SurfaceChangeForm):
