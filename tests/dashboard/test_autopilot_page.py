@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import reverse
 
+from bakeoff.dashboard.templatetags.numbers import coded, stored
 from experiments.actions.step_ramp import hold_ramp
 from tests.support import builders
 from tests.support.dashboard import sign_in
@@ -67,3 +68,11 @@ def test_only_who_may_act_sees_buttons(shop, lane):
     operator = sign_in(shop.project, role="operator").get(page).content.decode()
     assert f"{page}ramp/continue/" in operator
     assert f"{page}ramp/continue/" not in read(shop)
+
+
+def test_what_a_sentence_has_between_backticks_is_code_and_nothing_of_it_is_html():
+    assert coded("put it up with `bakeoff up`.") == "put it up with <code>bakeoff up</code>."
+    assert coded("`<b>` & `x") == "<code>&lt;b&gt;</code> &amp; `x"
+    assert coded("plain") == "plain"
+    refused = "ease@1 cannot be served: shape (2, 3) < (3, 3)"
+    assert stored(refused) == "ease@1 cannot be served: <code>shape (2, 3) &lt; (3, 3)</code>"

@@ -133,6 +133,16 @@ def lift_estimate(lift: LiftEstimate | None) -> str:
 
 
 @register.filter
+def coded(text: object) -> SafeString:
+    """Show what a text has between backticks as code."""
+    *pairs, rest = str(text).split("`")
+    if len(pairs) % 2:  # one that nothing closes is a character
+        rest = f"{pairs.pop()}`{rest}"
+    parts = [format_html("<code>{}</code>" if n % 2 else "{}", part) for n, part in enumerate(pairs)]
+    return format_html("{}{}", mark_safe("".join(parts)), rest)  # noqa: S308  each part is escaped
+
+
+@register.filter
 def stored(text: str | None) -> SafeString | str:
     """Write a stored sentence in the reader's words; one that has none is marked as English."""
     return _mark_english(text, show_stored(text)) if text else "–"
@@ -147,8 +157,8 @@ def stored_sentence(text: str | None) -> SafeString | str:
 def _mark_english(text: str, shown: str) -> SafeString | str:
     is_english = (get_language() or "en").startswith("en")
     if is_english or is_listed(text) or not shown.isascii():
-        return shown
-    return format_html('<span lang="en">{}</span>', shown)
+        return coded(shown)
+    return format_html('<span lang="en">{}</span>', coded(shown))
 
 
 @register.filter

@@ -20,6 +20,8 @@ from experiments.actions.change_programme import (
     change_programme,
 )
 from experiments.reports.breaker_report import breaker_lines
+from experiments.reports.held_chart import draw_held
+from experiments.reports.lanes_chart import draw_lanes, read_lanes
 from experiments.reports.queue_chart import draw_queue
 from experiments.reports.read_autopilot import read_autopilot
 from experiments.reports.settings_words import (
@@ -39,11 +41,14 @@ def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show the champion, what runs, the ramp, the pipeline, the queue, proposals and settings."""
     project = project_for(request, slug)
     surface = get_object_or_404(Surface, project=project, key=key)
-    report = read_autopilot(surface, timezone.now())
+    now = timezone.now()
+    report = read_autopilot(surface, now)
     context = {
         "project": project,
         "surface": surface,
         "report": report,
+        "held": draw_held(report.now.experiment, report.ramp, now),
+        "lanes": draw_lanes(read_lanes(report.pipeline, now), now),
         "queue_chart": draw_queue(report.queue),
         "breaker": breaker_lines(report.now.experiment) if report.now.experiment else [],
         "settings": list(settings_lines(report.settings)),

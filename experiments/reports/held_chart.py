@@ -1,0 +1,168 @@
+"""Why a ramp is held: a guardrail's change over the looks, beside its margin, as inline SVG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from experiments.reports.code_names import name_of
+from experiments.reports.percentages import percent
+from experiments.reports.time_axis import TimeAxis
+from experiments.reports.verdict import interval_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from experiments.models import Experiment, ExperimentMetric, Look
+    from experiments.programme.ramp_types import RampNeed, RampState
+
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 240, 64, 24, 34, 22
+MAX_POINTS = 60  # each look is parsed; a ramp that is held for weeks has thousands
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPoint:
+    """A look: when it was taken, the relative change of the guardrail and its interval."""
+
+    at: datetime
+    lift: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """Change and interval."""
+        return f"{percent(self.lift)} ({percent(self.low)} – {percent(self.high)})"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldChart:
+    """The picture of the guardrail that holds a ramp, with what stands over it.
+
+    Attributes:
+        metric: what the guardrail is called.
+        interval: what its intervals are called.
+        svg: the picture.
+        last: the newest look's change and interval, in words.
+    """
+
+    metric: str
+    interval: str
+    svg: str
+    last: str
+
+
+def draw_held(experiment: Experiment | None, ramp: RampState | None, now: datetime) -> HeldChart | None:
+    """Return the picture of the guardrail that holds a ramp; None where none does."""
+    need = _holding(ramp)
+    if experiment is None or ramp is None or need is None:
+        return None
+    metric = experiment.metrics.select_related("metric").get(metric__key=need.subject)
+    points = _points(experiment, metric)
+    if not points:
+        return None
+    steps = [(step.started_at, step.share) for step in ramp.steps if step.started_at is not None]
+    # Beyond it is the side on which the metric becomes worse.
+    margin = metric.margin if metric.metric.direction == "decrease" else -metric.margin
+    name = metric.metric.name or name_of(metric.metric.key)
+    return HeldChart(
+        metric=name,
+        interval=interval_name(experiment, primary=False),
+        svg=_draw(points, steps, margin, label=f"{name}: {points[-1].words}", now=now),
+        last=points[-1].words,
+    )
+
+
+def _holding(ramp: RampState | None) -> RampNeed | None:
+    needs = ramp.held_by if ramp is not None else ()
+    return next((need for need in needs if need.kind == "guardrail"), None)
+
+
+def _points(experiment: Experiment, metric: ExperimentMetric) -> list[HeldPoint]:
+    looks: Sequence[Look] = list(experiment.looks.order_by("number"))
+    every = -(-len(looks) // MAX_POINTS)
+    chosen = [look for look in looks if look.number == looks[-1].number or look.number % every == 0]
+    points = (_point(look, metric) for look in chosen)
+    return [point for point in points if point is not None]
+
+
+def _point(look: Look, metric: ExperimentMetric) -> HeldPoint | None:
+    """Return the treatment whose interval reaches farthest to the bad side."""
+    points = [
+        HeldPoint(look.taken_at, row.lift, *row.lift_interval)
+        for row in look.parsed_result.of_metric(metric.metric.key)
+        if row.lift is not None and row.lift_interval is not None
+    ]
+    if metric.metric.direction == "decrease":
+        return max(points, key=lambda point: point.high, default=None)
+    return min(points, key=lambda point: point.low, default=None)
+
+
+def _draw(
+    points: Sequence[HeldPoint],
+    steps: Sequence[tuple[datetime, float]],
+    margin: float,
+    *,
+    label: str,
+    now: datetime,
+) -> str:
+    last = points[-1]
+    # Early intervals are far wider than late ones: the picture ends where the last one can be read.
+    reach = max(2 * (last.high - last.low), 1.5 * abs(margin), 0.01)
+    low, high = min(0.0, margin, last.low) - reach / 2, max(0.0, margin, last.high) + reach / 2
+    axis = TimeAxis(min(points[0].at, steps[0][0]), max(now, last.at), LEFT, WIDTH - RIGHT)
+
+    def y(value: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (high - min(max(value, low), high)) / (high - low)
+
+    places = [(axis.x(point.at), point) for point in points]
+    upper = [f"{x:.1f},{y(point.high):.1f}" for x, point in places]
+    lower = [f"{x:.1f},{y(point.low):.1f}" for x, point in reversed(places)]
+    line = " ".join(f"{x:.1f},{y(point.lift):.1f}" for x, point in places)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y(point.lift):.1f}" r="2.5">'
+        f"<title>{escape(point.words)}</title></circle>"
+        for x, point in places
+    )
+    return (
+        f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f"{_beyond(margin, y)}"
+        f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
+        f'<line class="zero" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
+        f'<polyline class="estimate" points="{line}"/>{dots}'
+        f"{_steps(steps, axis)}{_ticks((low, 0.0, margin, high), y)}{axis.labels(HEIGHT - 10)}</svg>"
+    )
+
+
+def _beyond(margin: float, y: Callable[[float], float]) -> str:
+    """Shade the side of the margin on which the guardrail is harmed."""
+    edge, bottom = y(margin), HEIGHT - BOTTOM
+    top, height = (TOP, edge - TOP) if margin > 0 else (edge, bottom - edge)
+    width = WIDTH - RIGHT - LEFT
+    return (
+        f'<rect class="beyond" x="{LEFT}" y="{top:.1f}" width="{width}" height="{height:.1f}"/>'
+        f'<line class="margin" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{edge:.1f}" y2="{edge:.1f}"/>'
+    )
+
+
+def _steps(steps: Sequence[tuple[datetime, float]], axis: TimeAxis) -> str:
+    return "".join(
+        f'<line class="epoch" x1="{axis.x(at):.1f}" x2="{axis.x(at):.1f}" y1="{TOP}" '
+        f'y2="{HEIGHT - BOTTOM}"/>'
+        f'<text x="{axis.x(at) + 3:.1f}" y="{TOP - 8}">{100 * share:.3g}%</text>'
+        for at, share in steps
+    )
+
+
+def _ticks(values: Sequence[float], y: Callable[[float], float]) -> str:
+    shown: list[float] = []
+    # Those that mean something have their place before the ends of the axis.
+    for value in sorted(values, key=lambda one: one not in values[1:3]):
+        if all(abs(y(value) - y(other)) > 14 for other in shown):
+            shown.append(value)
+    return "".join(
+        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{percent(value)}</text>'
+        for value in shown
+    )

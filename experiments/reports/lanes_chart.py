@@ -1,0 +1,172 @@
+"""Challengers over time, a lane each: shadow, the steps of the ramp, the holdback, as inline SVG."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from experiments.models import Decision, Epoch, Experiment
+from experiments.reports.time_axis import TimeAxis
+from experiments.reports.verdict import word_of
+from inference.models import AliasMove, ModelVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from experiments.reports.autopilot_report import PipelineRow
+
+MAX_LANES = 10
+WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 720, 170, 16, 8, 30, 28
+BAR = 16
+MIN_BAR = 2.0  # a step of seconds in a picture of weeks is seen too
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBar:
+    """A stretch of a lane.
+
+    Attributes:
+        kind: `shadow`, `ramp` or `holdback`.
+        start, end: when; an end of now where it goes on.
+        share: of all users who got the challenger; 0 in shadow.
+    """
+
+    kind: str
+    start: datetime
+    end: datetime
+    share: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        words = {"shadow": _("Shadow"), "ramp": _("Ramp"), "holdback": _("Holdback")}[self.kind]
+        share = f" {100 * self.share:.3g}%" if self.share else ""
+        return f"{words}{share}: {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A challenger with its stretches, and how its test ended: the decision's action and its word."""
+
+    label: str
+    bars: tuple[LaneBar, ...]
+    action: str = ""
+
+
+def read_lanes(rows: Sequence[PipelineRow], now: datetime) -> list[Lane]:
+    """Return the lanes of a pipeline's challengers that have met traffic, in its order."""
+    versions = [row.version.pk for row in rows if row.version is not None]
+    tests = [row.experiment.pk for row in rows if row.experiment is not None]
+    shadows = _read_shadows(versions, now)
+    epochs: dict[int, list[Epoch]] = defaultdict(list)
+    rows_of_tests = Epoch.objects.filter(experiment__in=tests).select_related("experiment")
+    for epoch in rows_of_tests.order_by("experiment_id", "number"):
+        epochs[epoch.experiment_id].append(epoch)
+    holdbacks = _read_holdbacks(versions, now)
+    actions = dict(
+        Decision.objects.filter(experiment__in=tests)
+        .order_by("id")
+        .values_list("experiment_id", "action")
+    )
+    lanes = []
+    for row in rows:
+        if row.version is None:
+            continue
+        test = row.experiment.pk if row.experiment is not None else 0
+        bars = (
+            *shadows[row.version.pk],
+            *(_step(epoch, now) for epoch in epochs[test]),
+            *holdbacks[row.version.pk],
+        )
+        if bars:
+            lanes.append(Lane(row.version.label, bars, actions.get(test, "")))
+    return lanes[:MAX_LANES]
+
+
+def _step(epoch: Epoch, now: datetime) -> LaneBar:
+    test = epoch.experiment
+    width = test.slot_high - test.slot_low if test.layer_id is not None else 1.0
+    # Of two variants the treatment; arms of automatic tests are equal.
+    share = epoch.allocation * min(epoch.weights.values(), default=0.0) * width
+    return LaneBar("ramp", epoch.started_at, epoch.ended_at or now, share)
+
+
+def _read_shadows(versions: Sequence[int], now: datetime) -> Mapping[int, list[LaneBar]]:
+    bars: dict[int, list[LaneBar]] = defaultdict(list)
+    since: dict[int, datetime] = {}
+    for move in AliasMove.objects.filter(version__in=versions).order_by("id"):
+        if move.after == ModelVersion.Alias.SHADOW:
+            since[move.version_id] = move.moved_at
+        elif (start := since.pop(move.version_id, None)) is not None:
+            bars[move.version_id].append(LaneBar("shadow", start, move.moved_at))
+    for version, start in since.items():
+        bars[version].append(LaneBar("shadow", start, now))
+    return bars
+
+
+def _read_holdbacks(versions: Sequence[int], now: datetime) -> Mapping[int, list[LaneBar]]:
+    bars: dict[int, list[LaneBar]] = defaultdict(list)
+    rows = Experiment.objects.filter(
+        purpose=Experiment.Purpose.HOLDBACK,
+        started_at__isnull=False,
+        variants__key="promoted",
+        variants__model_version__in=versions,
+    )
+    for version, start, end in rows.values_list("variants__model_version", "started_at", "ended_at"):
+        if version is not None and start is not None:
+            bars[version].append(LaneBar("holdback", start, end or now))
+    return bars
+
+
+def draw_lanes(lanes: Sequence[Lane], now: datetime) -> str:
+    """Return the lanes as SVG; nothing where no challenger has met traffic."""
+    if not lanes:
+        return ""
+    start = min(bar.start for lane in lanes for bar in lane.bars)
+    axis = TimeAxis(start, now, LEFT, WIDTH - RIGHT)
+    height = TOP + ROW * len(lanes) + FOOT
+    rows = "".join(
+        "".join(_draw_lane(lane, axis, TOP + ROW * place)) for place, lane in enumerate(lanes)
+    )
+    label = _("Challengers over time")
+    return (
+        f'<svg class="path lanes" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{escape(label)}">{rows}{axis.labels(height - 8)}</svg>'
+    )
+
+
+def _draw_lane(lane: Lane, axis: TimeAxis, top: float) -> Iterator[str]:
+    middle = top + ROW / 2
+    yield f'<text class="name" x="0" y="{middle + 4:.1f}">{escape(lane.label[:26])}</text>'
+    yield (
+        f'<line class="track" x1="{axis.left}" x2="{axis.right}" y1="{middle:.1f}" y2="{middle:.1f}"/>'
+    )
+    for bar in lane.bars:
+        x, end = axis.x(bar.start), axis.x(bar.end)
+        width = max(end - x, MIN_BAR)
+        # Half of all users fill a lane; by the root, since 1 % could not be seen beside 50 %.
+        tall = BAR * min(math.sqrt(2 * bar.share), 1.0) if bar.kind == "ramp" else BAR / 4
+        yield (
+            f'<rect class="{bar.kind}" x="{min(x, axis.right - width):.1f}" '
+            f'y="{middle + BAR / 2 - tall:.1f}" width="{width:.1f}" height="{tall:.1f}">'
+            f"<title>{escape(bar.title)}</title></rect>"
+        )
+    tests = [bar for bar in lane.bars if bar.kind == "ramp"]
+    if lane.action and tests:
+        yield _draw_end(lane.action, axis.x(tests[-1].end), middle)
+
+
+def _draw_end(action: str, x: float, y: float) -> str:
+    """Mark how a test ended: by a shape, and by colour besides."""
+    shapes = {"ship": "M-5 4L0 -5L5 4Z", "roll_back": "M-4 -4L4 4M4 -4L-4 4"}
+    shape = shapes.get(action, "M-5 0H5")
+    return (
+        f'<path class="end {escape(action)}" transform="translate({x:.1f} {y:.1f})" d="{shape}">'
+        f"<title>{escape(word_of(action))}</title></path>"
+    )
