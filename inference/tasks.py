@@ -7,6 +7,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from inference.actions.answer_shadows import answer_shadows
+from inference.actions.build_missing_indexes import build_missing_indexes
 from inference.actions.clean_artifacts import clean_artifacts
 from inference.actions.place_items import place_items, place_missing
 from inference.actions.train_in_child import stop_child, train_in_child
@@ -53,6 +54,12 @@ def run_training(run_id: int) -> None:
     train_in_child(run_id)
     if TrainingRun.objects.filter(pk=run_id, state=TrainingRun.State.QUEUED).exists():
         send(RUN_TRAINING, run_id)  # it was killed, and is taken up again
+
+
+@shared_task
+def build_item_indexes() -> int:
+    """Build the indexes that versions with many items lack."""
+    return build_missing_indexes(artifacts=settings.BAKEOFF.artifacts)
 
 
 @shared_task

@@ -123,6 +123,7 @@ def _load_rankers(surface: Surface) -> tuple[dict[int, Ranker], Exception | None
     for version in versions_in_use().filter(surface=surface):
         try:
             ranker = _load_ranker(version.artifact_sha256)
+            ranker.seek_indexes()
             if ranker.order is None:  # of what is live nothing can be precomputed
                 rankers[version.pk] = ranker
         except (ArtifactError, OSError, ValueError) as error:

@@ -89,6 +89,18 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "{count} examples are dated in the future and are set aside.",
         gettext_noop("%(count)s examples are dated in the future and are skipped."),
     ),
+    (
+        "an index over {items} items finds {share} of the {count} best.",
+        gettext_noop("The index over %(items)s items finds %(share)s of the best %(count)s."),
+    ),
+    (
+        "an index over {items} items finds {share} of the {count} best, must be at least {minimum}: "
+        "all items are scored.",
+        gettext_noop(
+            "The index over %(items)s items finds %(share)s of the best %(count)s, must be at least "
+            "%(minimum)s: all items are scored instead."
+        ),
+    ),
     # Checks and slices of a run
     ("held-out items are not learnt from", gettext_noop("Held-out items are not trained on")),
     (

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from inference.models import ArtifactStore, ModelVersion, TrainingRun
 from inference.serving.artifact import SHARED
+from inference.serving.item_index import FOLDER as INDEXES
 from inference.serving.store import read_store_id
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def clean_artifacts(*, artifacts: Path, checkpoints: Path) -> int:
         if name.startswith(UNFINISHED):
             shutil.rmtree(artifacts / name, ignore_errors=True)
     deleted += _clean_shared(artifacts / SHARED, before)
+    _clean_indexes(artifacts)
     if deleted:
         logger.info("deleted %s artifacts and shared files that no version names", deleted)
     return deleted
@@ -102,6 +104,13 @@ def _clean_shared(shared: Path, before: float) -> int:
             path.unlink(missing_ok=True)
             deleted += 1
     return deleted
+
+
+def _clean_indexes(artifacts: Path) -> None:
+    """Delete the indexes of artifacts that are gone; they can be made again."""
+    for folder in list((artifacts / INDEXES).glob("*")):
+        if not (artifacts / folder.name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _clean_checkpoints(checkpoints: Path, before: float) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.evaluation.gate import Rival, judge
+from inference.runs.item_indexes import build_and_note_indexes
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
 from inference.runs.portfolio import choose_recipe
@@ -86,7 +87,8 @@ def fit_and_judge(
     _require_finite(recipes)
     gate = _refuse_lower_value(recipes, seeds[0].off_policy)
     gate = apply_findings(gate, _findings(run, draft, seeds))
-    gate = replace(gate, about={**gate.about, "notes": notes_on_ranking_data(run)})
+    notes = [*notes_on_ranking_data(run), *build_and_note_indexes(run, digest)]
+    gate = replace(gate, about={**gate.about, "notes": notes})
     if plan.tested is not None:
         tested = compare_rankings(plan, plan.tested, run, seeds)
         gate = add_refit(gate, recipes, tested, plan.tested, serving)

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.serving.text_table import TextTable, table_arrays
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -33,6 +35,9 @@ Indices = NDArray[np.int32]
 MAX_BYTES = 8_000_000_000
 SHARED = ".shared"  # folder of a store: files of several artifacts, by their hash
 MIN_SHARED_BYTES = 1_000_000  # smaller ones are not worth a link
+# Of more items the ids are mapped from disk, beside the list: each process has no dict of its own.
+MAPPED_ITEMS = 50_000
+IDS = "ids."  # what the names of their arrays begin with
 
 
 class ArtifactError(Exception):
@@ -99,6 +104,9 @@ def _fill(folder: Path, draft: ArtifactDraft) -> bytes:
     for name, data in sorted(draft.files.items()):
         add(name, data)
     add("items.json", json.dumps(list(draft.item_ids)).encode())
+    if len(draft.item_ids) > MAPPED_ITEMS:
+        for name, array in table_arrays(draft.item_ids).items():
+            add(f"{IDS}{name}.npy", _npy_bytes(array))
     manifest = json.dumps(
         {"schema": 2, "form": draft.form, "files": files, "about": dict(draft.about)}, sort_keys=True
     ).encode()
@@ -237,6 +245,19 @@ def load_array(folder: Path, name: str) -> NDArray[Any]:
     return array.view(np.ndarray) if array.size else np.zeros(array.shape, array.dtype)
 
 
+def load_item_ids(folder: Path, manifest: Mapping[str, Any]) -> tuple[Sequence[str], Mapping[str, int]]:
+    """Return the ids of an artifact's items, and the place of each by its id.
+
+    Raises:
+        ArtifactError: an array cannot be mapped.
+    """
+    if f"{IDS}text.npy" in manifest["files"]:
+        table = TextTable(lambda name: load_array(folder, f"{IDS}{name}"))
+        return table, table.place_of
+    item_ids = json.loads((folder / "items.json").read_bytes())
+    return item_ids, {item_id: place for place, item_id in enumerate(item_ids)}
+
+
 def load_draft(root: Path, digest: str) -> ArtifactDraft:
     """Return an artifact as what it was saved from.
 
@@ -244,8 +265,9 @@ def load_draft(root: Path, digest: str) -> ArtifactDraft:
         ArtifactError: it is missing or damaged.
     """
     folder, manifest = check_artifact(root, digest)
-    arrays = [name for name in manifest["files"] if name.endswith(".npy")]
-    plain = [name for name in manifest["files"] if name not in {*arrays, "items.json"}]
+    files = [name for name in manifest["files"] if not name.startswith(IDS)]
+    arrays = [name for name in files if name.endswith(".npy")]
+    plain = [name for name in files if name not in {*arrays, "items.json"}]
     return ArtifactDraft(
         form=form_of(manifest),
         arrays={name[:-4]: np.array(load_array(folder, name[:-4])) for name in arrays},

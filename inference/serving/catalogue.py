@@ -7,6 +7,7 @@ they were and others as they are, which is what two requests would have seen.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -192,34 +193,30 @@ class Catalogue:
         if places is None:
             if len(self._places) >= MAX_VERSIONS:  # the one that was asked for first is retired first
                 del self._places[next(iter(self._places))]
-            places = _Places.of(ranker.item_ids)
-            self._places[ranker.digest] = places
-        places.update(self)
+            places = self._places[ranker.digest] = _Places(len(ranker.item_ids))
+        places.update(self, ranker)
         return places.rows
 
 
-@dataclass(slots=True)
 class _Places:
-    """Where a version's items are in the catalogue."""
+    """Where a version's items are in the catalogue: the rows that came since are looked up there."""
 
-    rows: Indices
-    missing: dict[str, int]  # the version's items that the catalogue does not hold, so far
-    rows_seen: int = 0
+    def __init__(self, items: int) -> None:
+        self.rows: Indices = np.full(items, -1, dtype=np.int32)
+        self._rows_seen = 0
+        # The event loop asks, and threads that find candidates of a large version.
+        self._one_at_a_time = threading.Lock()
 
-    @classmethod
-    def of(cls, item_ids: Sequence[str]) -> _Places:
-        return cls(
-            np.full(len(item_ids), -1, dtype=np.int32), {item: i for i, item in enumerate(item_ids)}
-        )
-
-    def update(self, catalogue: Catalogue) -> None:
-        """Look for what is missing among the rows that came since."""
+    def update(self, catalogue: Catalogue, ranker: ItemRanker) -> None:
         count = len(catalogue.rows)
-        while self.missing and self.rows_seen < count:
-            index = self.missing.pop(catalogue.rows[self.rows_seen].item_id, None)
-            if index is not None:
-                self.rows[index] = self.rows_seen
-            self.rows_seen += 1
+        if self._rows_seen == count:
+            return
+        with self._one_at_a_time:
+            for row in range(self._rows_seen, count):
+                index = ranker.index.get(catalogue.rows[row].item_id)
+                if index is not None:
+                    self.rows[index] = row
+            self._rows_seen = max(self._rows_seen, count)
 
 
 NO_ITEMS = Catalogue()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CHOICE = 5  # candidates a slot: of fewer, a slate is no choice any more
 MAX_SCORED = 20_000  # items that one request scores
+MAX_NEAR = 4000  # of a large version: those near a unit's recent items, of which a filter leaves some
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,6 @@ class SlateRequest:
             be precomputed.
         default_reason: of the fallback when the version's default list stands in; None where that is
             what the request asks for.
-        nearline: the best items for the recent ones, where they were found before; None to find them.
         explain: whether each slot is to say which recent item it owes its score to.
     """
 
@@ -116,7 +116,6 @@ class SlateRequest:
     new: NewCandidates | None = None
     nearline_reason: str | None = "nearline"
     default_reason: str | None = "default_list"
-    nearline: Indices | None = None
     explain: bool = False
 
     def may_show(self, item_id: str) -> bool:
@@ -171,7 +170,12 @@ class Candidates:
 
 
 def serve(
-    ranker: ItemRanker | None, request: SlateRequest, *, rng: Generator, no_model_reason: str
+    ranker: ItemRanker | None,
+    request: SlateRequest,
+    *,
+    rng: Generator,
+    no_model_reason: str,
+    candidates: Candidates | None = None,
 ) -> ServedSlate:
     """Answer a request.
 
@@ -180,10 +184,12 @@ def serve(
         request: the request.
         rng: source of the draw.
         no_model_reason: the reason to log when there is no ranker.
+        candidates: what `find_candidates` found before; None to find them.
     """
     if ranker is None:
         return serve_static(request, no_model_reason)
-    candidates = find_candidates(ranker, request)
+    if candidates is None:
+        candidates = find_candidates(ranker, request)
     if not len(candidates.items):
         return serve_static(request, "static_list")
     slate = fill_slate(
@@ -349,11 +355,11 @@ def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
         len(eligible) < len(items) or request.eligible.is_filtered
     ):
         # The lists were made without the filter: what it leaves of them is too few to choose from.
-        eligible = _widen(ranker, request)
+        eligible = _widen(ranker, request, recent)
     allowed = _without(banned, eligible)
     if not len(allowed):
         # A unit that has refused the whole list since it was made gets what is left.
-        allowed = _without(banned, _widen(ranker, request))
+        allowed = _without(banned, _widen(ranker, request, recent))
     return Candidates(allowed, recent, fallback)
 
 
@@ -365,8 +371,7 @@ def _listed(
         return np.frombuffer(request.precomputed, dtype=np.int32), None
     limit = request.max_candidates
     if recent and ranker.reads_history:
-        beside = request.nearline
-        items = ranker.nearline(recent, limit + len(banned)) if beside is None else beside
+        items = ranker.nearline(recent, limit + len(banned))
         fallback = request.nearline_reason
     else:
         items = request.eligible.keep(ranker, ranker.default_order)[: limit + len(banned)]
@@ -385,10 +390,22 @@ def _enough(request: SlateRequest, ranker: ItemRanker) -> int:
     return min(CHOICE * request.k, len(ranker.item_ids))
 
 
-def _widen(ranker: ItemRanker, request: SlateRequest) -> Indices:
-    """Return all items that may be shown, as many as a request can score."""
+def _widen(ranker: ItemRanker, request: SlateRequest, recent: Sequence[int]) -> Indices:
+    """Return all items that may be shown, as many as a request can score.
+
+    Of more than that, those near the recent items that may be shown, and the first of the others.
+    """
     every = request.eligible.all_of(ranker)
-    return every[: request.max_candidates if ranker.is_remote else MAX_SCORED]
+    if ranker.is_remote:
+        return every[: request.max_candidates]
+    if len(every) <= MAX_SCORED or not recent or not ranker.reads_history:
+        return every[:MAX_SCORED]
+    # As many as leave a list of the usual length, on average, with some to spare.
+    share = len(every) / len(ranker.item_ids)
+    near = ranker.nearline(recent, min(MAX_NEAR, int(2 * request.max_candidates / share)))
+    near = request.eligible.keep(ranker, near)
+    rest = every[: MAX_SCORED - len(near)]
+    return np.concatenate([near, rest[~np.isin(rest, near)]])
 
 
 def serve_static(request: SlateRequest, reason: str) -> ServedSlate:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,13 +15,27 @@ from inference.serving.artifact import (
     check_artifact,
     form_of,
     load_array,
+    load_item_ids,
 )
+from inference.serving.item_index import open_index
 from inference.serving.orders import ORDER, LiveOrder
-from inference.serving.scorers import DENSE_ITEMS, CandidateOrder, contributions_of, load_scorer
+from inference.serving.scorers import (
+    DENSE_ITEMS,
+    CandidateOrder,
+    contributions_of,
+    load_scorer,
+    vector_forms,
+    vectors_of,
+)
+from inference.serving.top_items import best_of_all, best_of_near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+
+logger = logging.getLogger(__name__)
+SEEK_SECONDS = 30.0  # between two looks for an index: a worker takes minutes to build one
 
 
 class ItemRanker(Protocol):
@@ -84,9 +99,10 @@ class Ranker:
         folder, manifest = check_artifact(root, digest)
         self.folder, self.digest = folder, digest
         self.about: dict[str, Any] = manifest["about"]
-        self.item_ids: list[str] = json.loads((folder / "items.json").read_bytes())
-        self.index = {item_id: i for i, item_id in enumerate(self.item_ids)}
+        self.item_ids, self.index = load_item_ids(folder, manifest)
         self.scorer = load_scorer(form_of(manifest), folder)
+        self._root, self._sought_at = root, -np.inf
+        self.seek_indexes()
         # What is live is made of more than an artifact: whoever serves asks for it.
         self.order = _order_of(form_of(manifest), self.about)
         self.default_order: Indices = np.array(load_array(folder, "default_order"))
@@ -101,20 +117,14 @@ class Ranker:
 
     def vectors_of(self, items: Indices) -> Floats:
         """Return vectors of items, (m, d), of any length; of width 0 where this version has none."""
-        vectors = getattr(self.scorer, "item_vectors", getattr(self.scorer, "item_factors", None))
+        vectors = vectors_of(self.scorer)
         return np.zeros((len(items), 0), np.float32) if vectors is None else np.asarray(vectors[items])
 
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
         if not self.reads_history or not len(recent):
             return self.default_order[:limit]
-        near = getattr(self.scorer, "near", None)
-        if near is None or len(self.item_ids) <= DENSE_ITEMS:
-            return _best(self.scorer.score_all([recent])[0], limit)
-        # What is near no recent item has its bias alone, and the best of these lead the default order.
-        items = np.union1d(near(recent), self.default_order[:limit]).astype(np.int32)
-        best: Indices = items[_best(self.score(items, recent), limit)]
-        return best
+        return self._best_unseen([recent], [()], limit)[0]
 
     def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
         """Return what each recent item adds to the scores of items, (m, h), or None."""
@@ -134,21 +144,48 @@ class Ranker:
             Per unit, at most `limit` indices, best first.
         """
         known = [row for row, history in enumerate(histories) if self.reads_history and len(history)]
-        scored: dict[int, Floats] = {}
-        if known:
-            scores = self.scorer.score_all([histories[row] for row in known])
-            scored = dict(zip(known, scores, strict=True))
-        result = []
-        for row, excluded in enumerate(seen):
-            if row in scored:
-                line = scored[row]
-                line[list(excluded)] = -np.inf  # stays in the ranking's arrays, and is cut below
-                best = _best(line, limit)
-                result.append(best[np.isfinite(line[best])])
-            else:
-                rest = self.default_order[~np.isin(self.default_order, list(excluded))]
-                result.append(rest[:limit])
-        return result
+        best = self._best_unseen([histories[row] for row in known], [seen[row] for row in known], limit)
+        ranked = dict(zip(known, best, strict=True))
+        return [
+            ranked[row] if row in ranked else self._default_unseen(excluded, limit)
+            for row, excluded in enumerate(seen)
+        ]
+
+    def _best_unseen(
+        self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], limit: int
+    ) -> list[Indices]:
+        if not histories:
+            return []
+        best = None
+        if self.is_large:
+            best = best_of_near(self.scorer, histories, seen, limit, default_order=self.default_order)
+        if best is None:
+            best = best_of_all(self.scorer, histories, seen, limit, items=len(self.item_ids))
+        return best
+
+    def _default_unseen(self, excluded: Sequence[int], limit: int) -> Indices:
+        leading = self.default_order[: limit + len(excluded)]  # a million are not looked through
+        return leading[~np.isin(leading, list(excluded))][:limit]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are more items than are all scored for a unit, where there is another way."""
+        return len(self.item_ids) > DENSE_ITEMS
+
+    def seek_indexes(self) -> None:
+        """Open the indexes of a large version that are not open yet; blocks, at most every half minute.
+
+        One that is damaged is deleted, so that a worker makes it anew; meanwhile all items are scored.
+        """
+        if not self.is_large or time.monotonic() - self._sought_at < SEEK_SECONDS:
+            return
+        self._sought_at = time.monotonic()
+        for name, form in vector_forms(self.scorer).items():
+            if form.index is None:
+                try:
+                    form.index = open_index(self._root, self.digest, name, form)
+                except (ArtifactError, OSError) as error:
+                    logger.error("version %s scores all items: %s", self.digest[:12], error)  # noqa: TRY400
 
 
 def _order_of(form: str, about: Mapping[str, Any]) -> LiveOrder | None:
@@ -163,11 +200,3 @@ def _order_of(form: str, about: Mapping[str, Any]) -> LiveOrder | None:
         return LiveOrder.of(about["algorithm"], about["params"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"an artifact of the form '{form}': {error}") from error
-
-
-def _best(scores: Floats, limit: int) -> Indices:
-    """Return the indices of the highest scores, best first."""
-    if limit < len(scores):
-        top = np.argpartition(-scores, limit)[:limit]
-        return top[np.argsort(-scores[top], kind="stable")].astype(np.int32)
-    return np.argsort(-scores, kind="stable").astype(np.int32)

@@ -23,6 +23,7 @@ import numpy as np
 from inference.serving.artifact import ArtifactDraft, ArtifactError, Floats, Indices, load_array
 from inference.serving.orders import ORDER, FixedOrder
 from inference.serving.sequence import SEQUENCE, Sequential
+from inference.serving.vector_forms import MAX_HISTORY, ByVector, Factors, Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     Load = Callable[[str], NDArray[Any]]  # returns an array of the artifact by its name
 
 VECTORS, NEIGHBOURS, FACTORS, BLEND = "vectors", "neighbours", "factors", "blend"
-MAX_HISTORY = 50  # recent items that are read; a request carries no more
 DENSE_ITEMS = 50_000  # of more items, no request makes a line of all of them
 
 
@@ -53,51 +53,6 @@ class Scorer(Protocol):
     def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
         """Return the scores (u, n) of every item for units of whom something is known."""
         ...
-
-
-class Vectors:
-    """Attention over recent items, a dot product, and a bias."""
-
-    def __init__(self, load: Load) -> None:
-        """Map the arrays."""
-        self.item_vectors: Floats = load("item_vectors")
-        self.context_vectors: Floats = load("context_vectors")
-        self.bias: Floats = np.array(load("bias"))
-        self.attention: Floats = np.array(load("attention"))
-        self.recency: Floats = np.array(load("recency"))
-        self.reads_history = self.item_vectors.shape[1] > 0
-
-    def unit_vector(self, recent: Sequence[int]) -> Floats:
-        """Return the unit's vector (d,)."""
-        weights, context = self._attend(recent)
-        unit: Floats = weights @ context
-        return unit
-
-    def _attend(self, recent: Sequence[int]) -> tuple[Floats, Floats]:
-        """Return the weight of each recent item (h,), and their context vectors (h, d)."""
-        context = self.context_vectors[np.asarray(recent[: len(self.recency)])]
-        weights = context @ self.attention + self.recency[: len(context)]
-        weights = np.exp(weights - weights.max())  # the largest is 1: none overflows
-        return weights / weights.sum(), context
-
-    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats:
-        """Return what each recent item adds to the scores, (m, h)."""
-        weights, context = self._attend(recent)
-        added: Floats = self.item_vectors[items] @ (weights[:, None] * context).T
-        return added
-
-    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
-        """Score some items for one unit."""
-        bias: Floats = self.bias[items]
-        if not self.reads_history or not len(recent):
-            return bias
-        return self.item_vectors[items] @ self.unit_vector(recent) + bias
-
-    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
-        """Score every item for many units, by one matrix product."""
-        units = np.stack([self.unit_vector(history) for history in histories])
-        scores: Floats = units @ self.item_vectors.T + self.bias
-        return scores
 
 
 class Neighbours:
@@ -121,8 +76,11 @@ class Neighbours:
         line: Floats = np.bincount(items, weights, minlength=len(self.bias)).astype(np.float32)
         return line + self.bias
 
-    def near(self, recent: Sequence[int]) -> Indices:
-        """Return the items to which any recent one adds something, ascending."""
+    def near(self, histories: Sequence[Sequence[int]], count: int) -> list[Indices]:  # noqa: ARG002
+        """Return the items to which any recent one adds something, all of them, by unit."""
+        return [self._near(history) for history in histories]
+
+    def _near(self, recent: Sequence[int]) -> Indices:
         spans = [self.nearest[self.starts[j] : self.starts[j + 1]] for j in recent[:MAX_HISTORY]]
         return np.unique(np.concatenate(spans)).astype(np.int32)
 
@@ -151,49 +109,6 @@ class Neighbours:
     def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
         """Score every item for many units."""
         return np.stack([self._line(history) for history in histories])
-
-
-class Factors:
-    """Factors of items; a unit's are solved from its recent items."""
-
-    reads_history = True
-
-    def __init__(self, load: Load) -> None:
-        """Map the arrays."""
-        self.item_factors: Floats = load("item_factors")
-        self.gram: Floats = np.array(load("gram"))
-        self.alpha = float(load("alpha")[0])
-        self.bias: Floats = np.array(load("bias"))
-
-    def unit_factors(self, recent: Sequence[int]) -> Floats:
-        """Return the unit's factors (d,)."""
-        # An item that was liked twice is one like: the fit saw it so.
-        liked = self.item_factors[np.unique(np.asarray(recent[:MAX_HISTORY]))]
-        left = self.gram + self.alpha * liked.T @ liked
-        unit: Floats = np.linalg.solve(left, (1 + self.alpha) * liked.sum(0)).astype(np.float32)
-        return unit
-
-    def contributions(self, items: Indices, recent: Sequence[int]) -> Floats:
-        """Return what each recent item adds to the scores, (m, h); the first of equal ones adds all."""
-        history = np.asarray(recent[:MAX_HISTORY])
-        liked = self.item_factors[np.unique(history)]
-        left = self.gram + self.alpha * liked.T @ liked
-        right = (1 + self.alpha) * self.item_factors[history].T
-        added: Floats = self.item_factors[items] @ np.linalg.solve(left, right).astype(np.float32)
-        _, first = np.unique(history, return_index=True)
-        added[:, np.setdiff1d(np.arange(len(history)), first)] = 0
-        return added
-
-    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
-        """Score some items for one unit."""
-        bias: Floats = self.bias[items]
-        return self.item_factors[items] @ self.unit_factors(recent) + bias if len(recent) else bias
-
-    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
-        """Score every item for many units."""
-        units = np.stack([self.unit_factors(history) for history in histories])
-        scores: Floats = units @ self.item_factors.T + self.bias
-        return scores
 
 
 class CandidateOrder:
@@ -228,11 +143,15 @@ class Blend:
     @property
     def item_vectors(self) -> Floats | None:
         """The vectors by which a slate's diversity is measured: those of the first part with any."""
-        for part in self.parts:
-            vectors = getattr(part, "item_vectors", getattr(part, "item_factors", None))
-            if vectors is not None:
-                return np.asarray(vectors)
-        return None
+        return next((vectors for part in self.parts if (vectors := vectors_of(part)) is not None), None)
+
+    def near(self, histories: Sequence[Sequence[int]], count: int) -> list[Indices] | None:
+        """Return about the best items of each part; None where a part that reads histories cannot."""
+        reading = [part for part in self.parts if part.reads_history]
+        lists = [near for part in reading if (near := find_near(part, histories, count)) is not None]
+        if not lists or len(lists) < len(reading):
+            return None
+        return [np.unique(np.concatenate(of_unit)) for of_unit in zip(*lists, strict=True)]
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:
         """Score some items for one unit."""
@@ -271,6 +190,33 @@ def contributions_of(scorer: Scorer, items: Indices, recent: Sequence[int]) -> F
         return None
     added: Floats | None = explain(items, recent)
     return added
+
+
+def find_near(
+    scorer: Scorer, histories: Sequence[Sequence[int]], count: int
+) -> Sequence[Indices] | None:
+    """Return items among which about the best `count` of each unit are; None: all must be scored."""
+    near = getattr(scorer, "near", None)
+    lists: Sequence[Indices] | None = near(histories, count) if near is not None else None
+    return lists
+
+
+def vectors_of(scorer: Scorer) -> Floats | None:
+    """Return a form's item vectors, (n, d), of any length; None where it has none."""
+    vectors: Floats | None = getattr(scorer, "item_vectors", None)
+    return vectors
+
+
+def vector_forms(scorer: Scorer) -> dict[str, ByVector]:
+    """Return the forms within a scorer of which an index can be made, by their names."""
+    if isinstance(scorer, ByVector):
+        return {"items": scorer} if scorer.reads_history else {}
+    parts = scorer.parts if isinstance(scorer, Blend) else ()
+    return {
+        part_name(place, name): form
+        for place, part in enumerate(parts)
+        for name, form in vector_forms(part).items()
+    }
 
 
 def part_name(place: int, name: str) -> str:

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.serving.artifact import ArtifactDraft
+from inference.serving.vector_forms import ByVector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from inference.serving.artifact import Floats, Indices
+    from inference.serving.artifact import Floats
 
     Load = Callable[[str], NDArray[Any]]  # returns an array of the artifact by its name
 
@@ -76,10 +77,8 @@ class Block:
         return np.asarray(states + hidden @ self.narrow_weight.T + self.narrow_bias, np.float32)
 
 
-class Sequential:
+class Sequential(ByVector):
     """The state of the newest item, times the items, and a bias."""
-
-    reads_history = True
 
     def __init__(self, load: Load) -> None:
         """Map the items, and read the blocks."""
@@ -101,17 +100,6 @@ class Sequential:
             states = block.apply(states, self.heads, last=place == len(self.blocks))
         unit: Floats = _norm(states[-1:], *self.norm)[0]
         return unit
-
-    def score(self, items: Indices, recent: Sequence[int]) -> Floats:
-        """Score some items for one unit."""
-        bias: Floats = self.bias[items]
-        return self.item_vectors[items] @ self.unit_vector(recent) + bias if len(recent) else bias
-
-    def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
-        """Score every item for many units."""
-        units = np.stack([self.unit_vector(history) for history in histories])
-        scores: Floats = units @ self.item_vectors.T + self.bias
-        return scores
 
 
 def _norm(states: Floats, weight: Floats, bias: Floats) -> Floats:

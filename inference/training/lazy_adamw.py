@@ -1,7 +1,7 @@
 """AdamW whose step costs what its rows cost: of a table of items, only the rows that a step has read.
 
 A step of a sampled loss reads some thousands of a million rows, and the gradient of all others is
-nothing. AdamW would go over them all the same, to let their moments and their weights decay. Here a
+nothing. AdamW goes over them too, so that their moments and their weights decay. Here a
 row's moments stand still while nobody reads it (as in torch's SparseAdam), and the decay that its
 weights have missed is made up for when it is read next, or at the end by `settle`: a row shrinks by
 exp(−decay · Σ rate) over the steps that it was not read, which is what AdamW does up to second order.

@@ -40,6 +40,7 @@ app.conf.update(
         "inference.tasks.run_training": {"queue": "train"},
         # They wait for providers, and nobody waits for them.
         "experiments.tasks.judge_*": {"queue": "embed"},
+        "inference.tasks.build_*": {"queue": "train"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},
         "experiments.tasks.take_*": {"queue": "analysis"},
         "experiments.tasks.roll_up_*": {"queue": "analysis"},
@@ -80,6 +81,7 @@ app.conf.update(
             ("drift", "experiments.tasks.measure_drift_everywhere", 3600.0),
             ("flags", "experiments.tasks.flag_recent_feedback", 60.0),
             ("partitions", "experiments.tasks.keep_partitions", 600.0),
+            ("indexes", "inference.tasks.build_item_indexes", 60.0),
             ("artifacts", "inference.tasks.clean_stored_artifacts", 3600.0),
         )
     },

@@ -338,7 +338,7 @@ def test_a_unit_is_folded_in_as_the_library_does(tmp_path):
     model.item_factors = draft.arrays["item_factors"]
     row = sparse.csr_matrix(([4.0, 4.0], ([0, 0], [3, 21])), (1, len(ITEMS)))
     theirs = model.recalculate_user(np.array([0]), row)
-    assert ranker.scorer.unit_factors([3, 21]) == pytest.approx(theirs.ravel(), rel=1e-3)
+    assert ranker.scorer.unit_vector([3, 21]) == pytest.approx(theirs.ravel(), rel=1e-3)
 
 
 def test_vectors_of_the_users_own_are_fused(tmp_path):

@@ -75,4 +75,7 @@ class VersionLoader:
             except Exception as error:  # noqa: BLE001  whatever an artifact holds, others must load
                 logger.error("version %s cannot be served: %s", version.label, error)  # noqa: TRY400
                 self.models[digest], self.problems[digest] = None, str(error)
-        return ServingVersion(version.version_id, version.label, self.models[digest], digest)
+        model = self.models[digest]
+        if model is not None and model.ranker is not None:
+            model.ranker.seek_indexes()  # a worker may have built one meanwhile
+        return ServingVersion(version.version_id, version.label, model, digest)

@@ -291,11 +291,16 @@ class Recommending:
             return await self._draw_remotely(
                 request, visitor, ranker, remote=model.remote, version_id=version.version_id
             )
+        candidates = None
         if ranker is not None and is_long(ranker, request):
-            recent = ranker.indices_of(request.recent)
-            nearline = await asyncio.to_thread(ranker.nearline, recent, request.max_candidates)
-            request = replace(request, nearline=nearline)
-        return serve(ranker, request, rng=self._rng, no_model_reason="model_unavailable")
+            candidates = await asyncio.to_thread(find_candidates, ranker, request)
+        return serve(
+            ranker,
+            request,
+            rng=self._rng,
+            no_model_reason="model_unavailable",
+            candidates=candidates,
+        )
 
     async def _draw_remotely(
         self,
@@ -343,11 +348,16 @@ def _ruled_candidates(prepared: Prepared) -> dict[str, Any]:
 
 
 def is_long(ranker: ItemRanker, request: SlateRequest) -> bool:
-    """Whether finding candidates takes so long that others would wait: it goes into a thread."""
+    """Whether finding candidates takes so long that others would wait: it goes into a thread.
+
+    So it is where a large version is asked for what is near, or for all that a filter leaves.
+    """
+    if len(ranker.item_ids) <= MAX_SCANNED or request.only is not None:
+        return False
+    if request.eligible.is_filtered:
+        return True
     return (
-        len(ranker.item_ids) > MAX_SCANNED
-        and ranker.reads_history
-        and request.only is None
+        ranker.reads_history
         and request.precomputed is None
         and any(item_id in ranker.index for item_id in request.recent)
     )
