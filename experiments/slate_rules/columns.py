@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.serving.catalogue import Catalogue, CatalogueRow, Mask
+    from inference.serving.stored_catalogue import StoredCatalogue
 
 # Of the value that an item does not have.
 MISSING = 0
@@ -33,13 +34,14 @@ class Column:
         is_list: whether any value is a list.
     """
 
-    def __init__(self, read: Callable[[CatalogueRow], Any]) -> None:
+    def __init__(self, path: str) -> None:
         """Begin without rows.
 
         Args:
-            read: returns a row's value, or None.
+            path: of the property, dotted where it lies within another.
         """
-        self._read = read
+        self._read = reader_of(path)
+        self._name = None if "." in path else path  # as stored catalogues have columns of
         self.values: list[Any] = [None]
         self._code_of: dict[bytes, int] = {}
         self._codes = np.zeros(0, dtype=np.int32)
@@ -50,6 +52,8 @@ class Column:
 
     def update(self, catalogue: Catalogue) -> None:
         """Take over the rows that changed since."""
+        if not self._seen and catalogue.stored is not None and self._name is not None:
+            self._take(catalogue.stored)
         count, (rows, self._seen) = len(catalogue), catalogue.touched_since(self._seen)
         if len(self._codes) < count:
             more = max(count - len(self._codes), len(self._codes))
@@ -59,6 +63,18 @@ class Column:
             value = self._read(catalogue.rows[row])
             self._codes[row] = self._encode(value)
             self._numbers[row] = value if _is_number(value) else np.nan
+
+    def _take(self, stored: StoredCatalogue) -> None:
+        """Begin with what is stored of this property: a million rows are not read one by one."""
+        column = stored.column(self._name or "")
+        if column is None:
+            return
+        numbers = np.array([value if _is_number(value) else np.nan for value in column.values])
+        for value in column.values[1:]:
+            self._encode(value)
+        self._codes = np.array(column.codes)
+        self._numbers = numbers[self._codes]
+        self._seen = len(stored)
 
     def _encode(self, value: Any) -> int:
         if value is None:

@@ -16,7 +16,7 @@ import orjson
 
 from experiments.assignment.comparisons import LIST_OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
-from experiments.slate_rules.columns import Column, reader_of
+from experiments.slate_rules.columns import Column
 from inference.serving.catalogue import STANDARD_FIELDS
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Filters:
         """Return a property of every row, up to date."""
         column = self._columns.get(path)
         if column is None:
-            column = self._columns[path] = Column(reader_of(path))
+            column = self._columns[path] = Column(path)
         column.update(self.catalogue)
         return column
 

@@ -89,12 +89,10 @@ class RequestRules:
         for boost in self.rules.boosts:
             boosts[self._held(boost.filter, rows)] *= boost.by
         if self.rules.half_life_days is not None:
-            now = time.time()
-            ages = [
-                max(now - self.catalogue.rows[row].since, 0.0) / DAY if row >= 0 else 0.0
-                for row in rows.tolist()
-            ]
-            lost = 0.5 ** (np.array(ages, dtype=np.float32) / self.rules.half_life_days)
+            ages = np.zeros(len(rows))  # of what the catalogue does not hold, nothing is known
+            known = rows >= 0
+            ages[known] = np.maximum(time.time() - self.catalogue.since_of(rows[known]), 0.0) / DAY
+            lost = 0.5 ** (ages / self.rules.half_life_days)
             boosts *= np.maximum(lost, OLDEST).astype(np.float32)
         return boosts
 

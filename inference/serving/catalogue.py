@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from inference.serving.artifact import Indices
     from inference.serving.ranker import ItemRanker
+    from inference.serving.stored_catalogue import StoredCatalogue, StoredRows
 
     Mask = NDArray[np.bool_]
 
@@ -47,6 +48,7 @@ class CatalogueRow:
         created_at: when it came to the catalogue, in seconds since 1970.
         neighbours: the items that it resembles, nearest first, each with its weight: by them it is
             placed in a version that does not know it.
+        change: number of the change that wrote it last.
     """
 
     item_id: str
@@ -58,6 +60,7 @@ class CatalogueRow:
     properties: Mapping[str, Any] = field(default_factory=dict)
     created_at: float = 0.0
     neighbours: tuple[tuple[str, float], ...] = ()
+    change: int = 0
 
     @property
     def since(self) -> float:
@@ -71,20 +74,22 @@ class Catalogue:
     Attributes:
         change: number of the last change that is in it.
         rows: by row, the item as it was written last.
+        stored: the rows on the disk that it began with; None where all are in memory.
         property_names: every property that an item has, or had.
         arrivals: counts the changes of which items there are and since when.
     """
 
-    def __init__(self) -> None:
-        """Begin without items."""
+    def __init__(self, stored: StoredCatalogue | None = None) -> None:
+        """Begin without items, or with those that are stored."""
+        self.stored = stored
         self.change = 0
-        self.rows: list[CatalogueRow] = []
-        self._row_of: dict[str, int] = {}
+        self.rows: list[CatalogueRow] | StoredRows = []
+        self._row_of: dict[str, int] = {}  # of what is not stored
         self._switched_on = np.zeros(_FIRST_CAPACITY, dtype=bool)
         self._from = np.full(_FIRST_CAPACITY, ALWAYS)
         self._until = np.full(_FIRST_CAPACITY, NEVER)
         self._since = np.zeros(_FIRST_CAPACITY)
-        self.arrivals = 0
+        self.arrivals = self._existing = 0
         self._shown: Mask = np.zeros(0, dtype=bool)
         self._shown_until = ALWAYS
         self._places: dict[str, _Places] = {}
@@ -94,6 +99,21 @@ class Catalogue:
         self.property_names: set[str] = set()
         # Rows whose neighbours were written, in their order; only added to, as two threads use it.
         self._placements: list[int] = []
+        if stored is not None:
+            self._begin_with(stored)
+
+    def _begin_with(self, stored: StoredCatalogue) -> None:
+        count = len(stored)
+        self.change, self.rows = stored.change, stored.rows()
+        self._grow(count)
+        self._switched_on[:count] = stored.exists & stored.available
+        self._from[:count] = stored.times["published_at"]
+        self._until[:count] = stored.times["expires_at"]
+        self._since[:count] = np.maximum(self._from[:count], stored.times["created_at"])
+        self.property_names.update(stored.property_names)
+        self._placements.extend(stored.placed.tolist())
+        self._log = ([], count)  # as if each row had changed once, and nobody had seen it
+        self.arrivals, self._existing = count, int(stored.exists.sum())
 
     def __len__(self) -> int:
         """How many rows there are, those of deleted items included."""
@@ -102,15 +122,17 @@ class Catalogue:
     def apply(self, rows: Iterable[CatalogueRow], change: int) -> None:
         """Take over changed items; called by one thread."""
         for row in rows:
-            place = self._row_of.get(row.item_id)
+            place = self.find(row.item_id)
             if place is None:
                 place = len(self.rows)
                 self._grow(place + 1)
+            before = self.rows[place] if place < len(self.rows) else None
+            self._existing += row.exists - (before is not None and before.exists)
             self._switched_on[place] = row.exists and row.available
             self._from[place], self._until[place] = row.published_at, row.expires_at
             arrived = place == len(self.rows) or self._since[place] != row.since
             self._since[place] = row.since
-            placed = row.neighbours != (self.rows[place].neighbours if place < len(self.rows) else ())
+            placed = row.neighbours != (before.neighbours if before is not None else ())
             if place == len(self.rows):
                 self.rows.append(row)
                 # Last: whoever finds the name finds the row.
@@ -130,7 +152,8 @@ class Catalogue:
 
     def _grow(self, count: int) -> None:
         if count > len(self._switched_on):
-            more = len(self._switched_on)  # doubled, so that a million items are copied twenty times
+            # Doubled, so that a million items are copied twenty times.
+            more = max(len(self._switched_on), count - len(self._switched_on))
             self._switched_on = np.concatenate([self._switched_on, np.zeros(more, dtype=bool)])
             self._from = np.concatenate([self._from, np.full(more, ALWAYS)])
             self._until = np.concatenate([self._until, np.full(more, NEVER)])
@@ -183,7 +206,20 @@ class Catalogue:
 
     def find(self, item_id: str) -> int | None:
         """Return the row of an item, or None when the catalogue has never held it."""
-        return self._row_of.get(item_id)
+        row = self._row_of.get(item_id)
+        if row is None and self.stored is not None:
+            row = self.stored.table.place_of.get(item_id)
+        return row
+
+    def count_existing(self) -> int:
+        """Return how many items there are, without those that were deleted."""
+        return self._existing
+
+    def item_id(self, row: int) -> str:
+        """Return the id of a row's item."""
+        if self.stored is not None and row < len(self.stored):
+            return self.stored.table[row]
+        return self.rows[row].item_id
 
     def places_of(self, ranker: ItemRanker) -> Indices:
         """Return for each item of a version its row, int32 (n,); -1 for what is no item here."""
@@ -213,7 +249,7 @@ class _Places:
             return
         with self._one_at_a_time:
             for row in range(self._rows_seen, count):
-                index = ranker.index.get(catalogue.rows[row].item_id)
+                index = ranker.index.get(catalogue.item_id(row))
                 if index is not None:
                     self.rows[index] = row
             self._rows_seen = max(self._rows_seen, count)

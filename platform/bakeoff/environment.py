@@ -81,6 +81,11 @@ class Environment:
         return run_folder_of(self.home)
 
     @property
+    def catalogues(self) -> Path:
+        """Large catalogues as web processes map them; made again where they are missing."""
+        return self.home / "catalogues"
+
+    @property
     def artifacts(self) -> Path:
         """Content-addressed model artifacts, shared by workers and web."""
         return self.home / "artifacts"

@@ -107,7 +107,9 @@ class Gateway:
             environment.artifacts,
             self._supervisor,
         )
-        self._catalogues = CatalogueWatcher(environment.database_url, self._listening, self._supervisor)
+        self._catalogues = CatalogueWatcher(
+            environment.database_url, environment.catalogues, self._listening, self._supervisor
+        )
         self._writer = GroupCommit(self._connector, self._store, self._supervisor)
         self._identity = IdentityResolver(self._connector, self._store)
         self._units = UnitLookup(self._connector)

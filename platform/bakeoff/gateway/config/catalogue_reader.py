@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from bakeoff.gateway.config.stored_catalogues import (
+    MIN_STORED,
+    BeingStoredError,
+    StoredCatalogues,
+)
 from bakeoff.gateway.timeouts import shut_down
 from experiments.rules.row_isolation import isolate_values
 from inference.serving.catalogue import ALWAYS, NEVER, Catalogue, CatalogueRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from inference.serving.stored_catalogue import StoredCatalogue
 
 logger = logging.getLogger(__name__)
 _NUMBERS = "SELECT project_id, number FROM inference_cataloguestate"
 # Items of before changes were numbered have the number 0: whoever reads for the first time reads all.
 _ITEMS = """SELECT project_id, item_id, deleted_at IS NULL, available, published_at, expires_at, title,
-    url, image_url, price, labels, group_id, properties, created_at, neighbours FROM inference_item"""
+    url, image_url, price, labels, group_id, properties, created_at, neighbours, change
+    FROM inference_item"""
 _CHANGED = f"{_ITEMS} WHERE project_id = %s AND change > %s"
+_SMALL = f"{_ITEMS} WHERE project_id <> ALL(%s)"
+_OLDER = """SELECT count(*), coalesce(sum(change), 0)::bigint FROM inference_item
+    WHERE project_id = %s AND change <= %s"""
+_COUNTS = "SELECT project_id, count(*) FROM inference_item GROUP BY project_id"
 CHUNK = 5000  # rows that are fetched at once: a first reading may bring a million
 
 
 class CatalogueReader:
     """Reads catalogues; one in a process, used by one thread at a time."""
 
-    def __init__(self, database_url: str) -> None:
-        """Remember where to read."""
-        self._url = database_url
+    def __init__(self, database_url: str, stored: StoredCatalogues) -> None:
+        """Remember where to read, and what is stored of large catalogues."""
+        self._url, self._stored = database_url, stored
         self._connection: psycopg.Connection | None = None
 
     def hang_up(self) -> None:
@@ -47,15 +60,19 @@ class CatalogueReader:
         Raises:
             psycopg.Error: PostgreSQL is away.
         """
-        if self._connection is None or self._connection.closed:
-            self._connection = _connect(self._url)
-        try:
-            # One snapshot: what is claimed to be read is what the numbers of that moment count.
-            with self._connection.transaction():
-                _read(self._connection, catalogues, everything=everything)
-        except psycopg.Error:
-            self.close()
-            raise
+        while True:
+            if self._connection is None or self._connection.closed:
+                self._connection = _connect(self._url)
+            try:
+                # One snapshot: what is claimed to be read is what the numbers of that moment count.
+                with self._connection.transaction():
+                    reading = _Reading(self._connection, self._stored, catalogues)
+                    return reading.run(everything=everything)
+            except BeingStoredError as error:
+                error.wait()  # and read in a snapshot that is later than what the other stores
+            except psycopg.Error:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Give the connection back."""
@@ -72,35 +89,81 @@ def _connect(url: str) -> psycopg.Connection:
     return connection
 
 
-def _read(
-    connection: psycopg.Connection, catalogues: dict[int, Catalogue], *, everything: bool
-) -> None:
-    numbers: dict[int, int] = dict(connection.execute(_NUMBERS).fetchall())
-    for project in catalogues.keys() - numbers.keys():  # its project was deleted
-        del catalogues[project]
-    if everything:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One reading, in one snapshot."""
+
+    connection: psycopg.Connection
+    stored: StoredCatalogues
+    catalogues: dict[int, Catalogue]
+
+    def run(self, *, everything: bool) -> None:
+        numbers: dict[int, int] = dict(self.connection.execute(_NUMBERS).fetchall())
+        for project in self.catalogues.keys() - numbers.keys():  # its project was deleted
+            del self.catalogues[project]
+        if everything:
+            self._read_all(numbers)
+            return
+        for project, number in numbers.items():
+            catalogue = self.catalogues.get(project)
+            if catalogue is not None and number == catalogue.change:
+                continue
+            if catalogue is None or number < catalogue.change:  # new, or of a database restored
+                catalogue = Catalogue()
+                seen = -1
+            else:
+                seen = catalogue.change
+            catalogue.apply(self._changed_since(project, seen), number)
+            self.catalogues[project] = self.stored.shrink(project, catalogue)
+
+    def _read_all(self, numbers: Mapping[int, int]) -> None:
+        counts: dict[int, int] = dict(self.connection.execute(_COUNTS).fetchall())
+        large = [project for project, count in counts.items() if count > MIN_STORED]
         by_project: dict[int, list[CatalogueRow]] = {}
-        for project, row in _fetch(connection, _ITEMS, []):
+        for project, row in _fetch(self.connection, _SMALL, [large]):
             by_project.setdefault(project, []).append(row)
         for project, rows in by_project.items():
-            catalogues[project] = Catalogue()
-            catalogues[project].apply(rows, numbers.get(project, 0))
-        return
-    for project, number in numbers.items():
-        catalogue = catalogues.get(project)
-        if catalogue is not None and number == catalogue.change:
-            continue
-        if catalogue is None or number < catalogue.change:  # new, or of a database that was restored
-            catalogue = Catalogue()
-            seen = -1
-        else:
-            seen = catalogue.change
-        catalogue.apply([row for _, row in _fetch(connection, _CHANGED, [project, seen])], number)
-        catalogues[project] = catalogue
+            self.catalogues[project] = Catalogue()
+            self.catalogues[project].apply(rows, numbers.get(project, 0))
+        for project in large:
+            self.catalogues[project] = self._open_large(project, numbers.get(project, 0))
+        self.stored.clean(large)
+
+    def _open_large(self, project: int, number: int) -> Catalogue:
+        """Return a catalogue as it is stored with what changed since, or read it as a whole."""
+        stored = self.stored.find(project, number)
+        if stored is not None:
+            changed = self._changed_since(project, stored.change)
+            if self._is_of(stored, project, changed):
+                catalogue = Catalogue(stored)
+                catalogue.apply(changed, number)
+                return catalogue
+            logger.warning("stored catalogue of project %s is of other items, read anew", project)
+        return self.stored.store(project, number, lambda: self._every_row(project))
+
+    def _every_row(self, project: int) -> Iterator[CatalogueRow]:
+        return (row for _, row in _fetch(self.connection, _CHANGED, [project, -1]))
+
+    def _changed_since(self, project: int, change: int) -> list[CatalogueRow]:
+        return [row for _, row in _fetch(self.connection, _CHANGED, [project, change])]
+
+    def _is_of(self, stored: StoredCatalogue, project: int, changed: Sequence[CatalogueRow]) -> bool:
+        """Whether what is stored and did not change is what the database holds.
+
+        A database that was restored counts on from an earlier change, and what it wrote before that
+        number is not what was stored.
+        """
+        places = [stored.table.place_of.get(row.item_id) for row in changed]
+        replaced = [place for place in places if place is not None]
+        expected = (
+            len(stored) - len(replaced),
+            int(stored.changes.sum()) - int(stored.changes[replaced].sum()),
+        )
+        return self.connection.execute(_OLDER, [project, stored.change]).fetchone() == expected
 
 
 def _fetch(
-    connection: psycopg.Connection, statement: str, values: list[int]
+    connection: psycopg.Connection, statement: str, values: list[Any]
 ) -> Iterator[tuple[int, CatalogueRow]]:
     with connection.cursor(name="catalogue") as cursor:  # on the server: not all rows at once
         cursor.itersize = CHUNK
@@ -124,6 +187,7 @@ def _row_of(  # noqa: PLR0913, PLR0917  the columns of the statement
     properties: Any,
     created_at: Any,
     neighbours: Any,
+    change: int,
 ) -> CatalogueRow:
     fields = {
         "title": title,
@@ -146,6 +210,7 @@ def _row_of(  # noqa: PLR0913, PLR0917  the columns of the statement
         properties=properties if isinstance(properties, dict) else {},
         created_at=created_at.timestamp() if isinstance(created_at, datetime) else 0.0,
         neighbours=_neighbours_of(neighbours),
+        change=change,
     )
 
 

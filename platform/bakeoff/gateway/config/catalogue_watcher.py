@@ -16,11 +16,14 @@ import redis.exceptions
 
 from bakeoff.gateway.cache import subscribe
 from bakeoff.gateway.config.catalogue_reader import CatalogueReader
+from bakeoff.gateway.config.stored_catalogues import StoredCatalogues
 from experiments.slate_rules.filters import Filters
 from inference.serving.catalogue import NO_ITEMS, Catalogue
 from inference.serving.changes import CATALOGUE_CHANNEL
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from redis.asyncio import Redis
 
     from inference.supervision import Supervisor, WorkStatus
@@ -36,15 +39,18 @@ READER, LISTENER = "catalogue", "catalogue announcements"
 class CatalogueWatcher:
     """Keeps the catalogues of all projects up to date in the background."""
 
-    def __init__(self, database_url: str, listening: Redis, supervisor: Supervisor) -> None:
+    def __init__(
+        self, database_url: str, stored: Path, listening: Redis, supervisor: Supervisor
+    ) -> None:
         """Remember where to read.
 
         Args:
             database_url: of PostgreSQL.
+            stored: folder for large catalogues, shared by the web processes of a machine.
             listening: for announcements; waits as long as it takes.
             supervisor: keeps the background work alive.
         """
-        self._reader = CatalogueReader(database_url)
+        self._reader = CatalogueReader(database_url, StoredCatalogues(stored))
         self._listening, self._supervisor = listening, supervisor
         self._catalogues: dict[int, Catalogue] = {}
         self._filters: dict[int, Filters] = {}

@@ -167,8 +167,8 @@ def order_items(key: tuple[int, str], catalogue: Catalogue, totals: _Totals) -> 
         catalogue: of the project.
         totals: of likes; without any, the newest are first.
     """
-    rows = catalogue.rows[:]  # as they are now: more may come while this runs
-    names = [row.item_id for row in rows]
+    rows = range(len(catalogue))  # as they are now: more may come while this runs
+    names = [catalogue.item_id(row) for row in rows]
     place_of = {name: place for place, name in enumerate(names)}
     likes: list[Mapping[str, float]] = [
         one for one in (totals.in_country, totals.everywhere) if one is not None

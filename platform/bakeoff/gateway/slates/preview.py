@@ -207,7 +207,7 @@ def _counts(reasons: SlateReasons) -> dict[str, int]:
     """Return how many items there are, and how many are left after each step."""
     catalogue = reasons.rules.catalogue
     return {
-        "catalogue": sum(row.exists for row in catalogue.rows),
+        "catalogue": catalogue.count_existing(),
         "shown": int(catalogue.shown().sum()),
         "matching": int(reasons.rules.allowed.mask.sum()),
         "candidates": len(reasons.ranks_of) or reasons.slate.candidate_count,
