@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from inference.serving.artifact import Indices
     from inference.serving.catalogue import Catalogue, CatalogueRow, Mask
     from inference.serving.stored_catalogue import StoredCatalogue
 
@@ -47,7 +48,9 @@ class Column:
         self._codes = np.zeros(0, dtype=np.int32)
         self._numbers = np.zeros(0)
         self._tests: dict[bytes, Mask] = {}
-        self._seen = 0
+        self._seen = self._listed = 0
+        self._part_of: dict[str, int] = {}
+        self._lists = np.zeros((0, 1), dtype=np.int32)
         self.is_number, self.is_list = True, False
 
     def update(self, catalogue: Catalogue) -> None:
@@ -96,6 +99,29 @@ class Column:
         """Return the values of the first rows, (count,); NaN for what is no number."""
         return self._numbers[:count]
 
+    def lists(self, rows: Indices) -> NDArray[np.int32]:
+        """Return the values of some rows by codes of their own, (m, w); -1 fills the line.
+
+        A value that is no list is a list of one, so an item with the labels a and b has two.
+
+        Args:
+            rows: of the catalogue, -1 for what it does not hold.
+        """
+        if self._listed < len(self.values):
+            self._list_values()
+        return self._lists[np.where(rows >= 0, self._codes[rows], MISSING)]
+
+    def _list_values(self) -> None:
+        """Make the table of codes within lists, as long as the distinct values."""
+        lines = [
+            [self._part_of.setdefault(repr(one), len(self._part_of)) for one in _as_list(value)]
+            for value in self.values
+        ]
+        self._lists = np.full((len(lines), max([1, *map(len, lines)])), -1, dtype=np.int32)
+        for row, line in zip(self._lists, lines, strict=True):
+            row[: len(line)] = line
+        self._listed = len(lines)
+
     def matches(self, key: bytes, test: Callable[[Any], bool], count: int) -> Mask:
         """Return for which of the first rows a test holds, (count,).
 
@@ -114,6 +140,12 @@ class Column:
             self._tests[key] = answers
         held: Mask = answers[self._codes[:count]]
         return held
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
 
 
 def _is_number(value: Any) -> bool:

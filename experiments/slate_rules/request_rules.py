@@ -16,8 +16,6 @@ from inference.serving.rule_draw import Cap, Diversity, SlotRules
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from experiments.slate_rules.filters import Filters
     from inference.serving.artifact import Floats, Indices
     from inference.serving.catalogue import Catalogue, Mask
@@ -60,12 +58,16 @@ class RequestRules:
         known = set(names)
         names = [*names, *(item_id for item_id in pins.values() if item_id not in known)]
         place_of = {item_id: place for place, item_id in enumerate(names)} if pins else {}
-        rows = np.array([self._row(item_id) for item_id in names], dtype=np.int32)
+        places = map(self.catalogue.find, names)
+        rows = np.array([-1 if row is None else row for row in places], dtype=np.int32)
         rules = SlotRules(
             boosts=self._boosts(rows),
             buried=self._buried(rows),
             pins={position - 1: place_of[item_id] for position, item_id in pins.items()},
-            caps=[Cap(self._values(path, rows), limit) for path, limit in self.rules.caps.items()],
+            caps=[
+                Cap(self.filters.column(path).lists(rows), limit)
+                for path, limit in self.rules.caps.items()
+            ],
             diversity=self._diversity(rows, vectors),
         )
         return RuledCandidates(names, rules)
@@ -77,10 +79,6 @@ class RequestRules:
             for position, item_id in self.rules.pins.items()
             if item_id not in self.exclude and self.allowed.has(item_id)
         }
-
-    def _row(self, item_id: str) -> int:
-        row = self.catalogue.find(item_id)
-        return -1 if row is None else row
 
     def _boosts(self, rows: Indices) -> Floats | None:
         if not self.rules.boosts and self.rules.half_life_days is None:
@@ -111,24 +109,6 @@ class RequestRules:
         held[inside] = mask[rows[inside]]
         return held
 
-    def _lists(self, path: str, rows: Indices) -> list[Sequence[Any]]:
-        """Return the values of a property per item; one that is no list is a list of one."""
-        column = self.filters.column(path)
-        codes = column.codes(len(self.catalogue))
-        values = [column.values[codes[row]] if row >= 0 else None for row in rows.tolist()]
-        return [one if isinstance(one, list) else [] if one is None else [one] for one in values]
-
-    def _values(self, path: str, rows: Indices) -> NDArray[np.int32]:
-        code_of: dict[str, int] = {}
-        lines = [
-            [code_of.setdefault(repr(value), len(code_of)) for value in values]
-            for values in self._lists(path, rows)
-        ]
-        table = np.full((len(lines), max([1, *map(len, lines)])), -1, dtype=np.int32)
-        for row, line in zip(table, lines, strict=True):
-            row[: len(line)] = line
-        return table
-
     def _diversity(self, rows: Indices, vectors: Callable[[], Floats] | None) -> Diversity | None:
         rule = self.rules.diversity
         if rule is None:
@@ -138,10 +118,12 @@ class RequestRules:
             features = np.zeros((len(rows), own.shape[1]))
             features[: len(own)] = own  # of what is pinned and no candidate nothing is known
         else:
-            codes = self._values(rule.by, rows)
-            features = np.zeros((len(rows), int(codes.max(initial=-1)) + 1))
-            for feature, line in zip(features, codes, strict=True):
-                feature[line[line >= 0]] = 1.0
+            codes = self.filters.column(rule.by).lists(rows)
+            items, places = np.nonzero(codes >= 0)
+            # As wide as there are values among the candidates.
+            values, columns = np.unique(codes[items, places], return_inverse=True)
+            features = np.zeros((len(rows), len(values)))
+            features[items, columns] = 1.0
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
         return Diversity((features / np.maximum(lengths, 1e-9)).astype(np.float32), rule.strength)
 

@@ -27,6 +27,29 @@ def _log_weights(pool: int, temperature: float) -> Floats:
     return (-np.log(np.arange(1, pool + 1)) / temperature).astype(np.float32)
 
 
+@cache
+def _chances(pool: int, temperature: float) -> tuple[Floats, Floats]:
+    """Return the chance of each rank in a draw of one, and the sums of the first ones."""
+    weights = np.exp(_log_weights(pool, temperature))
+    chances = weights / weights.sum()
+    return chances, np.cumsum(chances)
+
+
+def draw_one(count: int, k: int, *, temperature: float, rng: Generator) -> tuple[int, float]:
+    """Draw one of `count` ranked candidates as the first of k slots; return its rank and chance.
+
+    Args:
+        count: how many candidates there are, at least 1.
+        k: slots of the slate.
+        temperature: τ > 0.
+        rng: source of the draw.
+    """
+    pool = min(count, pool_of(k))
+    chances, sums = _chances(pool, temperature)
+    rank = int(sums.searchsorted(rng.random() * sums[-1], side="right"))
+    return rank, float(chances[rank])
+
+
 def draw_slate(
     count: int, k: int, *, temperature: float, rng: Generator | None
 ) -> list[tuple[int, float]]:

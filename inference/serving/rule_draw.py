@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.serving.explore import draw_slate, pool_of, propensities_of
+from inference.serving.explore import draw_one, draw_slate, propensities_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -268,12 +268,8 @@ def _draw(ranked: Indices, k: int, temperature: float, rng: Generator | None) ->
     count = len(ranked)
     if temperature <= 0 or rng is None:
         return DrawnSlot(int(ranked[0]), 1, count, 1.0)
-    pool = min(count, pool_of(k))
-    noisy = -np.log(np.arange(1, pool + 1)) / temperature + rng.gumbel(size=pool)
-    rank = int(np.argmax(noisy)) + 1
-    return DrawnSlot(
-        int(ranked[rank - 1]), rank, count, propensity_of(rank, count, k, temperature=temperature)
-    )
+    rank, chance = draw_one(count, k, temperature=temperature, rng=rng)
+    return DrawnSlot(int(ranked[rank]), rank + 1, count, chance)
 
 
 class _Slate:
@@ -296,36 +292,46 @@ class _Slate:
             if position < k and self._fits(candidate):
                 self.pins[position] = candidate
                 self._count(candidate)
-        pinned = set(self.pins.values())
-        self._pool = np.array([one for one in order.tolist() if one not in pinned], dtype=np.int32)
+        self._pinned = set(self.pins.values())
+        self._pool = order
+        if self._pinned:
+            self._pool = order[~np.isin(order, list(self._pinned))]
         self._left = np.ones(len(self._pool), dtype=bool)
-        self._resemblance = np.zeros(len(self._pool))
-        for cap, counts in zip(rules.caps, self._counts, strict=True):
+        # Of the pool alone, once: each slot reads them again.
+        self._place_of = {candidate: place for place, candidate in enumerate(self._pool.tolist())}
+        self._cap_values = [cap.values[self._pool] for cap in rules.caps]
+        if rules.diversity is not None:
+            strength = rules.diversity.strength
+            self._features = rules.diversity.features[self._pool]
+            # Maximal marginal relevance (Carbonell & Goldstein 1998), with the rank for the relevance.
+            relevance = 1 - np.arange(len(self._pool)) / max(len(self._pool), 1)
+            self._relevance = (1 - strength) * relevance
+            self._resemblance = np.zeros(len(self._pool), dtype=np.float32)
+        for n, (cap, counts) in enumerate(zip(rules.caps, self._counts, strict=True)):
             for value, count in counts.items():
                 if count >= cap.limit:
-                    self._close(cap, value)
+                    self._close(n, value)
 
     def take(self, candidate: int) -> None:
         """Put a candidate into the next slot."""
-        if candidate not in self.pins.values():
-            self._left[self._pool == candidate] = False
+        if candidate not in self._pinned:
+            self._left[self._place_of[candidate]] = False
             self._count(candidate)
             self._close_full(candidate)
         diversity = self._rules.diversity
         if diversity is not None:
-            likeness = diversity.features[self._pool] @ diversity.features[candidate]
-            self._resemblance = np.maximum(self._resemblance, likeness)
+            likeness = self._features @ diversity.features[candidate]
+            np.maximum(self._resemblance, likeness, out=self._resemblance)
 
     def ranked(self) -> Indices:
         """Return what may come into the next slot, best first."""
         diversity = self._rules.diversity
         if diversity is None:
             return self._pool[self._left]
-        # Maximal marginal relevance (Carbonell & Goldstein 1998), with the rank for the relevance.
-        relevance = 1 - np.arange(len(self._pool)) / max(len(self._pool), 1)
-        worth = (1 - diversity.strength) * relevance - diversity.strength * self._resemblance
-        by_worth = np.argsort(-worth, kind="stable")
-        ranked: Indices = self._pool[by_worth[self._left[by_worth]]]
+        # Methods of arrays here and below: numpy's functions cost as much again for so few numbers.
+        (left,) = self._left.nonzero()
+        lost = diversity.strength * self._resemblance[left] - self._relevance[left]
+        ranked: Indices = self._pool[left[lost.argsort(kind="stable")]]
         return ranked
 
     def _values(self, cap: Cap, candidate: int) -> list[int]:
@@ -344,10 +350,14 @@ class _Slate:
                 counts[value] = counts.get(value, 0) + 1
 
     def _close_full(self, candidate: int) -> None:
-        for cap, counts in zip(self._rules.caps, self._counts, strict=True):
+        for n, (cap, counts) in enumerate(zip(self._rules.caps, self._counts, strict=True)):
             for value in self._values(cap, candidate):
                 if counts[value] >= cap.limit:
-                    self._close(cap, value)
+                    self._close(n, value)
 
-    def _close(self, cap: Cap, value: int) -> None:
-        self._left &= ~(cap.values[self._pool] == value).any(axis=1)
+    def _close(self, cap: int, value: int) -> None:
+        """Leave out what has a value of which the slate is full."""
+        values = self._cap_values[cap]
+        # A column at a time: of most properties there is one.
+        for place in range(values.shape[1]):
+            self._left &= values[:, place] != value
