@@ -27,6 +27,8 @@ NAMES = (
     "scorecard",
     "freshness",
     "refresh",
+    "catalogue_size",
+    "slate_rules",
     "embedding",
     "training",
     "recommenders",

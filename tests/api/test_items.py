@@ -151,6 +151,12 @@ def test_what_breaks_a_rule_changes_nothing(call, shop, method, path, body, fiel
     assert list(Item.objects.filter(project=shop.project).order_by("id").values()) == before
 
 
+def test_a_million_deletes_in_one_request_delete_nothing(call, shop):
+    refused = call("POST", "/items/delete", {"item_ids": [f"i{n}" for n in range(1_000_000)]})
+    assert refused.status_code == 400
+    assert not Item.objects.filter(project=shop.project, deleted_at__isnull=False).exists()
+
+
 def test_an_item_of_another_project_is_not_found(call, lane, shop):
     stranger = builders.make_shop()
     for method, body in (("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)):
