@@ -68,7 +68,7 @@ def _neighbours(
     liked = data.signed_likes(params.dislike)
     norms = np.sqrt(np.asarray(liked.multiply(liked).sum(0)).ravel())
     by_item = liked.T.tocsr()
-    cold = _cold_rows(data, params.cold)
+    cold = _ColdRows.of(data, params.cold)
     starts, nearest, weights = [0], [], []
     for start in range(0, n, ROWS_AT_ONCE):
         rows = range(start, min(start + ROWS_AT_ONCE, n))
@@ -77,7 +77,7 @@ def _neighbours(
         for row, begin, end in zip(rows, together.indptr, together.indptr[1:], strict=False):
             others, counts = together.indices[begin:end], together.data[begin:end]
             near, cosines = _nearest(row, others, counts, norms, params)
-            more, texts = cold.get(row, (near[:0], cosines[:0]))
+            more, texts = cold.row(row)
             nearest.append(np.concatenate([near, more]).astype(np.int32))
             weights.append(np.concatenate([cosines, texts]).astype(np.float32))
             starts.append(starts[-1] + len(nearest[-1]))
@@ -111,15 +111,26 @@ def _nearest(
     return items[order], cosines[order]
 
 
-def _cold_rows(data: TrainingData, weight: float) -> dict[int, tuple[np.ndarray, Floats]]:
-    """Return per warm item the cold ones whose text is near, and what a like of it adds to them."""
-    neighbours = nearest_by_text(data)
-    rows: dict[int, tuple[list[int], list[float]]] = {}
-    if neighbours is None:
-        return {}
-    for item, warm, cosines in zip(*neighbours, strict=True):
-        for near, cosine in zip(warm.tolist(), cosines.tolist(), strict=True):
-            into = rows.setdefault(near, ([], []))
-            into[0].append(int(item))
-            into[1].append(weight * cosine)
-    return {near: (np.array(i), np.array(w, np.float32)) for near, (i, w) in rows.items()}
+@dataclass(frozen=True, slots=True)
+class _ColdRows:
+    """Per item the cold ones whose text is near, and what a like of it adds to them."""
+
+    starts: NDArray[np.int64]
+    items: Indices
+    weights: Floats
+
+    @classmethod
+    def of(cls, data: TrainingData, weight: float) -> _ColdRows:
+        neighbours = nearest_by_text(data)
+        if neighbours is None:
+            nothing = np.zeros(0, np.float32)
+            return cls(np.zeros(len(data.item_ids) + 1, np.int64), nothing.astype(np.int32), nothing)
+        cold, warm, cosines = neighbours
+        order = np.argsort(warm, axis=None, kind="stable")
+        starts = np.searchsorted(warm.ravel()[order], np.arange(len(data.item_ids) + 1))
+        items = np.repeat(cold, warm.shape[1])[order]
+        return cls(starts, items, np.float32(weight) * cosines.ravel()[order])
+
+    def row(self, item: int) -> tuple[Indices, Floats]:
+        span = slice(self.starts[item], self.starts[item + 1])
+        return self.items[span], self.weights[span]

@@ -43,6 +43,11 @@ def default_order(popularity: NDArray[Any], limit: int = 1000) -> Indices:
     return np.argsort(-popularity, kind="stable")[:limit].astype(np.int32)
 
 
+# Warm items among which a cold one's nearest are looked for, the most liked: the work grows with the
+# catalogue, and not with its square.
+MAX_WARM = 20_000
+
+
 def nearest_by_text(data: TrainingData, limit: int = 20) -> tuple[Indices, Indices, Floats] | None:
     """Return for each cold item the warm items whose texts are nearest.
 
@@ -53,19 +58,23 @@ def nearest_by_text(data: TrainingData, limit: int = 20) -> tuple[Indices, Indic
         0; None without vectors, or when every item is warm or none is.
     """
     warm = np.flatnonzero(data.popularity > 0)
+    if len(warm) > MAX_WARM:
+        warm = np.sort(np.argsort(-data.popularity, kind="stable")[:MAX_WARM])
     cold = np.flatnonzero(data.popularity == 0)
     if data.item_vectors is None or not len(warm) or not len(cold):
         return None
-    unit = data.item_vectors / np.maximum(
-        np.linalg.norm(data.item_vectors, axis=1, keepdims=True), 1e-9
-    )
-    limit = min(limit, len(warm))
+    limit, warm_units = min(limit, len(warm)), _of_length_1(data.item_vectors[warm])
     nearest = np.empty((len(cold), limit), dtype=np.int32)
     cosines = np.empty((len(cold), limit), dtype=np.float32)
     for start in range(0, len(cold), 1024):  # cosines are cold × warm items
         some = cold[start : start + 1024]
-        close = unit[some] @ unit[warm].T
+        close = _of_length_1(data.item_vectors[some]) @ warm_units.T
         top = np.argpartition(-close, limit - 1, axis=1)[:, :limit]
         nearest[start : start + len(some)] = warm[top]
         cosines[start : start + len(some)] = np.maximum(np.take_along_axis(close, top, axis=1), 0)
     return cold.astype(np.int32), nearest, cosines
+
+
+def _of_length_1(vectors: Floats) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.float32(1e-9)))
