@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STANDARD_FIELDS = ("title", "url", "image_url", "price", "labels", "group_id")
 MAX_VERSIONS = 32  # whose items' rows are remembered: champions and variants of a project
 MAX_TOUCHED = 100_000  # changes that are remembered; who has seen fewer starts anew
+MAX_LOOKED_UP = 20_000  # rows of which a version's items are found at once: some 20 ms
 NEVER, ALWAYS = np.inf, -np.inf  # as times: later than any, earlier than any
 _FIRST_CAPACITY = 256
 
@@ -221,6 +222,14 @@ class Catalogue:
             return self.stored.table[row]
         return self.rows[row].item_id
 
+    def has_places_of(self, ranker: ItemRanker) -> bool:
+        """Whether `places_of` has nearly nothing left to look up: a million items take seconds."""
+        if ranker.catalogue_rows is not None:
+            return True
+        places = self._places.get(ranker.digest)
+        seen = places.rows_seen if places is not None else 0
+        return len(self.rows) - seen <= MAX_LOOKED_UP
+
     def places_of(self, ranker: ItemRanker) -> Indices:
         """Return for each item of a version its row, int32 (n,); -1 for what is no item here."""
         if ranker.catalogue_rows is not None:
@@ -239,20 +248,20 @@ class _Places:
 
     def __init__(self, items: int) -> None:
         self.rows: Indices = np.full(items, -1, dtype=np.int32)
-        self._rows_seen = 0
+        self.rows_seen = 0
         # The event loop asks, and threads that find candidates of a large version.
         self._one_at_a_time = threading.Lock()
 
     def update(self, catalogue: Catalogue, ranker: ItemRanker) -> None:
         count = len(catalogue.rows)
-        if self._rows_seen == count:
+        if self.rows_seen == count:
             return
         with self._one_at_a_time:
-            for row in range(self._rows_seen, count):
+            for row in range(self.rows_seen, count):
                 index = ranker.index.get(catalogue.item_id(row))
                 if index is not None:
                     self.rows[index] = row
-            self._rows_seen = max(self._rows_seen, count)
+            self.rows_seen = max(self.rows_seen, count)
 
 
 NO_ITEMS = Catalogue()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from redis.exceptions import RedisError
 
+from inference.serving.catalogue_items import CatalogueItems
 from inference.serving.keys import totals_key
 from inference.serving.order_totals import ABOUT, EVERYWHERE, IN, TotalsAbout, unpack
 from inference.serving.ordered_items import OrderedItems
@@ -167,29 +168,24 @@ def order_items(key: tuple[int, str], catalogue: Catalogue, totals: _Totals) -> 
         catalogue: of the project.
         totals: of likes; without any, the newest are first.
     """
-    rows = range(len(catalogue))  # as they are now: more may come while this runs
-    names = [catalogue.item_id(row) for row in rows]
-    place_of = {name: place for place, name in enumerate(names)}
     likes: list[Mapping[str, float]] = [
         one for one in (totals.in_country, totals.everywhere) if one is not None
     ]
-    for item in dict.fromkeys(item for one in likes for item in one):
-        if item not in place_of:
-            place_of[item] = len(names)
-            names.append(item)
-    count = len(names)
+    # As they are now: more may come while this runs.
+    items = CatalogueItems(catalogue, (item for one in likes for item in one))
+    count, rows = len(items), items.rows
     since = np.full(count, -np.inf)
-    since[: len(rows)] = catalogue.since(len(rows))
-    columns = [_column(one, place_of, count) for one in likes]
+    since[:rows] = catalogue.since(rows)
+    columns = [_column(one, items.place_of, count) for one in likes]
     # The last key is the first that counts.
     order = np.lexsort([-since, *[-column for column in reversed(columns)]]).astype(np.int32)
     places = np.full(count, -1, dtype=np.int32)
-    places[: len(rows)] = np.arange(len(rows), dtype=np.int32)
+    places[:rows] = np.arange(rows, dtype=np.int32)
     return OrderedItems(
         digest=f"order {key}",
-        item_ids=names,
-        index=place_of,
-        scores=columns[0].astype(np.float32) if columns else _by_age(since, len(rows)),
+        item_ids=items,
+        index=items.place_of,
+        scores=columns[0].astype(np.float32) if columns else _by_age(since, rows),
         default_order=order,
         catalogue_rows=places,
     )

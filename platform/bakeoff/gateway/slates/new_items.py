@@ -39,6 +39,13 @@ class NewItemPlaces:
         self._held: dict[str, _Held] = {}
         self._making: dict[str, asyncio.Task[ItemRanker]] = {}
 
+    async def find_ranker(self, ranker: ItemRanker, catalogue: Catalogue) -> ItemRanker:
+        """Return a version's items, with those that came after it, and find all of them there."""
+        if not catalogue.has_places_of(ranker):
+            # A large version's first request waits some seconds for it; others are answered meanwhile.
+            await asyncio.to_thread(catalogue.places_of, ranker)
+        return self.ranker_of(ranker, catalogue)
+
     def ranker_of(self, ranker: ItemRanker, catalogue: Catalogue) -> ItemRanker:
         """Return a version's items, with those that came after it."""
         placements = catalogue.placements

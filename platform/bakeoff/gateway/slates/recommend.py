@@ -125,7 +125,8 @@ class Recommending:
             if not isinstance(request, SimilarRequest):
                 return await self._in_order(request, visitor, version, history, version.ranker.order)
         elif ranker is not None:
-            ranker = self._places.ranker_of(ranker, self._catalogues.of(visitor.key.project_id))
+            catalogue = self._catalogues.of(visitor.key.project_id)
+            ranker = await self._places.find_ranker(ranker, catalogue)
         if isinstance(request, SimilarRequest):
             return self._like_an_item(request, visitor, history, ranker)
         prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
