@@ -1,9 +1,10 @@
-"""The one list of what can be trained: our recommenders and classifiers, and those of packages.
+"""The one list of what can be trained: recommenders, classifiers, generators, and those of packages.
 
 `auto` is none of them: a run of it fits a portfolio of recommenders and goes on with the best.
 
-An installed package registers a class under the entry point group `bakeoff.recommenders` or
-`bakeoff.classifiers`; it implements the protocol of that name and exports to a form that serving knows.
+An installed package registers a class under the entry point group `bakeoff.recommenders`,
+`bakeoff.classifiers` or `bakeoff.generators`; it implements the protocol of that name and exports to a
+form that serving knows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from inference.classifiers import CLASSIFIERS
+from inference.generators import GENERATORS
 from inference.options import read_params
 from inference.recommenders import RECOMMENDERS
 from inference.recommenders.blend import Blend
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.classifiers import Classifier
+    from inference.generators import Generator
     from inference.recommenders import Recommender
 
 logger = logging.getLogger(__name__)
@@ -88,16 +91,27 @@ def classifiers() -> Mapping[str, Classifier]:
     return {**CLASSIFIERS, **_of_packages("bakeoff.classifiers")}
 
 
-def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier]:
+@cache
+def generators() -> Mapping[str, Generator]:
+    """Return what can be trained to generate text, by name."""
+    return {**GENERATORS, **_of_packages("bakeoff.generators")}
+
+
+def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier | Generator]:
     """Return what can be trained for surfaces of a kind, by name; nothing for flags."""
-    if kind == "recommend":
-        return recommenders()
-    return classifiers() if kind == "classify" else {}
+    match kind:
+        case "recommend":
+            return recommenders()
+        case "classify":
+            return classifiers()
+        case "generate":
+            return generators()
+    return {}
 
 
 def default_algorithm(kind: str) -> str:
     """Return what is trained on surfaces of a kind where nobody names anything; empty for flags."""
-    return {"recommend": AUTO, "classify": "tfidf"}.get(kind, "")
+    return {"recommend": AUTO, "classify": "tfidf", "generate": "dpo"}.get(kind, "")
 
 
 def trainable(kind: str) -> list[str]:

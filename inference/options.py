@@ -25,6 +25,7 @@ class FitOptions:
         checkpoint: folder for resuming, or None.
         device: "auto", "cpu" or "cuda".
         encoder: where the encoder lies, for models that read or train it.
+        language_model: folder of the causal model that generators train.
     """
 
     seed: int = 0
@@ -35,6 +36,7 @@ class FitOptions:
     checkpoint: Path | None = None
     device: str = "auto"
     encoder: str = ""
+    language_model: str = ""
 
 
 def read_params(cls: type[Params], params: Mapping[str, Any]) -> Params:

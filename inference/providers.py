@@ -10,7 +10,9 @@ a project's to pair, it could have any variable of the platform sent to any host
       prices:
         large: [{from: 2026-01-01, input: 2.5, output: 10, cached: 1.25}]   # per million tokens
 
-The file is read again when it changes. One that cannot be read leaves what was read before.
+The file is read again when it changes. One that cannot be read leaves what was read before. Where
+BAKEOFF_LOCAL_LLM is set, the embedded model is the provider `local`, free of charge and for all
+projects, unless the file has another of that name.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from inference.outgoing import AddressRefusedError, AllowError, check_address
+from inference.outgoing import LOCAL_LLM, AddressRefusedError, AllowError, check_address
 from inference.serving.prices import PriceError, Prices, parse_prices
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ PROVIDERS = "BAKEOFF_PROVIDERS"
 KEY_PREFIX = "BAKEOFF_PROVIDER_KEY_"
 MAX_FILE_BYTES = 2**20
 COMPLETIONS = "chat/completions"
+LOCAL = "local"  # the embedded model
 
 
 class ProvidersError(ValueError):
@@ -166,7 +169,10 @@ def read_providers() -> Mapping[str, Provider]:
 
     Cheap enough for a request: the file is read when its time or size changes.
     """
-    return _file.read()
+    declared, address = _file.read(), os.environ.get(LOCAL_LLM)
+    if not address or LOCAL in declared:
+        return declared
+    return {**declared, LOCAL: Provider(LOCAL, f"http://{address}/v1")}
 
 
 def providers_problem() -> str:

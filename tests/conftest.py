@@ -84,6 +84,22 @@ def tiny_bert() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_causal(tmp_path_factory) -> Path:
+    """A GGUF file of a causal language model with random weights."""
+    from tests.support.tiny_causal import write_tiny_causal
+
+    return write_tiny_causal(tmp_path_factory.mktemp("causal") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_causal) -> Path:
+    """The same, imported to be trained."""
+    from inference.generators.causal_model import import_base
+
+    return import_base(tiny_causal, tiny_causal.parent / "imported")
+
+
+@pytest.fixture(scope="session")
 def shared_lane(tables):
     lane = FastLane(replace(read_environment(), database_url=test_database_url()))
     yield lane

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.programme.tested_version import last_tested_version
 from experiments.training_data.examples import examples_of
 from experiments.training_data.interactions import answers_of
+from experiments.training_data.preferences import preferences_of
 from experiments.training_data.signals import likes_of
 from inference.actions.queue_training import queue_training
 from inference.models import Surface
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.models import TrainingRun
+    from inference.training.snapshot import Examples, Likes, Preferences
 
 
 def retrain_surface(
@@ -30,15 +32,24 @@ def retrain_surface(
     Raises:
         CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
     """
-    classifies = surface.kind == Surface.Kind.CLASSIFY
-    rows = examples_of(surface) if classifies else likes_of(surface)
+    ranks = surface.kind == Surface.Kind.RECOMMEND
     return queue_training(
         surface=surface,
         algorithm=algorithm,
-        rows=rows,
+        rows=_rows_of(surface),
         trigger=trigger,
         params=params,
-        answers=None if classifies else answers_of(surface),
+        answers=answers_of(surface) if ranks else None,
         skip_unchanged=skip_unchanged,
         tested_version=last_tested_version(surface),
     )
+
+
+def _rows_of(surface: Surface) -> Likes | Examples | Preferences:
+    """Return what a surface of this kind learns from."""
+    match surface.kind:
+        case Surface.Kind.CLASSIFY:
+            return examples_of(surface)
+        case Surface.Kind.GENERATE:
+            return preferences_of(surface)
+    return likes_of(surface)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The slate of a piece of feedback, by its key whatever the planner knows of the tables: OFFSET 0 keeps
 # the surface's condition outside, by which all of its slates would be read for each piece.
-_SLATE_OF_FEEDBACK = """LATERAL (
+SLATE_OF_FEEDBACK = """LATERAL (
             SELECT slate.* FROM experiments_slate AS slate
             WHERE slate.recommendation_id = feedback.recommendation_id
                 AND slate.project_id = feedback.project_id
@@ -44,7 +44,7 @@ _EXAMPLES = f"""
             coalesce(slate.context -> 'features', '{{}}'),
             CASE feedback.kind WHEN 'correction' THEN feedback.text ELSE slate.slots -> 0 ->> 0 END,
             feedback.received_at, feedback.feedback_id, feedback.trusted, feedback.reviewed_by <> ''
-        FROM experiments_feedback AS feedback CROSS JOIN {_SLATE_OF_FEEDBACK}
+        FROM experiments_feedback AS feedback CROSS JOIN {SLATE_OF_FEEDBACK}
         WHERE feedback.project_id = %(project)s AND slate.surface_id = %(surface)s
             AND slate.context ? 'text' AND slate.trainable AND feedback.trainable
             AND {counts_now("feedback")}
@@ -74,7 +74,7 @@ _LABELS = f"""
     SELECT DISTINCT label, true FROM inference_example WHERE surface_id = %(surface)s
     UNION
     SELECT DISTINCT feedback.text, feedback.reviewed_by = '' FROM experiments_feedback AS feedback
-        CROSS JOIN {_SLATE_OF_FEEDBACK}
+        CROSS JOIN {SLATE_OF_FEEDBACK}
     WHERE feedback.project_id = %(project)s AND slate.surface_id = %(surface)s
         AND feedback.kind = 'correction' AND feedback.item_id = ''
         AND {counts_now("feedback")} AND (feedback.trusted OR feedback.reviewed_by <> '')"""

@@ -1,12 +1,14 @@
 """Delete artifacts and checkpoints that nothing needs any more.
 
-Guarantees: what a version names stays, and so does whatever was written or used again within a week, or
-since the oldest active run began: a run saves its artifact before a version names it. A folder that is
-not this database's store is left alone: no version here would name anything in it.
+Guarantees: what a version names stays, also as the model of its prompt, and so does whatever was
+written or used again within a week, or since the oldest active run began: a run saves its artifact
+before a version names it. A folder that is not this database's store is left alone: no version here
+would name anything in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from datetime import timedelta
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Min
 from django.utils import timezone
 
-from inference.models import ArtifactStore, ModelVersion, TrainingRun
+from inference.models import ArtifactStore, ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import SHARED
 from inference.serving.item_index import FOLDER as INDEXES
 from inference.serving.store import read_store_id
@@ -43,7 +45,7 @@ def clean_artifacts(*, artifacts: Path, checkpoints: Path) -> int:
         return 0
     deleted = _settle_removed(artifacts, before)  # of a process that was killed between two steps
     names = [path.name for path in artifacts.iterdir() if path.is_dir() and _is_old(path, before)]
-    unnamed = [name for name in names if len(name) == 64 and not _is_named(name)]
+    unnamed = [name for name in names if len(name) == 64 and not _is_named(artifacts, name)]
     for name in unnamed:
         (artifacts / name).rename(artifacts / f"{REMOVED}{name}")
     deleted += _settle_removed(artifacts, before)
@@ -72,8 +74,23 @@ def _is_old(path: Path, before: float) -> bool:
         return False
 
 
-def _is_named(digest: str) -> bool:
-    return ModelVersion.objects.filter(artifact_sha256=digest).exists()
+def _is_named(artifacts: Path, digest: str) -> bool:
+    """Whether an artifact is a version's, or the model that a version's prompt asks."""
+    if ModelVersion.objects.filter(artifact_sha256=digest).exists():
+        return True
+    # Asked anew each time: a run may have registered its version since the last one.
+    prompts = ModelVersion.objects.filter(surface__kind=Surface.Kind.GENERATE)
+    return any(
+        digest.encode() in _manifest(artifacts / prompt)
+        for prompt in prompts.values_list("artifact_sha256", flat=True)
+    )
+
+
+def _manifest(folder: Path) -> bytes:
+    """Return a manifest as it is: a hash stands in it only where it is meant."""
+    with contextlib.suppress(OSError):
+        return (folder / "manifest.json").read_bytes()
+    return b""
 
 
 def _settle_removed(artifacts: Path, before: float) -> int:
@@ -85,7 +102,7 @@ def _settle_removed(artifacts: Path, before: float) -> int:
     deleted = 0
     for aside in list(artifacts.glob(f"{REMOVED}*")):
         target = artifacts / aside.name.removeprefix(REMOVED)
-        needed = not _is_old(aside, before) or _is_named(target.name)
+        needed = not _is_old(aside, before) or _is_named(artifacts, target.name)
         if needed and not target.exists():
             aside.rename(target)
         else:

@@ -12,8 +12,9 @@ from django.db import IntegrityError, transaction
 from bakeoff.accounts.audit import record_audit
 from inference.algorithms import check_trainable
 from inference.models import Snapshot, Surface, TrainingRun
+from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
-from inference.training.snapshot import Answers, Examples, Likes, write_snapshot
+from inference.training.snapshot import Answers, Examples, Likes, Preferences, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ def queue_training(
     *,
     surface: Surface,
     algorithm: str,
-    rows: Likes | Examples,
+    rows: Likes | Examples | Preferences,
     trigger: str,
     params: Mapping[str, Any] | None = None,
     answers: Answers | None = None,
@@ -77,12 +78,17 @@ def queue_training(
 
 
 def _check_trainable(
-    surface: Surface, algorithm: str, params: Mapping[str, Any], rows: Likes | Examples
+    surface: Surface, algorithm: str, params: Mapping[str, Any], rows: Likes | Examples | Preferences
 ) -> None:
     try:
         check_trainable(surface.kind, algorithm, params)
     except ValueError as error:
         raise CannotTrainError(str(error)) from error
+    if surface.kind == Surface.Kind.GENERATE and LOCAL not in read_providers():
+        raise CannotTrainError(
+            "a trained language model is served by the embedded one, which is not configured: set "
+            "BAKEOFF_LOCAL_LLM."
+        )
     if not rows.unit_ids:
         raise CannotTrainError(" ".join([_nothing_to_learn(surface), *rows.notes]))
 
@@ -129,13 +135,15 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
     return run
 
 
-def _freeze(surface: Surface, rows: Likes | Examples | Answers) -> Snapshot:
+def _freeze(surface: Surface, rows: Likes | Examples | Preferences | Answers) -> Snapshot:
     """Keep rows, at least one, under the hash of their content."""
     match rows:
         case Likes():
             times = rows.liked_at
         case Examples():
             times = rows.labelled_at
+        case Preferences():
+            times = rows.preferred_at
         case Answers():
             times = rows.served_at
     folder = settings.BAKEOFF.snapshots
@@ -159,6 +167,11 @@ def _freeze(surface: Surface, rows: Likes | Examples | Answers) -> Snapshot:
 
 
 def _nothing_to_learn(surface: Surface) -> str:
+    if surface.kind == Surface.Kind.GENERATE:
+        return (
+            f"surface '{surface}' has no answers to learn from: users must accept, edit, correct or "
+            "thumb some, and the surface must store their texts."
+        )
     if surface.kind == Surface.Kind.CLASSIFY:
         return (
             f"surface '{surface}' has no labelled examples: load some with `bakeoff load labelled`, or "

@@ -76,12 +76,14 @@ class Workplace:
         artifacts: folder of artifacts.
         checkpoints: folder of this run's checkpoints, or None.
         encoder: where the encoder lies; empty when nothing reads it.
+        language_model: folder of the causal model that a generator trains; empty for others.
         device: "auto", "cpu" or "cuda".
     """
 
     artifacts: Path
     checkpoints: Path | None = None
     encoder: str = ""
+    language_model: str = ""
     device: str = "auto"
 
 
@@ -181,6 +183,7 @@ class RunPlan:
             checkpoint=folder and folder / f"{recipe.key}-seed-{seed}-rows-{rows}",
             device=self.place.device,
             encoder=self.place.encoder,
+            language_model=self.place.language_model,
         )
 
 

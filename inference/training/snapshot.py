@@ -1,7 +1,7 @@
 """Frozen training data: a Parquet file named by the hash of its content.
 
-A recommender learns from `Likes`, a classifier from `Examples`; `Answers` are what a recommender is
-judged by off-policy.
+A recommender learns from `Likes`, a classifier from `Examples`, a generator from `Preferences`;
+`Answers` are what a recommender is judged by off-policy.
 """
 
 from __future__ import annotations
@@ -142,6 +142,56 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True)
+class Preferences:
+    """Answers that were good, or better than others, in columns of equal length, ordered by time.
+
+    Attributes:
+        unit_ids: who said so.
+        messages: the conversation before the answer, as it was sent to the model.
+        chosen: the good or better answer.
+        rejected: the worse one; empty where there is none.
+        rejected_unit_ids: who said that of the worse one, where it was somebody else; else empty.
+        sources: what said so: `accept`, `edit`, `thumb`, `correction`.
+        preferred_at: when, in seconds.
+        notes: what was set aside, in sentences; not kept in the snapshot.
+    """
+
+    unit_ids: Sequence[str]
+    messages: Sequence[Sequence[dict[str, Any]]]
+    chosen: Sequence[str]
+    rejected: Sequence[str]
+    rejected_unit_ids: Sequence[str]
+    sources: Sequence[str]
+    preferred_at: Sequence[float]
+    notes: Sequence[str] = ()
+
+    def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
+        """Return the columns of the snapshot and their types."""
+        return {
+            "unit_id": (self.unit_ids, "string"),
+            "messages": ([json.dumps(one, sort_keys=True) for one in self.messages], "string"),
+            "chosen": (self.chosen, "string"),
+            "rejected": (self.rejected, "string"),
+            "rejected_unit_id": (self.rejected_unit_ids, "string"),
+            "source": (self.sources, "string"),
+            "preferred_at": (self.preferred_at, "float64"),
+        }
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, list[Any]]) -> Preferences:
+        """Read the columns of a snapshot."""
+        return cls(
+            unit_ids=columns["unit_id"],
+            messages=[json.loads(one) for one in columns["messages"]],
+            chosen=columns["chosen"],
+            rejected=columns["rejected"],
+            rejected_unit_ids=columns["rejected_unit_id"],
+            sources=columns["source"],
+            preferred_at=columns["preferred_at"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Answers that were served with exploration, in columns of equal length, ordered by time.
 
@@ -174,6 +224,11 @@ class Answers:
         )
 
 
+Rows = Likes | Examples | Preferences | Answers
+# Columns that name a unit: whoever is erased stands in none of them.
+UNIT_COLUMNS = ("unit_id", "rejected_unit_id")
+
+
 class SnapshotDestroyedError(Exception):
     """The data of a run is not there any more."""
 
@@ -188,17 +243,22 @@ def snapshot_file(folder: Path, digest: str) -> Path:
 
 
 def holds_any(file: Path, unit_ids: Sequence[str]) -> bool:
-    """Whether a snapshot has a row of one of the units; reads that column alone, by row groups."""
+    """Whether a snapshot has a row of one of the units; reads their columns alone, by row groups."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     wanted = pa.array(list(unit_ids), pa.string())
-    batches = pq.ParquetFile(file).iter_batches(columns=["unit_id"])
-    return any(pc.any(pc.is_in(batch["unit_id"], value_set=wanted)).as_py() for batch in batches)
+    parquet = pq.ParquetFile(file)
+    columns = [name for name in UNIT_COLUMNS if name in parquet.schema_arrow.names]
+    return any(
+        pc.any(pc.is_in(batch[name], value_set=wanted)).as_py()
+        for batch in parquet.iter_batches(columns=columns)
+        for name in columns
+    )
 
 
-def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
+def write_snapshot(folder: Path, rows: Rows) -> str:
     """Write rows and return the hash of their content, which is the file's name.
 
     Raises:
@@ -222,7 +282,7 @@ def write_snapshot(folder: Path, rows: Likes | Examples | Answers) -> str:
     return digest
 
 
-def _as_table(rows: Likes | Examples | Answers) -> Any:
+def _as_table(rows: Rows) -> Any:
     """Return rows as an Arrow table; the catalogue's hash, where there is one, is in its metadata."""
     import pyarrow as pa  # noqa: PLC0415
 
@@ -250,7 +310,7 @@ def _catalogue_of(table: Any) -> str:
     return str((table.schema.metadata or {}).get(CATALOGUE, b"").decode())
 
 
-Kind = TypeVar("Kind", Likes, Examples, Answers)
+Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers)
 
 
 def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:

@@ -12,7 +12,7 @@ import os
 import time
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from inference.training.checkpoint import Checkpoint, save_checkpoint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inference.encoders.text_encoder import TextEncoder
     from inference.options import FitOptions
 
 CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS") or 20)
@@ -44,6 +43,7 @@ class Schedule:
         decay: weight decay.
         warmup: share of the steps in which rates rise.
         rank: of adapters.
+        targets: names of the layers that get adapters.
     """
 
     method: str
@@ -53,6 +53,7 @@ class Schedule:
     decay: float = 0.01
     warmup: float = 0.1
     rank: int = 8
+    targets: tuple[str, ...] = ("query", "value")
 
     def factor(self, step: int) -> float:
         """Return the share of the peak rate at a step: up in a line, down on a cosine."""
@@ -62,7 +63,23 @@ class Schedule:
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
 
 
-def add_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
+class Tuned(Protocol):
+    """What can be trained: a text encoder, or a causal language model.
+
+    Attributes:
+        model: the transformer.
+        device: where it is.
+    """
+
+    model: Any
+    device: torch.device
+
+    def replace(self, model: Any) -> None:
+        """Put another form of the same transformer in its place: with adapters, or without."""
+        ...
+
+
+def add_adapters(encoder: Tuned, schedule: Schedule) -> None:
     """Freeze the encoder and add adapters, as the method says.
 
     Raises:
@@ -75,7 +92,7 @@ def add_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
     from peft import AdaLoraConfig, LoraConfig, get_peft_model  # noqa: PLC0415  slow to import
 
     shared: dict[str, Any] = {
-        "target_modules": ["query", "value"],
+        "target_modules": list(schedule.targets),
         "lora_alpha": 2 * schedule.rank,
         "lora_dropout": 0.0,
     }
@@ -95,7 +112,7 @@ def add_adapters(encoder: TextEncoder, schedule: Schedule) -> None:
     encoder.replace(get_peft_model(encoder.model, config))
 
 
-def merge_adapters(encoder: TextEncoder, schedule: Schedule) -> dict[str, int]:
+def merge_adapters(encoder: Tuned, schedule: Schedule) -> dict[str, int]:
     """Add what adapters have learnt to the weights, so that the plain transformer is left.
 
     Returns:
@@ -129,7 +146,7 @@ def orthogonality(model: torch.nn.Module) -> torch.Tensor:
 
 
 def tune(
-    encoder: TextEncoder,
+    encoder: Tuned,
     head: torch.nn.Module,
     schedule: Schedule,
     loss_of: Callable[[np.random.Generator], torch.Tensor],
@@ -168,7 +185,7 @@ def tune(
 class _Optimisation:
     """The trained parameters of encoder and head, their AdamW, and AdaLoRA's ranks."""
 
-    def __init__(self, encoder: TextEncoder, head: torch.nn.Module, schedule: Schedule) -> None:
+    def __init__(self, encoder: Tuned, head: torch.nn.Module, schedule: Schedule) -> None:
         self._encoder, self._schedule = encoder, schedule
         self._trained = {
             **{f"encoder.{n}": p for n, p in encoder.model.named_parameters() if p.requires_grad},

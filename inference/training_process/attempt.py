@@ -18,10 +18,11 @@ from inference.runs.fit_and_judge import fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
 from inference.runs.label_run import LabelRun
 from inference.runs.outcome import RunError
+from inference.runs.prefer_and_judge import prefer_and_judge
 from inference.runs.ranking_run import RankingRun
 from inference.serving.artifact import ArtifactError
 from inference.sqlstates import MAY_PASS
-from inference.training.snapshot import Examples, Likes, SnapshotDestroyedError
+from inference.training.snapshot import Examples, Likes, Preferences, SnapshotDestroyedError
 from inference.training_process.inputs import (
     catalogue_of,
     checkpoints_of,
@@ -86,6 +87,8 @@ def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> Ru
         parent = Parent(run.compresses.label, run.compresses.artifact_sha256)
         how = (run.params["how"], run.params["size"])
         return compress_and_judge(parent, _parent_run(run, plan), how, progress)
+    if run.surface.kind == run.surface.Kind.GENERATE:
+        return prefer_and_judge(plan, rows_of(run, Preferences), progress)
     if classifies:
         return label_and_judge(plan, rows_of(run, Examples), progress)
     return fit_and_judge(

@@ -15,16 +15,26 @@ from inference.encoders.item_vectors import (
     encoder_sha256,
     vectors_of,
 )
+from inference.encoders.locate import NotFoundError, locate_gguf
 from inference.evaluation.gate import GateRule
 from inference.models import Item
 from inference.runs.off_policy_view import Log
-from inference.runs.outcome import Labelling, Recipe, RefitRival, RunPlan, ServedVersion, Workplace
+from inference.runs.outcome import (
+    Labelling,
+    Recipe,
+    RefitRival,
+    RunError,
+    RunPlan,
+    ServedVersion,
+    Workplace,
+)
 from inference.runs.ranking_run import Catalogue
 from inference.serving.label_costs import LabelCosts
 from inference.training.snapshot import (
     Answers,
     Examples,
     Likes,
+    Preferences,
     SnapshotDestroyedError,
     read_snapshot,
 )
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 
     from inference.models import ModelVersion, TrainingRun
 
-Rows = TypeVar("Rows", Likes, Examples)
+Rows = TypeVar("Rows", Likes, Examples, Preferences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +99,9 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
             artifacts=settings.BAKEOFF.artifacts,
             checkpoints=checkpoints_of(run),
             encoder=encoder.path,
+            language_model=_language_model_of(run),
         ),
-        served=_served(champion, classifies=classifies) if champion and trains else None,
+        served=_served(run, champion) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
         portfolio=Portfolio.parse(run.params) if run.algorithm == AUTO else None,
         labelling=Labelling(
@@ -102,18 +113,42 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
     )
 
 
-def _served(champion: ModelVersion, *, classifies: bool) -> ServedVersion:
+def _served(run: TrainingRun, champion: ModelVersion) -> ServedVersion:
     """Return what serves now, with what it has learnt from if its snapshot is still there."""
     seen: Likes | Examples | None = None
-    if champion.snapshot is not None:
+    if champion.snapshot is not None and run.surface.kind != run.surface.Kind.GENERATE:
         with contextlib.suppress(SnapshotDestroyedError):
             folder, digest = settings.BAKEOFF.snapshots, champion.snapshot.sha256
             seen = (
                 read_snapshot(folder, digest, Examples)
-                if classifies
+                if run.surface.kind == run.surface.Kind.CLASSIFY
                 else read_snapshot(folder, digest, Likes)
             )
     return ServedVersion(champion.label, champion.artifact_sha256, champion.recipe, seen)
+
+
+def _language_model_of(run: TrainingRun) -> str:
+    """Return the folder of the model that a generator's run trains; empty for other runs.
+
+    It is downloaded and imported once.
+
+    Raises:
+        RunError: it is none of the operator's, or cannot be had.
+    """
+    if run.surface.kind != run.surface.Kind.GENERATE:
+        return ""
+    # transformers enters this process alone, and where it is needed.
+    from inference.generators.causal_model import import_base  # noqa: PLC0415
+
+    sources, cache = settings.BAKEOFF.local_models.sources, settings.BAKEOFF.home / "cache"
+    name = str(run.params.get("base") or next(iter(sources)))
+    if name not in sources:
+        raise RunError(f"base == '{name}', must be one of the local models {sorted(sources)}.")
+    try:
+        file = locate_gguf(sources[name], cache / "models")
+        return str(import_base(file, cache / "language-models"))
+    except (NotFoundError, ValueError) as error:
+        raise RunError(str(error)) from error
 
 
 def _tested(run: TrainingRun, champion: ModelVersion) -> RefitRival | None:

@@ -13,11 +13,13 @@ import torch
 from inference.classifiers import CLASSIFIERS, LabelledData
 from inference.compression import COMPRESSIONS
 from inference.encoders.device import pick_device, training_precision
+from inference.generators import GENERATORS
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.training.data import TrainingData
 from tests.support.learning import ITEMS, PER_GROUP
 from tests.support.other_device import MixedDevicesError, OneDevice
+from tests.support.preferring import QUICK, preference_data
 from tests.support.tiny_bert import WORDS
 
 STEPS = {"steps": 10, "batch": 4, "history": 2, "rank": 2}
@@ -56,6 +58,14 @@ def shrink(how, size):
     return fit
 
 
+def fit_generator(name, params):
+    def fit(options):
+        data = preference_data(conversations=8, each=1)
+        return GENERATORS[name].fit(data, replace(options, params={**QUICK, "most_steps": 2, **params}))
+
+    return fit
+
+
 PATHS = {
     "two-tower": fit_recommender("two-tower", {"epochs": 2, "hidden": 8, "width": 4}),
     "sasrec": fit_recommender("sasrec", {"min_steps": 3, "width": 4, "batch": 4}),
@@ -68,28 +78,38 @@ PATHS = {
     "frozen-head": fit_classifier("frozen-head", {}),
     "distil": shrink("distil", 1),
     "prune": shrink("prune", 1),
+    "sft": fit_generator("sft", {}),
+    "dpo": fit_generator("dpo", {"method": "adalora", "most_steps": 10}),
 }
 
 
-RESUMED = ("two-tower", "sasrec", "tuned-two-tower by adalora")
+RESUMED = ("two-tower", "sasrec", "tuned-two-tower by adalora", "dpo")
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
 @pytest.mark.parametrize("path", PATHS)
-def test_a_training_path_keeps_to_its_device(tmp_path, tiny_bert, path):
-    options = FitOptions(device="meta", encoder=str(tiny_bert), checkpoint=tmp_path / "checkpoint")
+def test_a_training_path_keeps_to_its_device(tmp_path, tiny_bert, tiny_base, path):
+    options = FitOptions(
+        device="meta",
+        encoder=str(tiny_bert),
+        language_model=str(tiny_base),
+        checkpoint=tmp_path / "checkpoint",
+    )
     with OneDevice() as check:
         draft = PATHS[path](options)
         if path in RESUMED:  # from the last checkpoint: what it holds goes to the device too
             draft = PATHS[path](options)
     assert check.operations > 30
-    assert draft.arrays
+    assert draft.arrays or draft.files
     assert all(isinstance(array, np.ndarray) for array in draft.arrays.values())
 
 
 def test_what_trains_in_torch_is_among_the_paths():
     sources = {
-        **{name: inspect.getmodule(type(one)) for name, one in {**RECOMMENDERS, **CLASSIFIERS}.items()},
+        **{
+            name: inspect.getmodule(type(one))
+            for name, one in {**RECOMMENDERS, **CLASSIFIERS, **GENERATORS}.items()
+        },
         **COMPRESSIONS,
     }
     in_torch = {name for name, one in sources.items() if "torch" in inspect.getsource(one)}

@@ -25,19 +25,20 @@ def byte_letters() -> list[str]:
     return [chr(byte if byte in plain else next(others)) for byte in range(256)]
 
 
-def write_tiny_causal(path: Path, *, seed: int = 0) -> Path:
+def write_tiny_causal(path: Path, *, seed: int = 0, layers: int = LAYERS) -> Path:
     """Write the model; its tokens are bytes, and two that begin and end a message.
 
     Args:
         path: of the file.
         seed: of the weights.
+        layers: of the transformer.
     """
     rng = np.random.default_rng(seed)
     tokens = [START, END, *byte_letters(), "he", "th"]
     writer = GGUFWriter(path, "llama")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(INNER)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KEY_HEADS)
@@ -57,7 +58,7 @@ def write_tiny_causal(path: Path, *, seed: int = 0) -> Path:
     writer.add_eos_token_id(1)
     writer.add_pad_token_id(1)
     writer.add_chat_template(CHAT)
-    for name, shape in _shapes(len(tokens)).items():
+    for name, shape in _shapes(len(tokens), layers).items():
         scale = 1.0 if name.endswith("norm.weight") else 0.0
         weights = scale + (0.0 if scale else 0.1) * rng.normal(size=shape)
         writer.add_tensor(name, weights.astype(np.float32))
@@ -68,12 +69,12 @@ def write_tiny_causal(path: Path, *, seed: int = 0) -> Path:
     return path
 
 
-def _shapes(tokens: int) -> dict[str, tuple[int, ...]]:
+def _shapes(tokens: int, layers: int) -> dict[str, tuple[int, ...]]:
     keys = WIDTH // HEADS * KEY_HEADS
     block = {
         "attn_norm": (WIDTH,), "attn_q": (WIDTH, WIDTH), "attn_k": (keys, WIDTH),
         "attn_v": (keys, WIDTH), "attn_output": (WIDTH, WIDTH), "ffn_norm": (WIDTH,),
         "ffn_gate": (INNER, WIDTH), "ffn_up": (INNER, WIDTH), "ffn_down": (WIDTH, INNER),
     }  # fmt: skip
-    blocks = {f"blk.{n}.{name}.weight": shape for n in range(LAYERS) for name, shape in block.items()}
+    blocks = {f"blk.{n}.{name}.weight": shape for n in range(layers) for name, shape in block.items()}
     return {"token_embd.weight": (tokens, WIDTH), "output_norm.weight": (WIDTH,), **blocks}
