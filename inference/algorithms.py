@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 AUTO = "auto"
+PRETRAIN = "pretrain"  # makes an encoder, which other recipes name
 # Cheap ones first: what they leave of the run's time is the dearer ones'.
 PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
@@ -61,7 +62,7 @@ class Portfolio:
             ValueError: an unknown parameter or algorithm, or no time.
         """
         portfolio = read_params(cls, params)
-        known = sorted(set(recommenders()) - set(REMOTE))
+        known = sorted(set(recommenders()) - {*REMOTE, PRETRAIN})
         for name in portfolio.algorithms:
             if name not in known:
                 raise ValueError(f"algorithms: '{name}', must be among {known}.")
@@ -136,7 +137,10 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
 
 
 def inputs_of(kind: str, algorithm: str, params: Mapping[str, Any]) -> frozenset[str]:
-    """Return what a run reads besides ids: "vectors" (of items' texts), "texts"; empty if unknown."""
+    """Return what a run reads besides ids; empty if unknown.
+
+    Of "vectors" (of items' texts), "images" (their vectors), "texts", "encoder".
+    """
     algorithms = algorithms_of(kind)
     names = Portfolio.parse(params).names if algorithm == AUTO else [algorithm]
     inputs: set[str] = set()

@@ -22,7 +22,6 @@ import logging
 import os
 import socket
 import ssl
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 logger = logging.getLogger(__name__)
 ALLOW = "BAKEOFF_OUTGOING_ALLOW"
@@ -54,6 +53,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 class OutgoingError(OSError):
     """There is no answer; the message is the same for every reason."""
+
+
+class AnswerTooLargeError(OutgoingError):
+    """The answer of an address that may be asked is larger than the caller takes."""
 
 
 class AllowError(ValueError):
@@ -283,12 +286,34 @@ class OutgoingClient:
         Raises:
             OutgoingError: there is no answer, or not within the deadline, or it may not be asked.
         """
+        return await self._ask("POST", url, content, headers, seconds=seconds, max_bytes=max_bytes)
+
+    async def get(self, url: str, *, seconds: float, max_bytes: int) -> Answer:
+        """Send a GET, as `post` does; of an answer that is too large the error says so.
+
+        Raises:
+            AnswerTooLargeError, OutgoingError: there is no usable answer.
+        """
+        return await self._ask("GET", url, None, {}, seconds=seconds, max_bytes=max_bytes)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        content: bytes | None,
+        headers: dict[str, str],
+        *,
+        seconds: float,
+        max_bytes: int,
+    ) -> Answer:
         try:
             async with asyncio.timeout(seconds):
-                return await self._post(url, content, headers, max_bytes)
+                return await self._whole(method, url, content, headers, max_bytes)
         except (OutgoingError, OSError, ValueError, TimeoutError, *_FAULTS) as error:
             logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
-            raise OutgoingError(no_answer_message(url, seconds)) from None
+            # Who answers too much may be asked: to say so maps no network.
+            kind = AnswerTooLargeError if isinstance(error, AnswerTooLargeError) else OutgoingError
+            raise kind(no_answer_message(url, seconds)) from None
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -313,22 +338,24 @@ class OutgoingClient:
         async with contextlib.AsyncExitStack() as stack:
             # Not around the block: what its code raises is its own.
             with _named_failure(url):
-                response = await stack.enter_async_context(self._respond(url, content, headers))
+                response = await stack.enter_async_context(self._respond("POST", url, content, headers))
             yield StreamedAnswer(response.status, _checked_parts(url, _parts_of(response, max_bytes)))
 
-    async def _post(self, url: str, content: bytes, headers: dict[str, str], max_bytes: int) -> Answer:
-        async with self._respond(url, content, headers) as response:
+    async def _whole(
+        self, method: str, url: str, content: bytes | None, headers: dict[str, str], max_bytes: int
+    ) -> Answer:
+        async with self._respond(method, url, content, headers) as response:
             parts = [part async for part in _parts_of(response, max_bytes)]
             return Answer(response.status, b"".join(parts))
 
     @contextlib.asynccontextmanager
     async def _respond(
-        self, url: str, content: bytes, headers: dict[str, str]
+        self, method: str, url: str, content: bytes | None, headers: dict[str, str]
     ) -> AsyncIterator[httpcore2.Response]:
         # A packed answer can be a thousand times what its bytes say.
         wanted = {**headers, "accept-encoding": "identity"}
         async with self._pool.stream(
-            "POST", url, headers=list(wanted.items()), content=content
+            method, url, headers=list(wanted.items()), content=content
         ) as response:
             for name, value in response.headers:
                 if name.lower() == b"content-encoding" and value.strip().lower() != b"identity":
@@ -357,7 +384,7 @@ async def _parts_of(response: httpcore2.Response, max_bytes: int) -> AsyncIterat
     async for part in response.aiter_stream():
         size += len(part)
         if size > max_bytes:
-            raise OutgoingError(f"the answer is larger than {max_bytes} bytes")
+            raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")
         yield part
 
 
@@ -375,54 +402,3 @@ def _without_secrets(url: str) -> str:
         parts = urlsplit(url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:200]
     return "…"
-
-
-class _LoopThread:
-    """An event loop in a thread, for callers that wait: workers, gates and shadows."""
-
-    def __init__(self) -> None:
-        self._process = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True, name="outgoing").start()
-        self._client = OutgoingClient()
-
-    @property
-    def is_mine(self) -> bool:
-        """Whether the thread runs in this process: a fork has none."""
-        return self._process == os.getpid()
-
-    def post(
-        self, url: str, *, content: bytes, headers: dict[str, str], seconds: float, max_bytes: int
-    ) -> Answer:
-        call = self._client.post(
-            url, content=content, headers=headers, seconds=seconds, max_bytes=max_bytes
-        )
-        return self.run(call)
-
-    def run(self, call: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
-
-
-_loop_thread: _LoopThread | None = None
-_lock = threading.Lock()
-
-
-def post_and_wait(
-    url: str,
-    *,
-    content: bytes,
-    headers: dict[str, str],
-    seconds: float,
-    max_bytes: int = MAX_ANSWER_BYTES,
-) -> Answer:
-    """Send a POST and wait: for workers, never in an event loop.
-
-    Raises:
-        OutgoingError: as of `OutgoingClient.post`.
-    """
-    global _loop_thread  # noqa: PLW0603  one thread in a process
-    with _lock:  # two threads that start at once must share one loop
-        if _loop_thread is None or not _loop_thread.is_mine:
-            _loop_thread = _LoopThread()
-        loop_thread = _loop_thread
-    return loop_thread.post(url, content=content, headers=headers, seconds=seconds, max_bytes=max_bytes)

@@ -9,13 +9,17 @@ from django.conf import settings
 from inference.actions.answer_shadows import answer_shadows
 from inference.actions.build_missing_indexes import build_missing_indexes
 from inference.actions.clean_artifacts import clean_artifacts
+from inference.actions.embed_images import embed_images_for
 from inference.actions.place_items import place_items, place_missing
 from inference.actions.train_in_child import stop_child, train_in_child
 from inference.cache import cache_client
+from inference.encoders.image_vectors import any_image_is_due, want_images
 from inference.encoders.item_vectors import embed_missing, settle_vectors
 from inference.isolation import for_each
 from inference.models import Item, ModelVersion, Surface, TrainingRun
-from inference.sending import RUN_TRAINING, send
+from inference.sending import EMBED_IMAGES, RUN_TRAINING, send
+
+IMAGE_SECONDS = 20.0  # of a message: new items' texts wait behind it
 
 
 @shared_task
@@ -27,6 +31,25 @@ def embed_items(item_ids: list[int]) -> int:
     finally:
         place_items(items)  # without an encoder, by labels
     settle_vectors(items)
+    # After the texts: whatever becomes of the images, the items are there.
+    if _want_images(items):
+        send(EMBED_IMAGES)
+    return embedded
+
+
+def _want_images(items: list[Item]) -> int:
+    by_project: dict[int, list[str]] = {}
+    for item in items:
+        by_project.setdefault(item.project_id, []).append(item.image_url)
+    return sum(want_images(project, urls) for project, urls in by_project.items())
+
+
+@shared_task
+def embed_images() -> int:
+    """Fetch and embed images for a while, and ask to be called again where more are due."""
+    embedded = embed_images_for(seconds=IMAGE_SECONDS)
+    if any_image_is_due():
+        send(EMBED_IMAGES)  # at the end of the queue, so that texts come in between
     return embedded
 
 

@@ -15,10 +15,11 @@ from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Greatest, Least, Now
 
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from inference.encoders.image_vectors import any_image_is_due
 from inference.isolation import for_each
 from inference.models import Item, TrainingRun
 from inference.queues import read_queues
-from inference.sending import EMBED_ITEMS, RUN_TRAINING, send
+from inference.sending import EMBED_IMAGES, EMBED_ITEMS, RUN_TRAINING, send
 
 if TYPE_CHECKING:
     from inference.models import Surface
@@ -47,6 +48,7 @@ def reconcile() -> int:
         sent += _send_runs()
     if not waiting["embed"]:
         sent += _send_items()
+        sent += any_image_is_due() and send(EMBED_IMAGES)
     return sent
 
 

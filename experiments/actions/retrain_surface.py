@@ -9,14 +9,16 @@ from experiments.training_data.examples import examples_of
 from experiments.training_data.interactions import answers_of
 from experiments.training_data.preferences import preferences_of
 from experiments.training_data.signals import likes_of
+from experiments.training_data.texts import texts_of
 from inference.actions.queue_training import queue_training
+from inference.algorithms import PRETRAIN
 from inference.models import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.models import TrainingRun
-    from inference.training.snapshot import Examples, Likes, Preferences
+    from inference.training.snapshot import Answers, Examples, Likes, Preferences, Texts
 
 
 def retrain_surface(
@@ -39,7 +41,7 @@ def retrain_surface(
         rows=_rows_of(surface),
         trigger=trigger,
         params=params,
-        answers=answers_of(surface) if ranks else None,
+        beside=_beside(surface, algorithm) if ranks else None,
         skip_unchanged=skip_unchanged,
         tested_version=last_tested_version(surface),
     )
@@ -53,3 +55,8 @@ def _rows_of(surface: Surface) -> Likes | Examples | Preferences:
         case Surface.Kind.GENERATE:
             return preferences_of(surface)
     return likes_of(surface)
+
+
+def _beside(surface: Surface, algorithm: str) -> Answers | Texts | None:
+    """Return what a run of a recommender reads beside its rows."""
+    return texts_of(surface.project_id) if algorithm == PRETRAIN else answers_of(surface)

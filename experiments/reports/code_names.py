@@ -44,6 +44,10 @@ NAMES = {
     "champion": gettext_noop("Champion"),
     "retired": gettext_noop("Retired"),
     "rejected": gettext_noop("Rejected"),
+    # What a recipe reads
+    "text_only": gettext_noop("Text only"),
+    "image_only": gettext_noop("Images only"),
+    "text_and_image": gettext_noop("Text and images"),
     # Roles of metrics, and variants
     "primary": gettext_noop("Primary"),
     "secondary": gettext_noop("Secondary"),

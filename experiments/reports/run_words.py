@@ -101,6 +101,50 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
             "%(minimum)s: all items are scored instead."
         ),
     ),
+    (
+        "images do not help here: {metric} is {both} with them, {text} by texts alone.",
+        gettext_noop(
+            "Images do not help here: %(metric)s is %(both)s with them, %(text)s with text alone."
+        ),
+    ),
+    # Why images are not used
+    (
+        "the image has {count} bytes, must be at most {maximum} (10 MB).",
+        gettext_noop("The image has %(count)s bytes, must be at most %(maximum)s (10 MB)"),
+    ),
+    (
+        "the image is larger than {maximum} MB.",
+        gettext_noop("The image is larger than %(maximum)s MB"),
+    ),
+    (
+        "the image has {width} x {height} pixels, must be at most {maximum} in all.",
+        gettext_noop("The image has %(width)s × %(height)s pixels, the limit is %(maximum)s in all"),
+    ),
+    (
+        "the image has more than {maximum} pixels.",
+        gettext_noop("The image has more than %(maximum)s pixels"),
+    ),
+    (
+        "the file is no image: it must be one of {formats}.",
+        gettext_noop("The file is not an image in one of these formats: %(formats)s"),
+    ),
+    ("the image is damaged.", gettext_noop("The image is damaged")),
+    (
+        "the image's address gave no usable answer within {seconds} s, or may not be called (see "
+        "{setting}).",
+        gettext_noop(
+            "The image's address gave no usable answer within %(seconds)s s, or may not be called "
+            "(see %(setting)s)"
+        ),
+    ),
+    (
+        "the image's address answered {status}, must be 200; redirects are not followed.",
+        gettext_noop("The image's address answered %(status)s instead of 200 (no redirects)"),
+    ),
+    (
+        "'{host}' is no public address, and {setting} does not name it.",
+        gettext_noop("'%(host)s' is not a public address, and %(setting)s does not name it"),
+    ),
     # Checks and slices of a run
     ("held-out items are not learnt from", gettext_noop("Held-out items are not trained on")),
     (

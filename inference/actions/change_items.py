@@ -14,7 +14,7 @@ from inference.models import Item
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-EMBEDDED = frozenset({"title", "text", "properties", "labels"})  # what the encoder reads
+EMBEDDED = frozenset({"title", "text", "properties", "labels", "image_url"})  # what encoders read
 # What a deleted item keeps is its name: versions that learnt it must not show it.
 _EMPTY: dict[str, Any] = {
     "title": "",

@@ -1,6 +1,6 @@
 """Place items that came after the versions in use: find the known items that each resembles most.
 
-By the texts' vectors, and the vectors of the user's own where both have one; without an encoder, by
+By the vectors of the texts, of the images, and of the user's own where both have one; without any, by
 labels and group. The neighbours travel to serving with the catalogue, under a change number.
 """
 
@@ -18,6 +18,8 @@ from django.db import transaction
 
 from inference.actions.load_items import next_change
 from inference.cache import cache_client
+from inference.encoders.centred import centred, mean_of
+from inference.encoders.image_vectors import image_vectors_of
 from inference.encoders.item_vectors import custom_vectors_of, stored_vectors
 from inference.models import Item, ModelVersion, Surface
 from inference.serving.changes import announce_catalogue
@@ -46,6 +48,7 @@ class KnownItems:
         ids: m of them.
         texts: vectors of their texts, float32 (m, d), of length 1 or 0.
         supplied: vectors of the user's own, (m, e), of length 1 or 0.
+        images: vectors of their images, as they are stored, (m, i), zeros for none.
         labels: of each.
         groups: of each; "" for none.
     """
@@ -53,6 +56,7 @@ class KnownItems:
     ids: Sequence[str]
     texts: Floats
     supplied: Floats
+    images: Floats
     labels: Sequence[frozenset[str]] = field(default_factory=list)
     groups: Sequence[str] = field(default_factory=list)
 
@@ -136,9 +140,17 @@ def nearest_of(items: Sequence[Item], known: KnownItems) -> list[list[list[str |
     """Return per item its nearest known ones, [id, weight], nearest first; an empty list for none."""
     texts = stored_vectors(items)
     supplied = _supplied(items, known.supplied.shape[1])
+    images = _images(items, known.images.shape[1])
+    mean = mean_of(known.images)
+    images, known_images = centred(images, mean), centred(known.images, mean)
     lines = []
     for place, item in enumerate(items):
-        weights = _likeness(item, texts[place], supplied[place], known)
+        sides = [
+            (texts[place], known.texts),
+            (supplied[place], known.supplied),
+            (images[place], known_images),
+        ]
+        weights = _likeness(item, sides, known)
         near = np.argsort(-weights, kind="stable")[:MAX_NEIGHBOURS]
         lines.append(
             [
@@ -150,11 +162,17 @@ def nearest_of(items: Sequence[Item], known: KnownItems) -> list[list[list[str |
     return lines
 
 
-def _likeness(item: Item, text: Floats, supplied: Floats, known: KnownItems) -> Floats:
-    """Return how much each known item is like an item, (m,), at most 1."""
+def _likeness(item: Item, sides: Sequence[tuple[Floats, Floats]], known: KnownItems) -> Floats:
+    """Return how much each known item is like an item, (m,), at most 1.
+
+    Args:
+        item: to be placed.
+        sides: of each kind of vector, its own, (d,), and those of the known items, (m, d).
+        known: items to place it among.
+    """
     likeness = np.zeros(len(known.ids), dtype=np.float32)
     count = np.zeros(len(known.ids), dtype=np.float32)
-    for own, theirs in ((text, known.texts), (supplied, known.supplied)):
+    for own, theirs in sides:
         if own.any() and theirs.any():
             has = theirs.any(axis=1)
             likeness[has] += theirs[has] @ own
@@ -178,6 +196,19 @@ def _supplied(items: Sequence[Item], width: int) -> Floats:
         if own is not None and own.shape[1] == width:
             row[:] = own[0]
     return vectors
+
+
+def _images(items: Sequence[Item], width: int) -> Floats:
+    """Return the vectors of items' images where they have that width, (n, width), zeros for none."""
+    vectors = image_vectors_of(items) if width else None
+    if vectors is None or vectors.shape[1] != width:
+        return np.zeros((len(items), width), dtype=np.float32)
+    return vectors
+
+
+def forget_known_items() -> None:
+    """Read the vectors of known items anew, the next time that an item is placed."""
+    _known_items.cache_clear()
 
 
 def _digests(project_id: int) -> tuple[str, ...]:
@@ -214,10 +245,12 @@ def _known_items(project_id: int, digests: tuple[str, ...]) -> KnownItems:
         items |= {item.item_id: item for item in chunk}
     rows = [items[item_id] for item_id in ids if item_id in items]
     supplied = custom_vectors_of(rows) if rows else None
+    images = image_vectors_of(rows)
     return KnownItems(
         ids=[row.item_id for row in rows],
         texts=stored_vectors(rows),
         supplied=np.zeros((len(rows), 0), np.float32) if supplied is None else supplied,
+        images=np.zeros((len(rows), 0), np.float32) if images is None else images,
         labels=[frozenset(row.labels) for row in rows],
         groups=[row.group_id for row in rows],
     )

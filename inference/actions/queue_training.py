@@ -10,11 +10,19 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
+from inference.actions.find_encoder import find_encoder
 from inference.algorithms import check_trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
-from inference.training.snapshot import Answers, Examples, Likes, Preferences, write_snapshot
+from inference.training.snapshot import (
+    Answers,
+    Examples,
+    Likes,
+    Preferences,
+    Texts,
+    write_snapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +47,7 @@ def queue_training(
     rows: Likes | Examples | Preferences,
     trigger: str,
     params: Mapping[str, Any] | None = None,
-    answers: Answers | None = None,
+    beside: Answers | Texts | None = None,
     skip_unchanged: bool = False,
     tested_version: ModelVersion | None = None,
 ) -> TrainingRun:
@@ -51,7 +59,8 @@ def queue_training(
         rows: what it learns from.
         trigger: who asked: `schedule`, `operator`, …
         params: hyper-parameters that differ from the defaults.
-        answers: what was served with exploration, to judge by off-policy.
+        beside: answers that were served with exploration, to judge by off-policy; or texts that people
+            wrote, where an encoder is adapted to them.
         skip_unchanged: record a skipped run when the last one that came to an answer had the same
             snapshot and parameters.
         tested_version: what the result is compared with, where it is a refit of the champion.
@@ -68,8 +77,12 @@ def queue_training(
         tested_version=tested_version,
         notes=list(rows.notes),
         snapshot=_freeze(surface, rows),
-        answers=_freeze(surface, answers) if answers is not None and answers.unit_ids else None,
     )
+    if beside is not None and beside.unit_ids:
+        if isinstance(beside, Texts):
+            run.texts = _freeze(surface, beside)
+        else:
+            run.answers = _freeze(surface, beside)
     if skip_unchanged and _repeats_last(run):
         run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
         run.save()
@@ -82,6 +95,8 @@ def _check_trainable(
 ) -> None:
     try:
         check_trainable(surface.kind, algorithm, params)
+        if name := params.get("encoder"):
+            find_encoder(surface, str(name))
     except ValueError as error:
         raise CannotTrainError(str(error)) from error
     if surface.kind == Surface.Kind.GENERATE and LOCAL not in read_providers():
@@ -99,7 +114,11 @@ def _repeats_last(run: TrainingRun) -> bool:
     last = run.surface.training_runs.ended_well().filter(algorithm=run.algorithm).first()
     if last is None:
         return False
-    return (last.snapshot_id, last.params) == (run.snapshot_id, run.params)
+    return (last.snapshot_id, last.texts_id, last.params) == (
+        run.snapshot_id,
+        run.texts_id,
+        run.params,
+    )
 
 
 def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
@@ -135,7 +154,9 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
     return run
 
 
-def _freeze(surface: Surface, rows: Likes | Examples | Preferences | Answers) -> Snapshot:
+def _freeze(
+    surface: Surface, rows: Likes | Examples | Preferences | Answers | Texts
+) -> Snapshot:
     """Keep rows, at least one, under the hash of their content."""
     match rows:
         case Likes():
@@ -146,6 +167,8 @@ def _freeze(surface: Surface, rows: Likes | Examples | Preferences | Answers) ->
             times = rows.preferred_at
         case Answers():
             times = rows.served_at
+        case Texts():
+            times = rows.written_at
     folder = settings.BAKEOFF.snapshots
     try:
         digest = write_snapshot(folder, rows)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from bakeoff.alerts.models import Alert
 from inference.actions.fail_training import alert_on_run
+from inference.algorithms import PRETRAIN
 from inference.models import AliasMove, ModelVersion, Surface, TrainingRun
 
 
@@ -75,7 +76,9 @@ def _create_version(version: ModelVersion, run: TrainingRun, gate: dict[str, Any
     alias = ModelVersion.Alias
     version.surface = surface
     version.number = (last or 0) + 1
-    version.alias = alias.CHALLENGER if gate["passed"] else alias.REJECTED
+    # An encoder serves nobody by itself: it waits for recipes that name it, not for an experiment.
+    passed = alias.CANDIDATE if version.algorithm == PRETRAIN else alias.CHALLENGER
+    version.alias = passed if gate["passed"] else alias.REJECTED
     version.snapshot = run.snapshot
     version.metrics, version.gate = gate["rows"], gate
     version.code_version = installed_version("bakeoff")

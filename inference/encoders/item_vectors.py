@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,10 +48,19 @@ def load_encoder() -> TextEncoder:
 
 
 def embed_missing(
-    items: Sequence[Item], *, progress: Callable[[int], None] = lambda _count: None
+    items: Sequence[Item],
+    *,
+    path: str = "",
+    progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
-    """Embed the texts that have no vector yet; return how many there were."""
-    digest = encoder_sha256()
+    """Embed the texts that have no vector yet; return how many there were.
+
+    Args:
+        items: whose texts.
+        path: of another encoder than the configured one; empty for that.
+        progress: receives how many are done.
+    """
+    digest = sha256_of_encoder(path) if path else encoder_sha256()
     texts = {ItemVector.key_of(item.text_to_embed): item.text_to_embed for item in items}
     known = set(
         ItemVector.objects.filter(encoder_sha256=digest, text_sha256__in=texts).values_list(
@@ -62,7 +71,7 @@ def embed_missing(
     progress(len(items) - len(missing))
     for start in range(0, len(missing), CHUNK):
         keys = missing[start : start + CHUNK]
-        vectors = load_encoder().encode([texts[key] for key in keys])
+        vectors = _encoder_at(path).encode([texts[key] for key in keys])
         ItemVector.objects.bulk_create(
             [
                 ItemVector(encoder_sha256=digest, text_sha256=key, vector=vector.tobytes())
@@ -94,14 +103,31 @@ def count_embedded(items: Sequence[Item]) -> int:
     return len(items) if vectors.count() == len(keys) else vectors.count()
 
 
-def vectors_of(items: Sequence[Item]) -> Floats:
-    """Return the vectors of items, float32 (n, width), embedding what is missing."""
-    embed_missing(items)
+@lru_cache(maxsize=2)  # of the run's recipe, and of the champion's
+def _load(path: str) -> TextEncoder:
+    from inference.encoders.text_encoder import TextEncoder  # noqa: PLC0415  torch
+
+    return TextEncoder(path)
+
+
+def _encoder_at(path: str) -> TextEncoder:
+    return _load(path) if path else load_encoder()
+
+
+def vectors_of(items: Sequence[Item], *, path: str = "") -> Floats:
+    """Return the vectors of items, float32 (n, width), embedding what is missing.
+
+    Args:
+        items: n of them.
+        path: of another encoder than the configured one; empty for that.
+    """
+    embed_missing(items, path=path)
+    digest = sha256_of_encoder(path) if path else encoder_sha256()
     keys = [ItemVector.key_of(item.text_to_embed) for item in items]
     vectors = dict(
-        ItemVector.objects.filter(
-            encoder_sha256=encoder_sha256(), text_sha256__in=set(keys)
-        ).values_list("text_sha256", "vector")
+        ItemVector.objects.filter(encoder_sha256=digest, text_sha256__in=set(keys)).values_list(
+            "text_sha256", "vector"
+        )
     )
     return np.stack([np.frombuffer(vectors[key], dtype="<f4") for key in keys])
 

@@ -2,6 +2,7 @@
 
 from inference.models.catalogue import CatalogueState, Item, ItemVector, Surface
 from inference.models.examples import Example
+from inference.models.images import FetchedImage, ImageVector
 from inference.models.monitoring import DriftReport, ShadowAnswer
 from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
 from inference.models.store import ArtifactStore
@@ -12,6 +13,8 @@ __all__ = [
     "CatalogueState",
     "DriftReport",
     "Example",
+    "FetchedImage",
+    "ImageVector",
     "Item",
     "ItemVector",
     "ModelVersion",

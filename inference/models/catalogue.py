@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
@@ -103,6 +104,8 @@ class Item(models.Model):
                 condition=Q(vector_due_at__isnull=False),
                 name="items_without_their_vector",
             ),
+            # By hash: an address may be longer than what a tree's entry can hold.
+            HashIndex(fields=["image_url"], condition=~Q(image_url=""), name="items_by_image"),
         ]
 
     def __str__(self) -> str:

@@ -216,6 +216,14 @@ class TrainingRun(models.Model):
         related_name="judged_runs",
         help_text="What was served with exploration: for the value off-policy.",
     )
+    texts = models.ForeignKey(
+        Snapshot,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="adapted_runs",
+        help_text="What people wrote: an encoder is adapted to it, beside the catalogue's texts.",
+    )
     version = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.SET_NULL)
     progress = models.FloatField(default=0.0)
     message = models.TextField(blank=True)

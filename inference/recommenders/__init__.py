@@ -7,6 +7,7 @@ from inference.recommenders.frozen_text import FrozenText
 from inference.recommenders.item_knn import ItemKnn
 from inference.recommenders.orders import ORDERS
 from inference.recommenders.popularity import Popularity
+from inference.recommenders.pretrained import Pretrained
 from inference.recommenders.protocol import Recommender
 from inference.recommenders.sasrec import Sasrec
 from inference.recommenders.tuned_text import BertItems, TunedTwoTower
@@ -25,6 +26,7 @@ RECOMMENDERS: dict[str, Recommender] = {
         Sasrec(),
         TunedTwoTower(),
         BertItems(),
+        Pretrained(),
         Endpoint(),
         Python(),
         *ORDERS,

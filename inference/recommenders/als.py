@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import default_order, nearest_by_text
+from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.artifact import ArtifactDraft, Floats
 from inference.serving.scorers import FACTORS
 
@@ -43,7 +43,7 @@ class Als:
     """Factors of items; a unit's are folded in from its recent items when it is served."""
 
     name = "als"
-    reads = frozenset({"vectors"})
+    reads = frozenset({"vectors", "images"})
     seeds = 3
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
@@ -95,7 +95,7 @@ def _factorise(data: TrainingData, params: AlsParams, options: FitOptions) -> Fl
 
 def _place_cold(data: TrainingData, factors: Floats) -> None:
     """Place a cold item where its text neighbours stand, drawn towards the origin."""
-    neighbours = nearest_by_text(data)
+    neighbours = nearest_by_content(data)
     if neighbours is None:
         return
     cold, warm, cosines = neighbours

@@ -57,7 +57,7 @@ class Blend:
     """Fits its parts and adds up their scores."""
 
     name = "blend"
-    reads = frozenset({"vectors", "texts"})
+    reads = frozenset({"vectors", "texts", "images"})
     seeds = 3
 
     def __init__(self, known: Mapping[str, Recommender]) -> None:

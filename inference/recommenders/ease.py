@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import default_order, nearest_by_text
+from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.scorers import draft_neighbours
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Ease:
     """B = I − P / diag(P), P = (XᵀX + λI)⁻¹, with a diagonal of 0."""
 
     name = "ease"
-    reads = frozenset({"vectors"})
+    reads = frozenset({"vectors", "images"})
     seeds = 1
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
@@ -80,7 +80,7 @@ class Ease:
 
 def _place_cold(data: TrainingData, weights: NDArray[np.float64], weight: float) -> None:
     """Let the likes of text neighbours speak for items that nobody liked yet."""
-    neighbours = nearest_by_text(data)
+    neighbours = nearest_by_content(data)
     if neighbours is not None:
         cold, warm, cosines = neighbours
         weights[warm, cold[:, None]] = weight * cosines

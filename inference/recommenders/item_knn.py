@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.options import FitOptions, read_params
-from inference.recommenders.protocol import default_order, nearest_by_text
+from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import NEIGHBOURS
 
@@ -45,7 +45,7 @@ class ItemKnn:
     """Adds up the cosines between an item and a unit's recent items."""
 
     name = "item-knn"
-    reads = frozenset({"vectors"})
+    reads = frozenset({"vectors", "images"})
     seeds = 1
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
@@ -113,7 +113,7 @@ def _nearest(
 
 @dataclass(frozen=True, slots=True)
 class _ColdRows:
-    """Per item the cold ones whose text is near, and what a like of it adds to them."""
+    """Per item the cold ones whose text or image is near, and what a like of it adds to them."""
 
     starts: NDArray[np.int64]
     items: Indices
@@ -121,7 +121,7 @@ class _ColdRows:
 
     @classmethod
     def of(cls, data: TrainingData, weight: float) -> _ColdRows:
-        neighbours = nearest_by_text(data)
+        neighbours = nearest_by_content(data)
         if neighbours is None:
             nothing = np.zeros(0, np.float32)
             return cls(np.zeros(len(data.item_ids) + 1, np.int64), nothing.astype(np.int32), nothing)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from inference.options import FitOptions
@@ -19,7 +21,8 @@ class Recommender(Protocol):
 
     Attributes:
         name: how commands and versions call it.
-        reads: what it needs of the items besides their ids: some of "vectors" and "texts".
+        reads: what it needs of the items besides their ids: some of "vectors" and "texts"; and
+            "images", where it fuses their vectors if there are any.
         seeds: how many seeds the gate asks for; 1 for what has no randomness.
 
     A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled likes.
@@ -48,27 +51,28 @@ def default_order(popularity: NDArray[Any], limit: int = 1000) -> Indices:
 MAX_WARM = 20_000
 
 
-def nearest_by_text(data: TrainingData, limit: int = 20) -> tuple[Indices, Indices, Floats] | None:
-    """Return for each cold item the warm items whose texts are nearest.
+def nearest_by_content(data: TrainingData, limit: int = 20) -> tuple[Indices, Indices, Floats] | None:
+    """Return for each cold item the warm items whose texts and images are nearest.
 
-    A cold item is one that nobody liked yet: behaviour says nothing of it, its text may.
+    A cold item is one that nobody liked yet: behaviour says nothing of it, its text and image may.
 
     Returns:
         The cold items (c,), their nearest warm ones (c, m), and cosines (c, m), negative ones cut to
-        0; None without vectors, or when every item is warm or none is.
+        0: the mean of those of texts, of images and of the user's own vectors, where both items have
+        one; None without vectors, or when every item is warm or none is.
     """
     warm = np.flatnonzero(data.popularity > 0)
     if len(warm) > MAX_WARM:
         warm = np.sort(np.argsort(-data.popularity, kind="stable")[:MAX_WARM])
     cold = np.flatnonzero(data.popularity == 0)
-    if data.item_vectors is None or not len(warm) or not len(cold):
+    if not data.sides or not len(warm) or not len(cold):
         return None
-    limit, warm_units = min(limit, len(warm)), _of_length_1(data.item_vectors[warm])
+    limit, warm_units = min(limit, len(warm)), [_of_length_1(side[warm]) for side in data.sides]
     nearest = np.empty((len(cold), limit), dtype=np.int32)
     cosines = np.empty((len(cold), limit), dtype=np.float32)
     for start in range(0, len(cold), 1024):  # cosines are cold × warm items
         some = cold[start : start + 1024]
-        close = _of_length_1(data.item_vectors[some]) @ warm_units.T
+        close = _mean_cosines([_of_length_1(side[some]) for side in data.sides], warm_units)
         top = np.argpartition(-close, limit - 1, axis=1)[:, :limit]
         nearest[start : start + len(some)] = warm[top]
         cosines[start : start + len(some)] = np.maximum(np.take_along_axis(close, top, axis=1), 0)
@@ -78,3 +82,18 @@ def nearest_by_text(data: TrainingData, limit: int = 20) -> tuple[Indices, Indic
 def _of_length_1(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.float32(1e-9)))
+
+
+def _mean_cosines(some: Sequence[Floats], others: Sequence[Floats]) -> Floats:
+    """Return the mean over the sides that both items have, (s, o); 0 where there is none.
+
+    Args:
+        some: of each side vectors of length 1 or 0, (s, d).
+        others: likewise, (o, d).
+    """
+    total = np.zeros((len(some[0]), len(others[0])), dtype=np.float32)
+    count = np.zeros_like(total)
+    for mine, theirs in zip(some, others, strict=True):
+        total += mine @ theirs.T
+        count += np.outer(mine.any(axis=1), theirs.any(axis=1))
+    return np.asarray(total / np.maximum(count, 1), dtype=np.float32)

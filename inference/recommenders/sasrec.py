@@ -19,7 +19,7 @@ class Sasrec:
     """Attention over a unit's recent items; an item is a vector of its own plus what its text says."""
 
     name = "sasrec"
-    reads = frozenset({"vectors"})
+    reads = frozenset({"vectors", "images"})
     seeds = 3
     probe_params: ClassVar = {"passes": 1, "min_steps": 20, "max_steps": 60}
 

@@ -120,7 +120,7 @@ class TunedTwoTower:
     """The encoder is trained on behaviour, then the heads over what it says."""
 
     name = "tuned-two-tower"
-    reads = frozenset({"vectors", "texts"})
+    reads = frozenset({"vectors", "texts", "images"})
     seeds = 1
     probe_params: ClassVar = {"steps": 20, "head_epochs": 3}
 
@@ -215,9 +215,11 @@ class BertItems:
 
         tune(encoder, head, schedule, loss_of, options)
         ranks = merge_adapters(encoder, schedule)
+        item_vectors = head.weight.detach().cpu().numpy().copy()
+        item_vectors[data.popularity == 0] = 0.0  # as they were drawn: nothing was learnt of them
         return draft_vectors(
             item_ids=data.item_ids,
-            item_vectors=head.weight.detach().cpu().numpy().copy(),
+            item_vectors=item_vectors,
             context_vectors=encoder.encode(list(data.item_texts or [])),
             bias=head.bias.detach().cpu().numpy().copy(),
             default_order=default_order(data.popularity, limit=len(data.item_ids)),

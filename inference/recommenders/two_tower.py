@@ -24,7 +24,7 @@ class TwoTower:
     """Heads over frozen text vectors, trained by a full softmax over the catalogue."""
 
     name = "two-tower"
-    reads = frozenset({"vectors"})
+    reads = frozenset({"vectors", "images"})
     seeds = 3
     probe_params: ClassVar = {"epochs": 3, "most_steps": 60}
 

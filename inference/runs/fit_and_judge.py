@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.algorithms import PRETRAIN
 from inference.evaluation.gate import Rival, judge
 from inference.runs.item_indexes import build_and_note_indexes
+from inference.runs.ablation import ablation, image_counts, notes_on_images
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
 from inference.runs.portfolio import choose_recipe
@@ -81,6 +83,8 @@ def fit_and_judge(
             "checks": checks,
             **tried,
             **ranking_views(run, seeds[0], champion),
+            "ablation": ablation(run, seeds[0]),
+            "images": image_counts(run.catalogue),
             "ranks": dict(draft.about.get("ranks", {})),
         },
     )
@@ -88,6 +92,7 @@ def fit_and_judge(
     gate = _refuse_lower_value(recipes, seeds[0].off_policy)
     gate = apply_findings(gate, _findings(run, draft, seeds))
     notes = [*notes_on_ranking_data(run), *build_and_note_indexes(run, digest)]
+    notes += notes_on_images(gate.about["ablation"], run.plan.rule.primary)
     gate = replace(gate, about={**gate.about, "notes": notes})
     if plan.tested is not None:
         tested = compare_rankings(plan, plan.tested, run, seeds)
@@ -132,7 +137,11 @@ def _parts(run: RankingRun) -> int:
 def _rival(run: RankingRun, champion: JudgedRankings | None) -> Rival | None:
     if champion is None or run.plan.champion is None:
         return None
-    return Rival(run.plan.champion.label, champion.scores)
+    # An encoder is adapted to be better than it was: nothing is served until it is.
+    must_win = run.plan.recipe.algorithm == PRETRAIN
+    return Rival(
+        run.plan.champion.label, champion.scores, beaten=run.plan.rule.primary if must_win else None
+    )
 
 
 def _judge_seeds(run: RankingRun, log: Log | None, progress: RunProgress) -> list[JudgedRankings]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 LEARNING_SHARES = (0.25, 0.5)  # of the units or examples; the whole is judged anyway
+ENCODER = "encoder"  # the parameter of every recipe that reads texts
 CHEAP_SECONDS = 60.0  # of a fit: a dearer one is not repeated on parts of the data
 
 
@@ -38,6 +39,16 @@ class Recipe:
     algorithm: str
     params: Mapping[str, Any]
     label: str = ""
+
+    @property
+    def encoder(self) -> str:
+        """The version whose encoder it reads texts by; empty for the configured one."""
+        return str(self.params.get(ENCODER, ""))
+
+    @property
+    def hyper_params(self) -> dict[str, Any]:
+        """What the algorithm itself reads of the parameters."""
+        return {name: value for name, value in self.params.items() if name != ENCODER}
 
     @property
     def key(self) -> str:
@@ -77,6 +88,7 @@ class Workplace:
         checkpoints: folder of this run's checkpoints, or None.
         encoder: where the encoder lies; empty when nothing reads it.
         language_model: folder of the causal model that a generator trains; empty for others.
+        encoders: where those lie that recipes name, by version.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -84,7 +96,12 @@ class Workplace:
     checkpoints: Path | None = None
     encoder: str = ""
     language_model: str = ""
+    encoders: Mapping[str, str] = field(default_factory=dict)
     device: str = "auto"
+
+    def encoder_of(self, recipe: Recipe) -> str:
+        """Return where a recipe's encoder lies."""
+        return self.encoders[recipe.encoder] if recipe.encoder else self.encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +193,13 @@ class RunPlan:
         folder = self.place.checkpoints
         return FitOptions(
             seed=seed,
-            params=recipe.params,
+            params=recipe.hyper_params,
             report=progress.report,
             curve=lambda step, loss: progress.curve("", step, loss),
             steps=lambda steps: progress.steps("", steps),
             checkpoint=folder and folder / f"{recipe.key}-seed-{seed}-rows-{rows}",
             device=self.place.device,
-            encoder=self.place.encoder,
+            encoder=self.place.encoder_of(recipe),
             language_model=self.place.language_model,
         )
 

@@ -92,6 +92,7 @@ def _shuffle(data: TrainingData, rng: np.random.Generator) -> TrainingData:
         item_vectors=deal(data.item_vectors),
         item_texts=None if texts is None else [texts[i] for i in dealt],
         custom_vectors=deal(data.custom_vectors),
+        image_vectors=deal(data.image_vectors),
         chance=None,  # of likes that are not these any more, as the weights and dislikes
         importance=None,
         disliked=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inference.algorithms import REMOTE, recommenders
@@ -18,7 +18,7 @@ from inference.training.data import TrainingData
 from inference.training.split import SplitData, UnitLikes, split_by_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inference.evaluation.gate import GateRule
     from inference.recommenders import Recommender
@@ -41,12 +41,20 @@ class Catalogue:
         vectors: of their texts, float32 (n, e), or None.
         texts: of them, or None.
         custom_vectors: that the user supplied, float32 (n, o), or None.
+        images: vectors of their images, centred and of length 1, float32 (n, i), or None.
+        refused_images: why images are not used, and how many each.
+        vectors_by: of their texts by another encoder, by the version that made it.
+        other_texts: of the project beside its items'.
     """
 
     item_ids: list[str]
     vectors: Floats | None = None
     texts: list[str] | None = None
     custom_vectors: Floats | None = None
+    images: Floats | None = None
+    refused_images: Mapping[str, int] = field(default_factory=dict)
+    vectors_by: Mapping[str, Floats] = field(default_factory=dict)
+    other_texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +111,17 @@ class RankingRun:
         deadline_ms = self.plan.recipe.params.get("deadline_ms", DEADLINE_MS)
         return replace(self.plan.rule, most_latency_ms=float(deadline_ms))
 
-    def data(self, units: Sequence[UnitLikes]) -> TrainingData:
-        """Return the training data that some units make."""
+    def data(self, units: Sequence[UnitLikes], recipe: Recipe | None = None) -> TrainingData:
+        """Return the training data that some units make, as a recipe reads it; None: the run's."""
+        encoder = (recipe or self.plan.recipe).encoder
+        vectors = self.catalogue.vectors_by[encoder] if encoder else self.catalogue.vectors
         return TrainingData(
             item_ids=self.catalogue.item_ids,
-            item_vectors=self.catalogue.vectors,
+            item_vectors=vectors,
             item_texts=self.catalogue.texts,
             custom_vectors=self.catalogue.custom_vectors,
+            image_vectors=self.catalogue.images,
+            other_texts=self.catalogue.other_texts,
             liked=[unit.items for unit in units],
             liked_at=[unit.at for unit in units],
             chance=[unit.chance for unit in units],
@@ -127,7 +139,7 @@ class RankingRun:
         self, recipe: Recipe, units: Sequence[UnitLikes], seed: int, progress: RunProgress
     ) -> FinishedFit:
         """Fit a recipe on some units, or take the fit that the run has made already."""
-        data = self.data(units)
+        data = self.data(units, recipe)
         rows = sum(map(len, data.liked))
         options = self.plan.options(recipe, seed, rows, progress)
         folder = self.plan.place.checkpoints

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from inference.outgoing import MAX_ANSWER_BYTES, post_and_wait
+from inference.outgoing import MAX_ANSWER_BYTES
+from inference.outgoing_wait import post_and_wait
 from inference.serving.models import MAX_COST
 
 if TYPE_CHECKING:

@@ -35,6 +35,9 @@ class TrainingData:
         item_texts: the texts themselves, for models that read them; None for the others.
         custom_vectors: vectors that the user supplied for items (of an image, say), float32 (n, o),
             zeros where there is none; None when there are none at all.
+        image_vectors: of the items' images, centred and of length 1, float32 (n, i), zeros where there
+            is none; None when there are none at all.
+        other_texts: of the project beside its items', for models that learn its words.
     """
 
     item_ids: Sequence[str]
@@ -46,6 +49,14 @@ class TrainingData:
     custom_vectors: Floats | None = None
     importance: Sequence[NDArray[np.float64]] | None = None
     disliked: Sequence[NDArray[np.int64]] | None = None
+    image_vectors: Floats | None = None
+    other_texts: Sequence[str] = ()
+
+    @property
+    def sides(self) -> list[Floats]:
+        """What is known of items beside behaviour: vectors of texts, of the user's own, of images."""
+        sides = (self.item_vectors, self.custom_vectors, self.image_vectors)
+        return [side for side in sides if side is not None]
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:

@@ -21,10 +21,12 @@ from inference.encoders.device import pick_device
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 from inference.training.cooccurrence import cooccurrence_vectors, start_scale
 from inference.training.lazy_adamw import LazyAdamW
-from inference.training.sampled import CANDIDATES, CandidateSampler
+from inference.training.sampled import CANDIDATES, CandidateSampler, settle_cold_biases
 from inference.training.tune import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from inference.options import FitOptions
     from inference.serving.artifact import Floats
     from inference.training.data import TrainingData
@@ -132,7 +134,7 @@ class Heads(nn.Module):
         """Make the heads.
 
         Args:
-            text: the encoder's vectors, (n, e).
+            text: the encoders' vectors, (n, e).
             liked: how often each item was liked, (n,).
             params: hyper-parameters.
         """
@@ -220,10 +222,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         raise ValueError("units with two liked items == 0, must be at least 1.")
     torch.manual_seed(options.seed)
     device = pick_device(options.device)
-    assert data.item_vectors is not None  # noqa: S101  the caller has checked it
-    read = np.array(data.item_vectors)
-    if data.custom_vectors is not None:  # a user's vector stands beside the text's; heads fuse them
-        read = np.concatenate([read, data.custom_vectors], axis=1)
+    read = np.concatenate(data.sides, axis=1)  # side by side: the heads fuse them
     text = torch.from_numpy(read).to(device)
     liked = torch.from_numpy(data.popularity.astype(np.float32)).to(device)
     model = Heads(text, liked, params).to(device)
@@ -255,7 +254,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
         options.curve(epoch + 1, loss)
         options.report((epoch + 1) / epochs, f"epoch {epoch + 1}: loss {loss:.3f}")
     optimiser.settle()
-    return _export(model)
+    return _export(model, data.popularity)
 
 
 def _start(data: TrainingData, width: int) -> Floats:
@@ -372,18 +371,20 @@ def _batch(
     )
 
 
-def _export(model: Heads) -> Towers:
+def _export(model: Heads, popularity: NDArray[np.int64]) -> Towers:
     model.eval()
     with torch.inference_mode():
 
         def array(tensor: torch.Tensor) -> Floats:
             return tensor.float().cpu().numpy().copy()
 
+        bias = array(model.bias[:, 0])
+        settle_cold_biases(bias, popularity)
         parts = torch.arange(len(model.bias), device=model.bias.device).split(EXPORTED_AT_ONCE)
         return Towers(
             item_vectors=np.concatenate([array(model.items(part)) for part in parts]),
             context_vectors=np.concatenate([array(model.context(part)) for part in parts]),
-            bias=array(model.bias[:, 0]),
+            bias=bias,
             attention=array(model.attention),
             recency=array(model.recency),
         )

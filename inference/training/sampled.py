@@ -4,6 +4,9 @@ Where item i is drawn with probability πᵢ and has the score sᵢ, the sum ove
 exp(sᵢ − log πᵢ) has the softmax's denominator as its mean (Bengio & Senécal 2008; as logQ correction:
 Yi et al. 2019). Items are drawn by their popularity to the power ¾, which draws what is confused most,
 most often. A catalogue of no more items than a step draws is taken whole: the softmax is a full one.
+
+An item that nobody liked is no candidate. Nothing could ever be learnt of it but that it is wrong, so
+its text and its images would be taken for signs of what nobody likes.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ class CandidateSampler:
         """
         self.is_full = len(popularity) <= count
         self._items, self._count = len(popularity), count
+        self._warm = np.asarray(popularity > 0)
         chances = (popularity + 1.0) ** POWER
         chances /= chances.sum()
         self._upper_ends = np.cumsum(chances)
@@ -68,8 +72,22 @@ class CandidateSampler:
         """Return one step's candidates; the targets are always among them."""
         if self.is_full:
             every = np.arange(self._items)
-            return Candidates(every, np.zeros(len(every), np.float32), np.ones(len(every), bool))
+            return Candidates(every, np.zeros(len(every), np.float32), self._warm.copy())
         draws = np.searchsorted(self._upper_ends, rng.random(self._count) * self._upper_ends[-1])
         drawn = np.unique(draws)
+        drawn = drawn[self._warm[drawn]]
         items = np.union1d(drawn, targets)
         return Candidates(items, self._log_chance[items], np.isin(items, drawn))
+
+
+def settle_cold_biases(bias: NDArray[Any], popularity: NDArray[np.int64]) -> None:
+    """Give an item that nobody liked the bias of the least liked tenth: nothing has moved its own.
+
+    Args:
+        bias: of each item, (n,), changed in place.
+        popularity: how often each was liked, (n,).
+    """
+    known = np.flatnonzero(popularity > 0)
+    if len(known) < len(popularity):
+        few = known[np.argsort(popularity[known], kind="stable")[: max(1, len(known) // 10)]]
+        bias[popularity == 0] = bias[few].mean()

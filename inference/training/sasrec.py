@@ -25,6 +25,7 @@ from inference.training.checkpoint import Checkpoint, save_checkpoint
 from inference.training.cooccurrence import cooccurrence_vectors, start_scale
 from inference.training.heads import UnitSignals
 from inference.training.lazy_adamw import LazyAdamW
+from inference.training.sampled import settle_cold_biases
 from inference.training.tune import CHECKPOINT_SECONDS, CURVE_POINTS
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class SequenceModel(nn.Module):
         """Make it.
 
         Args:
-            text: vectors of the items' texts, (n, e), or None.
+            text: vectors of the items' texts and images, (n, e), or None.
             warm: 1 for an item that anybody liked, else 0, (n,).
             params: hyper-parameters.
         """
@@ -251,9 +252,14 @@ def _start(data: TrainingData, params: SasrecParams) -> SequenceModel:
     """Return a model that knows already what is liked, and what is liked together."""
     warm = torch.from_numpy((data.popularity > 0).astype(np.float32))
     text = None
-    if data.item_vectors is not None:
-        norms = np.linalg.norm(data.item_vectors, axis=1, keepdims=True)
-        text = torch.from_numpy(data.item_vectors / np.maximum(norms, np.float32(1e-9)))
+    if data.sides:
+        # Each of length 1, side by side: the projection fuses them.
+        lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in data.sides]
+        sides = [
+            side / np.maximum(length, np.float32(1e-9))
+            for side, length in zip(data.sides, lengths, strict=True)
+        ]
+        text = torch.from_numpy(np.concatenate(sides, axis=1).astype(np.float32))
     model = SequenceModel(text, warm, params)
     vectors = cooccurrence_vectors(data, params.width)
     normed = functional.layer_norm(torch.from_numpy(vectors), [params.width]).numpy()
@@ -377,11 +383,7 @@ def export_sasrec(model: SequenceModel, popularity: NDArray[np.int64]) -> dict[s
         return tensor.detach().float().cpu().numpy().copy()
 
     bias = array(model.bias[:, 0])
-    if (popularity == 0).any():
-        # Nothing has moved a cold item's bias: it gets that of the least liked tenth.
-        known = np.flatnonzero(popularity > 0)
-        few = known[np.argsort(popularity[known], kind="stable")[: max(1, len(known) // 10)]]
-        bias[popularity == 0] = bias[few].mean()
+    settle_cold_biases(bias, popularity)
     parts = torch.arange(len(bias)).split(EXPORTED_AT_ONCE)
     arrays: dict[str, NDArray[Any]] = {
         "item_vectors": np.concatenate([array(model.items(part)) for part in parts]),

@@ -1,7 +1,7 @@
 """Frozen training data: a Parquet file named by the hash of its content.
 
-A recommender learns from `Likes`, a classifier from `Examples`, a generator from `Preferences`;
-`Answers` are what a recommender is judged by off-policy.
+A recommender learns from `Likes`, a classifier from `Examples`, a generator from `Preferences`, an
+encoder from `Texts`; `Answers` are what a recommender is judged by off-policy.
 """
 
 from __future__ import annotations
@@ -224,7 +224,35 @@ class Answers:
         )
 
 
-Rows = Likes | Examples | Preferences | Answers
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What people wrote of a project's items, in columns of equal length, ordered by time.
+
+    Attributes:
+        unit_ids: who.
+        texts: redacted.
+        written_at: when, in seconds.
+    """
+
+    unit_ids: Sequence[str]
+    texts: Sequence[str]
+    written_at: Sequence[float]
+
+    def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
+        """Return the columns of the snapshot and their types."""
+        return {
+            "unit_id": (self.unit_ids, "string"),
+            "text": (self.texts, "string"),
+            "written_at": (self.written_at, "float64"),
+        }
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, list[Any]]) -> Texts:
+        """Read the columns of a snapshot."""
+        return cls(columns["unit_id"], columns["text"], columns["written_at"])
+
+
+Rows = Likes | Examples | Preferences | Answers | Texts
 # Columns that name a unit: whoever is erased stands in none of them.
 UNIT_COLUMNS = ("unit_id", "rejected_unit_id")
 
@@ -310,7 +338,7 @@ def _catalogue_of(table: Any) -> str:
     return str((table.schema.metadata or {}).get(CATALOGUE, b"").decode())
 
 
-Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers)
+Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers, Texts)
 
 
 def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:

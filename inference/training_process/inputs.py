@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
 
-from inference.algorithms import AUTO, Portfolio, inputs_of
+from inference.actions.find_encoder import find_encoder
+from inference.algorithms import AUTO, PRETRAIN, Portfolio, inputs_of
+from inference.encoders.centred import centred, mean_of
+from inference.encoders.image_vectors import (
+    fetch_due_images,
+    image_vectors_of,
+    refusals_of,
+    want_images,
+)
 from inference.encoders.item_vectors import (
     custom_vectors_of,
     encoder_path,
@@ -36,13 +44,19 @@ from inference.training.snapshot import (
     Likes,
     Preferences,
     SnapshotDestroyedError,
+    Texts,
     read_snapshot,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from inference.models import ModelVersion, TrainingRun
+    from inference.serving.artifact import Floats
+
+PLAIN = "frozen-text"  # what the configured encoder does, with nothing learnt
+MAX_FETCH_SECONDS = 600.0  # of images: a dead host must not keep a run from training
 
 Rows = TypeVar("Rows", Likes, Examples, Preferences)
 
@@ -90,16 +104,17 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
     """Return what a run is to do; what serves now is not a part of it when a version is compressed."""
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     champion = _champion_of(run)
-    trains = run.compresses is None
+    trains = run.compresses is None and run.algorithm != PRETRAIN
     return RunPlan(
         recipe=_recipe_of(run),
-        champion=Recipe(champion.recipe, champion.params, champion.label) if champion else None,
+        champion=_rival_of(run, champion),
         rule=GateRule.for_labels() if classifies else GateRule(),
         place=Workplace(
             artifacts=settings.BAKEOFF.artifacts,
             checkpoints=checkpoints_of(run),
             encoder=encoder.path,
             language_model=_language_model_of(run),
+            encoders=_encoders_of(run),
         ),
         served=_served(run, champion) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
@@ -111,6 +126,24 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
         ),
         about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
     )
+
+
+def _rival_of(run: TrainingRun, champion: ModelVersion | None) -> Recipe | None:
+    """Return what the gate compares with: the champion, or of an adapted encoder the plain one."""
+    if run.algorithm == PRETRAIN and run.compresses is None:
+        return Recipe(PLAIN, {}, "the plain encoder")
+    return Recipe(champion.recipe, champion.params, champion.label) if champion else None
+
+
+def _encoders_of(run: TrainingRun) -> dict[str, str]:
+    """Return where those encoders lie that the run's recipe and its rival name, by version."""
+    rival = _rival_of(run, _champion_of(run))
+    names = {recipe.encoder for recipe in (_recipe_of(run), rival) if recipe is not None} - {""}
+    versions = {name: find_encoder(run.surface, name) for name in names}
+    return {
+        name: str(settings.BAKEOFF.artifacts / version.artifact_sha256)
+        for name, version in versions.items()
+    }
 
 
 def _served(run: TrainingRun, champion: ModelVersion) -> ServedVersion:
@@ -185,11 +218,40 @@ def log_of(run: TrainingRun) -> Log | None:
 
 
 def catalogue_of(run: TrainingRun) -> Catalogue:
-    """Read the project's items, embedding what has no vector yet if the run reads vectors."""
+    """Read the project's items, embedding texts and images without a vector if the run reads them."""
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
+    reads_vectors = "vectors" in _inputs(run)
     return Catalogue(
         item_ids=[item.item_id for item in items],
-        vectors=vectors_of(items) if "vectors" in _inputs(run) else None,
+        vectors=vectors_of(items) if reads_vectors else None,
+        vectors_by={
+            name: vectors_of(items, path=path)
+            for name, path in (_encoders_of(run) if reads_vectors else {}).items()
+        },
+        other_texts=_texts_of(run),
         texts=[item.text_to_embed for item in items],
         custom_vectors=custom_vectors_of(items),
+        images=_images_of(items) if "images" in _inputs(run) else None,
+        refused_images=refusals_of(run.surface.project_id),
     )
+
+
+def _texts_of(run: TrainingRun) -> Sequence[str]:
+    """Read what people wrote; nothing of a run that reads none, or where a unit in it was erased."""
+    if run.texts is None:
+        return ()
+    try:
+        return read_snapshot(settings.BAKEOFF.snapshots, run.texts.sha256, Texts).texts
+    except SnapshotDestroyedError:
+        return ()
+
+
+def _images_of(items: list[Item]) -> Floats | None:
+    """Return the vectors of the items' images, fetching for a while what is not there yet."""
+    if not items:
+        return None
+    project_id = items[0].project_id
+    if want_images(project_id, [item.image_url for item in items]):
+        fetch_due_images(seconds=MAX_FETCH_SECONDS, project_id=project_id)
+    vectors = image_vectors_of(items)
+    return None if vectors is None else centred(vectors, mean_of(vectors))

@@ -24,6 +24,7 @@ COMMANDS = {
     "load": "load:load",
     "export": "export:export",
     "train": "models:train",
+    "pretrain": "models:pretrain",
     "register": "models:register",
     "compress": "models:compress",
     "models": "models:models",

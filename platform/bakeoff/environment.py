@@ -56,6 +56,8 @@ class Environment:
         pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
         smtp: the server through which e-mail goes out; None: no e-mail is sent.
         local_models: the embedded language model's process.
+        image_encoder: where images are read by: a directory or a wheel, as the text encoder; empty:
+            images are not read.
     """
 
     home: Path
@@ -74,6 +76,7 @@ class Environment:
     pooled: bool = False
     smtp: Smtp | None = None
     local_models: LocalModels = field(default_factory=LocalModels)
+    image_encoder: str = ""
 
     @property
     def run_folder(self) -> Path:
@@ -155,6 +158,7 @@ def read_environment() -> Environment:
         pooled=env.get("BAKEOFF_POOLED", "") == "1",
         smtp=_smtp_of(env),
         local_models=_local_models_of(env),
+        image_encoder=env.get("BAKEOFF_IMAGE_ENCODER", ""),
     )
 
 

@@ -92,6 +92,11 @@ def train(shop, folder):
     return ["home-feed", "--algorithm", "popularity"]
 
 
+def pretrain(shop, folder):
+    liked(shop)
+    return ["home-feed", "--steps", "10"]
+
+
 def register(shop, folder):
     liked(shop)
     return ["home-feed", "--endpoint", "http://127.0.0.1:9/rank"]
@@ -127,6 +132,7 @@ CALLS = {
     "load labelled": load_labelled,
     "versions add": add_prompt,
     "train": train,
+    "pretrain": pretrain,
     "register": register,
     "compress": lambda shop, _: [challenger(shop).label, "--project", "8"],
     "shadow": lambda shop, _: ["home-feed", challenger(shop).label],
@@ -151,7 +157,7 @@ CALLS = {
     "alerts resend": lambda shop, _: [str(dead_delivery(shop).pk)],
 }
 # They follow the run that they queue; no worker of these tests would take it.
-FOLLOWED = {"train", "register", "compress"}
+FOLLOWED = {"train", "pretrain", "register", "compress"}
 
 
 def commands(group=main, path=()):

@@ -73,6 +73,8 @@ PATHS = {
         "tuned-two-tower", {**TOWERS, "steps": 2, "method": "lora"}
     ),
     "tuned-two-tower by adalora": fit_recommender("tuned-two-tower", {**TOWERS, "method": "adalora"}),
+    "pretrain by dropout": fit_recommender("pretrain", {"steps": 2, "batch": 4}),
+    "pretrain by crop": fit_recommender("pretrain", {"steps": 2, "batch": 4, "views": "crop"}),
     "bert over items": fit_recommender("bert", {**STEPS, "steps": 2, "method": "full"}),
     "bert over labels": fit_classifier("bert", {**BRIEF, "class_weight": "balanced"}),
     "frozen-head": fit_classifier("frozen-head", {}),

@@ -18,8 +18,8 @@ from inference.outgoing import (
     OutgoingClient,
     OutgoingError,
     check_address,
-    post_and_wait,
 )
+from inference.outgoing_wait import post_and_wait
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WORDS = [
     "heat",
@@ -30,11 +34,13 @@ WORDS = [
 ]
 
 
-def make_tiny_bert(folder: Path) -> None:
-    """Train a vocabulary, make the model, and save both as safetensors and JSON."""
+def make_tiny_bert(folder: Path, words: Sequence[str] = WORDS) -> None:
+    """Train a vocabulary of some words, make the model, and save both as safetensors and JSON."""
     folder.mkdir(parents=True)
     tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator([" ".join(WORDS)] * 20, vocab_size=200, min_frequency=1)
+    tokenizer.train_from_iterator(
+        [" ".join(words)] * 20, vocab_size=max(200, 3 * len(words)), min_frequency=1
+    )
     tokenizer.save_model(str(folder))
     BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     torch.manual_seed(0)

@@ -78,6 +78,13 @@ class StageOut(Schema):
     seconds_left: float | None = Field(description="Of the whole run, at its pace so far.")
 
 
+class AblationOut(Schema):
+    """What a recipe does without a part of what it reads."""
+
+    reads: str = Field(description="text_only, image_only or text_and_image.")
+    figures: dict[str, float]
+
+
 class RunOut(RenamedSchema):
     """A training run."""
 
@@ -96,6 +103,10 @@ class RunOut(RenamedSchema):
         default_factory=list, description="What a run of `auto` tried, in its order."
     )
 
+    ablation: list[AblationOut] = Field(
+        default_factory=list, description="The same recipe by texts alone, images alone, and both."
+    )
+
     @staticmethod
     def resolve_stage(run: TrainingRun) -> RunStage | None:
         """Read where it is."""
@@ -110,6 +121,11 @@ class RunOut(RenamedSchema):
     def resolve_candidates(run: TrainingRun) -> list[dict[str, Any]]:
         """List what it tried."""
         return run.version.gate.get("about", {}).get("candidates", []) if run.version else []
+
+    @staticmethod
+    def resolve_ablation(run: TrainingRun) -> list[dict[str, Any]]:
+        """List what texts and images each add."""
+        return run.version.gate.get("about", {}).get("ablation", []) if run.version else []
 
 
 class TrainIn(RequestSchema):

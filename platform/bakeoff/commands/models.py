@@ -28,6 +28,7 @@ NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 @click.option("--algorithms", help="What auto tries, such as item-knn,ease,als.")
 @click.option("--budget-seconds", type=float, help="Time for all that auto tries.")
 @click.option("--search", type=int, help="Draws of hyper-parameters that auto tries for each.")
+@click.option("--encoder", help="An adapted encoder to read texts by, such as pretrain@1.")
 @click.option("--params", default="{}", help="Hyper-parameters that differ from the defaults, as JSON.")
 @project_option
 def train(
@@ -36,6 +37,7 @@ def train(
     algorithms: str | None,
     budget_seconds: float | None,
     search: int | None,
+    encoder: str | None,
     params: str,
     slug: str | None,
 ) -> None:
@@ -43,12 +45,9 @@ def train(
     target = find_surface(find_project(slug), surface)
     from inference.algorithms import AUTO, default_algorithm
 
-    try:
-        values = json.loads(params)
-    except json.JSONDecodeError as error:
-        raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
-    if not isinstance(values, dict):
-        raise click.UsageError(f"params == '{params}', must be a JSON object.")
+    values = _read_params(params)
+    if encoder is not None:
+        values["encoder"] = encoder
     if algorithms is not None:
         values["algorithms"] = [name.strip() for name in algorithms.split(",")]
     of_auto = {"budget_seconds": budget_seconds, "search": search}
@@ -56,6 +55,33 @@ def train(
     if values.keys() & {"algorithms", *of_auto}:
         algorithm = algorithm or AUTO
     _train(target, algorithm or default_algorithm(target.kind), values)
+
+
+def _read_params(params: str) -> dict[str, Any]:
+    try:
+        values = json.loads(params)
+    except json.JSONDecodeError as error:
+        raise click.UsageError(f"params == '{params}', must be a JSON object.") from error
+    if not isinstance(values, dict):
+        raise click.UsageError(f"params == '{params}', must be a JSON object.")
+    return values
+
+
+@click.command()
+@click.argument("surface")
+@click.option("--views", type=click.Choice(["dropout", "crop"]),
+              help="How two readings of a text differ: by dropout, or as random spans.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of the optimiser.")
+@click.option("--params", default="{}", help="Other hyper-parameters, as JSON.")
+@project_option
+def pretrain(surface: str, views: str | None, steps: int | None, params: str, slug: str | None) -> None:
+    """Adapt the encoder to the project's own texts; SURFACE's behaviour judges it."""
+    target = find_surface(find_project(slug), surface)
+    from inference.algorithms import PRETRAIN
+
+    named = {"views": views, "steps": steps}
+    values = {name: value for name, value in named.items() if value is not None}
+    _train(target, PRETRAIN, {**_read_params(params), **values})
 
 
 @click.command()
@@ -157,6 +183,7 @@ def _follow(run: TrainingRun) -> None:
     if run.version is not None:
         show_candidates(run.version)
         show_gate(run.version)
+        show_ablation(run.version)
     for note in run.notes:
         echo(f"Note: {note}")
     echo(run.message)
@@ -172,11 +199,15 @@ def _show_next_step(version: ModelVersion) -> None:
     A surface's first version becomes its champion at the loop's next tick, so a request after this
     command is answered by it.
     """
+    from inference.algorithms import PRETRAIN
     from inference.cache import cache_client
     from inference.serving.changes import wait_until_read
 
     deadline = time.monotonic() + NEXT_STEP_SECONDS
     surface = version.surface
+    if version.algorithm == PRETRAIN:
+        echo(f"`bakeoff train {surface.key} --encoder {version.label}` reads texts by it.")
+        return
     while version.alias == version.Alias.CHALLENGER and not surface.versions.champions().exists():
         if time.monotonic() > deadline:
             echo(f"{version.label} waits for a worker to make it champion: is one running?")
@@ -206,6 +237,21 @@ def show_candidates(version: ModelVersion) -> None:
             *(f"{one[figure]:.4f}" if figure in one else "" for figure in figures),
             f"{one['seconds']:.1f}",
             ": ".join(filter(None, (one["state"].replace("_", " "), one["reason"]))),
+        )
+    console.print(table)
+
+
+def show_ablation(version: ModelVersion) -> None:
+    """Print what texts and images each add; nothing for what reads no images."""
+    from inference.evaluation.gate import GateResult
+
+    rows = GateResult.from_json(version.gate).about.get("ablation", ())
+    if not rows:
+        return
+    table = Table("reads", *rows[0]["figures"])
+    for row in rows:
+        table.add_row(
+            row["reads"].replace("_", " "), *(f"{value:.4f}" for value in row["figures"].values())
         )
     console.print(table)
 

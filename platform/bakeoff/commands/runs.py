@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.commands.models import show_candidates, show_gate
+from bakeoff.commands.models import show_ablation, show_candidates, show_gate
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import console, echo, fail
 
@@ -57,7 +57,7 @@ def list_runs(surface: str, slug: str | None) -> None:
 @click.argument("run_id", type=int)
 @project_option
 def show(run_id: int, slug: str | None) -> None:
-    """Show the run RUN_ID: what it tried, with figures, and its gate."""
+    """Show the run RUN_ID: what it tried, with figures, its gate, and what images add."""
     run = _find_run(run_id, slug)
     echo(f"Run {run.pk}: {run.algorithm} for '{run.surface}', {run.state}, {run.progress:.0%}.")
     if (stage := run.current_stage) is not None:
@@ -66,6 +66,7 @@ def show(run_id: int, slug: str | None) -> None:
     if run.version is not None:
         show_candidates(run.version)
         show_gate(run.version)
+        show_ablation(run.version)
     for note in run.notes:
         echo(f"Note: {note}")
     if run.message:

@@ -22,7 +22,8 @@ from bakeoff.alerts.models import Subscription
 from bakeoff.delivery.claimed import Outcome
 from bakeoff.delivery.signature import headers_of
 from bakeoff.delivery.wording import email_body, email_subject, slack_message, webhook_message
-from inference.outgoing import AllowError, OutgoingError, post_and_wait
+from inference.outgoing import AllowError, OutgoingError
+from inference.outgoing_wait import post_and_wait
 
 if TYPE_CHECKING:
     from bakeoff.delivery.claimed import ClaimedDelivery

@@ -1,0 +1,96 @@
+"""Adapt an encoder to texts without any label, by contrast.
+
+A text is read twice, and its two vectors are to be nearer to each other than to those of the other
+texts of the step. By `dropout` both readings are the whole text, with other units dropped out each time
+(SimCSE: Gao, Yao & Chen 2021): what tells these texts apart is learnt. By `crop` they are two random
+spans of it (Izacard et al. 2022): which words go together in these texts is learnt too. The loop is
+that of `tune`: checkpoints, killable, resumable with the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from inference.encoders.device import pick_device
+from inference.encoders.text_encoder import TextEncoder
+from inference.training.tune import Schedule, add_adapters, merge_adapters, tune
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from inference.options import FitOptions
+
+VIEWS = ("dropout", "crop")
+MIN_SHARE, MAX_SHARE = 0.3, 0.8  # of a text's tokens that a span has
+MIN_TEXTS = 20  # distinct ones; of fewer there is nothing to tell apart
+
+
+@dataclass(frozen=True)
+class AdaptParams:
+    """Hyper-parameters.
+
+    Attributes:
+        views: dropout or crop.
+        method: full, lora or adalora.
+        steps: of the optimiser.
+        batch: texts a step; each has the others as negatives.
+        rate: peak learning rate; of adapters ten times as much.
+        temperature: cosines are divided by it.
+        rank: of adapters.
+    """
+
+    views: str = "dropout"
+    method: str = "full"
+    steps: int = 300
+    batch: int = 64
+    rate: float = 3e-5
+    temperature: float = 0.05
+    rank: int = 8
+
+
+def adapt_encoder(texts: Sequence[str], params: AdaptParams, options: FitOptions) -> TextEncoder:
+    """Return the encoder of the options, adapted.
+
+    Raises:
+        ValueError: too few distinct texts.
+    """
+    if params.views not in VIEWS:
+        raise ValueError(f"views == '{params.views}', must be one of {list(VIEWS)}.")
+    distinct = sorted({text for text in texts if text.strip()})
+    if len(distinct) < MIN_TEXTS:
+        raise ValueError(
+            f"distinct texts to learn from == {len(distinct)}, must be at least {MIN_TEXTS}."
+        )
+    torch.manual_seed(options.seed)
+    encoder = TextEncoder(options.encoder, pick_device(options.device))
+    tokens = encoder.tokens(distinct)
+    schedule = Schedule(params.method, params.steps, params.rate, params.rate, rank=params.rank)
+    add_adapters(encoder, schedule)
+
+    def loss_of(rng: np.random.Generator) -> torch.Tensor:
+        chosen = rng.choice(len(tokens), min(params.batch, len(tokens)), replace=False)
+        first, second = (
+            encoder.forward([_view(tokens[i], params.views, rng) for i in chosen]) for _ in range(2)
+        )
+        places = torch.arange(len(chosen), device=encoder.device)
+        return functional.cross_entropy(first @ second.T / params.temperature, places)
+
+    tune(encoder, torch.nn.Identity(), schedule, loss_of, options)
+    merge_adapters(encoder, schedule)
+    return encoder
+
+
+def _view(tokens: list[int], views: str, rng: np.random.Generator) -> list[int]:
+    """Return the tokens of a reading; the first and the last, which mark the ends, stay."""
+    inner = tokens[1:-1]
+    if views == "dropout" or len(inner) < 2:
+        return tokens
+    length = max(1, round(rng.uniform(MIN_SHARE, MAX_SHARE) * len(inner)))
+    start = int(rng.integers(0, len(inner) - length + 1))
+    return [tokens[0], *inner[start : start + length], tokens[-1]]

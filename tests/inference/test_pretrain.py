@@ -1,0 +1,168 @@
+"""An encoder adapted to a project's own texts: by consent, better than it was, resumable, and read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from experiments.ingest.load_events import PastEvent, load_events
+from experiments.models import ExcludedUnit, Feedback
+from experiments.training_data.texts import texts_of
+from inference.actions.load_items import ItemDraft, load_items
+from inference.actions.queue_training import CannotTrainError
+from inference.encoders import item_vectors
+from inference.encoders.text_encoder import TextEncoder
+from inference.models import Surface, TrainingRun
+from inference.options import FitOptions
+from inference.recommenders import RECOMMENDERS
+from inference.training.adapt import AdaptParams, adapt_encoder
+from inference.training.data import TrainingData
+from tests.support import builders
+from tests.support.fast_lane import test_database_url
+from tests.support.learning import train
+from tests.support.tiny_bert import make_tiny_bert
+
+SYLLABLES = ["ba", "do", "ki", "lu", "me", "no", "pa", "ri", "su", "ta", "vo", "ze"]
+VOCABULARY = [first + second for first in SYLLABLES for second in SYLLABLES[:6]]
+TOPICS, PER_TOPIC = 6, 20
+BRIEF = {"views": "crop", "steps": 40, "batch": 48, "rate": 1e-3}
+
+
+def make_texts(seed=0) -> list[str]:
+    """Three words of a topic's ten, drowned in six of twelve that any text has."""
+    rng = np.random.default_rng(seed)
+    words = rng.permutation(VOCABULARY)
+    return [
+        " ".join(
+            rng.permutation(
+                [
+                    *rng.choice(words[10 * (n % TOPICS) :][:10], 3, replace=False),
+                    *rng.choice(words[60:72], 6, replace=False),
+                ]
+            )
+        )
+        for n in range(TOPICS * PER_TOPIC)
+    ]
+
+
+@pytest.fixture(scope="module")
+def blind_bert(tmp_path_factory):
+    """An encoder that knows these words apart, and nothing of what they mean."""
+    folder = tmp_path_factory.mktemp("bert") / "encoder"
+    make_tiny_bert(folder, VOCABULARY)
+    return folder
+
+
+def forget_encoder() -> None:
+    for one in (item_vectors.encoder_path, item_vectors.encoder_sha256, item_vectors.load_encoder):
+        one.cache_clear()
+
+
+@pytest.fixture
+def library(tables, blind_bert, settings, monkeypatch) -> Surface:
+    """A surface whose units like one topic each, and whose texts are full of phrases for all."""
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    monkeypatch.setenv("BAKEOFF_ENCODER", str(blind_bert))
+    settings.BAKEOFF = replace(settings.BAKEOFF, encoder=str(blind_bert))
+    forget_encoder()
+    project = builders.make_project()
+    load_items(
+        project_id=project.pk,
+        items=[ItemDraft(f"i{n}", text=text) for n, text in enumerate(make_texts())],
+    )
+    rng, start, events = np.random.default_rng(1), timezone.now() - timedelta(days=1), []
+    for unit in range(60):
+        mine = np.flatnonzero(np.arange(TOPICS * PER_TOPIC) % TOPICS == unit % TOPICS)
+        for at, item in enumerate(rng.permutation(mine)[:6]):
+            when = start + timedelta(seconds=60 * at + unit)
+            events.append(PastEvent(f"e{unit}-{at}", "rating", f"u{unit}", f"i{item}", 5.0, when))
+    connection.ensure_connection()
+    load_events(connection.connection, project.pk, events)
+    yield Surface.objects.create(project=project, key="home-feed", liked_events=["rating>=4"])
+    forget_encoder()
+
+
+def test_an_adapted_encoder_beats_the_plain_one_and_others_read_by_it(library, client):
+    run = train(library, "pretrain", **BRIEF)
+    assert run.state == TrainingRun.State.PASSED, run.message
+    row, rival = run.version.gate["rows"]["ndcg"], run.version.gate["rival"]
+    assert (rival, run.version.alias) == ("the plain encoder", "candidate")  # no experiment waits
+    assert row["challenger"] > 1.3 * row["champion"]
+    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    assert "<polyline" in client.get(reverse("run", args=[run.pk])).content.decode()
+    reader = train(library, "frozen-text", encoder="pretrain@1")
+    assert reader.version is not None, reader.message
+    assert reader.version.params == {"encoder": "pretrain@1"}
+    assert reader.version.gate["rows"]["ndcg"]["challenger"] == pytest.approx(row["challenger"])
+
+
+def test_an_encoder_that_is_none_is_refused(learner):
+    with pytest.raises(CannotTrainError, match="encoder == 'pretrain@7', must be a version that"):
+        train(learner, "two-tower", encoder="pretrain@7")
+
+
+def test_feedback_is_read_with_consent_alone(project):
+    texts = {
+        "u1": {"text": "these shoes are narrow"},
+        "u2": {"text": "never learn from this", "trainable": False},
+        "u3": {"text": "taken back", "withdrawn": True},
+        "u4": {"text": "spam spam", "state": Feedback.State.SPAM},
+        "u5": {"text": "of an excluded unit"},
+        "u6": {"text": "a label", "kind": Feedback.Kind.CORRECTION},
+    }
+    for unit, fields in texts.items():
+        Feedback.objects.create(
+            **{
+                "project": project,
+                "feedback_id": f"f-{unit}",
+                "recommendation_id": "00000000-0000-7000-8000-000000000000",
+                "unit_id": unit,
+                "kind": Feedback.Kind.TEXT,
+                **fields,
+            }
+        )
+    ExcludedUnit.objects.create(project=project, unit_id="u5")
+    assert list(texts_of(project.pk).texts) == ["these shoes are narrow"]
+
+
+def test_a_killed_adaptation_resumes_and_ends_the_same(tmp_path, blind_bert):
+    class KilledError(Exception):
+        pass
+
+    def killed(share, _line):
+        if share >= 0.5:
+            raise KilledError
+
+    params = AdaptParams(steps=10, batch=8, rate=1e-3)
+    texts, options = make_texts()[:30], FitOptions(encoder=str(blind_bert), device="cpu")
+    whole = adapt_encoder(texts, params, options).encode(texts)
+    from inference.training import tune
+
+    every = pytest.MonkeyPatch()
+    every.setattr(tune, "CHECKPOINT_SECONDS", 0.0)
+    folder = tmp_path / "checkpoint"
+    with every.context(), pytest.raises(KilledError):
+        adapt_encoder(texts, params, replace(options, checkpoint=folder, report=killed))
+    every.undo()
+    resumed = adapt_encoder(texts, params, replace(options, checkpoint=folder))
+    assert (resumed.encode(texts) == whole).all()
+    assert (whole != TextEncoder(str(blind_bert)).encode(texts)).any()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [({"views": "mirror"}, "views == 'mirror', must be"), ({}, "distinct texts to learn from == 1")],
+)
+def test_what_cannot_be_adapted_is_refused(blind_bert, params, message):
+    texts = ["the same"] * 40
+    data = TrainingData([f"i{n}" for n in range(40)], None, [], item_texts=texts)
+    options = FitOptions(encoder=str(blind_bert), params=params)
+    with pytest.raises(ValueError, match=message):
+        RECOMMENDERS["pretrain"].fit(data, options)
