@@ -33,6 +33,8 @@ NAMES = (
     "training",
     "recommenders",
     "classify",
+    "multilingual",
+    "cold",
     "off_policy",
     "pages",
     "redaction",

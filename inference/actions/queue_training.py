@@ -154,9 +154,7 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
     return run
 
 
-def _freeze(
-    surface: Surface, rows: Likes | Examples | Preferences | Answers | Texts
-) -> Snapshot:
+def _freeze(surface: Surface, rows: Likes | Examples | Preferences | Answers | Texts) -> Snapshot:
     """Keep rows, at least one, under the hash of their content."""
     match rows:
         case Likes():

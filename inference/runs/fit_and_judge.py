@@ -13,8 +13,8 @@ import numpy as np
 
 from inference.algorithms import PRETRAIN
 from inference.evaluation.gate import Rival, judge
-from inference.runs.item_indexes import build_and_note_indexes
 from inference.runs.ablation import ablation, image_counts, notes_on_images
+from inference.runs.item_indexes import build_and_note_indexes
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
 from inference.runs.portfolio import choose_recipe

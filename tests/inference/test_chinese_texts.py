@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.classifiers.frozen_head import FrozenHead
 from inference.classifiers.tfidf import Tfidf
+from inference.encoders.locate import locate_encoder
+from inference.encoders.text_encoder import TextEncoder
 from inference.options import FitOptions
 from inference.serving.artifact import ArtifactDraft, save_artifact
+from inference.serving.onnx_text import OnnxText
 from inference.serving.text_classifiers import WORDS, TextClassifier, terms_of
 from inference.training.data import LabelledData
+from tests.support.tiny_bert import make_tiny_bert
 
 # Four intents, written for this test: no test line's phrasing occurs in training.
 LINES = Path(__file__).parents[2] / "benchmarks" / "data" / "chinese_intents.tsv"
@@ -44,6 +49,25 @@ def test_characters_recognise_phrasings_that_training_did_not_have(tmp_path):
     # An artifact from before reads words, as it learnt them: here, whole sentences.
     old = {name: value for name, value in draft.about.items() if name != "terms"}
     assert accuracy(tmp_path, replace(draft, about=old)) < 0.5
+
+
+def test_any_bert_of_chinese_is_an_encoder(tmp_path):
+    """A directory named by the setting: its characters are tokens, in training and in serving."""
+    texts, names = read_part("train")
+    characters = sorted({character for text in texts for character in text})
+    folder = tmp_path / "encoder"
+    make_tiny_bert(folder, characters)
+    encoder = TextEncoder(locate_encoder(str(folder), tmp_path))
+    question = "我的包裹什么时候到？"
+    assert encoder.tokenizer.tokenize(question)[:9] == list("我的包裹什么时候到")
+    labels = sorted(set(names))
+    truth = np.array([labels.index(name) for name in names])
+    data = LabelledData(texts, [{}] * len(texts), truth, labels)
+    draft = FrozenHead().fit(data, FitOptions(encoder=str(folder)))
+    assert accuracy(tmp_path, draft) >= 0.85
+    folder_of = tmp_path / save_artifact(tmp_path, draft)
+    served = OnnxText(folder_of / "encoder.onnx", folder_of / "tokenizer.json")
+    assert served.encode([question]) == pytest.approx(encoder.encode([question]), abs=1e-4)
 
 
 @pytest.mark.parametrize(
