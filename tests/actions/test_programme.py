@@ -34,7 +34,7 @@ def test_without_a_change_a_surface_has_the_defaults(shop):
     programme = programme_of(shop.surface)
     assert programme.pk is None
     assert programme.primary_metric is None
-    assert [step.share for step in programme.parsed_ramp] == [0.01, 0.05, 0.2, 0.5]
+    assert [step.share for step in programme.parsed_ramp] == [0.01, 0.1, 0.5]
     assert (programme.holdback_share, programme.breaker_alpha) == (0.03, 0.001)
     assert (programme.approval, programme.refresh) == ("automatic", "non_inferior")
     assert change_programme(surface=shop.surface, changes={}, by="ann").pk is None

@@ -57,7 +57,6 @@ def test_every_setting_can_be_edited(shop):
         "guardrails": [{"metric": "orders", "margin": 0.03}],
         "ramp": [
             {"share": 0.02, "minimum_seconds": 1800.0, "units": 70},
-            {"share": 0.2, "minimum_seconds": 86_400.0},
             {"share": 0.5, "minimum_seconds": 0.0},
         ],
         "ship_when": "valuable",
