@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from inference.serving.artifact import Floats
     from inference.training.data import TrainingData
 
@@ -24,6 +26,8 @@ SHRINK = 10.0  # likes added to each item's: of a rarely liked one little is kno
 POWER = 0.25
 OVERSAMPLING = 10  # columns beyond the rank: they make the ones that count exact
 ITERATIONS = 4  # as the singular values of behaviour fall slowly
+TINY = 1e-6  # of the largest singular value: smaller ones are rounding
+ROWS_AT_ONCE = 65_536  # that are in memory in double precision
 SPREAD_UNITS, SPREAD_ITEMS = 1000, 20_000  # whose scores set the scale of a start
 
 
@@ -75,9 +79,36 @@ def _decompose(matrix: Any, rank: int) -> tuple[Floats, Floats]:
     """
     extra = min(rank + OVERSAMPLING, *matrix.shape)
     drawn = np.random.default_rng(0).normal(size=(matrix.shape[1], extra)).astype(np.float32)
-    basis, _ = np.linalg.qr(matrix @ drawn)
+    basis = _orthonormal(matrix @ drawn)
     for _ in range(ITERATIONS):
-        across, _ = np.linalg.qr(matrix.T @ basis)
-        basis, _ = np.linalg.qr(matrix @ across)
-    _, sizes, right = np.linalg.svd((matrix.T @ basis).T, full_matrices=False)
-    return sizes[:rank], right[:rank]
+        basis = _orthonormal(matrix @ _orthonormal(matrix.T @ basis))
+    across = matrix.T @ basis
+    squares, turned = np.linalg.eigh(_gram(across))
+    sizes = np.sqrt(np.maximum(squares[::-1], 0.0))
+    scale = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > TINY * sizes[0])
+    right = across @ (turned[:, ::-1] * scale).astype(np.float32)
+    return sizes[:rank].astype(np.float32), right.T[:rank]
+
+
+def _orthonormal(columns: Floats) -> Floats:
+    """Return an orthonormal basis of what columns span, (m, k); zeros where they span less.
+
+    By their Gram matrix, twice: a QR decomposition of a million rows takes ten times as long, and the
+    second pass removes what the first leaves of rounding (Yamamoto et al. 2015).
+    """
+    for _ in range(2):
+        squares, turned = np.linalg.eigh(_gram(columns))
+        # What is left of a smaller span is rounding.
+        real = squares > TINY**2 * squares.max(initial=0.0)
+        scale = np.where(real, 1 / np.sqrt(np.where(real, squares, 1.0)), 0.0)
+        columns = columns @ (turned * scale).astype(np.float32)
+    return columns
+
+
+def _gram(columns: Floats) -> NDArray[np.float64]:
+    """Return the products of columns with each other, (k, k), summed in double precision."""
+    total = np.zeros((columns.shape[1], columns.shape[1]))
+    for start in range(0, len(columns), ROWS_AT_ONCE):
+        part = columns[start : start + ROWS_AT_ONCE].astype(np.float64)
+        total += part.T @ part
+    return total
