@@ -125,7 +125,8 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
     """Check what a run or a schedule names.
 
     Raises:
-        ValueError: an unknown algorithm, or a portfolio that cannot be tried.
+        ValueError: an unknown algorithm, a portfolio that cannot be tried, or parameters that the
+            algorithm refuses before it sees a row.
     """
     names = trainable(kind)
     if algorithm not in names:
@@ -134,6 +135,8 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
         )
     if algorithm == AUTO:
         Portfolio.parse(params)
+    elif check := getattr(algorithms_of(kind)[algorithm], "check_params", None):
+        check(params)
 
 
 def inputs_of(kind: str, algorithm: str, params: Mapping[str, Any]) -> frozenset[str]:

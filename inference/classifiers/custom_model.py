@@ -6,16 +6,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from inference.classifiers.protocol import about_labels
-from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
 from inference.serving.features import FeatureTable
 from inference.serving.models import ENDPOINT, PYTHON
-from inference.training.custom_params import PythonParams, check_cost, check_deadline, read_endpoint
+from inference.training.custom_params import read_endpoint, read_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from inference.options import FitOptions
     from inference.training.data import LabelledData
 
 
@@ -26,6 +26,7 @@ class Endpoint:
     reads_encoder = False
     seeds = 1
     refits = False
+    check_params = staticmethod(read_endpoint)
 
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Note where it is.
@@ -44,6 +45,7 @@ class Python:
     reads_encoder = False
     seeds = 1
     refits = True
+    check_params = staticmethod(read_python)
 
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:
         """Let the class learn, if it does, and keep its files.
@@ -51,9 +53,7 @@ class Python:
         Raises:
             ValueError: no installed package has such a class.
         """
-        params = read_params(PythonParams, options.params)
-        check_deadline(params.deadline_ms)
-        check_cost(params.cost_per_answer)
+        params = read_python(options.params)
         files = fit_python(params.entry_point, data, options)
         return _draft(PYTHON, self.name, data, asdict(params), options.seed, files)
 

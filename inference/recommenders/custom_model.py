@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from inference.options import FitOptions, read_params
 from inference.recommenders.protocol import default_order
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.custom_artifact import fit_python
 from inference.serving.models import ENDPOINT, PYTHON
-from inference.training.custom_params import PythonParams, check_cost, check_deadline, read_endpoint
+from inference.training.custom_params import read_endpoint, read_python
 
 if TYPE_CHECKING:
+    from inference.options import FitOptions
     from inference.training.data import TrainingData
 
 
@@ -26,6 +26,7 @@ class Endpoint:
     name = "endpoint"
     reads: frozenset[str] = frozenset()
     seeds = 1
+    check_params = staticmethod(read_endpoint)
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Note where it is.
@@ -44,6 +45,7 @@ class Python:
     name = "python"
     reads = frozenset({"texts"})
     seeds = 1
+    check_params = staticmethod(read_python)
 
     def fit(self, data: TrainingData, options: FitOptions) -> ArtifactDraft:
         """Let the class learn, if it does, and keep its files.
@@ -51,9 +53,7 @@ class Python:
         Raises:
             ValueError: no installed package has such a class.
         """
-        params = read_params(PythonParams, options.params)
-        check_deadline(params.deadline_ms)
-        check_cost(params.cost_per_answer)
+        params = read_python(options.params)
         files = fit_python(params.entry_point, data, options)
         return _draft(PYTHON, self.name, data, asdict(params), files)
 

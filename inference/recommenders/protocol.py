@@ -26,6 +26,7 @@ class Recommender(Protocol):
         seeds: how many seeds the gate asks for; 1 for what has no randomness.
 
     A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled likes.
+    And `check_params`: called before a run is queued, it raises ValueError for what no fit could take.
     """
 
     name: str

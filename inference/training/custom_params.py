@@ -61,6 +61,18 @@ def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:
     return endpoint
 
 
+def read_python(params: Mapping[str, Any]) -> PythonParams:
+    """Read and check how a class is asked; which classes there are the training process knows.
+
+    Raises:
+        ValueError: an unknown parameter, or one out of range.
+    """
+    python = read_params(PythonParams, params)
+    check_deadline(python.deadline_ms)
+    check_cost(python.cost_per_answer)
+    return python
+
+
 def check_cost(cost_per_answer: float) -> None:
     """Check what an answer costs.
 
