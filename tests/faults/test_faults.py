@@ -19,7 +19,7 @@ def home():
 
 
 def test_what_was_acknowledged_is_there_once_and_what_was_queued_gets_done(home, tiny_bert):
-    report = conduct(home, seconds=0, pause=1.0, clients=6)
+    report = conduct(home, seconds=0, pause=0.5, clients=6, think_seconds=0.05)
     assert (report.lost, report.doubled, report.put_aside) == (0, 0, 0), report
     assert not report.unexpected, report
     assert report.acknowledged > 500, report

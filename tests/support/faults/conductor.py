@@ -127,7 +127,9 @@ def faults_of(
     return [*chosen, ("restart", 0, platform.restart)]
 
 
-def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Report:
+def conduct(
+    home: Path, *, seconds: float, pause: float, clients: int = 8, think_seconds: float = 0.0
+) -> Report:
     """Run every fault at least once, and go round until the time is over.
 
     Args:
@@ -135,6 +137,7 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
         seconds: how long at least.
         pause: seconds of quiet load between two faults.
         clients: how many visitors.
+        think_seconds: what each waits between two requests.
     """
     platform = PlatformUnderTest(home, disk_megabytes=LARGE_DISK if seconds else SMALL_DISK)
     if Clock.available():
@@ -143,7 +146,7 @@ def conduct(home: Path, *, seconds: float, pause: float, clients: int = 8) -> Re
     try:
         platform.start()
         prepare(platform)
-        load = Load(platform.url, platform.public, clients=clients)
+        load = Load(platform.url, platform.public, clients=clients, think_seconds=think_seconds)
         load.start()
         work, alerts = QueuedWork(platform), AlertsUnderFaults(platform)
         start = time.monotonic()

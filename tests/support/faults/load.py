@@ -40,10 +40,16 @@ KINDS = ("events", "slates", "feedback")
 
 
 class Load:
-    """Clients in a thread of their own, each sending one request after another."""
+    """Clients in a thread of their own, each sending one request after another.
 
-    def __init__(self, url: str, key: str, *, clients: int = 8, seed: int = 1) -> None:
-        self.url, self.key, self.clients = url, key, clients
+    Attributes:
+        think_seconds: what each waits between two requests; 0 keeps a core busy.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, clients: int = 8, seed: int = 1, think_seconds: float = 0.0
+    ) -> None:
+        self.url, self.key, self.clients, self.think_seconds = url, key, clients, think_seconds
         self.ledger = Ledger()
         self._stop = threading.Event()
         self._random = random.Random(seed)
@@ -67,6 +73,8 @@ class Load:
         turn = 0
         while not self._stop.is_set():
             turn += 1
+            if self.think_seconds:
+                await asyncio.sleep(self.think_seconds)
             unit = f"u{number}-{turn % 50}"
             chance = self._random.random()
             if chance < 0.25:

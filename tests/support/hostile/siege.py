@@ -62,8 +62,8 @@ class Report:
 class TimedLoad(Load):
     """Visitors whose waits are written down."""
 
-    def __init__(self, url: str, key: str, *, clients: int) -> None:
-        super().__init__(url, key, clients=clients)
+    def __init__(self, url: str, key: str, *, clients: int, think_seconds: float) -> None:
+        super().__init__(url, key, clients=clients, think_seconds=think_seconds)
         self.waits: list[float] = []
         self.answered_at = time.monotonic()
 
@@ -79,9 +79,9 @@ class TimedLoad(Load):
 class Siege:
     """A platform, its traffic, its slow connections, and the cases that are sent at it."""
 
-    def __init__(self, home: Path, *, clients: int, slow: int) -> None:
+    def __init__(self, home: Path, *, clients: int, slow: int, think_seconds: float = 0.0) -> None:
         self.platform = PlatformUnderTest(home, own_disk=False, arguments=("--web", "2"))
-        self.clients, self.slow = clients, slow
+        self.clients, self.slow, self.think_seconds = clients, slow, think_seconds
         self.report = Report()
         self._ended = threading.Event()
 
@@ -96,7 +96,10 @@ class Siege:
         self.database = self.platform.database()
         self.database.autocommit = True
         self.processes = self._web_processes()
-        self.load = TimedLoad(self.platform.url, self.platform.public, clients=self.clients)
+        self.load = TimedLoad(
+            self.platform.url, self.platform.public,
+            clients=self.clients, think_seconds=self.think_seconds,
+        )  # fmt: skip
         self.load.start()
         self.dripping = threading.Thread(target=self._drip, daemon=True)
         self.dripping.start()
