@@ -105,9 +105,12 @@ def test_an_encoder_is_served_by_the_worker_and_falls_back_without_it(desk, lane
     assert prior["model"] == "frozen-head@1"
 
 
+TUNED = {"epochs": 2.0, "batch": 16, "rate": 1e-3}
+
+
 @pytest.mark.parametrize("method", ["full", "lora", "adalora"])
-def test_a_transformer_is_fine_tuned_on_labels(desk, method):
-    run = train(desk.surface, "bert", method=method, epochs=2.0, batch=16, rate=1e-3)
+def test_a_transformer_is_fine_tuned_on_labels(trained, method):
+    run = trained("bert", method=method, **TUNED)
     assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
     assert run.version.gate["rows"]["accuracy"]["challenger"] > 0.5
     assert run.curve
@@ -157,13 +160,13 @@ def test_personal_data_are_not_kept_with_the_slate(desk, lane):
     assert slate.context["redacted"] == ["email"]
 
 
-def test_the_page_of_a_run_shows_its_gate_and_cancels_it(desk):
+def test_the_page_of_a_run_shows_its_gate_and_cancels_it(trained):
     from django.contrib.auth.models import User
     from django.test import Client
 
     from bakeoff.dashboard.run_page import draw_curve
 
-    run = train(desk.surface, "bert", epochs=1.0, batch=16)
+    run = trained("bert", method="adalora", **TUNED)
     person = User.objects.create_superuser(f"root-{run.pk}", password="x")
     client = Client()
     client.force_login(person)
@@ -171,7 +174,7 @@ def test_the_page_of_a_run_shows_its_gate_and_cancels_it(desk):
     for part in ("Calibration", "Log score", "Slices", "Loss", "on shuffled labels", "polyline"):
         assert part in page, part
     assert f"/runs/{run.pk}/" in client.get("/").content.decode()
-    waiting = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
+    waiting = retrain_surface(surface=run.surface, algorithm="tfidf", trigger="a test")
     assert "Cancel run" in client.get(f"/runs/{waiting.pk}/").content.decode()
     assert client.post(f"/runs/{waiting.pk}/cancel/").status_code == 302
     waiting.refresh_from_db()

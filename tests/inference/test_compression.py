@@ -6,10 +6,9 @@ import pytest
 
 from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
-from inference.models import TrainingRun
+from inference.models import ModelVersion, TrainingRun
 from inference.serving.artifact import check_artifact, load_draft, save_artifact
 from inference.tasks import run_training
-from tests.support.learning import train
 
 from django.conf import settings  # isort: skip
 
@@ -21,10 +20,19 @@ def compress(version, how, size=0) -> TrainingRun:
     return run
 
 
+@pytest.fixture(scope="module")
+def parent(trained) -> ModelVersion:
+    return trained("frozen-head").version
+
+
+@pytest.fixture(scope="module")
+def quantised(parent) -> TrainingRun:
+    return compress(parent, "int8")
+
+
 @pytest.mark.parametrize(("how", "size"), [("int8", 0), ("distil", 1), ("prune", 1)])
-def test_each_way_makes_a_version_with_its_parent(desk, how, size):
-    parent = train(desk.surface, "frozen-head").version
-    run = compress(parent, how, size)
+def test_each_way_makes_a_version_with_its_parent(parent, quantised, how, size):
+    run = quantised if how == "int8" else compress(parent, how, size)
     assert run.state in {TrainingRun.State.PASSED, TrainingRun.State.REFUSED}, run.message
     version = run.version
     assert version.parent == parent
@@ -45,16 +53,14 @@ def test_each_way_makes_a_version_with_its_parent(desk, how, size):
     assert ("model.safetensors" in files) == (how == "distil")
 
 
-def test_what_was_compressed_without_its_weights_is_not_distilled(desk):
-    parent = train(desk.surface, "frozen-head").version
-    small = compress(parent, "int8").version
-    run = compress(small, "distil", 1)
+def test_what_was_compressed_without_its_weights_is_not_distilled(quantised):
+    run = compress(quantised.version, "distil", 1)
     assert run.state == TrainingRun.State.FAILED
     assert "holds no float32 weights" in run.message
 
 
-def test_what_does_not_encode_is_not_quantised(desk):
-    parent = train(desk.surface, "tfidf").version
+def test_what_does_not_encode_is_not_quantised(trained):
+    parent = trained("tfidf").version
     run = compress(parent, "int8")
     assert run.state == TrainingRun.State.FAILED
     assert "nothing encodes here" in run.message
@@ -62,7 +68,7 @@ def test_what_does_not_encode_is_not_quantised(desk):
         queue_compression(version=parent, how="zip", size=0, trigger="a test")
 
 
-def test_a_draft_is_read_back_as_it_was_saved(desk):
-    digest = train(desk.surface, "tfidf").version.artifact_sha256
+def test_a_draft_is_read_back_as_it_was_saved(trained):
+    digest = trained("tfidf").version.artifact_sha256
     root = settings.BAKEOFF.artifacts
     assert save_artifact(root, load_draft(root, digest)) == digest
