@@ -40,15 +40,26 @@ _started = []
 _started_early = []
 
 
-# Files that start platforms or train take longest: begun first, they leave no worker idle at the end.
-SLOW_FIRST = ("faults", "hostile", "inference", "upgrade", "embedded", "clients", "loop", "commands")
+# What takes longest begins first, so that no worker is idle at the end; what waits for a platform stands
+# beside what computes. Then these folders, whose files are long, and all others.
+SLOW_FILES = (
+    "faults/test_faults.py", "inference/test_compression.py", "commands/test_console.py",
+    "faults/test_segment_clients.py", "inference/test_classify.py", "upgrade/test_homes.py",
+    "inference/test_runs.py", "commands/test_replay.py", "dashboard/test_browser.py",
+    "hostile/test_hostile.py", "inference/test_training.py", "embedded/test_supervisor.py",
+    "inference/test_own_models.py", "api/test_schema.py", "inference/test_killed.py",
+    "packaging/test_image.py",
+)  # fmt: skip
+SLOW_FOLDERS = ("inference", "upgrade", "embedded", "clients", "loop", "commands")
 
 
 def pytest_collection_modifyitems(items):
-    folders = {name: number for number, name in enumerate(SLOW_FIRST)}
+    files = {name: number for number, name in enumerate(SLOW_FILES)}
+    folders = {name: number for number, name in enumerate(SLOW_FOLDERS, len(files))}
 
     def rank(item):
-        return folders.get(item.nodeid.split("/")[1], len(folders))
+        path = item.nodeid.partition("::")[0].removeprefix("tests/")
+        return files.get(path, folders.get(path.partition("/")[0], len(files) + len(folders)))
 
     items.sort(key=rank)  # stable: within a folder the order stays
 
