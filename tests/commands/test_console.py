@@ -108,7 +108,7 @@ ONLINE = [
     (["train", "home-feed", "--encoder", "pretrain@7"], 1, "encoder == 'pretrain@7', must be a version"),
     (["pretrain", "home-feed", "--views", "crop", "--steps", "10", "--params", "{}"], 1, "no liked items"),
     (["register", "home-feed"], 2, "give one of --endpoint and --python"),
-    (["register", "home-feed", "--endpoint", "ftp://x", "--protocol", "v2", "--deadline-ms", "100"], 1, "no liked items"),
+    (["register", "home-feed", "--endpoint", "ftp://x", "--protocol", "v2", "--deadline-ms", "100"], 1, "url == 'ftp://x', must begin with"),
     (["register", "home-feed", "--python", "nothing"], 1, "no liked items"),
     (["compress", "popularity@9", "--int8", "--surface", "home-feed"], 2, "versions named 'popularity@9' == 0"),
     (["compress", "popularity@1"], 2, "give one of --int8, --distil, --prune and --project"),

@@ -23,7 +23,9 @@ PATIENCE_SECONDS = 180
 SCRIPT = Path(sys.executable).with_name("bakeoff")
 LIBRARIES = (
     "click django.db.backends.postgresql.base psycopg redis celery rich "
-    "rich.table rich.progress duckdb numpy scipy.special scipy.optimize scipy.stats pyarrow orjson"
+    "rich.table rich.progress duckdb numpy scipy.special scipy.optimize scipy.stats pyarrow orjson "
+    "celery.app.base kombu.serialization yaml jinja2 amqp dateutil.parser pydantic.fields pydantic.types "
+    "django.contrib.auth.hashers django.test.client redis.asyncio phonenumbers uuid_utils"
 )
 
 
