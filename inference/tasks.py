@@ -47,6 +47,8 @@ def _want_images(items: list[Item]) -> int:
 @shared_task
 def embed_images() -> int:
     """Fetch and embed images for a while, and ask to be called again where more are due."""
+    if not any_image_is_due():
+        return 0
     embedded = embed_images_for(seconds=IMAGE_SECONDS)
     if any_image_is_due():
         send(EMBED_IMAGES)  # at the end of the queue, so that texts come in between

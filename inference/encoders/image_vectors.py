@@ -111,9 +111,9 @@ def want_images(project_id: int, urls: Iterable[str]) -> int:
     return due
 
 
-def any_image_is_due(project_id: int | None = None) -> bool:
-    """Whether there is an image to be fetched now."""
-    return _due(project_id).exists()
+def any_image_is_due() -> bool:
+    """Whether there is an image to be fetched now; never without an encoder that could read it."""
+    return bool(settings.BAKEOFF.image_encoder) and _due(None).exists()
 
 
 def _due(project_id: int | None) -> QuerySet[FetchedImage]:

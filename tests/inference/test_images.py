@@ -23,7 +23,7 @@ from inference.actions.embed_images import embed_images_for
 from inference.actions.load_items import ItemDraft
 from inference.encoders import image_vectors
 from inference.encoders.image_encoder import ImageEncoder, Preparation
-from inference.encoders.image_vectors import image_vectors_of
+from inference.encoders.image_vectors import any_image_is_due, image_vectors_of
 from inference.encoders.locate import NotFoundError
 from inference.encoders.read_image import ImageRefusedError, read_image
 from inference.evaluation.gate import GateRule
@@ -192,6 +192,19 @@ def test_what_may_pass_is_tried_again(project, eyes, tiny_bert, host):
     host.put({"late.png": draw("red")})
     assert embed_images_for(seconds=5) == 1
     assert rows.get().refusal == ""
+
+
+def test_without_an_encoder_nothing_is_fetched(project, eyes, tiny_bert, host, settings):
+    (url,) = host.put({"unread.png": draw("red")})
+    FetchedImage.objects.create(project=project, url=url, url_sha256=FetchedImage.key_of(url))
+    settings.BAKEOFF = replace(settings.BAKEOFF, image_encoder="")
+    forget_encoder()
+    host.paths.clear()
+    items = catalogue(project, [url])
+    assert embed_images() == 0
+    assert not any_image_is_due()
+    assert host.paths == []
+    assert image_vectors_of(items) is None
 
 
 @pytest.mark.parametrize(
