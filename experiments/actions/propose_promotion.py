@@ -56,7 +56,7 @@ def require_second_person(promotion: HandPromotion) -> None:
     Raises:
         AwaitsApprovalError: it does; the message names the proposal.
     """
-    if promotion.by == PLATFORM or _was_champion(promotion.version):
+    if _starts_surface(promotion) or _was_champion(promotion.version):
         return
     if programme_of(promotion.surface).approval != Programme.Approval.TWO_PERSONS:
         return
@@ -82,6 +82,11 @@ def _propose(promotion: HandPromotion) -> Proposal:
             approved_by=promotion.person,
         )
     )
+
+
+def _starts_surface(promotion: HandPromotion) -> bool:
+    """Whether the platform gives a surface its first champion; a person may have its name, too."""
+    return promotion.by == PLATFORM and not promotion.surface.versions.champions().exists()
 
 
 def _was_champion(version: ModelVersion | None) -> bool:

@@ -122,3 +122,10 @@ def test_what_has_become_champion_otherwise_is_proposed_no_more(lane, guarded):
     promote_version(version=version, by="ann", reason="a test")
     proposal = Proposal.objects.get(project=guarded.project)
     assert (proposal.state, proposal.outcome) == ("withdrawn", "it is the champion")
+
+
+def test_a_person_with_the_platforms_name_is_one_person(guarded):
+    version = builders.make_version(guarded.surface, [1] * 10, algorithm="ease")
+    with pytest.raises(CannotPromoteError, match="waits for a second person"):
+        promote_version(version=version, by="platform", reason="a name like any other")
+    assert champion(guarded) == "popularity@1"
