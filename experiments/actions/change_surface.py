@@ -21,6 +21,8 @@ from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import announce_change
+from inference.serving.context_features import FIELD as CONTEXT_FEATURES
+from inference.serving.context_features import ContextFeatureError, check_features
 from inference.serving.generate_settings import GenerateSettings, SettingsError
 from inference.serving.label_costs import CostError
 from inference.training.label_names import LabelsError, check_labels
@@ -36,9 +38,9 @@ EDITABLE = (
     "kind", "static_list", "candidates", "exploration", "liked_events", "credited_events",
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
-    "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights",
+    "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights", "context_features",
 )  # fmt: skip
-TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices")
+TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices", "context_features")
 
 
 class CannotChangeSurfaceError(RefusedError):
@@ -235,6 +237,7 @@ def _check(surface: Surface) -> None:
 
 # What is refused of them: the field, where the error does not name it, and the code.
 _REFUSED_TEXTS: Mapping[type[ValueError], tuple[str, str]] = {
+    ContextFeatureError: (CONTEXT_FEATURES, "invalid_feature"),
     SettingsError: ("", "invalid_settings"),
     EventWeightError: ("", "invalid_weight"),
     SliceError: ("", "invalid_slice"),
@@ -249,6 +252,7 @@ def _check_texts(surface: Surface) -> None:
     """Refuse what is written in a language of its own: rules, policy, labels, costs, weights."""
     try:
         _check_weights(surface)
+        _check_features(surface)
         Policy.parse(surface.policy)
         surface.labels = check_labels(surface.labels)
         _check_rules(surface)
@@ -274,6 +278,15 @@ def _check_weights(surface: Surface) -> None:
             f"event_weights == {surface.event_weights!r:.50}, must be none on a surface of kind "
             f"'{surface.kind}'."
         )
+
+
+def _check_features(surface: Surface) -> None:
+    if surface.context_features and surface.kind != Surface.Kind.RECOMMEND:
+        raise ContextFeatureError(
+            f"{CONTEXT_FEATURES} == {surface.context_features!r:.50}, must be none on a surface of "
+            f"kind '{surface.kind}'."
+        )
+    check_features(surface.context_features)
 
 
 def _check_kind(surface: Surface) -> None:

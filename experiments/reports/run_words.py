@@ -61,6 +61,23 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("comparing with {version}", gettext_noop("Comparing with %(version)s")),
     ("seed {seed}: {why}", gettext_noop("Seed %(seed)s: %(why)s")),
+    (
+        "calibration, fit {number} of {all}: {why}",
+        gettext_noop("Calibration, fit %(number)s of %(all)s: %(why)s"),
+    ),
+    (
+        "labels to check, fit {number} of {all}: {why}",
+        gettext_noop("Labels to check, fit %(number)s of %(all)s: %(why)s"),
+    ),
+    (
+        "calibration, fit {number} of {all}",
+        gettext_noop("Calibration, fit %(number)s of %(all)s"),
+    ),
+    (
+        "labels to check, fit {number} of {all}",
+        gettext_noop("Labels to check, fit %(number)s of %(all)s"),
+    ),
+    ("fitting", gettext_noop("Fitting")),
     ("on all: {why}", gettext_noop("Final fit: %(why)s")),
     ("seed {seed}", gettext_noop("Seed %(seed)s")),
     ("on all", gettext_noop("Final fit")),
@@ -196,6 +213,7 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "units with more than {count} likes",
         gettext_noop("Users with more than %(count)s positive signals"),
     ),
+    ("without the context of the request", gettext_noop("Without the request's context")),
     ("items that units refused later", gettext_noop("Items that users hid or rated low later")),
     ("items with at most {count} likes", gettext_noop("Items with at most %(count)s positive signals")),
     (

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 # What units did with items, and what they say of them now.
 HAPPENED = f"""
     SELECT unit_id, item_id, name, value, occurred_at AS at, event_id AS id, trainable,
-        source = 'live' AS live, recommendation_id
+        source = 'live' AS live, recommendation_id, properties
     FROM experiments_event
     WHERE project_id = %(project)s AND item_id IS NOT NULL AND name = ANY(%(names)s)
     UNION ALL
     SELECT unit_id, item_id, 'feedback.' || kind, value, received_at, feedback_id, trainable,
-        true, recommendation_id
+        true, recommendation_id, '{{}}'::jsonb
     FROM experiments_feedback AS feedback
     WHERE project_id = %(project)s AND item_id <> '' AND 'feedback.' || kind = ANY(%(names)s)
         AND {counts_now("feedback")}"""

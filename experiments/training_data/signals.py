@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
 from django.db import connection
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from experiments.slate_rules.repeat import REFUSALS, is_refusal, low_ratings
 from experiments.sql import is_excluded
 from experiments.training_data.event_weights import EventWeights
 from experiments.training_data.interactions import HAPPENED, examination_of
+from inference.serving.context_features import keys_of, words_of
 from inference.training.catalogue_hash import catalogue_sha256
 from inference.training.snapshot import Dislikes, Likes
 
@@ -31,6 +33,14 @@ _STOOD = """
         jsonb_array_elements(slate.slots) WITH ORDINALITY AS slot(value, position)
     WHERE slate.recommendation_id = happened.recommendation_id
         AND slate.project_id = %(project)s AND slot.value ->> 0 = happened.item_id LIMIT 1"""
+# What is known of the context: the event's own property of that name, or else what the request said
+# whose slate it names.
+_CONTEXT = """
+    SELECT jsonb_object_agg(feature.name, coalesce(happened.properties -> feature.name,
+        (SELECT slate.context -> feature.name FROM experiments_slate AS slate
+            WHERE slate.recommendation_id = happened.recommendation_id
+                AND slate.project_id = %(project)s LIMIT 1))) AS context
+    FROM unnest(%(keys)s::text[]) AS feature (name)"""
 # Feedback and an event of the same name are one.
 REFUSAL_NAMES = (*REFUSALS, *(f"feedback.{name}" for name in REFUSALS))
 
@@ -45,6 +55,7 @@ class _Signal(NamedTuple):
     at: float
     live: bool
     stood: int | None
+    context: str | None
 
 
 @dataclass(slots=True)
@@ -68,7 +79,8 @@ def likes_of(surface: Surface) -> Likes:
     columns, latest = _Columns(), (timezone.now() + FUTURE).timestamp()
     for _, signals in groupby(_read_signals(surface, rules), key=lambda signal: signal.unit):
         _add_unit(columns, signals, rules, latest=latest)
-    examined = examination_of(surface)
+    examined, features = examination_of(surface), surface.context_features
+    words = [_words(features, one) for one in columns.liked] if features else []
     weights = EventWeights.parse(surface.event_weights, rules)
     notes = (
         [f"{columns.future} likes are dated in the future and are set aside."] if columns.future else []
@@ -84,6 +96,7 @@ def likes_of(surface: Surface) -> Likes:
         weights=[weights.of(one.name, one.value) for one in columns.liked]
         if weights.are_stated
         else [],
+        contexts={name: [one.get(name, "") for one in words] for name in features},
         dislikes=Dislikes(
             unit_ids=[one.unit for one in columns.refused],
             item_ids=[one.item for one in columns.refused],
@@ -97,17 +110,24 @@ def _read_signals(surface: Surface, rules: Sequence[LikeRule]) -> Iterator[_Sign
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT unit_id, item_id, name, value, extract(epoch FROM at)::float8,
-                live, stood
+                live, stood, context
             FROM ({HAPPENED}) AS happened LEFT JOIN LATERAL ({_STOOD}) AS place ON true
+                CROSS JOIN LATERAL ({_CONTEXT}) AS about
             WHERE trainable AND NOT {is_excluded("happened")}
             ORDER BY unit_id, at, id""",  # noqa: S608  made of constants
             {
                 "project": surface.project_id,
+                "keys": keys_of(surface.context_features),
                 "names": [*{rule.name for rule in rules}.union(REFUSAL_NAMES)],
             },
         )
         while rows := cursor.fetchmany(10_000):
             yield from map(_Signal._make, rows)
+
+
+def _words(features: Sequence[str], signal: _Signal) -> dict[str, str]:
+    context = orjson.loads(signal.context) if signal.context else {}
+    return words_of(features, context, signal.at)
 
 
 def _add_unit(

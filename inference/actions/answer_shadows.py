@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from inference.models import ModelVersion, ShadowAnswer, Surface
+from inference.serving.context_ranker import in_context
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 from inference.serving.models import open_model
 from inference.serving.rule_draw import SlotRules, draw_by_slot, rerank
@@ -173,9 +174,10 @@ def _scores(
         return np.asarray(shared_model_worker().answer(version.artifact_sha256, [remote_question])[0])
     known = [n for n, item in enumerate(pool) if item in ranker.index]
     scores = np.full(len(pool), -np.inf)
+    in_request = in_context(ranker, question["context"], time.time())
     if known:
         items = np.array([ranker.index[pool[n]] for n in known], dtype=np.int32)
-        scores[known] = ranker.score(items, ranker.indices_of(question["recent"]))
+        scores[known] = in_request.score(items, ranker.indices_of(question["recent"]))
     return scores
 
 

@@ -227,6 +227,12 @@ class Surface(models.Model):
         help_text="What a like counts by its event, in training and at the gate: event to number, or "
         "to {'per_value': number} for that times the event's value. 1 for each that is not named.",
     )
+    context_features: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="Features of a request's context that models may read: country, device, hour, …",
+    )
     costs: models.JSONField[dict[str, dict[str, float]]] = models.JSONField(
         default=dict,
         db_default=Value({}, models.JSONField()),

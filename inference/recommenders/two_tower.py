@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from inference.options import read_params
+from inference.serving.contextual import with_context
 from inference.serving.scorers import draft_vectors
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ class TwoTower:
             ValueError: there are no vectors, or no unit liked two items.
         """
         # torch is imported by the training subprocess alone, when it gets here.
+        from inference.training.context_words import ContextWords  # noqa: PLC0415
         from inference.training.heads import HeadParams, train_heads  # noqa: PLC0415
 
         if data.item_vectors is None:
             raise ValueError("item_vectors == None, must be given to 'two-tower'.")
         params = read_params(HeadParams, options.params)
-        towers = train_heads(data, params, options)
-        return draft_vectors(
+        words = ContextWords.of(data) if params.context else ContextWords()
+        towers = train_heads(data, params, options, words)
+        draft = draft_vectors(
             item_ids=data.item_ids,
             item_vectors=towers.item_vectors,
             context_vectors=towers.context_vectors,
@@ -55,3 +58,4 @@ class TwoTower:
                 "seed": options.seed,
             },
         )
+        return with_context(draft, words.names, towers.features) if words.names else draft

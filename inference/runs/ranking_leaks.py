@@ -96,6 +96,8 @@ def _shuffle(data: TrainingData, rng: np.random.Generator) -> TrainingData:
         chance=None,  # of likes that are not these any more, as the weights and dislikes
         importance=None,
         disliked=None,
+        features=(),
+        words=None,
     )
 
 

@@ -127,6 +127,8 @@ class RankingRun:
             chance=[unit.chance for unit in units],
             importance=[unit.weight for unit in units] if self.split.is_weighted else None,
             disliked=[unit.disliked for unit in units] if self.likes.dislikes.unit_ids else None,
+            features=self.split.features,
+            words=[unit.words for unit in units] if self.split.features else None,
         )
 
     def fit(
@@ -185,13 +187,15 @@ class RankingRun:
         model = open_worker_model(root, digest) if ranker.is_remote else None
         candidates = ranker.default_order[:TIMED_CANDIDATES]
         names = [ranker.item_ids[i] for i in candidates]
+        contexts = [self.split.context_of(unit) for unit in self.judged]
 
         def answer(n: int) -> object:
             unit = self.judged[n % len(self.judged)]
             history = self.split.past[unit].items[::-1][:TIMED_HISTORY]
             recent = [self.split.item_ids[i] for i in history]
             if model is None:
-                return ranker.score(candidates, ranker.indices_of(recent))
+                added = ranker.context_scores(candidates, contexts[n % len(contexts)])
+                return ranker.score(candidates, ranker.indices_of(recent)) + added
             return model.rank(f"unit-{unit}", recent, names, {})
 
         return answer

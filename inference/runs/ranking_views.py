@@ -33,6 +33,7 @@ def ranking_views(
             *_unit_slices(run, challenger, champion),
             *_item_slices(run, challenger, champion),
             *_refused_slices(run, challenger, champion),
+            *_context_slices(run, challenger, champion),
         ],
         "cold_view": _cold_view(run),
         "learning": _learning(run, challenger),
@@ -133,6 +134,20 @@ def _refused_slices(
     for role, model in _models(challenger, champion):
         row[role], row["count"] = recall_of_items(model.ranked, refused, k=model.k, of=every)
     return [row]
+
+
+def _context_slices(
+    run: RankingRun, challenger: JudgedRankings, champion: JudgedRankings | None
+) -> list[dict[str, Any]]:
+    """Return how well models that read the request's context do without it, where one does."""
+    row: dict[str, Any] = {
+        "slice": "without the context of the request",
+        "metric": run.plan.rule.primary,
+        "count": len(run.judged),
+    }
+    models = _models(challenger, champion)
+    without = {role: one.without_context for role, one in models if one.without_context is not None}
+    return [row | without] if without else []
 
 
 def _cold_view(run: RankingRun) -> dict[str, Any]:

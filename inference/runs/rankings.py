@@ -42,6 +42,8 @@ class JudgedRankings:
         scores: of the lists against the held-out likes.
         k: length of a list.
         off_policy: value on logged answers, or None without a log.
+        without_context: the primary metric of the lists that it makes without the request's context;
+            None of a model that reads none.
         fit_seconds: how long the fit took; 0 when it was not timed.
     """
 
@@ -50,6 +52,7 @@ class JudgedRankings:
     k: int
     off_policy: dict[str, Any] | None = None
     fit_seconds: float = 0.0
+    without_context: float | None = None
 
 
 def judge_rankings(
@@ -71,7 +74,11 @@ def judge_rankings(
         log: what was served with exploration, for the value off-policy.
         fit_seconds: how long the fit took.
     """
-    k, value = plan.rule.k, None
+    k, value, without = plan.rule.k, None, None
+
+    def score(ranked: Sequence[Indices]) -> Scores:
+        return score_lists(ranked, split, judged, [split.later[i] for i in judged], k=k)
+
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         digest = save_artifact(root, draft)
@@ -80,10 +87,12 @@ def judge_rankings(
             ranked = rank_remotely(ranker, open_worker_model(root, digest), split, judged, k)
         else:
             ranked = rank_units(ranker, split, judged, k)
-            if log is not None:
+            if ranker.features:
+                plain = score(rank_units(ranker, split, judged, k, in_context=False))
+                without = plain.mean(plan.rule.primary)
+            elif log is not None:  # what was served in another context earned what it did there
                 value = value_of_answers(ranker, split, log, margin=plan.rule.guardrail_margin)
-    scores = score_lists(ranked, split, judged, [split.later[i] for i in judged], k=k)
-    return JudgedRankings(ranked, scores, k, value, fit_seconds)
+    return JudgedRankings(ranked, score(ranked), k, value, fit_seconds, without)
 
 
 def score_lists(
@@ -109,14 +118,28 @@ def score_lists(
     return score_rankings(ranked, wanted, k=k, items=len(split.item_ids), weights=weights)
 
 
-def rank_units(ranker: Ranker, split: SplitData, judged: list[int], k: int) -> list[Indices]:
-    """Return per judged unit the k best items, in the catalogue that the ranker was fitted on."""
+def rank_units(
+    ranker: Ranker, split: SplitData, judged: list[int], k: int, *, in_context: bool = True
+) -> list[Indices]:
+    """Return per judged unit the k best items, in the catalogue that the ranker was fitted on.
+
+    Args:
+        ranker: of what is judged.
+        split: the units.
+        judged: indices of those that are judged.
+        k: length of a list.
+        in_context: whether a model that reads context is told that of the first held-out like.
+    """
     lists: list[Indices] = []
     for start in range(0, len(judged), UNITS_AT_ONCE):
         units = [split.past[i] for i in judged[start : start + UNITS_AT_ONCE]]
         # As in traffic: neither what a unit liked nor what it refused is shown again.
         seen = [np.concatenate([unit.items, unit.disliked]).tolist() for unit in units]
-        lists += ranker.candidates([unit.items[::-1].tolist() for unit in units], seen, k)
+        contexts = None
+        if in_context and ranker.features:
+            contexts = [split.context_of(i) for i in judged[start : start + UNITS_AT_ONCE]]
+        recent = [unit.items[::-1].tolist() for unit in units]
+        lists += ranker.candidates(recent, seen, k, contexts=contexts)
     return lists
 
 

@@ -7,6 +7,7 @@ neighbour. Places below n are the version's own, so candidates that were precomp
 
 from __future__ import annotations
 
+import copy
 from collections import ChainMap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast, overload
@@ -77,7 +78,6 @@ class PlacedItems:
         self.item_ids: Sequence[str] = _Both(base.item_ids, names)
         added = {name: own + place for place, name in enumerate(names)}
         self.index: Mapping[str, int] = ChainMap(added, cast("MutableMapping[str, int]", base.index))
-        self.default_order = base.default_order
         self.reads_history = base.reads_history
         self._neighbours = np.zeros((len(items), MAX_NEIGHBOURS), dtype=np.int32)
         self._weights = np.zeros((len(items), MAX_NEIGHBOURS), dtype=np.float32)
@@ -89,6 +89,17 @@ class PlacedItems:
                 self._neighbours[place, column] = neighbour
                 self._weights[place, column] = weight
         self._weights /= self._weights.sum(axis=1, keepdims=True)
+
+    def on(self, base: ItemRanker) -> PlacedItems:
+        """Return the same items placed in another ranker of the same version."""
+        other = copy.copy(self)
+        other.base = base
+        return other
+
+    @property
+    def default_order(self) -> Indices:
+        """The base's: a placed item is liked by nobody yet."""
+        return self.base.default_order
 
     @property
     def catalogue_rows(self) -> Indices | None:

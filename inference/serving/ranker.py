@@ -22,12 +22,13 @@ from inference.serving.orders import ORDER, LiveOrder
 from inference.serving.scorers import (
     DENSE_ITEMS,
     CandidateOrder,
+    context_scores_of,
     contributions_of,
     load_scorer,
     vector_forms,
     vectors_of,
 )
-from inference.serving.top_items import best_of_all, best_of_near
+from inference.serving.top_items import best_items, best_of_all, best_of_near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -108,6 +109,7 @@ class Ranker:
         self.default_order: Indices = np.array(load_array(folder, "default_order"))
         self.reads_history = self.scorer.reads_history
         self.is_remote = isinstance(self.scorer, CandidateOrder)
+        self.features: tuple[str, ...] = tuple(getattr(self.scorer, "features", ()))
         self.score = self.scorer.score
 
     def indices_of(self, item_ids: Iterable[str]) -> list[int]:
@@ -126,12 +128,21 @@ class Ranker:
             return self.default_order[:limit]
         return self._best_unseen([recent], [()], limit)[0]
 
+    def context_scores(self, items: Indices, words: Mapping[str, str]) -> Floats:
+        """Return what a request's context adds to the scores of items, (m,); 0 for who reads none."""
+        return context_scores_of(self.scorer, items, words)
+
     def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
         """Return what each recent item adds to the scores of items, (m, h), or None."""
         return contributions_of(self.scorer, items, recent)
 
     def candidates(
-        self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], limit: int
+        self,
+        histories: Sequence[Sequence[int]],
+        seen: Sequence[Sequence[int]],
+        limit: int,
+        *,
+        contexts: Sequence[Mapping[str, str]] | None = None,
     ) -> list[Indices]:
         """Return the best unseen items of many units.
 
@@ -139,10 +150,14 @@ class Ranker:
             histories: per unit, indices of liked items, newest first.
             seen: per unit, indices that may not be recommended.
             limit: candidates a unit.
+            contexts: per unit, the words of its request's context; None for no context.
 
         Returns:
             Per unit, at most `limit` indices, best first.
         """
+        if contexts is not None and self.features:
+            rows = zip(histories, seen, contexts, strict=True)
+            return [self._best_in_context(*row, limit=limit) for row in rows]
         known = [row for row, history in enumerate(histories) if self.reads_history and len(history)]
         best = self._best_unseen([histories[row] for row in known], [seen[row] for row in known], limit)
         ranked = dict(zip(known, best, strict=True))
@@ -162,6 +177,16 @@ class Ranker:
         if best is None:
             best = best_of_all(self.scorer, histories, seen, limit, items=len(self.item_ids))
         return best
+
+    def _best_in_context(
+        self, history: Sequence[int], excluded: Sequence[int], words: Mapping[str, str], *, limit: int
+    ) -> Indices:
+        every = np.arange(len(self.item_ids), dtype=np.int32)
+        scores = self.score(every, history) + self.context_scores(every, words)
+        scores[list(excluded)] = -np.inf  # stays in the ranking, and is cut below
+        best = best_items(scores, limit)
+        allowed: Indices = best[np.isfinite(scores[best])]
+        return allowed
 
     def _default_unseen(self, excluded: Sequence[int], limit: int) -> Indices:
         leading = self.default_order[: limit + len(excluded)]  # a million are not looked through

@@ -7,6 +7,7 @@ With recent items h, newest first, an item i scores
     factors      s(i) = Y[i] · x + b[i],             x = (G + α Σⱼ yⱼ yⱼᵀ)⁻¹ (1 + α) Σⱼ yⱼ
     blend        s(i) = Σₘ wₘ sₘ(i),                 sₘ any of the other forms
     sequence     a causal transformer: `inference.serving.sequence`
+    contextual   as vectors, + V[i] · Σ_f F[x_f],    x_f the word of feature f in the request's context
 
 The first serves popularity (vectors of width 0), a frozen encoder (q = p = b = 0) and two towers; the
 second item-kNN and EASE; the third implicit ALS, whose units are folded in exactly (Hu, Koren &
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from inference.serving.artifact import ArtifactDraft, ArtifactError, Floats, Indices, load_array
+from inference.serving.contextual import CONTEXTUAL, ContextualVectors
 from inference.serving.orders import ORDER, FixedOrder
 from inference.serving.sequence import SEQUENCE, Sequential
 from inference.serving.vector_forms import MAX_HISTORY, ByVector, Factors, Vectors
@@ -141,6 +143,16 @@ class Blend:
         self.reads_history = any(part.reads_history for part in self.parts)
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names of what any part reads of a request's context."""
+        names = [name for part in self.parts for name in getattr(part, "features", ())]
+        return tuple(dict.fromkeys(names))
+
+    def context_scores(self, items: Indices, words: Mapping[str, str]) -> Floats:
+        """Return what a context adds to the scores of items, (m,)."""
+        return self._sum([context_scores_of(part, items, words) for part in self.parts])
+
+    @property
     def item_vectors(self) -> Floats | None:
         """The vectors by which a slate's diversity is measured: those of the first part with any."""
         return next((vectors for part in self.parts if (vectors := vectors_of(part)) is not None), None)
@@ -219,6 +231,15 @@ def vector_forms(scorer: Scorer) -> dict[str, ByVector]:
     }
 
 
+def context_scores_of(scorer: Scorer, items: Indices, words: Mapping[str, str]) -> Floats:
+    """Return what a request's context adds to the scores of items, (m,); 0 for a form without it."""
+    read = getattr(scorer, "context_scores", None)
+    if read is None:
+        return np.zeros(len(items), np.float32)
+    scores: Floats = read(items, words)
+    return scores
+
+
 def part_name(place: int, name: str) -> str:
     """Return what an array of a blend's part is called in the blend's artifact."""
     return f"part{place}.{name}"
@@ -230,6 +251,7 @@ def _load_part(load: Load, place: int) -> Load:
 
 SCORERS: Mapping[str, Any] = {
     VECTORS: Vectors,
+    CONTEXTUAL: ContextualVectors,
     NEIGHBOURS: Neighbours,
     FACTORS: Factors,
     BLEND: Blend,

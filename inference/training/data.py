@@ -32,6 +32,9 @@ class TrainingData:
         chance: per unit, how likely the item was examined where it stood, in (0, 1]; None for 1.
         importance: per unit, what each like counts by its event, above 0; None for 1.
         disliked: per unit, indices of items that it refused; None for none.
+        features: of the context of likes.
+        words: per unit, the word of each feature in the context of each like, (likes, features), empty
+            where nothing is known; None without features.
         item_texts: the texts themselves, for models that read them; None for the others.
         custom_vectors: vectors that the user supplied for items (of an image, say), float32 (n, o),
             zeros where there is none; None when there are none at all.
@@ -51,6 +54,8 @@ class TrainingData:
     disliked: Sequence[NDArray[np.int64]] | None = None
     image_vectors: Floats | None = None
     other_texts: Sequence[str] = ()
+    features: Sequence[str] = ()
+    words: Sequence[NDArray[np.str_]] | None = None
 
     @property
     def sides(self) -> list[Floats]:
@@ -140,6 +145,7 @@ class TrainingData:
             chance=part(self.chance),
             importance=part(self.importance),
             disliked=part(self.disliked),
+            words=part(self.words),
         )
 
     def first(self, counts: Sequence[int]) -> TrainingData:
@@ -156,6 +162,7 @@ class TrainingData:
             liked_at=cut(self.liked_at),
             chance=cut(self.chance),
             importance=cut(self.importance),
+            words=cut(self.words),
         )
 
 
@@ -168,12 +175,14 @@ class LabelledData:
         features: what else is known of each.
         truth: index of each one's label, (n,).
         labels: the labels, by index.
+        users: index of each one's user, (n,): what no user said is one of its own; None: all are.
     """
 
     texts: Sequence[str]
     features: Sequence[Mapping[str, Any]]
     truth: NDArray[np.int64]
     labels: Sequence[str]
+    users: NDArray[np.int64] | None = None
 
     def rows(self, chosen: NDArray[np.int64]) -> LabelledData:
         """Return some of the rows."""
@@ -182,6 +191,7 @@ class LabelledData:
             [self.features[i] for i in chosen],
             self.truth[chosen],
             self.labels,
+            None if self.users is None else self.users[chosen],
         )
 
 

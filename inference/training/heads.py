@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +25,13 @@ from inference.training.sampled import CANDIDATES, CandidateSampler, settle_cold
 from inference.training.tune import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from inference.options import FitOptions
     from inference.serving.artifact import Floats
+    from inference.training.context_words import ContextWords
     from inference.training.data import TrainingData
 
 
@@ -55,6 +58,8 @@ class HeadParams:
         recency: whether the attention learns how old an item is.
         candidates: items a step's softmax runs over; of a catalogue of more they are drawn.
         dislike: weight of a refused item's loss beside a liked one's; 0 ignores them.
+        context: whether the declared features of a request's context are read.
+        context_dropout: share of a step's units whose context is hidden, so that they do without.
     """
 
     width: int = 64
@@ -71,6 +76,8 @@ class HeadParams:
     recency: bool = True
     candidates: int = CANDIDATES
     dislike: float = 0.5
+    context: bool = True
+    context_dropout: float = 0.2
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -91,6 +98,7 @@ class Towers:
     bias: Floats
     attention: Floats
     recency: Floats
+    features: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,7 @@ class Batch:
         targets: weights of what is asked for, (b, c).
         barred: what may not be answered, (b, c).
         refused: what each unit refused, (b, c).
+        context: rows of the words' vectors in each unit's context, 0 for none, (b, f).
     """
 
     history: torch.Tensor
@@ -116,6 +125,7 @@ class Batch:
     targets: torch.Tensor
     barred: torch.Tensor
     refused: torch.Tensor
+    context: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return it on a device."""
@@ -130,13 +140,16 @@ class Heads(nn.Module):
     text: torch.Tensor
     warm: torch.Tensor
 
-    def __init__(self, text: torch.Tensor, liked: torch.Tensor, params: HeadParams) -> None:
+    def __init__(
+        self, text: torch.Tensor, liked: torch.Tensor, params: HeadParams, *, words: int = 0
+    ) -> None:
         """Make the heads.
 
         Args:
             text: the encoders' vectors, (n, e).
             liked: how often each item was liked, (n,).
             params: hyper-parameters.
+            words: of contexts, whose vectors are learnt beside.
         """
         super().__init__()
         n, e = text.shape
@@ -152,6 +165,7 @@ class Heads(nn.Module):
         self.attention = nn.Parameter(torch.zeros(params.width))
         self.recency = nn.Parameter(torch.zeros(params.history), requires_grad=params.recency)
         self.bias = nn.Parameter(torch.log1p(liked)[:, None])
+        self.features = nn.Parameter(torch.zeros(words, params.width), requires_grad=words > 0)
         self.dropout = nn.Dropout(params.dropout)
         self.register_buffer("text", text, persistent=False)
         self.register_buffer("warm", (liked > 0).float()[:, None], persistent=False)
@@ -190,34 +204,54 @@ class Heads(nn.Module):
         weights_of = self.context(batch.read)[batch.history]
         weights = (weights_of @ self.attention + self.recency).masked_fill(~batch.known, -1e9)
         unit = (weights.softmax(1)[..., None] * weights_of).sum(1)
+        if len(self.features):
+            # Row 0 stands for a word that was not learnt: it says nothing.
+            padded = torch.cat([torch.zeros_like(self.features[:1]), self.features])
+            unit = unit + functional.embedding(batch.context, padded).sum(1)
         return unit @ self.items(batch.candidates).T + self.biases(batch.candidates)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSignals:
-    """What one unit liked, in order of time, what each like weighs, and what it refused."""
+    """What one unit liked, in order of time, what each like weighs, and what it refused.
+
+    `context` has the rows of the words in each like's context, (likes, features).
+    """
 
     liked: np.ndarray
     weights: np.ndarray
     refused: np.ndarray
+    context: np.ndarray
 
     @classmethod
-    def of(cls, data: TrainingData, *, use_refused: bool) -> list[UnitSignals]:
+    def of(
+        cls, data: TrainingData, *, use_refused: bool, contexts: Sequence[np.ndarray] | None = None
+    ) -> list[UnitSignals]:
         """Return the units that liked at least two items."""
         ends = np.cumsum([len(liked) for liked in data.liked])[:-1]
         nothing = [np.zeros(0, np.int64)] * len(data.liked)
         refused = data.disliked if use_refused and data.disliked is not None else nothing
-        every = map(cls, data.liked, np.split(data.weights, ends), refused)
+        if contexts is None:
+            contexts = [np.zeros((len(liked), 0), np.int64) for liked in data.liked]
+        every = map(cls, data.liked, np.split(data.weights, ends), refused, contexts)
         return [unit for unit in every if len(np.unique(unit.liked)) >= 2]
 
 
-def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> Towers:
+def train_heads(
+    data: TrainingData, params: HeadParams, options: FitOptions, words: ContextWords
+) -> Towers:
     """Train and return the towers.
+
+    Args:
+        data: what is learnt from.
+        params: hyper-parameters.
+        options: how to fit.
+        words: of contexts, whose vectors are learnt.
 
     Raises:
         ValueError: no unit liked two items.
     """
-    units = UnitSignals.of(data, use_refused=params.dislike > 0)
+    units = UnitSignals.of(data, use_refused=params.dislike > 0, contexts=words.rows)
     if not units:
         raise ValueError("units with two liked items == 0, must be at least 1.")
     torch.manual_seed(options.seed)
@@ -225,7 +259,7 @@ def train_heads(data: TrainingData, params: HeadParams, options: FitOptions) -> 
     read = np.concatenate(data.sides, axis=1)  # side by side: the heads fuse them
     text = torch.from_numpy(read).to(device)
     liked = torch.from_numpy(data.popularity.astype(np.float32)).to(device)
-    model = Heads(text, liked, params).to(device)
+    model = Heads(text, liked, params, words=len(words.names)).to(device)
     if params.cooccurrence:
         model.start_from(torch.from_numpy(_start(data, params.width)).to(device))
     optimiser = LazyAdamW(
@@ -280,7 +314,7 @@ def _train_epoch(
     order, losses = rng.permutation(len(units)), []
     for start in range(0, len(order), params.batch):
         chosen = order[start : start + params.batch]
-        batch = _hide([units[unit] for unit in chosen], params.history, sampler, rng).to(device)
+        batch = _hide([units[unit] for unit in chosen], params, sampler, rng).to(device)
         scores = (model.scores(batch) - batch.log_chance).masked_fill(batch.barred, -1e9)
         log_p = functional.log_softmax(scores, dim=1)
         loss = -(log_p * batch.targets).sum() / batch.targets.sum()
@@ -305,13 +339,14 @@ def _refused_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 def _hide(
     units: list[UnitSignals],
-    max_items: int,
+    params: HeadParams,
     sampler: CandidateSampler,
     rng: np.random.Generator,
 ) -> Batch:
     """Split each unit's items at random into a history, newest first, and targets."""
-    history = np.zeros((len(units), max_items), dtype=np.int64)
-    known = np.zeros((len(units), max_items), dtype=bool)
+    history = np.zeros((len(units), params.history), dtype=np.int64)
+    known = np.zeros(history.shape, dtype=bool)
+    context = np.zeros((len(units), units[0].context.shape[1]), dtype=np.int64)
     wanted = []
     for row, unit in enumerate(units):
         liked, weights = unit.liked, unit.weights
@@ -320,14 +355,20 @@ def _hide(
         keep[rng.integers(len(liked))] = True
         hidden = rng.integers(len(liked))
         keep[hidden] = False
-        shown = liked[keep][-max_items:][::-1] if keep.any() else liked[:1]
+        shown = liked[keep][-params.history :][::-1] if keep.any() else liked[:1]
         history[row, : len(shown)] = shown
         known[row, : len(shown)] = True
         # A like where few look says more than one where all look.
         of_item = dict(zip(liked.tolist(), weights.tolist(), strict=True))
+        if context.shape[1] and rng.random() >= params.context_dropout:
+            # One request has one context: what was liked in another is no answer to it.
+            context[row] = unit.context[hidden]
+            keep |= (unit.context != unit.context[hidden]).any(1)
         items = np.setdiff1d(liked[~keep], shown)
         wanted.append((items, np.array([of_item[item] for item in items.tolist()])))
-    return _batch(history, known, wanted, [unit.refused for unit in units], sampler=sampler, rng=rng)
+    refused = [unit.refused for unit in units]
+    batch = _batch(history, known, wanted, refused, sampler=sampler, rng=rng)
+    return replace(batch, context=torch.from_numpy(context))
 
 
 def _batch(
@@ -368,6 +409,7 @@ def _batch(
         targets=torch.from_numpy(targets),
         barred=torch.from_numpy(barred),
         refused=torch.from_numpy(below),
+        context=torch.zeros((len(history), 0), dtype=torch.int64),
     )
 
 
@@ -387,4 +429,5 @@ def _export(model: Heads, popularity: NDArray[np.int64]) -> Towers:
             bias=bias,
             attention=array(model.attention),
             recency=array(model.recency),
+            features=array(model.features),
         )

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 CATALOGUE = b"catalogue"  # key of the file's metadata
+CONTEXT = "context of a like: "  # before a feature's name, as a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Likes:
         catalogue: hash of what training reads of the items; empty in older snapshots.
         weights: what each like counts by its event, above 0; empty for 1.
         dislikes: what units refused, and did not like since.
+        contexts: by feature, its word in the context of each like, empty where nothing is known.
     """
 
     unit_ids: Sequence[str]
@@ -61,6 +63,7 @@ class Likes:
     catalogue: str = ""
     weights: Sequence[float] = ()
     dislikes: Dislikes = Dislikes()
+    contexts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
         """Return the columns of the snapshot and their types; dislikes are its last rows.
@@ -79,6 +82,8 @@ class Likes:
         }
         if self.weights:
             columns["weight"] = ([*self.weights, *[1.0] * more], "float64")
+        for name, words in sorted(self.contexts.items()):
+            columns[CONTEXT + name] = ([*words, *[""] * more], "string")
         if more:
             columns["disliked"] = ([*[False] * n, *[True] * more], "bool")
         return columns
@@ -96,6 +101,11 @@ class Likes:
             chance=columns["chance"][:n],
             weights=columns.get("weight", [])[:n],
             dislikes=Dislikes(units[n:], items[n:], at[n:]),
+            contexts={
+                name.removeprefix(CONTEXT): words[:n]
+                for name, words in columns.items()
+                if name.startswith(CONTEXT)
+            },
         )
 
 

@@ -32,6 +32,7 @@ class UnitLikes:
         weight: what it counts by its event; of one that was repeated soon, the heaviest's.
         first_weight: what it counted when it was liked.
         raised_at: since when it counts `weight`, in seconds.
+        words: of each feature in its context, (n, features).
         disliked: indices of items that the unit refused.
         disliked_at: when, in seconds.
     """
@@ -44,6 +45,7 @@ class UnitLikes:
     weight: NDArray[np.float64]
     first_weight: NDArray[np.float64]
     raised_at: NDArray[np.float64]
+    words: NDArray[np.str_]
     disliked: NDArray[np.int64]
     disliked_at: NDArray[np.float64]
 
@@ -58,6 +60,7 @@ class UnitLikes:
             weight=self.weight[chosen],
             first_weight=self.first_weight[chosen],
             raised_at=self.raised_at[chosen],
+            words=self.words[chosen],
         )
 
     def before(self, time: float) -> UnitLikes:
@@ -82,6 +85,7 @@ class SplitData:
         later: per unit, indices held out; empty for a unit with too few.
         gap_seconds: what lies within it before a unit's first held-out like is left out of `past`.
         is_weighted: whether events have weights.
+        features: of the context of likes, in the order of their words.
     """
 
     item_ids: Sequence[str]
@@ -90,6 +94,18 @@ class SplitData:
     later: list[NDArray[np.int64]]
     gap_seconds: float = 0.0
     is_weighted: bool = False
+    features: Sequence[str] = ()
+
+    def context_of(self, unit: int) -> dict[str, str]:
+        """Return the words of the context in which a judged unit liked the first held-out item."""
+        likes = self.whole[unit]
+        first = np.flatnonzero(np.isin(likes.items, self.later[unit]))[:1]
+        return {
+            name: str(word)
+            for row in first
+            for name, word in zip(self.features, likes.words[row], strict=True)
+            if word
+        }
 
     @property
     def earlier(self) -> list[NDArray[np.int64]]:
@@ -118,6 +134,7 @@ class _Like:
     weight: float
     first_weight: float
     raised_at: float
+    words: tuple[str, ...]
 
 
 def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
@@ -125,13 +142,15 @@ def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
     index = {item_id: i for i, item_id in enumerate(item_ids)}
     rows: dict[str, list[_Like]] = {}
     n = len(likes.unit_ids)
-    for unit, item, at, lives, seen, weight in zip(
+    words_of = list(zip(*(likes.contexts[name] for name in sorted(likes.contexts)), strict=True))
+    for unit, item, at, lives, seen, weight, words in zip(
         likes.unit_ids,
         likes.item_ids,
         likes.liked_at,
         likes.live or [False] * n,
         likes.chance or [1.0] * n,
         likes.weights or [1.0] * n,
+        words_of or [()] * n,
         strict=True,
     ):
         if item not in index:
@@ -140,7 +159,7 @@ def by_unit(likes: Likes, item_ids: Sequence[str]) -> list[UnitLikes]:
         # A like that was repeated soon says nothing new, unless it counts more; 50 likes later it does.
         same = next((like for like in mine[-50:] if like.item == index[item]), None)
         if same is None:
-            mine.append(_Like(index[item], at, lives, seen, weight, weight, at))
+            mine.append(_Like(index[item], at, lives, seen, weight, weight, at, words))
         elif weight > same.weight:
             same.weight, same.raised_at = weight, at
     refused = _dislikes_by_unit(likes, index)
@@ -166,6 +185,7 @@ def _unit_likes(unit: str, mine: list[_Like], refused: list[tuple[int, float]]) 
         weight=np.array([like.weight for like in mine], np.float64),
         first_weight=np.array([like.first_weight for like in mine], np.float64),
         raised_at=np.array([like.raised_at for like in mine], np.float64),
+        words=np.array([like.words for like in mine], np.str_).reshape(len(mine), -1),
         disliked=np.array([item for item, _ in refused], np.int64),
         disliked_at=np.array([at for _, at in refused], np.float64),
     )
@@ -201,7 +221,7 @@ def split_by_time(
         past.append(unit.part(first).before(unit.at[cut]) if cut < n else unit)
         # An item liked before is no discovery, and serving would not show it again.
         later.append(np.setdiff1d(unit.items[cut:], unit.items[:cut]))
-    return SplitData(item_ids, whole, past, later, gap_seconds, bool(likes.weights))
+    return _split_data(likes, item_ids, whole, past, later, gap_seconds)
 
 
 def hold_out_last(
@@ -234,7 +254,19 @@ def split_at_date(likes: Likes, item_ids: Sequence[str], *, held_out: float = HE
         np.setdiff1d(unit.items[unit.at > date], before.items)
         for unit, before in zip(whole, past, strict=True)
     ]
-    return SplitData(item_ids, whole, past, later, is_weighted=bool(likes.weights))
+    return _split_data(likes, item_ids, whole, past, later, 0.0)
+
+
+def _split_data(
+    likes: Likes,
+    item_ids: Sequence[str],
+    whole: list[UnitLikes],
+    past: list[UnitLikes],
+    later: list[NDArray[np.int64]],
+    gap_seconds: float,
+) -> SplitData:
+    features = sorted(likes.contexts)
+    return SplitData(item_ids, whole, past, later, gap_seconds, bool(likes.weights), features)
 
 
 def split_examples(

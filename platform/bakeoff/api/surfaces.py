@@ -79,6 +79,13 @@ class SurfaceFields(RequestSchema):
         'number above 0, or to {"per_value": number}; 1 for each that is not named.',
     )
 
+    context_features: list[Id] = Field(
+        default_factory=list,
+        max_length=8,
+        description="What models may read of a request: country, device, language, platform, hour, "
+        "weekday, or context.NAME for what `context` calls NAME.",
+    )
+
     slices: list[Id] = Field(
         default_factory=list,
         max_length=10,

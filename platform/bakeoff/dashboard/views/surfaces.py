@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 SURFACE_FIELDS: tuple[str, ...] = (
     "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events",
-    "event_weights", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
+    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
 )  # fmt: skip
-JSON_LISTS = ("static_list", "labels", "liked_events", "slices")
+JSON_LISTS = ("static_list", "labels", "liked_events", "slices", "context_features")
 JSON_OBJECTS = ("costs", "event_weights")
 
 
@@ -54,6 +54,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "max_gap": gettext_lazy("Largest gap allowed"),
             "liked_events": gettext_lazy("Positive signals"),
             "event_weights": gettext_lazy("Event weights"),
+            "context_features": gettext_lazy("Context features"),
             "exploration": gettext_lazy("Exploration"),
             "retrain_algorithm": gettext_lazy("Algorithm on schedule"),
             "retrain_every_seconds": gettext_lazy("Retrain every (s)"),
@@ -85,6 +86,10 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "event_weights": gettext_lazy(
                 "Recommendations only, as JSON: what a positive signal counts in training, by its event. "
                 'Others count 1. {"click": 1, "order": {"per_value": 0.1}}'
+            ),
+            "context_features": gettext_lazy(
+                "Recommendations only: what models may read of a request, as a JSON list: country, device, "
+                "language, platform, hour, weekday, context.NAME."
             ),
             "exploration": gettext_lazy("0 always shows the best ranking; 0.05 shuffles a little."),
             "retrain_algorithm": gettext_lazy("What the schedule trains. Empty: nothing."),

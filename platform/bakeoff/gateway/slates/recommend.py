@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.ingest.redact import redact
 from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.request_rules import bind_rules
+from inference.serving.context_ranker import in_context, reads_context
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
 if TYPE_CHECKING:
@@ -125,14 +127,23 @@ class Recommending:
             if not isinstance(request, SimilarRequest):
                 return await self._in_order(request, visitor, version, history, version.ranker.order)
         elif ranker is not None:
-            catalogue = self._catalogues.of(visitor.key.project_id)
-            ranker = await self._places.find_ranker(ranker, catalogue)
+            ranker = await self._place(request, visitor, ranker)
         if isinstance(request, SimilarRequest):
             return self._like_an_item(request, visitor, history, ranker)
         prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))
         return prepared
+
+    async def _place(
+        self, request: RecommendRequest, visitor: Visitor, ranker: ItemRanker
+    ) -> ItemRanker:
+        """Return a version's ranker with the items that came after it, in the request's context."""
+        catalogue = self._catalogues.of(visitor.key.project_id)
+        ranker = await self._places.find_ranker(ranker, catalogue)
+        if isinstance(request, SimilarRequest):  # what is like an item is so everywhere
+            return ranker
+        return in_context(ranker, visitor.context, time.time())
 
     async def _find(
         self, request: SearchRequest, visitor: Visitor, version: ServingVersion | None
@@ -210,10 +221,13 @@ class Recommending:
         if acted.banned:
             exclude = [*exclude, *acted.banned]
         rules = self._bind(request, visitor, exclude)
+        # Candidates that were made before the request know nothing of its context: they are made in
+        # it, which is no fallback then.
+        in_request = reads_context(ranker)
         slate_request = SlateRequest(
             k=request.k,
             recent=history.recent,
-            precomputed=history.precomputed,
+            precomputed=None if in_request else history.precomputed,
             exclude=exclude,
             only=request.candidates,
             static_list=surface.static_list,
@@ -223,6 +237,8 @@ class Recommending:
             rules=rules if rules.rules.orders else None,
             again=acted.again,
             new=new_candidates(ranker, rules.rules, exploration=surface.exploration),
+            nearline_reason=None if in_request else "nearline",
+            default_reason=None if in_request else "default_list",
             explain=request.explain,
         )
         return Prepared(slate_request, rules, ranker)
