@@ -344,6 +344,19 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "mean cost of a decision == {value}, must be at most {maximum} ({name} {other} plus {share})",
+        gettext_noop(
+            "The mean cost of a decision is %(value)s; it must be at most %(maximum)s "
+            "(%(name)s %(other)s plus %(share)s)"
+        ),
+    ),
+    (
+        "mean cost of a decision is higher than that of {name} by {low} to {high}, must not be higher",
+        gettext_noop(
+            "The mean cost of a decision is higher than that of %(name)s by %(low)s to %(high)s"
+        ),
+    ),
+    (
         "{name} == {value}, must be at most {maximum}",
         gettext_noop("%(name)s is %(value)s; it must be at most %(maximum)s"),
     ),

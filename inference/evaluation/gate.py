@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from inference.evaluation.scores import Scores
 
+DECISION_COST = "decision_cost"  # per example; lower is better, unlike all other metrics
 REPLICATES = 2000  # the ends of a 95 % interval rest on 50 of them each
 
 
@@ -32,6 +33,8 @@ class GateRule:
         margin: loss on the primary that is still accepted, as a share of the champion's value.
         guardrails: metrics that must not be worse by more than `guardrail_margin`.
         guardrail_margin: as a share of the champion's value.
+        cost_margin: by which share of the champion's the mean cost of a decision may be higher, where
+            costs of mistakes are stated.
         least_coverage: share of the champion's coverage that must be kept.
         most_latency_ms: of answering one request, 95th percentile.
         max_latency_ratio: as many times the champion's latency may be above `most_latency_ms`.
@@ -43,6 +46,7 @@ class GateRule:
     margin: float = 0.05
     guardrails: tuple[str, ...] = ("recall", "hit_rate")
     guardrail_margin: float = 0.1
+    cost_margin: float = 0.05
     least_coverage: float = 0.5
     most_latency_ms: float = 10.0
     max_latency_ratio: float = 1.5
@@ -183,7 +187,7 @@ def judge(
     rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
     reasons = cost_reasons(serving, rule)
     if rival is not None:
-        reasons = _reasons(rival, seeds, rows, rule) + reasons
+        reasons = _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, rows, rule) + reasons
     rows["latency_p95_ms"] = {"challenger": serving.latency_p95_ms}
     if serving.beside is not None:
         rows["latency_p95_ms"]["champion"] = serving.beside.champion_p95_ms
@@ -261,6 +265,26 @@ def _reasons(
                 f"coverage == {rows['coverage']['challenger']:.3f}, must be at least {minimum:.3f}"
             )
     return reasons
+
+
+def _cost_reasons(rival: Rival, rows: dict[str, dict[str, Any]], rule: GateRule) -> list[str]:
+    """Refuse decisions that cost more than the rival's: by more than the margin, or for certain."""
+    row = rows.get(DECISION_COST)
+    if row is None:
+        return []
+    maximum = row["champion"] * (1 + rule.cost_margin)
+    if row["challenger"] > maximum:
+        return [
+            f"mean cost of a decision == {row['challenger']:.4f}, must be at most {maximum:.4f} "
+            f"({rival.name} {row['champion']:.4f} plus {rule.cost_margin:.0%})"
+        ]
+    low, high = row["interval"]
+    if low <= 0:
+        return []
+    return [
+        f"mean cost of a decision is higher than that of {rival.name} by {low:.4f} to {high:.4f}, "
+        "must not be higher"
+    ]
 
 
 def cost_reasons(serving: Serving, rule: GateRule) -> list[str]:

@@ -59,20 +59,21 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
     checks = check_label_leaks(run, prior)
     fits = progress.span(0.0, FITTING)
     rival = _judge_champion(run, fits) or Rival("the labels' shares", prior, beaten="log_score")
-    recipe = CalibratedRecipe.of(run, plan.recipe)
+    recipe = CalibratedRecipe.of(run, plan.recipe, _calibration_part(run, fits))
     seeds, draft = _judge_seeds(run, recipe, fits)
     draft, exported = _fit_on_all(run, recipe, fits) if run.algorithm.refits else (draft, seeds[-1])
     progress.report(FITTING, "judging")
     draft = replace(draft, about={**draft.about, **plan.about})
     digest = save_artifact(plan.place.artifacts, draft)
     serving = _measure_serving(run, digest)
+    views = label_views(run, seeds[0], prior, draft, progress.span(FITTING, 1.0))
     recipes = judge(
         rival,
         [seed.scores for seed in seeds],
         serving,
         plan.rule,
         random_seed=plan.seed,
-        about={"checks": checks, **label_views(run, seeds[0], prior, draft)},
+        about={"checks": checks, **views},
     )
     gate = apply_findings(recipes, _findings(run, rival, seeds, exported))
     if plan.tested is not None:
@@ -91,8 +92,16 @@ def _score_prior(run: LabelRun) -> Scores:
 
 
 def _parts(run: LabelRun) -> int:
-    """Return how many fits the run shows as its progress: champion, seeds, and the last on all."""
-    return run.algorithm.seeds + run.algorithm.refits + (run.plan.champion is not None)
+    """Return how many fits the run shows: champion, temperature, seeds, and the last on all.
+
+    What is fitted on all is what has a fit for its temperature.
+    """
+    return run.algorithm.seeds + 2 * run.algorithm.refits + (run.plan.champion is not None)
+
+
+def _calibration_part(run: LabelRun, progress: RunProgress) -> RunProgress:
+    place = int(run.plan.champion is not None)
+    return progress.part(place, _parts(run), f"calibration, fit {place + 1} of {_parts(run)}")
 
 
 def _judge_champion(run: LabelRun, progress: RunProgress) -> Rival | None:
@@ -101,7 +110,7 @@ def _judge_champion(run: LabelRun, progress: RunProgress) -> Rival | None:
     if champion is None:
         return None
     part = progress.part(0, _parts(run), f"the champion ({champion.label})")
-    draft = CalibratedRecipe.of(run, champion).fit(0, part)
+    draft = CalibratedRecipe.of(run, champion, part.span(0.0, 0.5)).fit(0, part.span(0.5, 1.0))
     return Rival(champion.label, run.judge(draft).scores)
 
 
@@ -109,7 +118,7 @@ def _judge_seeds(
     run: LabelRun, recipe: CalibratedRecipe, progress: RunProgress
 ) -> tuple[list[JudgedLabels], ArtifactDraft]:
     """Fit the challenger on the earlier examples, once per seed; return the last draft too."""
-    first = int(run.plan.champion is not None)
+    first = int(run.plan.champion is not None) + run.algorithm.refits
     seeds = []
     for seed in range(run.algorithm.seeds):
         part = progress.part(first + seed, _parts(run), f"seed {seed}")

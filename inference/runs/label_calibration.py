@@ -82,15 +82,24 @@ class CalibratedRecipe:
     calibration: Calibration | None = None
 
     @classmethod
-    def of(cls, run: LabelRun, recipe: Recipe) -> CalibratedRecipe:
-        """Set the validation part apart, and fit the temperature where a fit is cheap."""
+    def of(cls, run: LabelRun, recipe: Recipe, progress: RunProgress) -> CalibratedRecipe:
+        """Set the validation part apart, and fit the temperature where a fit is cheap.
+
+        Args:
+            run: on whose data.
+            recipe: what is fitted.
+            progress: receives the share done of the fit for the temperature.
+        """
         learnt, validation = _validation_part(run.earlier)
-        if recipe.algorithm in {ENDPOINT, PYTHON} or len(validation) < MIN_ROWS:
+        algorithm = classifiers()[recipe.algorithm]
+        # A temperature would be one more thing that is learnt of the users, without noise.
+        is_left = recipe.algorithm in {ENDPOINT, PYTHON} or getattr(algorithm, "is_private", False)
+        if is_left or len(validation) < MIN_ROWS:
             return cls(run, recipe, run.earlier)
         inner, aside = run.earlier.rows(learnt), run.earlier.rows(validation)
-        if not classifiers()[recipe.algorithm].refits:
+        if not algorithm.refits:
             return cls(run, recipe, inner, aside)
-        calibration = _calibrate(run, run.fit_aside(inner, recipe), aside)
+        calibration = _calibrate(run, run.fit_aside(inner, recipe, progress), aside)
         return cls(run, recipe, run.earlier, calibration=calibration)
 
     def fit(self, seed: int, progress: RunProgress) -> ArtifactDraft:

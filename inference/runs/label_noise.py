@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.runs.label_run import JudgedLabels, LabelRun
+    from inference.runs.outcome import RunProgress
     from inference.serving.artifact import Floats
 
 FOLDS = 5
@@ -27,8 +28,14 @@ MAX_LISTED = 50  # what a person reads at once
 PROBE = Recipe("tfidf", {"max_steps": 50})  # in place of what is dear, or custom
 
 
-def noise_view(run: LabelRun, judged: JudgedLabels) -> dict[str, Any]:
-    """Return the least probable labels, worst first; nothing where fits would take too long."""
+def noise_view(run: LabelRun, judged: JudgedLabels, progress: RunProgress) -> dict[str, Any]:
+    """Return the least probable labels, worst first; nothing where fits would take too long.
+
+    Args:
+        run: whose examples are examined.
+        judged: the first seed.
+        progress: receives which of the folds' fits is made.
+    """
     recipe = run.plan.recipe
     if (
         recipe.algorithm in {ENDPOINT, PYTHON}
@@ -39,7 +46,7 @@ def noise_view(run: LabelRun, judged: JudgedLabels) -> dict[str, Any]:
     elif FOLDS * judged.fit_seconds > CHEAP_SECONDS:
         return {}
     fold = folds_of(run.whole.truth, seed=run.plan.seed)
-    probabilities = _out_of_fold(run, recipe, fold)
+    probabilities = _out_of_fold(run, recipe, fold, progress)
     rows = find_noise(probabilities, run.whole.truth, fold >= 0)
     labels = run.whole.labels
     return {
@@ -70,10 +77,14 @@ def folds_of(truth: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
     return fold
 
 
-def _out_of_fold(run: LabelRun, recipe: Recipe, fold: NDArray[np.int64]) -> Floats:
+def _out_of_fold(
+    run: LabelRun, recipe: Recipe, fold: NDArray[np.int64], progress: RunProgress
+) -> Floats:
     probabilities = np.zeros((len(fold), len(run.whole.labels)), dtype=np.float32)
     for n in range(FOLDS):
-        draft = run.fit_aside(run.whole.rows(np.flatnonzero(fold != n)), recipe)
+        part = progress.part(n, FOLDS, f"labels to check, fit {n + 1} of {FOLDS}")
+        part.report(0.0, "fitting")  # what is quick reports nothing until its end
+        draft = run.fit_aside(run.whole.rows(np.flatnonzero(fold != n)), recipe, part)
         rows = np.flatnonzero(fold == n)
         if len(rows):
             probabilities[rows] = run.predict(draft, run.whole.rows(rows))

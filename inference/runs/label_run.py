@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.algorithms import classifiers
+from inference.evaluation.gate import DECISION_COST
 from inference.evaluation.labelling import score_labels
 from inference.runs.label_calibration import undo_temperature
 from inference.runs.label_groups import group_views
@@ -100,11 +101,13 @@ class LabelRun:
         """Fit the run's recipe on the examples that are learnt from."""
         return self.fit(self.plan.recipe, self.earlier, self.plan.seed, progress)
 
-    def fit_aside(self, data: LabelledData, recipe: Recipe | None = None) -> ArtifactDraft:
-        """Fit the run's recipe, or another: no progress is shown, and nothing is resumed."""
+    def fit_aside(
+        self, data: LabelledData, recipe: Recipe | None = None, progress: RunProgress | None = None
+    ) -> ArtifactDraft:
+        """Fit the run's recipe, or another, for a check or a view: nothing is resumed."""
         aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
         fitted = recipe or self.plan.recipe
-        return replace(self, plan=aside).fit(fitted, data, self.plan.seed, RunProgress())
+        return replace(self, plan=aside).fit(fitted, data, self.plan.seed, progress or RunProgress())
 
     def judge(self, draft: ArtifactDraft, *, fit_seconds: float = 0.0) -> JudgedLabels:
         """Score what was fitted on the held-out examples, through the artifact that would serve.
@@ -141,7 +144,7 @@ class LabelRun:
         if costs is None:
             return scores
         choices, _ = costs.choose(probabilities)
-        decided = {"decision_cost": costs.realised(choices, self.held_out.truth)}
+        decided = {DECISION_COST: costs.realised(choices, self.held_out.truth)}
         if costs.abstain is not None:
             decided["abstained"] = (choices == ABSTAINED).astype(float)
         return replace(scores, per_unit={**scores.per_unit, **decided})
@@ -173,7 +176,13 @@ def _as_arrays(examples: Examples) -> LabelledData:
         raise RunError(f"labels == {len(labels)}, must be between 2 and {MAX_LABELS}.")
     index = {label: i for i, label in enumerate(labels)}
     truth = np.array([index[label] for label in examples.labels], dtype=np.int64)
-    return LabelledData(examples.texts, examples.features, truth, labels)
+    return LabelledData(examples.texts, examples.features, truth, labels, _users_of(examples))
+
+
+def _users_of(examples: Examples) -> NDArray[np.int64]:
+    """Return the index of each example's user; each that was loaded has one of its own."""
+    names = [unit or f"\0{row}" for row, unit in enumerate(examples.unit_ids)]
+    return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
 
 
 def check_probabilities(answers: Floats) -> Floats:

@@ -9,31 +9,58 @@ import numpy as np
 from inference.encoders.text_length import notes_on_length
 from inference.runs.label_checks import notes_on_recall
 from inference.runs.label_noise import noise_view
-from inference.runs.outcome import CHEAP_SECONDS, LEARNING_SHARES
+from inference.runs.outcome import CHEAP_SECONDS, LEARNING_SHARES, Recipe
 
 if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
     from inference.runs.label_run import JudgedLabels, LabelRun
+    from inference.runs.outcome import RunProgress
     from inference.serving.artifact import ArtifactDraft
 
 MAX_SLICES = 20  # as many labels as a page can show
 
 
 def label_views(
-    run: LabelRun, judged: JudgedLabels, prior: Scores, draft: ArtifactDraft
+    run: LabelRun,
+    judged: JudgedLabels,
+    prior: Scores,
+    draft: ArtifactDraft,
+    progress: RunProgress,
 ) -> dict[str, Any]:
-    """Return what is shown of the challenger's first seed beside the gate's table."""
+    """Return what is shown of the challenger's first seed beside the gate's table.
+
+    Args:
+        run: of which.
+        judged: the first seed.
+        prior: scores of always answering with the labels' shares.
+        draft: what is exported.
+        progress: receives the fits that views make.
+    """
     return {
         "window": _window(run),
         "slices": _slices(run, judged),
         "calibration": judged.scores.curves["calibration"],
-        "label_noise": noise_view(run, judged),
+        "label_noise": noise_view(run, judged, progress),
         "groups": judged.groups,
         "temperature": _temperature(judged, draft),
         "learning": _learning(run, judged),
         "prior": {"accuracy": prior.mean("accuracy")},
         "notes": _notes(run, judged, draft),
+        "privacy": _privacy(run, judged, draft),
         "ranks": dict(draft.about.get("ranks", {})),
+    }
+
+
+def _privacy(run: LabelRun, judged: JudgedLabels, draft: ArtifactDraft) -> dict[str, Any]:
+    """Return what training under differential privacy has spent, and what it costs in accuracy."""
+    spent = draft.about.get("privacy")
+    if spent is None:
+        return {}
+    plain = run.judge(run.fit_aside(run.earlier, Recipe("frozen-head", {}))).scores
+    return {
+        **spent,
+        "accuracy": judged.scores.mean("accuracy"),
+        "accuracy_without": plain.mean("accuracy"),
     }
 
 

@@ -82,7 +82,9 @@ def test_what_judges_does_not_change_the_temperature(tmp_path):
     run = LabelRun.of(plan, examples)
     other = replace(run.held_out, truth=1 - run.held_out.truth)
     changed = replace(run, held_out=other, whole=other)
-    temperatures = [CalibratedRecipe.of(one, plan.recipe).calibration for one in (run, changed)]
+    temperatures = [
+        CalibratedRecipe.of(one, plan.recipe, RunProgress()).calibration for one in (run, changed)
+    ]
     assert temperatures[0] == temperatures[1]
     assert temperatures[0] is not None
 
@@ -93,7 +95,7 @@ def test_what_is_dear_never_learns_from_the_validation_part(tmp_path, monkeypatc
     monkeypatch.setattr(Tfidf, "refits", False)
     plan = plan_of(tmp_path)
     run = LabelRun.of(plan, noisy_examples())
-    recipe = CalibratedRecipe.of(run, plan.recipe)
+    recipe = CalibratedRecipe.of(run, plan.recipe, RunProgress())
     assert recipe.validation is not None
     assert not set(recipe.learnt.texts) & set(recipe.validation.texts)
     assert recipe.fit(0, RunProgress()).about["calibration"]["rows"] == len(recipe.validation.texts)
@@ -101,6 +103,6 @@ def test_what_is_dear_never_learns_from_the_validation_part(tmp_path, monkeypatc
 
 def test_with_few_rows_nothing_is_calibrated(tmp_path):
     run = LabelRun.of(plan_of(tmp_path), noisy_examples(each=60))
-    recipe = CalibratedRecipe.of(run, run.plan.recipe)
+    recipe = CalibratedRecipe.of(run, run.plan.recipe, RunProgress())
     assert (recipe.validation, recipe.calibration) == (None, None)
     assert "calibration" not in recipe.fit(0, RunProgress()).about

@@ -17,6 +17,8 @@ from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import Rows
 from experiments.looks.roll_up import roll_up
 from experiments.models import Metric, Observation, Slate
+from inference.evaluation.gate import GateRule, Rival, Serving, judge
+from inference.evaluation.scores import Scores
 from inference.models import ModelVersion, Surface
 from inference.serving.label_costs import ABSTAINED, CostError, LabelCosts, table_of
 from tests.support import builders
@@ -193,3 +195,25 @@ def test_a_metric_counts_costs_from_corrections(shop):
         "unit_id", "value", "denominator"
     )
     assert sorted(seen) == [("a", 20.0, 1.0), ("b", 0.4, 1.0), ("c", 1.0, 1.0), ("d", 0.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("ours", "reason"),
+    [
+        ([0.0, 1.0] * 50, ""),
+        ([0.0, 0.0, 0.0, 1.0] * 25, ""),
+        ([0.0, 20.0] + [0.0, 1.0] * 49, "must be at most 0.5250 (tfidf@1 0.5000 plus 5%)"),
+        ([0.04, 1.0] * 50, "is higher than that of tfidf@1 by 0.0"),
+    ],
+)
+def test_the_gate_refuses_decisions_that_cost_more(ours, reason):
+    right = np.array([1.0, 0.0] * 50)  # as accurate as the champion, whatever the mistakes cost
+
+    def scores(cost) -> Scores:
+        per_unit = {"accuracy": right, "log_score": right - 1, "decision_cost": np.array(cost)}
+        return Scores(per_unit=per_unit)
+
+    rival = Rival("tfidf@1", scores([0.0, 1.0] * 50))
+    gate = judge(rival, [scores(ours)], Serving(1.0, 1), GateRule.for_labels(), random_seed=0)
+    assert gate.passed == (not reason)
+    assert [one for one in gate.reasons if reason in one] == gate.reasons
