@@ -54,13 +54,14 @@ def run(size: str, home: str) -> None:
     write_result("classify", size, rows, notes, ("scikit-learn", "scipy"))
 
 
-def _data(name: str) -> Path | None:
+def data_file(name: str) -> Path | None:
+    """Return where a data set lies that is not in this repository; None where it is not there."""
     places = (parent / "shared" / "data" / name for parent in ROOT.parents)
     return next((place for place in places if place.exists()), None)
 
 
 def _clinc(home: str, size: str) -> list[Row]:
-    file = _data("clinc150_small.json")
+    file = data_file("clinc150_small.json")
     if file is None:
         return []
     data = json.loads(file.read_text(encoding="utf-8"))
@@ -74,7 +75,7 @@ def _clinc(home: str, size: str) -> list[Row]:
 
 
 def _credit(home: str, size: str) -> list[Row]:
-    file = _data("credit-default.csv")
+    file = data_file("credit-default.csv")
     if file is None:
         return []
     with file.open(encoding="utf-8", newline="") as source:

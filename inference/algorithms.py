@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from inference.classifiers import CLASSIFIERS
+from inference.classifiers.private_head import PrivateHead
 from inference.generators import GENERATORS
 from inference.options import read_params
 from inference.recommenders import RECOMMENDERS
@@ -35,6 +36,7 @@ PRETRAIN = "pretrain"  # makes an encoder, which other recipes name
 # Cheap ones first: what they leave of the run's time is the dearer ones'.
 PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
+PRIVATE = PrivateHead.name
 MAX_SEARCH = 500  # draws; each is a fit
 
 
@@ -128,6 +130,12 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
         ValueError: an unknown algorithm, a portfolio that cannot be tried, or parameters that the
             algorithm refuses before it sees a row.
     """
+    if kind == "recommend" and (algorithm == PRIVATE or "epsilon" in params):
+        raise ValueError(
+            f"algorithm == '{algorithm}' with an ε: there is none for recommenders. Their loss is over "
+            "items that other users liked, so no gradient is of one user alone, and an ε would be "
+            f"false. '{PRIVATE}' trains classifiers."
+        )
     names = trainable(kind)
     if algorithm not in names:
         raise ValueError(
