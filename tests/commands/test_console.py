@@ -135,7 +135,7 @@ ONLINE = [
     (["train", "ghost"], 2, "surface == 'ghost', "),
     (["units", "export", "u1", "--out", "u1.json"], 0, "rows written to u1.json"),
     (["units", "exclude", "u2", "u3"], 0, "2 units excluded"),
-    (["units", "erase", "u1", "--yes"], 0, "deleted"),
+    (["units", "erase", "u1", "--yes", "--retrain"], 0, "deleted"),
     (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels written to labels.csv"),
     (["export", "recommendations", "home-feed", "--to", "slates.parquet", "--k", "5", "--key", "sk_1", "--url", "http://127.0.0.1:1",
       "--users", "nowhere.txt", "--context", "{}", "--record-exposures", "later"], 1, "No such file or directory"),

@@ -38,8 +38,16 @@ def export(unit_id: str, out: Path | None, slug: str | None) -> None:
 @units.command()
 @click.argument("unit_id")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--retrain", is_flag=True, help="Train champions anew that have learnt from the unit's data."
+)
 @project_option
-def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  click passes it so
+def erase(
+    unit_id: str,
+    yes: bool,  # noqa: FBT001  click passes it so
+    retrain: bool,  # noqa: FBT001  likewise
+    slug: str | None,
+) -> None:
     """Delete all data of a unit, under each of its ids; totals, which name no unit, stay."""
     project = find_project(slug)
     from experiments.actions.erase_unit import CannotEraseError, erase_unit
@@ -57,6 +65,14 @@ def erase(unit_id: str, yes: bool, slug: str | None) -> None:  # noqa: FBT001  c
     echo(f"Kept: {'; '.join(erased.kept)}.")
     if erased.refused_entries:
         echo(f"Spilled commits that the database rejects, to be reviewed: {erased.refused_entries}.")
+    if retrain:
+        from experiments.actions.retrain_after_erasure import retrain_after_erasure
+
+        queued = retrain_after_erasure(project_id=project.pk, by=OPERATOR)
+        for key, line in queued.items():
+            echo(f"{key}: {line}")
+        if not queued:
+            echo("No champion has learnt from data that were destroyed.")
 
 
 @units.command()
