@@ -133,8 +133,8 @@ class CausalModel:
         A long answer is cut at its end, a long conversation at its start.
         """
         template = self.tokenizer.apply_chat_template
-        asked = template(list(messages), add_generation_prompt=True, tokenize=False)
-        prompt: list[int] = self.tokenizer(asked, add_special_tokens=False)["input_ids"]
+        opening = template(list(messages), add_generation_prompt=True, tokenize=False)
+        prompt: list[int] = self.tokenizer(opening, add_special_tokens=False)["input_ids"]
         reply: list[int] = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
         reply = [*reply[: max_tokens // 2 - 1], self.tokenizer.eos_token_id]
         return prompt[-(max_tokens - len(reply)) :], reply

@@ -75,13 +75,13 @@ class GgufFile:
             ValueError: the file lacks one of them.
         """
         weights = self.weights()
-        found = {}
+        chosen = {}
         for name in names:
             ours = self._name_of(name)
             if ours not in weights:
                 raise ValueError(f"the GGUF file has no tensor for '{name}'.")
-            found[name] = self._rotated(ours, weights[ours], back=True)
-        return found
+            chosen[name] = self._rotated(ours, weights[ours], back=True)
+        return chosen
 
     def write_like(self, path: Path, weights: Mapping[str, Floats]) -> None:
         """Write a file with this one's metadata and other weights, its matrices in Q8_0.
@@ -122,8 +122,7 @@ class GgufFile:
 
     def _name_of(self, name: str) -> str:
         """Return the file's name of a tensor of transformers."""
-        found = self._names.get_name(name, try_suffixes=(".weight", ".bias"))
-        return str(found) if found else name
+        return self._names.get_name(name, try_suffixes=(".weight", ".bias")) or name
 
     def _rotated(self, name: str, array: Floats, *, back: bool = False) -> Floats:
         """Return queries and keys in the other order; every other tensor as it is."""

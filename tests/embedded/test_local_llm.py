@@ -11,6 +11,7 @@ import sys
 import httpx2
 import pytest
 
+from bakeoff.environment import run_folder_of
 from bakeoff.local_llm.answers import whole_answer
 from bakeoff.local_llm.door import Door, DoorLimits
 from bakeoff.local_llm.engine import EngineSize
@@ -35,6 +36,7 @@ FLAG = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
+    run_folder_of(folder).mkdir(parents=True, exist_ok=True)
     write_tiny_causal(folder / "tiny.gguf")
     (folder / "broken.gguf").write_bytes(b"GGUF, but no more of it")
     return folder
@@ -189,6 +191,10 @@ def test_who_is_no_client_of_the_api_is_refused(client):
     assert client.post(path, content=" " * 1_000_001, headers=json_type).status_code == 413
     assert client.get(path).status_code == 405
     assert client.get("/v1/embeddings").status_code == 404
+
+
+def test_it_gives_its_supervisor_signs_of_life(client, home):
+    wait_until(lambda: list(run_folder_of(home).glob("web-*.beat")))
 
 
 def test_its_ports_answer_nobody_else(client):

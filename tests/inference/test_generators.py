@@ -182,8 +182,8 @@ def test_conversations_are_held_out_whole_and_always():
     _, held_later = split_preferences(more)
     later = {conversation_key(more.messages[row]) for row in held_later}
     assert {keys[row] for row in held_out} <= later
-    told = [[{"role": "system", "content": "Be brief."}, *messages] for messages in data.messages]
-    assert [conversation_key(messages) for messages in told] == keys
+    instructed = [[{"role": "system", "content": "Be brief."}, *messages] for messages in data.messages]
+    assert [conversation_key(messages) for messages in instructed] == keys
 
 
 @pytest.mark.parametrize(

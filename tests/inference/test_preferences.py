@@ -88,25 +88,25 @@ def answered(shop, unit, answer, *, question="Where?", kind="edit", trainable=Tr
     messages = [{"role": "user", "content": question}]
     context = {"messages": messages, "answer": {"role": "assistant", "content": answer}}
     slate = builders.slate(shop, unit, (), slots=[], context=context, trainable=trainable)
-    given = {"unit_id": unit, "kind": kind, "trusted": True, **fields}
-    return slate, builders.feedback(shop, slate.recommendation_id, **given)
+    author = {"unit_id": unit, "kind": kind, "trusted": True, **fields}
+    return slate, builders.feedback(shop, slate.recommendation_id, **author)
 
 
 def write(*rows):
     builders.write(Rows(slates=[slate for slate, _ in rows]))
-    builders.write(Rows(feedback=[given for _, given in rows]))
+    builders.write(Rows(feedback=[row for _, row in rows]))
 
 
 def test_only_what_may_be_learnt_from_is_read(chats):
-    kept = answered(chats, "u1", "kept", text="better")
+    mine = answered(chats, "u1", "kept", text="better")
     write(
-        kept,
+        mine,
         answered(chats, "u2", "no consent", text="x", trainable=False),
         answered(chats, "u3", "anybody's", text="x", trusted=False),
         answered(chats, "u4", "withdrawn", text="x", withdrawn=True),
         answered(chats, "u5", "other feedback", kind="rating", value=5.0),
     )
-    again = builders.feedback(chats, kept[0].recommendation_id, unit_id="u1", kind="thumb", value=-1.0)
+    again = builders.feedback(chats, mine[0].recommendation_id, unit_id="u1", kind="thumb", value=-1.0)
     builders.write(Rows(feedback=[again]))  # an edit counts before a thumb
     rows = preferences_of(chats.surface)
     assert pairs_of(rows) == [("edit", "better", "kept")]
@@ -143,12 +143,12 @@ def test_a_training_that_is_killed_ends_in_a_version_of_the_same_file(
     monkeypatch.setenv("BAKEOFF_LOCAL_MODELS", f"tiny={tiny_causal}")
     monkeypatch.setenv("BAKEOFF_CHECKPOINT_SECONDS", "0.01")
     params = {**QUICK, "most_steps": 40}
-    told = make_preferences()
+    pairs = make_preferences()
     write(
         *(
             answered(chats, unit, rejected, question=messages[0]["content"], text=chosen)
             for unit, messages, chosen, rejected in zip(
-                told.unit_ids, told.messages, told.chosen, told.rejected, strict=True
+                pairs.unit_ids, pairs.messages, pairs.chosen, pairs.rejected, strict=True
             )
         )
     )
@@ -177,10 +177,10 @@ def test_a_training_that_is_killed_ends_in_a_version_of_the_same_file(
     whole = open_model(tmp_path, prefer_and_judge(plan, rows, RunProgress()).artifact_sha256).prompt
     _, expected = check_artifact(tmp_path, whole.model)
     assert manifest["files"] == expected["files"]
-    _is_kept_while_a_version_asks_it(prompt.model, monkeypatch)
+    _stays_while_a_version_asks_it(prompt.model, monkeypatch)
 
 
-def _is_kept_while_a_version_asks_it(model, monkeypatch):
+def _stays_while_a_version_asks_it(model, monkeypatch):
     monkeypatch.setattr("inference.actions.clean_artifacts.GRACE", -timedelta(days=1))
     clean_artifacts(artifacts=settings.BAKEOFF.artifacts, checkpoints=settings.BAKEOFF.home / "none")
     assert (settings.BAKEOFF.artifacts / model / MODEL_FILE).is_file()

@@ -11,6 +11,7 @@ from bakeoff.environment import read_environment
 from bakeoff.local_llm.door import Door, DoorLimits
 from bakeoff.local_llm.engine import EngineSize, MissingExtraError, check_installed
 from bakeoff.local_llm.shelf import Shelf
+from bakeoff.self_probe import SelfProbing
 
 HOST, PORT = "127.0.0.1", 8077
 
@@ -37,8 +38,9 @@ def local_llm(
     except (MissingExtraError, StartError) as error:
         raise fail(str(error)) from error
     shelf = Shelf(configured.sources, environment.home, EngineSize(slots, context))
+    door = Door(shelf, DoorLimits(slots, waiting, seconds))
     uvicorn.run(
-        Door(shelf, DoorLimits(slots, waiting, seconds)),
+        SelfProbing(door, environment.run_folder),
         host=host,
         port=port,
         access_log=False,

@@ -1,4 +1,4 @@
-"""Signs of life: a web process touches a file of its own, a worker writes its beat to the cache.
+"""Signs of life: what serves touches a file of its own, a worker writes its beat to the cache.
 
 Both are judged by this process's monotonic clock: what counts is that a sign changes, not which time it
 bears. While the cache is away no worker can beat, and none is judged.
@@ -32,7 +32,7 @@ READ_SECONDS = 5.0
 
 
 def web_beat(run_folder: Path, pid: int) -> Path:
-    """Return the file that a web process touches while it answers."""
+    """Return the file that a web process, or the embedded model's, touches while it answers."""
     return run_folder / f"web-{pid}.beat"
 
 
@@ -84,7 +84,7 @@ class Beats:
             path.unlink(missing_ok=True)
 
     def hung_web_processes(self, web: Child) -> dict[int, str]:
-        """Return the processes of web that have stopped answering, and what they do not do."""
+        """Return the processes of a server that have stopped answering, and what they do not do."""
         hung = {}
         for process in _serving(web):
             sign = _modified(web_beat(self._run_folder, process.pid))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # One thread a process: two OpenMP threads beside other work are many times slower than one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+LOCAL_LLM = "local-llm"  # the embedded model, which beats as a web process does
 # Queues of each worker. A look may take a minute, and nobody's refresh, ramp or drain waits for it.
 WORKERS = {
     "worker-loop": "default,refresh",
@@ -52,7 +53,7 @@ def programs_of(environment: Environment, host: str, port: int, web_processes: i
         "beat", "celery", "-A", "bakeoff.celery", "beat", "--loglevel", "WARNING", "--pidfile", ""
     )
     # Only where an address is set: most platforms call models elsewhere, or none.
-    local = [child("local-llm", "bakeoff", "local-llm")] if environment.local_models.port else []
+    local = [child(LOCAL_LLM, "bakeoff", LOCAL_LLM)] if environment.local_models.port else []
     return [web, *workers, beat, *local]
 
 

@@ -24,7 +24,7 @@ from bakeoff.embedded.keeper import Keeper, stop_all
 from bakeoff.embedded.migrate import migrate
 from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import end_orphans
-from bakeoff.embedded.programs import ONE_THREAD, programs_of, started
+from bakeoff.embedded.programs import LOCAL_LLM, ONE_THREAD, programs_of, started
 from bakeoff.embedded.valkey import check_redis, start_valkey
 from bakeoff.schema_version import WrongSchemaError
 from inference.serving.store import ForeignStoreError, check_store
@@ -110,7 +110,8 @@ class Platform:
             self.processes.append(self._keep(partial(started, web), beats.hung_web_processes))
             self._wait_for_web(web)  # alone on the cores: who waits, waits for web
             for child in others:
-                self.processes.append(self._keep(partial(started, child), beats.hung_workers))
+                hang = beats.hung_web_processes if child.name == LOCAL_LLM else beats.hung_workers
+                self.processes.append(self._keep(partial(started, child), hang))
         except BaseException:
             self.stop()
             raise
