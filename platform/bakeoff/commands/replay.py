@@ -29,7 +29,7 @@ from bakeoff.replay.dataset import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from bakeoff.replay.engine import ReplayResult
 
@@ -105,7 +105,7 @@ def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
         past, visitors = rows[: 2 * len(rows) // 3], rows[2 * len(rows) // 3 :]
     if options["shuffle_labels"]:
         past = shuffle_labels(past, flags.seed)
-    with _platform(flags) as platform:
+    with platform_for(flags) as platform:
         from bakeoff.replay.labelled import LabelledReplay
 
         result = LabelledReplay(
@@ -153,7 +153,7 @@ def replayed(
         flags: how.
         with_autopilot: whether the ramp, the breaker and the holdback are shown besides.
     """
-    with _platform(flags) as platform:
+    with platform_for(flags) as platform:
         from bakeoff.replay.autopilot import AutopilotReplay
         from bakeoff.replay.engine import Replay, ReplayOptions
 
@@ -169,13 +169,13 @@ def replayed(
 
 
 @contextmanager
-def _platform(flags: RunFlags) -> Iterator[Platform]:
+def platform_for(flags: RunFlags) -> Iterator[Platform]:
     """Start a platform, set Django up, and stop it whatever happens."""
     stop_on_terminate()
     if flags.json_file is not None and not flags.json_file.absolute().parent.is_dir():
         raise click.UsageError(f"folder of '{flags.json_file}' does not exist.")
     environment = with_tick(read_environment(), TICK_SECONDS)
-    platform = Platform(environment, port=flags.port or _free_port(), log=echo)
+    platform = Platform(environment, port=flags.port or free_port(FAVOURITE_PORT), log=echo)
     try:
         platform.start_servers()
         import django
@@ -197,9 +197,9 @@ def _platform(flags: RunFlags) -> Iterator[Platform]:
         platform.stop()
 
 
-def _free_port() -> int:
-    """Return the default port if it is free, else any free port."""
-    for port in (FAVOURITE_PORT, 0):
+def free_port(favourite: int = 0) -> int:
+    """Return a port if it is free, else any free port."""
+    for port in (favourite, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -208,6 +208,13 @@ def _free_port() -> int:
                 continue
             return int(probe.getsockname()[1])
     raise fail("no port is free on 127.0.0.1.")
+
+
+def print_places(platform: Platform, project: str, experiments: Sequence[str]) -> None:
+    """Say where the reports are, and how to sign in."""
+    for key in experiments:
+        echo(f"Report: {platform.url}/experiments/{project}/{key}/")
+    echo(f"Dashboard: {platform.url}/   login: {_reset_login(project)}")
 
 
 def _print_result(platform: Platform, result: ReplayResult) -> None:
