@@ -17,7 +17,7 @@ from bakeoff.embedded.beats import web_beat
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bakeoff.gateway.http.request import Asgi, Message, Receive, Scope, Send
+    from bakeoff.asgi_types import Asgi, Message, Receive, Scope, Send
 
 PROBE_SECONDS = 5.0
 _SCOPE: Scope = {

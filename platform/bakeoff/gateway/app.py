@@ -72,8 +72,8 @@ from bakeoff.page_services import PREVIEW
 from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
+    from bakeoff.asgi_types import Asgi, Receive, Scope, Send
     from bakeoff.environment import Environment
-    from bakeoff.gateway.http.request import Asgi, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 STOP_SECONDS = 10.0

@@ -21,13 +21,10 @@ from bakeoff.local_llm.requests import ChatRequest
 from bakeoff.local_llm.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+    from collections.abc import Coroutine
 
+    from bakeoff.asgi_types import Receive, Scope, Send
     from bakeoff.local_llm.shelf import Shelf
-
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 1_000_000
@@ -59,7 +56,7 @@ class Door:
         self._shelf, self._limits = shelf, limits or DoorLimits()
         self._turns = Turns(self._limits.slots, self._limits.max_waiting)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or take part in the server's start and stop."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -77,7 +74,7 @@ class Door:
             await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _route(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["method"], scope["path"]:
             case "GET", "/healthz":
                 await _send_json(send, 200, self._health())
@@ -114,7 +111,7 @@ class Door:
         ]
         return {"object": "list", "data": models}
 
-    async def _complete(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _complete(self, scope: Scope, receive: Receive, send: Send) -> None:
         _check_headers(dict(scope["headers"]))
         body = await _read_body(receive)
         if body is None:

@@ -14,7 +14,7 @@ from bakeoff.gateway.http.request import wait_for_disconnect
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from bakeoff.gateway.http.request import Receive
+    from bakeoff.asgi_types import Receive
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from bakeoff.gateway.http.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bakeoff.gateway.http.request import Receive, Scope
+    from bakeoff.asgi_types import Receive, Scope
 
 MAX_BODY = 1024 * 1024
 MAX_FORM = 5 * MAX_BODY // 2  # of pages, as Django has it

@@ -32,11 +32,11 @@ from experiments.bounds import BoundsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from bakeoff.asgi_types import Receive, Scope, Send
     from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
     from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.http.key_use import KeyUse
     from bakeoff.gateway.http.rate_limits import Rates
-    from bakeoff.gateway.http.request import Receive, Scope, Send
     from bakeoff.gateway.http.routes import Headers, Route, Router
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.http.to_django import DjangoLane

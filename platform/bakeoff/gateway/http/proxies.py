@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bakeoff.gateway.http.request import Asgi, Receive, Scope, Send
+    from bakeoff.asgi_types import Asgi, Receive, Scope, Send
     from bakeoff.public_address import PublicUrl, TrustedProxies
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,11 @@ from bakeoff.gateway.http.errors import ApiError
 from experiments.bounds import NotJsonError, check, read_json, shown
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from bakeoff.asgi_types import Receive, Scope, Send
     from bakeoff.gateway.http.routes import EventStream
     from bakeoff.gateway.http.text_threads import TextThreads
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 READ_INLINE_BYTES = 16 * 1024
 _JSON = (b"content-type", b"application/json")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bakeoff.gateway.http.request import Asgi, Receive, Scope, Send
+    from bakeoff.asgi_types import Asgi, Receive, Scope, Send
 
 
 class Pools:

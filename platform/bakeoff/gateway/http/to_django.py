@@ -17,7 +17,7 @@ from bakeoff.paths import is_api
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bakeoff.gateway.http.request import Asgi, Message, Receive, Scope, Send
+    from bakeoff.asgi_types import Asgi, Message, Receive, Scope, Send
 
 # A client that takes none of an answer for this long is not waited for.
 SEND_SECONDS = 30.0
