@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inference.serving.catalogue import Catalogue, Mask
 
 DAY = 86_400.0
+MAX_FEATURES = 256  # values of a property, beyond which only those of the candidates are numbered
 OLDEST = 0.05  # of the advantage of a new item: what is older is not pushed down for ever
 
 
@@ -115,17 +116,21 @@ class RequestRules:
             return None
         if rule.by == VECTORS:
             own = vectors() if vectors is not None else np.zeros((0, 0))
-            features = np.zeros((len(rows), own.shape[1]))
+            features = np.zeros((len(rows), own.shape[1]), dtype=np.float32)
             features[: len(own)] = own  # of what is pinned and no candidate nothing is known
         else:
             codes = self.filters.column(rule.by).lists(rows)
-            items, places = np.nonzero(codes >= 0)
-            # As wide as there are values among the candidates.
-            values, columns = np.unique(codes[items, places], return_inverse=True)
-            features = np.zeros((len(rows), len(values)))
+            items, places = (codes >= 0).nonzero()
+            columns = codes[items, places]
+            width = int(columns.max(initial=-1)) + 1
+            if width > MAX_FEATURES:  # as wide as there are values among the candidates
+                values, numbered = np.unique(columns, return_inverse=True)
+                width, columns = len(values), numbered.astype(np.int32)
+            features = np.zeros((len(rows), width), dtype=np.float32)
             features[items, columns] = 1.0
-        lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        return Diversity((features / np.maximum(lengths, 1e-9)).astype(np.float32), rule.strength)
+        lengths = np.sqrt(np.einsum("mf,mf->m", features, features))
+        features /= np.maximum(lengths, np.float32(1e-9))[:, None]
+        return Diversity(features, rule.strength)
 
 
 def bind_rules(
