@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.template import VARIABLE, copy_template, make_template
+from tests.support.template import VARIABLE, copy_template, make_template, template_folder
 
 HOME = Path(tempfile.mkdtemp(prefix="bakeoff-tests-"))
 os.environ["BAKEOFF_HOME"] = str(HOME)
@@ -31,11 +31,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
     os.environ.pop(name, None)
 
-# One template for a run: the first process makes its folder, and those that it starts inherit the name.
-TEMPLATE_IS_MINE = VARIABLE not in os.environ
-if TEMPLATE_IS_MINE:
-    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="bf-template-")
-TEMPLATE = Path(os.environ[VARIABLE])
+# One template for a run: those that the first process starts inherit its name.
+IS_FIRST = VARIABLE not in os.environ
+TEMPLATE = Path(os.environ.setdefault(VARIABLE, str(template_folder())))
 _started = []
 _started_early = []
 
@@ -71,7 +69,7 @@ def is_controller(config) -> bool:
 
 def pytest_sessionstart(session):
     """Make the template while tests are collected."""
-    if TEMPLATE_IS_MINE and not session.config.option.collectonly:
+    if IS_FIRST and not session.config.option.collectonly:
         _started_early.append(threading.Thread(target=make_template, args=[TEMPLATE]))
         _started_early[0].start()
 
@@ -104,5 +102,3 @@ def pytest_sessionfinish():
     shutil.rmtree(HOME, ignore_errors=True)
     for thread in _started_early:
         thread.join()
-    if TEMPLATE_IS_MINE:
-        shutil.rmtree(TEMPLATE, ignore_errors=True)
