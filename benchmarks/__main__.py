@@ -37,6 +37,7 @@ NAMES = (
     "multilingual",
     "cold",
     "private",
+    "generate",
     "off_policy",
     "pages",
     "redaction",

@@ -192,6 +192,15 @@ NAMES = {
     "setting breaker_alpha": gettext_noop("False trips of the breaker"),
     "setting refresh": gettext_noop("Refits"),
     "setting paused": gettext_noop("Paused"),
+    # How a generation ended
+    "generation completed": gettext_noop("Completed"),
+    "generation cached": gettext_noop("From the cache"),
+    "generation static": gettext_noop("Static text"),
+    "generation refused": gettext_noop("Refused by the model"),
+    "generation broken": gettext_noop("Broke off"),
+    "generation cancelled": gettext_noop("Cancelled by the client"),
+    "generation failed": gettext_noop("Failed"),
+    "generation blocked": gettext_noop("Blocked"),
     # What a test of the circuit breaker is about
     "breaker event": gettext_noop("Users with the event"),
     "breaker latency": gettext_noop("Mean latency"),

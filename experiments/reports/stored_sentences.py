@@ -369,6 +369,11 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("%(name)s is %(value)s; it must be one of %(values)s"),
     ),
     (
+        "generate.public == true, must have budgets for unit and address: whoever has the page has the "
+        "key.",
+        gettext_noop("A public surface needs a budget per user and one per address"),
+    ),
+    (
         "{name} == '{value}', exists already in this project.",
         gettext_noop("%(name)s '%(value)s' already exists in this project"),
     ),

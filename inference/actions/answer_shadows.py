@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from inference.actions.compare_texts import ChatCopy, compare_texts
 from inference.models import ModelVersion, ShadowAnswer, Surface
 from inference.serving.context_ranker import in_context
 from inference.serving.keys import MAX_SHADOWED, shadow_key
@@ -69,7 +70,9 @@ def _answer(
     )
     start = time.perf_counter()
     try:
-        if "text" in request["question"]:
+        if "chat" in request["question"]:
+            _compare_generations(answer, version, request, artifacts)
+        elif "text" in request["question"]:
             _compare_labels(answer, version, request, artifacts)
         else:
             _compare_ranking(answer, version, request, served, artifacts)
@@ -125,6 +128,19 @@ def _compare_labels(
     both = [(score, named[label]) for label, score in shown if label in named]
     if len(both) > 1:
         answer.correlation = spearman(*map(np.array, zip(*both, strict=True)))
+
+
+def _compare_generations(
+    answer: ShadowAnswer, version: ModelVersion, request: dict[str, Any], artifacts: Path
+) -> None:
+    """Answer the same request; overlap is how alike the texts are."""
+    prompt = _opened(version, artifacts).prompt
+    if prompt is None:
+        raise ValueError(f"{version.label} does not generate.")
+    copy = ChatCopy.of(request["question"]["chat"])
+    start = time.perf_counter()
+    answer.overlap = compare_texts(prompt, copy, version.surface.project.slug)
+    answer.latency_ms = (time.perf_counter() - start) * 1000
 
 
 @lru_cache(maxsize=16)  # champion and shadow of eight surfaces

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREVIEW = "bakeoff.preview"
+PLAYGROUND = "bakeoff.playground"
 
 
 def find_service(environ: Mapping[str, Any], name: str) -> Any:

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from bakeoff.dashboard.programme_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
-from experiments.models import Experiment
+from experiments.models import Experiment, Slate
 from inference.algorithms import RECOMMENDERS
 from inference.models import ModelVersion
 from inference.queues import QUEUES
@@ -207,6 +207,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     for unit in ("control-1", "nobody"):
         visit.get("units", slug, query=f"?unit={unit}")
     visit.get("surface", slug, shop.surface.key)
+    visit_generations(visit, seeded)
     visit.get("autopilot", slug, shop.surface.key)
     visit.get("autopilot-edit", slug, shop.surface.key)
     visit_refused_settings(visit, seeded)
@@ -221,6 +222,23 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     for verb in ("promote", "shadow"):
         visit.get("version-act", slug, seeded.refused.pk, verb)
     visit.get("run", seeded.run.pk)
+
+
+def visit_generations(visit: Visit, seeded: Seeded) -> None:
+    slug, key = seeded.slug, "support"
+    surface = seeded.shop.project.surfaces.get(key=key)
+    visit.get("surface", slug, key)
+    visit.get("surface-edit", slug, key)
+    visit.post("surface-edit", slug, key, status=422, generate='{"public": true}')
+    visit.get("generations", slug, key)
+    for slate in Slate.objects.filter(surface=surface):
+        visit.get("generation", slug, slate.pk)
+    first, second = surface.versions.order_by("number")
+    visit.get("version", slug, second.pk)
+    visit.get("version", slug, first.pk, query="?against=")
+    visit.get("playground", slug, key)
+    visit.post("playground", slug, key, status=422, first=first.pk, second=second.pk, message="hello")
+    visit.post("playground", slug, key, status=422, variables="{")
 
 
 def visit_refused_settings(visit: Visit, seeded: Seeded) -> None:
@@ -259,6 +277,7 @@ def chosen_names(seeded: Seeded) -> list[str]:
     names |= {v.label for v in ModelVersion.objects.filter(surface__project=project)}
     names |= {
         "home-feed",
+        "support",
         "clicks",
         "click",
         "control-1",

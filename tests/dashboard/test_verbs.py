@@ -369,7 +369,7 @@ VERBS = {
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
-    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "impact", "impact-download", "surface",
+    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "surface",
     "models", "version", "units", "events", "alerts", "team", "shared", "run", "label-noise-download", "health", "demo", "sdk", "sign-in", "sign-out", "set_language",
 }  # fmt: skip
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.gateway.intake.edit_distance import edit_share
 from experiments.models import Feedback
+from inference.serving.edit_distance import edit_share
 
 
 def distance(a: str, b: str) -> int:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
+from django.conf import settings
 from django.test import Client
 
 from bakeoff.alerts.models import Alert, Delivery, Subscription
+from bakeoff.gateway.generate.facts import Outcome
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback
-from inference.models import AliasMove, DriftReport, ModelVersion, TrainingRun
+from inference.models import AliasMove, DriftReport, ModelVersion, Surface, TrainingRun
+from inference.serving.artifact import save_artifact
+from inference.serving.prompts import Prompt
 from tests.support import builders
 from tests.support.alerts import dead_delivery
 from tests.support.dashboard import make_user
@@ -99,6 +104,7 @@ def seed_project() -> Seeded:
     _say(shop, running)
     DriftReport.objects.create(surface=shop.surface, rows=[_drift_row("prediction: first score")])
     _alert(shop)
+    _generate(shop)
     user = make_user(shop.project, role="admin")
     client = Client()
     client.force_login(user)
@@ -130,6 +136,44 @@ def _alert(shop: builders.Shop) -> None:
         Delivery.objects.create(
             alert=moved, subscription=dead.subscription, state="waiting", attempts=2, last_error=error
         )
+
+
+GENERATION = {
+    "outcome": "completed", "finish_reason": "stop", "provider": "local", "model": "small", "version": "prompt@1",
+    "tokens_in": 12, "tokens_out": 5, "tokens_cached": 2, "counted": "us", "first_token_ms": 80.0, "total_ms": 200.0,
+    "attempts": [{"provider": "local", "model": "large", "reason": "timeout", "ms": 90.0}],
+    "tool_calls": 0, "refusal": False, "schema_ok": None, "guardrails": {"redacted_in": 1}, "streamed": True,
+}  # fmt: skip
+TEXTS = {
+    "messages": [{"role": "user", "content": "hello"}],
+    "variables": {"tone": "brief"},
+    "answer": {"role": "assistant", "content": "good day"},
+    "redacted": [],
+}
+
+
+def _generate(shop: builders.Shop) -> None:
+    """A surface that generates, with two versions and a generation of each kind of end."""
+    surface = Surface.objects.create(
+        project=shop.project, key="support", kind="generate", generate={"store": "redacted"}
+    )
+    for number, alias in ((1, "champion"), (2, "candidate")):
+        prompt = Prompt.parse({"provider": "local", "model": f"small-{number}"})
+        ModelVersion.objects.create(
+            surface=surface, algorithm="prompt", number=number, alias=alias, gate={"passed": True, "rows": {}},
+            artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, prompt.as_draft()),
+        )  # fmt: skip
+    version = surface.versions.get(number=1)
+    fields = {"surface_id": surface.pk, "model_version_id": version.pk}
+    for outcome in get_args(Outcome):
+        slate = builders.make_slate(
+            shop, "control-1", (), generation=GENERATION | {"outcome": outcome}, context=TEXTS, **fields
+        )
+    rows = [
+        builders.feedback(shop, slate, unit_id="control-1", kind="edit", text="7.5", value=0.4),
+        builders.feedback(shop, slate, unit_id="control-1", kind="accept"),
+    ]
+    builders.write(Rows(feedback=rows))
 
 
 def _serve(shop: builders.Shop, experiment: Experiment) -> None:

@@ -22,6 +22,7 @@ from bakeoff.gateway.generate.chain import Chain
 from bakeoff.gateway.generate.errors import error_body
 from bakeoff.gateway.generate.handler import ChatHandler
 from bakeoff.gateway.generate.models import list_models
+from bakeoff.gateway.generate.playground import Playground
 from bakeoff.gateway.generate.records import GenerationRecorder
 from bakeoff.gateway.generate.requests import ChatRequest
 from bakeoff.gateway.generate.work import GenerationParts
@@ -68,7 +69,7 @@ from bakeoff.gateway.slates.requests import (
 from bakeoff.gateway.slates.search import Search
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
-from bakeoff.page_services import PREVIEW
+from bakeoff.page_services import PLAYGROUND, PREVIEW
 from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -127,23 +128,27 @@ class Gateway:
         exclusions = Exclusions()
         visitors = Visitors(self._identity, self._units)
         recorder = Recorder(self._writer, exclusions)
+        shadows = Shadows(self._cache)
         self.routes = (
-            *self._answers(visitors, recorder),
-            *self._generations(visitors, recorder),
+            *self._answers(visitors, recorder, shadows),
+            *self._generations(visitors, recorder, shadows),
             *self._intake(exclusions),
             *self._flags(),
             *self._health(),
         )
         self._door = Door(
             Router(self.routes),
-            DjangoLane(self._proxies.with_sub_path(rest), {PREVIEW: self._preview.ask}),
+            DjangoLane(
+                self._proxies.with_sub_path(rest),
+                {PREVIEW: self._preview.ask, PLAYGROUND: self._playground},
+            ),
             self._config,
             key_use=self._key_use,
             rates=self._rates,
             text_threads=self._text_threads,
         )
 
-    def _answers(self, visitors: Visitors, recorder: Recorder) -> list[Route]:
+    def _answers(self, visitors: Visitors, recorder: Recorder, shadows: Shadows) -> list[Route]:
         """Return the routes that answer with a slate."""
         orders = LiveOrders(self._cache, self._catalogues)
         recommending = Recommending(
@@ -153,7 +158,7 @@ class Gateway:
             AnswerHandler,
             visitors=visitors,
             recorder=recorder,
-            shadows=Shadows(self._cache),
+            shadows=shadows,
             secret=self._secret,
         )
         recommend = handler(recommending)
@@ -186,7 +191,7 @@ class Gateway:
             ),
         ]
 
-    def _generations(self, visitors: Visitors, recorder: Recorder) -> list[Route]:
+    def _generations(self, visitors: Visitors, recorder: Recorder, shadows: Shadows) -> list[Route]:
         """Return the routes of OpenAI's clients."""
         records = GenerationRecorder(recorder, self._text_threads)
         parts = GenerationParts(
@@ -195,7 +200,9 @@ class Gateway:
             self._text_threads,
             Budgets(self._cache),
             AnswerCache(self._cache),
+            shadows,
         )
+        self._playground = Playground(parts, self._config)
         chat = ChatHandler(parts, visitors, secret=self._secret)
         return [
             Route(
@@ -302,6 +309,7 @@ class Gateway:
 
     async def _start(self) -> None:
         await asyncio.gather(self._config.start(), self._catalogues.start(), self._preview.start())
+        await self._playground.start()
         await self._writer.start()
         self._supervisor.start("use of keys", self._key_use.run)
         self._supervisor.start("rates", self._rates.run)

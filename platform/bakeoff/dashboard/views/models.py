@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,9 +20,13 @@ from bakeoff.dashboard.run_page import page_of as run_page
 from experiments.actions.promote_version import promote_version
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
 from experiments.models import Experiment
+from experiments.reports.prompt_diff import diff_prompts
 from inference.actions.move_champion import CannotPromoteError
+from inference.actions.read_prompt import NoPromptError, read_prompt
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.models import ModelVersion, TrainingRun
+
+CHAMPION = ModelVersion.Alias.CHAMPION
 
 
 @require_safe
@@ -60,6 +65,7 @@ def show_version(request: HttpRequest, slug: str, version_id: int) -> HttpRespon
     version = _version_for(request, version_id)
     run = version.trainingrun_set.order_by("-id").first()
     context = {
+        **_prompt_of(request, version),
         "project": project,
         "version": version,
         "page": run_page(run) if run is not None else None,
@@ -70,6 +76,28 @@ def show_version(request: HttpRequest, slug: str, version_id: int) -> HttpRespon
         "experiments": Experiment.objects.filter(variants__model_version=version).distinct()[:10],
     }
     return render(request, "dashboard/version.html", context)
+
+
+def _prompt_of(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
+    """Return what a version asks, and what differs from another: the champion's, or one that is named."""
+    artifacts = settings.BAKEOFF.artifacts
+    try:
+        prompt = read_prompt(artifacts, version)
+    except NoPromptError:
+        return {}
+    rivals = list(version.surface.versions.exclude(pk=version.pk).order_by("-id")[:50])
+    named = request.GET.get("against")
+    against = next(
+        (one for one in rivals if str(one.pk) == named or (named is None and one.alias == CHAMPION)),
+        None,
+    )
+    before = prompt
+    if against is not None:
+        try:
+            before = read_prompt(artifacts, against)
+        except NoPromptError:  # its artifact is lost, or it is trained
+            against = None
+    return {"prompt_lines": diff_prompts(before, prompt), "against": against, "rivals": rivals}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 SURFACE_FIELDS: tuple[str, ...] = (
     "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events",
-    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first",
+    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "generate",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events", "slices", "context_features")
-JSON_OBJECTS = ("costs", "event_weights")
+JSON_OBJECTS = ("costs", "event_weights", "generate")
 
 
 class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
@@ -61,6 +61,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "retrain_on_drift": gettext_lazy("Retrain on drift"),
             "start_experiments": gettext_lazy("Auto-start experiments"),
             "shadow_first": gettext_lazy("Shadow requests before the experiment"),
+            "generate": gettext_lazy("Generation settings"),
         }
         help_texts: ClassVar = {
             "static_list": gettext_lazy("Item IDs to serve when no model can answer, as a JSON list."),
@@ -99,6 +100,9 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             ),
             "shadow_first": gettext_lazy(
                 "How many requests a challenger answers as shadow traffic before its experiment."
+            ),
+            "generate": gettext_lazy(
+                "Generation only, as JSON: who may ask, what is stored, what may be spent."
             ),
         }
 
@@ -150,7 +154,8 @@ def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
         except (CannotChangeSurfaceError, CannotOrderError) as error:
             add_refusal(form, error)
         else:
-            path = name or form.cleaned_data["kind"]
+            kind = form.cleaned_data["kind"]
+            path = name or ("chat/completions" if kind == Surface.Kind.GENERATE else kind)
             messages.success(request, _("Surface created. Call it with /v1/%(kind)s.") % {"kind": path})
             return redirect("surface", slug, key)
     rows = [(s, s.versions.champions().first()) for s in project.surfaces.order_by("key")]

@@ -100,8 +100,10 @@ class GenerationRecorder:
         except ApiError as error:  # the slate's commit tries again
             logger.warning("an exposure waits for its slate: %s", error)
 
-    async def record(self, visitor: Visitor, chosen: ChosenVersion, generation: Generation) -> bool:
-        """Commit the slate of a generation that has ended; return whether it was stored."""
+    async def record(
+        self, visitor: Visitor, chosen: ChosenVersion, generation: Generation
+    ) -> SlateRow | None:
+        """Commit the slate of a generation that has ended; return it if it was stored."""
         generation.total_ms = generation.elapsed_ms()
         row = slate_row(
             visitor,
@@ -114,7 +116,7 @@ class GenerationRecorder:
             served_at=generation.requested_at,
         )
         row.generation = generation.as_json(chosen.version.label if chosen.version else None)
-        return await self._commit(visitor, chosen, row)
+        return row if await self._commit(visitor, chosen, row) else None
 
     async def _context(self, visitor: Visitor, generation: Generation) -> dict[str, object]:
         secrets = [value for name, value in os.environ.items() if name.startswith(KEY_PREFIX) and value]

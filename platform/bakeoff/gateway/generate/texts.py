@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bakeoff.gateway.generate.completions import text_of
 from experiments.ingest.redact import redact
 from inference.serving.generate_settings import FULL, NONE
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bakeoff.gateway.generate.facts import Generation
+    from bakeoff.gateway.generate.requests import ChatRequest
 
 MAX_STORED_BYTES = 256 * 1024
 SHORT = 1000  # characters of each text, where all of them together are too long
@@ -52,6 +54,23 @@ def stored_context(generation: Generation, store: str, secrets: Sequence[str]) -
     if len(orjson.dumps(context)) > MAX_STORED_BYTES:
         context = {"answer": context["answer"], "shortened": True}
     return {**context, "redacted": list(redacted)}
+
+
+def shadow_copy(request: ChatRequest, generation: Generation) -> dict[str, Any]:
+    """Return a request as versions in shadow see it: redacted. Takes a while: not in an event loop."""
+
+    def clean(text: str) -> str:
+        return redact(text)[0]
+
+    fields = {name: value for name, value in request.parameters.items() if name != "n"}
+    if request.tools:
+        fields["tools"] = request.tools
+    return {
+        "messages": _cleaned(list(request.messages), clean),
+        "variables": _cleaned(dict(request.variables), clean),
+        "fields": fields,
+        "served": clean(text_of(generation.answer)),
+    }
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

@@ -19,6 +19,7 @@ from bakeoff.gateway.generate.facts import BROKEN, EMPTY, TIMEOUT, UNAVAILABLE, 
 from bakeoff.gateway.generate.guardrails import CONTENT_FILTER, TOO_LONG, Rules, check_answer
 from bakeoff.gateway.generate.question import RefusedRequestError, make_question
 from bakeoff.gateway.generate.records import cost_of, count_usage, estimated
+from bakeoff.gateway.generate.texts import shadow_copy
 from bakeoff.gateway.http.errors import ApiError
 from inference.outgoing import OutgoingError
 from inference.serving.generate_settings import ADDRESS, KEY, PROJECT, SURFACE, UNIT
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from bakeoff.gateway.generate.requests import ChatRequest
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.slates.choose_version import ChosenVersion
+    from bakeoff.gateway.slates.shadow import Shadows
     from bakeoff.gateway.slates.visitors import Visitor
+    from experiments.ingest.rows import SlateRow
     from inference.serving.prompts import Prompt
 
 
@@ -50,6 +53,7 @@ class GenerationParts:
         text_threads: where templates are rendered and texts looked at.
         budgets: what was spent.
         cache: answers of before.
+        shadows: pass a sample on.
     """
 
     chain: Chain
@@ -57,6 +61,7 @@ class GenerationParts:
     text_threads: TextThreads
     budgets: Budgets
     cache: AnswerCache
+    shadows: Shadows
 
 
 @dataclass(slots=True)
@@ -111,7 +116,9 @@ class GenerationWork:
         tokens = usage.tokens_in + usage.tokens_out if usage is not None and paid else 0
         await self.parts.budgets.settle(self.reservation, Spending(tokens, generation.cost))
         # Whose answer may not be stored has none in the cache either.
-        if self.cache_name and recorded and generation.outcome == "completed":
+        if recorded is not None and generation.outcome == "completed":
+            await self._shadow(recorded)
+        if self.cache_name and recorded is not None and generation.outcome == "completed":
             await self.parts.cache.keep(
                 self.cache_name,
                 generation,
@@ -119,6 +126,13 @@ class GenerationWork:
                 project=self.visitor.key.project_id,
                 unit=self.visitor.unit,
             )
+
+    async def _shadow(self, slate: SlateRow) -> None:
+        """Pass a sample on to versions in shadow, redacted."""
+        if not self.parts.shadows.wants(self.visitor, self.chosen):
+            return
+        copy = await self.parts.text_threads.run(partial(shadow_copy, self.request, self.generation))
+        self.parts.shadows.send(self.visitor, self.chosen, slate, {"chat": copy})
 
     def _count(self) -> None:
         count_usage(self.generation)

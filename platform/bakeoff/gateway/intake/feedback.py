@@ -13,12 +13,12 @@ from uuid_utils import uuid7
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.http.errors import ApiError, invalid
 from bakeoff.gateway.http.fields import number, one_of
-from bakeoff.gateway.intake.edit_distance import edit_share
 from bakeoff.gateway.intake.recent_items import ItemAction
 from bakeoff.gateway.intake.requests import NUMBERS
 from experiments.bounds import MAX_ID
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import FeedbackRow, Rows
+from inference.serving.edit_distance import edit_share
 
 if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import KeyConfig
