@@ -25,6 +25,7 @@ from bakeoff.gateway.generate.models import list_models
 from bakeoff.gateway.generate.playground import Playground
 from bakeoff.gateway.generate.records import GenerationRecorder
 from bakeoff.gateway.generate.requests import ChatRequest
+from bakeoff.gateway.generate.text_work import TextWork
 from bakeoff.gateway.generate.work import GenerationParts
 from bakeoff.gateway.http.door import Door
 from bakeoff.gateway.http.fields import parse
@@ -193,11 +194,12 @@ class Gateway:
 
     def _generations(self, visitors: Visitors, recorder: Recorder, shadows: Shadows) -> list[Route]:
         """Return the routes of OpenAI's clients."""
-        records = GenerationRecorder(recorder, self._text_threads)
+        text_work = TextWork(self._text_threads)
+        records = GenerationRecorder(recorder, text_work)
         parts = GenerationParts(
             self._chain,
             records,
-            self._text_threads,
+            text_work,
             Budgets(self._cache),
             AnswerCache(self._cache),
             shadows,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.generate.facts import Generation
     from bakeoff.gateway.generate.guardrails import Rules
     from bakeoff.gateway.generate.requests import ChatRequest
-    from bakeoff.gateway.http.text_threads import TextThreads
+    from bakeoff.gateway.generate.text_work import TextWork
     from inference.serving.prompts import Prompt
 
 
@@ -33,7 +33,7 @@ async def make_question(
     prompt: Prompt,
     rules: Rules,
     generation: Generation,
-    text_threads: TextThreads,
+    text_threads: TextWork,
 ) -> Question:
     """Return what is asked; the generation notes its messages and variables.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bakeoff.gateway.generate.facts import Generation
-    from bakeoff.gateway.http.text_threads import TextThreads
+    from bakeoff.gateway.generate.text_work import TextWork
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.visitors import Visitor
@@ -89,7 +89,7 @@ def cost_of(generation: Generation, settings: GenerateSettings) -> float:
 class GenerationRecorder:
     """Records generations; one in a process."""
 
-    def __init__(self, recorder: Recorder, text_threads: TextThreads) -> None:
+    def __init__(self, recorder: Recorder, text_threads: TextWork) -> None:
         """Remember who writes, and where texts are redacted."""
         self._recorder, self._text_threads = recorder, text_threads
 

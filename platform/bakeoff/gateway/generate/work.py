@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.generate.facts import Generation
     from bakeoff.gateway.generate.records import GenerationRecorder
     from bakeoff.gateway.generate.requests import ChatRequest
-    from bakeoff.gateway.http.text_threads import TextThreads
+    from bakeoff.gateway.generate.text_work import TextWork
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.shadow import Shadows
     from bakeoff.gateway.slates.visitors import Visitor
@@ -58,7 +58,7 @@ class GenerationParts:
 
     chain: Chain
     records: GenerationRecorder
-    text_threads: TextThreads
+    text_threads: TextWork
     budgets: Budgets
     cache: AnswerCache
     shadows: Shadows
