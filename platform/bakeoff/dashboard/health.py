@@ -25,6 +25,7 @@ from inference.cache import cache_client
 from inference.isolation import read_failures
 from inference.models import ModelVersion, TrainingRun
 from inference.process_issues import read_background
+from inference.providers import providers_problem
 from inference.serving.heartbeats import read_heartbeats
 from inference.serving.model_rpc import REQUESTS
 from inference.unreadable_rows import read_rows
@@ -248,6 +249,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
                 *_row_issues(processes, projects),
                 *_refused_issues(cache),
                 *_alert_issues(),
+                *_provider_issues(),
             ],
             "asks": cache.llen(REQUESTS),
             "spilled": cache.xlen(STREAM),
@@ -265,6 +267,13 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
             "spilled": 0,
             "health_issues": [issue],
         }
+
+
+def _provider_issues() -> list[HealthIssue]:
+    """Name what is wrong with the file of language models' providers; what was read before serves on."""
+    problem = providers_problem()
+    remedy = _("Correct the file that BAKEOFF_PROVIDERS names.")
+    return [HealthIssue(_("providers"), problem, remedy)] if problem else []
 
 
 def _describe_processes(

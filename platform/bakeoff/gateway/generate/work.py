@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,8 @@ class GenerationWork:
 
     async def _record(self) -> None:
         if self.exposing is not None:
-            await self.exposing
+            # Whatever became of it: the slate's commit has the exposure, too.
+            await asyncio.gather(self.exposing, return_exceptions=True)
         self._count()
         generation, usage = self.generation, self.generation.usage
         recorded = await self.parts.records.record(self.visitor, self.chosen, generation)
@@ -131,8 +132,11 @@ class GenerationWork:
         """Pass a sample on to versions in shadow, redacted."""
         if not self.parts.shadows.wants(self.visitor, self.chosen):
             return
-        copy = await self.parts.text_threads.run(partial(shadow_copy, self.request, self.generation))
-        self.parts.shadows.send(self.visitor, self.chosen, slate, {"chat": copy})
+        with suppress(ApiError):  # too many texts wait: a sample is missed, and no answer
+            copy = await self.parts.text_threads.run(
+                partial(shadow_copy, self.request, self.generation)
+            )
+            self.parts.shadows.send(self.visitor, self.chosen, slate, {"chat": copy})
 
     def _count(self) -> None:
         count_usage(self.generation)
