@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from inference.outgoing import post_and_wait
+from inference.outgoing_wait import post_and_wait
 from inference.providers import read_providers
 from inference.serving.edit_distance import edit_share
 
