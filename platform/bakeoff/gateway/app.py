@@ -126,17 +126,7 @@ class Gateway:
         self._chain = Chain()
         self._key_use = KeyUse(self._connector)
         self._rates = Rates(environment.rates, self._cache)
-        exclusions = Exclusions()
-        visitors = Visitors(self._identity, self._units)
-        recorder = Recorder(self._writer, exclusions)
-        shadows = Shadows(self._cache)
-        self.routes = (
-            *self._answers(visitors, recorder, shadows),
-            *self._generations(visitors, recorder, shadows),
-            *self._intake(exclusions),
-            *self._flags(),
-            *self._health(),
-        )
+        self.routes = self._table()
         self._door = Door(
             Router(self.routes),
             DjangoLane(
@@ -147,6 +137,20 @@ class Gateway:
             key_use=self._key_use,
             rates=self._rates,
             text_threads=self._text_threads,
+        )
+
+    def _table(self) -> tuple[Route, ...]:
+        """Return the table of routes."""
+        exclusions = Exclusions()
+        visitors = Visitors(self._identity, self._units)
+        recorder = Recorder(self._writer, exclusions)
+        shadows = Shadows(self._cache)
+        return (
+            *self._answers(visitors, recorder, shadows),
+            *self._generations(visitors, recorder, shadows),
+            *self._intake(exclusions),
+            *self._flags(),
+            *self._health(),
         )
 
     def _answers(self, visitors: Visitors, recorder: Recorder, shadows: Shadows) -> list[Route]:
