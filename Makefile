@@ -6,7 +6,7 @@ ARGS ?=
 ONLY ?=
 SIZE ?= full
 
-.PHONY: demo test test-infra coverage bench lint install clean
+.PHONY: demo test pytest test-infra coverage bench lint install clean
 
 # The stamp changes when the pins do, so a second run installs nothing.
 $(VENV)/.installed: requirements.txt pyproject.toml
@@ -31,9 +31,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'platform/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+# The checks keep one core busy for a minute, so the tests begin beside them.
+test: $(VENV)/.installed-dev
+	$(MAKE) --no-print-directory --jobs 2 lint pytest
+
 # Each worker has servers of its own, and waits for them often: three keep two cores busy. A file's
 # tests stay together, because they share fixtures.
-test: lint
+pytest: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/infra $(ARGS)
 
 # Needs Debian's nginx, PgBouncer, Redis 7.0 and PostgreSQL 15; .ci/run installs them.
