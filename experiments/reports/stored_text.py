@@ -63,7 +63,8 @@ def _show_value(name: str, value: str) -> str:
         named = name_of if name == "name" else name_of_setting
         return ", ".join(map(named, value.split(", ")))
     if name == "duration":  # "24 hours"
-        count, _space, unit = value.partition(" ")
+        # At the end of a sentence its full stop is a part of the value.
+        count, _space, unit = value.removesuffix(".").partition(" ")
         return gettext(DURATIONS[unit]) % {"count": count} if unit in DURATIONS else value
     if name in {"state", "needed"}:
         return name_of(value).lower()

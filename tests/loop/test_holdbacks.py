@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django.utils.translation import override
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.alerts.models import Alert
@@ -23,6 +24,7 @@ from experiments.actions.record_decision import hash_of
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Decision, Experiment, ExperimentMetric, Metric, Proposal
 from experiments.reports.holdback_gain import gain_of
+from experiments.reports.stored_text import show_stored
 from experiments.tasks import close_holdbacks
 from inference.models import ModelVersion
 from tests.support import builders
@@ -171,6 +173,8 @@ def test_a_lost_gain_alerts_once_and_moves_nothing(shop):
     assert holdback.looks.count() == 2
     alert = Alert.objects.get(project=shop.project, event="holdback_lost")
     assert "the gain is gone: −" in alert.summary
+    with override("zh-hans"):  # with the full stop of a stored sentence, too
+        assert " 秒后为" in show_stored("the gain is gone: −5% (−9% to −1%) after 3 seconds.")
     assert Proposal.objects.get(project=shop.project).kind == "restore"
     assert holdbacks(shop, state="running").exists()
     assert shop.surface.versions.champions().get().number == 2
