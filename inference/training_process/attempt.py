@@ -63,15 +63,15 @@ def _train(run_id: int, lease: int) -> None:
     run = TrainingRun.objects.select_related("surface", "snapshot", "answers", "compresses").get(
         pk=run_id
     )
-    encoder = encoder_of(run)
+    plan = plan_of(run, encoder_of(run))
     reporter = Reporter(run, lease)
-    result = _fit_and_judge(run, plan_of(run, encoder), reporter.progress)
+    result = _fit_and_judge(run, plan, reporter.progress)
     reporter.write(1.0, "registering")
     register_version(
         run_id=run_id,
         lease=lease,
         artifact_sha256=result.artifact_sha256,
-        encoder_sha256=encoder.sha256,
+        encoder_sha256=str(plan.about["encoder"]),
         gate=result.gate.as_json(),
         parent=run.compresses,
         algorithm=result.recipe.algorithm if result.recipe else None,

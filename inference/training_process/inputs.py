@@ -23,7 +23,7 @@ from inference.encoders.item_vectors import (
     encoder_sha256,
     vectors_of,
 )
-from inference.encoders.locate import NotFoundError, locate_gguf
+from inference.encoders.locate import NotFoundError, locate_gguf, sha256_of_encoder
 from inference.evaluation.gate import GateRule
 from inference.models import Item
 from inference.runs.off_policy_view import Log
@@ -105,8 +105,10 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     champion = _champion_of(run)
     trains = run.compresses is None and run.algorithm != PRETRAIN
+    recipe, encoders = _recipe_of(run), _encoders_of(run)
+    own = sha256_of_encoder(encoders[recipe.encoder]) if recipe.encoder else encoder.sha256
     return RunPlan(
-        recipe=_recipe_of(run),
+        recipe=recipe,
         champion=_rival_of(run, champion),
         rule=GateRule.for_labels() if classifies else GateRule(),
         place=Workplace(
@@ -114,7 +116,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
             checkpoints=checkpoints_of(run),
             encoder=encoder.path,
             language_model=_language_model_of(run),
-            encoders=_encoders_of(run),
+            encoders=encoders,
         ),
         served=_served(run, champion) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
@@ -124,7 +126,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
             tuple(run.surface.slices),
             run.surface.max_gap,
         ),
-        about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": encoder.sha256},
+        about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": own},
     )
 
 

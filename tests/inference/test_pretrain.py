@@ -100,6 +100,7 @@ def test_an_adapted_encoder_beats_the_plain_one_and_others_read_by_it(library, c
     reader = train(library, "frozen-text", encoder="pretrain@1")
     assert reader.version is not None, reader.message
     assert reader.version.params == {"encoder": "pretrain@1"}
+    assert reader.version.encoder_sha256 != run.version.encoder_sha256
     assert reader.version.gate["rows"]["ndcg"]["challenger"] == pytest.approx(row["challenger"])
 
 
