@@ -20,6 +20,7 @@ from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.percentages import percent
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
+from experiments.reports.small_groups import hide_small_ratios, hide_small_segments
 from experiments.reports.stored_text import show_stored
 from experiments.reports.verdict import (
     VerdictSummary,
@@ -191,7 +192,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         ),
         forest=_forest(metrics),
         segments=_segments(experiment, result) if result else [],
-        mismatch=result.mismatch if result else [],
+        mismatch=hide_small_ratios(result.mismatch) if result else [],
         serving=_last_served(looks),
         remaining=describe_remaining(experiment, look),
         warnings=[
@@ -242,8 +243,9 @@ def _forest(metrics: list[ComparisonRow]) -> str:
 def _segments(experiment: Experiment, result: LookResult) -> list[SegmentEffect]:
     """Return the segments by their attribute's place in the experiment, others last."""
     order = {name: n for n, name in enumerate(experiment.segments)}
+    shown = [replace(row, why_not=show_stored(row.why_not)) for row in result.segments]
     return sorted(
-        (replace(row, why_not=show_stored(row.why_not)) for row in result.segments),
+        hide_small_segments(shown),
         key=lambda row: (order.get(row.segment.partition("=")[0], len(order)), row.segment),
     )
 

@@ -30,6 +30,7 @@ BROKER_SCHEMES = (*REDIS_SCHEMES, "redis+socket")
 DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
     {"key": 6_000_000, "address": 3_000_000, "unit": 6_000}
 )
+DEFAULT_MIN_GROUP_USERS = 20
 
 
 class SettingError(ValueError):
@@ -58,6 +59,7 @@ class Environment:
         local_models: the embedded language model's process.
         image_encoder: where images are read by: a directory or a wheel, as the text encoder; empty:
             images are not read.
+        min_group_users: that a group needs for a report to say anything of it.
     """
 
     home: Path
@@ -77,6 +79,7 @@ class Environment:
     smtp: Smtp | None = None
     local_models: LocalModels = field(default_factory=LocalModels)
     image_encoder: str = ""
+    min_group_users: int = DEFAULT_MIN_GROUP_USERS
 
     @property
     def run_folder(self) -> Path:
@@ -159,6 +162,7 @@ def read_environment() -> Environment:
         smtp=_smtp_of(env),
         local_models=_local_models_of(env),
         image_encoder=env.get("BAKEOFF_IMAGE_ENCODER", ""),
+        min_group_users=_count("BAKEOFF_MIN_GROUP_USERS", env, DEFAULT_MIN_GROUP_USERS),
     )
 
 

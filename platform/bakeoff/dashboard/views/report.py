@@ -24,9 +24,14 @@ from bakeoff.dashboard.views.experiments import acts_for
 from experiments.actions.share_report import revoke_share, share_report
 from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
 from experiments.reports.downloads import csv_of, workbook_of
-from experiments.reports.experiment_report import report_for_programs, report_on
+from experiments.reports.experiment_report import (
+    ExperimentReport,
+    report_for_programs,
+    report_on,
+)
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
+from experiments.reports.small_groups import min_group_users
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_DAYS = 90
@@ -56,10 +61,11 @@ def _css() -> str:
     return (Path(__file__).parents[1] / "static" / "dashboard" / "page.css").read_text(encoding="utf-8")
 
 
-def _quotes(experiment: Experiment) -> list[Feedback]:
-    """Return the latest words of each variant, redacted as they are stored."""
+def _quotes(experiment: Experiment, report: ExperimentReport) -> list[Feedback]:
+    """Return the latest words of each variant that enough users see, redacted as they are stored."""
     quotes: list[Feedback] = []
-    for variant in experiment.variants.all():
+    large = [row.key for row in report.variants if row.units >= min_group_users()]
+    for variant in experiment.variants.filter(key__in=large):
         texts = Feedback.objects.counted().filter(
             project=experiment.project_id, variant=variant, kind=Feedback.Kind.TEXT
         )
@@ -72,8 +78,9 @@ def _quotes(experiment: Experiment) -> list[Feedback]:
 def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show the report, its times in the project's zone."""
     experiment = experiment_for(request, slug, key)
-    context = _context(experiment) | {
-        "quotes": _quotes(experiment),
+    context = _context(experiment)
+    context |= {
+        "quotes": _quotes(experiment, context["report"]),
         "acts": acts_for(experiment, request.user),
         "may_share": may(request.user, experiment.project, ANALYST),
         "shares": experiment.shares.open_now(),
