@@ -119,6 +119,8 @@ NAMES = {
     "precision": gettext_noop("Precision"),
     "f1": gettext_noop("F1"),
     "log_score": gettext_noop("Log score"),
+    "log_likelihood": gettext_noop("Log-likelihood per token"),
+    "preference_accuracy": gettext_noop("Preference accuracy"),
     "calibration_error": gettext_noop("Calibration error"),
     "decision_cost": gettext_noop("Mean cost of a decision (lower is better)"),
     "abstained": gettext_noop("Share left to a person"),

@@ -66,7 +66,10 @@ def prefer_and_judge(plan: RunPlan, rows: Preferences, progress: RunProgress) ->
         Serving(latency, artifact_bytes(plan.place.artifacts, model)),
         _rule(generator),
         random_seed=plan.seed,
-        about={"base": _means(base), "learnt": len(learnt), "held_out": len(held_out)},
+        about={
+            "base": _means(base),
+            "window": {"learnt": len(learnt), "held_out": len(held_out)},
+        },
     )
     progress.report(1.0, "judged")
     prompt = _prompt_for(plan, model)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.utils import timezone
@@ -17,9 +18,10 @@ from experiments.training_data.preferences import JudgedAnswer, preferences_amon
 from inference.actions.clean_artifacts import clean_artifacts
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.actions.queue_training import CannotTrainError
-from inference.evaluation.gate import GateRule
+from inference.evaluation.gate import GateRule, Rival, Serving, judge
+from inference.evaluation.scores import Scores
 from inference.generators.protocol import MODEL_FILE
-from inference.models import Surface, TrainingRun
+from inference.models import ModelVersion, Surface, TrainingRun
 from inference.runs.outcome import Recipe, RunPlan, RunProgress, Workplace
 from inference.runs.prefer_and_judge import prefer_and_judge
 from inference.serving.artifact import check_artifact
@@ -27,6 +29,7 @@ from inference.serving.models import open_model
 from inference.tasks import run_training
 from inference.training.snapshot import Preferences, read_snapshot
 from tests.support import builders
+from tests.support.dashboard import sign_in
 from tests.support.fast_lane import test_database_url
 from tests.support.preferring import QUICK, make_preferences
 from tests.support.waiting import wait_until
@@ -184,3 +187,24 @@ def _stays_while_a_version_asks_it(model, monkeypatch):
     monkeypatch.setattr("inference.actions.clean_artifacts.GRACE", -timedelta(days=1))
     clean_artifacts(artifacts=settings.BAKEOFF.artifacts, checkpoints=settings.BAKEOFF.home / "none")
     assert (settings.BAKEOFF.artifacts / model / MODEL_FILE).is_file()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Preference accuracy"), ("zh-hans", "偏好准确率")]
+)
+def test_the_page_of_a_run_shows_its_gate(chats, language, words):
+    scores = Scores({name: np.ones(30) for name in ("preference_accuracy", "log_likelihood")})
+    rival = Rival("the base model", scores, beaten="preference_accuracy")
+    rule = GateRule(primary="preference_accuracy", guardrails=("log_likelihood",))
+    about = {"window": {"learnt": 90, "held_out": 30}, "base": {"preference_accuracy": 1.0}}
+    gate = judge(rival, [scores], Serving(20.0, 1000), rule, random_seed=0, about=about)
+    version = ModelVersion.objects.create(
+        surface=chats.surface, algorithm="dpo", number=1, alias="rejected", artifact_sha256="0" * 64,
+        gate=gate.as_json(), metrics=gate.rows,
+    )  # fmt: skip
+    run = TrainingRun.objects.create(
+        surface=chats.surface, algorithm="dpo", trigger="a test", state="rejected", version=version
+    )
+    page = sign_in(chats.project).get(f"/runs/{run.pk}/", headers={"accept-language": language})
+    assert page.status_code == 200
+    assert words in page.content.decode()
