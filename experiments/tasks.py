@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.check_version import run_check, waiting_checks
 from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.flag_feedback import flag_feedback
@@ -26,7 +27,7 @@ from experiments.actions.sample_answers import experiments_to_sample, sample_ans
 from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
 from experiments.ingest.spill import STREAM, drain
-from experiments.models import Experiment
+from experiments.models import Experiment, VersionCheck
 from experiments.programme.refits import surfaces_with_refits
 from inference.cache import cache_client
 from inference.isolation import for_each
@@ -197,6 +198,16 @@ def sample_answers_to_rate() -> None:
 
 def _sample(experiment: Experiment) -> None:
     sample_answers(experiment=experiment)
+
+
+@shared_task
+def check_waiting_versions() -> None:
+    """Check versions that generate on their data sets; of two workers one makes a check."""
+    for_each(waiting_checks(), _check, work="check")
+
+
+def _check(check: VersionCheck) -> None:
+    run_check(check=check)
 
 
 @shared_task

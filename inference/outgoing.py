@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import logging
 import os
@@ -245,6 +246,12 @@ class StreamedAnswer:
     parts: AsyncIterator[bytes]
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # Reading every authority takes as long as a fast answer; a context may be shared.
+    return ssl.create_default_context()
+
+
 class OutgoingClient:
     """Connections to elsewhere, kept for a while; one in an event loop."""
 
@@ -255,7 +262,7 @@ class OutgoingClient:
             max_connections: at once; more requests wait, within their deadline.
         """
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=_tls(),
             max_connections=max_connections,
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=_CheckedBackend(),

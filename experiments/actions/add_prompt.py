@@ -9,6 +9,7 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.check_version import check_by_gate
 from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import confirm_champion, make_champion
 from inference.actions.register_prompt import register_prompt
@@ -71,6 +72,7 @@ def add_prompt(
                 subject=f"{version.label} for {surface}",
                 detail={"provider": prompt.provider, "model": prompt.model},
             )
+            check_by_gate(version, by=by)
             return version
         # No web process is asked first: of a prompt there is nothing that could not be loaded. The
         # decision has the audit entry.

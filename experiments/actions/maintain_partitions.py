@@ -10,6 +10,7 @@ from django.db import connection
 
 from bakeoff.accounts.models import Project
 from bakeoff.alerts.retention import delete_old_alerts
+from experiments.actions.delete_old_answers import delete_old_answers
 from experiments.ingest.partitions import drop_expired, make_partitions
 
 if TYPE_CHECKING:
@@ -33,5 +34,7 @@ def maintain_partitions(now: datetime) -> None:
     dropped = drop_expired(connection.connection, retention, now)
     if dropped.partitions or dropped.rows:
         logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
+    if deleted := delete_old_answers(retention, now):
+        logger.info("retention: %d rows of judged answers deleted", deleted)
     if deleted := delete_old_alerts(now):
         logger.info("retention: %d alerts deleted", deleted)

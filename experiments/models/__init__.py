@@ -10,6 +10,7 @@ from experiments.models.analysis import (
     Total,
     TransactionClock,
 )
+from experiments.models.data_sets import DataSet, DataSetRow, RowAnswer, VersionCheck
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
 from experiments.models.judgements import (
     AnswerRating,
@@ -33,6 +34,8 @@ __all__ = [
     "Approval",
     "BreakerCount",
     "Challenger",
+    "DataSet",
+    "DataSetRow",
     "Decision",
     "Epoch",
     "Event",
@@ -61,6 +64,7 @@ __all__ = [
     "RampStep",
     "ReportShare",
     "Review",
+    "RowAnswer",
     "RuleVersion",
     "SampledAnswer",
     "SavedGroup",
@@ -69,6 +73,7 @@ __all__ = [
     "TransactionClock",
     "Unit",
     "Variant",
+    "VersionCheck",
     "digest_of_token",
     "groups_of",
     "judge_plan_of",

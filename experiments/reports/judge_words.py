@@ -21,5 +21,25 @@ JUDGE_SENTENCES: tuple[tuple[str, str], ...] = (
         "the judge's scores of the {name} == {value} throughout, must differ.",
         gettext_noop("%(name)s: the judge gives every answer the same score"),
     ),
+    (
+        "{gate} may be worse by {loss} (95% of {rows} rows), must be at most {margin}",
+        gettext_noop(
+            "%(gate)s: may be worse by %(loss)s (95%% of %(rows)s rows), at most %(margin)s is accepted"
+        ),
+    ),
+    (
+        "{gate} == {share} of {rows} rows, must be at least {minimum}",
+        gettext_noop("%(gate)s: %(share)s of %(rows)s rows, at least %(minimum)s is needed"),
+    ),
+    (
+        "{gate} may be {ratio} times the champion's, must be at most {maximum} times",
+        gettext_noop(
+            "%(gate)s: may be %(ratio)s times the champion's, at most %(maximum)s times is accepted"
+        ),
+    ),
+    (
+        "{gate} == {value}, must be 0 as the champion's is, or have an interval",
+        gettext_noop("%(gate)s: %(value)s, which cannot be compared with the champion's"),
+    ),
     ("no judge is set", gettext_noop("No judge is set")),
 )

@@ -53,15 +53,22 @@ def show_stored(text: str) -> str:
     return text.removesuffix(".")
 
 
+def _name_of_gate(code: str) -> str:
+    """Name what the gate of versions that generate measures."""
+    return name_of(f"gate {code}")
+
+
+_NAMED = {"name": name_of, "settings": name_of_setting, "gate": _name_of_gate}
+
+
 def _show_value(name: str, value: str) -> str:
     if name.startswith("why"):
         return show_stored(value)
     if name in {"observed", "expected"}:  # "control 50.0% / treatment 50.0%"
         parts = [part.rpartition(" ") for part in value.split(" / ")]
         return " / ".join(f"{name_of(variant)} {share}" for variant, _space, share in parts)
-    if name in {"name", "settings"}:
-        named = name_of if name == "name" else name_of_setting
-        return ", ".join(map(named, value.split(", ")))
+    if name in _NAMED:
+        return ", ".join(map(_NAMED[name], value.split(", ")))
     if name == "duration":  # "24 hours"
         # At the end of a sentence its full stop is a part of the value.
         count, _space, unit = value.removesuffix(".").partition(" ")

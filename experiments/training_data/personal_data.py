@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db.models import Q
 
 from experiments.models import (
+    DataSetRow,
     Event,
     ExcludedUnit,
     Exposure,
@@ -34,6 +35,7 @@ _TABLES: dict[str, type[Model]] = {
     "label_tasks": LabelTask,
     "judgements": Judgement,
     "sampled_answers": SampledAnswer,
+    "data_set_rows": DataSetRow,
     "excluded": ExcludedUnit,
     "attributes": Unit,
 }

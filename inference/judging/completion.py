@@ -137,8 +137,8 @@ def _cost(provider: Provider, model: str, usage: Any) -> float:
     price = find_price([provider.prices], model, datetime.now(UTC).date())
     if price is None or not isinstance(usage, dict):
         return 0.0
-    sent, given = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    return price.of(tokens_in=sent, tokens_out=given, tokens_cached=0)
+    sent, received = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return price.of(tokens_in=sent, tokens_out=received, tokens_cached=0)
 
 
 def _count(value: Any) -> int:

@@ -29,12 +29,14 @@ class GenerationRule:
         margin: loss that is still accepted of a share of rows (assertions, answers, preference).
         max_cost_ratio: as many times the champion's mean cost the challenger's may be.
         max_latency_ratio: the same of latency.
+        latency_floor_ms: so much more mean latency is always accepted: nobody notices it.
         min_share: of rows that keep each assertion, where there is no champion.
     """
 
     margin: float = 0.05
     max_cost_ratio: float = 1.25
     max_latency_ratio: float = 1.5
+    latency_floor_ms: float = 200.0
     min_share: float = 0.9
 
 
@@ -80,8 +82,13 @@ def judge_generations(
         rows[name], reason = _share(name, ours, theirs, rule)
         reasons += reason
     if champion is not None:
-        for name, maximum in ((COST, rule.max_cost_ratio), (LATENCY, rule.max_latency_ratio)):
+        for name, maximum, floor in (
+            (COST, rule.max_cost_ratio, 0.0),
+            (LATENCY, rule.max_latency_ratio, rule.latency_floor_ms),
+        ):
             row, reason = _ratio(name, challenger, champion, maximum)
+            if floor and row["challenger"] <= row["champion"] + floor:
+                reason = []
             rows[name] = row
             reasons += reason
         if preferences:

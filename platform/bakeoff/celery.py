@@ -40,6 +40,7 @@ app.conf.update(
         "inference.tasks.run_training": {"queue": "train"},
         # They wait for providers, and nobody waits for them.
         "experiments.tasks.judge_*": {"queue": "embed"},
+        "experiments.tasks.check_*": {"queue": "embed"},
         "inference.tasks.build_*": {"queue": "train"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},
         "experiments.tasks.take_*": {"queue": "analysis"},
@@ -75,6 +76,7 @@ app.conf.update(
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
             ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),
+            ("checks", "experiments.tasks.check_waiting_versions", 30.0),
             ("judges", "experiments.tasks.judge_running_answers", 30.0),
             ("samples", "experiments.tasks.sample_answers_to_rate", 60.0),
             ("busy", "experiments.tasks.exclude_busy_units_everywhere", 20.0),

@@ -35,6 +35,7 @@ COMMANDS = {
     "rollback": "models:rollback",
     "runs": "runs:runs",
     "autopilot": "autopilot:autopilot",
+    "data-sets": "data_sets:data_sets",
     "judging": "judging:judging",
     "experiments": "experiments:experiments",
     "units": "units:units",

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
-from experiments.models import Feedback, RuleVersion
+from experiments.models import DataSet, Feedback, RuleVersion
 from inference.models import Snapshot, Surface, TrainingRun
 from tests.support import alerts, builders
 
@@ -42,6 +42,18 @@ def parent(shop):
     snapshot = Snapshot.objects.create(surface=shop.surface, sha256="0" * 64, rows=1, units=1)
     version = builders.make_version(shop.surface, list(range(1, 11)), snapshot=snapshot)
     return f"/v1/surfaces/home-feed/models/{version.algorithm}/{version.number}"
+
+
+def generating(shop):
+    Surface.objects.create(project=shop.project, key="chat", kind="generate")
+    return "/v1/surfaces/chat/data-sets"
+
+
+def checked(shop):
+    DataSet.objects.create(
+        project=shop.project, surface=shop.surface, key="typical", created_by="a test"
+    )
+    return f"/v1/surfaces/home-feed/models/{shop.champion.algorithm}/{shop.champion.number}/checks"
 
 
 def liked(shop):
@@ -130,6 +142,15 @@ CALLS = {
     ),
     ("post", "/v1/surfaces/{key}/rules/{number}/serve"): saved_rules,
     ("patch", "/v1/surfaces/{key}"): at("/v1/surfaces/home-feed", {"candidates": 50}),
+    ("patch", "/v1/surfaces/{key}/judging"): at("/v1/surfaces/home-feed/judging", {"points": 3}),
+    ("post", "/v1/surfaces/{key}/data-sets"): lambda s: (
+        generating(s),
+        {"key": "typical", "rows": [{"variables": {"name": "Ann"}}]},
+    ),
+    ("post", "/v1/surfaces/{key}/models/{name}/{number}/checks"): lambda s: (
+        checked(s),
+        {"data_set": "typical"},
+    ),
     ("patch", "/v1/surfaces/{key}/autopilot"): at(
         "/v1/surfaces/home-feed/autopilot", {"primary_metric": "clicks"}
     ),

@@ -13,13 +13,14 @@ from django.db import connection
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
+from experiments.models import DataSet
 from inference.models import Snapshot, Surface, TrainingRun
 from tests.support import alerts, builders
 from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "units export",
-    "versions show", "feedback export", "export recommendations", "keys list", "alerts list", "alerts deliveries",
+    "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "keys list", "alerts list", "alerts deliveries",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -117,6 +118,36 @@ def add_prompt(shop, folder):
     return ["support", file]
 
 
+def support(shop):
+    return Surface.objects.create(project=shop.project, key="support", kind="generate")
+
+
+def load_rows(shop, folder):
+    support(shop)
+    file = folder / "rows.jsonl"
+    file.write_text('{"variables": {"name": "Ann"}}')
+    return ["support", "typical", file]
+
+
+def freeze(shop, _folder):
+    support(shop)
+    context = {"messages": [{"role": "user", "content": "Hi"}], "answer": {"content": "Hello"}}
+    builders.make_slate(shop, "u1", surface_id=support_of(shop), context=context)
+    return ["support", "past"]
+
+
+def support_of(shop):
+    return Surface.objects.get(project=shop.project, key="support").pk
+
+
+def check_version(shop, _folder):
+    """It ranks, so nothing is asked; the check is stored as failed."""
+    DataSet.objects.create(
+        project=shop.project, surface=shop.surface, key="typical", created_by="a test"
+    )
+    return ["home-feed", shop.champion.label, "--data-set", "typical"]
+
+
 def load_labelled(shop, folder):
     classify(shop)
     return [csv_of(folder, text="my card is lost", label="card"), "--surface", "desk"]
@@ -131,6 +162,9 @@ CALLS = {
     ],
     "load labelled": load_labelled,
     "versions add": add_prompt,
+    "versions check": check_version,
+    "data-sets load": load_rows,
+    "data-sets freeze": freeze,
     "train": train,
     "pretrain": pretrain,
     "register": register,
@@ -197,6 +231,6 @@ def test_one_audit_entry_each(shop, lane, tmp_path, command, declared_provider):
     )
     if command in FOLLOWED:
         worker.join()
-    assert result.exit_code == int(command in FOLLOWED), result.output
+    assert result.exit_code == int(command in {*FOLLOWED, "versions check"}), result.output
     (entry,) = AuditEntry.objects.filter(project=shop.project).exclude(pk__in=before)
     assert entry.actor == "operator"

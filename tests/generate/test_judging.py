@@ -57,8 +57,8 @@ def test_answers_are_judged_once_with_their_facts(judged, provider):
     assert row.cost == pytest.approx(20e-6)  # 10 tokens in at 1, 5 out at 2 per million
     slate = judged.slates().get(pk=row.generation_id)
     assert (row.unit_id, row.variant_id) == (slate.unit_id, slate.variant_id)
-    asked = next(one for one in provider.requests if one["model"] == "judge")
-    (message,) = asked["messages"]
+    request = next(one for one in provider.requests if one["model"] == "judge")
+    (message,) = request["messages"]
     for part in ("Is it kind?", "Where is my order?", "Hello there.", "to 5 (best)"):
         assert part in message["content"]
     assert "u0" not in message["content"]

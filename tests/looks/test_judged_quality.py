@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from hashlib import sha256
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from openpyxl import load_workbook
 
 from bakeoff.accounts.models import AuditEntry, Membership
 from experiments.actions import sample_answers as sampling
+from experiments.actions.delete_old_answers import delete_old_answers
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.exclude_units import exclude_units
 from experiments.actions.export_unit import export_unit
@@ -135,11 +137,18 @@ def test_the_report_combines_a_biased_judge_with_people(shop):
     shown = page.content.decode()
     assert "Judge and people" in shown
     assert "The judge alone decides nothing" in shown
+    chinese = sign_in(shop, "reader-zh").get(
+        reverse("report", args=[shop.project.slug, experiment.key]),
+        headers={"accept-language": "zh-hans"},
+    )
+    shown = chinese.content.decode()
+    assert "评审模型与人工结合" in shown
+    assert "People alone" not in shown
 
 
-def sign_in(shop) -> Client:
+def sign_in(shop, name: str = "reader") -> Client:
     client = Client()
-    user = User.objects.create_user(f"reader-{shop.project.pk}")
+    user = User.objects.create_user(f"{name}-{shop.project.pk}")
     Membership.objects.create(project=shop.project, user=user, role="viewer")
     client.force_login(user)
     return client
@@ -151,7 +160,8 @@ def test_without_enough_ratings_or_a_judge_the_report_says_why(shop):
     rated_answers.generate(shop, experiment, 20)
     sampling.sample_answers(experiment=experiment)
     rated_answers.judge_all(experiment, rated_answers.make_judge(shop))
-    (row,) = judged_quality_of(experiment).rows
+    with override("en"):
+        (row,) = judged_quality_of(experiment).rows
     assert row.sentence == "Not enough answers are rated yet to compare their quality."
     assert [one.why_not for one in row.estimates] == [
         "no judge is set",
@@ -173,6 +183,19 @@ def test_a_person_is_erased_with_ratings_and_judgements(shop):
     erase_unit(project_id=shop.project.pk, unit_id="u1", by="a test")
     assert not SampledAnswer.objects.filter(unit_id="u1", experiment=experiment).exists()
     assert not Judgement.objects.filter(unit_id="u1", experiment=experiment).exists()
+
+
+def test_what_is_older_than_the_project_keeps_goes(shop):
+    experiment = shop.run_experiment()
+    rated_answers.plan(shop, label_share=1.0)
+    rated_answers.generate(shop, experiment, 2)
+    sampling.sample_answers(experiment=experiment)
+    rated_answers.judge_all(experiment, rated_answers.make_judge(shop))
+    delete_old_answers({shop.project.pk: 31}, builders.now() + timedelta(days=30))
+    assert SampledAnswer.objects.filter(experiment=experiment).count() == 2
+    delete_old_answers({shop.project.pk: 31}, builders.now() + timedelta(days=32))
+    assert not SampledAnswer.objects.filter(experiment=experiment).exists()
+    assert not Judgement.objects.filter(experiment=experiment).exists()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`bakeoff export`: recommendations of many users as a file."""
+"""`bakeoff export`: recommendations of many users, and what users preferred, as files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def export() -> None:
-    """Write recommendations to a file, for e-mails and push messages."""
+    """Write recommendations or preferences to a file."""
 
 
 @export.command()
@@ -72,6 +72,34 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
         f"{exported.rows} rows of {exported.units} users written to {file}; {exported.empty} users got "
         "no items."
     )
+
+
+@export.command()
+@click.argument("surface")
+@click.option("--to", "file", required=True, type=Path, help="JSONL file to write to.")
+@project_option
+def preferences(surface: str, file: Path, slug: str | None) -> None:
+    """Write what users preferred among SURFACE's answers, one pair per line.
+
+    Each line has messages, chosen, rejected, source and at; of an answer that is good and compared with
+    no other, rejected is empty. Left out are answers that may not be learnt from, and excluded users.
+    """
+    if not file.parent.is_dir():
+        raise click.UsageError(f"folder of '{file}' does not exist.")
+    target = find_surface(find_project(slug), surface)
+    from experiments.training_data.preferences import preferences_of
+
+    rows = preferences_of(target)
+    columns = (rows.messages, rows.chosen, rows.rejected, rows.sources, rows.preferred_at)
+    with file.open("wb") as out:
+        for messages, chosen, rejected, source, at in zip(*columns, strict=True):
+            line = {
+                "messages": messages, "chosen": chosen, "rejected": rejected, "source": source,
+                "at": at,
+            }  # fmt: skip
+            out.write(orjson.dumps(line) + b"\n")
+    pairs = sum(bool(one) for one in rows.rejected)
+    echo(f"{len(rows.chosen)} answers written to {file}, {pairs} of them as pairs.")
 
 
 def _context(text: str) -> dict[str, Any]:

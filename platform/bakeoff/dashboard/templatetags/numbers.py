@@ -112,6 +112,12 @@ def alert_name(code: str) -> str:
 
 
 @register.filter
+def gate_name(code: str) -> str:
+    """Write what the gate of versions that generate measures."""
+    return name_of(f"gate {code}")
+
+
+@register.filter
 def autopilot_name(code: str) -> str:
     """Write a state of the autopilot, of a challenger or of a step."""
     return name_of(f"autopilot {code}")

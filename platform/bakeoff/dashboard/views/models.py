@@ -9,22 +9,24 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_page import page_of as run_page
+from experiments.actions.check_version import CannotCheckError, queue_check
 from experiments.actions.promote_version import promote_version
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
-from experiments.models import Experiment
+from experiments.models import DataSet, Experiment, VersionCheck
 from experiments.reports.prompt_diff import diff_prompts
 from inference.actions.move_champion import CannotPromoteError
 from inference.actions.read_prompt import NoPromptError, read_prompt
 from inference.actions.summarise_shadow import summarise_shadow
-from inference.models import ModelVersion, TrainingRun
+from inference.models import ModelVersion, Surface, TrainingRun
 
 CHAMPION = ModelVersion.Alias.CHAMPION
 
@@ -66,6 +68,7 @@ def show_version(request: HttpRequest, slug: str, version_id: int) -> HttpRespon
     run = version.trainingrun_set.order_by("-id").first()
     context = {
         **_prompt_of(request, version),
+        **_checks_of(version),
         "project": project,
         "version": version,
         "page": run_page(run) if run is not None else None,
@@ -98,6 +101,30 @@ def _prompt_of(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
         except NoPromptError:  # its artifact is lost, or it is trained
             against = None
     return {"prompt_lines": diff_prompts(before, prompt), "against": against, "rivals": rivals}
+
+
+def _checks_of(version: ModelVersion) -> dict[str, Any]:
+    """Return the last checks of a version that generates, and the data sets that it may be checked on."""
+    if version.surface.kind != Surface.Kind.GENERATE:
+        return {}
+    return {
+        "generates": True,
+        "checks": VersionCheck.objects.filter(version=version).select_related("data_set", "rival")[:5],
+        "data_sets": DataSet.objects.filter(surface=version.surface).order_by("key"),
+    }
+
+
+@require_POST
+@login_required
+def check_version(request: HttpRequest, slug: str, version_id: int) -> HttpResponse:
+    """Queue a check of a version on a data set."""
+    version = _version_for(request, version_id, OPERATOR)
+    data_set = get_object_or_404(DataSet, surface=version.surface, key=request.POST.get("data_set", ""))
+    try:
+        queue_check(version=version, data_set=data_set, by=str(request.user))
+    except CannotCheckError as error:
+        show_refusal(request, error)
+    return redirect("version", slug, version_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.views.judging import judging_context
 from experiments.actions.add_order import CannotOrderError, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment, programme_of
@@ -205,4 +206,6 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
     }
+    if surface.kind == Surface.Kind.GENERATE:
+        context |= judging_context(surface)
     return render(request, "dashboard/surface.html", context)

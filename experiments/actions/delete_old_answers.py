@@ -1,0 +1,37 @@
+"""Delete what judges and people said of answers, and inputs frozen from requests, past retention."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from experiments.models import DataSetRow, Judgement, SampledAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+MAX_DELETED = 5000  # of each kind and project in a turn; the next turn deletes more
+
+
+def delete_old_answers(retention: Mapping[int, int], now: datetime) -> int:
+    """Delete rows older than their project keeps; return how many.
+
+    Inputs that a person loaded are nobody's request, and stay.
+
+    Args:
+        retention: days, by project.
+        now: with a time zone.
+    """
+    deleted = 0
+    for project, days in retention.items():
+        before = now - timedelta(days=days)
+        for rows in (
+            Judgement.objects.filter(at__lt=before),
+            SampledAnswer.objects.filter(created_at__lt=before),
+            DataSetRow.objects.filter(frozen_at__lt=before),
+        ):
+            ids = list(rows.filter(project=project).values_list("pk", flat=True)[:MAX_DELETED])
+            if ids:
+                deleted += rows.model.objects.filter(pk__in=ids).delete()[0]
+    return deleted

@@ -1,0 +1,38 @@
+"""What prepares each verb of the pages that judge generated answers."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from experiments.models import DataSet, JudgePlan
+from inference.models import Surface
+from tests.support import builders
+from tests.support.verb_step import Step
+
+
+def check(shop):
+    Surface.objects.filter(pk=shop.surface.pk).update(kind=Surface.Kind.GENERATE)
+    version = builders.make_version(shop.surface, list(range(1, 11)))
+    DataSet.objects.create(
+        project=shop.project, surface=shop.surface, key="typical", created_by="a test"
+    )
+    page = reverse("version", args=[shop.project.slug, version.pk])
+    return Step(
+        f"{page}check/", {"data_set": "typical"}, version.checks.exists, page, {"data_check": "queued"}
+    )
+
+
+def judge(shop):
+    Surface.objects.filter(pk=shop.surface.pk).update(kind=Surface.Kind.GENERATE)
+    judges = Surface.objects.create(project=shop.project, key="judges", kind=Surface.Kind.GENERATE)
+    version = builders.make_version(judges, list(range(1, 11)))
+    name = f"judges/{version.label}"
+    page = reverse("surface", args=[shop.project.slug, shop.surface.key])
+    plan = JudgePlan.objects.filter(surface=shop.surface, judge=version, points=7, label_share=0.5)
+    return Step(
+        f"{page}judging/", {"judge": name, "points": "7", "label_share": "0.5"}, plan.exists, page,
+        {"data_judge": name},
+    )  # fmt: skip
+
+
+JUDGING_VERBS = {"version-check": check, "surface-judging": judge}
