@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PEER = ROOT / ".venv-recbole"
-REQUIREMENTS = ("recbole==1.2.1", "torch==2.13.*", "numpy==1.26.4", "scipy<1.14")
+REQUIREMENTS = ("recbole==1.2.1", "torch==2.13.*", "numpy==1.26.4", "scipy<1.14", "pandas<2.3")
 SCRIPT = Path(__file__).parent / "peers" / "recbole_lists.py"
 
 
