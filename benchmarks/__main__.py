@@ -31,6 +31,7 @@ NAMES = (
     "slate_rules",
     "embedding",
     "training",
+    "generators",
     "recommenders",
     "recbole",
     "classify",

@@ -59,14 +59,7 @@ class GgufFile:
 
     def weights(self) -> dict[str, Floats]:
         """Return every tensor by its name in the file, float32, in llama.cpp's order."""
-        from gguf import dequantize  # noqa: PLC0415  likewise
-
-        return {
-            one.name: np.asarray(dequantize(one.data, one.tensor_type), np.float32).reshape(
-                one.shape[::-1]
-            )
-            for one in self._reader.tensors
-        }
+        return {one.name: _numbers_of(one) for one in self._reader.tensors}
 
     def weights_for(self, names: list[str]) -> dict[str, Floats]:
         """Return the tensors that a model of transformers has, by its names and in its order.
@@ -96,10 +89,10 @@ class GgufFile:
         self._copy_metadata(writer)
         writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
         writer.add_quantization_version(2)
-        mine = self.weights()
         new = {self._name_of(name): array for name, array in weights.items()}
-        for name, array in mine.items():
-            rotated = self._rotated(name, new[name]) if name in new else array
+        for one in self._reader.tensors:
+            name = one.name
+            rotated = self._rotated(name, new[name]) if name in new else _numbers_of(one)
             if rotated.ndim == 2 and rotated.shape[1] % BLOCK == 0:
                 packed = quants.quantize(rotated, GGMLQuantizationType.Q8_0)
                 writer.add_tensor(name, packed, raw_dtype=GGMLQuantizationType.Q8_0)
@@ -134,3 +127,11 @@ class GgufFile:
         rows = len(array) // heads
         shape = (heads, rows // 2, 2) if back else (heads, 2, rows // 2)
         return array.reshape(*shape, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
+
+
+def _numbers_of(tensor: Any) -> Floats:
+    """Return the numbers of a tensor of a file, float32, whatever they are packed in."""
+    from gguf import dequantize  # noqa: PLC0415  likewise
+
+    numbers = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
+    return numbers.reshape(tensor.shape[::-1])
