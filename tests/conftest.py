@@ -44,6 +44,12 @@ def tables(django_db_blocker):
         yield  # the whole server is thrown away after the run
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes():
+    """No test measures how long a password's hash takes."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture(autouse=True)
 def lock_order(request):
     """Whatever a test does by actions, their rows are locked in one order."""

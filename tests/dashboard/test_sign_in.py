@@ -21,12 +21,6 @@ from inference.cache import cache_client
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(settings):
-    """What is counted are tries, not how long each takes."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def person(tables):
     """Somebody with the password `right`."""
