@@ -37,8 +37,8 @@ class Target:
     model: str
 
     def request(self, *, stream: bool, unit: str = "u1") -> bytes:
-        asked = {"model": self.model, "user": unit, "stream": stream, "messages": MESSAGES}
-        return request_bytes("POST", "/v1/chat/completions", body(asked), self.key)
+        fields = {"model": self.model, "user": unit, "stream": stream, "messages": MESSAGES}
+        return request_bytes("POST", "/v1/chat/completions", body(fields), self.key)
 
 
 def run(size: str, home: str) -> None:

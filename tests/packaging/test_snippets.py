@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import pytest
 
 from bakeoff.cli import main as cli
 from experiments.models import Event
+from tests.support.generating import make_chat
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,9 +55,12 @@ def test_a_page_runs_as_it_stands(chromium, lane, shop, text):
     context.close()
 
 
+OPENAI = [case for case in cases("python") if "from openai" in case.values[0]]
 PYTHON = [
-    case for case in cases("python") if not case.values[0].startswith(">>>")
-]  # tests/stats has those
+    case
+    for case in cases("python")
+    if not case.values[0].startswith(">>>") and case not in OPENAI  # tests/stats has those
+]
 
 
 @pytest.mark.parametrize("text", PYTHON)
@@ -67,6 +72,19 @@ def test_python_runs(text, lane, shop, tmp_path, monkeypatch):
     exec(compile(text, "a page of docs", "exec"), names)
     if "flags" in names:
         names["flags"].close()  # ends its thread
+
+
+@pytest.mark.parametrize("text", OPENAI)
+def test_openais_client_asks_as_the_page_says(text, lane, provider):
+    chat = make_chat(lane, provider)
+    chat.add(
+        text="You answer {{ shop }}'s customers in two sentences.",
+        variables={"shop": {"max_length": 100}},
+    )
+    text = textwrap.dedent(text).replace("http://localhost:8000", lane.url)
+    names = {"SECRET": chat.secret}
+    exec(compile(text, "a page of docs", "exec"), names)
+    assert names["answer"].id == str(chat.last().recommendation_id)
 
 
 def requests() -> list:

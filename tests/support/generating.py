@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Project
 from experiments.actions.add_prompt import add_prompt
@@ -20,7 +22,7 @@ from experiments.models import Experiment, Metric, Slate
 from inference.models import ModelVersion, Surface
 from tests.support import builders
 from tests.support.fast_lane import FastLane
-from tests.support.provider import TestProvider
+from tests.support.provider import KEY, TestProvider
 
 ASK = [{"role": "user", "content": "Where is my order?"}]
 
@@ -112,3 +114,29 @@ def make_chat(lane: FastLane, provider: TestProvider, **generate) -> Chat:
     _, public = ApiKey.make(project, PUBLIC, name="public")
     _, secret = ApiKey.make(project, SECRET, name="secret")
     return Chat(lane, provider, project, surface, public, secret)
+
+
+@pytest.fixture(scope="session")
+def one_provider():
+    provider = TestProvider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def provider(one_provider, monkeypatch, tmp_path):
+    one_provider.reset()
+    monkeypatch.setenv("BAKEOFF_PROVIDERS", str(write_providers(tmp_path / "p.yaml", one_provider)))
+    monkeypatch.setenv("BAKEOFF_PROVIDER_KEY_TEST", KEY)
+    monkeypatch.setenv("BAKEOFF_OUTGOING_ALLOW", "127.0.0.1")
+    return one_provider
+
+
+@pytest.fixture
+def chat(lane, provider):
+    """A surface with one version, known to the fast lane."""
+    # Breakers remember what other tests did to the provider.
+    lane.gateway._chain._breakers.clear()
+    chat = make_chat(lane, provider)
+    chat.add()
+    return chat

@@ -82,14 +82,14 @@ class Budgets:
         for kind, (tokens, money) in zip(keys, totals, strict=True):
             limit = limits[kind]
             before = Spending(tokens - amount.tokens, money - amount.money)
-            for what, spent, most in (
+            for what, spent, allowed in (
                 (TOKENS, before.tokens, limit.tokens),
                 (MONEY, before.money, limit.money),
             ):
                 # Sums of floats: what was taken back leaves a trace of rounding.
-                if most is not None and spent >= most - 1e-9:
+                if allowed is not None and spent >= allowed - 1e-9:
                     await self.settle(reservation, Spending())
-                    raise _spent(kind, what, most)
+                    raise _spent(kind, what, allowed)
         return reservation
 
     async def settle(self, reservation: Reservation, actual: Spending) -> None:

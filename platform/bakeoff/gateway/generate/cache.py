@@ -60,8 +60,8 @@ class AnswerCache:
     @staticmethod
     def name(surface: SurfaceConfig, digest: str, question: Question) -> str:
         """Return the name of what is asked: of the surface, the version and everything sent."""
-        asked = orjson.dumps([digest, question.fields], option=orjson.OPT_SORT_KEYS)
-        return answer_key(surface.surface_id, hashlib.sha256(asked).hexdigest())
+        question_json = orjson.dumps([digest, question.fields], option=orjson.OPT_SORT_KEYS)
+        return answer_key(surface.surface_id, hashlib.sha256(question_json).hexdigest())
 
     async def find(self, name: str) -> CachedAnswer | None:
         """Return an answer, or None."""

@@ -52,7 +52,7 @@ class GenerationParts:
         records: writes slates.
         text_threads: where templates are rendered and texts looked at.
         budgets: what was spent.
-        cache: answers of before.
+        cache: earlier answers.
         shadows: pass a sample on.
     """
 
