@@ -44,6 +44,12 @@ def tables(django_db_blocker):
         yield  # the whole server is thrown away after the run
 
 
+@pytest.fixture(scope="session")
+def django_db_setup():
+    """Refuse pytest-django's own database (`db`, `admin_user`): the fast lane would read another."""
+    pytest.fail("Tests of rows use the fixture `tables`, not pytest-django's `db`.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quick_hashes():
     """No test measures how long a password's hash takes."""

@@ -214,7 +214,10 @@ FIELDS = {
     "priority": None,
     "list": "latest",
     "rules": {},
+    "data_set": "k",
+    "prompt": {},
 }
+ROWS = [{"messages": [{"role": "user", "content": "why"}]}]
 
 
 def test_every_operation_says_what_is_not_there(lane, shop, api):
@@ -223,7 +226,12 @@ def test_every_operation_says_what_is_not_there(lane, shop, api):
         address = path.removeprefix("/v1")
         address = re.sub(r"{\w+_id}", "987654", address).replace("{number}", "7")
         address = re.sub(r"{\w+}", "nowhere", address)
-        for body in (None, {}, *({name: value} for name, value in FIELDS.items())):
+        for body in (
+            None,
+            {},
+            *({name: value} for name, value in FIELDS.items()),
+            {"key": "k", "rows": ROWS},
+        ):
             answer = api(method, address, body)
             if answer.status_code not in {400, 422}:
                 break

@@ -11,7 +11,7 @@ from django.urls import reverse
 from bakeoff.dashboard.programme_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
 from experiments.models import Experiment, Slate
-from inference.algorithms import RECOMMENDERS
+from inference.algorithms import GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
 from inference.queues import QUEUES
 from tests.support.form_reader import read_form
@@ -76,7 +76,7 @@ NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
     "share", "revoke-share", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
-    "alerts-resend", "alerts-resend-all", "alerts-delete", "cancel-run", "sign-out", "sdk", "set_language",
+    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "sdk", "set_language",
 }  # fmt: skip
 
 
@@ -288,7 +288,9 @@ def chosen_names(seeded: Seeded) -> list[str]:
         "secret",
         "missing",
     }
-    names |= {*RECOMMENDERS, *QUEUES, "beat", "auto", "blend"}
+    names |= {*RECOMMENDERS, *GENERATORS, *QUEUES, "beat", "auto", "blend"}
+    # What is typed as JSON: the same in every language.
+    names |= {"per_value", "order", "context.NAME", "device", "language", "platform", "hour", "weekday"}
     return sorted(names, key=len, reverse=True)
 
 

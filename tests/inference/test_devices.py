@@ -50,6 +50,12 @@ def fit_classifier(name, params):
     return lambda options: CLASSIFIERS[name].fit(LABELS, replace(options, params=params))
 
 
+def fit_private_head(options):
+    users = np.arange(len(LABELS.texts)) % 7
+    data = replace(LABELS, features=[{} for _ in LABELS.texts], users=users)
+    return CLASSIFIERS["private-head"].fit(data, options)
+
+
 def shrink(how, size):
     def fit(options):
         parent = CLASSIFIERS["frozen-head"].fit(LABELS, replace(options, device="cpu"))
@@ -78,6 +84,7 @@ PATHS = {
     "bert over items": fit_recommender("bert", {**STEPS, "steps": 2, "method": "full"}),
     "bert over labels": fit_classifier("bert", {**BRIEF, "class_weight": "balanced"}),
     "frozen-head": fit_classifier("frozen-head", {}),
+    "private-head": fit_private_head,
     "distil": shrink("distil", 1),
     "prune": shrink("prune", 1),
     "sft": fit_generator("sft", {}),

@@ -6,7 +6,6 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from experiments.models import ExposureTotal, Feedback
@@ -14,6 +13,7 @@ from experiments.reports.small_groups import hide_small_ratios, hide_small_segme
 from experiments.stats.segments import SegmentEffect
 from experiments.stats.srm import SegmentRatio
 from tests.support import builders
+from tests.support.dashboard import sign_in
 
 
 def test_numbers_of_small_segments_are_left_out(settings):
@@ -36,7 +36,7 @@ def test_numbers_of_small_segments_are_left_out(settings):
 
 
 @pytest.mark.parametrize(("users", "is_shown"), [(19, False), (20, True)])
-def test_quotes_are_of_variants_that_enough_users_see(shop, admin_user, users, is_shown):
+def test_quotes_are_of_variants_that_enough_users_see(shop, users, is_shown):
     experiment = builders.experiment(shop, shop.surface)
     variant = experiment.variants.get(is_control=False)
     ExposureTotal.objects.create(experiment=experiment, variant=variant, epoch=1, units=users)
@@ -44,7 +44,6 @@ def test_quotes_are_of_variants_that_enough_users_see(shop, admin_user, users, i
         project=shop.project, feedback_id="f1", recommendation_id=uuid4(), unit_id="ann", kind="text",
         text="too blue", variant=variant,
     )  # fmt: skip
-    client = Client()
-    client.force_login(admin_user)
+    client = sign_in(shop.project)
     page = client.get(reverse("report", args=[shop.project.slug, experiment.key])).content.decode()
     assert ("too blue" in page) == is_shown
