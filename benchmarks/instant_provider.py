@@ -11,6 +11,8 @@ import sys
 
 import uvloop
 
+from benchmarks.load import whole_message
+
 CHUNKS = 32
 _NAMED = {"id": "x", "created": 1, "model": "instant"}
 _USAGE = {"prompt_tokens": 10, "completion_tokens": CHUNKS, "total_tokens": 10 + CHUNKS}
@@ -60,13 +62,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        head, found, body = self.buffer.partition(b"\r\n\r\n")
-        if not found:
+        message = whole_message(self.buffer)
+        if message is None:
             return
-        at = head.lower().find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(body) < length:
-            return
+        _, body = message
         self.buffer = b""
         if b'"stream":true' not in body.replace(b" ", b""):
             self.transport.write(WHOLE)

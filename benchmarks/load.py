@@ -32,6 +32,16 @@ def request_bytes(method: str, path: str, body: bytes = b"", key: str = "") -> b
     return head.encode() + b"\r\n" + body
 
 
+def whole_message(buffer: bytes) -> tuple[bytes, bytes] | None:
+    """Return head and body of an HTTP message with a content-length; None while parts are missing."""
+    head, separator, body = buffer.partition(b"\r\n\r\n")
+    if not separator:
+        return None
+    at = head.lower().find(b"content-length:")
+    length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+    return (head, body) if len(body) >= length else None
+
+
 class _Client(asyncio.Protocol):
     """One connection that sends the next request when an answer is complete."""
 
@@ -49,13 +59,10 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        head, found, rest = self.buffer.partition(b"\r\n\r\n")
-        if not found:
+        message = whole_message(self.buffer)
+        if message is None:
             return
-        at = head.lower().find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(rest) < length:
-            return
+        head, _ = message
         now = time.perf_counter()
         self.seen.append(now - self.sent)
         if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):

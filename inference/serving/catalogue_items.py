@@ -6,11 +6,13 @@ come later are no places.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from inference.serving.text_table import Places
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from inference.serving.catalogue import Catalogue
 
@@ -54,28 +56,19 @@ class CatalogueItems(Sequence[str]):
         return self._catalogue.item_id(place)
 
 
-class _PlaceOf(Mapping[str, int]):
+class _PlaceOf(Places):
     def __init__(self, items: CatalogueItems, catalogue: Catalogue, beside: Sequence[str]) -> None:
         self._items, self._catalogue = items, catalogue
         self._beside = {item_id: items.rows + n for n, item_id in enumerate(beside)}
 
-    def get(self, item_id: object, default: Any = None) -> Any:
+    def get(self, text: object, default: Any = None) -> Any:
         """Return the place of an id, or a default."""
-        if not isinstance(item_id, str):
+        if not isinstance(text, str):
             return default
-        row = self._catalogue.find(item_id)
+        row = self._catalogue.find(text)
         if row is not None and row < self._items.rows:
             return row
-        return self._beside.get(item_id, default)
-
-    def __getitem__(self, item_id: str) -> int:
-        place: int | None = self.get(item_id)
-        if place is None:
-            raise KeyError(item_id)
-        return place
-
-    def __contains__(self, item_id: object) -> bool:
-        return self.get(item_id) is not None
+        return self._beside.get(text, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)

@@ -9,6 +9,7 @@ one bucket and compares the texts themselves.
 from __future__ import annotations
 
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -87,7 +88,24 @@ class TextTable(Sequence[str]):
         return self._text[self._ends[place - 1] if place else 0 : end]
 
 
-class TextIndex(Mapping[str, int]):
+class Places(Mapping[str, int]):
+    """Places of texts, as a dict would say them, over one way to look a text up."""
+
+    @abstractmethod
+    def get(self, text: object, default: Any = None) -> Any:
+        """Return the place of a text, or a default."""
+
+    def __getitem__(self, text: str) -> int:
+        place: int | None = self.get(text)
+        if place is None:
+            raise KeyError(text)
+        return place
+
+    def __contains__(self, text: object) -> bool:
+        return self.get(text) is not None
+
+
+class TextIndex(Places):
     """The places of texts, as a dict would say them."""
 
     def __init__(self, table: TextTable, buckets: memoryview, places: memoryview) -> None:
@@ -107,15 +125,6 @@ class TextIndex(Mapping[str, int]):
             if self._table.encoded(place) == encoded:
                 return place
         return default
-
-    def __getitem__(self, text: str) -> int:
-        place: int | None = self.get(text)
-        if place is None:
-            raise KeyError(text)
-        return place
-
-    def __contains__(self, text: object) -> bool:
-        return self.get(text) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
