@@ -169,10 +169,10 @@ def test_a_strangers_label_waits_for_a_person(lane, desk):
     assert len(examples.labels) == 11
     run = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
     assert run.notes[0].startswith("3 examples have labels that are not declared")
-    assert flag_feedback() == 3
-    assert flag_feedback() == 0
+    flag_feedback()
     flagged = Feedback.objects.filter(project=desk.project, flags__contains=["undeclared"])
-    assert {row.text for row in flagged} == {"junk"}
+    assert [row.text for row in flagged] == ["junk"] * 3
+    assert flag_feedback() == 0
     listed = lane.client.get(
         "/v1/feedback?flag=undeclared", headers={"Authorization": f"Bearer {desk.secret}"}
     ).json()
