@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.judge_purse import JudgePurse
 from experiments.actions.rate_answer import read_messages
 from experiments.models import DataSet, DataSetRow, RowAnswer, VersionCheck, judge_plan_of
 from inference.actions.read_prompt import NoPromptError, read_prompt
 from inference.judging.assertions import CheckedAnswer, check_all, parse_assertions
 from inference.judging.completion import NoCompletionError, ask_version
-from inference.judging.generation_gate import RowResult, judge_generations
+from inference.judging.generation_gate import GenerationRule, RowResult, judge_generations
 from inference.judging.pairwise import PairJudge
+from inference.judging.purse import BudgetSpentError
 from inference.models import AliasMove, ModelVersion, Surface
 from inference.serving.prompts import VariablesError
 from inference.serving.templates import TemplateError
@@ -108,7 +111,7 @@ def run_check(*, check: VersionCheck) -> VersionCheck:
         return check
     try:
         result = _gate(check)
-    except (NoPromptError, NoCompletionError) as error:
+    except (NoPromptError, NoCompletionError, BudgetSpentError) as error:
         return _end(check, VersionCheck.State.FAILED, str(error)[:300])
     state = VersionCheck.State.PASSED if result.passed else VersionCheck.State.REFUSED
     return _end(check, state, "; ".join(result.reasons)[:300], result)
@@ -132,12 +135,14 @@ def _gate(check: VersionCheck) -> GateResult:
             )
             about |= {"judge": judge.label, "judge_cost": judge.cost, "judge_failures": judge.failures}
     every = parse_assertions(check.data_set.assertions)
+    rule = _rule(check)
     return judge_generations(
         _results(rows, ours, every),
         None if theirs is None else _results(rows, theirs, every),
         preferences,
         rival=check.rival.label if check.rival is not None else "",
-        about=about,
+        rule=rule,
+        about=about | {"accepted": asdict(rule)},
     )
 
 
@@ -210,6 +215,17 @@ def _pair_judge(check: VersionCheck) -> PairJudge | None:
         project=check.version.surface.project.slug,
         rubric=plan.rubric,
         points=plan.points,
+        purse=JudgePurse(plan),
+    )
+
+
+def _rule(check: VersionCheck) -> GenerationRule:
+    plan = judge_plan_of(check.version.surface)
+    return GenerationRule(
+        margin=plan.check_margin,
+        max_cost_ratio=plan.check_cost_ratio,
+        max_latency_ratio=plan.check_latency_ratio,
+        min_share=plan.check_min_share,
     )
 
 

@@ -25,6 +25,7 @@ from experiments.actions.rate_answer import read_messages
 from experiments.models import Experiment, Judgement, JudgePlan, Slate
 from experiments.sql import answer_draw, has_answer, is_excluded, min_uuid7
 from inference.actions.read_prompt import NoPromptError, read_prompt
+from inference.day_spending import CHECKS, spending_today
 from inference.judging.completion import NoCompletionError, ask_version
 from inference.judging.questions import (
     JudgeAnswerError,
@@ -118,10 +119,11 @@ def judge_answers(*, surface: Surface) -> int:
 
 
 def spent_today(plan: JudgePlan) -> float:
-    """Return what the judges of a surface have cost since midnight (UTC)."""
+    """Return what the judges of a surface have cost since midnight (UTC), with checks of versions."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     rows = Judgement.objects.filter(surface=plan.surface_id, at__gte=midnight)
-    return float(rows.aggregate(cost=Sum("cost"))["cost"] or 0.0)
+    of_answers = float(rows.aggregate(cost=Sum("cost"))["cost"] or 0.0)
+    return of_answers + spending_today(CHECKS, str(plan.surface_id)).money
 
 
 def _waiting(plan: JudgePlan) -> list[_Answer]:

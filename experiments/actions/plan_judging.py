@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 MAX_RUBRIC = 8000  # it stands in every request to the judge
 MAX_DAILY_COST = 1e6
-SETTINGS = ("judge", "rubric", "points", "judge_share", "label_share", "daily_cost")
+MAX_RATIO = 1000.0  # of cost or latency; more is no limit
+MIN_MARGIN = 1e-4  # no number of rows proves a smaller loss
+CHECK_SETTINGS = ("check_margin", "check_min_share", "check_cost_ratio", "check_latency_ratio")
+SETTINGS = ("judge", "rubric", "points", "judge_share", "label_share", "daily_cost", *CHECK_SETTINGS)
 
 
 class CannotPlanJudgingError(RefusedError):
@@ -109,12 +112,12 @@ def _points(_surface: Surface, name: str, value: Any) -> int:
     return value
 
 
-def _number(maximum: float) -> Callable[[Surface, str, Any], float]:
+def _number(maximum: float, *, minimum: float = 0.0) -> Callable[[Surface, str, Any], float]:
     def read(_surface: Surface, name: str, value: Any) -> float:
         plain = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not plain or not 0 <= value <= maximum:
+        if not plain or not minimum <= value <= maximum:
             raise CannotPlanJudgingError(
-                f"{name} == {value!r:.80}, must be in [0, {maximum:g}].", field=name
+                f"{name} == {value!r:.80}, must be in [{minimum:g}, {maximum:g}].", field=name
             )
         return float(value)
 
@@ -128,4 +131,8 @@ _READERS: dict[str, Callable[[Surface, str, Any], Any]] = {
     "judge_share": _number(1.0),
     "label_share": _number(1.0),
     "daily_cost": _number(MAX_DAILY_COST),
+    "check_margin": _number(1.0, minimum=MIN_MARGIN),
+    "check_min_share": _number(1.0),
+    "check_cost_ratio": _number(MAX_RATIO, minimum=1.0),
+    "check_latency_ratio": _number(MAX_RATIO, minimum=1.0),
 }

@@ -36,6 +36,18 @@ class JudgePlan(models.Model):
     judge_share = models.FloatField(default=1.0, help_text="Share of answers that the judge scores.")
     label_share = models.FloatField(default=0.05, help_text="Share of answers drawn for people.")
     daily_cost = models.FloatField(default=1.0, help_text="What the judge may cost a day (UTC).")
+    check_margin = models.FloatField(
+        default=0.05, db_default=0.05, help_text="Loss of a share of rows that a check accepts."
+    )
+    check_min_share = models.FloatField(
+        default=0.9, db_default=0.9, help_text="Of rows, where a check has no champion beside it."
+    )
+    check_cost_ratio = models.FloatField(
+        default=1.25, db_default=1.25, help_text="As many times the champion's cost a check accepts."
+    )
+    check_latency_ratio = models.FloatField(
+        default=1.5, db_default=1.5, help_text="As many times the champion's latency it accepts."
+    )
 
     class Meta:
         constraints = [
@@ -50,6 +62,12 @@ class JudgePlan(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(daily_cost__gte=0), name="a_judge_has_a_budget_of_0_or_more"
+            ),
+            models.CheckConstraint(
+                condition=Q(check_margin__gt=0, check_margin__lte=1)
+                & Q(check_min_share__gte=0, check_min_share__lte=1)
+                & Q(check_cost_ratio__gte=1, check_latency_ratio__gte=1),
+                name="margins_of_checks_are_in_range",
             ),
         ]
 

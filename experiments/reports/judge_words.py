@@ -41,5 +41,9 @@ JUDGE_SENTENCES: tuple[tuple[str, str], ...] = (
         "{gate} == {value}, must be 0 as the champion's is, or have an interval",
         gettext_noop("%(gate)s: %(value)s, which cannot be compared with the champion's"),
     ),
+    (
+        "the judge's budget of the day is spent: {spent} of {limit}.",
+        gettext_noop("The judge's budget of the day is spent: %(spent)s of %(limit)s"),
+    ),
     ("no judge is set", gettext_noop("No judge is set")),
 )

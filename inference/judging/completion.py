@@ -17,10 +17,12 @@ import orjson
 from inference.outgoing import OutgoingClient, OutgoingError
 from inference.providers import read_providers
 from inference.serving.prices import find_price
+from inference.serving.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from inference.judging.purse import Purse
     from inference.providers import Provider
     from inference.serving.prompts import ModelOfProvider, Prompt
 
@@ -41,6 +43,7 @@ class Completion:
     Attributes:
         text: of the first choice; empty where the model only calls tools.
         cost: in money, by the operator's prices; 0 without any.
+        tokens: sent and received; 0 where the provider does not say.
         latency_ms: of the provider that answered.
         provider: its name.
         model: its name there.
@@ -51,6 +54,7 @@ class Completion:
     latency_ms: float
     provider: str
     model: str
+    tokens: int = 0
 
 
 def ask_version(
@@ -59,6 +63,7 @@ def ask_version(
     project: str,
     variables: Mapping[str, Any],
     messages: Sequence[Mapping[str, Any]] = (),
+    purse: Purse | None = None,
 ) -> Completion:
     """Return a version's answer, by the first provider of its chain that gives one.
 
@@ -67,8 +72,10 @@ def ask_version(
         project: slug of the project that asks.
         variables: of its templates.
         messages: the conversation after the version's own messages.
+        purse: who pays; None: the caller counts.
 
     Raises:
+        BudgetSpentError: the purse is empty; nobody was asked.
         VariablesError: the variables do not fit the templates.
         TemplateError: a text is too long.
         NoCompletionError: nobody answered.
@@ -80,7 +87,12 @@ def ask_version(
         fields["tools"] = prompt.tools
     if prompt.response_format is not None:
         fields["response_format"] = prompt.response_format
-    return asyncio.run(_ask_chain(prompt, project, fields))
+    if purse is not None:
+        purse.check()
+    completion = asyncio.run(_ask_chain(prompt, project, fields))
+    if purse is not None:
+        purse.pay(Spending(completion.tokens, completion.cost))
+    return completion
 
 
 async def _ask_chain(prompt: Prompt, project: str, fields: Mapping[str, Any]) -> Completion:
@@ -129,16 +141,19 @@ async def _ask(
         raise NoCompletionError(f"provider '{provider.name}' gave no completion") from error
     if not isinstance(text, str):
         raise NoCompletionError(f"provider '{provider.name}' gave no text")
-    cost = _cost(provider, one.model, data.get("usage"))
-    return Completion(text, cost, latency_ms, provider.name, one.model)
+    spending = _spending(provider, one.model, data.get("usage"))
+    return Completion(
+        text, spending.money, latency_ms, provider.name, one.model, tokens=int(spending.tokens)
+    )
 
 
-def _cost(provider: Provider, model: str, usage: Any) -> float:
-    price = find_price([provider.prices], model, datetime.now(UTC).date())
-    if price is None or not isinstance(usage, dict):
-        return 0.0
+def _spending(provider: Provider, model: str, usage: Any) -> Spending:
+    if not isinstance(usage, dict):
+        return Spending()
     sent, received = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    return price.of(tokens_in=sent, tokens_out=received, tokens_cached=0)
+    price = find_price([provider.prices], model, datetime.now(UTC).date())
+    cost = price.of(tokens_in=sent, tokens_out=received, tokens_cached=0) if price else 0.0
+    return Spending(sent + received, cost)
 
 
 def _count(value: Any) -> int:

@@ -20,6 +20,7 @@ from inference.judging.questions import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inference.judging.purse import Purse
     from inference.judging.questions import Preference
     from inference.serving.prompts import Prompt
 
@@ -34,6 +35,7 @@ class PairJudge:
         project: slug of the project that asks.
         rubric: what makes an answer good.
         points: of the scale, for a judge that takes a single answer.
+        purse: who pays.
         cost: of all its answers so far.
         failures: pairs of which it gave no usable verdict; they count nowhere.
     """
@@ -43,6 +45,7 @@ class PairJudge:
     project: str
     rubric: str
     points: int
+    purse: Purse | None = None
     cost: float = 0.0
     failures: int = 0
     _values: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +58,7 @@ class PairJudge:
 
         Raises:
             NoCompletionError: no provider answers.
+            BudgetSpentError: nothing is left to pay it.
         """
         preferences = []
         for conversation, first, second in pairs:
@@ -86,7 +90,10 @@ class PairJudge:
 
     def _ask(self, values: dict[str, Any]) -> str:
         completion = ask_version(
-            self.prompt, project=self.project, variables=variables_for(self.prompt, values)
+            self.prompt,
+            project=self.project,
+            variables=variables_for(self.prompt, values),
+            purse=self.purse,
         )
         self.cost += completion.cost
         return completion.text

@@ -102,6 +102,8 @@ ONLINE = [
     (["judging", "home-feed", "--label-share", "0.2", "--rubric", "Is it polite?"], 0, "label_share"),
     (["judging", "home-feed", "--judge-share", "0.5", "--daily-cost", "2"], 0, "Is it polite?"),
     (["judging", "home-feed", "--rubric-file", "no-such-file"], 2, "does not exist"),
+    (["judging", "home-feed", "--check-margin", "0.1", "--check-min-share", "0.8"], 0, "check_margin"),
+    (["judging", "home-feed", "--check-cost-ratio", "2", "--check-latency-ratio", "3"], 0, "3.0"),
     (["judging", "home-feed", "--points", "1"], 2, "points == 1, must be a whole number in [2, 10]."),
     (["judging", "home-feed", "--judge", "home-feed/popularity@1"], 2, "must be a version of another surface"),
     (["autopilot", "home-feed", "--json"], 0, '"surface": "home-feed"'),

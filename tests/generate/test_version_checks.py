@@ -15,6 +15,7 @@ from experiments.actions.change_surface import create_surface
 from experiments.actions.check_version import CannotCheckError, queue_check, run_check
 from experiments.actions.delete_old_answers import delete_old_answers
 from experiments.actions.erase_unit import erase_unit
+from experiments.actions.judge_answers import spent_today
 from experiments.actions.load_data_set import (
     CannotLoadDataSetError,
     DataSetRowDraft,
@@ -93,10 +94,30 @@ def test_what_is_worse_is_refused_with_value_and_rule_and_rejected(chat):
     assert {"load data set", "check version", "end check"} <= set(actions)
 
 
-def test_few_rows_prove_nothing(chat):
-    done = check(chat, challenger(chat), load(chat, rows=10))
+def test_few_rows_prove_nothing_by_the_default_margins_and_enough_by_wide_ones(chat):
+    data_set, version = load(chat, rows=10), challenger(chat)
+    done = check(chat, version, data_set)
     assert done.state == "refused"
     assert "answered may be worse by 0.2775 (95% of 10 rows), must be at most 0.05" in done.message
+    plan_judging(
+        surface=chat.surface, changes={"check_margin": 0.3, "check_latency_ratio": 1000.0}, by="a test"
+    )
+    done = check(chat, version, data_set)
+    assert (done.state, done.result["about"]["accepted"]["margin"]) == ("passed", 0.3)
+
+
+def test_what_checks_ask_a_judge_counts_in_its_day(chat, provider):
+    data_set, version = load(chat, rows=3), challenger(chat)
+    judge_pairs(chat, '{"better": "tie"}')
+    plan = plan_judging(surface=chat.surface, changes={"daily_cost": 50e-6}, by="a test")
+    done = check(chat, version, data_set)
+    # Each answer of the judge costs 20 millionths: the third is given, a fourth is not asked for.
+    assert (done.state, done.message) == (
+        "failed", "the judge's budget of the day is spent: 6e-05 of 5e-05.",
+    )  # fmt: skip
+    assert spent_today(plan) == pytest.approx(60e-6)
+    version.refresh_from_db()
+    assert version.alias == "candidate"
 
 
 def test_a_provider_that_gives_nothing_is_no_answer(chat, provider, monkeypatch):

@@ -204,6 +204,8 @@ def test_what_is_older_than_the_project_keeps_goes(shop):
         ({"points": 1}, r"points == 1, must be a whole number in \[2, 10\]"),
         ({"label_share": 1.5}, r"label_share == 1.5, must be in \[0, 1\]"),
         ({"daily_cost": float("nan")}, "daily_cost == nan, must be in"),
+        ({"check_margin": 0}, r"check_margin == 0, must be in \[0.0001, 1\]"),
+        ({"check_cost_ratio": 0.9}, r"check_cost_ratio == 0.9, must be in \[1, 1000\]"),
         ({"rubric": 7}, "rubric == 7, must be a text of at most 8000 characters"),
         ({"judge": "home-feed/popularity@1"}, "must be a version of another surface"),
         ({"judge": "no-such/judge@x"}, "judge == 'no-such/judge@x', must be a version"),

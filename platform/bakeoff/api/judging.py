@@ -34,7 +34,17 @@ class JudgingOut(Schema):
     points: int = Field(description="Of the scale; 1 is the worst.")
     judge_share: float = Field(description="Share of answers that the judge scores, in [0, 1].")
     label_share: float = Field(description="Share of answers drawn for people to rate, in [0, 1].")
-    daily_cost: float = Field(description="What the judge may cost a day, in money.")
+    daily_cost: float = Field(description="What the judge may cost a day, in money; with checks.")
+    check_margin: float = Field(description="Loss of a share of rows that a check accepts, in (0, 1].")
+    check_min_share: float = Field(
+        description="Share of rows that keep each assertion where there is no champion, in [0, 1]."
+    )
+    check_cost_ratio: float = Field(
+        description="As many times the champion's mean cost a check accepts, at least 1."
+    )
+    check_latency_ratio: float = Field(
+        description="As many times the champion's mean latency a check accepts, at least 1."
+    )
 
 
 class JudgingPatch(RequestSchema):
@@ -46,6 +56,10 @@ class JudgingPatch(RequestSchema):
     judge_share: float = 1.0
     label_share: float = 0.05
     daily_cost: float = 1.0
+    check_margin: float = 0.05
+    check_min_share: float = 0.9
+    check_cost_ratio: float = 1.25
+    check_latency_ratio: float = 1.5
 
 
 def _surface(request: HttpRequest, key: str) -> Surface:

@@ -25,7 +25,13 @@ from bakeoff.commands.terminal import console
 @click.option("--points", type=int, help="Of the scale on which answers are rated.")
 @click.option("--judge-share", type=float, help="Share of answers that the judge scores.")
 @click.option("--label-share", type=float, help="Share of answers drawn for people to rate.")
-@click.option("--daily-cost", type=float, help="What the judge may cost a day.")
+@click.option("--daily-cost", type=float, help="What the judge may cost a day, with checks.")
+@click.option("--check-margin", type=float, help="Loss of a share of rows that a check accepts.")
+@click.option(
+    "--check-min-share", type=float, help="Of rows that keep an assertion, without a champion."
+)
+@click.option("--check-cost-ratio", type=float, help="As many times the champion's cost it accepts.")
+@click.option("--check-latency-ratio", type=float, help="The same of latency.")
 @project_option
 def judging(surface: str, slug: str | None, **options: Any) -> None:
     """Show how SURFACE's answers are judged; with an option, change it first."""

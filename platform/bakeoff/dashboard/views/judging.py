@@ -12,7 +12,12 @@ from django.views.decorators.http import require_POST
 
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.refusals import show_refusal
-from experiments.actions.plan_judging import CannotPlanJudgingError, judging_settings, plan_judging
+from experiments.actions.plan_judging import (
+    CHECK_SETTINGS,
+    CannotPlanJudgingError,
+    judging_settings,
+    plan_judging,
+)
 from experiments.models import judge_plan_of
 from inference.models import ModelVersion, Surface
 
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 MAX_JUDGES = 100  # in the list to choose from: the newest
-NUMBERS = ("points", "judge_share", "label_share", "daily_cost")
+NUMBERS = ("points", "judge_share", "label_share", "daily_cost", *CHECK_SETTINGS)
 
 
 def judging_context(surface: Surface) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import redis.exceptions
 
 from bakeoff.gateway.http.errors import ApiError
 from inference.serving.keys import spent_key
+from inference.serving.spending import KEEP_SECONDS, MONEY, TOKENS, Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,17 +26,7 @@ if TYPE_CHECKING:
     from inference.serving.generate_settings import Budget
 
 logger = logging.getLogger(__name__)
-KEEP_SECONDS = 2 * 86_400  # a day of UTC, and the answers that end after it
 MAX_LOCAL = 100_000
-TOKENS, MONEY = "tokens", "money"
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """Tokens, and money."""
-
-    tokens: float = 0.0
-    money: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.gateway.generate.budgets import Spending
 from bakeoff.gateway.generate.completions import Usage, count_tokens, text_of
 from bakeoff.gateway.generate.texts import stored_context
 from bakeoff.gateway.http.errors import ApiError
@@ -17,6 +16,7 @@ from bakeoff.gateway.slates.recorder import slate_row
 from inference.providers import KEY_PREFIX, read_providers
 from inference.serving.ladder import ServedSlate
 from inference.serving.prices import find_price
+from inference.serving.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway.generate.answers import DONE, event
-from bakeoff.gateway.generate.budgets import NOTHING, Spending
+from bakeoff.gateway.generate.budgets import NOTHING
 from bakeoff.gateway.generate.cache import cache_seconds
 from bakeoff.gateway.generate.chain import NoAnswerError
 from bakeoff.gateway.generate.completions import Assembled, WrongAnswerError
@@ -23,6 +23,7 @@ from bakeoff.gateway.generate.texts import shadow_copy
 from bakeoff.gateway.http.errors import ApiError
 from inference.outgoing import OutgoingError
 from inference.serving.generate_settings import ADDRESS, KEY, PROJECT, SURFACE, UNIT
+from inference.serving.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
