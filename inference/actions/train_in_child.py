@@ -35,6 +35,7 @@ STALE_CHECKS = 2
 TEMPORARY = 75  # sysexits.h EX_TEMPFAIL: what it needs was away
 FROZEN = -1000  # no signal has this number: the child was silent and is killed here
 MAX_MESSAGE_BYTES = 8192  # of the end of stderr: the reason is its last line
+INTERPRETER = sys.executable
 _children: list[subprocess.Popen[bytes]] = []
 
 
@@ -80,7 +81,7 @@ def stop_child() -> None:
 
 def _run_child(run_id: int, lease: int, stderr: IO[bytes]) -> int:
     """Run the child to its end; return its exit status, a negative signal, or `FROZEN`."""
-    command = [sys.executable, "-m", "inference.training_process", str(run_id), str(lease)]
+    command = [INTERPRETER, "-m", "inference.training_process", str(run_id), str(lease)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
     )

@@ -20,6 +20,7 @@ from inference.tasks import run_training
 from tests.support.broker import lose_messages, messages
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("cold_trainings")  # they are killed and stopped by their pid
 PAUSE = timedelta(days=1)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.template import VARIABLE, copy_template, make_template, template_folder
+from tests.support.warm_python import make_interpreter
 
 HOME = Path(tempfile.mkdtemp(prefix="bakeoff-tests-"))
 os.environ["BAKEOFF_HOME"] = str(HOME)
@@ -34,6 +35,9 @@ for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
 # One template for a run: those that the first process starts inherit its name.
 IS_FIRST = VARIABLE not in os.environ
 TEMPLATE = Path(os.environ.setdefault(VARIABLE, str(template_folder())))
+# Likewise one interpreter that starts warm.
+WARM = Path(os.environ.get("BAKEOFF_TESTS_PYTHON") or make_interpreter())
+os.environ["BAKEOFF_TESTS_PYTHON"] = str(WARM)
 _started = []
 _started_early = []
 
@@ -100,5 +104,7 @@ def pytest_sessionfinish():
     if _started:
         _started[0].close()
     shutil.rmtree(HOME, ignore_errors=True)
+    if IS_FIRST:
+        shutil.rmtree(WARM.parent, ignore_errors=True)
     for thread in _started_early:
         thread.join()
