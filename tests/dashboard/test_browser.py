@@ -307,6 +307,33 @@ def test_the_settings_of_an_autopilot_are_edited_on_a_phone(chromium, lane, shop
     seen.close()
 
 
+def test_what_is_searched_is_reached_by_the_keyboard_and_the_theme_stays(chromium, lane, shop, story):
+    seen = Visit(chromium, lane, make_user(shop.project, role="viewer"), color_scheme="light")
+    page = seen.page
+    page.goto("/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type(story["done"])
+    page.locator("#hits a").first.wait_for()
+    assert page.locator("#hits").inner_text().split() == [story["done"], "Experiment"]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/experiments/{shop.project.slug}/{story['done']}/")
+    trail = page.locator(".crumbs li").all_inner_texts()
+    assert trail == [shop.project.slug, "Experiments", story["done"]]
+    assert page.locator("nav [aria-current]").all_inner_texts() == ["Experiments"]
+    page.get_by_role("button", name="Light or dark").click()
+    page.goto(f"/p/{shop.project.slug}/search/?q=home&page=")  # the same without script
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert "home-feed" in page.inner_text("main")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert not page.get_by_role("link", name="Surfaces").is_visible()
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("link", name="Surfaces").click()
+    page.wait_for_url("**/surfaces/")
+    assert seen.errors == []
+    seen.close()
+
+
 def test_the_pages_speak_two_languages(chromium, lane, shop, story):
     seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
     page = seen.page

@@ -191,8 +191,11 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         "feedback",
         "alerts",
         "team",
+        "search",
     ):
         visit.get(name, slug)
+    for words in (shop.surface.key, "nothing-like-it"):
+        visit.get("search", slug, query=f"?q={words}")
     visit.get("alerts", slug, query="?state=dead")
     for kind, target in (
         ("webhook", "https://10.0.0.1/x"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from bakeoff.dashboard.access import ADMIN, ANALYST, OPERATOR, may, projects_of
@@ -12,19 +14,46 @@ from bakeoff.page_tickets import write_ticket
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.urls import ResolverMatch
+    from django.utils.functional import Promise
+
+    from bakeoff.accounts.models import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """An entry of the navigation: `name` of its address, title, and icon of icons.html."""
+
+    name: str
+    title: Promise
+    icon: str
+
 
 SECTIONS = (
-    ("experiments", _("Experiments")),
-    ("impact", _("Impact")),
-    ("metrics", _("Metrics")),
-    ("surfaces", _("Surfaces")),
-    ("models", _("Models")),
-    ("units", _("Users")),
-    ("events", _("Events")),
-    ("feedback", _("Feedback")),
-    ("alerts", _("Alerts")),
-    ("team", _("Team")),
+    Section("experiments", _("Experiments"), "flask"),
+    Section("impact", _("Impact"), "up"),
+    Section("surfaces", _("Surfaces"), "layers"),
+    Section("models", _("Models"), "cube"),
+    Section("metrics", _("Metrics"), "chart"),
+    Section("feedback", _("Feedback"), "chat"),
+    Section("units", _("Users"), "users"),
+    Section("events", _("Events"), "list"),
+    Section("alerts", _("Alerts"), "bell"),
+    Section("team", _("Team"), "gear"),
 )
+# Pages below a section, by the first word of their address' name.
+PARENTS = {
+    "report": "experiments",
+    "edit": "experiments",
+    "act": "experiments",
+    "surface": "surfaces",
+    "autopilot": "surfaces",
+    "generations": "surfaces",
+    "generation": "surfaces",
+    "playground": "surfaces",
+    "version": "models",
+    "run": "models",
+}
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
@@ -36,15 +65,36 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     match = request.resolver_match
     slug = (match.kwargs.get("slug") if match is not None else None) or request.GET.get("project")
     current = next((p for p in projects if p.slug == slug), projects[0] if projects else None)
+    section = _section_of(match)
     return {
         "projects": projects,
         "current": current,
+        "crumbs": _crumbs(match, section, current) if current is not None else [],
         "sections": SECTIONS,
         "ticket": write_ticket(settings.SECRET_KEY, current.pk) if current is not None else "",
-        "section": match.url_name.split(":")[0].split("-")[0] if match and match.url_name else "",
+        "section": section,
         "may": {
             "analyse": current is not None and may(person, current, ANALYST),
             "operate": current is not None and may(person, current, OPERATOR),
             "administer": current is not None and may(person, current, ADMIN),
         },
     }
+
+
+def _section_of(match: ResolverMatch | None) -> str:
+    word = match.url_name.split(":")[0].split("-")[0] if match is not None and match.url_name else ""
+    return PARENTS.get(word, word)
+
+
+def _crumbs(match: ResolverMatch | None, section: str, project: Project) -> list[tuple[str, str]]:
+    """Return titles and addresses of what stands above a page: project, section, and the thing in it."""
+    crumbs = [(project.slug, f"{reverse('home')}?project={project.slug}")]
+    title = next((one.title for one in SECTIONS if one.name == section), None)
+    if match is None or title is None:
+        return crumbs
+    crumbs.append((str(title), reverse(section, args=[project.slug])))
+    key = match.kwargs.get("key")
+    if key and section in {"experiments", "surfaces"}:
+        page = "report" if section == "experiments" else "surface"
+        crumbs.append((key, reverse(page, args=[project.slug, key])))
+    return crumbs

@@ -42,6 +42,18 @@
     if (question && !window.confirm(question)) event.preventDefault();
   });
   document.addEventListener("keydown", (event) => {
+    const palette = document.getElementById("palette");
+    if (palette && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      palette.showPopover();
+    }
+    // Down goes from the words to what they find, and on.
+    if (palette && palette.contains(event.target) && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      const places = [palette.querySelector("input"), ...palette.querySelectorAll("#hits a")];
+      const next = places[places.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1)];
+      if (next) next.focus();
+      event.preventDefault();
+    }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select")) return;
     const button = document.querySelector(`form[data-keys] [data-key="${CSS.escape(event.key)}"]`);
