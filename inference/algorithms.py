@@ -49,12 +49,14 @@ class Portfolio:
         budget_seconds: for fitting and judging all of them; each gets an equal share of what is left.
         blend: whether a blend of the best two is tried too.
         search: draws of hyper-parameters for each of them; 0: the defaults alone.
+        encoder: version whose encoder those read texts by that read any; empty: the configured one.
     """
 
     algorithms: list[str] = field(default_factory=list)
     budget_seconds: float = 3600.0
     blend: bool = True
     search: int = 0
+    encoder: str = ""
 
     @classmethod
     def parse(cls, params: Mapping[str, Any]) -> Portfolio:
@@ -78,6 +80,12 @@ class Portfolio:
     def names(self) -> list[str]:
         """The algorithms, each once."""
         return list(dict.fromkeys(self.algorithms or PORTFOLIO))
+
+    def params_of(self, name: str) -> dict[str, Any]:
+        """Return the parameters of an algorithm before any search."""
+        if self.encoder and reads_texts("recommend", name):
+            return {"encoder": self.encoder}
+        return {}
 
 
 @cache  # reading every installed package's metadata takes milliseconds, and a page asks each time
@@ -162,6 +170,11 @@ def inputs_of(kind: str, algorithm: str, params: Mapping[str, Any]) -> frozenset
         if getattr(one, "reads_encoder", False):
             inputs.add("encoder")
     return frozenset(inputs)
+
+
+def reads_texts(kind: str, algorithm: str) -> bool:
+    """Whether an algorithm reads texts by an encoder; of `auto`, whether any that it tries may."""
+    return bool(inputs_of(kind, algorithm, {}) & {"vectors", "texts", "encoder"})
 
 
 def _of_packages(group: str) -> dict[str, Any]:

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 
+def encoders_of(project_id: int) -> list[str]:
+    """Return the names of a project's adapted encoders, each with its surface, the newest first."""
+    versions = ModelVersion.objects.filter(surface__project=project_id, algorithm=PRETRAIN)
+    passed = versions.exclude(alias=ModelVersion.Alias.REJECTED).select_related("surface")
+    return [f"{one.surface.key}/{one.label}" for one in passed.order_by("-id")]
+
+
 def find_encoder(surface: Surface, name: str) -> ModelVersion:
     """Return the version of a name: `pretrain@2`, of another surface `home-feed/pretrain@2`.
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
 from inference.actions.find_encoder import find_encoder
-from inference.algorithms import check_trainable
+from inference.algorithms import check_trainable, reads_texts, trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
@@ -97,6 +97,7 @@ def _check_trainable(
         check_trainable(surface.kind, algorithm, params)
         if name := params.get("encoder"):
             find_encoder(surface, str(name))
+            _require_reader(surface.kind, algorithm, str(name))
     except ValueError as error:
         raise CannotTrainError(str(error)) from error
     if surface.kind == Surface.Kind.GENERATE and LOCAL not in read_providers():
@@ -106,6 +107,13 @@ def _check_trainable(
         )
     if not rows.unit_ids:
         raise CannotTrainError(" ".join([_nothing_to_learn(surface), *rows.notes]))
+
+
+def _require_reader(kind: str, algorithm: str, encoder: str) -> None:
+    """Refuse an encoder where it would be left unread."""
+    if not reads_texts(kind, algorithm):
+        readers = [one for one in trainable(kind) if reads_texts(kind, one)]
+        raise ValueError(f"encoder == '{encoder}': '{algorithm}' reads none; {readers} do.")
 
 
 def _repeats_last(run: TrainingRun) -> bool:

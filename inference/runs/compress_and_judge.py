@@ -78,7 +78,7 @@ def compress_and_judge(
     plan = run.plan
     root = plan.place.artifacts
     drafts = _compress(parent, run, how, progress.span(0.0, 0.9))
-    about = {**drafts.exported.about, **plan.about, "compressed": list(how), "parent": parent.digest}
+    about = {**drafts.exported.about, **plan.manifest, "compressed": list(how), "parent": parent.digest}
     digest = save_artifact(root, replace(drafts.exported, about=about))
     progress.report(0.9, f"comparing with {parent.label}")
     repeats = 1 if isinstance(run, LabelRun) else RANKINGS_AT_ONCE

@@ -158,7 +158,7 @@ def _fit_on_all(run: RankingRun, progress: RunProgress) -> ArtifactDraft:
     """Fit what is exported: on every like, the held-out ones too."""
     last = progress.part(_parts(run) - 1, _parts(run), "on all")
     draft = run.fit(run.plan.recipe, run.split.whole, run.plan.seed, last)
-    return replace(draft, about={**draft.about, **run.plan.about})
+    return replace(draft, about={**draft.about, **run.plan.manifest})
 
 
 def _findings(run: RankingRun, draft: ArtifactDraft, seeds: list[JudgedRankings]) -> list[Finding]:

@@ -63,7 +63,7 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
     seeds, draft = _judge_seeds(run, recipe, fits)
     draft, exported = _fit_on_all(run, recipe, fits) if run.algorithm.refits else (draft, seeds[-1])
     progress.report(FITTING, "judging")
-    draft = replace(draft, about={**draft.about, **plan.about})
+    draft = replace(draft, about={**draft.about, **plan.manifest})
     digest = save_artifact(plan.place.artifacts, draft)
     serving = _measure_serving(run, digest)
     views = label_views(run, seeds[0], prior, draft, progress.span(FITTING, 1.0))

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inference.encoders.locate import sha256_of_encoder
 from inference.options import FitOptions
 from inference.serving.label_costs import NO_COSTS, LabelCosts
 
@@ -103,6 +104,11 @@ class Workplace:
         """Return where a recipe's encoder lies."""
         return self.encoders[recipe.encoder] if recipe.encoder else self.encoder
 
+    def encoder_sha256(self, recipe: Recipe) -> str:
+        """Return the hash of a recipe's encoder; empty where nothing of the run reads any."""
+        path = self.encoder_of(recipe)
+        return sha256_of_encoder(path) if path else ""
+
 
 @dataclass(frozen=True, slots=True)
 class ServedVersion:
@@ -165,7 +171,7 @@ class RunPlan:
         served: what serves now, or None.
         tested: what a refit is compared with; None when the run is no refit of the champion.
         portfolio: what is tried before the recipe is known; None where the recipe is what is trained.
-        about: what the manifest must say besides: encoder, snapshot.
+        about: what the manifest must say besides the encoder: the snapshot.
         labelling: what the surface asks of a classifier.
         seed: of everything random.
     """
@@ -180,6 +186,11 @@ class RunPlan:
     about: Mapping[str, Any] = field(default_factory=dict)
     labelling: Labelling = Labelling()
     seed: int = 0
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the manifest says besides what the fit does."""
+        return {**self.about, "encoder": self.place.encoder_sha256(self.recipe)}
 
     def options(self, recipe: Recipe, seed: int, rows: int, progress: RunProgress) -> FitOptions:
         """Return the options of one fit, with checkpoints of its own.

@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from inference.algorithms import REMOTE
+from inference.algorithms import REMOTE, reads_texts
 from inference.recommenders.blend import Blend
-from inference.runs.outcome import OutOfTimeError, Recipe, RunError, RunProgress
+from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
 from inference.runs.search import SearchResult, search_params
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ def choose_recipe(
     for place, recipe in enumerate(recipes):
         part = progress.part(place, stages, recipe.algorithm)
         seconds = _seconds_left(portfolio, tried, stages)
-        if portfolio.search and not recipe.params:
+        if portfolio.search and not recipe.hyper_params:
             tried.append(_search(run, recipe, part, seconds, now, portfolio.search))
         else:
             tried.append(_try(run, recipe, part, seconds, now))
     if portfolio.blend and (parts := _best_two(run, tried)):
-        recipe = Recipe(Blend.name, {"parts": parts})
+        recipe = _blend_of(parts)
         part = progress.part(stages - 1, stages, recipe.algorithm)
         tried.append(_try(run, recipe, part, _seconds_left(portfolio, tried, stages), now))
     ranked = _ranked(run, tried)
@@ -130,7 +130,7 @@ def choose_recipe(
 
 def _recipes_of(run: RankingRun, portfolio: Portfolio) -> list[Recipe]:
     """Return what is tried before the blend; the champion's own recipe is always among them."""
-    recipes = [Recipe(name, {}) for name in portfolio.names]
+    recipes = [Recipe(name, portfolio.params_of(name)) for name in portfolio.names]
     champion = run.plan.champion
     if (
         champion is not None
@@ -165,7 +165,7 @@ def _search(
     # What the data do not allow is said by the fit with the defaults.
     with contextlib.suppress(ValueError):
         limited = clock.limit(progress.span(0.0, SEARCHING))
-        result = search_params(run, recipe.algorithm, trials, limited)
+        result = search_params(run, recipe, trials, limited)
     spent = now() - start
     last = progress.span(SEARCHING, 1.0)
     candidate = _try(run, result.recipe, last, max(seconds - spent, 0.0), now)
@@ -189,7 +189,7 @@ def _try(
         return Candidate(recipe, now() - start, state="failed", reason=str(error))
     if recipe.algorithm == Blend.name:
         # With the weights: what goes to the gate is what was judged here.
-        recipe = replace(recipe, params=fit.draft.about["params"])
+        recipe = replace(recipe, params={**recipe.params, **fit.draft.about["params"]})
     return Candidate(recipe, fit.seconds, run.judge(fit.draft))
 
 
@@ -200,14 +200,27 @@ def _ranked(run: RankingRun, tried: Sequence[Candidate]) -> list[Candidate]:
     return [one for _, one in sorted(judged, key=lambda pair: -pair[0])]
 
 
-def _best_two(run: RankingRun, tried: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """Return the parts of the blend: the best two of different algorithms; nothing without two."""
-    best: dict[str, Candidate] = {}
+def _best_two(run: RankingRun, tried: Sequence[Candidate]) -> list[Recipe]:
+    """Return the parts of the blend: the best two of different algorithms; nothing without two.
+
+    A blend reads all texts by one encoder, so what reads them by another than the best is no part.
+    """
+    best: dict[str, Recipe] = {}
     for one in _ranked(run, tried):
-        if one.recipe.algorithm != Blend.name:  # of a blend's parts each is a candidate by itself
-            best.setdefault(one.recipe.algorithm, one)
-    parts = [
-        {"algorithm": one.recipe.algorithm, "params": dict(one.recipe.params)}
-        for one in list(best.values())[:2]
-    ]
+        encoders = {part.encoder for part in best.values() if _reads_texts(part)}
+        fits = not encoders or not _reads_texts(one.recipe) or one.recipe.encoder in encoders
+        if fits and one.recipe.algorithm != Blend.name:  # each of its parts is a candidate by itself
+            best.setdefault(one.recipe.algorithm, one.recipe)
+    parts = list(best.values())[:2]
     return parts if len(parts) == 2 else []
+
+
+def _reads_texts(recipe: Recipe) -> bool:
+    return reads_texts("recommend", recipe.algorithm)
+
+
+def _blend_of(parts: Sequence[Recipe]) -> Recipe:
+    """Return the recipe of a blend: what its parts are, and the encoder that all of them read by."""
+    plain = [{"algorithm": part.algorithm, "params": part.hyper_params} for part in parts]
+    encoder = next((part.encoder for part in parts if part.encoder), "")
+    return Recipe(Blend.name, {"parts": plain, **({ENCODER: encoder} if encoder else {})})

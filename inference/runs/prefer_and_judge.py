@@ -53,7 +53,7 @@ def prefer_and_judge(plan: RunPlan, rows: Preferences, progress: RunProgress) ->
     learnt, held_out = _split(PreferenceData.of(rows), generator)
     fits = progress.span(0.0, FITTING).part(0, 1, "training")
     draft = generator.fit(learnt, plan.options(plan.recipe, plan.seed, len(learnt), fits))
-    about = {**draft.about, "algorithm": generator.name, **plan.about}
+    about = {**draft.about, "algorithm": generator.name, **plan.manifest}
     model = save_artifact(plan.place.artifacts, replace(draft, about=about))
     progress.report(FITTING, "judging")
     judging = _Judging.of(plan, held_out)

@@ -101,21 +101,21 @@ class _Validation:
 
 def search_params(
     run: RankingRun,
-    algorithm: str,
+    default: Recipe,
     trials: int,
     progress: RunProgress,
 ) -> SearchResult:
-    """Return the best recipe of an algorithm.
+    """Return the best recipe of an algorithm, with the default's encoder.
 
     Args:
         run: whose learnt rows are split into what trials learn from and what judges them.
-        algorithm: whose hyper-parameters are searched.
+        default: whose hyper-parameters are searched, before any draw.
         trials: draws of the first round.
         progress: is told of a trial's steps. It raises `OutOfTimeError` when the time is over: then the
             last round that was finished decides.
     """
-    default = Recipe(algorithm, {})
-    learnt, judged, wanted = hold_out_last(run.data(run.split.past))
+    algorithm = default.algorithm
+    learnt, judged, wanted = hold_out_last(run.data(run.split.past, default))
     if algorithm not in SPACES or not judged:
         return SearchResult(default, 0)
     every = -(-len(judged) // MAX_JUDGED)
@@ -134,7 +134,7 @@ def search_params(
     if notes is not None and notes.exists():
         validation.scores = json.loads(notes.read_bytes())
     rng = np.random.default_rng((run.plan.seed, zlib.crc32(algorithm.encode())))
-    recipes = [default, *(Recipe(algorithm, draw_params(algorithm, rng)) for _ in range(trials))]
+    recipes = [default, *(_draw(default, rng) for _ in range(trials))]
     result = SearchResult(default, 0)
     for share in SHARES:
         scored = []
@@ -149,3 +149,7 @@ def search_params(
         half = [recipe for _, recipe in ranked if recipe is not default]
         recipes = [default, *half[: -(-len(half) // 2)]]
     return result
+
+
+def _draw(default: Recipe, rng: np.random.Generator) -> Recipe:
+    return replace(default, params={**default.params, **draw_params(default.algorithm, rng)})

@@ -26,7 +26,6 @@ from inference.training.snapshot import Examples, Likes, Preferences, SnapshotDe
 from inference.training_process.inputs import (
     catalogue_of,
     checkpoints_of,
-    encoder_of,
     log_of,
     plan_of,
     rows_of,
@@ -63,7 +62,7 @@ def _train(run_id: int, lease: int) -> None:
     run = TrainingRun.objects.select_related("surface", "snapshot", "answers", "compresses").get(
         pk=run_id
     )
-    plan = plan_of(run, encoder_of(run))
+    plan = plan_of(run)
     reporter = Reporter(run, lease)
     result = _fit_and_judge(run, plan, reporter.progress)
     reporter.write(1.0, "registering")
@@ -71,7 +70,7 @@ def _train(run_id: int, lease: int) -> None:
         run_id=run_id,
         lease=lease,
         artifact_sha256=result.artifact_sha256,
-        encoder_sha256=str(plan.about["encoder"]),
+        encoder_sha256=plan.place.encoder_sha256(result.recipe or plan.recipe),
         gate=result.gate.as_json(),
         parent=run.compresses,
         algorithm=result.recipe.algorithm if result.recipe else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
@@ -20,10 +19,9 @@ from inference.encoders.image_vectors import (
 from inference.encoders.item_vectors import (
     custom_vectors_of,
     encoder_path,
-    encoder_sha256,
     vectors_of,
 )
-from inference.encoders.locate import NotFoundError, locate_gguf, sha256_of_encoder
+from inference.encoders.locate import NotFoundError, locate_gguf
 from inference.evaluation.gate import GateRule
 from inference.models import Item
 from inference.runs.off_policy_view import Log
@@ -61,24 +59,14 @@ MAX_FETCH_SECONDS = 600.0  # of images: a dead host must not keep a run from tra
 Rows = TypeVar("Rows", Likes, Examples, Preferences)
 
 
-@dataclass(frozen=True, slots=True)
-class Encoder:
-    """The configured encoder's place and hash; both empty when nothing reads it."""
-
-    path: str = ""
-    sha256: str = ""
-
-
 def checkpoints_of(run: TrainingRun) -> Path:
     """Return the folder of a run's checkpoints, which its next attempt finds."""
     return settings.BAKEOFF.home / "checkpoints" / f"run-{run.pk}"
 
 
-def encoder_of(run: TrainingRun) -> Encoder:
-    """Locate the encoder when the run's algorithm or the champion's reads it."""
-    if not _inputs(run):
-        return Encoder()
-    return Encoder(encoder_path(), encoder_sha256())
+def _encoder_of(run: TrainingRun) -> str:
+    """Return where the configured encoder lies; empty where nothing in the run reads it."""
+    return encoder_path() if _inputs(run) else ""
 
 
 def _inputs(run: TrainingRun) -> frozenset[str]:
@@ -100,23 +88,21 @@ def _champion_of(run: TrainingRun) -> ModelVersion | None:
     return run.surface.versions.champions().select_related("snapshot").first()
 
 
-def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
+def plan_of(run: TrainingRun) -> RunPlan:
     """Return what a run is to do; what serves now is not a part of it when a version is compressed."""
     classifies = run.surface.kind == run.surface.Kind.CLASSIFY
     champion = _champion_of(run)
     trains = run.compresses is None and run.algorithm != PRETRAIN
-    recipe, encoders = _recipe_of(run), _encoders_of(run)
-    own = sha256_of_encoder(encoders[recipe.encoder]) if recipe.encoder else encoder.sha256
     return RunPlan(
-        recipe=recipe,
+        recipe=_recipe_of(run),
         champion=_rival_of(run, champion),
         rule=GateRule.for_labels() if classifies else GateRule(),
         place=Workplace(
             artifacts=settings.BAKEOFF.artifacts,
             checkpoints=checkpoints_of(run),
-            encoder=encoder.path,
+            encoder=_encoder_of(run),
             language_model=_language_model_of(run),
-            encoders=encoders,
+            encoders=_encoders_of(run),
         ),
         served=_served(run, champion) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
@@ -126,7 +112,7 @@ def plan_of(run: TrainingRun, encoder: Encoder) -> RunPlan:
             tuple(run.surface.slices),
             run.surface.max_gap,
         ),
-        about={"snapshot": run.snapshot.sha256 if run.snapshot else "", "encoder": own},
+        about={"snapshot": run.snapshot.sha256 if run.snapshot else ""},
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inference.algorithms import Portfolio, recommenders
+from inference.encoders.locate import sha256_of_encoder
 from inference.evaluation.gate import GateRule
 from inference.options import FitOptions
 from inference.runs.fit_and_judge import Catalogue, fit_and_judge
@@ -112,6 +113,22 @@ def test_a_refit_is_one_when_the_champions_recipe_wins(tmp_path):
     assert choose_recipe(same, only, RunProgress())[0].plan.tested == tested
     other = run_of(tmp_path, tested=tested)
     assert choose_recipe(other, only, RunProgress())[0].plan.tested is None
+
+
+def test_each_that_reads_texts_reads_them_by_the_encoder_that_is_named(tmp_path):
+    names = ["popularity", "frozen-text", "item-knn"]
+    portfolio = Portfolio.parse({"algorithms": names, "encoder": "pretrain@1", "search": 1})
+    adapted = np.eye(len(ITEMS), dtype=np.float32)
+    catalogue = Catalogue(ITEMS, vectors=1 - adapted, vectors_by={"pretrain@1": adapted})
+    plan = plan_of(tmp_path, portfolio, recipe=Recipe("auto", {"encoder": "pretrain@1"}))
+    plan = replace(plan, place=replace(plan.place, encoders={"pretrain@1": str(tmp_path)}))
+    run, tried = choose_recipe(RankingRun.of(plan, make_likes(), catalogue), portfolio, RunProgress())
+    assert [one["params"].get("encoder") for one in tried[:3]] == [None, "pretrain@1", "pretrain@1"]
+    assert {one["state"] for one in tried} <= {"judged", "chosen"}
+    (blend,) = [one["params"] for one in tried if one["algorithm"] == "blend"]
+    assert blend["encoder"] == "pretrain@1"
+    assert not [part for part in blend["parts"] if "encoder" in part["params"]]
+    assert run.plan.manifest["encoder"] == sha256_of_encoder(str(tmp_path))
 
 
 def test_a_blend_is_the_weighted_sum_of_its_parts(tmp_path):

@@ -19,7 +19,7 @@ from inference.actions.load_items import ItemDraft, load_items
 from inference.actions.queue_training import CannotTrainError
 from inference.encoders import item_vectors
 from inference.encoders.text_encoder import TextEncoder
-from inference.models import Surface, TrainingRun
+from inference.models import ModelVersion, Surface, TrainingRun
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.training.adapt import AdaptParams, adapt_encoder
@@ -97,11 +97,32 @@ def test_an_adapted_encoder_beats_the_plain_one_and_others_read_by_it(library, c
     assert row["challenger"] > 1.3 * row["champion"]
     client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
     assert "<polyline" in client.get(reverse("run", args=[run.pk])).content.decode()
-    reader = train(library, "frozen-text", encoder="pretrain@1")
+    reader = train(library, "auto", encoder="pretrain@1", algorithms=["frozen-text"], blend=False)
     assert reader.version is not None, reader.message
+    assert reader.version.algorithm == "frozen-text"
     assert reader.version.params == {"encoder": "pretrain@1"}
     assert reader.version.encoder_sha256 != run.version.encoder_sha256
     assert reader.version.gate["rows"]["ndcg"]["challenger"] == pytest.approx(row["challenger"])
+
+
+def test_a_page_trains_by_an_adapted_encoder(learner, client):
+    version = ModelVersion.objects.create(
+        surface=learner, algorithm="pretrain", number=1, artifact_sha256="0" * 64, alias="candidate"
+    )
+    client.force_login(User.objects.create_superuser(f"root-{version.pk}", password="x"))
+    page = reverse("surface", args=[learner.project.slug, learner.key])
+    name = f"{learner.key}/pretrain@1"
+    assert f"<option>{name}</option>" in client.get(page).content.decode()
+    client.post(f"{page}train/", {"algorithm": "auto", "encoder": name})
+    assert TrainingRun.objects.get(surface=learner, algorithm="auto").params == {"encoder": name}
+
+
+def test_an_encoder_is_refused_where_nothing_reads_it(learner):
+    ModelVersion.objects.create(
+        surface=learner, algorithm="pretrain", number=1, artifact_sha256="0" * 64, alias="candidate"
+    )
+    with pytest.raises(CannotTrainError, match="'popularity' reads none"):
+        train(learner, "popularity", encoder="pretrain@1")
 
 
 def test_an_encoder_that_is_none_is_refused(learner):

@@ -29,23 +29,24 @@ def run_of(tmp_path) -> RankingRun:
 
 
 def test_a_search_is_never_worse_than_the_defaults_on_its_validation_part(tmp_path):
-    result = search_params(run_of(tmp_path), "ease", 6, RunProgress())
+    result = search_params(run_of(tmp_path), Recipe("ease", {}), 6, RunProgress())
     best, default = result.validation
     assert best >= default
     assert set(result.recipe.params) <= set(SPACES["ease"])
     # Seven with the defaults, then three and the defaults, then two and the defaults.
     assert result.trials == 7 + 4 + 3
-    again = search_params(run_of(tmp_path / "again"), "ease", 6, RunProgress())
+    again = search_params(run_of(tmp_path / "again"), Recipe("ease", {}), 6, RunProgress())
     assert again == result
 
 
 def test_a_search_that_was_killed_goes_on(tmp_path):
-    result = search_params(run_of(tmp_path), "item-knn", 4, RunProgress())
+    knn = Recipe("item-knn", {})
+    result = search_params(run_of(tmp_path), knn, 4, RunProgress())
     notes = tmp_path / "checkpoints" / "search" / "item-knn.json"
     assert len(json.loads(notes.read_bytes())) == result.trials
     lines = []
     progress = RunProgress(report=lambda _share, line: lines.append(line))
-    assert search_params(run_of(tmp_path), "item-knn", 4, progress) == result
+    assert search_params(run_of(tmp_path), knn, 4, progress) == result
     assert not lines  # nothing was fitted again
 
 

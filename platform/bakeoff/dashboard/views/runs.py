@@ -30,11 +30,13 @@ def train(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Queue a training run on what was recorded."""
     project = project_for(request, slug, OPERATOR)
     surface = get_object_or_404(Surface, project=project, key=key)
+    encoder = request.POST.get("encoder", "")
     try:
         run = retrain_surface(
             surface=surface,
             algorithm=request.POST.get("algorithm", ""),
             trigger=str(request.user),
+            params={"encoder": encoder} if encoder else None,
         )
     except CannotTrainError as error:
         show_refusal(request, error)

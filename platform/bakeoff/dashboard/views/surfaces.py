@@ -21,6 +21,7 @@ from experiments.actions.add_order import CannotOrderError, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
+from inference.actions.find_encoder import encoders_of
 from inference.algorithms import trainable
 from inference.models import DriftReport, Surface
 from inference.serving.orders import LISTS
@@ -203,6 +204,7 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
         "algorithms": trainable(surface.kind),
+        "encoders": encoders_of(project.pk),
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
     }
