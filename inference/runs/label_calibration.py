@@ -1,4 +1,4 @@
-"""Probabilities that are true: one temperature for all logits, fitted on rows of no other use.
+"""Probabilities that are true: a temperature, and maps where they are better, fitted on rows apart.
 
 A regression with little regularisation is too sure of itself, one with much too unsure. Dividing its
 logits by a temperature T leaves the order of labels as it is and makes the confidences honest (Guo et
@@ -7,19 +7,22 @@ label's last fifth of the rows that are learnt from. The held-out rows, which ju
 What is cheap to fit is fitted twice: without the validation part for T, then on all with that T. What
 is dear never learns from the validation part.
 
-A linear head is divided by T itself, so that serving does not know of it. Custom models state their
-own probabilities, and stay as they are.
+A linear head is divided by T itself, so that serving does not know of it. Where a line per label (see
+`label_isotonic`) is better than T alone on rows of the validation part that neither was fitted on, both
+go into the artifact. Custom models state their own probabilities, and stay as they are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inference.algorithms import classifiers
 from inference.evaluation.labelling import MIN_PROBABILITY
+from inference.runs.label_isotonic import Comparison, compare_maps, fit_maps
+from inference.serving.isotonic import METHOD as ISOTONIC
 from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.text_classifiers import softmax
 from inference.training.snapshot import Examples
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from inference.runs.label_run import LabelRun
     from inference.runs.outcome import Recipe, RunProgress
     from inference.serving.artifact import ArtifactDraft, Floats
+    from inference.serving.isotonic import IsotonicMaps
     from inference.training.data import LabelledData
 
 MIN_ROWS = 50  # of fewer, T's standard error is as large as what it mends
@@ -40,15 +44,19 @@ HEAD = frozenset(("weights", "offset"))
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted temperature.
+    """What was fitted on a validation part.
 
     Attributes:
         temperature: what logits are divided by; above 1 for a model that was too sure.
         rows: of the validation part.
+        maps: what is applied after it; None where the temperature alone is as good.
+        comparison: why there are maps.
     """
 
     temperature: float
     rows: int
+    maps: IsotonicMaps | None = None
+    comparison: Comparison | None = None
 
     def apply(self, draft: ArtifactDraft) -> ArtifactDraft:
         """Return a model whose probabilities are calibrated."""
@@ -56,11 +64,15 @@ class Calibration:
             name: (array / self.temperature).astype(array.dtype) if name in HEAD else array
             for name, array in draft.arrays.items()
         }
-        return replace(draft, arrays=scaled, about={**draft.about, "calibration": self.as_json()})
+        arrays = {**scaled, **(self.maps.arrays() if self.maps else {})}
+        return replace(draft, arrays=arrays, about={**draft.about, "calibration": self.as_json()})
 
     def as_json(self) -> dict[str, Any]:
         """Return what the manifest says."""
-        return {"method": "temperature", "temperature": self.temperature, "rows": self.rows}
+        plain = {"method": "temperature", "temperature": self.temperature, "rows": self.rows}
+        if self.comparison is None:
+            return plain
+        return {**plain, "method": ISOTONIC, "brier": asdict(self.comparison)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +133,31 @@ class CalibratedRecipe:
 def _calibrate(run: LabelRun, draft: ArtifactDraft, validation: LabelledData) -> Calibration | None:
     if not draft.arrays.keys() >= HEAD:  # a package's classifier, of a form without a linear head
         return None
-    temperature = fit_temperature(run.predict(draft, validation), validation.truth)
-    return Calibration(temperature, len(validation.texts))
+    stated, truth = run.predict(draft, validation), validation.truth
+    scale, rows = _by_temperature(stated, truth), len(truth)
+    comparison = compare_maps(stated, truth, _by_temperature)
+    maps = fit_maps(scale(stated), truth) if comparison is not None else None
+    return Calibration(scale.temperature, rows, maps, comparison)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Divides logits by a temperature."""
+
+    temperature: float
+
+    def __call__(self, stated: Floats) -> Floats:
+        return undo_temperature(stated, 1 / self.temperature)
+
+
+def _by_temperature(stated: Floats, truth: NDArray[np.int64]) -> _Scale:
+    return _Scale(fit_temperature(stated, truth))
+
+
+def without_maps(draft: ArtifactDraft) -> ArtifactDraft:
+    """Return a calibrated model as it was before its maps: with its temperature alone."""
+    about = {**draft.about, "calibration": {**draft.about["calibration"], "method": "temperature"}}
+    return replace(draft, about=about)
 
 
 def _validation_part(data: LabelledData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

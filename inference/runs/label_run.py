@@ -12,10 +12,11 @@ import numpy as np
 from inference.algorithms import classifiers
 from inference.evaluation.gate import DECISION_COST
 from inference.evaluation.labelling import score_labels
-from inference.runs.label_calibration import undo_temperature
+from inference.runs.label_calibration import undo_temperature, without_maps
 from inference.runs.label_groups import group_views
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
+from inference.serving.isotonic import METHOD as ISOTONIC
 from inference.serving.label_costs import ABSTAINED, table_of
 from inference.serving.model_worker import open_worker_model
 from inference.training.data import LabelledData
@@ -116,13 +117,19 @@ class LabelRun:
             RunError: its probabilities are none.
         """
         probabilities = self.predict(draft, self.held_out)
-        calibration = draft.about.get("calibration")
-        before = None
-        if calibration is not None:
-            raw = undo_temperature(probabilities, calibration["temperature"])
-            before = score_labels(raw, self.held_out.truth)
+        before = self._uncalibrated(draft, probabilities)
         groups = group_views(self, probabilities)
         return JudgedLabels(self.score(probabilities), fit_seconds, before, groups)
+
+    def _uncalibrated(self, draft: ArtifactDraft, probabilities: Floats) -> Scores | None:
+        """Score the held-out examples as if nothing were calibrated; None where nothing is."""
+        calibration = draft.about.get("calibration")
+        if calibration is None:
+            return None
+        if calibration["method"] == ISOTONIC:
+            probabilities = self.predict(without_maps(draft), self.held_out)
+        raw = undo_temperature(probabilities, calibration["temperature"])
+        return score_labels(raw, self.held_out.truth)
 
     def predict(self, draft: ArtifactDraft, data: LabelledData) -> Floats:
         """Return probabilities of some examples, through the artifact that would serve.

@@ -1,6 +1,6 @@
 """How classifiers' artifacts label: probabilities of labels from a text and its features.
 
-Both forms end in a linear head and a softmax, over
+Both forms end in a linear head and a softmax, and isotonic maps where a run chose them, over
 
     terms     words and pairs of words, in Han and kana characters, weighted by TF-IDF: numpy alone,
               served by the web process
@@ -20,6 +20,8 @@ import numpy as np
 
 from inference.serving.artifact import ArtifactError, Floats, check_artifact, load_array
 from inference.serving.features import FeatureTable
+from inference.serving.isotonic import METHOD as ISOTONIC
+from inference.serving.isotonic import IsotonicMaps
 from inference.serving.onnx_text import OnnxText
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class TextClassifier:
         self.features = FeatureTable.from_json(self.about["features"])
         self._weights: Floats = load_array(folder, "weights")
         self._offset: Floats = np.array(load_array(folder, "offset"))
+        calibrated_by = self.about.get("calibration", {}).get("method")
+        self._maps = IsotonicMaps.load(folder) if calibrated_by == ISOTONIC else None
         self._read = (
             _Terms(folder, self.about.get("terms", WORDS)) if form == TERMS else _Encoder(folder)
         )
@@ -100,7 +104,8 @@ class TextClassifier:
         logits = self._read.times(texts, self._weights) + self._offset
         if self.features.width:
             logits += self.features.transform(features) @ self._weights[-self.features.width :]
-        return softmax(logits)
+        stated = softmax(logits)
+        return stated if self._maps is None else self._maps.apply(stated)
 
 
 class _Terms:

@@ -15,6 +15,7 @@ from inference.runs.label_calibration import (
     CalibratedRecipe,
     fit_temperature,
     undo_temperature,
+    without_maps,
 )
 from inference.runs.label_run import LabelRun
 from inference.runs.outcome import Recipe, RunPlan, RunProgress, Workplace
@@ -25,12 +26,15 @@ from inference.training.snapshot import Examples
 WORDS = {"routine": ["cough", "sprain", "rash"], "urgent": ["chest", "stroke", "bleeding"]}
 
 
-def noisy_examples(each=250, wrong=0.25, seed=0) -> Examples:
-    """Texts of which a share is labelled at random: nobody can be surer than that."""
+def noisy_examples(each=250, wrong=0.25, seed=0, routine=2) -> Examples:
+    """Texts of which a share is labelled at random: nobody can be surer than that.
+
+    Of `routine` texts all but one are of that label.
+    """
     rng = np.random.default_rng(seed)
     texts, labels = [], []
     for n in range(2 * each):
-        label = "routine" if n % 2 else "urgent"
+        label = "routine" if n % routine else "urgent"
         notes = [f"note{number}" for number in rng.integers(200, size=6)]
         texts.append(" ".join([*rng.choice(WORDS[label], 1), *notes]))
         labels.append(str(rng.choice(list(WORDS))) if rng.random() < wrong else label)
@@ -75,6 +79,25 @@ def test_a_run_calibrates_what_it_exports_and_says_so(tmp_path):
     assert about["calibration"]["temperature"] == view["temperature"]
     chart = draw_calibration(result.gate.about["calibration"], view["bins_before"])
     assert chart.count('fill-opacity="0"') == len(view["bins_before"])
+
+
+def test_lines_per_label_are_taken_where_a_temperature_cannot_mend_it(tmp_path):
+    # Labels that weigh alike are stated as if they were as frequent: no temperature undoes that.
+    plan = plan_of(tmp_path, class_weight="balanced")
+    result = label_and_judge(plan, noisy_examples(each=900, routine=8), RunProgress())
+    view = result.gate.about["temperature"]
+    assert view["method"] == "isotonic"
+    assert view["brier"]["isotonic"] < 0.9 * view["brier"]["temperature"]
+    assert view["error_after"] < 0.6 * view["error_before"]
+    draft = load_draft(tmp_path / "artifacts", result.artifact_sha256)
+    run = LabelRun.of(plan, noisy_examples(each=900, routine=8))
+    bent = run.predict(without_maps(draft), run.held_out)
+    stated, shares = (draft.arrays[name] for name in ("isotonic_stated", "isotonic_shares"))
+    first, end = draft.arrays["isotonic_corners"][1:]
+    line = np.interp(bent[:, 1], stated[first:end], shares[first:end])
+    served = run.predict(draft, run.held_out)
+    assert served.sum(1) == pytest.approx(1, abs=1e-6)
+    assert np.corrcoef(served[:, 1], line)[0, 1] > 0.99
 
 
 def test_what_judges_does_not_change_the_temperature(tmp_path):
