@@ -40,6 +40,7 @@ COMMANDS = {
     "experiments": "experiments:experiments",
     "units": "units:units",
     "feedback": "feedback:feedback",
+    "config": "config:config",
     "keys": "keys:keys",
     "alerts": "alerts:alerts",
 }

@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from bakeoff.api import api
+from bakeoff.config_file.schema_view import show_schema
 
 admin.autodiscover()
 handler500 = "bakeoff.dashboard.failures.show_failure"
@@ -13,6 +14,7 @@ urlpatterns = [
     # One way in, which is slowed down for whoever guesses.
     path("admin/login/", RedirectView.as_view(pattern_name="sign-in", query_string=True)),
     path("admin/", admin.site.urls),
+    path("v1/config.schema.json", show_schema),
     # Before the API, whose root answers the same address.
     path("", include("bakeoff.dashboard.urls")),
     path("", api.urls),

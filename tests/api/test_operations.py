@@ -230,6 +230,7 @@ def test_a_public_key_does_not_manage(world, operation):
 
 # Everything else needs `manage`.
 SCOPES_NEEDED = {
+    "get /v1/config": ADMIN,
     "post /v1/units/erase": ADMIN,
     "post /v1/units/export": EXPORT,
     "patch /v1/project": ADMIN,

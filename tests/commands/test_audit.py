@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "keys list", "alerts list", "alerts deliveries",
+    "config export", "config schema",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -74,6 +75,12 @@ def queued(shop):
 
 def classify(shop):
     return Surface.objects.create(project=shop.project, key="desk", kind=Surface.Kind.CLASSIFY)
+
+
+def config_file(shop, folder):
+    file = folder / "bakeoff.yaml"
+    file.write_text("surfaces: {home-feed: {candidates: 7}}")
+    return ["-f", file, "--yes"]
 
 
 def key(shop):
@@ -183,6 +190,7 @@ CALLS = {
     "keys make": lambda _shop, _: ["--kind", "secret"],
     "keys change": lambda shop, _: [key(shop), "--any-origin"],
     "keys revoke": lambda shop, _: [key(shop)],
+    "config apply": config_file,
     "alerts subscribe": lambda _shop, _: ["ops", "https://hooks.example/bakeoff"],
     "alerts change": lambda shop, _: [subscription(shop), "--pause"],
     "alerts rotate": lambda shop, _: [subscription(shop)],

@@ -23,6 +23,7 @@ _NEEDED = (
     ("", "/v1/keys", ADMIN),
     # Whoever subscribes sends what happens in the project elsewhere.
     ("", "/v1/alerts/subscriptions", ADMIN),
+    ("GET", "/v1/config", ADMIN),  # has subscriptions
 )
 
 

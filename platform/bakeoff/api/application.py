@@ -18,6 +18,7 @@ from bakeoff import __version__
 from bakeoff.api.access import SecretKey
 from bakeoff.api.alerts import router as alerts
 from bakeoff.api.autopilot import router as autopilot
+from bakeoff.api.config import router as config
 from bakeoff.api.errors import Problem, say_invalid
 from bakeoff.api.experiment_acts import router as experiment_acts
 from bakeoff.api.experiments import router as experiments
@@ -67,6 +68,7 @@ api.add_router("/v1", units)
 api.add_router("/v1", keys)
 api.add_router("/v1", sharing)
 api.add_router("/v1", alerts)
+api.add_router("/v1", config)
 
 
 def _answer(

@@ -1,0 +1,120 @@
+"""`bakeoff config`: a project's configuration as a file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+import orjson
+
+from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.project import find_project, project_option
+from bakeoff.commands.terminal import Refusal, echo, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.accounts.models import Project
+    from bakeoff.config_file.apply import Outcome
+    from bakeoff.config_file.read_file import ConfigFile, Fault
+
+
+@click.group()
+def config() -> None:
+    """Export a project's configuration as YAML, and apply such a file."""
+
+
+@config.command()
+@project_option
+def export(slug: str | None) -> None:
+    """Print the project's configuration; secrets are never in it."""
+    project = find_project(slug)
+    from bakeoff.config_file.export import config_as_yaml, export_config
+
+    click.echo(config_as_yaml(export_config(project)), nl=False)
+
+
+@config.command()
+def schema() -> None:
+    """Print the file's JSON Schema, by which editors complete and check it."""
+    import django
+
+    django.setup()
+    from bakeoff.config_file.document import json_schema
+
+    click.echo(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode())
+
+
+@config.command()
+@click.option(
+    "--file", "-f", "file", required=True, type=click.File("rb"),
+    help="The file; - for standard input.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@project_option
+def apply(
+    file: BinaryIO,
+    dry_run: bool,  # noqa: FBT001  click passes it so
+    yes: bool,  # noqa: FBT001  likewise
+    slug: str | None,
+) -> None:
+    """Show what a file would change, and change it: all of it, or nothing where a rule is broken."""
+    project = find_project(slug)
+    name = str(getattr(file, "name", "<stdin>"))
+    read = _read(file, name)
+    planned = _apply(project, read, name, dry_run=True)
+    for change in planned.changes:
+        echo(str(change))
+    for sentence in planned.proposals:
+        echo(f"! would be proposed: {sentence}" if dry_run else f"! {sentence}")
+    if not planned.changes and not planned.proposals:
+        echo("Nothing to change.")
+        return
+    count = len(planned.changes)
+    if dry_run:
+        echo(f"{count} changes; nothing was changed.")
+        return
+    if not yes:
+        click.confirm(f"Make {count} changes in project '{project}'?", abort=True)
+    _apply(project, read, name, shown=planned)
+    echo(f"{count} changes made.")
+
+
+def _read(file: BinaryIO, name: str) -> ConfigFile:
+    from bakeoff.config_file.read_file import FileFaultsError, read_config
+
+    try:
+        return read_config(file.read().decode())
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{name}: byte {error.start} is no UTF-8.") from error
+    except FileFaultsError as error:
+        raise _refusal(name, error.faults) from error
+
+
+def _apply(
+    project: Project,
+    read: ConfigFile,
+    name: str,
+    *,
+    dry_run: bool = False,
+    shown: Outcome | None = None,
+) -> Outcome:
+    from bakeoff.config_file.apply import ChangedMeanwhileError, apply_config
+
+    try:
+        outcome = apply_config(
+            project=project, file=read, by=OPERATOR, environment=os.environ, dry_run=dry_run,
+            shown=shown,
+        )  # fmt: skip
+    except ChangedMeanwhileError as error:
+        raise fail(f"{error}.") from error
+    if outcome.refusals:
+        raise _refusal(name, outcome.refusals)
+    return outcome
+
+
+def _refusal(name: str, faults: Sequence[Fault]) -> Refusal:
+    lines = [f"{name}:{fault}" for fault in faults]
+    return Refusal("\n".join(["the file breaks a rule; nothing was changed.", *lines]))

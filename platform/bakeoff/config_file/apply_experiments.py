@@ -1,0 +1,107 @@
+"""Apply experiments: drafts are created and edited; of what was started only the name changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.accounts.refused import RefusedError
+from bakeoff.config_file.apply_surfaces import find_surface
+from bakeoff.config_file.export import experiment_as_config
+from bakeoff.config_file.steps import differences
+from experiments.actions.define_experiment import ExperimentDraft, define_experiment
+from experiments.actions.edit_draft import edit_draft
+from experiments.actions.read_draft import read_draft
+from experiments.actions.rename_experiment import rename_experiment
+from experiments.models import Experiment
+
+if TYPE_CHECKING:
+    from bakeoff.config_file.steps import Application
+    from inference.models import Surface
+
+REQUIRED = ("surface", "variants", "metrics")
+
+
+def apply_experiments(application: Application) -> None:
+    """Create drafts and change them; an experiment comes after those that it needs."""
+    sections = application.document.experiments
+    for key in _in_order(sections):
+        section = sections[key]
+        values = section.model_dump()
+        stated = {name: values[name] for name in values if name in section.model_fields_set}
+        with application.step("experiments", key):
+            experiment = (
+                Experiment.objects.filter(project=application.project, key=key)
+                .select_related("surface", "layer")
+                .first()
+            )
+            if experiment is None:
+                _create(application, key, stated)
+            elif experiment.state == Experiment.State.DRAFT:
+                _edit(application, experiment, stated)
+            else:
+                _rename(application, experiment, stated)
+
+
+def _in_order(sections: dict[str, Any]) -> list[str]:
+    """Return the keys so that prerequisites come first; a circle is left to the rule against it."""
+    ordered: list[str] = []
+
+    def visit(key: str, above: tuple[str, ...]) -> None:
+        if key in ordered or key in above or key not in sections:
+            return
+        for one in sections[key].prerequisites:
+            visit(str(one.get("experiment")) if isinstance(one, dict) else "", (*above, key))
+        ordered.append(key)
+
+    for key in sections:
+        visit(key, ())
+    return ordered
+
+
+def _create(application: Application, key: str, stated: dict[str, Any]) -> None:
+    if missing := [name for name in REQUIRED if name not in stated]:
+        raise RefusedError(f"{missing[0]} is missing, must be stated of a new experiment.")
+    surface = _surface(application, stated)
+    draft = ExperimentDraft(surface=surface, key=key, owner=application.by, **_fields(surface, stated))
+    define_experiment(draft)
+
+
+def _edit(application: Application, experiment: Experiment, stated: dict[str, Any]) -> None:
+    surface = _surface(application, stated) if "surface" in stated else experiment.surface
+    fields = _fields(surface, stated)
+    edit_draft(
+        experiment=experiment,
+        edit=lambda draft: replace(draft, surface=surface, **fields),
+        by=application.by,
+    )
+
+
+def _rename(application: Application, experiment: Experiment, stated: dict[str, Any]) -> None:
+    changed = differences(stated, experiment_as_config(experiment))
+    name = changed.pop("name", None)
+    if changed:
+        raise RefusedError(
+            f"experiment '{experiment.key}' is {experiment.state}, so {', '.join(changed)} must stay "
+            "as at its start: its verdict would not be valid otherwise. Define another experiment.",
+            field=next(iter(changed)),
+        )
+    if name is not None:
+        rename_experiment(experiment=experiment, name=name, by=application.by)
+
+
+def _surface(application: Application, stated: dict[str, Any]) -> Surface:
+    surface = find_surface(application, str(stated["surface"]))
+    if surface is None:
+        raise RefusedError(
+            f"surface == '{stated['surface']}', not found in project '{application.project}'.",
+            field="surface",
+        )
+    return surface
+
+
+def _fields(surface: Surface, stated: dict[str, Any]) -> dict[str, Any]:
+    named = {name: value for name, value in stated.items() if name != "surface"}
+    if "slot" in named:
+        named["slot"] = tuple(named["slot"])
+    return read_draft(surface, named)
