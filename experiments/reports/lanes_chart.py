@@ -68,7 +68,7 @@ def read_lanes(rows: Sequence[PipelineRow], now: datetime) -> list[Lane]:
     rows_of_tests = Epoch.objects.filter(experiment__in=tests).select_related("experiment")
     for epoch in rows_of_tests.order_by("experiment_id", "number"):
         epochs[epoch.experiment_id].append(epoch)
-    holdbacks = _read_holdbacks(versions, now)
+    holdbacks = holdback_bars(versions, now)
     actions = dict(
         Decision.objects.filter(experiment__in=tests)
         .order_by("id")
@@ -81,7 +81,7 @@ def read_lanes(rows: Sequence[PipelineRow], now: datetime) -> list[Lane]:
         test = row.experiment.pk if row.experiment is not None else 0
         bars = (
             *shadows[row.version.pk],
-            *(_step(epoch, now) for epoch in epochs[test]),
+            *(bar_of_step(epoch, now) for epoch in epochs[test]),
             *holdbacks[row.version.pk],
         )
         if bars:
@@ -89,7 +89,8 @@ def read_lanes(rows: Sequence[PipelineRow], now: datetime) -> list[Lane]:
     return lanes[:MAX_LANES]
 
 
-def _step(epoch: Epoch, now: datetime) -> LaneBar:
+def bar_of_step(epoch: Epoch, now: datetime) -> LaneBar:
+    """Return a step of a test's ramp."""
     test = epoch.experiment
     width = test.slot_high - test.slot_low if test.layer_id is not None else 1.0
     # Of two variants the treatment; arms of automatic tests are equal.
@@ -110,7 +111,8 @@ def _read_shadows(versions: Sequence[int], now: datetime) -> Mapping[int, list[L
     return bars
 
 
-def _read_holdbacks(versions: Sequence[int], now: datetime) -> Mapping[int, list[LaneBar]]:
+def holdback_bars(versions: Sequence[int], now: datetime) -> Mapping[int, list[LaneBar]]:
+    """Return the holdbacks of promoted versions, by version."""
     bars: dict[int, list[LaneBar]] = defaultdict(list)
     rows = Experiment.objects.filter(
         purpose=Experiment.Purpose.HOLDBACK,
@@ -132,7 +134,7 @@ def draw_lanes(lanes: Sequence[Lane], now: datetime) -> str:
     axis = TimeAxis(start, now, LEFT, WIDTH - RIGHT)
     height = TOP + ROW * len(lanes) + FOOT
     rows = "".join(
-        "".join(_draw_lane(lane, axis, TOP + ROW * place)) for place, lane in enumerate(lanes)
+        "".join(draw_lane(lane, axis, TOP + ROW * place)) for place, lane in enumerate(lanes)
     )
     label = _("Challengers over time")
     return (
@@ -141,9 +143,12 @@ def draw_lanes(lanes: Sequence[Lane], now: datetime) -> str:
     )
 
 
-def _draw_lane(lane: Lane, axis: TimeAxis, top: float) -> Iterator[str]:
-    middle = top + ROW / 2
-    yield f'<text class="name" x="0" y="{middle + 4:.1f}">{escape(lane.label[:26])}</text>'
+def draw_lane(
+    lane: Lane, axis: TimeAxis, top: float, *, row: float = ROW, indent: float = 0
+) -> Iterator[str]:
+    """Draw a lane below `top`, `row` units tall, its name `indent` units from the left."""
+    middle = top + row / 2
+    yield f'<text class="name" x="{indent:g}" y="{middle + 4:.1f}">{escape(lane.label[:26])}</text>'
     yield (
         f'<line class="track" x1="{axis.left}" x2="{axis.right}" y1="{middle:.1f}" y2="{middle:.1f}"/>'
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 LABELS = 4
+MINUTES = timedelta(minutes=10)  # below it the labels would be the same minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,18 @@ class TimeAxis:
         share = (at - self.start).total_seconds() / span
         return self.left + (self.right - self.left) * min(max(share, 0.0), 1.0)
 
-    def labels(self, y: float) -> str:
-        """Return dates, or times of a span below two days, as SVG texts at a height."""
+    def lines(self, top: float, bottom: float) -> str:
+        """Return a thin line at each label, from top to bottom."""
         span = self.end - self.start
-        form = "%H:%M" if span.days < 2 else "%Y-%m-%d"
+        places = (self.x(self.start + span * n / (LABELS - 1)) for n in range(LABELS))
+        return "".join(
+            f'<line class="track" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>' for x in places
+        )
+
+    def labels(self, y: float) -> str:
+        """Return dates, or times of day of a span below two days, as SVG texts at a height."""
+        span = self.end - self.start
+        form = "%Y-%m-%d" if span.days >= 2 else "%H:%M" if span > MINUTES else "%H:%M:%S"
         parts = []
         for n in range(LABELS):
             at = self.start + span * n / (LABELS - 1)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.health import health_issues
 from experiments.models import Decision, Experiment, Feedback, Look, Proposal
+from experiments.reports.experiment_timeline import draw_timeline, read_timeline
 from experiments.reports.holdback_gain import running_gains
+from experiments.reports.project_figures import figures_of
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
@@ -75,7 +78,14 @@ def show_home(request: HttpRequest) -> HttpResponse:
     decisions = Decision.objects.filter(project__in=projects).select_related(
         "surface__project", "experiment", "promoted", "replaced"
     )
+    now = timezone.now()
+    shown = list(projects[:SHOWN])
+    timeline = read_timeline(shown, now)
     context: dict[str, Any] = {
+        # Figures of several projects have no sum: of one alone.
+        "figures": figures_of(shown[0], now) if len(shown) == 1 else None,
+        "timeline": timeline,
+        "timeline_drawn": draw_timeline(timeline, now),
         "running": running,
         "waiting": [card for card in running if card.waits],
         "gains": running_gains(Experiment.objects.filter(project__in=projects))[:SHOWN],
