@@ -1,10 +1,10 @@
-"""Adapt an encoder to texts without any label, by contrast.
+"""Adapt an encoder to texts without any label: by contrast, or by writing damaged texts anew.
 
-A text is read twice, and its two vectors are to be nearer to each other than to those of the other
-texts of the step. By `dropout` both readings are the whole text, with other units dropped out each time
-(SimCSE: Gao, Yao & Chen 2021): what tells these texts apart is learnt. By `crop` they are two random
-spans of it (Izacard et al. 2022): which words go together in these texts is learnt too. The loop is
-that of `tune`: checkpoints, killable, resumable with the same bits.
+By `simcse` a text is read twice, and its two vectors are to be nearer to each other than to those of
+the other texts of the step. By `dropout` both readings are the whole text, with other units dropped out
+each time (SimCSE: Gao, Yao & Chen 2021): what tells these texts apart is learnt. By `crop` they are two
+random spans of it (Izacard et al. 2022): which words go together in these texts is learnt too. `tsdae`
+is in its own module. The loop is that of `tune`: checkpoints, killable, resumable with the same bits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from inference.encoders.device import pick_device
 from inference.encoders.text_encoder import TextEncoder
+from inference.training.tsdae import RATE, decoder_of, denoising_loss
 from inference.training.tune import Schedule, add_adapters, merge_adapters, tune
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from inference.options import FitOptions
 
+SIMCSE, TSDAE = "simcse", "tsdae"
+OBJECTIVES = (SIMCSE, TSDAE)
 VIEWS = ("dropout", "crop")
 MIN_SHARE, MAX_SHARE = 0.3, 0.8  # of a text's tokens that a span has
 MIN_TEXTS = 20  # distinct ones; of fewer there is nothing to tell apart
@@ -36,15 +39,17 @@ class AdaptParams:
     """Hyper-parameters.
 
     Attributes:
-        views: dropout or crop.
+        objective: simcse or tsdae.
+        views: of simcse: dropout or crop.
         method: full, lora or adalora.
         steps: of the optimiser.
-        batch: texts a step; each has the others as negatives.
+        batch: texts a step; by simcse each has the others as negatives.
         rate: peak learning rate; of adapters ten times as much.
-        temperature: cosines are divided by it.
+        temperature: of simcse: cosines are divided by it.
         rank: of adapters.
     """
 
+    objective: str = SIMCSE
     views: str = "dropout"
     method: str = "full"
     steps: int = 300
@@ -58,10 +63,11 @@ def adapt_encoder(texts: Sequence[str], params: AdaptParams, options: FitOptions
     """Return the encoder of the options, adapted.
 
     Raises:
-        ValueError: too few distinct texts.
+        ValueError: an unknown objective or view, or too few distinct texts.
     """
-    if params.views not in VIEWS:
-        raise ValueError(f"views == '{params.views}', must be one of {list(VIEWS)}.")
+    for name, known in (("objective", OBJECTIVES), ("views", VIEWS)):
+        if (value := getattr(params, name)) not in known:
+            raise ValueError(f"{name} == '{value}', must be one of {list(known)}.")
     distinct = sorted({text for text in texts if text.strip()})
     if len(distinct) < MIN_TEXTS:
         raise ValueError(
@@ -70,20 +76,30 @@ def adapt_encoder(texts: Sequence[str], params: AdaptParams, options: FitOptions
     torch.manual_seed(options.seed)
     encoder = TextEncoder(options.encoder, pick_device(options.device))
     tokens = encoder.tokens(distinct)
-    schedule = Schedule(params.method, params.steps, params.rate, params.rate, rank=params.rank)
+    schedule = Schedule(params.method, params.steps, params.rate, RATE, rank=params.rank)
+    decoder = decoder_of(encoder) if params.objective == TSDAE else None
     add_adapters(encoder, schedule)
 
     def loss_of(rng: np.random.Generator) -> torch.Tensor:
         chosen = rng.choice(len(tokens), min(params.batch, len(tokens)), replace=False)
-        first, second = (
-            encoder.forward([_view(tokens[i], params.views, rng) for i in chosen]) for _ in range(2)
-        )
-        places = torch.arange(len(chosen), device=encoder.device)
-        return functional.cross_entropy(first @ second.T / params.temperature, places)
+        texts = [tokens[i] for i in chosen]
+        if decoder is not None:
+            return denoising_loss(encoder, decoder, texts, rng)
+        return _contrast(encoder, texts, params, rng)
 
-    tune(encoder, torch.nn.Identity(), schedule, loss_of, options)
+    tune(encoder, decoder or torch.nn.Identity(), schedule, loss_of, options)
     merge_adapters(encoder, schedule)
     return encoder
+
+
+def _contrast(
+    encoder: TextEncoder, tokens: Sequence[list[int]], params: AdaptParams, rng: np.random.Generator
+) -> torch.Tensor:
+    first, second = (
+        encoder.forward([_view(text, params.views, rng) for text in tokens]) for _ in range(2)
+    )
+    places = torch.arange(len(tokens), device=encoder.device)
+    return functional.cross_entropy(first @ second.T / params.temperature, places)
 
 
 def _view(tokens: list[int], views: str, rng: np.random.Generator) -> list[int]:

@@ -114,7 +114,7 @@ ONLINE = [
     (["train", "home-feed", "--algorithm", "two-tower", "--params", "[]"], 2, "must be a JSON object"),
     (["train", "home-feed"], 1, "no liked items"),
     (["train", "home-feed", "--algorithm", "two-tower", "--encoder", "pretrain@7"], 1, "encoder == 'pretrain@7', must be a version"),
-    (["pretrain", "home-feed", "--views", "crop", "--steps", "10", "--params", "{}"], 1, "no liked items"),
+    (["pretrain", "home-feed", "--method", "tsdae", "--views", "crop", "--steps", "10", "--params", "{}"], 1, "no liked items"),
     (["register", "home-feed"], 2, "give one of --endpoint and --python"),
     (["register", "home-feed", "--endpoint", "ftp://x", "--protocol", "v2", "--deadline-ms", "100"], 1, "url == 'ftp://x', must begin with"),
     (["register", "home-feed", "--python", "nothing"], 1, "no liked items"),

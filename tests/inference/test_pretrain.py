@@ -24,6 +24,7 @@ from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.training.adapt import AdaptParams, adapt_encoder
 from inference.training.data import TrainingData
+from inference.training.tsdae import delete_words
 from tests.support import builders
 from tests.support.fast_lane import test_database_url
 from tests.support.learning import train
@@ -154,7 +155,40 @@ def test_feedback_is_read_with_consent_alone(project):
     assert list(texts_of(project.pk).texts) == ["these shoes are narrow"]
 
 
-def test_a_killed_adaptation_resumes_and_ends_the_same(tmp_path, blind_bert):
+def neighbours_of_the_topic(vectors) -> float:
+    """Return the share of each text's ten nearest that are of its topic."""
+    cosines, topic = vectors @ vectors.T, np.arange(len(vectors)) % TOPICS
+    np.fill_diagonal(cosines, -1)
+    return float((topic[np.argsort(-cosines)[:, :10]] == topic[:, None]).mean())
+
+
+def test_who_writes_damaged_texts_anew_learns_what_they_are_about(blind_bert):
+    texts, losses = make_texts(), []
+    options = FitOptions(
+        encoder=str(blind_bert), device="cpu", curve=lambda _step, loss: losses.append(loss)
+    )
+    params = AdaptParams(objective="tsdae", steps=50, batch=32, rate=2e-3)
+    adapted = adapt_encoder(texts, params, options).encode(texts)
+    plain = TextEncoder(str(blind_bert)).encode(texts)
+    assert losses[-1] < 0.85 * losses[0]
+    assert neighbours_of_the_topic(adapted) > neighbours_of_the_topic(plain) + 0.05
+    with pytest.raises(ValueError, match="objective == 'guess', must be one of"):
+        adapt_encoder(texts, AdaptParams(objective="guess"), options)
+
+
+def test_most_words_are_deleted_and_never_all():
+    rng = np.random.default_rng(0)
+    text = [1, *range(10, 60), 2]
+    left = [delete_words(text, rng) for _ in range(200)]
+    assert {(one[0], one[-1]) for one in left} == {(1, 2)}
+    assert all(one == [*sorted(one[:-1]), 2] for one in left)  # in their order
+    assert 0.35 < np.mean([(len(one) - 2) / 50 for one in left]) < 0.45
+    assert all(len(delete_words([1, 7, 8, 2], rng)) >= 3 for _ in range(50))
+    assert delete_words([1, 7, 2], rng) == [1, 7, 2]
+
+
+@pytest.mark.parametrize("objective", ["simcse", "tsdae"])
+def test_a_killed_adaptation_resumes_and_ends_the_same(tmp_path, blind_bert, objective):
     class KilledError(Exception):
         pass
 
@@ -162,7 +196,7 @@ def test_a_killed_adaptation_resumes_and_ends_the_same(tmp_path, blind_bert):
         if share >= 0.5:
             raise KilledError
 
-    params = AdaptParams(steps=10, batch=8, rate=1e-3)
+    params = AdaptParams(objective=objective, steps=10, batch=8, rate=1e-3)
     texts, options = make_texts()[:30], FitOptions(encoder=str(blind_bert), device="cpu")
     whole = adapt_encoder(texts, params, options).encode(texts)
     from inference.training import tune

@@ -69,17 +69,26 @@ def _read_params(params: str) -> dict[str, Any]:
 
 @click.command()
 @click.argument("surface")
+@click.option("--method", type=click.Choice(["simcse", "tsdae"]),
+              help="By contrast of two readings, or by writing damaged texts anew.")  # fmt: skip
 @click.option("--views", type=click.Choice(["dropout", "crop"]),
               help="How two readings of a text differ: by dropout, or as random spans.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of the optimiser.")
 @click.option("--params", default="{}", help="Other hyper-parameters, as JSON.")
 @project_option
-def pretrain(surface: str, views: str | None, steps: int | None, params: str, slug: str | None) -> None:
+def pretrain(
+    surface: str,
+    method: str | None,
+    views: str | None,
+    steps: int | None,
+    params: str,
+    slug: str | None,
+) -> None:
     """Adapt the encoder to the project's own texts; SURFACE's behaviour judges it."""
     target = find_surface(find_project(slug), surface)
     from inference.algorithms import PRETRAIN
 
-    named = {"views": views, "steps": steps}
+    named = {"objective": method, "views": views, "steps": steps}
     values = {name: value for name, value in named.items() if value is not None}
     _train(target, PRETRAIN, {**_read_params(params), **values})
 
