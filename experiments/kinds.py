@@ -11,6 +11,8 @@ from typing import Literal, get_args
 
 MetricKind = Literal["proportion", "mean", "ratio", "quantile", "retention", "funnel"]
 METRIC_KINDS: tuple[MetricKind, ...] = get_args(MetricKind)
+# Retention and funnel steps are proportions with windows: the estimator is the proportion's.
+PROPORTIONS = frozenset({"proportion", "retention", "funnel"})
 
 # What is taken over a unit's events.
 ValueKind = Literal["count", "sum", "max", "items"]

@@ -6,9 +6,11 @@ hurries it, and `experiments.actions.reconcile` sends it again when the message 
 
 from __future__ import annotations
 
+import importlib
 import logging
 
 from celery import current_app
+from django.conf import settings
 
 from inference.message_marks import mark_messages, unmark_message
 
@@ -28,6 +30,7 @@ def send(task: str, *arguments: object) -> bool:
         task: name of a task that takes ids and looks in the rows for what is due.
         arguments: its arguments.
     """
+    importlib.import_module(settings.CELERY_APPLICATION)  # becomes the current one; once
     try:
         current_app.send_task(task, arguments)
     except Exception as error:  # noqa: BLE001  each transport raises its own; the row says what is due

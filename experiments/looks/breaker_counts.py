@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from django.db.models import Sum
 
+from experiments.kinds import PROPORTIONS
 from experiments.metrics.freeze import spec_of
 from experiments.models import BreakerCount, ExperimentMetric, Observation
 from experiments.stats.breaker import (
@@ -24,7 +25,6 @@ from experiments.stats.breaker import (
     log_e_events,
 )
 from experiments.stats.breaker_floor import log_e_beyond_floor
-from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

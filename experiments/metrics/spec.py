@@ -19,8 +19,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
-from experiments.kinds import DIRECTIONS, METRIC_KINDS, VALUE_KINDS, direction_of
-from experiments.stats.effects import PROPORTIONS
+from experiments.kinds import DIRECTIONS, METRIC_KINDS, PROPORTIONS, VALUE_KINDS, direction_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

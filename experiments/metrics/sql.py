@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
+from experiments.kinds import PROPORTIONS
 from experiments.metrics.spec import (
     COST_OF_DECISIONS,
     SERVED,
@@ -21,7 +22,6 @@ from experiments.metrics.spec import (
     is_slate_fact,
 )
 from experiments.sql import counts_now, folded_label, is_before
-from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -10,8 +10,10 @@ from django.db.models import Q
 from django.utils.functional import cached_property
 
 from experiments.models.served_variant import ServedVariant
-from experiments.stats.look_input import LookInput
-from experiments.stats.look_result import LookResult
+
+if TYPE_CHECKING:
+    from experiments.stats.look_input import LookInput
+    from experiments.stats.look_result import LookResult
 
 
 class Observation(models.Model):
@@ -230,11 +232,16 @@ class Look(models.Model):
     @cached_property
     def parsed_result(self) -> LookResult:
         """What came out, as the type that pages, files and actions read."""
+        # Here: most processes that have tables read no look, and numpy and scipy take a second.
+        from experiments.stats.look_result import LookResult  # noqa: PLC0415
+
         return LookResult.from_json(self.result)
 
     @cached_property
     def parsed_inputs(self) -> LookInput:
         """What went in."""
+        from experiments.stats.look_input import LookInput  # noqa: PLC0415  likewise
+
         return LookInput.from_json(self.inputs)
 
     @property

@@ -6,8 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.kinds import PROPORTIONS
 from experiments.stats import power as formulas
-from experiments.stats.effects import PROPORTIONS, critical_value
+from experiments.stats.effects import critical_value
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:

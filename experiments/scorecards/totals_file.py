@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from experiments.kinds import METRIC_KINDS
+from experiments.kinds import METRIC_KINDS, PROPORTIONS
 from experiments.scorecards.duckdb_source import PLAIN, first_line, source_of
 from experiments.scorecards.look_order import order_looks
 from experiments.scorecards.unit_file import (
@@ -35,7 +35,6 @@ from experiments.scorecards.unit_file import (
     MetricColumn,
     TextFormat,
 )
-from experiments.stats.effects import PROPORTIONS
 from experiments.stats.totals import TOTALS, Totals
 
 if TYPE_CHECKING:

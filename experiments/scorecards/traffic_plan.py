@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from django.db import connection
 from django.utils import timezone
 
+from experiments.kinds import PROPORTIONS
 from experiments.scorecards.plan import Plan, PlanQuestion, plan
-from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from experiments.kinds import Rule

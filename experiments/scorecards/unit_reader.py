@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from experiments.kinds import PROPORTIONS
 from experiments.metrics.sql import bucket_of
 from experiments.scorecards.duckdb_source import text
 from experiments.scorecards.unit_file import FileLook, FileTotals
 from experiments.scorecards.unit_rows import UnitRows
 from experiments.sql import OBSERVED, products
-from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import Sketch
 from experiments.stats.totals import TOTALS, Moments, Totals
 

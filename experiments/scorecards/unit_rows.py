@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from experiments.kinds import PROPORTIONS
 from experiments.scorecards.duckdb_source import (
     as_number,
     first_line,
@@ -23,7 +24,6 @@ from experiments.scorecards.duckdb_source import (
 )
 from experiments.scorecards.look_order import order_looks
 from experiments.scorecards.unit_file import FileError
-from experiments.stats.effects import PROPORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

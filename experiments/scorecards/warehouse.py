@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import ibis
 from ibis import _
 
+from experiments.kinds import PROPORTIONS
 from experiments.metrics.spec import SERVED, Filter, MetricError, MetricSpec, is_slate_fact
-from experiments.stats.effects import PROPORTIONS
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET, Sketch
 from experiments.stats.totals import Totals
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.stats.effects import PROPORTIONS
+from experiments.kinds import PROPORTIONS
 from experiments.stats.small_counts import guard
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scipy.special import ndtri, stdtrit
 
+from experiments.kinds import PROPORTIONS
 from experiments.stats.effect import Effect, mantel_haenszel_weights, score_statistic
 from experiments.stats.quantiles import Sketch
 from experiments.stats.roots import find_root
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from experiments.kinds import MetricKind
     from experiments.stats.strata import Stratum
 
-# Retention and funnel steps are proportions with windows: the estimator is the proportion's.
-PROPORTIONS = frozenset({"proportion", "retention", "funnel"})
 Summary = Totals | Moments | Sketch
 ONE_VALUE = "standard error == 0, must be positive: every unit has one value."
 USUAL = 1.959963984540054  # two-sided critical value of the standard normal at 5 %

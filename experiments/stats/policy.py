@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from experiments.bounds import MAX_COUNT, MAX_SECONDS, MAX_VALUE
-from experiments.kinds import RULES, Rule
-from experiments.stats.effects import PROPORTIONS
+from experiments.kinds import PROPORTIONS, RULES, Rule
 
 WEEK = 7 * 86_400.0
 MAX_OVERRUN = 1000.0

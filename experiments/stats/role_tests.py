@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from experiments.kinds import PROPORTIONS
 from experiments.stats.bayes import compare_proportions, shrink
 from experiments.stats.comparison import Comparison
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
 from experiments.stats.effect import MIN_P
-from experiments.stats.effects import PROPORTIONS, critical_value
+from experiments.stats.effects import critical_value
 from experiments.stats.estimates import effect_of
 from experiments.stats.guardrails import evaluate_harm, judge_noninferiority
 from experiments.stats.rules import PLANNED_POWER

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import ndtr
 
+from experiments.kinds import PROPORTIONS
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
 from experiments.stats.effect import MIN_P
-from experiments.stats.effects import PROPORTIONS, critical_value
+from experiments.stats.effects import critical_value
 from experiments.stats.exact import (
     Batch,
     ExactState,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.stats.effects import PROPORTIONS
+from experiments.kinds import PROPORTIONS
 from experiments.stats.sides import Part, Side, compare_sides, draw_side, mean_side, paths_of, ratio_of
 from experiments.stats.totals import StatisticsError
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from experiments.kinds import PROPORTIONS
 from experiments.stats.count_gate import gate_of
-from experiments.stats.effects import PROPORTIONS, UNEQUAL
+from experiments.stats.effects import UNEQUAL
 from experiments.stats.simulate import Paths
 from experiments.stats.small_counts import exact_statistic
 from experiments.stats.strata import ProportionStratum

@@ -7,42 +7,91 @@ import os
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from bakeoff import __version__
-from bakeoff.outages import outage_sentence
 
+# Where each stands, and what it does: the list of all of them imports none. A test compares the words.
 COMMANDS = {
-    "up": "up:up",
-    "local-llm": "local_llm:local_llm",
-    "migrate": "migrate:migrate",
-    "doctor": "doctor:doctor",
-    "demo": "demo:demo",
-    "replay": "replay:replay",
-    "analyze": "analyze:analyze",
-    "power": "power:power",
-    "simulate": "simulate:simulate",
-    "load": "load:load",
-    "export": "export:export",
-    "train": "models:train",
-    "pretrain": "models:pretrain",
-    "register": "models:register",
-    "compress": "models:compress",
-    "models": "models:models",
-    "versions": "versions:versions",
-    "artifacts": "artifacts:artifacts",
-    "shadow": "models:shadow",
-    "promote": "models:promote",
-    "rollback": "models:rollback",
-    "runs": "runs:runs",
-    "autopilot": "autopilot:autopilot",
-    "data-sets": "data_sets:data_sets",
-    "judging": "judging:judging",
-    "experiments": "experiments:experiments",
-    "units": "units:units",
-    "feedback": "feedback:feedback",
-    "config": "config:config",
-    "keys": "keys:keys",
-    "alerts": "alerts:alerts",
+    "up": ("up:up", "Start the platform: bundled servers unless DATABASE_URL / REDIS_URL are set."),
+    "local-llm": (
+        "local_llm:local_llm",
+        "Serve the models of BAKEOFF_LOCAL_MODELS, and trained versions, to this machine.",
+    ),
+    "migrate": (
+        "migrate:migrate",
+        "Make tables and months, check the artifacts; on the first run an administrator and a project.",
+    ),
+    "doctor": (
+        "doctor:doctor",
+        "Say what is missing or unwell, one line each; exit status 1 if anything is.",
+    ),
+    "demo": (
+        "demo:demo",
+        "Show the loop close: real users, a ramp, a verdict, a promotion, a holdback, a breaker.",
+    ),
+    "replay": ("replay:replay", "Would this have helped me? Replay your own log as live traffic."),
+    "analyze": (
+        "analyze:analyze",
+        "Judge an experiment from FILE: CSV or Parquet, a row per unit or totals; - reads standard input.",  # noqa: E501  as the command says
+    ),
+    "power": ("power:power", "Plan an experiment: its size and duration, or what it can detect."),
+    "simulate": (
+        "simulate:simulate",
+        "False positives, power and length of a policy, looked at again and again.",
+    ),
+    "load": ("load:load", "Load items, users or events from CSV, TSV or Parquet."),
+    "export": ("export:export", "Write recommendations or preferences to a file."),
+    "train": (
+        "models:train",
+        "Retrain SURFACE's model on what was recorded and put it through the gate.",
+    ),
+    "pretrain": (
+        "models:pretrain",
+        "Adapt the encoder to the project's own texts; SURFACE's behaviour judges it.",
+    ),
+    "register": (
+        "models:register",
+        "Put a custom model through SURFACE's gate: an HTTP endpoint, or a Python class.",
+    ),
+    "compress": (
+        "models:compress",
+        "Make a smaller VERSION (such as bert@1): a new version, gated against its parent.",
+    ),
+    "models": ("models:models", "List the versions of SURFACE, newest first."),
+    "versions": ("versions:versions", "Versions of surfaces that generate: prompts."),
+    "artifacts": (
+        "artifacts:artifacts",
+        "Check whether this home's artifacts are the database's; exit status 1 if they are not.",
+    ),
+    "shadow": (
+        "models:shadow",
+        "Let VERSION answer a share of SURFACE's requests beside what is served, unseen.",
+    ),
+    "promote": ("models:promote", "Make VERSION (such as two-tower@7) the champion of SURFACE."),
+    "rollback": (
+        "models:rollback",
+        "Go back to VERSION of SURFACE; read back from serving before it says done.",
+    ),
+    "runs": ("runs:runs", "Look at training runs, and cancel one."),
+    "autopilot": (
+        "autopilot:autopilot",
+        "Show what the autopilot of SURFACE does; with an option, change it first.",
+    ),
+    "data-sets": (
+        "data_sets:data_sets",
+        "Inputs that versions which generate are checked on before they meet users.",
+    ),
+    "judging": (
+        "judging:judging",
+        "Show how SURFACE's answers are judged; with an option, change it first.",
+    ),
+    "experiments": ("experiments:experiments", "List, define, start and stop experiments."),
+    "units": ("units:units", "Export or erase the data of a unit; leave units out of analysis."),
+    "feedback": ("feedback:feedback", "Work with what units said."),
+    "config": ("config:config", "Export a project's configuration as YAML, and apply such a file."),
+    "keys": ("keys:keys", "Make, list, change and revoke API keys."),
+    "alerts": ("alerts:alerts", "Subscribe to alerts, and see what became of them."),
 }
 
 
@@ -57,9 +106,23 @@ class LazyGroup(click.Group):
         """Import a subcommand."""
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name].split(":")
+        module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(f"bakeoff.commands.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of subcommands, likewise."""
+        names = [
+            CompletionItem(name, help=words)
+            for name, (_, words) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; a server that is away is one sentence and exit status 1.
@@ -72,6 +135,8 @@ class LazyGroup(click.Group):
         except UnicodeEncodeError as error:  # bytes of the shell that are no UTF-8 are lone surrogates
             raise click.UsageError(f"{error.object!a:.100} is not well-formed text.") from error
         except Exception as error:
+            from bakeoff.outages import outage_sentence  # noqa: PLC0415  for a command that failed
+
             sentence = outage_sentence(error) or _file_sentence(error)
             if sentence is None:
                 raise

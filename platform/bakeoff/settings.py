@@ -110,6 +110,8 @@ def _database(url: str) -> dict[str, object]:
 
 
 DATABASES = {"default": _database(BAKEOFF.database_url)}
+# Imported before the first message is sent: who sends none does without.
+CELERY_APPLICATION = "bakeoff.celery"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from experiments.kinds import RULES
-from experiments.stats.effects import PROPORTIONS
+from experiments.kinds import PROPORTIONS, RULES
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.policy import Policy

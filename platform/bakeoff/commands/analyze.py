@@ -18,7 +18,7 @@ from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
-from experiments.kinds import METRIC_KINDS, RULES
+from experiments.kinds import METRIC_KINDS, PROPORTIONS, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,7 +267,6 @@ def parse_metrics(options: dict[str, Any]) -> list[MetricColumn]:
 
 def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> MetricColumn:
     from experiments.scorecards.unit_file import FileError, MetricColumn
-    from experiments.stats.effects import PROPORTIONS
 
     name, _, rest = text.partition(":")
     word, _, columns = rest.partition(":")

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.commands.project import find_project, project_option
+from bakeoff.commands.project import find_project, project_option, set_up_django
 from bakeoff.commands.terminal import Refusal, echo, fail
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def export(slug: str | None) -> None:
 @config.command()
 def schema() -> None:
     """Print the file's JSON Schema, by which editors complete and check it."""
-    import django
-
-    django.setup()
+    set_up_django()
     from bakeoff.config_file.document import json_schema
 
     click.echo(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode())

@@ -8,9 +8,7 @@ from bakeoff.commands.terminal import fail
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import check_port
 from bakeoff.environment import read_environment
-from bakeoff.local_llm.door import Door, DoorLimits
 from bakeoff.local_llm.engine import EngineSize, MissingExtraError, check_installed
-from bakeoff.local_llm.shelf import Shelf
 from bakeoff.self_probe import SelfProbing
 
 HOST, PORT = "127.0.0.1", 8077
@@ -28,6 +26,9 @@ def local_llm(
 ) -> None:
     """Serve the models of BAKEOFF_LOCAL_MODELS, and trained versions, to this machine."""
     import uvicorn
+
+    from bakeoff.local_llm.door import Door, DoorLimits
+    from bakeoff.local_llm.shelf import Shelf
 
     environment = read_environment()
     configured = environment.local_models

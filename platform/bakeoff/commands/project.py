@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
-import django
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
@@ -16,13 +16,29 @@ project_option = click.option(
 )
 
 
+def set_up_django() -> None:
+    """Set Django up with what commands need; where it is set up already, nothing changes."""
+    import django
+    from django.conf import settings
+
+    if settings.configured:
+        django.setup()
+        return
+    whole = os.environ.get("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "bakeoff.command_settings"
+    try:
+        django.setup()
+    finally:  # processes that this one starts serve pages
+        os.environ["DJANGO_SETTINGS_MODULE"] = whole
+
+
 def find_project(slug: str | None) -> Project:
     """Return the project that was named, or the only one.
 
     Raises:
         click.UsageError: there is none, several, or no such one.
     """
-    django.setup()
+    set_up_django()
     from bakeoff.accounts.models import Project
 
     projects = {project.slug: project for project in Project.objects.order_by("slug")}

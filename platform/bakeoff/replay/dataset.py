@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
 from experiments.bounds import MAX_ID, MAX_VALUE, BoundsError, decimal, is_decimal, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import pyarrow.parquet as pq
 
 GUESSES = {
     "item_id": ("item_id", "itemid", "movieid", "movie_id", "product_id", "asin", "id"),
@@ -122,6 +122,8 @@ def stream_rows(path: Path) -> RowStream:
         raise DatasetError(f"file '{path}' does not exist.")
     with _named_errors(path):
         if path.suffix.lower() in {".parquet", ".pq"}:
+            import pyarrow.parquet as pq  # noqa: PLC0415  most files are CSV, and help needs none
+
             file = pq.ParquetFile(path)
             total, rows = file.metadata.num_rows, _read_parquet(file)
         else:

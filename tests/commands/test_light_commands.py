@@ -1,0 +1,64 @@
+"""Commands answer at once: help imports no library that takes long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+
+from bakeoff.cli import COMMANDS, main
+
+HEAVY = "torch scipy transformers numpy celery django pyarrow sklearn duckdb onnxruntime tokenizers"
+# Every command's help in one process, as `bakeoff … --help` prints it; then what was imported for it.
+WALK = f"""
+import sys
+import click
+from bakeoff.cli import main
+
+main(["--help"], standalone_mode=False)
+after_help = set(sys.modules)
+
+def walk(command, path):
+    context = click.Context(command, info_name=" ".join(path))
+    command.get_help(context)
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        walk(command.get_command(context, name), [*path, name])
+
+walk(main, ["bakeoff"])
+heavy = {HEAVY.split()!r}
+print("whole list:", [name for name in [*heavy, "rich", "psycopg"] if name in after_help])
+print("all help:", [name for name in heavy if name in sys.modules])
+"""
+
+
+def test_help_imports_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("whole list: []\nall help: []\n"), done.stdout[-300:]
+    assert "experiments" in done.stdout
+
+
+# What a command reads rows with: no page, no worker, no statistics.
+SET_UP = """
+import sys
+from bakeoff.commands.project import set_up_django
+set_up_django()
+import bakeoff.delivery.edit_subscriptions, bakeoff.serving_keys
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+
+
+def test_reading_rows_needs_neither_pages_nor_workers_nor_statistics():
+    names = [*HEAVY.replace("django ", "").split(), "ninja", "unfold", "celery.worker"]
+    done = subprocess.run(
+        [sys.executable, "-c", SET_UP, *names], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_list_says_what_each_command_says_of_itself():
+    context = click.Context(main)
+    for name, (_, words) in COMMANDS.items():
+        command = main.get_command(context, name)
+        assert command is not None
+        assert words == command.get_short_help_str(1000), name
