@@ -20,6 +20,7 @@ from experiments.actions.look_at_experiment import attend_experiment, is_due
 from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.measure_drift import measure_drift_if_due
 from experiments.actions.measure_holdout import measure_holdout
+from experiments.actions.optimise_prompt import queue_proposal_checks
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import is_retraining_due, retrain_if_due
@@ -203,6 +204,7 @@ def _sample(experiment: Experiment) -> None:
 @shared_task
 def check_waiting_versions() -> None:
     """Check versions that generate on their data sets; of two workers one makes a check."""
+    queue_proposal_checks()
     for_each(waiting_checks(), _check, work="check")
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from inference.cache import cache_client
+from inference.judging.purse import BudgetSpentError
+from inference.serving.generate_settings import PROJECT, SURFACE, GenerateSettings
 from inference.serving.keys import spent_key
 from inference.serving.spending import KEEP_SECONDS, MONEY, TOKENS, Spending
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inference.models import Surface
+    from inference.serving.generate_settings import Budget
 
 CHECKS = "checks"  # of versions on data sets: what their judge costs, by surface
 
@@ -35,3 +45,47 @@ def spending_today(kind: str, name: str) -> Spending:
 
 def _key(kind: str, name: str) -> str:
     return spent_key(datetime.now(UTC).date().isoformat(), kind, name)
+
+
+@dataclass(frozen=True, slots=True)
+class DayPurse:
+    """A surface's budgets of the day, for what its workers ask.
+
+    Attributes:
+        budgets: by what they count.
+        names: whose counter each is.
+    """
+
+    budgets: Mapping[str, Budget]
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, surface: Surface) -> DayPurse:
+        """Return those of a surface and of its project: there is no key, unit or address."""
+        budgets = GenerateSettings.parse(surface.generate).budgets
+        return cls(budgets, {SURFACE: str(surface.pk), PROJECT: str(surface.project_id)})
+
+    def check(self) -> None:
+        """Let a request be made.
+
+        Raises:
+            BudgetSpentError: a budget is spent for today.
+        """
+        for kind, name in self.names.items():
+            limit = self.budgets.get(kind)
+            if limit is None:
+                continue
+            spent = spending_today(kind, name)
+            for what, amount, allowed in (
+                (TOKENS, spent.tokens, limit.tokens),
+                (MONEY, spent.money, limit.money),
+            ):
+                if allowed is not None and amount >= allowed:
+                    raise BudgetSpentError(
+                        f"the {what} of this {kind} are spent for today: the budget is {allowed:g}."
+                    )
+
+    def pay(self, spending: Spending) -> None:
+        """Count what a request cost."""
+        for kind, name in self.names.items():
+            add_spending(kind, name, spending)

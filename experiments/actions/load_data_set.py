@@ -198,7 +198,7 @@ def past_inputs(*, surface: Surface, limit: int) -> list[DataSetRowDraft]:
     with connection.cursor() as cursor:
         cursor.execute(_PAST, {"surface": surface.pk, "project": surface.project_id, "limit": limit})
         found = cursor.fetchall()
-    own = _own_messages({row[1] for row in found})
+    own = own_messages({row[1] for row in found})
     rows = []
     for unit, version, stored, served_at in found:
         context = orjson.loads(stored) if isinstance(stored, str | bytes) else stored
@@ -209,8 +209,8 @@ def past_inputs(*, surface: Surface, limit: int) -> list[DataSetRowDraft]:
     return rows
 
 
-def _own_messages(versions: set[int | None]) -> dict[int | None, int]:
-    """Return how many messages each version puts before a conversation."""
+def own_messages(versions: set[int | None]) -> dict[int | None, int]:
+    """Return how many messages each version puts before a conversation, by its primary key."""
     counts: dict[int | None, int] = {}
     for version in ModelVersion.objects.filter(pk__in={one for one in versions if one is not None}):
         try:

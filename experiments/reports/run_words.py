@@ -84,6 +84,33 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
     ("the champion ({version}): {why}", gettext_noop("The champion (%(version)s): %(why)s")),
     ("the champion ({version})", gettext_noop("The champion (%(version)s)")),
     ("checking for leaks", gettext_noop("Checking for leaks")),
+    (
+        "optimising: {answers} answers, {tokens} tokens spent",
+        gettext_noop("Optimising: %(answers)s answers, %(tokens)s tokens spent"),
+    ),
+    ("optimising", gettext_noop("Optimising the prompt")),
+    (
+        "{version} scores {score}, the champion {champion}; it waits for its check",
+        gettext_noop("%(version)s scores %(score)s, the champion %(champion)s; it waits for its check"),
+    ),
+    (
+        "none of {count} proposals is better than the champion: {score}",
+        gettext_noop("None of %(count)s proposals is better than the champion (%(score)s)"),
+    ),
+    (
+        "{answers} answers: {tokens} tokens, {money} in money.",
+        gettext_noop("%(answers)s answers: %(tokens)s tokens, cost %(money)s"),
+    ),
+    (
+        "the run's {what} are spent: {spent} of {limit}.",
+        gettext_noop("The budget of this run is spent: %(spent)s of %(limit)s"),
+    ),
+    (
+        "No answers with feedback are recorded: proposals are made from the data set's rows alone.",
+        gettext_noop(
+            "No answers with feedback are recorded: proposals are made from the data set's rows alone."
+        ),
+    ),
     ("judging", gettext_noop("Evaluating")),
     ("judged", gettext_noop("Evaluated")),
     ("fitted", gettext_noop("Fitted")),

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 MAX_ANSWERS = 50_000  # the newest
 # Texts that anybody could send with a page's key are learnt from when a reviewer has passed them.
-_ANSWERS = f"""
-    SELECT unit_id, messages, answer, kind, value, text, at FROM (
+LEARNABLE_ANSWERS = f"""
         SELECT DISTINCT ON (slate.recommendation_id) slate.recommendation_id, feedback.unit_id,
+            slate.model_version_id, slate.context -> 'variables' AS variables,
             slate.context -> 'messages' AS messages, slate.context -> 'answer' ->> 'content' AS answer,
             feedback.kind, coalesce(feedback.value, 0) AS value, feedback.text,
             extract(epoch FROM feedback.received_at)::float8 AS at
@@ -41,7 +41,9 @@ _ANSWERS = f"""
             AND NOT {is_excluded("feedback")}
         ORDER BY slate.recommendation_id,
             array_position(ARRAY['correction', 'edit', 'thumb', 'accept'], feedback.kind::text),
-            feedback.received_at DESC, feedback.feedback_id) AS answers
+            feedback.received_at DESC, feedback.feedback_id"""
+_ANSWERS = f"""
+    SELECT unit_id, messages, answer, kind, value, text, at FROM ({LEARNABLE_ANSWERS}) AS answers
     ORDER BY at DESC, recommendation_id DESC LIMIT {MAX_ANSWERS}"""
 
 

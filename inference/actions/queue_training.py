@@ -15,6 +15,7 @@ from inference.algorithms import check_trainable, reads_texts, trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
+from inference.training.questions import Questions
 from inference.training.snapshot import (
     Answers,
     Examples,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.models import ModelVersion
+    from inference.training.snapshot import Rows
 
 MAX_TRIGGER = 32  # as the column is wide
 
@@ -76,13 +78,13 @@ def queue_training(
         params=dict(params or {}),
         tested_version=tested_version,
         notes=list(rows.notes),
-        snapshot=_freeze(surface, rows),
+        snapshot=freeze_rows(surface, rows),
     )
     if beside is not None and beside.unit_ids:
         if isinstance(beside, Texts):
-            run.texts = _freeze(surface, beside)
+            run.texts = freeze_rows(surface, beside)
         else:
-            run.answers = _freeze(surface, beside)
+            run.answers = freeze_rows(surface, beside)
     if skip_unchanged and _repeats_last(run):
         run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
         run.save()
@@ -162,8 +164,12 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
     return run
 
 
-def _freeze(surface: Surface, rows: Likes | Examples | Preferences | Answers | Texts) -> Snapshot:
-    """Keep rows, at least one, under the hash of their content."""
+def freeze_rows(surface: Surface, rows: Rows) -> Snapshot:
+    """Keep rows, at least one, under the hash of their content.
+
+    Raises:
+        CannotTrainError: the folder of snapshots cannot be written.
+    """
     match rows:
         case Likes():
             times = rows.liked_at
@@ -175,6 +181,8 @@ def _freeze(surface: Surface, rows: Likes | Examples | Preferences | Answers | T
             times = rows.served_at
         case Texts():
             times = rows.written_at
+        case Questions():
+            times = rows.recorded_at
     folder = settings.BAKEOFF.snapshots
     try:
         digest = write_snapshot(folder, rows)

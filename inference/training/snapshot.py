@@ -1,7 +1,8 @@
 """Frozen training data: a Parquet file named by the hash of its content.
 
 A recommender learns from `Likes`, a classifier from `Examples`, a generator from `Preferences`, an
-encoder from `Texts`; `Answers` are what a recommender is judged by off-policy.
+encoder from `Texts`; `Answers` are what a recommender is judged by off-policy, and `Questions` what a
+search for a better prompt works on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from inference.training.questions import Questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -262,7 +265,7 @@ class Texts:
         return cls(columns["unit_id"], columns["text"], columns["written_at"])
 
 
-Rows = Likes | Examples | Preferences | Answers | Texts
+Rows = Likes | Examples | Preferences | Answers | Texts | Questions
 # Columns that name a unit: whoever is erased stands in none of them.
 UNIT_COLUMNS = ("unit_id", "rejected_unit_id")
 
@@ -348,7 +351,7 @@ def _catalogue_of(table: Any) -> str:
     return str((table.schema.metadata or {}).get(CATALOGUE, b"").decode())
 
 
-Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers, Texts)
+Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers, Texts, Questions)
 
 
 def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.actions.train_in_child import TEMPORARY
 from inference.models import TrainingRun
+from inference.prompt_search import OPTIMISE
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
@@ -30,6 +31,7 @@ from inference.training_process.inputs import (
     plan_of,
     rows_of,
 )
+from inference.training_process.optimise import optimise
 from inference.training_process.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ def _train(run_id: int, lease: int) -> None:
     run = TrainingRun.objects.select_related("surface", "snapshot", "answers", "compresses").get(
         pk=run_id
     )
+    if run.algorithm == OPTIMISE:
+        optimise(run, lease)
+        return
     plan = plan_of(run)
     reporter = Reporter(run, lease)
     result = _fit_and_judge(run, plan, reporter.progress)

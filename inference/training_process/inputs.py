@@ -36,6 +36,7 @@ from inference.runs.outcome import (
 )
 from inference.runs.ranking_run import Catalogue
 from inference.serving.label_costs import LabelCosts
+from inference.training.questions import Questions
 from inference.training.snapshot import (
     Answers,
     Examples,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 PLAIN = "frozen-text"  # what the configured encoder does, with nothing learnt
 MAX_FETCH_SECONDS = 600.0  # of images: a dead host must not keep a run from training
 
-Rows = TypeVar("Rows", Likes, Examples, Preferences)
+Rows = TypeVar("Rows", Likes, Examples, Preferences, Questions)
 
 
 def checkpoints_of(run: TrainingRun) -> Path:

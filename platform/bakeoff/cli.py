@@ -46,6 +46,10 @@ COMMANDS = {
         "models:train",
         "Retrain SURFACE's model on what was recorded and put it through the gate.",
     ),
+    "optimise": (
+        "optimise:optimise",
+        "Let a strong model propose better prompts for SURFACE from what came of its answers.",
+    ),
     "pretrain": (
         "models:pretrain",
         "Adapt the encoder to the project's own texts; SURFACE's behaviour judges it.",

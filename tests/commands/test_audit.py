@@ -8,13 +8,16 @@ import threading
 import click
 import pytest
 from click.testing import CliRunner
+from django.conf import settings
 from django.db import connection
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.models import DataSet
+from experiments.models import DataSet, DataSetRow
 from inference.models import Snapshot, Surface, TrainingRun
+from inference.serving.artifact import save_artifact
+from inference.serving.prompts import Prompt, PromptMessage
 from tests.support import alerts, builders
 from tests.support.waiting import wait_until
 
@@ -160,6 +163,19 @@ def load_labelled(shop, folder):
     return [csv_of(folder, text="my card is lost", label="card"), "--surface", "desk"]
 
 
+def optimise(shop, folder):
+    prompt = Prompt(provider="test", model="small", messages=(PromptMessage("system", "Help."),))
+    digest = save_artifact(settings.BAKEOFF.artifacts, prompt.as_draft())
+    shop.surface.versions.champions().update(artifact_sha256=digest)
+    Surface.objects.filter(pk=shop.surface.pk).update(kind=Surface.Kind.GENERATE)
+    data_set = DataSet.objects.create(
+        project=shop.project, surface=shop.surface, key="typical", created_by="a test",
+        assertions=[{"type": "min_length", "value": 1}],
+    )  # fmt: skip
+    DataSetRow.objects.create(data_set=data_set, project=shop.project, variables={})
+    return ["home-feed", "--provider", "test", "--model", "strong"]
+
+
 # Command → what makes its arguments; all but the project.
 CALLS = {
     "load items": lambda _shop, folder: [csv_of(folder, item_id="a", title="Heat")],
@@ -173,6 +189,7 @@ CALLS = {
     "data-sets load": load_rows,
     "data-sets freeze": freeze,
     "train": train,
+    "optimise": optimise,
     "pretrain": pretrain,
     "register": register,
     "compress": lambda shop, _: [challenger(shop).label, "--project", "8"],
@@ -199,7 +216,7 @@ CALLS = {
     "alerts resend": lambda shop, _: [str(dead_delivery(shop).pk)],
 }
 # They follow the run that they queue; no worker of these tests would take it.
-FOLLOWED = {"train", "pretrain", "register", "compress"}
+FOLLOWED = {"train", "optimise", "pretrain", "register", "compress"}
 
 
 def commands(group=main, path=()):

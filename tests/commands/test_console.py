@@ -123,6 +123,8 @@ ONLINE = [
     (["runs", "list", "home-feed"], 0, "No training runs yet"),
     (["runs", "show", "9999999"], 2, "run == 9999999, not found"),
     (["train", "home-feed", "--algorithms", "item-knn,oracle", "--budget-seconds", "60", "--search", "20"], 1, "algorithms: 'oracle', must be among"),
+    (["optimise", "home-feed", "--provider", "p", "--model", "m", "--data-set", "d", "--proposals", "3", "--rows", "5",
+      "--budget-tokens", "10", "--budget-money", "1"], 1, "kind == 'recommend', must be 'generate'"),
     (["runs", "cancel", "9999999"], 2, "run == 9999999, not found"),
     (["config", "export"], 0, "home-feed:"),
     (["config", "schema"], 0, "2020-12"),

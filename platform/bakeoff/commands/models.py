@@ -128,7 +128,7 @@ def _train(surface: Surface, algorithm: str, params: dict[str, Any]) -> None:
         run = retrain_surface(surface=surface, algorithm=algorithm, trigger=OPERATOR, params=params)
     except CannotTrainError as error:
         raise fail(str(error)) from error
-    _follow(run)
+    follow_run(run)
 
 
 @click.command()
@@ -175,10 +175,10 @@ def compress(
         run = queue_compression(version=versions[0], how=how, size=size, trigger=OPERATOR)
     except CannotTrainError as error:
         raise fail(str(error)) from error
-    _follow(run)
+    follow_run(run)
 
 
-def _follow(run: TrainingRun) -> None:
+def follow_run(run: TrainingRun) -> None:
     """Show a run's progress until it ends; exit 1 unless it passed."""
     seen = 0
     with progress(f"Training {run.algorithm} in a worker (%)", 100) as advance:
@@ -189,7 +189,7 @@ def _follow(run: TrainingRun) -> None:
             stage = run.current_stage
             advance(max(now - seen, 0), stage.line if stage is not None else "")
             seen = max(now, seen)
-    if run.version is not None:
+    if run.version is not None and run.version.gate:  # a prompt that was found waits for its check
         show_candidates(run.version)
         show_gate(run.version)
         show_ablation(run.version)
