@@ -20,6 +20,9 @@ class ChartTexts:
     margin: str = "Margin of the guardrail"
     effect: str = "{estimate} ({low} to {high})"
     holdout: str = "Measured by the holdout"
+    difference: str = "Difference from control"
+    analysed: str = "Users analysed"
+    relative: str = "Relative change against control"
 
 
 ENGLISH = ChartTexts()
@@ -34,4 +37,7 @@ def translated() -> ChartTexts:
         margin=_("Margin of the guardrail"),
         effect=_("{estimate} ({low} to {high})"),
         holdout=_("Measured by the holdout"),
+        difference=_("Difference from control"),
+        analysed=_("Users analysed"),
+        relative=_("Relative change against control"),
     )

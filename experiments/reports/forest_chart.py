@@ -7,16 +7,17 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from experiments.reports.chart_texts import ENGLISH
+from experiments.reports.value_axis import signed_share, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from experiments.kinds import Direction
     from experiments.reports.chart_texts import ChartTexts
 
-WIDTH, ROW, LEFT, RIGHT, TOP = 760, 30, 260, 150, 44
+WIDTH, ROW, LEFT, RIGHT, TOP, FOOT = 760, 30, 260, 150, 44, 46
 # Okabe and Ito: told apart by those who do not tell red from green.
-BETTER, WORSE, UNSURE = "#0072b2", "#d55e00", "#5b6776"
+BETTER, WORSE, UNSURE, GRID = "#0072b2", "#d55e00", "#5b6776", "#e3e6ea"
 STYLE = "font: 13px system-ui, sans-serif; fill: #1d2733"
 
 
@@ -43,6 +44,17 @@ class ForestRow:
     margin: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Relative changes from −`reach` to `reach`; one beyond is drawn at the edge."""
+
+    reach: float
+
+    def x(self, value: float) -> float:
+        share = (min(max(value, -self.reach), self.reach) + self.reach) / (2 * self.reach)
+        return LEFT + (WIDTH - LEFT - RIGHT) * share
+
+
 def _colour(row: ForestRow) -> str:
     if row.low is None or row.high is None or row.low <= 0 <= row.high:
         return UNSURE
@@ -54,30 +66,32 @@ def draw_forest(rows: Sequence[ForestRow], *, title: str, texts: ChartTexts = EN
     ends = [abs(v) for row in rows for v in (row.low, row.high, row.margin) if v is not None]
     points = [abs(row.estimate) for row in rows if row.estimate is not None]
     reach = max([min(max(ends, default=0.0), 4 * max(points, default=0.0) + 0.05), *points, 0.01]) * 1.1
-    height = TOP + ROW * len(rows) + 34
-
-    def x(value: float) -> float:
-        share = (min(max(value, -reach), reach) + reach) / (2 * reach)
-        return LEFT + (WIDTH - LEFT - RIGHT) * share
-
+    height = height_of(len(rows))
+    scale = _Scale(reach)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" role="img" aria-label="{escape(title)}">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text x="16" y="24" style="{STYLE}; font-weight: 600">{escape(title)}</text>',
-        f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP - 8}" y2="{height - 30}" stroke="#1d2733"/>',
+        *(_tick(value, scale.x(value), height) for value in ticks(-reach, reach, about=4)),
+        f'<text x="{scale.x(0):.1f}" y="{height - 6}" text-anchor="middle" '
+        f'style="{STYLE}; font-size: 11px">{escape(texts.relative)}</text>',
     ]
     for n, row in enumerate(rows):
-        parts += _draw_row(row, x, TOP + ROW * n + ROW / 2, texts)
-    for value in (-reach / 1.1, 0.0, reach / 1.1):
-        parts.append(
-            f'<text x="{x(value):.1f}" y="{height - 12}" text-anchor="middle" '
-            f'style="{STYLE}; font-size: 11px">{value:+.1%}</text>'
-        )
+        parts += _draw_row(row, scale, TOP + ROW * n + ROW / 2, texts)
     return "".join([*parts, "</svg>"])
 
 
-def _draw_row(row: ForestRow, x: Callable[[float], float], y: float, texts: ChartTexts) -> list[str]:
+def _tick(value: float, x: float, height: float) -> str:
+    line = "#1d2733" if value == 0 else GRID
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{height - FOOT + 4}" stroke="{line}"/>'
+        f'<text x="{x:.1f}" y="{height - FOOT + 18}" text-anchor="middle" '
+        f'style="{STYLE}; font-size: 11px">{signed_share(value)}</text>'
+    )
+
+
+def _draw_row(row: ForestRow, scale: _Scale, y: float, texts: ChartTexts) -> list[str]:
     colour = _colour(row)
     parts = [
         f'<text x="{LEFT - 14}" y="{y + 4:.1f}" text-anchor="end" style="{STYLE}">'
@@ -86,28 +100,35 @@ def _draw_row(row: ForestRow, x: Callable[[float], float], y: float, texts: Char
         f"{escape(row.effect)}</text>",
     ]
     if row.margin is not None:
-        at = x(-row.margin if row.direction == "increase" else row.margin)
+        at = scale.x(-row.margin if row.direction == "increase" else row.margin)
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 11:.1f}" y2="{y + 11:.1f}" stroke="{WORSE}" '
             f'stroke-dasharray="3 3"><title>{escape(texts.margin)}</title></line>'
         )
     if row.estimate is None or row.low is None or row.high is None:
         return parts
-    low, high, middle = x(row.low), x(row.high), x(row.estimate)
+    low, high, middle = scale.x(row.low), scale.x(row.high), scale.x(row.estimate)
     effect = texts.effect.format(
         estimate=f"{row.estimate:+.2%}", low=f"{row.low:+.2%}", high=f"{row.high:+.2%}"
     )
     parts += [
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" '
         'stroke-width="2.5"/>',
-        *(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 5:.1f}" y2="{y + 5:.1f}" stroke="{colour}"/>'
-            for at in (low, high)
-        ),
+        _end(low, y, colour, tip=4 if row.low < -scale.reach else 0),
+        _end(high, y, colour, tip=-4 if row.high > scale.reach else 0),
         f'<circle cx="{middle:.1f}" cy="{y:.1f}" r="5" fill="{colour}">'
         f"<title>{escape(effect)}</title></circle>",
     ]
     return parts
+
+
+def _end(x: float, y: float, colour: str, *, tip: float) -> str:
+    """Draw an end of an interval: a bar, or an arrow's head where it goes on beyond the picture."""
+    back = f"{x + tip:.1f}"
+    return (
+        f'<path d="M{back} {y - 5:.1f}L{x:.1f} {y:.1f}L{back} {y + 5:.1f}" fill="none" '
+        f'stroke="{colour}" stroke-width="1.5"/>'
+    )
 
 
 def stack(pictures: Sequence[tuple[str, int]], *, width: int = WIDTH) -> str:
@@ -124,7 +145,7 @@ def stack(pictures: Sequence[tuple[str, int]], *, width: int = WIDTH) -> str:
 
 def height_of(rows: int) -> int:
     """Return the height of a forest of so many rows."""
-    return TOP + ROW * rows + 34
+    return TOP + ROW * rows + FOOT
 
 
 def themed(svg: str) -> str:
@@ -133,6 +154,7 @@ def themed(svg: str) -> str:
         (BETTER, "var(--better)"),
         (WORSE, "var(--worse)"),
         (UNSURE, "var(--soft)"),
+        (GRID, "var(--line)"),
         ("#1d2733", "var(--ink)"),
         ('fill="white"', 'fill="none"'),
     ):
