@@ -91,6 +91,10 @@ COMMANDS = {
         "Show how SURFACE's answers are judged; with an option, change it first.",
     ),
     "experiments": ("experiments:experiments", "List, define, start and stop experiments."),
+    "report": (
+        "report:report",
+        "Show the report of EXPERIMENT: verdict, users, metrics, guardrails, ramp and breaker.",
+    ),
     "units": ("units:units", "Export or erase the data of a unit; leave units out of analysis."),
     "feedback": ("feedback:feedback", "Work with what units said."),
     "config": ("config:config", "Export a project's configuration as YAML, and apply such a file."),

@@ -22,7 +22,7 @@ from tests.support import alerts, builders
 from tests.support.waiting import wait_until
 
 READS = {
-    "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "units export",
+    "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "keys list", "alerts list", "alerts deliveries",
     "config export", "config schema",
 }  # fmt: skip

@@ -16,6 +16,7 @@ from bakeoff.commands.autopilot_options import (
     read_steps,
 )
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
+from bakeoff.commands.ramp_table import show_ramp
 from bakeoff.commands.terminal import console, echo, fail
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _show(report: AutopilotReport) -> None:
         approvals = f"{proposal.approvals.count()} of {proposal.required_approvals} approvals"
         what = f"{proposal.kind} {proposal.target}"
         echo(f"Proposal {proposal.pk}: {what}, {approvals}. {proposal.reason}")
-    _show_ramp(report)
+    show_ramp(report.ramp)
     _show_pipeline(report)
     _show_queue(report)
     _show_settings(report)
@@ -208,18 +209,6 @@ def _show(report: AutopilotReport) -> None:
         f"12 months: {year.shipped} of {year.tested} shipped, {year.rolled_back} rolled back, "
         f"{year.breaker_trips} by the breaker, {year.refreshed} refreshed."
     )
-
-
-def _show_ramp(report: AutopilotReport) -> None:
-    if report.ramp is None:
-        return
-    table = Table("step", "state", "users", "needs", title="Ramp")
-    for step in report.ramp.steps:
-        needs = "" if step.required_users is None else f"{step.required_users:,}"
-        table.add_row(f"{100 * step.share:.3g}%", step.state, f"{step.users:,}", needs)
-    console.print(table)
-    for need in report.ramp.needs:
-        echo(f"  {'✓' if need.holds else '✗'} {need.sentence}")
 
 
 def _show_pipeline(report: AutopilotReport) -> None:

@@ -10,13 +10,18 @@ import click
 from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.commands.project import find_project, find_surface, find_version, project_option
+from bakeoff.commands.project import (
+    find_experiment,
+    find_project,
+    find_surface,
+    find_version,
+    project_option,
+)
 from bakeoff.commands.terminal import console, echo, fail
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
     from experiments.actions.define_experiment import ExperimentDraft
-    from experiments.models import Experiment
 
 
 @click.group()
@@ -127,7 +132,7 @@ def start(key: str, slug: str | None) -> None:
     )
     from experiments.models.experiment import WrongStateError
 
-    experiment = _find(project, key)
+    experiment = find_experiment(project, key)
     try:
         start_experiment(experiment=experiment, by=OPERATOR)
     except (CannotStartError, WrongStateError) as error:
@@ -151,16 +156,9 @@ def stop(key: str, reason: str, slug: str | None) -> None:
     from experiments.actions.stop_experiment import stop_experiment
     from experiments.models.experiment import WrongStateError
 
-    experiment = _find(project, key)
+    experiment = find_experiment(project, key)
     try:
         stop_experiment(experiment=experiment, by=OPERATOR, reason=reason)
     except WrongStateError as error:
         raise fail(f"{error}.") from error
     echo(f"{key} stopped.")
-
-
-def _find(project: Project, key: str) -> Experiment:
-    experiment = project.experiments.filter(key=key).first()
-    if experiment is None:
-        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
-    return experiment

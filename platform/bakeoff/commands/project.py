@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
+    from experiments.models import Experiment
     from inference.models import ModelVersion, Surface
 
 project_option = click.option(
@@ -64,6 +65,18 @@ def find_surface(project: Project, key: str) -> Surface:
         known = sorted(project.surfaces.values_list("key", flat=True))
         raise click.UsageError(f"surface == '{key}', must be one of {known}.")
     return surface
+
+
+def find_experiment(project: Project, key: str) -> Experiment:
+    """Return an experiment of a project.
+
+    Raises:
+        click.UsageError: there is no such one.
+    """
+    experiment = project.experiments.filter(key=key).first()
+    if experiment is None:
+        raise click.UsageError(f"experiment == '{key}', not found in project '{project}'.")
+    return experiment
 
 
 def find_version(surface: Surface, label: str) -> ModelVersion:
