@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from inference.serving.artifact import Indices
+    from inference.serving.artifact import Floats, Indices
     from inference.serving.catalogue import Catalogue, CatalogueRow, Mask
     from inference.serving.stored_catalogue import StoredCatalogue
 
 # Of the value that an item does not have.
 MISSING = 0
+MAX_WIDTH = 256  # of vectors that are made for every distinct value
+MAX_NUMBERS = 2**20  # of these vectors together: 4 MiB a column
 MAX_TESTS = 256  # remembered per column: requests that name a price of their own would fill the memory
 
 
@@ -51,6 +53,7 @@ class Column:
         self._seen = self._listed = 0
         self._part_of: dict[str, int] = {}
         self._lists = np.zeros((0, 1), dtype=np.int32)
+        self._features: Floats | None = None
         self.is_number, self.is_list = True, False
 
     def update(self, catalogue: Catalogue) -> None:
@@ -111,6 +114,21 @@ class Column:
             self._list_values()
         return self._lists[np.where(rows >= 0, self._codes[rows], MISSING)]
 
+    def features(self, rows: Indices) -> Floats | None:
+        """Return a vector of length 1 per row, (m, f), with a number for each value in its list.
+
+        Args:
+            rows: of the catalogue, -1 for what it does not hold, whose vector is 0.
+
+        Returns:
+            None where there are too many values for a vector of each to be ready.
+        """
+        if self._listed < len(self.values):
+            self._list_values()
+        if self._features is None:
+            return None
+        return self._features[np.where(rows >= 0, self._codes[rows], MISSING)]
+
     def _list_values(self) -> None:
         """Make the table of codes within lists, as long as the distinct values."""
         lines = [
@@ -120,6 +138,12 @@ class Column:
         self._lists = np.full((len(lines), max([1, *map(len, lines)])), -1, dtype=np.int32)
         for row, line in zip(self._lists, lines, strict=True):
             row[: len(line)] = line
+        self._features = None
+        if len(self._part_of) <= MAX_WIDTH and len(self._part_of) * len(lines) <= MAX_NUMBERS:
+            features = np.zeros((len(lines), len(self._part_of)), dtype=np.float32)
+            items, places = (self._lists >= 0).nonzero()
+            features[items, self._lists[items, places]] = 1.0
+            self._features = of_length_one(features)
         self._listed = len(lines)
 
     def matches(self, key: bytes, test: Callable[[Any], bool], count: int) -> Mask:
@@ -140,6 +164,13 @@ class Column:
             self._tests[key] = answers
         held: Mask = answers[self._codes[:count]]
         return held
+
+
+def of_length_one(vectors: Floats) -> Floats:
+    """Scale vectors, (m, f), to the length 1 where they stand; those of length 0 stay so."""
+    lengths = np.sqrt(np.einsum("mf,mf->m", vectors, vectors))
+    vectors /= np.maximum(lengths, np.float32(1e-9))[:, None]
+    return vectors
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.slate_rules.columns import of_length_one
 from experiments.slate_rules.rules import VECTORS, SlateRules, check_properties
 from inference.serving.eligible import Eligible
-from inference.serving.ladder import RuledCandidates
 from inference.serving.rule_draw import Cap, Diversity, SlotRules
+from inference.serving.ruled_candidates import RuledCandidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from inference.serving.catalogue import Catalogue, Mask
 
 DAY = 86_400.0
-MAX_FEATURES = 256  # values of a property, beyond which only those of the candidates are numbered
 OLDEST = 0.05  # of the advantage of a new item: what is older is not pushed down for ever
 
 
@@ -48,19 +48,27 @@ class RequestRules:
         """The project's items."""
         return self.filters.catalogue
 
-    def about(self, names: Sequence[str], vectors: Callable[[], Floats] | None) -> RuledCandidates:
+    def about(
+        self,
+        names: Sequence[str],
+        vectors: Callable[[], Floats] | None,
+        rows: Indices | None = None,
+    ) -> RuledCandidates:
         """Return what holds among candidates, and what is pinned beside them.
 
         Args:
             names: ids of the candidates.
             vectors: returns the version's vectors of them, (m, d); None where there is no version.
+            rows: theirs in the catalogue, (m,), -1 for none; None to look them up by name.
         """
-        pins = self.pins()
-        known = set(names)
-        names = [*names, *(item_id for item_id in pins.values() if item_id not in known)]
-        place_of = {item_id: place for place, item_id in enumerate(names)} if pins else {}
-        places = map(self.catalogue.find, names)
-        rows = np.array([-1 if row is None else row for row in places], dtype=np.int32)
+        rows = self._rows(names) if rows is None else rows
+        pins, place_of = self.pins(), {}
+        if pins:
+            known = set(names)
+            beside = [item_id for item_id in pins.values() if item_id not in known]
+            names = [*names, *beside]
+            rows = np.concatenate([rows, self._rows(beside)])
+            place_of = {item_id: place for place, item_id in enumerate(names)}
         rules = SlotRules(
             boosts=self._boosts(rows),
             buried=self._buried(rows),
@@ -72,6 +80,10 @@ class RequestRules:
             diversity=self._diversity(rows, vectors),
         )
         return RuledCandidates(names, rules)
+
+    def _rows(self, names: Sequence[str]) -> Indices:
+        places = map(self.catalogue.find, names)
+        return np.array([-1 if row is None else row for row in places], dtype=np.int32)
 
     def pins(self) -> dict[int, str]:
         """Return the pins of items that may be shown, by position from 1."""
@@ -114,6 +126,10 @@ class RequestRules:
         rule = self.rules.diversity
         if rule is None:
             return None
+        if rule.by != VECTORS:
+            ready = self.filters.column(rule.by).features(rows)
+            if ready is not None:
+                return Diversity(ready, rule.strength)
         if rule.by == VECTORS:
             own = vectors() if vectors is not None else np.zeros((0, 0))
             features = np.zeros((len(rows), own.shape[1]), dtype=np.float32)
@@ -121,16 +137,11 @@ class RequestRules:
         else:
             codes = self.filters.column(rule.by).lists(rows)
             items, places = (codes >= 0).nonzero()
-            columns = codes[items, places]
-            width = int(columns.max(initial=-1)) + 1
-            if width > MAX_FEATURES:  # as wide as there are values among the candidates
-                values, numbered = np.unique(columns, return_inverse=True)
-                width, columns = len(values), numbered.astype(np.int32)
-            features = np.zeros((len(rows), width), dtype=np.float32)
-            features[items, columns] = 1.0
-        lengths = np.sqrt(np.einsum("mf,mf->m", features, features))
-        features /= np.maximum(lengths, np.float32(1e-9))[:, None]
-        return Diversity(features, rule.strength)
+            # As wide as there are values among the candidates.
+            values, numbered = np.unique(codes[items, places], return_inverse=True)
+            features = np.zeros((len(rows), len(values)), dtype=np.float32)
+            features[items, numbered] = 1.0
+        return Diversity(of_length_one(features), rule.strength)
 
 
 def bind_rules(

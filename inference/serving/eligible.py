@@ -51,11 +51,14 @@ class Eligible:
             order = np.arange(len(ranker.item_ids), dtype=np.int32)
         return self.keep(ranker, order)
 
-    def _of(self, ranker: ItemRanker, items: Indices) -> Mask:
+    def rows_of(self, ranker: ItemRanker, items: Indices) -> Indices:
+        """Return the rows of a version's items in the catalogue, (m,), -1 for none."""
         if isinstance(ranker, PlacedItems):
-            rows = ranker.rows_of(items, self.catalogue.places_of(ranker.base))
-        else:
-            rows = self.catalogue.places_of(ranker)[items]
+            return ranker.rows_of(items, self.catalogue.places_of(ranker.base))
+        return self.catalogue.places_of(ranker)[items]
+
+    def _of(self, ranker: ItemRanker, items: Indices) -> Mask:
+        rows = self.rows_of(ranker, items)
         # A row that came after the mask was made is no row of it.
         known = (rows >= 0) & (rows < len(self.mask))
         shown = np.full(len(items), not self.is_filtered)

@@ -7,6 +7,7 @@ removed after it, or the propensities would lie.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,11 @@ def _log_weights(pool: int, temperature: float) -> Floats:
 
 
 @cache
-def _chances(pool: int, temperature: float) -> tuple[Floats, Floats]:
+def _chances(pool: int, temperature: float) -> tuple[list[float], list[float]]:
     """Return the chance of each rank in a draw of one, and the sums of the first ones."""
     weights = np.exp(_log_weights(pool, temperature))
     chances = weights / weights.sum()
-    return chances, np.cumsum(chances)
+    return chances.tolist(), np.cumsum(chances).tolist()
 
 
 def draw_one(count: int, k: int, *, temperature: float, rng: Generator) -> tuple[int, float]:
@@ -46,8 +47,8 @@ def draw_one(count: int, k: int, *, temperature: float, rng: Generator) -> tuple
     """
     pool = min(count, pool_of(k))
     chances, sums = _chances(pool, temperature)
-    rank = int(sums.searchsorted(rng.random() * sums[-1], side="right"))
-    return rank, float(chances[rank])
+    rank = min(bisect_right(sums, rng.random() * sums[-1]), pool - 1)
+    return rank, chances[rank]
 
 
 def draw_slate(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,44 +23,20 @@ from inference.serving.rule_draw import (
     draw_by_slot,
     rerank,
 )
+from inference.serving.ruled_candidates import CandidateNames, RuledCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Sequence
+    from collections.abc import Collection, Container, Sequence
 
     from numpy.random import Generator
 
     from inference.serving.artifact import Floats, Indices
     from inference.serving.ranker import ItemRanker
+    from inference.serving.ruled_candidates import CandidateRules
 
 CHOICE = 5  # candidates a slot: of fewer, a slate is no choice any more
 MAX_SCORED = 20_000  # items that one request scores
 MAX_NEAR = 4000  # of a large version: those near a unit's recent items, of which a filter leaves some
-
-
-@dataclass(frozen=True, slots=True)
-class RuledCandidates:
-    """Candidates, and what rules say of them.
-
-    Attributes:
-        names: ids of the candidates, and after them of what is pinned and is none.
-        rules: about all of these.
-    """
-
-    names: Sequence[str]
-    rules: SlotRules
-
-
-class CandidateRules(Protocol):
-    """Rules of a request."""
-
-    def about(self, names: Sequence[str], vectors: Callable[[], Floats] | None) -> RuledCandidates:
-        """Return what holds among candidates.
-
-        Args:
-            names: their ids.
-            vectors: returns the version's vectors of them, (m, d); None where there is no version.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +212,7 @@ def fill_slate(
     if request.rules is None and new is None:
         slots = _fill_at_once(ranker, request, items, scores, order=order, rng=rng)
     else:
-        names = [ranker.item_ids[item] for item in items.tolist()]
-        ruled = _with_new(_ruled(request, names, partial(ranker.vectors_of, items)), new)
+        ruled = _with_new(_ruled(request, ranker, items), new)
         slots = _fill_by_rules(ruled, request, scores, order=order, rng=rng)
     if request.only is not None:
         known = {slot.item_id for slot in slots} | {ranker.item_ids[item] for item in items.tolist()}
@@ -250,12 +225,12 @@ def fill_slate(
     )
 
 
-def _ruled(
-    request: SlateRequest, names: Sequence[str], vectors: Callable[[], Floats]
-) -> RuledCandidates:
+def _ruled(request: SlateRequest, ranker: ItemRanker, items: Indices) -> RuledCandidates:
+    names = CandidateNames(ranker.item_ids, items)
     if request.rules is None:
         return RuledCandidates(names, SlotRules())
-    return request.rules.about(names, vectors)
+    rows = request.eligible.rows_of(ranker, items)
+    return request.rules.about(names, partial(ranker.vectors_of, items), rows)
 
 
 def _new_among(items: Indices, request: SlateRequest) -> NewItems | None:

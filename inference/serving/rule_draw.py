@@ -9,8 +9,8 @@ before it follows from its rank and from how many were allowed, and both are log
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -123,8 +123,7 @@ class SlotRules:
         return bool(self.pins or self.caps or self.diversity is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnSlot:
+class DrawnSlot(NamedTuple):
     """What stands in a slot.
 
     Attributes:
@@ -185,18 +184,12 @@ def draw_by_slot(
     for position in range(k):
         pin = state.pins.get(position)
         if pin is not None:
-            state.take(pin)
+            state.take_pin(pin)
             slots.append(DrawnSlot(pin, 0, 1, 1.0))
             continue
-        ranked = state.ranked()
-        if not len(ranked):
-            continue  # a shorter slate: what is pinned further down moves up
-        ranked, chance = _choose(ranked, rules.new, rng)
-        slot = _draw(ranked, k, temperature, rng)
-        if chance is not None:
-            slot = replace(slot, propensity=slot.propensity * chance, chance=chance)
-        state.take(slot.candidate)
-        slots.append(slot)
+        slot = state.draw(temperature, rng)
+        if slot is not None:  # else a shorter slate: what is pinned further down moves up
+            slots.append(slot)
     return slots
 
 
@@ -251,29 +244,11 @@ def propensity_of(rank: int, allowed: int, k: int, chance: float = 1.0, *, tempe
     return drawn * chance
 
 
-def _choose(
-    ranked: Indices, new: NewItems | None, rng: Generator | None
-) -> tuple[Indices, float | None]:
-    """Draw whether a slot is for new items or for the others; return these and the chance of it."""
-    if new is None or rng is None:
-        return ranked, None
-    is_new = new.mask[ranked]
-    if is_new.all() or not is_new.any():
-        return ranked, None
-    chosen = rng.random() < new.share
-    return ranked[is_new == chosen], new.share if chosen else 1 - new.share
-
-
-def _draw(ranked: Indices, k: int, temperature: float, rng: Generator | None) -> DrawnSlot:
-    count = len(ranked)
-    if temperature <= 0 or rng is None:
-        return DrawnSlot(int(ranked[0]), 1, count, 1.0)
-    rank, chance = draw_one(count, k, temperature=temperature, rng=rng)
-    return DrawnSlot(int(ranked[rank]), rank + 1, count, chance)
-
-
 class _Slate:
-    """What is in a slate so far, and what may still come into it."""
+    """What is in a slate so far, and what may still come into it.
+
+    A place is that of a candidate in the pool, which holds what is drawn from, best first.
+    """
 
     def __init__(self, order: Indices, rules: SlotRules, k: int) -> None:
         """Begin with an empty slate.
@@ -283,7 +258,7 @@ class _Slate:
             rules: of the slate.
             k: slots.
         """
-        self._rules = rules
+        self._rules, self._k = rules, k
         self._counts: list[dict[int, int]] = [{} for _ in rules.caps]
         # What is pinned further down counts from the start: a cap holds in the slate as a whole, and
         # of pins that break one together, those further down are no pins.
@@ -291,73 +266,119 @@ class _Slate:
         for position, candidate in sorted(rules.pins.items()):
             if position < k and self._fits(candidate):
                 self.pins[position] = candidate
-                self._count(candidate)
-        self._pinned = set(self.pins.values())
-        self._pool = order
-        if self._pinned:
-            self._pool = order[~np.isin(order, list(self._pinned))]
-        self._left = np.ones(len(self._pool), dtype=bool)
+                for cap, counts in zip(rules.caps, self._counts, strict=True):
+                    _count(cap.values[candidate].tolist(), counts)
+        self.pool = order
+        if self.pins:
+            self.pool = order[~np.isin(order, list(self.pins.values()))]
+        self._open = np.ones(len(self.pool), dtype=bool)
+        self._is_new = None if rules.new is None else rules.new.mask[self.pool]
         # Of the pool alone, once: each slot reads them again.
-        self._place_of = {candidate: place for place, candidate in enumerate(self._pool.tolist())}
-        self._cap_values = [cap.values[self._pool] for cap in rules.caps]
-        if rules.diversity is not None:
-            strength = rules.diversity.strength
-            self._features = rules.diversity.features[self._pool]
-            # Maximal marginal relevance (Carbonell & Goldstein 1998), with the rank for the relevance.
-            relevance = 1 - np.arange(len(self._pool)) / max(len(self._pool), 1)
-            self._relevance = (1 - strength) * relevance
-            self._resemblance = np.zeros(len(self._pool), dtype=np.float32)
+        self._cap_values = [cap.values[self.pool] for cap in rules.caps]
         for n, (cap, counts) in enumerate(zip(rules.caps, self._counts, strict=True)):
             for value, count in counts.items():
                 if count >= cap.limit:
                     self._close(n, value)
+        self._likeness = None if rules.diversity is None else _Likeness(rules.diversity, self.pool)
 
-    def take(self, candidate: int) -> None:
-        """Put a candidate into the next slot."""
-        if candidate not in self._pinned:
-            self._left[self._place_of[candidate]] = False
-            self._count(candidate)
-            self._close_full(candidate)
-        diversity = self._rules.diversity
-        if diversity is not None:
-            likeness = self._features @ diversity.features[candidate]
-            np.maximum(self._resemblance, likeness, out=self._resemblance)
+    def draw(self, temperature: float, rng: Generator | None) -> DrawnSlot | None:
+        """Draw the next slot; None where nothing may come into it."""
+        allowed, chance = self._choose(rng)
+        count = int(np.count_nonzero(allowed))
+        if not count:
+            return None
+        rank, propensity = 0, 1.0
+        if temperature > 0 and rng is not None:
+            rank, propensity = draw_one(count, self._k, temperature=temperature, rng=rng)
+        place = self._place_of(allowed, rank)
+        self._take(place)
+        if chance is not None:
+            propensity *= chance
+        return DrawnSlot(int(self.pool[place]), rank + 1, count, propensity, chance)
 
-    def ranked(self) -> Indices:
-        """Return what may come into the next slot, best first."""
-        diversity = self._rules.diversity
-        if diversity is None:
-            return self._pool[self._left]
-        # Methods of arrays here and below: numpy's functions cost as much again for so few numbers.
-        (left,) = self._left.nonzero()
-        lost = diversity.strength * self._resemblance[left] - self._relevance[left]
-        ranked: Indices = self._pool[left[lost.argsort(kind="stable")]]
-        return ranked
+    def take_pin(self, candidate: int) -> None:
+        """Put what is pinned into the next slot; the caps have counted it from the start."""
+        if self._likeness is not None:
+            self._likeness.add(candidate)
 
-    def _values(self, cap: Cap, candidate: int) -> list[int]:
-        return [value for value in cap.values[candidate].tolist() if value >= 0]
+    def _choose(self, rng: Generator | None) -> tuple[Mask, float | None]:
+        """Draw whether a slot is for new items or for the others; return these and the chance of it."""
+        new = self._rules.new
+        if new is None or self._is_new is None or rng is None:
+            return self._open, None
+        ours, others = self._open & self._is_new, self._open & ~self._is_new
+        if not ours.any() or not others.any():
+            return self._open, None
+        if rng.random() < new.share:
+            return ours, new.share
+        return others, 1 - new.share
+
+    def _place_of(self, allowed: Mask, rank: int) -> int:
+        """Return the place of what has a rank (from 0) among what is allowed."""
+        if self._likeness is None:
+            return int(allowed.argmax() if rank == 0 else allowed.nonzero()[0][rank])
+        lost = np.where(allowed, self._likeness.lost, np.inf)
+        # Nearly every slot takes the first: nothing is sorted for it. Of equals the first in both.
+        return int(lost.argmin() if rank == 0 else lost.argsort(kind="stable")[rank])
+
+    def _take(self, place: int) -> None:
+        self._open[place] = False
+        for n, (cap, counts) in enumerate(zip(self._rules.caps, self._counts, strict=True)):
+            values = self._cap_values[n][place].tolist()
+            _count(values, counts)
+            for value in values:
+                if value >= 0 and counts[value] >= cap.limit:
+                    self._close(n, value)
+        if self._likeness is not None:
+            self._likeness.add(int(self.pool[place]))
 
     def _fits(self, candidate: int) -> bool:
         return all(
             counts.get(value, 0) < cap.limit
             for cap, counts in zip(self._rules.caps, self._counts, strict=True)
-            for value in self._values(cap, candidate)
+            for value in cap.values[candidate].tolist()
+            if value >= 0
         )
-
-    def _count(self, candidate: int) -> None:
-        for cap, counts in zip(self._rules.caps, self._counts, strict=True):
-            for value in self._values(cap, candidate):
-                counts[value] = counts.get(value, 0) + 1
-
-    def _close_full(self, candidate: int) -> None:
-        for n, (cap, counts) in enumerate(zip(self._rules.caps, self._counts, strict=True)):
-            for value in self._values(cap, candidate):
-                if counts[value] >= cap.limit:
-                    self._close(n, value)
 
     def _close(self, cap: int, value: int) -> None:
         """Leave out what has a value of which the slate is full."""
         values = self._cap_values[cap]
         # A column at a time: of most properties there is one.
-        for place in range(values.shape[1]):
-            self._left &= values[:, place] != value
+        for column in range(values.shape[1]):
+            self._open &= values[:, column] != value
+
+
+class _Likeness:
+    """How much each candidate of a pool resembles what is in the slate.
+
+    Maximal marginal relevance (Carbonell & Goldstein 1998), with the rank for the relevance.
+
+    Attributes:
+        lost: per place, by how much the candidate comes later; the lowest is the best.
+    """
+
+    def __init__(self, diversity: Diversity, pool: Indices) -> None:
+        """Begin with an empty slate.
+
+        Args:
+            diversity: of the slate.
+            pool: candidates, best first.
+        """
+        self._of_all, self._strength = diversity.features, diversity.strength
+        self._features = diversity.features[pool]
+        relevance = 1 - np.arange(len(pool)) / max(len(pool), 1)
+        self._relevance = (1 - self._strength) * relevance
+        self._resemblance = np.zeros(len(pool), dtype=np.float32)
+        self.lost: NDArray[np.float64] = -self._relevance
+
+    def add(self, candidate: int) -> None:
+        """Move what resembles a candidate further down: it is in the slate."""
+        likeness = self._features @ self._of_all[candidate]
+        np.maximum(self._resemblance, likeness, out=self._resemblance)
+        self.lost = self._strength * self._resemblance - self._relevance
+
+
+def _count(values: Sequence[int], counts: dict[int, int]) -> None:
+    for value in values:
+        if value >= 0:
+            counts[value] = counts.get(value, 0) + 1

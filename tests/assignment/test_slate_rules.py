@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.assignment.conditions import compile_condition
+from experiments.slate_rules import columns
 from experiments.slate_rules.filters import Filters, RuleError
-from experiments.slate_rules.rules import SlateRules
+from experiments.slate_rules.request_rules import bind_rules
+from experiments.slate_rules.rules import NO_RULES, SlateRules
 from inference.serving.catalogue import Catalogue, CatalogueRow
 
 ITEMS = {
@@ -161,3 +164,21 @@ def test_a_filter_means_what_a_condition_means(condition, items):
     for row, held in zip(rows, mask.tolist(), strict=True):
         if None not in row.values():
             assert held == one_by_one(row), (condition, row)
+
+
+def test_vectors_for_diversity_are_the_same_whether_they_are_ready_or_not(filters, monkeypatch):
+    rows = np.array([2, 0, -1, 3, 1], dtype=np.int32)
+    rules = bind_rules(
+        SlateRules.parse({"diversity": {"by": "labels"}}), NO_RULES, filters, context={}, exclude=()
+    )
+
+    def likeness():
+        features = rules.about(["a", "b", "c", "d", "e"], None, rows).rules.diversity.features
+        return features @ features.T
+
+    ready = likeness()
+    assert ready.diagonal().tolist() == pytest.approx([1, 1, 0, 0, 1])  # neither c nor d has labels
+    assert ready[0, 1] == pytest.approx(0.5**0.5)  # boot and scarf share one label of two
+    monkeypatch.setattr(columns, "MAX_WIDTH", 1)
+    rules.filters.catalogue.apply([CatalogueRow("hat", fields={"labels": ("hats",)})], 2)
+    assert likeness() == pytest.approx(ready)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
 
 from bakeoff.gateway.http.caller import Consent, read_consent
 from bakeoff.gateway.http.errors import ApiError, invalid
@@ -37,6 +40,7 @@ MAX_COUNTRY = 64
 MAX_QUERY = 1000
 MAX_FEATURES = 500
 MAX_LABELS = 100
+MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 1024, 4096  # rules of requests that were read
 MAX_ABOUT = 100  # each is explained within the event loop
 KNOWN_FIELDS = frozenset(
     (
@@ -88,21 +92,35 @@ def _rules(data: Mapping[str, Any]) -> SlateRules:
     """
     for name in data:
         if name not in NAMES and name not in KNOWN_FIELDS:
-            near = get_close_matches(name[:MAX_ID], NAMES, n=1, cutoff=0.8)
-            if near:
+            near = _rule_like(name[:MAX_ID])
+            if near is not None:
                 raise ApiError(
                     400,
                     "invalid_value",
-                    f"{name[:MAX_ID]}: unknown field. Did you mean '{near[0]}'?",
+                    f"{name[:MAX_ID]}: unknown field. Did you mean '{near}'?",
                     field=name[:MAX_ID],
                 )
     body = {name: data[name] for name in NAMES if data.get(name) is not None}
     if not body:
         return NO_RULES
     try:
-        return SlateRules.parse(body)
+        key = orjson.dumps(body)
+        # A product sends the same rules with each of its pages' requests.
+        return _parsed(key) if len(key) <= MAX_REMEMBERED_BYTES else SlateRules.parse(body)
     except RuleError as error:
         raise ApiError(400, "invalid_value", str(error), field=error.field) from error
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _parsed(key: bytes) -> SlateRules:
+    """Return the rules that are written so; nothing changes them."""
+    return SlateRules.parse(orjson.loads(key))
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _rule_like(name: str) -> str | None:
+    near = get_close_matches(name, NAMES, n=1, cutoff=0.8)
+    return near[0] if near else None
 
 
 def _rules_with_label(data: Mapping[str, Any]) -> SlateRules:
