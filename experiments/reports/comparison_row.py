@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from experiments.kinds import Direction
     from experiments.models import ExperimentMetric
     from experiments.stats.comparison import Comparison
     from experiments.stats.effect import Interval
+
+Judgement = Literal["better", "worse", "inconclusive", "safe", "unproven"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,16 @@ class ComparisonRow:
     detectable: float | None
     interval_level: float
     interval_kind: str
+
+    @property
+    def judgement(self) -> Judgement:
+        """How it is, for a badge: a guardrail by its margin, any other metric by its interval."""
+        if self.role == "guardrail" and self.safe is not None:
+            return "safe" if self.safe else "unproven"
+        ends = self.lift_interval or self.interval
+        if ends is None or ends[0] is None or ends[1] is None or ends[0] <= 0 <= ends[1]:
+            return "inconclusive"
+        return "better" if (ends[0] > 0) == (self.direction == "increase") else "worse"
 
 
 def comparison_row(

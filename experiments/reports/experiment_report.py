@@ -10,14 +10,12 @@ from django.utils.translation import override
 
 from experiments.reports.breaker_report import BreakerReport, breaker_report_of
 from experiments.reports.chart_texts import translated
-from experiments.reports.code_names import name_of
 from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
-from experiments.reports.forest_chart import ForestRow, draw_forest, themed
+from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
 from experiments.reports.judged_quality import JudgedQuality, judged_quality_of
 from experiments.reports.path_chart import PathPoint, draw_path
-from experiments.reports.percentages import percent
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
 from experiments.reports.small_groups import hide_small_ratios, hide_small_segments
@@ -78,7 +76,8 @@ class ExperimentReport:
     quarantined: dict[str, int]
     planned_units: int
     chart: str
-    forest: str
+    plots: list[tuple[ComparisonRow, str]]
+    axis: str
     segments: list[SegmentEffect]
     mismatch: Sequence[SegmentRatio]
     serving: list[ServedVariant]
@@ -166,6 +165,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     inputs = look.parsed_inputs if look else None
     ratio, policy = result.sample_ratio if result else None, experiment.parsed_policy
     metrics = _comparison_rows(experiment, look)
+    plots, axis = _plots(metrics)
     quarantined = count_quarantined(experiment)
     decisions = list(experiment.decisions.select_related("promoted", "replaced"))
     return ExperimentReport(
@@ -190,7 +190,8 @@ def report_on(experiment: Experiment) -> ExperimentReport:
             marks=_epoch_marks(experiment, looks),
             texts=translated(),
         ),
-        forest=_forest(metrics),
+        plots=list(zip(metrics, plots, strict=True)),
+        axis=axis,
         segments=_segments(experiment, result) if result else [],
         mismatch=hide_small_ratios(result.mismatch) if result else [],
         serving=_last_served(looks),
@@ -222,22 +223,21 @@ def _epoch_marks(experiment: Experiment, looks: list[Look]) -> list[int]:
     return marks
 
 
-def _forest(metrics: list[ComparisonRow]) -> str:
+def _plots(metrics: list[ComparisonRow]) -> tuple[list[str], str]:
+    """Draw the change of each metric, and the axis that they share."""
     rows = [
         ForestRow(
-            label=f"{row.metric} ({name_of(row.role)}), {name_of(row.variant)}",
+            label="",
             estimate=row.lift,
             low=row.lift_interval[0] if row.lift_interval else None,
             high=row.lift_interval[1] if row.lift_interval else None,
-            effect=percent(row.lift) if row.lift is not None else "–",
+            effect=row.described,
             direction=row.direction,
             margin=row.margin if row.role == "guardrail" else None,
         )
         for row in metrics
     ]
-    return (
-        themed(draw_forest(rows, title=_("Change against control"), texts=translated())) if rows else ""
-    )
+    return draw_plots(rows, translated()) if rows else ([], "")
 
 
 def _segments(experiment: Experiment, result: LookResult) -> list[SegmentEffect]:

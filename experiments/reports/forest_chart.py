@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WIDTH, ROW, LEFT, RIGHT, TOP, FOOT = 760, 30, 260, 150, 44, 46
 # Okabe and Ito: told apart by those who do not tell red from green.
 BETTER, WORSE, UNSURE, GRID = "#0072b2", "#d55e00", "#5b6776", "#e3e6ea"
+PLOT_WIDTH, PLOT_HEIGHT, PLOT_EDGE = 260, 36, 22
 STYLE = "font: 13px system-ui, sans-serif; fill: #1d2733"
 
 
@@ -49,10 +50,19 @@ class _Scale:
     """Relative changes from −`reach` to `reach`; one beyond is drawn at the edge."""
 
     reach: float
+    left: float = LEFT
+    right: float = WIDTH - RIGHT
 
     def x(self, value: float) -> float:
         share = (min(max(value, -self.reach), self.reach) + self.reach) / (2 * self.reach)
-        return LEFT + (WIDTH - LEFT - RIGHT) * share
+        return self.left + (self.right - self.left) * share
+
+
+def _reach(rows: Sequence[ForestRow]) -> float:
+    """Return how far the axis goes: to the ends of intervals, up to four times the largest estimate."""
+    ends = [abs(v) for row in rows for v in (row.low, row.high, row.margin) if v is not None]
+    points = [abs(row.estimate) for row in rows if row.estimate is not None]
+    return max([min(max(ends, default=0.0), 4 * max(points, default=0.0) + 0.05), *points, 0.01]) * 1.1
 
 
 def _colour(row: ForestRow) -> str:
@@ -63,17 +73,14 @@ def _colour(row: ForestRow) -> str:
 
 def draw_forest(rows: Sequence[ForestRow], *, title: str, texts: ChartTexts = ENGLISH) -> str:
     """Return an SVG of the rows; an interval that leaves the picture ends in an arrow."""
-    ends = [abs(v) for row in rows for v in (row.low, row.high, row.margin) if v is not None]
-    points = [abs(row.estimate) for row in rows if row.estimate is not None]
-    reach = max([min(max(ends, default=0.0), 4 * max(points, default=0.0) + 0.05), *points, 0.01]) * 1.1
     height = height_of(len(rows))
-    scale = _Scale(reach)
+    scale = _Scale(_reach(rows))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" role="img" aria-label="{escape(title)}">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text x="16" y="24" style="{STYLE}; font-weight: 600">{escape(title)}</text>',
-        *(_tick(value, scale.x(value), height) for value in ticks(-reach, reach, about=4)),
+        *(_tick(value, scale.x(value), height) for value in ticks(-scale.reach, scale.reach, about=4)),
         f'<text x="{scale.x(0):.1f}" y="{height - 6}" text-anchor="middle" '
         f'style="{STYLE}; font-size: 11px">{escape(texts.relative)}</text>',
     ]
@@ -92,13 +99,18 @@ def _tick(value: float, x: float, height: float) -> str:
 
 
 def _draw_row(row: ForestRow, scale: _Scale, y: float, texts: ChartTexts) -> list[str]:
-    colour = _colour(row)
-    parts = [
+    return [
         f'<text x="{LEFT - 14}" y="{y + 4:.1f}" text-anchor="end" style="{STYLE}">'
         f"{escape(row.label)}</text>",
         f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" style="{STYLE}; font-size: 12px">'
         f"{escape(row.effect)}</text>",
+        *_draw_interval(row, scale, y, texts),
     ]
+
+
+def _draw_interval(row: ForestRow, scale: _Scale, y: float, texts: ChartTexts) -> list[str]:
+    colour = _colour(row)
+    parts = []
     if row.margin is not None:
         at = scale.x(-row.margin if row.direction == "increase" else row.margin)
         parts.append(
@@ -108,18 +120,23 @@ def _draw_row(row: ForestRow, scale: _Scale, y: float, texts: ChartTexts) -> lis
     if row.estimate is None or row.low is None or row.high is None:
         return parts
     low, high, middle = scale.x(row.low), scale.x(row.high), scale.x(row.estimate)
-    effect = texts.effect.format(
-        estimate=f"{row.estimate:+.2%}", low=f"{row.low:+.2%}", high=f"{row.high:+.2%}"
-    )
-    parts += [
+    return [
+        *parts,
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" '
         'stroke-width="2.5"/>',
         _end(low, y, colour, tip=4 if row.low < -scale.reach else 0),
         _end(high, y, colour, tip=-4 if row.high > scale.reach else 0),
         f'<circle cx="{middle:.1f}" cy="{y:.1f}" r="5" fill="{colour}">'
-        f"<title>{escape(effect)}</title></circle>",
+        f"<title>{escape(_words(row, texts))}</title></circle>",
     ]
-    return parts
+
+
+def _words(row: ForestRow, texts: ChartTexts) -> str:
+    if row.estimate is None or row.low is None or row.high is None:
+        return row.effect
+    return texts.effect.format(
+        estimate=f"{row.estimate:+.2%}", low=f"{row.low:+.2%}", high=f"{row.high:+.2%}"
+    )
 
 
 def _end(x: float, y: float, colour: str, *, tip: float) -> str:
@@ -129,6 +146,32 @@ def _end(x: float, y: float, colour: str, *, tip: float) -> str:
         f'<path d="M{back} {y - 5:.1f}L{x:.1f} {y:.1f}L{back} {y + 5:.1f}" fill="none" '
         f'stroke="{colour}" stroke-width="1.5"/>'
     )
+
+
+def draw_plots(rows: Sequence[ForestRow], texts: ChartTexts = ENGLISH) -> tuple[list[str], str]:
+    """Return a small picture for each row of a table, and the axis that they share."""
+    scale = _Scale(_reach(rows), left=PLOT_EDGE, right=PLOT_WIDTH - PLOT_EDGE)
+    values = ticks(-scale.reach, scale.reach, about=4)
+    grid = "".join(
+        f'<line class="{"zero" if value == 0 else "track"}" x1="{scale.x(value):.1f}" '
+        f'x2="{scale.x(value):.1f}" y1="0" y2="{PLOT_HEIGHT}"/>'
+        for value in values
+    )
+    plots = [
+        f'<svg class="plot" viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}" role="img" '
+        f'aria-label="{escape(_words(row, texts))}">{grid}'
+        f"{''.join(_draw_interval(row, scale, PLOT_HEIGHT / 2, texts))}</svg>"
+        for row in rows
+    ]
+    labels = "".join(
+        f'<text x="{scale.x(value):.1f}" y="14" text-anchor="middle">{signed_share(value)}</text>'
+        for value in values
+    )
+    axis = (
+        f'<svg class="plot" viewBox="0 0 {PLOT_WIDTH} 20" role="img" '
+        f'aria-label="{escape(texts.relative)}">{labels}</svg>'
+    )
+    return [themed(plot) for plot in plots], axis
 
 
 def stack(pictures: Sequence[tuple[str, int]], *, width: int = WIDTH) -> str:

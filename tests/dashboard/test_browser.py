@@ -321,7 +321,7 @@ def test_what_is_searched_is_reached_by_the_keyboard_and_the_theme_stays(chromiu
     trail = page.locator(".crumbs li").all_inner_texts()
     assert trail == [shop.project.slug, "Experiments", story["done"]]
     assert page.locator("nav [aria-current]").all_inner_texts() == ["Experiments"]
-    page.locator("svg.forest").focus()
+    page.locator("svg.plot").first.focus()
     page.locator(".tip").filter(has_text="to +").wait_for()  # the effect and its interval
     page.keyboard.press("Escape")
     assert not page.locator(".tip").is_visible()

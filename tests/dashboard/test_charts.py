@@ -49,12 +49,12 @@ def test_a_report_has_axes_with_titles_in_the_readers_language(shop, lane):
         ("zh-hans", ("与对照组之差", "已分析的用户", "相对对照组的变化")),
     ):
         page = person.get(address, headers={"accept-language": language}).content.decode()
-        path, forest = (
-            texts(re.search(rf'<svg class="{name}".*?</svg>', page, re.DOTALL)[0])
-            for name in ("path", "forest")
-        )
-        assert {*titles[:2], "0", "100", "400"} <= set(path)
-        assert {titles[2], "0%", "+50%", "−50%"} <= set(forest)
+        path = re.search(r'<svg class="path".*?</svg>', page, re.DOTALL)[0]
+        assert {*titles[:2], "0", "100", "400"} <= set(texts(path))
+        plot, axis = re.findall(r'<svg class="plot".*?</svg>', page, re.DOTALL)
+        assert ET.fromstring(axis).get("aria-label") == titles[2]
+        assert texts(axis) == ["−50%", "0%", "+50%"]
+        assert "+66.67%" in ET.fromstring(plot).get("aria-label")
 
 
 def test_an_end_beyond_the_picture_is_an_arrow():
