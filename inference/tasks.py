@@ -40,7 +40,7 @@ def embed_items(item_ids: list[int]) -> int:
 def _want_images(items: list[Item]) -> int:
     by_project: dict[int, list[str]] = {}
     for item in items:
-        by_project.setdefault(item.project_id, []).append(item.image_url)
+        by_project.setdefault(item.project_id, []).append(item.image_address)
     return sum(want_images(project, urls) for project, urls in by_project.items())
 
 

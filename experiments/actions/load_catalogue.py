@@ -9,7 +9,8 @@ from django.db import transaction
 
 from experiments.actions.record_load import record_load
 from inference.actions.change_items import EMBEDDED, change_item, delete_items
-from inference.actions.load_items import ItemDraft, load_items
+from inference.actions.load_items import ItemDraft, load_items, next_change
+from inference.actions.store_image import erase_unused_images, image_to_store, store_image
 from inference.cache import cache_client
 from inference.sending import EMBED_ITEMS, send
 from inference.serving.changes import announce_catalogue
@@ -65,6 +66,22 @@ def patch_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) -> 
             if EMBEDDED & set(changes):
                 transaction.on_commit(partial(_embed, [item.pk]))
             transaction.on_commit(_announce)
+    return item
+
+
+def put_item_image(*, project_id: int, item_id: str, content: bytes) -> Item | None:
+    """Give an item an image from its file; return the item, or None when there is no such item.
+
+    Raises:
+        ImageRefusedError: the file is no image that can be read.
+    """
+    png = image_to_store(content)
+    with transaction.atomic():
+        next_change(project_id)  # before the image: what deletes unused ones waits here
+        changes = {"image_sha256": store_image(project_id, png)}
+        item = patch_item(project_id=project_id, item_id=item_id, changes=changes)
+        if item is None:
+            erase_unused_images(project_id, {changes["image_sha256"]})
     return item
 
 

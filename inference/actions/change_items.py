@@ -9,12 +9,15 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference.actions.load_items import as_bytes, next_change
+from inference.actions.store_image import erase_unused_images
 from inference.models import Item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-EMBEDDED = frozenset({"title", "text", "properties", "labels", "image_url"})  # what encoders read
+EMBEDDED = frozenset(
+    {"title", "text", "properties", "labels", "image_url", "image_sha256"}
+)  # what encoders read
 # What a deleted item keeps is its name: versions that learnt it must not show it.
 _EMPTY: dict[str, Any] = {
     "title": "",
@@ -24,6 +27,7 @@ _EMPTY: dict[str, Any] = {
     "labels": [],
     "url": "",
     "image_url": "",
+    "image_sha256": "",
     "price": None,
     "group_id": "",
     "neighbours": [],
@@ -37,7 +41,8 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
     Args:
         project_id: whose.
         item_id: of an item.
-        changes: fields of `ItemDraft` and their values; properties are replaced as a whole.
+        changes: fields of `ItemDraft` and their values; properties are replaced as a whole. And
+            `image_sha256`, of an image that was stored.
     """
     values = dict(changes)
     if "vector" in values:
@@ -47,13 +52,21 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
     with transaction.atomic():
         values |= {"change": next_change(project_id), "updated_at": timezone.now()}
         items = Item.objects.filter(project_id=project_id, item_id=item_id)
-        return items.get() if items.update(**values) else None
+        before = set(items.values_list("image_sha256", flat=True)) - {""}
+        changed = items.update(**values)
+        if "image_sha256" in values:
+            erase_unused_images(project_id, before)
+        return items.get() if changed else None
 
 
 def delete_items(*, project_id: int, item_ids: Sequence[str]) -> int:
     """Delete items, and all that is known of them but their ids; return how many there were."""
     with transaction.atomic():
         change = next_change(project_id)
-        return Item.objects.filter(project_id=project_id, item_id__in=item_ids).update(
+        items = Item.objects.filter(project_id=project_id, item_id__in=item_ids)
+        uploads = set(items.exclude(image_sha256="").values_list("image_sha256", flat=True))
+        count = items.update(
             **_EMPTY, change=change, deleted_at=timezone.now(), updated_at=timezone.now()
         )
+        erase_unused_images(project_id, uploads)
+    return count

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from django.db.models import Q
+
 from inference.actions.place_items import forget_known_items, place_items
 from inference.encoders.image_vectors import fetch_due_images
 from inference.models import Item
@@ -12,11 +14,14 @@ from inference.models import Item
 def embed_images_for(*, seconds: float) -> int:
     """Work for so long; return how many images have a vector now."""
     images = fetch_due_images(seconds=seconds)
-    urls = defaultdict(list)
+    read = defaultdict(list)
     for image in images:
-        urls[image.project_id].append(image.url)
+        read[image.project_id].append(image)
     if images:
         forget_known_items()  # known items have images now, too
-    for project_id, theirs in urls.items():
-        place_items(list(Item.objects.filter(project_id=project_id, image_url__in=theirs)))
+    for project_id, theirs in read.items():
+        has_one = Q(image_url__in=[one.url for one in theirs]) | Q(
+            image_sha256__in=[one.image_sha256 for one in theirs]
+        )
+        place_items(list(Item.objects.filter(has_one, project_id=project_id)))
     return len(images)

@@ -1,4 +1,4 @@
-"""Vectors of the catalogue's images: fetched by the one way out, embedded once per content, stored.
+"""Vectors of the catalogue's images: fetched by the one way out or uploaded, embedded once, stored.
 
 Guarantee: whatever an address answers, an item is served by its text as before; what is not used is
 recorded with one sentence.
@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from inference.encoders.locate import locate_encoder
-from inference.models import FetchedImage, ImageVector
+from inference.models import FetchedImage, ImageVector, UploadedImage
 from inference.outgoing import (
     ALLOW,
     AddressRefusedError,
@@ -86,7 +86,7 @@ def load_image_encoder() -> ImageEncoder:
 def want_images(project_id: int, urls: Iterable[str]) -> int:
     """Note which addresses a worker should fetch; return how many are due of these.
 
-    One that was fetched under another encoder is due again: images themselves are not kept.
+    One that was fetched under another encoder is due again: of what is fetched, images are not kept.
     """
     if not image_encoder_path():
         return 0
@@ -131,7 +131,9 @@ def fetch_due_images(*, seconds: float, project_id: int | None = None) -> list[F
     end, embedded = time.monotonic() + seconds, []
     with ThreadPoolExecutor(AT_ONCE) as threads:
         while time.monotonic() < end and (rows := _claim(project_id)):
-            fetched = list(threads.map(_fetch, [row.url for row in rows]))
+            uploads = _uploads(rows)  # here: a connection to the database is one thread's
+            waiting = {row.pk: threads.submit(_fetch, row.url) for row in rows if row.pk not in uploads}
+            fetched = [uploads.get(row.pk) or waiting[row.pk].result() for row in rows]
             embedded += _embed(rows, fetched)
     return embedded
 
@@ -154,6 +156,18 @@ class _Fetched:
     content: bytes = b""
     refusal: str = ""
     may_pass: bool = False
+
+
+def _uploads(rows: Sequence[FetchedImage]) -> dict[int, _Fetched]:
+    """Return those of the rows that were uploaded, by their keys."""
+    fetched = {}
+    for row in rows:
+        if row.url.startswith(UploadedImage.ADDRESS):
+            digest = row.url.removeprefix(UploadedImage.ADDRESS)
+            stored = UploadedImage.objects.filter(project_id=row.project_id, sha256=digest).first()
+            content = bytes(stored.content) if stored is not None else b""
+            fetched[row.pk] = _Fetched(content, "" if content else "the image was erased.")
+    return fetched
 
 
 def _fetch(url: str) -> _Fetched:
@@ -197,9 +211,24 @@ def _embed(rows: Sequence[FetchedImage], fetched: Sequence[_Fetched]) -> list[Fe
     for row, one in zip(rows, fetched, strict=True):
         again = one.may_pass and row.tries < len(PAUSES)
         row.due_at = Now() + PAUSES[row.tries] if again else None
-        row.tries, row.fetched_at = row.tries + 1 if one.may_pass else 0, Now()
-        row.save(update_fields=["image_sha256", "refusal", "tries", "due_at", "fetched_at"])
+        row.tries = row.tries + 1 if one.may_pass else 0
+        still_there = FetchedImage.objects.filter(pk=row.pk).update(
+            image_sha256=row.image_sha256,
+            refusal=row.refusal,
+            tries=row.tries,
+            due_at=row.due_at,
+            fetched_at=Now(),
+        )
+        if not still_there:  # erased with its item meanwhile
+            erase_orphaned_vectors({row.image_sha256})
     return [row for row in rows if row.image_sha256]
+
+
+def erase_orphaned_vectors(digests: set[str]) -> None:
+    """Delete the vectors of those images that no address of any project leads to."""
+    rows = FetchedImage.objects.filter(image_sha256__in=digests)
+    orphans = digests - set(rows.values_list("image_sha256", flat=True))
+    ImageVector.objects.filter(image_sha256__in=orphans).delete()
 
 
 def _store(images: dict[str, Image.Image]) -> None:
@@ -235,7 +264,7 @@ def image_vectors_of(items: Sequence[Item]) -> Floats | None:
         return None
     by_key: dict[str, bytes] = {}
     projects = {item.project_id for item in items}
-    keys = [FetchedImage.key_of(item.image_url) if item.image_url else "" for item in items]
+    keys = [FetchedImage.key_of(one) if (one := item.image_address) else "" for item in items]
     wanted = sorted({key for key in keys if key})
     for start in range(0, len(wanted), MAX_READ):
         rows = FetchedImage.objects.filter(

@@ -2,7 +2,7 @@
 
 from inference.models.catalogue import CatalogueState, Item, ItemVector, Surface
 from inference.models.examples import Example
-from inference.models.images import FetchedImage, ImageVector
+from inference.models.images import FetchedImage, ImageVector, UploadedImage
 from inference.models.monitoring import DriftReport, ShadowAnswer
 from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
 from inference.models.store import ArtifactStore
@@ -22,4 +22,5 @@ __all__ = [
     "Snapshot",
     "Surface",
     "TrainingRun",
+    "UploadedImage",
 ]

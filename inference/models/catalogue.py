@@ -11,6 +11,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from bakeoff.accounts.readable_times import times_are_readable
+from inference.models.images import UploadedImage
 
 
 class CatalogueState(models.Model):
@@ -68,6 +69,13 @@ class Item(models.Model):
     )
     url = models.CharField(max_length=2000, blank=True, db_default="")
     image_url = models.CharField(max_length=2000, blank=True, db_default="")
+    image_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        db_default="",
+        editable=False,
+        help_text="Of its uploaded image, which counts in place of the one at its address.",
+    )
     price = models.FloatField(null=True, blank=True)
     change = models.PositiveBigIntegerField(
         db_default=0, default=0, editable=False, help_text="Number of the change that wrote it last."
@@ -106,10 +114,18 @@ class Item(models.Model):
             ),
             # By hash: an address may be longer than what a tree's entry can hold.
             HashIndex(fields=["image_url"], condition=~Q(image_url=""), name="items_by_image"),
+            models.Index(
+                fields=["image_sha256"], condition=~Q(image_sha256=""), name="items_by_uploaded_image"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.title or self.item_id
+
+    @property
+    def image_address(self) -> str:
+        """Where its image is read: in the table of uploads, or at its address; empty for none."""
+        return UploadedImage.address_of(self.image_sha256) if self.image_sha256 else self.image_url
 
     @property
     def text_to_embed(self) -> str:

@@ -1,4 +1,4 @@
-"""Images that items and examples name by an address: what came of fetching them, and vectors."""
+"""Images of items: fetched from an address or uploaded, and their vectors."""
 
 from __future__ import annotations
 
@@ -49,6 +49,33 @@ class FetchedImage(models.Model):
     def key_of(url: str) -> str:
         """Return the name of an address."""
         return hashlib.sha256(url.encode()).hexdigest()
+
+
+class UploadedImage(models.Model):
+    """An image that a product uploaded for items: what encoders read of it, under its hash.
+
+    It is a PNG of at most 512 pixels an edge, without the camera's notes of the file that came.
+    """
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64, help_text="Of the content.")
+    content = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "sha256"], name="an_image_is_stored_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+    ADDRESS = "uploaded:"  # no address that an item may name begins so: those are of http and https
+
+    @classmethod
+    def address_of(cls, sha256: str) -> str:
+        """Return what stands in place of an address where the image was uploaded."""
+        return cls.ADDRESS + sha256
 
 
 class ImageVector(models.Model):

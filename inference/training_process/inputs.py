@@ -240,7 +240,7 @@ def _images_of(items: list[Item]) -> Floats | None:
     if not items:
         return None
     project_id = items[0].project_id
-    if want_images(project_id, [item.image_url for item in items]):
+    if want_images(project_id, [item.image_address for item in items]):
         fetch_due_images(seconds=MAX_FETCH_SECONDS, project_id=project_id)
     vectors = image_vectors_of(items)
     return None if vectors is None else centred(vectors, mean_of(vectors))

@@ -24,6 +24,8 @@ DATA = {
     ("post", "/v1/items/delete"),
     ("patch", "/v1/items/{item_id}"),
     ("delete", "/v1/items/{item_id}"),
+    ("put", "/v1/item-images/{item_id}"),
+    ("delete", "/v1/item-images/{item_id}"),
 }
 
 

@@ -16,6 +16,7 @@ from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import Limit
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.load_catalogue import patch_item, remove_items, write_items
+from experiments.actions.load_catalogue import put_item_image as upload_image
 from experiments.bounds import (
     MAX_ID,
     MAX_TEXT,
@@ -33,6 +34,8 @@ router = Router(tags=["surfaces"])
 MAX_ITEMS = 1000
 MAX_LINES = 10_000
 MAX_LABELS = 50
+BINARY = {"type": "string", "format": "binary"}
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 Labels = Annotated[list[Id], Field(max_length=MAX_LABELS)]
 Vector = Annotated[
     list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None,
@@ -109,6 +112,7 @@ class ItemOut(Schema):
     labels: list[str]
     url: str
     image_url: str
+    image_sha256: str = Field(description="Of its uploaded image; empty for none.")
     price: float | None
     updated_at: datetime
 
@@ -229,6 +233,43 @@ def delete_item(request: HttpRequest, item_id: str) -> Any:
     project = project_of(request)
     get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
     return {"deleted": remove_items(project_id=project.pk, item_ids=[item_id])}
+
+
+@router.put(
+    "/item-images/{path:item_id}",
+    response={200: ItemOut, **REFUSALS},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": BINARY} for kind in IMAGE_TYPES},
+        }
+    },
+)
+def put_item_image(request: HttpRequest, item_id: str) -> Any:
+    """Give an item an image, as a file: at most 10 MB and 40 million pixels.
+
+    Models read it in place of the one at `image_url`. Deleted with the item.
+    """
+    project = project_of(request)
+    get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+    kind = request.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    if kind not in IMAGE_TYPES:
+        message = f"content-type == '{kind[:100]}', must be one of {list(IMAGE_TYPES)}."
+        raise Problem(415, "unsupported_media_type", message, "content-type")
+    try:
+        upload_image(project_id=project.pk, item_id=item_id, content=request.body)
+    except ValueError as error:
+        raise Problem(422, "image_refused", str(error)) from error
+    return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+
+
+@router.delete("/item-images/{path:item_id}", response={200: ItemOut, **REFUSALS})
+def delete_item_image(request: HttpRequest, item_id: str) -> Any:
+    """Erase an item's uploaded image."""
+    project = project_of(request)
+    get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+    patch_item(project_id=project.pk, item_id=item_id, changes={"image_sha256": ""})
+    return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
 
 
 def _object(line: bytes) -> dict[str, Any]:
