@@ -14,6 +14,7 @@ from experiments.slate_rules.repeat import DEFAULT_EVENTS, event_of
 from experiments.sql import counts_now, is_excluded
 from experiments.training_data.unit_actions import actions_of, refused_and_bought
 from inference.evaluation.examination import examination_by_position
+from inference.serving.context_features import keys_of, words_of
 from inference.serving.keys import MAX_ACTIONS
 from inference.serving.refresh import History
 from inference.training.snapshot import Answers
@@ -61,6 +62,8 @@ MAX_POSITIONS = 50
 # are no answers to the unit's history, by which a challenger is asked.
 _ANSWERS = f"""
     SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots,
+        (SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(slate.context)
+            WHERE key = ANY(%(keys)s)),
         (SELECT coalesce(jsonb_agg(jsonb_build_array(event.item_id, event.name, event.value)), '[]')
             FROM experiments_event AS event
             WHERE event.project_id = slate.project_id AND event.unit_id = slate.unit_id
@@ -108,11 +111,12 @@ def answers_of(surface: Surface) -> Answers:
     Under rules another version would have drawn under them too, from ranks that nobody knows; and what
     a filter left out has no chance in the log, so weights cannot stand for it.
     """
-    rules = parse_rules(surface.liked_events)
+    rules, features = parse_rules(surface.liked_events), surface.context_features
     with connection.cursor() as cursor:
         cursor.execute(
             _ANSWERS,
             {
+                "keys": keys_of(features),
                 "project": surface.project_id,
                 "surface": surface.pk,
                 "limit": MAX_ANSWERS,
@@ -121,10 +125,11 @@ def answers_of(surface: Surface) -> Answers:
         )
         rows = cursor.fetchall()[::-1]
     slots = []
-    for _, _, drawn, acted in rows:
+    for _, _, drawn, _, acted in rows:
         liked = {item for item, name, value in orjson.loads(acted) if is_liked(rules, name, value)}
         slots.append([(slot[0], slot[3], slot[0] in liked) for slot in orjson.loads(drawn)])
-    return Answers([row[0] for row in rows], [row[1] for row in rows], slots)
+    contexts = [words_of(features, orjson.loads(row[3]), row[1]) for row in rows] if features else []
+    return Answers([row[0] for row in rows], [row[1] for row in rows], slots, contexts)
 
 
 def histories_of(surface: Surface, unit_ids: Sequence[str]) -> dict[str, History]:

@@ -164,7 +164,13 @@ def _weigh(ranker: Ranker, split: SplitData, log: Log) -> tuple[list[_LoggedSlot
     for start in range(0, len(histories), ANSWERS_AT_ONCE):
         part = histories[start : start + ANSWERS_AT_ONCE]
         pool = max(pool_of(len(log.answers.slots[row])) for row, _ in part)
-        ranked = ranker.candidates([h[::-1] for _, h in part], [h for _, h in part], pool)
+        known = log.answers.contexts
+        ranked = ranker.candidates(
+            [h[::-1] for _, h in part],
+            [h for _, h in part],
+            pool,
+            contexts=[known[row] for row, _ in part] if known else None,
+        )
         for (row, _), order in zip(part, ranked, strict=True):
             slots += _chances(row, log, [ranker.item_ids[i] for i in order])
     return slots, len(histories)

@@ -90,7 +90,8 @@ def judge_rankings(
             if ranker.features:
                 plain = score(rank_units(ranker, split, judged, k, in_context=False))
                 without = plain.mean(plan.rule.primary)
-            elif log is not None:  # what was served in another context earned what it did there
+            # Without their contexts nothing is known of what it would have served in place of them.
+            if log is not None and (log.answers.contexts or not ranker.features):
                 value = value_of_answers(ranker, split, log, margin=plan.rule.guardrail_margin)
     return JudgedRankings(ranked, score(ranked), k, value, fit_seconds, without)
 

@@ -213,19 +213,26 @@ class Answers:
         served_at: when, in seconds.
         slots: per answer and slot: the item, its propensity given the slots before it, and whether it
             was liked.
+        contexts: per answer, the words of its request's context by feature; empty where no feature is
+            read, and of answers that were frozen before any was.
     """
 
     unit_ids: Sequence[str]
     served_at: Sequence[float]
     slots: Sequence[Sequence[tuple[str, float, bool]]]
+    contexts: Sequence[Mapping[str, str]] = ()
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
-        """Return the columns of the snapshot and their types."""
-        return {
+        """Return the columns of the snapshot and their types; no contexts where there are none."""
+        columns: dict[str, tuple[Sequence[Any], str]] = {
             "unit_id": (self.unit_ids, "string"),
             "served_at": (self.served_at, "float64"),
             "slots": ([json.dumps(one) for one in self.slots], "string"),
         }
+        if self.contexts:
+            contexts = [json.dumps(one, sort_keys=True) for one in self.contexts]
+            columns["context"] = (contexts, "string")
+        return columns
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, list[Any]]) -> Answers:
@@ -234,6 +241,7 @@ class Answers:
             unit_ids=columns["unit_id"],
             served_at=columns["served_at"],
             slots=[[tuple(slot) for slot in json.loads(one)] for one in columns["slots"]],
+            contexts=[json.loads(one) for one in columns.get("context", ())],
         )
 
 

@@ -16,7 +16,7 @@ from inference.evaluation.off_policy import (
 )
 from inference.runs.off_policy_view import Log, value_of_answers
 from inference.serving.explore import draw_slate
-from inference.training.snapshot import Answers, Likes
+from inference.training.snapshot import Answers, Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
 
 ITEMS = 8
@@ -101,8 +101,11 @@ class FixedRanker:
     def __init__(self, order):
         self.item_ids = list(order)
 
-    def candidates(self, _histories, seen, _limit):
-        return [np.arange(len(self.item_ids)) for _ in seen]
+    def candidates(self, _histories, seen, _limit, contexts=None):
+        """Backwards where the request came from Chile."""
+        places = np.arange(len(self.item_ids))
+        contexts = contexts or [{}] * len(seen)
+        return [places[::-1] if one.get("country") == "cl" else places for one in contexts]
 
 
 def _story(slots):
@@ -144,6 +147,21 @@ def test_a_challenger_that_would_earn_less_is_called_worse_and_one_without_suppo
     view = value_of_answers(other, split, Log(answers, 2.0), margin=0.1)
     assert (view["supported"], view["positions"]) == (0, [])
     assert view["refused"]
+
+
+def test_each_answer_is_weighed_by_what_would_have_been_served_in_its_context(tmp_path):
+    rng = np.random.default_rng(6)
+    rates = dict(zip("abcdefgh", np.linspace(0.6, 0.05, 8), strict=True))
+    split, answers = _story(_served(rng, "abcdefgh", 2000, 2.0, rates))
+    there = replace(answers, contexts=[{"country": "cl"}] * 2000)
+    digest = write_snapshot(tmp_path, there)
+    assert read_snapshot(tmp_path, digest, Answers).contexts == there.contexts
+    ranker = FixedRanker("hgfedcba")
+    same, other = (
+        value_of_answers(ranker, split, Log(one, 2.0), margin=0.1) for one in (there, answers)
+    )
+    assert same["estimate"] == pytest.approx(same["earned"])  # what was served, in Chile
+    assert other["estimate"] < 0.8 * other["earned"]
 
 
 def test_answers_before_what_was_learnt_do_not_count():

@@ -235,13 +235,18 @@ def test_a_shadow_is_asked_under_the_rules_of_the_request(shop, lane, rule):
 def test_off_policy_views_leave_out_what_rules_changed(shop):
     drawn = [["i1", 1.0, 1, 0.5, True], ["i2", 1.0, 2, 0.4, False]]
     for unit, slots, context in (
-        ("plain", drawn, {}),
+        ("plain", drawn, {"country": " CL ", "secret": "x"}),
         ("new items", [[*slot, None, 0.95] for slot in drawn], {}),  # known chances, no rule
         ("by slot", [[*slot, 9] for slot in drawn], {}),  # as before slates said so
         ("filtered", drawn, {"$rules": True}),
     ):
         builders.make_slate(shop, unit, slots=slots, exploration=1.0, context=context)
     assert set(answers_of(shop.surface).unit_ids) == {"plain", "new items"}
+    assert not answers_of(shop.surface).contexts  # no model of the surface reads any
+    shop.surface.context_features = ["country"]
+    answers = answers_of(shop.surface)
+    contexts = dict(zip(answers.unit_ids, answers.contexts, strict=True))
+    assert contexts == {"plain": {"country": "cl"}, "new items": {}}
 
 
 def test_a_shadow_that_fails_is_counted_and_harms_nobody(shop, lane):
