@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -22,10 +23,11 @@ import uvloop
 from benchmarks.instant_provider import CHUNKS
 from benchmarks.load import measure, request_bytes
 from benchmarks.results import Row, median_of, write_result
-from benchmarks.stage import _wait, body, free_port, staged
+from benchmarks.stage import body, free_port, staged, wait_until_up
 
 MESSAGES = [{"role": "user", "content": "Where is my order?"}]
-SLOW_SECONDS = 8.0
+SLOW_SECONDS = 16.0
+LITELLM_KEY = f"sk-{secrets.token_hex(16)}"  # it does not start with one that is well known
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,31 @@ def run(size: str, home: str) -> None:
             "limit": Target(port, "", "instant"),
         }
         if peer_port:
-            targets["peer"] = Target(peer_port, "sk-1234", "instant")
+            targets["peer"] = Target(peer_port, LITELLM_KEY, "instant")
         figures: dict[str, dict[str, list[float]]] = {name: {} for name in targets}
         for _ in range(repeats):
             for name, target in targets.items():
                 for what, value in measured(target, seconds).items():
                     figures[name].setdefault(what, []).append(value)
-        before, during, opened = memory(stage.web_pid, Target(stage.port, secret, "slow"), streams)
+        opened = open_streams(stage.web_pid, Target(stage.port, secret, "slow"), streams)
     rows = [row(figures, what, unit, higher) for what, unit, higher in FIGURES]
     rows += [
-        Row(f"memory of {opened} open streams, each", (during - before) / opened / 1024, "KiB"),
-        Row("memory of the web process before", before / 2**20, "MiB"),
+        Row("memory of the web process", opened.before / 2**20, "MiB"),
+        Row(f"memory of {streams} open streams, each", opened.each / 1024, "KiB", target="ours <= 256"),
+        Row(
+            f"{streams} open streams: mean time between chunks, the median stream",
+            median(opened.means),
+            "ms",
+        ),
+        Row("the same, from the 5th to the 95th percentile of streams", spread_of(opened.means), "ms"),
+        Row("the longest time between chunks, the median stream", median(opened.longest), "ms"),
+        Row("the same, the 95th percentile of streams", float(np.quantile(opened.longest, 0.95)), "ms"),
     ]
     notes = (
         "A provider that answers at once, in a process of its own; the limit asks it directly, the peer is LiteLLM's "
         f"proxy with one worker. Streams of {CHUNKS} chunks. One web process; each answer of ours is committed to "
-        "PostgreSQL before its last byte, the peer stores nothing. Everything on the same cores."
+        "PostgreSQL before its last byte, the peer stores nothing. Everything on the same cores. Of open streams the "
+        f"provider gives a chunk every {SLOW_SECONDS * 1000 / CHUNKS:g} ms to each; the client that reads them is one process."
     )
     write_result("generate", size, rows, notes)
 
@@ -138,30 +149,71 @@ async def read_stream(reader, writer, request: bytes) -> tuple[float, float]:
     return first, time.perf_counter() - start
 
 
-def memory(pid: int, target: Target, streams: int) -> tuple[int, int, int]:
-    """Return the bytes of a process before and with so many open streams."""
+@dataclass(frozen=True)
+class OpenStreams:
+    """What many open streams cost, and how evenly they are served.
+
+    Attributes:
+        before: bytes of the web process.
+        each: bytes that a stream adds.
+        means: mean time between chunks of each stream, in ms.
+        longest: longest of these times of each stream, in ms.
+    """
+
+    before: int
+    each: float
+    means: list[float]
+    longest: list[float]
+
+
+def median(values: list[float]) -> float:
+    return float(np.median(values))
+
+
+def spread_of(values: list[float]) -> float:
+    low, high = np.quantile(values, [0.05, 0.95])
+    return float(high - low)
+
+
+def open_streams(pid: int, target: Target, streams: int) -> OpenStreams:
+    """Open so many streams at once, and read all of them to their end."""
     process = psutil.Process(pid)
     before = process.memory_info().rss
     highest = [before]
 
-    async def open_all() -> int:
-        async def one(number: int) -> None:
-            reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
-            await read_stream(reader, writer, target.request(stream=True, unit=f"u{number}"))
-            writer.close()
+    async def one(number: int) -> np.ndarray:
+        reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+        times = await chunk_times(reader, writer, target.request(stream=True, unit=f"u{number}"))
+        writer.close()
+        return np.diff(times) * 1000
 
-        async def watch() -> None:
-            while True:
-                highest.append(process.memory_info().rss)
-                await asyncio.sleep(0.2)
+    async def watch() -> None:
+        while True:
+            highest.append(process.memory_info().rss)
+            await asyncio.sleep(0.2)
 
+    async def open_all() -> list[np.ndarray]:
         watching = asyncio.create_task(watch())
-        await asyncio.gather(*(one(number) for number in range(streams)))
+        gaps = await asyncio.gather(*(one(number) for number in range(streams)))
         watching.cancel()
-        return streams
+        return gaps
 
-    opened = uvloop.run(open_all())
-    return before, max(highest), opened
+    gaps = uvloop.run(open_all())
+    means, longest = [float(one.mean()) for one in gaps], [float(one.max()) for one in gaps]
+    return OpenStreams(before, float(max(highest) - before) / streams, means, longest)
+
+
+async def chunk_times(reader, writer, request: bytes) -> list[float]:
+    """Return when each of a stream's words came; several that came together, at one time."""
+    writer.write(request)
+    received, times = b"", []
+    while not received.endswith(b"0\r\n\r\n"):
+        part = await reader.read(65536)
+        if not part:
+            raise RuntimeError(f"a stream ended early: {received[-200:]!r}")
+        times += [time.perf_counter()] * part.count(b'"word ')
+        received = received[-64:] + part
+    return times
 
 
 def declare(home: str, **ports: int) -> None:
@@ -200,13 +252,13 @@ def litellm(home: str, provider: int):
     config.write_text(
         "model_list:\n- model_name: instant\n  litellm_params:\n    model: openai/instant\n"
         f"    api_base: http://127.0.0.1:{provider}/v1\n    api_key: none\n"
-        "general_settings:\n  master_key: sk-1234\n"
+        f"general_settings:\n  master_key: {LITELLM_KEY}\n"
     )
     command = [program, "--config", str(config), "--port", str(port), "--num_workers", "1"]
     with (Path(home) / "litellm.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _wait(f"http://127.0.0.1:{port}/health/liveliness")
+            wait_until_up(f"http://127.0.0.1:{port}/health/liveliness")
             yield port
         finally:
             process.terminate()

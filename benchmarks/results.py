@@ -50,7 +50,7 @@ class Row:
 
 def median_of(values: list[float]) -> tuple[float, str]:
     """Return the median and the range of repeated runs."""
-    return statistics.median(values), f"{min(values):.4g} to {max(values):.4g}"
+    return float(statistics.median(values)), f"{min(values):.4g} to {max(values):.4g}"
 
 
 def machine() -> dict[str, object]:

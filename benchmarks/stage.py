@@ -63,9 +63,9 @@ def staged(home: str, *, peer: bool = True) -> Iterator[Stage]:
         processes.append(subprocess.Popen(web.command, env=dict(web.environment)))
         if peer:
             processes.append(_start_peer(peer_port))
-        _wait(f"http://127.0.0.1:{port}/readyz")
+        wait_until_up(f"http://127.0.0.1:{port}/readyz")
         if peer:
-            _wait(f"http://127.0.0.1:{peer_port}/ready")
+            wait_until_up(f"http://127.0.0.1:{peer_port}/ready")
         database_url, web_pid = environment.database_url, processes[0].pid
         yield Stage(port, peer_port, public, project_id, database_url, web_pid)
     finally:
@@ -87,8 +87,12 @@ def _start_peer(port: int) -> subprocess.Popen:
     return subprocess.Popen(command, env=variables)
 
 
-def _wait(url: str) -> None:
-    for _ in range(400):
+START_SECONDS = 180.0  # loaded machines, and peers that import for long
+
+
+def wait_until_up(url: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
         with contextlib.suppress(httpx2.HTTPError):
             if httpx2.get(url, timeout=2).status_code == 200:
                 return

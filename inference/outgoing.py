@@ -25,13 +25,13 @@ import socket
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import httpcore2
+from inference.http_connections import Connection, ConnectionPool, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 logger = logging.getLogger(__name__)
 ALLOW = "BAKEOFF_OUTGOING_ALLOW"
@@ -42,13 +42,6 @@ KEEPALIVE_SECONDS = 20.0  # saves the TLS handshake of a call that comes soon af
 # Global unicast: everything else is reserved, or a way to write an IPv4 address (::a.b.c.d, NAT64).
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
-_FAULTS = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.ProxyError,
-    httpcore2.TimeoutException,
-    httpcore2.UnsupportedProtocol,
-)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -190,46 +183,33 @@ def allow_outgoing(host: str) -> None:
     os.environ[ALLOW] = f"{os.environ.get(ALLOW, '')} {host}".strip()
 
 
-class _CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves a name once, judges each address, and connects to one that was judged.
+async def _connect(origin: Origin, make: Callable[[], Connection]) -> Connection:
+    """Resolve a name once, judge each address, and connect to one that was judged.
 
     TLS still verifies the name: the certificate is checked against it, not against the address.
+
+    Raises:
+        OutgoingError: no address of the host may be called.
+        OSError: none of them can be.
     """
+    hosts, loop = allowed_hosts(), asyncio.get_running_loop()
+    resolved = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
+    # One that is refused refuses all: a name that has both is made to be tried again and again.
+    if not addresses or not all(hosts.permits(origin.host, one, origin.port) for one in addresses):
+        raise OutgoingError(f"{origin.host} is {addresses}, which {ALLOW} does not allow")
+    tls = _tls() if origin.scheme == "https" else None
+    name = origin.host if tls else None
 
-    def __init__(self) -> None:
-        self._inner = httpcore2.AnyIOBackend()
+    async def connect(address: str) -> Connection:
+        return (
+            await loop.create_connection(make, address, origin.port, ssl=tls, server_hostname=name)
+        )[1]
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Connect.
-
-        Raises:
-            OutgoingError: no address of the host may be called.
-        """
-        hosts = allowed_hosts()
-        resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
-        # One that is refused refuses all: a name that has both is made to be tried again and again.
-        if not addresses or not all(hosts.permits(host, address, port) for address in addresses):
-            raise OutgoingError(f"{host} is {addresses}, which {ALLOW} does not allow")
-        for address in addresses[:-1]:  # a name often has an address of a family that is not here
-            with contextlib.suppress(*_FAULTS):
-                return await self._inner.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-        return await self._inner.connect_tcp(
-            addresses[-1], port, timeout, local_address, socket_options
-        )
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
+    for address in addresses[:-1]:  # a name often has an address of a family that is not here
+        with contextlib.suppress(OSError):
+            return await connect(address)
+    return await connect(addresses[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +229,9 @@ class StreamedAnswer:
 @functools.cache
 def _tls() -> ssl.SSLContext:
     # Reading every authority takes as long as a fast answer; a context may be shared.
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class OutgoingClient:
@@ -261,11 +243,8 @@ class OutgoingClient:
         Args:
             max_connections: at once; more requests wait, within their deadline.
         """
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_tls(),
-            max_connections=max_connections,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_CheckedBackend(),
+        self._pool = ConnectionPool(
+            _connect, max_connections=max_connections, keepalive_seconds=KEEPALIVE_SECONDS
         )
 
     async def aclose(self) -> None:
@@ -316,7 +295,7 @@ class OutgoingClient:
         try:
             async with asyncio.timeout(seconds):
                 return await self._whole(method, url, content, headers, max_bytes)
-        except (OutgoingError, OSError, ValueError, TimeoutError, *_FAULTS) as error:
+        except (OSError, ValueError) as error:
             logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
             # Who answers too much may be asked: to say so maps no network.
             kind = AnswerTooLargeError if isinstance(error, AnswerTooLargeError) else OutgoingError
@@ -358,16 +337,14 @@ class OutgoingClient:
     @contextlib.asynccontextmanager
     async def _respond(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str]
-    ) -> AsyncIterator[httpcore2.Response]:
+    ) -> AsyncIterator[Connection]:
         # A packed answer can be a thousand times what its bytes say.
         wanted = {**headers, "accept-encoding": "identity"}
-        async with self._pool.stream(
-            method, url, headers=list(wanted.items()), content=content
-        ) as response:
-            for name, value in response.headers:
-                if name.lower() == b"content-encoding" and value.strip().lower() != b"identity":
+        async with self._pool.request(method, url, headers=wanted, content=content) as answer:
+            for name, value in answer.headers:
+                if name == b"content-encoding" and value.strip().lower() != b"identity":
                     raise OutgoingError("the answer is packed, must be identity")
-            yield response
+            yield answer
 
 
 @contextlib.contextmanager
@@ -375,7 +352,7 @@ def _named_failure(url: str) -> Iterator[None]:
     """Turn whatever goes wrong with an answer into the one error; the log has the reason."""
     try:
         yield
-    except (OutgoingError, OSError, ValueError, *_FAULTS) as error:
+    except (OSError, ValueError) as error:
         logger.warning("%s gave no answer: %s: %s", _without_secrets(url), type(error), error)
         raise OutgoingError(f"{_without_secrets(url)} gave no usable answer.") from None
 
@@ -386,9 +363,9 @@ async def _checked_parts(url: str, parts: AsyncIterator[bytes]) -> AsyncIterator
             yield part
 
 
-async def _parts_of(response: httpcore2.Response, max_bytes: int) -> AsyncIterator[bytes]:
+async def _parts_of(answer: Connection, max_bytes: int) -> AsyncIterator[bytes]:
     size = 0
-    async for part in response.aiter_stream():
+    async for part in answer.parts():
         size += len(part)
         if size > max_bytes:
             raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")

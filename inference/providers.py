@@ -143,7 +143,7 @@ class _File:
             return NO_PROVIDERS
         with self._lock:
             try:
-                about = Path(path).stat()
+                about = os.stat(path)  # noqa: PTH116  for each request: a Path costs more than the call
                 stamp = (path, about.st_mtime_ns, about.st_size)
                 if stamp != self._stamp:
                     self._stamp = stamp

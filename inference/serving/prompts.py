@@ -153,6 +153,11 @@ class Prompt:
         """The compiled templates of the messages."""
         return tuple(Template(one.content, self.variables) for one in self.messages)
 
+    @cached_property
+    def characters(self) -> int:
+        """How long its messages are, as templates."""
+        return sum(len(message.content) for message in self.messages)
+
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Prompt:
         """Read a prompt from JSON.

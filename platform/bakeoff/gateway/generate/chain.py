@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -96,14 +96,12 @@ class OpenedStream:
     """A stream whose first token is there.
 
     Attributes:
-        early: chunks up to the first token.
-        chunks: those after them.
-        assembled: what has come so far.
+        chunks: all of them, as they come together.
+        assembled: what its reader has taken.
     """
 
-    early: list[dict[str, Any]]
-    chunks: AsyncIterator[dict[str, Any]]
-    assembled: Assembled
+    chunks: AsyncIterator[list[dict[str, Any]]]
+    assembled: Assembled = field(default_factory=Assembled)
 
 
 class Chain:
@@ -267,13 +265,23 @@ async def _first_token(answer: StreamedAnswer) -> OpenedStream:
         WrongAnswerError: it ends before, or is none.
         OutgoingError: it breaks before.
     """
-    chunks, assembled, early = read_chunks(answer.parts), Assembled(), []
-    async for chunk in chunks:
-        early.append(chunk)
-        assembled.add_chunk(chunk)
-        if assembled.has_token:
-            return OpenedStream(early, chunks, assembled)
-    raise WrongAnswerError(EMPTY if assembled.finish_reason is not None else MODEL_ERROR)
+    chunks, seen = read_chunks(answer.parts), Assembled()
+    early: list[dict[str, Any]] = []
+    async for together in chunks:
+        early += together
+        for chunk in together:
+            seen.add_chunk(chunk)
+        if seen.has_token:
+            return OpenedStream(_from(early, chunks))
+    raise WrongAnswerError(EMPTY if seen.finish_reason is not None else MODEL_ERROR)
+
+
+async def _from(
+    early: list[dict[str, Any]], chunks: AsyncIterator[list[dict[str, Any]]]
+) -> AsyncIterator[list[dict[str, Any]]]:
+    yield early
+    async for together in chunks:
+        yield together
 
 
 async def _refusal(answer: StreamedAnswer, provider: Provider) -> WrongAnswerError:

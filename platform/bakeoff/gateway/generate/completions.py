@@ -220,8 +220,8 @@ def _parse(raw: bytes) -> dict[str, Any]:
     return data
 
 
-async def read_chunks(parts: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """Yield the chunks of a stream of server-sent events, to its `[DONE]` or its end.
+async def read_chunks(parts: AsyncIterator[bytes]) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield the chunks of a stream of server-sent events as they come together, to `[DONE]` or its end.
 
     Raises:
         WrongAnswerError: a chunk is none, or says that the provider failed.
@@ -234,13 +234,34 @@ async def read_chunks(parts: AsyncIterator[bytes]) -> AsyncIterator[dict[str, An
             continue
         *lines, rest = b"".join(waiting).split(b"\n")
         waiting = [rest]
-        for data in _data_of(lines):
-            if data == DONE:
-                return
-            chunk = _parse(data)
-            if chunk.get("error"):
-                raise WrongAnswerError(MODEL_ERROR, "the provider ended its stream with an error.")
-            yield chunk
+        events = _data_of(lines)
+        chunks, error = _chunks_of(events)
+        if chunks:
+            yield chunks
+        if error is not None:
+            raise error
+        if DONE in events:
+            return
+
+
+def _chunks_of(events: Sequence[bytes]) -> tuple[list[dict[str, Any]], WrongAnswerError | None]:
+    """Return the chunks up to the stream's end, or up to what is none, and what is wrong with that."""
+    chunks: list[dict[str, Any]] = []
+    for data in events:
+        if data == DONE:
+            break
+        try:
+            chunks.append(_chunk(data))
+        except WrongAnswerError as error:
+            return chunks, error
+    return chunks, None
+
+
+def _chunk(data: bytes) -> dict[str, Any]:
+    chunk = _parse(data)
+    if chunk.get("error"):
+        raise WrongAnswerError(MODEL_ERROR, "the provider ended its stream with an error.")
+    return chunk
 
 
 def _data_of(lines: Sequence[bytes]) -> list[bytes]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from uuid_utils import uuid7
 
+from bakeoff.gateway.generate.text_work import characters_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -89,6 +91,10 @@ class Generation:
     def elapsed_ms(self) -> float:
         """Milliseconds since the request was taken up."""
         return (time.perf_counter() - self.started) * 1000
+
+    def characters(self) -> int:
+        """Return about how long its texts are: by which they are looked at here, or in a thread."""
+        return sum(map(characters_of, (self.messages, self.variables, self.answer)))
 
     def note_first_token(self) -> None:
         """Note when the first token came; later ones change nothing."""

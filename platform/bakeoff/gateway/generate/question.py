@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway.generate.chain import Question
 from bakeoff.gateway.generate.guardrails import check_messages
+from bakeoff.gateway.generate.text_work import characters_of
 from bakeoff.gateway.http.errors import ApiError, invalid
 from inference.serving.prompts import VariablesError
 from inference.serving.templates import TemplateError
@@ -46,7 +47,9 @@ async def make_question(
         generation.variables = prompt.settle(request.variables)
         render = partial(_messages, request, prompt, rules, generation)
         # Costly with long texts: not in the event loop.
-        generation.messages = await text_threads.run(render)
+        given = (request.messages, generation.variables)
+        characters = prompt.characters + sum(map(characters_of, given))
+        generation.messages = await text_threads.run(render, characters=characters)
     except VariablesError as error:
         raise RefusedRequestError(
             ApiError(400, "invalid_value", str(error), field=error.field)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from bakeoff.gateway.generate.completions import Usage, count_tokens, text_of
 from bakeoff.gateway.generate.texts import stored_context
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.recorder import slate_row
-from inference.providers import KEY_PREFIX, read_providers
+from inference.providers import read_providers
 from inference.serving.ladder import ServedSlate
 from inference.serving.prices import find_price
 from inference.serving.spending import Spending
@@ -119,10 +118,10 @@ class GenerationRecorder:
         return row if await self._commit(visitor, chosen, row) else None
 
     async def _context(self, visitor: Visitor, generation: Generation) -> dict[str, object]:
-        secrets = [value for name, value in os.environ.items() if name.startswith(KEY_PREFIX) and value]
+        secrets = [provider.key for provider in read_providers().values() if provider.key]
         work = partial(stored_context, generation, visitor.surface.generate.store, secrets)
         try:
-            texts = await self._text_threads.run(work)
+            texts = await self._text_threads.run(work, characters=generation.characters())
         except ApiError:  # too much waits: the facts are worth more than the texts
             texts = {"not_stored": "too_busy"}
         return {**visitor.context, **texts}

@@ -135,7 +135,8 @@ class GenerationWork:
             return
         with suppress(ApiError):  # too many texts wait: a sample is missed, and no answer
             copy = await self.parts.text_threads.run(
-                partial(shadow_copy, self.request, self.generation)
+                partial(shadow_copy, self.request, self.generation),
+                characters=self.generation.characters(),
             )
             self.parts.shadows.send(self.visitor, self.chosen, slate, {"chat": copy})
 
@@ -211,7 +212,8 @@ class GenerationWork:
             SURFACE: str(self.visitor.surface.surface_id),
         }
         estimate = await self.parts.text_threads.run(
-            partial(estimated, self.generation.messages, question.fields, prompt, settings)
+            partial(estimated, self.generation.messages, question.fields, prompt, settings),
+            characters=self.generation.characters(),
         )
         try:
             self.reservation = await self.parts.budgets.reserve(settings.budgets, names, estimate)
@@ -257,7 +259,9 @@ class GenerationWork:
         answer = generation.answer or {}
         counts = generation.guardrails
         checked = await self.parts.text_threads.run(
-            partial(check_answer, str(answer.get("content") or ""), rules, counts)
+            partial(check_answer, str(answer.get("content") or ""), rules, counts),
+            # How long a schema takes does not follow from the text's length.
+            characters=generation.characters() if rules.checks.json_schema is None else None,
         )
         generation.schema_ok = checked.schema_ok
         generation.answer = {**answer, "content": checked.text}
@@ -297,8 +301,9 @@ class GenerationWork:
         """
         assembled = opened.assembled
         if rules.hold_back:
-            async for chunk in opened.chunks:
-                assembled.add_chunk(chunk)
+            async for together in opened.chunks:
+                for chunk in together:
+                    assembled.add_chunk(chunk)
         elif not await self._pass_on(opened, rules, channel):
             self._take(assembled, finish_reason="length")
             return
@@ -319,26 +324,29 @@ class GenerationWork:
     async def _pass_on(self, opened: OpenedStream, rules: Rules, channel: Channel) -> bool:
         """Pass chunks on as they come; return whether all of them could be given."""
         assembled, max_length = opened.assembled, rules.checks.max_length
-        for chunk in opened.early:
-            if not await self._put_chunk(channel, chunk, assembled, max_length):
-                return False
-        async for chunk in opened.chunks:
-            assembled.add_chunk(chunk)
-            if not await self._put_chunk(channel, chunk, assembled, max_length):
+        async for together in opened.chunks:
+            written: list[bytes] = []
+            over = 0
+            for chunk in together:
+                assembled.add_chunk(chunk)
+                over = 0 if max_length is None else assembled.length - max_length
+                shown = self._cut_off(chunk, assembled, over) if over > 0 else chunk
+                is_first = not (self.gave or any(written))
+                written.append(self.writer.chunk(shown, is_first=is_first))
+                if over > 0:
+                    break
+            # What came together leaves together: each part on its own would cost a turn of the loop.
+            if data := b"".join(written):
+                await self._put(channel, data)
+            if over > 0:
                 return False
         return True
 
-    async def _put_chunk(
-        self, channel: Channel, chunk: dict[str, Any], assembled: Assembled, max_length: int | None
-    ) -> bool:
-        over = 0 if max_length is None else assembled.length - max_length
-        if over > 0:
-            chunk = _cut(chunk, over)
-            assembled.cut(over)
-            self.generation.guardrails[TOO_LONG] += 1
-        if data := self.writer.chunk(chunk, is_first=not self.gave):
-            await self._put(channel, data)
-        return over <= 0
+    def _cut_off(self, chunk: dict[str, Any], assembled: Assembled, over: int) -> dict[str, Any]:
+        """Return the chunk that ends a text which is too long by so many characters."""
+        assembled.cut(over)
+        self.generation.guardrails[TOO_LONG] += 1
+        return _cut(chunk, over)
 
     async def _put(self, channel: Channel, data: bytes) -> None:
         self.gave = True
