@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -27,9 +28,11 @@ from experiments.actions.retrain_if_due import is_retraining_due, retrain_if_due
 from experiments.actions.sample_answers import experiments_to_sample, sample_answers
 from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
+from experiments.ingest.redact import redact
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment, VersionCheck
 from experiments.programme.refits import surfaces_with_refits
+from inference.actions.answer_shadows import answer_shadows
 from inference.cache import cache_client
 from inference.isolation import for_each
 from inference.models import ModelVersion, Surface
@@ -210,6 +213,24 @@ def check_waiting_versions() -> None:
 
 def _check(check: VersionCheck) -> None:
     run_check(check=check)
+
+
+# Its name is of the room where it was: messages of the version before name it so.
+@shared_task(name="inference.tasks.answer_waiting_shadows")
+def answer_waiting_shadows() -> None:
+    """Let versions in shadow answer what was passed on to them, until nothing waits."""
+    surfaces = Surface.objects.filter(versions__alias=ModelVersion.Alias.SHADOW).distinct()
+    for_each(surfaces, _answer_all, work="shadow")
+
+
+def _answer_all(surface: Surface) -> None:
+    while answer_shadows(
+        surface=surface,
+        client=cache_client(),
+        artifacts=settings.BAKEOFF.artifacts,
+        clean=lambda text: redact(text)[0],
+    ):
+        pass
 
 
 @shared_task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inference.cache import cache_client
 from inference.judging.purse import BudgetSpentError
-from inference.serving.generate_settings import PROJECT, SURFACE, GenerateSettings
+from inference.serving.generate_settings import PROJECT, SHADOW, SURFACE, GenerateSettings
 from inference.serving.keys import spent_key
 from inference.serving.spending import KEEP_SECONDS, MONEY, TOKENS, Spending
 
@@ -64,6 +64,12 @@ class DayPurse:
         """Return those of a surface and of its project: there is no key, unit or address."""
         budgets = GenerateSettings.parse(surface.generate).budgets
         return cls(budgets, {SURFACE: str(surface.pk), PROJECT: str(surface.project_id)})
+
+    @classmethod
+    def of_shadows(cls, surface: Surface) -> DayPurse:
+        """Return what its versions in shadow may cost, which no other budget counts."""
+        budgets = GenerateSettings.parse(surface.generate).budgets
+        return cls(budgets, {SHADOW: str(surface.pk)})
 
     def check(self) -> None:
         """Let a request be made.

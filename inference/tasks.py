@@ -6,17 +6,14 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from inference.actions.answer_shadows import answer_shadows
 from inference.actions.build_missing_indexes import build_missing_indexes
 from inference.actions.clean_artifacts import clean_artifacts
 from inference.actions.embed_images import embed_images_for
 from inference.actions.place_items import place_items, place_missing
 from inference.actions.train_in_child import stop_child, train_in_child
-from inference.cache import cache_client
 from inference.encoders.image_vectors import any_image_is_due, want_images
 from inference.encoders.item_vectors import embed_missing, settle_vectors
-from inference.isolation import for_each
-from inference.models import Item, ModelVersion, Surface, TrainingRun
+from inference.models import Item, TrainingRun
 from inference.sending import EMBED_IMAGES, RUN_TRAINING, send
 
 IMAGE_SECONDS = 20.0  # of a message: new items' texts wait behind it
@@ -59,18 +56,6 @@ def embed_images() -> int:
 def place_missing_items(project_id: int) -> int:
     """Place the items that versions which came into use do not know."""
     return place_missing(project_id=project_id)
-
-
-@shared_task
-def answer_waiting_shadows() -> None:
-    """Let versions in shadow answer what was passed on to them, until nothing waits."""
-    surfaces = Surface.objects.filter(versions__alias=ModelVersion.Alias.SHADOW).distinct()
-    for_each(surfaces, _answer_all, work="shadow")
-
-
-def _answer_all(surface: Surface) -> None:
-    while answer_shadows(surface=surface, client=cache_client(), artifacts=settings.BAKEOFF.artifacts):
-        pass
 
 
 @shared_task

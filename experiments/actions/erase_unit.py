@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, cast
 
+import orjson
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -26,6 +27,7 @@ from inference.serving.keys import (
     histories_key,
     other_actions_key,
     recent_key,
+    shadow_key,
     taken_key,
 )
 
@@ -126,9 +128,21 @@ def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     answers = [answers_of_unit_key(project_id, unit) for unit in ids]
     names += [*answers, *(name.decode() for key in answers for name in _members(key))]
     forgotten = client.delete(*names) if names else 0
+    forgotten += _forget_shadows(surfaces, ids)
     sets = [active_key(history) for history in histories]
     sets += [key(surface.pk) for surface in surfaces for key in (dirty_key, taken_key)]
     return forgotten + sum(client.srem(name, *ids) for name in sets)
+
+
+def _forget_shadows(surfaces: Sequence[Surface], ids: Sequence[str]) -> int:
+    """Delete the requests of these ids that wait for versions in shadow."""
+    client, forgotten, wanted = cache_client(), 0, set(ids)
+    for surface in surfaces:
+        key = shadow_key(surface.pk)
+        for raw in cast("list[bytes]", client.lrange(key, 0, -1)):
+            if orjson.loads(raw).get("unit_id") in wanted:
+                forgotten += client.lrem(key, 0, raw.decode())
+    return forgotten
 
 
 def _members(key: str) -> set[bytes]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 from django.conf import settings
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from experiments.actions.rate_answer import read_messages
@@ -34,7 +34,7 @@ from inference.judging.questions import (
     read_score,
     variables_for,
 )
-from inference.models import Surface
+from inference.models import ModelVersion, Surface
 from inference.serving.prompts import VariablesError
 from inference.serving.templates import TemplateError
 
@@ -52,7 +52,8 @@ BATCH_SECONDS = 60.0  # a worker is let go then, for whatever else waits
 MAX_SILENT = 3  # answers in a row to which no provider says anything: it is away
 READS = 2  # times that an unreadable answer of the judge is asked for
 _WAITING = f"""
-    SELECT slate.recommendation_id, slate.unit_id, slate.experiment_id, slate.variant_id, slate.context
+    SELECT slate.recommendation_id, slate.unit_id, slate.experiment_id, slate.variant_id, slate.context,
+        NULL::bigint
     FROM experiments_slate AS slate
     WHERE slate.surface_id = %(surface)s AND slate.recommendation_id >= %(since)s
         AND slate.experiment_id = ANY(%(experiments)s) AND slate.variant_id IS NOT NULL
@@ -64,14 +65,33 @@ _WAITING = f"""
     ORDER BY {answer_draw("slate.recommendation_id")} LIMIT {BATCH}"""
 
 
+# The shadow's answer in place of the one that was served: the judge reads the same conversation.
+_OF_SHADOWS = f"""
+    SELECT shadow.recommendation_id, shadow.unit_id, slate.experiment_id, slate.variant_id,
+        slate.context || jsonb_build_object('answer', jsonb_build_object('content', shadow.text)),
+        shadow.version_id
+    FROM inference_shadowanswer AS shadow
+    JOIN inference_modelversion AS version ON version.id = shadow.version_id
+    CROSS JOIN LATERAL (SELECT slate.* FROM experiments_slate AS slate
+        WHERE slate.recommendation_id = shadow.recommendation_id OFFSET 0) AS slate
+    WHERE version.surface_id = %(surface)s AND shadow.recommendation_id >= %(since)s
+        AND shadow.text <> '' AND {answer_draw("shadow.recommendation_id")} < %(share)s
+        AND NOT slate.forced AND NOT {is_excluded("slate")}
+        AND NOT EXISTS (SELECT 1 FROM experiments_judgement AS judged
+            WHERE judged.generation_id = shadow.recommendation_id AND judged.judge_id = %(judge)s
+                AND judged.shadow_id = shadow.version_id)
+    ORDER BY {answer_draw("shadow.recommendation_id")} LIMIT {BATCH}"""
+
+
 class _Answer(NamedTuple):
-    """An answer that waits for the judge."""
+    """An answer that waits for the judge; `shadow_id` is the version in shadow that gave it, if any."""
 
     generation_id: UUID
     unit_id: str
-    experiment_id: int
-    variant_id: int
+    experiment_id: int | None
+    variant_id: int | None
     context: dict[str, Any]
+    shadow_id: int | None
 
 
 class _Verdict(NamedTuple):
@@ -84,10 +104,11 @@ class _Verdict(NamedTuple):
 
 
 def surfaces_to_judge() -> QuerySet[Surface]:
-    """Return the surfaces with a judge and a running experiment."""
+    """Return the surfaces with a judge, and a running experiment or a version in shadow."""
     plans = JudgePlan.objects.filter(judge__isnull=False)
-    running = Experiment.objects.running()
-    return Surface.objects.filter(pk__in=plans.values("surface"), experiments__in=running).distinct()
+    running = Experiment.objects.running().values("surface")
+    shadows = ModelVersion.objects.filter(alias=ModelVersion.Alias.SHADOW).values("surface")
+    return Surface.objects.filter(Q(pk__in=running) | Q(pk__in=shadows), pk__in=plans.values("surface"))
 
 
 def judge_answers(*, surface: Surface) -> int:
@@ -104,7 +125,8 @@ def judge_answers(*, surface: Surface) -> int:
         raise NoPromptError(f"{plan.judge.label}: variables must have 'answer', to judge one answer.")
     until, silent, judged = time.monotonic() + BATCH_SECONDS, 0, 0
     spent = spent_today(plan)
-    for answer in _waiting(plan):
+    # What was served comes first: the budget is for the experiment before it is for a shadow.
+    for answer in [*_waiting(plan, _WAITING), *_waiting(plan, _OF_SHADOWS)]:
         if time.monotonic() > until or silent >= MAX_SILENT or spent >= plan.daily_cost:
             break
         try:
@@ -126,11 +148,11 @@ def spent_today(plan: JudgePlan) -> float:
     return of_answers + spending_today(CHECKS, str(plan.surface_id)).money
 
 
-def _waiting(plan: JudgePlan) -> list[_Answer]:
+def _waiting(plan: JudgePlan, query: str) -> list[_Answer]:
     running = Experiment.objects.running().filter(surface=plan.surface_id)
     with connection.cursor() as cursor:
         cursor.execute(
-            _WAITING,
+            query,
             {
                 "surface": plan.surface_id,
                 "project": plan.surface.project_id,
@@ -140,9 +162,10 @@ def _waiting(plan: JudgePlan) -> list[_Answer]:
                 "judge": plan.judge_id,
             },
         )
+        rows = cursor.fetchall()
         return [
-            _Answer(generation_id, unit_id, experiment_id, variant_id, _as_json(context))
-            for generation_id, unit_id, experiment_id, variant_id, context in cursor.fetchall()
+            _Answer(generation_id, unit_id, experiment_id, variant_id, _as_json(context), shadow_id)
+            for generation_id, unit_id, experiment_id, variant_id, context, shadow_id in rows
         ]
 
 
@@ -197,6 +220,7 @@ def _store(plan: JudgePlan, answer: _Answer, verdict: _Verdict) -> bool:
         variant_id=answer.variant_id,
         unit_id=answer.unit_id,
         judge=plan.judge,
+        shadow_id=answer.shadow_id,
         probability=_share(plan),
         **verdict._asdict(),
     )

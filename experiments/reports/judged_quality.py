@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from experiments.looks.rated_answers import read_rated_answers
 from experiments.models import AnswerRating, Judgement, SampledAnswer, judge_plan_of
+from experiments.reports.shadow_quality import ShadowQuality, shadow_quality_of
 from experiments.stats.agreement import ScaleAgreement, measure_scale_agreement
 from experiments.stats.ppi import MIN_LABELLED_UNITS, combined_effect, human_effect, judge_effect
 from experiments.stats.totals import StatisticsError
@@ -89,6 +90,7 @@ class JudgedQuality:
         agreement: of the judge and people.
         between_people: of the two people who rated an answer.
         rows: one for each treatment.
+        shadows: versions in shadow, which answered the same requests unseen.
     """
 
     judge: str | None
@@ -101,6 +103,7 @@ class JudgedQuality:
     agreement: ScaleAgreement
     between_people: ScaleAgreement
     rows: list[QualityRow]
+    shadows: list[ShadowQuality]
 
     def as_json(self) -> dict[str, Any]:
         """Return the same for programs."""
@@ -115,7 +118,8 @@ def judged_quality_of(experiment: Experiment) -> JudgedQuality | None:
         rated=Count("pk", filter=Q(state=SampledAnswer.State.RATED)),
         waiting=Count("pk", filter=Q(state=SampledAnswer.State.OPEN)),
     )
-    if not any((judged["count"], judged["failed"], sampled["rated"], sampled["waiting"])):
+    shadows = shadow_quality_of(experiment, plan)
+    if not any((judged["count"], judged["failed"], sampled["rated"], sampled["waiting"], shadows)):
         return None
     answers = read_rated_answers(experiment, plan)
     first, second = answers.paired.points(plan.points)
@@ -131,6 +135,7 @@ def judged_quality_of(experiment: Experiment) -> JudgedQuality | None:
         agreement=measure_scale_agreement(first, second, unit=answers.paired.unit, points=plan.points),
         between_people=_agreement_of_people(experiment, plan),
         rows=_rows(experiment, plan, answers.by_variant),
+        shadows=shadows,
     )
 
 

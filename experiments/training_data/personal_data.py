@@ -20,6 +20,7 @@ from experiments.models import (
     Slate,
     Unit,
 )
+from inference.models import ShadowAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,10 +74,12 @@ def _is_shared(link: Link) -> bool:
 
 def rows_of_person(project_id: int, ids: Sequence[str]) -> dict[str, QuerySet[Any]]:
     """Return the rows that name one of these ids, by what they are."""
-    return {
+    rows: dict[str, QuerySet[Any]] = {
         name: cast("Any", model).objects.filter(project_id=project_id, unit_id__in=ids)
         for name, model in _TABLES.items()
     }
+    of_shadows = ShadowAnswer.objects.filter(version__surface__project_id=project_id)
+    return rows | {"shadow_answers": of_shadows.filter(unit_id__in=ids)}
 
 
 def links_of_person(project_id: int, ids: Sequence[str]) -> QuerySet[Link]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,18 @@ import numpy as np
 import orjson
 
 from inference.actions.compare_texts import ChatCopy, compare_texts
+from inference.day_spending import DayPurse
+from inference.judging.purse import BudgetSpentError
 from inference.models import ModelVersion, ShadowAnswer, Surface
 from inference.serving.context_ranker import in_context
+from inference.serving.generate_settings import NONE, GenerateSettings
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 from inference.serving.models import open_model
 from inference.serving.rule_draw import SlotRules, draw_by_slot, rerank
 from inference.worker_threads import shared_model_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import redis
@@ -29,14 +33,29 @@ if TYPE_CHECKING:
 MAX_AT_ONCE = 100  # what a worker that dies loses, and what one insert writes
 
 
-def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) -> int:
-    """Answer what waits for a surface, at most `MAX_AT_ONCE` requests; return how many there were."""
+def answer_shadows(
+    *,
+    surface: Surface,
+    client: redis.Redis,
+    artifacts: Path,
+    clean: Callable[[str], str] | None = None,
+) -> int:
+    """Answer what waits for a surface, at most `MAX_AT_ONCE` requests; return how many there were.
+
+    Args:
+        surface: whose versions in shadow answer.
+        client: of the cache, where requests wait.
+        artifacts: folder of artifacts.
+        clean: removes personal data of a generated text before it is stored; None: none is stored.
+    """
     waiting = client.lpop(shadow_key(surface.pk), MAX_AT_ONCE)
     requests = [orjson.loads(one) for one in waiting] if isinstance(waiting, list) else []
     if not requests:
         return 0
     try:
-        answers = _answers(surface, requests, artifacts)
+        answers = _answers(
+            surface, requests, ShadowWork(artifacts, DayPurse.of_shadows(surface), clean)
+        )
         # A request may come again (below): the constraint a_shadow_answers_once keeps its first answer.
         ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
     except Exception:
@@ -47,35 +66,56 @@ def answer_shadows(*, surface: Surface, client: redis.Redis, artifacts: Path) ->
     return len(requests)
 
 
-def _answers(surface: Surface, requests: list[dict[str, Any]], artifacts: Path) -> list[ShadowAnswer]:
+@dataclass(frozen=True, slots=True)
+class ShadowWork:
+    """What answering needs.
+
+    Attributes:
+        artifacts: folder of artifacts.
+        purse: what versions that generate may cost.
+        clean: as `answer_shadows` has it.
+    """
+
+    artifacts: Path
+    purse: DayPurse
+    clean: Callable[[str], str] | None
+
+
+def _answers(surface: Surface, requests: list[dict[str, Any]], work: ShadowWork) -> list[ShadowAnswer]:
     shadows = list(surface.versions.filter(alias=ModelVersion.Alias.SHADOW))
     served = {
         version.pk: version
         for version in surface.versions.filter(pk__in={one["version_id"] for one in requests})
     }
-    return [
-        _answer(version, request, served.get(request["version_id"]), artifacts)
+    answers = [
+        _answer(version, request, served.get(request["version_id"]), work)
         for version in shadows
         for request in requests
     ]
+    return [one for one in answers if one is not None]
 
 
 def _answer(
-    version: ModelVersion, request: dict[str, Any], served: ModelVersion | None, artifacts: Path
-) -> ShadowAnswer:
+    version: ModelVersion, request: dict[str, Any], served: ModelVersion | None, work: ShadowWork
+) -> ShadowAnswer | None:
+    """Let a version answer; None where nothing is left to pay for it."""
+    artifacts = work.artifacts
     answer = ShadowAnswer(
         version=version,
         recommendation_id=request["recommendation_id"],
         served_by=request["served_by"],
+        experiment_id=request.get("experiment_id"),
     )
     start = time.perf_counter()
     try:
         if "chat" in request["question"]:
-            _compare_generations(answer, version, request, artifacts)
+            _compare_generations(answer, version, request, work)
         elif "text" in request["question"]:
             _compare_labels(answer, version, request, artifacts)
         else:
             _compare_ranking(answer, version, request, served, artifacts)
+    except BudgetSpentError:
+        return None
     except Exception as error:  # noqa: BLE001  a model may raise anything: that is what shadowing shows
         answer.error = f"{type(error).__name__}: {error}"[:300]
     answer.latency_ms = answer.latency_ms or (time.perf_counter() - start) * 1000
@@ -131,16 +171,22 @@ def _compare_labels(
 
 
 def _compare_generations(
-    answer: ShadowAnswer, version: ModelVersion, request: dict[str, Any], artifacts: Path
+    answer: ShadowAnswer, version: ModelVersion, request: dict[str, Any], work: ShadowWork
 ) -> None:
     """Answer the same request; overlap is how alike the texts are."""
-    prompt = _opened(version, artifacts).prompt
+    prompt = _opened(version, work.artifacts).prompt
     if prompt is None:
         raise ValueError(f"{version.label} does not generate.")
     copy = ChatCopy.of(request["question"]["chat"])
     start = time.perf_counter()
-    answer.overlap = compare_texts(prompt, copy, version.surface.project.slug)
+    compared = compare_texts(prompt, copy, version.surface.project.slug, work.purse)
     answer.latency_ms = (time.perf_counter() - start) * 1000
+    answer.overlap = compared.overlap
+    answer.tokens, answer.cost = int(compared.spending.tokens), compared.spending.money
+    stores = GenerateSettings.parse(version.surface.generate).store != NONE
+    # Whose request it was must be known, or nobody could erase the text.
+    if stores and work.clean is not None and request.get("unit_id"):
+        answer.unit_id, answer.text = request["unit_id"], work.clean(compared.text)
 
 
 @lru_cache(maxsize=16)  # champion and shadow of eight surfaces

@@ -141,13 +141,14 @@ async def _ask(
         raise NoCompletionError(f"provider '{provider.name}' gave no completion") from error
     if not isinstance(text, str):
         raise NoCompletionError(f"provider '{provider.name}' gave no text")
-    spending = _spending(provider, one.model, data.get("usage"))
+    spending = spending_of(provider, one.model, data.get("usage"))
     return Completion(
         text, spending.money, latency_ms, provider.name, one.model, tokens=int(spending.tokens)
     )
 
 
-def _spending(provider: Provider, model: str, usage: Any) -> Spending:
+def spending_of(provider: Provider, model: str, usage: Any) -> Spending:
+    """Return what an answer cost, by what the provider states and the operator's prices."""
     if not isinstance(usage, dict):
         return Spending()
     sent, received = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))

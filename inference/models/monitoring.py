@@ -22,6 +22,20 @@ class ShadowAnswer(models.Model):
     )
     latency_ms = models.FloatField(null=True)
     error = models.CharField(max_length=300, blank=True)
+    unit_id = models.CharField(
+        max_length=200,
+        blank=True,
+        db_default="",
+        help_text="Whose request it was, where a text is kept.",
+    )
+    experiment_id = models.BigIntegerField(
+        null=True, blank=True, help_text="In which the request was answered."
+    )
+    text = models.TextField(
+        blank=True, db_default="", help_text="What was generated, as the surface stores texts."
+    )
+    tokens = models.PositiveIntegerField(default=0, db_default=0)
+    cost = models.FloatField(default=0.0, db_default=0.0)
     answered_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -29,6 +43,16 @@ class ShadowAnswer(models.Model):
             models.UniqueConstraint(
                 fields=["version", "recommendation_id"], name="a_shadow_answers_once"
             )
+        ]
+        indexes = [
+            models.Index(
+                fields=["unit_id"], condition=~models.Q(unit_id=""), name="shadow_answers_by_unit"
+            ),
+            models.Index(
+                fields=["experiment_id"],
+                condition=models.Q(experiment_id__isnull=False),
+                name="shadow_answers_by_experiment",
+            ),
         ]
 
     def __str__(self) -> str:

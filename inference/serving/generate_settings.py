@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 NONE, REDACTED, FULL = "none", "redacted", "full"
 STORES = (NONE, REDACTED, FULL)
 KEY, UNIT, ADDRESS, PROJECT, SURFACE = "key", "unit", "address", "project", "surface"
-BUDGETED = (KEY, UNIT, ADDRESS, PROJECT, SURFACE)
+SHADOW = "shadow"  # what versions in shadow may cost, whom no request waits for
+BUDGETED = (KEY, UNIT, ADDRESS, PROJECT, SURFACE, SHADOW)
 MAX_BUDGET = 1e15
 MAX_CACHE_SECONDS = 30 * 86_400
 MAX_INPUT_LENGTH = 1_000_000
@@ -74,7 +75,7 @@ class GenerateSettings:
         public: whether public keys may ask, by variables alone.
         store: what is stored of the texts: none, redacted or full.
         cache: of answers.
-        budgets: by key, unit, address, project and surface.
+        budgets: by key, unit, address, project and surface; of shadows apart.
         prices: by provider, by model: in place of the operator's.
         guardrails: of every version.
     """

@@ -10,21 +10,8 @@ from experiments.actions.judge_answers import judge_answers, spent_today, surfac
 from experiments.actions.plan_judging import plan_judging
 from experiments.models import Judgement
 from inference.actions.read_prompt import NoPromptError
-from inference.judging.questions import SCORE_PROMPT
+from tests.support.generating import make_judge
 from tests.support.provider import KEY, is_silent, refuses, says
-
-VARIABLES = {name: {"max_length": 12_000} for name in ("rubric", "points", "conversation", "answer")}
-JUDGE = {
-    "provider": "test", "model": "judge", "total_seconds": 1, "first_token_seconds": 1,
-    "messages": [{"role": "user", "content": SCORE_PROMPT}], "variables": VARIABLES,
-}  # fmt: skip
-
-
-def make_judge(chat, **fields):
-    surface = create_surface(
-        project=chat.project, key="judges", values={"kind": "generate"}, by="a test"
-    )
-    return add_prompt(surface=surface, data=JUDGE | fields, by="a test")
 
 
 def plan(chat, **changes):

@@ -19,12 +19,22 @@ from experiments.actions.define_experiment import (
 )
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric, Slate
+from inference.judging.questions import SCORE_PROMPT
 from inference.models import ModelVersion, Surface
 from tests.support import builders
 from tests.support.fast_lane import FastLane
 from tests.support.provider import KEY, TestProvider
 
 ASK = [{"role": "user", "content": "Where is my order?"}]
+
+
+JUDGE_VARIABLES = {
+    name: {"max_length": 12_000} for name in ("rubric", "points", "conversation", "answer")
+}
+JUDGE = {
+    "provider": "test", "model": "judge", "total_seconds": 1, "first_token_seconds": 1,
+    "messages": [{"role": "user", "content": SCORE_PROMPT}], "variables": JUDGE_VARIABLES,
+}  # fmt: skip
 
 
 def write_providers(path: Path, provider: TestProvider, *others: str) -> Path:
@@ -114,6 +124,13 @@ def make_chat(lane: FastLane, provider: TestProvider, **generate) -> Chat:
     _, public = ApiKey.make(project, PUBLIC, name="public")
     _, secret = ApiKey.make(project, SECRET, name="secret")
     return Chat(lane, provider, project, surface, public, secret)
+
+
+def make_judge(chat, **fields):
+    surface = create_surface(
+        project=chat.project, key="judges", values={"kind": "generate"}, by="a test"
+    )
+    return add_prompt(surface=surface, data=JUDGE | fields, by="a test")
 
 
 @pytest.fixture(scope="session")

@@ -118,9 +118,12 @@ class GenerationWork:
         tokens = usage.tokens_in + usage.tokens_out if usage is not None and paid else 0
         await self.parts.budgets.settle(self.reservation, Spending(tokens, generation.cost))
         # Whose answer may not be stored has none in the cache either.
-        if recorded is not None and generation.outcome == "completed":
-            await self._shadow(recorded)
-        if self.cache_name and recorded is not None and generation.outcome == "completed":
+        if recorded is None or generation.outcome != "completed":
+            return
+        if self.parts.shadows.wants(self.visitor, self.chosen):
+            # Redacting takes a moment: the answer's last byte does not wait for it.
+            self.parts.shadows.later(self._shadow(recorded))
+        if self.cache_name:
             await self.parts.cache.keep(
                 self.cache_name,
                 generation,
@@ -130,9 +133,7 @@ class GenerationWork:
             )
 
     async def _shadow(self, slate: SlateRow) -> None:
-        """Pass a sample on to versions in shadow, redacted."""
-        if not self.parts.shadows.wants(self.visitor, self.chosen):
-            return
+        """Pass a request on to versions in shadow, redacted."""
         with suppress(ApiError):  # too many texts wait: a sample is missed, and no answer
             copy = await self.parts.text_threads.run(
                 partial(shadow_copy, self.request, self.generation),

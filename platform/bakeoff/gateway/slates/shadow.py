@@ -17,6 +17,8 @@ import redis.exceptions
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.ingest.rows import SlateRow
@@ -52,11 +54,17 @@ class Shadows:
                 "recommendation_id": slate.recommendation_id,
                 "version_id": chosen.version.version_id if chosen.version else None,
                 "served_by": chosen.version.label if chosen.version else "",
+                "unit_id": slate.unit_id,
+                "experiment_id": slate.experiment_id,
                 "served": [(slot[0], slot[1]) for slot in slate.slots],
                 "question": question,
             }
         )
-        task = asyncio.create_task(self._push(visitor.surface.surface_id, body))
+        self.later(self._push(visitor.surface.surface_id, body))
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what is left to do for a shadow beside the answer, which does not wait for it."""
+        task = asyncio.create_task(work)
         # The loop holds tasks weakly: without this one may be collected before it has run.
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
