@@ -98,8 +98,20 @@ COMMANDS = {
     "units": ("units:units", "Export or erase the data of a unit; leave units out of analysis."),
     "feedback": ("feedback:feedback", "Work with what units said."),
     "config": ("config:config", "Export a project's configuration as YAML, and apply such a file."),
+    "surfaces": (
+        "surfaces:surfaces",
+        "List the project's surfaces; `bakeoff config` makes and changes them.",
+    ),
+    "metrics": (
+        "surfaces:metrics",
+        "List the project's metrics; `bakeoff config` makes and changes them.",
+    ),
     "keys": ("keys:keys", "Make, list, change and revoke API keys."),
     "alerts": ("alerts:alerts", "Subscribe to alerts, and see what became of them."),
+    "completion": (
+        "completion:completion",
+        "Print a script that completes commands, options, surfaces and experiments.",
+    ),
 }
 
 

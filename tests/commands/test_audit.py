@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "keys list", "alerts list", "alerts deliveries",
-    "config export", "config schema",
+    "config export", "config schema", "surfaces list", "metrics list", "completion",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.

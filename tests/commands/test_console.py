@@ -66,6 +66,12 @@ OFFLINE = [
       1, "Port 1 on 256.0.0.1 cannot be used"),
 ]  # fmt: skip
 
+# Commands that list rows.
+LISTS = [
+    ["surfaces", "list"], ["metrics", "list"], ["models", "home-feed"], ["data-sets", "list", "home-feed"],
+    ["runs", "list", "home-feed"], ["experiments", "list"], ["keys", "list"], ["alerts", "list"], ["alerts", "deliveries"],
+]  # fmt: skip
+
 # Calls to a platform with a shop: {id} is its project.
 ONLINE = [
     (["models", "home-feed"], 0, "popularity@1"),
@@ -76,7 +82,7 @@ ONLINE = [
     (["versions", "check", "home-feed", "popularity@1", "--data-set", "typical"], 2, "data set == 'typical', must be one of []."),
     (["data-sets", "load", "home-feed", "typical", "items.csv", "--assertions", "items.csv", "--gate"], 1, "line 1: "),
     (["data-sets", "freeze", "home-feed", "past", "--rows", "5", "--assertions", "items.csv", "--gate"], 1, "past requests with a stored text == 0"),
-    (["data-sets", "list", "home-feed"], 0, "last check"),
+    (["data-sets", "list", "home-feed"], 0, "No data sets yet"),
     (["export", "preferences", "home-feed", "--to", "pairs.jsonl"], 0, "0 answers written to pairs.jsonl, 0 of them as pairs."),
     (["autopilot", "home-feed"], 0, "No primary metric: no automatic experiment starts. popularity@2 waits."),
     (["autopilot", "home-feed", "--primary-metric", "clicks", "--guardrail", "", "--ramp", "1%:60:1500,50%:0", "--ship-when", "significant",
@@ -127,6 +133,10 @@ ONLINE = [
       "--budget-tokens", "10", "--budget-money", "1"], 1, "kind == 'recommend', must be 'generate'"),
     (["runs", "cancel", "9999999"], 2, "run == 9999999, not found"),
     (["config", "export"], 0, "home-feed:"),
+    (["surfaces", "list"], 0, "popularity@"),
+    (["metrics", "list"], 0, "clicks"),
+    (["completion", "bash"], 0, "_BAKEOFF_COMPLETE=bash_complete"),
+    *[([*listed, "--json"], 0, "[") for listed in LISTS],
     (["config", "schema"], 0, "2020-12"),
     (["config", "apply", "-f", "items.csv", "--dry-run"], 2, "items.csv:1:1: "),
     (["config", "apply", "--file", "no.yaml", "--yes"], 2, "No such file"),

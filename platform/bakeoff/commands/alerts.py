@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.terminal import console, echo
+from bakeoff.commands.terminal import echo
 
 if TYPE_CHECKING:
     from bakeoff.alerts.models import Subscription
@@ -50,24 +50,34 @@ def subscribe(name: str, target: str, kind: str, events: tuple[str, ...], slug: 
 
 
 @alerts.command(name="list")
+@json_option
 @project_option
-def list_subscriptions(slug: str | None) -> None:
+def list_subscriptions(*, as_json: bool, slug: str | None) -> None:
     """List subscriptions."""
     project = find_project(slug)
     from django.db.models import Count, Q
 
     from bakeoff.delivery.edit_subscriptions import shown_target
 
-    table = Table("name", "kind", "target", "events", "status", "waiting", "dead")
-    rows = project.subscriptions.annotate(
+    counted = project.subscriptions.annotate(
         waiting=Count("deliveries", filter=Q(deliveries__state="waiting")),
         dead=Count("deliveries", filter=Q(deliveries__state="dead")),
     )
-    for row in rows:
-        events, status = " ".join(row.events) or "all", "active" if row.enabled else "paused"
-        target = shown_target(row)
-        table.add_row(row.name, row.kind, target, events, status, str(row.waiting), str(row.dead))
-    console.print(table)
+    rows = [
+        {
+            "name": row.name,
+            "kind": row.kind,
+            "target": shown_target(row),
+            "events": row.events or ["all"],
+            "status": "active" if row.enabled else "paused",
+            "waiting": row.waiting,
+            "dead": row.dead,
+        }
+        for row in counted
+    ]
+    show_rows(
+        rows, as_json=as_json, empty="No subscriptions yet: `bakeoff alerts subscribe` makes one."
+    )
 
 
 @alerts.command()
@@ -157,22 +167,30 @@ def unsubscribe(name: str, slug: str | None) -> None:
 @alerts.command()
 @click.option("--state", type=click.Choice(["waiting", "delivered", "dead"]), help="Only these.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@json_option
 @project_option
-def deliveries(state: str | None, limit: int, slug: str | None) -> None:
+def deliveries(state: str | None, limit: int, *, as_json: bool, slug: str | None) -> None:
     """List deliveries, newest first."""
     project = find_project(slug)
     from bakeoff.alerts.models import Delivery
 
-    rows = Delivery.objects.filter(alert__project=project).select_related("alert", "subscription")
+    chosen = Delivery.objects.filter(alert__project=project).select_related("alert", "subscription")
     if state:
-        rows = rows.filter(state=state)
-    table = Table("id", "when", "event", "subject", "to", "state", "attempts", "error")
-    for row in rows[:limit]:
-        table.add_row(
-            str(row.pk), f"{row.created_at:%Y-%m-%d %H:%M}", row.alert.event, row.alert.subject,
-            row.subscription.name, row.state, str(row.attempts), row.last_error,
-        )  # fmt: skip
-    console.print(table)
+        chosen = chosen.filter(state=state)
+    rows = [
+        {
+            "id": row.pk,
+            "when": row.created_at,
+            "event": row.alert.event,
+            "subject": row.alert.subject,
+            "to": row.subscription.name,
+            "state": row.state,
+            "attempts": row.attempts,
+            "error": row.last_error,
+        }
+        for row in chosen[:limit]
+    ]
+    show_rows(rows, as_json=as_json, empty="No deliveries.")
 
 
 @alerts.command()

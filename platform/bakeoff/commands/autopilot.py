@@ -15,6 +15,7 @@ from bakeoff.commands.autopilot_options import (
     read_share,
     read_steps,
 )
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.ramp_table import show_ramp
 from bakeoff.commands.terminal import console, echo, fail
@@ -34,7 +35,7 @@ STAGE_MARKS = {"done": "✓", "now": "▶", "held": "‖", "stopped": "✗", "sk
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--primary-metric", metavar="KEY", help="What decides; '' for none: nothing starts.")
 @click.option(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
-from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
-from bakeoff.commands.terminal import console, echo, fail
+from bakeoff.commands.terminal import echo, fail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ def _options(command: Any) -> Any:
 
 
 @data_sets.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("key")
 @click.argument("file", type=_FILE)
 @_options
@@ -56,7 +57,7 @@ def load(surface: str, key: str, file: Path, slug: str | None, **options: Any) -
 
 
 @data_sets.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("key")
 @click.option("--rows", "limit", default=200, show_default=True, help="Past requests, at random.")
 @_options
@@ -96,16 +97,27 @@ def _store(
 
 
 @data_sets.command("list")
-@click.argument("surface")
+@surface_argument
+@json_option
 @project_option
-def list_data_sets(surface: str, slug: str | None) -> None:
+def list_data_sets(surface: str, *, as_json: bool, slug: str | None) -> None:
     """List the data sets of SURFACE and the last check on each."""
     target = find_surface(find_project(slug), surface)
     from experiments.models import DataSet
 
-    table = Table("data set", "rows", "gate", "last check", "state", "reason")
+    rows = []
     for one in DataSet.objects.filter(surface=target).order_by("key"):
         check = one.checks.select_related("version").first()
-        last = (check.version.label, check.state, check.message) if check is not None else ("", "", "")
-        table.add_row(one.key, str(one.rows.count()), "yes" if one.is_gate else "", *last)
-    console.print(table)
+        rows.append(
+            {
+                "data_set": one.key,
+                "rows": one.rows.count(),
+                "gate": one.is_gate,
+                "last_check": check.version.label if check is not None else None,
+                "state": check.state if check is not None else None,
+                "reason": check.message if check is not None else None,
+            }
+        )
+    show_rows(
+        rows, as_json=as_json, empty="No data sets yet: `bakeoff data-sets load` makes the first."
+    )

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
+from bakeoff.commands.names import complete_experiments
 from bakeoff.commands.project import (
     find_experiment,
     find_project,
@@ -17,7 +18,7 @@ from bakeoff.commands.project import (
     find_version,
     project_option,
 )
-from bakeoff.commands.terminal import console, echo, fail
+from bakeoff.commands.terminal import echo, fail
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
@@ -30,25 +31,36 @@ def experiments() -> None:
 
 
 @experiments.command(name="list")
+@json_option
 @project_option
-def list_experiments(slug: str | None) -> None:
+def list_experiments(*, as_json: bool, slug: str | None) -> None:
     """List the project's experiments with their verdicts."""
     project = find_project(slug)
     from experiments.reports.verdict import summarise_verdict
 
-    table = Table("experiment", "name", "purpose", "state", "verdict")
-    for experiment in project.experiments.all():
-        table.add_row(
-            experiment.key,
-            experiment.name,
-            experiment.purpose,
-            experiment.state,
-            summarise_verdict(experiment).sentence,
+    rows = []
+    for experiment in project.experiments.select_related("surface"):
+        verdict = summarise_verdict(experiment)
+        rows.append(
+            {
+                "experiment": experiment.key,
+                "name": experiment.name,
+                "surface": experiment.surface.key,
+                "purpose": experiment.purpose,
+                "state": experiment.state,
+                "verdict": verdict.sentence,
+                "action": verdict.action,
+                "effect": verdict.effect,
+                "ci": verdict.interval,
+                "units": verdict.units,
+            }
         )
-    if table.row_count:
-        console.print(table)
-    else:
-        echo("No experiments yet: a version that passes its gate starts one by itself.")
+    show_rows(
+        rows,
+        as_json=as_json,
+        hidden=("surface", "action", "effect", "ci", "units"),
+        empty="No experiments yet: a version that passes its gate starts one by itself.",
+    )
 
 
 @experiments.command()
@@ -121,7 +133,7 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
 
 
 @experiments.command()
-@click.argument("key")
+@click.argument("key", shell_complete=complete_experiments)
 @project_option
 def start(key: str, slug: str | None) -> None:
     """Start an experiment: the rule is fixed, traffic is split."""
@@ -145,7 +157,7 @@ def start(key: str, slug: str | None) -> None:
 
 
 @experiments.command()
-@click.argument("key")
+@click.argument("key", shell_complete=complete_experiments)
 @click.option(
     "--reason", default="stopped from a shell", show_default=True, help="Reason, for the audit log."
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo, fail, progress
 
@@ -25,7 +26,7 @@ def export() -> None:
 
 
 @export.command()
-@click.argument("surface")
+@surface_argument
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Items per user.")
 @click.option("--to", "file", required=True, type=Path, help="Parquet file to write to.")
 @click.option("--key", envvar="BAKEOFF_KEY", required=True, help="Secret key; or BAKEOFF_KEY.")
@@ -75,7 +76,7 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
 
 
 @export.command()
-@click.argument("surface")
+@surface_argument
 @click.option("--to", "file", required=True, type=Path, help="JSONL file to write to.")
 @project_option
 def preferences(surface: str, file: Path, slug: str | None) -> None:

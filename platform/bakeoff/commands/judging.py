@@ -9,12 +9,13 @@ import click
 from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import console
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.option("--judge", metavar="SURFACE/VERSION", help="A version of another surface; '' for none.")
 @click.option("--rubric", help="What makes an answer good, for judge and people.")
 @click.option(

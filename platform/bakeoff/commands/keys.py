@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.keys import SCOPES
+from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.terminal import console, echo
+from bakeoff.commands.terminal import echo
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import ApiKey
@@ -53,19 +53,24 @@ def make(
 
 
 @keys.command(name="list")
+@json_option
 @project_option
-def list_keys(slug: str | None) -> None:
+def list_keys(*, as_json: bool, slug: str | None) -> None:
     """List the project's keys."""
-    table = Table("id", "name")
-    table.add_column("key", no_wrap=True)
-    for column in ("scopes", "origins", "made", "last used", "revoked"):
-        table.add_column(column)
-    for key in find_project(slug).api_keys.order_by("id"):
-        times = (key.created_at, key.last_used_at, key.revoked_at)
-        created, used, revoked = (f"{at:%Y-%m-%d}" if at else "" for at in times)
-        may, where = " ".join(key.scopes), " ".join(key.allowed_origins)
-        table.add_row(str(key.pk), key.name, f"{key.prefix}…", may, where, created, used, revoked)
-    console.print(table)
+    rows = [
+        {
+            "id": key.pk,
+            "name": key.name,
+            "key": f"{key.prefix}…",
+            "scopes": key.scopes,
+            "origins": key.allowed_origins,
+            "created": key.created_at,
+            "last_used": key.last_used_at,
+            "revoked": key.revoked_at,
+        }
+        for key in find_project(slug).api_keys.order_by("id")
+    ]
+    show_rows(rows, as_json=as_json, empty="No keys yet: `bakeoff keys make` makes one.")
 
 
 @keys.command()

@@ -10,6 +10,8 @@ import click
 from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, echo, fail, progress
@@ -22,7 +24,7 @@ NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 
 
 @click.command(cls=CommandWithOldOptions, old_options={"--recommender": "--algorithm"})
-@click.argument("surface")
+@surface_argument
 @click.option("--algorithm", default=None,
               help="What is trained: auto tries several, the best goes on.")  # fmt: skip
 @click.option("--algorithms", help="What auto tries, such as item-knn,ease,als.")
@@ -68,7 +70,7 @@ def _read_params(params: str) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.option("--method", type=click.Choice(["simcse", "tsdae"]),
               help="By contrast of two readings, or by writing damaged texts anew.")  # fmt: skip
 @click.option("--views", type=click.Choice(["dropout", "crop"]),
@@ -94,7 +96,7 @@ def pretrain(
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.option("--endpoint", help="URL to call by POST.")
 @click.option("--protocol", type=click.Choice(["json", "v2"]), default="json", show_default=True,
               help="Its protocol: plain JSON, or the Open Inference Protocol v2.")  # fmt: skip
@@ -288,29 +290,31 @@ def show_gate(version: ModelVersion) -> None:
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
+@json_option
 @project_option
-def models(surface: str, slug: str | None) -> None:
+def models(surface: str, *, as_json: bool, slug: str | None) -> None:
     """List the versions of SURFACE, newest first."""
     target = find_surface(find_project(slug), surface)
     from inference.actions.summarise_shadow import summarise_shadow
 
-    table = Table("version", "alias", "gate", "artifact", "created", "shadow")
-    for version in target.versions.all():
-        gate = "passed" if version.passed_gate else "refused"
-        created = f"{version.created_at:%Y-%m-%d %H:%M:%S}"
-        comparison = summarise_shadow(version)
-        table.add_row(
-            version.label, version.alias, gate, version.artifact_sha256[:12], created, str(comparison)
-        )
-    if table.row_count:
-        console.print(table)
-    else:
-        echo(f"No versions yet: `bakeoff train {surface}` trains the first.")
+    rows = [
+        {
+            "version": version.label,
+            "alias": version.alias,
+            "gate": "passed" if version.passed_gate else "refused",
+            "artifact": version.artifact_sha256[:12],
+            "created": version.created_at,
+            "shadow": str(summarise_shadow(version)),
+        }
+        for version in target.versions.all()
+    ]
+    empty = f"No versions yet: `bakeoff train {surface}` trains the first."
+    show_rows(rows, as_json=as_json, empty=empty)
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("version")
 @click.option(
     "--reason", default="promoted from a shell", show_default=True, help="Reason, for the audit log."
@@ -322,7 +326,7 @@ def promote(surface: str, version: str, reason: str, slug: str | None) -> None:
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("version")
 @click.option(
     "--reason", default="rolled back from a shell", show_default=True, help="Reason, for the audit log."
@@ -342,7 +346,7 @@ def rollback(
 
 
 @click.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("version")
 @click.option("--reason", default="sent to shadow from a shell", show_default=True)
 @project_option

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.models import show_ablation, show_candidates, show_gate
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
-from bakeoff.commands.terminal import console, echo, fail
+from bakeoff.commands.terminal import echo, fail
 
 if TYPE_CHECKING:
     from inference.models import TrainingRun
@@ -32,25 +33,26 @@ def _find_run(run_id: int, slug: str | None) -> TrainingRun:
 
 
 @runs.command("list")
-@click.argument("surface")
+@surface_argument
+@json_option
 @project_option
-def list_runs(surface: str, slug: str | None) -> None:
+def list_runs(surface: str, *, as_json: bool, slug: str | None) -> None:
     """List the last runs of SURFACE, newest first."""
     target = find_surface(find_project(slug), surface)
-    table = Table("run", "model", "trigger", "state", "%", "message")
-    for run in target.training_runs.select_related("version")[:20]:
-        table.add_row(
-            str(run.pk),
-            run.algorithm if run.version is None else f"{run.algorithm}: {run.version.label}",
-            run.trigger,
-            run.state,
-            f"{run.progress:.0%}",
-            run.message[:80],
-        )
-    if table.row_count:
-        console.print(table)
-    else:
-        echo(f"No training runs yet: `bakeoff train {surface}` starts the first.")
+    rows = [
+        {
+            "run": run.pk,
+            "algorithm": run.algorithm,
+            "version": run.version.label if run.version is not None else None,
+            "trigger": run.trigger,
+            "state": run.state,
+            "progress": round(run.progress, 4),
+            "message": run.message,
+        }
+        for run in target.training_runs.select_related("version")[:20]
+    ]
+    empty = f"No training runs yet: `bakeoff train {surface}` starts the first."
+    show_rows(rows, as_json=as_json, empty=empty)
 
 
 @runs.command()

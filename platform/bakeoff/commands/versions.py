@@ -11,6 +11,7 @@ import click
 import yaml
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import echo, fail
 
@@ -24,7 +25,7 @@ def versions() -> None:
 
 
 @versions.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", default="prompt", show_default=True, help="The version's name.")
 @project_option
@@ -42,7 +43,7 @@ def add(surface: str, file: Path, name: str, slug: str | None) -> None:
 
 
 @versions.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("version")
 @project_option
 def show(surface: str, version: str, slug: str | None) -> None:
@@ -60,7 +61,7 @@ def show(surface: str, version: str, slug: str | None) -> None:
 
 
 @versions.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("before")
 @click.argument("after")
 @project_option
@@ -86,7 +87,7 @@ def diff(surface: str, before: str, after: str, slug: str | None) -> None:
 
 
 @versions.command()
-@click.argument("surface")
+@surface_argument
 @click.argument("version")
 @click.option("--data-set", "key", help="Its key; the surface's gate by default.")
 @project_option
