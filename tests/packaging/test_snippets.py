@@ -67,6 +67,7 @@ PYTHON = [
 def test_python_runs(text, lane, shop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = text.replace("http://localhost:8000", lane.url).replace("pk_…", shop.public)
+    text = text.replace("sk_…", shop.secret)
     text = text.replace('HTTPServer(("127.0.0.1", 9000), Model).serve_forever()', "Model")
     names = {"json": json}
     exec(compile(text, "a page of docs", "exec"), names)

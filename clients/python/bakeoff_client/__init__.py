@@ -1,4 +1,4 @@
-"""A client of Bakeoff's fast lane.
+"""A client of Bakeoff.
 
     client = Client("http://localhost:8000", "pk_…")
     slate = client.recommend("home-feed", unit_id="u42", k=10)
@@ -10,11 +10,22 @@
     with Events(client, spool="events.spool") as events:   # batches; survives an outage and a restart
         events.track("click", unit_id="u42", item_id="i1")
 
+    admin = Admin("http://localhost:8000", "sk_…")          # the management API
+    admin.start("trial")
+
+AsyncClient and AsyncAdmin are the same for asyncio.
+
 BakeoffError        an answer other than 2xx, or none
 """
 
-from bakeoff_client.client import BakeoffError, Client
+from bakeoff_client.admin import Admin, WaitTimeoutError
+from bakeoff_client.asynchronous import AsyncAdmin, AsyncClient
+from bakeoff_client.client import Client
 from bakeoff_client.events import Events
 from bakeoff_client.flags import Evaluation, Flags
+from bakeoff_client.transport import BakeoffError
 
-__all__ = ["BakeoffError", "Client", "Evaluation", "Events", "Flags"]
+__all__ = [
+    "Admin", "AsyncAdmin", "AsyncClient", "BakeoffError", "Client", "Evaluation", "Events", "Flags",
+    "WaitTimeoutError",
+]  # fmt: skip

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff_client.client import BakeoffError
+from bakeoff_client.transport import BakeoffError
 
 if TYPE_CHECKING:
     import os

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff_client.assignment import AllocationError, ConditionError, assign
 from bakeoff_client.assignment.rules_payload import rule_from_json
-from bakeoff_client.client import BakeoffError
+from bakeoff_client.transport import BakeoffError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

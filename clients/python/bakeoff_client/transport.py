@@ -1,0 +1,156 @@
+"""HTTP over connections that are kept: the standard library only."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from base64 import b64encode
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+# Shorter than servers and balancers keep an idle connection, so that nobody sends into a closed one.
+IDLE_SECONDS = 4.0
+MAX_IDLE = 32
+
+
+class BakeoffError(Exception):
+    """A refusal, or no answer.
+
+    Attributes:
+        status: HTTP status, or 0 when nobody answered.
+        code: machine-readable name.
+        retry_after: seconds to wait, when the platform says so.
+        field: of the request that breaks a rule, where the platform names one.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, retry_after: float = 0.0, field: str | None = None
+    ) -> None:
+        """Keep the parts."""
+        super().__init__(message)
+        self.status, self.code, self.retry_after, self.field = status, code, retry_after, field
+
+
+class Transport:
+    """Sends requests to one platform; safe to share between threads."""
+
+    def __init__(self, url: str, key: str, *, timeout_seconds: float) -> None:
+        """Remember where and as whom; nothing is opened yet."""
+        self._url, self._timeout = url.rstrip("/"), timeout_seconds
+        parts = urlsplit(self._url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"url == '{url}', must be like https://bakeoff.example.")
+        self._parts, self._headers = parts, {"Authorization": f"Bearer {key}"}
+        proxy = None if proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
+        self._proxy = urlsplit(proxy) if proxy else None
+        self._idle: list[tuple[float, HTTPConnection]] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close what is idle; a later request opens a connection again."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        again: bool = True,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send a request; return status, headers by their lower-case names, and body.
+
+        Args:
+            method: GET, POST and so on.
+            path: with its query.
+            body: as bytes.
+            headers: beside the key's.
+            again: whether it may be sent twice, where a connection that was kept turns out closed.
+
+        Raises:
+            BakeoffError: nobody answered.
+        """
+        kept = self._take()
+        connection = kept or self._open()
+        sent = self._headers | (headers or {})
+        try:
+            connection.request(method, self._prefix + path, body, sent)
+            answer = connection.getresponse()
+            data = answer.read()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            if kept is not None and again and not isinstance(error, TimeoutError):
+                self.close()
+                return self.request(method, path, body, headers, again=False)
+            raise BakeoffError(0, "no_answer", f"{self._url} does not answer: {error!r}.") from error
+        if answer.will_close:
+            connection.close()
+        else:
+            self._keep(connection)
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
+
+    @property
+    def _prefix(self) -> str:
+        # A proxy of plain HTTP is told the whole address.
+        return self._url if self._proxy and self._parts.scheme == "http" else self._parts.path
+
+    def _open(self) -> HTTPConnection:
+        secure = self._parts.scheme == "https"
+        via = self._proxy or self._parts
+        kind = HTTPSConnection if secure else HTTPConnection
+        default = 443 if secure and not self._proxy else 80
+        connection = kind(via.hostname or "", via.port or default, timeout=self._timeout)
+        if self._proxy and secure:
+            login = f"{unquote(via.username or '')}:{unquote(via.password or '')}"
+            token = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+            connection.set_tunnel(
+                self._parts.hostname or "", self._parts.port or 443, token if via.username else {}
+            )
+        return connection
+
+    def _take(self) -> HTTPConnection | None:
+        """Return the connection that was used last, unless it was idle for long."""
+        fresh_since = time.monotonic() - IDLE_SECONDS
+        with self._lock:
+            stale = [one for since, one in self._idle if since < fresh_since]
+            self._idle = [(since, one) for since, one in self._idle if since >= fresh_since]
+            taken = self._idle.pop()[1] if self._idle else None
+        for connection in stale:
+            connection.close()
+        return taken
+
+    def _keep(self, connection: HTTPConnection) -> None:
+        with self._lock:
+            if len(self._idle) < MAX_IDLE:
+                self._idle.append((time.monotonic(), connection))
+                return
+        connection.close()
+
+
+def pack(body: Any) -> bytes:
+    """Return a body as JSON; half of an emoji, which nothing can store, becomes U+FFFD."""
+    packed = json.dumps(body, ensure_ascii=False)
+    return packed.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def refusal_of(status: int, headers: dict[str, str], data: bytes) -> BakeoffError:
+    """Read what the platform, or OFREP, or somebody on the way says."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    about = body.get("error") or {"code": body.get("errorCode"), "message": body.get("errorDetails")}
+    try:
+        wait = float(headers.get("retry-after") or 0)
+    except ValueError:  # a date
+        wait = 1.0
+    message = about.get("message") or f"HTTP {status}"
+    return BakeoffError(status, about.get("code") or "refused", message, wait, about.get("field"))
