@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.servers import WARM
 from tests.support.template import copy_template
 
 GROUPS, PER_GROUP, UNITS = 6, 12, 160
@@ -51,7 +51,7 @@ def test_a_users_own_log_closes_the_loop(logs, tiny_bert):
     try:
         done = subprocess.run(
             [
-                sys.executable, "-m", "bakeoff", "replay", "--items", str(logs / "items.csv"),
+                WARM, "-m", "bakeoff", "replay", "--items", str(logs / "items.csv"),
                 "--interactions", str(logs / "log.csv"), "--exit", "--json", str(out),
             ],
             capture_output=True, text=True, env=environment, timeout=240, check=False,

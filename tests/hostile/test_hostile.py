@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.hostile.siege import Siege
 
-CASES = 150
+CASES = 100
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def home():
 
 
 def test_traffic_goes_on_whatever_is_sent_beside_it(home):
-    with Siege(home, clients=4, slow=24, think_seconds=0.02) as siege:
+    with Siege(home, clients=4, slow=24, think_seconds=0.05) as siege:
         siege.send_one_of_each()
         siege.run(examples=CASES)
         siege.look()

@@ -10,6 +10,7 @@ import pytest
 from tests.support.month.month import Month, Pace
 from tests.support.month.visitors import SURFACE
 from tests.support.month.world import Challenger, World
+from tests.support.servers import WARM
 
 # The holdback goes on until the end.
 PACE = Pace(planned_units=200, holdback_seconds=3600.0)
@@ -20,7 +21,7 @@ BREAKS = Challenger("breaks", 1.0, "roll_back", breaks=True)
 @pytest.fixture(scope="module")
 def month(tmp_path_factory):
     # The path of a socket is short.
-    with Month(tmp_path_factory.mktemp("m") / "h", World.synthetic(), PACE) as month:
+    with Month(tmp_path_factory.mktemp("m") / "h", World.synthetic(), PACE, interpreter=WARM) as month:
         yield month
 
 

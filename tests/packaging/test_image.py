@@ -59,9 +59,9 @@ def container(tmp_path):
     }
 
 
-def is_ready(url: str) -> bool:
+def is_ready(client: httpx2.Client, url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/readyz", timeout=10).status_code == 200
+        return client.get(f"{url}/readyz", timeout=10).status_code == 200
     except httpx2.HTTPError:
         return False
 
@@ -85,7 +85,8 @@ def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_strea
     check = COMPOSE["services"]["web"]["healthcheck"]["test"][1:]
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: is_ready(url))
+        with httpx2.Client() as client:
+            wait_until(lambda: is_ready(client, url))
         assert run(check, container, port).wait(60) == 0
         with httpx2.stream("GET", f"{url}/sub/{public}", timeout=60) as stream:
             assert stream.status_code == 200

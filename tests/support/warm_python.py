@@ -1,9 +1,10 @@
 """A Python interpreter that starts warm: a process that has imported large libraries forks for each call.
 
 `make_interpreter()` returns a path that is called as `python -m MODULE ARGUMENTS` is, with the caller's
-environment, folder and standard streams, and ends as the module does. Of ours nothing is imported
-beforehand: what a module needs it must bring about itself. What is called ends when its caller is
-killed; only a stop (SIGSTOP) reaches the caller alone, and one hash seed is shared. Who made the path
+environment, folder and standard streams, and ends as the module does; so are the processes that the
+module starts by `sys.executable`. Of ours nothing is imported beforehand: what a module needs it must
+bring about itself. SIGINT, SIGTERM and SIGKILL reach what is called; SIGSTOP reaches its caller alone,
+whose pid it does not have, and one hash seed is shared. Who made the path
 removes its folder, which ends the process that forks.
 """
 
@@ -36,7 +37,10 @@ LIBRARIES = (
 )
 # What stands at the path: it imports as little as it can, hands everything over and waits.
 CALLER = """#!{python} -IS
-import _socket, marshal, os, signal, subprocess, sys
+import sys, os
+if sys.argv[1:2] != ["-m"]:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+import _socket, marshal, signal, subprocess
 FOLDER = {folder!r}
 connection = _socket.socket(_socket.AF_UNIX)
 def connect():
@@ -52,12 +56,15 @@ if not connect():
 call = marshal.dumps((sys.argv[1:], dict(os.environ), os.getcwd()))
 streams = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
 head = len(call).to_bytes(8, "big")
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: connection.send(bytes([number])))
 connection.sendmsg([head], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
 while call:
     call = call[connection.send(call):]
 status = int(connection.recv(16) or -signal.SIGKILL)
 if status < 0:
-    signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
+    if status != -signal.SIGKILL:
+        signal.signal(-status, signal.SIG_DFL)
     os.kill(os.getpid(), -status)
 os._exit(status)
 """
@@ -105,6 +112,7 @@ def serve(folder: Path, ready: int) -> None:
         connection = listener.accept()[0]
         if not os.fork():
             listener.close()
+            sys.executable = str(folder / "python")
             _keep(connection)
             os._exit(0)
         connection.close()
@@ -124,8 +132,10 @@ def _keep(connection: socket.socket) -> None:
     for stream in streams:
         os.close(stream)
     ended = os.pidfd_open(child)
-    if ended not in select.select([ended, connection], [], [])[0]:
-        os.kill(child, signal.SIGKILL)  # whoever called was killed
+    while ended not in select.select([ended, connection], [], [])[0]:
+        numbers = connection.recv(16) or bytes([signal.SIGKILL])  # whoever called was killed
+        for number in numbers:
+            os.kill(child, number)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
         connection.send(str(status).encode())
@@ -143,6 +153,7 @@ def _run(streams: list[int], arguments: list[str], environment: dict[str, str], 
     os.chdir(folder)
     option, module, *rest = arguments
     assert option == "-m", arguments
+    # runpy names the module's file in place of the first.
     sys.argv, sys.path[0] = [module, *rest], folder
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -25,6 +25,7 @@ from bakeoff.environment import read_environment
 from experiments.ingest.spill import STREAM
 from experiments.programme.serving_metrics import SERVING_METRICS
 from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
 
 HERE = Path(__file__).parent
 TABLES = {
@@ -103,8 +104,9 @@ def old(request):
 def platform(old, tmp_path_factory):
     """A platform of this version for the old home, not started yet."""
     platform = PlatformUnderTest(
-        tmp_path_factory.mktemp("u") / "home", own_disk=False, variables={"DATABASE_URL": old.database}
-    )
+        tmp_path_factory.mktemp("u") / "home", own_disk=False,
+        variables={"DATABASE_URL": old.database}, interpreter=WARM,
+    )  # fmt: skip
     platform.home.mkdir(exist_ok=True)
     shutil.copytree(old.folder / "artifacts", platform.home / "artifacts")
     platform.public, platform.secret = old.key("pk"), old.key("sk")

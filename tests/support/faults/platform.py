@@ -56,6 +56,7 @@ class PlatformUnderTest:
         own_disk: bool = True,
         variables: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        interpreter: Path | str = sys.executable,
     ) -> None:
         """Prepare a home.
 
@@ -65,9 +66,11 @@ class PlatformUnderTest:
             own_disk: whether it gets a small disk of its own, which can be filled.
             variables: settings beside the home; DATABASE_URL and the like of this process do not count.
             arguments: of `bakeoff up`, beside the port.
+            interpreter: that starts it; a warm one where no process of it is stopped or counted.
         """
         self.home, self.port, self.disk_megabytes = home, free_port(), disk_megabytes
         self.variables, self.arguments = dict(variables or {}), arguments
+        self.interpreter = str(interpreter)
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = home.with_suffix(".out")
         self.holder: subprocess.Popen | None = None
@@ -107,7 +110,7 @@ class PlatformUnderTest:
         if self.supervisor is None and VARIABLE in os.environ and "DATABASE_URL" not in self.variables:
             self.home.mkdir(parents=True, exist_ok=True)
             copy_template(self.home, enter=enter)
-        command = [*enter, sys.executable, "-m", "bakeoff", "up", "--port", str(self.port)]
+        command = [*enter, self.interpreter, "-m", "bakeoff", "up", "--port", str(self.port)]
         command += self.arguments
         variables = {**os.environ, "BAKEOFF_HOME": str(self.home), "BAKEOFF_TICK_SECONDS": "0.5"}
         for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
@@ -130,10 +133,12 @@ class PlatformUnderTest:
         def ready() -> bool:
             assert self.supervisor.poll() is None, self.output.read_text()[-3000:]
             with contextlib.suppress(httpx2.HTTPError):
-                return httpx2.get(f"{self.url}/readyz", timeout=3).status_code == 200
+                return client.get(f"{self.url}/readyz", timeout=3).status_code == 200
             return False
 
-        self.until(ready, "the platform is ready")
+        # One client for all looks: each reads the system's certificates, which takes 25 ms.
+        with httpx2.Client() as client:
+            self.until(ready, "the platform is ready")
 
     def wait_until_drained(self) -> None:
         """Wait until everything answers and nothing is spilled any more."""

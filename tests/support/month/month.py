@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,12 +72,16 @@ class Pace:
 class Month:
     """The platform, its visitors, and the models that come."""
 
-    def __init__(self, home: Path, world: World, pace: Pace) -> None:
-        """Prepare a home with a short path."""
+    def __init__(
+        self, home: Path, world: World, pace: Pace, *, interpreter: Path | str = sys.executable
+    ) -> None:
+        """Prepare a home with a short path, for a platform that an interpreter starts."""
         self.world, self.pace, self.models = world, pace, Models(world)
         self._connection: psycopg.Connection | None = None
         variables = {"BAKEOFF_OUTGOING_ALLOW": "127.0.0.1"}
-        self.platform = PlatformUnderTest(home, own_disk=False, variables=variables)
+        self.platform = PlatformUnderTest(
+            home, own_disk=False, variables=variables, interpreter=interpreter
+        )
 
     def __enter__(self) -> Month:
         try:
