@@ -76,11 +76,22 @@ def empty_afterwards():
     yield
     if connection.settings_dict["NAME"] == TEST_DATABASE:  # else nothing here needed the tables
         # Who still holds a lock is not waited for: the projects stay until the next file's end.
-        with suppress(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '1s'")
-            cursor.execute("TRUNCATE accounts_project CASCADE")
-            # Whose folder of models this is: a process of a later file has another folder.
-            cursor.execute("TRUNCATE inference_artifactstore")
+        with suppress(DatabaseError):
+            _delete_projects(lock_timeout="1s")
+
+
+def _delete_projects(lock_timeout: str) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'")
+        cursor.execute("TRUNCATE accounts_project CASCADE")
+        # Whose folder of models this is: a process of a later file has another folder.
+        cursor.execute("TRUNCATE inference_artifactstore")
+
+
+@pytest.fixture(scope="module")
+def empty_platform(tables):
+    """No project of another file: what a job of the whole platform counts is this file's."""
+    _delete_projects(lock_timeout="60s")
 
 
 @pytest.fixture

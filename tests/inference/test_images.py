@@ -194,7 +194,9 @@ def test_what_may_pass_is_tried_again(project, eyes, tiny_bert, host):
     assert rows.get().refusal == ""
 
 
-def test_without_an_encoder_nothing_is_fetched(project, eyes, tiny_bert, host, settings):
+def test_without_an_encoder_nothing_is_fetched(
+    empty_platform, project, eyes, tiny_bert, host, settings
+):
     (url,) = host.put({"unread.png": draw("red")})
     FetchedImage.objects.create(project=project, url=url, url_sha256=FetchedImage.key_of(url))
     settings.BAKEOFF = replace(settings.BAKEOFF, image_encoder="")

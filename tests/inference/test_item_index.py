@@ -249,12 +249,12 @@ def test_a_filter_that_leaves_few_has_all_of_them_scored(version, monkeypatch, l
     assert ours.tolist() == best.tolist()  # of many by the index, beside the most liked ones
 
 
-def test_a_worker_builds_what_versions_lack_and_cleans_what_is_gone(tables, tmp_path):
+def test_a_worker_builds_what_versions_lack_and_cleans_what_is_gone(empty_platform, tmp_path):
     ArtifactStore.objects.update_or_create(pk=1, defaults={"store_id": make_store_id(tmp_path)})
     shop = builders.make_shop()
     digest = save_artifact(tmp_path, draft())
     ModelVersion.objects.filter(pk=shop.champion.pk).update(artifact_sha256=digest)
-    assert build_missing_indexes(artifacts=tmp_path) == 1  # others' artifacts are elsewhere
+    assert build_missing_indexes(artifacts=tmp_path) == 1
     assert build_missing_indexes(artifacts=tmp_path) == 0
     gone = index_folder(tmp_path, "0" * 64)
     gone.mkdir()

@@ -160,7 +160,7 @@ def correct(lane, desk, label, unit="u1", key=None):
     assert sent.status_code == 202, sent.text
 
 
-def test_a_strangers_label_waits_for_a_person(lane, desk):
+def test_a_strangers_label_waits_for_a_person(empty_platform, lane, desk):
     for n in range(3):
         correct(lane, desk, "junk", unit=f"u{n}")
     correct(lane, desk, " A ", unit="u9")

@@ -30,7 +30,7 @@ AGO = timedelta(minutes=5)
 
 
 @pytest.fixture(autouse=True)
-def quiet(tables):
+def quiet(empty_platform):
     """No message and nothing due of the tests before."""
     lose_messages()
     Item.objects.update(vector_due_at=None)

@@ -151,7 +151,8 @@ def test_two_people_approve_a_refit(shop):
     assert champion(shop) == shop.champion
     approve_proposal(proposal=proposal, by="bob")
     assert champion(shop) == refit
-    assert "approved by ann, bob" in Decision.objects.first().reason
+    decision = Decision.objects.filter(project=shop.project).first()
+    assert "approved by ann, bob" in decision.reason
 
 
 def test_a_refit_that_was_declined_is_not_proposed_again(shop):
