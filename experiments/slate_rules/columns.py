@@ -7,13 +7,14 @@ condition of targeting means, and ten thousand items cost a lookup each.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,23 +45,32 @@ class Column:
             path: of the property, dotted where it lies within another.
         """
         self._read = reader_of(path)
+        self._first = path.split(".", maxsplit=1)[0]
         self._name = None if "." in path else path  # as stored catalogues have columns of
         self.values: list[Any] = [None]
         self._code_of: dict[bytes, int] = {}
         self._codes = np.zeros(0, dtype=np.int32)
         self._numbers = np.zeros(0)
         self._tests: dict[bytes, Mask] = {}
+        # The event loop asks tests, and threads those that take long.
+        self._remembering = threading.Lock()
         self._seen = self._listed = 0
         self._part_of: dict[str, int] = {}
         self._lists = np.zeros((0, 1), dtype=np.int32)
         self._features: Floats | None = None
         self.is_number, self.is_list = True, False
 
+    def rows_behind(self, catalogue: Catalogue) -> int:
+        """Return how many rows `update` would read, or look through."""
+        return len(catalogue.touched_since(self._seen)[0])
+
     def update(self, catalogue: Catalogue) -> None:
         """Take over the rows that changed since."""
         if not self._seen and catalogue.stored is not None and self._name is not None:
             self._take(catalogue.stored)
         count, (rows, self._seen) = len(catalogue), catalogue.touched_since(self._seen)
+        if not catalogue.has_property(self._first):  # of a million items none has to be read
+            rows = ()
         if len(self._codes) < count:
             more = max(count - len(self._codes), len(self._codes))
             self._codes = np.concatenate([self._codes, np.zeros(more, dtype=np.int32)])
@@ -110,8 +120,7 @@ class Column:
         Args:
             rows: of the catalogue, -1 for what it does not hold.
         """
-        if self._listed < len(self.values):
-            self._list_values()
+        self.list_values()
         return self._lists[np.where(rows >= 0, self._codes[rows], MISSING)]
 
     def features(self, rows: Indices) -> Floats | None:
@@ -123,46 +132,71 @@ class Column:
         Returns:
             None where there are too many values for a vector of each to be ready.
         """
-        if self._listed < len(self.values):
-            self._list_values()
+        self.list_values()
         if self._features is None:
             return None
         return self._features[np.where(rows >= 0, self._codes[rows], MISSING)]
 
-    def _list_values(self) -> None:
-        """Make the table of codes within lists, as long as the distinct values."""
+    @property
+    def values_unlisted(self) -> int:
+        """How many distinct values `list_values` would read."""
+        return len(self.values) - self._listed
+
+    def list_values(self) -> None:
+        """Bring the table of codes within lists, as long as the distinct values, up to date."""
+        if not self.values_unlisted:
+            return
         lines = [
             [self._part_of.setdefault(repr(one), len(self._part_of)) for one in _as_list(value)]
-            for value in self.values
+            for value in self.values[self._listed :]
         ]
-        self._lists = np.full((len(lines), max([1, *map(len, lines)])), -1, dtype=np.int32)
-        for row, line in zip(self._lists, lines, strict=True):
+        before, count = self._lists, self._listed + len(lines)
+        self._lists = np.full((count, max([before.shape[1], *map(len, lines)])), -1, dtype=np.int32)
+        self._lists[: self._listed, : before.shape[1]] = before
+        for row, line in zip(self._lists[self._listed :], lines, strict=True):
             row[: len(line)] = line
         self._features = None
-        if len(self._part_of) <= MAX_WIDTH and len(self._part_of) * len(lines) <= MAX_NUMBERS:
-            features = np.zeros((len(lines), len(self._part_of)), dtype=np.float32)
+        if len(self._part_of) <= MAX_WIDTH and len(self._part_of) * count <= MAX_NUMBERS:
+            features = np.zeros((count, len(self._part_of)), dtype=np.float32)
             items, places = (self._lists >= 0).nonzero()
             features[items, self._lists[items, places]] = 1.0
             self._features = of_length_one(features)
-        self._listed = len(lines)
+        self._listed = count
 
-    def matches(self, key: bytes, test: Callable[[Any], bool], count: int) -> Mask:
-        """Return for which of the first rows a test holds, (count,).
+    def equal_to(self, texts: Sequence[str], count: int) -> Mask:
+        """Return which of the first rows have one of these texts, (count,); of no column of lists."""
+        known = [self._code_of.get(orjson.dumps(text)) for text in texts]
+        answers = np.zeros(len(self.values), dtype=bool)
+        answers[[code for code in known if code is not None]] = True
+        held: Mask = answers[self._codes[:count]]
+        return held
+
+    def values_untested(self, key: bytes) -> int:
+        """How many distinct values `answer` would ask a test of."""
+        answers = self._tests.get(key)
+        return len(self.values) - (0 if answers is None else len(answers))
+
+    def answer(self, key: bytes, test: Callable[[Any], bool]) -> Mask:
+        """Return per distinct value whether a test holds.
 
         Args:
             key: names the test.
             test: of a value; asked once per distinct value.
-            count: how many rows.
         """
         answers = self._tests.get(key)
         known = 0 if answers is None else len(answers)
         if answers is None or known < len(self.values):
             more = np.array([test(value) for value in self.values[known:]], dtype=bool)
             answers = more if answers is None else np.concatenate([answers, more])
-            if len(self._tests) >= MAX_TESTS:
-                self._tests.pop(next(iter(self._tests)))
-            self._tests[key] = answers
-        held: Mask = answers[self._codes[:count]]
+            with self._remembering:
+                if len(self._tests) >= MAX_TESTS:
+                    self._tests.pop(next(iter(self._tests)))
+                self._tests[key] = answers
+        return answers
+
+    def matches(self, key: bytes, test: Callable[[Any], bool], count: int) -> Mask:
+        """Return for which of the first rows a test holds, (count,)."""
+        held: Mask = self.answer(key, test)[self._codes[:count]]
         return held
 
 

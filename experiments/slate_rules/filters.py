@@ -8,6 +8,7 @@ the request's, `{"$context": "country"}`, whose part counts for nothing when the
 from __future__ import annotations
 
 import difflib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_FILTER_BYTES = 8192
 MAX_NAME, MAX_NAMES = 100, 500  # of properties, where a wrong one is compared with them
+MAX_COLUMNS = 256  # properties that are held per catalogue
 MAX_FILTERS = 512  # remembered per catalogue
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "$lt": np.less,
@@ -102,6 +104,8 @@ class Filters:
         self._columns: dict[str, Column] = {}
         self._masks: dict[bytes, Mask] = {}
         self._checked: set[bytes] = set()
+        # A thread that reads a million rows, and whoever puts a column where all look for it.
+        self._reading, self._holding = threading.Lock(), threading.Lock()
         self._change = -1
 
     def mask(self, condition: Mapping[str, Any], context: Mapping[str, Any]) -> Mask:
@@ -117,7 +121,7 @@ class Filters:
             RuleError: a value of the context is of a kind that its place does not take.
         """
         self._follow()
-        condition = _fill(condition, context)
+        condition = fill(condition, context)
         key = orjson.dumps(condition)
         mask = self._masks.get(key)
         if mask is None or len(mask) != len(self.catalogue):
@@ -140,7 +144,7 @@ class Filters:
             RuleError: it names a property that no item has, or compares a number with a text.
         """
         self._follow()
-        condition = _fill(condition, context)
+        condition = fill(condition, context)
         key = orjson.dumps(condition)
         if key in self._checked:
             return
@@ -174,9 +178,42 @@ class Filters:
         """Return a property of every row, up to date."""
         column = self._columns.get(path)
         if column is None:
-            column = self._columns[path] = Column(path)
+            column = Column(path)
+            self._hold(path, column)
         column.update(self.catalogue)
         return column
+
+    def read_column(self, path: str) -> Column | None:
+        """Return a property of the rows as they were read last; None where it never was."""
+        return self._columns.get(path)
+
+    def read_anew(self, path: str, *, listed: bool = False) -> None:
+        """Read a property of every row in a thread beside the event loop, and hold it when complete.
+
+        Args:
+            path: of the property.
+            listed: whether its values are wanted by codes within lists.
+        """
+        with self._reading:  # requests that come meanwhile ask for the same
+            column = self._columns.get(path)
+            is_listed = column is not None and not (listed and column.values_unlisted)
+            if column is not None and is_listed and not column.rows_behind(self.catalogue):
+                return
+            column = Column(path)
+            column.update(self.catalogue)
+            if listed:
+                column.list_values()
+            self._hold(path, column)
+
+    def _hold(self, path: str, column: Column) -> None:
+        with self._holding:
+            if len(self._columns) >= MAX_COLUMNS and path not in self._columns:
+                self._columns.pop(next(iter(self._columns)))
+            self._columns[path] = column
+
+    def is_known(self, path: str) -> bool:
+        """Whether any item has a property."""
+        return self.catalogue.has_property(path.split(".", maxsplit=1)[0])
 
     def require_known(self, path: str, field: str) -> None:
         """Refuse a property that no item has.
@@ -184,10 +221,10 @@ class Filters:
         Raises:
             RuleError: with the nearest there is.
         """
+        if self.is_known(path):
+            return
         name = path.split(".", maxsplit=1)[0]
         known = self.catalogue.property_names | set(STANDARD_FIELDS)
-        if name in known:
-            return
         name = name[:MAX_NAME]  # it is compared letter by letter, within the event loop
         names = sorted(known)[:MAX_NAMES]
         near = difflib.get_close_matches(name, names, n=1)
@@ -218,18 +255,47 @@ class Filters:
             every: Mask = np.logical_and.reduce(parts)
             return every
         column, count = self.column(path), len(self.catalogue)
-        order, bound = _order_of(wanted)
-        if order is not None and isinstance(bound, int | float) and column.is_number:
+        if compares_numbers(column, wanted):
+            order, bound = _order_of(wanted)
+            assert order is not None  # noqa: S101  it has just been looked at
             with np.errstate(invalid="ignore"):  # what is missing is NaN, which has no order
                 held: Mask = order(column.numbers(count), bound)
             return held
-        wanted = _about_lists(wanted) if column.is_list else wanted
-        compiled = compile_condition({"value": wanted})
+        wanted = about_lists(wanted) if column.is_list else wanted
+        texts = None if column.is_list else texts_of(wanted)
+        if texts is not None:  # a million names of groups are not asked one by one
+            return column.equal_to(texts, count)
+        return column.matches(orjson.dumps(wanted), test_of(wanted), count)
 
-        def test(value: Any) -> bool:
-            return not (value is None and order is not None) and compiled({"value": value})
 
-        return column.matches(orjson.dumps(wanted), test, count)
+def compares_numbers(column: Column, wanted: Any) -> bool:
+    """Whether a test is an order among numbers: all are compared at once."""
+    order, bound = _order_of(wanted)
+    return order is not None and isinstance(bound, int | float) and column.is_number
+
+
+def texts_of(wanted: Any) -> list[str] | None:
+    """Return the texts of which a value has to be one, where that is all that a test asks."""
+    if isinstance(wanted, str):
+        return [wanted]
+    if isinstance(wanted, dict) and len(wanted) == 1:
+        ((name, value),) = wanted.items()
+        if name == "$eq" and isinstance(value, str):
+            return [value]
+        if name == "$in" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return value
+    return None
+
+
+def test_of(wanted: Any) -> Callable[[Any], bool]:
+    """Return the test of one value that a condition asks for."""
+    order, _ = _order_of(wanted)
+    compiled = compile_condition({"value": wanted})
+
+    def test(value: Any) -> bool:
+        return not (value is None and order is not None) and compiled({"value": value})
+
+    return test
 
 
 def _joined(masks: list[Mask], how: Any, *, empty: bool) -> Mask | Any:
@@ -244,14 +310,14 @@ def _order_of(wanted: Any) -> tuple[Callable[[Any, Any], Any] | None, Any]:
     return None, None
 
 
-def _about_lists(wanted: Any) -> Any:
+def about_lists(wanted: Any) -> Any:
     """Return a test of lists: a plain value asks whether the list holds it."""
     if isinstance(wanted, str | int | float | bool):
         return {"$elemMatch": {"$eq": wanted}}
     if isinstance(wanted, dict) and "$eq" in wanted:
-        return _about_lists(wanted["$eq"])
+        return about_lists(wanted["$eq"])
     if isinstance(wanted, dict) and "$ne" in wanted:
-        return {"$not": _about_lists(wanted["$ne"])}
+        return {"$not": about_lists(wanted["$ne"])}
     return wanted
 
 
@@ -271,7 +337,7 @@ def _check_type(column: Column, path: str, wanted: Any, field: str) -> None:
     raise RuleError(field, f"{field}.{path} == {str(plain)[:80]!r}, must be {rule}.")
 
 
-def _fill(condition: Any, context: Mapping[str, Any]) -> Any:
+def fill(condition: Any, context: Mapping[str, Any]) -> Any:
     """Put the request's values in their places, and leave out what names one that it does not have."""
     filled = _filled(condition, context)
     return {} if filled is _LEFT_OUT else filled

@@ -103,6 +103,11 @@ class SlateRules:
         return self != NO_RULES
 
     @property
+    def conditions(self) -> tuple[Mapping[str, Any], ...]:
+        """Every filter in them."""
+        return (*self.filters, *self.buried, *(boost.filter for boost in self.boosts))
+
+    @property
     def orders(self) -> bool:
         """Whether it rules more than which items there may be."""
         return bool(

@@ -212,6 +212,10 @@ class Catalogue:
             row = self.stored.table.place_of.get(item_id)
         return row
 
+    def has_property(self, name: str) -> bool:
+        """Whether any item has a property, or had."""
+        return name in STANDARD_FIELDS or name in self.property_names
+
     def count_existing(self) -> int:
         """Return how many items there are, without those that were deleted."""
         return self._existing

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.answer import KindAnswer
+from bakeoff.gateway.slates.bound_rules import bind, make_ready
 from bakeoff.gateway.slates.new_items import NewItemPlaces, new_candidates
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
 from bakeoff.gateway.slates.remote_scorer import RemoteError
@@ -26,8 +26,6 @@ from bakeoff.gateway.slates.search import QUERY
 from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
 from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.ingest.redact import redact
-from experiments.slate_rules.filters import RuleError
-from experiments.slate_rules.request_rules import bind_rules
 from inference.serving.context_ranker import in_context, reads_context
 from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
 
@@ -129,8 +127,8 @@ class Recommending:
         elif ranker is not None:
             ranker = await self._place(request, visitor, ranker)
         if isinstance(request, SimilarRequest):
-            return self._like_an_item(request, visitor, history, ranker)
-        prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
+            return await self._like_an_item(request, visitor, history, ranker)
+        prepared = await self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))
         return prepared
@@ -155,7 +153,7 @@ class Recommending:
             ranker, reason = await self._search.ranker(
                 visitor.key.project_id, request.q, order, self._catalogues.of(visitor.key.project_id)
             )
-        prepared = self._prepare(request, visitor, UnitHistory(), ranker, exclude=request.exclude)
+        prepared = await self._prepare(request, visitor, UnitHistory(), ranker, exclude=request.exclude)
         if ranker is None:
             return prepared
         # What nothing is found for is an empty list, not the surface's own.
@@ -178,10 +176,10 @@ class Recommending:
         )
         # Candidates that were precomputed are places among other items.
         history = replace(history, precomputed=None)
-        prepared = self._prepare(request, visitor, history, ranker, exclude=request.exclude)
+        prepared = await self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         return prepared.because(reason)
 
-    def _like_an_item(
+    async def _like_an_item(
         self,
         request: SimilarRequest,
         visitor: Visitor,
@@ -190,10 +188,12 @@ class Recommending:
     ) -> Prepared:
         """Prepare a request whose history is one item, or what stands in for it."""
         filters = self._catalogues.filters_of(visitor.key.project_id)
+        await make_ready(filters, [{"group_id": ""}])
         subject = Subject.of(request.item_id, filters)
+        await make_ready(filters, [{"labels": label} for label in subject.labels])
         stand_in = stand_in_for(subject, ranker, filters)
         history = replace(history, recent=stand_in.recent)
-        prepared = self._prepare(
+        prepared = await self._prepare(
             request, visitor, history, stand_in.ranker, exclude=subject.exclude(request.exclude)
         )
         slate_request = replace(
@@ -203,7 +203,7 @@ class Recommending:
         )
         return replace(prepared, request=slate_request)
 
-    def _prepare(
+    async def _prepare(
         self,
         request: RecommendRequest,
         visitor: Visitor,
@@ -220,7 +220,13 @@ class Recommending:
         surface, acted = visitor.surface, history.acted
         if acted.banned:
             exclude = [*exclude, *acted.banned]
-        rules = self._bind(request, visitor, exclude)
+        rules = await bind(
+            surface.rules,
+            request.rules,
+            self._catalogues.filters_of(visitor.key.project_id),
+            context=visitor.context,
+            exclude=exclude,
+        )
         # Candidates that were made before the request know nothing of its context: they are made in
         # it, which is no fallback then.
         in_request = reads_context(ranker)
@@ -242,25 +248,6 @@ class Recommending:
             explain=request.explain,
         )
         return Prepared(slate_request, rules, ranker)
-
-    def _bind(
-        self, request: RecommendRequest, visitor: Visitor, exclude: Collection[str]
-    ) -> RequestRules:
-        """Return the rules of the surface and the request.
-
-        Raises:
-            ApiError: 400, one of the request's cannot be followed.
-        """
-        try:
-            return bind_rules(
-                visitor.surface.rules,
-                request.rules,
-                self._catalogues.filters_of(visitor.key.project_id),
-                context=visitor.context,
-                exclude=exclude,
-            )
-        except RuleError as error:
-            raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 
     async def recorded_context(self, request: RecommendRequest) -> dict[str, Any]:
         """Return what the product said, and what the items are to be like or to be found by."""
