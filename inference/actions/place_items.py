@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +22,20 @@ from inference.cache import cache_client
 from inference.encoders.centred import centred, mean_of
 from inference.encoders.image_vectors import image_vectors_of
 from inference.encoders.item_vectors import custom_vectors_of, stored_vectors
+from inference.encoders.vector_graph import VectorGraph
 from inference.models import Item, ModelVersion, Surface
 from inference.serving.changes import announce_catalogue
 from inference.serving.placed_items import MAX_NEIGHBOURS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from inference.serving.artifact import Floats
 
-MAX_KNOWN = 100_000  # items that are looked through: 150 MB of vectors in a worker
+# Items that are looked through: 150 MB of vectors in a worker. Of more, each new item is compared with
+# those whose texts a graph says are nearest to its own.
+MAX_KNOWN = 100_000
+NEAR_TEXTS = 200
 MIN_WEIGHT = 0.05  # a neighbour that resembles an item less says nothing of it
 CHUNK = 5000
 _IN_USE = (
@@ -105,7 +110,7 @@ def _place_in(project_id: int, items: Sequence[Item]) -> int:
     if not items or not known:
         return 0
     new = [item for item in items if item.item_id not in known]
-    placed = nearest_of(new, _known_items(project_id, digests)) if new else []
+    placed = _neighbours_of(project_id, digests, new) if new else []
     place_of = {item.item_id: place for item, place in zip(new, placed, strict=True)}
     changed = []
     for item in items:
@@ -116,6 +121,24 @@ def _place_in(project_id: int, items: Sequence[Item]) -> int:
     if changed:
         _write(project_id, changed)
     return len(changed)
+
+
+def _neighbours_of(
+    project_id: int, digests: tuple[str, ...], items: Sequence[Item]
+) -> list[list[list[str | float]]]:
+    """Return per item its nearest ones among all that every version knows."""
+    if len(_known_to_all(digests)) <= MAX_KNOWN:
+        return nearest_of(items, _known_items(project_id, digests))
+    graph = _graph_of_texts(project_id, digests)
+    vectors = stored_vectors(items)
+    lines = []
+    for item, vector in zip(items, vectors, strict=True):
+        near = graph.nearest(vector, NEAR_TEXTS) if graph is not None and vector.any() else []
+        rows = list(Item.objects.filter(pk__in=[key for key, _ in near]))
+        # What has no text is placed by its labels, among the first ones.
+        known = _described(rows) if rows else _known_items(project_id, digests)
+        lines += nearest_of([item], known)
+    return lines
 
 
 def _write(project_id: int, items: Sequence[Item]) -> None:
@@ -209,6 +232,7 @@ def _images(items: Sequence[Item], width: int) -> Floats:
 def forget_known_items() -> None:
     """Read the vectors of known items anew, the next time that an item is placed."""
     _known_items.cache_clear()
+    _graph_of_texts.cache_clear()
 
 
 def _digests(project_id: int) -> tuple[str, ...]:
@@ -243,7 +267,34 @@ def _known_items(project_id: int, digests: tuple[str, ...]) -> KnownItems:
     for start in range(0, len(ids), CHUNK):
         chunk = Item.objects.filter(project_id=project_id, item_id__in=ids[start : start + CHUNK])
         items |= {item.item_id: item for item in chunk}
-    rows = [items[item_id] for item_id in ids if item_id in items]
+    return _described([items[item_id] for item_id in ids if item_id in items])
+
+
+@lru_cache(maxsize=1)  # as large, and as long in use
+def _graph_of_texts(project_id: int, digests: tuple[str, ...]) -> VectorGraph | None:
+    """Return the vectors of the texts of all known items by their database ids; None without any."""
+    known, graph = _known_to_all(digests), None
+    rows = Item.objects.filter(project_id=project_id).order_by("pk").iterator(chunk_size=CHUNK)
+    for chunk in _batched(rows, CHUNK):
+        items = [item for item in chunk if item.item_id in known]
+        vectors = stored_vectors(items)
+        has = np.flatnonzero(vectors.any(axis=1))  # none where the width is 0
+        if graph is None and len(has):
+            graph = VectorGraph(vectors.shape[1])
+        if graph is not None and len(has):
+            graph.put([items[place].pk for place in has], vectors[has])
+    return graph
+
+
+def _batched(rows: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Return rows by lists of a size."""
+    left = iter(rows)
+    while chunk := list(islice(left, size)):
+        yield chunk
+
+
+def _described(rows: Sequence[Item]) -> KnownItems:
+    """Return what known items are compared by."""
     supplied = custom_vectors_of(rows) if rows else None
     images = image_vectors_of(rows)
     return KnownItems(

@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.models import Q
 
 from inference.encoders.item_vectors import encoder_sha256, load_encoder
+from inference.encoders.vector_graph import VectorGraph
 from inference.models import CatalogueState, Item, ItemVector
 from inference.serving.nearest_texts import MAX_NEAREST, pack
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
 
 logger = logging.getLogger(__name__)
-MAX_ITEMS = 100_000  # 150 MB of vectors; the first of a larger catalogue are sought by words alone
+MAX_ITEMS = 100_000  # 150 MB of vectors, which all are compared; more are sought by a graph
 MAX_PROJECTS = 8  # held at once; the one that was asked for least lately goes
 REFRESH_SECONDS = 10.0
 MIN_COSINE = 0.3  # below it, texts have as much in common as any two
@@ -47,7 +48,8 @@ class _Texts:
         pending: ids of items whose text has no vector yet.
         place: row of each item, by its id.
         ids: of the items, int64 (n,).
-        vectors: of length 1, or 0 for an item that is gone, float32 (n, width).
+        vectors: of length 1, or 0 for an item that is gone, float32 (n, width); empty with a graph.
+        graph: in their place once there are many.
         loaded_at: by a clock that only goes forward; 0 for not yet.
     """
 
@@ -56,6 +58,7 @@ class _Texts:
     place: dict[int, int] = field(default_factory=dict)
     ids: list[int] = field(default_factory=list)
     vectors: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    graph: VectorGraph | None = None
     loaded_at: float = 0.0
 
     def load(self, project: int) -> None:
@@ -65,7 +68,7 @@ class _Texts:
         rows = Item.deleted_or_not.filter(project=project)
         if self.change >= 0:
             rows = rows.filter(Q(change__gt=self.change) | Q(pk__in=self.pending))
-        ids = list(rows.order_by("-pk").values_list("pk", flat=True)[:MAX_ITEMS])
+        ids = list(rows.order_by("-pk").values_list("pk", flat=True))
         for start in range(0, len(ids), CHUNK):
             self._take(list(Item.deleted_or_not.filter(pk__in=ids[start : start + CHUNK])))
         self.change, self.loaded_at = number, time.monotonic()
@@ -86,15 +89,26 @@ class _Texts:
                 self.pending.discard(item.pk)
             elif item.deleted_at is None:
                 self.pending.add(item.pk)
-            elif item.pk in self.place:
-                self.vectors[self.place[item.pk]] = 0
+            else:
+                self._remove(item.pk)
                 self.pending.discard(item.pk)
 
+    def _remove(self, pk: int) -> None:
+        if self.graph is not None:
+            self.graph.remove(pk)
+        elif pk in self.place:
+            self.vectors[self.place[pk]] = 0
+
     def _put(self, pk: int, vector: Floats) -> None:
+        if self.graph is not None:
+            self.graph.put([pk], vector[None])
+            return
         place = self.place.get(pk)
         if place is None:
             place = len(self.ids)
             if place >= MAX_ITEMS:
+                self._grow_into_a_graph(len(vector))
+                self._put(pk, vector)
                 return
             if place >= len(self.vectors):
                 more = np.zeros((max(place, CHUNK), len(vector)), np.float32)
@@ -104,14 +118,27 @@ class _Texts:
         self.vectors[place] = vector / max(float(np.linalg.norm(vector)), 1e-9)
         self.place[pk] = place
 
+    def _grow_into_a_graph(self, width: int) -> None:
+        """Put all vectors into a graph, and search it from then on."""
+        graph, held = VectorGraph(width), self.vectors[: len(self.ids)]
+        there = np.flatnonzero(held.any(axis=1))
+        graph.put([self.ids[row] for row in there], held[there])
+        # First the graph, then away with the vectors: another thread may be looking.
+        self.graph = graph
+        self.ids, self.place, self.vectors = [], {}, np.zeros((0, 0), np.float32)
+
     def nearest(self, vector: Floats) -> list[tuple[int, float]]:
         """Return ids and cosines of the nearest items, best first."""
-        count = len(self.ids)
+        if self.graph is not None:
+            near = self.graph.nearest(vector, MAX_NEAREST)
+            return [(pk, cosine) for pk, cosine in near if cosine >= MIN_COSINE]
+        ids, vectors = self.ids, self.vectors  # both, should they go into a graph meanwhile
+        count = min(len(ids), len(vectors))
         if not count:
             return []
-        cosines = self.vectors[:count] @ vector
+        cosines = vectors[:count] @ vector
         top = np.argsort(-cosines, kind="stable")[:MAX_NEAREST]
-        return [(self.ids[row], float(cosines[row])) for row in top if cosines[row] >= MIN_COSINE]
+        return [(ids[row], float(cosines[row])) for row in top if cosines[row] >= MIN_COSINE]
 
 
 class NearestTexts:

@@ -10,6 +10,7 @@ from experiments.actions.change_surface import patch_surface
 from experiments.actions.load_catalogue import remove_items, write_items
 from experiments.actions.mark_units import mark_all_units
 from experiments.models import Slate
+from inference.actions import place_items
 from inference.actions.load_items import ItemDraft
 from inference.actions.place_items import needs_places, place_missing
 from inference.cache import cache_client
@@ -96,6 +97,18 @@ def test_a_new_item_scores_the_mean_of_what_it_resembles(lane, books, algorithm)
     assert data["silent"] is None
     assert list(data)[-1] == "silent"
     assert "new" in scores(ask(lane, books))  # without exploration it competes by its score
+
+
+def test_in_a_large_catalogue_a_graph_of_texts_says_what_a_new_item_resembles(lane, books, monkeypatch):
+    monkeypatch.setattr(place_items, "MAX_KNOWN", 2)
+    monkeypatch.setattr(place_items, "NEAR_TEXTS", 4)
+    crown(books, "popularity")
+    arrive(lane, books, like(3), ItemDraft("silent"))
+    neighbours = dict(Item.objects.get(project=books.project, item_id="new").neighbours)
+    assert list(neighbours)[:2] == ["i3", "i8"]  # neither is among the first two
+    assert len(neighbours) <= 4
+    assert Item.objects.get(project=books.project, item_id="silent").neighbours == []
+    assert "new" in scores(ask(lane, books))
 
 
 def test_a_deleted_new_item_and_one_that_may_not_be_shown_is_gone(lane, books):

@@ -7,6 +7,7 @@ import pytest
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.load_catalogue import remove_items, write_items
 from inference.actions.load_items import ItemDraft
+from inference.encoders import nearest_texts
 from inference.encoders.item_vectors import embed_missing
 from inference.encoders.nearest_texts import NearestTexts, NotLoadedError
 from inference.models import Item, Surface
@@ -58,7 +59,10 @@ def test_a_reply_is_a_list_of_one_length():
     assert unpack(pack([])) == []
 
 
-def test_what_is_nearest_follows_the_catalogue(texts):
+@pytest.mark.parametrize("max_items", [100, 2])
+def test_what_is_nearest_follows_the_catalogue(texts, monkeypatch, max_items):
+    """Of few items all are compared, of more than a limit a graph is searched."""
+    monkeypatch.setattr(nearest_texts, "MAX_ITEMS", max_items)
     index = NearestTexts(refresh_seconds=0.0)
     for name, text in TEXTS.items():
         assert ask(index, texts, text)[0] == name
