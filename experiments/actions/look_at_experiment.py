@@ -20,6 +20,7 @@ from experiments.looks.roll_up import roll_up
 from experiments.looks.serving_quality import serving_of
 from experiments.models import Decision, Experiment, Look
 from experiments.programme.safeguards import ships_by_itself
+from experiments.reports.stored_quality import quality_for_look
 from experiments.stats.look import take_look
 from inference.actions.move_champion import CannotPromoteError
 from inference.cache import cache_client
@@ -66,6 +67,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             action=_action_of(experiment, result),
             reason=result.reason,
             serving={row.variant: row.as_json() for row in served},
+            quality=quality_for_look(experiment),
         )
         experiment.sequential_state = {
             "states": {key: state.as_json() for key, state in result.states.items()},

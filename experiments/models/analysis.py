@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.functional import cached_property
 
 from experiments.models.served_variant import ServedVariant
@@ -218,6 +218,13 @@ class Look(models.Model):
     reason = models.TextField()
     serving: models.JSONField[dict[str, Any]] = models.JSONField(
         default=dict, help_text="How each variant was served since the look before."
+    )
+    # Beside what went in and what came out, which decisions hash: nothing is decided by it.
+    quality: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="What judge and people said of generated answers until then; empty in older looks.",
     )
 
     class Meta:

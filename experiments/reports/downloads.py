@@ -7,6 +7,8 @@ import io
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from experiments.reports.stored_quality import best_estimate
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +29,8 @@ _COLUMNS = {
     "interval_kind": "interval_kind",
 }  # fmt: skip
 COLUMNS = tuple(_COLUMNS)
+# Of the row of quality, which no policy tests: it is shown beside the metrics.
+QUALITY, QUALITY_ROLE = "answer quality", "quality"
 MIN_WIDTH, MAX_WIDTH = 10, 60  # of a column, in characters
 # A cell that begins so is a formula to a spreadsheet; a name that a person chose must not be one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -40,7 +44,24 @@ def plain_cell(value: Any) -> Any:
 
 
 def _rows(report: ExperimentReport) -> list[list[Any]]:
-    return [[plain_cell(_value(row, column)) for column in COLUMNS] for row in report.metrics]
+    rows = [[plain_cell(_value(row, column)) for column in COLUMNS] for row in report.metrics]
+    return [*rows, *_quality_rows(report)]
+
+
+def _quality_rows(report: ExperimentReport) -> list[list[Any]]:
+    """Return the quality of generated answers as a metric among the others."""
+    rows = []
+    for row in report.quality.rows if report.quality is not None else ():
+        if (best := best_estimate(row)) is None:
+            continue
+        values = {
+            "metric": QUALITY, "role": QUALITY_ROLE, "variant": row.variant,
+            "control_mean": best.control, "treatment_mean": best.treatment,
+            "absolute": best.difference, "interval_kind": "valid at any time",
+            "interval_level": 1 - report.experiment.parsed_policy.alpha,
+        } | dict(zip(("absolute_low", "absolute_high"), best.ci or (), strict=True))  # fmt: skip
+        rows.append([plain_cell(values.get(column)) for column in COLUMNS])
+    return rows
 
 
 def _value(row: ComparisonRow, column: str) -> Any:
@@ -129,7 +150,15 @@ def _quality_sheets(
         "variant", "source", "control", "treatment", "difference", "low", "high", "se", "users",
         "why not",
     )  # fmt: skip
-    return [("Quality", head, rows)]
+    over_time = [
+        (
+            one.look, one.taken_at, one.variant, one.source, one.control, one.treatment,
+            one.difference, one.low, one.high, one.users,
+        )
+        for one in report.quality_points
+    ]  # fmt: skip
+    of_looks = ("look", "taken at", *head[:7], "users")
+    return [("Quality", head, rows), ("Quality over time", of_looks, over_time)]
 
 
 def _fill(sheet: Worksheet, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -14,11 +14,16 @@ from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
 from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
-from experiments.reports.judged_quality import JudgedQuality, judged_quality_of
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
 from experiments.reports.small_groups import hide_small_ratios, hide_small_segments
+from experiments.reports.stored_quality import (
+    QualityPoint,
+    current_quality,
+    quality_over_time,
+    quality_path,
+)
 from experiments.reports.stored_text import show_stored
 from experiments.reports.verdict import (
     VerdictSummary,
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
     from experiments.models import Decision, Experiment, Look
     from experiments.models.served_variant import ServedVariant
+    from experiments.reports.judged_quality import JudgedQuality
     from experiments.stats.look_result import LookResult
     from experiments.stats.segments import SegmentEffect
     from experiments.stats.srm import SampleRatio, SegmentRatio
@@ -87,6 +93,15 @@ class ExperimentReport:
     gain: HoldbackGain | None = None
     breaker: BreakerReport | None = None
     quality: JudgedQuality | None = None
+    quality_points: Sequence[QualityPoint] = ()
+
+    @property
+    def quality_chart(self) -> str:
+        """Return the difference in quality over looks as SVG; empty with fewer than two."""
+        path = quality_path(self.quality_points)
+        users = max((point.units for point in path), default=0)
+        label = _("Difference in quality over time")
+        return draw_path(path, planned_units=users, label=label, texts=translated())
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -114,6 +129,7 @@ class ExperimentReport:
             "gain": self.gain.as_json() if self.gain is not None else None,
             "breaker": self.breaker.as_json() if self.breaker is not None else None,
             "quality": self.quality.as_json() if self.quality is not None else None,
+            "quality_over_time": [asdict(point) for point in self.quality_points],
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
             "units": {
                 "in_two_variants": self.crossover_units,
@@ -203,7 +219,8 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         interval_name=interval_name(experiment, primary=True),
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
         breaker=breaker_report_of(experiment, decisions),
-        quality=judged_quality_of(experiment) if experiment.started_at else None,
+        quality=current_quality(experiment, looks) if experiment.started_at else None,
+        quality_points=quality_over_time(looks),
     )
 
 

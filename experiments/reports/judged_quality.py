@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from experiments.looks.rated_answers import read_rated_answers
@@ -113,25 +114,20 @@ class JudgedQuality:
 def judged_quality_of(experiment: Experiment) -> JudgedQuality | None:
     """Return the quality of an experiment's answers; None where nobody has judged any."""
     plan = judge_plan_of(experiment.surface)
-    judged = _judged_counts(experiment, plan)
-    sampled = SampledAnswer.objects.filter(experiment=experiment).aggregate(
-        rated=Count("pk", filter=Q(state=SampledAnswer.State.RATED)),
-        waiting=Count("pk", filter=Q(state=SampledAnswer.State.OPEN)),
-    )
+    counts = count_answers(experiment, plan)
     shadows = shadow_quality_of(experiment, plan)
-    if not any((judged["count"], judged["failed"], sampled["rated"], sampled["waiting"], shadows)):
+    if not counts.any and not shadows:
         return None
     answers = read_rated_answers(experiment, plan)
     first, second = answers.paired.points(plan.points)
-    judge = plan.judge
     return JudgedQuality(
-        judge=f"{judge.surface.key}/{judge.label}" if judge is not None else None,
+        judge=judge_name(plan),
         points=plan.points,
-        judged=judged["count"],
-        failed=judged["failed"],
-        rated=sampled["rated"],
-        waiting=sampled["waiting"],
-        cost=judged["cost"] or 0.0,
+        judged=counts.judged,
+        failed=counts.failed,
+        rated=counts.rated,
+        waiting=counts.waiting,
+        cost=counts.cost,
         agreement=measure_scale_agreement(first, second, unit=answers.paired.unit, points=plan.points),
         between_people=_agreement_of_people(experiment, plan),
         rows=_rows(experiment, plan, answers.by_variant),
@@ -139,12 +135,41 @@ def judged_quality_of(experiment: Experiment) -> JudgedQuality | None:
     )
 
 
-def _judged_counts(experiment: Experiment, plan: JudgePlan) -> dict[str, Any]:
-    return Judgement.objects.filter(experiment=experiment, judge=plan.judge_id, shadow=None).aggregate(
-        count=Count("pk", filter=Q(score__isnull=False)),
+def judge_name(plan: JudgePlan) -> str | None:
+    """Return surface and label of the judge."""
+    judge = plan.judge
+    return f"{judge.surface.key}/{judge.label}" if judge is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCounts:
+    """How many answers judge and people have looked at, as `JudgedQuality` has them."""
+
+    judged: int
+    failed: int
+    rated: int
+    waiting: int
+    cost: float
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return any((self.judged, self.failed, self.rated, self.waiting))
+
+
+def count_answers(experiment: Experiment, plan: JudgePlan) -> AnswerCounts:
+    """Count what judge and people have looked at: cheap beside the estimates."""
+    judged = Judgement.objects.filter(experiment=experiment, judge=plan.judge_id, shadow=None)
+    sampled = SampledAnswer.objects.filter(experiment=experiment)
+    counts = judged.aggregate(
+        judged=Count("pk", filter=Q(score__isnull=False)),
         failed=Count("pk", filter=Q(score__isnull=True)),
-        cost=Sum("cost"),
+        cost=Coalesce(Sum("cost"), 0.0),
+    ) | sampled.aggregate(
+        rated=Count("pk", filter=Q(state=SampledAnswer.State.RATED)),
+        waiting=Count("pk", filter=Q(state=SampledAnswer.State.OPEN)),
     )
+    return AnswerCounts(**counts)
 
 
 def _agreement_of_people(experiment: Experiment, plan: JudgePlan) -> ScaleAgreement:
@@ -185,7 +210,9 @@ def _rows(
                 ("combined", combined_effect),
             )
         )
-        rows.append(QualityRow(variant.key, estimates, _sentence(estimates, plan.points), plan.points))
+        rows.append(
+            QualityRow(variant.key, estimates, quality_sentence(estimates, plan.points), plan.points)
+        )
     return rows
 
 
@@ -219,7 +246,7 @@ def _estimate(
     )
 
 
-def _sentence(estimates: tuple[QualityEstimate, ...], points: int) -> str:
+def quality_sentence(estimates: tuple[QualityEstimate, ...], points: int) -> str:
     """Say what follows from people and judge together; of the judge alone nothing follows."""
     _judge, people, combined = estimates
     best = combined if combined.ci is not None else people

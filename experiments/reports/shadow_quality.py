@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 from django.db.models import Avg, Count, Q, Sum
 
-from inference.models import ModelVersion, ShadowAnswer
+from inference.models import ModelVersion, ShadowAnswer, Surface
 
 if TYPE_CHECKING:
     from experiments.models import Experiment, JudgePlan
@@ -51,6 +51,8 @@ class ShadowQuality:
 
 def shadow_quality_of(experiment: Experiment, plan: JudgePlan) -> list[ShadowQuality]:
     """Return the versions in shadow that answered requests of an experiment, by label."""
+    if experiment.surface.kind != Surface.Kind.GENERATE:
+        return []
     totals = ShadowAnswer.objects.filter(experiment_id=experiment.pk).values_list("version")
     rows = totals.annotate(
         count=Count("pk"),

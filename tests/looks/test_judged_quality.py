@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import uuid4
 
+import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -21,15 +23,18 @@ from experiments.actions.delete_old_answers import delete_old_answers
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.exclude_units import exclude_units
 from experiments.actions.export_unit import export_unit
+from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.plan_judging import CannotPlanJudgingError, judging_settings, plan_judging
 from experiments.actions.rate_answer import CannotRateError, next_answer_to_rate, rate_answer
 from experiments.ingest.rows import Rows
-from experiments.models import Judgement, SampledAnswer
-from experiments.reports.downloads import workbook_of
+from experiments.models import Judgement, Look, SampledAnswer
+from experiments.reports.downloads import csv_of, workbook_of
 from experiments.reports.experiment_report import report_for_programs, report_on
 from experiments.reports.judged_quality import judged_quality_of
+from experiments.reports.stored_quality import current_quality, quality_over_time
 from experiments.stats.ppi import MIN_LABELLED_UNITS
 from experiments.tasks import sample_answers_to_rate
+from inference.models import Surface
 from tests.support import builders, rated_answers
 
 
@@ -130,7 +135,9 @@ def test_the_report_combines_a_biased_judge_with_people(shop):
     with override("en"):
         assert judged_quality_of(experiment).rows[0].sentence.startswith("No clear difference")
     names = load_workbook(io.BytesIO(workbook_of(report_on(experiment)))).sheetnames
-    assert names == ["Verdict", "Metrics", "Variants", "Quality", "Looks", "Decisions"]
+    assert names == [
+        "Verdict", "Metrics", "Variants", "Quality", "Quality over time", "Looks", "Decisions",
+    ]  # fmt: skip
     report = report_for_programs(experiment)["quality"]
     assert [one["source"] for one in report["rows"][0]["estimates"]] == ["judge", "people", "combined"]
     page = sign_in(shop).get(reverse("report", args=[shop.project.slug, experiment.key]))
@@ -144,6 +151,39 @@ def test_the_report_combines_a_biased_judge_with_people(shop):
     shown = chinese.content.decode()
     assert "评审模型与人工结合" in shown
     assert "People alone" not in shown
+
+
+def test_looks_keep_the_quality_of_their_time(shop):
+    experiment = shop.run_experiment()
+    Surface.objects.filter(pk=shop.surface.pk).update(kind=Surface.Kind.GENERATE)
+    judge = rated_answers.make_judge(shop)
+    rated_answers.plan(shop, label_share=1.0, points=5, judge=f"judges/{judge.label}")
+    rated_answers.generate(shop, experiment, 120)
+    sampling.sample_answers(experiment=experiment)
+    rated_answers.judge_all(experiment, judge, bias=0.2)
+    look = look_at_experiment(experiment_id=experiment.pk)
+    evidence = orjson.dumps([look.inputs, look.result])
+    assert b"quality" not in evidence
+    older = Look(number=0, taken_at=look.taken_at)  # as a version before wrote it
+    looks = [older, *experiment.looks.all()]
+    with override("en"):
+        fresh, shown = judged_quality_of(experiment), current_quality(experiment, looks)
+    assert orjson.dumps(shown.as_json()) == orjson.dumps(fresh.as_json())
+    report = report_on(experiment)
+    points = [one for one in report.quality_points if one.source == "combined"]
+    assert [(one.look, one.users) for one in points] == [(look.number, 120)]
+    assert report.as_json()["quality_over_time"][-1]["source"] == "combined"
+    (line,) = [one for one in csv_of(report).splitlines() if one.startswith("answer quality")]
+    best = fresh.rows[0].estimates[2]
+    assert line.split(",")[:8] == [
+        "answer quality", "quality", fresh.rows[0].variant, str(best.control), str(best.treatment),
+        str(best.difference), str(best.ci[0]), str(best.ci[1]),
+    ]  # fmt: skip
+    later = Look(number=2, taken_at=look.taken_at, quality=look.quality)
+    followed = replace(report, quality_points=quality_over_time([*looks, later]))
+    assert (report.quality_chart, "<svg" in followed.quality_chart) == ("", True)
+    Judgement.objects.filter(pk=Judgement.objects.filter(experiment=experiment).first().pk).delete()
+    assert current_quality(experiment, looks).judged == fresh.judged - 1  # since the look: made anew
 
 
 def sign_in(shop, name: str = "reader") -> Client:
