@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import timedelta
 
 import pytest
 import uvicorn
+from django.conf import settings
+from django.utils import timezone
 
 from bakeoff.local_llm.door import Door
 from bakeoff.local_llm.engine import EngineSize
 from bakeoff.local_llm.shelf import Shelf
 from experiments.actions.add_prompt import add_prompt
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.retrain_surface import retrain_surface
+from experiments.ingest.rows import FeedbackRow, Rows, SlateRow
+from experiments.tasks import take_due_look
 from inference.providers import read_providers
 from inference.serving.artifact import ArtifactDraft, save_artifact
+from inference.serving.models import open_model
+from inference.tasks import run_training
+from tests.support import builders
 from tests.support.debian_servers import free_port
+from tests.support.fast_lane import test_database_url
 from tests.support.generating import make_chat
+from tests.support.preferring import GOOD, QUICK, make_preferences
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def local(tiny_causal, monkeypatch):
     """The embedded model beside this process, and the hash of a trained one."""
-    home = tiny_causal.parent
+    home = settings.BAKEOFF.home
     files = {"model.gguf": tiny_causal.read_bytes()}
-    digest = save_artifact(home / "artifacts", ArtifactDraft("gguf", {}, {}, files=files))
+    digest = save_artifact(settings.BAKEOFF.artifacts, ArtifactDraft("gguf", {}, {}, files=files))
     door = Door(Shelf({"tiny": str(tiny_causal)}, home, EngineSize(slots=2, context=256)))
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(door, port=port, log_level="error", lifespan="on"))
@@ -79,3 +91,69 @@ def test_an_operators_provider_of_that_name_comes_first(local, monkeypatch, tmp_
     monkeypatch.setenv("BAKEOFF_LOCAL_LLM", "")
     monkeypatch.setenv("BAKEOFF_PROVIDERS", "")
     assert "local" not in read_providers()
+
+
+def edited_answers(chat, champion) -> tuple[list[SlateRow], list[FeedbackRow]]:
+    """What users wrote instead of the surface's answers: all of it begins alike."""
+    shop = builders.Shop(chat.project, chat.surface, champion, None, chat.public, chat.secret, [])
+    pairs, slates, feedback = make_preferences(each=2), [], []
+    for unit, messages, wanted in zip(pairs.unit_ids, pairs.messages, pairs.chosen, strict=True):
+        context = {"messages": messages, "answer": {"role": "assistant", "content": "?"}}
+        slates.append(builders.slate(shop, unit, (), slots=[], context=context))
+        feedback.append(
+            builders.feedback(
+                shop, slates[-1].recommendation_id, unit_id=unit, kind="edit", text=wanted, trusted=True
+            )
+        )
+    return slates, feedback
+
+
+def test_a_model_trained_on_feedback_wins_its_experiment_and_is_served(
+    lane, local, tiny_causal, monkeypatch
+):
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    monkeypatch.setenv("BAKEOFF_LOCAL_MODELS", f"tiny={tiny_causal}")
+    chat = make_chat(lane, None, store="full")
+    champion = add(chat, "tiny", parameters={"max_tokens": 6, "temperature": 0})
+    slates, feedback = edited_answers(chat, champion)
+    builders.write(Rows(slates=slates))
+    builders.write(Rows(feedback=feedback))
+    run = retrain_surface(surface=chat.surface, algorithm="sft", trigger="a test", params=QUICK)
+    run_training(run.pk)
+    run.refresh_from_db()
+    version = run.version
+    assert run.state == "passed", run.message
+    assert (version.label, version.alias) == ("sft@1", "challenger")
+    assert version.gate["rows"]["log_likelihood"]["difference"] > 0
+    policy = builders.QUICK_POLICY | {"planned_units": 60, "look_every_seconds": 3600.0}
+    experiment = chat.experiment(champion, version, **policy)
+    liked = [visit(chat, f"u{n}") for n in range(70)]
+    assert True in liked
+    now = timezone.now() + timedelta(seconds=90)
+    assert look_at_experiment(experiment_id=experiment.pk, now=now).action == "ship"
+    take_due_look(experiment.pk)
+    version.refresh_from_db()
+    assert version.alias == "champion"
+    chat.lane.refresh()
+    served = next(
+        facts
+        for n in range(20)  # some users stay with the former one, to see whether the gain lasts
+        if visit(chat, f"later-{n}") is not None
+        and (facts := chat.last().generation)["version"] == version.label
+    )
+    trained = open_model(settings.BAKEOFF.artifacts, version.artifact_sha256).prompt.model
+    assert (served["provider"], served["model"], served["attempts"]) == ("local", trained, [])
+
+
+def visit(chat, unit: str) -> bool:
+    """Ask, and raise the thumb where the answer begins as users want it; return whether it does."""
+    body = chat.ask(user=unit, messages=[{"role": "user", "content": "fig plum"}]).json()
+    likes = body["choices"][0]["message"]["content"].startswith(tuple(word[0] for word in GOOD))
+    thumb = {
+        "unit_id": unit,
+        "recommendation_id": body["id"],
+        "kind": "thumb",
+        "value": 1 if likes else -1,
+    }
+    assert chat.lane.post("/v1/feedback", thumb, chat.secret).status_code == 202
+    return likes
