@@ -27,6 +27,23 @@ def test_a_generation_with_its_prompt_and_feedback(chat):
     assert Client().get(f"/p/{chat.project.slug}/generations/{generation_id}/").status_code == 302
 
 
+def test_cost_and_latency_over_time_and_rows_that_come_by_themselves(chat):
+    chat.ask()
+    path = "surfaces/support/generations/"
+    page = visit(chat, path).content.decode()
+    assert has(page, data_line="prompt@1")
+    assert page.count('data-line="prompt@1"') == 2  # cost and latency
+    assert 'hx-trigger="every 3s"' in page
+    later = chat.ask().json()["id"]
+    client = sign_in(chat.project, role="viewer")
+    rows = client.get(f"/p/{chat.project.slug}/{path}", headers={"HX-Request": "true"})
+    assert has(rows.content.decode(), data_generation=later)
+    assert b"<html" not in rows.content
+    paused = visit(chat, f"{path}?paused=1&outcome=completed").content.decode()
+    assert "hx-trigger" not in paused.split('id="generations"')[1].split(">")[0]
+    assert 'href="?outcome=completed&amp;"' in paused
+
+
 def test_a_version_shows_what_differs_from_the_champion(chat):
     other = chat.add(text="You help in one sentence.")
     page = visit(chat, f"models/{other.pk}/").content.decode()

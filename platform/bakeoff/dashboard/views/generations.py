@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 from django import forms
@@ -10,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -21,6 +24,8 @@ from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.page_services import PLAYGROUND, find_service
 from experiments.models import Feedback, Slate
+from experiments.reports.generation_series import SPAN, read_series
+from experiments.reports.series_chart import SeriesPoint, draw_series
 from inference.actions.read_prompt import NoPromptError, read_prompt
 from inference.models import ModelVersion, Surface
 
@@ -51,8 +56,49 @@ def list_generations(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     if outcome := request.GET.get("outcome", ""):
         rows = rows.filter(generation__outcome=outcome)
     page = page_of(request, rows.order_by("-recommendation_id"))
-    context = {"project": project, "surface": surface, "page": page, "outcome": outcome}
-    return render(request, "dashboard/generations.html", context)
+    # Live is the first page alone: on others rows would move away under the reader.
+    live = page.number == 1 and "paused" not in request.GET
+    context = {
+        "project": project,
+        "surface": surface,
+        "page": page,
+        "outcome": outcome,
+        "live": live,
+        "filter": f"outcome={quote(outcome)}&" if outcome else "",
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "dashboard/generation_rows.html", context)
+    return render(request, "dashboard/generations.html", {**context, "charts": _charts(surface)})
+
+
+def _charts(surface: Surface) -> list[tuple[str, str]]:
+    """Return what is drawn over time, each with its name."""
+    now = timezone.now()
+    series = read_series(surface, now)
+    drawn = []
+    for label, value_of, form in (
+        (_("Mean cost of an answer"), attrgetter("cost"), "{:.6g}"),
+        (_("Latency, 95th percentile (ms)"), attrgetter("latency_ms"), "{:.0f}"),
+    ):
+        lines = {
+            name: [
+                SeriesPoint(
+                    point.at,
+                    value_of(point),
+                    _("{version}, {at}: {value} ({answers} answers)").format(
+                        version=name,
+                        at=point.at.strftime("%Y-%m-%d %H:%M"),
+                        value=form.format(value_of(point)),
+                        answers=point.answers,
+                    ),
+                )
+                for point in points
+            ]
+            for name, points in series.items()
+        }
+        if svg := draw_series(lines, label=label, start=now - SPAN, end=now):
+            drawn.append((label, svg))
+    return drawn
 
 
 @require_safe

@@ -47,8 +47,8 @@ async def make_question(
         generation.variables = prompt.settle(request.variables)
         render = partial(_messages, request, prompt, rules, generation)
         # Costly with long texts: not in the event loop.
-        given = (request.messages, generation.variables)
-        characters = prompt.characters + sum(map(characters_of, given))
+        texts = (request.messages, generation.variables)
+        characters = prompt.characters + sum(map(characters_of, texts))
         generation.messages = await text_threads.run(render, characters=characters)
     except VariablesError as error:
         raise RefusedRequestError(
