@@ -45,7 +45,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def asked(*answers: bytes | None):
+async def answering(*answers: bytes | None):
     peer, client = Peer(list(answers)), OutgoingClient(max_connections=2)
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     peer.port = server.sockets[0].getsockname()[1]
@@ -60,7 +60,7 @@ def run(*answers: bytes | None, times: int = 1, loop=uvloop) -> tuple[list[bytes
     """Ask so many times; return what was answered and how many connections that took."""
 
     async def ask() -> tuple[list[bytes], int]:
-        async with asked(*answers) as (peer, post):
+        async with answering(*answers) as (peer, post):
             return [(await post()).content for _ in range(times)], peer.connections
 
     return loop.run(ask())
@@ -105,7 +105,7 @@ def test_parts_are_put_together():
 )
 def test_what_is_no_whole_answer_is_none(broken):
     async def ask() -> None:
-        async with asked(broken, broken) as (_, post):
+        async with answering(broken, broken) as (_, post):
             with pytest.raises(OutgoingError):
                 await post()
 
@@ -114,7 +114,7 @@ def test_what_is_no_whole_answer_is_none(broken):
 
 def test_a_connection_that_rests_and_is_closed_by_its_peer_is_not_used():
     async def ask() -> int:
-        async with asked(WHOLE) as (peer, post):
+        async with answering(WHOLE) as (peer, post):
             await post()  # the peer has no more answers, and hangs up
             await peer.has_hung_up.wait()
             for _ in range(20):  # turns of the loop: the end is on its way through this machine
