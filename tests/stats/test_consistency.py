@@ -7,7 +7,7 @@ from tests.support.random_looks import KINDS, contradictions
 
 def test_verdict_interval_and_p_value_agree():
     # Rule `exact` costs ten times the others. Full size: make bench ONLY=statistics.
-    tally = contradictions(1000, seed=5, exact=0.08)
+    tally = contradictions(600, seed=5, exact=0.08)
     assert tally.wrong == []
     # The draws are worth their name: both answers are frequent, and nothing is always left out.
     assert tally.intervals > 0.5 * tally.comparisons

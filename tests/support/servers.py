@@ -45,12 +45,13 @@ _started_early = []
 # What takes longest begins first, so that no worker is idle at the end; what waits for a platform stands
 # beside what computes. Then these folders, whose files are long, and all others.
 SLOW_FILES = (
-    "faults/test_faults.py", "inference/test_compression.py", "commands/test_console.py",
-    "faults/test_segment_clients.py", "inference/test_classify.py", "upgrade/test_homes.py",
-    "inference/test_runs.py", "commands/test_replay.py", "dashboard/test_browser.py",
-    "hostile/test_hostile.py", "inference/test_training.py", "embedded/test_supervisor.py",
-    "inference/test_own_models.py", "api/test_schema.py", "inference/test_killed.py",
-    "packaging/test_image.py",
+    "commands/test_replay.py", "faults/test_faults.py", "embedded/test_supervisor.py",
+    "upgrade/test_homes.py", "packaging/test_image.py", "inference/test_runs.py",
+    "hostile/test_hostile.py", "dashboard/test_browser.py", "faults/test_segment_clients.py",
+    "commands/test_console.py", "inference/test_killed.py", "loop/test_month.py",
+    "inference/test_classify.py", "inference/test_training.py", "inference/test_private_head.py",
+    "inference/test_preferences.py", "inference/test_pretrain.py", "inference/test_compression.py",
+    "generate/test_version_checks.py", "inference/test_own_models.py", "api/test_schema.py",
 )  # fmt: skip
 SLOW_FOLDERS = ("inference", "upgrade", "embedded", "clients", "loop", "commands")
 
