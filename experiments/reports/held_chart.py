@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from experiments.reports.code_names import name_of
+from experiments.reports.held_suggestion import HeldEvidence, suggest
 from experiments.reports.percentages import percent
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.verdict import interval_name
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from experiments.programme.ramp_types import RampNeed, RampState
 
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 240, 64, 24, 34, 22
+NARROW = 340  # of a phone: a scaled picture would have texts of 6 pixels there
 MAX_POINTS = 60  # each look is parsed; a ramp that is held for weeks has thousands
 
 
@@ -45,13 +47,17 @@ class HeldChart:
         metric: what the guardrail is called.
         interval: what its intervals are called.
         svg: the picture.
+        narrow: the same for a narrow screen.
         last: the newest look's change and interval, in words.
+        suggestion: what to do, in words.
     """
 
     metric: str
     interval: str
     svg: str
+    narrow: str
     last: str
+    suggestion: str
 
 
 def draw_held(experiment: Experiment | None, ramp: RampState | None, now: datetime) -> HeldChart | None:
@@ -66,12 +72,28 @@ def draw_held(experiment: Experiment | None, ramp: RampState | None, now: dateti
     steps = [(step.started_at, step.share) for step in ramp.steps if step.started_at is not None]
     # Beyond it is the side on which the metric becomes worse.
     margin = metric.margin if metric.metric.direction == "decrease" else -metric.margin
+    sign = 1.0 if margin > 0 else -1.0
+    newest = points[-1]
+    evidence = HeldEvidence(
+        since=steps[0][0],
+        at=newest.at,
+        loss=sign * newest.lift,
+        half_width=(newest.high - newest.low) / 2,
+        margin=metric.margin,
+        share=ramp.current.share,
+    )
     name = metric.metric.name or name_of(metric.metric.key)
+    wide, narrow = (
+        _draw(points, steps, margin, label=f"{name}: {newest.words}", now=now, width=width)
+        for width in (WIDTH, NARROW)
+    )
     return HeldChart(
         metric=name,
         interval=interval_name(experiment, primary=False),
-        svg=_draw(points, steps, margin, label=f"{name}: {points[-1].words}", now=now),
-        last=points[-1].words,
+        svg=wide,
+        narrow=narrow,
+        last=newest.words,
+        suggestion=suggest(evidence, now),
     )
 
 
@@ -107,12 +129,13 @@ def _draw(
     *,
     label: str,
     now: datetime,
+    width: int,
 ) -> str:
     last = points[-1]
     # Early intervals are far wider than late ones: the picture ends where the last one can be read.
     reach = max(2 * (last.high - last.low), 1.5 * abs(margin), 0.01)
     low, high = min(0.0, margin, last.low) - reach / 2, max(0.0, margin, last.high) + reach / 2
-    axis = TimeAxis(min(points[0].at, steps[0][0]), max(now, last.at), LEFT, WIDTH - RIGHT)
+    axis = TimeAxis(min(points[0].at, steps[0][0]), max(now, last.at), LEFT, width - RIGHT)
 
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - min(max(value, low), high)) / (high - low)
@@ -127,23 +150,23 @@ def _draw(
         for x, point in places
     )
     return (
-        f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f"{_beyond(margin, y)}"
+        f'<svg class="path" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f"{_beyond(margin, y, width)}"
         f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
-        f'<line class="zero" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
+        f'<line class="zero" x1="{LEFT}" x2="{width - RIGHT}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
         f'<polyline class="estimate" points="{line}"/>{dots}'
         f"{_steps(steps, axis)}{_ticks((low, 0.0, margin, high), y)}{axis.labels(HEIGHT - 10)}</svg>"
     )
 
 
-def _beyond(margin: float, y: Callable[[float], float]) -> str:
+def _beyond(margin: float, y: Callable[[float], float], picture: int) -> str:
     """Shade the side of the margin on which the guardrail is harmed."""
     edge, bottom = y(margin), HEIGHT - BOTTOM
     top, height = (TOP, edge - TOP) if margin > 0 else (edge, bottom - edge)
-    width = WIDTH - RIGHT - LEFT
+    width = picture - RIGHT - LEFT
     return (
         f'<rect class="beyond" x="{LEFT}" y="{top:.1f}" width="{width}" height="{height:.1f}"/>'
-        f'<line class="margin" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{edge:.1f}" y2="{edge:.1f}"/>'
+        f'<line class="margin" x1="{LEFT}" x2="{picture - RIGHT}" y1="{edge:.1f}" y2="{edge:.1f}"/>'
     )
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from django.urls import reverse
 
+from experiments.reports.held_suggestion import HeldEvidence, suggest
 from experiments.reports.lanes_chart import Lane, LaneBar, draw_lanes
 from experiments.reports.time_axis import TimeAxis
 from tests.support import builders
@@ -40,6 +41,12 @@ def test_a_guardrail_that_holds_the_ramp_is_drawn_beside_its_margin(shop, lane):
     assert [one.text for one in svg.findall("text")][:2] == ["1%", "10%"]
     beyond, zero = (svg.find(f"*[@class='{name}']") for name in ("beyond", "zero"))
     assert float(beyond.get("y")) > float(zero.get("y1"))  # fewer orders are worse: below
+    narrow = ET.fromstring(held[held.rindex("<svg") : held.rindex("</div>")])
+    assert narrow.get("viewBox").startswith("0 0 340 ")
+    ends = [float(one.get("x")) for one in narrow.findall("text")]
+    assert max(ends) <= 340
+    # Four months more would be needed, and the estimate is beyond the margin.
+    assert '<p id="suggested"><strong>Suggested:</strong> roll back. The estimate' in page
     chinese = figure(read(shop, "zh-hans"), "held")
     assert "暂停原因：Orders" in chinese
 
@@ -63,6 +70,24 @@ def test_nothing_is_drawn_where_nobody_has_met_traffic(shop, lane):
     page = read(shop)
     assert 'id="lanes"' not in page
     assert 'id="held"' not in page
+
+
+@pytest.mark.parametrize(
+    ("loss", "half_width", "words"),
+    [
+        (0.01, 0.04, "stay at 20%. By about December 6 the interval"),  # (4/2)² of three days
+        (0.04, 0.015, "stay at 20%. By about December 1 the"),
+        (0.04, 0.09, "roll back. The estimate is beyond the margin"),
+        (0.0299, 0.04, "stay at 20%. The estimate is too close to the margin"),
+        (0.03, 0.04, "stay at 20%. The estimate is too close to the margin"),
+        (0.0301, 0.04, "roll back."),
+    ],
+)
+def test_what_is_suggested_while_a_guardrail_holds_the_ramp(loss, half_width, words):
+    evidence = HeldEvidence(
+        since=NOON - timedelta(days=3), at=NOON, loss=loss, half_width=half_width, margin=0.03, share=0.2
+    )  # fmt: skip
+    assert suggest(evidence, NOON + timedelta(days=1)).startswith(words)
 
 
 def test_bars_lie_within_the_picture_and_short_ones_are_seen():
