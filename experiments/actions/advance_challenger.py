@@ -91,7 +91,7 @@ def _start(experiment: Experiment) -> Experiment:
         WrongStateError: a metric cannot be frozen.
     """
     try:
-        return start_experiment(experiment=experiment, by=PLATFORM)
+        return start_experiment(experiment=experiment, by=PLATFORM, automatic=True)
     except (CannotStartError, WrongStateError):
         discard_draft(experiment=experiment, by=PLATFORM)  # a version of a draft is not in the queue
         raise

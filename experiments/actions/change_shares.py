@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.propose_exposure import Exposure, awaiting, propose_exposure
 from experiments.assignment import is_whole
 from experiments.models import Experiment
+from experiments.programme.safeguards import exposes_more
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from experiments.models import Epoch
 
@@ -43,10 +45,25 @@ class Change:
     block_earlier: bool = False
 
 
-def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
-    """Open another epoch.
+def change_shares(
+    *,
+    experiment: Experiment,
+    change: Change,
+    by: str,
+    person: str = "",
+    approvals: Sequence[str] = (),
+) -> Epoch:
+    """Open another epoch by a person's word.
+
+    Args:
+        experiment: that runs.
+        change: what changes.
+        by: who acts, for the audit trail.
+        person: whose word it is, where two people approve; empty: `by`.
+        approvals: the people who have approved it, where it was proposed.
 
     Raises:
+        ExposureAwaitsApprovalError: more users would meet a treatment, and two people must approve.
         WrongStateError: it does not run, or it is no test.
         WouldReshuffleError: units would leave or move, and nobody has accepted that.
         ValueError: shares that break their rule.
@@ -60,21 +77,43 @@ def change_shares(*, experiment: Experiment, change: Change, by: str) -> Epoch:
         allocation = locked.allocation if change.allocation is None else change.allocation
         weights = dict(change.weights) if change.weights is not None else before
         _check_shares(locked, before, allocation, weights, change)
-        epoch = locked.change(allocation=allocation, weights=weights)
-        if change.forget_kept:
-            locked.sticky_since = epoch.number
-        if change.block_earlier:
-            locked.blocked_before = epoch.number
-        locked.save(update_fields=["sticky_since", "blocked_before"])
-        record_audit(
-            locked.project_id,
-            actor=by,
-            action="change",
-            subject=locked.key,
-            detail={"epoch": epoch.number, "allocation": allocation, "weights": weights},
-        )
-        # A ramp steps in a transaction of its own: processes are told when both are committed.
-        transaction.on_commit(partial(announce_change, cache_client()))
+        proposal = None
+        if exposes_more(locked, allocation=allocation, weights=weights):
+            changed = {"allocation": (locked.allocation, allocation), "weights": (before, weights)}
+            exposure = Exposure(
+                verb="change shares",
+                changed={name: pair for name, pair in changed.items() if pair[0] != pair[1]},
+                by=by,
+                person=person or by,
+                approvals=approvals,
+                arguments=asdict(change),
+            )
+            proposal = propose_exposure(locked, exposure)
+        if proposal is None:
+            return open_epoch(locked, change, by=by)
+    raise awaiting(proposal)
+
+
+def open_epoch(experiment: Experiment, change: Change, *, by: str) -> Epoch:
+    """Carry a change out, in a transaction that has locked the experiment and checked the change."""
+    before = {variant.key: variant.weight for variant in experiment.variants.all()}
+    allocation = experiment.allocation if change.allocation is None else change.allocation
+    weights = dict(change.weights) if change.weights is not None else before
+    epoch = experiment.change(allocation=allocation, weights=weights)
+    if change.forget_kept:
+        experiment.sticky_since = epoch.number
+    if change.block_earlier:
+        experiment.blocked_before = epoch.number
+    experiment.save(update_fields=["sticky_since", "blocked_before"])
+    record_audit(
+        experiment.project_id,
+        actor=by,
+        action="change",
+        subject=experiment.key,
+        detail={"epoch": epoch.number, "allocation": allocation, "weights": weights},
+    )
+    # A ramp steps in a transaction of its own: processes are told when both are committed.
+    transaction.on_commit(partial(announce_change, cache_client()))
     return epoch
 
 

@@ -10,13 +10,16 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.carry_out import Verdict, check_winner, end_by_verdict
+from experiments.actions.carry_out_exposure import carry_out_exposure
 from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
 from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import check_place_of, confirm_champion, make_champion
 from experiments.actions.refresh_champion import refit_evidence
+from experiments.actions.start_experiment import CannotStartError
 from experiments.actions.stop_and_promote import stop_tests
 from experiments.actions.tidy_queue import leave_queue
 from experiments.models import Approval, Decision, Experiment, Proposal, programme_of
+from experiments.models.experiment import WrongStateError
 from experiments.programme.queue_types import LeftQueue
 from inference.actions.check_servable import check_servable
 from inference.actions.move_champion import CannotPromoteError
@@ -47,7 +50,7 @@ def approve_proposal(*, proposal: Proposal, by: str, note: str = "", actor: str 
         CannotDecideError: it is decided, or needs another person than `by`.
         CannotPromoteError: the version cannot be served now.
         CannotChangeProgrammeError: the settings break a rule by now.
-        WrongStateError: its experiment has ended meanwhile.
+        WrongStateError: its experiment has ended or changed meanwhile, or cannot start.
     """
     actor = actor or by
     if not _approve(proposal, by, note, actor):
@@ -55,8 +58,11 @@ def approve_proposal(*, proposal: Proposal, by: str, note: str = "", actor: str 
         return proposal
     try:
         _carry_out(proposal, actor)
-    except (CannotPromoteError, CannotChangeProgrammeError) as error:
-        Proposal.objects.open_now().filter(pk=proposal.pk).update(refusal=str(error))
+    except CannotStartError as error:
+        _refuse(proposal, str(error))
+        raise WrongStateError(str(error)) from error
+    except (CannotPromoteError, CannotChangeProgrammeError, WrongStateError) as error:
+        _refuse(proposal, str(error))
         raise
     proposal.refresh_from_db()
     return proposal
@@ -95,6 +101,10 @@ def decline_proposal(*, proposal: Proposal, by: str, reason: str = "", actor: st
     if decision is not None:
         confirm_champion(decision)
     return locked
+
+
+def _refuse(proposal: Proposal, why: str) -> None:
+    Proposal.objects.open_now().filter(pk=proposal.pk).update(refusal=why)
 
 
 def _approve(proposal: Proposal, by: str, note: str, actor: str) -> bool:
@@ -136,6 +146,10 @@ def _carry_out(proposal: Proposal, by: str) -> None:
         _ship(proposal, by)
     elif proposal.kind == Proposal.Kind.SETTINGS:
         _change_settings(proposal, by)
+    elif proposal.kind == Proposal.Kind.EXPOSE:
+        carry_out_exposure(
+            proposal, by=by, approvals=_names(proposal), close=lambda: _close(_lock(proposal))
+        )
     else:
         _restore(proposal, by)
 

@@ -29,7 +29,7 @@ class ProposalDraft:
 
     Attributes:
         surface: whose champion would change.
-        kind: `ship` a variant, `restore` a former champion, or change `settings`.
+        kind: `ship` a variant, `restore` a former champion, change `settings`, or `expose` more users.
         reason: in words.
         experiment: that it comes from.
         version: which becomes champion; None where a flag's variant is shipped.
@@ -157,6 +157,7 @@ _VERBS = {
     Proposal.Kind.SHIP: "ship",
     Proposal.Kind.RESTORE: "go back to",
     Proposal.Kind.SETTINGS: "change",
+    Proposal.Kind.EXPOSE: "show more users",
 }
 
 

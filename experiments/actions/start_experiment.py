@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
+from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.actions.layer_slots import free_slot
 from experiments.actions.mark_units import mark_soon
+from experiments.actions.propose_exposure import Exposure, awaiting, propose_exposure
 from experiments.looks.latency_before import latency_before
 from experiments.metrics.freeze import freeze_metrics
 from experiments.metrics.spec import MetricError
@@ -20,15 +24,35 @@ from inference.cache import cache_client
 from inference.models import ModelVersion
 from inference.serving.changes import announce_change
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.models import Proposal
+
 
 class CannotStartError(Exception):
     """Another experiment stands where it would run, or a variant cannot be served."""
 
 
-def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
+def start_experiment(
+    *,
+    experiment: Experiment,
+    by: str,
+    person: str = "",
+    approvals: Sequence[str] = (),
+    automatic: bool = False,
+) -> Experiment:
     """Start it.
 
+    Args:
+        experiment: a draft.
+        by: who acts, for the audit trail.
+        person: whose word it is, where two people approve; empty: `by`.
+        approvals: the people who have approved it, where it was proposed.
+        automatic: whether the loop starts what it has drafted by the agreed programme.
+
     Raises:
+        ExposureAwaitsApprovalError: two people must approve; it is proposed.
         WrongStateError: it is not a draft, or something is missing.
         CannotStartError: another experiment runs on the surface, or in its part of the layer; or the
             artifact of a variant is missing or damaged.
@@ -45,28 +69,54 @@ def start_experiment(*, experiment: Experiment, by: str) -> Experiment:
             locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
             # Two starts on one surface, or in one layer, wait for each other here.
             type(locked.surface).objects.select_for_update(no_key=True).get(pk=locked.surface_id)
-            _join_layer(locked)
-            if locked.layer_id is not None:
-                Layer.objects.select_for_update(no_key=True).get(pk=locked.layer_id)
-            try:
-                freeze_metrics(locked)
-            except MetricError as error:
-                raise WrongStateError(f"experiment '{locked.key}' cannot start: {error}") from error
-            # Frozen before the first slate of the experiment, as the metrics are.
-            locked.latency_before = latency_before(locked)
-            begin(locked)
-            record_audit(
-                locked.project_id,
-                actor=by,
-                action="start",
-                subject=locked.key,
-                detail={"policy_sha256": locked.policy_sha256},
-            )
+            proposal = None if automatic else _propose(locked, by, person or by, approvals)
+            if proposal is None:
+                _freeze_and_begin(locked, by=by)
     except CannotAssignError as error:
         raise CannotStartError(str(error).removesuffix(".")) from error
+    if proposal is not None:
+        raise awaiting(proposal)
     mark_soon(surface=locked.surface)
     announce_change(cache_client())
     return locked
+
+
+def _propose(experiment: Experiment, by: str, person: str, approvals: Sequence[str]) -> Proposal | None:
+    """Propose the start where two people approve; None where it may start now."""
+    experiment.require(Experiment.State.DRAFT)
+    if why := experiment.why_not_startable():
+        raise WrongStateError(f"experiment '{experiment.key}' cannot start: {why}")
+    exposure = Exposure(
+        verb="start",
+        changed={"state": (Experiment.State.DRAFT.value, Experiment.State.RUNNING.value)},
+        by=by,
+        person=person,
+        approvals=approvals,
+        # Two people agree on what they saw: an edit of the draft takes the agreement away.
+        arguments={"draft": fingerprint_of(draft_of(experiment))},
+    )
+    return propose_exposure(experiment, exposure)
+
+
+def _freeze_and_begin(experiment: Experiment, *, by: str) -> None:
+    """Start it in a transaction that has locked it and its surface."""
+    _join_layer(experiment)
+    if experiment.layer_id is not None:
+        Layer.objects.select_for_update(no_key=True).get(pk=experiment.layer_id)
+    try:
+        freeze_metrics(experiment)
+    except MetricError as error:
+        raise WrongStateError(f"experiment '{experiment.key}' cannot start: {error}") from error
+    # Frozen before the first slate of the experiment, as the metrics are.
+    experiment.latency_before = latency_before(experiment)
+    begin(experiment)
+    record_audit(
+        experiment.project_id,
+        actor=by,
+        action="start",
+        subject=experiment.key,
+        detail={"policy_sha256": experiment.policy_sha256},
+    )
 
 
 def begin(experiment: Experiment) -> None:

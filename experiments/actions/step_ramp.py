@@ -13,7 +13,8 @@ from bakeoff.accounts.audit import record_audit
 from bakeoff.alerts.outbox import record_alert
 from bakeoff.alerts.pages import experiment_path
 from experiments.actions.carry_out import Verdict, carry_out
-from experiments.actions.change_shares import Change, change_shares
+from experiments.actions.change_shares import Change, open_epoch
+from experiments.actions.propose_exposure import Exposure, awaiting, propose_exposure
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.programme.ramp import next_step, read_ramp
@@ -21,7 +22,9 @@ from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from typing import Any
 
     from experiments.models import Epoch
     from experiments.programme.ramp_types import RampNeed, RampState
@@ -49,8 +52,8 @@ def step_ramp(experiment: Experiment) -> Epoch | None:
         if state.missing:
             _tell_once(locked, state)
             return None
-        change = Change(allocation=step["allocation"])
-        return change_shares(experiment=locked, change=change, by=PLATFORM)
+        # What the programme agreed on waits for nobody.
+        return open_epoch(locked, Change(allocation=step["allocation"]), by=PLATFORM)
 
 
 def why_held(experiment: Experiment, now: datetime | None = None) -> str:
@@ -91,11 +94,26 @@ def _overdue(state: RampState) -> list[RampNeed]:
 
 
 def continue_ramp(
-    *, experiment: Experiment, by: str, reason: str = "", at_once: bool = True
+    *,
+    experiment: Experiment,
+    by: str,
+    reason: str = "",
+    at_once: bool = True,
+    person: str = "",
+    approvals: Sequence[str] = (),
 ) -> Experiment:
     """Lift a person's hold; at once, take the next step whatever holds it.
 
+    Args:
+        experiment: that ramps.
+        by: who acts, for the audit trail.
+        reason: in words.
+        at_once: whether the next step is taken, too.
+        person: whose word it is, where two people approve; empty: `by`.
+        approvals: the people who have approved it, where it was proposed.
+
     Raises:
+        ExposureAwaitsApprovalError: two people must approve; it is proposed.
         WrongStateError: it does not run, or has no further step.
     """
     with transaction.atomic():
@@ -103,20 +121,47 @@ def continue_ramp(
         step = next_step(locked, timezone.now())
         if step is None:
             raise WrongStateError(f"experiment '{locked.key}' has no further step of its ramp")
-        locked.ramp_hold = ""
-        locked.save(update_fields=["ramp_hold"])
-        record_audit(
-            locked.project_id,
-            actor=by,
-            action="continue ramp",
-            subject=locked.key,
-            detail={"reason": reason, "allocation": step["allocation"] if at_once else None},
+        exposure = Exposure(
+            verb="continue ramp",
+            changed=_continued(locked, step if at_once else None),
+            by=by,
+            person=person or by,
+            approvals=approvals,
+            arguments={"reason": reason, "at_once": at_once},
         )
-        if at_once:
-            weights = {variant.key: variant.weight for variant in locked.variants.all()}
-            locked.change(allocation=step["allocation"], weights=weights)
-            transaction.on_commit(partial(announce_change, cache_client()))
-    return locked
+        proposal = propose_exposure(locked, exposure) if exposure.changed else None
+        if proposal is None:
+            return _continue(locked, step if at_once else None, by=by, reason=reason)
+    raise awaiting(proposal)
+
+
+def _continued(experiment: Experiment, step: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:
+    """Return what changes: the hold that is lifted, and the traffic where a step is taken."""
+    changed: dict[str, tuple[Any, Any]] = {}
+    if experiment.ramp_hold:
+        changed["ramp_hold"] = (experiment.ramp_hold, "")
+    if step is not None:
+        changed["allocation"] = (experiment.allocation, step["allocation"])
+    return changed
+
+
+def _continue(
+    experiment: Experiment, step: Mapping[str, Any] | None, *, by: str, reason: str
+) -> Experiment:
+    experiment.ramp_hold = ""
+    experiment.save(update_fields=["ramp_hold"])
+    record_audit(
+        experiment.project_id,
+        actor=by,
+        action="continue ramp",
+        subject=experiment.key,
+        detail={"reason": reason, "allocation": step["allocation"] if step is not None else None},
+    )
+    if step is not None:
+        weights = {variant.key: variant.weight for variant in experiment.variants.all()}
+        experiment.change(allocation=step["allocation"], weights=weights)
+        transaction.on_commit(partial(announce_change, cache_client()))
+    return experiment
 
 
 def hold_ramp(*, experiment: Experiment, by: str, reason: str = "") -> Experiment:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class WrongStateError(Exception):
     """The act is not possible in the experiment's present state."""
 
+    code = "wrong_state"
+
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
     """Sets of experiments."""
@@ -394,7 +396,6 @@ class ExperimentMetric(models.Model):
         db_default=0.0,
         help_text="Guardrail: the absolute loss that is accepted too, of shares that are nearly 0.",
     )
-
     spec: models.JSONField[dict[str, Any]] = models.JSONField(
         default=dict, editable=False, help_text="What is counted, fixed at the start."
     )

@@ -20,12 +20,13 @@ class ProposalQuerySet(models.QuerySet["Proposal"]):
 
 
 class Proposal(models.Model):
-    """A change of the champion, or of what guards it, that waits for people's approval."""
+    """A change of the champion, of what guards it, or of who meets a test, that waits for approval."""
 
     class Kind(models.TextChoices):
         SHIP = "ship"
         RESTORE = "restore"
         SETTINGS = "settings"
+        EXPOSE = "expose"
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -80,7 +81,9 @@ class Proposal(models.Model):
 
     @property
     def target(self) -> str:
-        """What would be shipped or changed: a version, a variant, the names of settings."""
+        """What is shipped or changed: a version, a variant, an experiment, the names of settings."""
+        if self.kind == self.Kind.EXPOSE and self.experiment is not None:
+            return self.experiment.key
         if self.version is not None:
             return self.version.label
         return self.variant or ", ".join(self.evidence.get("changed", ()))

@@ -1,7 +1,8 @@
 """What guards the users of a surface: weakening it needs what a promotion needs.
 
 Otherwise one person could lower the rule first and promote alone afterwards. Where two people approve,
-they also approve a weaker rule, fewer or wider guardrails, and a breaker that trips later or never.
+they also approve a weaker rule, fewer or wider guardrails, a breaker that trips later or never, and
+more users for what is tested (`experiments/actions/propose_exposure.py`).
 Pausing, slower or stricter settings wait for nobody.
 """
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from experiments.models import Experiment
+
+# Above the rounding of a product of two shares: 0 to the eye is no more.
+EQUAL_SHARES = 1e-9
 
 
 def weakened_settings(before: Mapping[str, Any], after: Mapping[str, Any], *, kind: str) -> list[str]:
@@ -49,6 +53,15 @@ def _margins(settings: Mapping[str, Any], kind: str) -> dict[str, float]:
     default = {one.key: one.margin for one in serving_metrics_of(kind) if one.margin is not None}
     own = {one["metric"]: one["margin"] for one in settings["guardrails"]}
     return {**default, **own}
+
+
+def exposes_more(experiment: Experiment, *, allocation: float, weights: Mapping[str, float]) -> bool:
+    """Whether a larger share of all users would meet one of the treatments than now."""
+    return any(
+        allocation * weights[one.key] > experiment.allocation * one.weight + EQUAL_SHARES
+        for one in experiment.variants.all()
+        if not one.is_control
+    )
 
 
 def ships_by_itself(experiment: Experiment) -> bool:

@@ -154,6 +154,26 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
         "would guard users less: {settings}",
         gettext_noop("This change would guard users less: %(settings)s"),
     ),
+    (
+        "experiment '{key}' waits for a second person: approve proposal {number}",
+        gettext_noop(
+            "More users would meet a treatment of '%(key)s': a second person must approve proposal "
+            "%(number)s"
+        ),
+    ),
+    (
+        "what is tested would be shown to more users",
+        gettext_noop("What is tested would be shown to more users"),
+    ),
+    (
+        "experiment '{key}' has changed since proposal {number} ({fields}): propose it again",
+        gettext_noop("'%(key)s' has changed since proposal %(number)s; propose it again"),
+    ),
+    (
+        "draft '{key}' was edited since it was proposed: propose it again",
+        gettext_noop("The draft '%(key)s' was edited since it was proposed; propose it again"),
+    ),
+    ("another change was proposed", gettext_noop("Another change was proposed")),
     # What is refused of the queue, the ramp and proposals
     (
         "{version} is {state}, must wait for its experiment: a challenger that is in none",

@@ -194,6 +194,12 @@ NAMES = {
     "setting breaker_alpha": gettext_noop("False trips of the breaker"),
     "setting refresh": gettext_noop("Refits"),
     "setting paused": gettext_noop("Paused"),
+    # What a proposal would change of an experiment
+    "setting state": gettext_noop("State"),
+    "setting allocation": gettext_noop("Traffic"),
+    "setting weights": gettext_noop("Shares"),
+    "setting enabled": gettext_noop("Turned on"),
+    "setting ramp_hold": gettext_noop("Hold"),
     # How a generation ended
     "generation completed": gettext_noop("Completed"),
     "generation cached": gettext_noop("From the cache"),

@@ -114,6 +114,10 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
+def _weights(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{name_of(key)} {_percent(weight)}" for key, weight in weights.items())
+
+
 def _breaker(alpha: float) -> str:
     return _("at most %(share)s") % {"share": _percent(alpha)} if alpha else "–"
 
@@ -134,4 +138,9 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "breaker_alpha": _breaker,
     "refresh": _code,
     "paused": lambda paused: _("yes") if paused else "–",
+    "state": name_of,
+    "allocation": _percent,
+    "weights": _weights,
+    "enabled": lambda enabled: _("yes") if enabled else "–",
+    "ramp_hold": lambda hold: hold or "–",
 }

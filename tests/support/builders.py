@@ -105,7 +105,9 @@ class Shop:
     def run_experiment(self, **policy) -> Experiment:
         """Start an experiment of the champion against a version with the opposite taste."""
         challenger = make_version(self.surface, list(range(1, len(self.items) + 1)))
-        return start_experiment(experiment=self.define(challenger, **policy), by="a test")
+        return start_experiment(
+            experiment=self.define(challenger, **policy), by="a test", approvals=("ann", "ben")
+        )
 
     def define(self, challenger: ModelVersion, **policy) -> Experiment:
         return define_experiment(

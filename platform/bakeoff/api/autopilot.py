@@ -64,7 +64,7 @@ def _refusals() -> Iterator[None]:
         status, code = (422, "invalid_value") if error.field else (409, "wrong_state")
         raise Problem(status, code, str(error), error.field) from error
     except WrongStateError as error:
-        raise Problem(409, "wrong_state", f"{error}.") from error
+        raise Problem(409, error.code, f"{error}.") from error
     except ProcessesUnreachableError as error:
         raise Problem(503, "cannot_ask", str(error)) from error
     except CannotPromoteError as error:
@@ -167,6 +167,7 @@ def go_on(request: HttpRequest, key: str, payload: ContinueIn) -> Any:
         continue_ramp(
             experiment=test,
             by=actor_of(request),
+            person=person_of(request),
             reason=payload.reason,
             at_once=payload.at_once,
         )

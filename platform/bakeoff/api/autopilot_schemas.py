@@ -140,9 +140,9 @@ class ApprovalOut(Schema):
 
 
 class ProposalOut(Schema):
-    """A change of the champion, or of settings, that waits for people, or that they decided.
+    """A change of the champion, of settings or of who meets a test: it waits for people, or is decided.
 
-    `changed` has the value before and after by setting, where settings would change.
+    `changed` has the value before and after by setting, or by field of the experiment.
     """
 
     id: int

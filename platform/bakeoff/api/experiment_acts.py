@@ -48,9 +48,13 @@ def start(request: HttpRequest, key: str) -> Any:
     The answer waits until every web process serves it, or says `"confirmed": false` after seconds.
     """
     try:
-        experiment = start_experiment(experiment=find_experiment(request, key), by=actor_of(request))
-    except (WrongStateError, CannotStartError) as error:
+        experiment = start_experiment(
+            experiment=find_experiment(request, key), by=actor_of(request), person=person_of(request)
+        )
+    except CannotStartError as error:
         raise Problem(409, "wrong_state", f"{error}.") from error
+    except WrongStateError as error:
+        raise Problem(409, error.code, f"{error}.") from error
     return _confirm(experiment)
 
 
@@ -75,9 +79,14 @@ def ramp(request: HttpRequest, key: str, payload: ChangeIn) -> Any:
     """Change its shares: a new epoch begins. What would move units is refused unless it is accepted."""
     experiment = find_experiment(request, key)
     try:
-        change_shares(experiment=experiment, change=Change(**payload.dict()), by=actor_of(request))
+        change_shares(
+            experiment=experiment,
+            change=Change(**payload.dict()),
+            by=actor_of(request),
+            person=person_of(request),
+        )
     except WrongStateError as error:
-        raise Problem(409, "wrong_state", f"{error}.") from error
+        raise Problem(409, error.code, f"{error}.") from error
     except WouldReshuffleError as error:
         raise Problem(409, "would_reshuffle", str(error), "accept_moves") from error
     except ValueError as error:
@@ -95,9 +104,14 @@ class SwitchIn(RequestSchema):
 def set_enabled(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
     """Switch it off for everybody at once, or on again; its variants stay as they were dealt."""
     try:
-        switch(experiment=find_experiment(request, key), enabled=payload.enabled, by=actor_of(request))
+        switch(
+            experiment=find_experiment(request, key),
+            enabled=payload.enabled,
+            by=actor_of(request),
+            person=person_of(request),
+        )
     except WrongStateError as error:
-        raise Problem(409, "wrong_state", f"{error}.") from error
+        raise Problem(409, error.code, f"{error}.") from error
     return _confirm(find_experiment(request, key))
 
 
