@@ -1,13 +1,14 @@
 """What guards the users of a surface: weakening it needs what a promotion needs.
 
 Otherwise one person could lower the rule first and promote alone afterwards. Where two people approve,
-they also approve a weaker rule, fewer or wider guardrails, a breaker that trips later or never, and
-more users for what is tested (`experiments/actions/propose_exposure.py`).
+they also approve a weaker rule, a steeper ramp, fewer or wider guardrails, a breaker that trips later
+or never, and more users for what is tested (`experiments/actions/propose_exposure.py`).
 Pausing, slower or stricter settings wait for nobody.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from experiments.models import Programme, programme_of
@@ -15,7 +16,7 @@ from experiments.models.programme import REQUIRED_APPROVALS
 from experiments.programme.serving_metrics import serving_metrics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from experiments.models import Experiment
 
@@ -33,6 +34,7 @@ def weakened_settings(before: Mapping[str, Any], after: Mapping[str, Any], *, ki
     """
     weaker = {
         "guardrails": _has_wider_guardrails(before, after, kind),
+        "ramp": _is_steeper(before["ramp"], after["ramp"]),
         "approval": REQUIRED_APPROVALS[after["approval"]] < REQUIRED_APPROVALS[before["approval"]],
         # A smaller chance of a false trip is paid for by users who meet harm for longer; 0 is none.
         "breaker_alpha": after["breaker_alpha"] < before["breaker_alpha"],
@@ -47,6 +49,33 @@ def _has_wider_guardrails(before: Mapping[str, Any], after: Mapping[str, Any], k
         for metric, margin in _margins(before, kind).items()
         if metric != after["primary_metric"]  # its losses are watched anyway
     )
+
+
+def _is_steeper(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a ramp shows a treatment to more users earlier, or leaves a step after stated users.
+
+    Stated users take the place of as many as show the step's class of harm.
+    """
+    stated = {step["share"]: step.get("units") for step in before}
+    elapsed = 0.0
+    for step in after:
+        if elapsed < _seconds_until(before, step["share"]):
+            return True
+        known, units = stated.get(step["share"]), step.get("units")
+        if units is not None and (known is None or units < known):
+            return True
+        elapsed += step["minimum_seconds"]
+    return False
+
+
+def _seconds_until(ramp: Sequence[Mapping[str, Any]], share: float) -> float:
+    """Return the shortest time until a treatment may have a share; infinite where it never does."""
+    elapsed = 0.0
+    for step in ramp:
+        if step["share"] >= share - EQUAL_SHARES:
+            return elapsed
+        elapsed += step["minimum_seconds"]
+    return math.inf
 
 
 def _margins(settings: Mapping[str, Any], kind: str) -> dict[str, float]:

@@ -101,7 +101,21 @@ def test_the_shell_waits_too_and_lists_what_waits(guarded):
     assert "settings approval, 1 of 2 approvals" in run("autopilot", "home-feed", "--project", slug)
 
 
-DEFAULT = {"approval": "two_persons", "guardrails": [ORDERS], "breaker_alpha": 0.001}
+DEFAULT = {
+    "approval": "two_persons",
+    "guardrails": [ORDERS],
+    "breaker_alpha": 0.001,
+    "ramp": [
+        {"share": 0.01, "minimum_seconds": 60},
+        {"share": 0.1, "minimum_seconds": 600, "units": 500},
+        {"share": 0.5, "minimum_seconds": 0},
+    ],
+}
+
+
+def ramp(*steps):
+    names = ("share", "minimum_seconds", "units")
+    return {"ramp": [dict(zip(names, step, strict=False)) for step in steps]}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +131,14 @@ DEFAULT = {"approval": "two_persons", "guardrails": [ORDERS], "breaker_alpha": 0
         ({"guardrails": [ORDERS, {"metric": "serving-errors", "margin": 0.1}]}, []),
         ({"guardrails": [{"metric": "orders", "margin": 0.01}], "breaker_alpha": 0.01}, []),
         ({"primary_metric": "orders", "guardrails": []}, []),  # its losses are watched anyway
-        ({"paused": True, "cooldown_days": 9.0, "ramp": []}, []),
+        ({"paused": True, "cooldown_days": 9.0}, []),
+        (ramp((0.02, 60), (0.1, 600, 500), (0.5, 0)), ["ramp"]),  # more at the start
+        (ramp((0.01, 30), (0.1, 600, 500), (0.5, 0)), ["ramp"]),  # earlier
+        (ramp((0.01, 60), (0.5, 0)), ["ramp"]),  # without a step
+        (ramp((0.01, 60, 10), (0.1, 600, 500), (0.5, 0)), ["ramp"]),  # after so many users
+        (ramp((0.01, 60), (0.1, 600, 400), (0.5, 0)), ["ramp"]),
+        (ramp((0.01, 60), (0.1, 600), (0.5, 0)), []),  # as many as show its harm
+        (ramp((0.005, 90), (0.01, 60), (0.1, 900, 600), (0.4, 0)), []),
     ],
 )
 def test_what_guards_less_than_before(changes, weaker):
