@@ -10,6 +10,7 @@ is held out. The figures of training are those of the file that is served, in 8 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,6 +142,6 @@ def _training(root: Path, base: Path, algorithm: str, steps: int) -> list[Row]:
     return [
         Row(f"{name}, steps of 4 rows", rate, "steps/s"),
         Row(f"{name}, held-out pairs preferred as people do", after[metric], "share", before[metric]),
-        Row(f"{name}, held-out log-likelihood per token", after["log_likelihood"], "nats",
-            before["log_likelihood"]),
+        Row(f"{name}, held-out perplexity per token", math.exp(-after["log_likelihood"]), "tokens",
+            math.exp(-before["log_likelihood"]), higher_is_better=False),
     ]  # fmt: skip
