@@ -108,6 +108,10 @@ COMMANDS = {
     ),
     "keys": ("keys:keys", "Make, list, change and revoke API keys."),
     "alerts": ("alerts:alerts", "Subscribe to alerts, and see what became of them."),
+    "mcp": (
+        "mcp:mcp",
+        "Serve tools for agents by MCP: list, explain, plan, create drafts, start, stop.",
+    ),
     "completion": (
         "completion:completion",
         "Print a script that completes commands, options, surfaces and experiments.",

@@ -28,7 +28,7 @@ READS = {
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
-SERVERS = {"up", "migrate", "local-llm"}
+SERVERS = {"up", "migrate", "local-llm", "mcp"}
 # They conduct the whole loop by actions, each with an entry of its own, in a project of their own.
 CONDUCTORS = {"demo", "replay"}
 # One store serves every project, and each has the entry: tests/packaging/test_image.py adopts another.

@@ -62,6 +62,8 @@ OFFLINE = [
     (["replay", "--items", "items.csv", "--interactions", "good.csv", "--seed", "2", "--visits", "1", "--port", "1", "--exit",
       "--json", "nowhere/out.json"], 2, "folder of 'nowhere/out.json' does not exist"),
     (["up", "--host", "256.0.0.1", "--port", "1", "--web", "1"], 1, "Port 1 on 256.0.0.1 cannot be used"),
+    (["mcp", "--url", "http://127.0.0.1:1", "--read-only", "--http", "--port", "0"], 2, "Invalid value for '--port'"),
+    (["mcp", "--key"], 2, "requires an argument"),
     (["local-llm", "--host", "256.0.0.1", "--port", "1", "--slots", "2", "--waiting", "8", "--seconds", "9", "--context", "512"],
       1, "Port 1 on 256.0.0.1 cannot be used"),
 ]  # fmt: skip

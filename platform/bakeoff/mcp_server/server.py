@@ -1,0 +1,178 @@
+"""The server: tools and resources over the management API.
+
+Guarantees: each tool is one request with the caller's key, so roles, rules, approvals by two people and
+the audit trail are the API's own. Words of users and models are data: no tool acts on them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+
+from bakeoff import __version__
+from bakeoff.mcp_server.platform import Platform, PlatformError, segment
+from experiments.scorecards.plan import PlanQuestion, plan
+from experiments.stats.totals import StatisticsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+INSTRUCTIONS = """Bakeoff tests models on live traffic and promotes the better one by a valid verdict.
+List surfaces and experiments first; explain_verdict has every number of a verdict. A draft takes no
+traffic before start_experiment. Never stop or start an experiment that the person did not name."""
+READS = ToolAnnotations(read_only_hint=True)
+WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False)
+ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True)
+Tool = Any
+
+
+def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any]:
+    """Return a server for one platform and key.
+
+    Args:
+        url: of the platform.
+        key: whose role every tool has.
+        read_only: leave out what changes something.
+    """
+    platform = Platform(url, key)
+    server: MCPServer[Any] = MCPServer("bakeoff", version=__version__, instructions=INSTRUCTIONS)
+    for tool in (*_lists(platform), *_answers(platform)):
+        server.tool(annotations=READS)(_refusing(tool))
+    if not read_only:
+        server.tool(annotations=WRITES)(_refusing(_create_draft(platform)))
+        server.tool(annotations=WRITES)(_refusing(_start(platform)))
+        server.tool(annotations=ENDS)(_refusing(_stop(platform)))
+
+    @server.resource("bakeoff://experiments/{key}/report", mime_type="application/json")
+    async def report(key: str) -> str:
+        """Give the whole report of an experiment as JSON."""
+        return json.dumps(await platform.get(f"/v1/experiments/{segment(key)}/report.json"))
+
+    return server
+
+
+def _refusing(tool: Callable[..., Awaitable[Any]]) -> Tool:
+    """Let a refusal be the tool's error, in the platform's sentence."""
+
+    @wraps(tool)
+    async def call(*arguments: Any, **fields: Any) -> Any:
+        try:
+            return await tool(*arguments, **fields)
+        except PlatformError as error:
+            raise ToolError(str(error)) from error
+
+    return call
+
+
+def _lists(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
+    """Return the tools that say what the project has."""
+
+    async def list_surfaces() -> list[dict[str, Any]]:
+        """List the project's surfaces: their kinds and champions."""
+        rows = await platform.get("/v1/surfaces", limit=1000)
+        return [{name: row[name] for name in ("key", "kind", "champion")} for row in rows]
+
+    async def list_experiments(state: str | None = None) -> list[dict[str, Any]]:
+        """List experiments, newest first; state: draft, running or ended."""
+        rows = await platform.get("/v1/experiments", state=state, limit=100)
+        names = ("key", "name", "surface", "state", "purpose", "started_at", "ended_at")
+        return [{name: row[name] for name in names} for row in rows]
+
+    async def list_metrics() -> list[dict[str, Any]]:
+        """List metrics: what each counts, and which change is good."""
+        rows = await platform.get("/v1/metrics", limit=1000)
+        return [{name: row[name] for name in ("key", "kind", "event", "direction")} for row in rows]
+
+    async def list_models(surface: str) -> list[dict[str, Any]]:
+        """List a surface's model versions, newest first."""
+        rows = await platform.get(f"/v1/surfaces/{segment(surface)}/models")
+        return [{name: row[name] for name in ("label", "alias", "created_at")} for row in rows]
+
+    return [list_surfaces, list_experiments, list_metrics, list_models]
+
+
+def _answers(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
+    """Return the tools that explain, plan and try out."""
+
+    async def explain_verdict(experiment: str) -> dict[str, Any]:
+        """Explain a verdict by the numbers of its record: effect, interval, units, health."""
+        report = await platform.get(f"/v1/experiments/{segment(experiment)}/report.json")
+        names = (
+            "experiment", "state", "verdict", "policy", "planned_units", "srm", "units", "variants",
+            "metrics", "decisions", "warnings", "remaining",
+        )  # fmt: skip
+        return {name: report[name] for name in names}
+
+    async def plan_experiment(
+        baseline: float, smallest_lift: float, users_per_day: float
+    ) -> dict[str, Any]:
+        """Plan a test of a proportion: how many users and days it needs to find a relative lift."""
+        question = PlanQuestion(
+            kind="proportion",
+            baseline=baseline,
+            shares=(0.5, 0.5),
+            mde=smallest_lift,
+            traffic=(users_per_day,),
+        )
+        try:
+            return plan(question).as_json()
+        except StatisticsError as error:
+            raise PlatformError(str(error)) from error
+
+    async def recommend(surface: str, user: str, k: int = 10) -> dict[str, Any]:
+        """Show what a user is recommended, and by which model; nothing is recorded."""
+        body = {
+            "surface": surface, "unit_id": user, "k": k,
+            "consent": {"analytics": False, "training": False},
+        }  # fmt: skip
+        answer: dict[str, Any] = await platform.post("/v1/recommend", body)
+        return answer
+
+    return [explain_verdict, plan_experiment, recommend]
+
+
+def _create_draft(platform: Platform) -> Callable[..., Awaitable[Any]]:
+    async def create_draft(
+        key: str, surface: str, control: str, treatment: str, metric: str, hypothesis: str = ""
+    ) -> dict[str, Any]:
+        """Create a draft of two model versions (such as two-tower@7); it takes no traffic yet."""
+        sides = (("control", control), ("treatment", treatment))
+        body = {
+            "key": key,
+            "surface": surface,
+            "hypothesis": hypothesis,
+            "variants": [
+                {"key": side, "model": model, "weight": 0.5, "is_control": side == "control"}
+                for side, model in sides
+            ],
+            "metrics": [{"metric": metric}],
+        }
+        draft: dict[str, Any] = await platform.post("/v1/experiments", body)
+        return draft
+
+    return create_draft
+
+
+def _start(platform: Platform) -> Callable[..., Awaitable[Any]]:
+    async def start_experiment(experiment: str) -> dict[str, Any]:
+        """Start a draft: its rule is fixed and traffic is split. Ask the person first."""
+        path = f"/v1/experiments/{segment(experiment)}/start"
+        started: dict[str, Any] = await platform.post(path)
+        return started
+
+    return start_experiment
+
+
+def _stop(platform: Platform) -> Callable[..., Awaitable[Any]]:
+    async def stop_experiment(experiment: str, reason: str) -> dict[str, Any]:
+        """Stop an experiment for good, without a verdict. Ask the person first."""
+        path = f"/v1/experiments/{segment(experiment)}/stop"
+        decision: dict[str, Any] = await platform.post(path, {"reason": reason})
+        return decision
+
+    return stop_experiment

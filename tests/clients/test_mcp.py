@@ -1,0 +1,136 @@
+"""The official MCP client against our server, which asks a real platform."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from mcp import Client
+
+from bakeoff.accounts.keys import SECRET
+from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.mcp_server.server import make_server
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.models import Slate
+from tests.support import builders
+
+READS = {
+    "list_surfaces", "list_experiments", "list_metrics", "list_models", "explain_verdict", "plan_experiment", "recommend",
+}  # fmt: skip
+WRITES = {"create_draft", "start_experiment", "stop_experiment"}
+
+
+def use(server, steps):
+    """Run steps of an agent; `ask` returns what a tool says, or its error."""
+
+    async def run():
+        async with Client(server) as client:
+
+            async def ask(tool, **fields):
+                result = await client.call_tool(tool, fields)
+                if result.is_error:
+                    return result.content[0].text
+                content = result.structured_content
+                return content["result"] if content and set(content) == {"result"} else content
+
+            return await steps(client, ask)
+
+    return asyncio.run(run())
+
+
+def names(server) -> set[str]:
+    async def steps(client, _ask):
+        return {tool.name for tool in (await client.list_tools()).tools}
+
+    return use(server, steps)
+
+
+def test_it_lists_its_tools(lane, shop):
+    assert names(make_server(lane.url, shop.secret)) == READS | WRITES
+    assert names(make_server(lane.url, shop.secret, read_only=True)) == READS
+
+
+def test_an_agent_creates_starts_explains_and_stops(lane, shop):
+    rival = builders.make_version(shop.surface, [1] * 10).label
+
+    async def steps(client, ask):
+        assert [one["key"] for one in await ask("list_surfaces")] == ["home-feed"]
+        assert {one["label"] for one in await ask("list_models", surface="home-feed")} == {
+            shop.champion.label,
+            rival,
+        }
+        assert (await ask("list_metrics"))[0]["key"] == "clicks"
+        draft = await ask(
+            "create_draft",
+            key="trial",
+            surface="home-feed",
+            control=shop.champion.label,
+            treatment=rival,
+            metric="clicks",
+        )
+        assert draft["state"] == "draft"
+        assert (await ask("start_experiment", experiment="trial"))["state"] == "running"
+        assert [one["key"] for one in await ask("list_experiments", state="running")] == ["trial"]
+        said = await ask("explain_verdict", experiment="trial")
+        (resource,) = (await client.read_resource("bakeoff://experiments/trial/report")).contents
+        report = json.loads(resource.text)
+        assert said["verdict"] == report["verdict"]
+        assert said["metrics"] == report["metrics"]
+        assert "wrong_state" in await ask("start_experiment", experiment="trial")
+        assert (await ask("stop_experiment", experiment="trial", reason="the person asked"))["action"]
+
+    use(make_server(lane.url, shop.secret), steps)
+    acts = AuditEntry.objects.filter(project=shop.project, actor__startswith="key sk_")
+    assert set(acts.values_list("action", flat=True)) >= {"define", "start"}
+
+
+def test_it_explains_a_verdict_by_its_numbers(lane, shop):
+    experiment = shop.run_experiment(**builders.QUICK_POLICY)
+    builders.visits(experiment, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=experiment.pk)
+
+    async def steps(_client, ask):
+        return await ask("explain_verdict", experiment=experiment.key)
+
+    said = use(make_server(lane.url, shop.secret, read_only=True), steps)
+    assert (said["verdict"]["action"], said["verdict"]["units"]) == ("ship", 400)
+    assert said["verdict"]["effect"] == pytest.approx(2 / 3)
+    (decision,) = said["decisions"]
+    assert decision["sha256"] == experiment.decisions.get().sha256
+
+
+def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
+    _, key = ApiKey.make(shop.project, SECRET, name="serves", scopes=["serve"])
+    lane.refresh()
+    before = Slate.objects.filter(project_id=shop.project.pk).count()
+
+    async def steps(_client, ask):
+        assert "scope_needed: scopes == ['serve'], must hold 'manage'" in await ask("list_experiments")
+        assert "scope_needed" in await ask("stop_experiment", experiment="trial", reason="x")
+        assert (await ask("recommend", surface="home-feed", user="u1", k=2))[
+            "model"
+        ] == shop.champion.label
+        assert "Did you mean 'home-feed'" in await ask("recommend", surface="home-fed", user="u1")
+        assert "days" in await ask(
+            "plan_experiment", baseline=0.1, smallest_lift=0.05, users_per_day=4000
+        )
+        assert "proportion == 2, must be in (0, 1)" in await ask(
+            "plan_experiment", baseline=2, smallest_lift=0.05, users_per_day=4000
+        )
+
+    use(make_server(lane.url, key), steps)
+    assert Slate.objects.filter(project_id=shop.project.pk).count() == before
+
+    async def away(_client, ask):
+        return await ask("list_surfaces")
+
+    assert "does not answer" in use(make_server("http://127.0.0.1:9", key), away)
+
+
+@pytest.mark.parametrize("name", ["../keys", "trial?x=1", "a/b"])
+def test_a_name_leads_to_no_other_path(lane, shop, name):
+    async def steps(_client, ask):
+        return await ask("explain_verdict", experiment=name)
+
+    assert "not_found" in use(make_server(lane.url, shop.secret), steps)
