@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from bakeoff.api import api
 from bakeoff.config_file.schema_view import show_schema
+from bakeoff.llms_txt import show_llms_txt
 
 admin.autodiscover()
 handler500 = "bakeoff.dashboard.failures.show_failure"
@@ -15,6 +16,7 @@ urlpatterns = [
     path("admin/login/", RedirectView.as_view(pattern_name="sign-in", query_string=True)),
     path("admin/", admin.site.urls),
     path("v1/config.schema.json", show_schema),
+    path("llms.txt", show_llms_txt),
     # Before the API, whose root answers the same address.
     path("", include("bakeoff.dashboard.urls")),
     path("", api.urls),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from mcp import Client
@@ -134,3 +135,13 @@ def test_a_name_leads_to_no_other_path(lane, shop, name):
         return await ask("explain_verdict", experiment=name)
 
     assert "not_found" in use(make_server(lane.url, shop.secret), steps)
+
+
+def test_a_model_that_is_pointed_at_a_platform_finds_its_interfaces(lane):
+    answer = lane.client.get("/llms.txt")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    addresses = re.findall(r"\]\((\S+?)\)", answer.text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert address.startswith(lane.url)
+        assert lane.client.get(address).status_code == 200, address
