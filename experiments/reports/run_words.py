@@ -233,6 +233,7 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
     ("nothing serves", gettext_noop("no champion to compare with")),
     ("not judged: {why}", gettext_noop("not evaluated: %(why)s")),
     ("{count} units", gettext_noop("%(count)s users")),
+    ("the base model", gettext_noop("The base model")),
     ("{count} examples", gettext_noop("%(count)s examples")),
     ("hit rate {rate}, at most {maximum}", gettext_noop("hit rate %(rate)s, at most %(maximum)s")),
     ("units with at most {count} likes", gettext_noop("Users with at most %(count)s positive signals")),

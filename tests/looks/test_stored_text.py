@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils.translation import override
 
+from bakeoff.dashboard.templatetags.numbers import in_words
 from experiments.reports.stored_text import is_listed, show_stored
 from experiments.stats.look import take_look
 from tests.support.random_looks import Draws, random_input
@@ -44,3 +45,10 @@ def test_a_stored_sentence_is_shown_in_the_readers_words(stored, english, chines
     assert show_stored(stored) == english
     with override("zh-hans"):
         assert show_stored(stored) == chinese
+
+
+def test_whom_a_gate_compares_with_is_named_in_the_readers_language():
+    with override("zh-hans"):
+        assert in_words("the base model") == "基础模型"
+        assert in_words("prompt@1") == "prompt@1"
+        assert in_words(None) == ""

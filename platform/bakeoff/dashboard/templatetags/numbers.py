@@ -155,6 +155,12 @@ def stored(text: str | None) -> SafeString | str:
 
 
 @register.filter
+def in_words(text: str | None) -> str:
+    """Write a stored text in the reader's words where it has any; a name stays as it is."""
+    return show_stored(text) if text and is_listed(text) else text or ""
+
+
+@register.filter
 def stored_sentence(text: str | None) -> SafeString | str:
     """Write a stored sentence with its full stop."""
     return _mark_english(text, full_stop(show_stored(text))) if text else ""
