@@ -73,11 +73,11 @@ def test_an_agent_creates_starts_explains_and_stops(lane, shop):
         assert draft["state"] == "draft"
         assert (await ask("start_experiment", experiment="trial"))["state"] == "running"
         assert [one["key"] for one in await ask("list_experiments", state="running")] == ["trial"]
-        said = await ask("explain_verdict", experiment="trial")
+        explained = await ask("explain_verdict", experiment="trial")
         (resource,) = (await client.read_resource("bakeoff://experiments/trial/report")).contents
         report = json.loads(resource.text)
-        assert said["verdict"] == report["verdict"]
-        assert said["metrics"] == report["metrics"]
+        assert explained["verdict"] == report["verdict"]
+        assert explained["metrics"] == report["metrics"]
         assert "wrong_state" in await ask("start_experiment", experiment="trial")
         assert (await ask("stop_experiment", experiment="trial", reason="the person asked"))["action"]
 
@@ -94,10 +94,10 @@ def test_it_explains_a_verdict_by_its_numbers(lane, shop):
     async def steps(_client, ask):
         return await ask("explain_verdict", experiment=experiment.key)
 
-    said = use(make_server(lane.url, shop.secret, read_only=True), steps)
-    assert (said["verdict"]["action"], said["verdict"]["units"]) == ("ship", 400)
-    assert said["verdict"]["effect"] == pytest.approx(2 / 3)
-    (decision,) = said["decisions"]
+    explained = use(make_server(lane.url, shop.secret, read_only=True), steps)
+    assert (explained["verdict"]["action"], explained["verdict"]["units"]) == ("ship", 400)
+    assert explained["verdict"]["effect"] == pytest.approx(2 / 3)
+    (decision,) = explained["decisions"]
     assert decision["sha256"] == experiment.decisions.get().sha256
 
 
@@ -113,11 +113,9 @@ def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
             "model"
         ] == shop.champion.label
         assert "Did you mean 'home-feed'" in await ask("recommend", surface="home-fed", user="u1")
-        assert "days" in await ask(
-            "plan_experiment", baseline=0.1, smallest_lift=0.05, users_per_day=4000
-        )
+        assert "days" in await ask("plan_experiment", baseline=0.1, min_lift=0.05, users_per_day=4000)
         assert "proportion == 2, must be in (0, 1)" in await ask(
-            "plan_experiment", baseline=2, smallest_lift=0.05, users_per_day=4000
+            "plan_experiment", baseline=2, min_lift=0.05, users_per_day=4000
         )
 
     use(make_server(lane.url, key), steps)

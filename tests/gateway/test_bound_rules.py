@@ -43,7 +43,7 @@ def seen(monkeypatch):
     read, ask = columns.reader_of, filters.test_of
 
     def noting(make):
-        def made(about):
+        def counted(about):
             inner = make(about)
 
             def call(value):
@@ -52,7 +52,7 @@ def seen(monkeypatch):
 
             return call
 
-        return made
+        return counted
 
     monkeypatch.setattr(columns, "reader_of", noting(read))
     monkeypatch.setattr(filters, "test_of", noting(ask))

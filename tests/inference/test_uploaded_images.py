@@ -105,7 +105,7 @@ def wide_claim() -> bytes:
 
 def test_what_is_no_image_is_refused_and_leaves_the_old_one(lane, shop, send):
     assert send("i0", draw("green")).status_code == 200
-    kept = Item.objects.get(project=shop.project, item_id="i0").image_sha256
+    before = Item.objects.get(project=shop.project, item_id="i0").image_sha256
     refused = {
         "not an image": (send("i0", b"<html></html>"), 422),
         "empty": (send("i0", b""), 422),
@@ -123,5 +123,5 @@ def test_what_is_no_image_is_refused_and_leaves_the_old_one(lane, shop, send):
     assert {one.json()["error"]["message"][:9] for one, status in refused.values() if status == 422} == {
         "the file ", "the image",
     }  # fmt: skip
-    assert Item.objects.get(project=shop.project, item_id="i0").image_sha256 == kept
+    assert Item.objects.get(project=shop.project, item_id="i0").image_sha256 == before
     assert UploadedImage.objects.filter(project=shop.project).count() == 1

@@ -77,11 +77,11 @@ def approve(experiment, message):
 def test_a_start_waits_in_every_face(lane, guarded):
     experiment = draft(guarded)
     message = by_api(lane, guarded, f"/v1/experiments/{experiment.key}/start")
-    for again_asked in (
+    for repeated in (
         run("experiments", "start", experiment.key, "--project", guarded.project.slug, status=1),
         on_page(guarded, report_path(experiment, "act/start/")),
     ):
-        assert "second person" in again_asked
+        assert "second person" in repeated
     assert again(experiment).state == "draft"
     (alert,) = Alert.objects.filter(project=guarded.project, event="decision_needed")
     assert alert.summary.startswith(

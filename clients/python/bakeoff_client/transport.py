@@ -77,8 +77,8 @@ class Transport:
         Raises:
             BakeoffError: nobody answered.
         """
-        kept = self._take()
-        connection = kept or self._open()
+        reused = self._take()
+        connection = reused or self._open()
         sent = self._headers | (headers or {})
         try:
             connection.request(method, self._prefix + path, body, sent)
@@ -86,7 +86,7 @@ class Transport:
             data = answer.read()
         except (OSError, HTTPException) as error:
             connection.close()
-            if kept is not None and again and not isinstance(error, TimeoutError):
+            if reused is not None and again and not isinstance(error, TimeoutError):
                 self.close()
                 return self.request(method, path, body, headers, again=False)
             raise BakeoffError(0, "no_answer", f"{self._url} does not answer: {error!r}.") from error

@@ -108,15 +108,13 @@ def _answers(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
         )  # fmt: skip
         return {name: report[name] for name in names}
 
-    async def plan_experiment(
-        baseline: float, smallest_lift: float, users_per_day: float
-    ) -> dict[str, Any]:
+    async def plan_experiment(baseline: float, min_lift: float, users_per_day: float) -> dict[str, Any]:
         """Plan a test of a proportion: how many users and days it needs to find a relative lift."""
         question = PlanQuestion(
             kind="proportion",
             baseline=baseline,
             shares=(0.5, 0.5),
-            mde=smallest_lift,
+            mde=min_lift,
             traffic=(users_per_day,),
         )
         try:
