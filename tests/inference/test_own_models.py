@@ -356,6 +356,7 @@ class Nearest:
 '''
 
 
+@pytest.mark.usefixtures("cold_trainings")  # what is installed is read where an interpreter starts
 def test_an_installed_class_is_gated_and_answers(learner, tmp_path, monkeypatch):
     import os
     import sys
