@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EPSILONS = (0.5, 1.0, 3.0, 8.0)
-SEEDS = {"full": 5, "small": 1}
+SEEDS = {"full": 3, "small": 1}
 
 
 def run(size: str, home: str) -> None:

@@ -1,27 +1,32 @@
-"""A linear head by DP-SGD (Abadi et al. 2016), by Opacus: what it learns of any one user is bounded.
+"""A linear head by DP-SGD (Abadi et al. 2016): what it learns of any one user is bounded.
 
 A sample is a user with all of its examples: the gradient of its mean loss is clipped, and noise of the
-clip's size is added to the sum of a step. Users are drawn by Poisson sampling, as the accountant
+clip's size is added to the sum of a step. Users are drawn by Poisson sampling, as Opacus's accountant
 assumes. (ε, δ) then holds for the weights between data sets that differ by one user.
+
+The gradient of a linear head is Σ δᵢxᵢᵀ over a user's rows, so its norm follows from the products of
+the rows and of the residuals, (δᵢ·δⱼ)(xᵢ·xⱼ): no user's gradient is written out (Goodfellow 2015).
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, TensorDataset
+
+from inference.serving.text_classifiers import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.options import FitOptions
     from inference.serving.artifact import Floats
+
+
+MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,25 @@ class PrivateHead:
     steps: int
 
 
+@dataclass(frozen=True, slots=True)
+class UserRows:
+    """A sample per user.
+
+    Attributes:
+        rows: with a 1 for the offset at their end, float32 (users, m, width).
+        truth: indices of their labels, (users, m).
+        weights: what each row weighs in its user's loss, 0 where a user has fewer, (users, m).
+    """
+
+    rows: Floats
+    truth: NDArray[np.int64]
+    weights: Floats
+
+    def of(self, chosen: NDArray[np.int64]) -> UserRows:
+        """Return some users' samples."""
+        return UserRows(self.rows[chosen], self.truth[chosen], self.weights[chosen])
+
+
 def fit_private_head(
     rows: Floats,
     truth: NDArray[np.int64],
@@ -92,51 +116,55 @@ def fit_private_head(
     Raises:
         ValueError: Opacus is not installed, or a parameter cannot be kept.
     """
-    samples = _by_user(rows, truth, users, params.user_examples, seed=options.seed)
-    count = len(samples)
+    users_of = _by_user(rows, truth, users, params.user_examples, seed=options.seed)
+    count = len(users_of.rows)
     delta = params.delta or 0.1 / count
     _check(params, delta, count)
-    torch.manual_seed(options.seed)
-    module: Any = nn.Linear(rows.shape[1], labels)
-    for parameter in module.parameters():
-        nn.init.zeros_(parameter)
-    optimiser: Any = torch.optim.SGD(module.parameters(), lr=params.rate, momentum=0.9)
-    loader: Any = DataLoader(samples, batch_size=min(params.batch, count))
-    with warnings.catch_warnings():
-        # That it is a pseudo-random generator, and that hooks see a module's inputs.
-        warnings.simplefilter("ignore")
-        engine = _engine()
-        module, optimiser, loader = engine.make_private_with_epsilon(
-            module=module,
-            optimizer=optimiser,
-            data_loader=loader,
-            target_epsilon=params.epsilon,
-            target_delta=delta,
-            epochs=params.epochs,
-            max_grad_norm=params.clip,
-        )
-        steps = _train(module, optimiser, loader, params, options)
-        spent = float(engine.get_epsilon(delta))
-    linear = module._module  # noqa: SLF001  Opacus's wrapper has no other way to what it wraps
+    an_epoch = math.ceil(count / min(params.batch, count))
+    steps, chance = params.epochs * an_epoch, 1 / an_epoch
+    noise = _noise_of(params.epsilon, delta, steps=steps, chance=chance)
+    weights = _train(users_of, labels, params, options, noise=noise, steps=steps, chance=chance)
     return PrivateHead(
-        weights=linear.weight.detach().T.contiguous().numpy().copy(),
-        offset=linear.bias.detach().numpy().copy(),
-        epsilon=spent,
+        weights=weights[:-1],
+        offset=weights[-1],
+        epsilon=_spent(noise, delta, steps=steps, chance=chance),
         delta=delta,
-        noise=float(optimiser.noise_multiplier),
+        noise=noise,
         users=count,
         steps=steps,
     )
 
 
-def _engine() -> Any:
+def _noise_of(epsilon: float, delta: float, *, steps: int, chance: float) -> float:
+    """Return the least noise, as a multiple of the clip, with which so many steps stay within ε."""
     try:
-        from opacus import PrivacyEngine  # noqa: PLC0415  an extra
+        from opacus.accountants.utils import get_noise_multiplier  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ValueError(
             "private-head needs Opacus, which is not installed: pip install 'bakeoff[privacy]'."
         ) from error
-    return PrivacyEngine(accountant="rdp")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that more orders would say a little less than it has spent
+        return float(
+            get_noise_multiplier(
+                target_epsilon=epsilon,
+                target_delta=delta,
+                sample_rate=chance,
+                steps=steps,
+                accountant="rdp",
+            )
+        )
+
+
+def _spent(noise: float, delta: float, *, steps: int, chance: float) -> float:
+    """Return the ε that so many steps spend."""
+    from opacus.accountants import RDPAccountant  # noqa: PLC0415  an extra
+
+    accountant = RDPAccountant()
+    accountant.history = [(noise, chance, steps)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        return float(accountant.get_epsilon(delta))
 
 
 def _check(params: PrivateParams, delta: float, users: int) -> None:
@@ -153,8 +181,8 @@ def _check(params: PrivateParams, delta: float, users: int) -> None:
 
 def _by_user(
     rows: Floats, truth: NDArray[np.int64], users: NDArray[np.int64], limit: int, *, seed: int
-) -> TensorDataset:
-    """Return a sample per user: its rows (m, width), their labels (m,), and what each weighs (m,)."""
+) -> UserRows:
+    """Return at most `limit` rows of each user, drawn at random."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(users))
     _, first, counts = np.unique(users[order], return_index=True, return_counts=True)
@@ -165,37 +193,72 @@ def _by_user(
     for user, mine in enumerate(np.split(by_user, np.cumsum(counts)[:-1])):
         some = mine[:width]
         places[user, : len(some)], weights[user, : len(some)] = some, 1 / len(some)
-    return TensorDataset(
-        torch.from_numpy(rows[places].astype(np.float32)),
-        torch.from_numpy(truth[places]),
-        torch.from_numpy(weights),
+    return UserRows(
+        _with_one(rows[places].astype(np.float32)), truth[places], weights.astype(np.float32)
     )
 
 
-def _train(module: Any, optimiser: Any, loader: Any, params: PrivateParams, options: FitOptions) -> int:
-    steps, last = 0, params.epochs * max(len(loader), 1)
-    options.steps(last)
-    for epoch in range(params.epochs):
-        total = 0.0
-        for batch in loader:
-            # Where nobody was drawn the step is noise alone, and counts: a sample that weighs nothing.
-            texts, truth, weights = batch if len(batch[0]) else _nobody(batch[0])
-            for group in optimiser.param_groups:
-                group["lr"] = params.rate * (1 - steps / last)
-            steps += 1
-            optimiser.zero_grad()
-            losses = functional.cross_entropy(module(texts).transpose(1, 2), truth, reduction="none")
-            loss: Any = (losses * weights).sum(1).mean()  # torch does not annotate `backward`
-            loss.backward()
-            optimiser.step()
-            total += loss.item()
-        mean = total / max(len(loader), 1)
-        options.curve(steps, mean)
-        options.report((epoch + 1) / params.epochs, f"epoch {epoch + 1}: loss {mean:.3f}")
-    return steps
+def _with_one(rows: Floats) -> Floats:
+    """Return rows with a 1 at their end, which the offset is multiplied by."""
+    ones = np.ones((*rows.shape[:-1], 1), dtype=np.float32)
+    return np.concatenate([rows, ones], axis=-1)
 
 
-def _nobody(texts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return a sample of one user that weighs nothing."""
-    one = torch.zeros((1, *texts.shape[1:]))
-    return one, torch.zeros(one.shape[:2], dtype=torch.int64), torch.zeros(one.shape[:2])
+def _train(
+    users: UserRows,
+    labels: int,
+    params: PrivateParams,
+    options: FitOptions,
+    *,
+    noise: float,
+    steps: int,
+    chance: float,
+) -> Floats:
+    """Return the weights with the offset as their last row, float32 (width + 1, labels)."""
+    rng = np.random.default_rng(options.seed)
+    shape = (users.rows.shape[-1], labels)
+    weights, speed = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    expected = len(users.rows) * chance
+    options.steps(steps)
+    an_epoch, loss = steps // params.epochs, 0.0
+    for step in range(steps):
+        # Each user by a chance of its own: what the accountant assumes. Where nobody was drawn the step
+        # is noise alone, and counts.
+        drawn = np.flatnonzero(rng.random(len(users.rows)) < chance)
+        total, mean_loss = clipped_sum(users.of(drawn), weights, clip=params.clip)
+        total += noise * params.clip * rng.standard_normal(shape, dtype=np.float32)
+        speed = MOMENTUM * speed + total / np.float32(expected)
+        weights -= np.float32(params.rate * (1 - step / steps)) * speed
+        loss += mean_loss / an_epoch
+        if (step + 1) % an_epoch == 0:
+            epoch = (step + 1) // an_epoch
+            options.curve(step + 1, loss)
+            options.report(epoch / params.epochs, f"epoch {epoch}: loss {loss:.3f}")
+            loss = 0.0
+    return weights
+
+
+def clipped_sum(users: UserRows, weights: Floats, *, clip: float) -> tuple[Floats, float]:
+    """Return the sum of users' clipped gradients, (width, labels), and their mean loss.
+
+    Args:
+        users: of a step; there may be none.
+        weights: (width, labels).
+        clip: largest norm of a user's gradient.
+    """
+    n, m, width = users.rows.shape
+    if not n:
+        return np.zeros_like(weights), 0.0
+    flat = users.rows.reshape(-1, width)
+    stated = softmax(flat @ weights)
+    of_truth = stated[np.arange(n * m), users.truth.ravel()]
+    loss = -(np.log(np.maximum(of_truth, 1e-12)) * users.weights.ravel()).sum() / n
+    stated[np.arange(n * m), users.truth.ravel()] -= 1  # the residuals, in place
+    residuals = stated.reshape(n, m, -1) * users.weights[:, :, None]
+    # Of a user: ‖Σ xᵢδᵢᵀ‖² = Σᵢⱼ (xᵢ·xⱼ)(δᵢ·δⱼ).
+    of_rows = users.rows @ users.rows.transpose(0, 2, 1)
+    of_residuals = residuals @ residuals.transpose(0, 2, 1)
+    norms = np.sqrt(np.maximum((of_rows * of_residuals).sum((1, 2)), 0.0))
+    scale = np.minimum(1.0, clip / np.maximum(norms, 1e-12)).astype(np.float32)
+    clipped = (residuals * scale[:, None, None]).reshape(n * m, -1)
+    return flat.T @ clipped, float(loss)

@@ -12,7 +12,7 @@ from inference.actions.load_examples import load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import Example
 from inference.options import FitOptions
-from inference.training.private_sgd import PrivateParams, fit_private_head
+from inference.training.private_sgd import PrivateParams, UserRows, clipped_sum, fit_private_head
 from tests.support.learning import make_examples, train
 
 USERS, LABELS, WIDTH = 200, 4, 8
@@ -61,6 +61,32 @@ def test_a_user_with_many_examples_counts_as_one():
     )  # fmt: skip
     assert head.users == USERS + 1
     assert accuracy_of(head) > 0.9
+
+
+@pytest.mark.parametrize("clip", [0.3, 100.0])
+def test_each_user_is_clipped_by_itself_as_if_its_gradient_were_written_out(clip):
+    rng = np.random.default_rng(0)
+    users, m = 9, 4
+    rows = rng.normal(size=(users, m, WIDTH)).astype(np.float32)
+    truth = rng.integers(LABELS, size=(users, m))
+    shares = (rng.random((users, m)) < 0.7).astype(np.float32)
+    shares[:, 0] = 1
+    shares /= shares.sum(1, keepdims=True)
+    weights = rng.normal(size=(WIDTH, LABELS)).astype(np.float32)
+    wanted, norms = np.zeros_like(weights), []
+    for user in range(users):
+        logits = rows[user] @ weights
+        stated = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        residuals = (stated - np.eye(LABELS)[truth[user]]) * shares[user][:, None]
+        gradient = rows[user].T @ residuals
+        norms.append(np.linalg.norm(gradient))
+        wanted += gradient * min(1.0, clip / norms[-1])
+    assert (min(norms) < clip) or clip < 1
+    total, loss = clipped_sum(UserRows(rows, truth, shares), weights, clip=clip)
+    assert total == pytest.approx(wanted, abs=1e-5)
+    assert loss > 0
+    nobody = UserRows(rows[:0], truth[:0], shares[:0])
+    assert not clipped_sum(nobody, weights, clip=clip)[0].any()
 
 
 @pytest.mark.parametrize(
