@@ -40,7 +40,7 @@ def run(size: str, home: str) -> None:
     rows = []
     for name, part, target in (
         ("all lines", whole, "ours >= 0.95"),
-        (f"{FEW} phrasings a label", _few(whole), None),
+        (f"{FEW} phrasings a label", _few(whole), ""),
     ):
         tfidf = Tfidf().fit(part, FitOptions())
         words = replace(tfidf, about={k: v for k, v in tfidf.about.items() if k != "terms"})
