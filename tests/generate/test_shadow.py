@@ -102,7 +102,8 @@ def test_a_judge_scores_shadows_beside_what_was_served_until_they_are_erased(sha
     wait_until(lambda: cache.llen(shadow_key(shadowed.surface.pk)))
     erase_unit(project_id=shadowed.project.pk, unit_id="u1", by="a test")
     assert cache.llen(shadow_key(shadowed.surface.pk)) == 0
-    assert not ShadowAnswer.objects.filter(unit_id="u1").exists()
+    mine = ShadowAnswer.objects.filter(version__surface=shadowed.surface)
+    assert not mine.filter(unit_id="u1").exists()
     assert not Judgement.objects.filter(experiment=experiment).exists()
 
 

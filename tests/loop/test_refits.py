@@ -23,7 +23,7 @@ from inference.evaluation.scores import Scores
 from inference.models import ModelVersion
 from inference.runs.outcome import Recipe, RefitRival, RunPlan, Workplace
 from inference.runs.refits import NO_COST, add_refit, compare_with_tested
-from inference.training_process.inputs import Encoder, plan_of
+from inference.training_process.inputs import plan_of
 from tests.support import builders, learning
 from tests.support.broker import lose_messages, messages
 from tests.support.refits import data_of, make_refit, make_refreshed_shop
@@ -203,11 +203,11 @@ def test_a_run_of_the_champions_recipe_is_planned_with_the_last_tested_version(t
     tested.save()
     same, other = ({"half_life_days": 30}, {"half_life_days": 9})
     run = retrain_surface(surface=surface, algorithm="popularity", trigger="a test", params=same)
-    rival = plan_of(run, Encoder()).tested
+    rival = plan_of(run).tested
     assert rival is not None
     assert (rival.label, rival.learnt_until) == ("popularity@1", tested.learnt_until.timestamp())
     run.params = other
-    assert plan_of(run, Encoder()).tested is None
+    assert plan_of(run).tested is None
 
 
 def test_the_page_of_a_run_shows_the_comparison(shop):
