@@ -116,7 +116,8 @@ def _missing(experiment: Experiment, look: Look, days: float) -> str:
     sentence = TOO_FEW[few.is_share].format(
         duration=_duration(days), count=f"{few.expected:.0f}", required=few.required
     )
-    if experiment.ended_at is not None or few.expected < 1:
+    # No time has passed where a clock was set back: there is no pace then.
+    if experiment.ended_at is not None or few.expected < 1 or days <= 0:
         return sentence
     pace = few.expected / max(days - window, days / 2)  # units are counted once their window closed
     return (

@@ -125,7 +125,10 @@ def test_a_refit_on_newer_data_is_champion_without_a_test(surfaces):
 def test_the_holdout_is_measured(surfaces):
     def counts() -> list[int]:
         # The next analysis is due in an hour, and one may be taken before the outcomes are there.
-        surfaces.query("UPDATE experiments_look SET taken_at = taken_at - interval '2 hours'")
+        surfaces.query(
+            """UPDATE experiments_look SET taken_at = taken_at - interval '2 hours'
+            WHERE taken_at > now() - interval '1 hour'"""
+        )
         rows = surfaces.report("ramp", "holdout")["metrics"]
         return [count for row in rows for count in (row["control_n"], row["treatment_n"])]
 

@@ -154,6 +154,9 @@ def test_thin_traffic_says_what_is_missing_and_how_long_it_takes(shop):
         "Too few users with a value after 12 hours: 4 of the 10 needed per version; "
         "About 18 hours more at this pace."
     )
+    holdbacks(shop).update(started_at=timezone.now() + timedelta(hours=1))  # the clock was set back
+    holdback.refresh_from_db()
+    assert gain_of(holdback).stored.endswith("4 of 10 needed per version")
 
 
 def test_before_the_first_outcome_it_says_when_that_is_complete(shop):
