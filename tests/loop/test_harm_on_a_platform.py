@@ -63,11 +63,11 @@ def _visit(surfaces: Surfaces) -> None:
 
 
 def test_a_ramp_waits_for_users_and_steps_once_they_came(surfaces):
-    def ramp() -> dict:
-        return surfaces.autopilot("ramp")["ramp"]
+    def lacking() -> list[str]:
+        ramp = surfaces.autopilot("ramp")["ramp"]
+        return [need["kind"] for need in ramp["needs"] if not need["holds"]] if ramp else []
 
-    surfaces.until(ramp, "the ramp")
-    assert [need["kind"] for need in ramp()["needs"] if not need["holds"]] == ["users"]
+    surfaces.until(lambda: lacking() == ["users"], "a ramp that lacks users alone")
     assert surfaces.test("ramp")["allocation"] == 0.4
     for start in range(0, 160, 20):  # so that nobody's click comes too late to count
         arms = surfaces.visit("ramp", range(start, start + 20))
