@@ -31,7 +31,7 @@ PLAN = (
 )
 PACE = replace(Pace(), planned_units=300, holdback_seconds=30.0)
 KILLS = (("worker",), ("postgres",), ("worker", "postgres"))
-KILL_EVERY_SECONDS = 20.0  # a training whose process died three times is given up
+KILL_EVERY_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
