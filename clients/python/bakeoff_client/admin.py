@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from bakeoff_client.transport import BakeoffError, Transport, pack, refusal_of
+from bakeoff_client.transport import BakeoffError, Connected, pack, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +68,7 @@ class WaitTimeoutError(Exception):
     """What was waited for did not come in time; the message says in which state it was."""
 
 
-class Admin:
+class Admin(Connected):
     """Everything that a secret key may do; safe to share between threads."""
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
@@ -77,19 +77,7 @@ class Admin:
         Raises:
             ValueError: the URL is none.
         """
-        self._transport = Transport(url, key, timeout_seconds=timeout_seconds)
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close its connections."""
-        self.close()
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self._transport.close()
+        super().__init__(url, key, timeout_seconds=timeout_seconds)
 
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """Call an operation of the OpenAPI document; return its answer, or None where it has none.
@@ -202,7 +190,7 @@ class Admin:
 
         Raises:
             WaitTimeoutError: it was not in time.
-            BakeoffError: it was refused; a platform that is away for a moment is asked again.
+            BakeoffError: it was refused; a platform that is away for a moment gets the request again.
         """
         return _wait(
             lambda: self.experiment(key),
@@ -218,7 +206,7 @@ class Admin:
 
         Raises:
             WaitTimeoutError: it has not in time, or is none of the surface's last runs.
-            BakeoffError: it was refused; a platform that is away for a moment is asked again.
+            BakeoffError: it was refused; a platform that is away for a moment gets the request again.
         """
 
         def read() -> Run:

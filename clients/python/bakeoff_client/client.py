@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from bakeoff_client.transport import BakeoffError, Transport, pack, refusal_of
+from bakeoff_client.transport import BakeoffError, Connected, pack, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ def _ids(unit_id: str | None, anonymous_id: str | None) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-class Client:
+class Client(Connected):
     """Asks and tells. Events carry an id of their own, so trying again is harmless.
 
-    Safe to share between threads: connections are kept and used again. `AsyncClient` is the same for
+    Safe to share between threads: connections are reused. `AsyncClient` is the same for
     asyncio.
     """
 
@@ -37,19 +37,7 @@ class Client:
         Raises:
             ValueError: the URL is none.
         """
-        self._transport = Transport(url, key, timeout_seconds=timeout_seconds)
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close its connections."""
-        self.close()
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self._transport.close()
+        super().__init__(url, key, timeout_seconds=timeout_seconds)
 
     def recommend(
         self,

@@ -1,4 +1,4 @@
-"""HTTP over connections that are kept: the standard library only."""
+"""HTTP over connections that are reused: the standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from base64 import b64encode
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -72,7 +72,7 @@ class Transport:
             path: with its query.
             body: as bytes.
             headers: beside the key's.
-            again: whether it may be sent twice, where a connection that was kept turns out closed.
+            again: whether it may be sent twice, where a reused connection turns out closed.
 
         Raises:
             BakeoffError: nobody answered.
@@ -93,7 +93,7 @@ class Transport:
         if answer.will_close:
             connection.close()
         else:
-            self._keep(connection)
+            self._put_back(connection)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
 
     @property
@@ -126,7 +126,7 @@ class Transport:
             connection.close()
         return taken
 
-    def _keep(self, connection: HTTPConnection) -> None:
+    def _put_back(self, connection: HTTPConnection) -> None:
         with self._lock:
             if len(self._idle) < MAX_IDLE:
                 self._idle.append((time.monotonic(), connection))
@@ -154,3 +154,27 @@ def refusal_of(status: int, headers: dict[str, str], data: bytes) -> BakeoffErro
         wait = 1.0
     message = about.get("message") or f"HTTP {status}"
     return BakeoffError(status, about.get("code") or "refused", message, wait, about.get("field"))
+
+
+class Connected:
+    """A client of one platform: it has its connections, and closes them at the end of a `with`."""
+
+    def __init__(self, url: str, key: str, *, timeout_seconds: float) -> None:
+        """Remember where and as whom.
+
+        Raises:
+            ValueError: the URL is none.
+        """
+        self._transport = Transport(url, key, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close its connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._transport.close()
