@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inference.judging.completion import ask_version
 from inference.judging.questions import (
     JudgeAnswerError,
+    compare_sides,
     conversation_text,
     cut_text,
     is_pairwise,
     read_preference,
     read_score,
-    settle_preference,
     variables_for,
 )
 
@@ -73,16 +74,12 @@ class PairJudge:
             return 0.5
         values = {"rubric": self.rubric, "conversation": conversation_text(conversation)}
         if is_pairwise(self.prompt):
-            return settle_preference(
-                self._compare(values, first, second), self._compare(values, second, first)
-            )
+            return compare_sides(partial(self._compare, values), first, second)[0]
         scores = [self._score(values, text) for text in (first, second)]
         return 0.5 + 0.5 * ((scores[0] > scores[1]) - (scores[0] < scores[1]))
 
-    def _compare(self, values: dict[str, Any], a: str, b: str) -> Preference:
-        return read_preference(self._ask(values | {"answer_a": cut_text(a), "answer_b": cut_text(b)}))[
-            0
-        ]
+    def _compare(self, values: dict[str, Any], a: str, b: str) -> tuple[Preference, str]:
+        return read_preference(self._ask(values | {"answer_a": a, "answer_b": b}))
 
     def _score(self, values: dict[str, Any], text: str) -> float:
         answer = self._ask(values | {"points": self.points, "answer": cut_text(text)})

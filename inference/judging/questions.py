@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from inference.serving.prompts import Prompt
 
@@ -120,6 +120,21 @@ def settle_preference(first: Preference, swapped: Preference) -> float:
     if (first, swapped) == ("a", "b"):
         return 1.0
     return 0.0 if (first, swapped) == ("b", "a") else 0.5
+
+
+def compare_sides(
+    compare: Callable[[str, str], tuple[Preference, str]], first: str, second: str
+) -> tuple[float, str]:
+    """Compare two answers with the sides swapped; return the settled preference and the first reason.
+
+    Args:
+        compare: asks a judge of pairs about the answers A and B, cut to what it may read.
+        first: answer that a preference of 1 speaks for.
+        second: the other.
+    """
+    first, second = cut_text(first), cut_text(second)
+    (preference, why), (swapped, _) = compare(first, second), compare(second, first)
+    return settle_preference(preference, swapped), why
 
 
 def _rationale(data: dict[str, Any]) -> str:

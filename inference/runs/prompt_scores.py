@@ -9,12 +9,12 @@ from inference.judging.assertions import CheckedAnswer, parse_assertions
 from inference.judging.completion import NoCompletionError
 from inference.judging.questions import (
     JudgeAnswerError,
+    compare_sides,
     conversation_text,
     cut_text,
     is_pairwise,
     read_preference,
     read_score,
-    settle_preference,
     variables_for,
 )
 from inference.serving.prompts import VariablesError
@@ -156,11 +156,9 @@ class PromptScorer:
             return 0.5, "The champion answers the same."
 
         def compare(a: str, b: str) -> tuple[Preference, str]:
-            sides = values | {"answer_a": cut_text(a), "answer_b": cut_text(b)}
-            return self._read(judge, sides, read_preference)
+            return self._read(judge, values | {"answer_a": a, "answer_b": b}, read_preference)
 
-        (first, why), (swapped, _) = compare(text, other), compare(other, text)
-        score = settle_preference(first, swapped)
+        score, why = compare_sides(compare, text, other)
         verdict = {1.0: "better than", 0.0: "worse than"}.get(score, "as good as")
         return score, f"A judge finds it {verdict} the champion's. {why}"
 
