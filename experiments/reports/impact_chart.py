@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from experiments.reports.chart_texts import ENGLISH
+from experiments.reports.value_axis import signed_share, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +45,9 @@ def draw_impact(
     reach = 4 * max(last.high - last.low, abs(last.estimate), 0.01)
     low = max(min(0.0, *(lift.low for lift in lifts)), last.estimate - reach)
     high = min(max(0.0, *(lift.high for lift in lifts)), last.estimate + reach)
-    span = (high - low) or 1.0
+    if low == high:
+        low, high = -0.01, 0.01
+    span = high - low
     step = (WIDTH - LEFT - RIGHT - 24) / max(len(points) - 1, 1)
 
     def y(value: float) -> float:
@@ -66,16 +69,16 @@ def draw_impact(
         for n, (x, point) in enumerate(places)
         if n % every == 0
     )
-    ticks = "".join(
-        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:+.0%}</text>'
-        for value in (low, 0.0, high)
-        if value == 0.0 or abs(y(value) - y(0.0)) > 16
+    values = "".join(
+        f'<line class="track" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{signed_share(value)}</text>'
+        for value in ticks(low, high)
     )
     return (
         f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
+        f'{values}<polygon class="band" points="{" ".join(upper + lower)}"/>'
         f'<line class="zero" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
-        f'<polyline class="estimate" points="{line}"/>{dots}{ticks}{months}'
+        f'<polyline class="estimate" points="{line}"/>{dots}{months}'
         f"{_draw_measured(measured, y, texts) if measured is not None else ''}</svg>"
     )
 
