@@ -32,6 +32,7 @@ from experiments.ingest.redact import redact
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Experiment, VersionCheck
 from experiments.programme.refits import surfaces_with_refits
+from experiments.training_data.personal_data import lock_slates
 from inference.actions.answer_shadows import answer_shadows
 from inference.cache import cache_client
 from inference.isolation import for_each
@@ -229,6 +230,7 @@ def _answer_all(surface: Surface) -> None:
         client=cache_client(),
         artifacts=settings.BAKEOFF.artifacts,
         clean=lambda text: redact(text)[0],
+        recorded=lock_slates,
     ):
         pass
 

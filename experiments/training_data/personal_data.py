@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from django.db import connection
 from django.db.models import Q
 
 from experiments.models import (
@@ -23,7 +24,7 @@ from experiments.models import (
 from inference.models import ShadowAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from django.db.models import Model, QuerySet
 
@@ -78,6 +79,7 @@ def rows_of_person(project_id: int, ids: Sequence[str]) -> dict[str, QuerySet[An
         name: cast("Any", model).objects.filter(project_id=project_id, unit_id__in=ids)
         for name, model in _TABLES.items()
     }
+    # The last: what a shadow answered meanwhile is there once its slate could be deleted (lock_slates).
     of_shadows = ShadowAnswer.objects.filter(version__surface__project_id=project_id)
     return rows | {"shadow_answers": of_shadows.filter(unit_id__in=ids)}
 
@@ -86,3 +88,14 @@ def links_of_person(project_id: int, ids: Sequence[str]) -> QuerySet[Link]:
     """Return the pairs of a person; a pair that names them with another person goes too."""
     mine = Link.objects.filter(project_id=project_id)
     return mine.filter(anonymous_id__in=ids) | mine.filter(user_id__in=ids)
+
+
+def lock_slates(ids: Collection[str]) -> set[str]:
+    """Hold slates against deletion until the transaction ends; return the ids that are there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT recommendation_id::text FROM experiments_slate
+            WHERE recommendation_id = ANY(%s::uuid[]) ORDER BY 1 FOR KEY SHARE""",
+            [list(ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+from django.db import transaction
 
 from inference.actions.compare_texts import ChatCopy, compare_texts
 from inference.day_spending import DayPurse
@@ -22,7 +23,7 @@ from inference.serving.rule_draw import SlotRules, draw_by_slot, rerank
 from inference.worker_threads import shared_model_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     import redis
@@ -39,6 +40,7 @@ def answer_shadows(
     client: redis.Redis,
     artifacts: Path,
     clean: Callable[[str], str] | None = None,
+    recorded: Callable[[Collection[str]], Collection[str]] | None = None,
 ) -> int:
     """Answer what waits for a surface, at most `MAX_AT_ONCE` requests; return how many there were.
 
@@ -47,6 +49,8 @@ def answer_shadows(
         client: of the cache, where requests wait.
         artifacts: folder of artifacts.
         clean: removes personal data of a generated text before it is stored; None: none is stored.
+        recorded: locks the answers to visitors with these ids until the transaction ends, and returns
+            the ids that are still there.
     """
     waiting = client.lpop(shadow_key(surface.pk), MAX_AT_ONCE)
     requests = [orjson.loads(one) for one in waiting] if isinstance(waiting, list) else []
@@ -56,8 +60,11 @@ def answer_shadows(
         answers = _answers(
             surface, requests, ShadowWork(artifacts, DayPurse.of_shadows(surface), clean)
         )
-        # A request may come again (below): the constraint a_shadow_answers_once keeps its first answer.
-        ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
+        with transaction.atomic():
+            if recorded is not None:
+                _leave_out_erased(answers, recorded)
+            # A request may come again (below): the constraint a_shadow_answers_once keeps its first.
+            ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
     except Exception:
         # Put back what was taken, and no more than the list may hold.
         client.rpush(shadow_key(surface.pk), *(orjson.dumps(one) for one in requests))
@@ -79,6 +86,21 @@ class ShadowWork:
     artifacts: Path
     purse: DayPurse
     clean: Callable[[str], str] | None
+
+
+def _leave_out_erased(
+    answers: Sequence[ShadowAnswer], recorded: Callable[[Collection[str]], Collection[str]]
+) -> None:
+    """Drop the texts for users who were erased while their shadows answered.
+
+    An erasure deletes answers to visitors before those of shadows: it either waits for this lock and
+    then finds these rows, or has ended and left nothing to lock.
+    """
+    texts = [one for one in answers if one.text]
+    still = recorded([str(one.recommendation_id) for one in texts]) if texts else ()
+    for one in texts:
+        if str(one.recommendation_id) not in still:
+            one.text = one.unit_id = ""
 
 
 def _answers(surface: Surface, requests: list[dict[str, Any]], work: ShadowWork) -> list[ShadowAnswer]:

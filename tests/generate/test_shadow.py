@@ -107,6 +107,22 @@ def test_a_judge_scores_shadows_beside_what_was_served_until_they_are_erased(sha
     assert not Judgement.objects.filter(experiment=experiment).exists()
 
 
+def test_who_is_erased_while_a_shadow_answers_leaves_no_text(shadowed):
+    def erase_and_answer(exchange) -> None:
+        erase_unit(project_id=shadowed.project.pk, unit_id="u1", by="a test")
+        says("Hello Anna.")(exchange)
+
+    shadowed.provider.by_model["large"] = erase_and_answer
+    shadowed.ask()
+    cache = cache_client()
+    wait_until(lambda: cache.llen(shadow_key(shadowed.surface.pk)))
+    answer_waiting_shadows()
+    assert not shadowed.slates().exists()
+    stored = ShadowAnswer.objects.get(version=shadowed.versions[-1])
+    assert (stored.error, stored.text, stored.unit_id) == ("", "", "")
+    assert stored.cost > 0
+
+
 def scores_shadows_higher(exchange) -> None:
     shadow = "Hello Anna." in exchange.body["messages"][0]["content"]
     says('{"score": 5}' if shadow else '{"score": 1}')(exchange)
