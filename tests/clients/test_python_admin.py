@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from bakeoff_client import Admin, AsyncAdmin, AsyncClient, BakeoffError, Client, WaitTimeoutError
@@ -13,6 +14,9 @@ from bakeoff_client import Admin, AsyncAdmin, AsyncClient, BakeoffError, Client,
 from experiments.models import Event, Link
 from inference.models import Surface, TrainingRun
 from tests.support import builders
+
+# Where `python -c` finds the client: it is installed nowhere here.
+CLIENT = Path(__file__).parents[2] / "clients" / "python"
 
 SIDES = [{"key": "control", "weight": 0.5, "is_control": True}, {"key": "treatment", "weight": 0.5}]
 
@@ -123,5 +127,7 @@ def test_the_asynchronous_clients_do_the_same(shop, lane):
 
 def test_its_import_brings_no_library_along():
     code = "import sys, bakeoff_client; print({'pandas', 'httpx2', 'requests'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CLIENT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "set()\n"
