@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from experiments.reports.autopilot_report import PipelineRow
 
 MAX_LANES = 10
+MAX_LETTERS = 26  # of a name that find room left of a lane
 WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 720, 170, 16, 8, 30, 28
 BAR = 16
 MIN_BAR = 2.0  # a step of seconds in a picture of weeks is seen too
@@ -148,7 +149,7 @@ def draw_lane(
 ) -> Iterator[str]:
     """Draw a lane below `top`, `row` units tall, its name `indent` units from the left."""
     middle = top + row / 2
-    yield f'<text class="name" x="{indent:g}" y="{middle + 4:.1f}">{escape(lane.label[:26])}</text>'
+    yield f'<text class="name" x="{indent:g}" y="{middle + 4:.1f}">{escape(_short(lane.label))}</text>'
     yield (
         f'<line class="track" x1="{axis.left}" x2="{axis.right}" y1="{middle:.1f}" y2="{middle:.1f}"/>'
     )
@@ -165,6 +166,10 @@ def draw_lane(
     tests = [bar for bar in lane.bars if bar.kind == "ramp"]
     if lane.action and tests:
         yield _draw_end(lane.action, axis.x(tests[-1].end), middle)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= MAX_LETTERS else f"{label[: MAX_LETTERS - 1]}…"
 
 
 def _draw_end(action: str, x: float, y: float) -> str:
