@@ -30,7 +30,7 @@ def register_version(
     algorithm: str | None = None,
     params: dict[str, Any] | None = None,
 ) -> ModelVersion:
-    """Create the version and end the run.
+    """Create the version and end the run; called again under the same lease, it changes nothing.
 
     Args:
         run_id: the run.
@@ -50,6 +50,8 @@ def register_version(
         run = TrainingRun.objects.select_for_update().get(pk=run_id)
         if run.lease != lease:
             raise LostLeaseError(f"lease of run {run_id} == {run.lease}, must be {lease}.")
+        if run.version is not None:  # an earlier call's commit, which nobody acknowledged
+            return run.version
         version = ModelVersion(
             algorithm=algorithm or run.algorithm,
             artifact_sha256=artifact_sha256,

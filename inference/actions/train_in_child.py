@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connection
@@ -23,6 +24,7 @@ from django.db.models.functions import Now
 from inference.actions.fail_training import fail_training
 from inference.models import TrainingRun
 from inference.models.registry import STALE_AFTER
+from inference.outages import outlast_outage
 
 if TYPE_CHECKING:
     from typing import IO
@@ -49,7 +51,9 @@ def train_in_child(run_id: int) -> None:
         if status == 0:
             return
         stderr.seek(max(stderr.seek(0, os.SEEK_END) - MAX_MESSAGE_BYTES, 0))
-        _settle(run_id, lease, status, stderr.read().decode(errors="replace"))
+        why = _reason(status, stderr.read().decode(errors="replace"))
+    # What ended the child may be PostgreSQL's absence, and without this the attempt would count.
+    outlast_outage(partial(_settle, run_id, lease, status, why))
 
 
 def claim_training(run_id: int) -> int | None:
@@ -111,13 +115,12 @@ def _is_lost(run_id: int, lease: int) -> bool:
         return False
 
 
-def _settle(run_id: int, lease: int, status: int, stderr: str) -> None:
+def _settle(run_id: int, lease: int, status: int, why: str) -> None:
     """Fail the run, or queue it again.
 
     Conditional on the lease: another attempt may have taken the run over already.
     """
     mine = TrainingRun.objects.filter(pk=run_id, lease=lease, state=TrainingRun.State.RUNNING)
-    why = _reason(status, stderr)
     if status in {-signal.SIGTERM, TEMPORARY}:  # neither is the run's fault
         mine.update(
             state=TrainingRun.State.QUEUED,

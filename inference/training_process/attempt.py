@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING
-
-from django.db import Error, InterfaceError, OperationalError
-from redis.exceptions import RedisError
 
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.actions.train_in_child import TEMPORARY
 from inference.models import TrainingRun
+from inference.outages import is_outage, outlast_outage
 from inference.prompt_search import OPTIMISE
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import fit_and_judge
@@ -22,7 +21,6 @@ from inference.runs.outcome import RunError
 from inference.runs.prefer_and_judge import prefer_and_judge
 from inference.runs.ranking_run import RankingRun
 from inference.serving.artifact import ArtifactError
-from inference.sqlstates import MAY_PASS
 from inference.training.snapshot import Examples, Likes, Preferences, SnapshotDestroyedError
 from inference.training_process.inputs import (
     catalogue_of,
@@ -46,7 +44,7 @@ def attempt_run(run_id: int, lease: int) -> int:
     try:
         _train(run_id, lease)
     except Exception as error:  # noqa: BLE001  whatever it was, the run says why
-        if _is_outage(error):
+        if is_outage(error):
             sys.stderr.write(f"a server was away: {error}\n")
             return TEMPORARY
         _write_reason(error)
@@ -71,7 +69,8 @@ def _train(run_id: int, lease: int) -> None:
     reporter = Reporter(run, lease)
     result = _fit_and_judge(run, plan, reporter.progress)
     reporter.write(1.0, "registering")
-    register_version(
+    register = partial(
+        register_version,
         run_id=run_id,
         lease=lease,
         artifact_sha256=result.artifact_sha256,
@@ -81,6 +80,7 @@ def _train(run_id: int, lease: int) -> None:
         algorithm=result.recipe.algorithm if result.recipe else None,
         params=dict(result.recipe.params) if result.recipe else None,
     )
+    outlast_outage(register)  # the model is there: PostgreSQL's restart must not cost its training
     shutil.rmtree(checkpoints_of(run), ignore_errors=True)
 
 
@@ -124,11 +124,3 @@ def _write_reason(error: Exception) -> None:
         traceback.print_exception(error)
         sentence = f"{type(error).__name__}: {sentence}"
     sys.stderr.write(f"{sentence}\n")
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether a server was away, or could not do it now; any other statement would fail again."""
-    state = getattr(error.__cause__, "sqlstate", None) or ""
-    if isinstance(error, Error) and state:
-        return state.startswith(MAY_PASS)
-    return isinstance(error, RedisError | OperationalError | InterfaceError)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+from django.db import connection
 from django.db.models.functions import Now
 
 from inference.actions.register_version import LostLeaseError
 from inference.cache import cache_client
 from inference.models import TrainingRun
 from inference.models.run_stage import RunStage
+from inference.outages import is_outage
 from inference.runs.outcome import RunProgress
 from inference.serving.changes import announce_live
 
@@ -50,13 +52,25 @@ class Reporter:
             self.write(share, line)
 
     def write(self, share: float, line: str) -> None:
-        """Write now.
+        """Write now; while a server is away, nothing is written.
 
         Raises:
             LostLeaseError: another attempt took over, or somebody cancelled the run.
         """
-        # Conditional on the lease: an attempt that was given up must not write over the next one's.
         stage = self._stage(line, self._pace.seconds_left(share, time.monotonic()))
+        try:
+            held = self._store(share, line, stage)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            # Nobody reads progress now. The next report writes it, and the heartbeat minds the lease.
+            connection.close()
+            return
+        if not held:
+            raise LostLeaseError(f"run {self._run_id} was taken over or cancelled.")
+
+    def _store(self, share: float, line: str, stage: RunStage) -> int:
+        # Conditional on the lease: an attempt that was given up must not write over the next one's.
         held = TrainingRun.objects.filter(pk=self._run_id, lease=self._lease).update(
             progress=min(max(share, 0.0), 1.0),
             message=line,
@@ -65,8 +79,7 @@ class Reporter:
             heartbeat_at=Now(),
         )
         announce_live(cache_client(), self._project_id, "runs")
-        if not held:
-            raise LostLeaseError(f"run {self._run_id} was taken over or cancelled.")
+        return held
 
     def _stage(self, line: str, seconds_left: float | None) -> RunStage:
         """Return where the run is; a fit's steps are its phase's while the line is about that."""

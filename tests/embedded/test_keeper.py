@@ -70,6 +70,18 @@ def test_it_comes_back_without_its_log_folder_and_after_failed_starts(sleeper, k
     assert any("is started again" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("failures", "lived", "pause"),
+    [(0, 0.1, 0), (1, 0.1, 1), (3, 0.1, 7), (9, 0.1, 30), (9, 16, 8), (2, 50, 3)],
+)
+def test_what_ends_at_once_waits_ever_longer_and_what_lived_half_as_long_at_most(
+    sleeper, failures, lived, pause
+):
+    keeper = Keeper(sleeper, sleeper.start, threading.Event(), print)
+    keeper._failures = failures
+    assert keeper._pause(lived) == pause
+
+
 def test_what_a_killed_process_left_behind_ends_before_another_starts(keep, tmp_path):
     """The workers of a web process that was killed held its port: no other could start."""
     parent = "import subprocess, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); "

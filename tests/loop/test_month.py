@@ -45,6 +45,14 @@ def test_one_that_breaks_after_its_first_step_is_switched_off_by_the_breaker(mon
     month.until(lambda: month.confirmed_by(label), "the web process confirms that it is gone")
 
 
+def test_a_training_outlives_its_database_and_its_attempt_does_not_count(month):
+    """It was given up after three restarts of PostgreSQL, as if it had died by itself."""
+    month.change_policy(planned_units=100_000)  # its test begins, and no verdict comes
+    month.register(Challenger("late", 0.5, ""), lambda: month.platform.kill("postgres"))
+    (attempts,) = month.query("SELECT attempts FROM inference_trainingrun")[0]
+    assert attempts == 1
+
+
 def test_each_test_has_one_decision_and_one_alert(month):
     tests = [action for purpose, _, action, _ in month.decisions() if purpose == "test"]
     assert tests == [BEST.fate, BREAKS.fate]

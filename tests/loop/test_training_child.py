@@ -6,13 +6,15 @@ import threading
 from datetime import timedelta
 
 import psutil
+import psycopg
 import pytest
-from django.db import connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from experiments.actions.retrain_if_due import CLAIM, retrain_if_due
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.tasks import retrain_scheduled_surface
+from inference import outages
 from inference.actions import train_in_child
 from inference.actions.train_in_child import MAX_ATTEMPTS, claim_training, stop_child
 from inference.models import Surface, TrainingRun
@@ -63,6 +65,37 @@ def test_a_worker_that_is_asked_to_stop_gives_its_run_back(learner):
     stop_child()
     thread.join(60)
     run.refresh_from_db()
+    assert (run.state, run.attempts) == (TrainingRun.State.QUEUED, 0)
+
+
+def test_a_database_that_is_away_when_the_child_ends_costs_no_attempt(learner, monkeypatch):
+    monkeypatch.setattr(outages, "RETRY_SECONDS", 0.01)
+    run, failures = queue(learner), [psycopg.errors.AdminShutdown("it ends")] * 2
+
+    def fail(execute, sql, params, many, context):
+        if (
+            sql.startswith("UPDATE")
+            and failures
+            and train_in_child._children == []
+            and stopped.is_set()
+        ):
+            raise OperationalError from failures.pop()
+        return execute(sql, params, many, context)
+
+    stopped = threading.Event()
+
+    def stop() -> None:
+        wait_until(lambda: train_in_child._children, "the child has started")
+        stopped.set()
+        stop_child()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with connection.execute_wrapper(fail):
+        train_in_child.train_in_child(run.pk)
+    thread.join()
+    run.refresh_from_db()
+    assert not failures
     assert (run.state, run.attempts) == (TrainingRun.State.QUEUED, 0)
 
 

@@ -30,6 +30,8 @@ TURN_SECONDS = 1.0
 # Between two starts of a child that ends at once: no core is burnt on it.
 MAX_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # up for so long, it starts with a short pause again
+# One that lived longer did something useful: it is away for half as long as it lived at most.
+QUICK_END_SECONDS = 10.0
 
 
 class Keeper:
@@ -82,14 +84,18 @@ class Keeper:
                 self._failures = 0
             self._end_hung()
             return
-        pause = min(TURN_SECONDS * (2**self._failures - 1), MAX_PAUSE_SECONDS)
-        if self._stopping.wait(pause):
+        if self._stopping.wait(self._pause(time.monotonic() - self._started_at)):
             return
         self._say(f"{self.child.name} ended and is started again (see {self.child.log}).")
         self._failures += 1
         self._started_at = time.monotonic()
         self.child.end_remains()
         self.child = self._start(is_cancelled=self._stopping.is_set)
+
+    def _pause(self, lived: float) -> float:
+        """Return how long to wait before a start, in seconds, after a child that lived so long."""
+        pause = min(TURN_SECONDS * (2**self._failures - 1), MAX_PAUSE_SECONDS)
+        return pause if lived < QUICK_END_SECONDS else min(pause, lived / 2)
 
     def _end_hung(self) -> None:
         """Kill what hangs; this keeper, or the process's own parent, starts another."""

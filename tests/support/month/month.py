@@ -150,8 +150,16 @@ class Month:
         for start in range(0, len(clicks), 500):
             self.call("POST", "/v1/events", {"events": clicks[start : start + 500]})
 
-    def train(self, algorithm: str, params: Mapping[str, Any]) -> str:
-        """Train a version and wait until its gate let it through; return its label."""
+    def train(
+        self, algorithm: str, params: Mapping[str, Any], meanwhile: Callable[[], None] | None = None
+    ) -> str:
+        """Train a version and wait until its gate let it through; return its label.
+
+        Args:
+            algorithm: of the version.
+            params: of the algorithm.
+            meanwhile: called when a process has begun.
+        """
         path = f"/v1/surfaces/{SURFACE}/training-runs"
         run = self.call("POST", path, {"algorithm": algorithm, "params": dict(params)})
 
@@ -159,6 +167,9 @@ class Month:
             runs: list[dict[str, Any]] = self.call("GET", f"{path}?limit=200")
             return next(one for one in runs if one["id"] == run["id"])
 
+        if meanwhile is not None:
+            self.until(lambda: state()["state"] == "running", f"the start of {algorithm}'s run")
+            meanwhile()
         self.until(lambda: state()["state"] not in {"queued", "running"}, f"run of {algorithm}")
         ended = state()
         assert ended["state"] == "passed", ended
@@ -215,9 +226,9 @@ class Month:
         """Return the recipe of a challenger."""
         return {"url": self.models.url_of(challenger.name), "deadline_ms": 5000}
 
-    def register(self, challenger: Challenger) -> str:
+    def register(self, challenger: Challenger, meanwhile: Callable[[], None] | None = None) -> str:
         """Train a challenger, so that its gate sees it; return its label."""
-        label = self.train("endpoint", self.params_of(challenger))
+        label = self.train("endpoint", self.params_of(challenger), meanwhile)
         self.models.quality[challenger.name] = challenger.quality
         return label
 
