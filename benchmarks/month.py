@@ -31,7 +31,7 @@ PLAN = (
 )
 PACE = replace(Pace(), planned_units=300, holdback_seconds=30.0)
 KILLS = (("worker",), ("postgres",), ("worker", "postgres"))
-KILL_EVERY_SECONDS = 45.0
+KILL_EVERY_SECONDS = 18.0
 
 
 @dataclass(frozen=True)

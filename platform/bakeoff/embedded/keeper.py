@@ -30,8 +30,9 @@ TURN_SECONDS = 1.0
 # Between two starts of a child that ends at once: no core is burnt on it.
 MAX_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # up for so long, it starts with a short pause again
-# One that lived longer did something useful: it is away for half as long as it lived at most.
-QUICK_END_SECONDS = 10.0
+# One that lived so long did something useful: failures that came before lengthen its pause less.
+USEFUL_SECONDS = 10.0
+MAX_USEFUL_FAILURES = 2  # a pause of three seconds
 
 
 class Keeper:
@@ -94,8 +95,9 @@ class Keeper:
 
     def _pause(self, lived: float) -> float:
         """Return how long to wait before a start, in seconds, after a child that lived so long."""
-        pause = min(TURN_SECONDS * (2**self._failures - 1), MAX_PAUSE_SECONDS)
-        return pause if lived < QUICK_END_SECONDS else min(pause, lived / 2)
+        if lived >= USEFUL_SECONDS:
+            self._failures = min(self._failures, MAX_USEFUL_FAILURES)
+        return min(TURN_SECONDS * (2**self._failures - 1), MAX_PAUSE_SECONDS)
 
     def _end_hung(self) -> None:
         """Kill what hangs; this keeper, or the process's own parent, starts another."""
