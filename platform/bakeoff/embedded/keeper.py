@@ -97,7 +97,7 @@ class Keeper:
         """Return how long to wait before a start, in seconds, after a child that lived so long."""
         if lived >= USEFUL_SECONDS:
             self._failures = min(self._failures, MAX_USEFUL_FAILURES)
-        return min(TURN_SECONDS * (2**self._failures - 1), MAX_PAUSE_SECONDS)
+        return min(TURN_SECONDS * ((1 << self._failures) - 1), MAX_PAUSE_SECONDS)
 
     def _end_hung(self) -> None:
         """Kill what hangs; this keeper, or the process's own parent, starts another."""
