@@ -2,7 +2,8 @@ FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 BAKEOFF_HOME=/var/lib/bakeoff
 
-RUN useradd --create-home --home-dir /var/lib/bakeoff bakeoff
+# A number, by which Kubernetes sees that it is not root.
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/bakeoff bakeoff
 WORKDIR /app
 
 # Dependencies first: they change less often than the code.
@@ -15,7 +16,7 @@ COPY manage.py ./
 RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu \
     && pip install --no-cache-dir -r requirements.txt
 
-USER bakeoff
+USER 10001
 VOLUME /var/lib/bakeoff
 EXPOSE 8000
 # Open streams end ten seconds after SIGTERM; a start-up that fails ends the container.

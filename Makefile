@@ -40,8 +40,12 @@ test: $(VENV)/.installed-dev
 pytest: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/infra $(ARGS)
 
-# Needs Debian's nginx, PgBouncer, Redis 7.0 and PostgreSQL 15; .ci/run installs them.
-test-infra: $(VENV)/.installed-dev
+$(VENV)/.installed-infra: $(VENV)/.installed-dev requirements-infra.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-infra.txt
+	touch $@
+
+# Needs Debian's nginx, PgBouncer, Redis 7.0, PostgreSQL 15 and promtool; .ci/run installs them.
+test-infra: $(VENV)/.installed-infra
 	$(BIN)/python -m pytest tests/infra $(ARGS)
 
 # Slower by a fifth, so a target of its own.

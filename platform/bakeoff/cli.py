@@ -22,6 +22,8 @@ COMMANDS = {
         "migrate:migrate",
         "Make tables and months, check the artifacts; on the first run an administrator and a project.",
     ),
+    "project": ("projects:project", "Create projects with their keys, and list them."),
+    "users": ("users:users", "Add people, reset their passwords, and list them."),
     "doctor": (
         "doctor:doctor",
         "Say what is missing or unwell, one line each; exit status 1 if anything is.",
@@ -97,7 +99,10 @@ COMMANDS = {
     ),
     "units": ("units:units", "Export or erase the data of a unit; leave units out of analysis."),
     "feedback": ("feedback:feedback", "Work with what units said."),
-    "config": ("config:config", "Export a project's configuration as YAML, and apply such a file."),
+    "config": (
+        "config:config",
+        "Check the settings; export a project's configuration as YAML, and apply such a file.",
+    ),
     "surfaces": (
         "surfaces:surfaces",
         "List the project's surfaces; `bakeoff config` makes and changes them.",

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from bakeoff.local_models import LocalModels, LocalModelsError
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
+from bakeoff.secret_files import SecretFileError, take_secret_files
 from bakeoff.smtp import Smtp, SmtpError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
     {"key": 6_000_000, "address": 3_000_000, "unit": 6_000}
 )
 DEFAULT_MIN_GROUP_USERS = 20
+MEGABYTE = 2**20
+MIN_TOKEN = 16  # characters; fewer can be tried out
 
 
 class SettingError(ValueError):
@@ -60,6 +63,10 @@ class Environment:
         image_encoder: where images are read by: a directory or a wheel, as the text encoder; empty:
             images are not read.
         min_group_users: that a group needs for a report to say anything of it.
+        metrics_token: that a scrape of /metrics carries; empty: this machine alone may scrape.
+        log_format: of processes' logs: `text` or `json`.
+        log_level: from which level on they write; `info` has a line per request.
+        max_log_bytes: of a log under `bakeoff up`, before it is rotated; 0: no limit.
     """
 
     home: Path
@@ -80,6 +87,10 @@ class Environment:
     local_models: LocalModels = field(default_factory=LocalModels)
     image_encoder: str = ""
     min_group_users: int = DEFAULT_MIN_GROUP_USERS
+    metrics_token: str = ""
+    log_format: str = "text"
+    log_level: str = "warning"
+    max_log_bytes: int = 16 * MEGABYTE
 
     @property
     def run_folder(self) -> Path:
@@ -133,6 +144,10 @@ def read_environment() -> Environment:
         SettingError: one of them breaks its rule.
     """
     env = os.environ
+    try:
+        take_secret_files(env)
+    except SecretFileError as error:
+        raise SettingError(str(error)) from error
     home = _home_of(env)
     public, proxies = _public_of(env)
     run = run_folder_of(home)
@@ -163,6 +178,10 @@ def read_environment() -> Environment:
         local_models=_local_models_of(env),
         image_encoder=env.get("BAKEOFF_IMAGE_ENCODER", ""),
         min_group_users=_count("BAKEOFF_MIN_GROUP_USERS", env, DEFAULT_MIN_GROUP_USERS),
+        metrics_token=_token(env),
+        log_format=_choice("BAKEOFF_LOG_FORMAT", env, ("text", "json")),
+        max_log_bytes=MEGABYTE * _count("BAKEOFF_LOG_MEGABYTES", env, 16),
+        log_level=_choice("BAKEOFF_LOG_LEVEL", env, ("warning", "info", "error")),
     )
 
 
@@ -171,6 +190,23 @@ def _count(name: str, env: Mapping[str, str], default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise SettingError(f"{name} == '{text}', must be a whole number of at least 0.")
     return int(text)
+
+
+def _choice(name: str, env: Mapping[str, str], choices: tuple[str, ...]) -> str:
+    """Return one of some words; the first where none is set."""
+    word = env.get(name) or choices[0]
+    if word not in choices:
+        raise SettingError(f"{name} == '{word}', must be one of {list(choices)}.")
+    return word
+
+
+def _token(env: Mapping[str, str]) -> str:
+    token = env.get("BAKEOFF_METRICS_TOKEN", "").strip()
+    if token and len(token) < MIN_TOKEN:
+        raise SettingError(
+            f"BAKEOFF_METRICS_TOKEN has {len(token)} characters, must have at least {MIN_TOKEN}."
+        )
+    return token
 
 
 def _home_of(env: Mapping[str, str]) -> Path:

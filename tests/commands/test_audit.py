@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
@@ -24,7 +25,7 @@ from tests.support.waiting import wait_until
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "keys list", "alerts list", "alerts deliveries",
-    "config export", "config schema", "surfaces list", "metrics list", "completion",
+    "config check", "config export", "config schema", "project list", "users list", "surfaces list", "metrics list", "completion",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -33,6 +34,8 @@ SERVERS = {"up", "migrate", "local-llm", "mcp"}
 CONDUCTORS = {"demo", "replay"}
 # One store serves every project, and each has the entry: tests/packaging/test_image.py adopts another.
 STORE = {"artifacts"}
+# A new project's own trail begins with it: tests/commands/test_people.py.
+TENANTS = {"project create"}
 
 
 def csv_of(folder, **row):
@@ -88,6 +91,10 @@ def config_file(shop, folder):
 
 def key(shop):
     return str(ApiKey.make(shop.project, "pk", name="old")[0].pk)
+
+
+def somebody(shop):
+    return User.objects.create_user(f"ben-{shop.project.slug}").username
 
 
 def subscription(shop):
@@ -204,6 +211,8 @@ CALLS = {
     "experiments stop": lambda shop, _: [shop.run_experiment().key],
     "units erase": lambda _shop, _: ["u1", "--yes"],
     "units exclude": lambda _shop, _: ["u1"],
+    "users add": lambda shop, _: [f"ann-{shop.project.slug}"],
+    "users reset-password": lambda shop, _: [somebody(shop)],
     "keys make": lambda _shop, _: ["--kind", "secret"],
     "keys change": lambda shop, _: [key(shop), "--any-origin"],
     "keys revoke": lambda shop, _: [key(shop)],
@@ -230,7 +239,7 @@ def commands(group=main, path=()):
 
 
 def test_the_table_names_every_command():
-    assert set(commands()) == set(CALLS) | READS | SERVERS | CONDUCTORS | STORE
+    assert set(commands()) == set(CALLS) | READS | SERVERS | CONDUCTORS | STORE | TENANTS
 
 
 def fail_run_of(surface):

@@ -9,11 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from bakeoff.accounts.actors import PLATFORM
-from bakeoff.accounts.create_project import create_project
-from bakeoff.accounts.edit_keys import KeyDraft, make_key
-from bakeoff.accounts.keys import PUBLIC, SECRET
-from bakeoff.accounts.models import Membership
-from bakeoff.accounts.set_role import set_role
+from bakeoff.accounts.create_project_with_keys import create_project_with_keys
 
 PASSWORD_BYTES = 12  # 96 random bits: nobody guesses them, and a person can type them
 
@@ -37,14 +33,5 @@ def create_first_access() -> FirstAccess | None:
     # All or nothing: a run that is interrupted in between would show no key, and no later one would.
     with transaction.atomic():
         admin = User.objects.create_superuser("admin", password=password)
-        project = create_project(slug="default", name="Default project", by=PLATFORM)
-        set_role(project=project, person=admin, role=Membership.Role.ADMIN, by=PLATFORM)
-        public_key, secret_key = (
-            make_key(
-                project=project,
-                draft=KeyDraft(kind, f"first {name} key", owner=admin.get_username()),
-                by=PLATFORM,
-            )[1]
-            for kind, name in ((PUBLIC, "public"), (SECRET, "secret"))
-        )
-    return FirstAccess(admin.get_username(), password, project.slug, public_key, secret_key)
+        new = create_project_with_keys(slug="default", name="Default project", by=PLATFORM, admin=admin)
+    return FirstAccess(admin.get_username(), password, new.project.slug, new.public_key, new.secret_key)

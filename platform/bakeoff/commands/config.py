@@ -9,6 +9,7 @@ import click
 import orjson
 
 from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.config_check import check
 from bakeoff.commands.project import find_project, project_option, set_up_django
 from bakeoff.commands.terminal import Refusal, echo, fail
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Export a project's configuration as YAML, and apply such a file."""
+    """Check the settings; export a project's configuration as YAML, and apply such a file."""
+
+
+config.add_command(check)
 
 
 @config.command()

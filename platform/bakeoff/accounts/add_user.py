@@ -1,0 +1,102 @@
+"""Add a person who may sign in, with a role in a project."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.models import Membership, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PASSWORD_BYTES = 12  # 96 random bits: nobody guesses them, and a person can type them
+
+
+class UserRuleError(ValueError):
+    """A name, an address or a password breaks its rule; the message says which, never a password."""
+
+
+def add_user(
+    *,
+    username: str,
+    project: Project,
+    role: str,
+    by: str,
+    email: str = "",
+    password: str = "",
+    is_superuser: bool = False,
+) -> str:
+    """Add a person; return the password, which is known only now.
+
+    Args:
+        username: to sign in with.
+        project: where the person has a role; its audit trail records the person.
+        role: one of `Membership.Role`.
+        by: who adds.
+        email: for alerts and resets; may be empty.
+        password: of the person's choice; empty: a random one.
+        is_superuser: whether the person may do everything in every project.
+
+    Raises:
+        UserRuleError: the name is taken or no name, or the password is too weak.
+    """
+    person = User(username=username, email=email, is_superuser=is_superuser, is_staff=is_superuser)
+    text = password or secrets.token_urlsafe(PASSWORD_BYTES)
+    _check(person, text)
+    person.set_password(text)
+    try:
+        with transaction.atomic():
+            person.save()
+            Membership.objects.create(user=person, project=project, role=role)
+            record_audit(project.pk, actor=by, action="add user", subject=f"{username}: {role}")
+    except IntegrityError as error:
+        raise UserRuleError(f"username == '{username}', is taken.") from error
+    return text
+
+
+def reset_password(*, username: str, project: Project, by: str, password: str = "") -> str:
+    """Give a person a new password, and end the sessions of the old one; return it.
+
+    Args:
+        username: whose.
+        project: whose audit trail records it: a person has none.
+        by: who resets it.
+        password: the new one; empty: a random one.
+
+    Raises:
+        UserRuleError: there is no such person, or the password is too weak.
+    """
+    text = password or secrets.token_urlsafe(PASSWORD_BYTES)
+    with transaction.atomic():
+        person = User.objects.select_for_update().filter(username=username).first()
+        if person is None:
+            raise UserRuleError(f"username == '{username}', nobody has this name.")
+        _check(person, text)
+        person.set_password(text)  # sessions hold a hash of the password: they end with it
+        person.save(update_fields=["password"])
+        record_audit(project.pk, actor=by, action="reset password", subject=username)
+    return text
+
+
+def _check(person: User, password: str) -> None:
+    try:
+        person.clean_fields(exclude=["password", "last_login"])
+        validate_password(password, person)
+    except ValidationError as error:
+        raise UserRuleError(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    if not hasattr(error, "error_dict"):
+        return f"password: {' '.join(error.messages)}"
+    parts: Sequence[str] = [
+        f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items()
+    ]
+    return " ".join(parts)

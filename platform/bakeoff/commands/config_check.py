@@ -1,0 +1,126 @@
+"""`bakeoff config check`: what is wrong with the settings, one sentence each, before a start."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bakeoff.commands.terminal import echo
+from bakeoff.environment import SettingError, read_environment
+from bakeoff.known_settings import unknown_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bakeoff.environment import Environment
+
+CONNECT_SECONDS = 5
+OLDEST_POSTGRES = 15
+
+
+@click.command()
+@click.option("--no-connect", is_flag=True, help="Look at the settings alone, and ask no server.")
+def check(no_connect: bool) -> None:  # noqa: FBT001  click passes it so
+    """Say what is wrong with the settings, one sentence each; exit status 1 if anything is."""
+    faults = list(unknown_settings(os.environ))
+    try:
+        environment = read_environment()
+    except SettingError as error:
+        faults.append(str(error))
+    else:
+        faults += _faults_of_files(environment)
+        faults += [] if no_connect else _faults_of_servers(environment)
+    for fault in faults:
+        echo(fault)
+    if faults:
+        raise SystemExit(1)
+    echo("The settings are right." if no_connect else "The settings are right, and the servers answer.")
+
+
+def _faults_of_files(environment: Environment) -> Iterator[str]:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    from inference.providers import providers_problem
+
+    try:
+        conninfo_to_dict(environment.database_url)
+    except ProgrammingError:  # its own message would show the password
+        yield "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
+    if problem := providers_problem():
+        yield f"BAKEOFF_PROVIDERS: {problem}"
+
+
+def _faults_of_servers(environment: Environment) -> Iterator[str]:
+    """Ask the servers that `bakeoff up` does not start itself."""
+    if not environment.bundled_postgres:
+        yield from _faults_of_postgres(environment)
+    if not environment.bundled_valkey:
+        yield from _faults_of_redis(environment)
+    yield from _faults_of_broker(environment)
+
+
+def _faults_of_postgres(environment: Environment) -> Iterator[str]:
+    import psycopg
+
+    from bakeoff.schema_version import WrongSchemaError, check_schema
+    from inference.serving.store import ForeignStoreError, check_store
+
+    try:
+        with psycopg.connect(environment.database_url, connect_timeout=CONNECT_SECONDS) as connection:
+            version = connection.info.server_version // 10_000
+    except psycopg.ProgrammingError:
+        return  # named above
+    except psycopg.Error as error:
+        yield f"DATABASE_URL: {_line_of(error)}."
+        return
+    if version < OLDEST_POSTGRES:
+        yield f"DATABASE_URL: PostgreSQL == {version}, must be {OLDEST_POSTGRES} or later."
+    try:
+        check_schema(environment.database_url)
+        check_store(environment.database_url, environment.artifacts, claim=False)
+    except (WrongSchemaError, ForeignStoreError) as error:
+        yield str(error)
+
+
+def _faults_of_redis(environment: Environment) -> Iterator[str]:
+    import redis
+
+    from experiments.ingest.spill import why_unfit
+
+    try:
+        with redis.Redis.from_url(
+            environment.redis_url,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=CONNECT_SECONDS,
+        ) as client:
+            about: Any = client.info("everything")
+            why = why_unfit(about)
+    except (redis.RedisError, OSError, ValueError) as error:
+        yield f"REDIS_URL: {_line_of(error)}."
+    else:
+        if why:
+            yield f"REDIS_URL: {why}"
+
+
+def _faults_of_broker(environment: Environment) -> Iterator[str]:
+    """Ask the broker, where it is a server of somebody else's."""
+    if not os.environ.get("BROKER_URL"):
+        return
+    from kombu import Connection
+    from kombu.exceptions import OperationalError
+
+    limits = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
+    try:
+        with Connection(environment.broker_url, transport_options=limits) as connection:
+            connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
+    except (OperationalError, OSError, ValueError) as error:
+        yield f"BROKER_URL: {_line_of(error)}."
+
+
+def _line_of(error: BaseException) -> str:
+    """Return what a driver says in one line, without the period that may end it."""
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__).rstrip(".")

@@ -1,0 +1,108 @@
+"""`bakeoff users`: add people, reset their passwords, and list them."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+
+from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
+from bakeoff.commands.project import find_project, project_option, set_up_django
+from bakeoff.commands.terminal import echo
+
+ROLES = ("viewer", "analyst", "operator", "admin")
+password_option = click.option(
+    "--password-file", type=click.File(), help="File of the password; - for standard input."
+)
+
+
+@click.group()
+def users() -> None:
+    """Add people, reset their passwords, and list them."""
+
+
+@users.command()
+@click.argument("username")
+@click.option("--email", default="", help="Address for alerts.")
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
+@click.option("--superuser", is_flag=True, help="The person may do everything in every project.")
+@password_option
+@project_option
+def add(
+    username: str,
+    email: str,
+    role: str,
+    *,
+    superuser: bool,
+    password_file: TextIO | None,
+    slug: str | None,
+) -> None:
+    """Add USERNAME with a role in a project; a random password is shown once."""
+    project = find_project(slug)
+    from bakeoff.accounts.add_user import UserRuleError, add_user
+
+    try:
+        password = add_user(
+            username=username, project=project, role=role, by=OPERATOR, email=email,
+            password=_read(password_file), is_superuser=superuser,
+        )  # fmt: skip
+    except UserRuleError as error:
+        raise click.UsageError(str(error)) from error
+    echo(f"{username} was added as {role} of project {project}.")
+    if password_file is None:
+        echo(f"  password  {password}")
+
+
+@users.command(name="reset-password")
+@click.argument("username")
+@password_option
+@project_option
+def reset(username: str, *, password_file: TextIO | None, slug: str | None) -> None:
+    """Give USERNAME a new password; a random one is shown once. Open sessions end."""
+    project = find_project(slug)
+    from bakeoff.accounts.add_user import UserRuleError, reset_password
+
+    try:
+        password = reset_password(
+            username=username, project=project, by=OPERATOR, password=_read(password_file)
+        )
+    except UserRuleError as error:
+        raise click.UsageError(str(error)) from error
+    echo(f"The password of {username} was reset.")
+    if password_file is None:
+        echo(f"  password  {password}")
+
+
+@users.command(name="list")
+@json_option
+def list_users(*, as_json: bool) -> None:
+    """List everybody who may sign in, with their roles."""
+    set_up_django()
+    from django.contrib.auth.models import User
+
+    rows = [
+        {
+            "username": person.username,
+            "email": person.email,
+            "superuser": person.is_superuser,
+            "active": person.is_active,
+            "roles": sorted(f"{one.project.slug}: {one.role}" for one in person.membership_set.all()),
+            "last_sign_in": person.last_login,
+        }
+        for person in User.objects.prefetch_related("membership_set__project").order_by("username")
+    ]
+    show_rows(rows, as_json=as_json, empty="Nobody yet: `bakeoff users add` adds somebody.")
+
+
+def _read(file: TextIO | None) -> str:
+    """Return a password; an empty file is no wish for a random one.
+
+    Raises:
+        click.UsageError: the file is empty.
+    """
+    if file is None:
+        return ""
+    if not (text := file.read().strip()):
+        raise click.UsageError("--password-file is empty, must hold the password.")
+    return text

@@ -1,0 +1,40 @@
+"""The names of all settings, and what is wrong with the environment without asking a server."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from bakeoff.secret_files import PROVIDER_KEY, SECRETS, SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+OURS = "BAKEOFF_"
+# docs/settings.md has their types, defaults and meanings; a test compares both.
+SETTINGS = (
+    "BAKEOFF_HOME", "DATABASE_URL", "BAKEOFF_POOLED", "REDIS_URL", "BROKER_URL", "BAKEOFF_ENCODER",
+    "BAKEOFF_IMAGE_ENCODER", "BAKEOFF_TICK_SECONDS", "BAKEOFF_TORCH_THREADS",
+    "BAKEOFF_CHECKPOINT_SECONDS", "BAKEOFF_DEVICE", "BAKEOFF_PUBLIC_URL", "BAKEOFF_TRUSTED_PROXIES",
+    "BAKEOFF_ALLOWED_HOSTS", "BAKEOFF_KEY_RATE", "BAKEOFF_ADDRESS_RATE", "BAKEOFF_UNIT_RATE",
+    "BAKEOFF_OUTGOING_ALLOW", "BAKEOFF_PROVIDERS", "BAKEOFF_LOCAL_LLM", "BAKEOFF_LOCAL_MODELS",
+    "BAKEOFF_SMTP_HOST", "BAKEOFF_SMTP_SECURITY", "BAKEOFF_SMTP_PORT", "BAKEOFF_SMTP_USER",
+    "BAKEOFF_SMTP_PASSWORD", "BAKEOFF_SMTP_FROM", "BAKEOFF_MIN_GROUP_USERS", "BAKEOFF_METRICS_TOKEN",
+    "BAKEOFF_LOG_FORMAT", "BAKEOFF_LOG_LEVEL", "BAKEOFF_LOG_MEGABYTES", "BAKEOFF_DEBUG", "BAKEOFF_KEY",
+    "BAKEOFF_PROJECT", "SECRET_KEY", "SECRET_KEY_FALLBACKS",
+)  # fmt: skip
+
+
+def unknown_settings(names: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence per variable that begins as ours do and is none.
+
+    Args:
+        names: of the environment.
+    """
+    known = {*SETTINGS, *(f"{name}{SUFFIX}" for name in SECRETS)}
+    for name in sorted(names):
+        if not name.startswith(OURS) or name in known or name.startswith(PROVIDER_KEY):
+            continue
+        near = get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        yield f"{name} is no setting of Bakeoff.{hint}"

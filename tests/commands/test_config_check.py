@@ -1,0 +1,152 @@
+"""`bakeoff config check`, and secrets by file: one sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bakeoff.environment import SettingError, read_environment
+from bakeoff.known_settings import SETTINGS, unknown_settings
+from bakeoff.secret_files import SECRETS
+
+ROOT = Path(__file__).parents[2]
+AWAY = "postgresql://bakeoff:hunter2@127.0.0.1:1/bakeoff"
+
+
+def check(*arguments, **variables) -> subprocess.CompletedProcess:
+    # Without what these tests set for themselves, which is no setting.
+    environment = {
+        name: value for name, value in os.environ.items() if not list(unknown_settings([name]))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "bakeoff", "config", "check", *arguments],
+        env=environment | variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_table_of_settings_is_that_of_the_docs():
+    page = (ROOT / "docs" / "settings.md").read_text().partition("## Behind a proxy")[0]
+    rows = re.findall(r"^\| ([A-Z_<>, ]+) \|", page, re.MULTILINE)
+    documented = {name for row in rows for name in row.split(", ")}
+    assert documented == {*SETTINGS, "BAKEOFF_PROVIDER_KEY_<NAME>"}
+    files = page.partition("### Secrets by file")[2]
+    assert all(name in files for name in SECRETS)
+
+
+def test_a_name_that_is_none_is_named_with_a_suggestion():
+    names = [
+        "BAKEOFF_LOG_FROMAT",
+        "BAKEOFF_XYZZY",
+        "BAKEOFF_HOME",
+        "BAKEOFF_PROVIDER_KEY_OPENAI",
+        "BAKEOFF_SMTP_PASSWORD_FILE",
+        "PATH",
+    ]
+    assert list(unknown_settings(names)) == [
+        "BAKEOFF_LOG_FROMAT is no setting of Bakeoff. Did you mean BAKEOFF_LOG_FORMAT?",
+        "BAKEOFF_XYZZY is no setting of Bakeoff.",
+    ]
+
+
+def test_right_settings_are_right():
+    done = check("--no-connect")
+    assert (done.returncode, done.stdout) == (0, "The settings are right.\n")
+    done = check()  # bundled servers are not asked: `bakeoff up` starts them
+    assert (done.returncode, done.stdout) == (0, "The settings are right, and the servers answer.\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"BAKEOFF_PUBLIC_ULR": "https://a.example"},
+            "BAKEOFF_PUBLIC_ULR is no setting of Bakeoff. Did you mean BAKEOFF_PUBLIC_URL?",
+        ),
+        (
+            {"BAKEOFF_TICK_SECONDS": "fast"},
+            "BAKEOFF_TICK_SECONDS == 'fast', must be a positive number of seconds.",
+        ),
+        (
+            {"DATABASE_URL": "postgresql//nowhere:hunter2"},
+            "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff.",
+        ),
+        ({"DATABASE_URL": AWAY}, "DATABASE_URL: connection failed"),
+        ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL begins with 'http', must begin with one of"),
+        (
+            {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"},
+            "REDIS_URL: Error 111 connecting to 127.0.0.1:1",
+        ),
+        (
+            {"BROKER_URL": "redis://:hunter2@127.0.0.1:1/0"},
+            "BROKER_URL: Error 111 connecting to 127.0.0.1:1",
+        ),
+        ({"BAKEOFF_PROVIDERS": "/nowhere.yaml"}, "BAKEOFF_PROVIDERS: "),
+        (
+            {"SECRET_KEY_FILE": "/nowhere/key"},
+            "SECRET_KEY_FILE == '/nowhere/key', cannot be read: No such file or directory.",
+        ),
+    ],
+)
+def test_each_fault_is_one_sentence(variables, sentence):
+    done = check(**variables)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith(sentence)
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_several_faults_are_all_named():
+    done = check(DATABASE_URL=AWAY, REDIS_URL="redis://127.0.0.1:1/0", BAKEOFF_HOEM="/a")
+    assert [line.split(maxsplit=1)[0] for line in done.stdout.splitlines()] == [
+        "BAKEOFF_HOEM",
+        "DATABASE_URL:",
+        "REDIS_URL:",
+    ]
+
+
+def test_a_wrong_password_a_missing_database_and_missing_tables_are_named(tables):
+    here = read_environment().database_url
+    done = check(DATABASE_URL=here.replace("///bakeoff?", "///no_such_database?"))
+    assert 'database "no_such_database" does not exist' in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_secret_is_taken_from_its_file(tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    file.write_text("  a token of 24 characters\n")
+    monkeypatch.setenv("BAKEOFF_METRICS_TOKEN_FILE", str(file))
+    monkeypatch.setenv("BAKEOFF_METRICS_TOKEN", "")
+    monkeypatch.setenv("BAKEOFF_PROVIDER_KEY_OPENAI_FILE", str(file))
+    monkeypatch.setenv("PGPASSWORD_FILE", "")
+    try:
+        assert read_environment().metrics_token == "a token of 24 characters"
+        assert os.environ["BAKEOFF_PROVIDER_KEY_OPENAI"] == "a token of 24 characters"
+        # Taken once: what this process starts finds the secret and no file.
+        assert "BAKEOFF_METRICS_TOKEN_FILE" not in os.environ
+    finally:
+        os.environ.pop("BAKEOFF_PROVIDER_KEY_OPENAI", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "also", "sentence"),
+    [
+        (None, "", r"SECRET_KEY_FILE == '.*', cannot be read: No such file or directory\."),
+        (b" \n", "", r"SECRET_KEY_FILE == '.*', must hold a secret: it is empty\."),
+        (b"\xff\xfe", "", r"SECRET_KEY_FILE == '.*', cannot be read: it is no text\."),
+        (b"abc", "xyz", r"SECRET_KEY and SECRET_KEY_FILE are both set, must be one of them\."),
+    ],
+)
+def test_a_file_that_breaks_its_rule_is_named(tmp_path, monkeypatch, content, also, sentence):
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(file))
+    monkeypatch.setenv("SECRET_KEY", also)
+    with pytest.raises(SettingError, match=sentence):
+        read_environment()
