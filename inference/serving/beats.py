@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import redis
 
 BEATS = "bakeoff:beats"
+TASKS = "bakeoff:tasks"  # when each task last ended well, by the same clock
 BEAT_SECONDS = 2.0
 # Fifteen beats: a process that shares two cores with a training is late now and then.
 SILENT_SECONDS = 30.0
@@ -98,3 +101,22 @@ def _parse(body: bytes, now: float) -> LastBeat:
 def _now(client: redis.Redis) -> float:
     seconds, microseconds = client.time()
     return float(seconds + microseconds / 1e6)
+
+
+def write_ended_tasks(client: redis.Redis, ended: Mapping[str, float]) -> None:
+    """Note when tasks ended well.
+
+    Args:
+        client: the cache.
+        ended: by name of a task, how many seconds ago it ended.
+    """
+    if ended:
+        now = _now(client)
+        client.hset(TASKS, mapping={name: now - seconds for name, seconds in ended.items()})
+
+
+def read_ended_tasks(client: redis.Redis) -> dict[str, float]:
+    """Return how many seconds ago each task ended well, by its name."""
+    now = _now(client)
+    fields = cast("dict[bytes, bytes]", client.hgetall(TASKS))
+    return {name.decode(): max(now - float(at), 0.0) for name, at in fields.items()}

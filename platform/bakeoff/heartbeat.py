@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown
+from celery.states import SUCCESS
 
-from inference.serving.beats import BEAT_SECONDS, Beat, forget_beat, write_beat
+from inference.serving.beats import (
+    BEAT_SECONDS,
+    Beat,
+    forget_beat,
+    write_beat,
+    write_ended_tasks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +45,7 @@ class Heart:
         self._client = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
         self._name, self._queues = name, tuple(queues)
         self._task, self._since, self._count = "", time.monotonic(), 0
+        self._ended: dict[str, float] = {}  # tasks that ended well since the last beat
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
 
@@ -48,6 +56,12 @@ class Heart:
     def turn(self, task: str = "") -> None:
         """Note that the main thread goes on: with a task, or to wait for one."""
         self._task, self._since = task, time.monotonic()
+
+    def end(self, task: str, state: str | None) -> None:
+        """Note that the main thread is done with a task, and when it last ended well."""
+        self.turn()
+        if state == SUCCESS:
+            self._ended[task] = time.monotonic()
 
     def stop(self) -> None:
         """Stop, and leave nothing that would look like a process that died."""
@@ -62,10 +76,17 @@ class Heart:
         while True:
             try:
                 write_beat(self._client, self._beat())
+                self._write_ended()
             except (redis.RedisError, OSError) as error:  # the cache is away: the next beat tries again
                 logger.debug("no beat: %s", error)
             if self._stopping.wait(BEAT_SECONDS):
                 return
+
+    def _write_ended(self) -> None:
+        # Swapped in one step: the main thread notes ends meanwhile.
+        ended, self._ended = self._ended, {}
+        now = time.monotonic()
+        write_ended_tasks(self._client, {task: now - at for task, at in ended.items()})
 
     def _beat(self) -> Beat:
         self._count += 1
@@ -95,9 +116,9 @@ def beat_for_worker(redis_url: str) -> None:
         for heart in hearts:
             heart.turn(task.name)
 
-    def end(**_: object) -> None:
+    def end(task: Any, state: str | None = None, **_: object) -> None:
         for heart in hearts:
-            heart.turn()
+            heart.end(task.name, state)
 
     def stop(**_: object) -> None:
         while hearts:

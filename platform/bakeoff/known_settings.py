@@ -35,6 +35,6 @@ def unknown_settings(names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names):
         if not name.startswith(OURS) or name in known or name.startswith(PROVIDER_KEY):
             continue
-        near = get_close_matches(name, known, n=1)
+        near = get_close_matches(name, known, n=1, cutoff=0.8)
         hint = f" Did you mean {near[0]}?" if near else ""
         yield f"{name} is no setting of Bakeoff.{hint}"

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.gateway.http.bodies import MAX_BULK_BODY
+from bakeoff.log_settings import logging_settings
 from bakeoff.secret_key import read_key
 
 BAKEOFF = read_environment()
@@ -44,6 +45,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "bakeoff.traced_routes.TraceRoutes",
     "bakeoff.api.middleware.JsonErrors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "bakeoff.dashboard.middleware.ContentSecurityPolicy",
@@ -158,10 +160,4 @@ EMAIL_TIMEOUT = 10  # seconds without a word of the SMTP server
 
 UNFOLD = {"SITE_TITLE": "Bakeoff", "SITE_HEADER": "Bakeoff", "SITE_URL": f"{SUB_PATH}/"}
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-}
+LOGGING = logging_settings(BAKEOFF)

@@ -63,6 +63,12 @@ def test_projects_are_listed(console, project):
     assert next(row for row in rows if row["project"] == project.slug)["members"] == 0
 
 
+@pytest.fixture(autouse=True)
+def real_hashes(settings):
+    """As the command line makes them, in a process of its own."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+
+
 def signs_in(username: str, password: str) -> bool:
     return Client().login(username=username, password=password)
 

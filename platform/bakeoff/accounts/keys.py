@@ -10,6 +10,8 @@ import hashlib
 import secrets
 
 PUBLIC, SECRET = "pk", "sk"
+# Enough to recognise a key by, too little to guess the rest of 192 bits.
+PREFIX = 8
 SERVE, INGEST, MANAGE, EXPORT, ADMIN = "serve", "ingest", "manage", "export", "admin"
 # What a key may do: ask for answers and flags; record events and feedback; the management API; hand a
 # person's data out; erase, change the project and its keys.

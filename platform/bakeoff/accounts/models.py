@@ -12,7 +12,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from bakeoff.accounts.keys import PUBLIC, PUBLIC_SCOPES, SECRET, digest_of, make_key, scopes_of
+from bakeoff.accounts.keys import (
+    PREFIX,
+    PUBLIC,
+    PUBLIC_SCOPES,
+    SECRET,
+    digest_of,
+    make_key,
+    scopes_of,
+)
 from bakeoff.accounts.readable_times import times_are_readable
 
 if TYPE_CHECKING:
@@ -163,8 +171,7 @@ class ApiKey(models.Model):
             name=name,
             owner=owner,
             kind=kind,
-            # Enough to recognise a key by, too little to guess the rest of 192 bits.
-            prefix=text[:8],
+            prefix=text[:PREFIX],
             digest=digest_of(text),
             scopes=scopes_of(kind) if scopes is None else list(scopes),
             allowed_origins=list(origins),

@@ -13,6 +13,7 @@ from ninja.security import HttpBearer
 from bakeoff.accounts.keys import ADMIN, EXPORT, MANAGE, SCOPES, SECRET, digest_of
 from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.api.errors import Problem
+from bakeoff.request_trace import current_trace
 
 USE_WRITTEN_EVERY = timedelta(minutes=1)
 # What needs more than `manage`: by method, or any, and the beginning of the path.
@@ -52,6 +53,8 @@ class SecretKey(HttpBearer):
                 403, "scope_needed", f"scopes == {scopes}, must hold '{needed}' for this.", "scopes"
             )
         _note_use(key)
+        if (trace := current_trace()) is not None:
+            trace.key, trace.project = key.prefix, key.project.slug
         return key
 
 

@@ -38,7 +38,7 @@ def show_rows(
     shown = [name for name in rows[0] if name not in hidden]
     table = Table()
     for name in shown:
-        table.add_column(name.replace("_", " "), no_wrap=name == "key")
+        table.add_column(name.replace("_", " "), no_wrap=name in {"key", shown[0]})
     for row in rows:
         table.add_row(*(_cell(row[name]) for name in shown))
     console.print(table)

@@ -25,10 +25,13 @@ def local_llm(
     host: str | None, port: int | None, slots: int, waiting: int, seconds: float, context: int
 ) -> None:
     """Serve the models of BAKEOFF_LOCAL_MODELS, and trained versions, to this machine."""
+    from logging.config import dictConfig
+
     import uvicorn
 
     from bakeoff.local_llm.door import Door, DoorLimits
     from bakeoff.local_llm.shelf import Shelf
+    from bakeoff.log_settings import logging_settings
 
     environment = read_environment()
     configured = environment.local_models
@@ -38,6 +41,7 @@ def local_llm(
         check_port(host, port)
     except (MissingExtraError, StartError) as error:
         raise fail(str(error)) from error
+    dictConfig(logging_settings(environment))
     shelf = Shelf(configured.sources, environment.home, EngineSize(slots, context))
     door = Door(shelf, DoorLimits(slots, waiting, seconds))
     uvicorn.run(
@@ -45,6 +49,7 @@ def local_llm(
         host=host,
         port=port,
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         lifespan="on",

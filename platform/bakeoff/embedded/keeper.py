@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from bakeoff.embedded.log_rotation import rotate
 from bakeoff.embedded.processes import kill_tree
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Keeper:
         stopping: threading.Event,
         log: Callable[[str], None],
         find_hung: HangTest | None = None,
+        *,
+        max_log_bytes: int = 0,
     ) -> None:
         """Take over a child that runs.
 
@@ -54,9 +57,11 @@ class Keeper:
             stopping: set when the platform stops.
             log: prints what happened on the terminal.
             find_hung: which of its processes hang; without it only its end is noticed.
+            max_log_bytes: beyond which its log is rotated; 0: never.
         """
         self.child = child
         self._start, self._stopping, self._log, self._find_hung = start, stopping, log, find_hung
+        self._max_log_bytes = max_log_bytes
         self._failures, self._started_at = 0, time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"keep {child.name}", daemon=True)
 
@@ -80,6 +85,7 @@ class Keeper:
                     self._say(f"{self.child.name} is not started: {error}")
 
     def _turn(self) -> None:
+        rotate(self.child.log, self._max_log_bytes)
         if self.child.alive:
             if time.monotonic() - self._started_at > STEADY_SECONDS:
                 self._failures = 0

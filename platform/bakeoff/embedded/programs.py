@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from bakeoff.embedded.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from bakeoff.environment import Environment
 
@@ -34,6 +36,8 @@ def programs_of(environment: Environment, host: str, port: int, web_processes: i
         command = [sys.executable, "-m", *arguments]
         return Child(name, command, environment.logs / f"{name}.log", variables)
 
+    if web_processes > 1:  # one alone keeps its counts in memory, which is faster
+        variables |= {"PROMETHEUS_MULTIPROC_DIR": str(metrics_folder(environment))}
     web = child(
         "web", "uvicorn", "bakeoff.asgi:application", "--host", host, "--port", str(port),
         "--workers", str(web_processes), "--no-access-log", "--log-level", "warning",
@@ -55,6 +59,18 @@ def programs_of(environment: Environment, host: str, port: int, web_processes: i
     # Only where an address is set: most platforms call models elsewhere, or none.
     local = [child(LOCAL_LLM, "bakeoff", LOCAL_LLM)] if environment.local_models.port else []
     return [web, *workers, beat, *local]
+
+
+def metrics_folder(environment: Environment) -> Path:
+    """Return where several web processes keep what they count, so that each can answer for all."""
+    return environment.run_folder / "metrics"
+
+
+def empty_metrics(environment: Environment) -> None:
+    """Begin to count anew: no web process lives, and process ids are used again."""
+    folder = metrics_folder(environment)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def started(child: Child, *, is_cancelled: Callable[[], bool]) -> Child:

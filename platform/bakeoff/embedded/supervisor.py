@@ -24,7 +24,13 @@ from bakeoff.embedded.keeper import Keeper, stop_all
 from bakeoff.embedded.migrate import migrate
 from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import end_orphans
-from bakeoff.embedded.programs import LOCAL_LLM, ONE_THREAD, programs_of, started
+from bakeoff.embedded.programs import (
+    LOCAL_LLM,
+    ONE_THREAD,
+    empty_metrics,
+    programs_of,
+    started,
+)
 from bakeoff.embedded.valkey import check_redis, start_valkey
 from bakeoff.schema_version import WrongSchemaError
 from inference.serving.store import ForeignStoreError, check_store
@@ -95,7 +101,14 @@ class Platform:
 
     def _keep(self, start: Callable[..., Child], hang: HangTest | None = None) -> Keeper:
         child = start(is_cancelled=self._stopping.is_set)
-        return Keeper(child, start, self._stopping, self.log, hang)
+        return Keeper(
+            child,
+            start,
+            self._stopping,
+            self.log,
+            hang,
+            max_log_bytes=self.environment.max_log_bytes,
+        )
 
     def start_processes(self) -> None:
         """Start web, workers and beat, and wait until web is ready.
@@ -107,6 +120,7 @@ class Platform:
             web, *others = programs_of(self.environment, self.host, self.port, self.web_processes)
             beats = Beats(self.environment)
             beats.forget()
+            empty_metrics(self.environment)
             self.processes.append(self._keep(partial(started, web), beats.hung_web_processes))
             self._wait_for_web(web)  # alone on the cores: who waits, waits for web
             for child in others:

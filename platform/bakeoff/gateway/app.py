@@ -47,6 +47,7 @@ from bakeoff.gateway.intake.slate_exposures import SlateExposures
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
 from bakeoff.gateway.project_events import ProjectEventStreams
 from bakeoff.gateway.readiness import Readiness
+from bakeoff.gateway.scrape import Scrape
 from bakeoff.gateway.slates.answer import AnswerHandler
 from bakeoff.gateway.slates.cache_reader import GroupRead
 from bakeoff.gateway.slates.classify import Classifying
@@ -74,6 +75,8 @@ from bakeoff.page_services import PLAYGROUND, PREVIEW
 from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bakeoff.asgi_types import Asgi, Receive, Scope, Send
     from bakeoff.environment import Environment
 
@@ -85,13 +88,21 @@ SEGMENT_PATHS = ("/v1/batch", "/v1/track", "/v1/identify", "/v1/page", "/v1/scre
 class Gateway:
     """One process of the fast lane."""
 
-    def __init__(self, environment: Environment, rest: Asgi, *, secret: str = "") -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        rest: Asgi,
+        *,
+        secret: str = "",
+        platform_metrics: Callable[[], bytes] | None = None,
+    ) -> None:
         """Make the parts; nothing connects before the server's start-up.
 
         Args:
             environment: where data, database and cache are.
             rest: the application that answers every other path.
             secret: by which links are signed.
+            platform_metrics: what the servers say, for /metrics; called in a thread.
         """
         self._environment, self._rest, self._secret = environment, rest, secret
         self._proxies = ProxyResolver(environment.public, environment.trusted_proxies)
@@ -125,6 +136,9 @@ class Gateway:
         self._config.prober = partial(probe, remote=self._remote)
         self._chain = Chain()
         self._key_use = KeyUse(self._connector)
+        self._scrape = Scrape(
+            self._config, self._writer, token=environment.metrics_token, platform=platform_metrics
+        )
         self._rates = Rates(environment.rates, self._cache)
         self.routes = self._table()
         self._door = Door(
@@ -289,6 +303,7 @@ class Gateway:
         events = ProjectEventStreams(self._listening, self._secret)
         return [
             Route("GET", "/v1/live", events.stream),
+            Route("GET", "/metrics", self._scrape.answer),
             Route("GET", "/healthz", readiness.health),
             Route("GET", "/readyz", readiness.readiness),
         ]
@@ -319,6 +334,7 @@ class Gateway:
         await self._writer.start()
         self._supervisor.start("use of keys", self._key_use.run)
         self._supervisor.start("rates", self._rates.run)
+        self._supervisor.start("gauges", self._scrape.run)
         # What was loaded so far lives as long as the process: collecting it again and
         # again, with Django in it, stopped every request for a tenth of a second.
         gc.collect()
@@ -340,6 +356,7 @@ class Gateway:
             self._config.stop,
             self._catalogues.stop,
             self._supervisor.stop,
+            self._scrape.stop,
             self._cache.aclose,
             self._store.aclose,
             self._listening.aclose,

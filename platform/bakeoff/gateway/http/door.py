@@ -8,11 +8,12 @@ as the one error shape.
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bakeoff.accounts.keys import SECRET, digest_of
+from bakeoff.accounts.keys import PREFIX, SECRET, digest_of
 from bakeoff.gateway.http.access import authenticate, key_text, path_key
 from bakeoff.gateway.http.bodies import BodyReader
 from bakeoff.gateway.http.caller import Caller
@@ -26,13 +27,15 @@ from bakeoff.gateway.http.request import (
     send_stream,
 )
 from bakeoff.gateway.http.routes import Answer, EventStream
+from bakeoff.gateway.metrics import count_request
 from bakeoff.paths import is_api
+from bakeoff.request_trace import OTHER, begin_trace, current_trace
 from experiments.bounds import BoundsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bakeoff.asgi_types import Receive, Scope, Send
+    from bakeoff.asgi_types import Message, Receive, Scope, Send
     from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
     from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.http.key_use import KeyUse
@@ -40,8 +43,11 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.routes import Headers, Route, Router
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.http.to_django import DjangoLane
+    from bakeoff.request_trace import RequestTrace
 
 logger = logging.getLogger(__name__)
+# Apart from what goes wrong: whoever wants a line per request sets the level of this one.
+requests_log = logging.getLogger("bakeoff.requests")
 CORS_MAX_AGE = b"600"
 
 
@@ -92,20 +98,30 @@ class Door:
         request = Request(_without_trailing_slash(scope), receive, self._bodies, self._text_threads)
         headers = _cors(request)
         route = self._router.find(request.method, request.path)
+        trace = begin_trace(scope["headers"], OTHER if route is None else route.path)
+        count = _Counting(trace, request.method)
         write = (route.error_body if route is not None else None) or ApiError.body
         try:
-            await self._dispatch(request, route, send, headers)
+            await self._dispatch(request, route, send, headers, count)
         except (ApiError, BoundsError) as error:
             refusal = error if isinstance(error, ApiError) else of_bounds(error)
+            count.answered(refusal.status)
             await send_error(send, refusal, headers, write)
         except Exception:  # the last line: no traceback may leave, and the visitor may try again
             logger.exception("%s failed", scope["path"])
             failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
+            count.answered(failed.status)
+            headers.append((b"x-request-id", trace.request_id.encode()))  # of its line in the log
             with suppress(RuntimeError):  # the answer had begun: the server cuts it off
                 await send_error(send, failed, headers, write)
 
     async def _dispatch(
-        self, request: Request, route: Route | None, send: Send, headers: Headers
+        self,
+        request: Request,
+        route: Route | None,
+        send: Send,
+        headers: Headers,
+        count: _Counting,
     ) -> None:
         """Answer by the route of the path, or let Django answer.
 
@@ -115,18 +131,22 @@ class Door:
         """
         request.check_headers()
         if route is None:
-            await self._pass_on(request, send)
+            await self._pass_on(request, count.watch(send))
             return
         # Browsers ask without a key, so this comes before the caller is known.
         if request.method == "OPTIONS":
+            count.answered(204)
             await _answer_preflight(send, route.method, headers)
             return
         route.check_method(request.method)
         answer = await self._call(route, request)
+        count.answered(answer.status if isinstance(answer, Answer) else route.status)
         if isinstance(answer, bytes):
             await send_json(send, route.status, answer, headers)
         elif isinstance(answer, Answer):
-            await send_json(send, answer.status, answer.body, headers + answer.headers)
+            await send_json(
+                send, answer.status, answer.body, headers + answer.headers, answer.media_type
+            )
         elif isinstance(answer, EventStream):
             await send_stream(request.receive, send, answer, headers)
         else:
@@ -152,6 +172,8 @@ class Door:
         config = self._config.current
         token = path_key(request) if route.key_in_path else key_text(request)
         key = authenticate(token, request, config, route.scope)
+        if (trace := current_trace()) is not None:
+            trace.key, trace.project = token[:PREFIX], key.project
         # Also of a request that is refused afterwards: the key is in use.
         self._key_use.note(key.digest)
         caller = Caller.of(request, key, self._rates)
@@ -166,6 +188,38 @@ class Door:
         key = self._config.current.keys.get(digest_of(token)) if token else None
         trusted = key is not None and key.kind == SECRET
         await self._django.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
+
+
+class _Counting:
+    """Counts one request when its answer begins, once, and writes its line where the log has such."""
+
+    __slots__ = ("_is_open", "_method", "_started", "_trace")
+
+    def __init__(self, trace: RequestTrace, method: str) -> None:
+        self._trace, self._method = trace, method
+        self._started, self._is_open = time.perf_counter(), True
+
+    def answered(self, status: int) -> None:
+        """Note the answer's status; a second one is that of an answer that broke off."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        seconds = time.perf_counter() - self._started
+        count_request(self._trace.route, status, seconds)
+        if requests_log.isEnabledFor(logging.INFO):
+            requests_log.info(
+                "%s %s %d in %.1f ms", self._method, self._trace.route, status, seconds * 1000
+            )
+
+    def watch(self, send: Send) -> Send:
+        """Return a `send` that notes the status of what it sends."""
+
+        async def watching(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.answered(message["status"])
+            await send(message)
+
+        return watching
 
 
 def _without_trailing_slash(scope: Scope) -> Scope:

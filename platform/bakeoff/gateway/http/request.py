@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from bakeoff.gateway.http.bodies import MAX_HEADER_BYTES, BodyReader
 from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.http.routes import JSON
 from experiments.bounds import NotJsonError, check, read_json, shown
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.text_threads import TextThreads
 
 READ_INLINE_BYTES = 16 * 1024
-_JSON = (b"content-type", b"application/json")
 # A browser must not take JSON that quotes somebody for a page.
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _EVENTS = [
@@ -124,10 +124,15 @@ class Request:
 
 
 async def send_json(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    media_type: bytes = JSON,
 ) -> None:
     """Send an answer."""
-    fixed = [_JSON, _NOSNIFF, (b"content-length", str(len(body)).encode())]
+    length = (b"content-length", str(len(body)).encode())
+    fixed = [(b"content-type", media_type), _NOSNIFF, length]
     await send({"type": "http.response.start", "status": status, "headers": fixed + (headers or [])})
     await send({"type": "http.response.body", "body": body})
 

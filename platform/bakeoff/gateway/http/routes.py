@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Headers = list[tuple[bytes, bytes]]
+JSON = b"application/json"
 KEY = "{key}"  # as the last part of a path: any one part
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler answers when it is more than a body."""
+    """What a handler answers when it is more than a body of JSON."""
 
     status: int
     body: bytes
     headers: Headers
+    media_type: bytes = JSON
 
 
 @dataclass(frozen=True, slots=True)

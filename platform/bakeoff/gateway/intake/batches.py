@@ -25,6 +25,7 @@ from bakeoff.gateway.intake.entries import (
     read_exposure,
 )
 from bakeoff.gateway.intake.recent_items import ItemAction, RecentItems
+from bakeoff.gateway.metrics import count_events
 from experiments.bounds import BoundsError
 from experiments.ingest.rows import ExposureRow, QuarantinedRow, Rows
 
@@ -147,6 +148,7 @@ class BatchHandler:
         # A request of nothing but links or refusals has nothing to commit.
         if any((rows.events, rows.exposures, rows.exclusions, rows.quarantined)):
             result = await self._writer.commit(rows)
+            count_events(key.project, len(rows.events))
             # Only after the commit: one that failed must be tried again with the next event.
             self._exclusions.remember(rows.exclusions)
             actions = [_action_of(event) for event in rows.events if event.item_id]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,12 @@ import redis.exceptions
 from bakeoff.gateway.database import FAULTS, Connector, close
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.intake.spill_doubts import SpillDoubts, next_of
+from bakeoff.gateway.metrics import (
+    COMMIT_BYTES,
+    COMMIT_REQUESTS,
+    COMMIT_SECONDS,
+    count_durable,
+)
 from bakeoff.gateway.timeouts import run_with_timeout
 from experiments.ingest.spill import MAX_TRIES, REFUSED, STREAM, CannotSpillError, spill
 from experiments.ingest.statement import Committed, Payload, is_refusal, statement_for
@@ -86,6 +93,16 @@ class GroupCommit:
         self._waiting_bytes = 0
         self._doubts = SpillDoubts(cache)
         self._writer = _Writer(connector, cache, self._queue, self._doubts)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the writer."""
+        return self._queue.qsize()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of requests that are not answered yet."""
+        return self._waiting_bytes
 
     async def start(self) -> None:
         """Start the writer."""
@@ -311,9 +328,11 @@ class _Writer:
             self._status.beat()  # many tries of a batch that is split are no hanging
         try:
             outcome = await self._insert(Payload.join([waiting.payload for waiting in batch]))
+            COMMIT_REQUESTS.observe(len(batch))
         except FAULTS as error:
             self._connector.note(error)
             return error
+        count_durable(outcome.durability, len(batch))
         for waiting in batch:
             _finish(waiting, outcome)
         return None
@@ -335,13 +354,17 @@ class _Writer:
         if is_refusal(error):
             reason = error.diag.message_primary if isinstance(error, psycopg.Error) else None
             message = f"The database refuses a value: {reason or error}."
+            count_durable("refused", 1)
             _fail(waiting, ApiError(400, "refused", message))
             return
         await self._keep([waiting], stream=REFUSED, error=error)
 
     async def _insert(self, payload: Payload) -> CommitResult:
         connection = await self._connected()
+        started = time.perf_counter()
         row = await run_with_timeout(COMMIT_TIMEOUT_SECONDS, connection, _execute(connection, payload))
+        COMMIT_SECONDS.observe(time.perf_counter() - started)
+        COMMIT_BYTES.observe(payload.size)
         return CommitResult("committed", Committed.from_row(row))
 
     async def _start_spilling(
@@ -361,9 +384,11 @@ class _Writer:
         except CannotSpillError as second:
             logger.warning("rows are refused: %s; %s", error, second)
             self._doubts.add(second.doubtful)
+            count_durable("unavailable", len(batch))
             for waiting in batch:
                 _fail(waiting, unavailable())
             return
+        count_durable("spilled" if stream == STREAM else "set_aside", len(batch))
         for waiting in batch:
             _finish(waiting, CommitResult("spilled", None))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid_utils import uuid7
 
 from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.metrics import count_slate
 from bakeoff.gateway.remembered import Remembered
 from experiments.assignment.holdouts import REFERENCE
 from experiments.ingest.rows import ExposureRow, Rows, SlateRow
@@ -106,6 +107,7 @@ class Recorder:
 
     async def record(self, visitor: Visitor, chosen: ChosenVersion, slate: SlateRow) -> bool:
         """Commit the slate, and exposures that are the first; return whether they were stored."""
+        count_slate(visitor.key.project, slate.fallback)
         if not visitor.consent.analytics:
             return False
         return await self._commit(visitor, chosen, Rows(slates=[slate]), slate.served_at)
