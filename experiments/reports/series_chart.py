@@ -1,4 +1,4 @@
-"""A value over time, a line for each version, as an SVG picture."""
+"""Values over time or over numbers, a line for each version or fit, as an SVG picture."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 220, 64, 150, 14, 32
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 240, 64, 150, 24, 42
 LINE_HEIGHT = 16
+MAX_DOTS = 40  # of a line: more cannot be told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,55 @@ def draw_series(
         start: of the axis of time.
         end: of the axis of time.
     """
-    values = [point.value for points in series.values() for point in points]
-    if not values:
-        return ""
-    high = max(values) * 1.05 or 1.0
     axis = TimeAxis(start, end, LEFT, WIDTH - RIGHT)
+    lines = {
+        name: [(axis.x(point.at), point.value, point.words) for point in points]
+        for name, points in series.items()
+    }
+    return _draw(lines, label, axis.labels(HEIGHT - BOTTOM + 22)) if any(lines.values()) else ""
+
+
+def draw_numbers(
+    series: Mapping[str, Sequence[tuple[float, float, str]]], *, label: str, value: str, number: str
+) -> str:
+    """Return an SVG of values over numbers from 0, each axis with its title; nothing without a point.
+
+    Args:
+        series: number, value and words of points in order, by the name of their line.
+        label: what the picture shows.
+        value: the title of the values.
+        number: the title of the numbers.
+    """
+    last = max((x for points in series.values() for x, _, _ in points), default=0.0) or 1.0
+
+    def x(at: float) -> float:
+        return LEFT + (WIDTH - RIGHT - LEFT) * at / last
+
+    numbers = "".join(
+        f'<text x="{x(one):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{one:,.6g}</text>'
+        for one in ticks(0.0, last)
+    )
+    titles = (
+        f'<text x="{LEFT}" y="12">{escape(value)}</text>'
+        f'<text x="{x(last / 2):.1f}" y="{HEIGHT - 2}" text-anchor="middle">{escape(number)}</text>'
+    )
+    lines = {
+        name: [(x(at), one, words) for at, one, words in points] for name, points in series.items()
+    }
+    return _draw(lines, label, numbers + titles) if any(lines.values()) else ""
+
+
+def _draw(lines: Mapping[str, Sequence[tuple[float, float, str]]], label: str, below: str) -> str:
+    """Return the picture of lines whose points have their place from the left, value and words."""
+    high = max(value for points in lines.values() for _, value, _ in points) * 1.05 or 1.0
 
     def y(value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / high
+        return TOP + (HEIGHT - TOP - BOTTOM) * (high - max(value, 0.0)) / high
 
-    lines = [_draw_line(n, name, points, axis, y) for n, (name, points) in enumerate(series.items())]
+    drawn = [_draw_line(n, name, points, y) for n, (name, points) in enumerate(lines.items())]
     return (
         f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f"{_ticks(high, y)}{''.join(lines)}{axis.labels(HEIGHT - 10)}</svg>"
+        f"{_ticks(high, y)}{''.join(drawn)}{below}</svg>"
     )
 
 
@@ -63,14 +100,19 @@ def _ticks(high: float, y: Callable[[float], float]) -> str:
 
 
 def _draw_line(
-    n: int, name: str, points: Sequence[SeriesPoint], axis: TimeAxis, y: Callable[[float], float]
+    n: int,
+    name: str,
+    points: Sequence[tuple[float, float, str]],
+    y: Callable[[float], float],
 ) -> str:
     colour, dash = LINES[n % len(LINES)]
-    line = " ".join(f"{axis.x(point.at):.1f},{y(point.value):.1f}" for point in points)
+    line = " ".join(f"{x:.1f},{y(value):.1f}" for x, value, _ in points)
+    # From the last one back: it is what a reader wants to know.
+    every = max(-(-len(points) // MAX_DOTS), 1)
     dots = "".join(
-        f'<circle cx="{axis.x(point.at):.1f}" cy="{y(point.value):.1f}" r="3" style="fill:{colour}">'
-        f"<title>{escape(point.words)}</title></circle>"
-        for point in points
+        f'<circle cx="{x:.1f}" cy="{y(value):.1f}" r="3" style="fill:{colour}">'
+        f"<title>{escape(words)}</title></circle>"
+        for x, value, words in points[::-1][::every][::-1]
     )
     height = TOP + 10 + n * LINE_HEIGHT
     return (

@@ -17,6 +17,7 @@ from experiments.models import Event, Experiment, Exposure, Review, programme_of
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import make_user
+from tests.support.ended_run import ended_run
 from tests.support.npm import install
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
@@ -82,7 +83,10 @@ def story(lane, shop):
             shop.public,
         )
     look_at_experiment(experiment_id=running.pk)
+    runs = [ended_run(shop, value, factors=factors) for value, factors in ((0.1, 16), (0.15, 32))]
     return {
+        "run": runs[0].pk,
+        "other": runs[1].pk,
         "p": shop.project.slug,
         "done": done.key,
         "running": running.key,
@@ -106,6 +110,8 @@ PAGES = [
     ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
     ("models", "/p/{p}/models/"),
     ("version", "/p/{p}/models/{version}/"),
+    ("run", "/runs/{run}/"),
+    ("run-comparison", "/runs/{run}/compare/?with={other}"),
     ("units", "/p/{p}/units/?unit=u1"),
     ("events", "/p/{p}/events/"),
     ("feedback", "/p/{p}/feedback/"),

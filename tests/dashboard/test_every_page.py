@@ -14,6 +14,7 @@ from experiments.models import Experiment, Slate
 from inference.algorithms import GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
 from inference.queues import QUEUES
+from tests.support.ended_run import ended_run
 from tests.support.form_reader import read_form
 from tests.support.page_text import PageText
 from tests.support.seeded_project import Seeded, seed_project
@@ -225,6 +226,8 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     for verb in ("promote", "shadow"):
         visit.get("version-act", slug, seeded.refused.pk, verb)
     visit.get("run", seeded.run.pk)
+    other = ended_run(shop, 0.2, factors=8)
+    visit.get("run-comparison", seeded.run.pk, query=f"?with={other.pk}")
 
 
 def visit_generations(visit: Visit, seeded: Seeded) -> None:

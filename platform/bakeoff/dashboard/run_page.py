@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from experiments.reports.code_names import name_of
+from experiments.reports.series_chart import draw_numbers
 from experiments.reports.stored_text import show_stored
 from inference.evaluation.gate import GateResult
 from inference.evaluation.labelling import BINS
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
     from inference.models import TrainingRun
-
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 220, 56, 30, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +82,13 @@ def page_of(run: TrainingRun) -> RunPage:
 
 def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
     """Return the losses of each fit over its steps as SVG; nothing when there are none."""
-    fits: dict[str, list[tuple[float, float]]] = {}
+    fits: dict[str, list[tuple[float, float, str]]] = {}
     for fit, step, loss in points:
-        fits.setdefault(str(fit), []).append((float(step), float(loss)))
-    if not fits:
-        return ""
-    every = [point for line in fits.values() for point in line]
-    last, high = max(step for step, _ in every) or 1.0, max(loss for _, loss in every) or 1.0
-
-    def place(point: tuple[float, float]) -> str:
-        x = LEFT + (WIDTH - LEFT - 12) * point[0] / last
-        y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[1], 0.0) / high)
-        return f"{x:.1f},{y:.1f}"
-
-    lines = format_html_join(
-        "",
-        '<polyline points="{}" fill="none" stroke="currentColor" stroke-opacity="{}">'
-        "<title>{}: {}</title></polyline>",
-        (
-            (
-                " ".join(map(place, line)),
-                f"{1 - 0.25 * (n % 4):.2f}",
-                show_stored(fit),
-                f"{line[-1][1]:.4g}",
-            )
-            for n, (fit, line) in enumerate(fits.items())
-        ),
+        words = _("step %(step)s: %(loss)s") % {"step": f"{step:,.0f}", "loss": f"{loss:.4g}"}
+        fits.setdefault(show_stored(str(fit)), []).append((float(step), float(loss), words))
+    return mark_safe(  # noqa: S308  names are escaped where the picture is drawn
+        draw_numbers(fits, label=_("Loss over steps"), value=_("Loss"), number=_("Step"))
     )
-    return format_html(
-        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
-        '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
-        '<text x="{}" y="{}" text-anchor="end">{}</text></svg>',
-        WIDTH, HEIGHT, _("Loss over steps"), lines, LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
-        WIDTH - 12, HEIGHT - 8, _("step %(number)s") % {"number": f"{last:,.0f}"},
-    )  # fmt: skip
 
 
 def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
@@ -123,36 +96,20 @@ def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
     if not points:
         return ""
     metric = next(name for name in points[0] if name != "rows")
-    all_rows = max(point["rows"] for point in points) or 1
-    high = max(point[metric] for point in points) or 1.0
-    places = [
+    name = name_of(metric)
+    line = [
         (
-            LEFT + (WIDTH - LEFT - 12) * point["rows"] / all_rows,
-            TOP + (HEIGHT - TOP - BOTTOM) * (1 - max(point[metric], 0.0) / high),
+            point["rows"],
+            point[metric],
             _("%(rows)s rows: %(metric)s %(value)s")
-            % {
-                "rows": f"{point['rows']:,.0f}",
-                "metric": name_of(metric),
-                "value": f"{point[metric]:.4f}",
-            },
+            % {"rows": f"{point['rows']:,.0f}", "metric": name, "value": f"{point[metric]:.4f}"},
         )
         for point in points
     ]
-    return format_html(
-        '<svg class="path" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        '<polyline points="{}" fill="none" stroke="currentColor"/>{}'
-        '<text x="{}" y="{}" text-anchor="end">{}</text><text x="{}" y="{}" text-anchor="end">0</text>'
-        '<text x="{}" y="{}" text-anchor="end">{}</text></svg>',
-        WIDTH, HEIGHT, _("%(metric)s by training rows") % {"metric": name_of(metric)},
-        " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places),
-        format_html_join(
-            "",
-            '<circle cx="{}" cy="{}" r="4" fill="currentColor"><title>{}</title></circle>',
-            ((f"{x:.1f}", f"{y:.1f}", title) for x, y, title in places),
-        ),
-        LEFT - 8, TOP + 8, f"{high:.3g}", LEFT - 8, HEIGHT - BOTTOM + 4,
-        WIDTH - 12, HEIGHT - 8, _("%(rows)s rows") % {"rows": f"{all_rows:,.0f}"},
-    )  # fmt: skip
+    label = _("%(metric)s by training rows") % {"metric": name}
+    return mark_safe(  # noqa: S308  names are escaped where the picture is drawn
+        draw_numbers({name: line}, label=label, value=name, number=_("Training rows"))
+    )
 
 
 def draw_calibration(
@@ -166,7 +123,7 @@ def draw_calibration(
     """
     if not bins:
         return ""
-    size, left = 260, 40
+    size, left = 260, 64
     total = sum(count for _, _, count in bins) or 1
     styles = ((bins, ("0.6", "none")), (before, ("0", "currentColor")))
     dots = [
@@ -197,12 +154,27 @@ def draw_calibration(
             for opacity, stroke, predicted, right, count in dots
         ),
     )
+    ticks = format_html_join(
+        "",
+        '<text x="{0}" y="{1}" text-anchor="end">{2}</text>'
+        '<text x="{3}" y="{4}" text-anchor="middle">{2}</text>',
+        (
+            (
+                left - 6,
+                f"{at(1 - share) + 4:.1f}",
+                f"{share:.0%}",
+                f"{left + at(share):.1f}",
+                size + 12,
+            )
+            for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+        ),
+    )
     return format_html(
         '<svg class="path" viewBox="0 0 {} {}" style="max-width:{}px" role="img" '
         'aria-label="{}"><line x1="{}" y1="{}" x2="{}" y2="{}" '
-        'stroke="currentColor" stroke-opacity="0.3"/>{}<text x="{}" y="{}" text-anchor="end">0</text>'
-        '<text x="{}" y="{}" text-anchor="end">1</text></svg>',
-        left + size, size + 10, left + size,
-        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0), circles,
-        left - 4, at(1) + 4, left - 4, at(0) + 4,
+        'stroke="currentColor" stroke-opacity="0.3"/>{}{}<text x="{}" y="{}" text-anchor="middle">{}</text>'
+        '<text transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text></svg>',
+        left + size, size + 34, left + size,
+        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0),
+        circles, ticks, left + size / 2, size + 30, _("Stated confidence"), size / 2, _("Correct"),
     )  # fmt: skip

@@ -99,6 +99,7 @@ urlpatterns = [
     path("p/<slug:slug>/", include(of_project)),
     path("shared/<str:token>/", report.show_shared, name="shared"),
     path("runs/<int:run_id>/", runs.show_run, name="run"),
+    path("runs/<int:run_id>/compare/", runs.compare, name="run-comparison"),
     path("runs/<int:run_id>/label-noise.csv", runs.download_label_noise, name="label-noise-download"),
     path("runs/<int:run_id>/cancel/", runs.cancel_run, name="cancel-run"),
     path("health/", health.show_health, name="health"),

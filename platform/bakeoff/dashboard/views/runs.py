@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
 from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.run_comparison import compare_runs, others_of
 from bakeoff.dashboard.run_page import page_of as run_page
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.reports.label_noise import csv_of_noise, label_noise_of
@@ -22,6 +23,8 @@ from inference.models import Surface, TrainingRun
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+
+MAX_DIGITS = 18  # of an id: the database refuses larger numbers than a bigint
 
 
 @require_POST
@@ -67,7 +70,25 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     }
     if request.headers.get("HX-Request"):  # a page that is open asks for its progress alone
         return render(request, "dashboard/run_progress.html", context)
-    return render(request, "dashboard/run.html", {**context, "noise": label_noise_of(run)})
+    more = {"noise": label_noise_of(run), "others": others_of(run)}
+    return render(request, "dashboard/run.html", {**context, **more})
+
+
+@require_safe
+@login_required
+def compare(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Show a run beside another of its surface."""
+    run = _run_for(request, run_id)
+    number = request.GET.get("with", "")
+    if not (number.isascii() and number.isdigit() and len(number) <= MAX_DIGITS):
+        raise Http404
+    other = get_object_or_404(run.surface.training_runs.select_related("version"), pk=int(number))
+    context = {
+        "project": run.surface.project,
+        "comparison": compare_runs(run, other),
+        "others": others_of(run),
+    }
+    return render(request, "dashboard/run_comparison.html", context)
 
 
 @require_safe
