@@ -9,10 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 
-from celery import current_app
 from django.conf import settings
-
-from inference.message_marks import mark_messages, unmark_message
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +27,8 @@ def send(task: str, *arguments: object) -> bool:
         task: name of a task that takes ids and looks in the rows for what is due.
         arguments: its arguments.
     """
+    from celery import current_app  # noqa: PLC0415  who changes nothing that is due sends nothing
+
     importlib.import_module(settings.CELERY_APPLICATION)  # becomes the current one; once
     try:
         current_app.send_task(task, arguments)
@@ -44,6 +43,8 @@ def send_once(task: str, *arguments: object) -> bool:
 
     For what a tick asks for again and again until it is done. Returns whether a message was sent.
     """
+    from inference.message_marks import mark_messages, unmark_message  # noqa: PLC0415  it imports Celery
+
     if not all(mark_messages([(task, arguments)])):
         return False
     if not send(task, *arguments):

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -140,5 +140,5 @@ def _jackknife(
     if count < 2 or np.isnan(values).any():
         return None
     spread = (count - 1) / count * float(((values - values.mean()) ** 2).sum())
-    half = float(ndtri(1 - alpha / 2)) * spread**0.5
+    half = float(special.ndtri(1 - alpha / 2)) * spread**0.5
     return max(kappa - half, -1.0), min(kappa + half, 1.0)

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betainc, betaln, xlog1py, xlogy
 
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 NODES = 200
@@ -73,15 +73,17 @@ def compare_proportions(
         return (high - low) / 2 * nodes + (high + low) / 2, (high - low) / 2 * weights
 
     t, weight = over(mean_t, sd_t)
-    density = np.exp(xlogy(a_t - 1, t) + xlog1py(b_t - 1, -t) - betaln(a_t, b_t))
-    better = float(weight @ (density * betainc(a_c, b_c, t)))
+    density = np.exp(
+        special.xlogy(a_t - 1, t) + special.xlog1py(b_t - 1, -t) - special.betaln(a_t, b_t)
+    )
+    better = float(weight @ (density * special.betainc(a_c, b_c, t)))
     # E[max(C − T, 0)] = ∫ P(T < s < C) ds
     s, weight = over(mean_c, sd_c)
-    loss = float(weight @ (betainc(a_t, b_t, s) * (1 - betainc(a_c, b_c, s))))
+    loss = float(weight @ (special.betainc(a_t, b_t, s) * (1 - special.betainc(a_c, b_c, s))))
     if mean_c - 12 * sd_c > 0:  # below the control's support the integrand is P(T < s)
         low = np.linspace(max(mean_t - 12 * sd_t, 0.0), mean_c - 12 * sd_c, 2001)
         if low[-1] > low[0]:
-            loss += float(np.trapezoid(betainc(a_t, b_t, low), low))
+            loss += float(np.trapezoid(special.betainc(a_t, b_t, low), low))
     return BetaComparison(better, loss, loss + mean_t - mean_c, mean_c, mean_t)
 
 

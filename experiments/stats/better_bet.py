@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from scipy.special import ndtr
-
 from experiments.stats.cumulative_gain import LogGain, Prior, shrink_to
+from experiments.stats.special_functions import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,4 +61,4 @@ def _chance_of_gain(inputs: LookInput, effect: Effect) -> float:
     if inputs.primary.direction == "decrease":
         gain = gain.reversed
     posterior = shrink_to(Prior(policy.prior_mean, policy.prior_sd), gain)
-    return float(ndtr(posterior.mean / posterior.sd))
+    return float(special.ndtr(posterior.mean / posterior.sd))

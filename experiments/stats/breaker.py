@@ -27,8 +27,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
 
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _mixture() -> tuple[NDArray[Any], NDArray[Any]]:
     four times too slow for the last, and the second misses small harm.
     """
     places = (np.arange(NODES) + 0.5) / NODES
-    quantiles = ndtri(0.5 + places / 2)
+    quantiles = special.ndtri(0.5 + places / 2)
     ratios = np.concatenate([np.exp(NARROW * quantiles), np.exp(WIDE * quantiles), [TOTAL]])
     weights = np.concatenate([np.full(2 * NODES, 1 / (3 * NODES)), [1 / 3]])
     return ratios, np.log(weights)
@@ -248,7 +248,7 @@ def log_e_bounded(
         )
         total += np.log1p(np.outer(stakes, treated / loss)) @ np.asarray(one.treatment, dtype=float)
         total += np.log1p(np.outer(stakes, controlled / loss)) @ np.asarray(one.control, dtype=float)
-    return float(logsumexp(total))
+    return float(special.logsumexp(total))
 
 
 def log_bound(*, tests: int, alpha: float) -> float:

@@ -25,10 +25,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from experiments.stats.breaker import arms_of, log_e_labels, null_ratio_of
 from experiments.stats.one_sample_breaker import log_e_shares
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -79,4 +79,4 @@ def log_e_beyond_floor(
             bound = accepted * (1 + ratio * cut)
             evidence = np.minimum(evidence, log_e_shares(events, trials, bound=bound))
         parts.append(np.log(weight) + evidence)
-    return np.asarray(logsumexp(parts, axis=0))
+    return np.asarray(special.logsumexp(parts, axis=0))

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.special import bdtrc, gammaln, xlog1py, xlogy
 
 from experiments.stats.breaker import ArmPaths, log_bound, log_e_paths
 from experiments.stats.breaker_floor import log_e_beyond_floor
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _power(
         enough |= middle > harmed
         high, low = np.where(enough, middle, high), np.where(enough, low, middle + 1)
     # The chance of at least `low` of them; where even all are too few, of none.
-    beyond = np.where(low <= 0, 1.0, bdtrc(np.maximum(low - 1, 0), harmed, rate))
+    beyond = np.where(low <= 0, 1.0, special.bdtrc(np.maximum(low - 1, 0), harmed, rate))
     return float(_binomial(other, others, base) @ np.where(low > harmed, 0.0, beyond))
 
 
@@ -111,5 +111,5 @@ def _log_e(
 def _binomial(events: NDArray[Any], units: int, rate: float) -> NDArray[Any]:
     """Return the chance of each number of events; `scipy.stats` is too heavy for web processes."""
     others = units - events
-    choose = gammaln(units + 1) - gammaln(events + 1) - gammaln(others + 1)
-    return np.asarray(np.exp(choose + xlogy(events, rate) + xlog1py(others, -rate)))
+    choose = special.gammaln(units + 1) - special.gammaln(events + 1) - special.gammaln(others + 1)
+    return np.asarray(np.exp(choose + special.xlogy(events, rate) + special.xlog1py(others, -rate)))

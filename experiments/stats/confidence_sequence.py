@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import lambertw
-
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 
@@ -37,7 +36,7 @@ def exact_mixture_scale(alpha: float, planned_n: float) -> float:
 
     1.7 % above `mixture_scale`, and no tighter in any way that shows; kept as its oracle.
     """
-    return math.sqrt((-lambertw(-(alpha**2) / math.e, -1).real - 1) / planned_n)
+    return math.sqrt((-special.lambertw(-(alpha**2) / math.e, -1).real - 1) / planned_n)
 
 
 def half_width_in_se(n: float, *, alpha: float, planned_n: float) -> float:

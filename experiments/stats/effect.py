@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from scipy.special import ndtr, stdtr
-
 from experiments.stats.roots import find_root
+from experiments.stats.special_functions import special
 from experiments.stats.strata import MeanStratum, QuantileStratum
 
 if TYPE_CHECKING:
@@ -88,7 +87,9 @@ class Effect:
     def p_value(self) -> float:
         """Two-sided p-value of one fixed look; never zero, which no p is."""
         z = -abs(self.statistic)
-        return max(float(2 * (ndtr(z) if math.isinf(self.df) else stdtr(self.df, z))), MIN_P)
+        return max(
+            float(2 * (special.ndtr(z) if math.isinf(self.df) else special.stdtr(self.df, z))), MIN_P
+        )
 
     @property
     def z(self) -> float:
@@ -255,7 +256,7 @@ class Effect:
     @property
     def probability_better(self) -> float:
         """P(treatment > control) under a flat prior; for display, never for a decision."""
-        return float(ndtr(self._display_z))
+        return float(special.ndtr(self._display_z))
 
     @property
     def _display_z(self) -> float:
@@ -270,7 +271,7 @@ class Effect:
         """
         z = self._display_z
         density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        return max(self.se * (density - z * float(ndtr(-z))), 0.0)
+        return max(self.se * (density - z * float(special.ndtr(-z))), 0.0)
 
 
 def mantel_haenszel_weights(strata: Sequence[Stratum]) -> list[float]:

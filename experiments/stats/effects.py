@@ -6,12 +6,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from scipy.special import ndtri, stdtrit
-
 from experiments.kinds import PROPORTIONS
 from experiments.stats.effect import Effect, mantel_haenszel_weights, score_statistic
 from experiments.stats.quantiles import Sketch
 from experiments.stats.roots import find_root
+from experiments.stats.special_functions import special
 from experiments.stats.strata import MeanStratum, ProportionStratum, QuantileStratum
 from experiments.stats.totals import Moments, StatisticsError, Totals
 
@@ -35,7 +34,7 @@ def critical_value(alpha: float, df: float = math.inf) -> float:
     """
     if not 0 < alpha < 1:
         raise StatisticsError(f"alpha == {alpha:g}, must be in (0, 1).")
-    return float(-ndtri(alpha / 2) if math.isinf(df) else -stdtrit(df, alpha / 2))
+    return float(-special.ndtri(alpha / 2) if math.isinf(df) else -special.stdtrit(df, alpha / 2))
 
 
 class _Linear(NamedTuple):

@@ -23,8 +23,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, roots_hermitenorm
 
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ExactState:
 @lru_cache(maxsize=16)
 def quadrature(spread: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return log odds ratios and log weights of N(0, spread²), each of shape (41,)."""
-    x, weights = roots_hermitenorm(NODES)
+    x, weights = special.roots_hermitenorm(NODES)
     return x * spread, np.log(weights / weights.sum())
 
 
@@ -120,14 +120,14 @@ def log_mean_exp(
     for start in range(low, high + 1, CHUNK):
         k = np.arange(start, min(start + CHUNK, high + 1), dtype=float)
         log_ways = -(
-            gammaln(k + 1)
-            + gammaln(treatment_n - k + 1)
-            + gammaln(conversions - k + 1)
-            + gammaln(control_n - conversions + k + 1)
+            special.gammaln(k + 1)
+            + special.gammaln(treatment_n - k + 1)
+            + special.gammaln(conversions - k + 1)
+            + special.gammaln(control_n - conversions + k + 1)
         )
-        base.append(logsumexp(log_ways))
-        parts.append(logsumexp(log_ways[None, :] + log_odds[:, None] * k[None, :], axis=1))
-    return np.asarray(logsumexp(np.array(parts), axis=0) - logsumexp(base))
+        base.append(special.logsumexp(log_ways))
+        parts.append(special.logsumexp(log_ways[None, :] + log_odds[:, None] * k[None, :], axis=1))
+    return np.asarray(special.logsumexp(np.array(parts), axis=0) - special.logsumexp(base))
 
 
 def add_batches(state: ExactState, batches: Iterable[Batch], *, spread: float) -> ExactState:
@@ -157,7 +157,7 @@ def add_batches(state: ExactState, batches: Iterable[Batch], *, spread: float) -
 
 def _log_mixture(nodes: NDArray[np.float64], spread: float) -> float:
     _, log_weights = quadrature(spread)
-    return float(logsumexp(nodes + log_weights))
+    return float(special.logsumexp(nodes + log_weights))
 
 
 def log_e_value(state: ExactState, *, spread: float) -> float:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from experiments.stats.roots import find_root
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def spend_obrien_fleming(alpha: float, t: float) -> float:
     """
     if t <= 0:
         return 0.0
-    return float(4 * ndtr(ndtri(alpha / 4) / math.sqrt(min(t, 1.0))))
+    return float(4 * special.ndtr(special.ndtri(alpha / 4) / math.sqrt(min(t, 1.0))))
 
 
 def spend_pocock(alpha: float, t: float) -> float:
@@ -140,7 +140,7 @@ def take_step(
 
     def crossing(bound: float) -> float:
         """Chance to lie above `bound` (a value of z) at this look and nowhere before."""
-        return float(density @ ndtr((points - bound * math.sqrt(t)) / step))
+        return float(density @ special.ndtr((points - bound * math.sqrt(t)) / step))
 
     bound = _bound_of(crossing, per_side)
     new_points, weights = _grid(min(bound, _EDGE), t)
@@ -233,7 +233,7 @@ def conditional_power(z: float, t: float, *, drift: float, final_bound: float) -
     if t >= 1:
         return float(z >= final_bound)
     rest = 1 - t
-    return float(ndtr((z * math.sqrt(t) + drift * rest - final_bound) / math.sqrt(rest)))
+    return float(special.ndtr((z * math.sqrt(t) + drift * rest - final_bound) / math.sqrt(rest)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +283,11 @@ def crossing_probabilities(
         step, root = math.sqrt(t - before), math.sqrt(t)
         hole = min(inner[k], bound) if inner is not None else 0.0
         centre = points + drift * (t - before)
-        upper = float(density @ ndtr((centre - bound * root) / step))
-        lower = float(density @ ndtr((-bound * root - centre) / step))
-        inside = ndtr((hole * root - centre) / step) - ndtr((-hole * root - centre) / step)
+        upper = float(density @ special.ndtr((centre - bound * root) / step))
+        lower = float(density @ special.ndtr((-bound * root - centre) / step))
+        inside = special.ndtr((hole * root - centre) / step) - special.ndtr(
+            (-hole * root - centre) / step
+        )
         ended.append((upper, lower, float(density @ inside) if hole > 0 else 0.0))
         # Beyond 9 standard errors lies 1e-19 of the mass.
         new, weights = _even_grid(min(bound, 9.0), hole)

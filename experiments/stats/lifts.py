@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from scipy.special import ndtr
-
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def linear_interval(effect: Effect, critical: float) -> tuple[float, float]:
 def linear_p_value(effect: Effect) -> float:
     """Return the two-sided p-value of the lift on the linear scale."""
     lift = effect.treatment / effect.control - 1
-    return float(2 * ndtr(-abs(lift) / linear_se(effect)))
+    return float(2 * special.ndtr(-abs(lift) / linear_se(effect)))
 
 
 def fieller_interval(effect: Effect, critical: float) -> tuple[float, float]:

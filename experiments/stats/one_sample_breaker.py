@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
 
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def log_e_shares(
     odds = ODDS_RATIOS * bound / (1 - bound)
     share = odds / (1 + odds)
     ratios = happened * np.log(share / bound) + others * (np.log1p(-share) - np.log1p(-bound))
-    return np.asarray(logsumexp(ratios, axis=-1) - np.log(len(ODDS_RATIOS)))
+    return np.asarray(special.logsumexp(ratios, axis=-1) - np.log(len(ODDS_RATIOS)))
 
 
 def highest_share(events: int, units: int, *, margin: float, floor: float) -> float:

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from scipy.special import ndtr, ndtri
-
 from experiments.stats.confidence_sequence import half_width_in_se
 from experiments.stats.effects import critical_value
 from experiments.stats.group_sequential import (
@@ -27,6 +25,7 @@ from experiments.stats.group_sequential import (
     crossing_probabilities,
 )
 from experiments.stats.roots import find_root
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def _check(alpha: float, power: float, ratio: float = 1.0) -> tuple[float, float
         raise StatisticsError(f"power == {power:g}, must be in (0, 1).")
     if not 0 < ratio < math.inf:
         raise StatisticsError(f"ratio == {ratio:g}, must be positive.")
-    return critical_value(alpha), float(ndtri(power))
+    return critical_value(alpha), float(special.ndtri(power))
 
 
 def units_for_proportions(
@@ -281,7 +280,7 @@ def futility_bound(t: float, *, drift: float, final_bound: float) -> float:
     """
     if not FUTILITY_FROM <= t < 1:
         return 0.0
-    needed = final_bound + float(ndtri(FUTILITY_POWER)) * math.sqrt(1 - t) - drift * (1 - t)
+    needed = final_bound + float(special.ndtri(FUTILITY_POWER)) * math.sqrt(1 - t) - drift * (1 - t)
     return max(needed / math.sqrt(t), 0.0)
 
 
@@ -291,7 +290,7 @@ def power_of(units_ratio: float, *, alpha: float = 0.05, power: float = 0.8) -> 
     Counts the side of the effect alone: Φ(√ratio (z_α + z_β) − z_α).
     """
     z_a, z_b = _check(alpha, power)
-    return float(ndtr(math.sqrt(units_ratio) * (z_a + z_b) - z_a))
+    return float(special.ndtr(math.sqrt(units_ratio) * (z_a + z_b) - z_a))
 
 
 def days_for(

@@ -16,8 +16,6 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from scipy.special import ndtr
-
 from experiments.kinds import PROPORTIONS
 from experiments.stats.confidence_sequence import half_width_in_se, sequential_p_value
 from experiments.stats.effect import MIN_P
@@ -31,6 +29,7 @@ from experiments.stats.exact import (
 )
 from experiments.stats.group_sequential import SequentialState, take_step
 from experiments.stats.power import FUTILITY_FROM, FUTILITY_POWER, design, futility_bound
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError, Totals
 
 if TYPE_CHECKING:
@@ -272,8 +271,8 @@ def _p_and_level(
     if policy.rule == "fixed":
         return effect.p_value, policy.alpha / progress.treatments
     if policy.rule == "group_sequential":
-        p_value = max(float(2 * ndtr(-abs(effect.z))), MIN_P)
-        level = max(float(2 * ndtr(-critical)), MIN_P)
+        p_value = max(float(2 * special.ndtr(-abs(effect.z))), MIN_P)
+        level = max(float(2 * special.ndtr(-critical)), MIN_P)
         return (p_value if beyond or p_value > level else math.nextafter(level, 1.0)), level
     alpha = policy.alpha / progress.treatments
     p_value = sequential_p_value(effect.z, progress.units, alpha=alpha, planned_n=policy.planned_units)

@@ -19,9 +19,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, ndtri
 
 from experiments.stats.effect import mantel_haenszel_weights
+from experiments.stats.special_functions import special
 from experiments.stats.strata import MeanStratum, ProportionStratum
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def exact_statistic(strata: Sequence[ProportionStratum]) -> float:
     tail, sign = (below, 1.0) if below < above else (above, -1.0)
     if tail >= 0.5:
         return 0.0
-    return sign * float(ndtri(max(tail, NEGLIGIBLE)))
+    return sign * float(special.ndtri(max(tail, NEGLIGIBLE)))
 
 
 def _hypergeometric(stratum: ProportionStratum) -> tuple[int, NDArray[np.float64]]:
@@ -92,6 +92,11 @@ def _hypergeometric(stratum: ProportionStratum) -> tuple[int, NDArray[np.float64
     mean, sd = n_t * share, math.sqrt(n_t * share * (1 - share) * n_c / (n_c + n_t)) + 1
     low, high = max(low, math.floor(mean - 40 * sd)), min(high, math.ceil(mean + 40 * sd))
     k = np.arange(low, high + 1, dtype=np.float64)
-    log_ways = -(gammaln(k + 1) + gammaln(n_t - k + 1) + gammaln(x - k + 1) + gammaln(n_c - x + k + 1))
+    log_ways = -(
+        special.gammaln(k + 1)
+        + special.gammaln(n_t - k + 1)
+        + special.gammaln(x - k + 1)
+        + special.gammaln(n_c - x + k + 1)
+    )
     mass = np.exp(log_ways - log_ways.max())
     return low, mass / mass.sum()

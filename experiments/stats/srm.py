@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import chdtrc, gammaln
 
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def log_bayes_factor(counts: Sequence[int], weights: Sequence[float], *, concent
         raise StatisticsError(f"weight == {w.min():g}, must be positive.")
     prior = concentration * w / w.sum()
     marginal = (
-        gammaln(prior.sum())
-        - gammaln(prior.sum() + n.sum())
-        + (gammaln(prior + n) - gammaln(prior)).sum()
+        special.gammaln(prior.sum())
+        - special.gammaln(prior.sum() + n.sum())
+        + (special.gammaln(prior + n) - special.gammaln(prior)).sum()
     )
     return float(marginal - (n * np.log(w / w.sum())).sum())
 
@@ -97,7 +97,7 @@ def chi_square(counts: Sequence[int], weights: Sequence[float]) -> tuple[float, 
             f"variants with a weight == {len(used)}, units == {total}: must be 2 and 1."
         )
     statistic = sum((n - total * w / mass) ** 2 / (total * w / mass) for n, w in used)
-    return float(statistic), float(chdtrc(len(used) - 1, statistic))
+    return float(statistic), float(special.chdtrc(len(used) - 1, statistic))
 
 
 def check_sample_ratio(
@@ -165,7 +165,7 @@ def _p_of_one_look(tables: Sequence[tuple[list[int], list[float]]]) -> float:
     """Return the p-value of the chi-square statistics' sum: independent epochs add up."""
     statistic = sum(chi_square(row, shares)[0] for row, shares in tables)
     freedom = sum(len(row) - 1 for row, _ in tables)
-    return float(chdtrc(freedom, statistic)) if freedom else 1.0
+    return float(special.chdtrc(freedom, statistic)) if freedom else 1.0
 
 
 def _p_of_any_look(tables: Sequence[tuple[list[int], list[float]]]) -> float:

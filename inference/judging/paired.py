@@ -13,7 +13,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +31,7 @@ def paired_difference(wins: int, losses: int, n: int, *, alpha: float = 0.05) ->
     """
     # A fifth of what a process imports at its start, and few check a version.
     from scipy.optimize import brentq  # noqa: PLC0415
+    from scipy.special import ndtri  # noqa: PLC0415  likewise
 
     z = float(ndtri(1 - alpha / 2))
     estimate = (wins - losses) / n
@@ -69,6 +69,8 @@ def paired_ratio(
     n = x.size
     if n < 2 or y.mean() <= 0:
         return None
+    from scipy.special import stdtrit  # noqa: PLC0415  slow to import
+
     t = float(stdtrit(n - 1, 1 - alpha / 2))
     mean_x, mean_y = float(x.mean()), float(y.mean())
     (xx, xy), (_, yy) = np.cov(x, y) / n

@@ -56,6 +56,27 @@ def test_reading_rows_needs_neither_pages_nor_workers_nor_statistics():
     assert done.stdout == "[]\n"
 
 
+# What commands that show verdicts, or change what the platform does, read and write with.
+SHOW_AND_CHANGE = """
+import sys
+from bakeoff.commands.project import set_up_django
+set_up_django()
+import bakeoff.config_file.apply, bakeoff.config_file.export, bakeoff.config_file.read_file
+import experiments.actions.change_programme, experiments.actions.change_surface
+import experiments.reports.autopilot_json, experiments.reports.read_autopilot, experiments.reports.verdict
+import experiments.stats.look_input, experiments.stats.look_result
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+
+
+def test_showing_a_verdict_and_changing_a_surface_need_neither_scipy_nor_celery():
+    names = [*HEAVY.replace("django ", "").replace("numpy ", "").split(), "ninja", "kombu"]
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_AND_CHANGE, *names], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_the_list_says_what_each_command_says_of_itself():
     context = click.Context(main)
     for name, (_, words) in COMMANDS.items():
