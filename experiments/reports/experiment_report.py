@@ -14,6 +14,7 @@ from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
 from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
+from experiments.reports.next_step import describe_next_step
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
@@ -160,6 +161,7 @@ class ExperimentReport:
         return {
             "action": self.verdict.action,
             "sentence": self.verdict.sentence,
+            "next_step": describe_next_step(self),
             "effect": self.verdict.effect,
             "ci": self.verdict.interval,
             "units": self.verdict.units,

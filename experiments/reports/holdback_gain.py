@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from django.utils import timezone
 
 from experiments.reports.percentages import percent
+from experiments.reports.read_together import last_look, primary_of, read_together
 from experiments.reports.stored_text import end_sentence, show_stored
-from experiments.stats.count_gate import find_shortfall
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,14 +86,14 @@ class HoldbackGain:
 
 def gain_of(experiment: Experiment) -> HoldbackGain:
     """Return what the last look of a holdback or a holdout says."""
-    look = experiment.looks.last()
+    look = last_look(experiment)
     until = experiment.ended_at or (look.taken_at if look is not None else timezone.now())
     days = _days(experiment.started_at, until)
     if look is None:
         return HoldbackGain("unknown", None, None, days)
     if look.action == "halt":
         return HoldbackGain("unknown", None, None, days, template=UNHEALTHY)
-    primary = experiment.primary.metric
+    primary = primary_of(experiment).metric
     rows = look.parsed_result.of_metric(primary.key)
     if not rows or rows[0].interval is None or rows[0].effect is None:
         return HoldbackGain("unknown", None, None, days, template=_missing(experiment, look, days))
@@ -105,6 +105,9 @@ def gain_of(experiment: Experiment) -> HoldbackGain:
 
 def _missing(experiment: Experiment, look: Look, days: float) -> str:
     """Say what is missing for a first interval, and how long that takes at the present pace."""
+    # Here: lists of verdicts need no statistics.
+    from experiments.stats.count_gate import find_shortfall  # noqa: PLC0415
+
     inputs = look.parsed_inputs
     metric = next(one for one in inputs.metrics if one.role == "primary")
     few = find_shortfall(inputs.policy, metric, inputs.control, inputs.treatments[0])
@@ -136,7 +139,7 @@ def _duration(days: float) -> str:
 def running_gains(experiments: ExperimentQuerySet) -> list[tuple[Experiment, HoldbackGain]]:
     """Return the running holdbacks and holdouts among some experiments, each with its gain."""
     measuring = experiments.running().exclude(purpose="test").select_related("project", "surface")
-    return [(experiment, gain_of(experiment)) for experiment in measuring]
+    return [(experiment, gain_of(experiment)) for experiment in read_together(measuring)]
 
 
 def _status(row: Comparison, *, is_increase: bool) -> GainStatus:

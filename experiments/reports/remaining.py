@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from experiments.reports.stored_text import end_sentence
+
 if TYPE_CHECKING:
     from experiments.models import Experiment, Look
 
@@ -38,7 +40,19 @@ def describe_remaining(experiment: Experiment, look: Look | None) -> str:
     if run < minimum:
         left = describe_seconds(minimum - run)
         parts.append(_("the minimum duration ends in %(duration)s") % {"duration": left})
-    return "; ".join(parts) + "." if parts else _("All planned users are analysed.")
+    return end_sentence("; ".join(parts)) if parts else _("All planned users are analysed.")
+
+
+def seconds_remaining(experiment: Experiment, look: Look | None) -> float | None:
+    """Return how long a running test takes at this pace until its plan is fulfilled; None: unknown."""
+    if look is None or experiment.started_at is None:
+        return None
+    policy = experiment.parsed_policy
+    run = (look.taken_at - experiment.started_at).total_seconds()
+    if look.information <= 0:
+        return None
+    users = run * max(1.0 / look.information - 1.0, 0.0)
+    return max(users, policy.required_run_seconds - run)
 
 
 def describe_seconds(seconds: float) -> str:

@@ -86,6 +86,12 @@ def end_sentence(text: str) -> str:
     return text + ("。" if is_chinese else ".")
 
 
+def join_sentences(*sentences: str) -> str:
+    """Put sentences one after another as the reader's language does; empty ones are left out."""
+    is_chinese = (get_language() or "").startswith("zh")
+    return ("" if is_chinese else " ").join(filter(None, sentences))
+
+
 def is_listed(text: str) -> bool:
     """Whether every part of a stored sentence has words for pages."""
     text = text.strip()

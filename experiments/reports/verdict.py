@@ -12,7 +12,8 @@ from django.utils.translation import gettext_noop
 from experiments.models import Experiment, Metric
 from experiments.reports.holdback_gain import gain_of
 from experiments.reports.percentages import percent
-from experiments.reports.stored_text import end_sentence, show_stored
+from experiments.reports.read_together import last_look, primary_of, variant_of
+from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
 
 if TYPE_CHECKING:
     from experiments.stats.comparison import Comparison
@@ -28,6 +29,13 @@ WORDS = {
     "promote": gettext_noop("Promote"),
     "confirm": gettext_noop("Confirmed"),
     "lost": gettext_noop("Gain lost"),
+}
+# Of experiments that ended: what was done.
+DONE = {
+    "ship": gettext_noop("Shipped"),
+    "roll_back": gettext_noop("Rolled back"),
+    "stop_inconclusive": gettext_noop("No winner"),
+    "halt": gettext_noop("Halted"),
 }
 SHARES = {"proportion", "retention", "funnel"}
 # An interval whose near end is below this share of the estimate says "better", but not how much.
@@ -57,9 +65,15 @@ class VerdictSummary:
     details: str = ""
 
 
-def word_of(action: str) -> str:
-    """Return what pages call an action of a decision."""
-    return _(WORDS[action]) if action in WORDS else action
+def word_of(action: str, *, is_over: bool = False) -> str:
+    """Return what pages call an action of a decision.
+
+    Args:
+        action: as it is stored.
+        is_over: whether the experiment has ended with it: then the word says what was done.
+    """
+    words = WORDS | DONE if is_over else WORDS
+    return _(words[action]) if action in words else action
 
 
 def summarise_verdict(experiment: Experiment) -> VerdictSummary:
@@ -67,9 +81,9 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
     decision = experiment.decisions.first()
     if experiment.state == Experiment.State.RUNNING:
         decision = None  # about a treatment that left; what is known now is what the last look says
-    look = experiment.looks.last()
+    look = last_look(experiment)
     if look is None and decision is not None:  # ended by a person, or halted, before the first look
-        sentence = _with_reason(decision.action, decision.reason)
+        sentence = _with_reason(word_of(decision.action, is_over=True), decision.reason)
         return VerdictSummary(decision.action, sentence, None, None, 0)
     if look is None:
         is_draft = experiment.state == Experiment.State.DRAFT
@@ -77,49 +91,54 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
         return VerdictSummary("keep_running", sentence, None, None, 0)
     action = decision.action if decision is not None else look.action
     reason = decision.reason if decision is not None else look.reason
-    comparison = _primary_comparison(experiment, look.parsed_result)
+    word = word_of(action, is_over=decision is not None)
+    comparison = primary_comparison(experiment, look.parsed_result)
     interval = comparison.lift_interval if comparison else None
     return VerdictSummary(
         action=action,
         sentence=gain_of(experiment).sentence
         if experiment.purpose != Experiment.Purpose.TEST
-        else _sentence(experiment, action, comparison, comparison.effect, reason)
-        if comparison is not None and comparison.effect is not None
-        else _with_reason(action, reason),
+        else _sentence(experiment, comparison, action=action, word=word, reason=reason)
+        if comparison is not None and comparison.effect is not None and action != "halt"
+        else _with_reason(word, reason),
         effect=comparison.lift if comparison else None,
         interval=interval,
         units=round(look.information * experiment.parsed_policy.planned_units),
-        metric=measure_of(experiment.primary.metric),
+        metric=measure_of(primary_of(experiment).metric),
         details=_details(experiment, comparison, reason) if comparison is not None else "",
     )
 
 
-def _primary_comparison(experiment: Experiment, result: LookResult) -> Comparison | None:
+def primary_comparison(experiment: Experiment, result: LookResult) -> Comparison | None:
     """Return the comparison that the result is about, else the first treatment's."""
-    rows = result.of_metric(experiment.primary.metric.key)
+    rows = result.of_metric(primary_of(experiment).metric.key)
     return next((row for row in rows if row.variant == result.variant), rows[0] if rows else None)
 
 
 def _sentence(
-    experiment: Experiment, action: str, comparison: Comparison, effect: Effect, reason: str
+    experiment: Experiment, comparison: Comparison, *, action: str, word: str, reason: str
 ) -> str:
-    """Return what to do, and what the treatment changed."""
-    if action == "halt":
-        return _with_reason(action, reason)
-    word = _(WORDS[action])
-    variant = experiment.variants.select_related("model_version").get(key=comparison.variant)
+    """Return what to do, or what was done, and what the treatment changed."""
+    variant = variant_of(experiment, comparison.variant)
     label = str(variant.model_version or variant.key)  # a variant of a flag has no version
     is_named = action in {"ship", "roll_back"}
     head = (
         _("%(action)s %(name)s.") % {"action": word, "name": label} if is_named else end_sentence(word)
     )
-    name, change = _("It") if is_named else label, _change_of(comparison, effect)
-    parts = [head, _describe_change(experiment.primary.metric, effect, change, name)]
+    name = _("It") if is_named else label
+    parts = [head, _describe_comparison(primary_of(experiment).metric, comparison, name)]
     if harmed := re.search(r"guardrail '([^']+)' is harmed", reason):
         parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
     if reason.startswith(("breaker: ", "shipped as the better bet")):
         parts.append(end_sentence(show_stored(reason)))
-    return " ".join(parts)
+    return join_sentences(*parts)
+
+
+def _describe_comparison(metric: Metric, comparison: Comparison, name: str) -> str:
+    effect = comparison.effect
+    return (
+        "" if effect is None else _describe_change(metric, effect, _change_of(comparison, effect), name)
+    )
 
 
 class _Change(NamedTuple):
@@ -196,12 +215,12 @@ def _details(experiment: Experiment, comparison: Comparison, reason: str) -> str
     if comparison.effect is None:
         return end_sentence(show_stored(reason))
     described = describe_effect(comparison, interval_name(experiment, primary=True))
-    parts = (f"{measure_of(experiment.primary.metric)}: {described}", show_stored(reason))
-    return " ".join(map(end_sentence, parts))
+    parts = (f"{measure_of(primary_of(experiment).metric)}: {described}", show_stored(reason))
+    return join_sentences(*map(end_sentence, parts))
 
 
-def _with_reason(action: str, reason: str) -> str:
-    return end_sentence(f"{_(WORDS[action])}: {show_stored(reason)}")
+def _with_reason(word: str, reason: str) -> str:
+    return end_sentence(_("%(word)s: %(reason)s") % {"word": word, "reason": show_stored(reason)})
 
 
 # By kind of interval; files have the kind itself, in English.

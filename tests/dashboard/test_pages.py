@@ -21,7 +21,7 @@ from tests.support.dashboard import report_path, sign_in
 
 def test_the_report_says_the_verdict_in_words_and_draws_the_path(shop, decided):
     page = sign_in(shop.project).get(report_path(decided)).content.decode()
-    assert "Ship popularity@2. It raised clicks per user by 67%" in page
+    assert "Shipped popularity@2. It raised clicks per user by 67%" in page
     assert "<svg" in page
     assert "anytime-valid p = 1" in page
     assert "popularity@1 → popularity@2" in page
@@ -38,7 +38,7 @@ def test_the_json_holds_the_same_numbers(shop, decided):
 def test_the_json_is_english_whatever_the_reader_reads(shop, decided):
     path = report_path(decided, "report.json")
     data = sign_in(shop.project).get(path, headers={"accept-language": "zh-hans"}).json()
-    assert data["verdict"]["sentence"].startswith("Ship popularity@2. It raised clicks per user by")
+    assert data["verdict"]["sentence"].startswith("Shipped popularity@2. It raised clicks per user by")
     assert "Significant: z = " in data["verdict"]["details"]
 
 
@@ -171,9 +171,12 @@ def test_the_calculator_plans_from_last_weeks_traffic(shop):
     client = sign_in(shop.project, role="analyst")
     fields = {"surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "5000"}
     page = client.post(f"/p/{shop.project.slug}/experiments/plan/", fields).content.decode()
-    assert "about 875 days" in page
+    assert "about 18 weeks" in page
     assert "<dd>5,000</dd>" in page
-    assert "<dd>6</dd>" in page  # 40 visitors in seven days
+    assert "<dd>40</dd>" in page  # visitors a day: the surface is that young
+    fields["planned_units"] = "50000"
+    page = client.post(f"/p/{shop.project.slug}/experiments/plan/", fields).content.decode()
+    assert "more than half a year" in page
 
 
 def test_unequal_fallbacks_and_old_numbers_are_said(shop, decided):

@@ -47,7 +47,7 @@ def test_the_better_model_is_promoted(shop, experiment):
     experiment.refresh_from_db()
     assert experiment.state == Experiment.State.ENDED
     verdict = summarise_verdict(experiment)
-    assert verdict.sentence.startswith("Ship popularity@2. It raised clicks per user by 67%: ")
+    assert verdict.sentence.startswith("Shipped popularity@2. It raised clicks per user by 67%: ")
     assert verdict.units == 400
 
 
@@ -79,7 +79,7 @@ def test_the_verdict_on_a_flag_names_its_variant(shop):
     experiment.variants.update(model_version=None)
     experiment.refresh_from_db()
     assert summarise_verdict(experiment).sentence.startswith(
-        "Roll back treatment. It lowered clicks per user by "
+        "Rolled back treatment. It lowered clicks per user by "
     )
 
 

@@ -109,4 +109,4 @@ def test_a_variant_that_cannot_serve_ends_its_experiment_by_name(lane, shop, los
     assert decision.reason.startswith(
         f"variant '{lost}' cannot serve: {version.label} cannot be loaded"
     )
-    assert summarise_verdict(experiment).sentence.startswith(f"Halt: variant '{lost}' cannot serve")
+    assert summarise_verdict(experiment).sentence.startswith(f"Halted: variant '{lost}' cannot serve")

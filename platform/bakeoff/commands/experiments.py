@@ -36,10 +36,11 @@ def experiments() -> None:
 def list_experiments(*, as_json: bool, slug: str | None) -> None:
     """List the project's experiments with their verdicts."""
     project = find_project(slug)
+    from experiments.reports.read_together import read_together
     from experiments.reports.verdict import summarise_verdict
 
     rows = []
-    for experiment in project.experiments.select_related("surface"):
+    for experiment in read_together(project.experiments.select_related("surface")):
         verdict = summarise_verdict(experiment)
         rows.append(
             {

@@ -44,12 +44,14 @@ def _show(report: ExperimentReport) -> None:
     from django.utils import timezone
 
     from experiments.programme.ramp import read_ramp
+    from experiments.reports.next_step import describe_next_step
 
     experiment, verdict = report.experiment, report.verdict
     echo(f"{experiment.title} on {experiment.surface.key}: {experiment.state}.")
     if experiment.hypothesis:
         echo(f"Hypothesis: {experiment.hypothesis}")
     echo(verdict.sentence)
+    echo(describe_next_step(report))
     if verdict.details:
         echo(f"Details: {verdict.details}")
     if report.gain is not None:

@@ -184,6 +184,8 @@ MARKS = {
     "promote": "▲",
     "roll_back": "▼",
     "halt": "■",
+    "confirm": "▲",
+    "lost": "▼",
     "stop_inconclusive": "●",
     "keep_running": "…",
 }

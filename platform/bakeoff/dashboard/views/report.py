@@ -32,6 +32,7 @@ from experiments.reports.experiment_report import (
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
 from experiments.reports.small_groups import min_group_users
+from experiments.reports.verdict_tiles import tiles_of
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_DAYS = 90
@@ -48,6 +49,7 @@ def _context(experiment: Experiment) -> dict[str, Any]:
         items = dict(experiment.project.items.filter(item_id__in=shown).values_list("item_id", "title"))
     return {
         "report": report,
+        "tiles": tiles_of(report),
         "titles": items,
         "variants": experiment.variants.select_related("model_version", "rules"),
         "feedback": report_feedback(experiment) if experiment.started_at else None,

@@ -1,0 +1,87 @@
+"""Seven experiments, one of each kind of verdict that a stranger must understand at a glance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from experiments.actions.change_programme import change_programme
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.models import Experiment
+from tests.support.builders import QUICK_POLICY, Shop, make_shop, now, visits
+
+NAMES = ("ship", "roll_back", "day_1", "day_9", "halt", "futile", "holdback_lost")
+
+
+def make_seven_reports() -> dict[str, Experiment]:
+    """Make them, each in a project of its own."""
+    makers = (_ship, _roll_back, _day_1, _day_9, _halt, _futile, _holdback_lost)
+    experiments = {}
+    for name, maker in zip(NAMES, makers, strict=True):
+        experiment = maker(make_shop())
+        look_at_experiment(experiment_id=experiment.pk)
+        experiment.refresh_from_db()
+        experiments[name] = experiment
+    return experiments
+
+
+def _start(shop: Shop, title: str, **policy) -> Experiment:
+    experiment = shop.run_experiment(**(QUICK_POLICY | policy))
+    experiment.name = title
+    experiment.save(update_fields=["name"])
+    return experiment
+
+
+def _ship(shop: Shop) -> Experiment:
+    change_programme(surface=shop.surface, changes={"holdback_share": 0}, by="a test")
+    experiment = _start(shop, "Personal order on the home feed")
+    visits(experiment, {"control": 1, "treatment": 2})
+    return experiment
+
+
+def _roll_back(shop: Shop) -> Experiment:
+    experiment = _start(shop, "New covers on the home feed")
+    visits(experiment, {"control": 2, "treatment": 1})
+    return experiment
+
+
+def _day_1(shop: Shop) -> Experiment:
+    """A day's window: nobody's outcome is complete yet."""
+    experiment = _start(shop, "Session model", planned_units=10_000, window_seconds=86_400.0)
+    visits(
+        experiment, {"control": 1, "treatment": 1}, units={"control": range(78), "treatment": range(72)}
+    )
+    return experiment
+
+
+def _day_9(shop: Shop) -> Experiment:
+    experiment = _start(shop, "Fresh titles first", planned_units=3400)
+    start = now() - timedelta(days=9)
+    Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
+    experiment.epochs.update(started_at=start)
+    visits(experiment, {"control": 1, "treatment": 1}, units=580)
+    return experiment
+
+
+def _halt(shop: Shop) -> Experiment:
+    experiment = _start(shop, "Bigger pictures")
+    uneven = {"control": range(300), "treatment": range(60)}
+    visits(experiment, {"control": 1, "treatment": 1}, units=uneven)
+    return experiment
+
+
+def _futile(shop: Shop) -> Experiment:
+    experiment = _start(shop, "Another shade of blue")
+    visits(experiment, {"control": 1, "treatment": 1}, units=190)
+    return experiment
+
+
+def _holdback_lost(shop: Shop) -> Experiment:
+    change_programme(surface=shop.surface, changes={"holdback_share": 0.2}, by="a test")
+    test = _start(shop, "Personal order on the home feed")
+    visits(test, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=test.pk)
+    holdback = Experiment.objects.get(surface=shop.surface, purpose="holdback")
+    start = now() - timedelta(days=21)
+    Experiment.objects.filter(pk=holdback.pk).update(started_at=start)
+    visits(holdback, {"former": 3, "promoted": 1}, units=60)
+    return holdback
