@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 WEEK = timedelta(days=7)
 MIN_SPREAD = 1e-9  # of a metric of which every unit had one value: the formulas need one
 
-_VISITORS = """SELECT count(DISTINCT unit_id) FROM experiments_slate
+_VISITORS = """SELECT count(DISTINCT unit_id), min(served_at) FROM experiments_slate
     WHERE project_id = %s AND surface_id = %s AND served_at > %s"""
 _VALUES = """SELECT count(*), avg(value), stddev_samp(value) FROM (
     SELECT unit_id, count(*)::float8 AS value FROM experiments_event
-    WHERE project_id = %s AND name = %s AND occurred_at > %s GROUP BY unit_id) AS units"""
+    WHERE project_id = %s AND name = %s AND occurred_at > %s
+        AND unit_id IN (SELECT unit_id FROM experiments_slate
+            WHERE project_id = %s AND surface_id = %s AND served_at > %s)
+    GROUP BY unit_id) AS units"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,17 @@ class WeekOfTraffic:
 
     Attributes:
         visitors: distinct units that the surface answered.
-        active: distinct units with the metric's event.
+        active: those of them with the metric's event.
         mean: events of one active unit.
         deviation: their standard deviation over active units.
+        days: that the visitors took to come, at least 1: a surface may be younger than a week.
     """
 
     visitors: int
     active: int
     mean: float
     deviation: float
+    days: float = 7.0
 
     @property
     def active_share(self) -> float:
@@ -65,7 +70,10 @@ class NoTrafficError(Exception):
 
     def __init__(self, traffic: WeekOfTraffic) -> None:
         """Keep the counts beside the message."""
-        super().__init__(f"visitors == {traffic.visitors}, active == {traffic.active}")
+        super().__init__(
+            f"visitors of the last week == {traffic.visitors}, must be at least 2, and those with the "
+            f"metric's event == {traffic.active}, must be at least 1."
+        )
         self.traffic = traffic
 
 
@@ -79,6 +87,7 @@ class Design:
         rule: by which it is judged.
         guardrails: how many must hold too.
         allocation: share of the traffic in the experiment, in (0, 1].
+        min_lift: smallest relative change that must be found; None: what `planned_units` find.
     """
 
     treatment_share: float = 0.5
@@ -86,6 +95,7 @@ class Design:
     rule: Rule = "group_sequential"
     guardrails: int = 0
     allocation: float = 1.0
+    min_lift: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +106,13 @@ class TrafficPlan:
         plan: what the experiment needs.
         visitors_per_day: of the surface.
         baseline: the metric now, per visitor.
+        active_share: of the visitors with the metric's event.
     """
 
     plan: Plan
     visitors_per_day: float
     baseline: float
+    active_share: float
 
 
 def plan_from_traffic(surface: Surface, metric: Metric, design: Design) -> TrafficPlan:
@@ -110,7 +122,16 @@ def plan_from_traffic(surface: Surface, metric: Metric, design: Design) -> Traff
         NoTrafficError: nobody was served, or nobody did what the metric counts.
         StatisticsError: the design breaks a rule of the plan.
     """
-    traffic = _read_week(surface, metric)
+    return plan_for_week(read_week(surface, metric), metric, design)
+
+
+def plan_for_week(traffic: WeekOfTraffic, metric: Metric, design: Design) -> TrafficPlan:
+    """Return the same from traffic that was read.
+
+    Raises:
+        NoTrafficError: nobody was served, or nobody did what the metric counts.
+        StatisticsError: the design breaks a rule of the plan.
+    """
     if traffic.visitors < 2 or not traffic.active:
         raise NoTrafficError(traffic)
     proportion = metric.kind in PROPORTIONS
@@ -119,22 +140,28 @@ def plan_from_traffic(surface: Surface, metric: Metric, design: Design) -> Traff
         kind="proportion" if proportion else "mean",
         baseline=baseline,
         shares=[1 - design.treatment_share, design.treatment_share],
-        units=float(design.planned_units),
+        mde=design.min_lift,
+        units=float(design.planned_units) if design.min_lift is None else None,
         sd=None if proportion else max(traffic.deviation_of_all, MIN_SPREAD),
         rule=design.rule,
         guardrails=design.guardrails,
-        traffic=[traffic.visitors / WEEK.days],
+        traffic=[traffic.visitors / traffic.days],
         allocation=design.allocation,
     )
-    return TrafficPlan(plan(question), traffic.visitors / WEEK.days, baseline)
+    return TrafficPlan(plan(question), traffic.visitors / traffic.days, baseline, traffic.active_share)
 
 
-def _read_week(surface: Surface, metric: Metric) -> WeekOfTraffic:
-    since = timezone.now() - WEEK
+def read_week(surface: Surface, metric: Metric) -> WeekOfTraffic:
+    """Return who came to a surface in the last week, and what they did of what a metric counts."""
+    now = timezone.now()
+    since = now - WEEK
     with connection.cursor() as cursor:
         cursor.execute(_VISITORS, [surface.project_id, surface.pk, since])
-        visitors = cursor.fetchone()[0]
-        cursor.execute(_VALUES, [surface.project_id, metric.event, since])
+        visitors, first = cursor.fetchone()
+        visitors_of = (surface.project_id, surface.pk, since)
+        cursor.execute(_VALUES, [surface.project_id, metric.event, since, *visitors_of])
         active, mean, deviation = cursor.fetchone()
     # No unit has no mean, and one unit no deviation.
-    return WeekOfTraffic(visitors, active, float(mean or 0), float(deviation or 0))
+    days = (now - first) / timedelta(days=1) if first is not None else float(WEEK.days)
+    days = min(max(days, 1.0), float(WEEK.days))
+    return WeekOfTraffic(visitors, active, float(mean or 0), float(deviation or 0), days)

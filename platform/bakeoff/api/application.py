@@ -31,6 +31,7 @@ from bakeoff.api.keys import router as keys
 from bakeoff.api.metrics import router as metrics
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
+from bakeoff.api.planner import router as planner
 from bakeoff.api.prompts import router as prompts
 from bakeoff.api.rule_versions import router as rule_versions
 from bakeoff.api.sharing import router as sharing
@@ -54,6 +55,7 @@ api = BothLanes(
 )
 api.add_router("/v1", surfaces)
 api.add_router("/v1", rule_versions)
+api.add_router("/v1", planner)
 api.add_router("/v1", autopilot)
 api.add_router("/v1", judging)
 api.add_router("/v1", items)

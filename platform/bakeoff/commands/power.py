@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, console, echo
+from bakeoff.commands.traffic_plan import show_traffic_plan
 from experiments.kinds import METRIC_KINDS, RULES
 
 if TYPE_CHECKING:
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--kind", type=click.Choice(METRIC_KINDS), default="proportion", show_default=True)
-@click.option(
-    "--baseline", type=float, required=True, help="The control's proportion, mean, ratio or quantile."
-)
+@click.option("--baseline", type=float, help="The control's proportion, mean, ratio or quantile.")
 @click.option(
     "--mde", type=float, help="Smallest effect worth detecting, relative to the baseline: 0.05 is 5%."
 )
@@ -70,16 +70,32 @@ if TYPE_CHECKING:
     help="How long a unit takes to be complete.",
 )
 @click.option(
+    "--surface",
+    help="Plan for --mde from the last week of this surface's traffic, on a running platform.",
+)
+@click.option(
+    "--metric", help="With --surface: what decides; the programme's primary metric by default."
+)
+@project_option
+@click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-def power(form: str, **options: Any) -> None:  # fmt: skip
+def power(
+    form: str, surface: str | None, metric: str | None, slug: str | None, **options: Any
+) -> None:  # fmt: skip
     """Plan an experiment: its size and duration, or what it can detect.
 
     \b
     bakeoff power --baseline 0.1 --mde 0.05 --traffic 4000
     bakeoff power --kind mean --baseline 20 --sd 35 --mde 1 --absolute --correlation 0.6
     bakeoff power --baseline 0.1 --units 20000
+    bakeoff power --surface home-feed --mde 0.05
     """  # noqa: D301  click reads the control character
+    if surface is not None:
+        show_traffic_plan(find_surface(find_project(slug), surface), metric, form, options)
+        return
+    if options["baseline"] is None:
+        raise Refusal("baseline: --baseline must be given, or --surface to plan from its traffic.")
     from experiments.scorecards.plan import PlanQuestion, plan
     from experiments.stats.totals import StatisticsError
 

@@ -46,6 +46,7 @@ PARENTS = {
     "report": "experiments",
     "edit": "experiments",
     "act": "experiments",
+    "plan": "experiments",
     "surface": "surfaces",
     "autopilot": "surfaces",
     "generations": "surfaces",

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
+from experiments.scorecards.change_plan import weeks_of
+from experiments.scorecards.plan_words import describe_missing_traffic
 from experiments.scorecards.traffic_plan import (
     Design,
     NoTrafficError,
-    WeekOfTraffic,
     plan_from_traffic,
 )
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from bakeoff.dashboard.experiment_form import ExperimentForm
-    from experiments.models import Metric
-    from inference.models import Surface
 
 
 def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
@@ -31,11 +30,12 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
     try:
         result = plan_from_traffic(surface, metric, _design(filled))
     except NoTrafficError as error:
-        return {"missing": _no_traffic(surface, metric, error.traffic)}
+        return {"missing": describe_missing_traffic(surface, metric, error.traffic)}
     except StatisticsError as error:
         return {"missing": str(error)}
     return {
         "found": result.plan,
+        "weeks": weeks_of(result.plan),
         "visitors": result.visitors_per_day,
         "baseline": result.baseline,
         "metric": metric,
@@ -51,15 +51,3 @@ def _design(filled: dict[str, Any]) -> Design:
         guardrails=len(filled.get("guardrails") or ()),
         allocation=(filled.get("allocation") or 100) / 100,
     )
-
-
-def _no_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
-    return _(
-        "Not enough traffic: last week '%(surface)s' had %(units)s users, and %(doing)s of them had "
-        "'%(event)s' events. Send events first, or enter the number of users yourself."
-    ) % {
-        "surface": surface.key,
-        "units": traffic.visitors,
-        "event": metric.event,
-        "doing": traffic.active,
-    }

@@ -1,0 +1,45 @@
+"""A plan from a surface's own traffic in words: what is missing for one, and what makes it shorter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from experiments.models import Metric
+    from experiments.scorecards.change_plan import ChangePlan
+    from experiments.scorecards.traffic_plan import WeekOfTraffic
+    from inference.models import Surface
+
+
+def describe_missing_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
+    """Say what traffic there is, where it is too little to plan from."""
+    return _(
+        "Not enough traffic: last week '%(surface)s' had %(units)s users, and %(doing)s of them had "
+        "'%(event)s' events. Send events first, or enter the number of users yourself."
+    ) % {
+        "surface": surface.key,
+        "units": traffic.visitors,
+        "event": metric.event,
+        "doing": traffic.active,
+    }
+
+
+def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
+    """Return what makes a plan that is too long shorter, one sentence each."""
+    choice = plan.feasible_choice
+    words = {
+        "larger_change": _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.")
+        % {"weeks": choice.weeks, "lift": f"{100 * (choice.lift or 0):+.3g}%"}
+        if choice is not None
+        else _("Send more traffic first: so few users show no change at all within weeks."),
+        "more_traffic": _("Let all of the traffic take part."),
+        "even_split": _("Split it 50/50: that needs the fewest users."),
+        "commoner_event": _(
+            "Choose a metric that more users reach and that varies less than %(metric)s: whether "
+            "somebody clicked at all, for instance."
+        )
+        % {"metric": metric},
+    }
+    return [words[code] for code in plan.advice]
