@@ -14,6 +14,7 @@ from bakeoff import __version__
 # Where each stands, and what it does: the list of all of them imports none. A test compares the words.
 COMMANDS = {
     "up": ("up:up", "Start the platform: bundled servers unless DATABASE_URL / REDIS_URL are set."),
+    "sample": ("sample:sample", "Work with the sample shop that `bakeoff up --sample` set up."),
     "local-llm": (
         "local_llm:local_llm",
         "Serve the models of BAKEOFF_LOCAL_MODELS, and trained versions, to this machine.",

@@ -30,6 +30,8 @@ READS = {
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
 SERVERS = {"up", "migrate", "local-llm", "mcp"}
+# What it removes is the project with its audit trail: tests/sample/test_shop.py.
+REMOVALS = {"sample remove"}
 # They conduct the whole loop by actions, each with an entry of its own, in a project of their own.
 CONDUCTORS = {"demo", "replay"}
 # One store serves every project, and each has the entry: tests/packaging/test_image.py adopts another.
@@ -239,7 +241,8 @@ def commands(group=main, path=()):
 
 
 def test_the_table_names_every_command():
-    assert set(commands()) == set(CALLS) | READS | SERVERS | CONDUCTORS | STORE | TENANTS
+    conducted = CONDUCTORS | STORE | TENANTS | REMOVALS
+    assert set(commands()) == set(CALLS) | READS | SERVERS | conducted
 
 
 def fail_run_of(surface):

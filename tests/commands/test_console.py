@@ -47,6 +47,7 @@ OFFLINE = [
     (["power", "--kind", "mean", "--baseline", "20", "--sd", "35", "--mde", "1", "--absolute", "--correlation", "0.5", "--guardrails", "1",
       "--alpha", "0.1", "--power", "0.9", "--split", "60/40", "--rule", "fixed", "--looks", "10", "--traffic", "500", "--allocation", "0.5",
       "--window-days", "2", *JSON], 0, '"days"'),
+    (["power", "--mde", "0.05"], 2, "baseline: --baseline must be given, or --surface"),
     (["power", "--kind", "quantile", "--baseline", "5", "--quantile", "0.9", "--density", "0.1", "--units", "9000", "--reserve", "0.001",
       "--no-futility"], 0, "smallest effect"),
     (["simulate", "--rule", "fixed", "--kind", "mean", "--baseline", "2", "--sd", "2", "--lift", "0.2", "--units", "500", "--looks", "3",
@@ -61,7 +62,7 @@ OFFLINE = [
       "--max-users", "10"], 2, "no.csv"),
     (["replay", "--items", "items.csv", "--interactions", "good.csv", "--seed", "2", "--visits", "1", "--port", "1", "--exit",
       "--json", "nowhere/out.json"], 2, "folder of 'nowhere/out.json' does not exist"),
-    (["up", "--host", "256.0.0.1", "--port", "1", "--web", "1"], 1, "Port 1 on 256.0.0.1 cannot be used"),
+    (["up", "--host", "256.0.0.1", "--port", "1", "--web", "1", "--sample"], 1, "Port 1 on 256.0.0.1 cannot be used"),
     (["mcp", "--url", "http://127.0.0.1:1", "--read-only", "--http", "--port", "0"], 2, "Invalid value for '--port'"),
     (["mcp", "--key"], 2, "requires an argument"),
     (["local-llm", "--host", "256.0.0.1", "--port", "1", "--slots", "2", "--waiting", "8", "--seconds", "9", "--context", "512"],
@@ -76,6 +77,13 @@ LISTS = [
 
 # Calls to a platform with a shop: {id} is its project.
 ONLINE = [
+    (["sample", "remove", "--yes"], 1, "there is no sample shop"),
+    (["power", "--surface", "nowhere", "--mde", "0.05"], 2, "surface == 'nowhere', must be one of"),
+    (["power", "--surface", "home-feed"], 2, "mde: --mde must be given"),
+    (["power", "--surface", "home-feed", "--mde", "0.05", "--traffic", "9"], 2, "--traffic: must not be given with --surface"),
+    (["power", "--surface", "home-feed", "--mde", "0.05", "--metric", "none"], 2, "metric == 'none', must be one of"),
+    (["power", "--surface", "home-feed", "--mde", "0.05", "--split", "1/1/1"], 2, "split == '1/1/1', must be two shares"),
+    (["power", "--surface", "home-feed", "--mde", "0.05", "--metric", "clicks"], 2, "visitors of the last week =="),
     (["models", "home-feed"], 0, "popularity@1"),
     (["models", "nowhere"], 2, "surface == 'nowhere', must be one of"),
     (["versions", "add", "home-feed", "items.csv", "--name", "short"], 1, "kind == 'recommend', must be 'generate' for a prompt"),

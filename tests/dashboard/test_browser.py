@@ -99,6 +99,7 @@ PAGES = [
     ("home", "/"),
     ("experiments", "/p/{p}/experiments/"),
     ("experiment-form", "/p/{p}/experiments/new/"),
+    ("planner", "/p/{p}/plan/"),
     ("report", "/experiments/{p}/{done}/"),
     ("report-running", "/experiments/{p}/{running}/"),
     ("confirm", "/experiments/{p}/{running}/act/ship/"),

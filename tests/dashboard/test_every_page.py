@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from bakeoff.accounts.models import Project
 from bakeoff.dashboard.programme_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
 from experiments.models import Experiment, Slate
@@ -77,13 +78,14 @@ NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
     "share", "revoke-share", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
-    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "sdk", "set_language",
+    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "sdk", "sample-picture", "set_language",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def seeded(shared_lane) -> Seeded:
     seeded = seed_project()
+    Project.objects.filter(pk=seeded.shop.project.pk).update(is_sample=True)  # the overview says so
     shared_lane.refresh()
     return seeded
 
@@ -153,6 +155,7 @@ def visit_experiments(visit: Visit, seeded: Seeded) -> None:
     visit.get("experiments", slug)
     visit.get("experiments", slug, query="?state=archived")
     visit.get("experiments-new", slug)
+    visit_planner(visit, seeded)
     visit.post("experiments-new", slug, status=422, planned_units="1")
     visit.post("experiments-plan", slug)
     for planned in ("10", "10000"):
@@ -163,6 +166,13 @@ def visit_experiments(visit: Visit, seeded: Seeded) -> None:
     for holdback in shop.surface.experiments.exclude(purpose="test"):
         visit.get("report", slug, holdback.key)
     visit.get("edit", slug, seeded.draft.key)
+
+
+def visit_planner(visit: Visit, seeded: Seeded) -> None:
+    visit.get("plan", seeded.slug)
+    filled = f"surface={seeded.shop.surface.pk}&primary={seeded.shop.metric.pk}&rule=fixed"
+    for rest in ("change=20&allocation=100", "change=0.1&allocation=20", "change=0&allocation=x"):
+        visit.get("plan", seeded.slug, query=f"?{filled}&treatment_share=40&{rest}")
 
 
 def visit_acts(visit: Visit, seeded: Seeded) -> None:

@@ -20,7 +20,7 @@ PAGES = [
     ("/experiments/{p}/{e}/", READ), ("/experiments/{p}/{e}/edit/", ANALYSE), ("/experiments/{p}/{e}/report.json", READ),
     ("/experiments/{p}/{e}/report.csv", READ), ("/experiments/{p}/{e}/report.xlsx", READ),
     ("/experiments/{p}/{e}/act/start/", OPERATE), ("/experiments/{p}/{e}/act/discard/", ANALYSE),
-    ("/p/{p}/metrics/", READ), ("/p/{p}/surfaces/", READ), ("/p/{p}/surfaces/home-feed/", READ),
+    ("/p/{p}/plan/", READ), ("/p/{p}/metrics/", READ), ("/p/{p}/surfaces/", READ), ("/p/{p}/surfaces/home-feed/", READ),
     ("/p/{p}/surfaces/home-feed/edit/", OPERATE), ("/p/{p}/surfaces/home-feed/rules/", READ),
     ("/p/{p}/models/", READ), ("/p/{p}/models/{v}/", READ), ("/p/{p}/models/{v}/promote/", OPERATE),
     ("/p/{p}/units/?unit=u1", READ), ("/p/{p}/events/", READ), ("/p/{p}/feedback/", READ),

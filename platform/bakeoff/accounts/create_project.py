@@ -12,6 +12,8 @@ from bakeoff.accounts.models import Project
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+SAMPLE_NAME = "Sample shop"
+
 
 def create_project(*, slug: str, name: str, by: str) -> Project:
     """Create a project; its audit trail begins with this.
@@ -23,6 +25,20 @@ def create_project(*, slug: str, name: str, by: str) -> Project:
     with transaction.atomic():
         project = Project.objects.create(slug=slug, name=name)
         record_audit(project.pk, actor=by, action="create project", subject=slug)
+    return project
+
+
+def create_sample_project(*, by: str) -> Project:
+    """Create the project of the sample shop, under a free slug; it alone may be removed as a whole."""
+    slug = "sample" if not Project.objects.filter(slug="sample").exists() else ""
+    with transaction.atomic():
+        project = (
+            create_project(slug=slug, name=SAMPLE_NAME, by=by)
+            if slug
+            else create_numbered_project(prefix="sample", name=SAMPLE_NAME, by=by)
+        )
+        project.is_sample = True
+        project.save(update_fields=["is_sample"])
     return project
 
 

@@ -64,6 +64,12 @@ class Project(models.Model):
         help_text="A unit with more events per minute is left out of analysis. Only events that a "
         "secret key sent count: with a public key anybody could have anybody left out.",
     )
+    is_sample = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Whether it is the sample shop, whose visitors are simulated; it may be removed.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

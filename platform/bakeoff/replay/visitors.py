@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 # Two cores answer no faster with more.
 CONNECTIONS = 8
 # A server that restarts is back within them.
 RETRIES = 20
+# What tells the id of a purchase from that of the click on the same item.
+SUFFIXES = {"purchase": ":purchase"}
 # Few visitors rate what they click.
 RATES_ONE_IN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedVisitor:
-    """A unit and what it will click, with the ratings it gave."""
+    """A unit and what it will click, with the ratings it gave, and what of that it buys."""
 
     unit_id: str
     likes: Mapping[str, float | None]
+    buys: Container[str] = ()
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ async def send_visitors(
 
         async def come() -> None:
             for visitor in queue:
-                await _visit(client, traffic, visitor, ledger)
+                await visit(client, traffic, visitor, ledger)
                 progress(1)
 
         async with asyncio.TaskGroup() as group:
@@ -86,9 +89,14 @@ async def send_visitors(
                 group.create_task(come())
 
 
-async def _visit(
+async def visit(
     client: httpx2.AsyncClient, traffic: Traffic, visitor: SimulatedVisitor, ledger: Ledger
 ) -> None:
+    """Let one visitor come: look at some slates, one after another, and click.
+
+    Raises:
+        httpx2.HTTPError: the platform refused a request, or stayed away.
+    """
     shown: list[str] = []
     for _ in range(traffic.visits):
         ask = {
@@ -118,16 +126,18 @@ async def _tell(
     clicked: Sequence[str],
     ledger: Ledger,
 ) -> None:
-    """Send the view and the clicks of one slate, and now and then a rating."""
+    """Send the view, the clicks and the purchases of one slate, and now and then a rating."""
+    acts = [("view", None), *(("click", item) for item in clicked)]
+    acts += [("purchase", item) for item in clicked if item in visitor.buys]
     events = [
         {
-            "event_id": f"{traffic.salt}:{recommendation}:{item or 'view'}",
-            "name": "click" if item else "view",
+            "event_id": f"{traffic.salt}:{recommendation}:{item or 'view'}{SUFFIXES.get(name, '')}",
+            "name": name,
             "unit_id": visitor.unit_id,
             "item_id": item,
             "recommendation_id": recommendation,
         }
-        for item in [None, *clicked]
+        for name, item in acts
     ]
     answer = await _post(client, "/v1/events", {"events": events})
     if answer["rejected"]:

@@ -12,10 +12,12 @@ from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.health import health_issues
+from bakeoff.dashboard.sample_notice import sample_notice
 from experiments.models import Decision, Experiment, Feedback, Look, Proposal
 from experiments.reports.experiment_timeline import draw_timeline, read_timeline
 from experiments.reports.holdback_gain import running_gains
 from experiments.reports.project_figures import figures_of
+from experiments.reports.read_together import last_look, read_together
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
@@ -49,8 +51,8 @@ class Card:
 def cards_of(experiments: Iterable[Experiment]) -> list[Card]:
     """Read what a list says of each experiment."""
     cards = []
-    for experiment in experiments:
-        look = experiment.looks.last()
+    for experiment in read_together(experiments):
+        look = last_look(experiment)
         waits = (
             experiment.state == Experiment.State.RUNNING
             and experiment.purpose == Experiment.Purpose.TEST
@@ -84,6 +86,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         # Figures of several projects have no sum: of one alone.
         "figures": figures_of(shown[0], now) if len(shown) == 1 else None,
+        "sample": sample_notice(shown),
         "timeline": timeline,
         "timeline_drawn": draw_timeline(timeline, now),
         "running": running,
@@ -105,7 +108,9 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "health_issues": [issue for project in projects[:50] for issue in health_issues(project)],
         "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:SHOWN]),
         "decisions": decisions[:SHOWN],
-        "surfaces": _with_champions(Surface.objects.filter(project__in=projects)[:SHOWN]),
+        "surfaces": _with_champions(
+            Surface.objects.filter(project__in=projects).select_related("project")[:SHOWN]
+        ),
         "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related("surface")[
             :SHOWN
         ],
@@ -130,10 +135,16 @@ def _without_metric(projects: QuerySet[Project]) -> QuerySet[Surface]:
 
 
 def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, VerdictSummary | None]]:
-    return [
-        (d, summarise_verdict(d.experiment) if d.experiment is not None else None) for d in decisions
-    ]
+    rows = list(decisions)
+    # Two decisions may be of one experiment: each is read once.
+    experiments = {row.experiment.pk: row.experiment for row in rows if row.experiment is not None}
+    verdicts = {one.pk: summarise_verdict(one) for one in read_together(experiments.values())}
+    return [(row, verdicts.get(row.experiment_id or 0)) for row in rows]
 
 
 def _with_champions(surfaces: Iterable[Surface]) -> list[tuple[Surface, Any]]:
-    return [(surface, surface.versions.champions().first()) for surface in surfaces]
+    rows = list(surfaces)
+    champions = {
+        one.surface_id: one for one in ModelVersion.objects.champions().filter(surface__in=rows)
+    }
+    return [(surface, champions.get(surface.pk)) for surface in rows]

@@ -1,0 +1,1 @@
+"""The sample shop of `bakeoff up --sample`: goods, pictures and visitors, all made up."""
