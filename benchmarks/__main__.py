@@ -14,6 +14,7 @@ NAMES = (
     "events",
     "ofrep",
     "start",
+    "newcomer",
     "memory",
     "power",
     "statistics",
