@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from xml.etree import ElementTree as ET
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from experiments.ingest.rows import Rows
+from experiments.reports import traffic
 from experiments.reports.experiment_timeline import read_timeline
+from tests.support import builders
 from tests.support.builders import make_shop
 from tests.support.dashboard import sign_in
 from tests.support.held_ramp import hold_a_ramp
@@ -29,6 +33,7 @@ def test_figures_count_tests_and_their_ends(shop, lane):
     hold_a_ramp(shop)
     page = read_home(shop.project)
     assert figures(page) == {
+        "Users this week": "0",
         "Experiments running": "1",
         "Decided in 91 days": "2",
         "Win rate, 12 months": "50.0%",
@@ -51,6 +56,32 @@ def test_the_timeline_draws_a_lane_each_and_says_the_same_in_a_table(shop, lane)
     assert results == ["Ship", "Roll back"]
     rows = re.findall(r"<tr><td><a[^>]*>(.*?)</a></td>", figure)
     assert rows == names
+
+
+def test_users_of_the_week_and_answers_of_the_day_are_those_of_this_project(shop, lane):
+    other = make_shop()
+    for days, users in ((0, 6), (3, 3), (9, 4), (20, 5)):
+        at = (builders.now() - timedelta(days=days, minutes=1)).isoformat()
+        slates = [
+            builders.slate(shop, f"u{days}-{n}", served_at=at, latency_ms=10.0 + n)
+            for n in range(users)
+            for _visit in range(2)
+        ]
+        builders.write(Rows(slates=[*slates, builders.slate(other, "elsewhere", served_at=at)]))
+    page = read_home(shop.project)
+    assert figures(page)["Users this week"] == "9"
+    assert "+125% on last week" in page
+    assert page.count("data-traffic=") == 1
+    row = re.search(r'<tr data-traffic="home-feed">.*?</tr>', page)[0]
+    assert '<td class="number">12</td><td class="number">15.0 ms</td>' in row
+    builders.make_slate(shop, "later")
+    assert figures(read_home(shop.project))["Users this week"] == "9"  # some minutes old
+
+
+def test_a_project_whose_slates_take_too_long_to_count_goes_without(shop, lane, monkeypatch):
+    monkeypatch.setattr(traffic, "_USERS", "SELECT pg_sleep(2)")
+    monkeypatch.setattr(traffic, "MAX_MILLISECONDS", 50)
+    assert figures(read_home(shop.project))["Users this week"] == "–"
 
 
 def test_a_project_without_experiments_has_no_timeline_and_says_what_to_do(lane):

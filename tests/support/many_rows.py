@@ -49,9 +49,9 @@ class ManyRows:
         for variant in of.variants.all():
             variant.pk, variant.experiment = None, copy
             variant.save(force_insert=True)
-        for metric in of.metrics.all():
-            metric.pk, metric.experiment = None, copy
-            metric.save(force_insert=True)
+        for row in (*of.metrics.all(), *of.epochs.all()):
+            row.pk, row.experiment = None, copy
+            row.save(force_insert=True)
         look = of.looks.get()
         same = {
             name: getattr(look, name)

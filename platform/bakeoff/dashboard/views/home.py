@@ -18,6 +18,7 @@ from experiments.reports.experiment_timeline import draw_timeline, read_timeline
 from experiments.reports.holdback_gain import running_gains
 from experiments.reports.project_figures import figures_of
 from experiments.reports.read_together import last_look, read_together
+from experiments.reports.traffic import read_traffic
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
@@ -87,6 +88,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         # Figures of several projects have no sum: of one alone.
         "figures": figures_of(shown[0], now) if len(shown) == 1 else None,
         "sample": sample_notice(shown),
+        "traffic": read_traffic(shown[0].pk, now) if len(shown) == 1 else None,
         "timeline": timeline,
         "timeline_drawn": draw_timeline(timeline, now),
         "running": running,
