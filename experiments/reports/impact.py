@@ -8,10 +8,11 @@ import itertools
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from experiments.models import Experiment, Holdout, programme_of
+from experiments.models import Decision, Experiment, Holdout, programme_of
 from experiments.reports.autopilot_report import MetricGain
 from experiments.reports.chart_texts import translated
 from experiments.reports.impact_chart import ImpactPoint, draw_impact
@@ -44,7 +45,12 @@ def impact_of(project: Project, now: datetime | None = None) -> ProjectImpact:
     """Read the impact of a project's promotions; sentences of charts in the reader's language."""
     now = now or timezone.now()
     prior = prior_of(project.pk)
-    surfaces = project.surfaces.exclude(kind="flag").order_by("key")
+    # Where nothing was promoted and no holdout measures there is nothing to say.
+    promoted = Exists(Decision.objects.filter(surface=OuterRef("pk"), promoted__isnull=False))
+    held_out = Exists(
+        Experiment.objects.filter(surface=OuterRef("pk"), purpose=Experiment.Purpose.HOLDOUT)
+    )
+    surfaces = project.surfaces.exclude(kind="flag").filter(promoted | held_out).order_by("key")
     rows = [_surface_impact(surface, prior, now) for surface in surfaces]
     holdout = Holdout.objects.filter(project=project, share__gt=0).exists()
     return ProjectImpact([row for row in rows if row is not None], prior, holdout)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.models import Decision, Experiment
+from experiments.reports.read_together import find_primary, last_look, read_together
 from experiments.stats.cumulative_gain import LogGain, adjusted_sum, combine, fit_prior, shrink_to
 
 if TYPE_CHECKING:
@@ -80,13 +81,19 @@ def read_history(surface: Surface, metric: Metric, prior: Prior) -> PromotionHis
     what came after it: it has what it had. One that nothing tested (by hand, a refit) adds nothing that
     is known.
     """
-    decisions = Decision.objects.filter(surface=surface, promoted__isnull=False).order_by("id")
+    promotions = Decision.objects.filter(surface=surface, promoted__isnull=False).order_by("id")
+    decisions = list(promotions.select_related("experiment", "promoted", "replaced"))
+    tests = {one.experiment.pk: one.experiment for one in decisions if one.experiment is not None}
+    read_together(tests.values())
+    holdbacks = _holdbacks_of(surface, decisions)
     records: list[PromotionRecord] = []
     moments: list[tuple[datetime, frozenset[int]]] = []
     of_version: dict[int, frozenset[int]] = {}
     effective: frozenset[int] = frozenset()
-    for decision in decisions.select_related("experiment", "promoted", "replaced"):
-        record = _record(decision, metric, prior)
+    for decision in decisions:
+        test = tests.get(decision.experiment_id or 0)
+        holdback = holdbacks.get(decision.evidence.get("holdback", ""))
+        record = _record(decision, metric, prior, test=test, holdback=holdback)
         records.append(record)
         if record.adjusted is not None:
             effective |= {len(records) - 1}
@@ -102,7 +109,7 @@ def read_history(surface: Surface, metric: Metric, prior: Prior) -> PromotionHis
 def prior_of(project_id: int) -> Prior:
     """Return how the effects of a project's tests that ended are distributed, lost ones included."""
     tests = Experiment.objects.tests().filter(project=project_id, state=Experiment.State.ENDED)
-    effects = [effect for test in tests if (effect := effect_of(test)) is not None]
+    effects = [effect for test in read_together(tests) if (effect := effect_of(test)) is not None]
     return fit_prior(effects)
 
 
@@ -113,8 +120,7 @@ def effect_of(experiment: Experiment, variant: str = "") -> LogGain | None:
         experiment: with looks or without.
         variant: which treatment; empty: the shipped one, or the one that the last look is about.
     """
-    look = experiment.looks.defer("inputs").last()
-    primary = experiment.metrics.select_related("metric").filter(role="primary").first()
+    look, primary = last_look(experiment), find_primary(experiment)
     # What is not healthy says nothing: its users are not split as planned.
     if look is None or primary is None or look.action == Decision.Action.HALT:
         return None
@@ -131,22 +137,32 @@ def effect_of(experiment: Experiment, variant: str = "") -> LogGain | None:
     return gain if primary.metric.direction == "increase" else gain.reversed
 
 
-def _record(decision: Decision, metric: Metric, prior: Prior) -> PromotionRecord:
-    test = decision.experiment
+def _record(
+    decision: Decision,
+    metric: Metric,
+    prior: Prior,
+    *,
+    test: Experiment | None,
+    holdback: Experiment | None,
+) -> PromotionRecord:
     if test is None or decision.action != Decision.Action.SHIP or decision.replaced_id is None:
         return PromotionRecord(decision)
-    if not test.metrics.filter(role="primary", metric=metric).exists():
+    primary = find_primary(test)
+    if primary is None or primary.metric_id != metric.pk:
         return PromotionRecord(decision)
     measured = effect_of(test)
     if measured is None:
         return PromotionRecord(decision)
-    later = [gain for gain in [_held_back(decision)] if gain is not None]
-    combined = combine([measured, *later])
+    # Later users, the same question.
+    later = effect_of(holdback) if holdback is not None else None
+    combined = combine([measured] if later is None else [measured, later])
     return PromotionRecord(decision, measured, combined, shrink_to(prior, combined))
 
 
-def _held_back(decision: Decision) -> LogGain | None:
-    """Return what the holdback of a promotion found: later users, the same question."""
-    key = decision.evidence.get("holdback")
-    holdback = Experiment.objects.filter(project=decision.project_id, key=key).first() if key else None
-    return effect_of(holdback) if holdback is not None else None
+def _holdbacks_of(surface: Surface, decisions: Sequence[Decision]) -> dict[str, Experiment]:
+    """Return the holdbacks of promotions, by their keys."""
+    keys = {key for one in decisions if (key := one.evidence.get("holdback"))}
+    if not keys:
+        return {}
+    holdbacks = Experiment.objects.filter(project=surface.project_id, key__in=keys)
+    return {one.key: one for one in read_together(holdbacks)}

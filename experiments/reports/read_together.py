@@ -44,6 +44,14 @@ def primary_of(experiment: Experiment) -> ExperimentMetric:
     return next(one for one in experiment.metrics.all() if one.role == ExperimentMetric.Role.PRIMARY)
 
 
+def find_primary(experiment: Experiment) -> ExperimentMetric | None:
+    """Return the same, or None where none was chosen yet."""
+    if not hasattr(experiment, LAST_LOOKS):
+        return experiment.metrics.select_related("metric").filter(role="primary").first()
+    primary = (one for one in experiment.metrics.all() if one.role == ExperimentMetric.Role.PRIMARY)
+    return next(primary, None)
+
+
 def variant_of(experiment: Experiment, key: str) -> Variant:
     """Return a variant by its key, likewise."""
     if not hasattr(experiment, LAST_LOOKS):

@@ -110,7 +110,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "health_issues": [issue for project in projects[:50] for issue in health_issues(project)],
         "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:SHOWN]),
         "decisions": decisions[:SHOWN],
-        "surfaces": _with_champions(
+        "surfaces": with_champions(
             Surface.objects.filter(project__in=projects).select_related("project")[:SHOWN]
         ),
         "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related("surface")[
@@ -144,7 +144,8 @@ def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, Verdict
     return [(row, verdicts.get(row.experiment_id or 0)) for row in rows]
 
 
-def _with_champions(surfaces: Iterable[Surface]) -> list[tuple[Surface, Any]]:
+def with_champions(surfaces: Iterable[Surface]) -> list[tuple[Surface, Any]]:
+    """Return each surface with its champion, or with None."""
     rows = list(surfaces)
     champions = {
         one.surface_id: one for one in ModelVersion.objects.champions().filter(surface__in=rows)

@@ -36,7 +36,9 @@ CHAMPION = ModelVersion.Alias.CHAMPION
 def list_models(request: HttpRequest, slug: str) -> HttpResponse:
     """List versions, and training runs with their progress."""
     project = project_for(request, slug)
-    versions = ModelVersion.objects.filter(surface__project=project).select_related("surface", "parent")
+    versions = ModelVersion.objects.filter(surface__project=project).select_related(
+        "surface__project", "parent"
+    )
     context = {
         "project": project,
         "page": page_of(request, versions.order_by("-id")),

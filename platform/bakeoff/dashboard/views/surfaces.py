@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.views.home import with_champions
 from bakeoff.dashboard.views.judging import judging_context
 from experiments.actions.add_order import CannotOrderError, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
@@ -160,7 +161,7 @@ def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
             path = name or ("chat/completions" if kind == Surface.Kind.GENERATE else kind)
             messages.success(request, _("Surface created. Call it with /v1/%(kind)s.") % {"kind": path})
             return redirect("surface", slug, key)
-    rows = [(s, s.versions.champions().first()) for s in project.surfaces.order_by("key")]
+    rows = with_champions(project.surfaces.order_by("key"))
     context = {"rows": rows, "form": form, "project": project}
     return render(request, "dashboard/surfaces.html", context, status=422 if form.errors else 200)
 
