@@ -118,7 +118,7 @@ def _parse(stored: bytes) -> ProjectTraffic | None:
 
 
 def _measure(project_id: int, now: datetime) -> ProjectTraffic | None:
-    values = {"project": project_id, "now": now}
+    values: dict[str, int | datetime] = {"project": project_id, "now": now}
     try:
         # A savepoint: a statement that is cancelled leaves the page's transaction as it was.
         with transaction.atomic(), connection.cursor() as cursor:
