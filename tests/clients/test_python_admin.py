@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from bakeoff_client import Admin, AsyncAdmin, AsyncClient, BakeoffError, Client,
 from experiments.models import Event, Link
 from inference.models import Surface, TrainingRun
 from tests.support import builders
+from tests.support.generating import ASK
+from tests.support.provider import breaks_off
 
 # Where `python -c` finds the client: it is installed nowhere here.
 CLIENT = Path(__file__).parents[2] / "clients" / "python"
@@ -118,11 +121,83 @@ def test_the_asynchronous_clients_do_the_same(shop, lane):
             assert [one["key"] for one in await admin.surfaces()] == ["home-feed"]
             with pytest.raises(BakeoffError):
                 await client.recommend("nowhere", unit_id="u1")
-            with pytest.raises(AttributeError, match="no method 'recomend'"):
-                await client.recomend("home-feed")
+            assert (await client.identify("u1", anonymous_id="a1"))["success"]
         return slates
 
     assert all(slate["items"] for slate in asyncio.run(use()))
+
+
+@pytest.mark.parametrize(("plain", "twin"), [(Client, AsyncClient), (Admin, AsyncAdmin)])
+def test_an_asynchronous_client_has_every_method(plain, twin):
+    methods = {name for name in dir(plain) if not name.startswith("_") and name != "close"}
+    client = twin("http://127.0.0.1:9", "pk_x")
+    assert {name for name in methods if inspect.iscoroutinefunction(getattr(client, name))} | {
+        name for name in methods if inspect.isasyncgenfunction(getattr(client, name))
+    } == methods
+    assert inspect.signature(client.__class__.__init__) == inspect.signature(plain.__init__)
+
+
+TYPED = """
+from typing import Any, assert_type
+from bakeoff_client import AsyncAdmin, AsyncClient
+from bakeoff_client.admin import Experiment, Run
+
+async def use(client: AsyncClient, admin: AsyncAdmin) -> None:
+    assert_type(await client.recommend("home-feed", unit_id="u1", k=3), dict[str, Any])
+    assert_type(await admin.experiments(state="running"), list[Experiment])
+    assert_type(await admin.train("home-feed", "als"), Run)
+    async for chunk in client.chat_stream("support"):
+        assert_type(chunk, dict[str, Any])
+    await client.recommend(7)  # type: ignore[arg-type]
+    await client.recomend("home-feed")  # type: ignore[attr-defined]
+    await client.classify("desk")  # type: ignore[call-arg]
+    await admin.experiments(state="runing")  # type: ignore[arg-type]
+"""
+# Packages without types of their own.
+UNTYPED = "[mypy-re2.*,pandas.*,openfeature.*]\nignore_missing_imports = true\n"
+
+
+def test_both_clients_are_typed(tmp_path):
+    """Strictly, and so that a wrong call is an error: an ignored line without one would be unused."""
+    (tmp_path / "typed.py").write_text(TYPED)
+    (tmp_path / "mypy.ini").write_text(f"[mypy]\nstrict = true\nmypy_path = {CLIENT}\n{UNTYPED}")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", "typed.py", *CLIENT.glob("bakeoff_client/*.py")],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert (CLIENT / "bakeoff_client/py.typed").exists()
+
+
+def test_an_answer_comes_in_parts(chat):
+    with Client(chat.lane.url, chat.secret) as client:
+        whole = client.chat("support", ASK, user="u1")
+        chunks = list(client.chat_stream("support", ASK, user="u1"))
+        with pytest.raises(ValueError, match="stream == True, must be left out"):
+            client.chat("support", ASK, stream=True)
+        with pytest.raises(BakeoffError, match="model == 'suport', not found"):
+            next(client.chat_stream("suport", ASK, user="u1"))
+    texts = [chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks]
+    assert len(chunks) > 2
+    assert "".join(texts) == whole["choices"][0]["message"]["content"] == "Hello there."
+    assert chunks[0]["bakeoff"]["version"] == "prompt@1"
+
+    async def read() -> list[str]:
+        async with AsyncClient(chat.lane.url, chat.secret) as client:
+            parts = [part async for part in client.chat_stream("support", ASK, user="u1")]
+        return [part["choices"][0]["delta"].get("content") or "" for part in parts]
+
+    assert "".join(asyncio.run(read())) == "Hello there."
+
+
+def test_an_answer_that_breaks_off_says_so(chat):
+    chat.provider.behave = breaks_off("Half of")
+    with Client(chat.lane.url, chat.secret) as client:
+        chunks = client.chat_stream("support", ASK, user="u1")
+        assert "bakeoff" in next(chunks)
+        with pytest.raises(BakeoffError) as refused:
+            list(chunks)
+    assert refused.value.status == 0
 
 
 def test_its_import_brings_no_library_along():

@@ -1,29 +1,32 @@
-"""The same clients for asyncio: each call runs in a thread, so a loop never waits for a socket."""
+"""The same clients for asyncio: each call runs in a thread, so a loop never waits for a socket.
+
+Methods have the names, arguments, types and errors of the client that is not asynchronous; type checkers see
+them, since each is derived from it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from bakeoff_client.admin import Admin
 from bakeoff_client.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 
-T = TypeVar("T", Client, Admin)
+C = TypeVar("C", Client, Admin)
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+_END = object()
 
 
-class _InThreads(Generic[T]):
-    """Calls a client's methods in threads; they have its names, arguments and errors."""
+class _InThreads(Generic[C]):
+    """Has a client whose methods are called in threads."""
 
-    _kind: type[T]
-
-    def __init__(self, url: str, key: str, **options: Any) -> None:
-        """Take the arguments of the client that is not asynchronous."""
-        self._client = self._kind(url, key, **options)
+    _client: C
 
     async def __aenter__(self) -> Self:
         """Return the client itself."""
@@ -37,31 +40,99 @@ class _InThreads(Generic[T]):
         """Close idle connections."""
         await asyncio.to_thread(self._client.close)
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """Return a method of the client as a coroutine function."""
-        if name.startswith("_") or not callable(method := getattr(self._client, name, None)):
-            raise AttributeError(f"'{type(self).__name__}' has no method '{name}'")
 
-        @wraps(method)
-        async def call(*arguments: Any, **fields: Any) -> Any:
-            return await asyncio.to_thread(_whole, method, *arguments, **fields)
+def _in_thread(method: Callable[P, Answer]) -> Callable[P, Coroutine[Any, Any, Answer]]:
+    """Return a client's method as a coroutine function."""
 
-        return call
+    @wraps(method)
+    async def call(*arguments: P.args, **fields: P.kwargs) -> Answer:
+        return await asyncio.to_thread(method, *arguments, **fields)
+
+    return call
 
 
-def _whole(method: Callable[..., Any], *arguments: Any, **fields: Any) -> Any:
-    """Call a method; rows that it would read one by one are read here, in the thread, as a list."""
-    answer = method(*arguments, **fields)
-    return list(answer) if isinstance(answer, Iterator) else answer
+def _all_in_thread(
+    method: Callable[P, Iterator[Answer]],
+) -> Callable[P, Coroutine[Any, Any, list[Answer]]]:
+    """Return the same of a method whose rows are read one by one: in the thread, as a list."""
+
+    @wraps(method)
+    async def call(*arguments: P.args, **fields: P.kwargs) -> list[Answer]:
+        return await asyncio.to_thread(lambda: list(method(*arguments, **fields)))
+
+    return call
 
 
 class AsyncClient(_InThreads[Client]):
     """`Client` for asyncio: `slate = await client.recommend("home-feed", unit_id="u42")`."""
 
-    _kind = Client
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 5.0) -> None:
+        """Remember where and as whom.
+
+        Raises:
+            ValueError: the URL is none.
+        """
+        self._client = client = Client(url, key, timeout_seconds=timeout_seconds)
+        self.recommend = _in_thread(client.recommend)
+        self.similar = _in_thread(client.similar)
+        self.popular = _in_thread(client.popular)
+        self.trending = _in_thread(client.trending)
+        self.latest = _in_thread(client.latest)
+        self.search = _in_thread(client.search)
+        self.compare = _in_thread(client.compare)
+        self.classify = _in_thread(client.classify)
+        self.chat = _in_thread(client.chat)
+        self.track = _in_thread(client.track)
+        self.feedback = _in_thread(client.feedback)
+        self.identify = _in_thread(client.identify)
+        self.get = _in_thread(client.get)
+        self.post = _in_thread(client.post)
+
+    async def chat_stream(
+        self, surface: str, messages: Sequence[Mapping[str, Any]] = (), **fields: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the chunks of an answer as they come.
+
+        Raises:
+            BakeoffError: it was refused, nobody answered, or the answer was cut off.
+        """
+        chunks = self._client.chat_stream(surface, messages, **fields)
+        try:
+            while (chunk := await asyncio.to_thread(next, chunks, _END)) is not _END:
+                yield chunk  # type: ignore[misc]  # the end is no chunk
+        finally:
+            # Of a cancelled task the thread still waits for the next chunk, and closes when it has it.
+            with suppress(ValueError):
+                chunks.close()
 
 
 class AsyncAdmin(_InThreads[Admin]):
     """`Admin` for asyncio: `report = await admin.wait_for_experiment("trial")`."""
 
-    _kind = Admin
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
+        """Remember where and as whom.
+
+        Raises:
+            ValueError: the URL is none.
+        """
+        self._client = client = Admin(url, key, timeout_seconds=timeout_seconds)
+        self.ask = _in_thread(client.ask)
+        self.rows = _all_in_thread(client.rows)
+        self.surfaces = _all_in_thread(client.surfaces)
+        self.surface = _in_thread(client.surface)
+        self.patch_surface = _in_thread(client.patch_surface)
+        self.metrics = _all_in_thread(client.metrics)
+        self.make_metric = _in_thread(client.make_metric)
+        self.experiments = _all_in_thread(client.experiments)
+        self.experiment = _in_thread(client.experiment)
+        self.define = _in_thread(client.define)
+        self.start = _in_thread(client.start)
+        self.stop = _in_thread(client.stop)
+        self.ship = _in_thread(client.ship)
+        self.report = _in_thread(client.report)
+        self.report_frame = _in_thread(client.report_frame)
+        self.versions = _in_thread(client.versions)
+        self.runs = _in_thread(client.runs)
+        self.train = _in_thread(client.train)
+        self.wait_for_experiment = _in_thread(client.wait_for_experiment)
+        self.wait_for_run = _in_thread(client.wait_for_run)

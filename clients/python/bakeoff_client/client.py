@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from bakeoff_client.transport import BakeoffError, Connected, pack, refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 # With pauses that double: some three seconds in all, as long as a restart takes.
 TRIES = 5
+JSON = {"Content-Type": "application/json"}
 
 
 def _ids(unit_id: str | None, anonymous_id: str | None) -> dict[str, str]:
@@ -22,6 +23,15 @@ def _ids(unit_id: str | None, anonymous_id: str | None) -> dict[str, str]:
         raise ValueError("unit_id and anonymous_id are missing: one of them must name the visitor.")
     named = {"unit_id": unit_id, "anonymous_id": anonymous_id}
     return {name: value for name, value in named.items() if value}
+
+
+def _conversation(
+    surface: str, messages: Sequence[Mapping[str, Any]], fields: dict[str, Any]
+) -> dict[str, Any]:
+    if "stream" in fields:
+        rule = "must be left out: chat answers whole, chat_stream as it comes."
+        raise ValueError(f"stream == {fields['stream']}, {rule}")
+    return {"model": surface, "messages": list(messages), **fields}
 
 
 class Client(Connected):
@@ -152,15 +162,35 @@ class Client(Connected):
         return self.post("/v1/classify", body)
 
     def chat(
-        self, surface: str, messages: Sequence[Mapping[str, Any]], **fields: Any
+        self, surface: str, messages: Sequence[Mapping[str, Any]] = (), **fields: Any
     ) -> dict[str, Any]:
         """Ask for the next message of a conversation, in OpenAI's shapes; `user` names the visitor.
 
         Raises:
             BakeoffError: it was refused, or nobody answered.
+            ValueError: `stream` is named.
         """
-        body = {"model": surface, "messages": list(messages), **fields}
-        return self.post("/v1/chat/completions", body)
+        return self.post("/v1/chat/completions", _conversation(surface, messages, fields))
+
+    def chat_stream(
+        self, surface: str, messages: Sequence[Mapping[str, Any]] = (), **fields: Any
+    ) -> Generator[dict[str, Any], None, None]:
+        """Yield the chunks of an answer as they come, in OpenAI's shapes.
+
+        Raises:
+            BakeoffError: it was refused, nobody answered, or the answer was cut off.
+            ValueError: `stream` is named.
+        """
+        body = _conversation(surface, messages, fields) | {"stream": True}
+        for line in self._transport.lines("/v1/chat/completions", pack(body), JSON):
+            if line == b"data: [DONE]":
+                return
+            if line.startswith(b"data: "):
+                chunk = json.loads(line[6:])
+                if error := chunk.get("error"):
+                    raise BakeoffError(0, error.get("code") or "refused", error["message"])
+                yield chunk
+        raise BakeoffError(0, "cut_off", "The answer was cut off.")
 
     def identify(self, unit_id: str, *, anonymous_id: str) -> dict[str, Any]:
         """Tell that a visitor signed in: both ids are one person from then on.
@@ -239,9 +269,7 @@ class Client(Connected):
         Raises:
             BakeoffError: it was refused, or nobody answered.
         """
-        status, headers, data = self._transport.request(
-            "POST", path, pack(body), {"Content-Type": "application/json"}
-        )
+        status, headers, data = self._transport.request("POST", path, pack(body), JSON)
         if not 200 <= status < 300:
             raise refusal_of(status, headers, data)
         answer: dict[str, Any] = json.loads(data)

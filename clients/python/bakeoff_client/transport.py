@@ -7,9 +7,12 @@ import threading
 import time
 from base64 import b64encode
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Shorter than servers and balancers keep an idle connection, so that nobody sends into a closed one.
 IDLE_SECONDS = 4.0
@@ -95,6 +98,29 @@ class Transport:
         else:
             self._put_back(connection)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
+
+    def lines(self, path: str, body: bytes, headers: dict[str, str]) -> Iterator[bytes]:
+        """Send a body and yield the lines of the answer as they come, without their ends.
+
+        The connection is of this answer alone: whoever reads no further closes it, and nothing more is
+        sent.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answers any more.
+        """
+        connection = self._open()
+        try:
+            connection.request("POST", self._prefix + path, body, self._headers | headers)
+            answer = connection.getresponse()
+            if not 200 <= answer.status < 300:
+                about = {name.lower(): value for name, value in answer.getheaders()}
+                raise refusal_of(answer.status, about, answer.read())
+            while line := answer.readline():
+                yield line.rstrip(b"\r\n")
+        except (OSError, HTTPException) as error:
+            raise BakeoffError(0, "no_answer", f"{self._url} does not answer: {error!r}.") from error
+        finally:
+            connection.close()
 
     @property
     def _prefix(self) -> str:
