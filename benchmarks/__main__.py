@@ -42,6 +42,7 @@ NAMES = (
     "generate",
     "off_policy",
     "pages",
+    "packages",
     "redaction",
     "faults",
     "month",

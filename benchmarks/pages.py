@@ -38,7 +38,7 @@ def run(size: str, home: str) -> None:
         client = client_of_administrator()
         for name, address in pages_of(experiment).items():
             rows += _measure_page(client, name, address)
-    ours = _packed(Path(__file__).parent.parent / "clients" / "js" / "bakeoff.js")
+    ours = _packed(max((Path(__file__).parent.parent / "clients/js/sdk").glob("*/bakeoff.js")))
     for name, (package, file) in PEERS.items():
         peer = _peer(Path(home), package, file)
         rows.append(

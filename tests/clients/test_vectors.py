@@ -28,7 +28,9 @@ def test_python_hashes_as_the_vectors_say(side):
 def test_javascript_hashes_as_the_vectors_say(tmp_path):
     if not shutil.which("node"):
         pytest.skip("no node here")
-    (tmp_path / "hash.mjs").write_text((CLIENTS / "js" / "hash.js").read_text(encoding="utf-8"))
+    (tmp_path / "hash.mjs").write_text(
+        (CLIENTS / "js/packages/js/src/hash.js").read_text(encoding="utf-8")
+    )
     (tmp_path / "run.mjs").write_text(
         'import { bucketsOf, growthbookBucket } from "./hash.mjs";\n'
         "const rows = JSON.parse(process.argv[2]);\n"

@@ -109,4 +109,6 @@ urlpatterns = [
     path("demo/", embed.show_demo, name="demo"),
     path("sample/<str:item>.svg", sample.show_picture, name="sample-picture"),
     path("sdk/v1.js", embed.show_sdk, name="sdk"),
+    path("sdk/v1/<str:file>", embed.show_sdk, name="sdk-file"),
+    path("sdk/<str:version>/<str:file>", embed.show_sdk_version, name="sdk-version"),
 ]

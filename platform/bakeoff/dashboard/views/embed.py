@@ -1,31 +1,57 @@
-"""The embed's script, and a page that uses it as a product would."""
+"""The scripts of pages, and a page that uses them as a product would."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotFound
 from django.shortcuts import render
-from django.views.decorators.cache import cache_control
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
+from bakeoff.dashboard.sdk_files import EMBED, SLATE, integrity_of, script_path, versions
 from inference.models import Surface
 
-# A wheel has it beside the package, a working copy where it is built.
-IN_WHEEL = settings.BASE_DIR / "bakeoff.js"
-SDK = IN_WHEEL if IN_WHEEL.exists() else settings.BASE_DIR.parents[1] / "clients" / "js" / "bakeoff.js"
+HOUR, YEAR = 3600, 365 * 86400
 
 
 @require_safe
-@cache_control(public=True, max_age=3600)
-def show_sdk(request: HttpRequest) -> FileResponse:  # noqa: ARG001
-    """Give the embed's script; every page of every product may load it."""
-    answer = FileResponse(SDK.open("rb"), content_type="text/javascript; charset=utf-8")
+def show_sdk(request: HttpRequest, file: str = EMBED) -> HttpResponse:  # noqa: ARG001
+    """Answer the newest script; every page of every product may load it."""
+    return _script(versions()[0], file, max_age=HOUR)
+
+
+@require_safe
+def show_sdk_version(request: HttpRequest, version: str, file: str) -> HttpResponse:  # noqa: ARG001
+    """Answer a script of one version: its bytes never change, so a copy never becomes old."""
+    return _script(version, file, max_age=YEAR, immutable=True)
+
+
+def _script(version: str, file: str, **cached: int) -> HttpResponse:
+    path = script_path(version, file)
+    if path is None:
+        message = (
+            f"{version}/{file}: not found. Versions: {', '.join(versions())}. Files: {EMBED}, {SLATE}."
+        )
+        return HttpResponseNotFound(message, content_type="text/plain; charset=utf-8")
+    answer = FileResponse(path.open("rb"), content_type="text/javascript; charset=utf-8")
+    patch_cache_control(answer, public=True, **cached)
     answer["Access-Control-Allow-Origin"] = "*"
     return answer
+
+
+def _embed_code(request: HttpRequest, surface: str, key: str) -> str:
+    """Return what a page needs: the script of this version by its hash, and a first call."""
+    version = versions()[0]
+    source = request.build_absolute_uri(reverse("sdk-version", args=[version, EMBED]))
+    attributes = (
+        f'integrity="{integrity_of(version, EMBED)}" crossorigin="anonymous" data-key="{key or "pk_…"}"'
+    )
+    call = f'bakeoff.recommend("{surface}", {{ k: 8 }}).then((slate) => console.log(slate.items));'
+    return f'<script src="{source}"\n  {attributes}></script>\n<script>\n  {call}\n</script>'
 
 
 @require_safe
@@ -40,11 +66,13 @@ def show_demo(request: HttpRequest) -> HttpResponse:
     wanted = request.GET.get("surface", "")
     chosen = next((s for s in surfaces if f"{s.project.slug}/{s.key}" == wanted), surfaces.first())
     running: Any = chosen.experiments.running().tests().first() if chosen is not None else None
+    key = request.GET.get("key", "")
     context = {
         "surfaces": surfaces,
         "chosen": chosen,
         "running": running,
-        "key": request.GET.get("key", ""),
+        "key": key,
         "unit": request.GET.get("unit", ""),
+        "code": _embed_code(request, chosen.key, key) if chosen is not None else "",
     }
     return render(request, "dashboard/demo.html", context)

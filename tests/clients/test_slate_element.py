@@ -1,0 +1,231 @@
+"""<bakeoff-slate> in a real browser, under a strict content security policy; and the scripts by their hash."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from experiments.models import Event, Exposure, Slate
+from inference.actions.load_items import ItemDraft, load_items
+from tests.support.dashboard import sign_in
+
+# Nothing but scripts of the platform, requests to it, and no string that becomes markup.
+POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+    "require-trusted-types-for 'script'"
+)
+HOST = """<!doctype html><html lang="en"><title>Shop</title>
+<script src="/sdk/v1.js" data-key="{key}" data-wait="0"></script>
+<script src="/sdk/v1/slate.js"></script><h1>Shop</h1>{body}"""
+
+
+@pytest.fixture
+def opened(chromium, lane, shop):
+    """Open a page of a shop with some markup."""
+    context = chromium.new_context()
+
+    def open_page(body: str, *, key=shop.public, whole: str = "", policy=POLICY):
+        page = context.new_page()
+        page.requested, page.problems, page.warnings = [], [], []
+        page.on("request", lambda request: page.requested.append(request.url.removeprefix(lane.url)))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda one: {"error": page.problems, "warning": page.warnings}.get(one.type, []).append(
+                one.text
+            ),
+        )
+        html = whole or HOST.format(key=key, body=body)
+        headers = {"Content-Security-Policy": policy} if policy else {}
+        page.route(
+            "**/host", lambda route: route.fulfill(body=html, content_type="text/html", headers=headers)
+        )
+        page.goto(f"{lane.url}/host")
+        return page
+
+    yield open_page
+    context.close()
+
+
+def stored(shop, name: str, count: int) -> list[Event]:
+    """Wait until so many events are stored; return them."""
+    rows = Event.objects.filter(project=shop.project, name=name)
+    deadline = time.monotonic() + 20
+    while rows.count() < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return list(rows)
+
+
+def test_it_shows_a_list_and_reports_views_and_clicks(opened, shop, lane):
+    hostile = [
+        ItemDraft("i0", "<img src=x onerror=alert(1)>", url="https://shop.example/i0"),
+        ItemDraft("i1", "Item i1", url="javascript:alert(1)"),
+    ]
+    load_items(project_id=shop.project.pk, items=hostile)
+    shop.run_experiment()
+    lane.refresh()
+    page = opened('<bakeoff-slate surface="home-feed" k="10" label="For you"></bakeoff-slate>')
+    element = page.locator("bakeoff-slate[state=ready]")
+    rows = page.get_by_role("region", name="For you").get_by_role("listitem")
+    rows.nth(9).wait_for()
+    element.wait_for()
+    titles = rows.all_text_contents()
+    assert "<img src=x onerror=alert(1)>" in titles
+    # A link is a link; an address that is a script is none.
+    assert [link.get_attribute("href") for link in page.get_by_role("link").all()] == [
+        "https://shop.example/i0"
+    ]
+    rows.nth(1).click()
+    (click,) = stored(shop, "click", 1)
+    slate = Slate.objects.get(project=shop.project)
+    assert (click.item_id, click.recommendation_id) == (slate.slots[1][0], slate.recommendation_id)
+    assert {view.recommendation_id for view in stored(shop, "view", 1)} == {slate.recommendation_id}
+    assert Exposure.objects.filter(project_id=shop.project.pk).count() == 1
+    # Elsewhere on the page it is the same slate.
+    page.evaluate("() => document.body.prepend(document.querySelector('bakeoff-slate'))")
+    rows.nth(9).wait_for()
+    assert page.requested.count("/v1/recommend") == 1
+    assert (page.problems, page.warnings) == ([], [])
+
+
+def test_a_template_is_of_the_page(opened, shop, lane):
+    about = {"url": "https://shop.example/x", "properties": {"author": "Ann"}}
+    load_items(
+        project_id=shop.project.pk, items=[ItemDraft(i, f"Item {i}", **about) for i in shop.items]
+    )
+    lane.refresh()
+    page = opened(
+        """<bakeoff-slate surface="home-feed" k="2"><template>
+          <a class="card" data-attr="href: url; onclick: title"><b data-text="title"></b> by
+          <i data-text="properties.author"></i></a></template></bakeoff-slate>"""
+    )
+    cards = page.locator("bakeoff-slate > div > a.card")
+    cards.nth(1).wait_for()
+    assert " ".join(cards.nth(0).text_content().split()) == "Item i0 by Ann"
+    assert cards.nth(0).get_attribute("href") == "https://shop.example/x"
+    assert cards.nth(0).get_attribute("onclick") is None
+    assert (
+        page.locator("bakeoff-slate").evaluate("(one) => one.shadowRoot.querySelectorAll('li').length")
+        == 2
+    )
+    assert page.problems == []
+
+
+def test_attributes_that_change_together_are_one_request(opened, shop):
+    page = opened('<bakeoff-slate surface="home-feed" k="2"></bakeoff-slate>')
+    page.locator("bakeoff-slate[state=ready]").wait_for()
+    page.evaluate(
+        """() => { const one = document.querySelector("bakeoff-slate");
+            one.setAttribute("k", 3); one.setAttribute("k", 4); one.setAttribute("label", "More"); }"""
+    )
+    page.get_by_role("region", name="More").get_by_role("listitem").nth(3).wait_for()
+    page.evaluate("() => document.querySelector('bakeoff-slate').setAttribute('item', 'i0')")
+    page.locator("bakeoff-slate[state=ready]").wait_for()
+    assert page.requested.count("/v1/recommend") == 2
+    assert page.requested.count("/v1/similar") == 1
+
+
+def test_a_lazy_list_waits_until_somebody_comes_near(opened, shop):
+    page = opened(
+        '<div style="height: 3000px"></div><bakeoff-slate surface="home-feed" k="2" lazy></bakeoff-slate>',
+        policy="",
+    )
+    page.wait_for_timeout(300)
+    assert "/v1/recommend" not in page.requested
+    page.mouse.wheel(0, 5000)
+    page.locator("bakeoff-slate[state=ready]").wait_for()
+    assert page.requested.count("/v1/recommend") == 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "warning"),
+    [
+        ('surface="home-fed"', r"Did you mean 'home-feed'\?"),
+        ("", r"<bakeoff-slate>: surface is missing, must be the key of a surface."),
+        ('surface="home-feed" k="many"', r"k == 'many', must be a whole number."),
+        ('surface="home-feed" list="best"', r"list == 'best', must be one of recommend, similar"),
+        (
+            'surface="home-feed" list="similar"',
+            r"item is missing, must be the item that others are similar to",
+        ),
+    ],
+)
+def test_a_refusal_is_a_state_and_a_warning(opened, shop, attributes, warning):
+    page = opened(f'<bakeoff-slate {attributes}><p slot="error">Our own list</p></bakeoff-slate>')
+    page.locator("bakeoff-slate[state=error]").wait_for()
+    assert page.get_by_text("Our own list").is_visible()
+    assert page.get_by_role("list").count() == 0
+    assert len(page.warnings) == 1
+    assert re.search(warning, page.warnings[0]), page.warnings
+
+
+def test_an_empty_list_and_one_that_comes_back(opened, shop):
+    page = opened('<bakeoff-slate surface="home-feed"></bakeoff-slate>')
+    page.locator("bakeoff-slate[state=ready]").wait_for()
+    page.route(
+        "**/v1/recommend", lambda route: route.fulfill(json={"recommendation_id": "x", "items": []})
+    )
+    page.evaluate("() => document.querySelector('bakeoff-slate').refresh()")
+    page.locator("bakeoff-slate[state=empty]").wait_for()
+    assert page.get_by_role("status").text_content() is not None
+    assert page.get_by_text("Nothing to show yet.").is_visible()
+    page.unroute("**/v1/recommend")
+    page.route("**/v1/recommend", lambda route: route.abort())
+    page.evaluate("() => document.querySelector('bakeoff-slate').refresh()")
+    page.locator("bakeoff-slate[state=error]").wait_for()
+    assert page.get_by_text("Recommendations are not available right now.").is_visible()
+    page.unroute("**/v1/recommend")
+    page.evaluate("() => document.querySelector('bakeoff-slate').refresh()")
+    page.locator("bakeoff-slate[state=ready]").wait_for()
+    assert page.get_by_role("listitem").count() == 10
+
+
+EARLY = """<!doctype html><title>Early</title><ul id="films"></ul><script>
+  window.bakeoff ||= ((q = []) => new Proxy({{}}, {{ get: (_, name) => name === "q" ? q :
+    (...args) => new Promise((done, failed) => q.push([name, args, done, failed])) }}))();
+  const early = window.bakeoff;
+  early.recommend("home-feed", {{ k: 3 }}).then((slate) => (document.title = slate.items.length));
+  early.nothing().catch((error) => (document.body.dataset.error = error.message));
+</script><script async src="/sdk/v1.js" data-key="{key}"></script>"""
+
+
+def test_calls_before_the_script_is_there_are_answered(opened, shop):
+    page = opened("", whole=EARLY.format(key=shop.public), policy="")
+    page.wait_for_function("() => document.title === '3' && document.body.dataset.error")
+    # Whoever holds the stand-in goes on through it.
+    assert page.evaluate("() => early.popular === bakeoff.popular") is False
+    assert page.evaluate("async () => (await early.recommend('home-feed', { k: 2 })).items.length") == 2
+
+
+def test_a_version_has_an_address_that_never_changes(lane, shop, opened):
+    code = sign_in(shop.project).get(f"/demo/?surface={shop.project.slug}/home-feed").content.decode()
+    version, integrity = re.search(
+        r"/sdk/([\d.]+)/bakeoff.js&quot;\s+integrity=&quot;(sha384-[^&]+)&quot;", code
+    ).groups()
+    newest, pinned = lane.client.get("/sdk/v1.js"), lane.client.get(f"/sdk/{version}/bakeoff.js")
+    assert newest.content == pinned.content
+    assert newest.headers["cache-control"] == "public, max-age=3600"
+    assert pinned.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert pinned.headers["access-control-allow-origin"] == "*"
+    assert (
+        lane.client.get("/sdk/v1/slate.js").content
+        == lane.client.get(f"/sdk/{version}/slate.js").content
+    )
+    for path in (
+        "/sdk/9.9.9/bakeoff.js",
+        f"/sdk/{version}/embed.ts",
+        f"/sdk/..%2f{version}/bakeoff.js",
+    ):
+        assert lane.client.get(path).status_code == 404, path
+    assert (
+        f"Versions: {version}. Files: bakeoff.js, slate.js."
+        in lane.client.get("/sdk/9.9.9/bakeoff.js").text
+    )
+    tag = f'<script src="{lane.url}/sdk/{version}/bakeoff.js" integrity="{integrity}" crossorigin="anonymous" data-key="{shop.public}"></script>'
+    page = opened("", whole=f"<!doctype html><title>Shop</title>{tag}", policy="")
+    assert page.evaluate("async () => (await bakeoff.recommend('home-feed')).items.length") == 10
+    forged = tag.replace("sha384-", "sha384-A")
+    page = opened("", whole=f"<!doctype html><title>Shop</title>{forged}", policy="")
+    assert page.evaluate("() => typeof bakeoff") == "undefined"
