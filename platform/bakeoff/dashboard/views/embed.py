@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotFound
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotFound,
+)
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
@@ -19,18 +25,18 @@ HOUR, YEAR = 3600, 365 * 86400
 
 
 @require_safe
-def show_sdk(request: HttpRequest, file: str = EMBED) -> HttpResponse:  # noqa: ARG001
+def show_sdk(request: HttpRequest, file: str = EMBED) -> HttpResponseBase:  # noqa: ARG001
     """Answer the newest script; every page of every product may load it."""
     return _script(versions()[0], file, max_age=HOUR)
 
 
 @require_safe
-def show_sdk_version(request: HttpRequest, version: str, file: str) -> HttpResponse:  # noqa: ARG001
+def show_sdk_version(request: HttpRequest, version: str, file: str) -> HttpResponseBase:  # noqa: ARG001
     """Answer a script of one version: its bytes never change, so a copy never becomes old."""
     return _script(version, file, max_age=YEAR, immutable=True)
 
 
-def _script(version: str, file: str, **cached: int) -> HttpResponse:
+def _script(version: str, file: str, **cached: int) -> HttpResponseBase:
     path = script_path(version, file)
     if path is None:
         message = (
