@@ -5,7 +5,8 @@ its interval and its p-value are those of the units that decided, and one test.
 
 References:
     Dixon & Mood (1946), The statistical sign test, JASA 41. Clopper & Pearson (1934), Biometrika 26.
-    Wilson (1927), JASA 22: the score interval of other rates.
+    Wilson (1927), JASA 22: the score interval of other rates. Robbins (1970), Annals of Mathematical
+    Statistics 41: the mixture that may be looked at after every unit.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.special import bdtr, betaincinv, ndtri
+from scipy.special import bdtr, betaincinv, betaln, ndtri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TIE = 0.5
 NEAR = 1e-9  # a mean of answers is a tie in spite of its last digits
+CONCENTRATION = 20.0  # of the mixture over the rate: tightest where wins are some 60 % of a few hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,21 @@ def win_rate(unit_means: Sequence[float], *, alpha: float = 0.05) -> WinRate:
         interval=clopper_pearson(wins, decided, alpha=alpha),
         p_value=min(2 * float(bdtr(min(wins, losses), decided, 0.5)), 1.0) if decided else 1.0,
     )
+
+
+def log_e_sign(wins: int, losses: int, *, concentration: float = CONCENTRATION) -> float:
+    """Return ln of the beta-binomial mixture against a rate of one half: valid whenever it is asked.
+
+    Its mixture is Beta(c, c), so both sides have half of it. Ties are no bets.
+
+    Args:
+        wins: units that prefer the treatment.
+        losses: units that prefer the control.
+        concentration: c.
+    """
+    both = wins + losses
+    mixed = betaln(concentration + wins, concentration + losses)
+    return float(mixed - betaln(concentration, concentration)) + both * math.log(2)
 
 
 def clopper_pearson(wins: int, n: int, *, alpha: float = 0.05) -> tuple[float, float]:

@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtr, betaln
 
 from experiments.stats.bayes import compare_proportions
 from experiments.stats.multiplicity import benjamini_hochberg, bonferroni, holm
-from experiments.stats.preference import wilson, win_rate
+from experiments.stats.preference import log_e_sign, wilson, win_rate
 from inference.evaluation.off_policy import doubly_robust_value, weighted_value
 from tests.conformance.golden.inputs import Inputs, Output, first, normal_p
 
@@ -85,15 +84,14 @@ def interleaving(inputs: Inputs, _: Inputs) -> Output:
     ties = int(first(inputs, "ties", default=0))
     n, alpha = wins + losses, first(inputs, "alpha", default=0.05)
     prior = float(first(inputs, "prior", "concentration", default=1.0))
-    tail = float(bdtr(min(wins, losses), n, 0.5))
-    log_e = float(betaln(prior + wins, prior + losses) - betaln(prior, prior)) + n * math.log(2)
-    p = min(2 * tail, 1.0)
+    log_e = log_e_sign(wins, losses, concentration=prior)
     preferred = win_rate([1.0] * wins + [0.0] * losses + [0.5] * ties, alpha=alpha)
+    p = preferred.p_value
     z = (wins - losses) / math.sqrt(n)
     return {
         "n": n, "share": wins / n, "win_rate": preferred.rate, "preference": (wins + 0.5 * ties) / (n + ties),
         "delta_ab": (wins + 0.5 * ties) / (n + ties) - 0.5, "p": p, "p_value": p, "p_sign": p,
         "p_exact": p, "z": z, "p_z": normal_p(z), "log_e": log_e, "e": math.exp(min(log_e, 700.0)),
         "p_anytime": math.exp(-max(log_e, 0.0)), "ci_wilson": wilson(wins / n, n, alpha=alpha),
-        "ci": wilson(wins / n, n, alpha=alpha),
+        "ci": wilson(wins / n, n, alpha=alpha), "ci_exact": preferred.interval,
     }  # fmt: skip
