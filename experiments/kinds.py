@@ -29,11 +29,15 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Purpose = Literal["test", "holdback", "holdout"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
+# How its users meet the variants: each in one, or each in all, by interleaved lists.
+Mode = Literal["split", "interleave"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 # What a look decides.
-Action = Literal["ship", "roll_back", "keep_running", "stop_inconclusive", "halt"]
+Action = Literal["ship", "prefer", "roll_back", "keep_running", "stop_inconclusive", "halt"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 FeedbackKind = Literal[

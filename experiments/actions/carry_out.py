@@ -142,6 +142,9 @@ def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
         pk__in=experiment.treatments.values("model_version_id"),
         alias__in=(ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.CANDIDATE),
     )
+    if verdict.action == Decision.Action.PREFER:  # it goes on to the test that may promote it
+        preferred = experiment.treatments.filter(key=verdict.variant)
+        losers = losers.exclude(pk__in=preferred.values("model_version_id"))
     for version in losers:
         move_alias(
             version=version,

@@ -19,6 +19,7 @@ from experiments.actions.check_assignment import (
     check_ramp,
     check_slot,
 )
+from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.assignment import is_whole
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.metrics.spec import MetricError, MetricSpec
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 MAX_EXPERIMENT_NAME = 200
 # Chance of a trip without harm in a whole experiment, and the largest that is no mockery of one.
 DEFAULT_BREAKER_ALPHA = 0.001
+# What an interleaved experiment's policy says where its definition says nothing.
+INTERLEAVED_POLICY = {"rule": "always_valid", "promote": False}
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
@@ -98,12 +101,23 @@ class ExperimentDraft:
     ramp: Sequence[Mapping[str, Any]] = ()
     breaker_alpha: float = DEFAULT_BREAKER_ALPHA
     purpose: str = Experiment.Purpose.TEST
+    mode: str = Experiment.Mode.SPLIT
     ends_at: datetime | None = None
 
     @property
     def exclusive(self) -> bool:
         """Whether it needs its surface for itself: a flag does not, nor does a holdout."""
         return self.surface.kind != Surface.Kind.FLAG and self.purpose != Experiment.Purpose.HOLDOUT
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether its users get lists of all its versions."""
+        return self.mode == Experiment.Mode.INTERLEAVE
+
+    @property
+    def settled_policy(self) -> dict[str, Any]:
+        """The policy's fields; interleaving has its own rule, and ships nothing unless told to."""
+        return (INTERLEAVED_POLICY if self.is_interleaved else {}) | dict(self.policy)
 
 
 def define_experiment(draft: ExperimentDraft) -> Experiment:
@@ -133,7 +147,7 @@ def check_draft(draft: ExperimentDraft) -> None:
     """
     check_name(draft.name)
     try:
-        policy = Policy.parse(draft.policy)
+        policy = Policy.parse(draft.settled_policy)
     except PolicyError as error:
         raise CannotDefineError(str(error), field="policy") from error
     if not 0 < draft.allocation <= 1:
@@ -156,11 +170,25 @@ def check_draft(draft: ExperimentDraft) -> None:
         _check_rules(draft, variant)
     _check_metrics(draft, policy)
     _check_assignment(draft)
+    _check_mode(draft, policy)
     if len(draft.segments) > MAX_SEGMENTS or not all(0 < len(name) <= 39 for name in draft.segments):
         raise CannotDefineError(
             f"segments == {list(draft.segments)}, must be at most {MAX_SEGMENTS} names of attributes.",
             field="segments",
         )
+
+
+def _check_mode(draft: ExperimentDraft, policy: Policy) -> None:
+    if draft.mode not in Experiment.Mode.values:
+        raise CannotDefineError(
+            f"mode == '{draft.mode}', must be one of {Experiment.Mode.values}.", field="mode"
+        )
+    if not draft.is_interleaved:
+        return
+    try:
+        check_interleaving(draft, policy)
+    except CannotInterleaveError as error:
+        raise CannotDefineError(str(error), field=error.field) from error
 
 
 def check_name(name: str) -> None:
@@ -283,7 +311,7 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         "name": draft.name,
         "hypothesis": draft.hypothesis,
         "allocation": draft.allocation,
-        "policy": dict(draft.policy),
+        "policy": draft.settled_policy,
         "segments": list(draft.segments),
         "against_gate": draft.against_gate,
         "hashing": draft.hashing,
@@ -296,8 +324,10 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         "forced_units": dict(draft.forced_units),
         "sticky": draft.sticky,
         "ramp": [dict(step) for step in draft.ramp],
-        "breaker_alpha": draft.breaker_alpha,
+        # The breaker compares arms, and nobody is in one.
+        "breaker_alpha": 0.0 if draft.is_interleaved else draft.breaker_alpha,
         "purpose": draft.purpose,
+        "mode": draft.mode,
         "ends_at": draft.ends_at,
     }
 

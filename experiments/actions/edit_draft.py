@@ -62,12 +62,16 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
         sticky=experiment.sticky,
         ramp=experiment.ramp,
         breaker_alpha=experiment.breaker_alpha,
+        mode=experiment.mode,
     )
 
 
 def fingerprint_of(draft: ExperimentDraft) -> str:
     """Return a hash of a draft's content, by which an editor's stale copy is recognised."""
-    return hashlib.sha256(orjson.dumps(_as_json(draft), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    content = _as_json(draft)
+    if not draft.is_interleaved:  # what was hashed before there was a mode must hash the same now
+        del content["mode"]
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
 def edit_draft(

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.mark_units import history_names
 from experiments.ingest.spill import REFUSED, STREAM, drain
-from experiments.models import Observation
+from experiments.models import InterleavedUnit, Observation
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
@@ -81,6 +81,9 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     with transaction.atomic():
         rows = {name: query.delete()[0] for name, query in rows_of_person(project_id, ids).items()}
         rows["observations"] = Observation.objects.filter(
+            experiment__project=project_id, unit_id__in=ids
+        ).delete()[0]
+        rows["interleaved"] = InterleavedUnit.objects.filter(
             experiment__project=project_id, unit_id__in=ids
         ).delete()[0]
         rows["links"] = links_of_person(project_id, ids).delete()[0]

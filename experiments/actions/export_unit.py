@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from experiments.models import Observation
+from experiments.models import InterleavedUnit, Observation
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def export_unit(*, project_id: int, unit_id: str) -> dict[str, Any]:
     }
     observed = Observation.objects.filter(experiment__project=project_id, unit_id__in=ids)
     tables["observations"] = [_plain(row) for row in observed.order_by("pk")]
+    scored = InterleavedUnit.objects.filter(experiment__project=project_id, unit_id__in=ids)
+    tables["interleaved"] = [_plain(row) for row in scored.order_by("pk")]
     tables["links"] = [_plain(row) for row in links_of_person(project_id, ids).order_by("pk")]
     return {"unit_ids": ids, "exported_at": timezone.now().isoformat(), **tables}
 

@@ -15,6 +15,7 @@ from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.actions.notice_lost_gain import notice_lost_gain
 from experiments.actions.propose import propose_ship
+from experiments.looks.interleaved_units import score_units
 from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
 from experiments.looks.serving_quality import serving_of
@@ -48,6 +49,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         experiment = roll_up(experiment_id, now)
         if experiment.state != Experiment.State.RUNNING:
             return None
+        score_units(experiment, now)
         last = experiment.looks.last()
         inputs = gather(experiment, now)
         stored = inputs.as_json()
@@ -104,9 +106,9 @@ def _action_of(experiment: Experiment, result: LookResult) -> str:
 
 def _says_the_same(inputs: dict[str, Any], before: dict[str, Any]) -> bool:
     """Whether nothing has come in: a look at the same totals would only fill the table."""
-    facts = ("metrics", "exposures", "doubled")
-    now = orjson.loads(orjson.dumps({name: inputs[name] for name in facts}))
-    return bool(now == {name: before[name] for name in facts})
+    facts = ("metrics", "exposures", "doubled", "interleaved")
+    now = orjson.loads(orjson.dumps({name: inputs.get(name) for name in facts}))
+    return bool(now == {name: before.get(name) for name in facts})
 
 
 def attend_experiment(*, experiment: Experiment, now: datetime) -> None:
@@ -150,7 +152,10 @@ def is_pending(experiment: Experiment, look: Look) -> bool:
         return False
     if look.action == Decision.Action.SHIP:
         return ships_by_itself(experiment)
-    if look.action == Decision.Action.ROLL_BACK or experiment.parsed_policy.promote:
+    if (
+        look.action in {Decision.Action.ROLL_BACK, Decision.Action.PREFER}
+        or experiment.parsed_policy.promote
+    ):
         return True
     # Of an automatic experiment people approve what ships; what ends without a winner ends by itself,
     # or the next challenger would wait for ever.

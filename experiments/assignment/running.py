@@ -86,6 +86,7 @@ class RunningExperiment:
         reads_unit: whether its condition reads attributes that the product stored of units.
         epochs: all of them, in order: exposures may come long after they happened.
         purpose: whether it decides, or only measures: `test`, `holdback` or `holdout`.
+        mode: `split`, each unit in one variant; or `interleave`, each in all of them.
     """
 
     experiment_id: int
@@ -100,6 +101,12 @@ class RunningExperiment:
     reads_unit: bool = False
     epochs: tuple[RunningEpoch, ...] = ()
     purpose: str = "test"
+    mode: str = "split"
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether a unit that takes part gets slates of all its versions."""
+        return self.mode == "interleave"
 
     @property
     def needs_lookup(self) -> bool:

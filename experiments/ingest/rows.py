@@ -46,6 +46,7 @@ class SlateRow:
     pair: dict[str, Any] | None = None
     cost: float = 0.0
     generation: dict[str, Any] | None = None
+    draft: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

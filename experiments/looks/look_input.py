@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experiments.looks.exposure_counts import count_cross_id_conflicts, count_exposures
+from experiments.looks.interleaved_units import read_interleaved
 from experiments.looks.stored_totals import StoredTotals
 from experiments.stats.look_input import LookInput
 from experiments.stats.rules import RuleState
@@ -47,4 +48,5 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         cross_id_conflicts=count_cross_id_conflicts(experiment, primary),
         left=sorted(left),
         claimed=counts.claimed,
+        interleaved=read_interleaved(experiment, now),
     )

@@ -12,6 +12,7 @@ from experiments.models.analysis import (
 )
 from experiments.models.data_sets import DataSet, DataSetRow, RowAnswer, VersionCheck
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
+from experiments.models.interleaving import InterleavedUnit, Interleaving
 from experiments.models.judgements import (
     AnswerRating,
     Judgement,
@@ -48,6 +49,8 @@ __all__ = [
     "Feedback",
     "Guardrail",
     "Holdout",
+    "InterleavedUnit",
+    "Interleaving",
     "JudgePlan",
     "Judgement",
     "LabelOpinion",

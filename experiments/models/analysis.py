@@ -262,6 +262,7 @@ class Decision(models.Model):
 
     class Action(models.TextChoices):
         SHIP = "ship"
+        PREFER = "prefer"
         ROLL_BACK = "roll_back"
         KEEP_RUNNING = "keep_running"
         STOP_INCONCLUSIVE = "stop_inconclusive"

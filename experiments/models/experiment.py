@@ -52,6 +52,10 @@ class Experiment(models.Model):
         HOLDBACK = "holdback", "measures after a promotion whether its gain lasts"
         HOLDOUT = "holdout", "measures what all promotions of a quarter bring"
 
+    class Mode(models.TextChoices):
+        SPLIT = "split", "each user in one variant"
+        INTERLEAVE = "interleave", "each user in all of them, by interleaved lists"
+
     class Hashing(models.TextChoices):
         SHA256 = "sha256", "SHA-256: 53 bits, evaluated here and by our own clients"
         GROWTHBOOK = "growthbook_v2", "GrowthBook v2: 10,000 buckets, evaluated by its SDKs too"
@@ -63,15 +67,12 @@ class Experiment(models.Model):
         "inference.Surface", on_delete=models.PROTECT, related_name="experiments"
     )
     key = models.SlugField(max_length=100)
-    name = models.CharField(
-        max_length=200, blank=True, help_text="What people call it; empty: pages show the key."
-    )
+    name = models.CharField(max_length=200, blank=True, help_text="Empty: pages show the key.")
     hypothesis = models.TextField(blank=True)
     owner = models.CharField(max_length=150, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
-    purpose = models.CharField(
-        max_length=16, choices=Purpose.choices, default=Purpose.TEST, editable=False
-    )
+    purpose = models.CharField(max_length=16, choices=Purpose, default=Purpose.TEST, editable=False)
+    mode = models.CharField(max_length=16, choices=Mode, default=Mode.SPLIT, db_default="split")
     salt = models.CharField(max_length=64)
     allocation = models.FloatField(default=1.0)
     hashing = models.CharField(max_length=16, choices=Hashing.choices, default=Hashing.SHA256)
@@ -101,9 +102,7 @@ class Experiment(models.Model):
         default=dict, blank=True, help_text="Variants of people who try it out, by unit: not counted."
     )
     enabled = models.BooleanField(default=True, help_text="The kill switch: off, nobody is in it.")
-    sticky = models.BooleanField(
-        default=False, help_text="Whether a unit keeps the variant that it met, whatever changes."
-    )
+    sticky = models.BooleanField(default=False, help_text="Whether a unit keeps its variant.")
     sticky_since = models.PositiveIntegerField(
         default=0, help_text="Epoch from which on what a unit met is kept; before, it is forgotten."
     )
@@ -116,7 +115,7 @@ class Experiment(models.Model):
         help_text='Steps after the start: [{"after_seconds": 3600, "allocation": 0.2}].',
     )
     ramp_hold = models.CharField(
-        max_length=300, blank=True, editable=False, help_text="Why a person holds the ramp; or nothing."
+        max_length=300, blank=True, editable=False, help_text="Why it is held."
     )
     breaker_alpha = models.FloatField(
         default=0.001,
@@ -131,17 +130,14 @@ class Experiment(models.Model):
         help_text="The champion's latencies before the start: median_ms, mean_ms.",
     )
     watched_at = models.DateTimeField(null=True, editable=False)
-    learnings = models.TextField(blank=True, help_text="What we learned, for those who come later.")
+    learnings = models.TextField(blank=True, help_text="For those who come later.")
     archived_at = models.DateTimeField(null=True, blank=True)
     shipped_variant = models.CharField(
         max_length=64, blank=True, editable=False, help_text="What its flag answers after its end."
     )
     policy: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
     policy_sha256 = models.CharField(max_length=64, blank=True, editable=False)
-    against_gate = models.BooleanField(
-        default=False,
-        help_text="An operator put in a version that the offline gate had refused.",
-    )
+    against_gate = models.BooleanField(default=False, help_text="Its gate had refused a version.")
     segments: models.JSONField[list[str]] = models.JSONField(
         default=list,
         blank=True,
@@ -150,9 +146,7 @@ class Experiment(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(
-        null=True, editable=False, help_text="When a holdback or a holdout ends by itself."
-    )
+    ends_at = models.DateTimeField(null=True, editable=False, help_text="When it ends by itself.")
     # Analysis keeps its place here: rows of transactions below it have been rolled up.
     watermark = models.BigIntegerField(default=0, editable=False)
     batches = models.PositiveIntegerField(default=0, editable=False)
@@ -211,6 +205,11 @@ class Experiment(models.Model):
     def title(self) -> str:
         """What pages call it: its name, or its key where it has none."""
         return self.name or self.key
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether its users get lists of all its versions."""
+        return self.mode == self.Mode.INTERLEAVE
 
     @property
     def parsed_policy(self) -> Policy:

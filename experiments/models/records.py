@@ -69,6 +69,9 @@ class Slate(models.Model):
     generation: models.JSONField[dict[str, Any] | None] = models.JSONField(
         null=True, help_text="Of a generated text: outcome, provider, tokens, times, attempts; no text."
     )
+    draft: models.JSONField[dict[str, Any] | None] = models.JSONField(
+        null=True, help_text="Of an interleaved slate: team and ranks of each place, or who failed."
+    )
     served_at = models.DateTimeField()
 
     class Meta:

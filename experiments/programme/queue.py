@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.models import Challenger
+from experiments.models import Challenger, Experiment
 from experiments.programme.queue_types import QueuedChallenger
 from inference.models import ModelVersion
 
@@ -25,8 +25,15 @@ IN_SHADOW = "before its experiment"
 
 
 def waiting_versions(surface: Surface) -> QuerySet[ModelVersion]:
-    """Return versions that passed their gate and were in no experiment yet, the oldest first."""
-    waiting = surface.versions.filter(alias=ModelVersion.Alias.CHALLENGER, variant__isnull=True)
+    """Return versions that passed their gate and were in no test yet, the oldest first.
+
+    One that interleaving has preferred waits for its test.
+    """
+    waiting = (
+        surface.versions.filter(alias=ModelVersion.Alias.CHALLENGER)
+        .exclude(variant__experiment__mode=Experiment.Mode.SPLIT)
+        .exclude(variant__experiment__state__in=(Experiment.State.DRAFT, Experiment.State.RUNNING))
+    )
     return waiting.select_related("challenger", "snapshot", "parent").order_by("id")
 
 

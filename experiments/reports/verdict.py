@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WORDS = {
     "ship": gettext_noop("Ship"),
+    "prefer": gettext_noop("Prefer"),
     "roll_back": gettext_noop("Roll back"),
     "keep_running": gettext_noop("Keep running"),
     "stop_inconclusive": gettext_noop("No verdict"),

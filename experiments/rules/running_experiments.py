@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from experiments.rules.row_isolation import RowReader
 
 _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.key, e.salt, e.hashing,
-    e.purpose, e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky, e.sticky_since,
-    e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
+    e.purpose, e.mode, e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky,
+    e.sticky_since, e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
     p.number AS epoch, p.allocation, p.weights, p.layout,
     v.id AS variant_id, v.key AS variant, v.value, m.id AS version_id,
     m.algorithm || '@' || m.number AS label, m.artifact_sha256 AS digest, r.rules
@@ -153,6 +153,7 @@ def _experiment(
         reads_unit=b'"unit.' in orjson.dumps([row["condition"], groups]),
         epochs=_epochs(rule, epochs),
         purpose=row["purpose"],
+        mode=row["mode"],
     )
 
 

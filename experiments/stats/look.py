@@ -35,6 +35,7 @@ from experiments.stats.count_gate import gate
 from experiments.stats.estimates import estimate
 from experiments.stats.evidence import weigh
 from experiments.stats.health import check_health
+from experiments.stats.interleaved_look import take_interleaved_look
 from experiments.stats.look_result import LookResult, SpentAlpha
 from experiments.stats.role_tests import Ground, run_role_test
 from experiments.stats.rules import require_kind
@@ -59,6 +60,8 @@ def take_look(inputs: LookInput) -> LookResult:
         StatisticsError: there is no primary metric, or not exactly one, or it is of a kind that the
             rule cannot judge.
     """
+    if inputs.interleaved is not None:
+        return take_interleaved_look(inputs, inputs.interleaved)
     require_kind(inputs.policy, inputs.primary.kind)
     health = check_health(inputs)
     rows = [gate(inputs.policy, one, control=inputs.control) for one in estimate(inputs)]

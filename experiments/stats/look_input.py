@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from experiments.stats.interleaving import InterleavedInput
 from experiments.stats.metric_input import MetricInput, epochs_from_json, epochs_to_json
 from experiments.stats.policy import Policy
 from experiments.stats.rules import RuleState
@@ -46,6 +47,7 @@ class LookInput:
         cross_id_conflicts: people who met two variants under two ids, which nothing could know before.
         left: treatments that take no traffic any more; they are shown and decide nothing.
         claimed: per epoch, those of the units whose exposure a public key claims.
+        interleaved: of an interleaved experiment, what is counted of its slates; None of every other.
     """
 
     policy: Policy
@@ -65,6 +67,7 @@ class LookInput:
     cross_id_conflicts: int = 0
     left: Sequence[str] = ()
     claimed: Sequence[Mapping[str, int]] = ()
+    interleaved: InterleavedInput | None = None
 
     @property
     def primary(self) -> MetricInput:
@@ -109,6 +112,8 @@ class LookInput:
             "left": list(self.left),
             "claimed": [dict(counts) for counts in self.claimed],
         }
+        if self.interleaved is not None:  # what others have stored hashes as it did
+            data["interleaved"] = self.interleaved.as_json()
         return {_STORED_NAMES.get(name, name): value for name, value in data.items()}
 
     @classmethod
@@ -120,7 +125,7 @@ class LookInput:
         """
         names = {stored: name for name, stored in _STORED_NAMES.items()}
         plain = {names.get(name, name): value for name, value in data.items()}
-        parsed = {
+        parsed: dict[str, Any] = {
             "policy": Policy.parse(data["policy"]),
             "metrics": [MetricInput.from_json(metric) for metric in data["metrics"]],
             "exposures": [(counts, weights) for counts, weights in data["exposures"]],
@@ -130,4 +135,6 @@ class LookInput:
             "batches": epochs_from_json(data["batches"]),
             "segments": {name: epochs_from_json(one) for name, one in data["segments"].items()},
         }
+        if data.get("interleaved") is not None:
+            parsed["interleaved"] = InterleavedInput.from_json(data["interleaved"])
         return cls(**{**plain, **parsed})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.stats.comparison import Comparison
+from experiments.stats.interleaving import Preference
 from experiments.stats.segments import SegmentEffect
 from experiments.stats.srm import SampleRatio, SegmentRatio
 
@@ -49,6 +50,7 @@ class LookResult:
         mismatch: of an unhealthy sample ratio, the segments that explain it.
         leaving: treatments that do harm and leave while another one runs on, ships or ends, and why.
         bounds: alpha that each treatment has spent.
+        preferences: of an interleaved experiment, of each version against the control.
         schema: of the stored form; intervals of 1 are the estimate ± critical · se.
         states: what the rule hands to the next look. It is stored with that look's input, not here.
         crossed: treatments whose upper bound was crossed, now or before; stored likewise.
@@ -64,6 +66,7 @@ class LookResult:
     mismatch: Sequence[SegmentRatio] = ()
     leaving: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, SpentAlpha] = field(default_factory=dict)
+    preferences: Sequence[Preference] = ()
     schema: int = SCHEMA
     # Not compared: a result that is read back has none, and is the same result.
     states: Mapping[str, RuleState] = field(default_factory=dict, compare=False)
@@ -75,6 +78,7 @@ class LookResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain values; what follows from the numbers is spelled out."""
+        interleaved = {"preferences": [one.as_json() for one in self.preferences]}
         return {
             "schema": self.schema,
             "action": self.action,
@@ -90,6 +94,7 @@ class LookResult:
                 key: {"t": one.t, "bound": one.bound, "spent": one.spent}
                 for key, one in self.bounds.items()
             },
+            **(interleaved if self.preferences else {}),
         }
 
     @classmethod
@@ -106,5 +111,6 @@ class LookResult:
             mismatch=[SegmentRatio.from_json(row) for row in data.get("mismatch", ())],
             leaving=data.get("leaving", {}),
             bounds={key: SpentAlpha(**one) for key, one in data.get("bounds", {}).items()},
+            preferences=[Preference.from_json(one) for one in data.get("preferences", ())],
             schema=data.get("schema", 1),
         )

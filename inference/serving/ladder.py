@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from inference.serving.rule_draw import (
 from inference.serving.ruled_candidates import CandidateNames, RuledCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Sequence
+    from collections.abc import Collection, Container, Mapping, Sequence
 
     from numpy.random import Generator
 
@@ -121,13 +121,18 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ServedSlate:
-    """A slate and how it came about; `cost` is what a remote answer says of itself, in money."""
+    """A slate and how it came about.
+
+    `cost` is what a remote answer says of itself, in money. `draft` is what is stored of the versions
+    of an interleaved slate; None of every other.
+    """
 
     slots: Sequence[Slot]
     fallback: str | None
     candidate_count: int
     candidate_hash: str
     cost: float | None = None
+    draft: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

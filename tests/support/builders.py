@@ -124,6 +124,25 @@ class Shop:
         )
 
 
+def interleave(shop: Shop, *challengers: ModelVersion, **policy) -> Experiment:
+    """Start an experiment that interleaves the champion's lists with those of challengers."""
+    versions = challengers or (make_version(shop.surface, list(range(1, len(shop.items) + 1))),)
+    weight = 1 / (1 + len(versions))
+    treatments = ["treatment", *(f"treatment-{n}" for n in range(2, len(versions) + 1))]
+    draft = ExperimentDraft(
+        surface=shop.surface,
+        key=f"trial-{next(_numbers)}",
+        mode="interleave",
+        variants=[
+            VariantDraft("control", shop.champion, weight, is_control=True),
+            *(VariantDraft(key, one, weight) for key, one in zip(treatments, versions, strict=True)),
+        ],
+        metrics=[ExperimentMetricDraft(shop.metric)],
+        policy=policy,
+    )
+    return start_experiment(experiment=define_experiment(draft), by="a test", approvals=("ann", "ben"))
+
+
 def make_shop(items: int = 10) -> Shop:
     project = make_project()
     ids = [f"i{n}" for n in range(items)]

@@ -16,7 +16,7 @@ from experiments.actions.define_experiment import (
 )
 from experiments.assignment.allocation import Hashing
 from experiments.bounds import MAX_BREAKER_ALPHA
-from experiments.kinds import Purpose, Role
+from experiments.kinds import Mode, Purpose, Role
 from experiments.models import Experiment
 
 
@@ -93,6 +93,10 @@ class ExperimentIn(RequestSchema):
         le=MAX_BREAKER_ALPHA,
         description="Chance that the breaker ends it without harm; 0: no breaker.",
     )
+    mode: Mode = Field(
+        "split",
+        description="`interleave`: each user gets lists of all versions; of a recommend surface.",
+    )
 
 
 class ExperimentPatch(ExperimentIn):
@@ -113,6 +117,7 @@ class ExperimentOut(Schema):
     surface: str
     state: str
     purpose: Purpose
+    mode: Mode
     hypothesis: str
     allocation: float
     hashing: str

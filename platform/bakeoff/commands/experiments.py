@@ -19,6 +19,7 @@ from bakeoff.commands.project import (
     project_option,
 )
 from bakeoff.commands.terminal import echo, fail
+from experiments.kinds import MODES
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
@@ -78,6 +79,13 @@ def list_experiments(*, as_json: bool, slug: str | None) -> None:
     type=float,
     help="Chance that the breaker ends it without harm, at most 0.05; 0: no breaker.  [default: 0.001]",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="split",
+    show_default=True,
+    help="interleave: each user gets lists of both versions.",
+)
 @click.option("--against-gate", is_flag=True, help="Allow a version that its gate rejected.")
 @project_option
 def define(key: str, slug: str | None, breaker_alpha: float | None, **options: str) -> None:
@@ -130,6 +138,7 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
         metrics=[ExperimentMetricDraft(metric)],
         policy=policy,
         against_gate=bool(options["against_gate"]),
+        mode=options["mode"],
     )
 
 

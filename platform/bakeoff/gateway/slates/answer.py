@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import orjson
 
 from bakeoff.gateway.slates.choose_version import (
+    by_one_version,
     choose_version,
     find_surface,
     forced_variants,
@@ -25,7 +26,6 @@ from bakeoff.gateway.slates.requests import SurfaceRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.recorder import Recorder
@@ -63,9 +63,7 @@ class SurfaceKind(Protocol[R_contra]):
     def name(self) -> str:
         """As in the surface's `kind` and the route."""
 
-    async def serve(
-        self, request: R_contra, visitor: Visitor, version: ServingVersion | None
-    ) -> KindAnswer:
+    async def serve(self, request: R_contra, visitor: Visitor, chosen: ChosenVersion) -> KindAnswer:
         """Return a slate; a version that fails has its fallback, which the slate names."""
 
     async def recorded_context(self, request: R_contra) -> dict[str, Any]:
@@ -113,8 +111,10 @@ class AnswerHandler(Generic[R_contra]):
         visitor = await self._visitors.identify(call, surface, request)
         record = await self._visitors.record_of(visitor)
         chosen = choose_version(config, visitor, forced, record)
+        if chosen.interleaved and not request.may_interleave:
+            chosen = by_one_version(chosen, surface)
         visitor = with_rules_of(config, chosen.served_variant, visitor)
-        served = await kind.serve(request, visitor, chosen.version)
+        served = await kind.serve(request, visitor, chosen)
         row = slate_row(
             visitor,
             chosen,
@@ -143,7 +143,7 @@ def _head(chosen: ChosenVersion, row: SlateRow, surface: str) -> dict[str, Any]:
         "surface": surface,
         "experiment": chosen.experiment.key if chosen.experiment else None,
         "variant": chosen.variant,
-        "model": chosen.version.label if chosen.version else None,
+        "model": chosen.label,
         "reason": chosen.reason,
         "fallback": row.fallback,
     }

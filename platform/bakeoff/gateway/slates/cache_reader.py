@@ -31,11 +31,13 @@ class UnitState:
         precomputed: candidates under the version that was asked for, int32 bytes, or None.
         recent: item ids that it liked lately, newest first.
         actions: what it did with items, newest first, as `read_actions` reads it.
+        rivals: candidates under further versions of one interleaved answer.
     """
 
     precomputed: bytes | None = None
     recent: tuple[str, ...] = ()
     actions: Sequence[tuple[bytes, float]] = ()
+    rivals: tuple[bytes | None, ...] = ()
 
 
 class UnitKeys(NamedTuple):
@@ -46,12 +48,14 @@ class UnitKeys(NamedTuple):
         candidates: of the version that answers; None where none ranks.
         recent: what it liked lately; None where that is not read.
         other_actions: None where no rule names what is in them.
+        rivals: candidates of further versions, of one interleaved answer.
     """
 
     actions: str
     candidates: str | None = None
     recent: str | None = None
     other_actions: str | None = None
+    rivals: tuple[str, ...] = ()
 
 
 class _Read(NamedTuple):
@@ -87,7 +91,9 @@ class GroupRead:
 
     async def _travel(self, batch: list[_Read]) -> None:
         pipe = self._cache.pipeline(transaction=False)
-        wanted = [keys.candidates for keys, _ in batch if keys.candidates is not None]
+        wanted = [
+            key for keys, _ in batch if keys.candidates for key in (keys.candidates, *keys.rivals)
+        ]
         if wanted:
             pipe.mget(wanted)
         for keys, _ in batch:
@@ -107,11 +113,12 @@ class GroupRead:
 def _state_of(keys: UnitKeys, candidates: Iterator[bytes | None], replies: Iterator[Any]) -> UnitState:
     """Take the replies of one read, in the order of its commands."""
     precomputed = next(candidates) if keys.candidates is not None else None
+    rivals = tuple(next(candidates) for _ in keys.rivals) if keys.candidates is not None else ()
     recent = next(replies) if keys.recent is not None else ()
     actions = next(replies)
     if keys.other_actions is not None:
         actions = sorted([*actions, *next(replies)], key=lambda member: member[1], reverse=True)
-    return UnitState(precomputed, tuple(item.decode() for item in recent), actions)
+    return UnitState(precomputed, tuple(item.decode() for item in recent), actions, rivals)
 
 
 def _finish(batch: Sequence[_Read], states: Sequence[UnitState]) -> None:

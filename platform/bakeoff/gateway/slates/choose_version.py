@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bakeoff.gateway.http.access import require_secret
@@ -35,6 +35,8 @@ class ChosenVersion:
         forced: set by a person: it does not count for analysis.
         reference: the measured holdout whose slice `everyone` the unit is in, or None: it lives as
             everybody does, and counts there too.
+        interleaved: versions by their variants' ids, control first, whose items the slate holds;
+            nothing where one version answers. `version` is then the control's.
     """
 
     version: ServingVersion | None
@@ -43,6 +45,20 @@ class ChosenVersion:
     reason: str
     forced: bool = False
     reference: RunningExperiment | None = None
+    interleaved: Mapping[int, ServingVersion | None] = field(default_factory=dict)
+
+    @property
+    def exposed_variant(self) -> str | None:
+        """The variant that an exposure names: of interleaved ones the control, for all of them."""
+        if self.experiment is not None and self.interleaved:
+            return next(iter(self.experiment.variants))
+        return self.variant
+
+    @property
+    def label(self) -> str | None:
+        """What answers: the version's label, or those of all that are interleaved."""
+        versions = self.interleaved.values() or (self.version,)
+        return " + ".join(one.label for one in versions if one is not None) or None
 
     @property
     def served_variant(self) -> RunningVariant | None:
@@ -153,6 +169,8 @@ def _by_experiments(config: ServingConfig, visitor: Visitor, record: UnitRecord)
     reason = "DEFAULT"
     for experiment in surface.experiments:
         decision = decide(experiment, visitor.unit, visitor.context, others=rules, record=record)
+        if decision.variant is not None and experiment.is_interleaved and not decision.forced:
+            return _interleaved(config, experiment, decision.reason)
         if decision.variant is not None:
             version = config.version_of(experiment.variants[decision.variant])
             return ChosenVersion(
@@ -160,3 +178,19 @@ def _by_experiments(config: ServingConfig, visitor: Visitor, record: UnitRecord)
             )
         reason = decision.reason
     return ChosenVersion(surface.champion, None, None, reason)
+
+
+def _interleaved(config: ServingConfig, experiment: RunningExperiment, reason: str) -> ChosenVersion:
+    """Return all versions of an experiment that still take part, whatever variant the unit drew."""
+    versions = {
+        variant.variant_id: config.version_of(variant)
+        for variant in experiment.variants.values()
+        if variant.weight > 0
+    }
+    control = next(iter(versions.values()), None)
+    return ChosenVersion(control, experiment, None, reason, interleaved=versions)
+
+
+def by_one_version(chosen: ChosenVersion, surface: SurfaceConfig) -> ChosenVersion:
+    """Return the champion's answer where the request is of a kind that is not interleaved."""
+    return ChosenVersion(surface.champion, None, None, "DEFAULT", reference=chosen.reference)

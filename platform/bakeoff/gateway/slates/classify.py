@@ -21,8 +21,8 @@ from inference.serving.ladder import ServedSlate, Slot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.text_threads import TextThreads
+    from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.requests import ClassifyRequest
     from bakeoff.gateway.slates.visitors import Visitor
@@ -42,9 +42,10 @@ class Classifying:
         self._remote, self._text_threads = remote, text_threads
 
     async def serve(
-        self, request: ClassifyRequest, visitor: Visitor, version: ServingVersion | None
+        self, request: ClassifyRequest, visitor: Visitor, chosen: ChosenVersion
     ) -> KindAnswer:
         """Return labels by a version, or by what stands in for it."""
+        version = chosen.version
         static_list = visitor.surface.static_list[: request.k]
         decision = None
         if version is None:

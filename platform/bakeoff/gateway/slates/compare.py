@@ -57,7 +57,7 @@ class CompareHandler:
         for side, variant in zip("ab", variants, strict=True):
             version = call.config.version_of(variant)
             of_side = with_rules_of(call.config, variant, visitor)
-            served = await self._recommending.serve(request, of_side, version)
+            served = await self._recommending.serve_version(request, of_side, version)
             sides[side] = (variant, served.slate)
         row = slate_row(
             visitor,

@@ -77,7 +77,7 @@ class NewItemPlaces:
 
 
 def new_candidates(
-    ranker: ItemRanker | None, rules: SlateRules, *, exploration: float
+    ranker: ItemRanker | None, rules: SlateRules, *, exploration: float, share: float | None = None
 ) -> NewCandidates | None:
     """Return what of a ranker's items came after the version, and which share of slots is theirs.
 
@@ -85,11 +85,12 @@ def new_candidates(
         ranker: of the request.
         rules: of the request and its surface.
         exploration: of the surface.
+        share: of the slots, whatever the rules say; None where they say it.
     """
     if not isinstance(ranker, PlacedItems):
         return None
     newest = ranker.newest[:MAX_JOINING]
-    share = rules.new_item_share
+    share = rules.new_item_share if share is None else share
     if share is None:
         share = NEW_SHARE if exploration > 0 else 0.0
     days = NEW_DAYS if rules.new_item_days is None else rules.new_item_days

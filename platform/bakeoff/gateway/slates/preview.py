@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.serving_config import ServingConfig
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.http.door import Call
-    from bakeoff.gateway.slates.recommend import Prepared, Recommending
+    from bakeoff.gateway.slates.prepared import Prepared
+    from bakeoff.gateway.slates.recommend import Recommending
     from bakeoff.gateway.slates.visitors import Visitors
     from experiments.slate_rules.slate_reasons import CandidateRank, Reason
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.bound_rules import bind, make_ready
+from bakeoff.gateway.slates.interleave import interleave
 from bakeoff.gateway.slates.new_items import NewItemPlaces, new_candidates
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
+from bakeoff.gateway.slates.prepared import Prepared, for_version, is_long, shadow_question
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from bakeoff.gateway.slates.requests import (
     LatestRequest,
@@ -35,11 +38,11 @@ if TYPE_CHECKING:
     from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
     from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.slates.cache_reader import GroupRead
+    from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.live_orders import LiveOrders
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.search import Search
     from bakeoff.gateway.slates.visitors import Visitor
-    from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
     from inference.serving.orders import LiveOrder
@@ -47,31 +50,6 @@ if TYPE_CHECKING:
 
 RECOMMEND = "recommend"
 RULED = "$rules"  # in a slate's context, as `SIMILAR_TO`: its draw was not the version's alone
-MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request, ready to be answered.
-
-    Attributes:
-        request: what the ladder is asked for.
-        rules: the surface's and the request's together.
-        ranker: who ranks; None where no version can.
-    """
-
-    request: SlateRequest
-    rules: RequestRules
-    ranker: ItemRanker | None
-
-    @property
-    def is_ruled(self) -> bool:
-        """Whether rules say which items there may be, or in which order."""
-        return bool(self.rules.rules.filters or self.rules.rules.orders)
-
-    def because(self, reason: str | None) -> Prepared:
-        """Return it with the fallback reason that its default order has."""
-        return replace(self, request=replace(self.request, default_reason=reason))
 
 
 class Recommending:
@@ -92,8 +70,30 @@ class Recommending:
         self._catalogues, self._orders, self._search = catalogues, orders, search
         self._places = NewItemPlaces()
         self._rng = np.random.default_rng()
+        self._coins = Random()  # noqa: S311  coins of a draft, no secret
 
     async def serve(
+        self, request: RecommendRequest, visitor: Visitor, chosen: ChosenVersion
+    ) -> KindAnswer:
+        """Return a slate by a version or by several, or by what stands in for them."""
+        if not chosen.interleaved:
+            return await self.serve_version(request, visitor, chosen.version)
+        prepared = await self.prepare_all(request, visitor, list(chosen.interleaved.values()))
+        drawing = [
+            self.draw(one, visitor, version)
+            for one, version in zip(prepared, chosen.interleaved.values(), strict=True)
+        ]
+        # Models elsewhere are asked at once; those here follow each other anyway.
+        slates = dict(zip(chosen.interleaved, await asyncio.gather(*drawing), strict=True))
+        merged = interleave(slates, prepared[0].request, rng=self._coins)
+        return KindAnswer(
+            merged,
+            0.0,
+            partial(shadow_question, visitor, prepared[0]),
+            recorded={RULED: True} if prepared[0].is_ruled else {},
+        )
+
+    async def serve_version(
         self, request: RecommendRequest, visitor: Visitor, version: ServingVersion | None
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
@@ -101,7 +101,7 @@ class Recommending:
         return KindAnswer(
             await self.draw(prepared, visitor, version),
             visitor.surface.exploration,
-            partial(_shadow_question, visitor, prepared),
+            partial(shadow_question, visitor, prepared),
             recorded={RULED: True} if prepared.is_ruled else {},
         )
 
@@ -132,6 +132,35 @@ class Recommending:
         if isinstance(request, LatestRequest):  # the default order of a version is what is wanted
             return prepared.because(reason_of(request))
         return prepared
+
+    async def prepare_all(
+        self,
+        request: RecommendRequest,
+        visitor: Visitor,
+        versions: Sequence[ServingVersion | None],
+    ) -> list[Prepared]:
+        """Read once what is known of the unit, and prepare the request for each of several versions.
+
+        All have the same rules; each has its own candidates. None explores: the draft's coins do.
+
+        Raises:
+            ApiError: 400, a rule of the request cannot be followed.
+        """
+        able = [one for one in versions if one is not None and one.ranker is not None]
+        first, *rivals = able or [None]
+        history = await read_history(
+            self._reader, request, visitor, first, [one for one in rivals if one is not None]
+        )
+        precomputed = iter((history.precomputed, *history.rivals))
+        rankers: list[tuple[ItemRanker | None, bytes | None]] = []
+        for version in versions:
+            if version is None or version.ranker is None:
+                rankers.append((None, None))
+            else:
+                ranker = await self._place(request, visitor, version.ranker)
+                rankers.append((ranker, next(precomputed)))
+        whole = await self._prepare(request, visitor, history, None, exclude=request.exclude)
+        return [for_version(whole, ranker, candidates) for ranker, candidates in rankers]
 
     async def _place(
         self, request: RecommendRequest, visitor: Visitor, ranker: ItemRanker
@@ -338,35 +367,6 @@ class Recommending:
         return replace(slate, cost=cost)
 
 
-def _ruled_candidates(prepared: Prepared) -> dict[str, Any]:
-    """Return the candidates that rules have left, and what rules say of them."""
-    request, ranker = prepared.request, prepared.ranker
-    if ranker is None or is_long(ranker, request):  # too long for the event loop: asked without rules
-        return {"only": None if request.only is None else list(request.only)}
-    items = find_candidates(ranker, request).items.tolist()
-    names: Sequence[str] = [ranker.item_ids[i] for i in items]
-    if request.rules is None:
-        return {"only": list(names), "rules": {}}
-    ruled = request.rules.about(names, None)
-    return {"only": list(ruled.names), "rules": ruled.rules.as_json()}
-
-
-def is_long(ranker: ItemRanker, request: SlateRequest) -> bool:
-    """Whether finding candidates takes so long that others would wait: it goes into a thread.
-
-    So it is where a large version is asked for what is near, or for all that a filter leaves.
-    """
-    if len(ranker.item_ids) <= MAX_SCANNED or request.only is not None:
-        return False
-    if request.eligible.is_filtered:
-        return True
-    return (
-        ranker.reads_history
-        and request.precomputed is None
-        and any(item_id in ranker.index for item_id in request.recent)
-    )
-
-
 def answer_fields(catalogue: Catalogue, item_id: str, names: Sequence[str] | None) -> dict[str, Any]:
     """Return what an answer says of an item.
 
@@ -386,16 +386,3 @@ def answer_fields(catalogue: Catalogue, item_id: str, names: Sequence[str] | Non
     return {"title": item.fields.get("title", ""), **answer} | (
         {"properties": properties} if properties else {}
     )
-
-
-def _shadow_question(visitor: Visitor, prepared: Prepared) -> dict[str, Any]:
-    """Return the same question for a version in shadow: the same history, candidates and rules."""
-    request = prepared.request
-    return {
-        **_ruled_candidates(prepared),
-        "unit_id": visitor.unit,
-        "recent": list(request.recent),
-        "exclude": list(request.exclude),
-        "precomputed": None if request.precomputed is None else request.precomputed.hex(),
-        "context": visitor.context,
-    }

@@ -60,7 +60,8 @@ def slate_row(
         unit_id=visitor.unit,
         experiment_id=experiment.experiment_id if experiment else None,
         variant_id=variant.variant_id if variant else None,
-        model_version_id=chosen.version.version_id if chosen.version else None,
+        # No one version's: what learns from a version's slates must not read those of several.
+        model_version_id=chosen.version.version_id if chosen.version and slate.draft is None else None,
         reason=chosen.reason,
         fallback=slate.fallback,
         forced=chosen.forced,
@@ -74,6 +75,7 @@ def slate_row(
         served_at=served_at or datetime.now(UTC).isoformat(),
         trainable=visitor.consent.training,
         cost=_cost(chosen, slate),
+        draft=dict(slate.draft) if slate.draft is not None else None,
     )
 
 
@@ -168,7 +170,7 @@ def _exposures(visitor: Visitor, chosen: ChosenVersion) -> dict[_Exposure, Runni
     return {
         (experiment.experiment_id, visitor.unit, variant, experiment.epoch): experiment
         for experiment, variant in (
-            (chosen.experiment, chosen.variant),
+            (chosen.experiment, chosen.exposed_variant),
             (chosen.reference, REFERENCE),
         )
         if experiment is not None and variant is not None

@@ -150,6 +150,8 @@ class SurfaceRequest:
             answer that is sent later, and whose exposure is reported then.
     """
 
+    may_interleave: ClassVar[bool] = False  # whether versions can share the answer
+
     surface: str = rule(text(MAX_SURFACE))
     overrides: dict[str, Any] = rule(json_object)
     force: str | None = rule(text(MAX_TOKEN), default=None)
@@ -172,6 +174,8 @@ class RecommendRequest(SurfaceRequest):
         rules: filter, boost, bury, pin, caps, diversity, freshness, repeat,
             new_item_share, new_item_days.
     """
+
+    may_interleave: ClassVar[bool] = True
 
     k: int = rule(whole_number(1, MAX_K), default=10)
     candidates: list[str] | None = rule(list_of_ids, default=None)
@@ -217,6 +221,7 @@ class SimilarRequest(RecommendRequest):
         item_id: what the items are to be like.
     """
 
+    may_interleave: ClassVar[bool] = False
     item_id: str = rule(text())
 
 
@@ -230,6 +235,7 @@ class LatestRequest(RecommendRequest):
         label: that all items have, or None for any.
     """
 
+    may_interleave: ClassVar[bool] = False
     list_name: ClassVar[str] = "latest"
     rules: SlateRules = body_rule(_rules_with_label)
     label: str | None = rule(text(), default=None)

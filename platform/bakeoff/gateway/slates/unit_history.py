@@ -20,7 +20,7 @@ from inference.serving.keys import actions_key, candidates_key, other_actions_ke
 from inference.serving.unit_actions import read_actions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bakeoff.gateway.config.serving_config import SurfaceConfig
     from bakeoff.gateway.config.versions import ServingVersion
@@ -36,15 +36,21 @@ class UnitHistory:
         recent: item ids that it liked lately, newest first.
         precomputed: candidates under the version that answers, int32 bytes, or None.
         acted: what may not be shown to it again, and what may.
+        rivals: candidates under the further versions of one interleaved answer.
     """
 
     recent: tuple[str, ...] = ()
     precomputed: bytes | None = None
     acted: ActedItems = NOTHING_ACTED
+    rivals: tuple[bytes | None, ...] = ()
 
 
 async def read_history(
-    reader: GroupRead, request: RecommendRequest, visitor: Visitor, version: ServingVersion | None
+    reader: GroupRead,
+    request: RecommendRequest,
+    visitor: Visitor,
+    version: ServingVersion | None,
+    rivals: Sequence[ServingVersion] = (),
 ) -> UnitHistory:
     """Read a unit, in one round trip.
 
@@ -53,6 +59,7 @@ async def read_history(
         request: whose rules hold beside the surface's.
         visitor: whose unit.
         version: whose candidates are wanted, and to which recent items matter; None for neither.
+        rivals: further versions whose candidates are wanted, where the answer is interleaved.
 
     Raises:
         ApiError: 400, the request has a rule about an event that nothing is remembered of.
@@ -67,11 +74,12 @@ async def read_history(
             None if version is None else candidates_key(version.version_id, unit),
             None if version is None else recent_key(visitor.surface.history, unit),
             other_actions_key(project, unit) if reads_others else None,
+            tuple(candidates_key(rival.version_id, unit) for rival in rivals),
         )
     )
     actions = read_actions(state.actions)
     acted = judge_actions(actions, repeat, visitor.surface.liked, now=time.time())
-    return UnitHistory(state.recent, state.precomputed, acted)
+    return UnitHistory(state.recent, state.precomputed, acted, state.rivals)
 
 
 def _repeat_rules(request: RecommendRequest, surface: SurfaceConfig) -> Mapping[str, float]:

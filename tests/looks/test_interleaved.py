@@ -1,0 +1,211 @@
+"""Looks at interleaved experiments: from slates and clicks to a verdict that is carried out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import ExposureRow, Rows
+from experiments.looks.interleaved_units import read_interleaved
+from experiments.models import ExcludedUnit, InterleavedUnit
+from experiments.programme.queue import waiting_versions
+from experiments.stats.interleaved_credit import DraftedSlate, credit_of
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
+from inference.serving.team_draft import draft_slate
+from tests.support import builders
+
+WINDOW = 60.0
+POLICY = {"window_seconds": WINDOW, "minimum_run_seconds": 0.0, "planned_units": 400}
+OURS, THEIRS = ("i0", "i1", "i2", "i3"), ("i9", "i8", "i7", "i6")
+
+
+class Visits:
+    """Units that get drafted slates and click; their windows have closed."""
+
+    def __init__(self, shop, experiment, *, rankings=(OURS, THEIRS)):
+        self.shop, self.experiment, self.rankings = shop, experiment, rankings
+        self.variants = list(experiment.variants.values_list("pk", flat=True))
+        self.rng, self.rows = Random(5), Rows()
+        experiment.started_at = builders.now() - timedelta(hours=2)
+        experiment.save(update_fields=["started_at"])
+        self.at = experiment.started_at + timedelta(minutes=1)
+
+    def serve(self, unit, *, likes=(), failed=None, later=0.0):
+        """Serve a slate and click what the unit likes in it; return the draft."""
+        at = self.at + timedelta(seconds=later)
+        drafted = draft_slate(self.rankings, 4, rng=self.rng)
+        draft = {
+            "variants": self.variants,
+            "teams": [pick.team for pick in drafted.picks],
+            "ranks": [pick.ranks for pick in drafted.picks],
+            "rest": drafted.rest,
+        }
+        if failed is not None:
+            draft = {"variants": self.variants, "failed": {str(failed): "timeout"}}
+        items = tuple(pick.item_id for pick in drafted.picks)
+        slate = builders.slate(
+            self.shop, unit, items, experiment_id=self.experiment.pk, model_version_id=None,
+            draft=draft, served_at=at.isoformat(),
+        )  # fmt: skip
+        self.rows.slates.append(slate)
+        self.rows.exposures.append(
+            ExposureRow(
+                self.shop.project.pk, self.experiment.pk, self.variants[0], 1, unit, "unit",
+                at.isoformat(),
+            )
+        )  # fmt: skip
+        self.rows.events += [
+            builders.event(
+                self.shop.project, unit=unit, at=(at + timedelta(seconds=5)).isoformat(),
+                item_id=item, recommendation_id=slate.recommendation_id,
+            )
+            for item in items if item in likes
+        ]  # fmt: skip
+        return draft
+
+    def commit(self):
+        builders.write(self.rows)
+        self.rows = Rows()
+
+
+@pytest.fixture
+def experiment(shop):
+    return builders.interleave(shop, **POLICY)
+
+
+def test_users_who_like_the_treatments_items_prefer_it(shop, experiment):
+    visits = Visits(shop, experiment)
+    for n in range(120):
+        visits.serve(f"u{n}", likes=THEIRS if n % 3 else ())
+    visits.commit()
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert (look.action, look.parsed_result.variant) == ("prefer", "treatment")
+    (found,) = look.parsed_result.preferences
+    assert (found.units, found.losses) == (120, 0)
+    assert found.interval[0] > 0
+    assert "users prefer treatment: p = " in look.reason
+    experiment.refresh_from_db()
+    decision = experiment.decisions.get()
+    assert (experiment.state, decision.action, decision.promoted) == ("ended", "prefer", None)
+    # It goes on to the test that may promote it: nothing was promoted, and it waits again.
+    challenger = experiment.variants.get(key="treatment").model_version
+    assert challenger.alias == "challenger"
+    assert challenger in waiting_versions(shop.surface)
+    assert shop.surface.versions.champions().get() == shop.champion
+
+
+def test_users_who_like_the_controls_items_reject_the_treatment(shop, experiment):
+    visits = Visits(shop, experiment)
+    for n in range(120):
+        visits.serve(f"u{n}", likes=OURS if n % 3 else ())
+    visits.commit()
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert (look.action, look.parsed_result.variant) == ("roll_back", "treatment")
+    assert "users prefer the control" in look.reason
+    assert experiment.variants.get(key="treatment").model_version.alias == "rejected"
+
+
+def test_it_promotes_where_the_policy_says_so(shop):
+    experiment = builders.interleave(shop, **POLICY, promote=True)
+    visits = Visits(shop, experiment)
+    for n in range(120):
+        visits.serve(f"u{n}", likes=THEIRS)
+    visits.commit()
+    assert look_at_experiment(experiment_id=experiment.pk).action == "ship"
+
+
+def test_a_units_score_is_that_of_its_slates_in_its_window(shop, experiment):
+    visits = Visits(shop, experiment)
+    first = visits.serve("u", likes=("i9",))
+    second = visits.serve("u", likes=("i0", "i8"), later=30)
+    visits.serve("u", likes=THEIRS, later=WINDOW + 1)  # after its window
+    visits.commit()
+    look_at_experiment(experiment_id=experiment.pk)
+    row = InterleavedUnit.objects.get(experiment=experiment)
+    state = experiment.interleaving
+    by_hand = 0.0
+    for draft, liked in ((first, {"i9"}), (second, {"i0", "i8"})):
+        slate = DraftedSlate(tuple(draft["teams"]), tuple(draft["ranks"]), tuple(draft["rest"]))
+        ranks_of = {(1, 0): "i0", (2, 0): "i1", (0, 1): "i9", (0, 2): "i8"}
+        clicked = [n for n, ranks in enumerate(slate.ranks) if ranks_of[tuple(ranks)] in liked]
+        by_hand += credit_of(slate, clicked, decay=0.7)[0].score
+    assert row.score == pytest.approx(by_hand)
+    assert (row.team, row.slates, row.failed) == (1, 2, 0)
+    # The coin had dealt out both rounds: i9 or i0 first, i8 or i1 third.
+    assert {tuple(places) for places, _ in state.swaps} <= {(1, 2), (3, 4)}
+
+
+def test_a_score_is_written_once_and_excluded_units_leave_it(shop, experiment):
+    visits = Visits(shop, experiment)
+    for n in range(6):
+        visits.serve(f"u{n}", likes=THEIRS)
+    visits.commit()
+    look_at_experiment(experiment_id=experiment.pk)
+    before = read_interleaved(experiment, builders.now())
+    assert look_at_experiment(experiment_id=experiment.pk) is None  # nothing new
+    assert InterleavedUnit.objects.filter(experiment=experiment).count() == 6
+    ExcludedUnit.objects.create(project=shop.project, unit_id="u0", reason="bot")
+    after = read_interleaved(experiment, builders.now())
+    assert (before.scores[0].units, after.scores[0].units) == (6, 5)
+
+
+def test_who_is_still_in_its_window_waits(shop, experiment):
+    visits = Visits(shop, experiment)
+    visits.at = builders.now() - timedelta(seconds=WINDOW / 2)
+    visits.serve("u", likes=THEIRS)
+    visits.commit()
+    look_at_experiment(experiment_id=experiment.pk)
+    assert not InterleavedUnit.objects.filter(experiment=experiment).exists()
+
+
+def test_a_version_that_fails_often_halts_it(shop, experiment):
+    visits = Visits(shop, experiment)
+    for n in range(120):
+        visits.serve(f"u{n}", failed=visits.variants[1] if n % 40 == 0 else None)
+    visits.commit()
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert (look.action, look.reason) == (
+        "halt", "a version failed in 2.5% of the recommendations, must be at most 1%",
+    )  # fmt: skip
+
+
+def test_it_ends_without_a_preference_when_its_time_is_over(shop, experiment):
+    visits = Visits(shop, experiment)
+    for n in range(8):
+        visits.serve(f"u{n}", likes=THEIRS if n % 2 else OURS)
+    visits.commit()
+    assert look_at_experiment(experiment_id=experiment.pk).action == "keep_running"
+    experiment.refresh_from_db()
+    experiment.ends_at = builders.now()
+    experiment.save()
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert look.action == "stop_inconclusive"
+    assert look.reason.startswith("8 units passed without a verdict: no preference about 'treatment'")
+
+
+def test_of_several_versions_the_worse_leaves_and_the_better_goes_on(shop):
+    challengers = [
+        builders.make_version(shop.surface, [n * k % 11 + 1 for n in range(10)]) for k in (3, 7)
+    ]
+    experiment = builders.interleave(shop, *challengers, **POLICY)
+    visits = Visits(shop, experiment, rankings=(OURS, THEIRS, ("i4", "i5", "i6", "i7")))
+    for n in range(150):
+        visits.serve(f"u{n}", likes=("i9", "i8", "i0") if n % 4 else ("i9",))
+    visits.commit()
+    result = look_at_experiment(experiment_id=experiment.pk).parsed_result
+    assert (result.action, result.variant) == ("prefer", "treatment")
+    assert set(result.leaving) == {"treatment-2"}
+
+
+def test_a_stored_look_is_recomputed_to_the_same_result(shop, experiment):
+    visits = Visits(shop, experiment)
+    for n in range(40):
+        visits.serve(f"u{n}", likes=THEIRS if n % 2 else OURS)
+    visits.commit()
+    look = look_at_experiment(experiment_id=experiment.pk)
+    look.refresh_from_db()
+    assert take_look(LookInput.from_json(look.inputs)).as_json() == look.result
