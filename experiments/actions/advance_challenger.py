@@ -1,15 +1,18 @@
-"""Send a version that passed its gate on: through shadow to its test, or to be first champion."""
+"""Send a version that passed its gate on: by shadow and screening to its test, or to be first."""
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
-from experiments.actions.define_experiment import define_experiment
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
+from experiments.actions.draft_screening import draft_screening
 from experiments.actions.draft_test import draft_test
 from experiments.actions.edit_draft import discard_draft
 from experiments.actions.promote_version import promote_version
@@ -19,7 +22,7 @@ from experiments.actions.start_experiment import CannotStartError, start_experim
 from experiments.actions.tidy_queue import tidy_queue
 from experiments.models import Experiment, programme_of
 from experiments.models.experiment import WrongStateError
-from experiments.programme.queue import IN_SHADOW, read_queue, shadowed_versions
+from experiments.programme.queue import IN_SHADOW, preference_of, read_queue, shadowed_versions
 from experiments.programme.start_conditions import find_obstacle
 from inference.actions.move_alias import move_alias
 from inference.actions.summarise_shadow import summarise_shadow
@@ -27,6 +30,10 @@ from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
+if TYPE_CHECKING:
+    from experiments.models import Metric, Programme
+
+logger = logging.getLogger(__name__)
 MAX_ERROR_SHARE = 0.01  # share of its answers in shadow that a challenger may fail
 # A draft of ours is started at once: one that is older is of a worker that was killed before it could.
 STARTING = timedelta(seconds=30)
@@ -79,8 +86,34 @@ def _define_test(surface: Surface) -> Experiment | None:
             return None
         if find_obstacle(programme, timezone.now()) is not None:
             return None
+        screened = _define_screening(programme, following, champion=champion, primary=primary)
+        if screened is not None:
+            return screened
         draft = draft_test(programme, challenger=following, champion=champion, primary=primary)
         return define_experiment(draft)
+
+
+def _define_screening(
+    programme: Programme, following: ModelVersion, *, champion: ModelVersion, primary: Metric
+) -> Experiment | None:
+    """Define the interleaved experiment that the next challenger passes first, if it must and can."""
+    if not programme.interleave_first or preference_of(following) is not None:
+        return None
+    surface = programme.surface
+    waiting = [row.version for row in read_queue(surface) if not row.held]
+    ready = [
+        version
+        for version in waiting
+        if preference_of(version) is None and version.shadow_answers.count() >= surface.shadow_first
+    ]
+    challengers = ready[: programme.interleave_first]
+    draft = draft_screening(programme, challengers=challengers, champion=champion, primary=primary)
+    try:
+        return define_experiment(draft)
+    except CannotDefineError as error:
+        # A metric of no items, or versions that share none: what cannot be screened is tested at once.
+        logger.info("%s is not screened by interleaving: %s", following, error)
+        return None
 
 
 def _start(experiment: Experiment) -> Experiment:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.close_holdback import close_overtaken
 from experiments.actions.drop_treatment import reject_version
 from experiments.actions.lock_order import lock_surface
@@ -142,9 +143,8 @@ def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
         pk__in=experiment.treatments.values("model_version_id"),
         alias__in=(ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.CANDIDATE),
     )
-    if verdict.action == Decision.Action.PREFER:  # it goes on to the test that may promote it
-        preferred = experiment.treatments.filter(key=verdict.variant)
-        losers = losers.exclude(pk__in=preferred.values("model_version_id"))
+    preferred = experiment.treatments.filter(key__in=_going_on(experiment, verdict))
+    losers = losers.exclude(pk__in=preferred.values("model_version_id"))
     for version in losers:
         move_alias(
             version=version,
@@ -153,3 +153,22 @@ def _retire_losers(experiment: Experiment, verdict: Verdict, by: str) -> None:
             reason=verdict.reason,
             evidence={"experiment": experiment.key},
         )
+
+
+def _going_on(experiment: Experiment, verdict: Verdict) -> list[str]:
+    """Return the treatments that wait for their test: what interleaving preferred, proven or not.
+
+    A person's own interleaving that ends without a verdict leaves the champion in peace, as every test
+    does; of what the platform screens, what looked better is worth its test.
+    """
+    if verdict.action == Decision.Action.PREFER:
+        return [verdict.variant or ""]
+    undecided = verdict.action == Decision.Action.STOP_INCONCLUSIVE and verdict.look is not None
+    if verdict.look is None or not undecided or experiment.owner != PLATFORM:
+        return []
+    result = verdict.look.parsed_result
+    return [
+        one.variant
+        for one in result.preferences
+        if one.preference > 0 and one.variant not in result.leaving
+    ]

@@ -28,6 +28,7 @@ MAX_GUARDRAILS = 20  # each is judged in every look, and by the breaker every fe
 MAX_MARGIN = 10.0
 MAX_HOLDBACK_SHARE = 0.25  # twice it is compared, and tests need more than the other half
 MAX_DAYS = 365.0
+MAX_SCREENED = 3  # challengers beside the champion in one list
 
 
 class CannotChangeProgrammeError(RefusedError):
@@ -223,6 +224,19 @@ def _breaker_alpha(_: Programme, name: str, value: Any) -> float:
     return _number(name, value, 0.0, MAX_BREAKER_ALPHA)
 
 
+def _interleave_first(programme: Programme, name: str, value: Any) -> int:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not 0 <= value <= MAX_SCREENED:
+        raise _refuse(name, value, f"a whole number in [0, {MAX_SCREENED}]")
+    kind = programme.surface.kind
+    if value and kind != Surface.Kind.RECOMMEND:
+        raise CannotChangeProgrammeError(
+            f"{name} == {value} on a surface of kind '{kind}', must be 0: lists alone are interleaved.",
+            field=name,
+        )
+    return int(value)
+
+
 def _word(words: Sequence[str]) -> Callable[[Programme, str, Any], str]:
     def read(_: Programme, name: str, value: Any) -> str:
         if value not in words:
@@ -248,6 +262,7 @@ _READERS: Mapping[str, Callable[[Programme, str, Any], Any]] = {
     "cooldown_days": _days,
     "approval": _word(Programme.Approval.values),
     "breaker_alpha": _breaker_alpha,
+    "interleave_first": _interleave_first,
     "refresh": _word(Programme.Refresh.values),
     "paused": _paused,
 }

@@ -114,6 +114,11 @@ class Programme(models.Model):
     breaker_alpha = models.FloatField(
         default=0.001, help_text="Chance of a false trip in an experiment; 0: no breaker."
     )
+    interleave_first = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Waiting challengers that interleaving screens before a test; 0: none.",
+    )
     refresh = models.CharField(max_length=16, choices=Refresh.choices, default=Refresh.NON_INFERIOR)
     paused = models.BooleanField(default=False, help_text="Whether no further experiment starts.")
 
@@ -130,6 +135,9 @@ class Programme(models.Model):
             models.CheckConstraint(
                 condition=Q(breaker_alpha__gte=0) & Q(breaker_alpha__lte=0.05),
                 name="breaker_alpha_is_small",
+            ),
+            models.CheckConstraint(
+                condition=Q(interleave_first__lte=3), name="at_most_three_are_screened_at_once"
             ),
         ]
 

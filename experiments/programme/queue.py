@@ -1,8 +1,8 @@
 """Which challengers of a surface wait for their experiment, and in which order.
 
-Held ones wait at the end. Of the others, a person's priority goes first, then what a version would have
-earned on answers that were served with exploration, then by how much it beat its rival at the gate,
-then the one that waits longest.
+Held ones wait at the end. Of the others, a person's priority goes first, then how much interleaving
+preferred a version, where it screened any, then what a version would have earned on answers that were
+served with exploration, then by how much it beat its rival at the gate, then the one that waits longest.
 """
 
 from __future__ import annotations
@@ -61,10 +61,12 @@ def changes_by_person(version: ModelVersion) -> Challenger | None:
         return None
 
 
-def _rank(row: QueuedChallenger) -> tuple[float, float, float, int]:
+def _rank(row: QueuedChallenger) -> tuple[float, bool, float, float, float, int]:
     """Return what sorts the queue; an unknown value is like no change."""
     return (
         -(row.priority if row.priority is not None else 0),
+        row.preference is None,  # what users were seen to prefer goes before what is expected
+        -(row.preference or 0.0),
         -(row.expected_change or 0.0),
         -(row.gate_change or 0.0),
         row.version.pk,
@@ -83,7 +85,27 @@ def _row(version: ModelVersion) -> QueuedChallenger:
         expected_change=expected,
         expected_interval=interval,
         gate_change=_gate_change(version),
+        preference=preference_of(version),
     )
+
+
+def preference_of(version: ModelVersion) -> float | None:
+    """Return by how much interleaving preferred a version; None where no screening has ended."""
+    variant = (
+        version.variant_set.filter(
+            experiment__mode=Experiment.Mode.INTERLEAVE,
+            experiment__state=Experiment.State.ENDED,
+            is_control=False,
+        )
+        .select_related("experiment")
+        .order_by("-experiment_id")
+        .first()
+    )
+    look = variant.experiment.looks.last() if variant is not None else None
+    if variant is None or look is None:
+        return None
+    preferences = {one.variant: one.preference for one in look.parsed_result.preferences}
+    return preferences.get(variant.key, 0.0)
 
 
 def _expected_change(version: ModelVersion) -> tuple[float | None, tuple[float, float] | None]:

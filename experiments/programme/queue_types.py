@@ -32,6 +32,7 @@ class QueuedChallenger:
         expected_change: relative, from what was served with exploration; None where that is not known.
         expected_interval: of the expected change.
         gate_change: relative, of the gate's first metric; None without a rival.
+        preference: clicks per user by which interleaving preferred it; None where it was not screened.
     """
 
     version: ModelVersion
@@ -42,3 +43,4 @@ class QueuedChallenger:
     expected_change: float | None
     expected_interval: tuple[float, float] | None
     gate_change: float | None
+    preference: float | None = None

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SETTINGS = (
     "primary_metric", "guardrails", "ramp", "ship_when", "holdback_share", "holdback_days",
-    "cooldown_days", "approval", "breaker_alpha", "refresh", "paused",
+    "cooldown_days", "approval", "breaker_alpha", "interleave_first", "refresh", "paused",
 )  # fmt: skip
 
 

@@ -192,6 +192,7 @@ NAMES = {
     "setting cooldown_days": gettext_noop("Cool-down (days)"),
     "setting approval": gettext_noop("Approval"),
     "setting breaker_alpha": gettext_noop("False trips of the breaker"),
+    "setting interleave_first": gettext_noop("Screened by interleaving"),
     "setting refresh": gettext_noop("Refits"),
     "setting paused": gettext_noop("Paused"),
     # What a proposal would change of an experiment

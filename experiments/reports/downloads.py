@@ -31,6 +31,7 @@ _COLUMNS = {
 COLUMNS = tuple(_COLUMNS)
 # Of the row of quality, which no policy tests: it is shown beside the metrics.
 QUALITY, QUALITY_ROLE = "answer quality", "quality"
+PREFERENCE_ROLE = "preference"  # of an interleaved experiment: its users are in all variants
 MIN_WIDTH, MAX_WIDTH = 10, 60  # of a column, in characters
 # A cell that begins so is a formula to a spreadsheet; a name that a person chose must not be one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -45,7 +46,23 @@ def plain_cell(value: Any) -> Any:
 
 def _rows(report: ExperimentReport) -> list[list[Any]]:
     rows = [[plain_cell(_value(row, column)) for column in COLUMNS] for row in report.metrics]
-    return [*rows, *_quality_rows(report)]
+    return [*rows, *_preference_rows(report), *_quality_rows(report)]
+
+
+def _preference_rows(report: ExperimentReport) -> list[list[Any]]:
+    """Return the preferences of an interleaved experiment: clicks per user, version less control."""
+    rows = []
+    for row in report.interleaving.rows if report.interleaving is not None else ():
+        values = {
+            "metric": report.experiment.primary.metric.key, "role": PREFERENCE_ROLE,
+            "variant": row.variant, "absolute": row.preference, "absolute_low": row.interval[0],
+            "absolute_high": row.interval[1], "lift": row.lift, "p_value": row.p_value,
+            "control_units": row.units, "treatment_units": row.units,
+            "interval_level": 1 - report.experiment.parsed_policy.alpha,
+            "interval_kind": "valid at any time",
+        }  # fmt: skip
+        rows.append([plain_cell(values.get(column)) for column in COLUMNS])
+    return rows
 
 
 def _quality_rows(report: ExperimentReport) -> list[list[Any]]:

@@ -14,6 +14,7 @@ from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
 from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
+from experiments.reports.interleaving_report import InterleavingReport, interleaving_report_of
 from experiments.reports.next_step import describe_next_step
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
@@ -93,6 +94,7 @@ class ExperimentReport:
     interval_name: str
     gain: HoldbackGain | None = None
     breaker: BreakerReport | None = None
+    interleaving: InterleavingReport | None = None
     quality: JudgedQuality | None = None
     quality_points: Sequence[QualityPoint] = ()
 
@@ -118,6 +120,7 @@ class ExperimentReport:
             "surface": experiment.surface.key,
             "state": experiment.state,
             "purpose": experiment.purpose,
+            "mode": experiment.mode,
             "hypothesis": experiment.hypothesis,
             "against_gate": experiment.against_gate,
             "started_at": experiment.started_at,
@@ -129,6 +132,7 @@ class ExperimentReport:
             "verdict": self._verdict_as_json(),
             "gain": self.gain.as_json() if self.gain is not None else None,
             "breaker": self.breaker.as_json() if self.breaker is not None else None,
+            "interleaving": self.interleaving.as_json() if self.interleaving is not None else None,
             "quality": self.quality.as_json() if self.quality is not None else None,
             "quality_over_time": [asdict(point) for point in self.quality_points],
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
@@ -221,6 +225,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         interval_name=interval_name(experiment, primary=True),
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
         breaker=breaker_report_of(experiment, decisions),
+        interleaving=interleaving_report_of(experiment, look),
         quality=current_quality(experiment, looks) if experiment.started_at else None,
         quality_points=quality_over_time(looks),
     )

@@ -136,6 +136,7 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "cooldown_days": lambda days: f"{days:g}",
     "approval": _code,
     "breaker_alpha": _breaker,
+    "interleave_first": lambda count: f"{count:g}",
     "refresh": _code,
     "paused": lambda paused: _("yes") if paused else "–",
     "state": name_of,

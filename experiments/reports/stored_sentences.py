@@ -34,6 +34,33 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),
     ("z = {z} within ±{bound}", gettext_noop("Not significant: z = %(z)s, needed %(bound)s")),
     ("e = {e} below {bound}", gettext_noop("Not significant: e = %(e)s, needed %(bound)s")),
+    # What a look says of interleaved lists
+    (
+        "users prefer {variant}: p = {p}, about {lift} clicks, below the {limit} from which "
+        "interleaving is reliable",
+        gettext_noop(
+            "Users prefer %(variant)s: p = %(p)s, about %(lift)s clicks, below the %(limit)s from "
+            "which interleaving is reliable"
+        ),
+    ),
+    (
+        "users prefer {variant}: p = {p}, about {lift} clicks",
+        gettext_noop("Users prefer %(variant)s: p = %(p)s, about %(lift)s clicks"),
+    ),
+    (
+        "no preference about '{variant}' is shown yet: p = {p}",
+        gettext_noop("No preference about '%(variant)s' is shown yet: p = %(p)s"),
+    ),
+    (
+        "the checks of '{variant}' contradict each other: p = {p}",
+        gettext_noop("The checks of '%(variant)s' contradict each other: p = %(p)s"),
+    ),
+    (
+        "a version failed in {share} of the recommendations, must be at most {limit}",
+        gettext_noop(
+            "A version failed in %(share)s of the recommendations; at most %(limit)s are allowed"
+        ),
+    ),
     ("the experiment is not healthy", gettext_noop("The experiment is not healthy")),
     (
         "too little is new since the last look",

@@ -42,6 +42,7 @@ class ProgrammePatch(RequestSchema):
     cooldown_days: float = 1.0
     approval: str = Field("automatic", max_length=16)
     breaker_alpha: float = 0.001
+    interleave_first: int = 0
     refresh: str = Field("non_inferior", max_length=16)
     paused: bool = False
 
@@ -76,6 +77,7 @@ class SettingsOut(Schema):
     cooldown_days: float
     approval: str
     breaker_alpha: float
+    interleave_first: int
     refresh: str
     paused: bool
 

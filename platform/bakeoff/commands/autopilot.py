@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Options that change a setting, by its name; the others of the command are acts.
 SETTINGS = (
     "primary_metric", "guardrails", "ramp", "ship_when", "holdback_share", "holdback_days",
-    "cooldown_days", "approval", "breaker_alpha", "refresh", "paused",
+    "cooldown_days", "approval", "breaker_alpha", "interleave_first", "refresh", "paused",
 )  # fmt: skip
 STAGE_MARKS = {"done": "✓", "now": "▶", "held": "‖", "stopped": "✗", "skipped": "○", "none": "·"}
 
@@ -58,6 +58,9 @@ STAGE_MARKS = {"done": "✓", "now": "▶", "held": "‖", "stopped": "✗", "sk
 @click.option("--cooldown-days", type=float, help="Between two tests.")
 @click.option("--approval", type=click.Choice(["automatic", "propose", "two_persons"]))
 @click.option("--breaker-alpha", type=float, help="Chance of a false trip; 0 for no breaker.")
+@click.option(
+    "--interleave-first", type=int, help="Challengers that interleaving screens before a test; 0: none."
+)
 @click.option("--refresh", type=click.Choice(["non_inferior", "superior", "always"]))
 @click.option("--pause/--resume", "paused", default=None, help="Whether further experiments start.")
 @click.option("--hold", metavar="VERSION", help="Let a challenger wait until it is released.")

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.actions.define_experiment import ExperimentMetricDraft, VariantDraft
+from experiments.actions.define_experiment import (
+    INTERLEAVED_POLICY,
+    ExperimentMetricDraft,
+    VariantDraft,
+)
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.models import Experiment, ExperimentMetric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
@@ -30,6 +34,11 @@ def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
         "promote": ("promote", filled["promote"]),
     }
     return dict(policy[name] for name in policy if name in set(names))
+
+
+def in_mode(mode: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a policy with the rule that interleaving has; the form lets it ship nothing by itself."""
+    return {**policy, **INTERLEAVED_POLICY} if mode == Experiment.Mode.INTERLEAVE else dict(policy)
 
 
 def variants_of(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[VariantDraft]:
@@ -101,6 +110,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "promote": policy.promote,
         "breaker_alpha": round(100 * draft.breaker_alpha, 9),
         "hashing": draft.hashing,
+        "mode": draft.mode,
         "layer": draft.layer_id,
         "slot_low": 100 * draft.slot_low,
         "slot_high": 100 * draft.slot_high,

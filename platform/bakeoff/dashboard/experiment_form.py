@@ -13,6 +13,7 @@ from bakeoff.dashboard.draft_in_form import (
     POLICY_FIELDS,
     VARIANT_FIELDS,
     has_two_variants,
+    in_mode,
     metrics_of,
     policy_of,
     variants_of,
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
 
 
+MODES = (
+    ("split", gettext_lazy("Split users between the versions")),
+    ("interleave", gettext_lazy("Interleave the lists of both versions")),
+)
 RULES = (
     (
         "group_sequential",
@@ -119,6 +124,15 @@ class ExperimentForm(forms.Form):
     )
     margin = forms.FloatField(
         min_value=0, max_value=100, initial=5, label=gettext_lazy("Guardrail margin (%)")
+    )
+    mode = forms.ChoiceField(
+        choices=MODES,
+        required=False,
+        label=gettext_lazy("Method"),
+        help_text=gettext_lazy(
+            "Interleaving gives each user lists with items of both versions, and needs far fewer users. "
+            "It tells which version users prefer, and never ships by itself."
+        ),
     )
     rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
     planned_units = forms.IntegerField(
@@ -246,7 +260,7 @@ class ExperimentForm(forms.Form):
         """Return the form's sections: title, fields, whether it is open."""
         parts = (
             (_("Basics"), ("name", "key", "surface", "hypothesis"), True),
-            (_("Variants"), (*VARIANT_FIELDS, "allocation"), True),
+            (_("Variants"), (*VARIANT_FIELDS, "mode", "allocation"), True),
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
                 _("Decision rule"),
@@ -276,7 +290,7 @@ class ExperimentForm(forms.Form):
             owner=owner,
             variants=variants_of(filled, ()),
             metrics=metrics_of(filled, ()),
-            policy=policy_of(filled, POLICY_FIELDS),
+            policy=in_mode(filled["mode"], policy_of(filled, POLICY_FIELDS)),
             **self._plain(self.fields),
         )
 
@@ -295,6 +309,9 @@ class ExperimentForm(forms.Form):
             named["metrics"] = metrics_of(filled, () if "margin" in changed else stored.metrics)
         if policy := policy_of(filled, changed & POLICY_FIELDS):
             named["policy"] = {**stored.policy, **policy}
+        if "policy" in named or "mode" in named:
+            mode = named.get("mode", stored.mode)
+            named["policy"] = in_mode(mode, named.get("policy", stored.policy))
         return replace(stored, **named)
 
     def _plain(self, names: Iterable[str]) -> dict[str, Any]:
@@ -311,6 +328,8 @@ class ExperimentForm(forms.Form):
             fields["breaker_alpha"] = filled["breaker_alpha"] / 100
         if "segments" in wanted:
             fields["segments"] = [n.strip() for n in filled["segments"].split(",") if n.strip()]
+        if "mode" in wanted:
+            fields["mode"] = filled["mode"] or Experiment.Mode.SPLIT
         if "hashing" in wanted:
             fields["hashing"] = filled["hashing"] or Experiment.Hashing.SHA256
         if wanted & {"layer", "slot_low", "slot_high"}:

@@ -20,6 +20,7 @@ from experiments.actions.change_programme import (
     MAX_HOLDBACK_SHARE,
     MAX_MARGIN,
     MAX_RAMP_STEPS,
+    MAX_SCREENED,
     MAX_STEP_SECONDS,
     MAX_TREATMENT_SHARE,
 )
@@ -181,6 +182,16 @@ class ProgrammeForm(forms.Form):
         max_value=100 * MAX_BREAKER_ALPHA,
         label=gettext_lazy("False trips of the breaker (%)"),
         help_text=gettext_lazy("The highest chance of one in an experiment. 0: no breaker."),
+        show_hidden_initial=True,
+    )
+    interleave_first = forms.IntegerField(
+        min_value=0,
+        max_value=MAX_SCREENED,
+        label=gettext_lazy("Screened by interleaving"),
+        help_text=gettext_lazy(
+            "How many waiting challengers share lists with the champion for two days before one is tested. "
+            "0: none."
+        ),
         show_hidden_initial=True,
     )
     refresh = forms.ChoiceField(

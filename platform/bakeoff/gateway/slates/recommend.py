@@ -147,9 +147,8 @@ class Recommending:
             ApiError: 400, a rule of the request cannot be followed.
         """
         able = [one for one in versions if one is not None and one.ranker is not None]
-        first, *rivals = able or [None]
         history = await read_history(
-            self._reader, request, visitor, first, [one for one in rivals if one is not None]
+            self._reader, request, visitor, able[0] if able else None, able[1:]
         )
         precomputed = iter((history.precomputed, *history.rivals))
         rankers: list[tuple[ItemRanker | None, bytes | None]] = []

@@ -1,0 +1,101 @@
+"""Screening: interleaving as a gate between shadow and the ramp of a challenger."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.change_programme import CannotChangeProgrammeError
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.models import Experiment
+from experiments.programme.queue import read_queue
+from tests.looks.test_interleaved import OURS, THEIRS, Visits
+from tests.support import builders
+
+
+@pytest.fixture
+def screened(shop):
+    """A surface whose programme screens two challengers at once, with three that wait."""
+    builders.set_programme(shop, interleave_first=2)
+    for name, likes in (("ease", range(1, 11)), ("item-knn", range(3, 13)), ("tfidf", range(5, 15))):
+        builders.make_version(shop.surface, list(likes), algorithm=name)
+    return shop
+
+
+def labels(experiment):
+    return [variant.model_version.label for variant in experiment.variants.all()]
+
+
+def test_waiting_challengers_are_screened_before_one_is_tested(screened):
+    experiment = advance_challenger(surface=screened.surface)
+    assert experiment.mode == "interleave"
+    assert labels(experiment) == ["popularity@1", "ease@1", "item-knn@1"]
+    assert (experiment.policy["promote"], experiment.breaker_alpha) == (False, 0.0)
+    assert 2 <= (experiment.ends_at - experiment.started_at).days <= 3
+    assert advance_challenger(surface=screened.surface) is None  # it runs
+    assert [row.version.label for row in read_queue(screened.surface)] == ["tfidf@1"]
+
+
+def test_what_users_prefer_is_tested_next_and_what_they_like_less_is_rejected(screened):
+    screening = advance_challenger(surface=screened.surface)
+    screening.policy["window_seconds"] = 60.0
+    screening.save()
+    for metric in screening.metrics.all():
+        metric.spec["window_seconds"] = 60.0
+        metric.save()
+    visits = Visits(screened, screening, rankings=(OURS, THEIRS, ("i4", "i5", "i6", "i7")))
+    for n in range(160):
+        visits.serve(f"u{n}", likes=("i9", "i8", "i0") if n % 4 else ("i9",))
+    visits.commit()
+    assert look_at_experiment(experiment_id=screening.pk).action == "prefer"
+    versions = {one.label: one.alias for one in screened.surface.versions.all()}
+    assert (versions["ease@1"], versions["item-knn@1"]) == ("challenger", "rejected")
+    queue = read_queue(screened.surface)
+    assert [row.version.label for row in queue] == ["ease@1", "tfidf@1"]
+    assert queue[0].preference > 0
+    test = advance_challenger(surface=screened.surface)
+    assert (test.mode, labels(test)) == ("split", ["popularity@1", "ease@1"])
+
+
+def test_without_a_verdict_what_looked_better_is_tested_and_the_rest_is_not(screened):
+    screening = advance_challenger(surface=screened.surface)
+    screening.ends_at = builders.now()
+    screening.save()
+    for metric in screening.metrics.all():
+        metric.spec["window_seconds"] = 60.0
+        metric.save()
+    visits = Visits(screened, screening, rankings=(OURS, THEIRS, ("i4", "i5", "i6", "i7")))
+    for n in range(8):
+        visits.serve(f"u{n}", likes=("i9",))
+    visits.commit()
+    assert look_at_experiment(experiment_id=screening.pk).action == "stop_inconclusive"
+    assert [row.version.label for row in read_queue(screened.surface)] == ["ease@1", "tfidf@1"]
+
+
+def test_what_cannot_be_screened_is_tested_at_once(screened):
+    screened.metric.direction = "decrease"
+    screened.metric.save()
+    experiment = advance_challenger(surface=screened.surface)
+    assert (experiment.mode, labels(experiment)) == ("split", ["popularity@1", "ease@1"])
+
+
+def test_a_person_stops_it_and_nothing_is_promoted(screened):
+    screening = advance_challenger(surface=screened.surface)
+    verdict = Verdict(action="stop_inconclusive", reason="stopped by ann")
+    carry_out(experiment=screening, verdict=verdict, by="ann")
+    assert screened.surface.versions.champions().get() == screened.champion
+    assert not Experiment.objects.running().filter(surface=screened.surface).exists()
+
+
+@pytest.mark.parametrize("value", [4, -1, True, 1.5, "two"])
+def test_a_number_that_breaks_its_rule_is_refused(shop, value):
+    with pytest.raises(CannotChangeProgrammeError, match=r"must be a whole number in \[0, 3\]"):
+        builders.set_programme(shop, interleave_first=value)
+
+
+def test_surfaces_without_lists_screen_nothing(shop):
+    shop.surface.kind = "classify"
+    shop.surface.save()
+    with pytest.raises(CannotChangeProgrammeError, match="of kind 'classify', must be 0"):
+        builders.set_programme(shop, interleave_first=1)
