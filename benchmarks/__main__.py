@@ -20,6 +20,7 @@ NAMES = (
     "statistics",
     "breaker",
     "breaker_live",
+    "interleaving",
     "judges",
     "new_items",
     "storefront",

@@ -29,7 +29,7 @@ ITEMS, CANDIDATES, WIDTH = 5_000, 200, 64
 
 
 def fill_shop() -> tuple[str, int]:
-    """Make a catalogue, two surfaces with models, and an experiment; return a public key and the project's id."""
+    """Make a catalogue, surfaces with models, and experiments; return a public key and the project's id."""
     project = Project.objects.create(slug="bench", name="Bench")
     _, public = ApiKey.make(project, "pk", name="bench")
     ids = [f"item-{n}" for n in range(ITEMS)]
@@ -38,7 +38,7 @@ def fill_shop() -> tuple[str, int]:
     histories = {
         f"user-{n}": History([ids[i] for i in rng.integers(ITEMS, size=20)], []) for n in range(UNITS)
     }
-    for key in ("home-feed", "plain"):
+    for key in ("home-feed", "plain", "shared"):
         surface = Surface.objects.create(project=project, key=key, candidates=CANDIDATES)
         versions = [
             _make_version(surface, ids, rng, alias=alias) for alias in ("champion", "challenger")
@@ -52,8 +52,8 @@ def fill_shop() -> tuple[str, int]:
             project_id=surface.project_id,
             candidates=CANDIDATES,
         )
-        if key == "home-feed":
-            _start_experiment(surface, versions)
+        if key != "plain":
+            _start_experiment(surface, versions, mode="interleave" if key == "shared" else "split")
     return public, project.pk
 
 
@@ -81,11 +81,14 @@ def _make_version(
     )
 
 
-def _start_experiment(surface: Surface, versions: Sequence[ModelVersion]) -> None:
-    metric = Metric.objects.create(project=surface.project, key="clicks", kind="mean", event="click")
+def _start_experiment(surface: Surface, versions: Sequence[ModelVersion], *, mode: str) -> None:
+    metric, _ = Metric.objects.get_or_create(
+        project=surface.project, key="clicks", defaults={"kind": "mean", "event": "click"}
+    )
     variants = [
         VariantDraft("control", versions[0], 0.5, is_control=True),
         VariantDraft("treatment", versions[1], 0.5),
     ]
-    draft = ExperimentDraft(surface, "bench", variants, [ExperimentMetricDraft(metric)])
+    key = "bench" if mode == "split" else f"bench-{mode}"
+    draft = ExperimentDraft(surface, key, variants, [ExperimentMetricDraft(metric)], mode=mode)
     start_experiment(experiment=define_experiment(draft), by="bench")

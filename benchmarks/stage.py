@@ -34,6 +34,7 @@ class Stage:
     database_url: str
     web_pid: int
     plain_surface: str = "plain"
+    shared_surface: str = "shared"
     surface: str = "home-feed"
 
 

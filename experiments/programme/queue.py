@@ -2,7 +2,7 @@
 
 Held ones wait at the end. Of the others, a person's priority goes first, then how much interleaving
 preferred a version, where it screened any, then what a version would have earned on answers that were
-served with exploration, then by how much it beat its rival at the gate, then the one that waits longest.
+served with exploration, then by how much it beat its rival at the gate, then who waits longest.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ class Preference:
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
-        return asdict(self)
+        return asdict(self) | {"interval": list(self.interval)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Preference:
