@@ -52,11 +52,12 @@ def run(size: str, home: str) -> None:
         if full
         else [("popular", "ease"), ("ease", "ease shuffled 30%"), ("knn 20", "knn 5")]
     )
-    scores = {pair: _scores(world, pair, repeats=30 if full else 5) for pair in names}
-    pairs = [_pair(world, pair, scores[pair], rng, units=150_000 if full else 20_000) for pair in names]
+    units, drafts = (150_000, 4) if full else (10_000, 2)
+    pairs = [_pair(world, pair, _draft(world, pair, drafts=drafts), rng, units=units) for pair in names]
     known = [one for one in pairs if abs(one.lift) >= RELIABLE]
     close = [one for one in known if abs(one.lift) < CLOSE] or known
-    aa = _without_preference(scores["popular", "ease"], rng, runs=2_000 if full else 100)
+    unlike = _draft(world, ("knn 100", "ease"), drafts=drafts)
+    aa = _without_preference(unlike, rng, runs=2_000 if full else 60)
     allowed = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / aa.runs)
     rows = [
         Row(f"users of an A/B over users of interleaving, median of {len(known)} pairs with a lift of 2 % or more", _median([one.times for one in known]), "times", target="ours >= 9.6"),
@@ -79,33 +80,40 @@ def _median(values: list[float]) -> float:
     return float(np.median(values))
 
 
-def _scores(world: World, pair: tuple[str, str], *, repeats: int) -> NDArray[np.float64]:
-    """Return score and team credit of drafted slates, shape (users, repeats, 2); the first is control."""
-    coins, clicks = random.Random(3), np.random.default_rng(3)
-    control, treatment = (world.rankings[name] for name in pair)
-    found = np.zeros((len(control), repeats, 2))
+@dataclass(frozen=True)
+class Slates:
+    """Drafted slates of every user: chance of a click, score and team credit of each place."""
+
+    rates: NDArray[np.float64]  # (users, drafts, K)
+    scores: NDArray[np.float64]
+    teams: NDArray[np.int64]
+
+
+def _draft(world: World, pair: tuple[str, str], *, drafts: int) -> Slates:
+    """Draft by the product's own coins and credit, the second ranker as the control."""
+    coins = random.Random(3)
+    version, control = (world.rankings[name] for name in pair)
+    shape = (len(control), drafts, K)
+    shown, scores, teams = np.zeros(shape, int), np.zeros(shape), np.zeros(shape, int)
     for user in range(len(control)):
-        rankings = [[str(item) for item in lists[user]] for lists in (control, treatment)]
-        for repeat in range(repeats):
+        rankings = [[str(item) for item in lists[user]] for lists in (control, version)]
+        for n in range(drafts):
             draft = draft_slate(rankings, K, rng=coins)
-            shown = np.array([[int(pick.item_id) for pick in draft.picks]])
-            rates = world.click_rates(np.pad(shown, ((0, 0), (0, K - shown.shape[1])), mode="edge"))[0]
-            clicked = np.flatnonzero(clicks.random(K) < rates)
-            clicked = clicked[clicked < len(draft.picks)]
-            if len(clicked):
-                slate = DraftedSlate(
-                    tuple(pick.team for pick in draft.picks),
-                    tuple(pick.ranks for pick in draft.picks),
-                    draft.rest,
-                )
-                (credit,) = credit_of(slate, clicked.tolist(), decay=DECAY)
-                found[user, repeat] = credit.score, credit.team
-    # The first ranker is the control of the draft; a pair is read as first against second.
-    return -found
+            slate = DraftedSlate(
+                tuple(pick.team for pick in draft.picks),
+                tuple(pick.ranks for pick in draft.picks),
+                draft.rest,
+            )
+            shown[user, n] = [int(pick.item_id) for pick in draft.picks]
+            for place in range(K):
+                (credit,) = credit_of(slate, [place], decay=DECAY)
+                scores[user, n, place], teams[user, n, place] = credit.score, credit.team
+    rates = world.click_rates(shown.reshape(len(control), -1), places=K)
+    return Slates(rates.reshape(shape), scores, teams)
 
 
 def _pair(
-    world: World, names: tuple[str, str], scores: NDArray, rng: np.random.Generator, *, units: int
+    world: World, names: tuple[str, str], slates: Slates, rng: np.random.Generator, *, units: int
 ) -> Pair:
     rates = [world.click_rates(world.rankings[name]) for name in names]
     clicks = [one.sum(axis=1).mean() for one in rates]
@@ -118,7 +126,7 @@ def _pair(
         adjusted += mean * within + square * per_session.var()  # activity is known before
     difference = mean * (clicks[0] - clicks[1])
     factor = 2 * (Z_ALPHA + Z_POWER) ** 2 / difference**2
-    unit = _unit_scores(scores, units, rng)
+    unit = _unit_scores(slates, units, rng)
     score, team = unit[:, 0], unit[:, 1]
     wins, losses = (team > 0).mean(), (team < 0).mean()
     share = wins / (wins + losses) if wins + losses else 0.5
@@ -138,14 +146,17 @@ def _pair(
     )
 
 
-def _unit_scores(scores: NDArray, units: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the sums of as many slates as each unit has sessions, its score bounded as looks bound it."""
-    users, repeats, _ = scores.shape
+def _unit_scores(slates: Slates, units: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return bounded score and team credit of units, each with the clicks of all its sessions."""
+    users, drafts, _ = slates.rates.shape
     who, sessions = rng.integers(0, users, units), draw_sessions(units, rng)
     total = np.zeros((units, 2))
     for session in range(MAX_SESSIONS):
-        on = sessions > session
-        total[on] += scores[who[on], rng.integers(0, repeats, on.sum())]
+        on = np.flatnonzero(sessions > session)
+        place = who[on], rng.integers(0, drafts, len(on))
+        clicks = rng.random((len(on), K)) < slates.rates[place]
+        total[on, 0] += (clicks * slates.scores[place]).sum(axis=1)
+        total[on, 1] += (clicks * slates.teams[place]).sum(axis=1)
     total[:, 0] = np.clip(total[:, 0], -MAX_SCORE, MAX_SCORE)
     total[np.abs(total) < 1e-9] = 0
     return total
@@ -159,14 +170,14 @@ class WithoutPreference:
     runs: int
 
 
-def _without_preference(scores: NDArray, rng: np.random.Generator, *, runs: int) -> WithoutPreference:
+def _without_preference(slates: Slates, rng: np.random.Generator, *, runs: int) -> WithoutPreference:
     """Swap the sides of each unit by a coin: no preference, users as unlike as they are."""
     units = 4_000
     at = np.unique(np.linspace(units / LOOKS, units, LOOKS).astype(int))
     bet = mixture = peeked = 0
     bound = math.log(1 / ALPHA)
     for _ in range(runs):
-        unit = _unit_scores(scores, units, rng) * rng.choice([-1, 1], units)[:, None]
+        unit = _unit_scores(slates, units, rng) * rng.choice([-1, 1], units)[:, None]
         bounded = np.round(unit[:, 0] / MAX_SCORE * BINS) / BINS
         grown = np.log1p(np.outer(bounded, BOTH_SIDES)).cumsum(axis=0)[at - 1]
         bet += bool((np.logaddexp.reduce(grown, axis=1) - math.log(len(BOTH_SIDES)) >= bound).any())

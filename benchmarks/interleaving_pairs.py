@@ -35,10 +35,11 @@ class World:
     def pairs(self) -> list[tuple[str, str]]:
         return list(combinations(self.rankings, 2))
 
-    def click_rates(self, lists: Lists) -> NDArray[np.float64]:
-        """Return the chance of a click at each place of each user's list."""
+    def click_rates(self, lists: Lists, *, places: int = K) -> NDArray[np.float64]:
+        """Return the chance of a click at each place; several lists of a user follow each other."""
         liked = np.take_along_axis(self.likes, lists, axis=1)
-        return SEEN * np.where(liked, LIKED, OTHER)
+        seen = np.tile(SEEN[:places], lists.shape[1] // places)
+        return seen * np.where(liked, LIKED, OTHER)
 
 
 def draw_sessions(count: int, rng: np.random.Generator) -> NDArray[np.int64]:

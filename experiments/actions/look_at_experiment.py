@@ -56,8 +56,8 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         if last is not None and not inputs.crossed and _says_the_same(stored, last.inputs):
             return None
         result = take_look(inputs)
-        since = last.taken_at if last else experiment.started_at or now
-        served = serving_of(experiment, since=since, now=now)
+        before = last.taken_at if last else experiment.started_at or now
+        served = serving_of(experiment, since=before, now=now)
         look = Look.objects.create(
             experiment=experiment,
             number=(last.number if last else 0) + 1,
@@ -79,10 +79,8 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         experiment.save(update_fields=["sequential_state"])
         notice_lost_gain(experiment, look)
         propose_ship(experiment, look)
-        if (
-            look.action == Decision.Action.KEEP_RUNNING
-            and experiment.purpose == experiment.Purpose.TEST
-        ):
+        keeps_running = look.action == Decision.Action.KEEP_RUNNING
+        if keeps_running and experiment.purpose == experiment.Purpose.TEST:
             # In the look's own transaction: harm that was seen is harm that has ended.
             for variant, reason in result.leaving.items():
                 harm = Harm(variant=variant, reason=reason, look=look)

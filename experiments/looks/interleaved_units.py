@@ -53,7 +53,7 @@ _SLATES = """SELECT unit.unit_id, slate.draft,
                 AND event.recommendation_id = slate.recommendation_id
                 AND event.name = %(event)s AND (event.trusted OR NOT %(trusted_only)s)) AS clicked
     FROM (SELECT unit_id, exposed_at, exposed_at + make_interval(secs => %(window)s) AS closes_at
-        FROM unnest(%(units)s::text[], %(times)s::timestamptz[]) AS given(unit_id, exposed_at)) AS unit
+        FROM unnest(%(units)s::text[], %(times)s::timestamptz[]) AS due(unit_id, exposed_at)) AS unit
     JOIN experiments_slate AS slate ON slate.project_id = %(project)s
         AND slate.unit_id = unit.unit_id AND slate.served_at >= unit.exposed_at
         AND slate.served_at < unit.closes_at AND slate.experiment_id = %(experiment)s

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.kinds import PROPORTIONS
 from experiments.stats import power as formulas
 from experiments.stats.effects import critical_value
+from experiments.stats.interleaving_power import interleaved_users
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Plan:
         stop_null: mean length without an effect, as a share of the plan.
         stop_effect: mean length with that effect.
         days: until the units are complete; None without traffic.
+        units_interleaved: about as many as interleaved lists would need; None below a lift of 2 %.
     """
 
     rule: str
@@ -50,6 +52,7 @@ class Plan:
     stop_null: float
     stop_effect: float
     days: int | None
+    units_interleaved: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -220,6 +223,9 @@ def plan(question: PlanQuestion) -> Plan:
         stop_null=shape.mean_stop[0],
         stop_effect=shape.mean_stop[1],
         days=_days(question, total),
+        units_interleaved=interleaved_users(
+            one_look, effect / question.baseline if question.baseline else None
+        ),
     )
 
 

@@ -55,7 +55,7 @@ def take_interleaved_look(inputs: LookInput, interleaved: InterleavedInput) -> L
         sample_ratio=SampleRatio(1.0, {}, {}, {}, healthy=verdict.action != "halt"),
         comparisons=[],
         leaving=verdict.leaving,
-        preferences=preferences,
+        preferences=tuple(preferences),
     )
 
 

@@ -111,6 +111,6 @@ class LookResult:
             mismatch=[SegmentRatio.from_json(row) for row in data.get("mismatch", ())],
             leaving=data.get("leaving", {}),
             bounds={key: SpentAlpha(**one) for key, one in data.get("bounds", {}).items()},
-            preferences=[Preference.from_json(one) for one in data.get("preferences", ())],
+            preferences=tuple(map(Preference.from_json, data.get("preferences", ()))),
             schema=data.get("schema", 1),
         )

@@ -48,7 +48,7 @@ def test_every_setting_can_be_edited(shop):
     typed = {
         "primary_metric": shop.metric.key, "ship_when": "valuable", "approval": "two_persons",
         "holdback_share": "5", "holdback_days": "14", "cooldown_days": "2.5", "breaker_alpha": "0.2",
-        "refresh": "always", "paused": "on", "guardrails-0-metric": "orders", "guardrails-0-margin": "3",
+        "interleave_first": "2", "refresh": "always", "paused": "on", "guardrails-0-metric": "orders", "guardrails-0-margin": "3",
         "ramp-0-share": "2", "ramp-0-hours": "0.5", "ramp-0-units": "70", "ramp-1-share": "",
     }  # fmt: skip
     assert client.post(address_of(shop), sent | typed).status_code == 302
@@ -65,6 +65,7 @@ def test_every_setting_can_be_edited(shop):
         "cooldown_days": 2.5,
         "approval": "two_persons",
         "breaker_alpha": 0.002,
+        "interleave_first": 2,
         "refresh": "always",
         "paused": True,
     }

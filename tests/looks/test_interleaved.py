@@ -3,73 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from random import Random
 
 import pytest
 
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.ingest.rows import ExposureRow, Rows
 from experiments.looks.interleaved_units import read_interleaved
 from experiments.models import ExcludedUnit, InterleavedUnit
 from experiments.programme.queue import waiting_versions
 from experiments.stats.interleaved_credit import DraftedSlate, credit_of
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
-from inference.serving.team_draft import draft_slate
 from tests.support import builders
+from tests.support.interleaving import OURS, THEIRS, Visits
 
 WINDOW = 60.0
 POLICY = {"window_seconds": WINDOW, "minimum_run_seconds": 0.0, "planned_units": 400}
-OURS, THEIRS = ("i0", "i1", "i2", "i3"), ("i9", "i8", "i7", "i6")
-
-
-class Visits:
-    """Units that get drafted slates and click; their windows have closed."""
-
-    def __init__(self, shop, experiment, *, rankings=(OURS, THEIRS)):
-        self.shop, self.experiment, self.rankings = shop, experiment, rankings
-        self.variants = list(experiment.variants.values_list("pk", flat=True))
-        self.rng, self.rows = Random(5), Rows()
-        experiment.started_at = builders.now() - timedelta(hours=2)
-        experiment.save(update_fields=["started_at"])
-        self.at = experiment.started_at + timedelta(minutes=1)
-
-    def serve(self, unit, *, likes=(), failed=None, later=0.0):
-        """Serve a slate and click what the unit likes in it; return the draft."""
-        at = self.at + timedelta(seconds=later)
-        drafted = draft_slate(self.rankings, 4, rng=self.rng)
-        draft = {
-            "variants": self.variants,
-            "teams": [pick.team for pick in drafted.picks],
-            "ranks": [pick.ranks for pick in drafted.picks],
-            "rest": drafted.rest,
-        }
-        if failed is not None:
-            draft = {"variants": self.variants, "failed": {str(failed): "timeout"}}
-        items = tuple(pick.item_id for pick in drafted.picks)
-        slate = builders.slate(
-            self.shop, unit, items, experiment_id=self.experiment.pk, model_version_id=None,
-            draft=draft, served_at=at.isoformat(),
-        )  # fmt: skip
-        self.rows.slates.append(slate)
-        self.rows.exposures.append(
-            ExposureRow(
-                self.shop.project.pk, self.experiment.pk, self.variants[0], 1, unit, "unit",
-                at.isoformat(),
-            )
-        )  # fmt: skip
-        self.rows.events += [
-            builders.event(
-                self.shop.project, unit=unit, at=(at + timedelta(seconds=5)).isoformat(),
-                item_id=item, recommendation_id=slate.recommendation_id,
-            )
-            for item in items if item in likes
-        ]  # fmt: skip
-        return draft
-
-    def commit(self):
-        builders.write(self.rows)
-        self.rows = Rows()
 
 
 @pytest.fixture
@@ -84,9 +32,9 @@ def test_users_who_like_the_treatments_items_prefer_it(shop, experiment):
     visits.commit()
     look = look_at_experiment(experiment_id=experiment.pk)
     assert (look.action, look.parsed_result.variant) == ("prefer", "treatment")
-    (found,) = look.parsed_result.preferences
-    assert (found.units, found.losses) == (120, 0)
-    assert found.interval[0] > 0
+    (shown,) = look.parsed_result.preferences
+    assert (shown.units, shown.losses) == (120, 0)
+    assert shown.interval[0] > 0
     assert "users prefer treatment: p = " in look.reason
     experiment.refresh_from_db()
     decision = experiment.decisions.get()

@@ -10,8 +10,8 @@ from experiments.actions.change_programme import CannotChangeProgrammeError
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment
 from experiments.programme.queue import read_queue
-from tests.looks.test_interleaved import OURS, THEIRS, Visits
 from tests.support import builders
+from tests.support.interleaving import OURS, THEIRS, Visits
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from experiments.stats.interleaving import (
     log_e_mean,
     prefer,
 )
+from experiments.stats.interleaving_power import interleaved_users
 from experiments.stats.preference import log_e_sign
 from experiments.stats.totals import StatisticsError
 
@@ -125,7 +126,7 @@ def test_dealt_rounds_are_those_in_which_teams_wanted_different_items():
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.4, 1.0])
-def test_the_curve_is_found_in_swaps(decay):
+def test_swaps_show_the_curve(decay):
     rng = np.random.default_rng(4)
     swaps = {}
     for start in range(1, 10, 2):
@@ -160,11 +161,11 @@ def test_verdict_interval_and_p_value_are_one():
         counts: dict[int, int] = {}
         for value in values:
             counts[bin_of(value)] = counts.get(bin_of(value), 0) + 1
-        found = prefer(scores(counts), alpha=0.05)
-        low, high = found.interval
-        assert low <= found.preference <= high
-        assert found.decides == (low > 0 or high < 0) == (found.p_value <= 0.05)
-        decided += found.decides
+        result = prefer(scores(counts), alpha=0.05)
+        low, high = result.interval
+        assert low <= result.preference <= high
+        assert result.decides == (low > 0 or high < 0) == (result.p_value <= 0.05)
+        decided += result.decides
     assert 5 < decided < 25
 
 
@@ -207,6 +208,13 @@ def test_nobody_yet():
         prefer(scores({}), alpha=1.0)
     with pytest.raises(StatisticsError, match=r"must be in \[-200, 200\]"):
         prefer(scores({201: 1}), alpha=0.05)
+
+
+def test_a_plan_goes_by_how_close_the_versions_are():
+    assert interleaved_users(40_000, 0.05) == 3520  # 40,000 / 20 × 1.76
+    assert interleaved_users(40_000, -0.2) == 11734  # / 6 × 1.76, rounded up
+    assert interleaved_users(40_000, 0.019) is None
+    assert interleaved_users(40_000, None) is None
 
 
 def test_what_a_look_reads_survives_its_stored_form():

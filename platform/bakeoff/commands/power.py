@@ -133,6 +133,8 @@ def _show(result: Plan) -> None:
     table.add_row(
         "mean length without an effect / with it", f"{result.stop_null:.0%} / {result.stop_effect:.0%}"
     )
+    if result.units_interleaved is not None:
+        table.add_row("about as many by interleaved lists, of clicks", f"{result.units_interleaved:,}")
     if result.days is not None:
         table.add_row("days, window included", f"{result.days}")
         table.add_row("in full weeks", f"{math.ceil(result.days / 7)}")
