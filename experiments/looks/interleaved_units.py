@@ -163,7 +163,8 @@ def _complete_units(experiment: Experiment, now: datetime) -> list[tuple[str, da
                 "limit": MAX_UNITS,
             },
         )
-        return cursor.fetchall()
+        rows: list[tuple[str, datetime]] = cursor.fetchall()
+    return rows
 
 
 def _score(

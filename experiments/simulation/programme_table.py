@@ -78,6 +78,7 @@ class ProgrammeRow:
         clearly_harmful_promotions: of them those worse by more than 1 %.
         broken_promotions: of them broken ones.
         broken_user_weeks: users served by broken challengers.
+        worse_user_weeks: users served by challengers that were worse than the champion.
         tests: challengers that had their turn.
     """
 
@@ -90,6 +91,7 @@ class ProgrammeRow:
     clearly_harmful_promotions: Figure
     broken_promotions: Figure
     broken_user_weeks: Figure
+    worse_user_weeks: Figure
     tests: Figure
 
     @property
@@ -159,6 +161,7 @@ def _row(
         clearly_harmful_promotions=_mean(column("clearly_harmful")),
         broken_promotions=_mean(column("broken_promotions")),
         broken_user_weeks=_mean(column("broken_user_weeks")),
+        worse_user_weeks=_mean(column("worse_user_weeks")),
         tests=_mean(column("tests")),
     )
 

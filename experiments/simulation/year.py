@@ -68,6 +68,7 @@ class YearRecord:
         broken_promotions: of them broken ones.
         broken_user_weeks: users that were served by a broken challenger; in interleaving, where half of
             a list is its own, half of them.
+        worse_user_weeks: likewise users that were served by a challenger worse than the champion.
         final: log level of what serves at the end.
     """
 
@@ -77,6 +78,7 @@ class YearRecord:
     clearly_harmful: int = 0
     broken_promotions: int = 0
     broken_user_weeks: float = 0.0
+    worse_user_weeks: float = 0.0
     final: float = 0.0
 
 
@@ -128,8 +130,11 @@ class Year:
 
     def serve(self, challenger: Challenger, *, share: float, days: float = 1.0) -> None:
         """Record that a share of all users saw a challenger."""
+        users = share * days * self.settings.users_per_day
         if challenger.is_broken:
-            self.record.broken_user_weeks += share * days * self.settings.users_per_day
+            self.record.broken_user_weeks += users
+        if self.lift(challenger) < 0:
+            self.record.worse_user_weeks += users
 
     def promote(self, challenger: Challenger) -> None:
         """Make a challenger the champion."""

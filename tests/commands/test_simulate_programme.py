@@ -9,7 +9,7 @@ import pytest
 PROGRAMME = ("simulate", "--programme", "--runs", "2", "--weeks", "6")
 FIGURES = {
     "final_lift", "share_of_oracle", "promotions", "harmful_promotions", "clearly_harmful_promotions",
-    "broken_promotions", "broken_user_weeks", "tests",
+    "broken_promotions", "broken_user_weeks", "worse_user_weeks", "tests",
 }  # fmt: skip
 
 

@@ -136,6 +136,16 @@ def test_a_broken_challenger_is_stopped_at_the_first_step():
     assert not run_test(year, broken, policy_of(year.settings, "valuable")).ships
     assert year.day < 10
     assert 0 < year.record.broken_user_weeks < 1_000
+    assert year.record.worse_user_weeks == year.record.broken_user_weeks
+
+
+def test_users_of_a_worse_challenger_are_counted_and_those_of_a_better_are_not():
+    worse, better = Challenger(0, 0, -0.05), Challenger(1, 0, 0.05)
+    year = year_of(worse, better)
+    year.serve(worse, share=0.5, days=2)
+    year.serve(better, share=0.5, days=2)
+    assert year.record.worse_user_weeks == pytest.approx(20_000 / 7)
+    assert year.record.broken_user_weeks == 0
 
 
 def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():

@@ -136,7 +136,8 @@ def simulate_programme(options: dict[str, Any], *, baseline: float, seed: int, a
 def _show(rows: Sequence[ProgrammeRow], *, runs: int, weeks: int) -> None:
     table = Table(
         "rule", "final lift", "of oracle", "promoted", "harmful", "< -1%",
-        "user-weeks on broken", title=f"{weeks} weeks, {runs} runs", box=None, padding=(0, 1, 0, 0),
+        "user-weeks on broken", "on worse", title=f"{weeks} weeks, {runs} runs", box=None,
+        padding=(0, 1, 0, 0),
     )  # fmt: skip
     for row in rows:
         table.add_row(
@@ -147,6 +148,7 @@ def _show(rows: Sequence[ProgrammeRow], *, runs: int, weeks: int) -> None:
             _mean(row.harmful_promotions),
             _mean(row.clearly_harmful_promotions),
             f"{row.broken_user_weeks.value:,.0f}±{row.broken_user_weeks.error:,.0f}",
+            f"{row.worse_user_weeks.value:,.0f}±{row.worse_user_weeks.error:,.0f}",
         )
     console.print(table)
     echo("Lifts are medians, all else means; ± is one Monte-Carlo standard error. harmful: promoted")
