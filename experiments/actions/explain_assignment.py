@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from experiments.assignment import RunningExperiment, Step
+    from experiments.assignment import Assignment, RunningExperiment, Step
     from experiments.assignment.flags import ProjectFlags
 
 
@@ -33,7 +33,7 @@ class UnitAssignment:
 
     Attributes:
         experiment: its key.
-        variant: what the unit gets now, or None.
+        variant: what the unit gets now, or None; of interleaved lists, all of them.
         reason: in OpenFeature's words.
         met: the variant that it was exposed to, if any.
         since: when.
@@ -72,7 +72,7 @@ def assignments_of(
         rows.append(
             UnitAssignment(
                 experiment=experiment.key,
-                variant=assignment.variant,
+                variant=_served(experiment, assignment),
                 reason=assignment.reason,
                 met=exposure.variant if exposure is not None else None,
                 since=since.get(experiment.experiment_id),
@@ -80,6 +80,13 @@ def assignments_of(
             )
         )
     return rows
+
+
+def _served(experiment: RunningExperiment, assignment: Assignment) -> str | None:
+    """Return the variant whose version answers: who takes part in interleaving gets items of each."""
+    if assignment.variant is None or assignment.forced or not experiment.is_interleaved:
+        return assignment.variant
+    return " + ".join(key for key, one in experiment.variants.items() if one.weight > 0)
 
 
 def _all_of(flags: ProjectFlags) -> dict[int, RunningExperiment]:

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 from django.conf import settings
 
+from experiments.actions.explain_assignment import assignments_of
 from experiments.models import Exposure, Slate
 from inference.cache import cache_client
 from inference.models import ModelVersion
@@ -142,3 +143,11 @@ def test_the_loop_learns_nothing_of_a_version_from_a_shared_slate(lane, shop):
     data = ask(lane, shop).json()
     assert stored(data).model_version_id is None
     assert ModelVersion.objects.filter(surface=shop.surface).count() == 2
+
+
+def test_what_is_explained_is_what_is_served(lane, shop):
+    experiment = builders.interleave(shop)
+    lane.refresh()
+    (row,) = assignments_of(shop.project.pk, "u1")
+    assert (row.experiment, row.variant) == (experiment.key, "control + treatment")
+    assert row.variant.count("+") == ask(lane, shop).json()["model"].count("+")
