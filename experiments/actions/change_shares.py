@@ -126,6 +126,11 @@ def _check_shares(
 ) -> None:
     if not 0 < allocation <= 1:
         raise ValueError(f"allocation == {allocation:g}, must be in (0, 1].")
+    if experiment.is_interleaved and weights != before:
+        raise ValueError(
+            f"weights == {weights}, must stay {dict(before)}: versions of interleaved lists draft by a "
+            "fair coin."
+        )
     if weights.keys() != before.keys():
         raise ValueError(f"weights of {sorted(weights)}, must be of {sorted(before)}.")
     if any(weight < 0 for weight in weights.values()) or not is_whole(sum(weights.values())):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.actions.change_shares import Change, change_shares
 from experiments.actions.define_experiment import (
     CannotDefineError,
     ExperimentDraft,
@@ -151,3 +152,13 @@ def test_metrics_that_need_one_variant_or_no_item(shop, draft):
         "primary metric == 'slow', must count an event of items, such as a click, without filters: it is "
         "credited to the version that ranked the item higher.",
     )  # fmt: skip
+
+
+def test_shares_stay_equal_while_it_runs(shop):
+    experiment = builders.interleave(shop)
+    uneven = Change(weights={"control": 0.9, "treatment": 0.1}, accept_moves=True)
+    with pytest.raises(
+        ValueError, match=r"must stay .*: versions of interleaved lists draft by a fair"
+    ):
+        change_shares(experiment=experiment, change=uneven, by="ann")
+    assert experiment.epochs.count() == 1
