@@ -6,8 +6,8 @@ the places as examination does, e(p) / Σ e over the round's places. The curve i
 penalised maximum of that likelihood.
 
 Assumptions: a click needs that the place is looked at and that the item pleases, and the two do not
-depend on each other (position-based model). A wrong curve costs little: sign and size of a preference
-hang on it weakly (docs/statistics/interleaving.md has the measurement).
+depend on each other (position-based model). A wrong curve shifts the size of a preference and costs
+users; where there is none, the coins keep scores symmetric under any curve.
 
 Reference:
     Agarwal, Zaitsev, Wang, Li, Najork, Joachims (2019), Estimating position bias without intrusive

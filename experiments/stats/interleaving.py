@@ -1,8 +1,7 @@
 """Which of two versions users prefer, from slates that hold items of both.
 
 A unit counts once, with the sum of its slates' credit over its window: clicks of one unit are not
-independent, and a test that takes them so is wrong a quarter of the time
-(docs/statistics/interleaving.md).
+independent, and a test that takes them so decides too often.
 Three tests stand beside each other:
 
     betting     on the bounded score: it decides. Valid whenever it is asked

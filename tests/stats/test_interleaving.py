@@ -211,8 +211,8 @@ def test_nobody_yet():
 
 
 def test_a_plan_goes_by_how_close_the_versions_are():
-    assert interleaved_users(40_000, 0.05) == 3520  # 40,000 / 20 × 1.76
-    assert interleaved_users(40_000, -0.2) == 11734  # / 6 × 1.76, rounded up
+    assert interleaved_users(40_000, 0.05) == 3978  # 40,000 / 17.7 × 1.76, rounded up
+    assert interleaved_users(40_000, -0.2) == 7334  # / 9.6 × 1.76
     assert interleaved_users(40_000, 0.019) is None
     assert interleaved_users(40_000, None) is None
 
