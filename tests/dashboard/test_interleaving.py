@@ -74,7 +74,7 @@ def test_the_api_defines_one_and_refuses_in_a_sentence(lane, shop):
         one | {"weight": w} for one, w in zip(uneven["variants"], (0.9, 0.1), strict=True)
     ]
     refused = lane.post("/v1/experiments", uneven, shop.secret)
-    assert refused.status_code == 400
+    assert refused.status_code == 422
     assert "weights == [0.9, 0.1], must be equal" in refused.json()["error"]["message"]
     assert not Experiment.objects.filter(project=shop.project).exists()
     unknown = lane.post("/v1/experiments", body_of(shop, challenger, mode="blend"), shop.secret)
