@@ -25,6 +25,11 @@ COMMANDS = {
     ),
     "project": ("projects:project", "Create projects with their keys, and list them."),
     "users": ("users:users", "Add people, reset their passwords, and list them."),
+    "backup": ("backup:backup", "Write all of the platform into a new FOLDER, while it serves."),
+    "restore": (
+        "backup:restore",
+        "Make a platform of the backup in FOLDER, in an empty home or database; then start it.",
+    ),
     "doctor": (
         "doctor:doctor",
         "Say what is missing or unwell, one line each; exit status 1 if anything is.",

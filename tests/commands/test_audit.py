@@ -38,6 +38,8 @@ CONDUCTORS = {"demo", "replay"}
 STORE = {"artifacts"}
 # A new project's own trail begins with it: tests/commands/test_people.py.
 TENANTS = {"project create"}
+# A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py.
+WHOLE = {"backup", "restore"}
 
 
 def csv_of(folder, **row):
@@ -241,7 +243,7 @@ def commands(group=main, path=()):
 
 
 def test_the_table_names_every_command():
-    conducted = CONDUCTORS | STORE | TENANTS | REMOVALS
+    conducted = CONDUCTORS | STORE | TENANTS | REMOVALS | WHOLE
     assert set(commands()) == set(CALLS) | READS | SERVERS | conducted
 
 

@@ -133,7 +133,7 @@ def test_migrations_come_first_and_web_ends_without_losing_requests(chart):
         ({"existingClaim": ""}, "'/existingClaim': minLength"),
         ({"image": {"repository": ""}}, "'/image/repository': minLength"),
         ({"secretKeys": ["DATABASE_URL", "REDIS_URL"]}, "'/secretKeys'"),
-        ({"settings": {"BAKEOF_KEY": "a"}}, "'/settings'"),
+        ({"settings": {"BAKEOF_KEY": "a"}}, "invalid propertyName 'BAKEOF_KEY'"),
         ({"web": {"replicas": 0}}, "'/web/replicas': minimum"),
         ({"workers": {"loop": {"queues": ["dfault"], "replicas": 1}}}, "'/workers/loop/queues/0'"),
         ({"ingress": {"enabled": True, "host": ""}}, "'/ingress/host'"),

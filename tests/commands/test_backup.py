@@ -1,0 +1,289 @@
+"""A platform is backed up under load and restored elsewhere: nothing is lost, its experiment goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from bakeoff.backup.manifest import DUMP, NAME, Manifest
+from bakeoff.embedded.home import prepare_home
+from bakeoff.embedded.postgres import start_postgres
+from bakeoff.embedded.valkey import start_valkey
+from bakeoff.environment import run_folder_of
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import Rows
+from experiments.ingest.spill import STREAM
+from experiments.ingest.statement import Payload
+from inference.cache import cache_client
+from inference.models import ModelVersion
+from tests.support import builders
+from tests.support.fast_lane import test_database_url
+from tests.support.waiting import wait_until
+
+POLICY = {"window_seconds": 60, "planned_units": 1200, "minimum_run_seconds": 0}
+FIRST, LATER = {"control": 1, "treatment": 1}, {"control": 1, "treatment": 3}
+# In the restored platform, by its own settings: what waited is drained, then the experiment goes on.
+GO_ON = """
+import json, sys, django; django.setup()
+from django.db import connection
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.models import Experiment
+from experiments.tasks import drain_spilled_rows
+from tests.support import builders
+drained = drain_spilled_rows()
+experiment = Experiment.objects.get(pk=int(sys.argv[1]))
+builders.visits(experiment, json.loads(sys.argv[2]), unit_id="later-{variant}-{n}")
+look = look_at_experiment(experiment_id=experiment.pk)
+print(json.dumps([drained, look.number, look.action, look.result]))
+"""
+
+
+class Ledger:
+    """Events that are sent again and again, and when each was acknowledged."""
+
+    def __init__(self, lane, shop) -> None:
+        self.lane, self.shop, self.acknowledged = lane, shop, {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.is_set():
+            number += 1
+            event = {"event_id": f"e{number}", "name": "click", "unit_id": f"u{number % 50}"}
+            if self.lane.post("/v1/events", event, self.shop.public).status_code == 202:
+                self.acknowledged[event["event_id"]] = time.monotonic()
+
+    def __enter__(self):
+        self._thread.start()
+        wait_until(lambda: len(self.acknowledged) > 20)
+        return self
+
+    def __exit__(self, *_):
+        wait_until(lambda: len(self.acknowledged) > 40)
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def other_home():
+    home = Path(tempfile.mkdtemp(prefix="bf-"))  # a socket's path is short
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def backup_of_shop(console, shop, tmp_path):
+    folder = tmp_path / "backup"
+    console("backup", folder)
+    return folder
+
+
+def restore(folder: Path, home: Path, **variables: str) -> subprocess.CompletedProcess:
+    """As somebody does on another machine: bundled servers, unless variables name others."""
+    names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    return subprocess.run(
+        [sys.executable, "-m", "bakeoff", "restore", str(folder)],
+        env=environment | {"BAKEOFF_HOME": str(home)} | variables,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def onto_the_tests(home: Path) -> dict[str, str]:
+    """Variables of a restore into the database of these tests, which is full."""
+    socket = settings.BAKEOFF.run_folder / "valkey.sock"
+    return {"DATABASE_URL": test_database_url(), "REDIS_URL": f"unix://{socket}?db=5"}
+
+
+@contextmanager
+def servers_of(home: Path):
+    """The bundled servers of a home that was restored; yields the address of its database."""
+    url = f"postgresql:///bakeoff?host={run_folder_of(home)}&user=bakeoff"
+    environment = replace(settings.BAKEOFF, home=home, database_url=url)
+    lock, servers = prepare_home(environment), []
+    try:
+        servers += [start_postgres(environment), start_valkey(environment)]
+        yield url
+    finally:
+        for server in reversed(servers):
+            server.request_stop()
+            server.wait_or_kill(60)
+        lock.close()
+
+
+def go_on(home: Path, experiment) -> list:
+    """Let the experiment of a restored platform go on: drained commits, number, action and result."""
+    variables = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-c", GO_ON, str(experiment.pk), json.dumps(LATER)],
+        env=variables | {"BAKEOFF_HOME": str(home)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check_ledger(ledger: Ledger, url: str, started: float, ended: float, events: int) -> None:
+    """All that was acknowledged before the backup is there, nothing of after it, nothing twice."""
+    with psycopg.connect(url) as database:
+        names = database.execute(
+            "SELECT event_id FROM experiments_event WHERE project_id = %s", [ledger.shop.project.pk]
+        ).fetchall()
+        assert database.execute("SELECT count(*) FROM experiments_event").fetchone() == (events,)
+    present = {name for (name,) in names}
+    assert len(present) == len(names)
+    before = {name for name, at in ledger.acknowledged.items() if at < started}
+    assert len(before) > 20
+    assert before <= present
+    after = {name for name, at in ledger.acknowledged.items() if at > ended + 1}
+    assert not after & present
+
+
+def prepare_experiment(shop):
+    """An experiment with a look behind it, and rows that were committed and not counted yet."""
+    experiment = shop.run_experiment(**POLICY)
+    builders.visits(experiment, FIRST, units=300)
+    assert look_at_experiment(experiment_id=experiment.pk).number == 1
+    builders.visits(experiment, FIRST, units=50, unit_id="uncounted-{variant}-{n}")
+    return experiment
+
+
+@pytest.fixture
+def one_commit_waits(shop):
+    """A commit in the cache, as while PostgreSQL was away."""
+    waiting = builders.event(shop.project, unit="u1", event_id="waits-in-the-cache")
+    cache_client().delete(STREAM)
+    cache_client().xadd(STREAM, Payload.of([Rows(events=[waiting])]).as_fields())
+    yield
+    cache_client().delete(STREAM)
+
+
+def test_backed_up_under_load_and_restored_elsewhere_it_goes_on(
+    empty_platform, console, lane, shop, one_commit_waits, other_home, tmp_path
+):
+    busy, folder = builders.make_shop(), tmp_path / "backup"
+    lane.refresh()
+    experiment = prepare_experiment(shop)
+    with Ledger(lane, busy) as ledger:
+        started = time.monotonic()
+        done = console("backup", folder)
+        ended = time.monotonic()
+    manifest = Manifest.read(folder)
+    assert manifest.spilled == 1
+    assert "1 commits that wait" in done.output
+    assert folder.stat().st_mode & 0o077 == 0
+    restored = restore(folder, other_home)
+    assert restored.returncode == 0, restored.stderr
+    assert "`bakeoff up` starts it." in restored.stdout
+    with servers_of(other_home) as url:
+        check_ledger(ledger, url, started, ended, manifest.counts["experiments_event"])
+        drained, number, action, result = go_on(other_home, experiment)
+    # The platform that was never interrupted says the same of the same rows, to the last bit.
+    builders.visits(experiment, LATER, unit_id="later-{variant}-{n}")
+    look = look_at_experiment(experiment_id=experiment.pk)
+    assert (drained, number, action) == (1, look.number, look.action)
+    assert result == json.loads(json.dumps(look.result))
+    versions = ModelVersion.objects.filter(surface__project=shop.project)
+    digests = versions.values_list("artifact_sha256", flat=True)
+    assert all((other_home / "artifacts" / digest).is_dir() for digest in digests)
+    # It is no empty home any more.
+    again = restore(folder, other_home)
+    assert again.returncode == 1
+    assert "must be 0: restore into an empty one." in again.stderr
+
+
+def test_a_restore_over_a_full_database_changes_nothing(backup_of_shop, rows, shop, tmp_path):
+    home = tmp_path / "home"
+    done = restore(backup_of_shop, home, **onto_the_tests(home))
+    assert done.returncode == 1
+    assert "Error: tables in the database == " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (home / "artifacts" / "store_id").exists()
+    assert rows("event", shop.project) == 0
+
+
+def test_a_damaged_or_cut_backup_is_refused_before_anything_is_done(backup_of_shop, tmp_path):
+    home = tmp_path / "home"
+    dump = backup_of_shop / DUMP
+    dump.write_bytes(dump.read_bytes()[:-1] + b"x")
+    done = restore(backup_of_shop, home)
+    assert done.returncode == 1
+    assert f"{dump} is damaged: its SHA-256 must be " in done.stderr
+    dump.unlink()
+    assert f"{dump} is missing: the backup is not whole." in restore(backup_of_shop, home).stderr
+    (backup_of_shop / NAME).unlink()
+    assert (
+        f"has no {NAME}: it is no backup, or one that was cut off."
+        in restore(backup_of_shop, home).stderr
+    )
+    assert "is no folder, must be a backup." in restore(tmp_path / "nothing", home).stderr
+    assert not home.exists()
+
+
+def test_a_backup_that_is_killed_leaves_no_folder_and_can_be_repeated(console, shop, tmp_path):
+    tools, folder = tmp_path / "tools", tmp_path / "backup"
+    tools.mkdir()
+    hangs = tools / "pg_dump"
+    hangs.write_text('#!/bin/sh\ntouch "$(dirname "$0")/began"\nexec sleep 600\n')
+    hangs.chmod(0o700)
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "bakeoff", "backup", str(folder), "--tools", str(tools)],
+        env={**os.environ, "DATABASE_URL": test_database_url()}, start_new_session=True,
+    )  # fmt: skip
+    wait_until((tools / "began").exists)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    draft = folder.with_name(".backup.unfinished")
+    assert draft.is_dir()
+    assert not folder.exists()
+    refused = console("restore", draft, status=1)
+    assert "it is no backup, or one that was cut off" in refused.stderr
+    console("backup", folder)
+    assert not draft.exists()
+    assert Manifest.read(folder).counts["accounts_project"] >= 1
+
+
+def test_a_backup_that_cannot_be_made_is_one_sentence(console, shop, tmp_path):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").touch()
+    away = "postgresql://nobody:hunter2@127.0.0.1:1/bakeoff"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for arguments, variables, sentence in (
+        ([taken], {}, f"{taken} exists and is not empty: name a new folder."),
+        ([tmp_path / "a"], {"DATABASE_URL": away}, "PostgreSQL does not answer ("),
+        ([tmp_path / "a"], {"REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis does not answer ("),
+        (
+            [tmp_path / "a", "--tools", empty],
+            {},
+            f"{empty / 'pg_dump'} cannot be run: No such file or directory.",
+        ),
+        (["/proc/nowhere/backup"], {}, "/proc/nowhere/backup cannot be written: "),
+    ):
+        done = console("backup", *arguments, status=1, **variables)
+        assert sentence in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "hunter2" not in done.output
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_backup_without_an_artifact_that_rows_name_is_refused(console, shop, tmp_path):
+    ModelVersion.objects.filter(pk=shop.champion.pk).update(artifact_sha256="0" * 64)
+    done = console("backup", tmp_path / "backup", status=1)
+    assert "artifacts missing in the home == 1 of " in done.stderr
+    assert not (tmp_path / "backup").exists()
