@@ -85,7 +85,7 @@ def test_the_api_defines_one_and_refuses_in_a_sentence(lane, shop):
 
 def test_a_form_makes_one_that_ships_nothing_by_itself(shop):
     challenger = builders.make_version(shop.surface, list(range(1, 11)))
-    client = sign_in(shop.project)
+    client = sign_in(shop.project, role="analyst")
     sent = {
         "key": "lists", "surface": shop.surface.pk, "control": shop.champion.pk, "treatment": challenger.pk,
         "treatment_share": "50", "allocation": "100", "primary": shop.metric.pk, "margin": "5",
