@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$|^\d+\. (.+)$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$|^\d+\. ([^\n]+)$", re.DOTALL | re.MULTILINE)
 PAGE_ADDRESS = "http://127.0.0.1:8000"
 GOODS = {"the first good": "#slate li button", "five goods": "#goods li", "item": "#slate"}
 PATIENCE_SECONDS = 600
