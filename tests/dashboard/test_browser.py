@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from uuid_utils import uuid7
 
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review, programme_of
 from tests.support import builders
+from tests.support.browser import Visit
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import make_user
 from tests.support.ended_run import ended_run
@@ -29,39 +27,6 @@ def axe(tmp_path_factory):
     """The source of axe-core, from npm."""
     folder = install(tmp_path_factory.mktemp("axe"), AXE)
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
-
-
-class Visit:
-    """A person's browser: it writes down what pages ask for elsewhere, and their errors."""
-
-    def __init__(self, chromium, lane, person=None, **options) -> None:
-        self.context = chromium.new_context(base_url=lane.url, **options)
-        self.origin = urlsplit(lane.url).netloc
-        self.elsewhere, self.errors = [], []
-        if person is not None:
-            session = SessionStore()
-            session[SESSION_KEY] = str(person.pk)
-            session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-            session[HASH_SESSION_KEY] = person.get_session_auth_hash()
-            session.save()
-            cookie = {
-                "name": settings.SESSION_COOKIE_NAME,
-                "value": session.session_key,
-                "url": lane.url,
-            }
-            self.context.add_cookies([cookie])
-        self.page = self.context.new_page()
-        self.page.on("request", self._on_request)
-        self.page.on("console", lambda m: m.type == "error" and self.errors.append(m.text))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def _on_request(self, request) -> None:
-        where = urlsplit(request.url)
-        if where.scheme in {"http", "https", "ws", "wss"} and where.netloc != self.origin:
-            self.elsewhere.append(request.url)
-
-    def close(self) -> None:
-        self.context.close()
 
 
 @pytest.fixture

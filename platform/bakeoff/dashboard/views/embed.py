@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import (
     FileResponse,
@@ -18,6 +19,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
+from bakeoff.dashboard.demo_chat import ClosedChatError, chat_fields
 from bakeoff.dashboard.sdk_files import EMBED, SLATE, integrity_of, script_path, versions
 from inference.models import Surface
 
@@ -63,14 +65,18 @@ def _embed_code(request: HttpRequest, surface: str, key: str) -> str:
 @require_safe
 @login_required
 def show_demo(request: HttpRequest) -> HttpResponse:
-    """Show the little film site: choose a surface, paste a public key, click."""
+    """Show a little film site or a support chat: choose a surface, paste a public key, try it."""
+    kinds = (Surface.Kind.RECOMMEND, Surface.Kind.GENERATE)
     surfaces = (
-        Surface.objects.filter(project__in=projects_of(request.user), kind="recommend")
+        Surface.objects.filter(project__in=projects_of(request.user), kind__in=kinds)
         .select_related("project")
         .order_by("project__slug", "key")
     )
     wanted = request.GET.get("surface", "")
-    chosen = next((s for s in surfaces if f"{s.project.slug}/{s.key}" == wanted), surfaces.first())
+    chosen = next((s for s in surfaces if f"{s.project.slug}/{s.key}" == wanted), None)
+    if chosen is None:
+        # Films first, as ever: a chat is tried by its name.
+        chosen = next((s for s in surfaces if s.kind == Surface.Kind.RECOMMEND), surfaces.first())
     running: Any = chosen.experiments.running().tests().first() if chosen is not None else None
     key = request.GET.get("key", "")
     context = {
@@ -79,6 +85,14 @@ def show_demo(request: HttpRequest) -> HttpResponse:
         "running": running,
         "key": key,
         "unit": request.GET.get("unit", ""),
-        "code": _embed_code(request, chosen.key, key) if chosen is not None else "",
+        "has_chat": any(s.kind == Surface.Kind.GENERATE for s in surfaces),
+        "local_model": bool(settings.BAKEOFF.local_models.port),
     }
+    if chosen is not None and chosen.kind == Surface.Kind.RECOMMEND:
+        context["code"] = _embed_code(request, chosen.key, key)
+    if chosen is not None and chosen.kind == Surface.Kind.GENERATE:
+        try:
+            context["chat_fields"] = chat_fields(chosen)
+        except ClosedChatError as error:
+            context["closed"] = str(error)
     return render(request, "dashboard/demo.html", context)
