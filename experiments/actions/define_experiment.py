@@ -22,7 +22,7 @@ from experiments.actions.check_assignment import (
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.assignment import is_whole
 from experiments.bounds import MAX_BREAKER_ALPHA
-from experiments.metrics.spec import MetricError, MetricSpec
+from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import require_kind
@@ -229,6 +229,7 @@ def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
             spec = MetricSpec.of(metric.metric, default_window_seconds=policy.window_seconds)
             if metric.role == ExperimentMetric.Role.PRIMARY:
                 require_kind(policy, spec.kind)
+                _require_people(spec)
                 policy.require_attainable(spec.kind, min(used))
         except MetricError as error:
             raise CannotDefineError(
@@ -243,6 +244,20 @@ def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
                 f"must be at most the run of {run:g} s (policy.minimum_run_seconds).",
                 field="metrics",
             )
+
+
+def _require_people(spec: MetricSpec) -> None:
+    """Refuse to let a judge alone decide: its interval holds for the judge, not for people (0057).
+
+    Raises:
+        MetricError: the metric counts a judge's scores.
+    """
+    if spec.reads_judge:
+        raise MetricError(
+            f"role == 'primary', must be guardrail or secondary: {JUDGE_SCORE} is what a judge says. "
+            f"{RATING}, what people say of a random sample, may decide.",
+            field="metrics",
+        )
 
 
 def _check_assignment(draft: ExperimentDraft) -> None:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
 from experiments.actions.rate_answer import read_messages
+from experiments.actions.record_score import record_score
+from experiments.metrics.spec import JUDGE_SCORE
 from experiments.models import Experiment, Judgement, JudgePlan, Slate
 from experiments.sql import answer_draw, has_answer, is_excluded, min_uuid7
 from inference.actions.read_prompt import NoPromptError, read_prompt
@@ -210,20 +212,26 @@ def _judge(prompt: Prompt, plan: JudgePlan, answer: _Answer) -> _Verdict:
 
 
 def _store(plan: JudgePlan, answer: _Answer, verdict: _Verdict) -> bool:
-    if not Slate.objects.filter(pk=answer.generation_id).exists():
+    slate = Slate.objects.filter(pk=answer.generation_id).first()
+    if slate is None:
         return False  # erased while the judge read it
-    row = Judgement(
-        generation_id=answer.generation_id,
-        project_id=plan.surface.project_id,
-        surface=plan.surface,
-        experiment_id=answer.experiment_id,
-        variant_id=answer.variant_id,
-        unit_id=answer.unit_id,
-        judge=plan.judge,
-        shadow_id=answer.shadow_id,
-        probability=_share(plan),
-        **verdict._asdict(),
-    )
-    # Two workers may judge one answer: the first row stays.
-    Judgement.objects.bulk_create([row], ignore_conflicts=True)
+    with transaction.atomic():
+        # Two workers may judge one answer: the first row stays.
+        _, is_first = Judgement.objects.get_or_create(
+            generation_id=answer.generation_id,
+            judge=plan.judge,
+            shadow_id=answer.shadow_id,
+            defaults={
+                "project_id": plan.surface.project_id,
+                "surface": plan.surface,
+                "experiment_id": answer.experiment_id,
+                "variant_id": answer.variant_id,
+                "unit_id": answer.unit_id,
+                "probability": _share(plan),
+                **verdict._asdict(),
+            },
+        )
+        # What a shadow answered nobody was given: it is no fact of the experiment.
+        if is_first and answer.shadow_id is None and verdict.score is not None:
+            record_score(slate=slate, name=JUDGE_SCORE, score=verdict.score)
     return True

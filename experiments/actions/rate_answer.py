@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.record_score import record_score
+from experiments.metrics.spec import RATING
 from experiments.models import AnswerRating, JudgePlan, SampledAnswer, Slate
 
 if TYPE_CHECKING:
@@ -90,6 +92,9 @@ def rate_answer(*, answer: SampledAnswer, point: int, by: str) -> SampledAnswer:
             answer.score = (mean - 1) / (answer.points - 1)
             answer.state, answer.rated_at = SampledAnswer.State.RATED, timezone.now()
             answer.save(update_fields=["score", "state", "rated_at"])
+            # Its text may be gone with the project's retention meanwhile; then so is its time.
+            if slate := Slate.objects.filter(pk=answer.generation_id).first():
+                record_score(slate=slate, name=RATING, score=answer.score)
         record_audit(
             answer.project_id,
             actor=by,

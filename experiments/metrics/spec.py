@@ -31,8 +31,9 @@ SERVED = "slate"  # denominator: served answers of the experiment
 SLATE_PREFIX = "slate."  # an event's name that begins so is a fact of a served answer
 SLATE_FACTS = (
     "latency", "error", "fallback", "cold_start", "cost", "item",
-    "first_token", "tokens", "refusal", "schema_failure",
+    "first_token", "tokens", "refusal", "schema_failure", "rating", "judge_score",
 )  # fmt: skip
+RATING, JUDGE_SCORE = "slate.rating", "slate.judge_score"  # what people, and a judge, say of an answer
 FEEDBACK_PREFIX = "feedback."  # an event's name that begins so is a kind of feedback
 COST_OF_DECISIONS = "feedback.cost"  # what answers cost by the label that a correction names
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
@@ -204,6 +205,11 @@ class MetricSpec:
     def reads_slates(self) -> bool:
         """Whether it counts served answers, or facts of them."""
         return self.denominator == SERVED or any(map(is_slate_fact, self.names))
+
+    @property
+    def reads_judge(self) -> bool:
+        """Whether it counts what a judge says, which no person has checked."""
+        return JUDGE_SCORE in self.names
 
     @property
     def complete_after_seconds(self) -> float:

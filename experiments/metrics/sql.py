@@ -15,6 +15,8 @@ from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
 from experiments.kinds import PROPORTIONS
 from experiments.metrics.spec import (
     COST_OF_DECISIONS,
+    JUDGE_SCORE,
+    RATING,
     SERVED,
     Filter,
     MetricSpec,
@@ -173,6 +175,17 @@ def _slate_fact(name: str, value: str = "NULL", *, where: str = "true", item: st
     WHERE s.experiment_id = %(experiment)s AND NOT s.forced AND {where})"""
 
 
+def _score(name: str) -> str:
+    """SQL of scores of the experiment's answers as events at the time of the answer.
+
+    No client can write one: whatever comes in from outside has another source.
+    """
+    return f"""(SELECT v.project_id, v.unit_id, v.xid, 'live' AS source, v.occurred_at, true AS trusted,
+        v.name, v.value, NULL::text AS item_id, v.recommendation_id, '{{}}'::jsonb AS properties
+    FROM experiments_event AS v WHERE v.source = 'rated' AND v.name = '{name}'
+        AND (v.properties ->> 'experiment')::bigint = %(experiment)s)"""
+
+
 _SLATE_FACTS = {
     "slate.latency": _slate_fact("slate.latency", "s.latency_ms"),
     "slate.error": _slate_fact("slate.error", where=f"s.fallback IN {ERRORS}"),
@@ -195,6 +208,8 @@ _SLATE_FACTS = {
     "slate.schema_failure": _slate_fact(
         "slate.schema_failure", where="(s.generation ->> 'schema_ok') = 'false'"
     ),
+    RATING: _score(RATING),
+    JUDGE_SCORE: _score(JUDGE_SCORE),
 }
 
 

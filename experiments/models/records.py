@@ -168,6 +168,7 @@ class Event(models.Model):
     class Source(models.TextChoices):
         LIVE = "live"
         LOADED = "loaded"
+        RATED = "rated"  # a score of an answer, by people or a judge: no client sends it
 
     project = models.ForeignKey(
         "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False
