@@ -20,6 +20,7 @@ from bakeoff.local_models import LocalModels, LocalModelsError
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 from bakeoff.secret_files import SecretFileError, take_secret_files
 from bakeoff.smtp import Smtp, SmtpError
+from bakeoff.telemetry.trace_settings import TraceSettings, TraceSettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,7 @@ class Environment:
         pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
         smtp: the server through which e-mail goes out; None: no e-mail is sent.
         local_models: the embedded language model's process.
+        traces: where spans go.
         image_encoder: where images are read by: a directory or a wheel, as the text encoder; empty:
             images are not read.
         min_group_users: that a group needs for a report to say anything of it.
@@ -85,6 +87,7 @@ class Environment:
     pooled: bool = False
     smtp: Smtp | None = None
     local_models: LocalModels = field(default_factory=LocalModels)
+    traces: TraceSettings = field(default_factory=TraceSettings)
     image_encoder: str = ""
     min_group_users: int = DEFAULT_MIN_GROUP_USERS
     metrics_token: str = ""
@@ -176,6 +179,7 @@ def read_environment() -> Environment:
         pooled=env.get("BAKEOFF_POOLED", "") == "1",
         smtp=_smtp_of(env),
         local_models=_local_models_of(env),
+        traces=_traces_of(env),
         image_encoder=env.get("BAKEOFF_IMAGE_ENCODER", ""),
         min_group_users=_count("BAKEOFF_MIN_GROUP_USERS", env, DEFAULT_MIN_GROUP_USERS),
         metrics_token=_token(env),
@@ -274,6 +278,15 @@ def _smtp_of(env: Mapping[str, str]) -> Smtp | None:
         return Smtp.of(env)
     except SmtpError as error:
         raise SettingError(str(error)) from error
+
+
+def _traces_of(env: Mapping[str, str]) -> TraceSettings:
+    try:
+        settings = TraceSettings.of(env)
+        settings.check_installed()
+    except TraceSettingsError as error:
+        raise SettingError(str(error)) from error
+    return settings
 
 
 def _local_models_of(env: Mapping[str, str]) -> LocalModels:

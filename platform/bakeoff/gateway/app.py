@@ -25,6 +25,7 @@ from bakeoff.gateway.generate.models import list_models
 from bakeoff.gateway.generate.playground import Playground
 from bakeoff.gateway.generate.records import GenerationRecorder
 from bakeoff.gateway.generate.requests import ChatRequest
+from bakeoff.gateway.generate.spans import GenerationSpans
 from bakeoff.gateway.generate.text_work import TextWork
 from bakeoff.gateway.generate.work import GenerationParts
 from bakeoff.gateway.http.door import Door
@@ -72,6 +73,7 @@ from bakeoff.gateway.slates.search import Search
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
 from bakeoff.page_services import PLAYGROUND, PREVIEW
+from bakeoff.telemetry.tracing import Tracing
 from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -210,6 +212,17 @@ class Gateway:
             ),
         ]
 
+    def _generation_spans(self) -> GenerationSpans | None:
+        settings = self._environment.traces
+        self._tracing = Tracing.open(settings, service="bakeoff-web")
+        if self._tracing is None:
+            return None
+        return GenerationSpans(self._tracing, content=settings.content)
+
+    async def _stop_tracing(self) -> None:
+        if self._tracing is not None:
+            await self._tracing.stop()
+
     def _generations(self, visitors: Visitors, recorder: Recorder, shadows: Shadows) -> list[Route]:
         """Return the routes of OpenAI's clients."""
         text_work = TextWork(self._text_threads)
@@ -221,6 +234,7 @@ class Gateway:
             Budgets(self._cache),
             AnswerCache(self._cache),
             shadows,
+            self._generation_spans(),
         )
         self._playground = Playground(parts, self._config)
         chat = ChatHandler(parts, visitors, secret=self._secret)
@@ -346,6 +360,7 @@ class Gateway:
             self._key_use.write,
             self._remote.stop,
             self._chain.stop,
+            self._stop_tracing,
             # First what asks, then what writes, then what both use: nothing is closed under its user.
             self._writer.stop,
             self._identity.stop,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.generate.facts import Generation
     from bakeoff.gateway.generate.records import GenerationRecorder
     from bakeoff.gateway.generate.requests import ChatRequest
+    from bakeoff.gateway.generate.spans import GenerationSpans
     from bakeoff.gateway.generate.text_work import TextWork
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.shadow import Shadows
@@ -55,6 +56,7 @@ class GenerationParts:
         budgets: what was spent.
         cache: earlier answers.
         shadows: pass a sample on.
+        spans: trace generations, where an operator wants them.
     """
 
     chain: Chain
@@ -63,6 +65,7 @@ class GenerationParts:
     budgets: Budgets
     cache: AnswerCache
     shadows: Shadows
+    spans: GenerationSpans | None = None
 
 
 @dataclass(slots=True)
@@ -114,6 +117,8 @@ class GenerationWork:
         self._count()
         generation, usage = self.generation, self.generation.usage
         recorded = await self.parts.records.record(self.visitor, self.chosen, generation)
+        if self.parts.spans is not None:
+            self.parts.spans.add(self.request, self.visitor, self.chosen, generation, recorded)
         paid = generation.outcome != "cached" and usage is not None
         tokens = usage.tokens_in + usage.tokens_out if usage is not None and paid else 0
         await self.parts.budgets.settle(self.reservation, Spending(tokens, generation.cost))

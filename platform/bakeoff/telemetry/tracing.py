@@ -1,0 +1,70 @@
+"""Spans on their way to a receiver of OTLP over HTTP.
+
+A span is put into a queue; a thread sends them in batches. No request waits for it: where the receiver
+is away or slow, the queue fills (2,048 spans) and further ones are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Tracer
+
+    from bakeoff.telemetry.trace_settings import TraceSettings
+
+PATH = "/v1/traces"
+SEND_SECONDS = 5.0
+STOP_SECONDS = 5.0  # in which what is queued leaves at the end
+MAX_ATTRIBUTE = 32_000  # characters, of texts
+
+
+class Tracing:
+    """The way of spans out of one process."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        """Remember who sends."""
+        self._provider = provider
+
+    @classmethod
+    def open(cls, settings: TraceSettings, *, service: str) -> Tracing | None:
+        """Return the way out, or None where no traces are wanted: then nothing is imported.
+
+        It is no global provider: libraries that trace by themselves send nothing through it.
+
+        Args:
+            settings: where traces go.
+            service: name of the process's part, such as `bakeoff-web`.
+        """
+        if not settings.endpoint:
+            return None
+        # An extra: it may not be installed, and costs a third of a second.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+            OTLPSpanExporter,
+        )
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+        from opentelemetry.sdk.trace import SpanLimits, TracerProvider  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+        # Its own failures would fill the log: the receiver's state is the operator's to watch.
+        logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+        resource = Resource.create({"service.name": service, "service.version": version("bakeoff")})
+        provider = TracerProvider(
+            resource=resource, span_limits=SpanLimits(max_attribute_length=MAX_ATTRIBUTE)
+        )
+        exporter = OTLPSpanExporter(endpoint=settings.endpoint + PATH, timeout=SEND_SECONDS)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        return cls(provider)
+
+    def tracer(self, name: str) -> Tracer:
+        """Return who begins spans of a part of the platform."""
+        return self._provider.get_tracer(name)
+
+    async def stop(self) -> None:
+        """Send what is queued, for a few seconds, and end the thread."""
+        await asyncio.to_thread(self._provider.force_flush, int(STOP_SECONDS * 1000))
+        await asyncio.to_thread(self._provider.shutdown)
