@@ -13,10 +13,17 @@ from bakeoff.replay.autopilot import RAMP, autopilot_programme
 from bakeoff.replay.narrator import Narrator, progress_of
 from bakeoff.replay.neighbours_endpoint import serving
 from bakeoff.replay.support_chat import (
+    BRIEF,
     CONTENT_WITH_CUT,
     CONTENT_WITH_WHOLE,
+    DETAILED,
+    POLITE,
+    PUBLIC_SETTINGS,
+    QUESTION,
+    VARIABLES,
     VISITORS,
     is_content,
+    pace_sentence,
 )
 from experiments.actions.change_programme import change_programme
 from experiments.actions.draft_test import plan_ramp
@@ -24,6 +31,8 @@ from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import programme_of
 from experiments.programme.ramp_types import RampNeed, RampState, RampStepState
 from experiments.stats.power import units_for_proportions
+from inference.serving.generate_settings import GenerateSettings
+from inference.serving.prompts import Prompt
 from tests.support.waiting import wait_until
 
 LIKES = {"ann": ["a", "b"], "bob": ["a", "b"], "eve": ["c", "d"]}
@@ -103,6 +112,26 @@ def test_visitors_of_the_chat_like_whole_sentences_more_often():
     for is_whole, share in ((True, CONTENT_WITH_WHOLE), (False, CONTENT_WITH_CUT)):
         content = [is_content(f"visitor-{n}", is_whole=is_whole) for n in range(2000)]
         assert abs(sum(content) / len(content) - share) < 0.04
+
+
+def test_the_pace_of_the_chat_says_how_many_answers_have_room():
+    # 360 s, less 60 to start, 45 in which thumbs count and 30 for the verdict: 225 s, at 2 a second.
+    assert pace_sentence(VISITORS / 2, 60.0).endswith("6 minutes have room for 450.")
+    assert pace_sentence(VISITORS / 2, 400.0).endswith("have room for 0.")
+
+
+def test_the_chats_prompts_take_what_a_page_may_send():
+    for messages in (DETAILED, BRIEF, POLITE):
+        prompt = Prompt.parse(
+            {
+                "provider": "local",
+                "model": "small",
+                "messages": [*messages, QUESTION],
+                "variables": VARIABLES,
+            }
+        )
+        assert prompt.render({"question": "Where is it?"})[-1]["content"] == "Where is it?"
+    assert GenerateSettings.parse(PUBLIC_SETTINGS).public
 
 
 def test_the_chat_has_the_power_that_the_docs_state():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ def demo(**options: Any) -> None:
 
 def _show_chat(flags: RunFlags) -> None:
     """Let two prompts of a support chat compete on the embedded model."""
+    began = time.monotonic()
     try:
         check_installed()
     except MissingExtraError as error:
@@ -90,11 +92,14 @@ def _show_chat(flags: RunFlags) -> None:
             local=f"http://{local.host}:{local.port}",
             model=next(iter(local.sources)),
             seed=flags.seed,
+            began=began,
             reporter=terminal,
-        ).run()
+        ).run(open_another=not flags.leave)
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
         print_places(platform, result.project, [result.experiment["key"]])
+        place = f"surface={result.project}/support&key={result.public_key}"
+        echo(f"Chat page: {platform.url}/demo/?{place}")
         wrong = list(result.differences)
         if result.champion != result.winner:
             wrong.append(f"champion == '{result.champion}', must be '{result.winner}'")

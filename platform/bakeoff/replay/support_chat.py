@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ import httpx2
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.create_project import create_numbered_project
 from bakeoff.accounts.edit_keys import KeyDraft, make_key
-from bakeoff.accounts.keys import SECRET
+from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.replay.checks import check_decision
 from bakeoff.replay.following import (
+    VERDICT_SECONDS,
     ReplayError,
     describe_experiment,
     follow_experiment,
@@ -52,6 +54,7 @@ CONNECTIONS = 4  # as many as the embedded model has slots
 # From the exposure, which is when the model is asked: an answer of a busy machine takes a while, and a
 # thumb that comes later would not count.
 WINDOW_SECONDS = 45.0
+BUDGET_SECONDS = 360.0  # that the whole may take on two cores
 READY_SECONDS = 300.0  # the first time, 98 MB are downloaded
 ANSWER_SECONDS = 120.0  # of a machine that does other things besides
 CONTENT_WITH_WHOLE, CONTENT_WITH_CUT = 0.75, 0.25
@@ -65,6 +68,17 @@ BRIEF = [
     {"role": "user", "content": "When does my parcel come?"},
     {"role": "assistant", "content": "It comes in two days."},
 ]
+# What a page may send with its public key.
+QUESTION = {"role": "user", "content": "{{ question }}"}
+VARIABLES = {"question": {"max_length": 300}}
+POLITE = [*BRIEF[:-1], {"role": "assistant", "content": "Thank you for asking: in two days."}]
+# A person tries the chat by its page: a day of it costs no more than this.
+PUBLIC_SETTINGS = {
+    "public": True,
+    "budgets": {"unit": {"tokens": 20_000}, "address": {"tokens": 1_000_000}},
+}
+# Of the experiment that is left open for people: as few visitors as one person plays.
+OPEN_VISITORS, OPEN_NONZERO, OPEN_WINDOW_SECONDS = 40, 5, 60.0
 QUESTIONS = (
     "Where is my order?",
     "How do I return a pair of shoes?",
@@ -84,6 +98,20 @@ def is_content(unit: str, *, is_whole: bool) -> bool:
     return luck < (CONTENT_WITH_WHOLE if is_whole else CONTENT_WITH_CUT)
 
 
+def pace_sentence(seconds: float, started: float) -> str:
+    """Return how fast answers came, and how many a demonstration of six minutes has room for.
+
+    Args:
+        seconds: in which all visitors were answered.
+        started: seconds from the command to the first visitor.
+    """
+    room = max(0.0, BUDGET_SECONDS - started - WINDOW_SECONDS - VERDICT_SECONDS)
+    return (
+        f"{VISITORS} answers in {seconds:.0f} s, {started:.0f} s after the start; "
+        f"{BUDGET_SECONDS / 60:.0f} minutes have room for {room * VISITORS / seconds:.0f}."
+    )
+
+
 @dataclass(slots=True)
 class ChatResult:
     """What came of it.
@@ -93,9 +121,11 @@ class ChatResult:
         champion: the one that is.
         whole: by version, how many of its answers were whole sentences, and how many there were.
         example: an answer of each version.
+        public_key: with which the page of the demonstration asks.
     """
 
     project: str
+    public_key: str = ""
     winner: str = ""
     champion: str = ""
     experiment: dict[str, Any] = field(default_factory=dict)
@@ -116,10 +146,13 @@ class ChatResult:
 class SupportChat:
     """One run, in a new project."""
 
-    def __init__(self, *, url: str, local: str, model: str, seed: int, reporter: Reporter) -> None:
+    def __init__(
+        self, *, url: str, local: str, model: str, seed: int, began: float, reporter: Reporter
+    ) -> None:
         """Fix the plan.
 
         Args:
+            began: when the command began, by the monotonic clock.
             url: of the running platform.
             local: of the embedded model.
             model: its name there.
@@ -127,10 +160,13 @@ class SupportChat:
             reporter: takes lines and progress.
         """
         self._url, self._local, self._model = url, local, model
-        self._seed, self._reporter = seed, reporter
+        self._seed, self._began, self._reporter = seed, began, reporter
 
-    def run(self) -> ChatResult:
+    def run(self, *, open_another: bool = False) -> ChatResult:
         """Run the loop once.
+
+        Args:
+            open_another: whether a second experiment is left running, for people who try the chat.
 
         Raises:
             ReplayError: it stopped; the message says where and why.
@@ -138,20 +174,26 @@ class SupportChat:
         self._load_model()
         project = create_numbered_project(prefix="chat", name="Support chat", by=OPERATOR)
         _, self._key = make_key(project=project, draft=KeyDraft(SECRET, "chat"), by=OPERATOR)
+        _, public = make_key(project=project, draft=KeyDraft(PUBLIC, "page"), by=OPERATOR)
         self._surface = put_surface(
             project=project,
             key="support",
-            values={"kind": Surface.Kind.GENERATE, "seed": f"seed-{self._seed}"},
+            values={
+                "kind": Surface.Kind.GENERATE,
+                "seed": f"seed-{self._seed}",
+                "generate": PUBLIC_SETTINGS,
+            },
             replace=False,
             by=OPERATOR,
         )
         detailed, brief = self._add("detailed", DETAILED), self._add("brief", BRIEF)
-        result = ChatResult(project.slug, winner=str(brief))
-        experiment = self._start(detailed, brief)
-        announce_change(cache_client())
-        read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)
+        result = ChatResult(project.slug, public, winner=str(brief))
+        experiment = self._start("brief-or-detailed", detailed, brief, self._policy())
+        ready = time.monotonic()
         with self._reporter.progress(f"Visitors ask the chat ({experiment})", VISITORS) as advance:
             asyncio.run(self._send(result, advance))
+        seconds = time.monotonic() - ready
+        self._reporter.echo(pace_sentence(seconds, ready - self._began))
         for version, (whole, answers) in sorted(result.whole.items()):
             self._reporter.echo(
                 f"{version} gave {answers} answers, {whole} of them whole; "
@@ -162,6 +204,15 @@ class SupportChat:
         result.experiment = describe_experiment(experiment, verdict)
         champion = self._surface.versions.champions().first()
         result.champion = str(champion) if champion is not None else ""
+        if open_another and champion is not None:
+            polite = self._add("polite", POLITE)
+            few = {"planned_units": OPEN_VISITORS, "minimum_nonzero": OPEN_NONZERO}
+            self._start(
+                "brief-or-polite",
+                champion,
+                polite,
+                self._policy(**few, window_seconds=OPEN_WINDOW_SECONDS),
+            )
         return result
 
     def _load_model(self) -> None:
@@ -190,16 +241,52 @@ class SupportChat:
         data = {
             "provider": LOCAL,
             "model": self._model,
-            "messages": messages,
+            "messages": [*messages, QUESTION],
+            "variables": VARIABLES,
             "parameters": {"max_tokens": MAX_TOKENS, "temperature": 0.7},
             "first_token_seconds": ANSWER_SECONDS,
             "total_seconds": ANSWER_SECONDS,
         }
         return add_prompt(surface=self._surface, data=data, by=OPERATOR, algorithm=name)
 
-    def _start(self, control: ModelVersion, treatment: ModelVersion) -> Experiment:
+    def _policy(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "rule": "group_sequential",
+            "reserve": 0.0,
+            "planned_units": VISITORS,
+            "overrun": 1.0,
+            "minimum_nonzero": 25,
+            "minimum_run_seconds": 0.0,
+            "window_seconds": WINDOW_SECONDS,
+            "look_every_seconds": 1.0,
+            "twyman_limit": 0.0,
+        } | changes
+
+    def _start(
+        self, key: str, control: ModelVersion, treatment: ModelVersion, policy: dict[str, Any]
+    ) -> Experiment:
+        """Start an experiment on the thumbs; return it when serving has confirmed it."""
+        draft = ExperimentDraft(
+            surface=self._surface,
+            key=key,
+            variants=[
+                VariantDraft("control", control, 0.5, is_control=True),
+                VariantDraft("treatment", treatment, 0.5, is_control=False),
+            ],
+            metrics=[ExperimentMetricDraft(self._thumbs())],
+            policy=policy,
+        )
+        started = start_experiment(experiment=define_experiment(draft), by=OPERATOR)
+        announce_change(cache_client())
+        read_back(cache_client(), "experiment", self._surface.pk, started.pk, seconds=10)
+        return started
+
+    def _thumbs(self) -> Metric:
+        project = self._surface.project
+        if known := Metric.objects.filter(project=project, key="thumbs").first():
+            return known
         thumbs = Metric(
-            project=self._surface.project,
+            project=project,
             key="thumbs",
             name="thumbs up, less thumbs down",
             kind=Metric.Kind.MEAN,
@@ -207,27 +294,7 @@ class SupportChat:
             value=Metric.Value.SUM,
         )
         create_metric(metric=thumbs, by=OPERATOR)
-        draft = ExperimentDraft(
-            surface=self._surface,
-            key="brief-or-detailed",
-            variants=[
-                VariantDraft("control", control, 0.5, is_control=True),
-                VariantDraft("treatment", treatment, 0.5, is_control=False),
-            ],
-            metrics=[ExperimentMetricDraft(thumbs)],
-            policy={
-                "rule": "group_sequential",
-                "reserve": 0.0,
-                "planned_units": VISITORS,
-                "overrun": 1.0,
-                "minimum_nonzero": 25,
-                "minimum_run_seconds": 0.0,
-                "window_seconds": WINDOW_SECONDS,
-                "look_every_seconds": 1.0,
-                "twyman_limit": 0.0,
-            },
-        )
-        return start_experiment(experiment=define_experiment(draft), by=OPERATOR)
+        return thumbs
 
     async def _send(self, result: ChatResult, advance: Callable[[int], None]) -> None:
         waiting = list(range(VISITORS))[::-1]
@@ -250,7 +317,7 @@ class SupportChat:
         body = {
             "model": self._surface.key,
             "user": unit,
-            "messages": [{"role": "user", "content": question}],
+            "variables": {"question": question},
             "seed": number,
         }
         answer = await client.post("/v1/chat/completions", json=body)
