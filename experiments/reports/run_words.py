@@ -85,8 +85,8 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
     ("the champion ({version})", gettext_noop("The champion (%(version)s)")),
     ("checking for leaks", gettext_noop("Checking for leaks")),
     (
-        "optimising: {answers} answers, {tokens} tokens spent",
-        gettext_noop("Optimising: %(answers)s answers, %(tokens)s tokens spent"),
+        "optimising: {answers} answers, {tokens} tokens, {money} in money spent",
+        gettext_noop("Optimising: %(answers)s answers, %(tokens)s tokens, cost %(money)s so far"),
     ),
     ("optimising", gettext_noop("Optimising the prompt")),
     (

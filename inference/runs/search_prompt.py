@@ -140,7 +140,8 @@ class PromptSpace:
         models = self.scorer.models
         self.progress.report(
             min(self._done / self.expected, 1.0),
-            f"{PHASE}: {models.answered} answers, {models.purse.spent.tokens:.0f} tokens spent",
+            f"{PHASE}: {models.answered} answers, {models.purse.spent.tokens:.0f} tokens, "
+            f"{models.purse.spent.money:.4f} in money spent",
         )
 
     def make_reflective_dataset(

@@ -6,6 +6,8 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
+from experiments.actions.add_prompt import add_prompt
+from experiments.actions.load_data_set import DataSetRowDraft, load_data_set
 from experiments.models import DataSet, Feedback, RuleVersion
 from inference.models import Snapshot, Surface, TrainingRun
 from tests.support import alerts, builders
@@ -112,6 +114,25 @@ def prompted(shop):
     return "/v1/surfaces/support/prompts"
 
 
+def searched(shop):
+    address = prompted(shop)
+    surface = Surface.objects.get(project=shop.project, key="support")
+    messages = [{"role": "system", "content": "You help."}]
+    add_prompt(
+        surface=surface,
+        data={"provider": "test", "model": "small", "messages": messages},
+        by="a test",
+    )
+    load_data_set(
+        surface=surface,
+        key="typical",
+        rows=[DataSetRowDraft([{"role": "user", "content": "Where?"}])],
+        assertions=[{"type": "contains", "value": "order"}],
+        by="a test",
+    )
+    return address.replace("prompts", "prompt-searches"), {"provider": "test", "model": "strong"}
+
+
 def saved_rules(shop):
     RuleVersion.objects.create(surface=shop.surface, number=1, rules={"caps": {"labels": 1}})
     return "/v1/surfaces/home-feed/rules/1/serve", {}
@@ -202,6 +223,7 @@ CALLS = {
         {"variant": "treatment"},
     ),
     ("post", "/v1/surfaces/{key}/training-runs"): liked,
+    ("post", "/v1/surfaces/{key}/prompt-searches"): searched,
     ("post", "/v1/training-runs/{run_id}/cancel"): lambda s: (
         f"/v1/training-runs/{run_for(s).pk}/cancel",
         None,

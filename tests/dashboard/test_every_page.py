@@ -253,6 +253,8 @@ def visit_generations(visit: Visit, seeded: Seeded) -> None:
     visit.get("version", slug, second.pk)
     visit.get("version", slug, first.pk, query="?against=")
     visit.get("playground", slug, key)
+    visit.get("prompt-search", slug, key)
+    visit.post("prompt-search", slug, key, status=422, rows="0")
     visit.post("playground", slug, key, status=422, first=first.pk, second=second.pk, message="hello")
     visit.post("playground", slug, key, status=422, variables="{")
 

@@ -52,6 +52,7 @@ PARENTS = {
     "generations": "surfaces",
     "generation": "surfaces",
     "playground": "surfaces",
+    "prompt": "surfaces",
     "version": "models",
     "run": "models",
 }
