@@ -10,7 +10,7 @@ import redis
 import redis.asyncio
 import redis.exceptions
 
-from inference.serving.changes import project_events_channel
+from inference.serving.changes import announce_change, project_events_channel
 
 MAX_SEEN = 100
 SEEN_SECONDS = 120
@@ -29,6 +29,12 @@ def watch(cache: redis.Redis, project: int) -> bool:
     pipe.expire(WATCHED, 2 * WATCHED_SECONDS)
     added: int = pipe.execute()[1]
     return bool(added)
+
+
+def keep_watched(cache: redis.Redis, project: int) -> None:
+    """Mark a project as watched; processes learn at once of one that was not."""
+    if watch(cache, project):
+        announce_change(cache)
 
 
 def read_seen(cache: redis.Redis, project: int) -> list[dict[str, Any]]:

@@ -177,6 +177,21 @@ def test_the_chat_is_in_chinese_where_the_page_is(chromium, public_chat):
     seen.close()
 
 
+def test_a_generation_appears_in_an_open_list_when_it_has_ended(chromium, public_chat):
+    """By the stream, long before the page would ask by itself."""
+    chat = public_chat
+    chat.provider.behave = says("Yes.")
+    seen = Visit(chromium, chat.lane, make_user(chat.project, role="viewer"))
+    page = seen.page
+    page.goto(f"/p/{chat.project.slug}/surfaces/support/generations/")
+    chat.lane.refresh()  # the process learns that somebody watches
+    page.wait_for_timeout(500)  # until the stream is open
+    generation_id = chat.ask(user="ann", variables={"question": "Do you ship?"}).json()["id"]
+    page.locator(f'[data-generation="{generation_id}"]').wait_for(timeout=10_000)
+    assert seen.errors == []
+    seen.close()
+
+
 def demo(chat, query: str = "") -> str:
     from django.test import Client
 

@@ -33,7 +33,7 @@ def test_cost_and_latency_over_time_and_rows_that_come_by_themselves(chat):
     page = visit(chat, path).content.decode()
     assert has(page, data_line="prompt@1")
     assert page.count('data-line="prompt@1"') == 2  # cost and latency
-    assert 'hx-trigger="every 3s"' in page
+    assert 'hx-trigger="live-generations from:body throttle:1s, every 15s"' in page
     later = chat.ask().json()["id"]
     client = sign_in(chat.project, role="viewer")
     rows = client.get(f"/p/{chat.project.slug}/{path}", headers={"HX-Request": "true"})

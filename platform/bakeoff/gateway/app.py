@@ -21,6 +21,7 @@ from bakeoff.gateway.generate.cache import AnswerCache
 from bakeoff.gateway.generate.chain import Chain
 from bakeoff.gateway.generate.errors import error_body
 from bakeoff.gateway.generate.handler import ChatHandler
+from bakeoff.gateway.generate.live_list import LiveList
 from bakeoff.gateway.generate.models import list_models
 from bakeoff.gateway.generate.playground import Playground
 from bakeoff.gateway.generate.records import GenerationRecorder
@@ -234,6 +235,7 @@ class Gateway:
             Budgets(self._cache),
             AnswerCache(self._cache),
             shadows,
+            LiveList(self._cache, self._config),
             self._generation_spans(),
         )
         self._playground = Playground(parts, self._config)

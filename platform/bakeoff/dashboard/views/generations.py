@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,17 +17,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
+from redis.exceptions import RedisError
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.event_inspector import keep_watched
 from bakeoff.page_services import PLAYGROUND, find_service
 from experiments.models import Feedback, Slate
 from experiments.reports.generation_series import SPAN, read_series
 from experiments.reports.series_chart import SeriesPoint, draw_series
 from inference.actions.read_prompt import NoPromptError, read_prompt
+from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
@@ -58,6 +62,9 @@ def list_generations(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     page = page_of(request, rows.order_by("-recommendation_id"))
     # Live is the first page alone: on others rows would move away under the reader.
     live = page.number == 1 and "paused" not in request.GET
+    if live:
+        with contextlib.suppress(RedisError):  # without a cache the page polls
+            keep_watched(cache_client(), project.pk)
     context = {
         "project": project,
         "surface": surface,

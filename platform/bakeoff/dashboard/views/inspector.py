@@ -10,9 +10,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import project_for
-from bakeoff.event_inspector import read_seen, watch
+from bakeoff.event_inspector import keep_watched, read_seen
 from inference.cache import cache_client
-from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -27,8 +26,7 @@ def show_events(request: HttpRequest, slug: str) -> HttpResponse:
     away = ""
     try:
         cache = cache_client()
-        if watch(cache, project.pk):
-            announce_change(cache)  # processes look at once who is watched
+        keep_watched(cache, project.pk)
         rows = read_seen(cache, project.pk)
     except redis.exceptions.RedisError as error:
         away = str(error)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.generate.chain import Chain, OpenedStream, Question
     from bakeoff.gateway.generate.channel import Channel
     from bakeoff.gateway.generate.facts import Generation
+    from bakeoff.gateway.generate.live_list import LiveList
     from bakeoff.gateway.generate.records import GenerationRecorder
     from bakeoff.gateway.generate.requests import ChatRequest
     from bakeoff.gateway.generate.spans import GenerationSpans
@@ -56,6 +57,7 @@ class GenerationParts:
         budgets: what was spent.
         cache: earlier answers.
         shadows: pass a sample on.
+        live_list: tells open pages.
         spans: trace generations, where an operator wants them.
     """
 
@@ -65,6 +67,7 @@ class GenerationParts:
     budgets: Budgets
     cache: AnswerCache
     shadows: Shadows
+    live_list: LiveList
     spans: GenerationSpans | None = None
 
 
@@ -119,6 +122,7 @@ class GenerationWork:
         recorded = await self.parts.records.record(self.visitor, self.chosen, generation)
         if self.parts.spans is not None:
             self.parts.spans.add(self.request, self.visitor, self.chosen, generation, recorded)
+        await self.parts.live_list.announce(self.visitor.key.project_id)
         paid = generation.outcome != "cached" and usage is not None
         tokens = usage.tokens_in + usage.tokens_out if usage is not None and paid else 0
         await self.parts.budgets.settle(self.reservation, Spending(tokens, generation.cost))
