@@ -132,7 +132,7 @@ def test_nobody_outside_can_write_a_score(rated, shop):
 def test_a_score_goes_with_its_user(rated, shop):
     rate(rated, "u0", 5, 5)
     assert Event.objects.filter(project=shop.project, source="rated").count() == 1
-    erase_unit(project=shop.project, unit_id="u0", by="a test")
+    erase_unit(project_id=shop.project.pk, unit_id="u0", by="a test")
     assert not Event.objects.filter(project=shop.project, source="rated").exists()
 
 

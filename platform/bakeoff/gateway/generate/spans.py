@@ -74,13 +74,13 @@ class GenerationSpans:
             f"chat {model}".strip(), kind=SpanKind.CLIENT, attributes=attributes, start_time=began
         )
         for attempt in generation.attempts:
-            given_up: dict[str, AttributeValue] = {
+            silence: dict[str, AttributeValue] = {
                 "gen_ai.provider.name": attempt.provider,
                 "gen_ai.request.model": attempt.model,
                 "error.type": attempt.reason,
                 "bakeoff.ms": attempt.ms,
             }
-            span.add_event("bakeoff.provider_gave_nothing", given_up, timestamp=began)
+            span.add_event("bakeoff.provider_gave_nothing", silence, timestamp=began)
         if generation.outcome in _FAILED:
             span.set_status(Status(StatusCode.ERROR))
         span.end(began + int((generation.total_ms or 0.0) * 1e6))
