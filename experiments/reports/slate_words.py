@@ -70,4 +70,13 @@ SLATE_SENTENCES: tuple[tuple[str, str], ...] = (
         "The slate holds {limit} with the same {property}, the cap.",
         gettext_noop("The list holds %(limit)s with the same %(property)s, the cap."),
     ),
+    # What the settings of a list may not be
+    (
+        "word_weight == 0, must be above 0 where vector_weight is 0.",
+        gettext_noop("One of the two weights must be above 0: else nothing is ranked."),
+    ),
+    (
+        "{version} is saved and does not serve: {why}",
+        gettext_noop("%(version)s is saved, but it does not serve yet. %(why)s"),
+    ),
 )

@@ -70,7 +70,10 @@ class LiveOrder:
             if param not in known:
                 raise ValueError(f"{param}: no parameter of '{name}', which has {list(known)}.")
             _check(param, value)
-        return cls(name, **{**known, **params})
+        order = cls(name, **{**known, **params})
+        if order.word_weight == order.vector_weight == 0:
+            raise ValueError("word_weight == 0, must be above 0 where vector_weight is 0.")
+        return order
 
     @property
     def params(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ PAGES = [
     ("surfaces", "/p/{p}/surfaces/"),
     ("surface", "/p/{p}/surfaces/home-feed/"),
     ("surface-rules", "/p/{p}/surfaces/home-feed/rules/"),
+    ("surface-list", "/p/{p}/surfaces/home-feed/list/"),
     ("autopilot", "/p/{p}/surfaces/home-feed/autopilot/"),
     ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
     ("models", "/p/{p}/models/"),

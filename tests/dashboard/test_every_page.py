@@ -227,6 +227,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit_refused_settings(visit, seeded)
     visit.get("surface-edit", slug, shop.surface.key)
     visit.get("surface-rules", slug, shop.surface.key)
+    visit_lists(visit, seeded)
     visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")
     visit.post(
         "surface-rules", slug, shop.surface.key, status=422, rules='{"caps": 1}', k="5", save="1"
@@ -238,6 +239,15 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("run", seeded.run.pk)
     other = ended_run(shop, 0.2, factors=8)
     visit.get("run-comparison", seeded.run.pk, query=f"?with={other.pk}")
+
+
+def visit_lists(visit: Visit, seeded: Seeded) -> None:
+    slug, key = seeded.slug, seeded.shop.surface.key
+    for name in ("popular", "latest", "search", "nothing"):
+        visit.get("surface-list", slug, key, query=f"?list={name}")
+    weights = {"word_weight": "0", "vector_weight": "0"}
+    visit.post("surface-list", slug, key, status=422, list="search", **weights)
+    visit.post("surface-list", slug, key, status=422, list="trending", half_life_hours="0")
 
 
 def visit_generations(visit: Visit, seeded: Seeded) -> None:

@@ -169,6 +169,15 @@ def serve_saved_rules(shop):
     return Step(f"{page}1/serve/", {}, changed.exists, page, {"data_version": "1"})
 
 
+def edit_list(shop):
+    saved = shop.surface.versions.filter(
+        algorithm="trending", params={"half_life_hours": 6.0, "by_value": False}
+    )
+    page = reverse("surface-list", args=[shop.project.slug, shop.surface.key])
+    body = {"list": "trending", "half_life_hours": "6", "keep": "1"}
+    return Step(page, body, saved.exists, page, {"data_version": "trending@1"})
+
+
 def train(shop):
     events = [
         builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}") for n in range(40)
@@ -338,6 +347,7 @@ VERBS = {
     "surfaces": (OPERATE, make_surface),
     "surface-edit": (OPERATE, edit_surface),
     "surface-rules": (OPERATE, edit_rules),
+    "surface-list": (OPERATE, edit_list),
     "surface-rules-serve": (OPERATE, serve_saved_rules),
     "surface-train": (OPERATE, train),
     "cancel-run": (OPERATE, cancel_run),

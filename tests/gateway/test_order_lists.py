@@ -254,6 +254,7 @@ def test_to_state_a_surface_again_changes_nothing(lane, shop):
         ({"list": "trending", "list_params": {"half_life_hours": "1"}}, 422, "list_params"),
         ({"list": "trending", "list_params": {"by_value": 1}}, 422, "list_params"),
         ({"list": "latest", "list_params": {"half_life_hours": 1}}, 422, "list_params"),
+        ({"list": "search", "list_params": {"word_weight": 0, "vector_weight": 0}}, 422, "list_params"),
         ({"list": "latest", "kind": "classify"}, 422, "list"),
     ],
 )

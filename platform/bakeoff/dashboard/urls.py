@@ -26,6 +26,7 @@ from bakeoff.dashboard.views import (
     runs,
     sample,
     search,
+    surface_lists,
     surface_rules,
     surfaces,
     team,
@@ -59,6 +60,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("surfaces/", surfaces.list_surfaces, name="surfaces"),
     path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
     path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
+    path("surfaces/<slug:key>/list/", surface_lists.edit_list, name="surface-list"),
     path("surfaces/<slug:key>/rules/", surface_rules.edit_rules, name="surface-rules"),
     path(
         "surfaces/<slug:key>/rules/<int:number>/serve/",

@@ -18,7 +18,8 @@ from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.views.home import with_champions
 from bakeoff.dashboard.views.judging import judging_context
-from experiments.actions.add_order import CannotOrderError, read_order
+from bakeoff.dashboard.views.surface_lists import read_params
+from experiments.actions.add_order import CannotOrderError, list_of, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
@@ -191,10 +192,13 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show a surface: who serves it, who did, what runs, what it learns, how it drifts."""
     project = project_for(request, slug)
     surface = get_object_or_404(Surface, project=project, key=key)
+    champion = surface.versions.champions().first()
     context = {
         "project": project,
         "surface": surface,
-        "champion": surface.versions.champions().first(),
+        "champion": champion,
+        "list_name": list_of(champion) if champion is not None else None,
+        "list_params": read_params(champion) if champion is not None else [],
         "lacks_metric": surface.start_experiments
         and surface.kind != Surface.Kind.FLAG
         and programme_of(surface).primary_metric is None,
