@@ -2,7 +2,7 @@
 
 The first question of a project has its vectors loaded beside the thread that answers; until then, and
 where there is no encoder, it is refused, and the web process goes by words alone. From then on vectors
-follow the catalogue, some seconds behind.
+follow the catalogue, some seconds behind. A graph is stored, so that a worker that starts maps it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
 from inference.encoders.item_vectors import encoder_sha256, load_encoder
+from inference.encoders.stored_graph import (
+    FOLDER,
+    GraphDescription,
+    GraphRefusedError,
+    measured,
+    open_graph,
+    store_graph,
+)
 from inference.encoders.vector_graph import VectorGraph
 from inference.models import CatalogueState, Item, ItemVector
 from inference.serving.nearest_texts import MAX_NEAREST, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from inference.serving.artifact import Floats
 
@@ -33,6 +43,9 @@ MAX_PROJECTS = 8  # held at once; the one that was asked for least lately goes
 REFRESH_SECONDS = 10.0
 MIN_COSINE = 0.3  # below it, texts have as much in common as any two
 CHUNK = 2000
+STORED_SHARE = (
+    0.05  # of a graph's vectors that may differ from what is stored, before it is stored anew
+)
 
 
 class NotLoadedError(Exception):
@@ -51,6 +64,7 @@ class _Texts:
         vectors: of length 1, or 0 for an item that is gone, float32 (n, width); empty with a graph.
         graph: in their place once there are many.
         loaded_at: by a clock that only goes forward; 0 for not yet.
+        stored: what is known of the stored graph; None where there is none.
     """
 
     change: int = -1
@@ -60,11 +74,15 @@ class _Texts:
     vectors: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     graph: VectorGraph | None = None
     loaded_at: float = 0.0
+    stored: GraphDescription | None = None
 
     def load(self, project: int) -> None:
         """Take over what changed since."""
+        started = time.monotonic()
         state = CatalogueState.objects.filter(project=project).first()
         number = state.number if state is not None else 0
+        if self.change < 0:
+            self._open(project, number)
         rows = Item.deleted_or_not.filter(project=project)
         if self.change >= 0:
             rows = rows.filter(Q(change__gt=self.change) | Q(pk__in=self.pending))
@@ -72,6 +90,49 @@ class _Texts:
         for start in range(0, len(ids), CHUNK):
             self._take(list(Item.deleted_or_not.filter(pk__in=ids[start : start + CHUNK])))
         self.change, self.loaded_at = number, time.monotonic()
+        if self.graph is not None:
+            self._store(project, self.graph, time.monotonic() - started)
+
+    def _open(self, project: int, number: int) -> None:
+        """Begin with the stored graph, if there is one that fits the catalogue and the encoder."""
+        try:
+            opened = open_graph(_folder(project), encoder=encoder_sha256(), change=number)
+        except GraphRefusedError as error:
+            logger.warning("the stored graph of project %s is built anew: %s", project, error)
+            return
+        if opened is not None:
+            self._adopt(*opened)
+
+    def _adopt(self, graph: VectorGraph, stored: GraphDescription) -> None:
+        """Go on from a stored graph: the next load takes over what came since."""
+        self.graph, self.stored, self.change = graph, stored, stored.change
+        self.pending |= set(stored.pending)
+
+    def _store(self, project: int, graph: VectorGraph, seconds: float) -> None:
+        """Store the graph where much of it is not stored yet; searches go on meanwhile."""
+        if self.stored is not None and graph.changes <= STORED_SHARE * self.stored.items:
+            return
+        about = GraphDescription(
+            sha256="",
+            encoder=encoder_sha256(),
+            change=self.change,
+            pending=tuple(sorted(self.pending)),
+            items=len(graph),
+            # Of what was built whole: what is added to it later is found as well.
+            recall=self.stored.recall if self.stored is not None else measured(graph),
+            build_seconds=self.stored.build_seconds if self.stored is not None else round(seconds, 1),
+        )
+        try:
+            opened = open_graph(_folder(project), encoder=about.encoder, change=about.change)
+            if opened is None or opened[1] == self.stored:  # else another process was first
+                store_graph(_folder(project), graph, about)
+                opened = open_graph(_folder(project), encoder=about.encoder, change=about.change)
+        except (OSError, ValueError, RuntimeError, GraphRefusedError) as error:
+            # It serves from memory as before, and the next load tries again.
+            logger.warning("the graph of project %s is not stored: %s", project, error)
+            return
+        if opened is not None and opened[1] != self.stored:
+            self._adopt(*opened)
 
     def _take(self, items: Sequence[Item]) -> None:
         keys = {
@@ -139,6 +200,10 @@ class _Texts:
         cosines = vectors[:count] @ vector
         top = np.argsort(-cosines, kind="stable")[:MAX_NEAREST]
         return [(ids[row], float(cosines[row])) for row in top if cosines[row] >= MIN_COSINE]
+
+
+def _folder(project: int) -> Path:
+    return settings.BAKEOFF.home / FOLDER / str(project)
 
 
 class NearestTexts:

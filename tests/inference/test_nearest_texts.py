@@ -60,9 +60,10 @@ def test_a_reply_is_a_list_of_one_length():
 
 
 @pytest.mark.parametrize("max_items", [100, 2])
-def test_what_is_nearest_follows_the_catalogue(texts, monkeypatch, max_items):
+def test_what_is_nearest_follows_the_catalogue(texts, monkeypatch, tmp_path, max_items):
     """Of few items all are compared, of more than a limit a graph is searched."""
     monkeypatch.setattr(nearest_texts, "MAX_ITEMS", max_items)
+    monkeypatch.setattr(nearest_texts, "_folder", lambda project: tmp_path / str(project))
     index = NearestTexts(refresh_seconds=0.0)
     for name, text in TEXTS.items():
         assert ask(index, texts, text)[0] == name
@@ -73,6 +74,35 @@ def test_what_is_nearest_follows_the_catalogue(texts, monkeypatch, max_items):
     gone = ids(texts)["a"]
     remove_items(project_id=texts.project.pk, item_ids=["a"])
     wait_until(lambda: gone not in unpack(index.answer([ask_for(texts.project.pk, "heat rain")])[0]))
+
+
+def test_a_worker_that_starts_maps_the_stored_graph(texts, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(nearest_texts, "MAX_ITEMS", 2)
+    monkeypatch.setattr(nearest_texts, "_folder", lambda project: tmp_path / str(project))
+    texts_of = nearest_texts._Texts
+    first = texts_of()
+    first.load(texts.project.pk)
+    assert (first.stored.items, first.graph.changes, first.stored.recall) == (4, 0, 1.0)
+    write(texts, {"e": "city"})
+    remove_items(project_id=texts.project.pk, item_ids=["a"])
+    # Another worker reads no row but what changed since.
+    monkeypatch.setattr(nearest_texts, "MAX_ITEMS", 10**6)
+    second = texts_of()
+    second.load(texts.project.pk)
+    assert len(second.graph) == 4
+    assert second.stored.items == 4
+    assert second.stored != first.stored  # more than a twentieth had changed: it is stored anew
+    third = texts_of()
+    third.load(texts.project.pk)
+    assert (third.stored, third.graph.changes) == (second.stored, 0)
+    # A damaged file is said, and built anew.
+    file = next(tmp_path.glob("*/*.usearch"))
+    file.write_bytes(file.read_bytes()[:-1])
+    monkeypatch.setattr(nearest_texts, "MAX_ITEMS", 2)
+    fourth = texts_of()
+    fourth.load(texts.project.pk)
+    assert "is built anew: graph" in caplog.text
+    assert (len(fourth.graph), fourth.stored.items) == (4, 4)
 
 
 def test_a_search_goes_by_words_and_by_vectors(texts, lane):
