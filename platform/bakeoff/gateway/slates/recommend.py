@@ -287,8 +287,12 @@ class Recommending:
         return request.context
 
     def body(self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
-        """Return the items, and what may be wrong with a label that none has."""
+        """Return the items, why they are fewer than `k`, and what may be wrong with a label."""
         body: dict[str, Any] = {"items": self.shown_items(request, visitor, slate)}
+        if len(slate.slots) < request.k:
+            # Nothing but a cap leaves candidates over.
+            left_over = slate.candidate_count > len(slate.slots)
+            body["short_because"] = "caps" if left_over else "candidates"
         if isinstance(request, LatestRequest) and request.label is not None and not slate.slots:
             hint = hint_for(request.label, self._catalogues.filters_of(visitor.key.project_id))
             if hint:
