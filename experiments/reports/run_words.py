@@ -151,6 +151,10 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
             "Images do not help here: %(metric)s is %(both)s with them, %(text)s with text alone."
         ),
     ),
+    (
+        "{count} vectors of items are of another width than most: they are not read.",
+        gettext_noop("%(count)s vectors of items are of another width than most. They are not read."),
+    ),
     # Why images are not used
     (
         "the image has {count} bytes, must be at most {maximum} (10 MB).",

@@ -178,3 +178,9 @@ def custom_vectors_of(items: Sequence[Item]) -> Floats | None:
         if len(vector) == len(row):
             row[:] = vector / max(float(np.linalg.norm(vector)), 1e-9)  # of zeros: zeros
     return vectors
+
+
+def other_widths(items: Sequence[Item]) -> int:
+    """Return how many vectors that the user supplied are not read, for their width."""
+    widths = np.bincount([len(item.vector or b"") // 4 for item in items])
+    return int(widths[1:].sum() - widths[1:].max(initial=0))

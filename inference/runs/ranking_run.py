@@ -41,6 +41,7 @@ class Catalogue:
         vectors: of their texts, float32 (n, e), or None.
         texts: of them, or None.
         custom_vectors: that the user supplied, float32 (n, o), or None.
+        other_widths: how many of those are not read, for their width.
         images: vectors of their images, centred and of length 1, float32 (n, i), or None.
         refused_images: why images are not used, and how many each.
         vectors_by: of their texts by another encoder, by the version that made it.
@@ -55,6 +56,7 @@ class Catalogue:
     refused_images: Mapping[str, int] = field(default_factory=dict)
     vectors_by: Mapping[str, Floats] = field(default_factory=dict)
     other_texts: Sequence[str] = ()
+    other_widths: int = 0
 
 
 @dataclass(frozen=True, slots=True)

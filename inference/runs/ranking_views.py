@@ -52,6 +52,11 @@ def notes_on_ranking_data(run: RankingRun) -> list[str]:
             f"{unknown} of {len(likes.item_ids)} likes are of items that are not in the catalogue: "
             "they are not learnt."
         )
+    if catalogue.other_widths:
+        notes.append(
+            f"{catalogue.other_widths} vectors of items are of another width than most: they are not "
+            "read."
+        )
     if catalogue.texts and encoder and run.algorithm.reads & TEXTUAL:
         notes += notes_on_length(encoder, catalogue.texts)
     return notes

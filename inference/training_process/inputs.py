@@ -19,6 +19,7 @@ from inference.encoders.image_vectors import (
 from inference.encoders.item_vectors import (
     custom_vectors_of,
     encoder_path,
+    other_widths,
     vectors_of,
 )
 from inference.encoders.locate import NotFoundError, locate_gguf
@@ -220,6 +221,7 @@ def catalogue_of(run: TrainingRun) -> Catalogue:
         other_texts=_texts_of(run),
         texts=[item.text_to_embed for item in items],
         custom_vectors=custom_vectors_of(items),
+        other_widths=other_widths(items),
         images=_images_of(items) if "images" in _inputs(run) else None,
         refused_images=refusals_of(run.surface.project_id),
     )

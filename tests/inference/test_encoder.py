@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.encoders.item_vectors import embed_missing, vectors_of
+from inference.actions.load_items import as_bytes
+from inference.encoders.item_vectors import (
+    custom_vectors_of,
+    embed_missing,
+    other_widths,
+    vectors_of,
+)
 from inference.encoders.locate import NotFoundError, locate_encoder, sha256_of_encoder
 from inference.encoders.text_encoder import TextEncoder
 from inference.models import Item, ItemVector
@@ -41,6 +47,18 @@ def test_texts_are_embedded_once_for_all_projects(tables, tiny_bert):
         assert embed_missing([item]) == expected
         assert vectors_of([item]).shape == (1, 64)
     assert ItemVector.objects.filter(text_sha256=ItemVector.key_of("lost river of stars")).count() == 1
+
+
+def test_a_vector_of_another_width_is_not_read_and_counted():
+    supplied = [[3.0, 4.0], [0.0, 0.0], None, [1.0], [0.0, 2.0], [1.0, 2.0, 3.0]]
+    items = [Item(vector=as_bytes(vector)) for vector in supplied]
+    vectors = custom_vectors_of(items)
+    assert vectors == pytest.approx(
+        np.array([[0.6, 0.8], [0, 0], [0, 0], [0, 0], [0, 1], [0, 0]], dtype=np.float32)
+    )
+    assert other_widths(items) == 2
+    assert other_widths([Item(vector=None)]) == other_widths([]) == 0
+    assert custom_vectors_of([Item(vector=None)]) is None
 
 
 def test_its_name_is_the_hash_of_its_weights(tiny_bert):
