@@ -142,7 +142,9 @@ class VectorGraph:
             top = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
             best, ids = (np.take_along_axis(one, top, axis=1) for one in (cosines, every))
         near = [[name for name, _ in self.nearest(unit, count)] for unit in units]
-        return float(np.mean([np.isin(best, names).mean() for names, best in zip(near, ids, strict=True)]))
+        return float(
+            np.mean([np.isin(best, names).mean() for names, best in zip(near, ids, strict=True)])
+        )
 
 
 def _empty(width: int) -> Index:
