@@ -12,7 +12,8 @@ COPY platform ./platform
 COPY experiments ./experiments
 COPY inference ./inference
 COPY clients ./clients
-COPY manage.py ./
+COPY docs ./docs
+COPY manage.py mkdocs.yml ./
 RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu \
     && pip install --no-cache-dir -r requirements.txt
 

@@ -14,6 +14,7 @@ from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.check_version import run_check, waiting_checks
 from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.exclude_units import exclude_busy_units
+from experiments.actions.export_rows import due_exports, export_rows
 from experiments.actions.flag_feedback import flag_feedback
 from experiments.actions.halt_unservable import halt_unservable
 from experiments.actions.judge_answers import judge_answers, surfaces_to_judge
@@ -30,7 +31,7 @@ from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
 from experiments.ingest.redact import redact
 from experiments.ingest.spill import STREAM, drain
-from experiments.models import Experiment, VersionCheck
+from experiments.models import DataExport, Experiment, VersionCheck
 from experiments.programme.refits import surfaces_with_refits
 from experiments.training_data.personal_data import lock_slates
 from inference.actions.answer_shadows import answer_shadows
@@ -90,6 +91,16 @@ def reconcile_rows() -> None:
     """Send again what rows say is due and whose message was lost."""
     if sent := reconcile():
         logger.warning("messages sent again: %d", sent)
+
+
+@shared_task
+def export_due_rows() -> None:
+    """Write what is new to the exports of the schedule."""
+    for_each(due_exports(), _export, work="export")
+
+
+def _export(export: DataExport) -> None:
+    export_rows(export=export)
 
 
 @shared_task

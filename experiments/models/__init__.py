@@ -12,6 +12,7 @@ from experiments.models.analysis import (
 )
 from experiments.models.data_sets import DataSet, DataSetRow, RowAnswer, VersionCheck
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
+from experiments.models.exports import DataExport
 from experiments.models.interleaving import InterleavedUnit, Interleaving
 from experiments.models.judgements import (
     AnswerRating,
@@ -35,6 +36,7 @@ __all__ = [
     "Approval",
     "BreakerCount",
     "Challenger",
+    "DataExport",
     "DataSet",
     "DataSetRow",
     "Decision",

@@ -41,6 +41,7 @@ app.conf.update(
         # They wait for providers, and nobody waits for them.
         "experiments.tasks.judge_*": {"queue": "embed"},
         "experiments.tasks.check_*": {"queue": "embed"},
+        "experiments.tasks.export_*": {"queue": "embed"},
         "inference.tasks.build_*": {"queue": "train"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},
         "experiments.tasks.take_*": {"queue": "analysis"},
@@ -83,6 +84,7 @@ app.conf.update(
             ("drift", "experiments.tasks.measure_drift_everywhere", 3600.0),
             ("flags", "experiments.tasks.flag_recent_feedback", 60.0),
             ("partitions", "experiments.tasks.keep_partitions", 600.0),
+            ("exports", "experiments.tasks.export_due_rows", 30.0),
             ("indexes", "inference.tasks.build_item_indexes", 60.0),
             ("artifacts", "inference.tasks.clean_stored_artifacts", 3600.0),
         )

@@ -49,7 +49,7 @@ COMMANDS = {
         "False positives, power and length of a policy, looked at again and again.",
     ),
     "load": ("load:load", "Load items, users or events from CSV, TSV or Parquet."),
-    "export": ("export:export", "Write recommendations or preferences to a file."),
+    "export": ("export:export", "Write recommendations, preferences or records to files."),
     "train": (
         "models:train",
         "Retrain SURFACE's model on what was recorded and put it through the gate.",
@@ -123,6 +123,7 @@ COMMANDS = {
         "mcp:mcp",
         "Serve tools for agents by MCP: list, explain, plan, create drafts, start, stop.",
     ),
+    "docs": ("docs:docs", "Build the help pages that the platform serves at /help."),
     "completion": (
         "completion:completion",
         "Print a script that completes commands, options, surfaces and experiments.",

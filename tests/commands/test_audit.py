@@ -15,7 +15,7 @@ from django.db import connection
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.models import DataSet, DataSetRow
+from experiments.models import DataExport, DataSet, DataSetRow
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.serving.artifact import save_artifact
 from inference.serving.prompts import Prompt, PromptMessage
@@ -24,8 +24,8 @@ from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
-    "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "keys list", "alerts list", "alerts deliveries",
-    "config check", "config export", "config schema", "project list", "users list", "surfaces list", "metrics list", "completion",
+    "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
+    "config check", "config export", "config schema", "project list", "users list", "surfaces list", "metrics list", "completion", "docs",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -187,6 +187,12 @@ def optimise(shop, folder):
     return ["home-feed", "--provider", "test", "--model", "strong"]
 
 
+def exported(shop, folder):
+    return [
+        DataExport.objects.create(project=shop.project, folder=str(folder), created_by="a test").folder
+    ]
+
+
 # Command → what makes its arguments; all but the project.
 CALLS = {
     "load items": lambda _shop, folder: [csv_of(folder, item_id="a", title="Heat")],
@@ -213,6 +219,8 @@ CALLS = {
     "experiments define": define,
     "experiments start": lambda shop, _: [draft(shop).key],
     "experiments stop": lambda shop, _: [shop.run_experiment().key],
+    "export data": lambda _shop, folder: ["--to", folder / "exported"],
+    "export stop": exported,
     "units erase": lambda _shop, _: ["u1", "--yes"],
     "units exclude": lambda _shop, _: ["u1"],
     "users add": lambda shop, _: [f"ann-{shop.project.slug}"],

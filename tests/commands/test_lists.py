@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 
 from bakeoff.accounts.models import ApiKey
 from bakeoff.cli import main
-from experiments.models import DataSet
+from experiments.models import DataExport, DataSet
 from inference.models import Surface, TrainingRun
 from tests.support import alerts, builders
 from tests.support.commands import run
@@ -47,6 +47,9 @@ def full(shop):
     ApiKey.make(shop.project, "pk", name="old")
     alerts.dead_delivery(shop.project)
     User.objects.create_user(f"ann-{shop.project.slug}")
+    DataExport.objects.create(
+        project=shop.project, folder=f"/exports/{shop.project.slug}", created_by="a test"
+    )
     return shop
 
 
@@ -68,7 +71,7 @@ def test_every_list_is_json_too(full):
             assert orjson.loads(run(*words, "--json", "--project", empty.slug)) == []
     assert seen == {
         "models", "data-sets list", "runs list", "experiments list", "keys list", "alerts list", "alerts deliveries",
-        "surfaces list", "metrics list", "project list", "users list",
+        "surfaces list", "metrics list", "project list", "users list", "export list",
     }  # fmt: skip
 
 

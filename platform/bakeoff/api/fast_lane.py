@@ -13,6 +13,7 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
+from bakeoff.api.examples import add_examples
 from bakeoff.api.paging import UNREADABLE
 
 SOURCE = Path(__file__).with_name("fast_lane.yaml")
@@ -52,6 +53,7 @@ class BothLanes(NinjaAPI):
         components = schema["components"]
         components.setdefault("responses", {}).update(described["responses"])
         components["schemas"].update(described["schemas"])
+        add_examples(schema)
         return schema
 
     def create_response(self, request: HttpRequest, data: Any, **options: Any) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""`bakeoff export`: recommendations of many users, and what users preferred, as files."""
+"""`bakeoff export`: recommendations of many users, what users preferred, and records, as files."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from bakeoff.accounts.actors import OPERATOR
+from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
-from bakeoff.commands.terminal import echo, fail, progress
+from bakeoff.commands.terminal import Refusal, echo, fail, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from django.db.models import QuerySet
+
+    from experiments.models import DataExport
     from inference.models import Surface
 
 
 @click.group()
 def export() -> None:
-    """Write recommendations or preferences to a file."""
+    """Write recommendations, preferences or records to files."""
 
 
 @export.command()
@@ -101,6 +106,64 @@ def preferences(surface: str, file: Path, slug: str | None) -> None:
             out.write(orjson.dumps(line) + b"\n")
     pairs = sum(bool(one) for one in rows.rejected)
     echo(f"{len(rows.chosen)} answers written to {file}, {pairs} of them as pairs.")
+
+
+@export.command()
+@click.option(
+    "--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
+@click.option("--every", type=int, metavar="SECONDS", help="Also by itself, this often.")
+@project_option
+def data(folder: Path, every: int | None, slug: str | None) -> None:
+    """Write events, exposures and decisions to a folder as Parquet, each row once.
+
+    A later call, or the schedule, writes what has come since. Without --every there is no schedule.
+    """
+    project = find_project(slug)
+    from experiments.actions.export_rows import export_rows
+    from experiments.actions.put_export import CannotExportError, put_export
+
+    try:
+        row = put_export(project=project, folder=folder, every_seconds=every, by=OPERATOR)
+    except CannotExportError as error:
+        raise Refusal(str(error)) from error
+    echo(f"{export_rows(export=row)} rows written to {row.folder}.")
+
+
+@export.command("list")
+@json_option
+@project_option
+def list_exports(slug: str | None, *, as_json: bool) -> None:
+    """List where records are exported to, how often, and how far that has come."""
+    rows = [
+        {
+            "folder": row.folder, "every_seconds": row.every_seconds, "rows": row.rows,
+            "finished_at": row.finished_at,
+        }
+        for row in _exports_of(slug)
+    ]  # fmt: skip
+    show_rows(rows, as_json=as_json, empty="None: `bakeoff export data --to FOLDER` makes one.")
+
+
+@export.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@project_option
+def stop(folder: Path, slug: str | None) -> None:
+    """End the export to FOLDER; its files stay."""
+    row = _exports_of(slug).filter(folder=str(folder.absolute())).first()
+    if row is None:
+        raise Refusal(f"folder == '{folder.absolute()}', must be one of `bakeoff export list`.")
+    from experiments.actions.put_export import end_export
+
+    end_export(export=row, by=OPERATOR)
+    echo(f"Nothing more is written to {row.folder}.")
+
+
+def _exports_of(slug: str | None) -> QuerySet[DataExport]:
+    project = find_project(slug)  # sets Django up
+    from experiments.models import DataExport
+
+    return DataExport.objects.filter(project=project)
 
 
 def _context(text: str) -> dict[str, Any]:

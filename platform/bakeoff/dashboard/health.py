@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from bakeoff.alerts.models import Alert, Delivery
 from experiments.actions.look_at_experiment import is_pending
 from experiments.ingest.spill import REFUSED, STREAM
-from experiments.models import Experiment
+from experiments.models import DataExport, Experiment
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from inference.cache import cache_client
 from inference.isolation import read_failures
@@ -45,6 +45,7 @@ FULL_SHARE = 0.9
 ALERT_WITHIN = timedelta(minutes=1)
 CARRY_OUT_WITHIN, EMBED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 MAX_ERRORS = 0.05  # share of a variant's answers that may fail before the page says so
+MAX_EXPORTS = 20  # shown
 LATE_LOOKS = 10  # times the pause between looks
 
 
@@ -228,6 +229,7 @@ def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:
         "database": version.split(" on ")[0],
         "partitions": partitions,
         "lags": lags,
+        "exports": DataExport.objects.filter(project__in=projects)[:MAX_EXPORTS],
         **_cache_health(projects),
     }
 

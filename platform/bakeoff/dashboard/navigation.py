@@ -57,6 +57,37 @@ PARENTS = {
     "run": "models",
 }
 
+# The page of /help that explains a section; the beginning, where none does.
+HELP_PAGES = {
+    "experiments": "tutorial/read/",
+    "experiments-new": "how-to/plan/",
+    "impact": "autopilot/",
+    "metrics": "statistics/metrics/",
+    "surfaces": "settings/",
+    "models": "models/",
+    "runs": "tutorial/train/",
+    "units": "privacy/",
+    "events": "events/",
+    "feedback": "feedback/",
+    "alerts": "alerts/",
+    "team": "settings/",
+    "health": "troubleshooting/",
+    "home": "dashboard/",
+    "autopilot": "autopilot/",
+    "generations": "generate/",
+    "generation": "generate/",
+    "playground": "generate/",
+    "surface-rules": "slate-rules/",
+    "run": "tutorial/train/",
+}
+
+
+def help_page(match: ResolverMatch | None) -> str:
+    """Return the page of /help about a page: by its address' name, else by its section."""
+    name = (match.url_name or "") if match is not None else ""
+    names = (name, name.split("-")[0], _section_of(match))
+    return next((HELP_PAGES[one] for one in names if one in HELP_PAGES), "")
+
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Return projects, the present one, its sections, and what the person may do in it."""
@@ -75,6 +106,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         "sections": SECTIONS,
         "ticket": write_ticket(settings.SECRET_KEY, current.pk) if current is not None else "",
         "section": section,
+        "help_page": help_page(match),
         "may": {
             "analyse": current is not None and may(person, current, ANALYST),
             "operate": current is not None and may(person, current, OPERATOR),

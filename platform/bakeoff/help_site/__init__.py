@@ -1,0 +1,1 @@
+"""The help pages: built from docs and from the code itself, served at /help."""
