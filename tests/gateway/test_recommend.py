@@ -329,6 +329,17 @@ def test_a_short_list_says_why(lane, shop):
         assert (answer.get("short_because"), len(answer["items"]) < k) == (why, why is not None)
 
 
+def test_a_pin_of_an_item_that_may_not_be_shown_is_passed_over(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    rules = {"pin": [{"item_id": "i9", "position": 1}]}
+    patch_surface(surface=shop.surface, changes={"rules": rules}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop, k=2)) == ["i9", "i0"]
+    write_items(project_id=shop.project.pk, items=[ItemDraft("i9", available=False)])
+    lane.refresh()
+    assert names(ask(lane, shop, k=2)) == ["i0", "i1"]
+
+
 def test_a_surface_rules_its_slates_with_the_request(lane, shop):
     catalogue_of_shoes(shop, lane)
     rules = {"filter": {"labels": "shoes"}, "caps": {"brand": 2}, "bury": {"gone": 1}}
