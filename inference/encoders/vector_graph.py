@@ -16,6 +16,8 @@ from usearch.index import Index
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from inference.serving.artifact import Floats
 
 CONNECTIVITY, BUILD_BREADTH, SEARCH_BREADTH = 16, 64, 256
@@ -76,7 +78,7 @@ class VectorGraph:
             raise ValueError(f"{self._path.name} is no graph any more.")
         for name in self._changed:
             whole.remove(name)
-        names = self._index.keys[:]
+        names = _names(self._index)
         if len(names):
             whole.add(names, np.asarray(self._index.get(names)), threads=1)
         whole.save(path)
@@ -89,7 +91,7 @@ class VectorGraph:
     @property
     def changes(self) -> int:
         """How many vectors are not as they are stored."""
-        return len(self._changed | set(self._index.keys[:].tolist()))
+        return len(self._changed | set(_names(self._index).tolist()))
 
     def put(self, keys: list[int], vectors: Floats) -> None:
         """Add vectors, (n, width), in the place of those that had these names."""
@@ -129,7 +131,7 @@ class VectorGraph:
 
         Of a graph that is not mapped: it is measured once, when it is built.
         """
-        names = self._index.keys[:]
+        names = _names(self._index)
         queries = np.random.default_rng(0).choice(names, min(sampled, len(names)), replace=False)
         units = _rows(self._index, queries)
         count = min(count, len(names))
@@ -145,6 +147,11 @@ class VectorGraph:
         return float(
             np.mean([np.isin(best, names).mean() for names, best in zip(near, ids, strict=True)])
         )
+
+
+def _names(index: Index) -> npt.NDArray[np.uint64]:
+    """Return the names of all vectors of an index, in its order."""
+    return np.asarray(index.keys[:], dtype=np.uint64)
 
 
 def _empty(width: int) -> Index:

@@ -50,7 +50,7 @@ def test_a_page_runs_as_it_stands(chromium, lane, shop, text):
         page.goto(f"{lane.url}/host")
     assert response.value.status == 200
     if "bakeoff.track" in text:
-        page.locator("#films li").nth(1).click()
+        page.locator("li").nth(1).click()
         page.evaluate("() => bakeoff.flush()")
         assert Event.objects.filter(project=shop.project, name="click").count() == 1
     assert errors == []

@@ -16,7 +16,7 @@ from inference.evaluation.gate import GateResult
 from inference.evaluation.labelling import BINS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from django.utils.safestring import SafeString
 
@@ -154,7 +154,20 @@ def draw_calibration(
             for opacity, stroke, predicted, right, count in dots
         ),
     )
-    ticks = format_html_join(
+    return format_html(
+        '<svg class="path" viewBox="0 0 {} {}" style="max-width:{}px" role="img" '
+        'aria-label="{}"><line x1="{}" y1="{}" x2="{}" y2="{}" '
+        'stroke="currentColor" stroke-opacity="0.3"/>{}{}<text x="{}" y="{}" text-anchor="middle">{}</text>'
+        '<text transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text></svg>',
+        left + size, size + 34, left + size,
+        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0),
+        circles, _calibration_ticks(left, size, at), left + size / 2, size + 30, _("Stated confidence"), size / 2, _("Correct"),
+    )  # fmt: skip
+
+
+def _calibration_ticks(left: int, size: int, at: Callable[[float], float]) -> SafeString:
+    """Return quarters of both axes, each a share from 0 to 1, at the places that `at` says."""
+    return format_html_join(
         "",
         '<text x="{0}" y="{1}" text-anchor="end">{2}</text>'
         '<text x="{3}" y="{4}" text-anchor="middle">{2}</text>',
@@ -169,12 +182,3 @@ def draw_calibration(
             for share in (0.0, 0.25, 0.5, 0.75, 1.0)
         ),
     )
-    return format_html(
-        '<svg class="path" viewBox="0 0 {} {}" style="max-width:{}px" role="img" '
-        'aria-label="{}"><line x1="{}" y1="{}" x2="{}" y2="{}" '
-        'stroke="currentColor" stroke-opacity="0.3"/>{}{}<text x="{}" y="{}" text-anchor="middle">{}</text>'
-        '<text transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text></svg>',
-        left + size, size + 34, left + size,
-        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0),
-        circles, ticks, left + size / 2, size + 30, _("Stated confidence"), size / 2, _("Correct"),
-    )  # fmt: skip

@@ -127,16 +127,7 @@ class Gateway:
             environment.database_url, environment.catalogues, self._listening, self._supervisor
         )
         self._writer = GroupCommit(self._connector, self._store, self._supervisor)
-        self._identity = IdentityResolver(self._connector, self._store)
-        self._units = UnitLookup(self._connector)
-        self._sent_slates = SlateExposures(self._connector)
-        self._generated = AnswerLookup(self._connector)
-        self._remote = RemoteScorer(
-            self._cache, self._listening, self._config.process, self._supervisor
-        )
-        self._search = Search(self._connector, self._remote)
-        self._config.open_breakers = self._remote.open_breakers
-        self._config.prober = partial(probe, remote=self._remote)
+        self._open_lookups()
         self._chain = Chain()
         self._key_use = KeyUse(self._connector)
         self._scrape = Scrape(
@@ -155,6 +146,19 @@ class Gateway:
             rates=self._rates,
             text_threads=self._text_threads,
         )
+
+    def _open_lookups(self) -> None:
+        """Make what handlers ask: rows of the database, and workers that score."""
+        self._identity = IdentityResolver(self._connector, self._store)
+        self._units = UnitLookup(self._connector)
+        self._sent_slates = SlateExposures(self._connector)
+        self._generated = AnswerLookup(self._connector)
+        self._remote = RemoteScorer(
+            self._cache, self._listening, self._config.process, self._supervisor
+        )
+        self._search = Search(self._connector, self._remote)
+        self._config.open_breakers = self._remote.open_breakers
+        self._config.prober = partial(probe, remote=self._remote)
 
     def _table(self) -> tuple[Route, ...]:
         """Return the table of routes."""
