@@ -411,7 +411,7 @@ def test_the_table_names_every_verb():
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_for_its_role_alone_has_its_effect_and_one_entry(shop, lane, verb):
+def test_a_verb_is_for_its_role_alone_has_its_effect_and_one_entry(shop, lane, verb, declared_provider):
     needed, prepare = VERBS[verb]
     step = prepare(shop)
     entries = AuditEntry.objects.filter(project=shop.project)
