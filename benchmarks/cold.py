@@ -136,8 +136,8 @@ def _posters(genres: Sequence[str]) -> Floats:
     """Draw a poster for each film and return its colours in a grid, centred and of length 1."""
     from PIL import Image, ImageDraw
 
-    from inference.encoders.centred import centred, mean_of
     from inference.encoders.read_image import read_image
+    from inference.serving.centred import centred, mean_of
 
     names = sorted({genre for line in genres for genre in line.split()})
     rows = []

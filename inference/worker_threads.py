@@ -20,6 +20,7 @@ from django.db import Error, connection
 from django.db.models import Q
 
 from inference.encoders.nearest_texts import NearestTexts
+from inference.encoders.request_images import with_request_images
 from inference.models import ModelVersion
 from inference.serving.artifact import ArtifactError
 from inference.serving.model_rpc import answer_requests
@@ -52,6 +53,9 @@ def answer_questions(digest: str, questions: Sequence[Mapping[str, Any]]) -> Seq
     """Return what an artifact's model scores, or which texts are nearest."""
     if digest == NEAREST_TEXTS:
         return _nearest_texts().answer(questions)
+    encoder = getattr(shared_model_worker().load(digest), "image_encoder", "")
+    if encoder:
+        questions = with_request_images(questions, encoder)
     return shared_model_worker().answer(digest, questions)
 
 

@@ -20,7 +20,7 @@ from inference.serving.generate_settings import NONE, GenerateSettings
 from inference.serving.keys import MAX_SHADOWED, shadow_key
 from inference.serving.models import open_model
 from inference.serving.rule_draw import SlotRules, draw_by_slot, rerank
-from inference.worker_threads import shared_model_worker
+from inference.worker_threads import answer_questions, shared_model_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -180,9 +180,7 @@ def _compare_labels(
         question = request["question"]
         scores = model.labels.classifier.probabilities([question["text"]], [question["features"]])[0]
     else:
-        scores = np.asarray(
-            shared_model_worker().answer(version.artifact_sha256, [request["question"]])[0]
-        )
+        scores = np.asarray(answer_questions(version.artifact_sha256, [request["question"]])[0])
     answer.latency_ms = (time.perf_counter() - start) * 1000
     named = dict(zip(model.labels.labels, scores.tolist(), strict=True))
     shown = request["served"]

@@ -19,11 +19,11 @@ from django.db import transaction
 
 from inference.actions.load_items import next_change
 from inference.cache import cache_client
-from inference.encoders.centred import centred, mean_of
 from inference.encoders.image_vectors import image_vectors_of
 from inference.encoders.item_vectors import custom_vectors_of, stored_vectors
 from inference.encoders.vector_graph import VectorGraph
 from inference.models import Item, ModelVersion, Surface
+from inference.serving.centred import centred, mean_of
 from inference.serving.changes import announce_catalogue
 from inference.serving.placed_items import MAX_NEIGHBOURS
 

@@ -1,4 +1,7 @@
-"""A frozen encoder with a linear head: seconds of training, and hard to beat with few examples."""
+"""A frozen encoder with a linear head: seconds of training, and hard to beat with few examples.
+
+Where examples have images, their vectors stand beside the text's under the same head.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,21 @@ import numpy as np
 from inference.classifiers.protocol import MAX_STEPS, HeadOptions, about_labels, fit_head
 from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
+from inference.serving.centred import mean_of
+from inference.serving.example_images import (
+    IMAGE_URL,
+    centred_rows,
+    image_rows,
+    width_of,
+)
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from inference.serving.artifact import Floats
     from inference.training.data import LabelledData
 
 
@@ -37,6 +51,7 @@ class FrozenHead:
 
     name = "frozen-head"
     reads_encoder = True
+    reads = frozenset({"images"})
     seeds = 1
     refits = True
     probe_params: ClassVar = {"max_steps": 50}
@@ -56,8 +71,12 @@ class FrozenHead:
             options.report(0.8 * done / len(data.texts), f"encoded {done} of {len(data.texts)} texts")
 
         vectors = encoder.encode(data.texts, progress=tell)
-        table = FeatureTable.learn(data.features)
-        rows = np.concatenate([vectors, table.transform(data.features)], axis=1)
+        mean = _mean_image(data)
+        table = FeatureTable.learn(
+            [_without_address(row) if len(mean) else row for row in data.features]
+        )
+        images = centred_rows(data.features, mean)
+        rows = np.concatenate([vectors, images, table.transform(data.features)], axis=1)
         head = fit_head(
             rows,
             data.truth,
@@ -65,9 +84,25 @@ class FrozenHead:
             HeadOptions(params.inverse_l2, params.class_weight, params.max_steps),
         )
         options.report(1.0, "fitted")
+        about = about_labels(self.name, asdict(params), data, table, options.seed, head)
+        seen = {"images": {"encoder": data.image_encoder, "width": len(mean)}} if len(mean) else {}
         return ArtifactDraft(
             form=ENCODER,
-            arrays={"weights": head.weights, "offset": head.offset},
-            about=about_labels(self.name, asdict(params), data, table, options.seed, head),
+            arrays={
+                "weights": head.weights,
+                "offset": head.offset,
+                **({"image_mean": mean} if seen else {}),
+            },
+            about={**about, **seen},
             files=encoder.files(),
         )
+
+
+def _mean_image(data: LabelledData) -> Floats:
+    """Return the mean of the images' vectors, (width,); empty where there are none."""
+    return mean_of(image_rows(data.features, width_of(data.features)))
+
+
+def _without_address(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return features without the image's address: the image says more than its name."""
+    return {name: value for name, value in features.items() if name != IMAGE_URL}

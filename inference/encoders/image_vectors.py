@@ -260,11 +260,24 @@ def image_vectors_of(items: Sequence[Item]) -> Floats | None:
 
     Zeros where there is none; None where no item has one, or no image encoder is configured.
     """
+    return _vectors_at({item.project_id for item in items}, [item.image_address for item in items])
+
+
+def image_vectors_at(project_id: int, addresses: Sequence[str]) -> Floats | None:
+    """Return the vectors of the images at some addresses of a project, as `image_vectors_of`.
+
+    Args:
+        project_id: whose images.
+        addresses: n of them; empty for none.
+    """
+    return _vectors_at({project_id}, addresses)
+
+
+def _vectors_at(projects: set[int], addresses: Sequence[str]) -> Floats | None:
     if not image_encoder_path():
         return None
     by_key: dict[str, bytes] = {}
-    projects = {item.project_id for item in items}
-    keys = [FetchedImage.key_of(one) if (one := item.image_address) else "" for item in items]
+    keys = [FetchedImage.key_of(one) if one else "" for one in addresses]
     wanted = sorted({key for key in keys if key})
     for start in range(0, len(wanted), MAX_READ):
         rows = FetchedImage.objects.filter(
@@ -276,17 +289,24 @@ def image_vectors_of(items: Sequence[Item]) -> Floats | None:
     if not by_key:
         return None
     width = len(next(iter(by_key.values()))) // 4
-    result = np.zeros((len(items), width), dtype=np.float32)
+    result = np.zeros((len(addresses), width), dtype=np.float32)
     for row, key in zip(result, keys, strict=True):
         if key in by_key:
             row[:] = np.frombuffer(by_key[key], dtype="<f4")
     return result
 
 
-def refusals_of(project_id: int) -> dict[str, int]:
-    """Return why images of a project are not used, and how many each."""
+def refusals_of(project_id: int, addresses: Iterable[str] | None = None) -> dict[str, int]:
+    """Return why images of a project are not used, and how many each.
+
+    Args:
+        project_id: whose images.
+        addresses: of which; None for all.
+    """
     counts: dict[str, int] = {}
     rows = FetchedImage.objects.filter(project_id=project_id).exclude(refusal="")
+    if addresses is not None:
+        rows = rows.filter(url_sha256__in={FetchedImage.key_of(one) for one in addresses if one})
     for refusal in rows.order_by("pk").values_list("refusal", flat=True).iterator():
         counts[refusal] = counts.get(refusal, 0) + 1
     return counts

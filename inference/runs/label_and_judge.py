@@ -17,8 +17,9 @@ from inference.evaluation.gate import Rival, judge
 from inference.runs.label_calibration import CalibratedRecipe
 from inference.runs.label_checks import check_labels_preserved
 from inference.runs.label_groups import check_gaps
+from inference.runs.label_images import image_views
 from inference.runs.label_leaks import check_label_leaks
-from inference.runs.label_run import JudgedLabels, LabelRun
+from inference.runs.label_run import NO_IMAGES, ExampleImages, JudgedLabels, LabelRun
 from inference.runs.label_views import label_views
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunPlan, RunProgress, RunResult
@@ -38,7 +39,13 @@ FITTING = 0.85  # of a run's progress, before what was fitted is judged
 TIMED_TEXTS = 100  # requests whose latency is measured
 
 
-def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) -> RunResult:
+def label_and_judge(
+    plan: RunPlan,
+    examples: Examples,
+    progress: RunProgress,
+    *,
+    images: ExampleImages = NO_IMAGES,
+) -> RunResult:
     """Train a classifier and put it through the gate.
 
     The champion's recipe is fitted on the same earlier examples as the challenger, so that neither has
@@ -49,11 +56,12 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
         plan: what is trained, and against which champion.
         examples: the snapshot.
         progress: receives the share done and losses.
+        images: of the examples.
 
     Raises:
         RunError: too little data, or a leak.
     """
-    run = LabelRun.of(plan, examples)
+    run = LabelRun.of(plan, examples, images)
     prior = _score_prior(run)
     progress.report(0.0, "checking for leaks")
     checks = check_label_leaks(run, prior)
@@ -73,7 +81,7 @@ def label_and_judge(plan: RunPlan, examples: Examples, progress: RunProgress) ->
         serving,
         plan.rule,
         random_seed=plan.seed,
-        about={"checks": checks, **views},
+        about={"checks": checks, **views, **image_views(run, seeds[0])},
     )
     gate = apply_findings(recipes, _findings(run, rival, seeds, exported))
     if plan.tested is not None:

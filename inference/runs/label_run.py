@@ -16,6 +16,7 @@ from inference.runs.label_calibration import undo_temperature, without_maps
 from inference.runs.label_groups import group_views
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
+from inference.serving.example_images import with_images
 from inference.serving.isotonic import METHOD as ISOTONIC
 from inference.serving.label_costs import ABSTAINED, table_of
 from inference.serving.model_worker import open_worker_model
@@ -24,7 +25,7 @@ from inference.training.label_names import MAX_LABELS
 from inference.training.split import split_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +35,24 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Examples
 
 MIN_JUDGED = 20  # examples; fewer cannot tell a model from chance
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleImages:
+    """The images of a run's examples.
+
+    Attributes:
+        vectors: as the encoder made them, float32 (n, width), zeros where there is none; None for none.
+        encoder: SHA-256 of the encoder.
+        refused: why images are not used, and how many each.
+    """
+
+    vectors: Floats | None = None
+    encoder: str = ""
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_IMAGES = ExampleImages()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class LabelRun:
         earlier: what is learnt from.
         held_out: what is judged by.
         later: rows of the examples that are held out.
+        images: of the examples.
     """
 
     plan: RunPlan
@@ -72,19 +92,20 @@ class LabelRun:
     earlier: LabelledData
     held_out: LabelledData
     later: NDArray[np.int64]
+    images: ExampleImages = NO_IMAGES
 
     @classmethod
-    def of(cls, plan: RunPlan, examples: Examples) -> LabelRun:
+    def of(cls, plan: RunPlan, examples: Examples, images: ExampleImages = NO_IMAGES) -> LabelRun:
         """Split the examples.
 
         Raises:
             RunError: too little data, or too many labels.
         """
-        whole = _as_arrays(examples)
+        whole = _as_arrays(examples, images)
         earlier, later = split_examples(examples)
         if len(later) < MIN_JUDGED:
             raise RunError(f"held-out examples == {len(later)}, must be at least {MIN_JUDGED}.")
-        return cls(plan, examples, whole, whole.rows(earlier), whole.rows(later), later)
+        return cls(plan, examples, whole, whole.rows(earlier), whole.rows(later), later, images)
 
     @property
     def algorithm(self) -> Classifier:
@@ -177,13 +198,17 @@ class LabelRun:
         return answer
 
 
-def _as_arrays(examples: Examples) -> LabelledData:
+def _as_arrays(examples: Examples, images: ExampleImages) -> LabelledData:
     labels = sorted(set(examples.labels))
     if not 2 <= len(labels) <= MAX_LABELS:
         raise RunError(f"labels == {len(labels)}, must be between 2 and {MAX_LABELS}.")
     index = {label: i for i, label in enumerate(labels)}
     truth = np.array([index[label] for label in examples.labels], dtype=np.int64)
-    return LabelledData(examples.texts, examples.features, truth, labels, _users_of(examples))
+    features: Sequence[Mapping[str, Any]] = examples.features
+    if images.vectors is not None:
+        features = with_images(features, images.vectors)
+    users = _users_of(examples)
+    return LabelledData(examples.texts, features, truth, labels, users, images.encoder)
 
 
 def _users_of(examples: Examples) -> NDArray[np.int64]:

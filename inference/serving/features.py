@@ -107,7 +107,8 @@ class FeatureTable:
     @classmethod
     def learn(cls, rows: Sequence[Mapping[str, Any]]) -> FeatureTable:
         """Return the table of some rows: a feature whose every value is a number is one."""
-        names = sorted({name for row in rows for name in row})
+        # What begins with a dollar is the platform's: an image's vector, say.
+        names = sorted({name for row in rows for name in row if not name.startswith("$")})
         numbers, words = [], []
         for name in names:
             values = [row[name] for row in rows if row.get(name) is not None]

@@ -6,7 +6,8 @@ Both forms end in a linear head and a softmax, and isotonic maps where a run cho
               served by the web process
     encoder   a transformer's vector by ONNX Runtime: served by the classify worker
 
-beside the vector of the features. Texts are labelled as they come, never sent anywhere else.
+beside the vector of the features, and of an image where the version has learnt from images. Texts are
+labelled as they come, never sent anywhere else.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.serving.artifact import ArtifactError, Floats, check_artifact, load_array
+from inference.serving.example_images import centred_rows
 from inference.serving.features import FeatureTable
 from inference.serving.isotonic import METHOD as ISOTONIC
 from inference.serving.isotonic import IsotonicMaps
@@ -93,6 +95,13 @@ class TextClassifier:
         self.features = FeatureTable.from_json(self.about["features"])
         self._weights: Floats = load_array(folder, "weights")
         self._offset: Floats = np.array(load_array(folder, "offset"))
+        # By which encoder images are read; empty where none are.
+        self.image_encoder: str = self.about.get("images", {}).get("encoder", "")
+        self._image_mean: Floats = (
+            np.array(load_array(folder, "image_mean"))
+            if self.image_encoder
+            else np.zeros(0, np.float32)
+        )
         calibrated_by = self.about.get("calibration", {}).get("method")
         self._maps = IsotonicMaps.load(folder) if calibrated_by == ISOTONIC else None
         self._read = (
@@ -102,8 +111,11 @@ class TextClassifier:
     def probabilities(self, texts: Sequence[str], features: Sequence[Mapping[str, Any]]) -> Floats:
         """Return probabilities, float32 (texts, labels)."""
         logits = self._read.times(texts, self._weights) + self._offset
+        end = len(self._weights) - self.features.width
         if self.features.width:
-            logits += self.features.transform(features) @ self._weights[-self.features.width :]
+            logits += self.features.transform(features) @ self._weights[end:]
+        if width := len(self._image_mean):
+            logits += centred_rows(features, self._image_mean) @ self._weights[end - width : end]
         stated = softmax(logits)
         return stated if self._maps is None else self._maps.apply(stated)
 

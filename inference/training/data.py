@@ -176,6 +176,7 @@ class LabelledData:
         truth: index of each one's label, (n,).
         labels: the labels, by index.
         users: index of each one's user, (n,): what no user said is one of its own; None: all are.
+        image_encoder: SHA-256 of what made the images' vectors among the features; empty for none.
     """
 
     texts: Sequence[str]
@@ -183,6 +184,7 @@ class LabelledData:
     truth: NDArray[np.int64]
     labels: Sequence[str]
     users: NDArray[np.int64] | None = None
+    image_encoder: str = ""
 
     def rows(self, chosen: NDArray[np.int64]) -> LabelledData:
         """Return some of the rows."""
@@ -192,6 +194,7 @@ class LabelledData:
             self.truth[chosen],
             self.labels,
             None if self.users is None else self.users[chosen],
+            self.image_encoder,
         )
 
 

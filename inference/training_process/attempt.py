@@ -25,6 +25,7 @@ from inference.training.snapshot import Examples, Likes, Preferences, SnapshotDe
 from inference.training_process.inputs import (
     catalogue_of,
     checkpoints_of,
+    example_images_of,
     log_of,
     plan_of,
     rows_of,
@@ -94,7 +95,8 @@ def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> Ru
     if run.surface.kind == run.surface.Kind.GENERATE:
         return prefer_and_judge(plan, rows_of(run, Preferences), progress)
     if classifies:
-        return label_and_judge(plan, rows_of(run, Examples), progress)
+        examples = rows_of(run, Examples)
+        return label_and_judge(plan, examples, progress, images=example_images_of(run, examples))
     return fit_and_judge(
         plan,
         rows_of(run, Likes),
@@ -108,7 +110,8 @@ def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> Ru
 def _parent_run(run: TrainingRun, plan: RunPlan) -> LabelRun | RankingRun:
     """Return the run that a compressed version's parent was judged by: its rows, split as they were."""
     if run.surface.kind == run.surface.Kind.CLASSIFY:
-        return LabelRun.of(plan, rows_of(run, Examples))
+        examples = rows_of(run, Examples)
+        return LabelRun.of(plan, examples, example_images_of(run, examples))
     gap_seconds = run.surface.attribution_seconds
     return RankingRun.of(plan, rows_of(run, Likes), catalogue_of(run), gap_seconds=gap_seconds)
 

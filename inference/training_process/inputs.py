@@ -9,9 +9,10 @@ from django.conf import settings
 
 from inference.actions.find_encoder import find_encoder
 from inference.algorithms import AUTO, PRETRAIN, Portfolio, inputs_of
-from inference.encoders.centred import centred, mean_of
 from inference.encoders.image_vectors import (
     fetch_due_images,
+    image_encoder_sha256,
+    image_vectors_at,
     image_vectors_of,
     refusals_of,
     want_images,
@@ -25,6 +26,7 @@ from inference.encoders.item_vectors import (
 from inference.encoders.locate import NotFoundError, locate_gguf
 from inference.evaluation.gate import GateRule
 from inference.models import Item
+from inference.runs.label_run import NO_IMAGES, ExampleImages
 from inference.runs.off_policy_view import Log
 from inference.runs.outcome import (
     Labelling,
@@ -36,6 +38,8 @@ from inference.runs.outcome import (
     Workplace,
 )
 from inference.runs.ranking_run import Catalogue
+from inference.serving.centred import centred, mean_of
+from inference.serving.example_images import address_of
 from inference.serving.label_costs import LabelCosts
 from inference.training.questions import Questions
 from inference.training.snapshot import (
@@ -225,6 +229,19 @@ def catalogue_of(run: TrainingRun) -> Catalogue:
         images=_images_of(items) if "images" in _inputs(run) else None,
         refused_images=refusals_of(run.surface.project_id),
     )
+
+
+def example_images_of(run: TrainingRun, examples: Examples) -> ExampleImages:
+    """Return the images that examples name, if the run reads any; fetched for a while as items' are."""
+    addresses = [address_of(row) for row in examples.features]
+    if "images" not in _inputs(run) or not any(addresses):
+        return NO_IMAGES
+    project_id = run.surface.project_id
+    if want_images(project_id, addresses):
+        fetch_due_images(seconds=MAX_FETCH_SECONDS, project_id=project_id)
+    vectors = image_vectors_at(project_id, addresses)
+    refused = refusals_of(project_id, addresses)
+    return ExampleImages(vectors, "" if vectors is None else image_encoder_sha256(), refused)
 
 
 def _texts_of(run: TrainingRun) -> Sequence[str]:

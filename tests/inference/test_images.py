@@ -20,19 +20,23 @@ from experiments.actions.load_catalogue import write_items
 from experiments.actions.reconcile import reconcile
 from experiments.ingest.load_events import PastEvent, load_events
 from inference.actions.embed_images import embed_images_for
+from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.actions.load_items import ItemDraft
 from inference.encoders import image_vectors
 from inference.encoders.image_encoder import ImageEncoder, Preparation
 from inference.encoders.image_vectors import any_image_is_due, image_vectors_of
 from inference.encoders.locate import NotFoundError
 from inference.encoders.read_image import ImageRefusedError, read_image
+from inference.encoders.request_images import with_request_images
 from inference.evaluation.gate import GateRule
 from inference.models import FetchedImage, ImageVector, Item, Surface, TrainingRun
 from inference.runs.ablation import ablation, notes_on_images
 from inference.runs.outcome import Recipe, RunPlan, RunProgress, Workplace
 from inference.runs.ranking_run import Catalogue, RankingRun
+from inference.serving.example_images import IMAGE, image_rows, width_of
 from inference.tasks import embed_images, embed_items
 from inference.training.snapshot import Likes
+from inference.worker_threads import shared_model_worker, start_worker_threads
 from tests.support import builders
 from tests.support.broker import lose_messages, messages
 from tests.support.commands import run as run_bakeoff
@@ -343,3 +347,88 @@ def test_a_new_item_is_placed_by_its_image(eyes, lane, shop, tiny_bert, host):
     embed_images()
     nearest = Item.objects.get(project=shop.project, item_id="new").neighbours[:5]
     assert {name for name, _ in nearest} == {f"i{n}" for n in range(1, 10, 2)}
+
+
+LABELS = dict(zip(("shoes", "bags", "hats"), COLOURS, strict=False))
+
+
+@pytest.fixture
+def photos(shop, tiny_bert, eyes, host, monkeypatch) -> Surface:
+    """Texts that say nothing of their labels, with images that say all; three of them bad."""
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    surface = Surface.objects.create(project=shop.project, key="photos", kind="classify")
+    rng = np.random.default_rng(0)
+    labels = [label for label in LABELS for _ in range(50)]
+    urls = host.put({f"p{n}.png": draw(LABELS[label], n) for n, label in enumerate(labels)})
+    urls[:3] = [*host.put({"big": huge, "page": b"<html></html>"}), "http://10.0.0.1/private"]
+    drafts = [
+        ExampleDraft(f"e{n}", " ".join(rng.choice(["heat", "rain"], 2)), label, {"image_url": url})
+        for n, (label, url) in enumerate(zip(labels, urls, strict=True))
+    ]
+    load_examples(surface_id=surface.pk, examples=drafts)
+    return surface
+
+
+def test_where_the_image_decides_the_label_it_is_learnt_and_served(photos, shop, lane, host, client):
+    run = train(photos, "frozen-head")
+    assert run.state == TrainingRun.State.PASSED, run.message
+    about = run.version.gate["about"]
+    accuracy = {row["reads"]: row["figures"]["accuracy"] for row in about["ablation"]}
+    assert accuracy["text_and_image"] >= 0.9
+    assert accuracy["image_only"] >= 0.9
+    assert accuracy["text_only"] <= 0.6
+    assert about["images"] == {
+        "items": 150,
+        "with_image": 147,
+        "refused": {
+            "the image is larger than 10 MB.": 1,
+            "the file is no image: it must be one of PNG, JPEG, WEBP, GIF.": 1,
+            "'10.0.0.1' is no public address, and BAKEOFF_OUTGOING_ALLOW does not name it.": 1,
+        },
+    }
+    client.force_login(User.objects.create_superuser(f"eye{run.pk}", password="x"))
+    page = client.get(reverse("run", args=[run.pk])).content.decode()
+    assert "147 of 150 have an image that was read." in page
+    assert f"{accuracy['text_only']:.4f}" in page
+    shown = run_bakeoff("runs", "show", str(run.pk), "--project", shop.project.slug)
+    assert f"{accuracy['text_only']:.4f}" in shown
+    photos.versions.filter(pk=run.version_id).update(alias="champion")
+    lane.refresh()
+    check_requests(photos, shop, lane, host, run.version)
+
+
+def check_requests(photos, shop, lane, host, version) -> None:
+    """An image that nobody has read yet is noted by a secret key alone, read, and then decides."""
+    new = dict(zip(LABELS, host.put({f"n{c}.png": draw(c, 999) for c in LABELS.values()}), strict=True))
+
+    def asked(url, key):
+        body = {"surface": "photos", "unit_id": "u1", "text": "rain", "features": {"image_url": url}}
+        answer = lane.post("/v1/classify", body, key).json()
+        assert answer["fallback"] is None
+        return answer["labels"][0]["label"], answer["labels"][0]["score"]
+
+    stopping = start_worker_threads()
+    try:
+        shared_model_worker().load(version.artifact_sha256)
+        noted = FetchedImage.objects.filter(project=shop.project, url__in=new.values())
+        blind = {asked(url, shop.public) for url in new.values()}
+        assert len(blind) == 1  # by the text alone
+        assert not noted.exists()
+        assert {asked(url, shop.secret) for url in new.values()} == blind
+        assert noted.count() == 3
+        embed_images()
+        assert {label: asked(url, shop.public)[0] for label, url in new.items()} == {
+            label: label for label in new
+        }
+        assert {asked(host.url + "/n-nowhere", shop.public)} == blind
+    finally:
+        stopping.set()
+
+
+def test_an_image_of_another_encoder_or_width_is_none():
+    rows = [{IMAGE: np.ones(3, np.float32)}, {IMAGE: np.ones(4, np.float32)}, {IMAGE: 7}, {}]
+    assert image_rows(rows, 4).tolist() == [[0] * 4, [1] * 4, [0] * 4, [0] * 4]
+    assert width_of(rows[2:]) == 0
+    assert not with_request_images([{"features": {"image_url": "https://x.example/a"}}], "none")[0].get(
+        IMAGE
+    )

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.slates.answer import KindAnswer
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from experiments.ingest.redact import redact
+from inference.serving.example_images import address_of
 from inference.serving.label_costs import table_of
 from inference.serving.ladder import ServedSlate, Slot
+from inference.serving.models import ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +60,11 @@ class Classifying:
                 request,
                 version.model,
                 labels=version.model.labels,
+                question=_question(request, visitor),
                 version_id=version.version_id,
                 costs=visitor.surface.costs,
             )
-        question = {"text": request.text, "features": request.features}
+        question = _question(request, visitor)
         return KindAnswer(
             slate,
             0.0,
@@ -86,6 +90,7 @@ class Classifying:
         model: Model,
         *,
         labels: Labels,
+        question: dict[str, Any],
         version_id: int,
         costs: LabelCosts,
     ) -> tuple[ServedSlate, LabelDecision]:
@@ -94,7 +99,8 @@ class Classifying:
         if labels.classifier is not None:
             scores = labels.classifier.probabilities([request.text], [request.features])[0].tolist()
         elif model.remote is not None:
-            question = {"text": request.text, "features": request.features}
+            if model.remote.form == ENDPOINT:  # which reads the features, and the address among them
+                question = {"text": request.text, "features": request.features}
             count = len(labels.labels)
             try:
                 answer = await self._remote.answer(version_id, model.remote, question, count)
@@ -107,6 +113,15 @@ class Classifying:
         slate = _slate(names, [scores[i] for i in order], fallback, len(labels.labels))
         decision = table_of(costs, tuple(labels.labels)).decide(np.asarray(scores, dtype=np.float32))
         return replace(slate, cost=cost), decision
+
+
+def _question(request: ClassifyRequest, visitor: Visitor) -> dict[str, Any]:
+    """Return what a worker is asked: whose the image is, too, where the features name one."""
+    question = {"text": request.text, "features": request.features}
+    if address_of(request.features):
+        key = visitor.key
+        question |= {"project": key.project_id, "notes_image": key.kind == SECRET}
+    return question
 
 
 def _decision_fields(
