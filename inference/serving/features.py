@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.serving.example_images import IMAGE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -107,8 +109,8 @@ class FeatureTable:
     @classmethod
     def learn(cls, rows: Sequence[Mapping[str, Any]]) -> FeatureTable:
         """Return the table of some rows: a feature whose every value is a number is one."""
-        # What begins with a dollar is the platform's: an image's vector, say.
-        names = sorted({name for row in rows for name in row if not name.startswith("$")})
+        # An image's vector is the platform's, and no feature that somebody named.
+        names = sorted({name for row in rows for name in row if name != IMAGE})
         numbers, words = [], []
         for name in names:
             values = [row[name] for row in rows if row.get(name) is not None]

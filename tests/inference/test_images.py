@@ -34,6 +34,7 @@ from inference.runs.ablation import ablation, notes_on_images
 from inference.runs.outcome import Recipe, RunPlan, RunProgress, Workplace
 from inference.runs.ranking_run import Catalogue, RankingRun
 from inference.serving.example_images import IMAGE, image_rows, width_of
+from inference.serving.features import FeatureTable
 from inference.tasks import embed_images, embed_items
 from inference.training.snapshot import Likes
 from inference.worker_threads import shared_model_worker, start_worker_threads
@@ -401,7 +402,7 @@ def check_requests(photos, shop, lane, host, version) -> None:
     """An image that nobody has read yet is noted by a secret key alone, read, and then decides."""
     new = dict(zip(LABELS, host.put({f"n{c}.png": draw(c, 999) for c in LABELS.values()}), strict=True))
 
-    def asked(url, key):
+    def first_label(url, key):
         body = {"surface": "photos", "unit_id": "u1", "text": "rain", "features": {"image_url": url}}
         answer = lane.post("/v1/classify", body, key).json()
         assert answer["fallback"] is None
@@ -411,16 +412,16 @@ def check_requests(photos, shop, lane, host, version) -> None:
     try:
         shared_model_worker().load(version.artifact_sha256)
         noted = FetchedImage.objects.filter(project=shop.project, url__in=new.values())
-        blind = {asked(url, shop.public) for url in new.values()}
+        blind = {first_label(url, shop.public) for url in new.values()}
         assert len(blind) == 1  # by the text alone
         assert not noted.exists()
-        assert {asked(url, shop.secret) for url in new.values()} == blind
+        assert {first_label(url, shop.secret) for url in new.values()} == blind
         assert noted.count() == 3
         embed_images()
-        assert {label: asked(url, shop.public)[0] for label, url in new.items()} == {
+        assert {label: first_label(url, shop.public)[0] for label, url in new.items()} == {
             label: label for label in new
         }
-        assert {asked(host.url + "/n-nowhere", shop.public)} == blind
+        assert {first_label(host.url + "/n-nowhere", shop.public)} == blind
     finally:
         stopping.set()
 
@@ -432,3 +433,10 @@ def test_an_image_of_another_encoder_or_width_is_none():
     assert not with_request_images([{"features": {"image_url": "https://x.example/a"}}], "none")[0].get(
         IMAGE
     )
+
+
+def test_a_vector_is_no_feature_and_a_name_with_a_dollar_is():
+    rows = [{IMAGE: np.ones(3, np.float32), "$price": n} for n in range(3)]
+    table = FeatureTable.learn(rows)
+    assert [column.name for column in table.numbers] == ["$price"]
+    assert table.words == []

@@ -117,7 +117,7 @@ class Classifying:
 
 def _question(request: ClassifyRequest, visitor: Visitor) -> dict[str, Any]:
     """Return what a worker is asked: whose the image is, too, where the features name one."""
-    question = {"text": request.text, "features": request.features}
+    question: dict[str, Any] = {"text": request.text, "features": request.features}
     if address_of(request.features):
         key = visitor.key
         question |= {"project": key.project_id, "notes_image": key.kind == SECRET}
