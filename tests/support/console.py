@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE_SECONDS = 180
+# Servers that do not answer, and a password that no message may repeat.
+NOWHERE = "postgresql://nobody:hidden@127.0.0.1:1/none"
+NO_REDIS = "redis://127.0.0.1:1/0"
 SCRIPT = Path(sys.executable).with_name("bakeoff")
 LIBRARIES = (
     "click django.db.backends.postgresql.base psycopg redis celery rich "
