@@ -27,11 +27,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from experiments.stats.breaker import STAKES
 from experiments.stats.preference import log_e_sign, win_rate
 from experiments.stats.roots import find_root
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def log_e_mean(values: NDArray[np.float64], counts: NDArray[np.float64], *, mean
         mean: in (−1, 1).
     """
     growth = np.log1p(np.outer(BOTH_SIDES, (values - mean) / (1 + abs(mean)))) @ counts
-    return float(logsumexp(growth) - math.log(len(BOTH_SIDES)))
+    return float(special.logsumexp(growth) - math.log(len(BOTH_SIDES)))
 
 
 def interval_of_mean(

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.special import bdtr, betaincinv, betaln, ndtri
+from experiments.stats.special_functions import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def win_rate(unit_means: Sequence[float], *, alpha: float = 0.05) -> WinRate:
         ties=len(unit_means) - decided,
         rate=wins / decided if decided else None,
         interval=clopper_pearson(wins, decided, alpha=alpha),
-        p_value=min(2 * float(bdtr(min(wins, losses), decided, 0.5)), 1.0) if decided else 1.0,
+        p_value=min(2 * float(special.bdtr(min(wins, losses), decided, 0.5)), 1.0) if decided else 1.0,
     )
 
 
@@ -83,14 +83,14 @@ def log_e_sign(wins: int, losses: int, *, concentration: float = CONCENTRATION) 
         concentration: c.
     """
     both = wins + losses
-    mixed = betaln(concentration + wins, concentration + losses)
-    return float(mixed - betaln(concentration, concentration)) + both * math.log(2)
+    mixed = special.betaln(concentration + wins, concentration + losses)
+    return float(mixed - special.betaln(concentration, concentration)) + both * math.log(2)
 
 
 def clopper_pearson(wins: int, n: int, *, alpha: float = 0.05) -> tuple[float, float]:
     """Return the exact interval of a share: what neither one-sided test at alpha / 2 rejects."""
-    low = float(betaincinv(wins, n - wins + 1, alpha / 2)) if wins else 0.0
-    high = float(betaincinv(wins + 1, n - wins, 1 - alpha / 2)) if wins < n else 1.0
+    low = float(special.betaincinv(wins, n - wins + 1, alpha / 2)) if wins else 0.0
+    high = float(special.betaincinv(wins + 1, n - wins, 1 - alpha / 2)) if wins < n else 1.0
     return low, high
 
 
@@ -98,7 +98,7 @@ def wilson(rate: float, n: int, *, alpha: float = 0.05) -> tuple[float, float]:
     """Return Wilson's score interval of a rate among n units; (0, 1) for none."""
     if not n:
         return 0.0, 1.0
-    z = float(ndtri(1 - alpha / 2))
+    z = float(special.ndtri(1 - alpha / 2))
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return max(centre - half, 0.0), min(centre + half, 1.0)

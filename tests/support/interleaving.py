@@ -44,10 +44,15 @@ class Visits:
         self.rows.slates.append(slate)
         self.rows.exposures.append(
             ExposureRow(
-                self.shop.project.pk, self.experiment.pk, self.variants[0], 1, unit, "unit",
-                at.isoformat(),
+                project_id=self.shop.project.pk,
+                experiment_id=self.experiment.pk,
+                variant_id=self.variants[0],
+                epoch=1,
+                unit_id=unit,
+                unit_type="unit",
+                exposed_at=at.isoformat(),
             )
-        )  # fmt: skip
+        )
         self.rows.events += [
             builders.event(
                 self.shop.project, unit=unit, at=(at + timedelta(seconds=5)).isoformat(),
