@@ -136,9 +136,10 @@ def simulate_programme(options: dict[str, Any], *, baseline: float, seed: int, a
 def _show(rows: Sequence[ProgrammeRow], *, runs: int, weeks: int) -> None:
     table = Table(
         "rule", "final lift", "of oracle", "promoted", "harmful", "< -1%",
-        "user-weeks on broken", "on worse", title=f"{weeks} weeks, {runs} runs", box=None,
+        "on broken", "on worse", title=f"{weeks} weeks, {runs} runs", box=None,
         padding=(0, 1, 0, 0),
     )  # fmt: skip
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(
             "  interleaving" if row.interleaving else row.rule,
@@ -147,12 +148,14 @@ def _show(rows: Sequence[ProgrammeRow], *, runs: int, weeks: int) -> None:
             _mean(row.promotions),
             _mean(row.harmful_promotions),
             _mean(row.clearly_harmful_promotions),
-            f"{row.broken_user_weeks.value:,.0f}±{row.broken_user_weeks.error:,.0f}",
-            f"{row.worse_user_weeks.value:,.0f}±{row.worse_user_weeks.error:,.0f}",
+            # Without their errors, which are in the JSON: all fits into 80 characters.
+            f"{row.broken_user_weeks.value:,.0f}",
+            f"{row.worse_user_weeks.value:,.0f}",
         )
     console.print(table)
     echo("Lifts are medians, all else means; ± is one Monte-Carlo standard error. harmful: promoted")
-    echo("although worse. What is simulated how: docs/statistics/programme.md.")
+    echo("although worse; on broken, on worse: weeks of users. What is simulated how:")
+    echo("docs/statistics/programme.md.")
 
 
 def _mean(figure: Figure) -> str:
