@@ -7,19 +7,17 @@ description is written last, and names its file, so that it never stands for hal
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from inference.encoders.vector_graph import VectorGraph
+from inference.serving.file_lock import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -114,7 +112,7 @@ def store_graph(folder: Path, graph: VectorGraph, about: GraphDescription) -> Gr
     Raises:
         OSError: there is no room, or no right.
     """
-    with _lock(folder) as is_mine:
+    with try_lock(folder / LOCK) as is_mine:
         if not is_mine:
             return None
         new = folder / f".new-{os.getpid()}"
@@ -149,16 +147,3 @@ def measured(graph: VectorGraph) -> float:
 
 def _file_of(folder: Path, digest: str) -> Path:
     return folder / f"{digest[:32]}.usearch"
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
-    """Hold a folder's lock; the system lets go of it when the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

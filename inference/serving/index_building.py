@@ -6,20 +6,19 @@ half a file. A graph costs some hundred microseconds an item, of every thread th
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.serving.file_lock import try_lock
 from inference.serving.item_index import (
     MIN_RECALL,
     RECALL_AT,
@@ -32,7 +31,7 @@ from inference.serving.ranker import Ranker
 from inference.serving.scorers import DENSE_ITEMS, vector_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from usearch.index import Index
@@ -84,7 +83,7 @@ def build_indexes(
     """
     if not lacks_index(root, digest):
         return {}
-    with _lock(index_folder(root, digest)) as is_mine:
+    with try_lock(index_folder(root, digest) / LOCK) as is_mine:
         if not is_mine or not lacks_index(root, digest):
             return {}
         # Half of the machine: it serves meanwhile.
@@ -95,19 +94,6 @@ def build_indexes(
             for name, form in vector_forms(ranker.scorer).items()
             if form.index is None
         }
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
-    """Hold a folder's lock; the system lets go of it when the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def build_index(

@@ -7,14 +7,13 @@ in memory as small ones are.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from inference.serving.catalogue import Catalogue
+from inference.serving.file_lock import try_lock
 from inference.serving.stored_catalogue import (
     CatalogueWriter,
     StoredCatalogue,
@@ -24,7 +23,7 @@ from inference.serving.stored_catalogue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from inference.serving.catalogue import CatalogueRow
@@ -49,7 +48,7 @@ class BeingStoredError(Exception):
         """Return when the other process is done, or has taken too long."""
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
-            with _held(self._lock) as is_mine:
+            with try_lock(self._lock) as is_mine:
                 if is_mine:
                     return
             time.sleep(POLL_SECONDS)
@@ -135,7 +134,7 @@ class StoredCatalogues:
     def _write(self, project: int, number: int, rows: Iterable[CatalogueRow]) -> StoredCatalogue | None:
         """Write rows; None while another process does."""
         self._root.mkdir(parents=True, exist_ok=True)
-        with _held(self._lock(project)) as is_mine:
+        with try_lock(self._lock(project)) as is_mine:
             if not is_mine:
                 return None
             writer = CatalogueWriter(self._root)
@@ -152,15 +151,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-@contextmanager
-def _held(lock: Path) -> Iterator[bool]:
-    """Hold a lock, or say that another process does; the system lets go when a process ends."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
