@@ -36,7 +36,7 @@ def export_rows(*, export: DataExport) -> int:
 
     Safe to run twice, also at once: both write the same files, and one of them moves the positions.
     """
-    # Noted before anything is written: whoever begins again writes files of the same spans.
+    # Noted before anything is written: a second attempt writes files of the same spans.
     free = DataExport.objects.filter(pk=export.pk, pending__isnull=True)
     free.update(pending=read_ends(export.project_id))
     export.refresh_from_db()

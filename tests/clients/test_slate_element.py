@@ -194,7 +194,7 @@ EARLY = """<!doctype html><title>Early</title><ul id="films"></ul><script>
 def test_calls_before_the_script_is_there_are_answered(opened, shop):
     page = opened("", whole=EARLY.format(key=shop.public), policy="")
     page.wait_for_function("() => document.title === '3' && document.body.dataset.error")
-    # Whoever holds the stand-in goes on through it.
+    # A caller that kept the stand-in goes on through it.
     assert page.evaluate("() => early.popular === bakeoff.popular") is False
     assert page.evaluate("async () => (await early.recommend('home-feed', { k: 2 })).items.length") == 2
 

@@ -102,7 +102,7 @@ class Transport:
     def lines(self, path: str, body: bytes, headers: dict[str, str]) -> Iterator[bytes]:
         """Send a body and yield the lines of the answer as they come, without their ends.
 
-        The connection is of this answer alone: whoever reads no further closes it, and nothing more is
+        The connection is of this answer alone: a reader that stops closes it, and nothing more is
         sent.
 
         Raises:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from bakeoff.environment import Environment
 
-# What a restore is judged by: whoever lost a row would see it here.
+# What a restore is judged by: a lost row would show here.
 COUNTED = (
     "accounts_project",
     "experiments_event",

@@ -1,7 +1,7 @@
 """The visitors of the sample shop: quickly while the experiment runs, seldom otherwise, always.
 
 Guarantees: a platform that restarts or is busy ends nothing, its visitors wait; the shop's removal ends
-them; whoever stops the crowd waits a second or two.
+them; stopping the crowd takes a second or two.
 """
 
 from __future__ import annotations

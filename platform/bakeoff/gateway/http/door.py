@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bakeoff.request_trace import RequestTrace
 
 logger = logging.getLogger(__name__)
-# Apart from what goes wrong: whoever wants a line per request sets the level of this one.
+# Apart from what goes wrong: for a line per request, set the level of this one.
 requests_log = logging.getLogger("bakeoff.requests")
 CORS_MAX_AGE = b"600"
 

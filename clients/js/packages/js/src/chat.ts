@@ -31,6 +31,6 @@ export async function* chatStream(
       }
     }
   } finally {
-    reader.cancel().catch(() => {}); // whoever reads no further wants no more of it made
+    reader.cancel().catch(() => {}); // the reader has left, so the server may stop
   }
 }

@@ -25,7 +25,7 @@ const page = window as { bakeoff?: { q?: Call[] } | typeof client };
 const waiting = (page.bakeoff as { q?: Call[] } | undefined)?.q;
 page.bakeoff = client;
 
-// What was called before the script was there; whoever still holds the stand-in goes on through it.
+// What was called before the script was there; a caller that kept the stand-in goes on through it.
 const run = ([name, args, done, failed]: Call) =>
   new Promise((go) => go((client as any)[name](...args))).then(done, failed);
 if (waiting) {

@@ -76,7 +76,7 @@ export function connect(base: string, key: string) {
     warn,
     /** The answer before its body is read. */
     open: (path: string, body: Fields, signal?: AbortSignal) => send(path, body, signal).catch(refuse),
-    /** Ask once: whoever waits for a page has no time for more. */
+    /** Ask once: a page that waits has no time for retries. */
     post: (path: string, body: Fields, signal?: AbortSignal): Promise<any> =>
       send(path, body, signal).then(read).catch(refuse),
     /** Send until it is acknowledged: the body names an ID, so that it counts once. */
