@@ -18,6 +18,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 PATIENCE_SECONDS = 180
 # Servers that do not answer, and a password that no message may repeat.
@@ -49,7 +50,7 @@ class Console:
     """Calls `bakeoff` with arguments; each in a process of its own."""
 
     def __init__(self, **variables: str) -> None:
-        self.variables = variables
+        self.variables = MappingProxyType(variables)  # many tests share one console
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.console"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],

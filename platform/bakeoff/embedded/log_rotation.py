@@ -2,7 +2,7 @@
 
 Guarantees: a log takes at most four times its limit, however long its process runs and however much it
 writes. The process goes on writing to the same file, which is copied and emptied: of what it writes
-between the last look at the copy and the emptying, microseconds, a line may be lost.
+between the last look at the copy and the emptying, microseconds, a line may be lost or cut.
 """
 
 from __future__ import annotations
