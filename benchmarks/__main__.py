@@ -38,6 +38,7 @@ NAMES = (
     "recbole",
     "classify",
     "multilingual",
+    "themes",
     "cold",
     "private",
     "generate",

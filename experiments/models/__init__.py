@@ -29,6 +29,7 @@ from experiments.models.records import Event, EventId, Exposure, Feedback, Quara
 from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.rule_versions import RuleVersion
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
+from experiments.models.themes import Theme, ThemedText, ThemeReading, current_themes
 from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
@@ -74,11 +75,15 @@ __all__ = [
     "SampledAnswer",
     "SavedGroup",
     "Slate",
+    "Theme",
+    "ThemeReading",
+    "ThemedText",
     "Total",
     "TransactionClock",
     "Unit",
     "Variant",
     "VersionCheck",
+    "current_themes",
     "digest_of_token",
     "groups_of",
     "judge_plan_of",

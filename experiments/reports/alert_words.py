@@ -17,6 +17,8 @@ ALERT_NAMES = {
     "alert training_refused": gettext_noop("Rejected by the gate"),
     "alert drift": gettext_noop("Drift"),
     "alert holdback_lost": gettext_noop("Gain lost"),
+    "alert theme_new": gettext_noop("New theme"),
+    "alert theme_growing": gettext_noop("Growing theme"),
     "alert buffer_filling": gettext_noop("Buffer filling"),
     "alert worker_gone": gettext_noop("Process gone"),
     "alert digest": gettext_noop("Weekly digest"),
@@ -83,6 +85,22 @@ ALERT_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop(
             "%(count)s commits have waited for PostgreSQL for up to %(seconds)s s; the buffer holds "
             "%(size)s, then requests are refused"
+        ),
+    ),
+    (
+        "Users of '{surface}' write about something new: {theme}. "
+        "It was {count} users in the last {days} days.",
+        gettext_noop(
+            "Users of '%(surface)s' write about something new: %(theme)s. "
+            "It was %(count)s users in the last %(days)s days"
+        ),
+    ),
+    (
+        "More users of '{surface}' write about: {theme}. "
+        "It was {count} users in the last {days} days: {recent} of those who wrote, {before} before.",
+        gettext_noop(
+            "More users of '%(surface)s' write about: %(theme)s. It was %(count)s users in the last "
+            "%(days)s days: %(recent)s of those who wrote, %(before)s before"
         ),
     ),
     # What an action refuses

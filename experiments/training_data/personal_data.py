@@ -19,6 +19,7 @@ from experiments.models import (
     QuarantinedExposure,
     SampledAnswer,
     Slate,
+    ThemedText,
     Unit,
 )
 from inference.models import ShadowAnswer
@@ -34,6 +35,8 @@ _TABLES: dict[str, type[Model]] = {
     "exposures": Exposure,
     "quarantined": QuarantinedExposure,
     "feedback": Feedback,
+    # After it: who stores a vector holds the text against deletion, and both are there afterwards.
+    "themed_texts": ThemedText,
     "label_tasks": LabelTask,
     "judgements": Judgement,
     "sampled_answers": SampledAnswer,

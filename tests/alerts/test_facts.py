@@ -40,6 +40,8 @@ def only_alert(project) -> Alert:
 
 def test_paths_are_those_of_the_pages():
     assert pages.experiment_path("shop", "t") == reverse("report", args=["shop", "t"])
+    themes = reverse("feedback-themes", args=["shop"])
+    assert pages.themes_path("shop", "home") == f"{themes}?surface=home"
     assert pages.surface_path("shop", "home") == reverse("surface", args=["shop", "home"])
     assert pages.run_path(7) == reverse("run", args=[7])
     assert pages.health_path() == reverse("health")

@@ -82,6 +82,7 @@ PAGES = [
     ("units", "/p/{p}/units/?unit=u1"),
     ("events", "/p/{p}/events/"),
     ("feedback", "/p/{p}/feedback/"),
+    ("themes", "/p/{p}/feedback/themes/"),
     ("team", "/p/{p}/team/"),
     ("health", "/health/"),
     ("demo", "/demo/"),

@@ -200,6 +200,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         "units",
         "events",
         "feedback",
+        "feedback-themes",
         "alerts",
         "team",
         "search",

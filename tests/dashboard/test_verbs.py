@@ -382,7 +382,7 @@ VERBS = {
 }
 READ_ONLY = {
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "surface",
-    "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "sign-out", "set_language",
+    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "sign-out", "set_language",
 }  # fmt: skip
 
 

@@ -102,6 +102,8 @@ class Alert(models.Model):
         TRAINING_REFUSED = "training_refused", "training refused"
         DRIFT = "drift", "drift"
         HOLDBACK_LOST = "holdback_lost", "holdback lost"
+        THEME_NEW = "theme_new", "new theme of feedback"
+        THEME_GROWING = "theme_growing", "growing theme of feedback"
         BUFFER_FILLING = "buffer_filling", "buffer filling"
         WORKER_GONE = "worker_gone", "worker gone"
         DIGEST = "digest", "weekly digest"

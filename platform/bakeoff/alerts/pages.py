@@ -16,6 +16,11 @@ def surface_path(project: str, key: str) -> str:
     return f"/p/{project}/surfaces/{key}/"
 
 
+def themes_path(project: str, surface: str) -> str:
+    """Return the path of what users of a surface write."""
+    return f"/p/{project}/feedback/themes/?surface={surface}"
+
+
 def run_path(run_id: int) -> str:
     """Return the path of a training run's page."""
     return f"/runs/{run_id}/"

@@ -17,6 +17,9 @@ from experiments.actions.review_feedback import CannotReviewError, review_feedba
 from experiments.kinds import FeedbackKind, FeedbackState
 from experiments.models import Experiment, Feedback
 from experiments.reports.feedback_report import report_feedback
+from experiments.reports.theme_report import report_themes
+from experiments.reports.variant_themes import compare_themes
+from inference.models import Surface
 
 router = Router(tags=["feedback"])
 
@@ -81,6 +84,67 @@ class FeedbackQuery(Schema):
     limit: int = Field(100, ge=1, le=1000)
 
 
+class GrowthOut(Schema):
+    """A theme's share of the users who wrote in the last seven days, and in the 28 before."""
+
+    recent_users: int
+    recent_share: float
+    before_share: float | None
+    p_value: float | None = Field(description="One-sided, adjusted for all themes of the surface.")
+    grows: bool
+
+
+class ThemeOut(Schema):
+    """What several users write about."""
+
+    id: int
+    title: str
+    words: list[str] = Field(description="The most typical first; each was used by several users.")
+    texts: int
+    units: int
+    share: float = Field(description="Of the users who wrote, who wrote about it.")
+    weeks: dict[str, int] = Field(description="Users who wrote about it, by the Monday of the week.")
+    growth: GrowthOut
+    first_text_at: datetime
+    quotes: list[str] = Field(description="The most typical texts, redacted.")
+
+
+class ThemesOut(Schema):
+    """The themes of a surface, the most frequent first."""
+
+    surface: str
+    texts: int
+    min_texts: int = Field(description="Below it there are no themes.")
+    themed: float = Field(description="Share of the texts that are in a theme.")
+    weeks: dict[str, int] = Field(description="Users who wrote, by the Monday of the week.")
+    read_at: datetime | None
+    themes: list[ThemeOut]
+
+
+class VariantThemeOut(Schema):
+    """A theme in a treatment against the control: shares of exposed users who wrote about it."""
+
+    theme: int
+    title: str
+    variant: str
+    control_units: int
+    treatment_units: int
+    control: float
+    treatment: float
+    difference: float | None = Field(description="Treatment - control; null where too few wrote.")
+    interval: tuple[float | None, float | None] | None = Field(
+        description="Of the difference, 95 %, of one fixed analysis."
+    )
+    adjusted_p_value: float | None = Field(description="Over all themes (Benjamini and Hochberg).")
+
+
+class VariantThemesOut(Schema):
+    """Themes of an experiment, the most certain difference first."""
+
+    experiment: str
+    themes: list[VariantThemeOut]
+
+
 @router.get("/feedback", response={200: FeedbackPage, **REFUSALS})
 def list_feedback(request: HttpRequest, query: Query[FeedbackQuery]) -> Any:
     """List feedback, newest first."""
@@ -118,3 +182,21 @@ def show_feedback(request: HttpRequest, key: str) -> Any:
     rows = Experiment.objects.filter(project=project_of(request))
     experiment = get_or_404(rows, "experiment", key=key)
     return report_feedback(experiment)
+
+
+@router.get("/surfaces/{key}/themes", response={200: ThemesOut, **REFUSALS})
+def list_themes(request: HttpRequest, key: str) -> Any:
+    """List what users of a surface write about, with quotes and weekly counts."""
+    surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
+    return report_themes(surface).as_json()
+
+
+@router.get("/experiments/{key}/themes", response={200: VariantThemesOut, **REFUSALS})
+def list_variant_themes(request: HttpRequest, key: str) -> Any:
+    """List what users of each treatment write about more or less often than the control's."""
+    rows = Experiment.objects.filter(project=project_of(request))
+    experiment = get_or_404(rows, "experiment", key=key)
+    return {
+        "experiment": experiment.key,
+        "themes": [row.as_json() for row in compare_themes(experiment)],
+    }

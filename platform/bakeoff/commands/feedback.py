@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bakeoff.commands.project import find_project, project_option
+from bakeoff.commands.lists import json_option, show_rows
+from bakeoff.commands.names import surface_argument
+from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo, progress
 from experiments.kinds import FEEDBACK_KINDS
+
+if TYPE_CHECKING:
+    from experiments.reports.theme_report import ThemeRow
 
 
 @click.group()
@@ -47,3 +53,37 @@ def export(out: Path, kinds: tuple[str, ...], slug: str | None) -> None:
     else:
         pyarrow.parquet.write_table(table, out)
     echo(f"{len(rows)} labels written to {out}.")
+
+
+@feedback.command()
+@surface_argument
+@json_option
+@project_option
+def themes(surface: str, slug: str | None, *, as_json: bool) -> None:
+    """List what users of SURFACE write about, the most frequent theme first."""
+    target = find_surface(find_project(slug), surface)
+    from experiments.reports.theme_report import report_themes
+
+    report = report_themes(target)
+    rows = [_row(one) for one in report.rows]
+    if report.read_at is None:
+        empty = f"No themes yet: there are {report.texts} texts, of {report.min_texts} needed."
+    else:
+        empty = f"No theme in {report.texts} texts: no group of users writes about one thing."
+    show_rows(rows, as_json=as_json, empty=empty, hidden=("id", "quotes", "weeks", "growth"))
+
+
+def _row(row: ThemeRow) -> dict[str, Any]:
+    theme = row.theme
+    return {
+        "id": theme.pk,
+        "theme": theme.title,
+        "users": theme.units,
+        "texts": theme.texts,
+        "share": round(row.share, 4),
+        "change": "growing" if theme.growth["grows"] else "",
+        "since": theme.first_text_at,
+        "quotes": list(row.quotes),
+        "weeks": theme.weeks,
+        "growth": theme.growth,
+    }

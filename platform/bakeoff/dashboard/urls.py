@@ -30,6 +30,7 @@ from bakeoff.dashboard.views import (
     surface_rules,
     surfaces,
     team,
+    themes,
     units,
 )
 
@@ -81,6 +82,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("search/", search.search, name="search"),
     path("units/", units.show_unit, name="units"),
     path("events/", inspector.show_events, name="events"),
+    path("feedback/themes/", themes.show_themes, name="feedback-themes"),
     path("feedback/", review.show_feedback, name="feedback"),
     path("alerts/", alerts.show_alerts, name="alerts"),
     path("alerts/subscribe/", alerts.subscribe, name="alerts-subscribe"),

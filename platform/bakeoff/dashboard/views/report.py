@@ -32,12 +32,14 @@ from experiments.reports.experiment_report import (
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
 from experiments.reports.small_groups import min_group_users
+from experiments.reports.variant_themes import compare_themes
 from experiments.reports.verdict_tiles import tiles_of
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_DAYS = 90
 # Per variant; all of them stand on the page of feedback.
 QUOTES = 3
+THEMES = 10  # the most certain differences; all stand in the API
 
 
 def _context(experiment: Experiment) -> dict[str, Any]:
@@ -82,6 +84,7 @@ def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     experiment = experiment_for(request, slug, key)
     context = _context(experiment)
     context |= {
+        "themes": compare_themes(experiment)[:THEMES] if experiment.started_at else (),
         "quotes": _quotes(experiment, context["report"]),
         "acts": acts_for(experiment, request.user),
         "may_share": may(request.user, experiment.project, ANALYST),

@@ -1,0 +1,122 @@
+"""Themes of feedback: what users of a surface write about, and which texts say it.
+
+A theme names nobody: its words are each used by several users, and its quotes are read from the
+feedback when they are shown, so that they go when the feedback goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from inference.models import Surface
+
+TITLE_WORDS = 3
+
+
+class ThemeReading(models.Model):
+    """The last time that a surface's texts were sorted into themes."""
+
+    surface = models.OneToOneField(
+        "inference.Surface", on_delete=models.CASCADE, related_name="theme_reading"
+    )
+    texts = models.PositiveIntegerField(default=0, help_text="That were read: the newest.")
+    themed = models.PositiveIntegerField(default=0, help_text="Of them in a theme.")
+    last_feedback = models.BigIntegerField(default=0, help_text="The newest row that was read.")
+    weeks: models.JSONField[dict[str, int]] = models.JSONField(
+        default=dict, help_text="Users who wrote, by the Monday of the week."
+    )
+    read_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(themed__lte=models.F("texts")), name="themed_texts_were_read"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.texts} texts of surface {self.surface_id}"
+
+
+class ThemeQuerySet(models.QuerySet["Theme"]):
+    """Sets of themes."""
+
+    def current(self) -> Self:
+        """Themes of the last reading, the most frequent first."""
+        return self.filter(gone_at__isnull=True).order_by("-units", "id")
+
+
+class Theme(models.Model):
+    """What several users of a surface write about; it stays the same one while its centre does."""
+
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="+")
+    surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="themes")
+    words = ArrayField(models.CharField(max_length=100), help_text="The most typical first.")
+    space = models.CharField(max_length=64, help_text="What made the vectors: an encoder's hash.")
+    centre = models.BinaryField(help_text="Mean of its texts' vectors, float32.")
+    texts = models.PositiveIntegerField()
+    units = models.PositiveIntegerField(help_text="Users who wrote them.")
+    weeks: models.JSONField[dict[str, int]] = models.JSONField(
+        default=dict, help_text="Users who wrote about it, by the Monday of the week."
+    )
+    growth: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict, help_text="The last days against the weeks before: both shares, p-value, grows."
+    )
+    first_text_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+    gone_at = models.DateTimeField(null=True, blank=True, help_text="When a reading had it no more.")
+
+    objects = ThemeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["surface", "gone_at"], name="themes_of_surface")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(units__gte=1, texts__gte=models.F("units")), name="a_theme_has_texts"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """The words by which people know it."""
+        return ", ".join(self.words[:TITLE_WORDS])
+
+
+class ThemedText(models.Model):
+    """The vector of a text of feedback, and the theme that it belongs to; it holds no text."""
+
+    # Retention deletes feedback by statement; what it leaves here, the next reading deletes.
+    feedback = models.OneToOneField(
+        "experiments.Feedback", on_delete=models.CASCADE, related_name="themed", db_constraint=False
+    )
+    project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="+")
+    surface = models.ForeignKey(
+        "inference.Surface", on_delete=models.CASCADE, related_name="themed_texts"
+    )
+    unit_id = models.CharField(max_length=200)
+    space = models.CharField(max_length=64)
+    vector = models.BinaryField(help_text="float32, of length 1.")
+    theme = models.ForeignKey(
+        Theme, null=True, blank=True, on_delete=models.SET_NULL, related_name="members"
+    )
+    closeness = models.FloatField(default=0.0, help_text="Cosine with the theme's centre.")
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "unit_id"], name="themed_texts_by_unit")]
+
+    def __str__(self) -> str:
+        return f"text {self.feedback_id}"
+
+
+def current_themes(surface: Surface) -> list[Theme]:
+    """Return a surface's themes, the most frequent first."""
+    return list(Theme.objects.filter(surface=surface).current())

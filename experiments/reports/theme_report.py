@@ -1,0 +1,168 @@
+"""What users of a surface write about: its themes, with quotes, as pages and programs show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+from experiments.models import ThemedText, ThemeReading, current_themes
+from experiments.reports.series_chart import SeriesPoint, draw_series
+from experiments.sql import counts_now
+from experiments.themes.grouping import MIN_TEXTS
+from experiments.themes.surface_texts import count_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.models import Theme
+    from inference.models import Surface
+
+QUOTES = 3
+MAX_QUOTED = 600  # characters: a quote is read at a glance
+DRAWN = 5  # themes in the picture: the most frequent
+MIN_WEEK_USERS = 10  # who wrote in a week: of fewer a share says nothing, and would tell who
+# A few more than are shown: what was taken back or hidden since the reading is left out.
+_QUOTES = f"""
+    SELECT member.theme_id, feedback.unit_id, feedback.text FROM (
+        SELECT one.theme_id, one.feedback_id, row_number() OVER (
+            PARTITION BY one.theme_id ORDER BY one.closeness DESC, one.feedback_id) AS place
+        FROM experiments_themedtext AS one WHERE one.theme_id = ANY(%s)
+    ) AS member JOIN experiments_feedback AS feedback ON feedback.id = member.feedback_id
+    WHERE member.place <= {8 * QUOTES} AND length(feedback.text) <= {MAX_QUOTED}
+        AND {counts_now("feedback")}
+    ORDER BY member.theme_id, member.place"""
+
+
+@dataclass(frozen=True, slots=True)
+class ThemeRow:
+    """A theme.
+
+    Attributes:
+        theme: as it is stored.
+        share: of the users who wrote, who wrote about it.
+        quotes: the most typical texts of several users, redacted; fewer where these were deleted.
+    """
+
+    theme: Theme
+    share: float
+    quotes: Sequence[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        theme = self.theme
+        return {
+            "id": theme.pk,
+            "title": theme.title,
+            "words": theme.words,
+            "texts": theme.texts,
+            "units": theme.units,
+            "share": self.share,
+            "weeks": theme.weeks,
+            "growth": theme.growth,
+            "first_text_at": theme.first_text_at,
+            "quotes": list(self.quotes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ThemeReport:
+    """The themes of a surface.
+
+    Attributes:
+        surface: key.
+        texts: how many there are to read; of the last reading where there was one.
+        min_texts: how many a reading needs.
+        themed: share of the texts that are in a theme.
+        units_by_week: who wrote, by the Monday of the week.
+        read_at: when; None before the first reading.
+        rows: the most frequent first.
+    """
+
+    surface: str
+    texts: int
+    min_texts: int
+    themed: float
+    units_by_week: dict[str, int]
+    read_at: datetime | None
+    rows: Sequence[ThemeRow]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "surface": self.surface,
+            "texts": self.texts,
+            "min_texts": self.min_texts,
+            "themed": self.themed,
+            "weeks": self.units_by_week,
+            "read_at": self.read_at,
+            "themes": [row.as_json() for row in self.rows],
+        }
+
+    def shares_by_week(self) -> list[tuple[str, list[float | None]]]:
+        """Return each week with the share of each drawn theme; None where too few users wrote."""
+        return [
+            (monday, [_share(row.theme, monday, units) for row in self.rows[:DRAWN]])
+            for monday, units in self.units_by_week.items()
+        ]
+
+
+def report_themes(surface: Surface) -> ThemeReport:
+    """Return what users of a surface write about."""
+    reading = ThemeReading.objects.filter(surface=surface).first()
+    themes = current_themes(surface)
+    quotes = _quotes([theme.pk for theme in themes])
+    writers = _writers(surface)
+    return ThemeReport(
+        surface=surface.key,
+        texts=reading.texts if reading is not None and themes else count_texts(surface),
+        min_texts=MIN_TEXTS,
+        themed=reading.themed / reading.texts if reading is not None and reading.texts else 0.0,
+        units_by_week=reading.weeks if reading is not None else {},
+        read_at=reading.read_at if reading is not None else None,
+        rows=[
+            ThemeRow(theme, theme.units / max(writers, theme.units), quotes.get(theme.pk, ()))
+            for theme in themes
+        ],
+    )
+
+
+def draw_themes(report: ThemeReport, *, label: str) -> str:
+    """Return a picture of the most frequent themes' weekly shares; empty below two weeks."""
+    weeks = report.shares_by_week()
+    series: dict[str, list[SeriesPoint]] = {}
+    for n, row in enumerate(report.rows[:DRAWN]):
+        points = [
+            SeriesPoint(_start_of(monday), 100 * share, f"{row.theme.title}, {monday}: {share:.0%}")
+            for monday, shares in weeks
+            if (share := shares[n]) is not None
+        ]
+        if len(points) > 1:  # numbered: two themes may begin with one word
+            series[f"{n + 1} {row.theme.words[0]:.14}"] = points
+    if not series:
+        return ""
+    return draw_series(series, label=label, start=_start_of(weeks[0][0]), end=_start_of(weeks[-1][0]))
+
+
+def _share(theme: Theme, monday: str, units: int) -> float | None:
+    return theme.weeks.get(monday, 0) / units if units >= MIN_WEEK_USERS else None
+
+
+def _start_of(monday: str) -> datetime:
+    return datetime.combine(date.fromisoformat(monday), time(), UTC)
+
+
+def _writers(surface: Surface) -> int:
+    return ThemedText.objects.filter(surface=surface).values("unit_id").distinct().count()
+
+
+def _quotes(theme_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return quotes of each theme, one of a user, read from the feedback as it is now."""
+    quotes: dict[int, dict[str, str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_QUOTES, [list(theme_ids)])
+        for theme, unit, text in cursor.fetchall():
+            quotes.setdefault(theme, {}).setdefault(unit, text)
+    return {theme: list(texts.values())[:QUOTES] for theme, texts in quotes.items()}

@@ -1,0 +1,1 @@
+"""Themes of feedback: texts as vectors, in groups, with names that last."""

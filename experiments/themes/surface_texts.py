@@ -1,0 +1,70 @@
+"""What users of a surface wrote: redacted as it is stored, and only what counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from experiments.sql import counts_now, is_excluded
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from inference.models import Surface
+
+MAX_TEXTS = 5000  # the newest: grouped in seconds, and 7.5 MB of vectors of an encoder of width 384
+MAX_OF_UNIT = 5  # the newest: a busy user is one voice among many
+# Comments on slates and generations alike. The newest first, so that the bound leaves out old ones.
+_TEXTS = f"""
+    SELECT id, unit_id, text, received_at FROM (
+        SELECT feedback.id, feedback.unit_id, feedback.text, feedback.received_at,
+            row_number() OVER (PARTITION BY feedback.unit_id ORDER BY feedback.id DESC) AS place
+        FROM experiments_feedback AS feedback
+        CROSS JOIN LATERAL (SELECT 1 FROM experiments_slate AS one
+            WHERE one.recommendation_id = feedback.recommendation_id
+                AND one.project_id = feedback.project_id AND one.surface_id = %(surface)s LIMIT 1
+            ) AS slate
+        WHERE feedback.project_id = %(project)s AND feedback.kind = 'text' AND feedback.text <> ''
+            AND {counts_now("feedback")} AND NOT {is_excluded("feedback")}
+    ) AS own WHERE place <= {MAX_OF_UNIT} ORDER BY id DESC LIMIT {MAX_TEXTS}"""
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceText:
+    """A text of feedback.
+
+    Attributes:
+        pk: of the feedback.
+        unit_id: who wrote it.
+        text: redacted.
+        at: when it came.
+    """
+
+    pk: int
+    unit_id: str
+    text: str
+    at: datetime
+
+
+def newest_texts(surface: Surface) -> list[SurfaceText]:
+    """Return the newest texts that users of a surface wrote, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TEXTS, {"project": surface.project_id, "surface": surface.pk})
+        return [SurfaceText(*row) for row in reversed(cursor.fetchall())]
+
+
+def count_texts(surface: Surface, *, after: int = 0) -> int:
+    """Return how many texts a reading of a surface would have.
+
+    Args:
+        surface: whose.
+        after: only those whose feedback has a higher key.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM ({_TEXTS}) AS texts WHERE id > %(after)s",
+            {"project": surface.project_id, "surface": surface.pk, "after": after},
+        )
+        return int(cursor.fetchone()[0])
