@@ -21,6 +21,7 @@ NAMES = (
     "breaker",
     "breaker_live",
     "interleaving",
+    "variance",
     "judges",
     "new_items",
     "storefront",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.cdnow import read_cdnow
 from benchmarks.consistency import measure_contradictions
 from benchmarks.coverage import Coverage, measure_coverage, units_until_rolled_back
 from benchmarks.results import PAGE, Row, write_result
@@ -304,18 +305,9 @@ def measure_cdnow(home: Path, splits: int) -> list[Line]:
     """Real customers: what the spend before cuts of the variance, and A/A splits with it."""
     from experiments.stats.effects import compare
     from experiments.stats.totals import Totals
-    from inference.encoders.locate import fetch_from_wheel
 
-    folder = fetch_from_wheel("Lifetimes==0.11.3", "lifetimes/datasets", home / "datasets")
-    spend: dict[str, list[float]] = {}
-    for line in (folder / "CDNOW_master.txt").read_text().splitlines():
-        cells = line.split()
-        if len(cells) != 4 or not cells[1].isdigit():
-            continue
-        customer, day, _, dollars = cells
-        row = spend.setdefault(customer, [0.0, 0.0])
-        row[int(day >= "19971001")] += float(dollars)
-    before, after = np.array(list(spend.values())).T
+    customers = read_cdnow(home)
+    before, after = customers.before, customers.after
     rng, wrong, cut = np.random.default_rng(7), 0, []
     for _ in range(splits):
         treated = rng.random(len(after)) < 0.5

@@ -18,6 +18,10 @@ PROPORTIONS = frozenset({"proportion", "retention", "funnel"})
 ValueKind = Literal["count", "sum", "max", "items"]
 VALUE_KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
 
+# What a metric is adjusted by: what a unit did before its exposure, or what that says of its outcome.
+CovariateKind = Literal["history", "prediction"]
+COVARIATE_KINDS: tuple[CovariateKind, ...] = get_args(CovariateKind)
+
 Direction = Literal["increase", "decrease"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 

@@ -16,6 +16,7 @@ from experiments.models import Decision, Experiment, ExperimentMetric, Feedback,
     [
         (Metric.Kind, kinds.METRIC_KINDS),
         (Metric.Value, kinds.VALUE_KINDS),
+        (Metric.Covariate, kinds.COVARIATE_KINDS),
         (Metric.Direction, kinds.DIRECTIONS),
         (ExperimentMetric.Role, kinds.ROLES),
         (Feedback.Kind, kinds.FEEDBACK_KINDS),

@@ -19,16 +19,23 @@ HISTORY_SECONDS = 120
 
 
 def freeze_metrics(experiment: Experiment) -> None:
-    """Write each role's definition, caps settled on what was there before the start.
+    """Write each role's definition, caps and predictions settled on what was there before the start.
 
     Raises:
-        MetricError: a metric's fields break a rule.
+        MetricError: a metric's fields break a rule, or there is too little to learn a prediction from.
     """
     window = experiment.parsed_policy.window_seconds
     for metric in experiment.metrics.select_related("metric"):
         spec = MetricSpec.of(metric.metric, default_window_seconds=window)
         if spec.cap is None and metric.metric.cap_quantile is not None:
             spec = spec.with_cap(_past_quantile(experiment, spec, metric.metric.cap_quantile))
+        if spec.covariate == "prediction":
+            # Here: most processes fit nothing, and numpy takes its time.
+            from experiments.metrics.learn_prediction import learn_prediction  # noqa: PLC0415
+
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = '{HISTORY_SECONDS}s'")
+            spec = spec.with_prediction(learn_prediction(experiment, spec))
         metric.spec = spec.as_json()
         metric.save(update_fields=["spec"])
 

@@ -11,6 +11,7 @@ A unit's value is taken over its events in [exposed + delay, exposed + delay + w
 | ratio | the same | number of denominator events |
 
 With a covariate, x and w are the same numbers over [exposed − lookback, exposed): never after exposure.
+With a prediction, x is what a model, fixed at the start, says of y from those numbers, and w is 1.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
-from experiments.kinds import DIRECTIONS, METRIC_KINDS, PROPORTIONS, VALUE_KINDS, direction_of
+from experiments.kinds import (
+    COVARIATE_KINDS,
+    DIRECTIONS,
+    METRIC_KINDS,
+    PROPORTIONS,
+    VALUE_KINDS,
+    direction_of,
+)
+from experiments.stats.outcome_model import OutcomeModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,6 +132,7 @@ class MetricDefinition(Protocol):
     cap: float | None
     cap_quantile: float | None
     lookback_seconds: float | None
+    covariate: str
     attributed_only: bool
     trusted_only: bool
     direction: str
@@ -145,6 +155,8 @@ class MetricSpec:
         window_seconds: length of the window.
         cap: largest value of a unit, or None.
         lookback_seconds: of the covariate, or None.
+        covariate: history (CUPED) or prediction (CUPAC), where there is a lookback.
+        prediction: the model, fixed at the start; None before, and of a history.
         attributed_only: count only events that name a recommendation of the experiment.
         trusted_only: count only events and feedback that came by a secret key or a bulk load.
         direction: which change is good, increase or decrease.
@@ -162,6 +174,8 @@ class MetricSpec:
     window_seconds: float = 86_400.0
     cap: float | None = None
     lookback_seconds: float | None = None
+    covariate: str = "history"
+    prediction: OutcomeModel | None = None
     attributed_only: bool = False
     trusted_only: bool = False
     direction: Direction = "increase"
@@ -187,6 +201,7 @@ class MetricSpec:
             "lookback_seconds",
             f"positive, and not of a quantile; {long}",
         )
+        self._require_covariate()
         facts = [f"{SLATE_PREFIX}{fact}" for fact in SLATE_FACTS]
         for name in ("event", "denominator"):
             if is_slate_fact(getattr(self, name)):
@@ -195,6 +210,22 @@ class MetricSpec:
             raise MetricError(f"step == '{unknown[0]}', must be one of {facts}.", field="steps")
         object.__setattr__(
             self, "names", tuple(sorted({*self.steps, self.event, self.denominator} - {"", SERVED}))
+        )
+
+    def _require_covariate(self) -> None:
+        self._require(self.covariate in COVARIATE_KINDS, "covariate", f"one of {list(COVARIATE_KINDS)}")
+        if self.covariate != "prediction":
+            return
+        # A prediction is learnt from units of the time before, who met no answer of the experiment.
+        counted = is_slate_fact(self.event) or self.denominator == SERVED or self.attributed_only
+        learnable = not counted and not any(map(is_slate_fact, (*self.steps, self.denominator)))
+        self._require(
+            learnable, "covariate", "'history' where it counts answers, or attributed events alone"
+        )
+        self._require(
+            self.lookback_seconds is not None,
+            "covariate",
+            "'history' without lookback_seconds: a prediction needs a time to look back on",
         )
 
     def _require(self, holds: bool, name: str, rule: str) -> None:  # noqa: FBT001  private, one line
@@ -244,6 +275,7 @@ class MetricSpec:
             window_seconds=metric.window_seconds or default_window_seconds,
             cap=metric.cap,
             lookback_seconds=metric.lookback_seconds,
+            covariate=metric.covariate,
             attributed_only=metric.attributed_only,
             trusted_only=metric.trusted_only,
             direction=cast("Direction", metric.direction),
@@ -253,6 +285,10 @@ class MetricSpec:
         """Return every field as plain values."""
         data = {"schema": 2} | asdict(self)
         del data["names"]
+        if self.prediction is None:  # what others have stored hashes as it did
+            del data["prediction"]
+        if self.covariate == "history":
+            del data["covariate"]
         return data | {"filters": [asdict(one) for one in self.filters], "steps": list(self.steps)}
 
     @classmethod
@@ -278,11 +314,17 @@ class MetricSpec:
             raise MetricError(
                 f"metric field '{name}' is unknown, must be one of {sorted(known)}.", field=name
             )
-        return cls(
-            **{name: value for name, value in data.items() if name not in {"filters", "steps"}},
-            filters=tuple(Filter.parse(one) for one in data.get("filters", ())),
-            steps=tuple(data.get("steps", ())),
-        )
+        model = data.get("prediction")
+        parsed = {
+            "filters": tuple(Filter.parse(one) for one in data.get("filters", ())),
+            "steps": tuple(data.get("steps", ())),
+            "prediction": None if model is None else OutcomeModel.from_json(model),
+        }
+        return cls(**{**data, **parsed})
+
+    def with_prediction(self, model: OutcomeModel) -> MetricSpec:
+        """Return the metric with its fixed prediction."""
+        return replace(self, prediction=model)
 
     def with_cap(self, cap: float | None) -> MetricSpec:
         """Return the metric with a cap."""

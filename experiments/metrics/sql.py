@@ -29,6 +29,8 @@ from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from experiments.stats.outcome_model import OutcomeModel, Tree
+
 _COMPARE = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -60,11 +62,18 @@ def compile_metric(spec: MetricSpec) -> CompiledMetric:
     after = _Stretch(begins, f"{begins} + %(window)s", live=True, trusted=trusted)
     before = _Stretch("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
     adjusted = spec.lookback_seconds is not None
+    if spec.prediction is not None:
+        covariate, below = _predicted(spec, spec.prediction), "1::float8"
+    elif adjusted:
+        covariate = _capped(_numerator(spec, before, attributed=False))
+        below = _denominator(spec, before, live=False)
+    else:
+        covariate, below = "0::float8", "1::float8"
     return CompiledMetric(
         uncapped_value=_numerator(spec, after, attributed=spec.attributed_only),
         denominator=_denominator(spec, after, live=True),
-        covariate=_capped(_numerator(spec, before, attributed=False)) if adjusted else "0::float8",
-        denominator_covariate=_denominator(spec, before, live=False) if adjusted else "1::float8",
+        covariate=covariate,
+        denominator_covariate=below,
         value=_capped("uncapped_value"),
         parameters=_parameters(spec),
     )
@@ -84,6 +93,8 @@ def _parameters(spec: MetricSpec) -> dict[str, Any]:
         parameters[f"filter_{n}_field"] = one.field.removeprefix("properties.")
         numeric = one.op in _COMPARE or one.op == "exists"
         parameters[f"filter_{n}_value"] = one.value if numeric else json.dumps(one.value)
+    for n, segment in enumerate(spec.prediction.segments if spec.prediction else ()):
+        parameters[f"segment_{n}"] = segment
     for n, step in enumerate(spec.steps):
         parameters[f"step_{n}"] = step
     return parameters
@@ -287,3 +298,54 @@ def bucket_of(value: str, *, integer: str = "int") -> str:
     """SQL of the bucket of a sketch that a value falls into (stats/quantiles.py)."""
     return f"""CASE WHEN abs({value}) <= {MIN_NONZERO} THEN 0
     ELSE (sign({value}) * (ceil(ln(abs({value})) / {LOG_GAMMA!r}) + {OFFSET}))::{integer} END"""
+
+
+# Of the lookback: what a unit did lately says more than what it did long ago.
+STRETCHES = (1, 4, 16)
+
+
+def history_features(spec: MetricSpec) -> list[str]:
+    """SQL of a unit's numbers before its exposure, from which its outcome is predicted.
+
+    They are of the metric's own events alone: a late event of another name would mark no unit, and
+    its prediction would stay as it was.
+    """
+    length = "extract(epoch FROM %(lookback)s)"
+    parts = []
+    for part in STRETCHES:
+        stretch = _before(spec, part)
+        parts.append(_capped(_numerator(spec, stretch, attributed=False)))
+        if spec.kind == "ratio":
+            parts.append(_denominator(spec, stretch, live=False))
+    events = _before(spec, 1).rows(spec.event or spec.steps[0])
+    parts.append(f"(SELECT count(*)::float8 {events} AND e.name = ANY(%(names)s))")
+    for edge in ("max", "min"):  # how long ago the last and the first were, as shares of the lookback
+        ago = f"extract(epoch FROM o.exposed_at - {edge}(e.occurred_at)) / {length}"
+        parts.append(f"(SELECT coalesce({ago}, 1)::float8 {events} AND e.name = ANY(%(names)s))")
+    return parts
+
+
+def _before(spec: MetricSpec, part: int) -> _Stretch:
+    start = f"o.exposed_at - %(lookback)s / {part}"
+    return _Stretch(start, "o.exposed_at", live=False, trusted=spec.trusted_only)
+
+
+def _predicted(spec: MetricSpec, model: OutcomeModel) -> str:
+    """SQL of a model's prediction for the observation `o`; its features are computed once."""
+    history = history_features(spec)
+    columns = [*history, *(f"(%(segment_{n})s = ANY(o.segments))::int::float8"
+                           for n in range(len(model.segments)))]  # fmt: skip
+    named = ", ".join(f"{sql} AS f{n}" for n, sql in enumerate(columns))
+    terms = [f"({model.intercept!r})::float8"]
+    terms += [f"({slope!r})::float8 * f.f{n}" for n, slope in enumerate(model.slopes) if slope]
+    terms += [_tree(tree) for tree in model.trees]
+    # OFFSET 0 keeps the planner from copying each feature into every branch that names it.
+    return f"(SELECT {' + '.join(terms)} FROM (SELECT {named} OFFSET 0) AS f)"
+
+
+def _tree(tree: Tree) -> str:
+    if isinstance(tree, float):
+        return f"({tree!r})::float8"
+    feature, threshold, low, high = tree
+    condition = f"f.f{feature} <= ({threshold!r})::float8"
+    return f"CASE WHEN {condition} THEN {_tree(low)} ELSE {_tree(high)} END"

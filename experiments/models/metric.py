@@ -30,6 +30,10 @@ class Metric(models.Model):
         MAX = "max", "largest of their values"
         ITEMS = "items", "number of different items"
 
+    class Covariate(models.TextChoices):
+        HISTORY = "history", "the same number before exposure (CUPED)"
+        PREDICTION = "prediction", "a prediction of the number from before exposure (CUPAC)"
+
     class Direction(models.TextChoices):
         INCREASE = "increase"
         DECREASE = "decrease"
@@ -70,6 +74,13 @@ class Metric(models.Model):
         null=True,
         blank=True,
         help_text="The same number over this long before exposure, to reduce variance (CUPED).",
+    )
+    covariate = models.CharField(
+        max_length=16,
+        choices=Covariate.choices,
+        default=Covariate.HISTORY,
+        db_default="history",
+        help_text="With lookback_seconds: what reduces variance, the past number or a prediction.",
     )
     attributed_only = models.BooleanField(
         default=False, help_text="Count only events that name a recommendation of the experiment."

@@ -72,6 +72,8 @@ NAMES = {
     "count": gettext_noop("Number of events"),
     "sum": gettext_noop("Sum of values"),
     "max": gettext_noop("Largest value"),
+    "history": gettext_noop("By the past number (CUPED)"),
+    "prediction": gettext_noop("By a prediction (CUPAC)"),
     "items": gettext_noop("Number of distinct items"),
     "thumb": gettext_noop("Thumb"),
     "rating": gettext_noop("Rating"),

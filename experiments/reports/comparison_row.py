@@ -45,6 +45,8 @@ class ComparisonRow:
         uncapped: the difference without the cap.
         expected_loss: of choosing the treatment; for display.
         detectable: relative difference that is found with 80 % power at the present standard error.
+        variance_reduction: share of the variance that the covariate takes out; None without one.
+        covariate: history (CUPED) or prediction (CUPAC); empty without one.
         interval_level: of both intervals, such as 0.95; the primary's treatments share alpha.
         interval_kind: when they hold, in the words of the policy.
     """
@@ -77,6 +79,8 @@ class ComparisonRow:
     detectable: float | None
     interval_level: float
     interval_kind: str
+    variance_reduction: float | None = None
+    covariate: str = ""
 
     @property
     def judgement(self) -> Judgement:
@@ -131,4 +135,13 @@ def comparison_row(
         detectable=comparison.detectable_lift,
         interval_level=policy.interval_level(treatments if metric.role == metric.Role.PRIMARY else 1),
         interval_kind=policy.interval_kind,
+        variance_reduction=effect.variance_reduction if effect else None,
+        covariate=_covariate_of(metric) if effect and effect.variance_reduction is not None else "",
     )
+
+
+def _covariate_of(metric: ExperimentMetric) -> str:
+    """Return what adjusts it: as it was fixed at the start, where it is not as it is declared now."""
+    if metric.spec:
+        return str(metric.spec.get("covariate", "history"))
+    return metric.metric.covariate

@@ -27,6 +27,7 @@ _COLUMNS = {
     "probability_better": "probability_better", "control_units": "control_n",
     "treatment_units": "treatment_n", "interval_level": "interval_level",
     "interval_kind": "interval_kind",
+    "variance_reduction": "variance_reduction", "covariate": "covariate",
 }  # fmt: skip
 COLUMNS = tuple(_COLUMNS)
 # Of the row of quality, which no policy tests: it is shown beside the metrics.

@@ -60,6 +60,8 @@ class MetricColumn:
         covariate: column measured before exposure: one value per unit, which may stand in each of
             its rows; a unit without one counts as 0, as a unit without events does on the platform.
         covariate_denominator: of a ratio's covariate.
+        features: columns measured before exposure, numbers or names, from which the value is predicted;
+            the prediction is then the covariate.
         quantile: which, of a quantile.
         cap: larger values of a unit count as this.
     """
@@ -70,6 +72,7 @@ class MetricColumn:
     denominator: str | None = None
     covariate: str | None = None
     covariate_denominator: str | None = None
+    features: tuple[str, ...] = ()
     quantile: float = 0.5
     cap: float | None = None
 

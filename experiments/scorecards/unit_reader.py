@@ -17,6 +17,7 @@ import duckdb
 from experiments.kinds import PROPORTIONS
 from experiments.metrics.sql import bucket_of
 from experiments.scorecards.duckdb_source import text
+from experiments.scorecards.predicted_units import predict_metric, prediction_column
 from experiments.scorecards.unit_file import FileLook, FileTotals
 from experiments.scorecards.unit_rows import UnitRows
 from experiments.sql import OBSERVED, products
@@ -61,7 +62,7 @@ def needed(metric: MetricColumn) -> list[str]:
     wanted = ["nonzero", "sum_y", "sum_yy"]
     if metric.denominator:
         wanted += ["sum_d", "sum_dd", "sum_yd"]
-    if metric.covariate:
+    if metric.covariate or metric.features:
         wanted += ["sum_x", "sum_xx", "sum_yx", *(["sum_dx"] if metric.denominator else [])]
     if metric.covariate_denominator:
         wanted += ["sum_w", "sum_ww", "sum_yw", "sum_dw", "sum_xw"]
@@ -94,6 +95,9 @@ class UnitReader:
         source = self._source
         source.load()
         excluded = source.excluded_units()
+        predicted = [predict_metric(source, metric) for metric in self._predicted()]
+        if predicted:
+            source.add_predictions(predicted[0].units, {one.column: one.values for one in predicted})
         self._measure_shifts()
         units = self._count_units()
         added = self._sum_all()
@@ -104,10 +108,17 @@ class UnitReader:
             unassigned=source.unassigned,
             excluded=excluded,
             imputed=source.imputed_units(),
-            remarks=[*source.remarks(), *self._remarks_on_whales()],
+            remarks=[
+                *source.remarks(),
+                *(one.remark for one in predicted),
+                *self._remarks_on_whales(),
+            ],
             segments=self._segment_totals(),
             segment_units=self._segment_units(),
         )
+
+    def _predicted(self) -> list[MetricColumn]:
+        return [metric for metric in self._unit_file.metrics if metric.features]
 
     def _measure_shifts(self) -> None:
         """Find the columns whose spread sums would lose: they are summed about their mean."""
@@ -157,10 +168,11 @@ class UnitReader:
             return f"({place} - {shift!r})" if shift else place
 
         u = shifted(source.place(metric.value))
+        x = shifted(source.before(metric.covariate)) if metric.covariate else "0.0"
         return {
             "y": u if metric.cap is None else f"least({u}, {metric.cap!r})",
             "d": source.place(metric.denominator) if metric.denominator else "1.0",
-            "x": shifted(source.before(metric.covariate)) if metric.covariate else "0.0",
+            "x": prediction_column(source, metric) if metric.features else x,
             "w": source.before(metric.covariate_denominator) if metric.covariate_denominator else "1.0",
             "u": u,
         }

@@ -42,6 +42,7 @@ class UnitRows:
         columns: of values; column n is `value_n`.
         covariates: columns measured before exposure; column n is `before_n`, where a unit without a
             value has 0, and `lacks_n` is true.
+        features: columns that values are predicted from; column n is `feature_n`, a number or a name.
         gaps: columns in which a value is missing.
         labels: names of all looks, in order: a row's `look` is its place among them.
         unassigned: rows without a variant.
@@ -50,9 +51,11 @@ class UnitRows:
 
     def __init__(self, engine: duckdb.DuckDBPyConnection, question: UnitFile) -> None:
         self._engine, self._question = engine, question
+        self.question = question
         metrics = question.metrics
         self.columns = list(dict.fromkeys(c for metric in metrics for c in metric.columns))
         self.covariates = list(dict.fromkeys(c for metric in metrics for c in metric.covariates))
+        self.features = list(dict.fromkeys(c for metric in metrics for c in metric.features))
         self.gaps: set[str] = set()
         self.labels: list[str] = []
         self.unassigned = self.crossover_units = 0
@@ -97,7 +100,7 @@ class UnitRows:
         numbers = {*self.columns, *self.covariates}
         plain = source_of(question.path, form=question.form)
         types = {name: str(kind) for name, kind, *_ in self.query(f"DESCRIBE SELECT * FROM {plain}")}
-        for column in (*named, *self.columns, *self.covariates):
+        for column in (*named, *self.columns, *self.covariates, *self.features):
             if column and column not in types:
                 raise FileError(f"column == '{column}', not found; the file has {list(types)}.")
         # What names something stays as it is written: '007' is not '7', and 01/02 is no date yet.
@@ -123,6 +126,10 @@ class UnitRows:
             f"{quote(question.unit)}::VARCHAR AS unit" if question.unit else "NULL AS unit",
             f"{quote(question.look)}::VARCHAR AS look" if question.look else "NULL AS look",
             *(f"{quote(s)}::VARCHAR AS segment_{n}" for n, s in enumerate(question.segments)),
+            *(
+                f"{quote(c)}::{'VARCHAR' if is_text(types[c]) else 'DOUBLE'} AS feature_{n}"
+                for n, c in enumerate(self.features)
+            ),
             *(
                 part
                 for group, columns in (("value", self.columns), ("before", self.covariates))
@@ -264,7 +271,9 @@ class UnitRows:
         self._sum_to_units(segments)
         outside = f"unit NOT IN (SELECT unit FROM doubled) AND {conditions}"
         if not question.look:
-            names = ["unit", "look", "variant", *segments, *columns, *self._covariate_columns("{}")]
+            features = [f"feature_{n}" for n in range(len(self.features))]
+            names = ["unit", "look", "variant", *segments, *columns, *features]
+            names += self._covariate_columns("{}")
             self._engine.execute(
                 f"""CREATE VIEW units AS SELECT {", ".join(names)}, true AS is_new
                 FROM summed WHERE {outside}"""
@@ -291,6 +300,10 @@ class UnitRows:
         places = range(len(self.covariates))
         values = [f"{self._total(c)}(value_{n}) AS value_{n}" for n, c in enumerate(self.columns)]
         values += [f"min({s}) AS {s}" for s in segments]
+        values += [
+            f"min(feature_{n}) AS feature_{n}, max(feature_{n}) AS farthest_{n}"
+            for n in range(len(self.features))
+        ]
         values += [f"min(before_{n}) AS before_{n}, max(before_{n}) AS max_{n}" for n in places]
         self._engine.execute(
             f"""CREATE TABLE summed AS SELECT unit, look, min(variant) AS variant,
@@ -298,24 +311,47 @@ class UnitRows:
             FROM entries WHERE variant IS NOT NULL GROUP BY unit, look"""
         )
         for n in places:
-            self._refuse_changing_covariate(n)
+            self._refuse_changing(self.covariates[n], f"before_{n}", f"max_{n}")
+        for n, column in enumerate(self.features):
+            self._refuse_changing(column, f"feature_{n}", f"farthest_{n}")
         self._engine.execute(
             """CREATE TABLE doubled AS SELECT unit FROM summed GROUP BY unit
             HAVING min(variant) <> max(other)"""
         )
         ((self.crossover_units,),) = self.query("SELECT count(*) FROM doubled")
 
-    def _refuse_changing_covariate(self, n: int) -> None:
+    def _refuse_changing(self, column: str, low: str, high: str) -> None:
         """A covariate is known before exposure: a unit has one, which may stand in each of its rows."""
         ((units, unit),) = self.query(
             f"""SELECT count(*), min(unit) FROM (SELECT unit FROM summed GROUP BY unit
-            HAVING min(before_{n}) <> max(max_{n}))"""
+            HAVING min({low}) <> max({high}))"""
         )
         if units:
             raise FileError(
-                f"covariate '{self.covariates[n]}' changes between the rows of {units} "
+                f"covariate '{column}' changes between the rows of {units} "
                 f"unit{'s' * (units > 1)} such as '{unit}', must have one value per unit."
             )
+
+    def add_predictions(self, units: Sequence[str], predictions: Mapping[str, Sequence[float]]) -> None:
+        """Give each unit its predictions, as columns of `units`.
+
+        Args:
+            units: names.
+            predictions: by the name of the column to be, one per unit.
+        """
+        import pyarrow as pa  # noqa: PLC0415  few files are predicted from
+
+        self._engine.register("predicted", pa.table({"predicted_unit": list(units), **predictions}))
+        columns = ", ".join(predictions)
+        self._engine.execute(
+            f"CREATE TABLE predictions AS SELECT predicted_unit, {columns} FROM predicted"
+        )
+        self._engine.unregister("predicted")
+        self._engine.execute("ALTER VIEW units RENAME TO unpredicted")
+        self._engine.execute(
+            f"""CREATE VIEW units AS SELECT unpredicted.*, {columns} FROM unpredicted
+            JOIN predictions ON unit = predicted_unit"""
+        )
 
     # What a reader must know
 

@@ -92,6 +92,11 @@ def unit_values(spec: MetricSpec, records: Records) -> Table:
             "trusted_only == true, must be false: a warehouse does not say which key sent an event.",
             field="trusted_only",
         )
+    if spec.covariate == "prediction":
+        raise MetricError(
+            "covariate == 'prediction', must be 'history': a warehouse has no start to fix a model at.",
+            field="covariate",
+        )
     if facts := [name for name in spec.names if is_slate_fact(name)]:
         raise MetricError(
             f"event == '{facts[0]}', must be an event: a warehouse does not hold facts of answers.",

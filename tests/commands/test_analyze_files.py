@@ -117,6 +117,35 @@ def test_a_covariate_that_changes_within_a_unit_is_refused(refuse, tmp_path):
     )
 
 
+def test_a_prediction_takes_out_more_than_one_column(analyze, tmp_path):
+    """What bends with the history, and differs by a name, no line takes out; the same file, the same answer."""
+    rng = np.random.default_rng(8)
+    columns = revenue_by_user(8, 2000)
+    pro = rng.random(2000) < 0.5
+    level = np.where(pro, np.minimum(columns["pre"], 15.0), 2.0)
+    columns["revenue"] = (level + rng.normal(0, 2, 2000)).round(2).tolist()
+    columns["plan"] = np.where(pro, "pro", "free").tolist()
+    columns["pre"][3] = None  # a newcomer
+    write(tmp_path / "units.csv", columns)
+    question = ["units.csv", "--unit", "user", "--metric", "revenue:mean"]
+    cuped = first(analyze(*question, "--covariate", "pre"))
+    card = analyze(*question, "--predict", "pre,plan")
+    ours = first(card)
+    assert ours["variance_reduction"] > cuped["variance_reduction"] + 0.3
+    assert ours["absolute"]["ci"][0] < 0 < ours["absolute"]["ci"][1]
+    assert (ours["n"], ours["control_n"]) == (1000, 1000)
+    assert any("adjusted by a prediction from ['pre', 'plan']" in note for note in card["notes"])
+    again = first(analyze(*question, "--predict", "revenue=pre,plan"))
+    assert again["absolute"]["estimate"] == pytest.approx(ours["absolute"]["estimate"], rel=1e-12)
+
+
+def test_too_few_units_to_predict_from_are_refused(refuse, tmp_path):
+    write(tmp_path / "units.csv", revenue_by_user(9, 400))
+    assert "'revenue' cannot be predicted: units to learn a prediction from ==" in refuse(
+        "units.csv", "--unit", "user", "--metric", "revenue:mean", "--predict", "pre"
+    )
+
+
 def test_a_cap_of_a_ratio_is_refused(refuse, tmp_path):
     write(tmp_path / "rows.csv", {"variant": ["control", "new"], "a": [1, 2], "b": [1, 1]})
     assert "cap of 'r' == 5, must not be of a ratio" in refuse(

@@ -39,6 +39,7 @@ OFFLINE = [
       "--planned", "5000", "--policy", '{"futility": false}'], 0, "look"),
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--exclude", "other", "--dates", "day-first", "--decimal", ".",
       "--thousands", ",", "--encoding", "utf-8"], 2, "exclude == 'other', not found"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--predict", "pre,country"], 2, "predict needs --unit"),
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--unit", "pre"], 2, "units in two variants"),
     (["analyze", "totals.csv", "--metric", "m:proportion", "--totals", "--look", "look", "--cumulative"], 0, "3,800|1,900"),
     (["analyze", "rows.csv", "--events", "no.parquet", "--slates", "no.parquet", "--metrics-file", "no.json"], 2, "no.json|cannot be read|does not exist"),

@@ -16,7 +16,7 @@ from bakeoff.api.renamed import OldName
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
-from experiments.kinds import Direction, MetricKind, ValueKind, direction_of
+from experiments.kinds import CovariateKind, Direction, MetricKind, ValueKind, direction_of
 from experiments.models import Metric
 
 router = Router(tags=["surfaces"])
@@ -59,6 +59,7 @@ class MetricIn(RequestSchema):
     cap: float | None = Field(None, gt=0, le=MAX_VALUE)
     cap_quantile: float | None = Field(None, gt=0, lt=1)
     lookback_seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+    covariate: CovariateKind = "history"
     attributed_only: bool = False
     trusted_only: bool = False
     direction: Direction = "increase"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import shutil
 import sys
 import tempfile
@@ -14,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.commands.metric_options import parse_metrics, parse_shares, read_number, split_pair
 from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
-from experiments.kinds import METRIC_KINDS, PROPORTIONS, RULES
+from experiments.kinds import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from experiments.stats.policy import Policy
 
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
-KINDS = {"median": ("quantile", 0.5)}
 
 
 @click.command(cls=CommandWithOldOptions, old_options={"--method": "--rule"})
@@ -56,6 +54,13 @@ KINDS = {"median": ("quantile", 0.5)}
     multiple=True,
     metavar="[NAME=]COLUMN[/COLUMN]",
     help="Measured before exposure, one value per unit; reduces variance (CUPED).",
+)
+@click.option(
+    "--predict",
+    "features",
+    multiple=True,
+    metavar="[NAME=]COLUMN[,COLUMN…]",
+    help="Known before exposure: the value is predicted from them to reduce variance (CUPAC).",
 )
 @click.option(
     "--guardrail",
@@ -186,6 +191,8 @@ def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[Me
     metrics = parse_metrics(options)
     if not metrics:
         raise FileError("metrics == 0, must be at least one: --metric NAME:KIND[:COLUMN[/COLUMN]].")
+    if any(metric.features for metric in metrics):
+        _require_predictable(options)
     opened = UnitFile(
         path,
         options["variant"],
@@ -204,11 +211,27 @@ def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[Me
     return read_units(opened), metrics
 
 
+def _require_predictable(options: dict[str, Any]) -> None:
+    """Refuse a prediction where a unit has no name, or more than one look."""
+    from experiments.scorecards.unit_file import FileError
+
+    if not options["unit"]:
+        raise FileError("predict needs --unit: each unit is predicted by models of the others.")
+    if options["look"]:
+        raise FileError(
+            f"predict with --look == '{options['look']}', must be one look: a model of the last would "
+            "tell the first what was to come."
+        )
+
+
 def _read_totals(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.totals_file import kinds_in, read_totals
+    from experiments.scorecards.unit_file import FileError
 
     form = _text_format(options)
     metrics = parse_metrics(options) or kinds_in(path, form)
+    if any(metric.features for metric in metrics):
+        raise FileError("predict with --totals, must be rows of units: totals have no columns.")
     totals = read_totals(
         path,
         metrics,
@@ -231,6 +254,8 @@ def _read_warehouse(path: Path, options: dict[str, Any]) -> tuple[FileTotals, li
     from experiments.scorecards.unit_file import FileError
     from experiments.scorecards.warehouse_totals import read_warehouse
 
+    if options["features"]:
+        raise FileError("predict with --events, must be rows of units: events have no columns.")
     if not options["metrics_file"]:
         raise FileError("metrics_file is missing, must name a JSON list of metric definitions.")
     return read_warehouse(
@@ -239,90 +264,6 @@ def _read_warehouse(path: Path, options: dict[str, Any]) -> tuple[FileTotals, li
         slates=options["slates"],
         metrics_file=Path(options["metrics_file"]),
     )
-
-
-def parse_metrics(options: dict[str, Any]) -> list[MetricColumn]:
-    """Read --metric, --covariate and --cap.
-
-    Raises:
-        FileError: one of them is not of its form, or names a metric that is not there.
-    """
-    from experiments.scorecards.unit_file import FileError
-
-    caps = {name: _number(value, f"cap of '{name}'") for name, value in map(_pair, options["caps"])}
-    covariates = dict(_pair(one) if "=" in one else ("", one) for one in options["covariates"])
-    metrics = [_metric(text, covariates, caps) for text in options["metrics"]]
-    names = [metric.name for metric in metrics]
-    if len(set(names)) < len(names):
-        raise FileError(f"metrics == {names}, must have different names.")
-    for option in ("caps", "covariates", "guardrails", "lower_is_better"):
-        for one in options[option]:
-            name = one.partition("=")[0]
-            if (option != "covariates" or "=" in one) and name not in names:
-                raise FileError(f"metric == '{name}', not among {names}.")
-    if names and names[0] in {one.partition("=")[0] for one in options["guardrails"]}:
-        raise FileError(f"guardrail == '{names[0]}', is the first metric: that one decides.")
-    return metrics
-
-
-def _metric(text: str, covariates: dict[str, str], caps: dict[str, float]) -> MetricColumn:
-    from experiments.scorecards.unit_file import FileError, MetricColumn
-
-    name, _, rest = text.partition(":")
-    word, _, columns = rest.partition(":")
-    kind, quantile = KINDS.get(word, (word, 0.5))
-    if match := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)|quantile@(0?\.\d+)", word):
-        kind, quantile = "quantile", float(match[1]) / 100 if match[1] else float(match[2])
-    if not name or kind not in METRIC_KINDS or not 0 < quantile < 1:
-        raise FileError(
-            f"metric == '{text}', must be NAME:KIND[:COLUMN], KIND one of {[*METRIC_KINDS]}."
-        )
-    value, _, denominator = (columns or name).partition("/")
-    if (kind == "ratio") != bool(denominator):
-        raise FileError(
-            f"metric == '{text}', must have two columns, A/B, if and only if it is a ratio."
-        )
-    covariate, _, below = covariates.get(name, covariates.get("", "")).partition("/")
-    if kind == "quantile" or (below and kind != "ratio"):
-        if name in covariates:
-            raise FileError(
-                f"covariate of '{name}', must fit its kind: a {kind} has no such covariate."
-            )
-        covariate = below = ""
-    if name in caps and (kind in PROPORTIONS or caps[name] <= 0):
-        raise FileError(f"cap of '{name}' == {caps[name]:g}, must be positive, and not of a {kind}.")
-    if name in caps and kind == "ratio":
-        raise FileError(
-            f"cap of '{name}' == {caps[name]:g}, must not be of a ratio: it would hold for one of its "
-            "two sides only. Cap a mean of one side instead."
-        )
-    return MetricColumn(
-        name=name,
-        kind=kind,
-        value=value,
-        denominator=denominator or None,
-        covariate=covariate or None,
-        covariate_denominator=below or None,
-        quantile=quantile,
-        cap=caps.get(name),
-    )
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value
-
-
-def _number(text: str, what: str) -> float:
-    from experiments.scorecards.unit_file import FileError
-
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise FileError(f"{what} == '{text}', must be a number.")
-    return number
 
 
 def _question(totals: FileTotals, metrics: list[MetricColumn], options: dict[str, Any]) -> Question:
@@ -340,8 +281,8 @@ def _question(totals: FileTotals, metrics: list[MetricColumn], options: dict[str
     if control not in variants:
         raise FileError(f"control == '{control}', not found; the variants are {variants}.")
     margins = {
-        name: _number(value or "0.05", f"margin of '{name}'")
-        for name, value in map(_pair, options["guardrails"])
+        name: read_number(value or "0.05", f"margin of '{name}'")
+        for name, value in map(split_pair, options["guardrails"])
     }
     if wrong := [name for name, margin in margins.items() if margin < 0]:
         raise FileError(f"margin of '{wrong[0]}' == {margins[wrong[0]]:g}, must not be negative.")
@@ -367,31 +308,3 @@ def _policy(options: dict[str, Any]) -> Policy:
         twyman_limit=0.0,
         **planned,
     )
-
-
-def parse_shares(text: str | None, variants: list[str]) -> dict[str, float] | None:
-    """Read planned shares: `50/50` in the order of the variants, or `old=0.5,new=0.5`.
-
-    Raises:
-        FileError: they do not sum to 1 or 100, are not as many as the variants, or are no shares.
-    """
-    from experiments.scorecards.unit_file import FileError
-
-    if text is None:
-        return None
-    if "=" in text:
-        shares = {
-            name: _number(value, f"share of '{name}'") for name, value in map(_pair, text.split(","))
-        }
-        order = list(shares)
-    else:
-        numbers = [_number(part, "expected share") for part in text.split("/")]
-        if len(numbers) != len(variants):
-            raise FileError(f"expected == '{text}', must have a share for each of {variants}.")
-        order, shares = variants, dict(zip(variants, numbers, strict=True))
-    total = sum(shares.values())
-    if min(shares.values()) < 0 or not (math.isclose(total, 1) or math.isclose(total, 100)):
-        raise FileError(
-            f"expected == '{text}', sums to {total:g}, must sum to 1 or 100 and not be negative."
-        )
-    return {name: shares[name] / total for name in order}

@@ -46,7 +46,7 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
         model = Metric
         fields = (
             "key", "name", "kind", "event", "value", "denominator", "direction",
-            "window_seconds", "cap", "attributed_only", "trusted_only",
+            "window_seconds", "cap", "lookback_seconds", "covariate", "attributed_only", "trusted_only",
         )  # fmt: skip
         labels: ClassVar = {
             "key": gettext_lazy("Key"),
@@ -58,6 +58,8 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
             "direction": gettext_lazy("Goal"),
             "window_seconds": gettext_lazy("Conversion window (s)"),
             "cap": gettext_lazy("Cap"),
+            "lookback_seconds": gettext_lazy("Lookback before exposure (s)"),
+            "covariate": gettext_lazy("Variance reduction"),
             "attributed_only": gettext_lazy("Attributed events only"),
             "trusted_only": gettext_lazy("Trusted events only"),
         }
@@ -70,6 +72,12 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
                 "Events count for this long after a user first sees a variant. Empty: as the policy says."
             ),
             "cap": gettext_lazy("Larger values per user count as this value."),
+            "lookback_seconds": gettext_lazy(
+                "What users did in this time before exposure narrows the interval. Empty: not used."
+            ),
+            "covariate": gettext_lazy(
+                "By the same number before exposure, or by a prediction learnt before the start."
+            ),
             "attributed_only": gettext_lazy(
                 "Count only events that name a recommendation of the experiment."
             ),
