@@ -82,7 +82,7 @@ def predict(model: OutcomeModel, features: Array) -> Array:
         model: fitted.
         features: shape (units, features), in the order of its slopes.
     """
-    predicted = model.intercept + features @ np.array(model.slopes, dtype=float)
+    predicted: Array = model.intercept + features @ np.array(model.slopes, dtype=float)
     everybody = np.arange(len(features))
     for tree in model.trees:
         _add(predicted, features, tree, everybody)
@@ -145,4 +145,5 @@ def _add(predicted: Array, features: Array, tree: Tree, units: NDArray[np.int64]
 def one_hot(values: Sequence[str], categories: Sequence[str]) -> Array:
     """Return a column per category: 1 where a unit is in it, shape (units, categories)."""
     written = np.array(values, dtype=object)[:, None]
-    return (written == np.array(categories, dtype=object)[None, :]).astype(float)
+    inside: Array = (written == np.array(categories, dtype=object)[None, :]).astype(float)
+    return inside

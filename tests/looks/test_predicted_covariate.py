@@ -92,8 +92,8 @@ def test_the_model_is_fixed_at_the_start_and_postgresql_says_what_it_says(shop):
     assert set(stored) == {f"p{n}" for n in range(1, 7)}
     assert stored["p1"].value == 900
     expected = predict(model, np.array([features_of(n, model) for n in range(1, 7)]))
-    said = [stored[f"p{n}"].covariate for n in range(1, 7)]
-    assert said == pytest.approx(expected.tolist(), rel=1e-3, abs=0.01)
+    stored_covariates = [stored[f"p{n}"].covariate for n in range(1, 7)]
+    assert stored_covariates == pytest.approx(expected.tolist(), rel=1e-3, abs=0.01)
     assert {one.denominator_covariate for one in stored.values()} == {1.0}
 
 

@@ -30,8 +30,8 @@ def test_the_trees_are_scikit_learns():
     model = fit_outcome(features, outcome)
     line = predict(OutcomeModel(model.intercept, model.slopes), features)
     design = np.column_stack([np.ones(2000), features])
-    least, *_ = np.linalg.lstsq(design, outcome, rcond=None)
-    assert model.slopes == pytest.approx(least[1:], rel=5e-3)
+    slopes, *_ = np.linalg.lstsq(design, outcome, rcond=None)
+    assert model.slopes == pytest.approx(slopes[1:], rel=5e-3)
     oracle = GradientBoostingRegressor(
         n_estimators=len(model.trees), max_depth=3, learning_rate=RATE, min_samples_leaf=20, random_state=0
     ).fit(features, outcome - line)  # fmt: skip
