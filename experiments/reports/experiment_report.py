@@ -19,6 +19,7 @@ from experiments.reports.next_step import describe_next_step
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
+from experiments.reports.segment_words import describe_difference
 from experiments.reports.small_groups import hide_small_ratios, hide_small_segments
 from experiments.reports.stored_quality import (
     QualityPoint,
@@ -87,6 +88,7 @@ class ExperimentReport:
     plots: list[tuple[ComparisonRow, str]]
     axis: str
     segments: list[SegmentEffect]
+    differences: list[str]
     mismatch: Sequence[SegmentRatio]
     serving: list[ServedVariant]
     remaining: str
@@ -146,6 +148,7 @@ class ExperimentReport:
             "warnings": self.warnings,
             "variants": [asdict(row) for row in self.variants],
             "segments": [row.as_json() for row in self.segments],
+            "segment_differences": self.differences,
             "mismatch": [row.as_json() for row in self.mismatch],
             "serving": [asdict(row) for row in self.serving],
             # What is beside the fields has its old name, until 0.3.
@@ -215,6 +218,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         plots=list(zip(metrics, plots, strict=True)),
         axis=axis,
         segments=_segments(experiment, result) if result else [],
+        differences=list(map(describe_difference, result.differences)) if result else [],
         mismatch=hide_small_ratios(result.mismatch) if result else [],
         serving=_last_served(looks),
         remaining=describe_remaining(experiment, look),

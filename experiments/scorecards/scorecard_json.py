@@ -25,6 +25,7 @@ def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
         "srm": {name: getattr(result.sample_ratio, name) for name in _SRM_FIELDS},
         "metrics": _metrics_to_json(question, result),
         "segments": [_segment_to_json(row) for row in result.segments],
+        "segment_differences": [one.as_json() for one in result.differences],
         "decision": {
             "action": result.action,
             "variant": result.variant,
@@ -64,6 +65,8 @@ def _segment_to_json(row: SegmentEffect) -> dict[str, Any]:
         "variant": row.variant,
         "estimate": row.estimate,
         "ci": row.interval,
+        "shrunken": row.shrunken,
+        "shrunken_ci": row.shrunken_interval,
         "adjusted_p_value": row.adjusted_p_value,
         "why_not": row.why_not or None,
     }

@@ -40,6 +40,7 @@ from experiments.stats.look_result import LookResult, SpentAlpha
 from experiments.stats.role_tests import Ground, run_role_test
 from experiments.stats.rules import require_kind
 from experiments.stats.segments import compare_segments
+from experiments.stats.shrunken_segments import shrink_segments
 from experiments.stats.verdicts import decide, judge_treatment
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def _record(
     verdict: LookVerdict,
 ) -> LookResult:
     policy = inputs.policy
+    within = compare_segments(
+        inputs.primary,
+        inputs.segments,
+        control=inputs.control,
+        treatments=inputs.treatments,
+        alpha=policy.alpha,
+    )
+    segments, differences = shrink_segments(within, alpha=policy.alpha)
     return LookResult(
         action=verdict.action,
         variant=verdict.variant,
@@ -92,13 +101,8 @@ def _record(
         information=inputs.units / policy.planned_units,
         sample_ratio=health.sample_ratio,
         comparisons=adjust(inputs.metrics, comparisons, alpha=policy.alpha),
-        segments=compare_segments(
-            inputs.primary,
-            inputs.segments,
-            control=inputs.control,
-            treatments=inputs.treatments,
-            alpha=policy.alpha,
-        ),
+        segments=segments,
+        differences=differences,
         mismatch=health.mismatch,
         leaving=verdict.leaving,
         bounds={t: _spent(one.state) for t, one in evidence.items()},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.stats.comparison import Comparison
 from experiments.stats.interleaving import Preference
 from experiments.stats.segments import SegmentEffect
+from experiments.stats.shrunken_segments import SegmentDifference
 from experiments.stats.srm import SampleRatio, SegmentRatio
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class LookResult:
         sample_ratio: whether the split is as planned.
         comparisons: every treatment on every metric.
         segments: the primary's effects within segments, for exploration.
+        differences: whether those effects differ, by attribute and treatment.
         mismatch: of an unhealthy sample ratio, the segments that explain it.
         leaving: treatments that do harm and leave while another one runs on, ships or ends, and why.
         bounds: alpha that each treatment has spent.
@@ -63,6 +65,7 @@ class LookResult:
     sample_ratio: SampleRatio
     comparisons: Sequence[Comparison]
     segments: Sequence[SegmentEffect] = ()
+    differences: Sequence[SegmentDifference] = ()
     mismatch: Sequence[SegmentRatio] = ()
     leaving: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, SpentAlpha] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class LookResult:
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain values; what follows from the numbers is spelled out."""
         interleaved = {"preferences": [one.as_json() for one in self.preferences]}
+        differences = {"differences": [one.as_json() for one in self.differences]}
         return {
             "schema": self.schema,
             "action": self.action,
@@ -95,6 +99,7 @@ class LookResult:
                 for key, one in self.bounds.items()
             },
             **(interleaved if self.preferences else {}),
+            **(differences if self.differences else {}),
         }
 
     @classmethod
@@ -108,6 +113,7 @@ class LookResult:
             sample_ratio=SampleRatio.from_json(data["sample_ratio"]),
             comparisons=[Comparison.from_json(row) for row in data["comparisons"]],
             segments=[SegmentEffect.from_json(row) for row in data.get("segments", ())],
+            differences=list(map(SegmentDifference.from_json, data.get("differences", ()))),
             mismatch=[SegmentRatio.from_json(row) for row in data.get("mismatch", ())],
             leaving=data.get("leaving", {}),
             bounds={key: SpentAlpha(**one) for key, one in data.get("bounds", {}).items()},

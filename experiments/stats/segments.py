@@ -32,6 +32,10 @@ class SegmentEffect:
         interval: of the difference, of one look at the given level.
         adjusted_p_value: by Benjamini and Hochberg over all segments and treatments.
         why_not: why there is no effect, or nothing.
+        se: standard error of the difference; None without one, and in looks that did not store it.
+        shrunken: the difference drawn towards that of the attribute's other segments
+            (`shrunken_segments`); None where there are none, likewise.
+        shrunken_interval: of it, at the same level.
     """
 
     segment: str
@@ -44,6 +48,9 @@ class SegmentEffect:
     interval: Interval | None = None
     adjusted_p_value: float | None = None
     why_not: str = ""
+    se: float | None = None
+    shrunken: float | None = None
+    shrunken_interval: Interval | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -52,7 +59,8 @@ class SegmentEffect:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SegmentEffect:
         """Read what `as_json` wrote, now or in an older version, which stored fewer fields."""
-        return cls(**{**data, "interval": parse_interval(data["interval"])})
+        intervals = {name: data.get(name) for name in ("interval", "shrunken_interval")}
+        return cls(**{**data, **{name: parse_interval(one) for name, one in intervals.items()}})
 
 
 def compare_segments(
@@ -98,6 +106,7 @@ def _describe(
         control=effect.control,
         treatment=effect.treatment,
         estimate=effect.estimate,
+        se=effect.se,
         lift=effect.lift,
         interval=effect.interval(critical_value(alpha, effect.df)),
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from experiments.scorecards.scorecard import Scorecard
+    from experiments.stats.shrunken_segments import SegmentDifference
 
 COLOURS = {"ship": "green", "roll_back": "red", "halt": "red"}
 MIN_P = 1e-300  # near the smallest double
@@ -74,6 +75,8 @@ def show(card: Scorecard) -> None:
     wide.print(_effects(card))
     if len(card.looks) > 1:
         _show_looks(card)
+    for one in result.differences:
+        wide.print(_differs(one), markup=False)
     for note in card.notes:
         echo(f"Note: {note}")
     colour = COLOURS.get(result.action, "yellow")
@@ -81,6 +84,16 @@ def show(card: Scorecard) -> None:
     wide.print(f"Decision: [bold {colour}]{result.action}{named}[/]", end="")
     wide.print(f" – {result.reason}.", markup=False)
     echo("* for display: it never decides.")
+
+
+def _differs(one: SegmentDifference) -> str:
+    """Say whether an effect differs by an attribute; no difference shown is not none."""
+    shown = "differs" if one.differs else "no difference shown"
+    bound = "" if one.spread_bound is None else f", at most {_plain(one.spread_bound)}"
+    return (
+        f"By {one.attribute} ({one.variant}, {one.segments} segments): {shown}, adjusted p = "
+        f"{_p(one.adjusted_p_value)}; spread {_plain(one.spread)}{bound}."
+    )
 
 
 def _effects(card: Scorecard) -> Table:
