@@ -22,6 +22,7 @@ NAMES = (
     "breaker_live",
     "interleaving",
     "variance",
+    "bandit",
     "judges",
     "new_items",
     "storefront",

@@ -33,8 +33,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Purpose = Literal["test", "holdback", "holdout"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
-# How its users meet the variants: each in one, or each in all, by interleaved lists.
-Mode = Literal["split", "interleave"]
+# How its users meet the variants: each in one, or each in all, by interleaved lists; or each in one,
+# by shares that follow the rewards.
+Mode = Literal["split", "interleave", "bandit"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]

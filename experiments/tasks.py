@@ -27,6 +27,7 @@ from experiments.actions.read_themes import has_new_texts, read_themes, surfaces
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import is_retraining_due, retrain_if_due
+from experiments.actions.reweight_bandit import reweight_bandit
 from experiments.actions.sample_answers import experiments_to_sample, sample_answers
 from experiments.actions.step_ramp import step_ramp
 from experiments.actions.tend_holdbacks import close_if_over
@@ -109,6 +110,17 @@ def step_ramps() -> None:
     """Take the steps of ramps that are due."""
     ramping = Experiment.objects.running().exclude(ramp=[])
     for_each(ramping, step_ramp, work="ramp")
+
+
+@shared_task
+def reweight_bandits() -> None:
+    """Give new users of bandits the shares that are due."""
+    running = Experiment.objects.running().filter(mode=Experiment.Mode.BANDIT)
+    for_each(running, _reweight, work="bandit")
+
+
+def _reweight(experiment: Experiment) -> None:
+    reweight_bandit(experiment)
 
 
 @shared_task

@@ -131,6 +131,10 @@ def _check_shares(
             f"weights == {weights}, must stay {dict(before)}: versions of interleaved lists draft by a "
             "fair coin."
         )
+    if experiment.mode == Experiment.Mode.BANDIT and weights != before:
+        raise ValueError(
+            f"weights == {weights}, must stay {dict(before)}: a bandit's shares follow its rewards."
+        )
     if weights.keys() != before.keys():
         raise ValueError(f"weights of {sorted(weights)}, must be of {sorted(before)}.")
     if any(weight < 0 for weight in weights.values()) or not is_whole(sum(weights.values())):

@@ -19,6 +19,7 @@ from experiments.actions.check_assignment import (
     check_ramp,
     check_slot,
 )
+from experiments.actions.check_bandit import CannotRunBanditError, check_bandit
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.assignment import is_whole
 from experiments.bounds import MAX_BREAKER_ALPHA
@@ -42,6 +43,12 @@ MAX_EXPERIMENT_NAME = 200
 DEFAULT_BREAKER_ALPHA = 0.001
 # What an interleaved experiment's policy says where its definition says nothing.
 INTERLEAVED_POLICY = {"rule": "always_valid", "promote": False}
+# What a bandit's policy says where its definition says nothing: judged by batched least squares.
+BANDIT_POLICY: Mapping[str, Any] = {"rule": "always_valid", "floor": 0.1}
+MODE_POLICIES: Mapping[str, Mapping[str, Any]] = {
+    "interleave": INTERLEAVED_POLICY,
+    "bandit": BANDIT_POLICY,
+}
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
@@ -117,7 +124,7 @@ class ExperimentDraft:
     @property
     def settled_policy(self) -> dict[str, Any]:
         """The policy's fields; interleaving has its own rule, and ships nothing unless told to."""
-        return (INTERLEAVED_POLICY if self.is_interleaved else {}) | dict(self.policy)
+        return {**MODE_POLICIES.get(self.mode, {}), **self.policy}
 
 
 def define_experiment(draft: ExperimentDraft) -> Experiment:
@@ -183,11 +190,11 @@ def _check_mode(draft: ExperimentDraft, policy: Policy) -> None:
         raise CannotDefineError(
             f"mode == '{draft.mode}', must be one of {Experiment.Mode.values}.", field="mode"
         )
-    if not draft.is_interleaved:
-        return
     try:
-        check_interleaving(draft, policy)
-    except CannotInterleaveError as error:
+        check_bandit(draft, policy)
+        if draft.is_interleaved:
+            check_interleaving(draft, policy)
+    except (CannotInterleaveError, CannotRunBanditError) as error:
         raise CannotDefineError(str(error), field=error.field) from error
 
 
@@ -337,7 +344,8 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         "condition": dict(draft.condition),
         "prerequisites": [dict(one) for one in draft.prerequisites],
         "forced_units": dict(draft.forced_units),
-        "sticky": draft.sticky,
+        # A bandit's shares change all the time, and its users keep their variant.
+        "sticky": draft.sticky or draft.mode == Experiment.Mode.BANDIT,
         "ramp": [dict(step) for step in draft.ramp],
         # The breaker compares arms, and nobody is in one.
         "breaker_alpha": 0.0 if draft.is_interleaved else draft.breaker_alpha,

@@ -62,9 +62,10 @@ def drop_treatment(*, experiment: Experiment, harm: Harm, by: str) -> Decision:
             raise WrongStateError(f"variant '{harm.variant}' of '{locked.key}' takes no traffic")
         weights |= {harm.variant: 0.0, locked.control.key: weights[locked.control.key] + share}
         epoch = locked.change(allocation=locked.allocation, weights=weights)
-        if locked.sticky:
+        if locked.sticky and locked.mode != Experiment.Mode.BANDIT:
             # Units keep what they met even in a variant without traffic: all forget it, and the hash
-            # deals them the same again, but for those of the treatment.
+            # deals them the same again, but for those of the treatment. Not so in a bandit: its shares
+            # have changed since. Its units keep all but what left (`RunningExperiment.keepable`).
             locked.sticky_since = epoch.number
             locked.save(update_fields=["sticky_since"])
         withdraw_proposals(locked, reason=harm.reason, variant=harm.variant)

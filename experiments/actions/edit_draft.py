@@ -69,7 +69,8 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
 def fingerprint_of(draft: ExperimentDraft) -> str:
     """Return a hash of a draft's content, by which an editor's stale copy is recognised."""
     content = _as_json(draft)
-    if not draft.is_interleaved:  # what was hashed before there was a mode must hash the same now
+    # What was hashed before there was a mode must hash the same now.
+    if draft.mode == Experiment.Mode.SPLIT:
         del content["mode"]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 

@@ -64,7 +64,7 @@ def recall(memory: Memory, past: PastExposure | None, variants: Container[str]) 
     Args:
         memory: the experiment's.
         past: what the unit met, or None.
-        variants: keys that the experiment has now: a variant that is gone cannot be kept.
+        variants: keys that can be kept now: a variant that is gone cannot.
     """
     if past is None:
         return NOTHING_RECALLED

@@ -13,7 +13,7 @@ from .allocation import assign, explain
 from .memory import NO_MEMORY, recall
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from .allocation import Assignment, ExperimentRule, Step
@@ -86,7 +86,8 @@ class RunningExperiment:
         reads_unit: whether its condition reads attributes that the product stored of units.
         epochs: all of them, in order: exposures may come long after they happened.
         purpose: whether it decides, or only measures: `test`, `holdback` or `holdout`.
-        mode: `split`, each unit in one variant; or `interleave`, each in all of them.
+        mode: `split`, each unit in one variant; `interleave`, each in all of them; or `bandit`, each in
+            one variant, by shares that follow the rewards.
     """
 
     experiment_id: int
@@ -107,6 +108,13 @@ class RunningExperiment:
     def is_interleaved(self) -> bool:
         """Whether a unit that takes part gets slates of all its versions."""
         return self.mode == "interleave"
+
+    @property
+    def keepable(self) -> Collection[str]:
+        """Variants that a unit may keep: of a bandit not those that did harm and left."""
+        if self.mode != "bandit":
+            return self.variants
+        return {key for key, variant in self.variants.items() if variant.weight > 0}
 
     @property
     def needs_lookup(self) -> bool:
@@ -172,7 +180,7 @@ def _inputs(
 ) -> tuple[Mapping[str, Any], Recall]:
     """Return the attributes that the rule reads, and what the experiment recalls of the unit."""
     exposure = record.exposures.get(experiment.experiment_id)
-    recalled = recall(experiment.memory, exposure, experiment.variants)
+    recalled = recall(experiment.memory, exposure, experiment.keepable)
     if experiment.reads_unit:
         attributes = {**attributes, "unit": record.attributes}
     return attributes, recalled

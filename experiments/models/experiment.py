@@ -55,6 +55,7 @@ class Experiment(models.Model):
     class Mode(models.TextChoices):
         SPLIT = "split", "each user in one variant"
         INTERLEAVE = "interleave", "each user in all of them, by interleaved lists"
+        BANDIT = "bandit", "each user in one variant, by shares that follow the rewards"
 
     class Hashing(models.TextChoices):
         SHA256 = "sha256", "SHA-256: 53 bits, evaluated here and by our own clients"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from experiments.reports.bandit_report import BanditReport, bandit_report_of
 from experiments.reports.breaker_report import BreakerReport, breaker_report_of
 from experiments.reports.chart_texts import translated
 from experiments.reports.comparison_row import ComparisonRow, comparison_row
@@ -97,6 +98,7 @@ class ExperimentReport:
     gain: HoldbackGain | None = None
     breaker: BreakerReport | None = None
     interleaving: InterleavingReport | None = None
+    bandit: BanditReport | None = None
     quality: JudgedQuality | None = None
     quality_points: Sequence[QualityPoint] = ()
 
@@ -135,6 +137,7 @@ class ExperimentReport:
             "gain": self.gain.as_json() if self.gain is not None else None,
             "breaker": self.breaker.as_json() if self.breaker is not None else None,
             "interleaving": self.interleaving.as_json() if self.interleaving is not None else None,
+            "bandit": self.bandit.as_json() if self.bandit is not None else None,
             "quality": self.quality.as_json() if self.quality is not None else None,
             "quality_over_time": [asdict(point) for point in self.quality_points],
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
@@ -230,6 +233,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
         breaker=breaker_report_of(experiment, decisions),
         interleaving=interleaving_report_of(experiment, look),
+        bandit=bandit_report_of(experiment, look),
         quality=current_quality(experiment, looks) if experiment.started_at else None,
         quality_points=quality_over_time(looks),
     )

@@ -80,13 +80,19 @@ def first_results(report: ExperimentReport) -> str:
     experiment = report.experiment
     window = spec_of(experiment.primary, experiment).complete_after_seconds
     values = {"window": describe_seconds(window)}
+    policy = experiment.parsed_policy
+    # A bandit's batches are what lies between two updates of its shares.
+    batched = experiment.mode == Experiment.Mode.BANDIT and policy.rule != "exact"
+    wait = window + (policy.update_every_seconds if batched else 0.0)
     if experiment.started_at is not None:
-        left = window - (timezone.now() - experiment.started_at).total_seconds()
+        left = wait - (timezone.now() - experiment.started_at).total_seconds()
         if left > 0:
             values["duration"] = describe_seconds(left)
             return (
                 _("first results in about %(duration)s; each user is followed for %(window)s") % values
             )
+    if batched:
+        return _("first results %(window)s after the first update of the shares") % values
     return _("first results %(window)s after the first user") % values
 
 

@@ -61,6 +61,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
             "A version failed in %(share)s of the recommendations; at most %(limit)s are allowed"
         ),
     ),
+    (
+        "no epoch is over with all windows closed yet",
+        gettext_noop("No update of the shares is complete yet"),
+    ),
     ("the experiment is not healthy", gettext_noop("The experiment is not healthy")),
     (
         "too little is new since the last look",

@@ -50,6 +50,7 @@ class Effect:
         unadjusted: the difference without the covariate.
         variance_reduction: share of the variance that the covariate explains; None without one.
         strata: what the test is made of, one an epoch; the intervals are its inversion.
+        weights: of the strata; empty: Mantel and Haenszel's.
     """
 
     control: float
@@ -65,10 +66,12 @@ class Effect:
     unadjusted: float = 0.0
     variance_reduction: float | None = None
     strata: tuple[Stratum, ...] = field(default=(), compare=False, repr=False)
+    weights: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field but the strata, which follow from the totals."""
-        data = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "strata"}
+        """Return every field but the strata and their weights, which follow from the totals."""
+        plain = [one.name for one in fields(self) if one.name not in {"strata", "weights"}]
+        data = {name: getattr(self, name) for name in plain}
         return data | {"df": None if math.isinf(self.df) else self.df}  # JSON has no infinity
 
     @classmethod
@@ -235,7 +238,9 @@ class Effect:
         null, estimate = places
 
         def z(supposed: float) -> float:
-            return score_statistic(self.strata, lambda stratum: distance(stratum, supposed))
+            return score_statistic(
+                self.strata, lambda stratum: distance(stratum, supposed), weights=self.weights
+            )
 
         lower, upper = self.statistic >= critical, self.statistic <= -critical
         low = _find_end(
@@ -281,9 +286,14 @@ def mantel_haenszel_weights(strata: Sequence[Stratum]) -> list[float]:
     return [weight / total for weight in raw]
 
 
-def score_statistic(strata: Sequence[Stratum], distance: Callable[[Stratum], Distance]) -> float:
+def score_statistic(
+    strata: Sequence[Stratum],
+    distance: Callable[[Stratum], Distance],
+    *,
+    weights: Sequence[float] = (),
+) -> float:
     """Return the weighted distances of all epochs over their standard error."""
-    weights = mantel_haenszel_weights(strata)
+    weights = weights or mantel_haenszel_weights(strata)
     distances = [distance(stratum) for stratum in strata]
     value = sum(w * d.value for w, d in zip(weights, distances, strict=True))
     variance = sum(w * w * d.variance for w, d in zip(weights, distances, strict=True))

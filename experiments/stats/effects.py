@@ -37,7 +37,7 @@ def critical_value(alpha: float, df: float = math.inf) -> float:
     return float(-special.ndtri(alpha / 2) if math.isinf(df) else -special.stdtrit(df, alpha / 2))
 
 
-class _Linear(NamedTuple):
+class Linear(NamedTuple):
     """A variant's statistic as a mean of independent contributions, one a unit.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Linear(NamedTuple):
     products: float
 
 
-def _linearise(kind: MetricKind, summary: Totals | Moments) -> _Linear:
+def linearise(kind: MetricKind, summary: Totals | Moments) -> Linear:
     """Write a mean or a ratio as a mean of contributions.
 
     A ratio r = Σy / Σd contributes (y − r d) / d̄ per unit (the delta method); its covariate, where it
@@ -67,7 +67,7 @@ def _linearise(kind: MetricKind, summary: Totals | Moments) -> _Linear:
     if m.n < 2:
         raise StatisticsError(f"n == {m.n}, must be at least 2.")
     if kind != "ratio":
-        return _Linear(m.n, m.y, m.yy / (m.n - 1), m.x, m.xx, m.yx)
+        return Linear(m.n, m.y, m.yy / (m.n - 1), m.x, m.xx, m.yx)
     if m.d == 0:
         raise StatisticsError("sum of the denominator == 0, must not be zero.")
     r = m.y / m.d
@@ -75,9 +75,9 @@ def _linearise(kind: MetricKind, summary: Totals | Moments) -> _Linear:
     squares = (m.yy - 2 * r * m.yd + r * r * m.dd) / (m.d * m.d)
     variance = max(squares, 0.0) / (m.n - 1)
     if m.ww == 0 or m.w == 0:  # a covariate without a denominator of its own
-        return _Linear(m.n, r, variance, m.x, m.xx, (m.yx - r * m.dx) / m.d)
+        return Linear(m.n, r, variance, m.x, m.xx, (m.yx - r * m.dx) / m.d)
     rx = m.x / m.w
-    return _Linear(
+    return Linear(
         n=m.n,
         level=r,
         variance=variance,
@@ -129,7 +129,7 @@ def compare(
         if not (isinstance(control, Sketch) and isinstance(treatment, Sketch)):
             raise StatisticsError("quantile: one side is a sketch and the other is not.")
         return _compare_quantiles(quantile, control, treatment)
-    c, t = _linearise(kind, control), _linearise(kind, treatment)
+    c, t = linearise(kind, control), linearise(kind, treatment)
     theta = _theta(kind, c, t) if adjust else None
     if theta is not None:
         return _adjusted(c, t, theta=theta, cautious=cautious)
@@ -138,7 +138,7 @@ def compare(
     return _effect(c, t, (c.level, t.level), (c.variance, t.variance), cautious=cautious)
 
 
-def _compare_proportions(c: _Linear, t: _Linear) -> Effect:
+def _compare_proportions(c: Linear, t: Linear) -> Effect:
     pooled = (c.n * c.level + t.n * t.level) / (c.n + t.n)
     test_se = math.sqrt(max(pooled * (1 - pooled), 0.0) * (1 / c.n + 1 / t.n))
     if test_se <= 0:
@@ -161,7 +161,7 @@ def _compare_proportions(c: _Linear, t: _Linear) -> Effect:
     )
 
 
-def _theta(kind: MetricKind, c: _Linear, t: _Linear) -> float | None:
+def _theta(kind: MetricKind, c: Linear, t: Linear) -> float | None:
     """Return the slope of the value on its covariate; None where the covariate does not vary.
 
     Means: cov / var of both variants together. Ratios, whose contributions are centred within their
@@ -176,7 +176,7 @@ def _theta(kind: MetricKind, c: _Linear, t: _Linear) -> float | None:
     return products / spread if spread > 0 else None
 
 
-def _adjusted(c: _Linear, t: _Linear, *, theta: float, cautious: bool) -> Effect:
+def _adjusted(c: Linear, t: Linear, *, theta: float, cautious: bool) -> Effect:
     centre = (c.n * c.covariate + t.n * t.covariate) / (c.n + t.n)
     levels = [side.level - theta * (side.covariate - centre) for side in (c, t)]
     variances = [
@@ -217,8 +217,8 @@ def _pooled_where_larger(sizes: tuple[int, int], variances: tuple[float, float])
 
 
 def _effect(
-    c: _Linear,
-    t: _Linear,
+    c: Linear,
+    t: Linear,
     levels: tuple[float, float],
     variances: tuple[float, float],
     *,
@@ -323,12 +323,16 @@ def _wilson(p: float, n: int, z: float) -> tuple[float, float]:
     return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
-def stratify(effects: Sequence[Effect]) -> Effect:
-    """Combine the effects of epochs with Mantel-Haenszel weights n_t n_c / n.
+def stratify(effects: Sequence[Effect], *, weights: Sequence[float] = ()) -> Effect:
+    """Combine the effects of epochs, by default with Mantel-Haenszel weights n_t n_c / n.
 
     Assumptions: the effect is one and the same in every epoch, or their weighted mean is of interest.
     Totals of epochs with different allocation or weights are never pooled: a base rate that drifts
     while the split changes would look like an effect.
+
+    Args:
+        effects: one an epoch.
+        weights: of the epochs, positive, in any scale; empty: Mantel and Haenszel's.
 
     Raises:
         StatisticsError: there is nothing to combine.
@@ -341,16 +345,18 @@ def stratify(effects: Sequence[Effect]) -> Effect:
     if len(effects) == 1:
         return effects[0]
     strata = tuple(stratum for effect in effects for stratum in effect.strata)
-    weights = mantel_haenszel_weights(strata)
+    total = sum(weights)
+    own = tuple(weight / total for weight in weights)
+    shares = own or mantel_haenszel_weights(strata)
 
     def mean(values: Sequence[float]) -> float:
-        return sum(w * v for w, v in zip(weights, values, strict=True))
+        return sum(w * v for w, v in zip(shares, values, strict=True))
 
     def root(errors: Sequence[float]) -> float:
-        return math.sqrt(sum((w * v) ** 2 for w, v in zip(weights, errors, strict=True)))
+        return math.sqrt(sum((w * v) ** 2 for w, v in zip(shares, errors, strict=True)))
 
     quantile = isinstance(strata[0], QuantileStratum)
-    estimate = _common_shift(strata) if quantile else mean([e.estimate for e in effects])
+    estimate = _common_shift(strata, own) if quantile else mean([e.estimate for e in effects])
     control, se = mean([e.control for e in effects]), root([e.se for e in effects])
     linear = isinstance(strata[0], MeanStratum)
     reductions = [e.variance_reduction for e in effects if e.variance_reduction is not None]
@@ -361,7 +367,7 @@ def stratify(effects: Sequence[Effect]) -> Effect:
         se=se,
         statistic=estimate / se
         if linear
-        else score_statistic(strata, lambda stratum: stratum.from_difference(0.0)),
+        else score_statistic(strata, lambda stratum: stratum.from_difference(0.0), weights=own),
         control_n=sum(e.control_n for e in effects),
         treatment_n=sum(e.treatment_n for e in effects),
         control_se=root([e.control_se for e in effects]),
@@ -370,16 +376,17 @@ def stratify(effects: Sequence[Effect]) -> Effect:
         unadjusted=mean([e.unadjusted for e in effects]),
         variance_reduction=mean([e.variance_reduction or 0.0 for e in effects]) if reductions else None,
         strata=strata,
+        weights=own,
     )
 
 
-def _common_shift(strata: Sequence[Stratum]) -> float:
+def _common_shift(strata: Sequence[Stratum], weights: Sequence[float]) -> float:
     """Return the shift of the treatment at which its shares below the quantiles are the control's."""
     reaches = [stratum.reach for stratum in strata]
     # One beyond the reach: there the excess has the two signs that a root finder needs.
     low, high = min(low for low, _ in reaches) - 1, max(high for _, high in reaches) + 1
 
     def excess(shift: float) -> float:
-        return score_statistic(strata, lambda stratum: stratum.from_difference(shift))
+        return score_statistic(strata, lambda stratum: stratum.from_difference(shift), weights=weights)
 
     return find_root(excess, low, high, xtol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from experiments.stats.metric_input import MetricInput
 
 NO_UNITS = "no unit has completed its window yet"
+NO_EPOCH = "no epoch is over with all windows closed yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,25 @@ class Estimate:
 def estimate(inputs: LookInput) -> list[Estimate]:
     """Return every treatment on every metric, in the order of both."""
     return [
-        Estimate(metric, variant, *effect_of(metric, inputs.control, variant))
+        Estimate(metric, variant, *effect_of(metric, inputs.control, variant, batched=inputs.batched))
         for variant in inputs.treatments
         for metric in inputs.metrics
     ]
 
 
-def effect_of(metric: MetricInput, control: str, treatment: str) -> tuple[Effect | None, str]:
-    """Return the effect, stratified over the epochs that can be compared, or why there is none."""
-    effects, why = [], NO_UNITS
+def effect_of(
+    metric: MetricInput, control: str, treatment: str, *, batched: bool = False
+) -> tuple[Effect | None, str]:
+    """Return the effect, stratified over the epochs that can be compared, or why there is none.
+
+    Args:
+        metric: with its totals.
+        control: name of the control.
+        treatment: name of the treatment.
+        batched: whether epochs weigh by batched least squares: of a bandit, whose shares follow from
+            the outcomes of earlier epochs (`_batch_weight`).
+    """
+    effects, units, why = [], [], NO_EPOCH if batched else NO_UNITS
     for epoch in metric.epochs:
         if control not in epoch or treatment not in epoch:
             continue
@@ -61,4 +73,24 @@ def effect_of(metric: MetricInput, control: str, treatment: str) -> tuple[Effect
         except StatisticsError as error:
             # An epoch of one unit says nothing; the others still do.
             why = str(error)
-    return (stratify(effects), "") if effects else (None, why)
+            continue
+        units.append(sum(totals.n for totals in epoch.values()))
+    if not effects:
+        return None, why
+    weights = map(_batch_weight, effects, units) if batched else ()
+    return stratify(effects, weights=tuple(weights)), ""
+
+
+def _batch_weight(effect: Effect, units: int) -> float:
+    """Return √(N n_c n_t / (n_c + n_t)): an epoch's statistic then counts by its units N alone.
+
+    Mantel and Haenszel's weights depend on the shares, and a bandit's shares on earlier outcomes: a
+    treatment that was lucky once would be measured more exactly ever after, and the statistic of no
+    difference would not be normal. With these weights it is Σ √N z / √ΣN, z each epoch's own statistic:
+    whatever the shares are, a random walk whose clock is the units.
+
+    Reference: Zhang, Janson, Murphy (2020), Inference for batched bandits, NeurIPS (batched ordinary
+    least squares; there every batch has the same N).
+    """
+    both = effect.control_n + effect.treatment_n
+    return math.sqrt(units * effect.control_n * effect.treatment_n / both)

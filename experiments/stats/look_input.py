@@ -48,6 +48,8 @@ class LookInput:
         left: treatments that take no traffic any more; they are shown and decide nothing.
         claimed: per epoch, those of the units whose exposure a public key claims.
         interleaved: of an interleaved experiment, what is counted of its slates; None of every other.
+        rewards: of a bandit, the primary's totals that its shares follow from: of all complete units.
+            Where epochs are its batches (`batched`), its metrics hold those that are over alone.
     """
 
     policy: Policy
@@ -68,6 +70,12 @@ class LookInput:
     left: Sequence[str] = ()
     claimed: Sequence[Mapping[str, int]] = ()
     interleaved: InterleavedInput | None = None
+    rewards: Sequence[Mapping[str, Summary]] | None = None
+
+    @property
+    def batched(self) -> bool:
+        """Whether epochs weigh by batched least squares: of a bandit, unless its rule is exact."""
+        return self.rewards is not None and self.policy.rule != "exact"
 
     @property
     def primary(self) -> MetricInput:
@@ -114,6 +122,8 @@ class LookInput:
         }
         if self.interleaved is not None:  # what others have stored hashes as it did
             data["interleaved"] = self.interleaved.as_json()
+        if self.rewards is not None:  # likewise
+            data["rewards"] = epochs_to_json(self.rewards)
         return {_STORED_NAMES.get(name, name): value for name, value in data.items()}
 
     @classmethod
@@ -137,4 +147,6 @@ class LookInput:
         }
         if data.get("interleaved") is not None:
             parsed["interleaved"] = InterleavedInput.from_json(data["interleaved"])
+        if data.get("rewards") is not None:
+            parsed["rewards"] = epochs_from_json(data["rewards"])
         return cls(**{**plain, **parsed})

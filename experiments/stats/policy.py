@@ -12,6 +12,9 @@ from experiments.kinds import PROPORTIONS, RULES, Rule
 
 WEEK = 7 * 86_400.0
 MAX_OVERRUN = 1000.0
+# Below it, a variant's own users are too few for a verdict that holds its level.
+MIN_FLOOR = 0.05
+MIN_UPDATE_SECONDS = 60.0
 SHIP_WHEN = ("significant", "valuable")
 _HIGHEST = {
     "minimum_conversions": MAX_COUNT,
@@ -19,6 +22,7 @@ _HIGHEST = {
     "minimum_run_seconds": 10 * MAX_SECONDS,  # "never by itself"
     "window_seconds": MAX_SECONDS,
     "twyman_limit": MAX_VALUE,
+    "burn_in_units": MAX_COUNT,
 }
 
 
@@ -57,6 +61,9 @@ class Policy:
         ship_when: `significant`: by the rule's verdict alone; `valuable`: at the end of the plan also
             what is more likely better than not, with every guardrail shown to be safe.
         prior_mean, prior_sd: valuable: how lifts of challengers are distributed, on the log scale.
+        floor: bandit: the least share of new users that a variant gets; 0 of an experiment that splits.
+        update_every_seconds: bandit: pause between changes of the shares, each of which opens an epoch.
+        burn_in_units: bandit: users that get the shares of the start before the first change.
 
     Raises:
         PolicyError: a value breaks its rule.
@@ -81,6 +88,9 @@ class Policy:
     ship_when: str = "significant"
     prior_mean: float = 0.0
     prior_sd: float = 0.03
+    floor: float = 0.0
+    update_every_seconds: float = 86_400.0
+    burn_in_units: int = 200
 
     def __post_init__(self) -> None:
         self._require(self.rule in RULES, "rule", f"one of {list(RULES)}")
@@ -103,6 +113,13 @@ class Policy:
         self._require(self.ship_when in SHIP_WHEN, "ship_when", f"one of {list(SHIP_WHEN)}")
         self._require(abs(self.prior_mean) <= 1, "prior_mean", "in [-1, 1]")
         self._require(0 < self.prior_sd <= 1, "prior_sd", "in (0, 1]")
+        floored = self.floor == 0 or MIN_FLOOR <= self.floor <= 0.5
+        self._require(floored, "floor", f"in [{MIN_FLOOR:g}, 0.5], or 0 of an experiment that splits")
+        self._require(
+            MIN_UPDATE_SECONDS <= self.update_every_seconds <= MAX_SECONDS,
+            "update_every_seconds",
+            f"at least {MIN_UPDATE_SECONDS:g} and at most {MAX_SECONDS:g}",
+        )
 
     def require_attainable(self, kind: str, min_weight: float) -> None:
         """Refuse a plan that ends before its own count gate can be passed.
@@ -152,13 +169,16 @@ class Policy:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field; those of `ship_when` only where it is `valuable`.
+        """Return every field; those of `ship_when` only where it is `valuable`, a bandit's only of one.
 
         A policy is hashed at the start of its experiment: what was hashed then must hash the same now.
         """
         fields_of_valuable = ("ship_when", "prior_mean", "prior_sd")
-        plain = self.ship_when == "significant"
-        return {n: v for n, v in asdict(self).items() if not (plain and n in fields_of_valuable)}
+        fields_of_bandit = ("floor", "update_every_seconds", "burn_in_units")
+        left_out = (fields_of_valuable if self.ship_when == "significant" else ()) + (
+            fields_of_bandit if self.floor == 0 else ()
+        )
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property
     def sequential_alpha(self) -> float:

@@ -39,14 +39,18 @@ def guard(effect: Effect) -> Effect:
 
     The estimate stays as it is. An interval of a proportion must not be read off the result: its
     statistic is not the one that the strata invert.
+
+    Where epochs have weights of their own (a bandit's), shares follow from earlier outcomes and the
+    exact tail alone does not hold; the more cautious of it and the weighted statistic does its part.
     """
     proportions = [s for s in effect.strata if isinstance(s, ProportionStratum)]
     if proportions:
-        return replace(effect, statistic=exact_statistic(proportions))
+        exact = replace(effect, statistic=exact_statistic(proportions))
+        return min(effect, exact, key=lambda one: abs(one.z)) if effect.weights else exact
     means = [s for s in effect.strata if isinstance(s, MeanStratum)]
     if not means:
         return effect
-    weights = mantel_haenszel_weights(means)
+    weights = effect.weights or mantel_haenszel_weights(means)
     variance = sum(w * w * s.student_variance for w, s in zip(weights, means, strict=True))
     if variance <= 0:  # one value in each variant: `compare` has counted on that
         return effect

@@ -50,8 +50,8 @@ def test_a_sound_draft_is_judged_by_bets_and_ships_nothing_by_itself(draft):
 
 def test_an_unknown_mode(draft):
     refused(
-        replace(draft, mode="bandit"), "mode",
-        "mode == 'bandit', must be one of ['split', 'interleave'].",
+        replace(draft, mode="blend"), "mode",
+        "mode == 'blend', must be one of ['split', 'interleave', 'bandit'].",
     )  # fmt: skip
 
 

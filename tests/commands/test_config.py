@@ -173,6 +173,21 @@ def test_what_runs_keeps_what_its_verdict_stands_on(furnished):
     assert Experiment.objects.get(pk=experiment.pk).name == "Blue"
 
 
+def test_a_bandit_comes_and_goes_by_the_file(furnished):
+    edited = yaml.safe_load(export(furnished))["experiments"]["z-first"]
+    wanted = {"mode": "bandit", "policy": {"floor": 0.2}}
+    low = {"experiments": {"z-first": wanted | {"policy": {"floor": 0.01}}}}
+    assert "floor == 0.01, must be in [0.05, 0.5]" in apply(
+        furnished, yaml.safe_dump(low), "--yes", status=2
+    )
+    assert Experiment.objects.get(project=furnished, key="z-first").mode == edited["mode"]
+    text = yaml.safe_dump({"experiments": {"z-first": wanted}})
+    apply(furnished, text, "--yes")
+    stored = yaml.safe_load(export(furnished))["experiments"]["z-first"]
+    assert (stored["mode"], stored["policy"]["floor"], stored["sticky"]) == ("bandit", 0.2, True)
+    assert "Nothing" in apply(furnished, yaml.safe_dump({"experiments": {"z-first": stored}}), "--yes")
+
+
 def test_where_two_people_approve_a_weaker_setting_is_proposed(furnished):
     feed = furnished.surfaces.get(key="feed")
     change_programme(surface=feed, changes={"approval": "two_persons"}, by=BY)

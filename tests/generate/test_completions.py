@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from experiments.models import Exposure
+from experiments.actions.change_shares import Change, open_epoch
+from experiments.models import Experiment, Exposure
 from tests.support.generating import ASK
 
 
@@ -72,6 +73,22 @@ def test_an_experiment_exposes_units_to_their_variant(chat):
     forced = chat.ask(user="u99", overrides={experiment.key: "treatment-1"})
     assert forced.json()["bakeoff"]["variant"] == "treatment-1"
     assert not Exposure.objects.filter(experiment=experiment, unit_id="u99").exists()
+
+
+def test_a_bandits_users_keep_their_prompt(chat):
+    other = chat.add(text="You help at length.")
+    experiment = chat.experiment(chat.versions[0], other, mode="bandit")
+
+    def variants(units):
+        return {unit: chat.ask(user=unit).json()["bakeoff"]["variant"] for unit in units}
+
+    first = variants(f"u{n}" for n in range(12))
+    shares = {"control": 0.1, "treatment-1": 0.9}
+    open_epoch(Experiment.objects.get(pk=experiment.pk), Change(weights=shares), by="platform")
+    chat.lane.refresh()
+    assert variants(first) == first
+    assert list(variants(f"new{n}" for n in range(20)).values()).count("treatment-1") > 12
+    assert Exposure.objects.filter(experiment=experiment, epoch=2).count() == 20
 
 
 def test_variables_fill_the_template(chat):

@@ -89,7 +89,12 @@ class Chat:
         return self.slates().last()
 
     def experiment(
-        self, *versions: ModelVersion, guardrails=(), breaker_alpha: float = 0.0, **policy
+        self,
+        *versions: ModelVersion,
+        guardrails=(),
+        breaker_alpha: float = 0.0,
+        mode: str = "split",
+        **policy,
     ) -> Experiment:
         """Start an experiment of the first version against the others, on thumbs."""
         metric, _ = Metric.objects.get_or_create(
@@ -109,6 +114,7 @@ class Chat:
                 metrics=[ExperimentMetricDraft(metric), *guardrails],
                 policy=policy,
                 breaker_alpha=breaker_alpha,
+                mode=mode,
             )
         )
         started = start_experiment(experiment=drafted, by="a test")

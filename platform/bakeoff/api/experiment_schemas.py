@@ -95,7 +95,8 @@ class ExperimentIn(RequestSchema):
     )
     mode: Mode = Field(
         "split",
-        description="`interleave`: each user gets lists of all versions; of a recommend surface.",
+        description="`interleave`: each user gets lists of all versions; of a recommend surface. "
+        "`bandit`: shares of new users follow the primary metric; see the policy's `floor`.",
     )
 
 

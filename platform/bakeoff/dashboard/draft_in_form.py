@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from experiments.actions.define_experiment import (
+    BANDIT_POLICY,
     INTERLEAVED_POLICY,
     ExperimentMetricDraft,
     VariantDraft,
 )
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.models import Experiment, ExperimentMetric
+from experiments.stats.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
 VARIANT_FIELDS = ("control", "treatment", "control_rules", "treatment_rules", "treatment_share")
-POLICY_FIELDS = frozenset({"rule", "planned_units", "minimum_days", "window_hours", "promote"})
+BANDIT_FIELDS = frozenset({"floor", "update_hours", "burn_in_units"})
+POLICY_FIELDS = BANDIT_FIELDS | {"rule", "planned_units", "minimum_days", "window_hours", "promote"}
+BANDIT_POLICY_FIELDS = frozenset({"floor", "update_every_seconds", "burn_in_units"})
+DEFAULTS = Policy()
 
 
 def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -32,13 +37,33 @@ def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
         "minimum_days": ("minimum_run_seconds", filled["minimum_days"] * 86_400),
         "window_hours": ("window_seconds", filled["window_hours"] * 3600),
         "promote": ("promote", filled["promote"]),
+        "floor": ("floor", _share(filled["floor"], BANDIT_POLICY["floor"])),
+        "update_hours": (
+            "update_every_seconds",
+            3600 * (filled["update_hours"] or DEFAULTS.update_every_seconds / 3600),
+        ),
+        "burn_in_units": (
+            "burn_in_units",
+            DEFAULTS.burn_in_units if filled["burn_in_units"] is None else filled["burn_in_units"],
+        ),
     }
     return dict(policy[name] for name in policy if name in set(names))
 
 
 def in_mode(mode: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a policy with the rule that interleaving has; the form lets it ship nothing by itself."""
-    return {**policy, **INTERLEAVED_POLICY} if mode == Experiment.Mode.INTERLEAVE else dict(policy)
+    """Return a policy with the rule that its mode has; interleaving ships nothing by itself.
+
+    The form has one default rule; what a bandit cannot be judged by becomes the rule of bandits.
+    """
+    if mode == Experiment.Mode.BANDIT:
+        rule = policy.get("rule") if policy.get("rule") == "exact" else BANDIT_POLICY["rule"]
+        return {**policy, "rule": rule}
+    plain = {name: value for name, value in policy.items() if name not in BANDIT_POLICY_FIELDS}
+    return {**plain, **INTERLEAVED_POLICY} if mode == Experiment.Mode.INTERLEAVE else plain
+
+
+def _share(percent: float | None, default: Any) -> float:
+    return float(default) if percent is None else percent / 100
 
 
 def variants_of(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[VariantDraft]:
@@ -108,6 +133,9 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "minimum_days": policy.minimum_run_seconds / 86_400,
         "window_hours": policy.window_seconds / 3600,
         "promote": policy.promote,
+        "floor": 100 * (policy.floor or float(BANDIT_POLICY["floor"])),
+        "update_hours": policy.update_every_seconds / 3600,
+        "burn_in_units": policy.burn_in_units,
         "breaker_alpha": round(100 * draft.breaker_alpha, 9),
         "hashing": draft.hashing,
         "mode": draft.mode,

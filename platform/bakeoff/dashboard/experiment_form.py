@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MODES = (
     ("split", gettext_lazy("Split users between the versions")),
     ("interleave", gettext_lazy("Interleave the lists of both versions")),
+    ("bandit", gettext_lazy("Bandit: the better variant gets more new users")),
 )
 RULES = (
     (
@@ -131,8 +132,30 @@ class ExperimentForm(forms.Form):
         label=gettext_lazy("Method"),
         help_text=gettext_lazy(
             "Interleaving gives each user lists with items of both versions, and needs far fewer users. "
-            "It tells which version users prefer, and never ships by itself."
+            "It tells which version users prefer, and never ships by itself. A bandit loses less while it "
+            "learns: each update gives new users the shares that the primary metric suggests."
         ),
+    )
+    floor = forms.FloatField(
+        min_value=5,
+        max_value=50,
+        initial=10,
+        required=False,
+        label=gettext_lazy("Bandit: lowest share of a variant (%)"),
+        help_text=gettext_lazy("At least 5, so that every variant can still be measured."),
+    )
+    update_hours = forms.FloatField(
+        min_value=1 / 60,
+        max_value=24 * 365,
+        initial=24,
+        required=False,
+        label=gettext_lazy("Bandit: hours between updates of the shares"),
+    )
+    burn_in_units = forms.IntegerField(
+        min_value=0,
+        initial=200,
+        required=False,
+        label=gettext_lazy("Bandit: users before the first update"),
     )
     rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
     planned_units = forms.IntegerField(
@@ -264,7 +287,10 @@ class ExperimentForm(forms.Form):
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
                 _("Decision rule"),
-                ("rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote"),
+                (
+                    "rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote",
+                    "floor", "update_hours", "burn_in_units",
+                ),
                 True,
             ),
             (

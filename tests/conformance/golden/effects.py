@@ -146,10 +146,10 @@ def cuped_ratio(inputs: Inputs, shared: Inputs) -> Output:
     sides = _sides(
         inputs, shared, y=inputs["num"], d=inputs["den"], x=inputs["num_pre"], w=inputs["den_pre"]
     )
-    from experiments.stats.effects import _linearise
+    from experiments.stats.effects import linearise
 
     effect = compare("ratio", *sides)
-    c, t = (_linearise("ratio", side) for side in sides)
+    c, t = (linearise("ratio", side) for side in sides)
     per_unit = [
         (side.products / (side.n - 1), side.covariate_squares / (side.n - 1)) for side in (c, t)
     ]

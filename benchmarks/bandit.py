@@ -1,0 +1,98 @@
+"""Bandits: false verdicts of batched least squares, and what learning costs beside other splits."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.results import Row, write_between_marks, write_result
+from experiments.stats.bandit_simulation import BanditRuns, BanditScenario, simulate_bandits
+from experiments.stats.policy import Policy
+
+ALPHA = 0.05
+FLOOR = 0.05
+EPOCHS = 30
+PAGE = Path(__file__).parent.parent / "docs" / "statistics" / "bandit.md"
+MARK = "<!-- made by make bench ONLY=bandit -->"
+# No variant differs: rates of the variants, users an epoch, swing of all rates over the epochs.
+SAME = (
+    ("10%, two variants", (0.10, 0.10), 500, 0.0),
+    ("10%, two variants, rates that swing by half", (0.10, 0.10), 500, 0.5),
+    ("2%, two variants", (0.02, 0.02), 1000, 0.0),
+    ("10%, two variants, few users", (0.10, 0.10), 200, 0.0),
+    ("10%, four variants", (0.10,) * 4, 1000, 0.0),
+)
+DIFFERENT = (
+    ("10% and 12%", (0.10, 0.12), 500),
+    ("2% and 3%", (0.02, 0.03), 1000),
+    ("10%, 10%, 10% and 13%", (0.10, 0.10, 0.10, 0.13), 500),
+)
+
+
+def run(size: str, home: str) -> None:
+    full = size == "full"
+    rng = np.random.default_rng(21)
+    runs, costly = (4_000, 1_000) if full else (100, 20)
+    allowed = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
+    rows, same, different = [], [], []
+    for name, rates, units, drift in SAME:
+        simulated = _simulate(rates, units, drift, runs, rng)
+        verdicts, error = simulated.share_with_a_verdict()
+        naive = _pooled_and_read_at_every_look(simulated)
+        rows.append(Row(f"false verdicts, {EPOCHS} looks, floor 5 %: {name}", verdicts, "share", naive, target=f"ours <= {allowed:.4f}", higher_is_better=False, spread=f"± {error:.4f}, {runs} runs; peer: pooled z at each look"))  # fmt: skip
+        same.append(f"| {name} | {verdicts:.4f} ± {error:.4f} | {naive:.2f} |")
+    for name, rates, units in DIFFERENT:
+        simulated = _simulate(rates, units, 0.0, costly, rng)
+        regret, equal = float(simulated.regret.mean()), simulated.equal_regret
+        each = _thompson_by_user(rates, units * EPOCHS, costly // 2, rng)
+        found = float((simulated.crossed[:, -1, -1] == 1).mean())
+        rows.append(Row(f"conversions lost, {name} (peer: an equal split)", regret, "conversions", equal, target="ratio_to_peer >= 1.5", higher_is_better=False, spread=f"{costly} runs; Thompson by user without a floor: {each:.0f}"))  # fmt: skip
+        different.append(f"| {name} | {regret:.0f} | {equal:.0f} | {each:.0f} | {found:.2f} |")
+    write_result("bandit", size, rows, f"{EPOCHS} epochs; windows close before the next begins.")
+    if full:
+        head = "| no variant differs | false verdicts | pooled z at each look |\n|---|---|---|"
+        cost = (
+            "| rates | lost | equal split | by user, no floor | winner found |\n|---|---|---|---|---|"
+        )
+        write_between_marks(PAGE, MARK, [head, *same, "", cost, *different])
+
+
+def _simulate(
+    rates: tuple[float, ...], units: int, drift: float, runs: int, rng: np.random.Generator
+) -> BanditRuns:
+    policy = Policy(rule="always_valid", floor=FLOOR, alpha=ALPHA, planned_units=units * EPOCHS)
+    scenario = BanditScenario(rates, units=units, epochs=EPOCHS, drift=drift)
+    return simulate_bandits(scenario, policy, runs=runs, rng=rng)
+
+
+def _pooled_and_read_at_every_look(simulated: BanditRuns) -> float:
+    """Return how often a z of pooled totals, read at each look, passes its bound for one look."""
+    n, x = simulated.sizes.cumsum(axis=1), simulated.conversions.cumsum(axis=1)
+    both = n[..., :1] + n[..., 1:]
+    pooled = (x[..., :1] + x[..., 1:]) / both
+    se = np.sqrt(pooled * (1 - pooled) * (1 / n[..., :1] + 1 / n[..., 1:]))
+    apart = x[..., 1:] / n[..., 1:] - x[..., :1] / n[..., :1]
+    z = np.divide(apart, se, out=np.zeros_like(apart), where=se > 0)
+    return float((np.abs(z) > 1.96).any(axis=(1, 2)).mean())
+
+
+def _thompson_by_user(
+    rates: tuple[float, ...], users: int, runs: int, rng: np.random.Generator
+) -> float:
+    """Return conversions lost by Beta-Bernoulli Thompson sampling that learns at once from each user.
+
+    The published form: Chapelle & Li (2011), algorithm 2, with a uniform prior.
+    """
+    chance = np.array(rates)
+    good: NDArray[np.float64] = np.ones((runs, len(rates)))
+    bad, lost, at = np.ones_like(good), np.zeros(runs), np.arange(runs)
+    for _ in range(users):
+        chosen = rng.beta(good, bad).argmax(axis=1)
+        converted = rng.random(runs) < chance[chosen]
+        good[at, chosen] += converted
+        bad[at, chosen] += ~converted
+        lost += chance.max() - chance[chosen]
+    return float(lost.mean())

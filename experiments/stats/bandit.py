@@ -1,0 +1,240 @@
+"""Thompson sampling in batches: which share of new users each variant of a bandit gets.
+
+In the mean over draws, Thompson sampling gives a variant the share that is its chance of being best.
+That chance is computed here instead of drawn, so that the shares of an epoch follow from the totals and
+can be recomputed. A floor keeps every variant measurable: its share never falls below it.
+
+Rewards are the primary metric of users whose windows have closed. A variant's level is stratified over
+epochs: shares change while base rates drift, and pooled totals would take a good week for a good
+variant.
+
+References:
+    Thompson (1933), Biometrika 25. Chapelle & Li (2011), An empirical evaluation of Thompson sampling,
+    NIPS. Scott (2010), A modern Bayesian look at the multi-armed bandit, Applied Stochastic Models in
+    Business and Industry 26 (the chance of being the best as a share).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.stats.effects import linearise
+from experiments.stats.quantiles import Sketch
+from experiments.stats.special_functions import special
+from experiments.stats.totals import StatisticsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from experiments.kinds import Direction
+    from experiments.stats.effects import Linear, Summary
+    from experiments.stats.metric_input import MetricInput
+
+    Array = NDArray[np.float64]
+
+# Every variant begins as if so many users had shown the mean of all: a handful of lucky users does not
+# take the traffic.
+PRIOR_UNITS = 10.0
+# Where the normal density is integrated: beyond ±8 it has 1e-15, and a step of .04 is finer than the
+# narrowest of posteriors that a floor of 5 % allows beside the widest.
+REACH, POINTS = 8.0, 401
+DECIMALS = 4  # of shares: a user in 10,000
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """What is known of the variants' rewards: independent normal posteriors.
+
+    Attributes:
+        variants: their names.
+        means: posterior means, shape (k,), in the metric's unit.
+        sds: posterior standard deviations, shape (k,).
+        units: complete units of each, shape (k,).
+    """
+
+    variants: tuple[str, ...]
+    means: Array
+    sds: Array
+    units: NDArray[np.int64]
+
+
+def rewards_of(metric: MetricInput, variants: Sequence[str]) -> Rewards | None:
+    """Return the posteriors of the variants' levels; None while nothing tells them apart.
+
+    An epoch counts where each of the variants has two complete units. With N its units, N / ΣN its
+    weight, ȳ a variant's level in it and s² the variance that the variants share in it:
+
+        m = Σ w ȳ,  v = Σ w² s² / n,  posterior precision = 1 / v + PRIOR_UNITS / σ²,  σ² = Σ w s²
+
+    Args:
+        metric: the primary, with its totals by epoch.
+        variants: those that take traffic.
+
+    Raises:
+        StatisticsError: it is a quantile, whose levels are no means.
+    """
+    epochs = [linear for epoch in metric.epochs if (linear := _linear(metric, epoch, variants))]
+    if not epochs:
+        return None
+    sizes = np.array([[one.n for one in epoch] for epoch in epochs], dtype=np.int64)
+    levels = np.array([[one.level for one in epoch] for epoch in epochs])
+    variances = np.array([[one.variance for one in epoch] for epoch in epochs])
+    means, sds = posteriors(sizes, levels, variances)
+    if not (sds > 0).all():  # every user has one value
+        return None
+    return Rewards(tuple(variants), means, sds, sizes.sum(axis=0))
+
+
+def posteriors(sizes: NDArray[np.int64], levels: Array, variances: Array) -> tuple[Array, Array]:
+    """Return posterior means and standard deviations, each of shape (..., k).
+
+    Args:
+        sizes: units by epoch and variant, at least 2 each, shape (..., epochs, k).
+        levels: their means, of the same shape.
+        variances: of single units' values, of the same shape.
+    """
+    units = sizes.sum(axis=-1)
+    total = units.sum(axis=-1, keepdims=True)
+    # Shared by the variants of an epoch: one that happens to lack the rare values is not certain.
+    shared = ((sizes - 1) * variances).sum(axis=-1) / (sizes - 1).sum(axis=-1)
+    spread = ((shared * units).sum(axis=-1, keepdims=True)) / total
+    weights = units / total
+    means = (weights[..., None] * levels).sum(axis=-2)
+    variance = ((weights**2 * shared)[..., None] / sizes).sum(axis=-2)
+    prior = (sizes * levels).sum(axis=(-2, -1))[..., None] / total
+    with np.errstate(divide="ignore", invalid="ignore"):  # no spread at all: nothing is known
+        n = np.where(spread > 0, spread / variance, 0.0)
+    kept = n / (n + PRIOR_UNITS)
+    return prior + kept * (means - prior), np.sqrt(spread / (n + PRIOR_UNITS))
+
+
+def _linear(
+    metric: MetricInput, epoch: Mapping[str, Summary], variants: Sequence[str]
+) -> list[Linear] | None:
+    """Return an epoch's levels; None where a variant has too few units for a variance."""
+    linear = []
+    for side in (epoch.get(variant) for variant in variants):
+        if isinstance(side, Sketch):
+            raise StatisticsError(
+                f"metric '{metric.key}' is a quantile, must have a mean to be a reward."
+            )
+        if side is None or side.moments().n < 2:
+            return None
+        try:
+            linear.append(linearise(metric.kind, side))
+        except StatisticsError:  # a ratio over nothing
+            return None
+    return linear
+
+
+def chance_of_best(means: Array, sds: Array, *, direction: Direction = "increase") -> Array:
+    """Return each variant's chance of being the best, summing to 1.
+
+    ∫ φ((x − m_a) / s_a) / s_a Π_b Φ((x − m_b) / s_b) dx, by the trapezoidal rule.
+
+    Args:
+        means: of independent normal posteriors, shape (..., k).
+        sds: positive, of the same shape.
+        direction: which level is good.
+
+    Raises:
+        StatisticsError: a standard deviation is not positive.
+    """
+    if not (sds > 0).all():
+        raise StatisticsError(f"standard deviation == {float(sds.min()):g}, must be positive.")
+    good = means if direction == "increase" else -means
+    z = np.linspace(-REACH, REACH, POINTS)
+    density = np.exp(-z * z / 2)
+    k = means.shape[-1]
+    chances = np.empty(means.shape)
+    for a in range(k):
+        x = good[..., a, None] + sds[..., a, None] * z
+        below = np.ones(x.shape)
+        for b in range(k):
+            if b != a:
+                below *= special.ndtr((x - good[..., b, None]) / sds[..., b, None])
+        chances[..., a] = below @ density
+    total: Array = chances.sum(axis=-1, keepdims=True)
+    return chances / total
+
+
+def shares_of(chances: Array, *, floor: float) -> Array:
+    """Return shares of new users: the floor, and of the rest as much as the chance of being the best.
+
+    Args:
+        chances: summing to 1, shape (..., k).
+        floor: the least share of a variant.
+
+    Raises:
+        StatisticsError: the floors leave nothing to share out.
+    """
+    k = chances.shape[-1]
+    if not 0 <= floor * k <= 1:
+        raise StatisticsError(f"floor == {floor:g}, must be at most 1 / {k} of {k} variants.")
+    shares: Array = floor + (1 - k * floor) * chances
+    return shares
+
+
+def next_weights(
+    metric: MetricInput, weights: Mapping[str, float], *, floor: float
+) -> dict[str, float]:
+    """Return the weights of the next epoch; those of now while nothing tells the variants apart.
+
+    Args:
+        metric: the primary, with its totals by epoch.
+        weights: of now; a variant of weight 0 has left, and stays at 0.
+        floor: the least share of the others.
+
+    Raises:
+        StatisticsError: as of `rewards_of` and `shares_of`.
+    """
+    present = [key for key, weight in weights.items() if weight > 0]
+    rewards = rewards_of(metric, present)
+    if rewards is None or len(present) < 2:
+        return dict(weights)
+    chances = chance_of_best(rewards.means, rewards.sds, direction=metric.direction)
+    # What is above the floor is cut to a few decimals, and what that leaves goes to the largest: no
+    # share falls below the floor.
+    above = np.floor((shares_of(chances, floor=floor) - floor) * 10**DECIMALS) / 10**DECIMALS
+    shares = floor + np.maximum(above, 0.0)
+    shares[int(np.argmax(shares))] += 1 - shares.sum()
+    shared = dict(zip(present, (round(float(share), 12) for share in shares), strict=True))
+    return {key: shared.get(key, 0.0) for key in weights}
+
+
+@dataclass(frozen=True, slots=True)
+class Regret:
+    """What the split cost beside sending everybody to the best variant, in the metric's unit.
+
+    Attributes:
+        bandit: of the split as it was.
+        equal: of an equal split of the same users.
+    """
+
+    bandit: float
+    equal: float
+
+    @property
+    def saved(self) -> float:
+        """What an equal split would have cost more."""
+        return self.equal - self.bandit
+
+
+def regret_of(rewards: Rewards, exposed: Mapping[str, int], *, direction: Direction) -> Regret:
+    """Return the regret of a bandit and of an equal split, by the posterior means.
+
+    Args:
+        rewards: of all variants that are compared.
+        exposed: users by variant.
+        direction: which level is good.
+    """
+    good = rewards.means if direction == "increase" else -rewards.means
+    lost = good.max() - good
+    counts = np.array([exposed.get(variant, 0) for variant in rewards.variants], dtype=np.float64)
+    return Regret(float(counts @ lost), math.fsum(lost) * float(counts.sum()) / len(lost))
