@@ -1,10 +1,12 @@
-"""Predictions beside CUPED: the variance that each takes out, and false positives with it."""
+"""Predictions beside CUPED, clusters and switchbacks beside rows: variance removed, false positives."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,8 @@ def run(size: str, home: str) -> None:
     rows += _cupac(f"CDNOW, {len(customers.after):,} customers", customers.before, customers.history,
                    customers.after, splits=splits)  # fmt: skip
     rows += _cupac("simulated histories, 20,000 users", *simulate_histories(20_000, 21), splits=splits)
+    rows += _clustered("60 shops of 20 to 40 customers", shops, splits)
+    rows += _clustered("switchback, 120 blocks of 2 hours, a drift over the day", blocks, splits)
     write_result(
         "variance", size, rows, f"Predictions cross-fitted in {FOLDS} parts; one test per split."
     )
@@ -89,6 +93,45 @@ def _cupac(name: str, before: Array, history: Array, after: Array, *, splits: in
             cupac, "share", peer=cuped, target="ratio_to_peer >= 1"),
         Rate(wrong[1] / splits, splits).row(f"{name}: false positives, CUPAC"),
         Rate(wrong[0] / splits, splits).row(f"{name}: false positives, CUPED"),
+    ]  # fmt: skip
+
+
+def shops(rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
+    """Customers of shops that differ, half of which are treated without an effect.
+
+    Returns:
+        A value, whether it was treated, and the shop, of each customer.
+    """
+    shop = np.repeat(np.arange(60), 20 + rng.integers(0, 21, 60))
+    treated = rng.permutation(60) < 30
+    return rng.normal(10, 2, 60)[shop] + rng.normal(0, 3, len(shop)), treated[shop], shop
+
+
+def blocks(rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
+    """Orders in blocks whose levels follow the day, and each other (autoregressive, .6)."""
+    level, noise = np.zeros(120), rng.normal(0, 1.5, 120)
+    for n in range(120):
+        level[n] = 0.6 * level[n - 1] * (n > 0) + noise[n] + np.sin(2 * np.pi * n / 12)
+    block = np.repeat(np.arange(120), rng.poisson(16, 120) + 1)
+    treated = rng.permutation(120) < 60
+    return level[block] + rng.normal(0, 2, len(block)), treated[block], block
+
+
+def _clustered(name: str, draw: Callable[[np.random.Generator], Any], runs: int) -> list[Row]:
+    rng, wrong = np.random.default_rng(11), np.zeros(2)
+    for _ in range(runs):
+        values, treated, cluster = draw(rng)
+        sides, rows = [], []
+        for side in (~treated, treated):
+            _, place = np.unique(cluster[side], return_inverse=True)
+            sums, sizes = np.bincount(place, values[side]), np.bincount(place).astype(float)
+            sides.append(Totals.of(sums.tolist(), sizes.tolist()))
+            rows.append(_totals(values, np.zeros(len(values)), side))
+        wrong += [compare("ratio", *sides).p_value < ALPHA, compare("mean", *rows).p_value < ALPHA]
+    ours, naive = wrong / runs
+    return [
+        Rate(ours, runs).row(f"{name}: false positives, by clusters"),
+        Row(f"{name}: false positives, as if rows were independent", naive, "share", target="ours >= 0.15"),
     ]  # fmt: skip
 
 

@@ -58,9 +58,11 @@ def predict_metric(source: UnitRows, metric: MetricColumn) -> PredictedMetric:
     value = source.place(metric.value)
     below = source.place(metric.denominator) if metric.denominator else "1.0"
     columns = [f"feature_{source.features.index(name)}" for name in metric.features]
-    # By the unit's name, not by its place: the engine reads in two threads, and folds must repeat.
+    # By the unit's name, not by its place: the engine reads in two threads, and folds must repeat. By
+    # its cluster where there are any: units of one know of each other.
     rows = source.query(
-        f"""SELECT unit, (hash(unit) % {FOLDS})::INTEGER, {value}::DOUBLE, {below}::DOUBLE,
+        f"""SELECT unit, (hash(coalesce(cluster, unit)) % {FOLDS})::INTEGER,
+        {value}::DOUBLE, {below}::DOUBLE,
         {", ".join(columns)} FROM units ORDER BY unit"""
     )
     units, folds, y, d, *features = zip(*rows, strict=True) if rows else ((),) * (4 + len(columns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from experiments.scorecards.cluster_rows import MIN_CLUSTERS
 from experiments.scorecards.unit_file import FileError
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from experiments.kinds import Direction, Role
-    from experiments.scorecards.unit_file import FileLook, FileTotals, MetricColumn
+    from experiments.scorecards.unit_file import ClusterColumn, FileLook, FileTotals, MetricColumn
     from experiments.stats.look_result import LookResult
     from experiments.stats.policy import Policy
 
@@ -31,6 +32,7 @@ class Question:
         lower_is_better: names of metrics of which less is better.
         expected: planned share of each variant; None for equal ones.
         planned_units: over all variants; None for those of the file.
+        cluster: what was randomised, where it was not the unit.
     """
 
     policy: Policy
@@ -40,6 +42,7 @@ class Question:
     lower_is_better: frozenset[str] = frozenset()
     expected: Mapping[str, float] | None = None
     planned_units: int | None = None
+    cluster: ClusterColumn | None = None
 
     def role_of(self, metric: str) -> Role:
         """Return a metric's part: the first one decides, whatever else is said of it."""
@@ -102,6 +105,10 @@ def judge(file: FileTotals, question: Question) -> Scorecard:
         complete = final.summaries[question.metrics[0].name].values()
         planned = max(sum(totals.n for totals in complete), 2)
         question = replace(question, policy=replace(question.policy, planned_units=planned))
+    if question.cluster is not None:
+        # As many clusters as the delta method needs are enough: each holds many units.
+        gate = min(question.policy.minimum_nonzero, MIN_CLUSTERS)
+        question = replace(question, policy=replace(question.policy, minimum_nonzero=gate))
     looks = _take_looks(file, question, treatments, weights)
     result = looks[-1].result
     primary = question.metrics[0].name
@@ -162,7 +169,8 @@ def _metric_inputs(look: FileLook, question: Question) -> list[MetricInput]:
     return [
         MetricInput(
             key=metric.name,
-            kind=metric.kind,
+            # Per cluster, a mean over its units is a sum over a size.
+            kind=metric.kind if question.cluster is None else "ratio",
             role=question.role_of(metric.name),
             direction=question.direction_of(metric.name),
             margin=question.guardrails.get(metric.name, 0.0),
@@ -178,8 +186,7 @@ def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str
     notes = []
     if file.unassigned:
         notes.append(f"{file.unassigned} rows without a variant are left out.")
-    if file.crossover_units:
-        notes.append(f"{file.crossover_units} units in two variants are left out.")
+    notes += _cluster_notes(file, question)
     notes += [
         f"{units} units of the variant '{variant}' are left out, as --exclude asks."
         for variant, units in file.excluded.items()
@@ -204,6 +211,20 @@ def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str
             notes.append(
                 f"A lift of {lift:+.0%} ('{comparison.variant}') is unusual: check the data first."
             )
+    return notes
+
+
+def _cluster_notes(file: FileTotals, question: Question) -> list[str]:
+    """Say what was counted, and which of them stand in two variants."""
+    units = "units" if question.cluster is None else question.cluster.word
+    notes = []
+    if file.crossover_units:
+        notes.append(f"{file.crossover_units} {units} in two variants are left out.")
+    if file.clustered:
+        notes.append(
+            f"Counted by {units}, which were randomised: {_counts(file.looks[-1].units)}; they hold "
+            f"{_counts(file.clustered)} units."
+        )
     return notes
 
 

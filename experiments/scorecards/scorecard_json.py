@@ -43,6 +43,7 @@ def scorecard_to_json(card: Scorecard) -> dict[str, Any]:
             "units_without_value": file.missing,
         },
         "imputed": file.imputed,
+        "units_in_clusters": file.clustered,
         "notes": list(card.notes),
     }
 

@@ -88,6 +88,38 @@ class MetricColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterColumn:
+    """What was randomised, above the units.
+
+    Attributes:
+        column: of the cluster's name; of the time of a row, where there are blocks.
+        block_seconds: length of the blocks of time that variants were switched by; None without.
+        carry_over_seconds: from a block's start, in which the block before still acts: left out.
+    """
+
+    column: str
+    block_seconds: float | None = None
+    carry_over_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        length = self.block_seconds
+        if length is None:
+            return
+        if not 0 < length < float("inf"):
+            raise FileError(f"block_seconds == {length:g}, must be positive.")
+        if not 0 <= self.carry_over_seconds < length:
+            raise FileError(
+                f"carry_over_seconds == {self.carry_over_seconds:g}, must be at least 0 and less than "
+                f"block_seconds == {length:g}: nothing of a block would count."
+            )
+
+    @property
+    def word(self) -> str:
+        """What its clusters are called."""
+        return "clusters" if self.block_seconds is None else "blocks"
+
+
+@dataclass(frozen=True, slots=True)
 class FileLook:
     """What is known at one look: cumulative.
 
@@ -121,6 +153,7 @@ class FileTotals:
         remarks: what else a reader must know of the file, in words.
         segments: totals of the first metric by `column=value`, by variant.
         segment_units: units by `column=value`, by variant.
+        clustered: units within clusters, by variant; the looks then count clusters. Empty without.
     """
 
     looks: list[FileLook]
@@ -132,6 +165,7 @@ class FileTotals:
     remarks: Sequence[str] = ()
     segments: dict[str, dict[str, Summary]] = field(default_factory=dict)
     segment_units: dict[str, dict[str, int]] = field(default_factory=dict)
+    clustered: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +181,7 @@ class UnitFile:
         segments: columns to break down by.
         excluded: variants to leave out of the comparison.
         form: how a text file writes numbers, and the dates of looks.
+        cluster: what was randomised, where it was not the unit.
     """
 
     path: Path
@@ -157,3 +192,4 @@ class UnitFile:
     segments: Sequence[str] = ()
     excluded: Sequence[str] = ()
     form: TextFormat = field(default_factory=TextFormat)
+    cluster: ClusterColumn | None = None

@@ -16,6 +16,7 @@ import duckdb
 
 from experiments.kinds import PROPORTIONS
 from experiments.metrics.sql import bucket_of
+from experiments.scorecards.cluster_rows import sum_clusters
 from experiments.scorecards.duckdb_source import text
 from experiments.scorecards.predicted_units import predict_metric, prediction_column
 from experiments.scorecards.unit_file import FileLook, FileTotals
@@ -98,6 +99,8 @@ class UnitReader:
         predicted = [predict_metric(source, metric) for metric in self._predicted()]
         if predicted:
             source.add_predictions(predicted[0].units, {one.column: one.values for one in predicted})
+        if self._unit_file.cluster is not None:
+            return self._read_clusters(excluded, [one.remark for one in predicted])
         self._measure_shifts()
         units = self._count_units()
         added = self._sum_all()
@@ -115,6 +118,25 @@ class UnitReader:
             ],
             segments=self._segment_totals(),
             segment_units=self._segment_units(),
+        )
+
+    def _read_clusters(self, excluded: dict[str, int], remarks: list[str]) -> FileTotals:
+        """Return the totals of clusters: they were randomised, and are what counts."""
+        metrics, source = self._unit_file.metrics, self._source
+        found = sum_clusters(source, metrics, columns_of=self._columns_of, valid=self._valid)
+        totals = {
+            metric.name: {v: _totals(sums) for v, sums in found.sums[metric.name].items()}
+            for metric in metrics
+        }
+        return FileTotals(
+            looks=[FileLook("", found.clusters, totals, uncapped={}, batch={})],
+            crossover_units=found.split,
+            missing=self._missing(),
+            unassigned=source.unassigned,
+            excluded=excluded,
+            imputed=source.imputed_units(),
+            remarks=[*source.remarks(), *remarks],
+            clustered=found.units,
         )
 
     def _predicted(self) -> list[MetricColumn]:

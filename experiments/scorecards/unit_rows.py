@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from experiments.kinds import PROPORTIONS
+from experiments.scorecards.cluster_rows import cluster_columns
 from experiments.scorecards.duckdb_source import (
     as_number,
     first_line,
@@ -96,7 +97,8 @@ class UnitRows:
         Parquet is read where it lies, a column at a time; text is read once into a table on disk.
         """
         question = self._question
-        named = (question.variant, question.unit, question.look, *question.segments)
+        cluster = question.cluster.column if question.cluster else None
+        named = (question.variant, question.unit, question.look, cluster, *question.segments)
         numbers = {*self.columns, *self.covariates}
         plain = source_of(question.path, form=question.form)
         types = {name: str(kind) for name, kind, *_ in self.query(f"DESCRIBE SELECT * FROM {plain}")}
@@ -125,6 +127,7 @@ class UnitRows:
             f"{variant} AS written",
             f"{quote(question.unit)}::VARCHAR AS unit" if question.unit else "NULL AS unit",
             f"{quote(question.look)}::VARCHAR AS look" if question.look else "NULL AS look",
+            *cluster_columns(question.cluster),
             *(f"{quote(s)}::VARCHAR AS segment_{n}" for n, s in enumerate(question.segments)),
             *(
                 f"{quote(c)}::{'VARCHAR' if is_text(types[c]) else 'DOUBLE'} AS feature_{n}"
@@ -157,6 +160,7 @@ class UnitRows:
             "unassigned": "count(*) FILTER (variant IS NULL)",
             "no_unit": "count(*) FILTER (unit IS NULL AND variant IS NOT NULL)",
             "no_look": "count(*) FILTER (look IS NULL)",
+            "no_cluster": "count(*) FILTER (cluster IS NULL)",
         }
         for column, place in self._numbered():
             aggregates[f"infinite_{place}"] = f"count(*) FILTER (isinf({place}))"
@@ -206,6 +210,12 @@ class UnitRows:
             raise FileError(f"column '{question.unit}' has a row without a value, must name a unit.")
         if question.look and checks["no_look"]:
             raise FileError(f"column '{question.look}' has a row without a value, must name a look.")
+        if question.cluster and (count := checks["no_cluster"]):
+            must = "name a cluster" if question.cluster.block_seconds is None else "be a time"
+            raise FileError(
+                f"column '{question.cluster.column}' has {count} row{'s' * (count > 1)} without a "
+                f"value that can be read, must {must}."
+            )
 
     def _remark_identical_rows(self, rows: int) -> None:
         """Say that rows stand twice: with a unit's column any, without one a file that is doubled.
@@ -260,19 +270,28 @@ class UnitRows:
         columns = [f"value_{n}" for n in range(len(self.columns))]
         segments = [f"segment_{n}" for n in range(len(question.segments))]
         excluded = [f"variant <> {text(variant)}" for variant in question.excluded]
-        conditions = " AND ".join(["variant IS NOT NULL", *excluded])
+        conditions = " AND ".join(["variant IS NOT NULL", "NOT carried_over", *excluded])
         if not question.unit:
-            names = ["unit", "look", "variant", *segments, *columns, *self._covariate_columns("{}")]
+            names = [
+                "unit",
+                "look",
+                "variant",
+                "cluster",
+                *segments,
+                *columns,
+                *self._covariate_columns("{}"),
+            ]
             self._engine.execute(
                 f"""CREATE VIEW units AS SELECT {", ".join(names)}, true AS is_new
                 FROM entries WHERE {conditions}"""
             )
             return
         self._sum_to_units(segments)
+        conditions = " AND ".join(["variant IS NOT NULL", *excluded])  # blocks have no units
         outside = f"unit NOT IN (SELECT unit FROM doubled) AND {conditions}"
         if not question.look:
             features = [f"feature_{n}" for n in range(len(self.features))]
-            names = ["unit", "look", "variant", *segments, *columns, *features]
+            names = ["unit", "look", "variant", "cluster", *segments, *columns, *features]
             names += self._covariate_columns("{}")
             self._engine.execute(
                 f"""CREATE VIEW units AS SELECT {", ".join(names)}, true AS is_new
@@ -300,6 +319,7 @@ class UnitRows:
         places = range(len(self.covariates))
         values = [f"{self._total(c)}(value_{n}) AS value_{n}" for n, c in enumerate(self.columns)]
         values += [f"min({s}) AS {s}" for s in segments]
+        values += ["min(cluster) AS cluster, max(cluster) AS other_cluster"]
         values += [
             f"min(feature_{n}) AS feature_{n}, max(feature_{n}) AS farthest_{n}"
             for n in range(len(self.features))
@@ -312,6 +332,8 @@ class UnitRows:
         )
         for n in places:
             self._refuse_changing(self.covariates[n], f"before_{n}", f"max_{n}")
+        if self._question.cluster:
+            self._refuse_changing(self._question.cluster.column, "cluster", "other_cluster", "cluster")
         for n, column in enumerate(self.features):
             self._refuse_changing(column, f"feature_{n}", f"farthest_{n}")
         self._engine.execute(
@@ -320,15 +342,15 @@ class UnitRows:
         )
         ((self.crossover_units,),) = self.query("SELECT count(*) FROM doubled")
 
-    def _refuse_changing(self, column: str, low: str, high: str) -> None:
-        """A covariate is known before exposure: a unit has one, which may stand in each of its rows."""
+    def _refuse_changing(self, column: str, low: str, high: str, what: str = "covariate") -> None:
+        """Of a cluster, and of what is known before exposure, a unit has one, in each of its rows."""
         ((units, unit),) = self.query(
             f"""SELECT count(*), min(unit) FROM (SELECT unit FROM summed GROUP BY unit
             HAVING min({low}) <> max({high}))"""
         )
         if units:
             raise FileError(
-                f"covariate '{column}' changes between the rows of {units} "
+                f"{what} '{column}' changes between the rows of {units} "
                 f"unit{'s' * (units > 1)} such as '{unit}', must have one value per unit."
             )
 

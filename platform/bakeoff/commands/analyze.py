@@ -17,6 +17,7 @@ from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
+from bakeoff.commands.unit_options import read_cluster, require_predictable, require_rows
 from experiments.kinds import RULES
 
 if TYPE_CHECKING:
@@ -32,6 +33,23 @@ DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 @click.command(cls=CommandWithOldOptions, old_options={"--method": "--rule"})
 @click.argument("file", default="-")
 @click.option("--unit", help="Column of the unit: several rows of one are summed to it.")
+@click.option(
+    "--cluster",
+    metavar="COLUMN",
+    help="What was randomised above the unit, such as an account or a store.",
+)
+@click.option(
+    "--switchback",
+    metavar="COLUMN",
+    help="Time of a row, where variants were switched by blocks of time: the blocks are the clusters.",
+)
+@click.option("--block-seconds", type=float, help="With --switchback: length of a block.")
+@click.option(
+    "--carry-over-seconds",
+    type=float,
+    default=0.0,
+    help="With --switchback: how long the block before still acts; left out of each block.",
+)
 @click.option("--variant", default="variant", show_default=True, help="Column of the variant.")
 @click.option("--control", help="Which variant is the control; `control` if there is one.")
 @click.option(
@@ -192,7 +210,8 @@ def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[Me
     if not metrics:
         raise FileError("metrics == 0, must be at least one: --metric NAME:KIND[:COLUMN[/COLUMN]].")
     if any(metric.features for metric in metrics):
-        _require_predictable(options)
+        require_predictable(options)
+    cluster = read_cluster(options, metrics)
     opened = UnitFile(
         path,
         options["variant"],
@@ -202,6 +221,7 @@ def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[Me
         segments=options["segments"],
         excluded=options["excluded"],
         form=_text_format(options),
+        cluster=cluster,
     )
     if sys.stderr.isatty():
         from rich.console import Console
@@ -211,27 +231,12 @@ def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[Me
     return read_units(opened), metrics
 
 
-def _require_predictable(options: dict[str, Any]) -> None:
-    """Refuse a prediction where a unit has no name, or more than one look."""
-    from experiments.scorecards.unit_file import FileError
-
-    if not options["unit"]:
-        raise FileError("predict needs --unit: each unit is predicted by models of the others.")
-    if options["look"]:
-        raise FileError(
-            f"predict with --look == '{options['look']}', must be one look: a model of the last would "
-            "tell the first what was to come."
-        )
-
-
 def _read_totals(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.totals_file import kinds_in, read_totals
-    from experiments.scorecards.unit_file import FileError
 
+    require_rows(options, "--totals")
     form = _text_format(options)
     metrics = parse_metrics(options) or kinds_in(path, form)
-    if any(metric.features for metric in metrics):
-        raise FileError("predict with --totals, must be rows of units: totals have no columns.")
     totals = read_totals(
         path,
         metrics,
@@ -254,8 +259,7 @@ def _read_warehouse(path: Path, options: dict[str, Any]) -> tuple[FileTotals, li
     from experiments.scorecards.unit_file import FileError
     from experiments.scorecards.warehouse_totals import read_warehouse
 
-    if options["features"]:
-        raise FileError("predict with --events, must be rows of units: events have no columns.")
+    require_rows(options, "--events")
     if not options["metrics_file"]:
         raise FileError("metrics_file is missing, must name a JSON list of metric definitions.")
     return read_warehouse(
@@ -294,6 +298,7 @@ def _question(totals: FileTotals, metrics: list[MetricColumn], options: dict[str
         lower_is_better=frozenset(options["lower_is_better"]),
         expected=parse_shares(options["expected"], [control, *(v for v in variants if v != control)]),
         planned_units=options["planned"],
+        cluster=read_cluster(options, metrics),
     )
 
 

@@ -1,0 +1,126 @@
+"""From units to the clusters that were randomised: accounts, stores, or blocks of time (switchback).
+
+A cluster's units are alike and met one variant together, so they count as one draw: a mean per unit is
+the ratio of clusters' sums to clusters' sizes, whose variance the delta method takes over clusters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from experiments.scorecards.duckdb_source import quote
+from experiments.scorecards.unit_file import FileError
+from experiments.sql import OBSERVED, products
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from experiments.scorecards.unit_file import ClusterColumn, MetricColumn
+    from experiments.scorecards.unit_rows import UnitRows
+
+MIN_CLUSTERS = 20  # in each variant: below, the delta method's variance is too small
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSums:
+    """What a file's clusters add up to.
+
+    Attributes:
+        clusters: per variant.
+        units: within them, per variant.
+        split: clusters that stand in two variants; they are left out.
+        sums: by metric and variant, as the statistics name them.
+    """
+
+    clusters: dict[str, int]
+    units: dict[str, int]
+    split: int
+    sums: dict[str, dict[str, dict[str, Any]]]
+
+
+def cluster_columns(cluster: ClusterColumn | None) -> list[str]:
+    """SQL of a row's cluster, and whether it is too early in its block to count."""
+    if cluster is None:
+        return ["NULL AS cluster", "false AS carried_over"]
+    if cluster.block_seconds is None:
+        return [
+            f"nullif(trim({quote(cluster.column)}::VARCHAR), '') AS cluster",
+            "false AS carried_over",
+        ]
+    at = f"epoch(try_cast({quote(cluster.column)} AS TIMESTAMP))"
+    length = repr(float(cluster.block_seconds))
+    into = f"{at} - {length} * floor({at} / {length})"
+    return [
+        f"floor({at} / {length})::BIGINT::VARCHAR AS cluster",
+        f"{into} < {float(cluster.carry_over_seconds)!r} AS carried_over",
+    ]
+
+
+def sum_clusters(
+    source: UnitRows,
+    metrics: Sequence[MetricColumn],
+    *,
+    columns_of: Callable[[MetricColumn], Mapping[str, str]],
+    valid: Callable[[MetricColumn], str],
+) -> ClusterSums:
+    """Sum units to clusters, and clusters to totals.
+
+    Args:
+        source: of the units, with their clusters.
+        metrics: none of them a quantile.
+        columns_of: SQL of y, d, x, w and u of a unit.
+        valid: SQL: whether a unit counts for a metric.
+
+    Raises:
+        FileError: a variant has too few clusters, or every cluster holds one unit.
+    """
+    columns = [f"count(*) FILTER ({valid(metric)}) AS k_{n}" for n, metric in enumerate(metrics)]
+    columns += [
+        f"coalesce(sum({sql}::DOUBLE) FILTER ({valid(metric)}), 0.0) AS {letter}_{n}"
+        for n, metric in enumerate(metrics)
+        for letter, sql in columns_of(metric).items()
+    ]
+    source.query(
+        f"""CREATE TABLE all_clusters AS SELECT cluster, min(variant) AS variant,
+        max(variant) AS other, count(*) AS members, {", ".join(columns)} FROM units GROUP BY cluster"""
+    )
+    ((split,),) = source.query("SELECT count(*) FROM all_clusters WHERE variant <> other")
+    source.query("CREATE VIEW clusters AS SELECT * FROM all_clusters WHERE variant = other")
+    counted = source.query(
+        "SELECT variant, count(*), sum(members)::BIGINT FROM clusters GROUP BY variant ORDER BY variant"
+    )
+    _require_clusters({name: (clusters, units) for name, clusters, units in counted}, split)
+    sums: dict[str, dict[str, dict[str, Any]]] = {}
+    for n, metric in enumerate(metrics):
+        each = products(of={letter: f"{letter}_{n}" for letter in OBSERVED}, count="DOUBLE")
+        rows = source.query(
+            f"""SELECT variant, count(*), {", ".join(f"sum({one})" for one in each.values())}
+            FROM clusters WHERE k_{n} > 0 GROUP BY variant"""
+        )
+        sums[metric.name] = {
+            variant: {"n": count, **dict(zip(each, values, strict=True))}
+            for variant, count, *values in rows
+        }
+    return ClusterSums(
+        clusters={name: clusters for name, clusters, _ in counted},
+        units={name: units for name, _, units in counted},
+        split=split,
+        sums=sums,
+    )
+
+
+def _require_clusters(counted: Mapping[str, tuple[int, int]], split: int) -> None:
+    if not counted:
+        raise FileError(f"clusters in two variants == {split}, that is every one of the file.")
+    if all(clusters == units for clusters, units in counted.values()):
+        raise FileError(
+            f"units per cluster == 1 in all {sum(n for n, _ in counted.values())} clusters, must be "
+            "several in some: leave --cluster out where each unit was randomised by itself."
+        )
+    for variant, (clusters, _) in counted.items():
+        if clusters < MIN_CLUSTERS:
+            raise FileError(
+                f"clusters of '{variant}' == {clusters}, must be at least {MIN_CLUSTERS} in each "
+                "variant: with fewer, no interval keeps its level."
+            )
