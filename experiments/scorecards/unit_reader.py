@@ -124,7 +124,7 @@ class UnitReader:
         """Return the totals of clusters: they were randomised, and are what counts."""
         metrics, source = self._unit_file.metrics, self._source
         found = sum_clusters(source, metrics, columns_of=self._columns_of, valid=self._valid)
-        totals = {
+        totals: dict[str, dict[str, Summary]] = {
             metric.name: {v: _totals(sums) for v, sums in found.sums[metric.name].items()}
             for metric in metrics
         }
