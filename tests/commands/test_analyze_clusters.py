@@ -125,8 +125,8 @@ def test_a_switchback_counts_blocks_and_leaves_carry_over_out(tmp_path):
     assert sum(card["units_in_clusters"].values()) == len(late)
     assert row["absolute"]["ci"][0] < 0 < row["absolute"]["ci"][1]
     assert any("Counted by blocks" in note for note in card["notes"])
-    kept = ask(path, *SWITCHED)["metrics"][0]["variants"][0]
-    assert kept["absolute"]["se"] > row["absolute"]["se"]  # the spill is noise in every block
+    with_spill = ask(path, *SWITCHED)["metrics"][0]["variants"][0]
+    assert with_spill["absolute"]["se"] > row["absolute"]["se"]  # the spill is noise in every block
 
 
 @pytest.mark.parametrize(
