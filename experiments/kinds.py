@@ -47,9 +47,13 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 FeedbackKind = Literal[
     "thumb", "rating", "reasons", "text", "hide", "correction", "pairwise",
-    "edit", "regenerate", "copy", "abandon", "accept",
+    "edit", "regenerate", "copy", "abandon", "accept", "survey",
 ]  # fmt: skip
 FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
+
+# What a survey's question is answered with: a number of a scale, one choice, or several.
+SurveyKind = Literal["nps", "csat", "rating", "choice", "choices"]
+SURVEY_KINDS: tuple[SurveyKind, ...] = get_args(SurveyKind)
 
 FeedbackState = Literal["pending", "ok", "hidden", "spam"]
 FEEDBACK_STATES: tuple[FeedbackState, ...] = get_args(FeedbackState)

@@ -14,7 +14,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const TOP = dirname(fileURLToPath(import.meta.url));
-const SCRIPTS = { "bakeoff.js": "embed.ts", "slate.js": "slate-embed.ts" };
+const SCRIPTS = { "bakeoff.js": "embed.ts", "slate.js": "slate-embed.ts", "survey.js": "survey-embed.ts" };
 const read = (...path) => readFileSync(join(TOP, ...path), "utf8");
 
 /** Build the scripts that pages load by their address. */

@@ -29,6 +29,7 @@ from experiments.models.records import Event, EventId, Exposure, Feedback, Quara
 from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.rule_versions import RuleVersion
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
+from experiments.models.surveys import Survey
 from experiments.models.themes import Theme, ThemedText, ThemeReading, current_themes
 from experiments.models.units import ExcludedUnit, Link, Unit
 
@@ -75,6 +76,7 @@ __all__ = [
     "SampledAnswer",
     "SavedGroup",
     "Slate",
+    "Survey",
     "Theme",
     "ThemeReading",
     "ThemedText",

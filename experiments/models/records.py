@@ -267,6 +267,7 @@ class Feedback(models.Model):
         COPY = "copy"
         ABANDON = "abandon"
         ACCEPT = "accept"
+        SURVEY = "survey"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -284,12 +285,14 @@ class Feedback(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     value = models.FloatField(
         null=True,
-        help_text="Of a thumb or rating; hide: 1; pairwise: 1 for the treatment, else 0 or .5; "
-        "correction: 1 if the first answer was right; edit: share of the answer that was changed.",
+        help_text="Of a thumb, rating or survey's scale; hide: 1; "
+        "pairwise: 1 for the treatment, else 0 or .5; correction: 1 if the first answer was right; "
+        "edit: share of the answer that was changed.",
     )
     text = models.TextField(
         blank=True,
-        help_text="Of a text or an edit, redacted; of a correction, the label; of a pair, the answer.",
+        help_text="Of a text or an edit, redacted; of a correction, the label; of a pair, the answer; "
+        "of a survey, its key.",
     )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     redacted = ArrayField(
@@ -328,6 +331,8 @@ class Feedback(models.Model):
         indexes = [
             models.Index(fields=["project", "recommendation_id", "received_at"]),
             models.Index(fields=["project", "unit_id"], name="feedback_by_unit"),
+            # Answers are few among feedback: a page of surveys must not read all of it.
+            models.Index(fields=["project", "text"], condition=Q(kind="survey"), name="survey_answers"),
         ]
         verbose_name_plural = "feedback"
 

@@ -408,6 +408,12 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "{name} == '{value}', exists already in this project.",
         gettext_noop("%(name)s '%(value)s' already exists in this project"),
     ),
+    (
+        "survey '{key}' is on, must be off: a surface asks one question at a time",
+        gettext_noop(
+            "Survey '%(key)s' is on: turn it off first, a surface asks one question at a time"
+        ),
+    ),
     # Last: some match much.
     *AUTOPILOT_SENTENCES,
 )

@@ -232,6 +232,7 @@ def test_every_operation_says_what_is_not_there(lane, shop, api):
             *({name: value} for name, value in FIELDS.items()),
             {"key": "k", "rows": ROWS},
             {"provider": "test", "model": "strong"},
+            {"key": "k", "kind": "nps", "question": "Good?"},
         ):
             answer = api(method, address, body)
             if answer.status_code not in {400, 422}:

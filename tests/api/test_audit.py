@@ -81,6 +81,11 @@ def feedback(shop):
     return Feedback.objects.get(project=shop.project).feedback_id
 
 
+def survey(shop):
+    shop.project.surveys.create(surface=shop.surface, key="liked", kind="rating", question="Good?")
+    return "/v1/surfaces/home-feed/surveys/liked", {"enabled": False}
+
+
 def promoted(shop):
     version = builders.make_version(shop.surface, list(range(1, 11)))
     return f"/v1/surfaces/home-feed/models/{version.algorithm}/{version.number}/promote", {}
@@ -237,6 +242,10 @@ CALLS = {
         {},
     ),
     ("post", "/v1/surfaces/{key}/models/{name}/{number}/promote"): promoted,
+    ("post", "/v1/surfaces/{key}/surveys"): at(
+        "/v1/surfaces/home-feed/surveys", {"key": "liked", "kind": "nps", "question": "Good?"}
+    ),
+    ("patch", "/v1/surfaces/{key}/surveys/{survey}"): survey,
     ("patch", "/v1/feedback/{feedback_id}"): lambda s: (f"/v1/feedback/{feedback(s)}", {"state": "ok"}),
     ("post", "/v1/units/exclude"): at("/v1/units/exclude", {"unit_ids": ["u1"]}),
     ("post", "/v1/units/erase"): at("/v1/units/erase", {"unit_id": "u1"}),

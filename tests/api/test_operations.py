@@ -174,6 +174,7 @@ def world(shared_lane) -> World:
     )
     slate = builders.make_slate(shop, f"{MINE}-unit")
     builders.write(Rows(feedback=[builders.feedback(shop, slate, kind="text", text=MINE)]))
+    project.surveys.create(surface=surface, key=f"{MINE}-survey", kind="nps", question="Good?")
     Layer.objects.create(project=project, key=f"{MINE}-layer")
     SavedGroup.objects.create(project=project, key=f"{MINE}-group", attribute="id", values=["u1"])
     key = ApiKey.make(project, SECRET, name=MINE)[0]
@@ -191,6 +192,7 @@ def world(shared_lane) -> World:
         "/metrics/{key}": shop.metric.key,
         "/experiments/{key}": MINE,
         "/flags/{key}": MINE,
+        "/surveys/{survey}": f"{MINE}-survey",
         "/models/{name}": shop.champion.algorithm,
         "/{number}": str(shop.champion.number),
         "/{item_id}": "i0",

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from experiments.models import Event, Exposure, Slate
+from experiments.actions.create_survey import create_survey
+from experiments.models import Event, Exposure, Feedback, Slate
+from experiments.survey_question import SurveyQuestion
 from inference.actions.load_items import ItemDraft, load_items
 from tests.support.dashboard import sign_in
 
@@ -220,7 +222,7 @@ def test_a_version_has_an_address_that_never_changes(lane, shop, opened):
     ):
         assert lane.client.get(path).status_code == 404, path
     assert (
-        f"Versions: {version}. Files: bakeoff.js, slate.js."
+        f"Versions: {version}. Files: bakeoff.js, slate.js, survey.js."
         in lane.client.get("/sdk/9.9.9/bakeoff.js").text
     )
     tag = f'<script src="{lane.url}/sdk/{version}/bakeoff.js" integrity="{integrity}" crossorigin="anonymous" data-key="{shop.public}"></script>'
@@ -229,3 +231,34 @@ def test_a_version_has_an_address_that_never_changes(lane, shop, opened):
     forged = tag.replace("sha384-", "sha384-A")
     page = opened("", whole=f"<!doctype html><title>Shop</title>{forged}", policy="")
     assert page.evaluate("() => typeof bakeoff") == "undefined"
+
+
+def test_a_survey_asks_once_and_sends_the_answer_under_a_strict_policy(opened, shop, lane):
+    question = SurveyQuestion("liked", "rating", "How do you like these?", asks_comment=True)
+    create_survey(surface=shop.surface, question=question, by="a test")
+    lane.refresh()
+    body = """<script src="/sdk/v1/survey.js"></script>
+      <bakeoff-slate surface="home-feed" k="2"></bakeoff-slate><bakeoff-survey></bakeoff-survey>"""
+    page = opened(body)
+    group = page.get_by_role("group", name="How do you like these?")
+    group.wait_for()
+    (shown,) = stored(shop, "prompt_shown", 1)
+    # By keyboard alone: the scale is one group of radio buttons, the text is optional.
+    group.get_by_role("radio", name="3").focus()
+    page.keyboard.press("ArrowRight")
+    group.get_by_role("textbox").fill("More films by women.")
+    group.get_by_role("button", name="Send").press("Enter")
+    page.get_by_role("status").get_by_text("Thank you.").wait_for()
+    (answered,) = stored(shop, "prompt_answered", 1)
+    rows = {row.kind: row for row in Feedback.objects.filter(project=shop.project)}
+    assert (rows["survey"].value, rows["survey"].text) == (4.0, "liked")
+    assert rows["text"].text == "More films by women."
+    slate = Slate.objects.get(project=shop.project)
+    for row in (shown, answered, *rows.values()):
+        assert row.recommendation_id == slate.recommendation_id
+    assert shown.properties == {"survey": "liked"}
+    assert (page.problems, page.warnings) == ([], [])
+    # Within its period this browser is asked no more.
+    page.reload()
+    page.locator("bakeoff-slate[state=ready]").wait_for()
+    assert not page.locator("bakeoff-survey").evaluate("(one) => one.shadowRoot.childElementCount")

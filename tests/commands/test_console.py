@@ -75,7 +75,7 @@ OFFLINE = [
 # Commands that list rows.
 LISTS = [
     ["surfaces", "list"], ["metrics", "list"], ["models", "home-feed"], ["data-sets", "list", "home-feed"],
-    ["runs", "list", "home-feed"], ["experiments", "list"], ["keys", "list"], ["alerts", "list"], ["alerts", "deliveries"], ["feedback", "themes", "home-feed"],
+    ["runs", "list", "home-feed"], ["experiments", "list"], ["keys", "list"], ["alerts", "list"], ["alerts", "deliveries"], ["feedback", "themes", "home-feed"], ["feedback", "surveys", "home-feed"],
 ]  # fmt: skip
 
 # Calls to a platform with a shop: {id} is its project.
@@ -190,6 +190,7 @@ ONLINE = [
     (["export", "stop", "records"], 0, "Nothing more is written to"),
     (["export", "stop", "records"], 2, "must be one of `bakeoff export list`"),
     (["feedback", "themes", "home-feed"], 0, "No themes yet: there are 0 texts, of 40 needed"),
+    (["feedback", "surveys", "home-feed"], 0, "No surveys."),
     (["feedback", "themes", "nowhere"], 2, "surface == 'nowhere', must be one of"),
     (["feedback", "export", "nowhere/labels.parquet"], 1, "No such file or directory"),
     (["models", "home\udcff"], 2, "'home\\udcff' is not well-formed text."),

@@ -83,6 +83,7 @@ PAGES = [
     ("events", "/p/{p}/events/"),
     ("feedback", "/p/{p}/feedback/"),
     ("themes", "/p/{p}/feedback/themes/"),
+    ("surveys", "/p/{p}/feedback/surveys/"),
     ("team", "/p/{p}/team/"),
     ("health", "/health/"),
     ("demo", "/demo/"),

@@ -76,7 +76,7 @@ ALLOWED = frozenset(
 # Addresses that change something and answer with a redirect, or give a file.
 NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
-    "share", "revoke-share", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
+    "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
     "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
 }  # fmt: skip
@@ -201,6 +201,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         "events",
         "feedback",
         "feedback-themes",
+        "feedback-surveys",
         "alerts",
         "team",
         "search",
@@ -218,6 +219,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         visit.post("alerts-subscribe", slug, name="new", kind=kind, target=target)
     visit.post("alerts-subscribe", slug, name="ops", kind="webhook", target="https://hooks.example")
     visit.post("metrics", slug, status=422, key="two words", kind="mean")
+    visit.post("feedback-surveys", slug, status=422, key="two words", kind="choice")
     visit.post("surfaces", slug, status=422, key="two words", exploration="-1")
     for unit in ("control-1", "nobody"):
         visit.get("units", slug, query=f"?unit={unit}")

@@ -29,6 +29,7 @@ from tests.support.dashboard import make_user, report_path, sign_in
 from tests.support.form_reader import read_form
 from tests.support.html import has
 from tests.support.judging_verbs import JUDGING_VERBS
+from tests.support.survey_verbs import SURVEY_VERBS
 from tests.support.verb_step import Step
 
 READ, ANALYSE, OPERATE, ADMINISTER = "viewer", "analyst", "operator", "admin"
@@ -355,6 +356,7 @@ VERBS = {
     "version-act shadow": (OPERATE, of_version("shadow", "shadow")),
     **{verb: (OPERATE, prepare) for verb, prepare in JUDGING_VERBS.items()},
     "feedback": (ANALYSE, review),
+    **{verb: (OPERATE, prepare) for verb, prepare in SURVEY_VERBS.items()},
     **{verb: (OPERATE, prepare) for verb, prepare in AUTOPILOT_VERBS.items()},
     "alerts-subscribe": (ADMINISTER, subscribe),
     "alerts-change": (

@@ -186,12 +186,21 @@ def _serve(shop: builders.Shop, experiment: Experiment) -> None:
 
 def _say(shop: builders.Shop, experiment: Experiment) -> None:
     slate = builders.make_slate(shop, "control-1")
+    shop.project.surveys.create(
+        surface=shop.surface, key="liked", kind="rating", question="7.5", enabled=False
+    )
     builders.write(
         Rows(
             feedback=[
                 builders.feedback(shop, slate, unit_id="control-1"),
                 builders.feedback(
                     shop, slate, unit_id="control-2", kind="text", text="fine", state="pending"
+                ),
+                *(
+                    builders.feedback(
+                        shop, slate, unit_id=f"treatment-{n}", kind="survey", value=4.0, text="liked"
+                    )
+                    for n in range(2)
                 ),
             ]
         )

@@ -36,6 +36,7 @@ from bakeoff.api.prompts import router as prompts
 from bakeoff.api.rule_versions import router as rule_versions
 from bakeoff.api.sharing import router as sharing
 from bakeoff.api.surfaces import router as surfaces
+from bakeoff.api.surveys import router as surveys
 from bakeoff.api.units import router as units
 from experiments.metrics.spec import MetricError
 from experiments.stats.policy import PolicyError
@@ -66,6 +67,7 @@ api.add_router("/v1", impact)
 api.add_router("/v1", models)
 api.add_router("/v1", prompts)
 api.add_router("/v1", feedback)
+api.add_router("/v1", surveys)
 api.add_router("/v1", units)
 api.add_router("/v1", keys)
 api.add_router("/v1", sharing)

@@ -73,6 +73,20 @@ def themes(surface: str, slug: str | None, *, as_json: bool) -> None:
     show_rows(rows, as_json=as_json, empty=empty, hidden=("id", "quotes", "weeks", "growth"))
 
 
+@feedback.command()
+@surface_argument
+@json_option
+@project_option
+def surveys(surface: str, slug: str | None, *, as_json: bool) -> None:
+    """List the surveys of SURFACE with what users answered, the newest first."""
+    target = find_surface(find_project(slug), surface)
+    from experiments.reports.survey_report import report_surveys
+
+    rows = [result.as_json() for result in report_surveys(target)]
+    hidden = ("choices", "period_days", "asks_comment", "interval", "answers")
+    show_rows(rows, as_json=as_json, empty="No surveys.", hidden=hidden)
+
+
 def _row(row: ThemeRow) -> dict[str, Any]:
     theme = row.theme
     return {

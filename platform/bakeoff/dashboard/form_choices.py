@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from experiments.reports.code_names import name_of
 
 if TYPE_CHECKING:
-    from django.forms import ModelForm
+    from django.forms import BaseForm
 
 
-def name_choices(form: ModelForm) -> None:  # type: ignore[type-arg]
+def name_choices(form: BaseForm) -> None:
     """Show the choices of a form as pages name them."""
     for field in form.fields.values():
         choices = getattr(field, "choices", None)

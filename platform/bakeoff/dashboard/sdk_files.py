@@ -21,6 +21,8 @@ IN_WHEEL = settings.BASE_DIR / "sdk"
 FOLDER = IN_WHEEL if IN_WHEEL.exists() else settings.BASE_DIR.parents[1] / "clients" / "js" / "sdk"
 EMBED = "bakeoff.js"
 SLATE = "slate.js"
+SURVEY = "survey.js"
+FILES = (EMBED, SLATE, SURVEY)
 
 
 @cache
@@ -32,7 +34,7 @@ def versions() -> tuple[str, ...]:
 
 def script_path(version: str, file: str) -> Path | None:
     """Return where a script is; None where there is no such version or file."""
-    if version not in versions() or file not in {EMBED, SLATE}:
+    if version not in versions() or file not in FILES:
         return None
     return FOLDER / version / file
 

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.demo_chat import ClosedChatError, chat_fields
-from bakeoff.dashboard.sdk_files import EMBED, SLATE, integrity_of, script_path, versions
+from bakeoff.dashboard.sdk_files import EMBED, FILES, integrity_of, script_path, versions
 from inference.models import Surface
 
 HOUR, YEAR = 3600, 365 * 86400
@@ -41,9 +41,8 @@ def show_sdk_version(request: HttpRequest, version: str, file: str) -> HttpRespo
 def _script(version: str, file: str, **cached: int) -> HttpResponseBase:
     path = script_path(version, file)
     if path is None:
-        message = (
-            f"{version}/{file}: not found. Versions: {', '.join(versions())}. Files: {EMBED}, {SLATE}."
-        )
+        known = f"Versions: {', '.join(versions())}. Files: {', '.join(FILES)}."
+        message = f"{version}/{file}: not found. {known}"
         return HttpResponseNotFound(message, content_type="text/plain; charset=utf-8")
     answer = FileResponse(path.open("rb"), content_type="text/javascript; charset=utf-8")
     patch_cache_control(answer, public=True, **cached)

@@ -32,6 +32,7 @@ from experiments.reports.experiment_report import (
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
 from experiments.reports.small_groups import min_group_users
+from experiments.reports.variant_surveys import compare_surveys
 from experiments.reports.variant_themes import compare_themes
 from experiments.reports.verdict_tiles import tiles_of
 
@@ -85,6 +86,7 @@ def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     context = _context(experiment)
     context |= {
         "themes": compare_themes(experiment)[:THEMES] if experiment.started_at else (),
+        "surveys": compare_surveys(experiment) if experiment.started_at else None,
         "quotes": _quotes(experiment, context["report"]),
         "acts": acts_for(experiment, request.user),
         "may_share": may(request.user, experiment.project, ANALYST),

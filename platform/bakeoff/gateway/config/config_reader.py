@@ -23,6 +23,7 @@ from experiments.ingest.likes import history_name, parse_rules
 from experiments.rules.project_flags import read_project_flags
 from experiments.rules.row_isolation import RowReader, isolate_values, texts
 from experiments.slate_rules.rules import NO_RULES, SlateRules
+from experiments.survey_question import SurveyQuestion
 from inference.serving.generate_settings import DEFAULTS, GenerateSettings
 from inference.serving.label_costs import NO_COSTS, LabelCosts
 
@@ -56,6 +57,8 @@ _PROBED = """SELECT id, algorithm || '@' || number, artifact_sha256 FROM inferen
     WHERE id = ANY(%s)"""
 _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
+_SURVEYS = """SELECT project_id, surface_id, key, kind, question, choices, share, period_days,
+    asks_comment, enabled FROM experiments_survey"""
 _CREDITED = "SELECT project_id, key, credited_events FROM inference_surface"
 
 
@@ -111,6 +114,7 @@ class ServingConfigReader:
         probed = {row[0]: self.versions.load(VersionReference(*row)) for row in rows}
         linked = frozenset(row[0] for row in connection.execute(_LINKED))
         credited = _read_credited(connection, reader, last)
+        surveys, open_surveys = _read_surveys(connection, reader, last)
         self.versions.end()
         _log_new_issues(reader.issues, last)
         return ServingConfig(
@@ -118,6 +122,8 @@ class ServingConfigReader:
             surfaces=surfaces,
             linked=linked,
             credited=credited,
+            surveys=surveys,
+            open_surveys=open_surveys,
             flags=flags,
             versions=versions,
             variant_rules=_read_variant_rules(reader, flags, last),
@@ -279,6 +285,30 @@ def _read_credited(
         )
         credited[project] = credited.get(project, frozenset()) | read
     return credited
+
+
+def _read_surveys(
+    connection: psycopg.Connection, reader: RowReader, last: ServingConfig
+) -> tuple[dict[int, dict[str, SurveyQuestion]], dict[int, SurveyQuestion]]:
+    """Return all surveys by project and key, and those that are on by their surface's id."""
+    surveys: dict[int, dict[str, SurveyQuestion]] = {}
+    open_surveys: dict[int, SurveyQuestion] = {}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        for row in cursor.execute(_SURVEYS):
+            project, key = row["project_id"], row["key"]
+            survey = reader.read(
+                project,
+                f"survey {key}",
+                partial(SurveyQuestion.parse, row),
+                last.surveys.get(project, {}).get(key),
+            )
+            if survey is None:
+                continue
+            # One that is off still takes answers: a page may have asked a moment ago.
+            surveys.setdefault(project, {})[key] = survey
+            if row["enabled"]:
+                open_surveys[row["surface_id"]] = survey
+    return surveys, open_surveys
 
 
 def _names(names: Any) -> frozenset[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from experiments.assignment.flags import ProjectFlags
     from experiments.ingest.likes import LikeRule
     from experiments.rules.row_isolation import ConfigurationIssue
+    from experiments.survey_question import SurveyQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class ServingConfig:
         surfaces: by project, by key.
         linked: projects in which an id stands for another.
         credited: by project, names of events that are credited to a slate if they name none.
+        surveys: by project, by key; also those that are off.
+        open_surveys: the surveys that are on, by the id of their surface.
         flags: by project.
         versions: of the variants of running experiments, by id.
         variant_rules: of variants of running experiments that have their own, by the variant's id.
@@ -109,6 +112,10 @@ class ServingConfig:
     )
     linked: frozenset[int] = frozenset()
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    surveys: Mapping[int, Mapping[str, SurveyQuestion]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    open_surveys: Mapping[int, SurveyQuestion] = field(default_factory=lambda: MappingProxyType({}))
     flags: Mapping[int, ProjectFlags] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
     variant_rules: Mapping[int, SlateRules] = field(default_factory=lambda: MappingProxyType({}))
@@ -120,6 +127,11 @@ class ServingConfig:
     def version_of(self, variant: RunningVariant) -> ServingVersion | None:
         """Return the version that serves a variant."""
         return None if variant.version is None else self.versions.get(variant.version.version_id)
+
+    def survey_for(self, surface: SurfaceConfig, unit: str) -> SurveyQuestion | None:
+        """Return what a user of a surface is asked after a slate, or None."""
+        survey = self.open_surveys.get(surface.surface_id)
+        return survey if survey is not None and survey.is_for(unit) else None
 
     def all_surfaces(self) -> Iterator[SurfaceConfig]:
         """Yield the surfaces of every project."""

@@ -11,16 +11,19 @@ import orjson
 from uuid_utils import uuid7
 
 from bakeoff.accounts.keys import SECRET
-from bakeoff.gateway.http.errors import ApiError, invalid
+from bakeoff.gateway.http.errors import ApiError, invalid, not_found
 from bakeoff.gateway.http.fields import number, one_of
 from bakeoff.gateway.intake.recent_items import ItemAction
 from bakeoff.gateway.intake.requests import NUMBERS
 from experiments.bounds import MAX_ID
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import FeedbackRow, Rows
+from experiments.survey_question import SurveyError
 from inference.serving.edit_distance import edit_share
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bakeoff.gateway.config.serving_config import KeyConfig
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.http.text_threads import TextThreads
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.recent_items import RecentItems
     from bakeoff.gateway.intake.requests import FeedbackRequest
+    from experiments.survey_question import SurveyQuestion
 
 ANSWERS = ("a", "b", "tie", "neither")
 MAX_TEXT = 4000
@@ -62,7 +66,8 @@ class FeedbackHandler:
         """
         caller = call.caller
         consent = caller.limit(request.consent)
-        row = feedback_row(caller.key, request, trainable=consent.training)
+        surveys = call.config.surveys.get(caller.key.project_id, {})
+        row = feedback_row(caller.key, request, trainable=consent.training, surveys=surveys)
         if not consent.analytics:
             return _body(row, accepted=0, duplicates=0, durability="committed")
         caller.spend_on([request.ids])
@@ -122,11 +127,17 @@ def _body(row: FeedbackRow, *, accepted: int, duplicates: int, durability: str) 
     )
 
 
-def feedback_row(key: KeyConfig, request: FeedbackRequest, *, trainable: bool) -> FeedbackRow:
+def feedback_row(
+    key: KeyConfig,
+    request: FeedbackRequest,
+    *,
+    trainable: bool,
+    surveys: Mapping[str, SurveyQuestion],
+) -> FeedbackRow:
     """Return the row, whose unit is still to be found, and whose free text to be redacted.
 
     Raises:
-        ApiError: the value does not fit the kind.
+        ApiError: the value does not fit the kind, or the project has no such survey.
     """
     row = FeedbackRow(
         project_id=key.project_id,
@@ -145,9 +156,28 @@ def feedback_row(key: KeyConfig, request: FeedbackRequest, *, trainable: bool) -
         received_at=datetime.now(UTC).isoformat(),
         trusted=key.kind == SECRET,
     )
-    if not row.withdrawn:
+    if row.withdrawn:
+        return row
+    if row.kind == "survey":
+        _read_answer(row, request.value, surveys, key.project)
+    else:
         _read_value(row, request.value)
     return row
+
+
+def _read_answer(
+    row: FeedbackRow, value: Any, surveys: Mapping[str, SurveyQuestion], project: str
+) -> None:
+    if not isinstance(value, dict) or not isinstance(value.get("survey"), str):
+        raise invalid("value", value, "an object with survey and answer for a survey")
+    survey = surveys.get(value["survey"])
+    if survey is None:
+        raise not_found("survey", value["survey"], project, surveys)
+    try:
+        row.value, row.tags = survey.read(value.get("answer"))
+    except SurveyError as error:
+        raise invalid("value.answer", value.get("answer"), error.rule) from error
+    row.text = survey.key
 
 
 def _read_value(row: FeedbackRow, value: Any) -> None:

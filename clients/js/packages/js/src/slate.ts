@@ -71,7 +71,7 @@ function fill(content: DocumentFragment, item: Item) {
 }
 
 /** Make an element; without innerHTML, so that a page that demands trusted types lets it pass. */
-function make(tag: string, attributes: Record<string, string>, ...children: (Node | string)[]): HTMLElement {
+export function make(tag: string, attributes: Record<string, string>, ...children: (Node | string)[]): HTMLElement {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);

@@ -50,6 +50,21 @@ interface Answer {
   fallback: string | null;
   /** false: without consent, or because nothing could be stored. */
   recorded?: boolean;
+  survey?: Survey;
+}
+
+/** A question that the visitor may be asked about this answer; <bakeoff-survey> asks it. */
+export interface Survey {
+  key: string;
+  kind: "nps" | "csat" | "rating" | "choice" | "choices";
+  question: string;
+  /** The lowest and the highest answer. */
+  scale?: [number, number];
+  choices?: string[];
+  /** Whether a text may be added. */
+  comment: boolean;
+  /** For which a browser is not asked again. */
+  period_days: number;
 }
 
 export interface Slate extends Answer {
@@ -144,7 +159,7 @@ export interface FeedbackFields extends RequestOptions {
   recommendation_id: string;
   kind:
     | "thumb" | "rating" | "reasons" | "text" | "hide" | "correction" | "pairwise"
-    | "edit" | "accept" | "copy" | "regenerate" | "abandon";
+    | "edit" | "accept" | "copy" | "regenerate" | "abandon" | "survey";
   value?: unknown;
   item_id?: string;
   withdrawn?: boolean;

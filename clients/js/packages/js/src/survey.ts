@@ -1,0 +1,143 @@
+// <bakeoff-survey>: asks the question that came with a slate, once in its period, and sends the answer.
+//
+// <bakeoff-slate> tells it of its slates; a page that shows its own lists calls `show(slate)`. With `surface` it
+// asks about that surface alone. What it says stands in attributes: `send`, `dismiss`, `thanks`, `comment`, `failed`.
+
+import type { ClientSource } from "./slate.js";
+import { make } from "./slate.js";
+import type { Slate, Survey } from "./types.js";
+
+const ASKED = "bakeoff_asked";
+const DAY = 86_400_000;
+const WORDS = {
+  send: "Send",
+  dismiss: "Not now",
+  thanks: "Thank you.",
+  comment: "Anything to add?",
+  failed: "That did not work. Please try again.",
+};
+const STYLE = `
+  :host { display: block; color: var(--bakeoff-color, inherit); }
+  :host([hidden]), [hidden] { display: none; }
+  fieldset { border: 1px solid currentColor; border-radius: var(--bakeoff-radius, .5rem); padding: 1rem; min-width: 0; }
+  .answers { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
+  label { display: inline-flex; gap: .25rem; align-items: center; min-height: 1.75rem; }
+  textarea { display: block; width: 100%; box-sizing: border-box; font: inherit; }
+  button { font: inherit; margin: .75rem .5rem 0 0; min-height: 2rem; }
+`;
+
+/** When each survey was shown in this browser; where storage is forbidden, on this page. */
+let asked: Record<string, number> = {};
+const recall = () => {
+  try {
+    asked = { ...asked, ...JSON.parse(localStorage.getItem(ASKED) || "{}") };
+  } catch {} // storage is forbidden, or somebody else wrote there
+  return asked;
+};
+const remember = (key: string) => {
+  asked = { ...recall(), [key]: Date.now() };
+  try {
+    localStorage.setItem(ASKED, JSON.stringify(asked));
+  } catch {} // storage is full or forbidden
+};
+
+/** Define the element; once per page. A server may call it: it does nothing there. */
+export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): void {
+  if (typeof customElements === "undefined" || customElements.get(name)) return;
+  const style = new CSSStyleSheet(); // a strict policy of the page lets this pass, and no <style>
+  style.replaceSync(STYLE);
+
+  customElements.define(
+    name,
+    class extends HTMLElement {
+      #root = this.attachShadow({ mode: "open" });
+      #asks = false;
+      #end = () => {};
+      #hear = (event: Event) => this.show((event as CustomEvent<Slate>).detail);
+
+      connectedCallback() {
+        this.#root.adoptedStyleSheets = [style];
+        document.addEventListener("bakeoff-slate", this.#hear);
+      }
+
+      disconnectedCallback() {
+        document.removeEventListener("bakeoff-slate", this.#hear);
+        this.#end();
+      }
+
+      /** Ask what came with a slate; returns whether a question is shown. */
+      show(slate: Slate | null): boolean {
+        const survey = slate?.survey;
+        const surface = this.getAttribute("surface");
+        // A visitor who is answering is not interrupted by the next slate.
+        if (!survey || this.#asks || (surface && surface !== slate.surface)) return false;
+        if (Date.now() - (recall()[survey.key] || 0) < survey.period_days * DAY) return false;
+        this.#asks = true;
+        this.#ask(survey, slate.recommendation_id);
+        return true;
+      }
+
+      #word = (name: keyof typeof WORDS) => this.getAttribute(name) || WORDS[name];
+      #client = () => {
+        const client = typeof source === "function" ? source() : source;
+        if (!client) throw new Error(`<${name}>: the client is missing: load /sdk/v1.js before it.`);
+        return client;
+      };
+
+      #ask(survey: Survey, recommendation_id: string) {
+        const unit_id = this.getAttribute("unit") || undefined;
+        const about = { recommendation_id, unit_id };
+        const tell = (what: string) =>
+          this.#client().track("prompt_" + what, { ...about, properties: { survey: survey.key } });
+        const close = (message: string) => {
+          this.#asks = false;
+          this.#root.replaceChildren(make("p", { role: "status", part: "status" }, message));
+        };
+        const text = make("textarea", { rows: "2", maxlength: "4000" }) as HTMLTextAreaElement;
+        const status = make("p", { role: "alert", part: "status" });
+        const form = make("form", { part: "form" }, fieldset(survey, [
+          ...(survey.comment ? [make("label", { part: "comment" }, this.#word("comment"), text)] : []),
+          make("button", { part: "send" }, this.#word("send")),
+          make("button", { type: "button", part: "dismiss" }, this.#word("dismiss")),
+          status,
+        ])) as HTMLFormElement;
+        form.onsubmit = async (event) => {
+          event.preventDefault();
+          const chosen = new FormData(form).getAll("answer").map(String);
+          if (!chosen.length) return;
+          const one = survey.scale ? Number(chosen[0]) : chosen[0];
+          const answer = survey.kind === "choices" ? chosen : one;
+          const send = (kind: "survey" | "text", value: unknown) => this.#client().feedback({ ...about, kind, value });
+          try {
+            await send("survey", { survey: survey.key, answer });
+            if (text.value.trim()) await send("text", text.value);
+            tell("answered");
+            close(this.#word("thanks"));
+          } catch {
+            status.textContent = this.#word("failed"); // what was chosen and written stays
+          }
+        };
+        form.querySelector<HTMLElement>("[part=dismiss]")!.onclick = () => {
+          tell("dismissed");
+          close("");
+        };
+        this.#root.replaceChildren(form);
+        // Shown is what was in sight: a question below the fold is neither counted nor remembered.
+        this.#end = this.#client().whenSeen(this, () => {
+          remember(survey.key);
+          tell("shown");
+        });
+      }
+    },
+  );
+}
+
+function fieldset({ kind, question, scale, choices = [] }: Survey, rest: HTMLElement[]): HTMLElement {
+  const [low, high] = scale || [0, -1];
+  const numbers = Array.from({ length: high - low + 1 }, (_, n) => String(low + n));
+  const type = kind === "choices" ? "checkbox" : "radio";
+  const answers = (scale ? numbers : choices).map((value) =>
+    make("label", { part: "answer" }, make("input", { type, name: "answer", value, ...(type === "radio" && { required: "" }) }), value),
+  );
+  return make("fieldset", { part: "survey" }, make("legend", { part: "question" }, question), make("div", { class: "answers" }, ...answers), ...rest);
+}

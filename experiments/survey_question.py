@@ -1,0 +1,156 @@
+"""The question of a survey: who is asked, what an answer may be, and the score it has.
+
+Pure: the fast lane and the tables read the same rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from experiments.assignment.hashing import buckets_of
+from experiments.kinds import SURVEY_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The lowest and the highest number of a scale.
+SCALES = {"nps": (0, 10), "csat": (1, 5), "rating": (1, 5)}
+MAX_QUESTION = 200
+MAX_CHOICE = 64  # a tag of feedback
+MIN_CHOICES, MAX_CHOICES = 2, 10
+MAX_PERIOD_DAYS = 3650
+# Of the Net Promoter Score: promoters say 9 or 10, detractors 0 to 6.
+PROMOTERS, DETRACTORS = 9, 6
+
+
+class SurveyError(ValueError):
+    """A survey, or an answer, that breaks a rule.
+
+    Attributes:
+        field: whose value.
+    """
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        """Name the value and the rule."""
+        super().__init__(f"{field} == {value!r}, must be {rule}.")
+        self.field, self.value, self.rule = field, value, rule
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyQuestion:
+    """What users are asked after a slate.
+
+    Attributes:
+        key: of the survey.
+        kind: one of `SURVEY_KINDS`.
+        question: the sentence that users read.
+        choices: what they may answer, of the kinds `choice` and `choices`.
+        share: of the users who are asked, in (0, 1]; always the same ones.
+        period_days: for which a user is not asked again.
+        asks_comment: whether users may add a text.
+    """
+
+    key: str
+    kind: str
+    question: str
+    choices: tuple[str, ...] = ()
+    share: float = 1.0
+    period_days: int = 30
+    asks_comment: bool = False
+    _known: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the rules.
+
+        Raises:
+            SurveyError: a field breaks one.
+        """
+        object.__setattr__(self, "_known", frozenset(self.choices))
+        if self.kind not in SURVEY_KINDS:
+            raise SurveyError("kind", self.kind, f"one of {', '.join(SURVEY_KINDS)}")
+        if not 1 <= len(self.question.strip()) <= MAX_QUESTION:
+            raise SurveyError("question", self.question, f"a text of 1 to {MAX_QUESTION} characters")
+        if not 0 < self.share <= 1:
+            raise SurveyError("share", self.share, "above 0 and at most 1")
+        if not 1 <= self.period_days <= MAX_PERIOD_DAYS:
+            raise SurveyError("period_days", self.period_days, f"from 1 to {MAX_PERIOD_DAYS}")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        if self.kind in SCALES:
+            if self.choices:
+                raise SurveyError("choices", list(self.choices), f"empty for the kind {self.kind}")
+            return
+        fit = all(1 <= len(one.strip()) <= MAX_CHOICE for one in self.choices)
+        if not fit or not MIN_CHOICES <= len(self._known) == len(self.choices) <= MAX_CHOICES:
+            rule = f"{MIN_CHOICES} to {MAX_CHOICES} different texts of at most {MAX_CHOICE} characters"
+            raise SurveyError("choices", list(self.choices), rule)
+
+    @classmethod
+    def parse(cls, row: Mapping[str, Any]) -> SurveyQuestion:
+        """Read a row of the table of surveys.
+
+        Raises:
+            SurveyError: a field breaks a rule.
+        """
+        return cls(
+            key=row["key"],
+            kind=row["kind"],
+            question=row["question"],
+            choices=tuple(row["choices"]),
+            share=row["share"],
+            period_days=row["period_days"],
+            asks_comment=row["asks_comment"],
+        )
+
+    @property
+    def scale(self) -> tuple[int, int] | None:
+        """The lowest and the highest answer; None where users choose."""
+        return SCALES.get(self.kind)
+
+    def is_for(self, unit_id: str) -> bool:
+        """Whether a user belongs to those who are asked."""
+        return buckets_of(f"survey:{self.key}", unit_id)[0] < self.share
+
+    def read(self, answer: Any) -> tuple[float | None, list[str]]:
+        """Return an answer's number, or None, and the choices that it names.
+
+        Raises:
+            SurveyError: the question has no such answer.
+        """
+        if self.scale is not None:
+            low, high = self.scale
+            is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+            if not is_number or not low <= answer <= high or answer != int(answer):
+                raise SurveyError("answer", answer, f"a whole number from {low} to {high}")
+            return float(answer), []
+        chosen = [answer] if self.kind == "choice" else answer
+        is_list = isinstance(chosen, list) and len(chosen) > 0
+        if not is_list or not all(isinstance(one, str) and one in self._known for one in chosen):
+            names = ", ".join(self.choices)
+            rule = f"one of {names}" if self.kind == "choice" else f"a list of {names}"
+            raise SurveyError("answer", answer, rule)
+        return None, list(dict.fromkeys(chosen))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a page needs to ask it."""
+        shown: dict[str, Any] = {"key": self.key, "kind": self.kind, "question": self.question}
+        if self.scale is not None:
+            shown["scale"] = list(self.scale)
+        else:
+            shown["choices"] = list(self.choices)
+        return shown | {"comment": self.asks_comment, "period_days": self.period_days}
+
+
+def score_sql(value: str, kind: str) -> str:
+    """SQL: what an answer adds to a survey's mean score: of the Net Promoter Score 100, 0 or -100.
+
+    Args:
+        value: SQL of the number.
+        kind: SQL of the survey's kind.
+    """
+    promoted = (
+        f"CASE WHEN {value} >= {PROMOTERS} THEN 100 WHEN {value} <= {DETRACTORS} THEN -100 ELSE 0 END"
+    )
+    return f"(CASE WHEN {kind} = 'nps' THEN {promoted} ELSE {value} END)"
