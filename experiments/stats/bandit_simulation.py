@@ -116,6 +116,27 @@ def simulate_bandits(
     return BanditRuns(sizes, conversions, weights, statistic, crossed, regret, equal)
 
 
+def share_covered(runs: BanditRuns, policy: Policy, *, difference: float) -> float:
+    """Return the share of runs of two variants whose interval holds the difference at every look.
+
+    Args:
+        runs: of two variants whose rates differ by as much in every epoch.
+        policy: as of the runs.
+        difference: treatment − control.
+    """
+    n, rate = runs.sizes, runs.conversions / runs.sizes
+    weight = np.sqrt(n[..., 0] * n[..., 1])  # of two variants N is n_c + n_t
+    variance = (rate * (1 - rate) / n).sum(axis=-1)
+    missed = np.cumsum(weight * (rate[..., 1] - rate[..., 0] - difference), axis=1)
+    error = np.sqrt(np.cumsum(weight**2 * variance, axis=1))
+    bounds = [
+        bound_at(policy, RuleState(), Progress(units=int(units))).critical
+        for units in np.cumsum(n[0].sum(axis=-1))
+    ]
+    # Before the first conversion there is no interval that could miss.
+    return float(((np.abs(missed) <= np.array(bounds) * error) | (error == 0)).all(axis=1).mean())
+
+
 def _batched_statistic(sizes: NDArray[np.int64], conversions: NDArray[np.int64]) -> Array:
     """Return Σ a d / √Σ a² v over the epochs so far, a = √(N n_c n_t / (n_c + n_t)), per treatment."""
     n_c, x_c = sizes[..., :1], conversions[..., :1]

@@ -18,7 +18,7 @@ from experiments.stats.bandit import (
     rewards_of,
     shares_of,
 )
-from experiments.stats.bandit_simulation import BanditScenario, simulate_bandits
+from experiments.stats.bandit_simulation import BanditScenario, share_covered, simulate_bandits
 from experiments.stats.effects import compare
 from experiments.stats.estimates import effect_of
 from experiments.stats.look import take_look
@@ -206,6 +206,14 @@ def test_false_verdicts_at_every_look_stay_below_alpha(rates, drift):
     # One fixed look: the statistic itself is standard normal whatever the shares have become.
     beyond = (np.abs(runs.statistic[:, -1, 0]) > 1.96).mean()
     assert beyond == pytest.approx(0.05, abs=0.035)
+
+
+def test_intervals_hold_the_difference_at_every_look():
+    policy = Policy(rule="always_valid", floor=0.05, planned_units=6000)
+    scenario = BanditScenario((0.1, 0.13), units=400, epochs=15)
+    runs = simulate_bandits(scenario, policy, runs=400, rng=np.random.default_rng(11))
+    assert share_covered(runs, policy, difference=0.03) >= 0.95
+    assert share_covered(runs, policy, difference=0.0) < 0.9  # where it does not lie
 
 
 def test_a_bandit_loses_less_than_an_equal_split():
