@@ -41,6 +41,8 @@ ALLOWED = frozenset(
         "IPS",
         "SNIPS",
         "NDCG",
+        "CUPED",
+        "CUPAC",
         "MRR",
         "SHA",
         "CI",
