@@ -32,7 +32,7 @@ class Rate:
     def row(self, what: str) -> Row:
         allowed = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / self.runs)
         return Row(
-            what, self.share, "share", target=f"ours <= {allowed:.4f}", higher_is_better=False,
+            what, float(self.share), "share", target=f"ours <= {allowed:.4f}", higher_is_better=False,
             spread=f"{self.runs} runs",
         )  # fmt: skip
 
@@ -87,7 +87,7 @@ def _cupac(name: str, before: Array, history: Array, after: Array, *, splits: in
             effect = compare("mean", *(_totals(after, covariate, m) for m in (~treated, treated)))
             wrong[n] += effect.p_value < ALPHA
             cut[n] += effect.variance_reduction or 0.0
-    cuped, cupac = cut / splits
+    cuped, cupac = map(float, cut / splits)
     return [
         Row(f"{name}: variance removed by a prediction (CUPAC), beside the past number (CUPED)",
             cupac, "share", peer=cuped, target="ratio_to_peer >= 1"),
@@ -128,7 +128,7 @@ def _clustered(name: str, draw: Callable[[np.random.Generator], Any], runs: int)
             sides.append(Totals.of(sums.tolist(), sizes.tolist()))
             rows.append(_totals(values, np.zeros(len(values)), side))
         wrong += [compare("ratio", *sides).p_value < ALPHA, compare("mean", *rows).p_value < ALPHA]
-    ours, naive = wrong / runs
+    ours, naive = map(float, wrong / runs)
     return [
         Rate(ours, runs).row(f"{name}: false positives, by clusters"),
         Row(f"{name}: false positives, as if rows were independent", naive, "share", target="ours >= 0.15"),

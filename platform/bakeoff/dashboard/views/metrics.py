@@ -30,6 +30,7 @@ class MetricForm(ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         """Name the choices."""
         super().__init__(*args, **options)
+        self.fields["covariate"].required = False  # left out, it is the model's default
         name_choices(self)
 
     def add_error(self, field: str | None, error: Any) -> None:
