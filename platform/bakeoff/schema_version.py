@@ -30,7 +30,7 @@ def migration_files() -> Iterator[tuple[str, Path]]:
     import experiments  # noqa: PLC0415  the two are apps of their own, beside this package
     import inference  # noqa: PLC0415
 
-    folders = {"accounts": Path(__file__).parent / "accounts"} | {
+    folders = {app: Path(__file__).parent / app for app in ("accounts", "alerts")} | {
         package.__name__: Path(package.__file__ or "").parent for package in (experiments, inference)
     }
     for app, folder in folders.items():

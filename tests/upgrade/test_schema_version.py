@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -59,6 +60,13 @@ def test_an_older_database_is_refused_but_by_its_migration(apply):
         check_schema(url)
     assert str(refusal.value).startswith(OLDER)
     check_schema(url, may_be_older=True)
+
+
+def test_every_app_with_tables_counts():
+    apps = {"accounts", "alerts", "experiments", "inference"}
+    assert {app for app, _ in migration_files()} == apps
+    folders = (path for path in Path(__file__).parents[2].glob("**/migrations/0001_*.py"))
+    assert {path.parents[1].name for path in folders} == apps
 
 
 def test_a_newer_database_is_refused_by_everybody(apply):
