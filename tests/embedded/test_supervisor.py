@@ -135,7 +135,12 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home, client):
     killed.kill()
     wait_until(lambda: not killed.is_running() and answers_locally(client, local))
     family += third.family()
-    third.stop(signal.SIGTERM)
+
+    # Without its home it would start what ends at once, for ever: it says so and stops.
+    shutil.rmtree(home, ignore_errors=True)
+    output = third.process.communicate(timeout=60)[0].strip().splitlines()
+    assert third.process.returncode == 1
+    assert output[-1].startswith(f"Error: The home folder {home} is gone: the platform stops.")
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 

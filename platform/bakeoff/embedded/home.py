@@ -55,6 +55,23 @@ def prepare_home(environment: Environment) -> IO[str]:
     return lock
 
 
+def is_gone(opened: int, home: Path) -> bool:
+    """Whether a folder that was opened is no longer at its place.
+
+    Another folder there does not count: who writes a log makes the folders above it again.
+
+    Args:
+        opened: its descriptor; while it is open no other folder gets the same inode.
+        home: its place.
+    """
+    try:
+        return not os.path.samestat(os.fstat(opened), home.stat())
+    except FileNotFoundError:
+        return True
+    except OSError:  # a disk that does not answer may come back
+        return False
+
+
 def _make_folders(environment: Environment) -> None:
     home = environment.home
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

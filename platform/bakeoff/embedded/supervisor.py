@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from bakeoff.embedded.beats import Beats
 from bakeoff.embedded.errors import StartError
-from bakeoff.embedded.home import check_port, prepare_home
+from bakeoff.embedded.home import check_port, is_gone, prepare_home
 from bakeoff.embedded.keeper import Keeper, stop_all
 from bakeoff.embedded.migrate import migrate
 from bakeoff.embedded.postgres import start_postgres
@@ -65,6 +65,7 @@ class Platform:
     servers: list[Keeper] = field(default_factory=list, init=False)
     processes: list[Keeper] = field(default_factory=list, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
+    _home: int | None = field(default=None, init=False)  # descriptor: its inode is used by no other
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
 
     @property
@@ -79,6 +80,7 @@ class Platform:
             StartError: something is in the way; nothing is left running.
         """
         self._lock = prepare_home(self.environment)
+        self._home = os.open(self.environment.home, os.O_RDONLY | os.O_DIRECTORY)
         try:
             end_orphans(self.environment.home)
             check_port(self.host, self.port)
@@ -146,12 +148,23 @@ class Platform:
         raise StartError(f"Web was not ready within {WEB_READY_SECONDS} s (see {web.log}).")
 
     def wait(self) -> None:
-        """Wait until somebody asks to stop: Ctrl-C, SIGTERM, or a terminal that was closed."""
+        """Wait until somebody asks to stop: Ctrl-C, SIGTERM, or a terminal that was closed.
+
+        Raises:
+            StartError: the home folder is gone: what starts in it again would end at once, for ever.
+        """
         stop_requested = threading.Event()
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stop_requested.set())
         while not stop_requested.wait(0.5):
-            pass
+            self._check_home()
+
+    def _check_home(self) -> None:
+        if self._home is not None and is_gone(self._home, self.environment.home):
+            raise StartError(
+                f"The home folder {self.environment.home} is gone: the platform stops. Put it back, or "
+                "restore a backup with `bakeoff restore`, and start again."
+            )
 
     def stop(self) -> None:
         """Stop everything that was started and give the home back, within a minute.
@@ -169,6 +182,9 @@ class Platform:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        if self._home is not None:
+            os.close(self._home)
+            self._home = None
 
 
 @contextlib.contextmanager
