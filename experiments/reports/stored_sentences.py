@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_noop
 
+from experiments.reports.account_words import ACCOUNT_SENTENCES
 from experiments.reports.alert_words import ALERT_SENTENCES
 from experiments.reports.autopilot_words import AUTOPILOT_SENTENCES
 from experiments.reports.judge_words import JUDGE_SENTENCES
@@ -16,6 +17,7 @@ from experiments.reports.slate_words import SLATE_SENTENCES
 
 SENTENCES: tuple[tuple[str, str], ...] = (
     # First: what a later sentence would match too, word by word.
+    *ACCOUNT_SENTENCES,
     *ALERT_SENTENCES,
     *SLATE_SENTENCES,
     *JUDGE_SENTENCES,

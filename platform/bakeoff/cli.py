@@ -118,6 +118,7 @@ COMMANDS = {
         "List the project's metrics; `bakeoff config` makes and changes them.",
     ),
     "keys": ("keys:keys", "Make, list, change and revoke API keys."),
+    "audit": ("audit:audit", "Read the audit trail, and write it to a file."),
     "alerts": ("alerts:alerts", "Subscribe to alerts, and see what became of them."),
     "mcp": (
         "mcp:mcp",

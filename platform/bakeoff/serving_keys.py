@@ -15,7 +15,7 @@ from inference.serving.changes import announce_change
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.accounts.edit_keys import KeyDraft
+    from bakeoff.accounts.edit_keys import Expiry, KeyDraft
     from bakeoff.accounts.models import ApiKey, Project
 
 
@@ -23,7 +23,7 @@ def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str
     """Make a key; return it with its text, which is not stored.
 
     Raises:
-        KeyRuleError: kind, name, scopes or origins break a rule.
+        KeyRuleError: kind, name, scopes, origins or the expiry break a rule.
     """
     key_and_text = edit_keys.make_key(project=project, draft=draft, by=by)
     announce_change(cache_client())
@@ -36,13 +36,14 @@ def change_key(
     by: str,
     scopes: Sequence[str] | None = None,
     origins: Sequence[str] | None = None,
+    expiry: Expiry | None = None,
 ) -> ApiKey:
-    """Change what a key may do, or the pages that may use it; None leaves it as it is.
+    """Change what a key may do, the pages that may use it, or its end; None leaves it as it is.
 
     Raises:
-        KeyRuleError: scopes or origins break a rule.
+        KeyRuleError: scopes, origins or the expiry break a rule.
     """
-    changed = edit_keys.change_key(key=key, by=by, scopes=scopes, origins=origins)
+    changed = edit_keys.change_key(key=key, by=by, scopes=scopes, origins=origins, expiry=expiry)
     announce_change(cache_client())
     return changed
 

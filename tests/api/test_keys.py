@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from bakeoff.accounts.models import ApiKey
+from bakeoff.accounts.models import ApiKey, AuditEntry
 from inference.models import Surface
+from tests.support.dashboard import sign_in
 
 ASK = {"surface": "home-feed", "unit_id": "u1"}
 EVENT = {"name": "click", "unit_id": "u1"}
@@ -92,6 +94,69 @@ def test_a_revoked_key_answers_nobody_and_its_stream_ends(lane, shop):
         lane.refresh()
         assert not [line for line in lines if line.startswith("data")]  # it comes to its end
     assert call(lane, created["key"], "POST", "/v1/events", EVENT).status_code == 401
+
+
+def in_seconds(seconds):
+    return (timezone.now() + timedelta(seconds=seconds)).isoformat()
+
+
+def test_a_key_past_its_date_answers_nobody_and_says_so(lane, shop):
+    """Also while the configuration is not read anew: the web process itself looks at the clock."""
+    public = make(lane, shop, kind="pk", expires_at=in_seconds(2)).json()
+    secret = make(lane, shop, expires_at=in_seconds(2)).json()
+    asked = [(public, "POST", "/v1/events", EVENT), (secret, "GET", "/v1/experiments", None)]
+    assert [call(lane, one["key"], *what).status_code for one, *what in asked] == [202, 200]
+    with lane.client.stream("GET", f"/ofrep/v1/stream?key={public['key']}") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": hello"
+        time.sleep(2)
+        lane.refresh()
+        assert not [line for line in lines if line.startswith("data")]  # it comes to its end
+    for one, *what in asked:
+        refused = call(lane, one["key"], *what)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "key_expired")
+        assert refused.json()["error"]["message"].startswith("The key expired at 20")
+    page = sign_in(shop.project, role="viewer").get(f"/p/{shop.project.slug}/team/")
+    assert page.content.decode().count("expired 20") == 2
+
+
+def test_the_end_of_a_key_is_set_moved_and_taken_away(lane, shop):
+    created = make(lane, shop, expires_at="2999-01-31T12:00:00+01:00").json()
+    assert created["expires_at"] == "2999-01-31T11:00:00Z"
+    address = f"/v1/keys/{created['id']}"
+    for body, expected in (
+        ({"scopes": ["serve"]}, "2999-01-31T11:00:00Z"),  # what is not named stays
+        ({"expires_at": "2998-01-01T00:00:00Z"}, "2998-01-01T00:00:00Z"),
+        ({"expires_at": None}, None),
+    ):
+        assert call(lane, shop.secret, "PATCH", address, body).json()["expires_at"] == expected
+    entry = AuditEntry.objects.filter(project=shop.project, action="change key").order_by("id")[1]
+    assert entry.detail["expires_at"] == "2998-01-01T00:00:00+00:00"
+    for bad, status in (("2020-01-01T00:00:00Z", 422), ("2999-01-01T00:00:00", 400), ("soon", 400)):
+        answer = call(lane, shop.secret, "PATCH", address, {"expires_at": bad})
+        assert (answer.status_code, answer.json()["error"]["field"]) == (status, "expires_at"), bad
+    past = call(lane, shop.secret, "PATCH", address, {"expires_at": "2020-01-01T00:00:00Z"})
+    message = "expires_at == 2020-01-01T00:00:00+00:00, must be a time to come."
+    assert past.json()["error"]["message"] == message
+    assert shop.project.api_keys.get(pk=created["id"]).expires_at is None
+
+
+def test_a_day_that_is_typed_is_the_keys_last(shop):
+    page = f"/p/{shop.project.slug}/team/keys/"
+    client = sign_in(shop.project, role="admin")
+    client.post(page, {"kind": "sk", "name": "typed", "expires": "2999-01-31"})
+    key = shop.project.api_keys.get(name="typed")
+    assert f"{key.expires_at}" == "2999-01-31 23:59:59+00:00"
+    noon = key.expires_at.replace(hour=12)
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=noon)
+    for day in ("2999-01-31", "no day", "2020-01-01"):  # saved as it was, or refused
+        client.post(f"{page}{key.pk}/", {"scopes": ["serve"], "expires": day})
+        key.refresh_from_db()
+        assert (key.scopes, key.expires_at) == (["serve"], noon), day
+    assert "must be" not in client.get(f"/p/{shop.project.slug}/team/").content.decode()
+    client.post(f"{page}{key.pk}/", {"scopes": ["serve"], "expires": ""})
+    key.refresh_from_db()
+    assert key.expires_at is None
 
 
 def test_another_projects_keys_are_not_there(lane, shop):

@@ -240,6 +240,8 @@ SCOPES_NEEDED = {
     "post /v1/keys": ADMIN,
     "patch /v1/keys/{key_id}": ADMIN,
     "post /v1/keys/{key_id}/revoke": ADMIN,
+    "get /v1/audit": EXPORT,
+    "get /v1/audit/export": EXPORT,
     "get /v1/alerts/subscriptions": ADMIN,
     "post /v1/alerts/subscriptions": ADMIN,
     "patch /v1/alerts/subscriptions/{subscription_id}": ADMIN,

@@ -75,7 +75,7 @@ OFFLINE = [
 # Commands that list rows.
 LISTS = [
     ["surfaces", "list"], ["metrics", "list"], ["models", "home-feed"], ["data-sets", "list", "home-feed"],
-    ["runs", "list", "home-feed"], ["experiments", "list"], ["keys", "list"], ["alerts", "list"], ["alerts", "deliveries"], ["feedback", "themes", "home-feed"], ["feedback", "surveys", "home-feed"],
+    ["runs", "list", "home-feed"], ["experiments", "list"], ["keys", "list"], ["audit", "list"], ["alerts", "list"], ["alerts", "deliveries"], ["feedback", "themes", "home-feed"], ["feedback", "surveys", "home-feed"],
 ]  # fmt: skip
 
 # Calls to a platform with a shop: {id} is its project.
@@ -196,12 +196,23 @@ ONLINE = [
     (["models", "home\udcff"], 2, "'home\\udcff' is not well-formed text."),
     (["keys", "make", "--kind", "secret", "--name", "a test"], 0, "sk_"),
     (["keys", "make", "--scope", "serve", "--origin", "https://shop.example"], 0, "pk_"),
+    (["keys", "make", "--expires", "2020-01-31"], 2, "expires_at == 2020-01-31T00:00:00+00:00, must be a time to come"),
+    (["keys", "make", "--expires", "soon"], 2, "'soon' does not match the formats"),
+    (["keys", "make", "--name", "for a week", "--expires", "2999-01-31T12:00"], 0, "pk_"),
+    (["keys", "list", "--json"], 0, "2999-01-31T12:00:00"),
     (["keys", "make", "--scope", "admin"], 2, "scope == 'admin', must be one of ['serve', 'ingest']"),
     (["keys", "list"], 0, "a test"),
     (["keys", "change", "9999999", "--any-origin"], 2, "key == 9999999, not found"),
     (["keys", "change", "9999999", "--scope", "serve", "--origin", "https://shop.example"], 2, "key == 9999999, not found"),
-    (["keys", "change", "1"], 2, "give --scope, --origin or --any-origin"),
+    (["keys", "change", "1"], 2, "give --scope, --origin, --any-origin, --expires or --never-expires."),
+    (["keys", "change", "9999999", "--expires", "2999-01-31"], 2, "key == 9999999, not found"),
+    (["keys", "change", "9999999", "--expires", "2999-01-31", "--never-expires"], 2, "give one of --expires and --never-expires"),
     (["keys", "revoke", "9999999"], 2, "key == 9999999, not found"),
+    (["audit", "list", "--actor", "operator", "--action", "make key", "--limit", "5", "--json"], 0, "for a week"),
+    (["audit", "list", "--since", "2026-02-01", "--until", "2026-01-01"], 2, "since == 2026-02-01T00:00:00+00:00, must be before until"),
+    (["audit", "export", "audit.jsonl", "--action", "make key"], 0, "3 entries written to audit.jsonl."),
+    (["audit", "export", "audit.csv", "--actor", "nobody", "--since", "2026-01-01", "--until", "2999-01-01"], 0, "0 entries written to audit.csv."),
+    (["audit", "export", "audit.txt"], 2, "out == 'audit.txt', must end in .jsonl or .csv."),
     (["config", "check", "--no-connect"], 1, "BAKEOFF_TESTS_PYTHON is no setting of Bakeoff."),
     (["project", "create", "another", "--name", "Another", "--admin", "nobody"], 2, "admin == 'nobody', nobody has this name."),
     (["project", "list"], 0, "UTC"),

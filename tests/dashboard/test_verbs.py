@@ -231,10 +231,13 @@ def make_key(shop):
 def change_key(shop):
     key, _ = ApiKey.make(shop.project, "sk", name="old")
     page = reverse("team", args=[shop.project.slug])
-    body = {"scopes": ["serve"], "origins": "https://a.example https://b.example"}
+    day = f"{builders.now() + timedelta(days=3):%Y-%m-%d}"
+    body = {"scopes": ["serve"], "origins": "https://a.example https://b.example", "expires": day}
     origins = ["https://a.example", "https://b.example"]
-    changed = ApiKey.objects.filter(pk=key.pk, scopes=["serve"], allowed_origins=origins)
-    shows = {"data_key_name": "old", "data_scopes": "serve"}
+    changed = ApiKey.objects.filter(
+        pk=key.pk, scopes=["serve"], allowed_origins=origins, expires_at__date=day
+    )
+    shows = {"data_key_name": "old", "data_scopes": "serve", "data_expires": day}
     return Step(f"{page}keys/{key.pk}/", body, changed.exists, page, shows)
 
 
@@ -384,7 +387,7 @@ VERBS = {
 }
 READ_ONLY = {
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "surface",
-    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "sign-out", "set_language",
+    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "sign-out", "set_language",
 }  # fmt: skip
 
 

@@ -40,7 +40,9 @@ class MembershipAdmin(AuditedAdmin):
 class ApiKeyAdmin(AuditedAdmin):
     """Keys are made by `bakeoff keys` or the API, where their text can be shown once."""
 
-    list_display = ["name", "project", "kind", "prefix", "created_at", "revoked_at", "last_used_at"]
+    list_display = [
+        "name", "project", "kind", "prefix", "created_at", "expires_at", "revoked_at", "last_used_at",
+    ]  # fmt: skip
     list_filter = ["project", "kind"]
     readonly_fields = ["project", "kind", "prefix", "digest", "created_at", "last_used_at"]
     actions = ["revoke_keys"]

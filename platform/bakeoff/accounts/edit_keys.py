@@ -1,20 +1,24 @@
-"""Make a key, change what it may do and where, and make it useless."""
+"""Make a key, change what it may do, where and until when, and make it useless."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.keys import PUBLIC, SECRET, scopes_of
 from bakeoff.accounts.models import ApiKey, Project
+from bakeoff.accounts.readable_times import LAST
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.public_address import AddressError, PublicUrl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 # Compared with the origin of every request of a page.
 MAX_ORIGINS = 50
@@ -35,6 +39,7 @@ class KeyDraft:
         scopes: what it may do; None: all that its kind may.
         origins: of pages that may use it; empty: every page.
         owner: whose word its approvals are; empty: of the one who makes it.
+        expires_at: from when on it is refused; None: never.
     """
 
     kind: str
@@ -42,13 +47,25 @@ class KeyDraft:
     scopes: Sequence[str] | None = None
     origins: Sequence[str] = ()
     owner: str = ""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a key is to expire.
+
+    Attributes:
+        at: from then on it is refused; None: never.
+    """
+
+    at: datetime | None
 
 
 def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str]:
     """Make a key; return it with its text, which is known only now.
 
     Raises:
-        KeyRuleError: kind, name, scopes or origins break a rule.
+        KeyRuleError: kind, name, scopes, origins or the expiry break a rule.
     """
     if draft.kind not in {PUBLIC, SECRET}:
         raise KeyRuleError(f"kind == '{draft.kind}', must be pk or sk.", field="kind")
@@ -57,6 +74,7 @@ def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str
         raise KeyRuleError(f"name == '{name[:40]}', must be 1 to {MAX_NAME} characters.", field="name")
     scopes = scopes_of(draft.kind) if draft.scopes is None else _scopes(draft.kind, draft.scopes)
     origins = _origins(draft.origins)
+    expires_at = _expiry(draft.expires_at)
     with transaction.atomic():
         key, text = ApiKey.make(
             project,
@@ -65,8 +83,9 @@ def make_key(*, project: Project, draft: KeyDraft, by: str) -> tuple[ApiKey, str
             scopes=scopes,
             origins=origins,
             owner=draft.owner or by,
+            expires_at=expires_at,
         )
-        detail = {"scopes": key.scopes, "origins": key.allowed_origins}
+        detail = _detail(key)
         record_audit(project.pk, actor=by, action="make key", subject=str(key), detail=detail)
     return key, text
 
@@ -77,11 +96,12 @@ def change_key(
     by: str,
     scopes: Sequence[str] | None = None,
     origins: Sequence[str] | None = None,
+    expiry: Expiry | None = None,
 ) -> ApiKey:
-    """Change what a key may do, or the pages that may use it; None leaves it as it is.
+    """Change what a key may do, the pages that may use it, or its end; None leaves it as it is.
 
     Raises:
-        KeyRuleError: scopes or origins break a rule.
+        KeyRuleError: scopes, origins or the expiry break a rule.
     """
     with transaction.atomic():
         # Scopes and origins may be changed by two people: neither writes back what it read before.
@@ -90,10 +110,15 @@ def change_key(
             locked.scopes = _scopes(locked.kind, scopes)
         if origins is not None:
             locked.allowed_origins = _origins(origins)
-        locked.save(update_fields=["scopes", "allowed_origins"])
-        detail = {"scopes": locked.scopes, "origins": locked.allowed_origins}
+        if expiry is not None:
+            locked.expires_at = _expiry(expiry.at)
+        locked.save(update_fields=["scopes", "allowed_origins", "expires_at"])
         record_audit(
-            locked.project_id, actor=by, action="change key", subject=str(locked), detail=detail
+            locked.project_id,
+            actor=by,
+            action="change key",
+            subject=str(locked),
+            detail=_detail(locked),
         )
     return locked
 
@@ -107,6 +132,23 @@ def revoke_key(*, key: ApiKey, by: str) -> ApiKey:
             locked.revoke()
             record_audit(locked.project_id, actor=by, action="revoke key", subject=str(locked))
     return locked
+
+
+def _detail(key: ApiKey) -> dict[str, object]:
+    """Return what the audit trail says of a key."""
+    detail: dict[str, object] = {"scopes": key.scopes, "origins": key.allowed_origins}
+    if key.expires_at is not None:
+        detail["expires_at"] = key.expires_at.isoformat()
+    return detail
+
+
+def _expiry(at: datetime | None) -> datetime | None:
+    """Return a time to come; `revoke_key` ends a key now."""
+    if at is not None and not timezone.now() < at <= LAST:
+        raise KeyRuleError(
+            f"expires_at == {at.isoformat()}, must be a time to come.", field="expires_at"
+        )
+    return None if at is None else at.astimezone(UTC)
 
 
 def _scopes(kind: str, scopes: Sequence[str]) -> list[str]:

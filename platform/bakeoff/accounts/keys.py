@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 PUBLIC, SECRET = "pk", "sk"
 # Enough to recognise a key by, too little to guess the rest of 192 bits.
@@ -28,6 +32,11 @@ def make_key(kind: str) -> str:
 def scopes_of(kind: str) -> list[str]:
     """Return the most that a kind of key may do."""
     return list(PUBLIC_SCOPES if kind == PUBLIC else SCOPES)
+
+
+def expired_sentence(at: datetime) -> str:
+    """Return what is said of a key after its time."""
+    return f"The key expired at {at:%Y-%m-%d %H:%M} UTC: use another."
 
 
 def digest_of(key: str) -> str:

@@ -108,8 +108,8 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Sets of keys."""
 
     def usable(self) -> Self:
-        """Keys that were not revoked."""
-        return self.filter(revoked_at__isnull=True)
+        """Keys that were not revoked and have not expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at__isnull=True)
 
 
 class ApiKey(models.Model):
@@ -136,6 +136,9 @@ class ApiKey(models.Model):
         default=list, blank=True, help_text="Origins of pages that may use it; empty: every page."
     )
     created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on it is refused; empty: never."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
@@ -150,7 +153,9 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 condition=_is_list_of_origins("allowed_origins"), name="allowed_origins_are_origins"
             ),
-            times_are_readable("key_times_are_readable", "created_at", "revoked_at", "last_used_at"),
+            times_are_readable(
+                "key_times_are_readable", "created_at", "expires_at", "revoked_at", "last_used_at"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -166,6 +171,7 @@ class ApiKey(models.Model):
         scopes: Sequence[str] | None = None,
         origins: Sequence[str] = (),
         owner: str = "",
+        expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
         """Create a key; return it with its text, which is known only now.
 
@@ -181,8 +187,14 @@ class ApiKey(models.Model):
             digest=digest_of(text),
             scopes=scopes_of(kind) if scopes is None else list(scopes),
             allowed_origins=list(origins),
+            expires_at=expires_at,
         )
         return key, text
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def revoke(self, at: datetime | None = None) -> None:
         """Make the key useless from now on."""

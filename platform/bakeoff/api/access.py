@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
 
-from bakeoff.accounts.keys import ADMIN, EXPORT, MANAGE, SCOPES, SECRET, digest_of
+from bakeoff.accounts.keys import ADMIN, EXPORT, MANAGE, SCOPES, SECRET, digest_of, expired_sentence
 from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.api.errors import Problem
 from bakeoff.request_trace import current_trace
@@ -25,6 +25,8 @@ _NEEDED = (
     # Whoever subscribes sends what happens in the project elsewhere.
     ("", "/v1/alerts/subscriptions", ADMIN),
     ("GET", "/v1/config", ADMIN),  # has subscriptions
+    # Whoever keeps the trail elsewhere needs a key that does nothing else.
+    ("", "/v1/audit", EXPORT),
 )
 
 
@@ -46,6 +48,7 @@ class SecretKey(HttpBearer):
         keys = ApiKey.objects.usable().filter(kind=SECRET, digest=digest_of(token))
         key = keys.select_related("project").first()
         if key is None:
+            _refuse_expired(token)
             return None
         scopes, needed = key.scopes or list(SCOPES), _needed(request)
         if needed not in scopes:
@@ -56,6 +59,17 @@ class SecretKey(HttpBearer):
         if (trace := current_trace()) is not None:
             trace.key, trace.project = key.prefix, key.project.slug
         return key
+
+
+def _refuse_expired(token: str) -> None:
+    """Say of a key that has expired when it did.
+
+    Raises:
+        Problem: 401.
+    """
+    key = ApiKey.objects.filter(digest=digest_of(token), revoked_at=None).first()
+    if key is not None and key.is_expired and key.expires_at is not None:
+        raise Problem(401, "key_expired", expired_sentence(key.expires_at))
 
 
 def _needed(request: HttpRequest) -> str:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from bakeoff import __version__
 from bakeoff.api.access import SecretKey
 from bakeoff.api.alerts import router as alerts
+from bakeoff.api.audit import router as audit
 from bakeoff.api.autopilot import router as autopilot
 from bakeoff.api.config import router as config
 from bakeoff.api.errors import Problem, say_invalid
@@ -70,6 +71,7 @@ api.add_router("/v1", feedback)
 api.add_router("/v1", surveys)
 api.add_router("/v1", units)
 api.add_router("/v1", keys)
+api.add_router("/v1", audit)
 api.add_router("/v1", sharing)
 api.add_router("/v1", alerts)
 api.add_router("/v1", config)

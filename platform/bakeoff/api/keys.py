@@ -8,8 +8,9 @@ from typing import Any, Literal
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
 from ninja.responses import Status
+from pydantic import AwareDatetime
 
-from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
+from bakeoff.accounts.edit_keys import Expiry, KeyDraft, KeyRuleError
 from bakeoff.api.access import actor_of, person_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
@@ -27,6 +28,7 @@ class KeyIn(RequestSchema):
     name: str = Field(min_length=1, max_length=100)
     scopes: list[str] | None = Field(None, max_length=10)
     allowed_origins: list[str] = Field(default_factory=list, max_length=50)
+    expires_at: AwareDatetime | None = Field(None, description="With its offset; without: never.")
 
 
 class KeyChange(RequestSchema):
@@ -34,6 +36,7 @@ class KeyChange(RequestSchema):
 
     scopes: list[str] | None = Field(None, max_length=10)
     allowed_origins: list[str] | None = Field(None, max_length=50)
+    expires_at: AwareDatetime | None = Field(None, description="Null: never.")
 
 
 class KeyOut(Schema):
@@ -46,6 +49,7 @@ class KeyOut(Schema):
     scopes: list[str]
     allowed_origins: list[str]
     created_at: datetime
+    expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
 
@@ -67,7 +71,12 @@ def list_keys(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> 
 def write_key(request: HttpRequest, payload: KeyIn) -> Any:
     """Make a key. Its text is in this answer and nowhere else."""
     draft = KeyDraft(
-        payload.kind, payload.name, payload.scopes, payload.allowed_origins, owner=person_of(request)
+        payload.kind,
+        payload.name,
+        payload.scopes,
+        payload.allowed_origins,
+        owner=person_of(request),
+        expires_at=payload.expires_at,
     )
     try:
         key, text = make_key(project=project_of(request), draft=draft, by=actor_of(request))
@@ -78,11 +87,16 @@ def write_key(request: HttpRequest, payload: KeyIn) -> Any:
 
 @router.patch("/keys/{key_id}", response={200: KeyOut, **REFUSALS})
 def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
-    """Change what a key may do, or the origins of pages that may use it."""
+    """Change what a key may do, the origins of pages that may use it, or when it expires."""
     key = get_or_404(project_of(request).api_keys.all(), "key", pk=key_id)
     try:
         changed = change_key(
-            key=key, by=actor_of(request), scopes=payload.scopes, origins=payload.allowed_origins
+            key=key,
+            by=actor_of(request),
+            scopes=payload.scopes,
+            origins=payload.allowed_origins,
+            # Null is a value here: never.
+            expiry=Expiry(payload.expires_at) if "expires_at" in payload.model_fields_set else None,
         )
     except KeyRuleError as error:
         raise Problem(422, "cannot_change", str(error), error.field) from error

@@ -11,8 +11,11 @@ from bakeoff.accounts.keys import SCOPES
 from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo
+from bakeoff.commands.times import TIME, in_utc
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bakeoff.accounts.models import ApiKey
 
 scope_option = click.option(
@@ -22,6 +25,11 @@ scope_option = click.option(
 origin_option = click.option(
     "--origin", "origins", multiple=True,
     help="Origin of pages that may use it, such as https://shop.example; repeat for several.",
+)  # fmt: skip
+
+expires_option = click.option(
+    "--expires", type=TIME,
+    help="From then on it is refused: a date or time in UTC, such as 2027-01-31.",
 )  # fmt: skip
 
 
@@ -35,16 +43,28 @@ def keys() -> None:
 @click.option("--name", default="made from a shell", show_default=True)
 @scope_option
 @origin_option
+@expires_option
 @project_option
 def make(
-    kind: str, name: str, scopes: tuple[str, ...], origins: tuple[str, ...], slug: str | None
+    kind: str,
+    name: str,
+    scopes: tuple[str, ...],
+    origins: tuple[str, ...],
+    expires: datetime | None,
+    slug: str | None,
 ) -> None:
     """Make a key; its text is shown once."""
     project = find_project(slug)
     from bakeoff.accounts.edit_keys import KeyDraft, KeyRuleError
     from bakeoff.serving_keys import make_key
 
-    draft = KeyDraft("pk" if kind == "public" else "sk", name, scopes or None, origins)
+    draft = KeyDraft(
+        "pk" if kind == "public" else "sk",
+        name,
+        scopes or None,
+        origins,
+        expires_at=in_utc(expires),
+    )
     try:
         _, text = make_key(project=project, draft=draft, by=OPERATOR)
     except KeyRuleError as error:
@@ -65,12 +85,14 @@ def list_keys(*, as_json: bool, slug: str | None) -> None:
             "scopes": key.scopes,
             "origins": key.allowed_origins,
             "created": key.created_at,
+            "expires": key.expires_at,
             "last_used": key.last_used_at,
             "revoked": key.revoked_at,
         }
         for key in find_project(slug).api_keys.order_by("id")
     ]
-    show_rows(rows, as_json=as_json, empty="No keys yet: `bakeoff keys make` makes one.")
+    hidden = () if any(row["expires"] for row in rows) else ("expires",)
+    show_rows(rows, as_json=as_json, hidden=hidden, empty="No keys yet: `bakeoff keys make` makes one.")
 
 
 @keys.command()
@@ -78,22 +100,28 @@ def list_keys(*, as_json: bool, slug: str | None) -> None:
 @scope_option
 @origin_option
 @click.option("--any-origin", is_flag=True, help="Any page may use it.")
+@expires_option
+@click.option("--never-expires", is_flag=True, help="It has no end.")
 @project_option
 def change(
     key_id: int,
     scopes: tuple[str, ...],
     origins: tuple[str, ...],
+    expires: datetime | None,
     *,
     any_origin: bool,
+    never_expires: bool,
     slug: str | None,
 ) -> None:
-    """Change what a key may do, or the pages that may use it."""
-    if not (scopes or origins or any_origin):
-        raise click.UsageError("give --scope, --origin or --any-origin.")
+    """Change what a key may do, the pages that may use it, or when it expires."""
+    if not (scopes or origins or any_origin or expires or never_expires):
+        raise click.UsageError("give --scope, --origin, --any-origin, --expires or --never-expires.")
     if origins and any_origin:
         raise click.UsageError("give one of --origin and --any-origin.")
+    if expires and never_expires:
+        raise click.UsageError("give one of --expires and --never-expires.")
     key = _find(key_id, slug)
-    from bakeoff.accounts.edit_keys import KeyRuleError
+    from bakeoff.accounts.edit_keys import Expiry, KeyRuleError
     from bakeoff.serving_keys import change_key
 
     try:
@@ -102,11 +130,13 @@ def change(
             by=OPERATOR,
             scopes=scopes or None,
             origins=origins if origins or any_origin else None,
+            expiry=Expiry(in_utc(expires)) if expires or never_expires else None,
         )
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error
     where = ", ".join(changed.allowed_origins) or "every page"
-    echo(f"{changed} may {', '.join(changed.scopes)}, from {where}.")
+    end = f", until {changed.expires_at:%Y-%m-%d %H:%M} UTC" if changed.expires_at else ""
+    echo(f"{changed} may {', '.join(changed.scopes)}, from {where}{end}.")
 
 
 @keys.command()

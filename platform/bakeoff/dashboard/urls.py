@@ -97,6 +97,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("alerts/<int:subscription_id>/delete/", alerts.delete, name="alerts-delete"),
     path("alerts/deliveries/<int:delivery_id>/resend/", alerts.resend, name="alerts-resend"),
     path("team/", team.show_team, name="team"),
+    path("team/audit.<slug:form>", team.download_audit, name="team-audit"),
     path("team/keys/", keys.make_key, name="team-make-key"),
     path("team/keys/<int:key_id>/", keys.change_key, name="team-change-key"),
     path("team/keys/<int:key_id>/revoke/", keys.revoke_key, name="team-revoke-key"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.http import Http404, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from bakeoff.accounts.keys import SCOPES
 from bakeoff.accounts.models import Membership
 from bakeoff.accounts.set_role import LastAdminError, set_role
+from bakeoff.audit_export import FORMS, audit_lines
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
@@ -36,6 +38,18 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
         "page": page_of(request, project.audit_entries.all()),
     }
     return render(request, "dashboard/team.html", context)
+
+
+@require_safe
+@login_required
+def download_audit(request: HttpRequest, slug: str, form: str) -> StreamingHttpResponse:
+    """Give the whole audit trail as JSON Lines or CSV."""
+    project = project_for(request, slug)
+    if form not in FORMS:
+        raise Http404
+    answer = StreamingHttpResponse(audit_lines(project, form), content_type=FORMS[form][0])
+    answer["Content-Disposition"] = f'attachment; filename="audit-{project.slug}.{form}"'
+    return answer
 
 
 @require_POST

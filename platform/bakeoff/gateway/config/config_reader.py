@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-_KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.scopes
+_KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.scopes,
+    COALESCE(extract(epoch FROM k.expires_at)::float8, 'Infinity')
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
@@ -254,11 +255,11 @@ def _read_keys(
     connection: psycopg.Connection, reader: RowReader, last: ServingConfig
 ) -> dict[str, KeyConfig]:
     keys = {}
-    for digest, project_id, slug, kind, origins, scopes in connection.execute(_KEYS):
+    for digest, project_id, slug, kind, origins, scopes, expires_at in connection.execute(_KEYS):
         key = reader.read(
             project_id,
             f"key {digest[:8]}…",
-            partial(_key, digest, project_id, slug, kind, origins, scopes),
+            partial(_key, digest, project_id, slug, kind, origins, scopes, expires_at),
             last.keys.get(digest),
         )
         if key is not None:
@@ -266,10 +267,26 @@ def _read_keys(
     return keys
 
 
-def _key(digest: str, project_id: int, slug: str, kind: str, origins: Any, scopes: Any) -> KeyConfig:
+def _key(
+    digest: str,
+    project_id: int,
+    slug: str,
+    kind: str,
+    origins: Any,
+    scopes: Any,
+    expires_at: float,
+) -> KeyConfig:
     # Before scopes counted, keys had none and could do all that their kind can.
     may = texts(scopes, "scopes") or scopes_of(kind)
-    return KeyConfig(project_id, slug, kind, texts(origins, "allowed_origins"), frozenset(may), digest)
+    return KeyConfig(
+        project_id,
+        slug,
+        kind,
+        texts(origins, "allowed_origins"),
+        frozenset(may),
+        digest,
+        expires_at,
+    )
 
 
 def _read_credited(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ class KeyConfig:
         origins: from which browsers may use it; empty for all.
         scopes: what it may do.
         digest: SHA-256 of its text, which is not stored.
+        expires_at: from when on it is refused, in seconds since 1970.
     """
 
     project_id: int
@@ -40,6 +43,12 @@ class KeyConfig:
     origins: tuple[str, ...]
     scopes: frozenset[str] = frozenset()
     digest: str = ""
+    expires_at: float = math.inf
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its time is over: also while the configuration cannot be read anew."""
+        return self.expires_at <= time.time()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class FlagStreams:
         Ends when the key is usable no more.
         """
         last_etag = self._etag(key)
-        while key.digest in self._config.current.keys:
+        while self._is_usable(key):
             # Taken before the wait: a reload between the two would otherwise be missed.
             reloaded = self._config.reloaded
             try:
@@ -75,6 +75,10 @@ class FlagStreams:
             if etag != last_etag:
                 last_etag = etag
                 yield etag
+
+    def _is_usable(self, key: KeyConfig) -> bool:
+        now = self._config.current.keys.get(key.digest)  # its expiry may have been changed
+        return now is not None and not now.is_expired
 
     def _etag(self, key: KeyConfig) -> str:
         return self._config.current.flags.get(key.project_id, NO_FLAGS).etag

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bakeoff.accounts.keys import SECRET, digest_of
+from bakeoff.accounts.keys import SECRET, digest_of, expired_sentence
 from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def authenticate(token: str, request: Request, config: ServingConfig, scope: str
     """Return the key of this text.
 
     Raises:
-        ApiError: 401 without a known key, 403 without the scope or from an origin that it does not
-            allow.
+        ApiError: 401 without a known key or after its time, 403 without the scope or from an origin
+            that it does not allow.
     """
     key = config.keys.get(digest_of(token)) if token else None
     if key is None:
@@ -52,6 +53,9 @@ def authenticate(token: str, request: Request, config: ServingConfig, scope: str
             raise ApiError(503, "starting", "No configuration has been read yet.", retry_after=2)
         message = "The key is not known." if token else "A key is missing."
         raise ApiError(401, "no_valid_key", f"{message} Send Authorization: Bearer KEY.")
+    if key.is_expired:
+        at = datetime.fromtimestamp(key.expires_at, UTC)
+        raise ApiError(401, "key_expired", expired_sentence(at))
     origin = request.header(b"origin")
     if origin and key.origins and origin not in key.origins:
         raise ApiError(

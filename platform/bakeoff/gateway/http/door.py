@@ -186,7 +186,7 @@ class Door:
         """Let Django answer; a body may be larger when a secret key comes with it."""
         token = key_text(request)
         key = self._config.current.keys.get(digest_of(token)) if token else None
-        trusted = key is not None and key.kind == SECRET
+        trusted = key is not None and key.kind == SECRET and not key.is_expired
         await self._django.answer(request.scope, request.receive, send, self._bodies, trusted=trusted)
 
 
