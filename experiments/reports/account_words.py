@@ -17,4 +17,20 @@ ACCOUNT_SENTENCES = (
         "origin == '{value}', must be scheme and host, such as https://shop.example.",
         gettext_noop("“%(value)s” is no origin. Enter scheme and host, such as https://shop.example."),
     ),
+    (
+        "roles == [], must have one by a group.",
+        gettext_noop("None of your groups has a role here. Ask an administrator of a project."),
+    ),
+    (
+        "username == '{user}', is taken by an account that is not linked.",
+        gettext_noop(
+            "The name %(user)s is taken by an account that is not linked to yours. An administrator "
+            "can link it."
+        ),
+    ),
+    (
+        "username == '{user}', has just been made: sign in again.",
+        gettext_noop("Your account has just been created. Sign in again."),
+    ),
+    ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
 )

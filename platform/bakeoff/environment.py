@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from bakeoff.local_models import LocalModels, LocalModelsError
+from bakeoff.oidc_settings import OidcSettings, OidcSettingsError
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 from bakeoff.secret_files import SecretFileError, take_secret_files
 from bakeoff.smtp import Smtp, SmtpError
@@ -69,6 +70,7 @@ class Environment:
         log_format: of processes' logs: `text` or `json`.
         log_level: from which level on they write; `info` has a line per request.
         max_log_bytes: of a log under `bakeoff up`, before it is rotated; 0: no limit.
+        oidc: who signs people in beside passwords; None: nobody.
     """
 
     home: Path
@@ -94,6 +96,7 @@ class Environment:
     log_format: str = "text"
     log_level: str = "warning"
     max_log_bytes: int = 16 * MEGABYTE
+    oidc: OidcSettings | None = None
 
     @property
     def run_folder(self) -> Path:
@@ -186,6 +189,7 @@ def read_environment() -> Environment:
         log_format=_choice("BAKEOFF_LOG_FORMAT", env, ("text", "json")),
         max_log_bytes=MEGABYTE * _count("BAKEOFF_LOG_MEGABYTES", env, 16),
         log_level=_choice("BAKEOFF_LOG_LEVEL", env, ("warning", "info", "error")),
+        oidc=_oidc_of(env),
     )
 
 
@@ -285,6 +289,15 @@ def _traces_of(env: Mapping[str, str]) -> TraceSettings:
         settings = TraceSettings.of(env)
         settings.check_installed()
     except TraceSettingsError as error:
+        raise SettingError(str(error)) from error
+    return settings
+
+
+def _oidc_of(env: Mapping[str, str]) -> OidcSettings | None:
+    try:
+        if (settings := OidcSettings.of(env)) is not None:
+            settings.check_installed()
+    except OidcSettingsError as error:
         raise SettingError(str(error)) from error
     return settings
 

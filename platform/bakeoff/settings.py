@@ -21,6 +21,7 @@ SECRET_KEY = read_key(BAKEOFF.home)
 SECRET_KEY_FALLBACKS = os.environ.get("SECRET_KEY_FALLBACKS", "").replace(",", " ").split()
 DEBUG = BAKEOFF.debug
 PUBLIC = BAKEOFF.public
+OIDC = BAKEOFF.oidc
 SUB_PATH = PUBLIC.path if PUBLIC is not None else ""
 ALLOWED_HOSTS = [*BAKEOFF.allowed_hosts, *([PUBLIC.hostname] if PUBLIC is not None else [])]
 BASE_DIR = Path(__file__).resolve().parent

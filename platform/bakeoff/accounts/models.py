@@ -96,12 +96,39 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
+    from_groups = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Whether the identity provider's groups gave it; it goes with them.",
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "project"], name="one_role_per_member")]
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.project}"
+
+
+class ExternalIdentity(models.Model):
+    """Who a person is to an identity provider; never changed."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="external_identities"
+    )
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255, help_text="The provider's id of the person.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="one_account_per_subject"),
+            times_are_readable("identity_times_are_readable", "created_at"),
+        ]
+        verbose_name_plural = "external identities"
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.subject} at {self.issuer}"
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

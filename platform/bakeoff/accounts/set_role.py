@@ -42,7 +42,10 @@ def set_role(*, project: Project, person: User, role: str, by: str) -> None:
         if role != ADMIN and is_admin and not others.exists():
             raise LastAdminError(f"'{person}' is the last administrator of project '{project}'")
         if role:
-            Membership.objects.update_or_create(user=person, project=project, defaults={"role": role})
+            # From now on it is an administrator's word: groups of an identity provider leave it alone.
+            Membership.objects.update_or_create(
+                user=person, project=project, defaults={"role": role, "from_groups": False}
+            )
         else:
             project.memberships.filter(user=person).delete()
         record_audit(project.pk, actor=by, action="set role", subject=f"{person}: {role or 'none'}")

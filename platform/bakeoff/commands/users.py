@@ -1,4 +1,4 @@
-"""`bakeoff users`: add people, reset their passwords, and list them."""
+"""`bakeoff users`: add people, reset their passwords, link them to an identity provider, list them."""
 
 from __future__ import annotations
 
@@ -72,6 +72,28 @@ def reset(username: str, *, password_file: TextIO | None, slug: str | None) -> N
     echo(f"The password of {username} was reset.")
     if password_file is None:
         echo(f"  password  {password}")
+
+
+@users.command()
+@click.argument("username")
+@click.argument("subject")
+@project_option
+def link(username: str, subject: str, slug: str | None) -> None:
+    """Let SUBJECT, the identity provider's id of a person, sign in as USERNAME."""
+    project = find_project(slug)
+    from django.conf import settings
+
+    from bakeoff.accounts.refused import RefusedError
+    from bakeoff.accounts.single_sign_on import link_identity
+
+    if settings.OIDC is None:
+        raise click.UsageError("BAKEOFF_OIDC_ISSUER names no identity provider.")
+    issuer = settings.OIDC.issuer
+    try:
+        link_identity(username=username, issuer=issuer, subject=subject, project=project, by=OPERATOR)
+    except RefusedError as error:
+        raise click.UsageError(str(error)) from error
+    echo(f"{subject} of {issuer} signs in as {username}.")
 
 
 @users.command(name="list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
@@ -46,3 +47,7 @@ class SignIn(LoginView):
     form_class = SlowedForm
     template_name = "dashboard/sign_in.html"
     redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add whether an identity provider signs people in, too."""
+        return super().get_context_data(**kwargs) | {"single_sign_on": settings.OIDC is not None}

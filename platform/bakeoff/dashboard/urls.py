@@ -26,6 +26,7 @@ from bakeoff.dashboard.views import (
     runs,
     sample,
     search,
+    single_sign_on,
     surface_lists,
     surface_rules,
     surfaces,
@@ -106,6 +107,8 @@ of_project: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("", home.show_home, name="home"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
+    path("sign-in/organization/", single_sign_on.begin, name="single-sign-on"),
+    path("sign-in/organization/back/", single_sign_on.come_back, name="single-sign-on-back"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("language/", include("django.conf.urls.i18n")),
     path("experiments/<slug:slug>/<slug:key>/", include(of_experiment)),

@@ -1,0 +1,149 @@
+"""Let a person in whom the identity provider knows, with the roles of their groups.
+
+An account belongs to issuer and subject, which a provider never gives twice; names and addresses are
+others' tomorrow. So a name that is taken here is never taken over: an administrator links it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.models import ExternalIdentity, Membership, Project
+from bakeoff.accounts.refused import RefusedError
+from bakeoff.oidc_settings import EVERY_PROJECT, ROLE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.oidc_settings import GroupRole
+
+ACTOR = "single sign-on"
+MAX_NAME = 150  # as Django's column is wide
+
+
+class NotLetInError(RefusedError):
+    """A person whom the provider knows may not sign in here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalPerson:
+    """A person as the provider vouches for them.
+
+    Attributes:
+        issuer: the provider.
+        subject: its id of the person.
+        username: a name that the person would like.
+        email: may be empty.
+    """
+
+    issuer: str
+    subject: str
+    username: str
+    email: str = ""
+
+
+def let_in(person: ExternalPerson, roles: Sequence[GroupRole]) -> User:
+    """Return the account of a person, made on the first sign-in, and bring its roles up to date.
+
+    Roles that came from groups follow the groups at each sign-in. A role that an administrator gave
+    here stays as it is.
+
+    Args:
+        person: whom the provider vouches for.
+        roles: what their groups may do.
+
+    Raises:
+        NotLetInError: no role and no account, a name that is taken, or an account that is turned off.
+    """
+    wanted = _by_project(roles)
+    with transaction.atomic():
+        user = _account_of(person, may_be_new=bool(wanted))
+        if not user.is_active:
+            raise NotLetInError(f"user == '{user}', is turned off.")
+        if person.email and user.email != person.email:
+            user.email = person.email
+            user.save(update_fields=["email"])
+        _follow_groups(user, wanted)
+    return user
+
+
+def link_identity(*, username: str, issuer: str, subject: str, project: Project, by: str) -> None:
+    """Let a person of the provider use an account that is here already.
+
+    Args:
+        username: of the account.
+        issuer: the provider.
+        subject: its id of the person.
+        project: whose audit trail records it: a person has none.
+        by: who links it.
+
+    Raises:
+        RefusedError: nobody has this name, or the person has an account.
+    """
+    with transaction.atomic():
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            raise RefusedError(f"username == '{username}', nobody has this name.")
+        linked, is_new = ExternalIdentity.objects.get_or_create(
+            issuer=issuer, subject=subject, defaults={"user": user}
+        )
+        if linked.user_id != user.pk:
+            raise RefusedError(f"subject == '{subject}', has the account '{linked.user}'.")
+        if is_new:
+            detail = {"issuer": issuer, "subject": subject}
+            record_audit(project.pk, actor=by, action="link user", subject=username, detail=detail)
+
+
+def _account_of(person: ExternalPerson, *, may_be_new: bool) -> User:
+    known = ExternalIdentity.objects.filter(issuer=person.issuer, subject=person.subject)
+    if (identity := known.select_related("user").first()) is not None:
+        return identity.user
+    name = _name_of(person)
+    if User.objects.filter(username=name).exists():
+        raise NotLetInError(f"username == '{name}', is taken by an account that is not linked.")
+    if not may_be_new:
+        raise NotLetInError("roles == [], must have one by a group.")
+    try:
+        user = User.objects.create_user(name, email=person.email)  # without a password
+        ExternalIdentity.objects.create(user=user, issuer=person.issuer, subject=person.subject)
+    except IntegrityError as error:  # two first sign-ins at once
+        raise NotLetInError(f"username == '{name}', has just been made: sign in again.") from error
+    return user
+
+
+def _name_of(person: ExternalPerson) -> str:
+    """Return a name of the letters that names here may have."""
+    wished = person.username or person.email or person.subject
+    return re.sub(r"[^\w.@+-]", "-", wished)[:MAX_NAME]
+
+
+def _by_project(roles: Sequence[GroupRole]) -> dict[Project, str]:
+    """Return the highest role in each project that there is."""
+    best: dict[Project, str] = {}
+    for project in Project.objects.order_by("pk") if roles else ():
+        here = [one.role for one in roles if one.project in {EVERY_PROJECT, project.slug}]
+        if here:
+            best[project] = max(here, key=ROLE_NAMES.index)
+    return best
+
+
+def _follow_groups(user: User, wanted: dict[Project, str]) -> None:
+    memberships = {one.project: one for one in user.membership_set.select_related("project")}
+    for project, role in wanted.items():
+        held = memberships.get(project)
+        if held is not None and (not held.from_groups or held.role == role):
+            continue
+        Membership.objects.update_or_create(
+            user=user, project=project, defaults={"role": role, "from_groups": True}
+        )
+        record_audit(project.pk, actor=ACTOR, action="set role", subject=f"{user}: {role}")
+    for project, held in memberships.items():
+        if held.from_groups and project not in wanted:
+            held.delete()
+            record_audit(project.pk, actor=ACTOR, action="set role", subject=f"{user}: none")
