@@ -33,4 +33,8 @@ ACCOUNT_SENTENCES = (
         gettext_noop("Your account has just been created. Sign in again."),
     ),
     ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
+    (
+        "email == '{value}', must be an e-mail address.",
+        gettext_noop("“%(value)s” is no e-mail address."),
+    ),
 )

@@ -13,6 +13,9 @@ from bakeoff.dashboard import oidc_provider
 from tests.support import builders
 from tests.support.oidc import START, running_provider, sign_in_at
 
+# The provider that runs here calls what its own library has renamed; elsewhere that is an error.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 @pytest.fixture(scope="module")
 def provider():

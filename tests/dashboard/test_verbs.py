@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 from uuid_utils import uuid7
 
+from bakeoff.accounts.invite import invite
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.dashboard import urls
 from bakeoff.dashboard.views.autopilot_acts import PROPOSAL_ACTS, QUEUE_ACTS, RAMP_ACTS
@@ -258,6 +259,23 @@ def set_member(shop):
     return Step(f"{page}members/", body, members.exists, page, shows)
 
 
+def invite_somebody(shop):
+    page = reverse("team", args=[shop.project.slug])
+    open_ones = shop.project.invitations.filter(role="analyst", email="ann@shop.example")
+    body = {"role": "analyst", "email": "ann@shop.example"}
+    return Step(f"{page}invitations/", body, open_ones.exists, page, {"data_role": "analyst"})
+
+
+def revoke_invited(shop):
+    invitation, _ = invite(project=shop.project, role="viewer", by="a test")
+    page = reverse("team", args=[shop.project.slug])
+    revoked = shop.project.invitations.filter(pk=invitation.pk, revoked_at__isnull=False)
+    gone = {"data_invitation": str(invitation.pk)}
+    return Step(
+        f"{page}invitations/{invitation.pk}/revoke/", {}, revoked.exists, page, shows_no_more=gone
+    )
+
+
 HOOK = "https://hooks.example/bakeoff"
 
 
@@ -383,11 +401,13 @@ VERBS = {
     "team-make-key": (ADMINISTER, make_key),
     "team-change-key": (ADMINISTER, change_key),
     "team-revoke-key": (ADMINISTER, revoke_key),
+    "team-invite": (ADMINISTER, invite_somebody),
+    "team-revoke-invitation": (ADMINISTER, revoke_invited),
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "surface",
-    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "single-sign-on", "single-sign-on-back", "sign-out", "set_language",
+    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 
 

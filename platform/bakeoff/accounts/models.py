@@ -131,6 +131,42 @@ class ExternalIdentity(models.Model):
         return f"{self.user} is {self.subject} at {self.issuer}"
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Sets of invitations."""
+
+    def still_good(self) -> Self:
+        """Those that somebody may still accept."""
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=Now())
+
+
+class Invitation(models.Model):
+    """A role in a project for whoever has the link, once; its token is never stored."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=16, choices=Membership.Role.choices)
+    email = models.EmailField(blank=True, help_text="Whom it is for; the account gets it.")
+    digest = models.CharField(max_length=64, unique=True)
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.CharField(max_length=150, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            times_are_readable(
+                "invitation_times_are_readable",
+                "created_at", "expires_at", "accepted_at", "revoked_at",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.email or 'anybody'}: {self.role}"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Sets of keys."""
 

@@ -15,6 +15,7 @@ from bakeoff.dashboard.views import (
     home,
     impact,
     inspector,
+    invitations,
     judging,
     keys,
     metrics,
@@ -102,6 +103,12 @@ of_project: list[URLPattern | URLResolver] = [
     path("team/keys/", keys.make_key, name="team-make-key"),
     path("team/keys/<int:key_id>/", keys.change_key, name="team-change-key"),
     path("team/keys/<int:key_id>/revoke/", keys.revoke_key, name="team-revoke-key"),
+    path("team/invitations/", invitations.make_invitation, name="team-invite"),
+    path(
+        "team/invitations/<int:invitation_id>/revoke/",
+        invitations.end_invitation,
+        name="team-revoke-invitation",
+    ),
     path("team/members/", team.set_member, name="team-set-member"),
 ]
 urlpatterns = [
@@ -109,6 +116,7 @@ urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-in/organization/", single_sign_on.begin, name="single-sign-on"),
     path("sign-in/organization/back/", single_sign_on.come_back, name="single-sign-on-back"),
+    path("invited/<str:token>/", invitations.show_invitation, name="invited"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("language/", include("django.conf.urls.i18n")),
     path("experiments/<slug:slug>/<slug:key>/", include(of_experiment)),

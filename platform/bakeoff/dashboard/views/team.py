@@ -34,6 +34,7 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
         "keys": project.api_keys.order_by("-id"),
         "members": project.memberships.select_related("user").order_by("user__username"),
         "roles": Membership.Role.choices,
+        "invitations": project.invitations.still_good().order_by("-id"),
         "scopes": SCOPES,
         "page": page_of(request, project.audit_entries.all()),
     }

@@ -1,0 +1,150 @@
+"""Invite people by a link: whoever has it gets one role in one project, once and for some days."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.utils import timezone
+
+from bakeoff.accounts.add_user import add_user
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.keys import digest_of
+from bakeoff.accounts.models import Invitation, Membership
+from bakeoff.accounts.refused import RefusedError
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from bakeoff.accounts.models import Project
+
+TOKEN_BYTES = 24  # 192 random bits: nobody guesses them
+DAYS, MAX_DAYS = 7, 90
+RANKS = {str(role): rank for rank, role in enumerate(Membership.Role.values)}
+
+
+class InvitationError(RefusedError):
+    """An invitation breaks a rule, or is good no longer; `field` names where."""
+
+
+def invite(
+    *, project: Project, role: str, by: str, email: str = "", days: int = DAYS
+) -> tuple[Invitation, str]:
+    """Make an invitation; return it with the token of its link, which is known only now.
+
+    Args:
+        project: where.
+        role: one of `Membership.Role`.
+        by: who invites.
+        email: whom it is for; may be empty. The account gets it.
+        days: how long the link is good.
+
+    Raises:
+        InvitationError: role, address or days break a rule.
+    """
+    if role not in RANKS:
+        raise InvitationError(f"role == '{role}', must be one of {list(RANKS)}.", field="role")
+    if not 1 <= days <= MAX_DAYS:
+        raise InvitationError(f"days == {days}, must be 1 to {MAX_DAYS}.", field="days")
+    try:
+        if email:
+            validate_email(email)
+    except ValidationError as error:
+        raise InvitationError(
+            f"email == '{email[:80]}', must be an e-mail address.", field="email"
+        ) from error
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    with transaction.atomic():
+        invitation = Invitation.objects.create(
+            project=project,
+            role=role,
+            email=email,
+            digest=digest_of(token),
+            created_by=by,
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+        detail = {"days": days}
+        record_audit(project.pk, actor=by, action="invite", subject=str(invitation), detail=detail)
+    return invitation, token
+
+
+def revoke_invitation(*, invitation: Invitation, by: str) -> None:
+    """Make an invitation useless; once is enough."""
+    with transaction.atomic():
+        # Somebody may accept it at this moment: one of both waits for the other.
+        locked = Invitation.objects.select_for_update(no_key=True).get(pk=invitation.pk)
+        if locked.revoked_at is None and locked.accepted_at is None:
+            locked.revoked_at = timezone.now()
+            locked.save(update_fields=["revoked_at"])
+            record_audit(locked.project_id, actor=by, action="revoke invitation", subject=str(locked))
+
+
+def find_invitation(token: str) -> Invitation | None:
+    """Return the invitation of a link, as long as it is good."""
+    rows = Invitation.objects.still_good().select_related("project")
+    return rows.filter(digest=digest_of(token)).first()
+
+
+def accept_as_new(*, token: str, username: str, password: str) -> str:
+    """Make an account by an invitation, with the role that it gives; return its name.
+
+    Raises:
+        InvitationError: the invitation is good no longer.
+        UserRuleError: the name is taken or no name, or the password is too weak; the invitation is
+            still good.
+    """
+    with transaction.atomic():
+        invitation = _take(token)
+        add_user(
+            username=username,
+            project=invitation.project,
+            role=invitation.role,
+            by=f"invitation by {invitation.created_by}"[:150],
+            email=invitation.email,
+            password=password,
+        )
+        _use_up(invitation, username)
+    return username
+
+
+def accept_as(*, token: str, person: User) -> Invitation:
+    """Give a person who has an account the role of an invitation; a higher one stays.
+
+    Raises:
+        InvitationError: the invitation is good no longer.
+    """
+    with transaction.atomic():
+        invitation = _take(token)
+        held = Membership.objects.filter(user=person, project=invitation.project).first()
+        if held is None or RANKS[held.role] < RANKS[invitation.role]:
+            Membership.objects.update_or_create(
+                user=person,
+                project=invitation.project,
+                defaults={"role": invitation.role, "from_groups": False},
+            )
+        record_audit(
+            invitation.project_id,
+            actor=person.get_username(),
+            action="accept invitation",
+            subject=f"{person}: {invitation.role}",
+        )
+        _use_up(invitation, person.get_username())
+    return invitation
+
+
+def _take(token: str) -> Invitation:
+    """Lock a good invitation: of two who accept at once, one gets in."""
+    rows = Invitation.objects.still_good().select_for_update(no_key=True, of=("self",))
+    invitation = rows.select_related("project").filter(digest=digest_of(token)).first()
+    if invitation is None:
+        raise InvitationError("invitation, must be one that was not used, revoked or is too old.")
+    return invitation
+
+
+def _use_up(invitation: Invitation, username: str) -> None:
+    invitation.accepted_at, invitation.accepted_by = timezone.now(), username
+    invitation.save(update_fields=["accepted_at", "accepted_by"])

@@ -1,0 +1,110 @@
+"""Invitations: made and revoked on the Team page, accepted by whoever has the link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import authenticate, login
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST
+
+from bakeoff.accounts.add_user import UserRuleError
+from bakeoff.accounts.invite import (
+    InvitationError,
+    accept_as,
+    accept_as_new,
+    find_invitation,
+    invite,
+    revoke_invitation,
+)
+from bakeoff.accounts.models import Invitation
+from bakeoff.dashboard.access import ADMIN, project_for
+from bakeoff.dashboard.links import absolute_url
+from bakeoff.dashboard.refusals import show_refusal
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+class AcceptForm(forms.Form):
+    """The account of somebody who was invited."""
+
+    username = forms.CharField(label=gettext_lazy("Username"), max_length=150)
+    password = forms.CharField(
+        label=gettext_lazy("Password"), widget=forms.PasswordInput(), strip=False
+    )
+
+
+@require_POST
+@login_required
+def make_invitation(request: HttpRequest, slug: str) -> HttpResponse:
+    """Make an invitation; its link is shown once."""
+    project = project_for(request, slug, ADMIN)
+    try:
+        _invitation, token = invite(
+            project=project,
+            role=request.POST.get("role", ""),
+            email=request.POST.get("email", "").strip(),
+            by=str(request.user),
+        )
+    except InvitationError as error:
+        show_refusal(request, error)
+        return redirect("team", slug)
+    link = absolute_url(request, reverse("invited", args=[token]))
+    messages.success(request, _("Send this link, it is shown only once: %(link)s") % {"link": link})
+    return redirect("team", slug)
+
+
+@require_POST
+@login_required
+def end_invitation(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
+    """Make a link useless."""
+    project = project_for(request, slug, ADMIN)
+    invitation = get_object_or_404(Invitation, pk=invitation_id, project=project)
+    revoke_invitation(invitation=invitation, by=str(request.user))
+    messages.success(request, _("Invitation revoked."))
+    return redirect("team", slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def show_invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Show what a link offers, and take it."""
+    invitation = find_invitation(token)
+    if invitation is None:
+        return render(request, "dashboard/invited.html", {"invitation": None}, status=404)
+    form = AcceptForm(request.POST if request.method == "POST" else None)
+    try:
+        if request.method == "POST" and _accept(request, token, form):
+            return redirect(f"{reverse('home')}?project={invitation.project.slug}")
+    except InvitationError:  # somebody was faster
+        return render(request, "dashboard/invited.html", {"invitation": None}, status=404)
+    return render(request, "dashboard/invited.html", {"invitation": invitation, "form": form})
+
+
+def _accept(request: HttpRequest, token: str, form: AcceptForm) -> bool:
+    """Let the person in; False where the form says what is wrong."""
+    if request.user.is_authenticated:
+        accept_as(token=token, person=request.user)
+        return True
+    if not form.is_valid():
+        return False
+    name, password = form.cleaned_data["username"], form.cleaned_data["password"]
+    try:
+        accept_as_new(token=token, username=name, password=password)
+    except UserRuleError as error:
+        field, _colon, why = str(error).partition(": ")
+        if why:
+            form.add_error(field if field in form.fields else None, why)
+        else:
+            form.add_error("username", _("This name is taken."))
+        return False
+    person = authenticate(request, username=name, password=password)
+    if person is not None:
+        login(request, person)
+    return True
