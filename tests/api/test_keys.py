@@ -104,15 +104,15 @@ def test_a_key_past_its_date_answers_nobody_and_says_so(lane, shop):
     """Also while the configuration is not read anew: the web process itself looks at the clock."""
     public = make(lane, shop, kind="pk", expires_at=in_seconds(2)).json()
     secret = make(lane, shop, expires_at=in_seconds(2)).json()
-    asked = [(public, "POST", "/v1/events", EVENT), (secret, "GET", "/v1/experiments", None)]
-    assert [call(lane, one["key"], *what).status_code for one, *what in asked] == [202, 200]
+    calls = [(public, "POST", "/v1/events", EVENT), (secret, "GET", "/v1/experiments", None)]
+    assert [call(lane, one["key"], *what).status_code for one, *what in calls] == [202, 200]
     with lane.client.stream("GET", f"/ofrep/v1/stream?key={public['key']}") as stream:
         lines = stream.iter_lines()
         assert next(lines) == ": hello"
         time.sleep(2)
         lane.refresh()
         assert not [line for line in lines if line.startswith("data")]  # it comes to its end
-    for one, *what in asked:
+    for one, *what in calls:
         refused = call(lane, one["key"], *what)
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "key_expired")
         assert refused.json()["error"]["message"].startswith("The key expired at 20")
