@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 if TYPE_CHECKING:
@@ -32,20 +32,23 @@ WORDS = [
     "black",
     "river",
 ]
+CHARACTERS = string.ascii_lowercase + string.digits
 
 
 def make_tiny_bert(folder: Path, words: Sequence[str] = WORDS) -> None:
-    """Train a vocabulary of some words, make the model, and save both as safetensors and JSON."""
+    """Make a model whose vocabulary is these words and single letters; save it as safetensors and JSON.
+
+    The vocabulary is written, not trained: the order of a trained one, and so the model, differs by run.
+    """
     folder.mkdir(parents=True)
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(
-        [" ".join(words)] * 20, vocab_size=max(200, 3 * len(words)), min_frequency=1
-    )
-    tokenizer.save_model(str(folder))
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens = [*marks, *dict.fromkeys(words), *CHARACTERS, *(f"##{one}" for one in CHARACTERS)]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(tokens) + "\n")
+    BertTokenizerFast(vocab=str(vocabulary)).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=len(tokens),
         hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
