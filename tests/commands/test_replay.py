@@ -54,7 +54,7 @@ def test_a_users_own_log_closes_the_loop(logs, tiny_bert):
                 WARM, "-m", "bakeoff", "replay", "--items", str(logs / "items.csv"),
                 "--interactions", str(logs / "log.csv"), "--exit", "--json", str(out),
             ],
-            capture_output=True, text=True, env=environment, timeout=240, check=False,
+            capture_output=True, text=True, env=environment, timeout=900, check=False,
         )  # fmt: skip
         problems = "".join(path.read_text()[-2000:] for path in (home / "logs").glob("w*.log"))
         assert done.returncode == 0, done.stdout + done.stderr + problems

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from bakeoff.gateway.http.connection import Connection
+from bakeoff.gateway.http.connection import IDLE_SECONDS, Connection
 
 
 def connect(lane) -> socket.socket:
@@ -52,6 +52,15 @@ def impatient(monkeypatch):
 
 def test_who_connects_and_asks_nothing_is_not_waited_for(lane, impatient):
     with connect(lane) as connection:
+        assert connection.recv(100) == b""
+
+
+def test_an_idle_connection_is_closed_after_those_of_proxies(lane, monkeypatch):
+    assert IDLE_SECONDS > 60
+    monkeypatch.setattr(Connection, "idle_seconds", 0.3)
+    with connect(lane) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
         assert connection.recv(100) == b""
 
 

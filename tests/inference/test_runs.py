@@ -159,7 +159,7 @@ def test_a_killed_run_is_taken_over_and_finished(learner):
     )
     TrainingRun.objects.filter(pk=run.pk).update(state="running", lease=1, heartbeat_at=timezone.now())
     process = subprocess.Popen([sys.executable, "-m", "inference.training_process", str(run.pk), "1"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while run.progress == 0:
         assert time.monotonic() < deadline
         assert process.poll() is None

@@ -69,11 +69,11 @@ def is_ready(client: httpx2.Client, url: str) -> bool:
 def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_streams(container):
     migrate = COMPOSE["services"]["migrate"]["command"]
     done = run(migrate, container)
-    first, _ = done.communicate(timeout=120)
+    first, _ = done.communicate(timeout=400)
     assert done.returncode == 0, first
     public = re.search(r"public key\s+(pk_\S+)", first)[1]
     again = run(migrate, container)
-    assert "public key" not in again.communicate(timeout=120)[0]
+    assert "public key" not in again.communicate(timeout=400)[0]
     assert again.returncode == 0
 
     with socket.socket() as probe:
@@ -91,7 +91,7 @@ def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_strea
         with httpx2.stream("GET", f"{url}/sub/{public}", timeout=60) as stream:
             assert stream.status_code == 200
             web.send_signal(signal.SIGTERM)
-            output, _ = web.communicate(timeout=60)  # although the stream is open
+            output, _ = web.communicate(timeout=200)  # although the stream is open
         assert web.returncode in {0, -signal.SIGTERM}, output
     finally:
         web.kill()
@@ -100,15 +100,15 @@ def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_strea
     other = container | {"BAKEOFF_HOME": str(Path(container["BAKEOFF_HOME"]).parent)}
     for command in (WEB, COMPOSE["services"]["worker-loop"]["command"]):
         refused = run(command, other, port)
-        lines = refused.communicate(timeout=60)[0].strip().splitlines()
+        lines = refused.communicate(timeout=200)[0].strip().splitlines()
         assert refused.returncode == 1, lines
         assert "are not those of this database (id == none, must be " in lines[-1]
         assert "Traceback" not in "".join(lines)
     adopted = run(["python", "-m", "bakeoff", "artifacts", "--adopt"], other)
-    assert adopted.communicate(timeout=60)[0].endswith("holds 0 of 0 artifacts that versions use.\n")
+    assert adopted.communicate(timeout=200)[0].endswith("holds 0 of 0 artifacts that versions use.\n")
     assert adopted.returncode == 0
     refused = run(["python", "-m", "bakeoff", "artifacts"], container)
-    assert "bakeoff artifacts --adopt" in refused.communicate(timeout=60)[0]
+    assert "bakeoff artifacts --adopt" in refused.communicate(timeout=200)[0]
     assert refused.returncode == 1
     with psycopg.connect(container["DATABASE_URL"]) as connection:
         entries = connection.execute("SELECT action FROM accounts_auditentry").fetchall()

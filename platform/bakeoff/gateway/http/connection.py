@@ -1,7 +1,7 @@
 """Connections of web processes: what is no HTTP gets the one error shape, and headers come in time.
 
 uvicorn takes the class of its connections by name (`--http`). Its own answers what it cannot parse in
-plain text, and waits for ever for the rest of a header.
+plain text, waits for ever for the rest of a header, and closes after five idle seconds.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     import asyncio
 
 HEADER_SECONDS = 15.0  # as long as a body may take
+# Longer than proxies and clients keep theirs (nginx, HAProxy and load balancers of clouds: up to 60 s).
+# Who closes first must be the one who asks: else a request meets a connection that is just closing.
+IDLE_SECONDS = 75
 
 
 class Connection(HttpToolsProtocol):
     """A connection of a client; requests follow one another on it."""
 
     header_seconds = HEADER_SECONDS
+    idle_seconds = IDLE_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Make it; the server calls `connection_made` when the client is there."""
         super().__init__(*arguments, **options)
+        self.timeout_keep_alive = self.idle_seconds
         self._in_header = True  # a client that connects and says nothing is late, too
         self._deadline: asyncio.TimerHandle | None = None
 
