@@ -1,4 +1,4 @@
-"""Predictions beside CUPED, clusters and switchbacks beside rows: variance removed, false positives."""
+"""Predictions beside CUPED, clusters beside rows, shrunken segments: variance removed, errors, coverage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from numpy.typing import NDArray
 from benchmarks.cdnow import read_cdnow
 from benchmarks.results import Row, write_result
 from experiments.stats.cross_fit import FOLDS, cross_fit
-from experiments.stats.effects import compare
+from experiments.stats.effects import compare, critical_value
+from experiments.stats.segments import SegmentEffect
+from experiments.stats.shrunken_segments import shrink_segments
 from experiments.stats.totals import Totals
 
 ALPHA = 0.05
+SEGMENTS, COUNT, SPREADS = "8 segments,", 8, (0.0, 0.5, 1.0, 3.0)
+NOTES = (
+    f"Predictions cross-fitted in {FOLDS} parts; one test per split. Segments: effects with standard "
+    "errors of 0.5 to 1.5; coverage is the mean over segments and runs."
+)
 
 Array = NDArray[np.float64]
 
@@ -47,9 +54,8 @@ def run(size: str, home: str) -> None:
     rows += _cupac("simulated histories, 20,000 users", *simulate_histories(20_000, 21), splits=splits)
     rows += _clustered("60 shops of 20 to 40 customers", shops, splits)
     rows += _clustered("switchback, 120 blocks of 2 hours, a drift over the day", blocks, splits)
-    write_result(
-        "variance", size, rows, f"Predictions cross-fitted in {FOLDS} parts; one test per split."
-    )
+    rows += shrunken_coverage(splits)
+    write_result("variance", size, rows, NOTES)
 
 
 def simulate_histories(users: int, seed: int) -> tuple[Array, Array, Array]:
@@ -133,6 +139,42 @@ def _clustered(name: str, draw: Callable[[np.random.Generator], Any], runs: int)
         Rate(ours, runs).row(f"{name}: false positives, by clusters"),
         Row(f"{name}: false positives, as if rows were independent", naive, "share", target="ours >= 0.15"),
     ]  # fmt: skip
+
+
+def shrunken_coverage(runs: int) -> list[Row]:
+    """Return how often intervals of shrunken effects cover the true effects, by their spread.
+
+    The estimates of eight segments have standard errors of one on average, which is the spread's unit.
+    """
+    rng, rows = np.random.default_rng(17), []
+    for spread in SPREADS:
+        covered, narrower = np.empty(runs), np.empty(runs)
+        for n in range(runs):
+            truth = rng.normal(0.5, spread, COUNT)
+            errors = rng.uniform(0.5, 1.5, COUNT)
+            covered[n], narrower[n] = _cover(truth, rng.normal(truth, errors), errors)
+        error = float(covered.std(ddof=1)) / math.sqrt(runs)
+        what = f"{SEGMENTS} true effects that scatter by {spread:g} standard errors"
+        rows += [
+            Row(f"{what}: covered by the intervals of 95 %", float(covered.mean()), "share",
+                target="ours >= 0.925", spread=f"± {1.96 * error:.4f}, {runs} runs"),
+            Row(f"{what}: width of the intervals beside those of the segments alone",
+                float(narrower.mean()), "ratio", higher_is_better=False, spread=f"{runs} runs"),
+        ]  # fmt: skip
+    return rows
+
+
+def _cover(truth: Array, estimates: Array, errors: Array) -> tuple[float, float]:
+    """Return the share of true effects in their intervals, and the intervals' relative width."""
+    z = critical_value(ALPHA)
+    segments = [
+        SegmentEffect(f"country={n}", "treatment", estimate=float(estimate), se=float(se))
+        for n, (estimate, se) in enumerate(zip(estimates, errors, strict=True))
+    ]
+    shrunk, _ = shrink_segments(segments, alpha=ALPHA)
+    bounds = np.array([one.shrunken_interval for one in shrunk])
+    covered = (bounds[:, 0] <= truth) & (truth <= bounds[:, 1])
+    return float(covered.mean()), float(((bounds[:, 1] - bounds[:, 0]) / (2 * z * errors)).mean())
 
 
 def _totals(y: Array, x: Array, side: NDArray[np.bool_]) -> Totals:
