@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Substr
 from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
-from experiments.models import LabelOpinion, LabelTask
+from experiments.models import Feedback, LabelOpinion, LabelTask
 from inference.actions.check_labelling import labels_of
 from inference.models import Example
 from inference.serving.folded_labels import fold_label
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
 
 REVIEWERS = 2
+_FEEDBACK = "feedback:"
 
 
 class CannotLabelError(RefusedError):
@@ -25,8 +28,17 @@ class CannotLabelError(RefusedError):
 
 
 def next_label_task(*, project: Project, reviewer: str) -> LabelTask | None:
-    """Return the open text of highest uncertainty that this person has not labelled; None if none."""
-    waiting = LabelTask.objects.filter(project=project, state=LabelTask.State.OPEN)
+    """Return the open text of highest uncertainty that this person has not labelled; None if none.
+
+    Feedback that was taken back, hidden or deleted since it was queued is not shown.
+    """
+    named = Substr(OuterRef("source_id"), len(_FEEDBACK) + 1)
+    counts = Feedback.objects.counted().filter(project=project, feedback_id=named)
+    waiting = LabelTask.objects.filter(
+        ~Q(source_id__startswith=_FEEDBACK) | Exists(counts),
+        project=project,
+        state=LabelTask.State.OPEN,
+    )
     return waiting.exclude(opinions__reviewer=reviewer).order_by("-uncertainty", "id").first()
 
 

@@ -15,6 +15,8 @@ from inference.models import Example
 from inference.training.snapshot import Examples, SnapshotDestroyedError, read_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inference.models import Surface, TrainingRun
 
 RECENT = timedelta(days=7)
@@ -47,7 +49,9 @@ def queue_uncertain_answers(*, surface: Surface, by: str, limit: int = MAX_QUEUE
                 features=answer.context.get("features") or {},
             )  # fmt: skip
     ranked = sorted(tasks.values(), key=lambda task: -task.uncertainty)
-    return _queue(surface, _not_corrected(surface, ranked)[:limit], by=by, what="uncertain answers")
+    return queue_tasks(
+        surface, _not_corrected(surface, ranked)[:limit], by=by, what="uncertain answers"
+    )
 
 
 def _not_corrected(surface: Surface, tasks: list[LabelTask]) -> list[LabelTask]:
@@ -96,10 +100,11 @@ def queue_improbable_examples(*, run: TrainingRun, by: str) -> int:
                 uncertainty=1 - float(row["stated_probability"]),
             )
             tasks.append(task)
-    return _queue(run.surface, tasks, by=by, what=f"labels to check of run {run.pk}")
+    return queue_tasks(run.surface, tasks, by=by, what=f"labels to check of run {run.pk}")
 
 
-def _queue(surface: Surface, tasks: list[LabelTask], *, by: str, what: str) -> int:
+def queue_tasks(surface: Surface, tasks: Sequence[LabelTask], *, by: str, what: str) -> int:
+    """Store tasks of a surface and their audit entry; return how many are new."""
     with transaction.atomic():
         before = LabelTask.objects.filter(surface=surface).count()
         # What is queued already stays as it is, labelled or not.

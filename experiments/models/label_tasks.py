@@ -1,4 +1,4 @@
-"""Texts that two people label: answers of which a model was unsure, examples that seem mislabelled."""
+"""Texts that two people label: unsure answers, examples that seem mislabelled, chosen feedback."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class LabelTask(models.Model):
     )
     source_id = models.CharField(
         max_length=220,
-        help_text="`answer:` and the recommendation's id, or `example:` and the example's.",
+        help_text="`answer:` and the recommendation's id, `example:` and the example's, or "
+        "`feedback:` and the feedback's.",
     )
-    unit_id = models.CharField(max_length=200, blank=True, help_text="Who was answered.")
+    unit_id = models.CharField(max_length=200, blank=True, help_text="Who was answered, or wrote.")
     text = models.TextField(blank=True)
     features: models.JSONField[dict[str, Any]] = models.JSONField(default=dict, blank=True)
     uncertainty = models.FloatField(default=0.0, help_text="In [0, 1]; the highest is labelled first.")

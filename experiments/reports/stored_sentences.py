@@ -12,6 +12,7 @@ from experiments.reports.account_words import ACCOUNT_SENTENCES
 from experiments.reports.alert_words import ALERT_SENTENCES
 from experiments.reports.autopilot_words import AUTOPILOT_SENTENCES
 from experiments.reports.judge_words import JUDGE_SENTENCES
+from experiments.reports.label_words import LABEL_SENTENCES
 from experiments.reports.run_words import RUN_SENTENCES
 from experiments.reports.slate_words import SLATE_SENTENCES
 
@@ -21,6 +22,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     *ALERT_SENTENCES,
     *SLATE_SENTENCES,
     *JUDGE_SENTENCES,
+    *LABEL_SENTENCES,
     # What a look says by its rule
     ("better: z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),
     ("better: e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),

@@ -1,7 +1,8 @@
 """Labelled texts: what the product brought, and what visitors said of the answers they were given.
 
 A correction names the label; a thumb up confirms the first label that was answered. Of one answer the
-correction counts, else the thumb. Of a queued answer, what two reviewers agreed on counts beside them.
+correction counts, else the thumb. Of queued answers and comments, what two reviewers
+agreed on counts beside them, of a comment as long as it is neither taken back nor hidden.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ _EXAMPLES = f"""
         SELECT unit_id, text, features, label, decided_at AS at, 'task:' || id AS id,
             true AS trusted, true AS approved
         FROM experiments_labeltask AS task WHERE surface_id = %(surface)s AND state = 'agreed'
-            AND source_id LIKE 'answer:%%' AND NOT {is_excluded("task")}
+            AND source_id !~ '^example:' AND NOT {is_excluded("task")}
+            AND NOT EXISTS (SELECT 1 FROM experiments_feedback AS feedback
+                WHERE feedback.project_id = task.project_id AND task.source_id LIKE 'feedback:%%'
+                    AND feedback.feedback_id = substr(task.source_id, length('feedback:') + 1)
+                    AND NOT {counts_now("feedback")} OFFSET 0)
         UNION ALL
         (SELECT DISTINCT ON (slate.recommendation_id) feedback.unit_id, slate.context ->> 'text',
             coalesce(slate.context -> 'features', '{{}}'),

@@ -216,6 +216,7 @@ FIELDS = {
     "rules": {},
     "data_set": "k",
     "prompt": {},
+    "theme": 1,
 }
 ROWS = [{"messages": [{"role": "user", "content": "why"}]}]
 

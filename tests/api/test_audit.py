@@ -81,6 +81,11 @@ def feedback(shop):
     return Feedback.objects.get(project=shop.project).feedback_id
 
 
+def to_label(shop):
+    Surface.objects.create(project=shop.project, key="desk", kind="classify")
+    return "/v1/surfaces/desk/label-tasks", {"feedback": [feedback(shop)]}
+
+
 def survey(shop):
     shop.project.surveys.create(surface=shop.surface, key="liked", kind="rating", question="Good?")
     return "/v1/surfaces/home-feed/surveys/liked", {"enabled": False}
@@ -246,6 +251,7 @@ CALLS = {
         "/v1/surfaces/home-feed/surveys", {"key": "liked", "kind": "nps", "question": "Good?"}
     ),
     ("patch", "/v1/surfaces/{key}/surveys/{survey}"): survey,
+    ("post", "/v1/surfaces/{key}/label-tasks"): to_label,
     ("patch", "/v1/feedback/{feedback_id}"): lambda s: (f"/v1/feedback/{feedback(s)}", {"state": "ok"}),
     ("post", "/v1/units/exclude"): at("/v1/units/exclude", {"unit_ids": ["u1"]}),
     ("post", "/v1/units/erase"): at("/v1/units/erase", {"unit_id": "u1"}),

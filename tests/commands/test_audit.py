@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
-    "versions show", "versions diff", "data-sets list", "feedback export", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
+    "versions show", "versions diff", "data-sets list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
     "config check", "config export", "config schema", "project list", "users list", "surfaces list", "metrics list", "completion", "docs",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
@@ -174,6 +174,14 @@ def load_labelled(shop, folder):
     return [csv_of(folder, text="my card is lost", label="card"), "--surface", "desk"]
 
 
+def to_label(shop, _folder):
+    classify(shop)
+    slate = builders.make_slate(shop, "u1")
+    row = builders.feedback(shop, slate, kind="text", text="too dear")
+    builders.write(builders.Rows(feedback=[row]))
+    return ["desk", row.feedback_id]
+
+
 def optimise(shop, folder):
     prompt = Prompt(provider="test", model="small", messages=(PromptMessage("system", "Help."),))
     digest = save_artifact(settings.BAKEOFF.artifacts, prompt.as_draft())
@@ -201,6 +209,7 @@ CALLS = {
         csv_of(folder, event_id="1", name="click", unit_id="u1", occurred_at="2020-01-01")
     ],
     "load labelled": load_labelled,
+    "feedback label": to_label,
     "versions add": add_prompt,
     "versions check": check_version,
     "data-sets load": load_rows,

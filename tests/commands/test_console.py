@@ -191,6 +191,7 @@ ONLINE = [
     (["export", "stop", "records"], 2, "must be one of `bakeoff export list`"),
     (["feedback", "themes", "home-feed"], 0, "No themes yet: there are 0 texts, of 40 needed"),
     (["feedback", "surveys", "home-feed"], 0, "No surveys."),
+    (["feedback", "label", "home-feed", "--theme", "7"], 2, "must be of kind 'classify'"),
     (["feedback", "themes", "nowhere"], 2, "surface == 'nowhere', must be one of"),
     (["feedback", "export", "nowhere/labels.parquet"], 1, "No such file or directory"),
     (["models", "home\udcff"], 2, "'home\\udcff' is not well-formed text."),

@@ -13,6 +13,12 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
+from experiments.actions.queue_feedback import (
+    MAX_ENTRIES,
+    CannotQueueError,
+    queue_feedback,
+    queue_theme,
+)
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
 from experiments.kinds import FeedbackKind, FeedbackState
 from experiments.models import Experiment, Feedback
@@ -71,6 +77,23 @@ class ReviewIn(RequestSchema):
 
     state: FeedbackState
     reason: str = Field("", max_length=200)
+
+
+class LabelTasksIn(RequestSchema):
+    """What two people shall label: either entries, or the most typical texts of a theme."""
+
+    feedback: list[str] | None = Field(
+        None, min_length=1, max_length=MAX_ENTRIES, description="Ids of entries."
+    )
+    theme: int | None = Field(None, ge=1, le=2**63 - 1, description="Id of a theme.")
+
+
+class LabelTasksOut(Schema):
+    """What was queued."""
+
+    queued: int
+    queued_before: int = Field(description="There already; they stay as they are.")
+    left: int = Field(description="Texts of the theme for another call.")
 
 
 class FeedbackQuery(Schema):
@@ -174,6 +197,21 @@ def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
         )
     except CannotReviewError as error:
         raise Problem(422, "cannot_review", str(error), "reason") from error
+
+
+@router.post("/surfaces/{key}/label-tasks", response={200: LabelTasksOut, **REFUSALS})
+def queue_label_tasks(request: HttpRequest, key: str, payload: LabelTasksIn) -> Any:
+    """Queue feedback for two people to label with the labels of a surface; each entry once."""
+    surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
+    if (payload.feedback is None) == (payload.theme is None):
+        raise Problem(422, "cannot_queue", "Exactly one of feedback and theme must be set.", "feedback")
+    try:
+        if payload.theme is not None:
+            return queue_theme(surface=surface, theme_id=payload.theme, by=actor_of(request))
+        ids = payload.feedback or []
+        return queue_feedback(surface=surface, feedback_ids=ids, by=actor_of(request))
+    except CannotQueueError as error:
+        raise Problem(422, "cannot_queue", str(error), error.field) from error
 
 
 @router.get("/experiments/{key}/feedback", response={200: dict[str, Any], **REFUSALS})

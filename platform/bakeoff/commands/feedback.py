@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
@@ -85,6 +86,29 @@ def surveys(surface: str, slug: str | None, *, as_json: bool) -> None:
     rows = [result.as_json() for result in report_surveys(target)]
     hidden = ("choices", "period_days", "asks_comment", "interval", "answers")
     show_rows(rows, as_json=as_json, empty="No surveys.", hidden=hidden)
+
+
+@feedback.command()
+@surface_argument
+@click.argument("feedback_ids", metavar="[FEEDBACK]...", nargs=-1)
+@click.option("--theme", type=int, metavar="ID", help="The most typical texts of a theme instead.")
+@project_option
+def label(surface: str, feedback_ids: tuple[str, ...], theme: int | None, slug: str | None) -> None:
+    """Queue entries of feedback for two people to label with the labels of SURFACE."""
+    target = find_surface(find_project(slug), surface)
+    if bool(feedback_ids) == (theme is not None):
+        raise click.UsageError("give either ids of feedback or --theme.")
+    from experiments.actions.queue_feedback import CannotQueueError, queue_feedback, queue_theme
+
+    try:
+        if theme is not None:
+            done = queue_theme(surface=target, theme_id=theme, by=OPERATOR)
+        else:
+            done = queue_feedback(surface=target, feedback_ids=feedback_ids, by=OPERATOR)
+    except CannotQueueError as error:
+        raise click.UsageError(str(error)) from error
+    left = f" {done.left} wait for another call." if done.left else ""
+    echo(f"{done.queued} texts queued, {done.queued_before} were queued before.{left}")
 
 
 def _row(row: ThemeRow) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from experiments.actions.claim_review import (
     review_claimed,
 )
 from experiments.actions.label_text import CannotLabelError, label_text, next_label_task
+from experiments.actions.queue_feedback import CannotQueueError, queue_feedback, queue_theme
 from experiments.actions.queue_labels import queue_improbable_examples, queue_uncertain_answers
 from experiments.actions.rate_answer import CannotRateError, next_answer_to_rate, rate_answer
 from experiments.actions.review_feedback import CannotReviewError
@@ -46,6 +47,31 @@ def _queue_examples(request: HttpRequest, project: Project, person: str) -> None
         TrainingRun, pk=_number(request.POST["queue_run"]), surface__project=project
     )
     _tell_count(request, queue_improbable_examples(run=run, by=person))
+
+
+def _queue_entry(request: HttpRequest, project: Project, person: str) -> None:
+    entry = get_object_or_404(Feedback, pk=_number(request.POST["queue_entry"]), project=project)
+    surface = _named_surface(request, project)
+    try:
+        done = queue_feedback(surface=surface, feedback_ids=[entry.feedback_id], by=person)
+    except CannotQueueError as error:
+        show_refusal(request, error)
+    else:
+        _tell_count(request, done.queued)
+
+
+def _queue_theme(request: HttpRequest, project: Project, person: str) -> None:
+    surface = _named_surface(request, project)
+    try:
+        done = queue_theme(surface=surface, theme_id=_number(request.POST["queue_theme"]), by=person)
+    except CannotQueueError as error:
+        show_refusal(request, error)
+    else:
+        _tell_count(request, done.queued)
+
+
+def _named_surface(request: HttpRequest, project: Project) -> Surface:
+    return get_object_or_404(Surface, project=project, key=request.POST.get("to", ""))
 
 
 def _label_task(request: HttpRequest, project: Project, person: str) -> None:
@@ -76,6 +102,8 @@ def _number(value: str) -> int:
 LABEL_ACTS = {
     "queue_surface": _queue_answers,
     "queue_run": _queue_examples,
+    "queue_entry": _queue_entry,
+    "queue_theme": _queue_theme,
     "task": _label_task,
     "answer": _rate_answer,
 }

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from bakeoff.dashboard.access import project_for
+from bakeoff.dashboard.access import ANALYST, may, project_for
 from experiments.reports.theme_report import DRAWN, draw_themes, report_themes
 from inference.models import Surface
 
@@ -35,6 +35,8 @@ def show_themes(request: HttpRequest, slug: str) -> HttpResponse:
             "chart": draw_themes(report, label=_("Share of the users who wrote, %")),
             "weeks": report.shares_by_week(),
             "drawn": report.rows[:DRAWN],
+            "classifying": surfaces.filter(kind=Surface.Kind.CLASSIFY),
+            "reviews": may(request.user, project, ANALYST),
         }
     return render(request, "dashboard/themes.html", context)
 

@@ -1,0 +1,216 @@
+"""Queue what users said for two people to label: chosen entries, or the most typical of a theme.
+
+A comment is labelled itself; of a thumb, a rating, reasons or a correction, the text whose answer they
+are about. An entry is queued once. Texts of users who are erased meanwhile are not queued.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from bakeoff.accounts.refused import RefusedError
+from experiments.actions.queue_labels import MAX_QUEUED, queue_tasks
+from experiments.models import ExcludedUnit, Feedback, LabelTask, Slate, Theme
+from experiments.training_data.personal_data import lock_slates
+from inference.models import Surface
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from uuid import UUID
+
+MAX_ENTRIES = 100  # a call: a page of `GET /v1/feedback`
+# What says something of an answer's label; what people do with a generated text does not.
+_ABOUT_ANSWER = (
+    Feedback.Kind.THUMB,
+    Feedback.Kind.RATING,
+    Feedback.Kind.REASONS,
+    Feedback.Kind.CORRECTION,
+)
+_CHOSEN = 1.0  # as if no label were more probable than another: what people chose comes first
+
+
+class CannotQueueError(RefusedError):
+    """The surface has no labels, or an entry may not or cannot be labelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedFeedback:
+    """What was queued.
+
+    Attributes:
+        queued: new in the queue.
+        queued_before: there already, labelled or not; they stay as they are.
+        left: of a theme, for another time: people label a few in an hour.
+    """
+
+    queued: int
+    queued_before: int
+    left: int = 0
+
+
+def queue_feedback(*, surface: Surface, feedback_ids: Sequence[str], by: str) -> QueuedFeedback:
+    """Queue entries of feedback; all of them, or where one is refused none.
+
+    Raises:
+        CannotQueueError: the surface labels nothing, or an entry is unknown, counts no more, may not
+            be learnt from, or has no text.
+    """
+    _require_labels(surface)
+    ids = list(dict.fromkeys(feedback_ids))
+    if not 1 <= len(ids) <= MAX_ENTRIES:
+        raise CannotQueueError(
+            f"feedback == {len(ids)} entries, must be 1 to {MAX_ENTRIES}.", field="feedback"
+        )
+    with transaction.atomic():
+        entries = {entry.feedback_id: entry for entry in _lock(surface, ids)}
+        for one in ids:
+            if one not in entries:
+                raise CannotQueueError(
+                    f"feedback == '{one:.50}', must be an entry of this project.", field="feedback"
+                )
+        tasks = _tasks(surface, [entries[one] for one in ids])
+        new = _not_queued(surface, tasks)
+        count = queue_tasks(surface, new, by=by, what=f"{len(ids)} entries of feedback")
+    return QueuedFeedback(count, len(tasks) - len(new))
+
+
+def queue_theme(*, surface: Surface, theme_id: int, by: str) -> QueuedFeedback:
+    """Queue the most typical texts of a theme that are not queued yet, some at once.
+
+    Texts that count no more or may not be learnt from are left out.
+
+    Args:
+        surface: whose labels the texts get; the theme may be another surface's of the project.
+        theme_id: of a current theme.
+        by: who does it.
+
+    Raises:
+        CannotQueueError: the surface labels nothing, or the project has no such theme.
+    """
+    _require_labels(surface)
+    themes = Theme.objects.filter(project=surface.project_id).current()
+    if not themes.filter(pk=theme_id).exists():
+        raise CannotQueueError(
+            f"theme == {theme_id}, must be the id of a theme of this project.", field="theme"
+        )
+    texts = Feedback.objects.counted().filter(
+        project=surface.project_id, themed__theme=theme_id, trainable=True
+    )
+    excluded = ExcludedUnit.objects.filter(project=surface.project_id).values("unit_id")
+    texts = texts.exclude(unit_id__in=excluded).order_by("-themed__closeness", "pk")
+    every = list(texts.values_list("feedback_id", flat=True))
+    queued = set(
+        LabelTask.objects.filter(
+            surface=surface, source_id__in=[_source(one) for one in every]
+        ).values_list("source_id", flat=True)
+    )
+    new = [one for one in every if _source(one) not in queued]
+    with transaction.atomic():
+        # What was taken back since it was read is gone from here; the next call brings others.
+        entries = _allowed(surface, _lock(surface, new[:MAX_QUEUED]))
+        tasks = _not_queued(surface, _tasks(surface, entries))
+        count = queue_tasks(surface, tasks, by=by, what=f"theme {theme_id}")
+    return QueuedFeedback(count, len(queued), len(new[MAX_QUEUED:]))
+
+
+def _require_labels(surface: Surface) -> None:
+    if surface.kind != Surface.Kind.CLASSIFY:
+        raise CannotQueueError(
+            f"surface == '{surface.key}' of kind '{surface.kind}', must be of kind 'classify'.",
+            field="surface",
+        )
+
+
+def _lock(surface: Surface, ids: Sequence[str]) -> list[Feedback]:
+    """Hold entries and their answers against deletion: an erasure then deletes their tasks too.
+
+    Answers first, as an erasure deletes them. Two that queue one entry follow each other.
+    """
+    rows = Feedback.objects.filter(project=surface.project_id, feedback_id__in=ids)
+    lock_slates({str(one) for one in rows.values_list("recommendation_id", flat=True)})
+    return list(rows.select_for_update(no_key=True).order_by("pk"))
+
+
+def _allowed(surface: Surface, entries: Sequence[Feedback]) -> list[Feedback]:
+    return [one for one in entries if not _why_not(one, *_standing(surface, entries))]
+
+
+def _standing(surface: Surface, entries: Sequence[Feedback]) -> tuple[Collection[int], Collection[str]]:
+    """Return which entries count now, and which of their units are excluded."""
+    counted = Feedback.objects.counted().filter(pk__in=[one.pk for one in entries])
+    excluded = ExcludedUnit.objects.filter(
+        project=surface.project_id, unit_id__in={one.unit_id for one in entries}
+    )
+    return set(counted.values_list("pk", flat=True)), set(excluded.values_list("unit_id", flat=True))
+
+
+def _why_not(entry: Feedback, counted: Collection[int], excluded: Collection[str]) -> str:
+    """Return which rule an entry breaks, or nothing."""
+    if entry.pk not in counted:
+        return "must count; it was taken back, replaced, hidden or marked as spam."
+    if not entry.trainable:
+        return "must be of a user who consents to learning from it."
+    if entry.unit_id in excluded:
+        return "must be of a user who is not excluded."
+    return ""
+
+
+def _tasks(surface: Surface, entries: Sequence[Feedback]) -> list[LabelTask]:
+    """Return a task of each text.
+
+    Raises:
+        CannotQueueError: an entry may not be labelled, or there is no text.
+    """
+    counted, excluded = _standing(surface, entries)
+    answers = {
+        slate.recommendation_id: slate
+        for slate in Slate.objects.filter(
+            recommendation_id__in={one.recommendation_id for one in entries}, surface=surface
+        )
+    }
+    tasks: dict[str, LabelTask] = {}
+    for entry in entries:
+        rule = _why_not(entry, counted, excluded)
+        task = None if rule else _task(surface, entry, answers)
+        if task is None:
+            rule = rule or (
+                f"must have a text, or be about an answer of surface '{surface.key}' to a text that "
+                f"may be learnt from; its kind is '{entry.kind}'."
+            )
+            raise CannotQueueError(f"feedback == '{entry.feedback_id:.50}', {rule}", field="feedback")
+        tasks[task.source_id] = task  # two thumbs on one answer are one text
+    return list(tasks.values())
+
+
+def _task(surface: Surface, entry: Feedback, answers: dict[UUID, Slate]) -> LabelTask | None:
+    """Return a task of an entry's text, or of the text whose answer it is about; None without one."""
+    answer = answers.get(entry.recommendation_id)
+    source, unit, text = _source(entry.feedback_id), entry.unit_id, entry.text
+    features: dict[str, Any] = {}
+    if entry.kind in _ABOUT_ANSWER and answer is not None and answer.trainable:
+        source, unit = f"answer:{answer.recommendation_id}", answer.unit_id
+        text, features = answer.context.get("text") or "", answer.context.get("features") or {}
+    elif entry.kind != Feedback.Kind.TEXT:
+        return None
+    if not text:
+        return None
+    return LabelTask(
+        project_id=surface.project_id, surface=surface, source_id=source, unit_id=unit, text=text,
+        features=features, uncertainty=_CHOSEN,
+    )  # fmt: skip
+
+
+def _source(feedback_id: str) -> str:
+    return f"feedback:{feedback_id}"
+
+
+def _not_queued(surface: Surface, tasks: Sequence[LabelTask]) -> list[LabelTask]:
+    queued = set(
+        LabelTask.objects.filter(
+            surface=surface, source_id__in=[task.source_id for task in tasks]
+        ).values_list("source_id", flat=True)
+    )
+    return [task for task in tasks if task.source_id not in queued]
