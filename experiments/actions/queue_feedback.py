@@ -135,10 +135,10 @@ def _lock(surface: Surface, ids: Sequence[str]) -> list[Feedback]:
 
 
 def _allowed(surface: Surface, entries: Sequence[Feedback]) -> list[Feedback]:
-    return [one for one in entries if not _why_not(one, *_standing(surface, entries))]
+    return [one for one in entries if not _why_not(one, *_counted(surface, entries))]
 
 
-def _standing(surface: Surface, entries: Sequence[Feedback]) -> tuple[Collection[int], Collection[str]]:
+def _counted(surface: Surface, entries: Sequence[Feedback]) -> tuple[Collection[int], Collection[str]]:
     """Return which entries count now, and which of their units are excluded."""
     counted = Feedback.objects.counted().filter(pk__in=[one.pk for one in entries])
     excluded = ExcludedUnit.objects.filter(
@@ -164,7 +164,7 @@ def _tasks(surface: Surface, entries: Sequence[Feedback]) -> list[LabelTask]:
     Raises:
         CannotQueueError: an entry may not be labelled, or there is no text.
     """
-    counted, excluded = _standing(surface, entries)
+    counted, excluded = _counted(surface, entries)
     answers = {
         slate.recommendation_id: slate
         for slate in Slate.objects.filter(

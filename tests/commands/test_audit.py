@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
-    "config check", "config export", "config schema", "project list", "users list", "surfaces list", "metrics list", "completion", "docs",
+    "config check", "config export", "config schema", "project list", "users list", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -38,6 +38,8 @@ CONDUCTORS = {"demo", "replay"}
 STORE = {"artifacts"}
 # A new project's own trail begins with it: tests/commands/test_people.py.
 TENANTS = {"project create"}
+# It needs an identity provider: tests/dashboard/test_single_sign_on.py.
+PROVIDERS = {"users link"}
 # A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py.
 WHOLE = {"backup", "restore"}
 
@@ -260,7 +262,7 @@ def commands(group=main, path=()):
 
 
 def test_the_table_names_every_command():
-    conducted = CONDUCTORS | STORE | TENANTS | REMOVALS | WHOLE
+    conducted = CONDUCTORS | STORE | TENANTS | REMOVALS | WHOLE | PROVIDERS
     assert set(commands()) == set(CALLS) | READS | SERVERS | conducted
 
 

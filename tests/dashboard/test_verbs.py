@@ -12,7 +12,6 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 from uuid_utils import uuid7
 
-from bakeoff.accounts.invite import invite
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.dashboard import urls
 from bakeoff.dashboard.views.autopilot_acts import PROPOSAL_ACTS, QUEUE_ACTS, RAMP_ACTS
@@ -29,6 +28,7 @@ from tests.support.builders import Shop
 from tests.support.dashboard import make_user, report_path, sign_in
 from tests.support.form_reader import read_form
 from tests.support.html import has
+from tests.support.invitation_verbs import INVITATION_VERBS
 from tests.support.judging_verbs import JUDGING_VERBS
 from tests.support.survey_verbs import SURVEY_VERBS
 from tests.support.verb_step import Step
@@ -259,23 +259,6 @@ def set_member(shop):
     return Step(f"{page}members/", body, members.exists, page, shows)
 
 
-def invite_somebody(shop):
-    page = reverse("team", args=[shop.project.slug])
-    open_ones = shop.project.invitations.filter(role="analyst", email="ann@shop.example")
-    body = {"role": "analyst", "email": "ann@shop.example"}
-    return Step(f"{page}invitations/", body, open_ones.exists, page, {"data_role": "analyst"})
-
-
-def revoke_invited(shop):
-    invitation, _ = invite(project=shop.project, role="viewer", by="a test")
-    page = reverse("team", args=[shop.project.slug])
-    revoked = shop.project.invitations.filter(pk=invitation.pk, revoked_at__isnull=False)
-    gone = {"data_invitation": str(invitation.pk)}
-    return Step(
-        f"{page}invitations/{invitation.pk}/revoke/", {}, revoked.exists, page, shows_no_more=gone
-    )
-
-
 HOOK = "https://hooks.example/bakeoff"
 
 
@@ -401,8 +384,7 @@ VERBS = {
     "team-make-key": (ADMINISTER, make_key),
     "team-change-key": (ADMINISTER, change_key),
     "team-revoke-key": (ADMINISTER, revoke_key),
-    "team-invite": (ADMINISTER, invite_somebody),
-    "team-revoke-invitation": (ADMINISTER, revoke_invited),
+    **{verb: (ADMINISTER, prepare) for verb, prepare in INVITATION_VERBS.items()},
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
