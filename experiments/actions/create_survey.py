@@ -25,8 +25,10 @@ class CannotCreateSurveyError(RefusedError):
     """A survey that breaks a rule; `field` names where."""
 
 
-def create_survey(*, surface: Surface, question: SurveyQuestion, by: str) -> Survey:
-    """Ask users of a surface from now on.
+def create_survey(
+    *, surface: Surface, question: SurveyQuestion, by: str, enabled: bool = True
+) -> Survey:
+    """Ask users of a surface from now on, or, not enabled, once it is turned on.
 
     Raises:
         CannotCreateSurveyError: the surface has no slates, or the key is taken.
@@ -42,7 +44,8 @@ def create_survey(*, surface: Surface, question: SurveyQuestion, by: str) -> Sur
         if Survey.objects.filter(project=surface.project_id, key=question.key).exists():
             message = f"survey == '{question.key}', exists already in this project."
             raise CannotCreateSurveyError(message, field="key")
-        check_alone(surface)
+        if enabled:
+            check_alone(surface)
         survey = Survey.objects.create(
             project_id=surface.project_id,
             surface=surface,
@@ -53,8 +56,14 @@ def create_survey(*, surface: Surface, question: SurveyQuestion, by: str) -> Sur
             share=question.share,
             period_days=question.period_days,
             asks_comment=question.asks_comment,
+            enabled=enabled,
         )
-        detail = {"surface": surface.key, "kind": question.kind, "share": question.share}
+        detail = {
+            "surface": surface.key,
+            "kind": question.kind,
+            "share": question.share,
+            "enabled": enabled,
+        }
         record_audit(
             surface.project_id, actor=by, action="create survey", subject=survey.key, detail=detail
         )

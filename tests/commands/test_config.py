@@ -19,6 +19,7 @@ from experiments.actions.add_order import add_order, read_order
 from experiments.actions.add_prompt import add_prompt
 from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import create_surface, patch_surface
+from experiments.actions.create_survey import create_survey
 from experiments.actions.define_experiment import (
     ExperimentDraft,
     ExperimentMetricDraft,
@@ -32,6 +33,7 @@ from experiments.actions.put_layer import put_layer
 from experiments.actions.save_rules import save_rules
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric, Proposal
+from experiments.survey_question import SurveyQuestion
 from tests.support import alerts, builders
 from tests.support.commands import run
 
@@ -51,6 +53,10 @@ def furnished(tables, declared_provider):
     add_order(surface=feed, order=read_order("popular", {"half_life_hours": 24.0}), by=BY)
     add_order(surface=feed, order=read_order("latest", {}), by=BY)
     save_rules(surface=feed, rules={"new_item_share": 0.1}, by=BY, name="more news")
+    for key, choices in (("asked-before", ()), ("why-not", ("Too expensive", "Seen: before"))):
+        kind, on = ("choice", True) if choices else ("nps", False)
+        question = SurveyQuestion(key, kind, "Gefällt's?", choices, share=0.5, asks_comment=on)
+        create_survey(surface=feed, question=question, by=BY, enabled=on)
     patch_surface(surface=feed, changes={"rules": {"new_item_share": 0.2}}, by=BY)
     metric = Metric.objects.create(
         project=project, key="clicks", kind="mean", event="click", cap=2.5, name="Klicks: „alle“"
@@ -159,6 +165,17 @@ project: {retention_days: 100}
     assert after["surfaces"]["feed"]["rules"] == {"new_item_share": 0.2}
 
 
+def test_a_file_turns_one_survey_off_and_another_on(furnished):
+    text = "surfaces: {feed: {surveys: {asked-before: {enabled: true}, why-not: {enabled: false}}}}\n"
+    assert "2 changes made." in apply(furnished, text, "--yes")
+    assert dict(furnished.surveys.values_list("key", "enabled")) == {
+        "asked-before": True,
+        "why-not": False,
+    }
+    assert acts(furnished)[-2:] == ["turn off survey", "turn on survey"]
+    assert apply(furnished, text, "--yes") == "Nothing to change.\n"
+
+
 def test_what_runs_keeps_what_its_verdict_stands_on(furnished):
     experiment = Experiment.objects.get(project=furnished, key="z-first")
     put_holdout(project=furnished, share=0.0, by=BY)
@@ -213,6 +230,11 @@ REFUSED = [
     ("surfaces: {feed: {saved_rules: [{name: other}]}}\n", "saved_rules[0] is there with other content"),
     ("experiments:\n  e:\n    surface: pge\n    variants: [{key: a, weight: 1}, {key: b, weight: 0}]\n    metrics: [{metric: m}]\n",
      "3:5: experiments.e.surface: surface == 'pge', not found in project"),
+    ("surfaces: {feed: {surveys: {why-not: {question: Why}}}}\n", "survey == 'why-not', is there with other content and never changes"),
+    ("surfaces: {feed: {surveys: {new: {kind: stars}}}}\n", "kind == 'stars', input should be 'nps'"),
+    ("surfaces: {feed: {surveys: {new: {question: Why}}}}\n", "surfaces.feed.surveys.new.kind: kind == None, must be one of nps"),
+    ("surfaces: {feed: {surveys: {new: {kind: nps, question: Why}}}}\n", "survey 'why-not' is on, must be off"),
+    ("surfaces: {page: {surveys: {new: {kind: nps, question: Why}}}}\n", "surface 'page' is of the kind flag, must be one of"),
     ("experiments: {e: {name: x}}\n", "surface is missing, must be stated of a new experiment."),
     ("subscriptions:\n  new: {kind: webhook, target: '${NOT_SET}'}\n", "NOT_SET is not set in the environment"),
     ("subscriptions: {Ops room: {kind: slack}}\n", "kind == 'slack', must stay 'webhook'"),

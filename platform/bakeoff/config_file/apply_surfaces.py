@@ -1,10 +1,11 @@
-"""Apply surfaces: their settings, versions that are not trained, saved rules and programmes."""
+"""Apply surfaces: settings, versions that are not trained, saved rules, surveys and programmes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.refused import RefusedError
+from bakeoff.config_file.apply_surveys import apply_surveys
 from bakeoff.config_file.export import version_as_config
 from bakeoff.config_file.steps import differences
 from experiments.actions.add_order import add_order, read_order
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def apply_surfaces(application: Application) -> None:
-    """Create and change surfaces, with their versions and saved rules."""
+    """Create and change surfaces, with their versions, saved rules and surveys."""
     for key, section in application.document.surfaces.items():
         stated = {name: value for name, value in section.stated().items() if name in EDITABLE}
         with application.step("surfaces", key):
@@ -37,6 +38,7 @@ def apply_surfaces(application: Application) -> None:
         if (surface := find_surface(application, key)) is not None:
             _add_versions(application, surface, section)
             _save_rules(application, surface, section)
+            apply_surveys(application, surface, section)
 
 
 def apply_programmes(application: Application) -> None:

@@ -14,8 +14,10 @@ from bakeoff.alerts.models import Subscription
 from bakeoff.config_file.fields import Section, columns_of, section_of
 from experiments.actions.change_surface import EDITABLE
 from experiments.actions.plan_judging import SETTINGS as JUDGING
+from experiments.kinds import SurveyKind  # noqa: TC001  pydantic reads it while the program runs
 from experiments.models import Experiment, JudgePlan, Metric, Programme, SavedGroup
 from experiments.programme.settings import SETTINGS as PROGRAMME
+from experiments.survey_question import MAX_CHOICE, MAX_CHOICES, MAX_PERIOD_DAYS, MAX_QUESTION
 from inference.models import Surface
 
 VERSION = 1
@@ -52,6 +54,20 @@ class RulesSection(Section):
 
     name: str = Field("", max_length=100)
     rules: dict[str, Any] = Field(default_factory=dict)
+
+
+class SurveySection(Section):
+    """A question after a slate. It never changes afterwards; it is turned on and off."""
+
+    kind: SurveyKind | None = None
+    question: str = Field("", max_length=MAX_QUESTION)
+    choices: list[Annotated[str, Field(max_length=MAX_CHOICE)]] = Field(
+        default_factory=list, max_length=MAX_CHOICES
+    )
+    share: float = Field(1.0, gt=0, le=1, description="Of the users who are asked.")
+    period_days: int = Field(30, ge=1, le=MAX_PERIOD_DAYS)
+    asks_comment: bool = False
+    enabled: bool = True
 
 
 class VariantSection(Section):
@@ -91,6 +107,10 @@ else:
         EDITABLE,
         versions=(dict[Label, VersionSection], Field(default_factory=dict)),
         saved_rules=(list[RulesSection], Field(default_factory=list)),
+        surveys=(
+            dict[Annotated[Key, Field(max_length=64)], SurveySection],
+            Field(default_factory=dict),
+        ),
         autopilot=(AutopilotSection, Field(default_factory=AutopilotSection)),
         judging=(JudgingSection, Field(default_factory=JudgingSection)),
     )

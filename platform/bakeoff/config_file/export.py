@@ -20,6 +20,7 @@ from inference.models import Surface
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
+    from experiments.models import Survey
     from inference.models import ModelVersion
 
 
@@ -73,7 +74,7 @@ def share_of_holdout(project: Project) -> float:
 
 
 def surface_as_config(surface: Surface) -> dict[str, Any]:
-    """Return a surface with its versions that are not trained, its rules and its programme."""
+    """Return a surface with its versions that are not trained, its rules, surveys and programme."""
     values = {name: getattr(surface, name) for name in EDITABLE}
     values["versions"] = {
         version.label: about
@@ -83,11 +84,26 @@ def surface_as_config(surface: Surface) -> dict[str, Any]:
     values["saved_rules"] = [
         {"name": one.name, "rules": one.rules} for one in surface.rule_versions.order_by("number")
     ]
+    values["surveys"] = {one.key: survey_as_config(one) for one in surface.surveys.order_by("key")}
     values["autopilot"] = settings_of(programme_of(surface))
     judging = judging_settings(judge_plan_of(surface))
     if surface.kind == Surface.Kind.GENERATE or judging != judging_settings(JudgePlan()):
         values["judging"] = judging
     return values
+
+
+def survey_as_config(survey: Survey) -> dict[str, Any]:
+    """Return a survey: its question, and whether users are asked."""
+    question = survey.parsed
+    return {
+        "kind": question.kind,
+        "question": question.question,
+        "choices": list(question.choices),
+        "share": question.share,
+        "period_days": question.period_days,
+        "asks_comment": question.asks_comment,
+        "enabled": survey.enabled,
+    }
 
 
 def version_as_config(version: ModelVersion) -> dict[str, Any] | None:

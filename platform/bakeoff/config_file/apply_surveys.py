@@ -1,0 +1,46 @@
+"""Apply surveys: those that are to be off first, since a surface asks one question at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.accounts.refused import RefusedError
+from bakeoff.config_file.export import survey_as_config
+from bakeoff.config_file.steps import differences
+from experiments.actions.create_survey import CannotCreateSurveyError, create_survey
+from experiments.actions.switch_survey import switch_survey
+from experiments.survey_question import SurveyError, SurveyQuestion
+
+if TYPE_CHECKING:
+    from bakeoff.config_file.document import SurveySection
+    from bakeoff.config_file.steps import Application
+    from inference.models import Surface
+
+
+def apply_surveys(application: Application, surface: Surface, section: Any) -> None:
+    """Create the surveys of a surface that are not there, and turn them on and off."""
+    ordered = sorted(section.surveys.items(), key=lambda one: one[1].stated().get("enabled", True))
+    for key, stated in ordered:
+        with application.step("surfaces", surface.key, "surveys", key):
+            survey = surface.surveys.filter(key=key).first()
+            if survey is None:
+                question = _read(key, stated)
+                create_survey(
+                    surface=surface, question=question, by=application.by, enabled=stated.enabled
+                )
+                continue
+            changes = differences(stated.stated(), survey_as_config(survey))
+            enabled = changes.pop("enabled", survey.enabled)
+            if changes:
+                raise RefusedError(
+                    f"survey == '{key}', is there with other content and never changes: state another "
+                    "key."
+                )
+            switch_survey(survey=survey, enabled=enabled, by=application.by)
+
+
+def _read(key: str, stated: SurveySection) -> SurveyQuestion:
+    try:
+        return SurveyQuestion.parse({"key": key, **stated.model_dump()})
+    except SurveyError as error:
+        raise CannotCreateSurveyError(str(error), field=error.field) from error
