@@ -21,12 +21,14 @@ import { BakeoffError, chatStream, createClient, type Slate } from "@bakeoff/js"
 import { bucketsOf } from "@bakeoff/js/hash";
 import { defineSlate } from "@bakeoff/js/slate";
 import { loadEmbed } from "@bakeoff/js/stub";
+import { defineSurvey } from "@bakeoff/js/survey";
 
 const client = createClient({ url: "https://bakeoff.example", key: "pk_x" });
 const slate: Slate = await client.recommend("home-feed", { k: 3, filter: [{ labels: "new" }] });
 const colour: string = await client.flag("button", "blue");
 for await (const { text } of chatStream(client, "support", { variables: { shop: colour } })) text.trim();
 defineSlate(client);
+defineSurvey(client);
 const later: Promise<Slate> = loadEmbed({ src: "/sdk/v1.js", key: "pk_x" }).recommend("home-feed");
 const [gate]: [number, number] = await bucketsOf("salt", "u1");
 export const used = [later, gate, new BakeoffError(0, "code", "message").status];
@@ -41,9 +43,11 @@ CJS = """
 import js = require("@bakeoff/js");
 import react = require("@bakeoff/react");
 import slate = require("@bakeoff/js/slate");
+import survey = require("@bakeoff/js/survey");
 
 const client = js.createClient({ url: "https://bakeoff.example", key: "pk_x" });
 slate.defineSlate(client);
+survey.defineSurvey(client);
 export const size: number = react.useFlag("size", 1);
 """
 TSX = """
@@ -154,8 +158,10 @@ def test_the_package_hashes_as_the_vectors_say(packages, name, start):
 SERVER = """
 import { createClient, chatStream } from "@bakeoff/js";
 import { defineSlate } from "@bakeoff/js/slate";
+import { defineSurvey } from "@bakeoff/js/survey";
 const [url, key] = process.argv.slice(2);
 defineSlate(() => undefined); // no page here: it does nothing
+defineSurvey(() => undefined);
 const client = createClient({ url, key, anonymousId: "a1", wait: 0 });
 const slate = await client.recommend("home-feed", { k: 2 });
 const subject = { recommendation_id: slate.recommendation_id, item_id: slate.items[0].item_id };

@@ -29,6 +29,7 @@ BUNDLES = {
     'export { bucketsOf } from "@bakeoff/js/hash"': 300,
     'export { loadEmbed } from "@bakeoff/js/stub"': 400,
     'export { defineSlate } from "@bakeoff/js/slate"': 2816,
+    'export { defineSurvey } from "@bakeoff/js/survey"': 2048,
     'export { useFlag } from "@bakeoff/react"': 700,
     'export { BakeoffProvider, useRecommendations, useFlag, useFeedback, Viewed } from "@bakeoff/react"': 1900,
 }
