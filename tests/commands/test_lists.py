@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import datetime
 
 import click
 import orjson
@@ -12,7 +13,10 @@ from django.contrib.auth.models import User
 
 from bakeoff.accounts.models import ApiKey
 from bakeoff.cli import main
+from experiments.actions.create_survey import create_survey
 from experiments.models import DataExport, DataSet
+from experiments.models.themes import Theme, ThemeReading
+from experiments.survey_question import SurveyQuestion
 from inference.models import Surface, TrainingRun
 from tests.support import alerts, builders
 from tests.support.commands import run
@@ -50,7 +54,23 @@ def full(shop):
     DataExport.objects.create(
         project=shop.project, folder=f"/exports/{shop.project.slug}", created_by="a test"
     )
+    question = SurveyQuestion(key="liked", kind="rating", question="How do you like these?")
+    create_survey(surface=shop.surface, question=question, by="a test")
+    now = builders.now()
+    ThemeReading.objects.create(surface=shop.surface, texts=40, themed=9, read_at=now)
+    Theme.objects.create(
+        project=shop.project, surface=shop.surface, words=["delivery", "late"], space="test",
+        centre=b"", texts=9, units=9, growth={"grows": False}, first_text_at=now,
+    )  # fmt: skip
     return shop
+
+
+def as_read(value: object) -> str:
+    """A value as a table shows it: of a time, the minute."""
+    try:
+        return f"{datetime.fromisoformat(str(value)):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return str(value)
 
 
 def test_every_list_is_json_too(full):
@@ -66,12 +86,13 @@ def test_every_list_is_json_too(full):
         assert rows, path
         assert all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows), path
         # A person reads the same: its first field is a column that no width takes away.
-        assert str(next(iter(rows[0].values()))) in run(*words, *named), path
+        assert as_read(next(iter(rows[0].values()))) in run(*words, *named), path
         if of_project and path[0] != "surfaces":
             assert orjson.loads(run(*words, "--json", "--project", empty.slug)) == []
     assert seen == {
         "models", "data-sets list", "runs list", "experiments list", "keys list", "alerts list", "alerts deliveries",
         "surfaces list", "metrics list", "project list", "users list", "export list",
+        "audit list", "feedback surveys", "feedback themes",
     }  # fmt: skip
 
 
