@@ -35,7 +35,9 @@ def metric(*epochs, kind="proportion", direction="increase"):
         {key: Totals.of_proportion(n=n, successes=x) for key, (n, x) in epoch.items()}
         for epoch in epochs
     ]
-    return MetricInput("orders", kind, "primary", direction, 0.05, totals)
+    return MetricInput(
+        key="orders", kind=kind, role="primary", direction=direction, margin=0.05, epochs=totals
+    )
 
 
 def test_the_posterior_is_the_conjugate_normal_one():
@@ -71,7 +73,10 @@ def test_a_variant_that_left_stays_away():
 
 
 def test_a_quantile_is_no_reward():
-    sketched = MetricInput("wait", "quantile", "primary", "decrease", 0.05, [{"a": Sketch({1: 5})}])
+    sketched = MetricInput(
+        key="wait", kind="quantile", role="primary", direction="decrease", margin=0.05,
+        epochs=[{"a": Sketch({1: 5})}],
+    )  # fmt: skip
     with pytest.raises(StatisticsError, match=r"'wait' is a quantile, must have a mean"):
         rewards_of(sketched, ["a"])
 
