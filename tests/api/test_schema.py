@@ -28,7 +28,10 @@ FAST = [
 
 @pytest.fixture(scope="module")
 def document(shared_lane):
-    return schemathesis.openapi.from_url(f"{shared_lane.url}/v1/openapi.json")
+    # The loader waits for ten seconds; the document is built at its first request, which takes some.
+    address = f"{shared_lane.url}/v1/openapi.json"
+    shared_lane.client.get(address, timeout=120)
+    return schemathesis.openapi.from_url(address)
 
 
 def count_records() -> dict[str, int]:
@@ -42,13 +45,13 @@ def test_it_describes_both_lanes(lane):
     from bakeoff.gateway.app import Gateway
 
     assert isinstance(lane.gateway, Gateway)
-    paths = lane.client.get("/v1/openapi.json").json()["paths"]
+    paths = lane.client.get("/v1/openapi.json", timeout=120).json()["paths"]
     assert {route.path for route in lane.gateway.routes} <= set(paths)
     assert {"get", "post"} <= set(paths["/v1/feedback"])
 
 
 def test_each_operation_has_a_name_of_its_own(lane):
-    paths = lane.client.get("/v1/openapi.json").json()["paths"]
+    paths = lane.client.get("/v1/openapi.json", timeout=120).json()["paths"]
     names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert len(set(names)) == len(names)
     assert not any("bakeoff" in name for name in names)  # no file's name

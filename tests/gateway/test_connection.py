@@ -60,8 +60,7 @@ def test_an_idle_connection_is_closed_after_those_of_proxies(lane, monkeypatch):
     monkeypatch.setattr(Connection, "idle_seconds", 0.3)
     with connect(lane) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
-        assert connection.recv(100) == b""
+        assert b"".join(iter(lambda: connection.recv(65_536), b"")).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /readyz HTTP/1.1\r\nHost: x\r\nX-Long: "])
