@@ -22,7 +22,7 @@ _PROMPTED = """
     FROM experiments_event AS event
     CROSS JOIN LATERAL (SELECT variant_id FROM experiments_slate AS one
         WHERE one.recommendation_id = event.recommendation_id AND one.project_id = event.project_id
-            AND one.experiment_id = %s LIMIT 1) AS slate
+            AND one.experiment_id = %s AND NOT one.forced LIMIT 1) AS slate
     WHERE event.project_id = %s AND event.name = ANY(%s) AND event.occurred_at >= %s
     GROUP BY 1, 2"""
 _COUNTS = f"""

@@ -58,7 +58,7 @@ _PROMPTED = """
     FROM experiments_event AS event
     CROSS JOIN LATERAL (SELECT variant_id FROM experiments_slate AS one
         WHERE one.recommendation_id = event.recommendation_id AND one.project_id = event.project_id
-            AND one.experiment_id = %(experiment)s LIMIT 1) AS slate
+            AND one.experiment_id = %(experiment)s AND NOT one.forced LIMIT 1) AS slate
     WHERE event.project_id = %(project)s AND event.name = ANY(%(prompts)s)
         AND event.occurred_at >= %(since)s AND event.properties ->> 'survey' IS NOT NULL
     GROUP BY 1, 2, 3"""

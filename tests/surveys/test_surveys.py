@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
@@ -10,8 +13,10 @@ from django.urls import reverse
 from experiments.actions.create_survey import CannotCreateSurveyError, create_survey
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.switch_survey import switch_survey
+from experiments.assignment.qa_links import QaLink, write_link
 from experiments.models import Feedback, Survey
 from experiments.models.experiment import WrongStateError
+from experiments.reports.feedback_report import report_feedback
 from experiments.reports.survey_report import report_surveys
 from experiments.reports.variant_surveys import compare_surveys
 from experiments.stats.effects import compare, critical_value
@@ -115,6 +120,30 @@ def test_a_slate_brings_the_question_and_takes_the_answer(lane, asking):
     lane.refresh()
     assert "survey" not in recommend(lane, asking)
     assert lane.post("/v1/feedback", body, asking.public).status_code == 202
+
+
+def test_a_forced_variant_brings_no_question_and_counts_nowhere(lane, asking):
+    experiment = asking.run_experiment(promote=False)
+    lane.refresh()
+    link = QaLink(asking.project.pk, experiment.key, "treatment", int(time.time()) + 60)
+    forced = recommend(lane, asking, force=write_link(settings.SECRET_KEY, link))
+    assert (forced["variant"], "survey" in forced) == ("treatment", False)
+    own = recommend(lane, asking, unit_id="u2")
+    assert (own["variant"] is None, "survey" in own) == (False, True)
+    # A page that asks all the same: what it reports of a forced variant is in no response rate.
+    for slate, unit in ((forced, "u1"), (own, "u2")):
+        shown = builders.event(
+            asking.project, unit=unit, name="prompt_shown", properties={"survey": "liked"},
+            recommendation_id=slate["recommendation_id"],
+        )  # fmt: skip
+        builders.write(builders.Rows(events=[shown]))
+    rates = {one.variant: one.shown for one in compare_surveys(experiment).responses}
+    assert sum(rates.values()) == rates[own["variant"]] == 1
+    prompts = {
+        variant: figures["prompts"]["shown"]
+        for variant, figures in report_feedback(experiment)["variants"].items()
+    }
+    assert prompts == rates
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,13 @@ class AnswerHandler(Generic[R_contra]):
         # Only then named: clients of before the field read an answer that is as it always was.
         if not recorded:
             body["recorded"] = False
-        # Who is not recorded, or does not see the slate now, is not asked about it.
-        elif visitor.exposed and (survey := config.survey_for(surface, visitor.unit)):
+        # Who is not recorded, or does not see the slate now, is not asked about it; nor is who was put
+        # into a variant by a person, and so counts in none.
+        elif (
+            visitor.exposed
+            and not chosen.forced
+            and (survey := config.survey_for(surface, visitor.unit))
+        ):
             body["survey"] = survey.as_json()
         return orjson.dumps(body)
 
