@@ -12,6 +12,7 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.models import Feedback, LabelOpinion, LabelTask
+from experiments.models.label_tasks import OF_EXAMPLE, OF_FEEDBACK
 from inference.actions.check_labelling import labels_of
 from inference.models import Example
 from inference.serving.folded_labels import fold_label
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
 
 REVIEWERS = 2
-_FEEDBACK = "feedback:"
 
 
 class CannotLabelError(RefusedError):
@@ -32,10 +32,10 @@ def next_label_task(*, project: Project, reviewer: str) -> LabelTask | None:
 
     Feedback that was taken back, hidden or deleted since it was queued is not shown.
     """
-    named = Substr(OuterRef("source_id"), len(_FEEDBACK) + 1)
+    named = Substr(OuterRef("source_id"), len(OF_FEEDBACK) + 1)
     counts = Feedback.objects.counted().filter(project=project, feedback_id=named)
     waiting = LabelTask.objects.filter(
-        ~Q(source_id__startswith=_FEEDBACK) | Exists(counts),
+        ~Q(source_id__startswith=OF_FEEDBACK) | Exists(counts),
         project=project,
         state=LabelTask.State.OPEN,
     )
@@ -80,8 +80,8 @@ def _decide(task: LabelTask, opinions: list[str]) -> None:
     task.label = opinions[0] if agreed else ""
     task.decided_at = timezone.now()
     task.save(update_fields=["state", "label", "decided_at"])
-    if agreed and task.source_id.startswith("example:"):
+    if agreed and task.source_id.startswith(OF_EXAMPLE):
         named = Example.objects.filter(
-            surface=task.surface, example_id=task.source_id.removeprefix("example:"), text=task.text
+            surface=task.surface, example_id=task.source_id.removeprefix(OF_EXAMPLE), text=task.text
         )
         named.update(label=task.label)

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from bakeoff.accounts.audit import record_audit
 from experiments.models import ExcludedUnit, Feedback, LabelTask, Slate
+from experiments.models.label_tasks import OF_ANSWER, OF_EXAMPLE
 from inference.models import Example
 from inference.training.snapshot import Examples, SnapshotDestroyedError, read_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from inference.models import Surface, TrainingRun
 
@@ -45,7 +46,7 @@ def queue_uncertain_answers(*, surface: Surface, by: str, limit: int = MAX_QUEUE
         if text not in tasks or tasks[text].uncertainty < uncertainty:
             tasks[text] = LabelTask(
                 project_id=surface.project_id, surface=surface, unit_id=answer.unit_id, text=text,
-                source_id=f"answer:{answer.recommendation_id}", uncertainty=uncertainty,
+                source_id=f"{OF_ANSWER}{answer.recommendation_id}", uncertainty=uncertainty,
                 features=answer.context.get("features") or {},
             )  # fmt: skip
     ranked = sorted(tasks.values(), key=lambda task: -task.uncertainty)
@@ -55,19 +56,21 @@ def queue_uncertain_answers(*, surface: Surface, by: str, limit: int = MAX_QUEUE
 
 
 def _not_corrected(surface: Surface, tasks: list[LabelTask]) -> list[LabelTask]:
-    ids = [task.source_id.removeprefix("answer:") for task in tasks]
+    ids = [task.source_id.removeprefix(OF_ANSWER) for task in tasks]
     corrected = {
-        f"answer:{one}"
+        f"{OF_ANSWER}{one}"
         for one in Feedback.objects.filter(
             project=surface.project_id, recommendation_id__in=ids, kind=Feedback.Kind.CORRECTION
         ).values_list("recommendation_id", flat=True)
     }
-    queued = set(
-        LabelTask.objects.filter(
-            surface=surface, source_id__in=[task.source_id for task in tasks]
-        ).values_list("source_id", flat=True)
-    )
-    return [task for task in tasks if task.source_id not in corrected | queued]
+    not_before = corrected | queued_before(surface, [task.source_id for task in tasks])
+    return [task for task in tasks if task.source_id not in not_before]
+
+
+def queued_before(surface: Surface, source_ids: Collection[str]) -> set[str]:
+    """Return which sources have a task of this surface, labelled or not."""
+    tasks = LabelTask.objects.filter(surface=surface, source_id__in=source_ids)
+    return set(tasks.values_list("source_id", flat=True))
 
 
 def queue_improbable_examples(*, run: TrainingRun, by: str) -> int:
@@ -94,7 +97,7 @@ def queue_improbable_examples(*, run: TrainingRun, by: str) -> int:
             task = LabelTask(
                 project_id=run.surface.project_id,
                 surface=run.surface,
-                source_id=f"example:{example.example_id}",
+                source_id=f"{OF_EXAMPLE}{example.example_id}",
                 text=example.text,
                 features=example.features,
                 uncertainty=1 - float(row["stated_probability"]),

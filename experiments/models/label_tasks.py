@@ -8,6 +8,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+# What a task's `source_id` begins with; the id of what is labelled follows.
+OF_ANSWER, OF_EXAMPLE, OF_FEEDBACK = "answer:", "example:", "feedback:"
+
 
 class LabelTask(models.Model):
     """A text to be labelled by two people, neither of whom sees what a model or the other said."""

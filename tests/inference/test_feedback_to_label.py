@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from uuid import UUID
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from bakeoff.accounts.models import AuditEntry
+from experiments.actions.delete_old_answers import delete_old_answers
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.label_text import label_text, next_label_task
 from experiments.actions.queue_feedback import CannotQueueError, queue_feedback, queue_theme
@@ -90,6 +94,27 @@ def test_what_is_hidden_after_it_was_queued_is_neither_shown_nor_learnt(shop):
     Feedback.objects.filter(project=shop.project).update(state="hidden")
     assert next_label_task(project=shop.project, reviewer="ann") is None
     assert not _learnt(shop)
+
+
+def test_no_text_to_label_outlives_retention(shop):
+    before = builders.now() - timedelta(days=40)
+    old_id = str(UUID(int=int(before.timestamp() * 1000) << 80))
+    gone, old, recent = say(shop, "gone"), say(shop, "old"), say(shop, "recent")
+    context = {"text": "where is it", "features": {}}
+    for unit, fields in (("old-answer", {"recommendation_id": old_id}), ("recent-answer", {})):
+        slate = builders.make_slate(shop, unit, surface_id=shop.desk.pk, context=context, **fields)
+        queue(shop, say(shop, unit, slate=slate, kind="thumb", text="", value=1.0))
+    queue(shop, gone, old, recent)
+    loaded = LabelTask.objects.create(
+        project=shop.project, surface=shop.desk, source_id="example:e1", created_at=before, text="x"
+    )
+    Feedback.objects.filter(pk=gone.pk).delete()
+    Feedback.objects.filter(pk=old.pk).update(received_at=before)
+    delete_old_answers({shop.project.pk: 41}, builders.now())
+    assert LabelTask.objects.filter(surface=shop.desk).count() == 5
+    delete_old_answers({shop.project.pk: 39}, builders.now())
+    rest = LabelTask.objects.filter(surface=shop.desk)
+    assert set(rest.values_list("unit_id", flat=True)) == {"recent", "recent-answer", loaded.unit_id}
 
 
 def test_a_thumb_sends_the_text_whose_answer_it_is_about(shop):
