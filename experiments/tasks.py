@@ -23,7 +23,7 @@ from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.measure_drift import measure_drift_if_due
 from experiments.actions.measure_holdout import measure_holdout
 from experiments.actions.optimise_prompt import queue_proposal_checks
-from experiments.actions.read_themes import has_new_texts, read_themes, surfaces_with_texts
+from experiments.actions.read_themes import is_reading_due, read_themes, surfaces_with_texts
 from experiments.actions.reconcile import reconcile
 from experiments.actions.refresh_surface import refresh_surface, surfaces_with_dirty_units
 from experiments.actions.retrain_if_due import is_retraining_due, retrain_if_due
@@ -294,12 +294,12 @@ def flag_recent_feedback() -> None:
 
 @shared_task
 def read_new_themes() -> None:
-    """Ask for the themes of surfaces whose users wrote something new: one message per surface."""
+    """Ask for the themes of surfaces whose texts are due: one message per surface."""
     for_each(surfaces_with_texts(), _send_themes, work="due themes")
 
 
 def _send_themes(surface: Surface) -> None:
-    if has_new_texts(surface=surface, now=timezone.now()):
+    if is_reading_due(surface=surface, now=timezone.now()):
         send_once(embed_surface_themes.name, surface.pk)
 
 

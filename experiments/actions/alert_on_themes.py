@@ -25,7 +25,7 @@ def alert_on_themes(*, surface: Surface, themes: Sequence[Theme], new: Collectio
     Args:
         surface: whose texts were read.
         themes: as they are stored now.
-        new: keys of those that continue none; empty at a surface's first reading, when all are new.
+        new: keys of those that users did not write about before; empty at a surface's first reading.
     """
     for theme in themes:
         recent = int(theme.growth["recent_users"])
@@ -36,6 +36,12 @@ def alert_on_themes(*, surface: Surface, themes: Sequence[Theme], new: Collectio
             _record(surface, theme, Alert.Event.THEME_GROWING, _GROWING)
         else:
             resolve_alerts(_key(Alert.Event.THEME_GROWING, theme), project_ids=[surface.project_id])
+
+
+def resolve_gone(*, surface: Surface, themes: Sequence[Theme]) -> None:
+    """Resolve what was told of themes that a reading has no more: they grow no longer."""
+    for theme in themes:
+        resolve_alerts(_key(Alert.Event.THEME_GROWING, theme), project_ids=[surface.project_id])
 
 
 _NEW = (

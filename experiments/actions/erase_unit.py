@@ -11,9 +11,10 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.lock_order import lock_themed_texts
 from experiments.actions.mark_units import history_names
 from experiments.ingest.spill import REFUSED, STREAM, drain
-from experiments.models import InterleavedUnit, Observation
+from experiments.models import InterleavedUnit, Observation, ThemedText
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
@@ -79,7 +80,11 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     ids = ids_of_person(project_id, unit_id)
     # Rows and entry in one: the trail never names an erasure that did not happen.
     with transaction.atomic():
-        rows = {name: query.delete()[0] for name, query in rows_of_person(project_id, ids).items()}
+        rows = {}
+        for name, query in rows_of_person(project_id, ids).items():
+            if query.model is ThemedText:
+                lock_themed_texts(query)
+            rows[name] = query.delete()[0]
         rows["observations"] = Observation.objects.filter(
             experiment__project=project_id, unit_id__in=ids
         ).delete()[0]

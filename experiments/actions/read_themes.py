@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from experiments.actions.alert_on_themes import alert_on_themes
+from experiments.actions.alert_on_themes import alert_on_themes, resolve_gone
+from experiments.actions.lock_order import lock_themed_texts
 from experiments.models import Feedback, Theme, ThemedText, ThemeReading
 from experiments.themes.grouping import MIN_TEXTS, group_texts
 from experiments.themes.growth import Text, growth_of, users_by_week
@@ -30,7 +31,7 @@ from inference.encoders.locate import NotFoundError
 from inference.models import Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -44,7 +45,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 256  # texts an insert: what a worker that dies has to embed again
 # A theme that comes back after a quiet time is the same one.
 REMEMBERED = timedelta(days=90)
-# Due: a tenth more texts than at the last reading; and daily, so that what is new ages.
+# Due: a tenth more texts than at the last reading; and daily, so that what is new ages and vectors of
+# texts that are gone go too.
 MIN_NEW, NEW_SHARE, MAX_AGE = 20, 0.1, timedelta(days=1)
 
 
@@ -79,22 +81,24 @@ class _Space(NamedTuple):
 
 
 def surfaces_with_texts() -> QuerySet[Surface]:
-    """Return the surfaces of projects in which somebody wrote."""
+    """Return the surfaces of projects in which somebody wrote, and those that were read before."""
     texts = Feedback.objects.filter(project=OuterRef("project"), kind=Feedback.Kind.TEXT)
-    return Surface.objects.filter(Exists(texts))
+    return Surface.objects.filter(Exists(texts) | Q(theme_reading__isnull=False))
 
 
-def has_new_texts(*, surface: Surface, now: datetime) -> bool:
-    """Whether a reading is due: enough texts are new, or a few are and the last one is a day old."""
+def is_reading_due(*, surface: Surface, now: datetime) -> bool:
+    """Whether enough texts are new, or the last reading is a day old, whatever came since.
+
+    Texts also go: by retention, by a review, or taken back. Their vectors go with the next reading.
+    """
     reading = ThemeReading.objects.filter(surface=surface).first()
     if reading is None:
         return count_texts(surface) >= MIN_TEXTS
-    new = count_texts(surface, after=reading.last_feedback)
-    if not new:
-        return False
     # A reading from a clock that ran ahead would hold the next one up until then.
-    is_recent = now - MAX_AGE <= reading.read_at <= now
-    return not is_recent or new >= max(MIN_NEW, NEW_SHARE * reading.texts)
+    if not now - MAX_AGE <= reading.read_at <= now:
+        return True
+    new = count_texts(surface, after=reading.last_feedback)
+    return new >= max(MIN_NEW, NEW_SHARE * reading.texts)
 
 
 def read_themes(*, surface: Surface) -> int:
@@ -102,7 +106,7 @@ def read_themes(*, surface: Surface) -> int:
     earlier = ThemeReading.objects.filter(surface=surface).values_list("last_feedback", flat=True)
     before = earlier.first() or 0
     texts = newest_texts(surface)
-    _embed_new(surface, texts)
+    moved = _embed_new(surface, texts)
     named = _name(_in_groups(surface, texts, _known(surface)))
     with transaction.atomic():
         reading = _lock_reading(surface)
@@ -111,25 +115,44 @@ def read_themes(*, surface: Surface) -> int:
         known = _known(surface)
         themes = _store(surface, texts, named, known)
         _store_reading(reading, texts, named)
-        new = {theme.pk for theme in themes} - {theme.pk for theme in known}
-        alert_on_themes(surface=surface, themes=themes, new=new if known else ())
+        alert_on_themes(surface=surface, themes=themes, new=_news(themes, known, moved))
     return len(themes)
 
 
-def _embed_new(surface: Surface, texts: Sequence[SurfaceText]) -> None:
-    """Store vectors of texts that have none in the space that is theirs now."""
+def _news(themes: Sequence[Theme], known: Sequence[Theme], moved: Collection[str]) -> set[int]:
+    """Return the keys of themes that users did not write about before.
+
+    By another encoder, or without one, old texts have vectors of another space, in which no theme can
+    go on: what is read there for the first time is no news.
+    """
+    spaces = {theme.space for theme in known}.difference(moved)
+    return {theme.pk for theme in themes if theme.space in spaces} - {theme.pk for theme in known}
+
+
+def _embed_new(surface: Surface, texts: Sequence[SurfaceText]) -> set[str]:
+    """Store vectors of texts that have none in the space that is theirs now.
+
+    Returns:
+        Spaces into which texts came that had vectors of another one.
+    """
+    if not texts:
+        return set()
     encoder, name = _encoder()
     known = dict(ThemedText.objects.filter(surface=surface).values_list("feedback_id", "space"))
     by_space: dict[str, list[SurfaceText]] = {}
+    moved = set()
     for text in texts:
         space = space_of(text.text, encoder, name)
         if known.get(text.pk) != space:
             by_space.setdefault(space, []).append(text)
+            if text.pk in known:
+                moved.add(space)
     for space, missing in by_space.items():
         for start in range(0, len(missing), CHUNK):
             chunk = missing[start : start + CHUNK]
             vectors = vectors_in(space, [text.text for text in chunk], encoder)
             _store_vectors(surface, space, chunk, vectors)
+    return moved
 
 
 def _encoder() -> tuple[Encoder | None, str]:
@@ -144,7 +167,8 @@ def _store_vectors(
     surface: Surface, space: str, texts: Sequence[SurfaceText], vectors: NDArray[np.float32]
 ) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        # Held against deletion until the vectors are there: an erasure then deletes both.
+        # Held against deletion until the vectors are there: an erasure then deletes both. Feedback
+        # first, in the order of `lock_order`.
         cursor.execute(
             "SELECT id FROM experiments_feedback WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
             [[text.pk for text in texts]],
@@ -229,9 +253,10 @@ def _store(
         theme.gone_at = None
         theme.save()
         themes.append(theme)
-    Theme.objects.filter(surface=surface).current().exclude(pk__in=[one.pk for one in themes]).update(
-        gone_at=now
-    )
+    current = Theme.objects.filter(surface=surface).current()
+    gone = list(current.exclude(pk__in=[one.pk for one in themes]))
+    current.filter(pk__in=[one.pk for one in gone]).update(gone_at=now)
+    resolve_gone(surface=surface, themes=gone)
     _store_members(surface, texts, themes, named)
     return themes
 
@@ -268,6 +293,7 @@ def _store_members(
 ) -> None:
     """Say of each text which theme it is in; forget those that were not read."""
     own = ThemedText.objects.filter(surface=surface)
+    lock_themed_texts(own)
     own.exclude(feedback_id__in=[text.pk for text in texts]).delete()
     own.update(theme=None, closeness=0.0)
     members = [

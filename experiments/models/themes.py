@@ -94,9 +94,10 @@ class Theme(models.Model):
 class ThemedText(models.Model):
     """The vector of a text of feedback, and the theme that it belongs to; it holds no text."""
 
-    # Retention deletes feedback by statement; what it leaves here, the next reading deletes.
+    # An erasure deletes it by its unit, after the feedback: a cascade would go first, against the order
+    # in which a reading locks both. What retention leaves here, the next reading deletes, within a day.
     feedback = models.OneToOneField(
-        "experiments.Feedback", on_delete=models.CASCADE, related_name="themed", db_constraint=False
+        "experiments.Feedback", on_delete=models.DO_NOTHING, related_name="themed", db_constraint=False
     )
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="+")
     surface = models.ForeignKey(

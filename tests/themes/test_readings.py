@@ -6,14 +6,16 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from bakeoff.alerts.models import Alert
+from experiments.actions.alert_on_themes import MIN_USERS
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.export_unit import export_unit
-from experiments.actions.read_themes import has_new_texts, read_themes, surfaces_with_texts
+from experiments.actions.read_themes import is_reading_due, read_themes, surfaces_with_texts
 from experiments.looks.roll_up import roll_up
 from experiments.models import Feedback, Theme, ThemedText, ThemeReading
 from experiments.reports.theme_report import draw_themes, report_themes
@@ -22,6 +24,7 @@ from experiments.stats.effects import newcombe_interval
 from experiments.stats.totals import Totals
 from experiments.tasks import embed_surface_themes
 from experiments.themes.grouping import MIN_TEXTS
+from experiments.themes.text_vectors import CHARACTERS
 from tests.support import builders
 from tests.support.commands import run
 from tests.support.dashboard import sign_in
@@ -87,7 +90,7 @@ def test_themes_stay_the_same_and_a_new_one_is_told_once(read):
     embed_surface_themes(shop.surface.pk)
     assert {one.pk: one.words for one in Theme.objects.filter(surface=shop.surface)} == before
     write(shop, texts_about(ABOUT[2], 30), prefix="new")
-    assert has_new_texts(surface=shop.surface, now=builders.now())
+    assert is_reading_due(surface=shop.surface, now=builders.now())
     read_themes(surface=shop.surface)
     current = set(Theme.objects.filter(surface=shop.surface).current().values_list("pk", flat=True))
     assert len(current & set(before)) >= len(before) - 1
@@ -101,7 +104,7 @@ def test_themes_stay_the_same_and_a_new_one_is_told_once(read):
     count = alerts.count()
     read_themes(surface=shop.surface)
     assert alerts.count() == count
-    assert not has_new_texts(surface=shop.surface, now=builders.now())
+    assert not is_reading_due(surface=shop.surface, now=builders.now())
 
 
 def test_a_theme_that_grows_is_told_until_it_has_not(read):
@@ -116,6 +119,74 @@ def test_a_theme_that_grows_is_told_until_it_has_not(read):
     read_themes(surface=shop.surface)
     alert.refresh_from_db()
     assert alert.resolved_at is not None
+
+
+def test_an_alert_of_a_theme_that_is_gone_is_resolved(read):
+    shop = read
+    write(shop, texts_about(ABOUT[0], 60, seed=1), prefix="more", days=1)
+    read_themes(surface=shop.surface)
+    alert = Alert.objects.get(project=shop.project, event="theme_growing")
+    Feedback.objects.filter(project=shop.project, text__contains=ABOUT[0]).update(state="spam")
+    read_themes(surface=shop.surface)
+    assert Theme.objects.get(pk=alert.detail["theme"]).gone_at is not None
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+
+
+@pytest.mark.parametrize("stays", [0, 1])
+def test_themes_of_another_encoder_are_no_news(read, stays):
+    shop = read
+    # All texts, or those of all themes but one, have vectors that another encoder made.
+    same = list(Theme.objects.filter(surface=shop.surface).values_list("pk", flat=True)[:stays])
+    ThemedText.objects.filter(surface=shop.surface).exclude(theme__in=same).update(space="another")
+    Theme.objects.filter(surface=shop.surface).exclude(pk__in=same).update(space="another")
+    write(shop, texts_about(ABOUT[2], 30), prefix="new")
+    assert read_themes(surface=shop.surface) >= 3
+    current = Theme.objects.filter(surface=shop.surface).current()
+    assert set(current.values_list("space", flat=True)) == {CHARACTERS}
+    assert current.filter(growth__recent_users__gte=MIN_USERS).exists()
+    assert not Alert.objects.filter(project=shop.project, event="theme_new").exists()
+
+
+def test_what_retention_deletes_leaves_no_vector_though_nobody_writes_any_more(read):
+    shop = read
+    now = builders.now()
+    assert not is_reading_due(surface=shop.surface, now=now)
+    with transaction.atomic(), connection.cursor() as cursor:  # by a statement, as retention does
+        cursor.execute("DELETE FROM experiments_feedback WHERE project_id = %s", [shop.project.pk])
+    assert ThemedText.objects.filter(surface=shop.surface).exists()
+    tomorrow = now + timedelta(days=1, minutes=1)
+    assert shop.surface in surfaces_with_texts()
+    assert is_reading_due(surface=shop.surface, now=tomorrow)
+    assert read_themes(surface=shop.surface) == 0
+    assert not ThemedText.objects.filter(surface=shop.surface).exists()
+
+
+def test_an_erasure_locks_in_the_order_of_a_reading(read):
+    unit = ThemedText.objects.filter(surface=read.surface).first().unit_id
+    with CaptureQueriesContext(connection) as captured:
+        erase_unit(project_id=read.project.pk, unit_id=unit, by="a test")
+    places = [
+        next(n for n, one in enumerate(captured.captured_queries) if one["sql"].startswith(start))
+        for start in (
+            'DELETE FROM "experiments_feedback"',
+            'SELECT "experiments_themedtext"',
+            'DELETE FROM "experiments_themedtext"',
+        )
+    ]
+    assert places == sorted(places)
+    locking = captured.captured_queries[places[1]]["sql"]
+    assert locking.endswith('ORDER BY "experiments_themedtext"."feedback_id" ASC FOR UPDATE')
+    with CaptureQueriesContext(connection) as captured:
+        read_themes(surface=read.surface)
+    writing = [
+        one["sql"] for one in captured.captured_queries if "experiments_themedtext" in one["sql"]
+    ]
+    locks = [n for n, one in enumerate(writing) if one.endswith("FOR UPDATE")]
+    writes = [n for n, one in enumerate(writing) if one.startswith(("UPDATE", "DELETE"))]
+    assert len(locks) == 1
+    assert writes
+    assert locks[0] < min(writes)
 
 
 def test_what_is_erased_hidden_or_taken_back_is_in_no_quote(read):
@@ -145,7 +216,7 @@ def test_what_is_erased_hidden_or_taken_back_is_in_no_quote(read):
 def test_few_texts_make_no_theme_and_every_face_says_how_many_are_needed(shop, tiny_bert):
     write(shop, texts_about(ABOUT[0], 7), prefix="u")
     assert shop.surface in surfaces_with_texts()
-    assert not has_new_texts(surface=shop.surface, now=builders.now())
+    assert not is_reading_due(surface=shop.surface, now=builders.now())
     report = report_themes(shop.surface)
     assert (report.texts, report.min_texts, report.rows) == (7, MIN_TEXTS, [])
     page = show(shop, "feedback-themes")
