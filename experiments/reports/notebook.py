@@ -75,10 +75,16 @@ def compare(kind, control, treatment, cautious):
             "test_se": test_se or se, "n": (c[0], t[0]), "plain": test_se is not None}
 
 
-def stratify(effects):
-    """Over epochs, with Mantel and Haenszel's weights."""
+def weights_of(effects):
+    """Shares of the epochs: Mantel and Haenszel's; of a bandit's batches, of N users each, √(N · theirs)."""
     raw = [e["n"][0] * e["n"][1] / sum(e["n"]) for e in effects]
-    weights = [w / sum(raw) for w in raw]
+    raw = [math.sqrt(w * e["users"]) if e["users"] else w for w, e in zip(raw, effects)]
+    return [w / sum(raw) for w in raw]
+
+
+def stratify(effects):
+    """Over epochs."""
+    weights = weights_of(effects)
     mean = lambda name: sum(w * e[name] for w, e in zip(weights, effects))
     root = lambda name: math.sqrt(sum((w * e[name]) ** 2 for w, e in zip(weights, effects)))
     return {"control": mean("control"), "treatment": mean("treatment"), "estimate": mean("estimate"),
@@ -105,8 +111,7 @@ def interval(effects, ends):
     found = stratify(effects)
     if not effects[0]["plain"]:
         return found["estimate"] - ends[0] * found["se"], found["estimate"] + ends[1] * found["se"]
-    raw = [e["n"][0] * e["n"][1] / sum(e["n"]) for e in effects]
-    weights = [w / sum(raw) for w in raw]
+    weights = weights_of(effects)
 
     def z(d):
         variance = sum(w * w * restricted_variance(e, d) for w, e in zip(weights, effects))
@@ -123,7 +128,8 @@ for stored in data["comparisons"]:
     if stored["effect"] is None or metric["kind"] == "quantile":
         continue
     epochs = [e for e in metric["epochs"] if data["control"] in e and stored["variant"] in e]
-    effects = [compare(metric["kind"], e[data["control"]], e[stored["variant"]], data["schema"] > 1) for e in epochs
+    effects = [compare(metric["kind"], e[data["control"]], e[stored["variant"]], data["schema"] > 1)
+               | {"users": sum(side["n"] for side in e.values()) if data["batched"] else None} for e in epochs
                if min(e[data["control"]]["n"], e[stored["variant"]]["n"]) >= 2]
     found = stratify(effects)
     for name in ("control", "treatment", "estimate", "se", "statistic"):
@@ -214,6 +220,7 @@ def _data_of(experiment: Experiment, look: Look) -> dict[str, Any]:
         "taken_at": look.taken_at.isoformat(),
         "schema": result.schema,
         "rule": inputs.policy.rule,
+        "batched": inputs.batched,
         "control": inputs.control,
         "metrics": [
             {name: value for name, value in metric.as_json().items() if name in METRIC_FIELDS}

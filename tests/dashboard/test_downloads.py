@@ -6,15 +6,19 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from openpyxl import load_workbook
 
 from experiments.actions.change_shares import Change, change_shares
+from experiments.actions.define_experiment import ExperimentMetricDraft
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment, Metric
 from experiments.reports.notebook import notebook_of
-from tests.support.builders import QUICK_POLICY, visits
+from inference.models import Surface
+from tests.support import builders
+from tests.support.builders import QUICK_POLICY, now, visits
 from tests.support.dashboard import report_path, sign_in
 
 
@@ -48,6 +52,32 @@ def test_the_notebook_holds_over_two_epochs(shop):
     look = look_at_experiment(experiment_id=experiment.pk)
     assert len(look.inputs["metrics"][0]["epochs"]) == 2
     assert "1 comparisons recomputed: equal to the report" in execute(notebook_of(experiment, look))
+
+
+def test_the_notebook_weighs_a_bandits_epochs_as_its_look_does(shop):
+    """Two closed epochs of different shares: Mantel and Haenszel's weights would miss the report's."""
+    flag = Surface.objects.create(project=shop.project, key="button", kind="flag")
+    bought = Metric.objects.create(project=shop.project, key="bought", kind="proportion", event="click")
+    policy = QUICK_POLICY | {"rule": "always_valid", "floor": 0.1, "planned_units": 100_000}
+    roles = [ExperimentMetricDraft(shop.metric), ExperimentMetricDraft(bought, role="secondary")]
+    bandit = builders.experiment(shop, flag, mode="bandit", policy=policy, metrics=roles)
+    people = {
+        1: {"control": range(60), "treatment": range(60)},
+        2: {"control": range(100, 120), "treatment": range(100, 240)},
+        3: {"control": range(300, 310), "treatment": range(300, 310)},
+    }
+    for number, units in people.items():
+        if number > 1:
+            bandit.epochs.filter(ended_at__isnull=True).update(ended_at=now())
+            shares = {"control": 0.125, "treatment": 0.875}
+            bandit.epochs.create(number=number, weights=shares, allocation=1.0, started_at=now())
+        visits(bandit, {"control": 0, "treatment": number}, units=units, epoch=number)
+    ended = bandit.epochs.filter(ended_at__isnull=False)
+    ended.update(started_at=now() - timedelta(hours=2), ended_at=now() - timedelta(hours=1))
+    look = look_at_experiment(experiment_id=bandit.pk)
+    assert look.parsed_inputs.batched
+    assert [len(epoch) for epoch in look.inputs["metrics"][0]["epochs"]] == [2, 2, 0]
+    assert "2 comparisons recomputed: equal to the report" in execute(notebook_of(bandit, look))
 
 
 def test_a_notebook_whose_numbers_were_changed_says_so(shop, decided):

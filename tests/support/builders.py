@@ -330,8 +330,7 @@ def draft(
             VariantDraft("control", models[0], weights[0], is_control=True, value=values[0]),
             VariantDraft("treatment", models[1], weights[1], value=values[1]),
         ],
-        metrics=[ExperimentMetricDraft(shop.metric)],
-        **fields,
+        **{"metrics": [ExperimentMetricDraft(shop.metric)]} | fields,
     )
 
 
