@@ -29,7 +29,7 @@ class ClusterSums:
     Attributes:
         clusters: per variant.
         units: within them, per variant.
-        split: clusters that stand in two variants; they are left out.
+        split: clusters whose rows stand in two variants; they are left out.
         sums: by metric and variant, as the statistics name them.
     """
 
@@ -61,6 +61,7 @@ def sum_clusters(
     source: UnitRows,
     metrics: Sequence[MetricColumn],
     *,
+    cluster: ClusterColumn,
     columns_of: Callable[[MetricColumn], Mapping[str, str]],
     valid: Callable[[MetricColumn], str],
 ) -> ClusterSums:
@@ -69,12 +70,20 @@ def sum_clusters(
     Args:
         source: of the units, with their clusters.
         metrics: none of them a quantile.
+        cluster: what was randomised.
         columns_of: SQL of y, d, x, w and u of a unit.
         valid: SQL: whether a unit counts for a metric.
 
     Raises:
         FileError: a variant has too few clusters, or every cluster holds one unit.
     """
+    # By all rows: units in two variants are gone from `units`, and so are variants that the question
+    # leaves out, but a cluster that met both was not drawn once.
+    source.query(
+        """CREATE TABLE split_clusters AS SELECT cluster FROM entries
+        WHERE variant IS NOT NULL AND NOT carried_over
+        GROUP BY cluster HAVING min(variant) <> max(variant)"""
+    )
     columns = [f"count(*) FILTER ({valid(metric)}) AS k_{n}" for n, metric in enumerate(metrics)]
     columns += [
         f"coalesce(sum({sql}::DOUBLE) FILTER ({valid(metric)}), 0.0) AS {letter}_{n}"
@@ -82,15 +91,15 @@ def sum_clusters(
         for letter, sql in columns_of(metric).items()
     ]
     source.query(
-        f"""CREATE TABLE all_clusters AS SELECT cluster, min(variant) AS variant,
-        max(variant) AS other, count(*) AS members, {", ".join(columns)} FROM units GROUP BY cluster"""
+        f"""CREATE TABLE clusters AS SELECT cluster, min(variant) AS variant, count(*) AS members,
+        {", ".join(columns)} FROM units WHERE cluster NOT IN (FROM split_clusters) GROUP BY cluster"""
     )
-    ((split,),) = source.query("SELECT count(*) FROM all_clusters WHERE variant <> other")
-    source.query("CREATE VIEW clusters AS SELECT * FROM all_clusters WHERE variant = other")
+    ((split,),) = source.query("SELECT count(*) FROM split_clusters")
     counted = source.query(
         "SELECT variant, count(*), sum(members)::BIGINT FROM clusters GROUP BY variant ORDER BY variant"
     )
-    _require_clusters({name: (clusters, units) for name, clusters, units in counted}, split)
+    sizes = {name: (clusters, units) for name, clusters, units in counted}
+    _require_clusters(sizes, split, cluster)
     sums: dict[str, dict[str, dict[str, Any]]] = {}
     for n, metric in enumerate(metrics):
         each = products(of={letter: f"{letter}_{n}" for letter in OBSERVED}, count="DOUBLE")
@@ -110,10 +119,14 @@ def sum_clusters(
     )
 
 
-def _require_clusters(counted: Mapping[str, tuple[int, int]], split: int) -> None:
+def _require_clusters(
+    counted: Mapping[str, tuple[int, int]], split: int, cluster: ClusterColumn
+) -> None:
+    word = cluster.word
     if not counted:
-        raise FileError(f"clusters in two variants == {split}, that is every one of the file.")
-    if all(clusters == units for clusters, units in counted.values()):
+        raise FileError(f"{word} in two variants == {split}, that is every one of the file.")
+    # A block may well have one row, its sum: time was switched all the same.
+    if cluster.block_seconds is None and all(n == units for n, units in counted.values()):
         raise FileError(
             f"units per cluster == 1 in all {sum(n for n, _ in counted.values())} clusters, must be "
             "several in some: leave --cluster out where each unit was randomised by itself."
@@ -121,6 +134,6 @@ def _require_clusters(counted: Mapping[str, tuple[int, int]], split: int) -> Non
     for variant, (clusters, _) in counted.items():
         if clusters < MIN_CLUSTERS:
             raise FileError(
-                f"clusters of '{variant}' == {clusters}, must be at least {MIN_CLUSTERS} in each "
+                f"{word} of '{variant}' == {clusters}, must be at least {MIN_CLUSTERS} in each "
                 "variant: with fewer, no interval keeps its level."
             )

@@ -28,7 +28,7 @@ from experiments.stats.totals import TOTALS, Moments, Totals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from experiments.scorecards.unit_file import MetricColumn, UnitFile
+    from experiments.scorecards.unit_file import ClusterColumn, MetricColumn, UnitFile
     from experiments.stats.effects import Summary
 
 MEMORY = "450MB"
@@ -100,7 +100,8 @@ class UnitReader:
         if predicted:
             source.add_predictions(predicted[0].units, {one.column: one.values for one in predicted})
         if self._unit_file.cluster is not None:
-            return self._read_clusters(excluded, [one.remark for one in predicted])
+            remarks = [one.remark for one in predicted]
+            return self._read_clusters(self._unit_file.cluster, excluded, remarks)
         self._measure_shifts()
         units = self._count_units()
         added = self._sum_all()
@@ -120,23 +121,28 @@ class UnitReader:
             segment_units=self._segment_units(),
         )
 
-    def _read_clusters(self, excluded: dict[str, int], remarks: list[str]) -> FileTotals:
+    def _read_clusters(
+        self, cluster: ClusterColumn, excluded: dict[str, int], remarks: list[str]
+    ) -> FileTotals:
         """Return the totals of clusters: they were randomised, and are what counts."""
         metrics, source = self._unit_file.metrics, self._source
-        found = sum_clusters(source, metrics, columns_of=self._columns_of, valid=self._valid)
+        counted = sum_clusters(
+            source, metrics, cluster=cluster, columns_of=self._columns_of, valid=self._valid
+        )
         totals: dict[str, dict[str, Summary]] = {
-            metric.name: {v: _totals(sums) for v, sums in found.sums[metric.name].items()}
+            metric.name: {v: _totals(sums) for v, sums in counted.sums[metric.name].items()}
             for metric in metrics
         }
         return FileTotals(
-            looks=[FileLook("", found.clusters, totals, uncapped={}, batch={})],
-            crossover_units=found.split,
+            looks=[FileLook("", counted.clusters, totals, uncapped={}, batch={})],
+            # A unit has one cluster: one in two variants is within a cluster in two variants.
+            crossover_units=counted.split,
             missing=self._missing(),
             unassigned=source.unassigned,
             excluded=excluded,
             imputed=source.imputed_units(),
             remarks=[*source.remarks(), *remarks],
-            clustered=found.units,
+            clustered=counted.units,
         )
 
     def _predicted(self) -> list[MetricColumn]:

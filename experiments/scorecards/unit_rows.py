@@ -160,7 +160,7 @@ class UnitRows:
             "unassigned": "count(*) FILTER (variant IS NULL)",
             "no_unit": "count(*) FILTER (unit IS NULL AND variant IS NOT NULL)",
             "no_look": "count(*) FILTER (look IS NULL)",
-            "no_cluster": "count(*) FILTER (cluster IS NULL)",
+            "no_cluster": "count(*) FILTER (cluster IS NULL AND variant IS NOT NULL)",
         }
         for column, place in self._numbered():
             aggregates[f"infinite_{place}"] = f"count(*) FILTER (isinf({place}))"

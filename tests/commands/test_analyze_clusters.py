@@ -92,6 +92,42 @@ def test_a_cluster_in_two_variants_is_left_out_and_told(tmp_path):
     assert "1 clusters in two variants are left out." in card["notes"]
 
 
+def test_a_cluster_that_changed_halfway_is_split_though_its_regulars_are_left_out(tmp_path):
+    """Regulars stand in both variants and are crossovers; who came once would pass for pure control."""
+    columns = shops(8)
+    control = columns["variant"].index("control")
+    shop = columns["shop"][control]
+    inside = [n for n, name in enumerate(columns["shop"]) if name == shop]
+    for n in inside[:-1]:  # all but one come again, under the other variant
+        for values in columns.values():
+            values.append(values[n])
+        columns["variant"][-1] = "new"
+    path = write(tmp_path / "shops.csv", columns)
+    card = ask(path, "--metric", "spend:mean", "--unit", "customer", "--cluster", "shop")
+    assert card["units"] == {"control": 29, "new": 30}
+    assert "1 clusters in two variants are left out." in card["notes"]
+
+
+def test_a_cluster_partly_of_a_variant_that_is_left_out_is_split(tmp_path):
+    columns = shops(9)
+    inside = [n for n, name in enumerate(columns["shop"]) if name == "s0"]
+    for n in inside[: len(inside) // 2]:
+        columns["variant"][n] = "holdout"
+    path = write(tmp_path / "shops.csv", columns)
+    arguments = ("--metric", "spend:mean", "--cluster", "shop", "--exclude", "holdout")
+    for unit in ((), ("--unit", "customer")):
+        card = ask(path, *arguments, *unit)
+        assert sum(card["units"].values()) == 59
+        assert "1 clusters in two variants are left out." in card["notes"]
+
+
+def test_a_row_that_was_not_assigned_needs_no_cluster(tmp_path):
+    columns = shops(10)
+    columns["variant"][0], columns["shop"][0] = "", ""
+    card = ask(write(tmp_path / "shops.csv", columns), "--metric", "spend:mean", "--cluster", "shop")
+    assert sum(card["units"].values()) == 60
+
+
 def blocks(seed: int, hours: int = 24 * 20, spill: float = 0.0) -> dict[str, list]:
     """Orders by the minute: each block of 2 hours has a level of its own, and a variant by chance."""
     rng = np.random.default_rng(seed)
@@ -127,6 +163,22 @@ def test_a_switchback_counts_blocks_and_leaves_carry_over_out(tmp_path):
     assert any("Counted by blocks" in note for note in card["notes"])
     with_spill = ask(path, *SWITCHED)["metrics"][0]["variants"][0]
     assert with_spill["absolute"]["se"] > row["absolute"]["se"]  # the spill is noise in every block
+
+
+def test_a_switchback_may_have_one_row_per_block(tmp_path):
+    rng = np.random.default_rng(7)
+    at = np.datetime64("2026-01-05T00:00:00") + np.arange(120) * np.timedelta64(7200, "s")
+    columns = {"at": [str(one) for one in at], "value": rng.normal(10, 2, 120).tolist(),
+               "variant": rng.permutation(["control", "new"] * 60).tolist()}  # fmt: skip
+    path = write(tmp_path / "orders.csv", columns)
+    card = ask(path, *SWITCHED)
+    assert card["units"] == card["units_in_clusters"] == {"control": 60, "new": 60}
+    few = write(tmp_path / "few.csv", {name: values[:30] for name, values in columns.items()})
+    assert "blocks of 'control' == " in refuse(few, *SWITCHED)
+    columns = {name: values * 2 for name, values in columns.items()}
+    columns["variant"] = ["control"] * 120 + ["new"] * 120
+    both = write(tmp_path / "both.csv", columns)
+    assert "blocks in two variants == 120, that is every one of the file." in refuse(both, *SWITCHED)
 
 
 @pytest.mark.parametrize(
