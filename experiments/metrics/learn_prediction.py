@@ -7,7 +7,6 @@ from before the unit's exposure, as a covariate must be.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ from experiments.stats.cross_fit import MAX_UNITS, fit_outcome
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from experiments.metrics.spec import MetricSpec
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 HISTORY = timedelta(days=28)
-MIN_IN_SEGMENT, MAX_SEGMENTS = 50, 20  # units; more segments say less of each
 
 
 def learn_prediction(experiment: Experiment, spec: MetricSpec) -> OutcomeModel:
@@ -43,12 +39,9 @@ def learn_prediction(experiment: Experiment, spec: MetricSpec) -> OutcomeModel:
     Raises:
         MetricError: there are too few such units, or all have one value.
     """
-    values, features, segments = _read(experiment, spec)
+    values, features = _read(experiment, spec)
     try:
-        names = _frequent(segments)
-        inside = [[name in of_unit for name in names] for of_unit in segments]
-        columns = np.array(inside, dtype=float).reshape(len(segments), len(names))
-        return fit_outcome(np.hstack([features, columns]), values, segments=names)
+        return fit_outcome(features, values)
     except StatisticsError as error:
         raise MetricError(
             f"covariate == 'prediction' of metric '{spec.key}', cannot be learnt from the "
@@ -57,9 +50,10 @@ def learn_prediction(experiment: Experiment, spec: MetricSpec) -> OutcomeModel:
         ) from error
 
 
-def _read(experiment: Experiment, spec: MetricSpec) -> tuple[Array, Array, list[list[str]]]:
-    """Return values (units,), features from before (units, features), and segments per unit.
+def _read(experiment: Experiment, spec: MetricSpec) -> tuple[Array, Array]:
+    """Return values (units,) and features from before (units, features).
 
+    A unit's attributes are no features: they are as they are now, and a late one may be an outcome.
     A ratio's value is its contribution, numerator − ratio · denominator: its estimate is their mean.
     """
     compiled, features = compile_metric(spec), history_features(spec)
@@ -74,12 +68,8 @@ def _read(experiment: Experiment, spec: MetricSpec) -> tuple[Array, Array, list[
                 ORDER BY md5(unit_id) LIMIT %(units)s),
             valued AS (SELECT o.unit_id, {compiled.uncapped_value} AS uncapped_value,
                 {compiled.denominator} AS denominator,
-                ARRAY[{", ".join(features)}] AS features,
-                ARRAY(SELECT name || '=' || left(unit.attributes ->> name, 60)
-                    FROM experiments_unit AS unit, unnest(%(attributes)s::text[]) AS name
-                    WHERE unit.project_id = %(project)s AND unit.unit_id = o.unit_id
-                        AND unit.attributes ->> name IS NOT NULL) AS segments FROM o)
-            SELECT {compiled.value}, denominator, features, segments FROM valued ORDER BY md5(unit_id)
+                ARRAY[{", ".join(features)}] AS features FROM o)
+            SELECT {compiled.value}, denominator, features FROM valued ORDER BY md5(unit_id)
             """,
             dict(compiled.parameters)
             | {
@@ -89,18 +79,10 @@ def _read(experiment: Experiment, spec: MetricSpec) -> tuple[Array, Array, list[
                 "history": HISTORY,
                 "complete": timedelta(seconds=spec.complete_after_seconds),
                 "units": MAX_UNITS,
-                "attributes": list(experiment.segments),
             },
         )
         rows = cursor.fetchall()
     y, d = (np.array([row[n] for row in rows], dtype=float) for n in (0, 1))
     past = np.array([row[2] for row in rows], dtype=float).reshape(len(rows), len(features))
     ratio = y.sum() / d.sum() if spec.kind == "ratio" and d.sum() else 0.0
-    return y - ratio * d, past, [row[3] for row in rows]
-
-
-def _frequent(segments: Sequence[Sequence[str]]) -> list[str]:
-    """Return the segments with enough units, largest first, ties by name."""
-    counts = Counter(name for names in segments for name in names)
-    ranked = sorted(counts, key=lambda name: (-counts[name], name))
-    return [name for name in ranked if counts[name] >= MIN_IN_SEGMENT][:MAX_SEGMENTS]
+    return y - ratio * d, past

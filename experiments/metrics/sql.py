@@ -93,8 +93,6 @@ def _parameters(spec: MetricSpec) -> dict[str, Any]:
         parameters[f"filter_{n}_field"] = one.field.removeprefix("properties.")
         numeric = one.op in _COMPARE or one.op == "exists"
         parameters[f"filter_{n}_value"] = one.value if numeric else json.dumps(one.value)
-    for n, segment in enumerate(spec.prediction.segments if spec.prediction else ()):
-        parameters[f"segment_{n}"] = segment
     for n, step in enumerate(spec.steps):
         parameters[f"step_{n}"] = step
     return parameters
@@ -332,10 +330,7 @@ def _before(spec: MetricSpec, part: int) -> _Stretch:
 
 def _predicted(spec: MetricSpec, model: OutcomeModel) -> str:
     """SQL of a model's prediction for the observation `o`; its features are computed once."""
-    history = history_features(spec)
-    columns = [*history, *(f"(%(segment_{n})s = ANY(o.segments))::int::float8"
-                           for n in range(len(model.segments)))]  # fmt: skip
-    named = ", ".join(f"{sql} AS f{n}" for n, sql in enumerate(columns))
+    named = ", ".join(f"{sql} AS f{n}" for n, sql in enumerate(history_features(spec)))
     terms = [f"({model.intercept!r})::float8"]
     terms += [f"({slope!r})::float8 * f.f{n}" for n, slope in enumerate(model.slopes) if slope]
     terms += [_tree(tree) for tree in model.trees]

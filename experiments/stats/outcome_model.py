@@ -28,7 +28,6 @@ class OutcomeModel:
         intercept: the outcome where every feature is 0, before the trees.
         slopes: one per feature.
         trees: each a leaf's value or (feature, threshold, tree at most, tree above).
-        segments: what the last features are of: 1 for a unit in it, else 0.
         units: that it was fitted on.
 
     Raises:
@@ -38,7 +37,6 @@ class OutcomeModel:
     intercept: float
     slopes: tuple[float, ...]
     trees: tuple[Tree, ...] = ()
-    segments: tuple[str, ...] = ()
     units: int = 0
 
     def __post_init__(self) -> None:
@@ -63,7 +61,6 @@ class OutcomeModel:
                 float(data["intercept"]),
                 tuple(float(slope) for slope in data["slopes"]),
                 tuple(_read(tree) for tree in data["trees"]),
-                tuple(str(name) for name in data["segments"]),
                 int(data["units"]),
             )
         except (KeyError, TypeError, ValueError) as error:
