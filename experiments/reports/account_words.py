@@ -32,6 +32,11 @@ ACCOUNT_SENTENCES = (
         "username == '{user}', has just been made: sign in again.",
         gettext_noop("Your account has just been created. Sign in again."),
     ),
+    ("username == '{user}', is taken.", gettext_noop("This name is taken.")),
+    (
+        "username == '{user}', must be no name of the platform.",
+        gettext_noop("The name %(user)s is reserved for the platform. Choose another."),
+    ),
     ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
     (
         "email == '{value}', must be an e-mail address.",

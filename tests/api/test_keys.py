@@ -132,6 +132,8 @@ def test_the_end_of_a_key_is_set_moved_and_taken_away(lane, shop):
         assert call(lane, shop.secret, "PATCH", address, body).json()["expires_at"] == expected
     entry = AuditEntry.objects.filter(project=shop.project, action="change key").order_by("id")[1]
     assert entry.detail["expires_at"] == "2998-01-01T00:00:00+00:00"
+    lifted = AuditEntry.objects.filter(project=shop.project, action="change key").order_by("id")[2]
+    assert lifted.detail["expires_at"] is None
     for bad, status in (("2020-01-01T00:00:00Z", 422), ("2999-01-01T00:00:00", 400), ("soon", 400)):
         answer = call(lane, shop.secret, "PATCH", address, {"expires_at": bad})
         assert (answer.status_code, answer.json()["error"]["field"]) == (status, "expires_at"), bad

@@ -121,6 +121,7 @@ def test_a_password_by_file_is_taken_and_not_shown(console, project, name, tmp_p
 @pytest.mark.parametrize(
     ("username", "password", "sentence"),
     [
+        ("Operator", "a long and rare passphrase", "'Operator', must be no name of the platform."),
         ("a b", "a long and rare passphrase", "username: Enter a valid username."),
         ("short", "abc", "password: This password is too short."),
         ("common", "password123", "password: This password is too common."),

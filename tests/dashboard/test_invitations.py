@@ -69,12 +69,21 @@ def test_what_is_wrong_is_said_at_its_field_and_the_link_stays_good(project, nam
         ({"username": name, "password": "short"}, "too short"),
         ({"username": name, "password": ""}, "required"),
         ({"username": "a b", "password": PASSWORD}, "valid username"),
+        ({"username": "Platform", "password": PASSWORD}, "is reserved for the platform"),
         ({"username": taken.username, "password": PASSWORD}, "This name is taken."),
     ):
         answer = browser.post(link, body)
         assert (answer.status_code, sentence in answer.content.decode()) == (200, True), sentence
     assert role_of(taken.username, project) is None
     assert browser.post(link, {"username": name, "password": PASSWORD}).status_code == 302
+
+
+def test_full_width_letters_are_the_name_that_sign_in_reads(project, name):
+    browser = Client()
+    browser.post(open_link(project), {"username": f"ｅｖａ-{name}", "password": PASSWORD})
+    person = User.objects.get(username=f"eva-{name}")
+    assert browser.session["_auth_user_id"] == str(person.pk)
+    assert Invitation.objects.get(project=project).accepted_by == person.username
 
 
 def test_who_has_an_account_joins_and_keeps_a_higher_role(project):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 from uuid_utils import uuid7
 
 from bakeoff.accounts.models import AuditEntry, ExternalIdentity, Membership
@@ -94,6 +98,39 @@ def test_roles_follow_the_groups_but_for_those_of_an_administrator(
     come_in(provider, person)
     assert roles(person) == {other.slug: "viewer"}
     assert AuditEntry.objects.filter(project=project, subject=f"{person}: none").count() == 1
+
+
+def test_a_session_ends_half_a_day_after_the_sign_in(provider, person, project, settings):
+    settings.OIDC = provider.settings(f"data={project}:admin")
+    client, _ = come_in(provider, person)
+    end = client.session.get_expiry_date()
+    assert timedelta(hours=11) < end - timezone.now() <= timedelta(hours=12)
+    client.get(f"{START}?next=/later/")  # writes the session
+    assert client.session["single_sign_on_next"] == "/later/"
+    session = Session.objects.get(pk=client.session.session_key)
+    assert (client.session.get_expiry_date(), session.expire_date) == (end, end)
+
+
+@pytest.mark.parametrize("name", ["platform", "Operator", "ｐｌａｔｆｏｒｍ"])
+def test_a_name_of_the_audit_trail_is_no_persons(provider, project, settings, name):
+    settings.OIDC = provider.settings(f"data={project}:admin")
+    provider.describe(f"id-{name}", preferred_username=name, groups=["data"])
+    client, _ = come_in(provider, name)
+    assert "is reserved for the platform" in refused(client)
+    assert not User.objects.filter(username__iexact=name).exists()
+
+
+def test_full_width_letters_are_the_name_that_sign_in_reads(provider, person, project, settings):
+    settings.OIDC = provider.settings(f"data={project}:viewer")
+    wide = f"ｄａｎ-{person}"
+    provider.describe(f"id-{wide}", preferred_username=wide, groups=["data"])
+    come_in(provider, wide)
+    assert User.objects.filter(username=f"dan-{person}").count() == 1
+    other = f"id-other-{wide}"
+    provider.describe(other, preferred_username=wide, groups=["data"])
+    client = Client()
+    sign_in_at(provider, other, client)
+    assert "taken by an account" in refused(client)
 
 
 def test_without_a_role_nobody_gets_an_account(provider, person, project, settings):

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
-
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from bakeoff.accounts.actors import is_reserved
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.models import Membership, Project
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from bakeoff.accounts.refused import RefusedError
 
 PASSWORD_BYTES = 12  # 96 random bits: nobody guesses them, and a person can type them
 
 
-class UserRuleError(ValueError):
-    """A name, an address or a password breaks its rule; the message says which, never a password."""
+class UserRuleError(RefusedError):
+    """A name, an address or a password breaks its rule; the message says which, never a password.
+
+    Attributes:
+        field: which of them.
+        why: the message for a form, which shows the field itself.
+    """
+
+    def __init__(self, message: str, *, field: str, why: str = "") -> None:
+        """Name the rule, and the field that breaks it."""
+        super().__init__(message, field=field)
+        self.why = why or message
 
 
 def add_user(
@@ -36,7 +43,7 @@ def add_user(
     """Add a person; return the password, which is known only now.
 
     Args:
-        username: to sign in with.
+        username: to sign in with; stored in Unicode's form NFKC, as sign-in reads it.
         project: where the person has a role; its audit trail records the person.
         role: one of `Membership.Role`.
         by: who adds.
@@ -45,8 +52,13 @@ def add_user(
         is_superuser: whether the person may do everything in every project.
 
     Raises:
-        UserRuleError: the name is taken or no name, or the password is too weak.
+        UserRuleError: the name is taken, reserved or no name, or the password is too weak.
     """
+    username = User.normalize_username(username)
+    if is_reserved(username):
+        raise UserRuleError(
+            f"username == '{username}', must be no name of the platform.", field="username"
+        )
     person = User(username=username, email=email, is_superuser=is_superuser, is_staff=is_superuser)
     text = password or secrets.token_urlsafe(PASSWORD_BYTES)
     _check(person, text)
@@ -57,7 +69,7 @@ def add_user(
             Membership.objects.create(user=person, project=project, role=role)
             record_audit(project.pk, actor=by, action="add user", subject=f"{username}: {role}")
     except IntegrityError as error:
-        raise UserRuleError(f"username == '{username}', is taken.") from error
+        raise UserRuleError(f"username == '{username}', is taken.", field="username") from error
     return text
 
 
@@ -75,9 +87,12 @@ def reset_password(*, username: str, project: Project, by: str, password: str = 
     """
     text = password or secrets.token_urlsafe(PASSWORD_BYTES)
     with transaction.atomic():
+        username = User.normalize_username(username)
         person = User.objects.select_for_update().filter(username=username).first()
         if person is None:
-            raise UserRuleError(f"username == '{username}', nobody has this name.")
+            raise UserRuleError(
+                f"username == '{username}', nobody has this name.", field="username"
+            )
         _check(person, text)
         person.set_password(text)  # sessions hold a hash of the password: they end with it
         person.save(update_fields=["password"])
@@ -90,13 +105,13 @@ def _check(person: User, password: str) -> None:
         person.clean_fields(exclude=["password", "last_login"])
         validate_password(password, person)
     except ValidationError as error:
-        raise UserRuleError(_sentence(error)) from error
+        raise _rule_error(error) from error
 
 
-def _sentence(error: ValidationError) -> str:
-    if not hasattr(error, "error_dict"):
-        return f"password: {' '.join(error.messages)}"
-    parts: Sequence[str] = [
-        f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items()
-    ]
-    return " ".join(parts)
+def _rule_error(error: ValidationError) -> UserRuleError:
+    """Return Django's sentences, each with its field."""
+    broken = error.message_dict if hasattr(error, "error_dict") else {"password": error.messages}
+    sentences = {field: " ".join(messages) for field, messages in broken.items()}
+    field, why = next(iter(sentences.items()))
+    message = " ".join(f"{name}: {sentence}" for name, sentence in sentences.items())
+    return UserRuleError(message, field=field, why=why)

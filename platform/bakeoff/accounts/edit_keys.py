@@ -136,10 +136,9 @@ def revoke_key(*, key: ApiKey, by: str) -> ApiKey:
 
 def _detail(key: ApiKey) -> dict[str, object]:
     """Return what the audit trail says of a key."""
-    detail: dict[str, object] = {"scopes": key.scopes, "origins": key.allowed_origins}
-    if key.expires_at is not None:
-        detail["expires_at"] = key.expires_at.isoformat()
-    return detail
+    # An end that is none is named, too: who reads the trail sees when it was lifted.
+    end = None if key.expires_at is None else key.expires_at.isoformat()
+    return {"scopes": key.scopes, "origins": key.allowed_origins, "expires_at": end}
 
 
 def _expiry(at: datetime | None) -> datetime | None:

@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -18,8 +19,6 @@ from bakeoff.accounts.models import Invitation, Membership
 from bakeoff.accounts.refused import RefusedError
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
     from bakeoff.accounts.models import Project
 
 TOKEN_BYTES = 24  # 192 random bits: nobody guesses them
@@ -90,13 +89,14 @@ def find_invitation(token: str) -> Invitation | None:
 
 
 def accept_as_new(*, token: str, username: str, password: str) -> str:
-    """Make an account by an invitation, with the role that it gives; return its name.
+    """Make an account by an invitation, with the role that it gives; return its name as it is stored.
 
     Raises:
         InvitationError: the invitation is good no longer.
-        UserRuleError: the name is taken or no name, or the password is too weak; the invitation is
+        UserRuleError: the name is taken, reserved or no name, or the password is too weak; the invitation is
             still good.
     """
+    username = User.normalize_username(username)
     with transaction.atomic():
         invitation = _take(token)
         add_user(

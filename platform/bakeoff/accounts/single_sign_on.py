@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from bakeoff.accounts.actors import SINGLE_SIGN_ON, is_reserved
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.models import ExternalIdentity, Membership, Project
 from bakeoff.accounts.refused import RefusedError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from bakeoff.oidc_settings import GroupRole
 
-ACTOR = "single sign-on"
 MAX_NAME = 150  # as Django's column is wide
 
 
@@ -59,7 +59,7 @@ def let_in(person: ExternalPerson, roles: Sequence[GroupRole]) -> User:
         roles: what their groups may do.
 
     Raises:
-        NotLetInError: no role and no account, a name that is taken, or an account that is turned off.
+        NotLetInError: no role and no account, a name that is taken or reserved, or an account that is turned off.
     """
     wanted = _by_project(roles)
     with transaction.atomic():
@@ -105,6 +105,8 @@ def _account_of(person: ExternalPerson, *, may_be_new: bool) -> User:
     if (identity := known.select_related("user").first()) is not None:
         return identity.user
     name = _name_of(person)
+    if is_reserved(name):
+        raise NotLetInError(f"username == '{name}', must be no name of the platform.")
     if User.objects.filter(username=name).exists():
         raise NotLetInError(f"username == '{name}', is taken by an account that is not linked.")
     if not may_be_new:
@@ -120,7 +122,8 @@ def _account_of(person: ExternalPerson, *, may_be_new: bool) -> User:
 def _name_of(person: ExternalPerson) -> str:
     """Return a name of the letters that names here may have."""
     wished = person.username or person.email or person.subject
-    return re.sub(r"[^\w.@+-]", "-", wished)[:MAX_NAME]
+    # Cut at the end: the form that is stored may have more letters.
+    return re.sub(r"[^\w.@+-]", "-", User.normalize_username(wished))[:MAX_NAME]
 
 
 def _by_project(roles: Sequence[GroupRole]) -> dict[Project, str]:
@@ -142,8 +145,8 @@ def _follow_groups(user: User, wanted: dict[Project, str]) -> None:
         Membership.objects.update_or_create(
             user=user, project=project, defaults={"role": role, "from_groups": True}
         )
-        record_audit(project.pk, actor=ACTOR, action="set role", subject=f"{user}: {role}")
+        record_audit(project.pk, actor=SINGLE_SIGN_ON, action="set role", subject=f"{user}: {role}")
     for project, held in memberships.items():
         if held.from_groups and project not in wanted:
             held.delete()
-            record_audit(project.pk, actor=ACTOR, action="set role", subject=f"{user}: none")
+            record_audit(project.pk, actor=SINGLE_SIGN_ON, action="set role", subject=f"{user}: none")

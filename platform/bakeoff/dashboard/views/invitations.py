@@ -96,13 +96,9 @@ def _accept(request: HttpRequest, token: str, form: AcceptForm) -> bool:
         return False
     name, password = form.cleaned_data["username"], form.cleaned_data["password"]
     try:
-        accept_as_new(token=token, username=name, password=password)
+        name = accept_as_new(token=token, username=name, password=password)
     except UserRuleError as error:
-        field, _colon, why = str(error).partition(": ")
-        if why:
-            form.add_error(field if field in form.fields else None, why)
-        else:
-            form.add_error("username", _("This name is taken."))
+        form.add_error(error.field if error.field in form.fields else None, error.why)
         return False
     person = authenticate(request, username=name, password=password)
     if person is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
     from bakeoff.oidc_settings import OidcSettings
 
-# Who lost a group at the provider loses its role here within half a day.
-SESSION_SECONDS = 12 * 3600
+# Who lost a group at the provider loses its role here within half a day: a span is counted from the
+# sign-in, where a number of seconds would be counted from the last write of the session.
+SESSION_LENGTH = timedelta(hours=12)
 NEXT = "single_sign_on_next"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -59,7 +61,7 @@ def come_back(request: HttpRequest) -> HttpResponseBase:
         show_refusal(request, error)
         return redirect("sign-in")
     login(request, user, backend=BACKEND)
-    request.session.set_expiry(SESSION_SECONDS)
+    request.session.set_expiry(SESSION_LENGTH)
     hosts = {request.get_host()}
     safe = url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
     return redirect(target if safe else resolve_url(settings.LOGIN_REDIRECT_URL))
