@@ -24,7 +24,7 @@ from experiments.themes.grouping import MIN_TEXTS, group_texts
 from experiments.themes.growth import Text, growth_of, users_by_week
 from experiments.themes.identity import centred, match_centres, origin_of
 from experiments.themes.naming import typical_words
-from experiments.themes.surface_texts import SurfaceText, count_texts, newest_texts
+from experiments.themes.surface_texts import SurfaceText, count_texts, has_texts, newest_texts
 from experiments.themes.text_vectors import space_of, vectors_in
 from inference.encoders.item_vectors import encoder_sha256, load_encoder
 from inference.encoders.locate import NotFoundError
@@ -93,7 +93,7 @@ def is_reading_due(*, surface: Surface, now: datetime) -> bool:
     """
     reading = ThemeReading.objects.filter(surface=surface).first()
     if reading is None:
-        return count_texts(surface) >= MIN_TEXTS
+        return has_texts(surface, MIN_TEXTS)
     # A reading from a clock that ran ahead would hold the next one up until then.
     if not now - MAX_AGE <= reading.read_at <= now:
         return True

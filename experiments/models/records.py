@@ -333,6 +333,8 @@ class Feedback(models.Model):
             models.Index(fields=["project", "unit_id"], name="feedback_by_unit"),
             # Answers are few among feedback: a page of surveys must not read all of it.
             models.Index(fields=["project", "text"], condition=Q(kind="survey"), name="survey_answers"),
+            # Likewise texts, which are looked for every few minutes.
+            models.Index(fields=["project", "id"], condition=Q(kind="text"), name="texts_of_project"),
         ]
         verbose_name_plural = "feedback"
 
