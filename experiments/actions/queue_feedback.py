@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from bakeoff.accounts.refused import RefusedError
-from experiments.actions.queue_labels import MAX_QUEUED, queue_tasks
+from experiments.actions.queue_labels import MAX_QUEUED, queue_tasks, queued_before
 from experiments.models import ExcludedUnit, Feedback, LabelTask, Slate, Theme
+from experiments.models.label_tasks import OF_ANSWER, OF_FEEDBACK
 from experiments.training_data.personal_data import lock_slates
 from inference.models import Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
 MAX_ENTRIES = 100  # a call: a page of `GET /v1/feedback`
@@ -71,7 +72,7 @@ def queue_feedback(*, surface: Surface, feedback_ids: Sequence[str], by: str) ->
                 raise CannotQueueError(
                     f"feedback == '{one:.50}', must be an entry of this project.", field="feedback"
                 )
-        tasks = _tasks(surface, [entries[one] for one in ids])
+        tasks = _tasks(surface, [entries[one] for one in ids], _broken_rules(surface, entries.values()))
         new = _not_queued(surface, tasks)
         count = queue_tasks(surface, new, by=by, what=f"{len(ids)} entries of feedback")
     return QueuedFeedback(count, len(tasks) - len(new))
@@ -101,17 +102,18 @@ def queue_theme(*, surface: Surface, theme_id: int, by: str) -> QueuedFeedback:
     )
     excluded = ExcludedUnit.objects.filter(project=surface.project_id).values("unit_id")
     texts = texts.exclude(unit_id__in=excluded).order_by("-themed__closeness", "pk")
-    every = list(texts.values_list("feedback_id", flat=True))
-    queued = set(
-        LabelTask.objects.filter(
-            surface=surface, source_id__in=[_source(one) for one in every]
-        ).values_list("source_id", flat=True)
-    )
-    new = [one for one in every if _source(one) not in queued]
+    feedback_ids = list(texts.values_list("feedback_id", flat=True))
+    queued = queued_before(surface, [_source(one) for one in feedback_ids])
+    new = [one for one in feedback_ids if _source(one) not in queued]
     with transaction.atomic():
-        # What was taken back since it was read is gone from here; the next call brings others.
-        entries = _allowed(surface, _lock(surface, new[:MAX_QUEUED]))
-        tasks = _not_queued(surface, _tasks(surface, entries))
+        entries = _lock(surface, new[:MAX_QUEUED])
+        broken = _broken_rules(surface, entries)
+        # What was taken back since it was read is gone from here; the next call brings others. The
+        # most typical first again: of texts that are as urgent people label the first one first.
+        places = {one: n for n, one in enumerate(new)}
+        allowed = [one for one in entries if one.pk not in broken]
+        allowed.sort(key=lambda one: places[one.feedback_id])
+        tasks = _not_queued(surface, _tasks(surface, allowed, broken))
         count = queue_tasks(surface, tasks, by=by, what=f"theme {theme_id}")
     return QueuedFeedback(count, len(queued), len(new[MAX_QUEUED:]))
 
@@ -134,17 +136,16 @@ def _lock(surface: Surface, ids: Sequence[str]) -> list[Feedback]:
     return list(rows.select_for_update(no_key=True).order_by("pk"))
 
 
-def _allowed(surface: Surface, entries: Sequence[Feedback]) -> list[Feedback]:
-    return [one for one in entries if not _why_not(one, *_counted(surface, entries))]
-
-
-def _counted(surface: Surface, entries: Sequence[Feedback]) -> tuple[Collection[int], Collection[str]]:
-    """Return which entries count now, and which of their units are excluded."""
-    counted = Feedback.objects.counted().filter(pk__in=[one.pk for one in entries])
-    excluded = ExcludedUnit.objects.filter(
+def _broken_rules(surface: Surface, entries: Collection[Feedback]) -> dict[int, str]:
+    """Return the rule that an entry breaks, by its key; none of an entry that may be labelled."""
+    rows = Feedback.objects.counted().filter(pk__in=[one.pk for one in entries])
+    units = ExcludedUnit.objects.filter(
         project=surface.project_id, unit_id__in={one.unit_id for one in entries}
     )
-    return set(counted.values_list("pk", flat=True)), set(excluded.values_list("unit_id", flat=True))
+    counted = set(rows.values_list("pk", flat=True))
+    excluded = set(units.values_list("unit_id", flat=True))
+    rules = {one.pk: _why_not(one, counted, excluded) for one in entries}
+    return {pk: rule for pk, rule in rules.items() if rule}
 
 
 def _why_not(entry: Feedback, counted: Collection[int], excluded: Collection[str]) -> str:
@@ -158,13 +159,12 @@ def _why_not(entry: Feedback, counted: Collection[int], excluded: Collection[str
     return ""
 
 
-def _tasks(surface: Surface, entries: Sequence[Feedback]) -> list[LabelTask]:
-    """Return a task of each text.
+def _tasks(surface: Surface, entries: Sequence[Feedback], broken: Mapping[int, str]) -> list[LabelTask]:
+    """Return a task of each text, in the order of the entries.
 
     Raises:
         CannotQueueError: an entry may not be labelled, or there is no text.
     """
-    counted, excluded = _counted(surface, entries)
     answers = {
         slate.recommendation_id: slate
         for slate in Slate.objects.filter(
@@ -173,7 +173,7 @@ def _tasks(surface: Surface, entries: Sequence[Feedback]) -> list[LabelTask]:
     }
     tasks: dict[str, LabelTask] = {}
     for entry in entries:
-        rule = _why_not(entry, counted, excluded)
+        rule = broken.get(entry.pk, "")
         task = None if rule else _task(surface, entry, answers)
         if task is None:
             rule = rule or (
@@ -191,7 +191,7 @@ def _task(surface: Surface, entry: Feedback, answers: dict[UUID, Slate]) -> Labe
     source, unit, text = _source(entry.feedback_id), entry.unit_id, entry.text
     features: dict[str, Any] = {}
     if entry.kind in _ABOUT_ANSWER and answer is not None and answer.trainable:
-        source, unit = f"answer:{answer.recommendation_id}", answer.unit_id
+        source, unit = f"{OF_ANSWER}{answer.recommendation_id}", answer.unit_id
         text, features = answer.context.get("text") or "", answer.context.get("features") or {}
     elif entry.kind != Feedback.Kind.TEXT:
         return None
@@ -204,13 +204,9 @@ def _task(surface: Surface, entry: Feedback, answers: dict[UUID, Slate]) -> Labe
 
 
 def _source(feedback_id: str) -> str:
-    return f"feedback:{feedback_id}"
+    return f"{OF_FEEDBACK}{feedback_id}"
 
 
 def _not_queued(surface: Surface, tasks: Sequence[LabelTask]) -> list[LabelTask]:
-    queued = set(
-        LabelTask.objects.filter(
-            surface=surface, source_id__in=[task.source_id for task in tasks]
-        ).values_list("source_id", flat=True)
-    )
+    queued = queued_before(surface, [task.source_id for task in tasks])
     return [task for task in tasks if task.source_id not in queued]

@@ -6,6 +6,8 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -61,7 +63,7 @@ def make_theme(shop, count, **fields) -> Theme:
         project=shop.project, surface=shop.surface, words=["dear"], space="x", centre=b"",
         texts=count, units=count, first_text_at=timezone.now(), growth={"grows": False}, **fields
     )  # fmt: skip
-    for n in range(count):
+    for n in reversed(range(count)):  # the most typical one came last
         entry = say(shop, f"t{n}")
         ThemedText.objects.create(
             feedback=entry, project=shop.project, surface=shop.surface, unit_id=entry.unit_id, space="x",
@@ -160,14 +162,19 @@ def test_a_theme_is_sent_the_most_typical_first_without_what_may_not_be_learnt(s
     theme = make_theme(shop, MAX_QUEUED + 3)
     Feedback.objects.filter(project=shop.project, unit_id="t0").update(trainable=False)
     ExcludedUnit.objects.create(project=shop.project, unit_id="t1")
-    first, second, third = (
-        queue_theme(surface=shop.desk, theme_id=theme.pk, by="a test") for _ in range(3)
-    )
+    sent, queries = [], []
+    for _ in range(3):
+        with CaptureQueriesContext(connection) as captured:
+            sent.append(queue_theme(surface=shop.desk, theme_id=theme.pk, by="a test"))
+        queries.append(len(captured))
+    first, second, third = sent
+    assert queries[0] == queries[1]  # of twenty texts as of one
     assert (first.queued, first.queued_before, first.left) == (MAX_QUEUED, 0, 1)
     assert (second.queued, second.queued_before, second.left) == (1, MAX_QUEUED, 0)
     assert third.queued == 0
     units = LabelTask.objects.filter(surface=shop.desk).order_by("id").values_list("unit_id", flat=True)
     assert list(units) == [f"t{n}" for n in range(2, MAX_QUEUED + 3)]
+    assert next_label_task(project=shop.project, reviewer="ann").unit_id == "t2"
     trail = AuditEntry.objects.filter(project=shop.project, action="queue labels").order_by("id")
     assert trail[0].detail == {"what": f"theme {theme.pk}", "count": MAX_QUEUED}
 
