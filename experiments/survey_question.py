@@ -5,7 +5,7 @@ Pure: the fast lane and the tables read the same rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.assignment.hashing import buckets_of
@@ -58,7 +58,6 @@ class SurveyQuestion:
     share: float = 1.0
     period_days: int = 30
     asks_comment: bool = False
-    _known: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the rules.
@@ -66,10 +65,9 @@ class SurveyQuestion:
         Raises:
             SurveyError: a field breaks one.
         """
-        object.__setattr__(self, "_known", frozenset(self.choices))
         if self.kind not in SURVEY_KINDS:
             raise SurveyError("kind", self.kind, f"one of {', '.join(SURVEY_KINDS)}")
-        if not 1 <= len(self.question.strip()) <= MAX_QUESTION:
+        if not 1 <= len(self.question) <= MAX_QUESTION:
             raise SurveyError("question", self.question, f"a text of 1 to {MAX_QUESTION} characters")
         if not 0 < self.share <= 1:
             raise SurveyError("share", self.share, "above 0 and at most 1")
@@ -82,14 +80,14 @@ class SurveyQuestion:
             if self.choices:
                 raise SurveyError("choices", list(self.choices), f"empty for the kind {self.kind}")
             return
-        fit = all(1 <= len(one.strip()) <= MAX_CHOICE for one in self.choices)
-        if not fit or not MIN_CHOICES <= len(self._known) == len(self.choices) <= MAX_CHOICES:
+        fit = all(1 <= len(one) <= MAX_CHOICE for one in self.choices)
+        if not fit or not MIN_CHOICES <= len(set(self.choices)) == len(self.choices) <= MAX_CHOICES:
             rule = f"{MIN_CHOICES} to {MAX_CHOICES} different texts of at most {MAX_CHOICE} characters"
             raise SurveyError("choices", list(self.choices), rule)
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> SurveyQuestion:
-        """Read a row of the table of surveys.
+        """Read a row of the table of surveys, or what a person stated; blanks around texts go.
 
         Raises:
             SurveyError: a field breaks a rule.
@@ -97,8 +95,8 @@ class SurveyQuestion:
         return cls(
             key=row["key"],
             kind=row["kind"],
-            question=row["question"],
-            choices=tuple(row["choices"]),
+            question=row["question"].strip(),
+            choices=tuple(one.strip() for one in row["choices"]),
             share=row["share"],
             period_days=row["period_days"],
             asks_comment=row["asks_comment"],
@@ -127,7 +125,7 @@ class SurveyQuestion:
             return float(answer), []
         chosen = [answer] if self.kind == "choice" else answer
         is_list = isinstance(chosen, list) and len(chosen) > 0
-        if not is_list or not all(isinstance(one, str) and one in self._known for one in chosen):
+        if not is_list or not all(isinstance(one, str) and one in self.choices for one in chosen):
             names = ", ".join(self.choices)
             rule = f"one of {names}" if self.kind == "choice" else f"a list of {names}"
             raise SurveyError("answer", answer, rule)

@@ -51,7 +51,7 @@ def create_survey(
             surface=surface,
             key=question.key,
             kind=question.kind,
-            question=question.question.strip(),
+            question=question.question,
             choices=list(question.choices),
             share=question.share,
             period_days=question.period_days,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
@@ -12,9 +10,6 @@ from experiments.models.experiment import WrongStateError
 from inference.cache import cache_client
 from inference.models import Surface
 from inference.serving.changes import announce_change
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 def switch_survey(*, survey: Survey, enabled: bool, by: str) -> Survey:
@@ -45,9 +40,7 @@ def check_alone(surface: Surface) -> None:
     Raises:
         WrongStateError: they are.
     """
-    on: Collection[str] = Survey.objects.filter(surface=surface, enabled=True).values_list(
-        "key", flat=True
-    )
-    for key in on:
-        message = f"survey '{key}' is on, must be off: a surface asks one question at a time"
+    on = Survey.objects.filter(surface=surface, enabled=True).first()
+    if on is not None:
+        message = f"survey '{on.key}' is on, must be off: a surface asks one question at a time"
         raise WrongStateError(message)

@@ -176,6 +176,27 @@ def test_a_file_turns_one_survey_off_and_another_on(furnished):
     assert apply(furnished, text, "--yes") == "Nothing to change.\n"
 
 
+def test_a_survey_whose_texts_end_in_blanks_is_applied_twice(furnished):
+    text = """
+surfaces:
+  feed:
+    surveys:
+      folded:
+        kind: choice
+        question: >
+          How do you
+          like these?
+        choices: [" Well", "Badly "]
+        enabled: false
+"""
+    assert "1 changes made." in apply(furnished, text, "--yes")
+    survey = furnished.surveys.get(key="folded")
+    assert (survey.question, survey.choices) == ("How do you like these?", ["Well", "Badly"])
+    assert apply(furnished, text, "--yes") == "Nothing to change.\n"
+    other = apply(furnished, text.replace("Well", "Good"), "--yes", status=2)
+    assert "survey == 'folded', is there with other content" in other
+
+
 def test_what_runs_keeps_what_its_verdict_stands_on(furnished):
     experiment = Experiment.objects.get(project=furnished, key="z-first")
     put_holdout(project=furnished, share=0.0, by=BY)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.config_file.export import survey_as_config
-from bakeoff.config_file.steps import differences
 from experiments.actions.create_survey import CannotCreateSurveyError, create_survey
 from experiments.actions.switch_survey import switch_survey
 from experiments.survey_question import SurveyError, SurveyQuestion
 
 if TYPE_CHECKING:
-    from bakeoff.config_file.document import SurveySection
+    from collections.abc import Mapping
+
     from bakeoff.config_file.steps import Application
     from inference.models import Surface
 
@@ -24,23 +24,24 @@ def apply_surveys(application: Application, surface: Surface, section: Any) -> N
         with application.step("surfaces", surface.key, "surveys", key):
             survey = surface.surveys.filter(key=key).first()
             if survey is None:
-                question = _read(key, stated)
+                question = _read(key, stated.model_dump())
                 create_survey(
                     surface=surface, question=question, by=application.by, enabled=stated.enabled
                 )
                 continue
-            changes = differences(stated.stated(), survey_as_config(survey))
-            enabled = changes.pop("enabled", survey.enabled)
-            if changes:
+            own = stated.stated()
+            # As they are read: blanks at the end, as YAML's folded texts have, are no other content.
+            if _read(key, survey_as_config(survey) | own) != survey.parsed:
                 raise RefusedError(
                     f"survey == '{key}', is there with other content and never changes: state another "
                     "key."
                 )
+            enabled = own.get("enabled", survey.enabled)
             switch_survey(survey=survey, enabled=enabled, by=application.by)
 
 
-def _read(key: str, stated: SurveySection) -> SurveyQuestion:
+def _read(key: str, content: Mapping[str, Any]) -> SurveyQuestion:
     try:
-        return SurveyQuestion.parse({"key": key, **stated.model_dump()})
+        return SurveyQuestion.parse({"key": key, **content})
     except SurveyError as error:
         raise CannotCreateSurveyError(str(error), field=error.field) from error
