@@ -233,6 +233,42 @@ def test_a_version_has_an_address_that_never_changes(lane, shop, opened):
     assert page.evaluate("() => typeof bakeoff") == "undefined"
 
 
+def test_a_refused_comment_hides_no_answer_and_a_moved_question_is_seen(opened, shop, lane):
+    question = SurveyQuestion("liked", "rating", "How do you like these?", asks_comment=True)
+    create_survey(surface=shop.surface, question=question, by="a test")
+    lane.refresh()
+    body = """<script src="/sdk/v1/survey.js"></script><div id="far" style="margin-top: 9000px"></div>
+      <bakeoff-slate surface="home-feed" k="2"></bakeoff-slate><bakeoff-survey></bakeoff-survey>
+      <div id="near"></div>"""
+    page = opened(body, policy="")
+    page.get_by_role("group").wait_for(state="attached")
+    sent = []
+
+    def refuse_comments(route):
+        sent.append(route.request.post_data_json["kind"])
+        if sent == ["survey", "text"]:
+            route.fulfill(status=422, body="{}")  # it is not sent again by itself
+        else:
+            route.continue_()
+
+    page.route("**/v1/feedback*", refuse_comments)
+    # Below the fold it was not seen; moved to the top before that, it is.
+    page.evaluate("document.querySelector('h1').after(document.querySelector('bakeoff-survey'))")
+    stored(shop, "prompt_shown", 1)
+    group = page.get_by_role("group")
+    group.get_by_role("radio", name="3").check()
+    group.get_by_role("textbox").fill("Too long.")
+    group.get_by_role("button", name="Send").click()
+    page.get_by_role("alert").get_by_text("That did not work.").wait_for()
+    assert len(stored(shop, "prompt_answered", 1)) == 1
+    group.get_by_role("button", name="Send").click()
+    page.get_by_role("status").get_by_text("Thank you.").wait_for()
+    assert sent == ["survey", "text", "text"]
+    kinds = Feedback.objects.filter(project=shop.project).values_list("kind", flat=True)
+    assert sorted(kinds) == ["survey", "text"]
+    assert len(stored(shop, "prompt_shown", 1)) == 1
+
+
 def test_a_survey_asks_once_and_sends_the_answer_under_a_strict_policy(opened, shop, lane):
     question = SurveyQuestion("liked", "rating", "How do you like these?", asks_comment=True)
     create_survey(surface=shop.surface, question=question, by="a test")

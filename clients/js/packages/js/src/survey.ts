@@ -7,7 +7,7 @@ import type { ClientSource } from "./slate.js";
 import { make } from "./slate.js";
 import type { Slate, Survey } from "./types.js";
 
-const ASKED = "bakeoff_asked";
+const STORAGE_KEY = "bakeoff_asked";
 const DAY = 86_400_000;
 const WORDS = {
   send: "Send",
@@ -27,17 +27,17 @@ const STYLE = `
 `;
 
 /** When each survey was shown in this browser; where storage is forbidden, on this page. */
-let asked: Record<string, number> = {};
+let lastShown: Record<string, number> = {};
 const recall = () => {
   try {
-    asked = { ...asked, ...JSON.parse(localStorage.getItem(ASKED) || "{}") };
+    lastShown = { ...lastShown, ...JSON.parse(localStorage.getItem(STORAGE_KEY) || "{}") };
   } catch {} // storage is forbidden, or somebody else wrote there
-  return asked;
+  return lastShown;
 };
 const remember = (key: string) => {
-  asked = { ...recall(), [key]: Date.now() };
+  lastShown = { ...recall(), [key]: Date.now() };
   try {
-    localStorage.setItem(ASKED, JSON.stringify(asked));
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(lastShown));
   } catch {} // storage is full or forbidden
 };
 
@@ -51,17 +51,19 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
     name,
     class extends HTMLElement {
       #root = this.attachShadow({ mode: "open" });
-      #asks = false;
+      #isOpen = false;
+      #watch = () => {};
       #end = () => {};
-      #hear = (event: Event) => this.show((event as CustomEvent<Slate>).detail);
+      #onSlate = (event: Event) => this.show((event as CustomEvent<Slate>).detail);
 
       connectedCallback() {
         this.#root.adoptedStyleSheets = [style];
-        document.addEventListener("bakeoff-slate", this.#hear);
+        document.addEventListener("bakeoff-slate", this.#onSlate);
+        this.#watch(); // again, if it was moved before its question was in sight
       }
 
       disconnectedCallback() {
-        document.removeEventListener("bakeoff-slate", this.#hear);
+        document.removeEventListener("bakeoff-slate", this.#onSlate);
         this.#end();
       }
 
@@ -70,9 +72,9 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
         const survey = slate?.survey;
         const surface = this.getAttribute("surface");
         // A visitor who is answering is not interrupted by the next slate.
-        if (!survey || this.#asks || (surface && surface !== slate.surface)) return false;
+        if (!survey || this.#isOpen || (surface && surface !== slate.surface)) return false;
         if (Date.now() - (recall()[survey.key] || 0) < survey.period_days * DAY) return false;
-        this.#asks = true;
+        this.#isOpen = true;
         this.#ask(survey, slate.recommendation_id);
         return true;
       }
@@ -87,10 +89,10 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
       #ask(survey: Survey, recommendation_id: string) {
         const unit_id = this.getAttribute("unit") || undefined;
         const about = { recommendation_id, unit_id };
-        const tell = (what: string) =>
+        const reportPrompt = (what: string) =>
           this.#client().track("prompt_" + what, { ...about, properties: { survey: survey.key } });
         const close = (message: string) => {
-          this.#asks = false;
+          this.#isOpen = false;
           this.#root.replaceChildren(make("p", { role: "status", part: "status" }, message));
         };
         const text = make("textarea", { rows: "2", maxlength: "4000" }) as HTMLTextAreaElement;
@@ -101,6 +103,7 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
           make("button", { type: "button", part: "dismiss" }, this.#word("dismiss")),
           status,
         ])) as HTMLFormElement;
+        let sent = "";
         form.onsubmit = async (event) => {
           event.preventDefault();
           const chosen = new FormData(form).getAll("answer").map(String);
@@ -109,24 +112,35 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
           const answer = survey.kind === "choices" ? chosen : one;
           const send = (kind: "survey" | "text", value: unknown) => this.#client().feedback({ ...about, kind, value });
           try {
-            await send("survey", { survey: survey.key, answer });
+            // A comment that is refused hides no answer, and the next try sends the answer only if it is another.
+            if (sent !== JSON.stringify(answer)) {
+              await send("survey", { survey: survey.key, answer });
+              sent = JSON.stringify(answer);
+              remember(survey.key);
+              reportPrompt("answered");
+            }
             if (text.value.trim()) await send("text", text.value);
-            tell("answered");
             close(this.#word("thanks"));
           } catch {
             status.textContent = this.#word("failed"); // what was chosen and written stays
           }
         };
         form.querySelector<HTMLElement>("[part=dismiss]")!.onclick = () => {
-          tell("dismissed");
+          remember(survey.key);
+          reportPrompt("dismissed");
           close("");
         };
         this.#root.replaceChildren(form);
         // Shown is what was in sight: a question below the fold is neither counted nor remembered.
-        this.#end = this.#client().whenSeen(this, () => {
-          remember(survey.key);
-          tell("shown");
-        });
+        this.#watch = () => {
+          this.#end();
+          this.#end = this.#client().whenSeen(this, () => {
+            this.#watch = () => {};
+            remember(survey.key);
+            reportPrompt("shown");
+          });
+        };
+        this.#watch();
       }
     },
   );
