@@ -26,8 +26,8 @@ def check_bandit(draft: ExperimentDraft, policy: Policy) -> None:
 
     Raises:
         CannotRunBanditError: no floor or one that leaves nothing to share out, a rule that does not
-            hold while shares follow outcomes, a metric without a mean or one that ripens late, or
-            settings that need shares that stay.
+            hold while shares follow outcomes, a burn-in as long as the plan, a reward without a mean, a
+            metric that ripens late, or settings that need shares that stay.
     """
     if draft.mode != Experiment.Mode.BANDIT:
         _require(
@@ -43,7 +43,13 @@ def check_bandit(draft: ExperimentDraft, policy: Policy) -> None:
         "policy",
     )
     _check_floor(draft, policy)
-    _check_metric(draft, policy)
+    _require(
+        policy.burn_in_units < policy.planned_units,
+        f"burn_in_units == {policy.burn_in_units}, must be less than planned_units == "
+        f"{policy.planned_units}: shares change, and epochs end, from the first update on.",
+        "policy",
+    )
+    _check_metrics(draft, policy)
     _check_settings(draft, policy)
 
 
@@ -65,20 +71,21 @@ def _check_floor(draft: ExperimentDraft, policy: Policy) -> None:
     )
 
 
-def _check_metric(draft: ExperimentDraft, policy: Policy) -> None:
-    metric = next(one.metric for one in draft.metrics if one.role == "primary")
-    spec = MetricSpec.of(metric, default_window_seconds=policy.window_seconds)
-    _require(
-        spec.kind != "quantile",
-        f"primary metric '{spec.key}' is a quantile, must have a mean: it is a bandit's reward.",
-        "metrics",
-    )
-    _require(
-        spec.complete_after_seconds <= MAX_DELAY_SECONDS,
-        f"window of '{spec.key}' ends {spec.complete_after_seconds:g} s after exposure, must be at "
-        f"most {MAX_DELAY_SECONDS:g} s in a bandit: it learns from users whose window has closed.",
-        "metrics",
-    )
+def _check_metrics(draft: ExperimentDraft, policy: Policy) -> None:
+    for one in draft.metrics:
+        spec = MetricSpec.of(one.metric, default_window_seconds=policy.window_seconds)
+        _require(
+            one.role != "primary" or spec.kind != "quantile",
+            f"primary metric '{spec.key}' is a quantile, must have a mean: it is a bandit's reward.",
+            "metrics",
+        )
+        _require(
+            spec.complete_after_seconds <= MAX_DELAY_SECONDS,
+            f"window of '{spec.key}' ends {spec.complete_after_seconds:g} s after exposure, must be at "
+            f"most {MAX_DELAY_SECONDS:g} s in a bandit: it learns from users whose windows have "
+            "closed.",
+            "metrics",
+        )
 
 
 def _check_settings(draft: ExperimentDraft, policy: Policy) -> None:

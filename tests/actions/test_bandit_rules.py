@@ -49,6 +49,9 @@ def test_a_sound_draft_keeps_users_and_has_a_floor(draft):
          "floor == 0.01, must be in [0.05, 0.5], or 0 of an experiment that splits."),
         ({"policy": {"ship_when": "valuable"}}, "policy",
          "ship_when == 'valuable', must be 'significant' in a bandit."),
+        ({"policy": {"planned_units": 400, "burn_in_units": 400}}, "policy",
+         "burn_in_units == 400, must be less than planned_units == 400: shares change, and epochs end, "
+         "from the first update on."),
         ({"segments": ["country"]}, "segments", "segments == ['country'], must be none in a bandit."),
         ({"ramp": [{"after_seconds": 60, "allocation": 1.0}], "allocation": 0.1}, "ramp",
          "ramp == 1 steps, must be none: a bandit's shares follow its rewards."),
@@ -92,7 +95,14 @@ def test_metrics_that_ripen_late_or_have_no_mean(shop, draft):
     refused(
         replace(draft, metrics=[ExperimentMetricDraft(month)], policy=policy), "metrics",
         "window of 'kept' ends 2.592e+06 s after exposure, must be at most 604800 s in a bandit: it "
-        "learns from users whose window has closed.",
+        "learns from users whose windows have closed.",
+    )  # fmt: skip
+    # A verdict waits for the windows of every metric.
+    roles = [ExperimentMetricDraft(shop.metric), ExperimentMetricDraft(month, role="guardrail")]
+    refused(
+        replace(draft, metrics=roles, policy=policy), "metrics",
+        "window of 'kept' ends 2.592e+06 s after exposure, must be at most 604800 s in a bandit: it "
+        "learns from users whose windows have closed.",
     )  # fmt: skip
     wait = Metric.objects.create(project=shop.project, key="wait", kind="quantile", event="click")
     refused(

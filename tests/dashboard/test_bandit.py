@@ -71,6 +71,10 @@ def test_the_api_defines_one_and_refuses_in_a_sentence(lane, shop, page):
     assert "floor == 0.01, must be in [0.05, 0.5]" in refused.json()["error"]["message"]
     fixed = lane.post("/v1/experiments", body_of(policy={"rule": "fixed"}), shop.secret)
     assert "rule == 'fixed', must be one of ['always_valid', 'exact']" in fixed.text
+    long = {"planned_units": 400, "burn_in_units": 500}
+    late = lane.post("/v1/experiments", body_of(policy=long), shop.secret)
+    assert late.status_code == 422
+    assert "burn_in_units == 500, must be less than planned_units == 400" in late.text
     assert not Experiment.objects.filter(project=shop.project).exists()
     defined = lane.post("/v1/experiments", body_of(), shop.secret)
     assert (defined.status_code, defined.json()["mode"], defined.json()["sticky"]) == (
