@@ -42,6 +42,7 @@ class Ground:
         units: complete units of all variants.
         outcome: what the rule says of the primary, or None where it cannot be compared.
         unhealthy: why nothing may be concluded at all, or nothing.
+        batched: whether epochs weigh as a bandit's batches.
     """
 
     policy: Policy
@@ -50,6 +51,7 @@ class Ground:
     units: int
     outcome: RuleOutcome | None
     unhealthy: str = ""
+    batched: bool = False
 
     @classmethod
     def of(cls, inputs: LookInput, evidence: Evidence, unhealthy: str) -> Ground:
@@ -61,6 +63,7 @@ class Ground:
             inputs.units,
             evidence.outcome,
             unhealthy,
+            inputs.batched,
         )
 
 
@@ -247,5 +250,5 @@ def _uncapped(ground: Ground, metric: MetricInput) -> float | None:
     if not metric.uncapped:
         return None
     uncapped = replace(metric, epochs=metric.uncapped)
-    effect, _ = effect_of(uncapped, ground.control, ground.treatment)
+    effect, _ = effect_of(uncapped, ground.control, ground.treatment, batched=ground.batched)
     return effect.estimate if effect else None
