@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from experiments.stats.bandit import chance_of_best, regret_of, rewards_of
+from experiments.stats.bandit import chance_of_best, losses_of, regret_of, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,13 +121,14 @@ def bandit_report_of(experiment: Experiment, look: Look | None) -> BanditReport 
 
 
 def _rewards(inputs: LookInput, names: Sequence[str]) -> tuple[Rewards | None, Regret | None]:
-    """Return the posteriors of the variants in traffic, and what their split has cost."""
+    """Return the posteriors of the variants in traffic, and what the split has cost."""
     present = [name for name in names if name not in inputs.left]
     metric = replace(inputs.primary, epochs=inputs.rewards or ())
     rewards = rewards_of(metric, present)
     if rewards is None:
         return None, None
-    return rewards, regret_of(rewards, _exposed(inputs), direction=metric.direction)
+    losses = losses_of(metric, present, [name for name in names if name in inputs.left])
+    return rewards, regret_of(losses, inputs.exposures)
 
 
 def _exposed(inputs: LookInput) -> dict[str, int]:

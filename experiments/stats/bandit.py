@@ -110,8 +110,8 @@ def posteriors(sizes: NDArray[np.int64], levels: Array, variances: Array) -> tup
     prior = (sizes * levels).sum(axis=(-2, -1))[..., None] / total
     with np.errstate(divide="ignore", invalid="ignore"):  # no spread at all: nothing is known
         n = np.where(spread > 0, spread / variance, 0.0)
-    kept = n / (n + PRIOR_UNITS)
-    return prior + kept * (means - prior), np.sqrt(spread / (n + PRIOR_UNITS))
+    shrinkage = n / (n + PRIOR_UNITS)
+    return prior + shrinkage * (means - prior), np.sqrt(spread / (n + PRIOR_UNITS))
 
 
 def _linear(
@@ -214,7 +214,7 @@ class Regret:
 
     Attributes:
         bandit: of the split as it was.
-        equal: of an equal split of the same users.
+        equal: of an equal split of the same users among the variants of their epoch.
     """
 
     bandit: float
@@ -226,15 +226,47 @@ class Regret:
         return self.equal - self.bandit
 
 
-def regret_of(rewards: Rewards, exposed: Mapping[str, int], *, direction: Direction) -> Regret:
-    """Return the regret of a bandit and of an equal split, by the posterior means.
+def losses_of(
+    metric: MetricInput, present: Sequence[str], left: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return what a user of each variant loses beside the best that is present, by posterior means.
+
+    A variant that left is compared with that best one over the epochs in which both stood; negative
+    where it did better, and left for another reason. Variants of which nothing is known are left out.
 
     Args:
-        rewards: of all variants that are compared.
-        exposed: users by variant.
-        direction: which level is good.
+        metric: the primary, with its totals by epoch.
+        present: variants that take traffic.
+        left: variants that took it.
     """
-    good = rewards.means if direction == "increase" else -rewards.means
-    lost = good.max() - good
-    counts = np.array([exposed.get(variant, 0) for variant in rewards.variants], dtype=np.float64)
-    return Regret(float(counts @ lost), math.fsum(lost) * float(counts.sum()) / len(lost))
+    rewards = rewards_of(metric, present)
+    if rewards is None:
+        return {}
+    sign = 1.0 if metric.direction == "increase" else -1.0
+    good = sign * rewards.means
+    losses = dict(zip(present, (good.max() - good).tolist(), strict=True))
+    best = present[int(np.argmax(good))]
+    for variant in left:
+        if (pair := rewards_of(metric, [best, variant])) is not None:
+            losses[variant] = sign * float(pair.means[0] - pair.means[1])
+    return losses
+
+
+def regret_of(
+    losses: Mapping[str, float], exposures: Sequence[tuple[Mapping[str, int], Mapping[str, float]]]
+) -> Regret:
+    """Return the regret of a bandit and of an equal split.
+
+    Args:
+        losses: of a user, by variant.
+        exposures: per epoch, users and weights by variant; a variant of weight 0 takes no traffic.
+    """
+    bandit = equal = 0.0
+    for exposed, weights in exposures:
+        in_traffic = [name for name, weight in weights.items() if weight > 0 and name in losses]
+        if not in_traffic:
+            continue
+        counts = {name: exposed.get(name, 0) for name in in_traffic}
+        bandit += math.fsum(counts[name] * losses[name] for name in in_traffic)
+        equal += sum(counts.values()) * math.fsum(losses[name] for name in in_traffic) / len(in_traffic)
+    return Regret(bandit, equal)

@@ -9,6 +9,7 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from experiments import tasks
+from experiments.actions.define_experiment import VariantDraft
 from experiments.actions.drop_treatment import Harm, drop_treatment
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.record_decision import hash_of
@@ -37,9 +38,10 @@ HOUR = timedelta(hours=1)
 def bandit(shop):
     """Start a bandit of two values of a flag, an hour ago."""
 
-    def start(**policy) -> Experiment:
+    def start(variants=None, **policy) -> Experiment:
         flag = Surface.objects.create(project=shop.project, key="button", kind="flag")
-        experiment = builders.experiment(shop, flag, mode="bandit", policy=POLICY | policy)
+        fields = {"variants": variants} if variants else {}
+        experiment = builders.experiment(shop, flag, mode="bandit", policy=POLICY | policy, **fields)
         age(experiment)
         return experiment
 
@@ -98,7 +100,7 @@ def test_past_exposures_keep_their_epochs_shares(shop, bandit):
     shares = experiment.epochs.get(number=2).weights
     assert shares["control"] == pytest.approx(0.5, abs=0.01)
     newcomers = {"control": range(200, 300), "treatment": range(200, 300)}
-    visits(experiment, {"control": 1, "treatment": 1}, units=newcomers, epoch=2)
+    visits(experiment, {"control": 1, "treatment": 2}, units=newcomers, epoch=2)
     age(experiment)
     taken = look(experiment)
     assert [weights for _, weights in taken.parsed_inputs.exposures] == [
@@ -111,8 +113,10 @@ def test_past_exposures_keep_their_epochs_shares(shop, bandit):
     report = report_for_programs(experiment)["bandit"]
     assert [row["exposed"] for row in report["epochs"]] == [200, 400]
     assert [row["units"] for row in report["arms"]] == [300, 300]
-    assert report["regret"] >= 0
-    assert report["saved"] == pytest.approx(report["equal_regret"] - report["regret"])
+    gap = report["arms"][1]["mean"] - report["arms"][0]["mean"]
+    assert gap > 0.2
+    assert report["regret"] == pytest.approx(300 * gap)  # users of the control, at what each lost
+    assert report["saved"] == pytest.approx(0, abs=1e-9)
 
 
 def test_an_epoch_waits_for_burn_in_and_for_users_of_each_variant(bandit):
@@ -147,13 +151,32 @@ def test_the_exact_rule_reads_its_batches(shop, bandit):
     assert taken.reason.startswith("better: e = ")
 
 
-def test_users_of_a_variant_that_left_are_dealt_anew_and_the_others_stay(shop, bandit):
-    experiment = bandit()
-    visits(experiment, {"control": 1, "treatment": 1})
+def test_a_variant_that_left_gets_no_share_and_the_others_are_compared_on(shop, bandit):
+    shares = {"control": 0.4, "treatment": 0.3, "other": 0.3}
+    variants = [
+        VariantDraft(key, None, share, is_control=key == "control", value=key)
+        for key, share in shares.items()
+    ]
+    experiment = bandit(planned_units=100_000, variants=variants)
+    units = {"control": range(160), "treatment": range(120), "other": range(120)}
+    visits(experiment, {"control": 1, "treatment": 1, "other": 0}, units=units)
     look(experiment)
-    drop_treatment(experiment=experiment, harm=Harm("treatment", "a test"), by="a test")
+    drop_treatment(experiment=experiment, harm=Harm("other", "a test"), by="a test")
     experiment.refresh_from_db()
     # Nobody forgets: only what has left cannot be kept (`RunningExperiment.keepable`).
     assert experiment.sticky_since == 0
+    newcomers = {"control": range(200, 340), "treatment": range(200, 260)}
+    visits(experiment, {"control": 1, "treatment": 2}, units=newcomers, epoch=2)
     age(experiment)
-    assert reweight_bandit(experiment) is None or experiment.epochs.last().weights["treatment"] == 0
+    look(experiment)
+    epoch = reweight_bandit(experiment)
+    assert epoch.weights == pytest.approx({"control": 0.1, "treatment": 0.9, "other": 0.0}, abs=1e-4)
+    # What users of the other lost while it stood is part of the cost: one click each.
+    report = report_for_programs(experiment)["bandit"]
+    control, treatment, other = report["arms"]
+    assert (other["exposed"], other["chance"], other["mean"]) == (120, None, None)
+    gap = treatment["mean"] - control["mean"]
+    of_other = (report["regret"] - 300 * gap) / 120
+    assert of_other == pytest.approx(1, abs=0.1)
+    in_thirds, in_halves = 400 * (gap + of_other) / 3, 200 * gap / 2
+    assert report["equal_regret"] == pytest.approx(in_thirds + in_halves)

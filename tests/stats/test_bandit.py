@@ -12,7 +12,9 @@ from scipy import integrate, stats
 
 from experiments.stats.bandit import (
     PRIOR_UNITS,
+    Regret,
     chance_of_best,
+    losses_of,
     next_weights,
     regret_of,
     rewards_of,
@@ -124,12 +126,46 @@ def test_floors_that_leave_nothing_are_refused():
 
 
 def test_the_regret_of_the_split_beside_an_equal_one():
-    rewards = rewards_of(metric({"a": (10**6, 10**5), "b": (10**6, 2 * 10**5)}), ["a", "b"])
-    regret = regret_of(rewards, {"a": 100, "b": 900}, direction="increase")
+    rates = {"a": (10**6, 10**5), "b": (10**6, 2 * 10**5)}
+    exposures = [({"a": 100, "b": 900}, {"a": 0.1, "b": 0.9})]
+    regret = regret_of(losses_of(metric(rates), ["a", "b"]), exposures)
     assert regret.bandit == pytest.approx(100 * 0.1, rel=1e-3)
     assert (regret.equal, regret.saved) == pytest.approx((500 * 0.1, 400 * 0.1), rel=1e-3)
-    down = regret_of(rewards, {"a": 100, "b": 900}, direction="decrease")
+    down = regret_of(losses_of(metric(rates, direction="decrease"), ["a", "b"]), exposures)
     assert down.bandit == pytest.approx(900 * 0.1, rel=1e-3)
+    assert regret_of(losses_of(metric({}), ["a", "b"]), exposures) == Regret(0.0, 0.0)
+
+
+def test_the_regret_counts_a_variant_that_left_while_it_stood():
+    first = {"a": (10**6, 10**5), "b": (10**6, 2 * 10**5), "c": (10**6, 0)}
+    second = {name: first[name] for name in "ab"}
+    losses = losses_of(metric(first, second), ["a", "b"], ["c"])
+    assert losses == pytest.approx({"a": 0.1, "b": 0.0, "c": 0.2}, rel=1e-3)
+    exposures = [
+        ({"a": 300, "b": 300, "c": 300}, dict.fromkeys("abc", 1 / 3)),
+        ({"a": 100, "b": 900}, {"a": 0.1, "b": 0.9, "c": 0.0}),
+    ]
+    regret = regret_of(losses, exposures)
+    assert regret.bandit == pytest.approx(300 * 0.1 + 300 * 0.2 + 100 * 0.1, rel=1e-3)
+    assert regret.equal == pytest.approx(900 * 0.3 / 3 + 1000 * 0.1 / 2, rel=1e-3)
+
+
+def test_the_uncapped_difference_weighs_epochs_as_the_capped_one():
+    """Of values that no cap touches both are one number, whatever the shares were."""
+    epochs = [{"control": Totals.of(np.arange(n) % 5 + 0.0), "treatment": Totals.of(np.arange(m) % 7 + shift)}
+              for n, m, shift in ((60, 60, 0.0), (20, 140, 3.0))]  # fmt: skip
+    primary = MetricInput(
+        key="spend", kind="mean", role="primary", direction="increase", margin=0.05, epochs=epochs,
+        uncapped=epochs,
+    )  # fmt: skip
+    exposures = [({name: one.n for name, one in epoch.items()}, {"control": 0.5, "treatment": 0.5})
+                 for epoch in epochs]  # fmt: skip
+    policy = Policy(rule="always_valid", floor=0.05)
+    inputs = LookInput(policy, "control", ["treatment"], [primary], exposures, 0, 8e6, rewards=epochs)
+    (row,) = take_look(inputs).comparisons
+    assert row.uncapped == pytest.approx(row.effect.estimate, rel=1e-12)
+    plain, _ = effect_of(primary, "control", "treatment")
+    assert plain.estimate != pytest.approx(row.effect.estimate, rel=1e-3)
 
 
 def test_the_statistic_of_batches_counts_by_their_units():
@@ -180,7 +216,6 @@ def test_simulations_are_looks():
     for run in range(20):
         inputs = look_of(runs, run, policy, 15)
         weights = next_weights(inputs.primary, {"control": 0.5, "treatment": 0.5}, floor=0.05)
-        assert runs.weights.shape == (20, 15, 2)
         result = take_look(inputs)
         (row,) = result.comparisons
         assert row.effect.statistic == pytest.approx(runs.statistic[run, -1, 0], rel=1e-9)

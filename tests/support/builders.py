@@ -323,15 +323,14 @@ def draft(
     if surface.kind != "flag":
         models = [shop.champion, make_version(surface, list(range(1, 11)))]
         values = (None, None)
-    return ExperimentDraft(
-        surface=surface,
-        key=key,
-        variants=[
+    usual = {
+        "variants": [
             VariantDraft("control", models[0], weights[0], is_control=True, value=values[0]),
             VariantDraft("treatment", models[1], weights[1], value=values[1]),
         ],
-        **{"metrics": [ExperimentMetricDraft(shop.metric)]} | fields,
-    )
+        "metrics": [ExperimentMetricDraft(shop.metric)],
+    }
+    return ExperimentDraft(surface=surface, key=key, **usual | fields)
 
 
 def experiment(shop: Shop, surface: Surface, key: str = "button", **fields) -> Experiment:
