@@ -25,8 +25,9 @@ _PROMPTED = """
             AND one.experiment_id = %s AND NOT one.forced LIMIT 1) AS slate
     WHERE event.project_id = %s AND event.name = ANY(%s) AND event.occurred_at >= %s
     GROUP BY 1, 2"""
+# Surveys have scales of their own, each with its mean in `compare_surveys`: one of all means nothing.
 _COUNTS = f"""
-    SELECT said.variant_id, said.kind, count(*), avg(said.value),
+    SELECT said.variant_id, said.kind, count(*), avg(said.value) FILTER (WHERE said.kind <> 'survey'),
         count(*) FILTER (WHERE said.value > 0), count(DISTINCT said.unit_id),
         count(*) FILTER (WHERE said.flags <> '{{}}')
     FROM experiments_feedback AS said
