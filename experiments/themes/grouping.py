@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.themes.identity import MIN_COSINE, centred
-from experiments.themes.text_vectors import CHARACTERS, unit_length
+from experiments.themes.text_vectors import CHARACTERS
+from inference.serving.centred import unit_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

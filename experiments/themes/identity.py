@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from experiments.themes.text_vectors import unit_length
+from inference.serving.centred import unit_length
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from inference.serving.centred import unit_length
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -93,10 +95,3 @@ def _characters(text: str) -> NDArray[np.float32]:
         if gram.strip() == gram:  # none that begins or ends between two words
             vector[zlib.crc32(gram.encode()) % WIDTH] += 1.0
     return vector
-
-
-def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors scaled to length 1; one of zeros stays."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
-    return scaled

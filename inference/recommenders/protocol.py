@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from inference.serving.centred import unit_length
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,21 +70,16 @@ def nearest_by_content(data: TrainingData, limit: int = 20) -> tuple[Indices, In
     cold = np.flatnonzero(data.popularity == 0)
     if not data.sides or not len(warm) or not len(cold):
         return None
-    limit, warm_units = min(limit, len(warm)), [_of_length_1(side[warm]) for side in data.sides]
+    limit, warm_units = min(limit, len(warm)), [unit_length(side[warm]) for side in data.sides]
     nearest = np.empty((len(cold), limit), dtype=np.int32)
     cosines = np.empty((len(cold), limit), dtype=np.float32)
     for start in range(0, len(cold), 1024):  # cosines are cold × warm items
         some = cold[start : start + 1024]
-        close = _mean_cosines([_of_length_1(side[some]) for side in data.sides], warm_units)
+        close = _mean_cosines([unit_length(side[some]) for side in data.sides], warm_units)
         top = np.argpartition(-close, limit - 1, axis=1)[:, :limit]
         nearest[start : start + len(some)] = warm[top]
         cosines[start : start + len(some)] = np.maximum(np.take_along_axis(close, top, axis=1), 0)
     return cold.astype(np.int32), nearest, cosines
-
-
-def _of_length_1(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.float32(1e-9)))
 
 
 def _mean_cosines(some: Sequence[Floats], others: Sequence[Floats]) -> Floats:

@@ -20,8 +20,14 @@ def centred(vectors: Floats, mean: Floats) -> Floats:
     has = vectors.any(axis=1)
     moved = np.zeros_like(vectors)
     moved[has] = vectors[has] - mean
-    moved /= np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)
-    return moved
+    return unit_length(moved)
+
+
+def unit_length(vectors: Floats) -> Floats:
+    """Return vectors, (n, width), scaled to length 1; one of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return scaled
 
 
 def mean_of(vectors: Floats) -> Floats:

@@ -17,9 +17,9 @@ from experiments.themes.text_vectors import (
     is_ideographic,
     knows_chinese,
     space_of,
-    unit_length,
     vectors_in,
 )
+from inference.serving.centred import unit_length
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
 
