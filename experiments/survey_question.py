@@ -12,7 +12,7 @@ from experiments.assignment.hashing import buckets_of
 from experiments.kinds import SURVEY_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # The lowest and the highest number of a scale.
 SCALES = {"nps": (0, 10), "csat": (1, 5), "rating": (1, 5)}
@@ -73,17 +73,7 @@ class SurveyQuestion:
             raise SurveyError("share", self.share, "above 0 and at most 1")
         if not 1 <= self.period_days <= MAX_PERIOD_DAYS:
             raise SurveyError("period_days", self.period_days, f"from 1 to {MAX_PERIOD_DAYS}")
-        self._check_choices()
-
-    def _check_choices(self) -> None:
-        if self.kind in SCALES:
-            if self.choices:
-                raise SurveyError("choices", list(self.choices), f"empty for the kind {self.kind}")
-            return
-        fit = all(1 <= len(one) <= MAX_CHOICE for one in self.choices)
-        if not fit or not MIN_CHOICES <= len(set(self.choices)) == len(self.choices) <= MAX_CHOICES:
-            rule = f"{MIN_CHOICES} to {MAX_CHOICES} different texts of at most {MAX_CHOICE} characters"
-            raise SurveyError("choices", list(self.choices), rule)
+        check_choices(self.kind, self.choices)
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> SurveyQuestion:
@@ -139,6 +129,22 @@ class SurveyQuestion:
         else:
             shown["choices"] = list(self.choices)
         return shown | {"comment": self.asks_comment, "period_days": self.period_days}
+
+
+def check_choices(kind: str, choices: Sequence[str]) -> None:
+    """Check that choices are there exactly where a kind has them.
+
+    Raises:
+        SurveyError: they are too many, too few, too long, or not different.
+    """
+    if kind in SCALES:
+        if choices:
+            raise SurveyError("choices", list(choices), f"empty for the kind {kind}")
+        return
+    fit = all(1 <= len(one) <= MAX_CHOICE for one in choices)
+    if not fit or not MIN_CHOICES <= len(set(choices)) == len(choices) <= MAX_CHOICES:
+        rule = f"{MIN_CHOICES} to {MAX_CHOICES} different texts of at most {MAX_CHOICE} characters"
+        raise SurveyError("choices", list(choices), rule)
 
 
 def score_sql(value: str, kind: str) -> str:

@@ -51,7 +51,7 @@ MIN_NEW, NEW_SHARE, MAX_AGE = 20, 0.1, timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _NamedGroup:
     """A group of texts with all that a theme stores.
 
     Attributes:
@@ -173,14 +173,14 @@ def _store_vectors(
             "SELECT id FROM experiments_feedback WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
             [[text.pk for text in texts]],
         )
-        there = {row[0] for row in cursor.fetchall()}
+        existing_ids = {row[0] for row in cursor.fetchall()}
         rows = [
             ThemedText(
                 feedback_id=text.pk, project_id=surface.project_id, surface=surface,
                 unit_id=text.unit_id, space=space, vector=vector.astype("<f4").tobytes(),
             )
             for text, vector in zip(texts, vectors, strict=True)
-            if text.pk in there
+            if text.pk in existing_ids
         ]  # fmt: skip
         # A text whose space has changed, as by another encoder, gets its vector anew.
         ThemedText.objects.bulk_create(
@@ -206,7 +206,7 @@ def _in_groups(surface: Surface, texts: Sequence[SurfaceText], known: Sequence[T
     return grouped
 
 
-def _name(grouped: Sequence[_Space]) -> list[_Named]:
+def _name(grouped: Sequence[_Space]) -> list[_NamedGroup]:
     """Name the groups of each space; one whose users share no word is none that could be named."""
     named = []
     for space, rows, groups, origin in grouped:
@@ -217,7 +217,7 @@ def _name(grouped: Sequence[_Space]) -> list[_Named]:
             [[(one.unit_id, one.text) for one in part] for part in [*members, outside]]
         )
         named += [
-            _Named(space, part, group.closeness.tolist(), group.centre, origin, its_words)
+            _NamedGroup(space, part, group.closeness.tolist(), group.centre, origin, its_words)
             for group, part, its_words in zip(groups, members, words, strict=True)
             if its_words
         ]
@@ -233,7 +233,7 @@ def _lock_reading(surface: Surface) -> ThemeReading:
 def _store(
     surface: Surface,
     texts: Sequence[SurfaceText],
-    named: Sequence[_Named],
+    named: Sequence[_NamedGroup],
     known: Sequence[Theme],
 ) -> list[Theme]:
     """Write the themes: those that go on, new ones, and those that are gone."""
@@ -271,7 +271,7 @@ def _centres(themes: Sequence[Theme]) -> NDArray[np.float32]:
     return np.array([np.frombuffer(one.centre, dtype="<f4") for one in themes], dtype=np.float32)
 
 
-def _match(named: Sequence[_Named], known: Sequence[Theme]) -> list[Theme]:
+def _match(named: Sequence[_NamedGroup], known: Sequence[Theme]) -> list[Theme]:
     """Return the theme of each group: the one that it continues, or a new one."""
     matched: list[Theme] = [Theme() for _ in named]
     for space in {group.space for group in named}:
@@ -289,7 +289,10 @@ def _match(named: Sequence[_Named], known: Sequence[Theme]) -> list[Theme]:
 
 
 def _store_members(
-    surface: Surface, texts: Sequence[SurfaceText], themes: Sequence[Theme], named: Sequence[_Named]
+    surface: Surface,
+    texts: Sequence[SurfaceText],
+    themes: Sequence[Theme],
+    named: Sequence[_NamedGroup],
 ) -> None:
     """Say of each text which theme it is in; forget those that were not read."""
     own = ThemedText.objects.filter(surface=surface)
@@ -313,7 +316,7 @@ def _store_members(
 
 
 def _store_reading(
-    reading: ThemeReading, texts: Sequence[SurfaceText], named: Sequence[_Named]
+    reading: ThemeReading, texts: Sequence[SurfaceText], named: Sequence[_NamedGroup]
 ) -> None:
     reading.texts, reading.themed = len(texts), sum(len(group.texts) for group in named)
     reading.last_feedback = max((text.pk for text in texts), default=0)

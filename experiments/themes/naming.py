@@ -39,10 +39,12 @@ def terms_in(text: str) -> set[str]:
     terms: set[str] = set()
     for part in _SENTENCE_END.split(text.casefold().replace("’", "'")):
         words = _WORD.findall(part)
-        says = [len(word) > 2 and word not in ENGLISH_STOP_WORDS and "'" not in word for word in words]
-        terms.update(word for word, word_says in zip(words, says, strict=True) if word_says)
-        for (first, first_says), (second, second_says) in pairwise(zip(words, says, strict=True)):
-            if first_says and second_says:
+        is_content = [
+            len(word) > 2 and word not in ENGLISH_STOP_WORDS and "'" not in word for word in words
+        ]
+        terms.update(word for word, is_one in zip(words, is_content, strict=True) if is_one)
+        for (first, is_first), (second, is_second) in pairwise(zip(words, is_content, strict=True)):
+            if is_first and is_second:
                 terms.add(f"{first} {second}")
         for run in _IDEOGRAPHS.findall(part):
             grams = {run[n : n + size] for size in (2, 3, 4) for n in range(len(run) - size + 1)}

@@ -112,7 +112,8 @@ def test_a_slate_brings_the_question_and_takes_the_answer(lane, asking):
     # Who refuses analytics is not recorded, so not asked, and leaves no answer.
     refused = {"analytics": False}
     assert "survey" not in recommend(lane, asking, consent=refused)
-    lane.post("/v1/feedback", body | {"consent": refused, "unit_id": "u2"}, asking.public)
+    done = lane.post("/v1/feedback", body | {"consent": refused, "unit_id": "u2"}, asking.public)
+    assert (done.status_code, done.json()["accepted"]) == (202, 0)
     assert Feedback.objects.filter(project=asking.project).count() == 1
     # One that is off asks nobody, and still takes what was asked a moment ago.
     survey = Survey.objects.get(project=asking.project)
@@ -238,8 +239,8 @@ def tested(shop):
 
 
 def test_variants_are_compared_and_response_rates_stand_beside(tested, shop):
-    found = compare_surveys(tested)
-    (row,) = found.answers
+    comparison = compare_surveys(tested)
+    (row,) = comparison.answers
     assert (row.control_users, row.treatment_users) == (60, 60)
     assert (row.control, row.treatment) == (pytest.approx(220 / 60), pytest.approx(260 / 60))
     totals = [Totals.of([5.0] * best + [3.0] * (60 - best)) for best in (20, 40)]
@@ -247,8 +248,11 @@ def test_variants_are_compared_and_response_rates_stand_beside(tested, shop):
     assert row.difference == pytest.approx(effect.estimate)
     assert row.interval == pytest.approx(effect.interval(critical_value(0.05, effect.df)))
     assert row.adjusted_p_value == pytest.approx(effect.p_value)
-    rates = {one.variant: (one.shown, one.answered, one.differs) for one in found.responses}
+    rates = {one.variant: (one.shown, one.answered, one.differs) for one in comparison.responses}
     assert rates == {"control": (60, 60, False), "treatment": (60, 20, True)}
+    # Answers to several surveys have no mean in common; in the report of feedback they are counted.
+    answered = report_feedback(tested)["variants"]["control"]["feedback"]["survey"]
+    assert (answered["count"], "mean" in answered) == (60, False)
     report = page(shop, "report", tested.key)
     assert has(report, data_survey="liked")
     assert has(report, data_differs="true")

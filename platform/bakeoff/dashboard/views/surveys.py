@@ -28,7 +28,9 @@ from experiments.survey_question import (
     MAX_QUESTION,
     MIN_CHOICES,
     SCALES,
+    SurveyError,
     SurveyQuestion,
+    check_choices,
 )
 from inference.models import Surface
 
@@ -73,13 +75,13 @@ class SurveyForm(forms.Form):
         data = super().clean() or {}
         lines = [line.strip() for line in data.get("choices", "").splitlines() if line.strip()]
         data["choices"] = list(dict.fromkeys(lines))
-        if data.get("kind") in SCALES and lines:
-            self.add_error("choices", _("A scale has no choices: leave this empty."))
-        elif data.get("kind") not in SCALES and not (
-            MIN_CHOICES <= len(data["choices"]) <= MAX_CHOICES
-            and all(len(one) <= MAX_CHOICE for one in data["choices"])
-        ):
+        kind = data.get("kind", "")
+        try:
+            check_choices(kind, data["choices"])
+        except SurveyError:
             rule = _("Write %(low)s to %(high)s different choices of at most %(length)s characters.")
+            if kind in SCALES:
+                rule = _("A scale has no choices: leave this empty.")
             words = {"low": MIN_CHOICES, "high": MAX_CHOICES, "length": MAX_CHOICE}
             self.add_error("choices", rule % words)
         return data
