@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from bakeoff.accounts.expired_sessions import delete_expired_sessions
 from bakeoff.accounts.models import Project
 from bakeoff.alerts.retention import delete_old_alerts
 from experiments.actions.delete_old_answers import delete_old_answers
@@ -38,3 +39,5 @@ def maintain_partitions(now: datetime) -> None:
         logger.info("retention: %d rows of judged answers deleted", deleted)
     if deleted := delete_old_alerts(now):
         logger.info("retention: %d alerts deleted", deleted)
+    if deleted := delete_expired_sessions(now):
+        logger.info("retention: %d expired sessions deleted", deleted)

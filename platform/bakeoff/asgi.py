@@ -11,17 +11,14 @@ from django.core.wsgi import get_wsgi_application
 from bakeoff.environment import read_environment
 from bakeoff.gateway.app import Gateway
 from bakeoff.gateway.http.thread_pools import Pools
-from bakeoff.paths import API_PREFIXES
+from bakeoff.paths import POOLS
 from bakeoff.self_probe import SelfProbing
 from bakeoff.start_checks import exit_on_wrong_database
 from bakeoff.statement_timeouts import WEB_SECONDS, limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 
-# By the beginning of a path. Apart, so that slow questions of one key's programs hold up no page, and
-# neither holds up who signs in or asks how the platform is.
-API_THREADS, PAGE_THREADS, DOOR_THREADS = 4, 4, 2
-DOOR = ("/sign-in/", "/sign-out/", "/health/", "/static/")
+PAGE_THREADS = 4  # of every path that has no pool of its own
 
 
 def read_platform_metrics() -> bytes:
@@ -43,8 +40,8 @@ application = SelfProbing(
         Pools(
             WSGIMiddleware(django_application, workers=PAGE_THREADS),
             {
-                API_PREFIXES: WSGIMiddleware(django_application, workers=API_THREADS),
-                DOOR: WSGIMiddleware(django_application, workers=DOOR_THREADS),
+                prefixes: WSGIMiddleware(django_application, workers=threads)
+                for prefixes, threads in POOLS.items()
             },
         ),
         secret=settings.SECRET_KEY,

@@ -11,10 +11,13 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils import uuid7
 
+from bakeoff.accounts.invite import invite
 from bakeoff.accounts.models import AuditEntry, ExternalIdentity, Membership
 from bakeoff.accounts.set_role import set_role
 from bakeoff.dashboard import oidc_provider
+from experiments.actions.maintain_partitions import maintain_partitions
 from tests.support import builders
+from tests.support.dashboard import sign_in
 from tests.support.oidc import START, running_provider, sign_in_at
 
 # The provider that runs here calls what its own library has renamed; elsewhere that is an error.
@@ -92,7 +95,8 @@ def test_roles_follow_the_groups_but_for_those_of_an_administrator(
     come_in(provider, person)
     user = User.objects.get(username=person)
     builders_admin = User.objects.create_user(f"admin-{uuid7()}")
-    set_role(project=other, person=builders_admin, role="admin", by="a test")
+    for place in (project, other):
+        set_role(project=place, person=builders_admin, role="admin", by="a test")
     set_role(project=other, person=user, role="viewer", by="a test")
     provider.describe(f"id-{person}", preferred_username=person, groups=[])
     come_in(provider, person)
@@ -109,6 +113,15 @@ def test_a_session_ends_half_a_day_after_the_sign_in(provider, person, project, 
     assert client.session["single_sign_on_next"] == "/later/"
     session = Session.objects.get(pk=client.session.session_key)
     assert (client.session.get_expiry_date(), session.expire_date) == (end, end)
+
+
+def test_a_session_that_is_over_is_deleted(tables):
+    now = timezone.now()
+    for key, hours in (("over", -1), ("open", 1)):
+        Session.objects.create(session_key=key, expire_date=now + timedelta(hours=hours))
+    maintain_partitions(now)
+    sessions = Session.objects.filter(session_key__in=["over", "open"])
+    assert [one.session_key for one in sessions] == ["open"]
 
 
 @pytest.mark.parametrize("name", ["platform", "Operator", "ｐｌａｔｆｏｒｍ"])
@@ -131,6 +144,61 @@ def test_full_width_letters_are_the_name_that_sign_in_reads(provider, person, pr
     client = Client()
     sign_in_at(provider, other, client)
     assert "taken by an account" in refused(client)
+
+
+def test_the_last_administrator_stays_and_one_who_goes_takes_the_invitations_along(
+    provider, person, project, settings
+):
+    settings.OIDC = provider.settings(f"data={project}:admin")
+    come_in(provider, person)
+    invite(project=project, role="admin", by=person)
+    provider.describe(f"id-{person}", preferred_username=person, groups=[])
+    come_in(provider, person)
+    assert roles(person) == {project.slug: "admin"}
+    entry = AuditEntry.objects.filter(project=project, action="set role").latest("id")
+    assert (entry.subject, entry.detail) == (
+        f"{person}: admin", {"why": "the last administrator of the project"},
+    )  # fmt: skip
+    assert project.invitations.still_good().count() == 1
+    second = User.objects.create_user(f"admin-{uuid7()}")
+    set_role(project=project, person=second, role="admin", by="a test")
+    come_in(provider, person)
+    assert (roles(person), project.invitations.still_good().count()) == ({}, 0)
+
+
+def test_a_role_of_the_admin_pages_is_an_administrators_word(provider, person, project, settings):
+    settings.OIDC = provider.settings(f"data={project}:viewer")
+    come_in(provider, person)
+    member = Membership.objects.get(user__username=person)
+    address = f"/admin/accounts/membership/{member.pk}/change/"
+    body = {"user": member.user_id, "project": project.pk, "role": "analyst"}
+    answer = sign_in(is_superuser=True, is_staff=True).post(address, body)
+    assert answer.status_code == 302, answer.content
+    come_in(provider, person)
+    assert roles(person) == {project.slug: "analyst"}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"email": "a" * 250 + "@x.example"},
+        {"email": ["a@x.example"]},
+        {"preferred_username": "a\0b"},
+        {"groups": {"data": True}},
+        {"groups": 7},
+    ],
+)
+def test_claims_that_no_row_can_hold_are_a_sentence(provider, person, project, settings, claims):
+    settings.OIDC = provider.settings(f"data={project}:admin")
+    provider.describe(f"id-{person}", **({"preferred_username": person, "groups": ["data"]} | claims))
+    client, _ = come_in(provider, person)
+    assert "answer cannot be read" in refused(client)
+
+
+def test_a_subject_that_is_too_long_is_a_sentence(provider, project, settings):
+    settings.OIDC = provider.settings(f"data={project}:admin")
+    client, _ = come_in(provider, "s" * 260)
+    assert "answer cannot be read" in refused(client)
 
 
 def test_without_a_role_nobody_gets_an_account(provider, person, project, settings):
@@ -226,6 +294,24 @@ def test_what_the_provider_refuses_is_said(provider, project, settings):
     client = Client()
     client.get(provider.deny(client.get(START).headers["location"]))
     assert "The identity provider refused the sign-in" in refused(client)
+
+
+def test_words_of_a_link_that_somebody_sends_are_not_shown(provider, project, settings):
+    settings.OIDC = provider.settings()
+    client = Client()
+    client.get(START)
+    words = {"error": "x", "error_description": "Call 555 now", "state": "another"}
+    client.get(f"{START}back/", words)
+    page = refused(client)
+    assert "out of date" in page
+    assert "Call 555" not in page
+
+
+def test_a_page_to_go_to_afterwards_has_a_bounded_length(provider, settings):
+    settings.OIDC = provider.settings()
+    client = Client()
+    client.get(START, {"next": "/" + "x" * 5000})
+    assert len(client.session["single_sign_on_next"]) == 2000
 
 
 def test_a_provider_that_is_away_or_another_is_a_sentence(provider, settings):

@@ -14,6 +14,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from bakeoff.gateway.http.thread_pools import Pools
+from bakeoff.paths import POOLS
 from tests.support import builders
 from tests.support.fast_lane import test_database_url
 
@@ -65,7 +66,7 @@ def test_slow_paths_do_not_hold_up_those_of_another_pool():
     started, release = threading.Semaphore(0), threading.Event()
 
     def application(environ, start_response):
-        if environ["PATH_INFO"].startswith("/v1/"):
+        if environ["PATH_INFO"].startswith(("/v1/", "/sign-in/organization/")):
             started.release()
             release.wait(60)
         start_response("200 OK", [("content-type", "text/plain")])
@@ -74,13 +75,14 @@ def test_slow_paths_do_not_hold_up_those_of_another_pool():
     def workers(count):
         return WSGIMiddleware(application, workers=count)
 
-    pools = Pools(workers(1), {("/v1/",): workers(2), ("/sign-in/",): workers(1)})
+    pools = Pools(workers(1), {prefixes: workers(2) for prefixes in POOLS})
 
     async def ask() -> list[str]:
         transport = httpx2.ASGITransport(app=pools)
         async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
-            slow = [asyncio.create_task(client.get("/v1/activity")) for _ in range(6)]
-            for _ in range(2):
+            waiting = ["/v1/activity", "/sign-in/organization/"] * 6
+            slow = [asyncio.create_task(client.get(path)) for path in waiting]
+            for _ in range(4):
                 await asyncio.to_thread(started.acquire)
             quick = [(await client.get(path)).text for path in ("/sign-in/", "/experiments/")]
             assert not any(task.done() for task in slow)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 from django.http import HttpResponse
@@ -41,9 +41,11 @@ class Provider:
         return f"{back.path}?{back.query}"
 
     def deny(self, address: str) -> str:
-        """Refuse there; return where it sends the browser."""
+        """Refuse there; return where it sends the browser, with the state that this one forgets."""
         back = urlsplit(httpx2.post(address, data={"action": "deny"}).headers["location"])
-        return f"{back.path}?{back.query}"
+        (state,) = parse_qs(urlsplit(address).query)["state"]
+        assert "state=" not in back.query
+        return f"{back.path}?{back.query}&{urlencode({'state': state})}"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -90,9 +91,7 @@ def reset_password(*, username: str, project: Project, by: str, password: str = 
         username = User.normalize_username(username)
         person = User.objects.select_for_update().filter(username=username).first()
         if person is None:
-            raise UserRuleError(
-                f"username == '{username}', nobody has this name.", field="username"
-            )
+            raise UserRuleError(f"username == '{username}', nobody has this name.", field="username")
         _check(person, text)
         person.set_password(text)  # sessions hold a hash of the password: they end with it
         person.save(update_fields=["password"])

@@ -8,6 +8,7 @@ from unfold.admin import ModelAdmin
 
 from bakeoff.accounts.audited_admin import AuditedAdmin
 from bakeoff.accounts.edit_keys import revoke_key
+from bakeoff.accounts.invite import revoke_invitations_by
 from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
 
 admin.site.unregister(User)
@@ -34,6 +35,14 @@ class ProjectAdmin(AuditedAdmin):
 class MembershipAdmin(AuditedAdmin):
     list_display = ["user", "project", "role"]
     list_filter = ["project", "role"]
+
+    def save_model(self, request: HttpRequest, obj, form, change) -> None:  # noqa: ANN001  admin's own
+        """Make it an administrator's word, which groups of an identity provider leave alone."""
+        obj.from_groups = False
+        super().save_model(request, obj, form, change)
+        if obj.role != Membership.Role.ADMIN:
+            by = request.user.get_username()
+            revoke_invitations_by(project=obj.project, person=obj.user, by=by)
 
 
 @admin.register(ApiKey)

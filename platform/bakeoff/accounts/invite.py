@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import transaction
 from django.utils import timezone
 
 from bakeoff.accounts.add_user import add_user
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.keys import digest_of
-from bakeoff.accounts.models import Invitation, Membership
+from bakeoff.accounts.models import RANKS, Invitation, Membership, Project
 from bakeoff.accounts.refused import RefusedError
 
-if TYPE_CHECKING:
-    from bakeoff.accounts.models import Project
-
 TOKEN_BYTES = 24  # 192 random bits: nobody guesses them
-DAYS, MAX_DAYS = 7, 90
-RANKS = {str(role): rank for rank, role in enumerate(Membership.Role.values)}
+DAYS = 7
+MAX_EMAIL = 254  # as Django's column is wide
 
 
 class InvitationError(RefusedError):
     """An invitation breaks a rule, or is good no longer; `field` names where."""
 
 
-def invite(
-    *, project: Project, role: str, by: str, email: str = "", days: int = DAYS
-) -> tuple[Invitation, str]:
+def invite(*, project: Project, role: str, by: str, email: str = "") -> tuple[Invitation, str]:
     """Make an invitation; return it with the token of its link, which is known only now.
 
     Args:
@@ -40,17 +34,15 @@ def invite(
         role: one of `Membership.Role`.
         by: who invites.
         email: whom it is for; may be empty. The account gets it.
-        days: how long the link is good.
 
     Raises:
-        InvitationError: role, address or days break a rule.
+        InvitationError: role or address break a rule.
     """
     if role not in RANKS:
         raise InvitationError(f"role == '{role}', must be one of {list(RANKS)}.", field="role")
-    if not 1 <= days <= MAX_DAYS:
-        raise InvitationError(f"days == {days}, must be 1 to {MAX_DAYS}.", field="days")
     try:
         if email:
+            MaxLengthValidator(MAX_EMAIL)(email)
             validate_email(email)
     except ValidationError as error:
         raise InvitationError(
@@ -64,9 +56,9 @@ def invite(
             email=email,
             digest=digest_of(token),
             created_by=by,
-            expires_at=timezone.now() + timedelta(days=days),
+            expires_at=timezone.now() + timedelta(days=DAYS),
         )
-        detail = {"days": days}
+        detail = {"days": DAYS}
         record_audit(project.pk, actor=by, action="invite", subject=str(invitation), detail=detail)
     return invitation, token
 
@@ -82,6 +74,18 @@ def revoke_invitation(*, invitation: Invitation, by: str) -> None:
             record_audit(locked.project_id, actor=by, action="revoke invitation", subject=str(locked))
 
 
+def revoke_invitations_by(*, project: Project, person: User, by: str) -> None:
+    """Make the open invitations of a person useless, who is no administrator any more.
+
+    Args:
+        project: where; the caller's transaction has locked it.
+        person: whose invitations.
+        by: who took the role.
+    """
+    for invitation in project.invitations.still_good().filter(created_by=person.get_username()):
+        revoke_invitation(invitation=invitation, by=by)
+
+
 def find_invitation(token: str) -> Invitation | None:
     """Return the invitation of a link, as long as it is good."""
     rows = Invitation.objects.still_good().select_related("project")
@@ -93,8 +97,8 @@ def accept_as_new(*, token: str, username: str, password: str) -> str:
 
     Raises:
         InvitationError: the invitation is good no longer.
-        UserRuleError: the name is taken, reserved or no name, or the password is too weak; the invitation is
-            still good.
+        UserRuleError: the name is taken, reserved or no name, or the password is too weak; the
+            invitation is still good.
     """
     username = User.normalize_username(username)
     with transaction.atomic():
@@ -120,7 +124,7 @@ def accept_as(*, token: str, person: User) -> Invitation:
     with transaction.atomic():
         invitation = _take(token)
         held = Membership.objects.filter(user=person, project=invitation.project).first()
-        if held is None or RANKS[held.role] < RANKS[invitation.role]:
+        if held is None or _is_more(invitation.role, held):
             Membership.objects.update_or_create(
                 user=person,
                 project=invitation.project,
@@ -136,12 +140,22 @@ def accept_as(*, token: str, person: User) -> Invitation:
     return invitation
 
 
+def _is_more(role: str, held: Membership) -> bool:
+    """Whether a role is worth more than the held one: the same is, if groups could take that."""
+    return RANKS[role] > RANKS[held.role] or (role == held.role and held.from_groups)
+
+
 def _take(token: str) -> Invitation:
-    """Lock a good invitation: of two who accept at once, one gets in."""
+    """Lock a good invitation: of two who accept at once, one gets in.
+
+    Its project comes first, as for every change of roles: they wait for each other in one order.
+    """
+    if (known := find_invitation(token)) is not None:
+        Project.objects.select_for_update(no_key=True).get(pk=known.project_id)
     rows = Invitation.objects.still_good().select_for_update(no_key=True, of=("self",))
     invitation = rows.select_related("project").filter(digest=digest_of(token)).first()
     if invitation is None:
-        raise InvitationError("invitation, must be one that was not used, revoked or is too old.")
+        raise InvitationError("invitation, must be one that is not used, revoked or expired.")
     return invitation
 
 

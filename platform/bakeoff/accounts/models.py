@@ -110,6 +110,10 @@ class Membership(models.Model):
         return f"{self.user} is {self.role} of {self.project}"
 
 
+# Each role reaches as far as those of a lower rank.
+RANKS = {str(role): rank for rank, role in enumerate(Membership.Role.values)}
+
+
 class ExternalIdentity(models.Model):
     """Who a person is to an identity provider; never changed."""
 

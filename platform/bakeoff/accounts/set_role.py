@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.invite import revoke_invitations_by
 from bakeoff.accounts.models import Membership, Project
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class LastAdminError(Exception):
 
 
 def set_role(*, project: Project, person: User, role: str, by: str) -> None:
-    """Set a person's role.
+    """Set a person's role; who is no administrator any more loses the invitations that are open.
 
     Args:
         project: where.
@@ -37,9 +38,8 @@ def set_role(*, project: Project, person: User, role: str, by: str) -> None:
     with transaction.atomic():
         # Two administrators who take each other's role at once must not both succeed.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        others = project.memberships.filter(role=ADMIN).exclude(user=person)
         is_admin = project.memberships.filter(user=person, role=ADMIN).exists()
-        if role != ADMIN and is_admin and not others.exists():
+        if role != ADMIN and is_last_admin(project, person):
             raise LastAdminError(f"'{person}' is the last administrator of project '{project}'")
         if role:
             # From now on it is an administrator's word: groups of an identity provider leave it alone.
@@ -49,3 +49,11 @@ def set_role(*, project: Project, person: User, role: str, by: str) -> None:
         else:
             project.memberships.filter(user=person).delete()
         record_audit(project.pk, actor=by, action="set role", subject=f"{person}: {role or 'none'}")
+        if is_admin and role != ADMIN:
+            revoke_invitations_by(project=project, person=person, by=by)
+
+
+def is_last_admin(project: Project, person: User) -> bool:
+    """Whether a project has this administrator and no other."""
+    admins = project.memberships.filter(role=ADMIN)
+    return admins.filter(user=person).exists() and not admins.exclude(user=person).exists()

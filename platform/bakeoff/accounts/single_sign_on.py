@@ -15,8 +15,10 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.actors import SINGLE_SIGN_ON, is_reserved
 from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.invite import revoke_invitations_by
 from bakeoff.accounts.models import ExternalIdentity, Membership, Project
 from bakeoff.accounts.refused import RefusedError
+from bakeoff.accounts.set_role import ADMIN, is_last_admin
 from bakeoff.oidc_settings import EVERY_PROJECT, ROLE_NAMES
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def let_in(person: ExternalPerson, roles: Sequence[GroupRole]) -> User:
         roles: what their groups may do.
 
     Raises:
-        NotLetInError: no role and no account, a name that is taken or reserved, or an account that is turned off.
+        NotLetInError: no role and no account, a name that is taken or reserved, or an account that is
+            turned off.
     """
     wanted = _by_project(roles)
     with transaction.atomic():
@@ -137,16 +140,30 @@ def _by_project(roles: Sequence[GroupRole]) -> dict[Project, str]:
 
 
 def _follow_groups(user: User, wanted: dict[Project, str]) -> None:
-    memberships = {one.project: one for one in user.membership_set.select_related("project")}
-    for project, role in wanted.items():
-        held = memberships.get(project)
-        if held is not None and (not held.from_groups or held.role == role):
+    """Bring the roles of groups up to date; the last administrator of a project stays."""
+    places = {one.pk for one in wanted} | set(user.membership_set.values_list("project", flat=True))
+    # As `set_role` does: roles are read when nobody else changes them.
+    locked = Project.objects.select_for_update(no_key=True).order_by("pk")
+    for project in locked.filter(pk__in=places):
+        held = user.membership_set.filter(project=project).first()
+        role = wanted.get(project, "")
+        if (held.role if held is not None else "") == role or (held and not held.from_groups):
             continue
-        Membership.objects.update_or_create(
-            user=user, project=project, defaults={"role": role, "from_groups": True}
-        )
-        record_audit(project.pk, actor=SINGLE_SIGN_ON, action="set role", subject=f"{user}: {role}")
-    for project, held in memberships.items():
-        if held.from_groups and project not in wanted:
+        if is_last_admin(project, user):
+            detail = {"why": "the last administrator of the project"}
+            _record(user, project, "admin", detail)
+            continue
+        if role:
+            Membership.objects.update_or_create(
+                user=user, project=project, defaults={"role": role, "from_groups": True}
+            )
+        elif held is not None:
             held.delete()
-            record_audit(project.pk, actor=SINGLE_SIGN_ON, action="set role", subject=f"{user}: none")
+        _record(user, project, role or "none", {})
+        if held is not None and held.role == ADMIN:
+            revoke_invitations_by(project=project, person=user, by=SINGLE_SIGN_ON)
+
+
+def _record(user: User, project: Project, role: str, detail: dict[str, str]) -> None:
+    subject = f"{user}: {role}"
+    record_audit(project.pk, actor=SINGLE_SIGN_ON, action="set role", subject=subject, detail=detail)

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 
-from bakeoff.accounts.models import Membership, Project
+from bakeoff.accounts.models import RANKS, Membership, Project
 from experiments.models import Experiment
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 VIEWER, ANALYST, OPERATOR, ADMIN = (str(role) for role in Membership.Role.values)
-RANKS = {VIEWER: 0, ANALYST: 1, OPERATOR: 2, ADMIN: 3}
 
 
 def projects_of(person: User | AnonymousUser) -> QuerySet[Project]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
+from bakeoff.accounts.invite import MAX_EMAIL
 from bakeoff.accounts.single_sign_on import ExternalPerson
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ TIMEOUT_SECONDS = 10
 # What the provider says of itself, its keys too, is read again so often: one that changes a key without
 # giving it another id is believed within the hour.
 REMEMBERED_SECONDS = 3600
+MAX_SUBJECT = 255  # OpenID Connect Core 2, and as our column is wide
+MAX_TEXT = 1000  # of a name, which is cut to what names here may be
 
 
 class ProviderError(Exception):
@@ -58,6 +61,9 @@ def read_answer(request: HttpRequest, settings: OidcSettings) -> tuple[ExternalP
     """
     with _Sentences():
         client = _client(settings)
+        # Before the provider's words are read: a link that somebody sends could put any on our page.
+        if client.framework.get_state_data(request.session, request.GET.get("state")) is None:
+            raise ProviderError(_("This sign-in is out of date. Start again."))
         token = client.authorize_access_token(request)
         _require_issuer(client, settings)
         claims = dict(token.get("userinfo") or {})
@@ -67,13 +73,21 @@ def read_answer(request: HttpRequest, settings: OidcSettings) -> tuple[ExternalP
             more = dict(client.userinfo(token=token))
             if more.get("sub") == claims["sub"]:  # OpenID Connect Core 5.3.2: else it is another's
                 claims = more | claims
+    return _person_of(claims, settings)
+
+
+def _person_of(claims: dict[str, Any], settings: OidcSettings) -> tuple[ExternalPerson, list[str]]:
+    """Return what claims say, if it has the form and the length that rows can hold."""
     groups = claims.get(settings.groups_claim) or []
-    person = ExternalPerson(
-        issuer=settings.issuer,
-        subject=str(claims["sub"]),
-        username=str(claims.get("preferred_username") or ""),
-        email=str(claims.get("email") or ""),
+    subject, name, email = (claims.get(one) or "" for one in ("sub", "preferred_username", "email"))
+    texts = ((subject, MAX_SUBJECT), (name, MAX_TEXT), (email, MAX_EMAIL))
+    readable = all(
+        isinstance(text, str) and len(text) <= length and "\0" not in text for text, length in texts
     )
+    if not (readable and isinstance(groups, str | list)):
+        logger.warning("claims of %r have another form or are too long", str(subject)[:MAX_SUBJECT])
+        raise ProviderError(_("The identity provider's answer cannot be read."))
+    person = ExternalPerson(settings.issuer, subject, username=name, email=email)
     return person, [groups] if isinstance(groups, str) else [str(one) for one in groups]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # sign-in, where a number of seconds would be counted from the last write of the session.
 SESSION_LENGTH = timedelta(hours=12)
 NEXT = "single_sign_on_next"
+MAX_NEXT = 2000  # characters: anybody can make us store them
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -36,7 +37,7 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     """Send the browser to the provider."""
     provider = _provider()
     # A link, not a form: the policy of our pages lets no form lead to another host.
-    request.session[NEXT] = request.GET.get("next", "")
+    request.session[NEXT] = request.GET.get("next", "")[:MAX_NEXT]
     try:
         return send_to_provider(
             request, provider, absolute_url(request, reverse("single-sign-on-back"))
