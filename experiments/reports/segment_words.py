@@ -28,23 +28,24 @@ def describe_difference(one: SegmentDifference) -> str:
     if one.differs:
         return (
             _(
-                "%(variant)s: the effect differs by %(attribute)s (%(segments)d segments, adjusted p = "
-                "%(p)s). It spreads by %(spread)s around its mean, and by at most %(bound)s."
+                "%(variant)s: the effect differs by %(attribute)s at this analysis (%(segments)d "
+                "segments, adjusted p = %(p)s). It spreads by %(spread)s around its mean, and by at "
+                "most %(bound)s."
             )
             % words
         )
     if one.spread_bound is None:
         return (
             _(
-                "%(variant)s: no difference by %(attribute)s (%(segments)d segments, adjusted p = "
-                "%(p)s): the segments are even more alike than chance would have them."
+                "%(variant)s: no difference by %(attribute)s at this analysis (%(segments)d segments, "
+                "adjusted p = %(p)s): the segments are even more alike than chance would have them."
             )
             % words
         )
     return (
         _(
-            "%(variant)s: no difference shown by %(attribute)s (%(segments)d segments, adjusted p = "
-            "%(p)s). A spread of at most %(bound)s around its mean is still possible."
+            "%(variant)s: no difference shown by %(attribute)s at this analysis (%(segments)d "
+            "segments, adjusted p = %(p)s). A spread of at most %(bound)s around its mean is still possible."
         )
         % words
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from experiments.stats.effects import critical_value
 from experiments.stats.multiplicity import holm
@@ -96,9 +96,10 @@ def shrink_segments(
                 rows[n], shrunken=estimate, shrunken_interval=(estimate - half, estimate + half)
             )
         differences.append(scatter.describe(attribute, variant, alpha))
-    adjusted = holm([one.p_value for one in differences])
+    # None stays None, and no p-value here is None.
+    adjusted = cast("list[float]", holm([one.p_value for one in differences]))
     return shrunk, [
-        replace(one, adjusted_p_value=p or 0.0, differs=(p or 0.0) <= alpha)
+        replace(one, adjusted_p_value=p, differs=p <= alpha)
         for one, p in zip(differences, adjusted, strict=True)
     ]
 

@@ -45,7 +45,7 @@ def test_the_report_says_what_is_removed_and_who_differs(shop):
     assert report.as_json()["segment_differences"] == report.differences
     page = sign_in(shop.project).get(report_path(experiment)).content.decode()
     assert 'data-variance-removed="history"' in page
-    assert "the effect differs by country (3 segments, adjusted p =" in page
+    assert "the effect differs by country at this analysis (3 segments, adjusted p =" in page
     german = next(row for row in report.segments if row.segment == "country=DE")
     assert german.shrunken < german.estimate
 
