@@ -56,9 +56,9 @@ def run(size: str, home: str) -> None:
         simulated = _simulate(rates, units, 0.0, costly, rng)
         regret, equal = float(simulated.regret.mean()), simulated.equal_regret
         each = _thompson_by_user(rates, units * EPOCHS, costly // 2, rng)
-        found = float((simulated.crossed[:, -1, -1] == 1).mean())
+        shipped = float((simulated.crossed[:, -1, -1] == 1).mean())
         rows.append(Row(f"conversions lost, {name} (peer: an equal split)", regret, "conversions", equal, target="ratio_to_peer >= 1.5", higher_is_better=False, spread=f"{costly} runs; Thompson by user without a floor: {each:.0f}"))  # fmt: skip
-        different.append(f"| {name} | {regret:.0f} | {equal:.0f} | {each:.0f} | {found:.2f} |")
+        different.append(f"| {name} | {regret:.0f} | {equal:.0f} | {each:.0f} | {shipped:.2f} |")
     write_result("bandit", size, rows, f"{EPOCHS} epochs; windows close before the next begins.")
     if full:
         head = "| no variant differs | false verdicts | pooled z at each look |\n|---|---|---|"

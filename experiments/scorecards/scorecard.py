@@ -33,6 +33,9 @@ class Question:
         expected: planned share of each variant; None for equal ones.
         planned_units: over all variants; None for those of the file.
         cluster: what was randomised, where it was not the unit.
+
+    Raises:
+        FileError: clusters with a rule that counts units.
     """
 
     policy: Policy
@@ -43,6 +46,13 @@ class Question:
     expected: Mapping[str, float] | None = None
     planned_units: int | None = None
     cluster: ClusterColumn | None = None
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None and self.policy.rule == "exact":
+            raise FileError(
+                f"rule == 'exact' with {self.cluster.option}, must be another: units of a cluster are "
+                "alike."
+            )
 
     def role_of(self, metric: str) -> Role:
         """Return a metric's part: the first one decides, whatever else is said of it."""

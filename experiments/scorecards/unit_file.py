@@ -118,6 +118,11 @@ class ClusterColumn:
         """What its clusters are called."""
         return "clusters" if self.block_seconds is None else "blocks"
 
+    @property
+    def option(self) -> str:
+        """What names it in a shell."""
+        return "--cluster" if self.block_seconds is None else "--switchback"
+
 
 @dataclass(frozen=True, slots=True)
 class FileLook:
@@ -182,6 +187,9 @@ class UnitFile:
         excluded: variants to leave out of the comparison.
         form: how a text file writes numbers, and the dates of looks.
         cluster: what was randomised, where it was not the unit.
+
+    Raises:
+        FileError: a prediction without units or with several looks, or clusters with what counts units.
     """
 
     path: Path
@@ -193,3 +201,34 @@ class UnitFile:
     excluded: Sequence[str] = ()
     form: TextFormat = field(default_factory=TextFormat)
     cluster: ClusterColumn | None = None
+
+    def __post_init__(self) -> None:
+        if any(metric.features for metric in self.metrics):
+            self._require_predictable()
+        if self.cluster is not None:
+            self._require_clusters(self.cluster)
+
+    def _require_predictable(self) -> None:
+        if not self.unit:
+            raise FileError("predict needs --unit: each unit is predicted by models of the others.")
+        if self.look:
+            raise FileError(
+                f"predict with --look == '{self.look}', must be one look: a model of the last would "
+                "tell the first what was to come."
+            )
+
+    def _require_clusters(self, cluster: ClusterColumn) -> None:
+        for option, value in (("--look", self.look), ("--segment", self.segments)):
+            if value:
+                raise FileError(
+                    f"{option} with {cluster.option}, must be left out: clusters count once."
+                )
+        if quantiles := [metric.name for metric in self.metrics if metric.kind == "quantile"]:
+            raise FileError(
+                f"metric '{quantiles[0]}' with {cluster.option}, must be no quantile: a mean or a "
+                "share."
+            )
+        if cluster.block_seconds is not None and self.unit:
+            raise FileError(
+                "--unit with --switchback, must be left out: a row counts in the block of its time."
+            )

@@ -17,14 +17,19 @@ from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.policy_option import read_policy
 from bakeoff.commands.scorecard_view import draw, finite, show
 from bakeoff.commands.terminal import Refusal
-from bakeoff.commands.unit_options import read_cluster, require_predictable, require_rows
+from bakeoff.commands.unit_options import read_cluster, require_rows
 from experiments.kinds import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from experiments.scorecards.scorecard import Question
-    from experiments.scorecards.unit_file import FileTotals, MetricColumn, TextFormat
+    from experiments.scorecards.unit_file import (
+        ClusterColumn,
+        FileTotals,
+        MetricColumn,
+        TextFormat,
+    )
     from experiments.stats.policy import Policy
 
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
@@ -168,15 +173,14 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
     path = None
     try:
         with _local(file) as local, as_utf8(local, options["encoding"]) as path:
-            read = (
-                _read_warehouse
-                if options["events"]
-                else _read_totals
-                if options["totals"]
-                else _read_rows
-            )
-            totals, metrics = read(path, options)
-        card = judge(totals, _question(totals, metrics, options))
+            cluster = read_cluster(options)
+            if options["events"]:
+                totals, metrics = _read_warehouse(path, options)
+            elif options["totals"]:
+                totals, metrics = _read_totals(path, options)
+            else:
+                totals, metrics = _read_rows(path, options, cluster)
+        card = judge(totals, _question(totals, metrics, options, cluster))
         if plot is not None:
             plot.write_text(draw(card))
         if form == "json":
@@ -202,16 +206,15 @@ def _local(file: str) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def _read_rows(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+def _read_rows(
+    path: Path, options: dict[str, Any], cluster: ClusterColumn | None
+) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.unit_file import FileError, UnitFile
     from experiments.scorecards.unit_reader import read_units
 
     metrics = parse_metrics(options)
     if not metrics:
         raise FileError("metrics == 0, must be at least one: --metric NAME:KIND[:COLUMN[/COLUMN]].")
-    if any(metric.features for metric in metrics):
-        require_predictable(options)
-    cluster = read_cluster(options, metrics)
     opened = UnitFile(
         path,
         options["variant"],
@@ -270,7 +273,12 @@ def _read_warehouse(path: Path, options: dict[str, Any]) -> tuple[FileTotals, li
     )
 
 
-def _question(totals: FileTotals, metrics: list[MetricColumn], options: dict[str, Any]) -> Question:
+def _question(
+    totals: FileTotals,
+    metrics: list[MetricColumn],
+    options: dict[str, Any],
+    cluster: ClusterColumn | None,
+) -> Question:
     from experiments.scorecards.scorecard import Question
     from experiments.scorecards.unit_file import FileError
 
@@ -298,7 +306,7 @@ def _question(totals: FileTotals, metrics: list[MetricColumn], options: dict[str
         lower_is_better=frozenset(options["lower_is_better"]),
         expected=parse_shares(options["expected"], [control, *(v for v in variants if v != control)]),
         planned_units=options["planned"],
-        cluster=read_cluster(options, metrics),
+        cluster=cluster,
     )
 
 
