@@ -27,8 +27,9 @@ def test_every_block_and_line_is_a_step():
     assert steps[-1].text == "You get **The sample shop is gone**."
 
 
-def test_the_tutorial_works_without_its_wait_for_the_verdict(tmp_path, chromium):
+def test_the_tutorial_works_without_its_wait_for_the_verdict(tmp_path, chromium, tiny_bert):
     home = tmp_path / "home"
+    assert tiny_bert.exists()  # the platform's encoder, by the environment
     platform = PlatformUnderTest(home, own_disk=False, arguments=["--sample"], interpreter=WARM)
     platform.start()
     try:

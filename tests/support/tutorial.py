@@ -122,7 +122,9 @@ class TutorialReader:
             return
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.printed(name):
-            assert time.monotonic() < deadline, self.output.read_text()
+            printed = self.output.read_text()
+            assert "has no experiment yet" not in printed, printed
+            assert time.monotonic() < deadline, printed
             time.sleep(0.2)
 
     def _get(self, text: str) -> None:
