@@ -45,7 +45,8 @@ def describe_difference(one: SegmentDifference) -> str:
     return (
         _(
             "%(variant)s: no difference shown by %(attribute)s at this analysis (%(segments)d "
-            "segments, adjusted p = %(p)s). A spread of at most %(bound)s around its mean is still possible."
+            "segments, adjusted p = %(p)s). A spread of at most %(bound)s around its mean is still "
+            "possible."
         )
         % words
     )
