@@ -1,4 +1,4 @@
-"""The audit trail for other systems: filtered, as JSON Lines or CSV, a row at a time."""
+"""The audit trail for other systems: filtered, as JSON Lines or CSV, some rows at a time."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from bakeoff.accounts.models import AuditEntry, Project
+
+    Chunks = Iterator[list[dict[str, Any]]]
 
 COLUMNS = ("id", "at", "project", "actor", "action", "subject", "detail")
 # Rows that are read at once: a pooler has no cursors, so each page begins where the last one ended.
@@ -70,43 +72,62 @@ class AuditFilter:
 ALL = AuditFilter()
 
 
-def audit_lines(project: Project, form: str, which: AuditFilter = ALL) -> Iterator[str]:
-    """Yield a project's entries as lines, oldest first.
+def audit_text(project: Project, format: str, which: AuditFilter = ALL) -> Iterator[str]:  # noqa: A002
+    """Yield a project's entries for a streamed answer: many lines at once, as each piece costs a turn.
+
+    Raises:
+        AuditRangeError: before the first line.
+    """
+    return map("".join, audit_lines(project, format, which))
+
+
+def audit_lines(
+    project: Project,
+    format: str,  # noqa: A002
+    which: AuditFilter = ALL,
+) -> Iterator[list[str]]:
+    """Yield a project's entries as lists of lines, oldest first; of CSV the first is the head.
 
     Args:
         project: whose trail.
-        form: one of `FORMS`.
+        format: one of `FORMATS`.
         which: entries.
 
     Raises:
         AuditRangeError: before the first line.
     """
     entries = which.entries(project).order_by("id")
-    return FORMS[form][1](_rows(project, entries))
+    return FORMATS[format][1](_chunks(project, entries))
 
 
-def _rows(project: Project, entries: QuerySet[AuditEntry]) -> Iterator[dict[str, Any]]:
+def _chunks(project: Project, entries: QuerySet[AuditEntry]) -> Iterator[list[dict[str, Any]]]:
     last = 0
     while chunk := list(entries.filter(id__gt=last)[:CHUNK]):
-        for one in chunk:
-            yield {
+        yield [
+            {
                 "id": one.pk, "at": one.at.isoformat(), "project": project.slug, "actor": one.actor,
                 "action": one.action, "subject": one.subject, "detail": one.detail,
-            }  # fmt: skip
+            }
+            for one in chunk
+        ]  # fmt: skip
         last = chunk[-1].pk
 
 
-def _json_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        yield orjson.dumps(row).decode() + "\n"
+def _json_lines(chunks: Chunks) -> Iterator[list[str]]:
+    for rows in chunks:
+        yield [orjson.dumps(row).decode() + "\n" for row in rows]
 
 
-def _csv_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    yield _csv_line(COLUMNS)
-    for row in rows:
-        cells = [row[column] for column in COLUMNS[:-1]]
-        # Names that people chose must not be formulas to a spreadsheet.
-        yield _csv_line([*map(plain_cell, cells), orjson.dumps(row["detail"]).decode()])
+def _csv_lines(chunks: Chunks) -> Iterator[list[str]]:
+    yield [_csv_line(COLUMNS)]
+    for rows in chunks:
+        yield [_csv_line(_csv_cells(row)) for row in rows]
+
+
+def _csv_cells(row: dict[str, Any]) -> list[Any]:
+    cells = [row[column] for column in COLUMNS[:-1]]
+    # Names that people chose must not be formulas to a spreadsheet.
+    return [*map(plain_cell, cells), orjson.dumps(row["detail"]).decode()]
 
 
 def _csv_line(cells: Any) -> str:
@@ -115,8 +136,8 @@ def _csv_line(cells: Any) -> str:
     return line.getvalue()
 
 
-# Form → media type, and what writes it.
-FORMS: dict[str, tuple[str, Callable[[Iterator[dict[str, Any]]], Iterator[str]]]] = {
+# Format → media type, and what writes it.
+FORMATS: dict[str, tuple[str, Callable[[Chunks], Iterator[list[str]]]]] = {
     "jsonl": ("application/jsonl", _json_lines),
     "csv": ("text/csv; charset=utf-8", _csv_lines),
 }

@@ -16,7 +16,7 @@ GOOD = {
 
 
 def test_groups_become_roles():
-    roles = " data=shop:analyst, cn=ops,=*:admin".replace("ops,", "ops")
+    roles = " data=shop:analyst, cn=ops=*:admin,"
     settings = OidcSettings.of(GOOD | {"BAKEOFF_OIDC_ROLES": roles})
     assert settings.issuer == "https://id.example/realms/shop"
     assert settings.roles == (
@@ -37,6 +37,7 @@ def test_groups_become_roles():
         ({"BAKEOFF_OIDC_CLIENT_SECRET": ""}, "BAKEOFF_OIDC_CLIENT_SECRET must be set, too."),
         ({"BAKEOFF_OIDC_SCOPES": "email"}, "must hold openid"),
         ({"BAKEOFF_OIDC_ROLES": "data=shop:king"}, "has 'data=shop:king', must be GROUP=PROJECT:ROLE"),
+        ({"BAKEOFF_OIDC_ROLES": "cn=ops,dc=shop=*:admin"}, "has 'cn=ops', must be GROUP=PROJECT:ROLE"),
         ({"BAKEOFF_OIDC_ROLES": "data"}, "must be GROUP=PROJECT:ROLE"),
     ],
 )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 
+from bakeoff import audit_export
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
@@ -264,6 +265,25 @@ def commands(group=main, path=()):
 def test_the_table_names_every_command():
     conducted = CONDUCTORS | STORE | TENANTS | REMOVALS | WHOLE | PROVIDERS
     assert set(commands()) == set(CALLS) | READS | SERVERS | conducted
+
+
+def test_an_export_that_fails_leaves_the_last_one_whole(shop, tmp_path, monkeypatch):
+    out = tmp_path / "audit.csv"
+    out.write_text("of yesterday")
+    command = ["audit", "export", str(out), "--project", shop.project.slug]
+
+    def fail(*_):
+        yield ["one line"]
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audit_export, "audit_lines", fail)
+        done = CliRunner().invoke(main, command)
+    assert done.exit_code == 2
+    assert "cannot be written: No space left on device." in done.output
+    assert (out.read_text(), list(tmp_path.iterdir())) == ("of yesterday", [out])
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert out.read_text().startswith("id,at,project")
 
 
 def fail_run_of(surface):

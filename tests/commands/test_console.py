@@ -197,7 +197,7 @@ ONLINE = [
     (["models", "home\udcff"], 2, "'home\\udcff' is not well-formed text."),
     (["keys", "make", "--kind", "secret", "--name", "a test"], 0, "sk_"),
     (["keys", "make", "--scope", "serve", "--origin", "https://shop.example"], 0, "pk_"),
-    (["keys", "make", "--expires", "2020-01-31"], 2, "expires_at == 2020-01-31T00:00:00+00:00, must be a time to come"),
+    (["keys", "make", "--expires", "2020-01-31"], 2, "expires_at == 2020-01-31T23:59:59+00:00, must be a time to come"),
     (["keys", "make", "--expires", "soon"], 2, "'soon' does not match the formats"),
     (["keys", "make", "--name", "for a week", "--expires", "2999-01-31T12:00"], 0, "pk_"),
     (["keys", "list", "--json"], 0, "2999-01-31T12:00:00"),

@@ -159,11 +159,11 @@ def test_the_last_administrator_stays_and_one_who_goes_takes_the_invitations_alo
     assert (entry.subject, entry.detail) == (
         f"{person}: admin", {"why": "the last administrator of the project"},
     )  # fmt: skip
-    assert project.invitations.still_good().count() == 1
+    assert project.invitations.usable().count() == 1
     second = User.objects.create_user(f"admin-{uuid7()}")
     set_role(project=project, person=second, role="admin", by="a test")
     come_in(provider, person)
-    assert (roles(person), project.invitations.still_good().count()) == ({}, 0)
+    assert (roles(person), project.invitations.usable().count()) == ({}, 0)
 
 
 def test_a_role_of_the_admin_pages_is_an_administrators_word(provider, person, project, settings):

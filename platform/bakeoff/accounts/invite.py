@@ -1,4 +1,4 @@
-"""Invite people by a link: whoever has it gets one role in one project, once and for some days."""
+"""Invite people by a link: who has it gets one role in one project, once and for some days."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def revoke_invitations_by(*, project: Project, person: User, by: str) -> None:
         person: whose invitations.
         by: who took the role.
     """
-    for invitation in project.invitations.still_good().filter(created_by=person.get_username()):
+    for invitation in project.invitations.usable().filter(created_by=person.get_username()):
         revoke_invitation(invitation=invitation, by=by)
 
 
 def find_invitation(token: str) -> Invitation | None:
     """Return the invitation of a link, as long as it is good."""
-    rows = Invitation.objects.still_good().select_related("project")
+    rows = Invitation.objects.usable().select_related("project")
     return rows.filter(digest=digest_of(token)).first()
 
 
@@ -152,7 +152,7 @@ def _take(token: str) -> Invitation:
     """
     if (known := find_invitation(token)) is not None:
         Project.objects.select_for_update(no_key=True).get(pk=known.project_id)
-    rows = Invitation.objects.still_good().select_for_update(no_key=True, of=("self",))
+    rows = Invitation.objects.usable().select_for_update(no_key=True, of=("self",))
     invitation = rows.select_related("project").filter(digest=digest_of(token)).first()
     if invitation is None:
         raise InvitationError("invitation, must be one that is not used, revoked or expired.")

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import UTC, date, datetime, time
 
 PUBLIC, SECRET = "pk", "sk"
 # Enough to recognise a key by, too little to guess the rest of 192 bits.
@@ -42,3 +39,8 @@ def expired_sentence(at: datetime) -> str:
 def digest_of(key: str) -> str:
     """Return what is stored of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def end_of(day: date) -> datetime:
+    """Return the last second of a day in UTC: a key whose end is a day may be used on that day."""
+    return datetime.combine(day, time(23, 59, 59), UTC)

@@ -138,13 +138,13 @@ class ExternalIdentity(models.Model):
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     """Sets of invitations."""
 
-    def still_good(self) -> Self:
+    def usable(self) -> Self:
         """Those that somebody may still accept."""
         return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=Now())
 
 
 class Invitation(models.Model):
-    """A role in a project for whoever has the link, once; its token is never stored."""
+    """A role in a project for the one who has the link, once; its token is never stored."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
     role = models.CharField(max_length=16, choices=Membership.Role.choices)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_NAME = 150  # as Django's column is wide
 
 
-class NotLetInError(RefusedError):
+class SignInRefusedError(RefusedError):
     """A person whom the provider knows may not sign in here; the message says why."""
 
 
@@ -50,7 +50,7 @@ class ExternalPerson:
     email: str = ""
 
 
-def let_in(person: ExternalPerson, roles: Sequence[GroupRole]) -> User:
+def sign_in_external(person: ExternalPerson, roles: Sequence[GroupRole]) -> User:
     """Return the account of a person, made on the first sign-in, and bring its roles up to date.
 
     Roles that came from groups follow the groups at each sign-in. A role that an administrator gave
@@ -61,14 +61,14 @@ def let_in(person: ExternalPerson, roles: Sequence[GroupRole]) -> User:
         roles: what their groups may do.
 
     Raises:
-        NotLetInError: no role and no account, a name that is taken or reserved, or an account that is
-            turned off.
+        SignInRefusedError: no role and no account, a name that is taken or reserved, or an account that
+            is turned off.
     """
     wanted = _by_project(roles)
     with transaction.atomic():
         user = _account_of(person, may_be_new=bool(wanted))
         if not user.is_active:
-            raise NotLetInError(f"user == '{user}', is turned off.")
+            raise SignInRefusedError(f"user == '{user}', is turned off.")
         if person.email and user.email != person.email:
             user.email = person.email
             user.save(update_fields=["email"])
@@ -109,16 +109,16 @@ def _account_of(person: ExternalPerson, *, may_be_new: bool) -> User:
         return identity.user
     name = _name_of(person)
     if is_reserved(name):
-        raise NotLetInError(f"username == '{name}', must be no name of the platform.")
+        raise SignInRefusedError(f"username == '{name}', must be no name of the platform.")
     if User.objects.filter(username=name).exists():
-        raise NotLetInError(f"username == '{name}', is taken by an account that is not linked.")
+        raise SignInRefusedError(f"username == '{name}', is taken by an account that is not linked.")
     if not may_be_new:
-        raise NotLetInError("roles == [], must have one by a group.")
+        raise SignInRefusedError("roles == [], must have one by a group.")
     try:
         user = User.objects.create_user(name, email=person.email)  # without a password
         ExternalIdentity.objects.create(user=user, issuer=person.issuer, subject=person.subject)
     except IntegrityError as error:  # two first sign-ins at once
-        raise NotLetInError(f"username == '{name}', has just been made: sign in again.") from error
+        raise SignInRefusedError(f"username == '{name}', has just been made: sign in again.") from error
     return user
 
 

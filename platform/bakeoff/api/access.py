@@ -22,10 +22,10 @@ _NEEDED = (
     ("POST", "/v1/units/export", EXPORT),
     ("PATCH", "/v1/project", ADMIN),
     ("", "/v1/keys", ADMIN),
-    # Whoever subscribes sends what happens in the project elsewhere.
+    # A subscription sends what happens in the project elsewhere.
     ("", "/v1/alerts/subscriptions", ADMIN),
     ("GET", "/v1/config", ADMIN),  # has subscriptions
-    # Whoever keeps the trail elsewhere needs a key that does nothing else.
+    # Who stores the trail elsewhere needs a key that does little else.
     ("", "/v1/audit", EXPORT),
 )
 

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 from bakeoff.api.access import project_of
 from bakeoff.api.errors import REFUSALS, Problem
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
-from bakeoff.audit_export import FORMS, AuditFilter, AuditRangeError, audit_lines
+from bakeoff.audit_export import FORMATS, AuditFilter, AuditRangeError, audit_text
 
 router = Router(tags=["audit"])
 
@@ -56,13 +56,13 @@ def list_audit(
     response={200: str, **REFUSALS},
     openapi_extra={
         "responses": {
-            200: {"content": {kind: {"schema": {"type": "string"}} for kind, _ in FORMS.values()}}
+            200: {"content": {kind: {"schema": {"type": "string"}} for kind, _ in FORMATS.values()}}
         }
     },
 )
 def export_audit(
     request: HttpRequest,
-    form: Annotated[Literal["jsonl", "csv"], Query(alias="format")] = "jsonl",
+    format: Literal["jsonl", "csv"] = "jsonl",  # noqa: A002  the parameter's public name
     actor: Actor = "",
     action: Action = "",
     since: Since = None,
@@ -70,7 +70,7 @@ def export_audit(
 ) -> HttpResponseBase:
     """Give the audit trail as JSON Lines or CSV, oldest first, however long it is."""
     try:
-        lines = audit_lines(project_of(request), form, AuditFilter(actor, action, since, until))
+        lines = audit_text(project_of(request), format, AuditFilter(actor, action, since, until))
     except AuditRangeError as error:
         raise Problem(422, "bad_range", str(error), error.field) from error
-    return StreamingHttpResponse(lines, content_type=FORMS[form][0])
+    return StreamingHttpResponse(lines, content_type=FORMATS[format][0])

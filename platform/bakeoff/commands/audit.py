@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from bakeoff.commands.terminal import echo
 from bakeoff.commands.times import TIME, in_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from bakeoff.audit_export import AuditFilter
@@ -73,18 +74,33 @@ def list_audit(*, limit: int, as_json: bool, slug: str | None, **which: Any) -> 
 def export(out: Path, slug: str | None, **which: Any) -> None:
     """Write the entries to OUT (.jsonl or .csv), oldest first."""
     project = find_project(slug)
-    from bakeoff.audit_export import FORMS, AuditRangeError, audit_lines
+    from bakeoff.audit_export import FORMATS, AuditRangeError, audit_lines
 
-    form = out.suffix.lower().removeprefix(".")
-    if form not in FORMS:
+    kind = out.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
         raise click.UsageError(f"out == '{out}', must end in .jsonl or .csv.")
     try:
-        lines = audit_lines(project, form, _filter(**which))
+        lines = audit_lines(project, kind, _filter(**which))
     except AuditRangeError as error:
         raise click.UsageError(str(error)) from error
-    with out.open("w", encoding="utf-8", newline="") as file:
-        written = sum(1 for line in lines if file.write(line))
-    echo(f"{written - (form == 'csv')} entries written to {out}.")
+    echo(f"{_write_whole(out, lines) - (kind == 'csv')} entries written to {out}.")
+
+
+def _write_whole(out: Path, chunks: Iterator[list[str]]) -> int:
+    """Write beside a file, which it replaces at the end: a failure leaves the old one. Return lines."""
+    written = 0
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with draft.open("x", encoding="utf-8", newline="") as file:
+            for lines in chunks:
+                file.writelines(lines)
+                written += len(lines)
+        draft.replace(out)
+    except OSError as error:
+        raise click.UsageError(f"out == '{out}', cannot be written: {error.strerror}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return written
 
 
 def _filter(actor: str, action: str, since: datetime | None, until: datetime | None) -> AuditFilter:

@@ -11,7 +11,7 @@ from bakeoff.accounts.keys import SCOPES
 from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo
-from bakeoff.commands.times import TIME, in_utc
+from bakeoff.commands.times import DayOrTime
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,8 +28,8 @@ origin_option = click.option(
 )  # fmt: skip
 
 expires_option = click.option(
-    "--expires", type=TIME,
-    help="From then on it is refused: a date or time in UTC, such as 2027-01-31.",
+    "--expires", type=DayOrTime(),
+    help="From then on it is refused: a time in UTC, or a day, at whose end it is: 2027-01-31.",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def make(
         name,
         scopes or None,
         origins,
-        expires_at=in_utc(expires),
+        expires_at=expires,
     )
     try:
         _, text = make_key(project=project, draft=draft, by=OPERATOR)
@@ -130,7 +130,7 @@ def change(
             by=OPERATOR,
             scopes=scopes or None,
             origins=origins if origins or any_origin else None,
-            expiry=Expiry(in_utc(expires)) if expires or never_expires else None,
+            expiry=Expiry(expires) if expires or never_expires else None,
         )
     except KeyRuleError as error:
         raise click.UsageError(str(error)) from error

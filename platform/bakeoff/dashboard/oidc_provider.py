@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from bakeoff.accounts.invite import MAX_EMAIL
 from bakeoff.accounts.single_sign_on import ExternalPerson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django.http import HttpRequest, HttpResponseRedirect
 
     from bakeoff.oidc_settings import OidcSettings
@@ -44,7 +47,7 @@ def send_to_provider(request: HttpRequest, settings: OidcSettings, back: str) ->
     Raises:
         ProviderError: it gives no answer.
     """
-    with _Sentences():
+    with readable_errors():
         client = _client(settings)
         _require_issuer(client, settings)
         redirect: HttpResponseRedirect = client.authorize_redirect(request, back)
@@ -59,7 +62,7 @@ def read_answer(request: HttpRequest, settings: OidcSettings) -> tuple[ExternalP
     Raises:
         ProviderError: one of them is not as it must be.
     """
-    with _Sentences():
+    with readable_errors():
         client = _client(settings)
         # Before the provider's words are read: a link that somebody sends could put any on our page.
         if client.framework.get_state_data(request.session, request.GET.get("state")) is None:
@@ -120,15 +123,14 @@ def _require_issuer(client: Any, settings: OidcSettings) -> None:
         raise ProviderError(_("The identity provider is another than the one that is set up."))
 
 
-class _Sentences:
-    """Turns what the libraries raise into a sentence for the page; the log has the rest."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or not isinstance(error, Exception) or isinstance(error, ProviderError):
-            return
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn what the libraries raise into a sentence for the page; the log has the rest."""
+    try:
+        yield
+    except ProviderError:
+        raise
+    except Exception as error:
         logger.warning("sign-in by the identity provider failed: %r", error)
         raise ProviderError(_sentence(error)) from error
 

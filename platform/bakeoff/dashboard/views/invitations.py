@@ -1,4 +1,4 @@
-"""Invitations: made and revoked on the Team page, accepted by whoever has the link."""
+"""Invitations: made and revoked on the Team page, accepted by who has the link."""
 
 from __future__ import annotations
 

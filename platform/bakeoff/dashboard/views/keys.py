@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -13,11 +13,14 @@ from django.views.decorators.http import require_POST
 
 from bakeoff import serving_keys
 from bakeoff.accounts.edit_keys import Expiry, KeyDraft, KeyRuleError
+from bakeoff.accounts.keys import end_of
 from bakeoff.accounts.models import ApiKey
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.refusals import show_refusal
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpRequest, HttpResponse
 
 
@@ -90,8 +93,7 @@ def _day_in(request: HttpRequest) -> date | None:
 
 
 def _end_of(day: date | None) -> datetime | None:
-    """Return the last second of a day, so that pages show the day that was typed."""
-    return None if day is None else datetime.combine(day, time(23, 59, 59), UTC)
+    return None if day is None else end_of(day)
 
 
 def _new_expiry(request: HttpRequest, key: ApiKey) -> Expiry | None:

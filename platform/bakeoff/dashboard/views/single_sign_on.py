@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_safe
 
-from bakeoff.accounts.single_sign_on import NotLetInError, let_in
+from bakeoff.accounts.single_sign_on import SignInRefusedError, sign_in_external
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.oidc_provider import ProviderError, read_answer, send_to_provider
 from bakeoff.dashboard.refusals import show_refusal
@@ -48,17 +48,17 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_safe
-def come_back(request: HttpRequest) -> HttpResponseBase:
+def callback(request: HttpRequest) -> HttpResponseBase:
     """Sign in whom the provider vouches for."""
     provider = _provider()
     target = request.session.pop(NEXT, "")
     try:
         person, groups = read_answer(request, provider)
-        user = let_in(person, provider.roles_of(groups))
+        user = sign_in_external(person, provider.roles_of(groups))
     except ProviderError as error:
         messages.error(request, str(error))
         return redirect("sign-in")
-    except NotLetInError as error:
+    except SignInRefusedError as error:
         show_refusal(request, error)
         return redirect("sign-in")
     login(request, user, backend=BACKEND)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from bakeoff.accounts.keys import SCOPES
 from bakeoff.accounts.models import Membership
 from bakeoff.accounts.set_role import LastAdminError, set_role
-from bakeoff.audit_export import FORMS, audit_lines
+from bakeoff.audit_export import FORMATS, audit_text
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
@@ -34,7 +34,7 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
         "keys": project.api_keys.order_by("-id"),
         "members": project.memberships.select_related("user").order_by("user__username"),
         "roles": Membership.Role.choices,
-        "invitations": project.invitations.still_good().order_by("-id"),
+        "invitations": project.invitations.usable().order_by("-id"),
         "scopes": SCOPES,
         "page": page_of(request, project.audit_entries.all()),
     }
@@ -43,13 +43,13 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @login_required
-def download_audit(request: HttpRequest, slug: str, form: str) -> StreamingHttpResponse:
+def download_audit(request: HttpRequest, slug: str, format: str) -> StreamingHttpResponse:  # noqa: A002
     """Give the whole audit trail as JSON Lines or CSV."""
     project = project_for(request, slug)
-    if form not in FORMS:
+    if format not in FORMATS:
         raise Http404
-    answer = StreamingHttpResponse(audit_lines(project, form), content_type=FORMS[form][0])
-    answer["Content-Disposition"] = f'attachment; filename="audit-{project.slug}.{form}"'
+    answer = StreamingHttpResponse(audit_text(project, format), content_type=FORMATS[format][0])
+    answer["Content-Disposition"] = f'attachment; filename="audit-{project.slug}.{format}"'
     return answer
 
 
