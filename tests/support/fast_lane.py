@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from unittest import mock
 
 import httpx2
 import uvicorn
 from django.conf import settings
 
 from bakeoff.environment import read_environment
+from bakeoff.gateway.cache import HOT_SECONDS
 from bakeoff.gateway.http.connection import Connection
 
 
@@ -24,17 +26,24 @@ test_database_url.__test__ = False
 class FastLane:
     """A gateway served by uvicorn in a thread."""
 
-    def __init__(self, environment) -> None:
+    def __init__(self, environment, *, cache_seconds: float = HOT_SECONDS) -> None:
+        """Serve.
+
+        Args:
+            environment: of the platform.
+            cache_seconds: how long a request waits for the cache before it is answered without.
+        """
         from a2wsgi import WSGIMiddleware
         from django.core.wsgi import get_wsgi_application
 
         from bakeoff.gateway.app import Gateway
 
-        self.gateway = Gateway(
-            environment,
-            WSGIMiddleware(get_wsgi_application(), workers=2),
-            secret=settings.SECRET_KEY,
-        )
+        with mock.patch("bakeoff.gateway.app.HOT_SECONDS", cache_seconds):
+            self.gateway = Gateway(
+                environment,
+                WSGIMiddleware(get_wsgi_application(), workers=2),
+                secret=settings.SECRET_KEY,
+            )
         config = uvicorn.Config(
             self.gateway,
             port=0,
