@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from inference.serving.catalogue import Catalogue, Mask
 
+# Beside the properties: looked up by name, as a column of a million distinct values is no column.
+ITEM_ID = "item_id"
 MAX_FILTER_BYTES = 8192
 MAX_NAME, MAX_NAMES = 100, 500  # of properties, where a wrong one is compared with them
 MAX_COLUMNS = 256  # properties that are held per catalogue
@@ -78,6 +80,20 @@ def _compile(condition: Any, field: str) -> None:
         compile_condition(condition)
     except ConditionError as error:
         raise RuleError(field, f"{field}: {error}") from error
+    _check_ids(condition, field)
+
+
+def _check_ids(condition: Mapping[str, Any], field: str) -> None:
+    """Refuse a test of an item's id other than which it is."""
+    for name, wanted in condition.items():
+        if name in {"$and", "$or", "$nor"}:
+            for one in wanted:
+                _check_ids(one, field)
+        elif name == "$not":
+            _check_ids(wanted, field)
+        elif name == ITEM_ID and any(_names_in(test) is None for test in tests_of(wanted)):
+            rule = "a text, or $eq, $ne, $in or $nin of texts"
+            raise RuleError(field, f"{field}.{ITEM_ID} == {short_repr(wanted)}, must be {rule}.")
 
 
 def _sampled(value: Any, field: str, operator: str = "") -> Any:
@@ -168,10 +184,9 @@ class Filters:
                     self._require(one, field)
             elif name == "$not":
                 self._require(wanted, field)
-            else:
+            elif name != ITEM_ID:
                 self.require_known(name, field)
-                operators = isinstance(wanted, dict) and all(key.startswith("$") for key in wanted)
-                for test in [{key: value} for key, value in wanted.items()] if operators else [wanted]:
+                for test in tests_of(wanted):
                     _check_type(self.column(name), name, test, field)
 
     def column(self, path: str) -> Column:
@@ -250,10 +265,12 @@ class Filters:
 
     def _leaf(self, path: str, wanted: Any) -> Mask:
         """Return for which rows the value of one property passes."""
-        if isinstance(wanted, dict) and len(wanted) > 1 and all(key.startswith("$") for key in wanted):
-            parts = [self._leaf(path, {name: value}) for name, value in wanted.items()]
-            every: Mask = np.logical_and.reduce(parts)
+        tests = tests_of(wanted)
+        if len(tests) > 1:
+            every: Mask = np.logical_and.reduce([self._leaf(path, test) for test in tests])
             return every
+        if path == ITEM_ID:
+            return self._named(wanted)
         column, count = self.column(path), len(self.catalogue)
         if compares_numbers(column, wanted):
             order, bound = _order_of(wanted)
@@ -266,6 +283,30 @@ class Filters:
         if texts is not None:  # a million names of groups are not asked one by one
             return column.equal_to(texts, count)
         return column.matches(orjson.dumps(wanted), test_of(wanted), count)
+
+    def _named(self, wanted: Any) -> Mask:
+        """Return for which rows the item is one of some, or none of them."""
+        names, others = _names_in(wanted) or ((), False)
+        mask = np.full(len(self.catalogue), others)
+        rows = [row for name in names if (row := self.catalogue.find(name)) is not None]
+        mask[[row for row in rows if row < len(mask)]] = not others  # more may have come meanwhile
+        return mask
+
+
+def tests_of(wanted: Any) -> list[Any]:
+    """Return the tests of one value: as many as there are operators."""
+    if isinstance(wanted, dict) and len(wanted) > 1 and all(key.startswith("$") for key in wanted):
+        return [{name: value} for name, value in wanted.items()]
+    return [wanted]
+
+
+def _names_in(wanted: Any) -> tuple[list[str], bool] | None:
+    """Return the ids that a test names, and whether it asks for all others; None for another test."""
+    if isinstance(wanted, dict) and len(wanted) == 1:
+        ((operator, value),) = wanted.items()
+        names = texts_of({{"$ne": "$eq", "$nin": "$in"}.get(operator, operator): value})
+        return None if names is None else (names, operator in {"$ne", "$nin"})
+    return ([wanted], False) if isinstance(wanted, str) else None
 
 
 def compares_numbers(column: Column, wanted: Any) -> bool:

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.slate_rules.filters import about_lists, compares_numbers, fill, test_of, texts_of
+from experiments.slate_rules.filters import (
+    about_lists,
+    compares_numbers,
+    fill,
+    test_of,
+    tests_of,
+    texts_of,
+)
 from experiments.slate_rules.rules import VECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from experiments.slate_rules.columns import Column
     from experiments.slate_rules.filters import Filters
@@ -103,12 +110,5 @@ def _leaves(condition: Any) -> Iterator[tuple[str, Any]]:
             for one in wanted:
                 yield from _leaves(one)
         else:
-            for test in _tests(wanted):
+            for test in tests_of(wanted):
                 yield name, test
-
-
-def _tests(wanted: Any) -> Iterable[Any]:
-    """Return the tests of one value: as many as there are operators."""
-    if isinstance(wanted, dict) and len(wanted) > 1 and all(key.startswith("$") for key in wanted):
-        return [{name: value} for name, value in wanted.items()]
-    return [wanted]

@@ -35,6 +35,7 @@ class RequestRules:
         context: the request's.
         exclude: what the request does not want.
         allowed: what may be shown, and passes the filters.
+        named: candidates that the request names.
     """
 
     rules: SlateRules
@@ -42,6 +43,7 @@ class RequestRules:
     context: Mapping[str, Any]
     exclude: Collection[str]
     allowed: Eligible
+    named: Collection[str] = ()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -56,6 +58,9 @@ class RequestRules:
     ) -> RuledCandidates:
         """Return what holds among candidates, and what is pinned beside them.
 
+        A pin of what neither the catalogue nor the request knows is passed over: it would be a place
+        without a title.
+
         Args:
             names: ids of the candidates.
             vectors: returns the version's vectors of them, (m, d); None where there is no version.
@@ -64,8 +69,14 @@ class RequestRules:
         rows = self._rows(names) if rows is None else rows
         pins, place_of = self.pins(), {}
         if pins:
-            known = set(names)
-            beside = [item_id for item_id in pins.values() if item_id not in known]
+            known = {*names, *self.named}
+            pins = {
+                position: item_id
+                for position, item_id in pins.items()
+                if item_id in known or self.allowed.knows(item_id)
+            }
+            ranked = set(names)
+            beside = [item_id for item_id in pins.values() if item_id not in ranked]
             names = [*names, *beside]
             rows = np.concatenate([rows, self._rows(beside)])
             place_of = {item_id: place for place, item_id in enumerate(names)}

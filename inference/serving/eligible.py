@@ -36,6 +36,10 @@ class Eligible:
         row = self.catalogue.find(item_id)
         return not self.is_filtered if row is None else row < len(self.mask) and bool(self.mask[row])
 
+    def knows(self, item_id: str) -> bool:
+        """Whether the catalogue holds an item, or held it; an empty one knows nothing of any."""
+        return not len(self.catalogue) or self.catalogue.find(item_id) is not None
+
     def keep(self, ranker: ItemRanker, items: Indices) -> Indices:
         """Return those of a version's items that may be shown, in their order."""
         # Nearly every project without a catalogue: nothing to look up.

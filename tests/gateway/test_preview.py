@@ -107,6 +107,15 @@ def test_rules_are_tried_before_they_are_saved(lane, shop, catalogue, preview):
     assert refused.json()["error"]["field"] == "surface_rules.capz"
 
 
+def test_a_pin_that_is_left_out_says_why_unasked(catalogue, preview):
+    catalogue(i4={"available": False})
+    pins = [("i4", 1), ("nowhere", 2), ("i7", 3), ("i9", 4)]
+    answer = preview(pin=[{"item_id": item, "position": at} for item, at in pins]).json()
+    assert names(answer) == ["i0", "i1", "i7"]
+    assert [one["item_id"] for one in answer["about"]] == ["i4", "nowhere"]  # three slots, so not i9
+    assert (codes(answer, "i4"), codes(answer, "nowhere")) == (["not_available"], ["unknown"])
+
+
 def test_what_a_user_hid_says_so(lane, shop, catalogue, preview):
     catalogue()
     event = {"name": "hide", "unit_id": "u1", "item_id": "i0"}

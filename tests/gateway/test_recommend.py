@@ -5,12 +5,14 @@ import time
 import pytest
 from django.db import connection
 
+from bakeoff.accounts.models import ApiKey
 from experiments.actions.change_surface import patch_surface
 from experiments.actions.load_catalogue import write_items
 from experiments.actions.mark_units import history_of
 from experiments.models import Exposure, Slate
 from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
+from inference.models import Surface
 from inference.serving.keys import candidates_key, recent_key
 from inference.serving.rule_draw import propensity_of
 from tests.support import builders
@@ -340,6 +342,40 @@ def test_a_pin_of_an_item_that_may_not_be_shown_is_passed_over(lane, shop):
     assert names(ask(lane, shop, k=2)) == ["i0", "i1"]
 
 
+def test_a_pin_of_an_item_that_nobody_knows_is_passed_over(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    pins = [{"item_id": "nowhere", "position": 1}, {"item_id": "i5", "position": 2}]
+    assert names(ask(lane, shop, k=3, pin=pins)) == ["i0", "i5", "i1"]
+    patch_surface(surface=shop.surface, changes={"rules": {"pin": pins}}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop, k=3)) == ["i0", "i5", "i1"]
+    # Who names a candidate knows it; a pin stands beside the candidates that are named.
+    named = ask(lane, shop, candidates=["i3", "nowhere", "elsewhere"])
+    assert names(named) == ["nowhere", "i5", "i3", "elsewhere"]
+
+
+def test_rules_may_name_items(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    assert names(ask(lane, shop, filter={"item_id": {"$in": ["i4", "i2", "nowhere"]}})) == ["i2", "i4"]
+    assert names(ask(lane, shop, k=2, filter={"item_id": {"$nin": ["i0", "i2"]}})) == ["i1", "i3"]
+    assert names(ask(lane, shop, k=2, bury={"item_id": "i0"})) == ["i1", "i2"]
+    boost = [{"filter": {"item_id": {"$eq": "i9"}}, "by": 100}]
+    assert names(ask(lane, shop, k=2, boost=boost)) == ["i9", "i0"]
+    other = {"item_id": {"$ne": {"$context": "page"}}, "labels": "sale"}
+    assert names(ask(lane, shop, filter=other, context={"page": "i3"})) == ["i0", "i6", "i9"]
+
+
+def test_a_project_without_a_catalogue_serves_what_it_names(lane):
+    project = builders.make_project()
+    Surface.objects.create(project=project, key="home-feed", static_list=["a", "b"])
+    _, key = ApiKey.make(project, "pk", name="public")
+    lane.refresh()
+    pins = [{"item_id": "c", "position": 1}]
+    body = {"surface": "home-feed", "unit_id": "u1"}
+    assert names(lane.post("/v1/recommend", body, key)) == ["a", "b"]
+    assert names(lane.post("/v1/recommend", {**body, "pin": pins}, key)) == ["c", "a", "b"]
+
+
 def test_a_surface_rules_its_slates_with_the_request(lane, shop):
     catalogue_of_shoes(shop, lane)
     rules = {"filter": {"labels": "shoes"}, "caps": {"brand": 2}, "bury": {"gone": 1}}
@@ -362,6 +398,13 @@ def test_a_surface_rules_its_slates_with_the_request(lane, shop):
         ({"filter": {"prise": 3}}, "filter", "Did you mean 'price'?"),
         ({"filter": {"price": {"$lte": "cheap"}}}, "filter", "must be a number, as the items have"),
         ({"filter": {"price": {"$near": 3}}}, "filter", "operator '$near' is unknown"),
+        (
+            {"filter": {"item_id": {"$regex": "^i"}}},
+            "filter",
+            "must be a text, or $eq, $ne, $in or $nin",
+        ),
+        ({"bury": {"$or": [{"item_id": 3}]}}, "bury", "bury.item_id == 3, must be a text"),
+        ({"caps": {"item_id": 1}}, "caps", "no item has a property 'item_id'"),
         ({"filters": {"price": 3}}, "filters", "Did you mean 'filter'?"),
         ({"boost": [{"filter": {}, "by": 0}]}, "boost.0.by", "must be in [0.001, 1000]"),
         ({"pin": [{"item_id": "i1", "position": 0}]}, "pin.0.position", "must be in [1, 100]"),

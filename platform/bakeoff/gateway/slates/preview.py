@@ -153,7 +153,7 @@ class PreviewHandler:
             "exploration": surface.exploration,
             "counts": counts,
             "items": self._items(request, reasons),
-            "about": [_about(item_id, reasons) for item_id in dict.fromkeys(request.about)],
+            "about": [_about(item_id, reasons) for item_id in _missed(request, reasons)],
         }
 
     async def _explain(
@@ -213,6 +213,14 @@ def _counts(reasons: SlateReasons) -> dict[str, int]:
         "matching": int(reasons.rules.allowed.mask.sum()),
         "candidates": len(reasons.ranks_of) or reasons.slate.candidate_count,
     }
+
+
+def _missed(request: PreviewRequest, reasons: SlateReasons) -> list[str]:
+    """Return the items to explain: those that are asked about, and pins that are not in their place."""
+    shown = {slot.item_id for slot in reasons.slate.slots}
+    pins = reasons.rules.rules.pins.items()
+    left_out = [item for at, item in sorted(pins) if at <= request.k and item not in shown]
+    return list(dict.fromkeys([*request.about, *left_out]))
 
 
 def _about(item_id: str, reasons: SlateReasons) -> dict[str, Any]:

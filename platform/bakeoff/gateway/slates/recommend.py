@@ -248,13 +248,14 @@ class Recommending:
         surface, acted = visitor.surface, history.acted
         if acted.banned:
             exclude = [*exclude, *acted.banned]
-        rules = await bind(
+        bound = await bind(
             surface.rules,
             request.rules,
             self._catalogues.filters_of(visitor.key.project_id),
             context=visitor.context,
             exclude=exclude,
         )
+        rules = replace(bound, named=request.candidates or ())
         # Candidates that were made before the request know nothing of its context: they are made in
         # it, which is no fallback then.
         in_request = reads_context(ranker)
